@@ -1,0 +1,86 @@
+# modelwatch: `make demo` shows it, `make test` proves it. Both make the environments they need.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+ENVS := .envs
+UV := $(ENVS)/uv/bin/uv
+BIN := $(ENVS)/dev/bin
+MODELWATCH := $(BIN)/modelwatch
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo up down status test test-fast lint format lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: setup ## the whole story: train, deploy, predict, capture, detect drift
+	@$(MODELWATCH) demo
+
+up: setup ## start the stack on this machine
+	@$(MODELWATCH) up
+
+down: setup ## drain the capture queue and stop what `up` started
+	@$(MODELWATCH) down
+
+status: setup ## what runs, and where
+	@$(MODELWATCH) status
+
+test: setup lint ## everything: lint, types, unit, functional, integration, e2e
+	@$(BIN)/python -m pytest
+
+test-fast: setup ## the tests that start no server
+	@$(BIN)/python -m pytest -q -m "not servers"
+
+lint: setup ## ruff and mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: setup ## rewrite the sources in the project's format
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+# --- environments: one stamp per lock; a changed lock makes its environment anew -----------------
+
+setup: $(ENVS)/dev/.stamp $(ENVS)/localstack/.stamp $(ENVS)/runtime/.stamp $(ENVS)/analysis/.stamp $(ENVS)/pyfunc/.stamp ## make the environments
+
+$(UV):
+	@echo "==> uv $(UV_VERSION)"
+	@$(PYTHON) -m venv $(ENVS)/uv && $(ENVS)/uv/bin/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+
+# $(1): environment, $(2): lock
+define environment
+	@echo "==> environment $(1), from $(2)"
+	@rm -rf $(ENVS)/$(1) && $(UV) venv -q --no-project --python 3.13 $(ENVS)/$(1)
+	@$(UV) pip install --python $(ENVS)/$(1)/bin/python --require-hashes --compile-bytecode -r $(2)
+endef
+
+$(ENVS)/dev/.stamp: requirements.txt pyproject.toml | $(UV)
+	$(call environment,dev,requirements.txt)
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(ENVS)/localstack/.stamp: localstack/requirements.txt $(shell find localstack/lambda-process -name '*.py' -path '*src*' -o -name pyproject.toml -path '*lambda-process*') | $(UV)
+	$(call environment,localstack,localstack/requirements.txt)
+	@$(UV) pip install -q --python $(ENVS)/localstack/bin/python --no-deps ./localstack/lambda-process
+	@touch $@
+
+$(ENVS)/runtime/.stamp: localstack/runtime/requirements.txt | $(UV)
+	$(call environment,runtime,localstack/runtime/requirements.txt)
+	@touch $@
+
+$(ENVS)/%/.stamp: layers/%/requirements.txt | $(UV)
+	$(call environment,$*,layers/$*/requirements.txt)
+	@touch $@
+
+LOCK := pip compile -q --generate-hashes --no-emit-index-url --python-version 3.13 --custom-compile-command "make lock"
+
+lock: $(UV) ## resolve every requirements.in anew
+	@$(UV) $(LOCK) --upgrade requirements.in -o requirements.txt
+	@for layer in inference capture analysis pyfunc; do \
+	  $(UV) $(LOCK) --upgrade -c requirements.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
+	@$(UV) $(LOCK) --upgrade localstack/runtime/requirements.in -o localstack/runtime/requirements.txt
+	@# LocalStack 4.14.0 works only with the dependencies of its release day
+	@$(UV) $(LOCK) --exclude-newer 2026-03-20 localstack/requirements.in -o localstack/requirements.txt
+
+clean: ## delete the environments (the data in .modelwatch stays)
+	@rm -rf $(ENVS) build

@@ -1,0 +1,80 @@
+"""What can go wrong, as types, and the one table from an error to an HTTP status."""
+
+from __future__ import annotations
+
+
+class ModelwatchError(Exception):
+    """Base of every error that modelwatch raises on purpose; `str()` is a sentence for the user."""
+
+
+class SettingError(ModelwatchError):
+    """A setting is missing or cannot be read."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        self.name = name
+        super().__init__(f"setting {name}: {problem}")
+
+
+class InvalidInputError(ModelwatchError):
+    """A request or record is not what its contract asks for.
+
+    Parameters
+    ----------
+    field
+        The place, as a path such as ``features.alcohol``; empty for the whole body.
+    problem
+        What was found and what would be right.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field = field
+        self.problem = problem
+        super().__init__(f"{field}: {problem}" if field else problem)
+
+
+class NoModelError(ModelwatchError):
+    """No version of the model can be served: none is registered, or the alias points nowhere."""
+
+
+class ModelLoadError(ModelwatchError):
+    """A model version exists and cannot be loaded here."""
+
+
+class RegistryError(ModelwatchError):
+    """The model registry did not answer, or not in a way that can be understood."""
+
+
+class StoreError(ModelwatchError):
+    """The object store refused a read or a write, or did not answer."""
+
+
+class QueueError(ModelwatchError):
+    """The capture queue did not take a record."""
+
+
+class NotFoundError(ModelwatchError):
+    """Something that was asked for by name is not there."""
+
+
+HTTP_STATUS: dict[type[ModelwatchError], int] = {
+    InvalidInputError: 400,
+    NotFoundError: 404,
+    NoModelError: 503,
+    ModelLoadError: 503,
+    RegistryError: 503,
+    StoreError: 503,
+    QueueError: 503,
+    SettingError: 500,
+}
+
+
+def http_status(error: ModelwatchError) -> int:
+    """Return the HTTP status that stands for ``error``.
+
+    >>> http_status(NoModelError("none"))
+    503
+    """
+    for kind in type(error).__mro__:
+        if kind in HTTP_STATUS:
+            return HTTP_STATUS[kind]
+    return 500
