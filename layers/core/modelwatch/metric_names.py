@@ -1,0 +1,221 @@
+"""The one catalog of metrics: what the functions emit and the bridge serves.
+
+A function emits a metric by its name here, in an EMF line; the bridge knows from this catalog
+whether it counts, gauges or goes into a histogram, and which labels it may carry. No label here
+grows with traffic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+NAMESPACE = "modelwatch"
+"""CloudWatch namespace of every EMF line that the functions write."""
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds, for requests and predictions."""
+
+DURATION_BUCKETS = (
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    300.0,
+)
+"""Seconds, for whole invocations and analyses."""
+
+VALUE_BUCKETS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 25.0, 50.0, 100.0, 1000.0)
+"""Model outputs, whose unit is the model's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: Prometheus name, kind, label names in order, help text, EMF unit, buckets."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    help: str
+    unit: str = "None"
+    buckets: tuple[float, ...] = ()
+
+
+_MODEL = ("model_name", "model_version")
+
+FUNCTION_METRICS: tuple[Metric, ...] = (
+    Metric(
+        "api_requests_total",
+        "counter",
+        ("method", "endpoint", "status"),
+        "HTTP requests answered, by route.",
+        "Count",
+    ),
+    Metric(
+        "api_request_latency_seconds",
+        "histogram",
+        ("method", "endpoint"),
+        "Time from a request's arrival in the function to its answer.",
+        "Seconds",
+        LATENCY_BUCKETS,
+    ),
+    Metric("model_predictions_total", "counter", _MODEL, "Rows predicted.", "Count"),
+    Metric(
+        "model_prediction_latency_seconds",
+        "histogram",
+        ("model_name",),
+        "Time that the model itself took for a request.",
+        "Seconds",
+        LATENCY_BUCKETS,
+    ),
+    Metric(
+        "model_prediction_value",
+        "histogram",
+        ("model_name",),
+        "Numeric predictions.",
+        "None",
+        VALUE_BUCKETS,
+    ),
+    Metric(
+        "model_prediction_errors_total",
+        "counter",
+        ("model_name", "error_type"),
+        "Predictions that failed, by type of error.",
+        "Count",
+    ),
+    Metric(
+        "model_version_info",
+        "gauge",
+        ("model_name", "version"),
+        "1 for the version that was loaded last.",
+    ),
+    Metric(
+        "model_load_time_seconds",
+        "gauge",
+        ("model_name",),
+        "Time that the last load of the model took.",
+        "Seconds",
+    ),
+    Metric(
+        "capture_records_total",
+        "counter",
+        ("outcome",),
+        "Records of predictions: sent or lost by predict, stored or rejected by capture.",
+        "Count",
+    ),
+    Metric(
+        "evidently_data_drift_detected",
+        "gauge",
+        _MODEL,
+        "1: drift; 0: none. Absent while the status is unknown.",
+    ),
+    Metric("evidently_drift_score", "gauge", _MODEL, "Share of drifted features, 0 to 1."),
+    Metric("evidently_drifted_features_count", "gauge", _MODEL, "Number of drifted features."),
+    Metric(
+        "evidently_feature_drift_score",
+        "gauge",
+        (*_MODEL, "feature", "method"),
+        "Drift score of a feature, in its method's own scale.",
+    ),
+    Metric(
+        "evidently_feature_drift_detected",
+        "gauge",
+        (*_MODEL, "feature"),
+        "1: the feature drifted; 0: it did not. Absent while unknown.",
+    ),
+    Metric(
+        "evidently_missing_values_ratio",
+        "gauge",
+        (*_MODEL, "feature"),
+        "Share of missing values in the window, 0 to 1.",
+    ),
+    Metric(
+        "evidently_analysis_total",
+        "counter",
+        (*_MODEL, "status"),
+        "Analyses, by answer: ok, drift, unknown or error.",
+        "Count",
+    ),
+    Metric(
+        "evidently_analysis_duration_seconds",
+        "histogram",
+        _MODEL,
+        "Time that an analysis took.",
+        "Seconds",
+        DURATION_BUCKETS,
+    ),
+)
+"""Emitted by the functions as EMF."""
+
+RUNTIME_METRICS: tuple[Metric, ...] = (
+    Metric(
+        "faas_invoke_duration_seconds",
+        "histogram",
+        ("function",),
+        "Duration of invocations, from Lambda's REPORT lines.",
+        "Seconds",
+        DURATION_BUCKETS,
+    ),
+    Metric(
+        "faas_init_duration_seconds",
+        "histogram",
+        ("function",),
+        "Duration of cold starts.",
+        "Seconds",
+        DURATION_BUCKETS,
+    ),
+    Metric("faas_coldstarts_total", "counter", ("function",), "Cold starts.", "Count"),
+    Metric(
+        "faas_errors_total",
+        "counter",
+        ("function",),
+        "Invocations that failed, timed out or died.",
+        "Count",
+    ),
+    Metric(
+        "faas_max_memory_bytes",
+        "gauge",
+        ("function",),
+        "Largest memory use reported by the newest invocation.",
+        "Bytes",
+    ),
+)
+"""Derived by the bridge from what the Lambda service itself logs."""
+
+BRIDGE_METRICS: tuple[Metric, ...] = (
+    Metric("bridge_events_total", "counter", (), "Log events read, each once.", "Count"),
+    Metric(
+        "bridge_parse_errors_total",
+        "counter",
+        (),
+        "Events that look like metrics and cannot be used.",
+        "Count",
+    ),
+    Metric(
+        "bridge_lag_seconds", "gauge", (), "Age of the newest event when it was read.", "Seconds"
+    ),
+    Metric(
+        "bridge_last_success_timestamp_seconds",
+        "gauge",
+        (),
+        "When every source was last read, in seconds since 1970.",
+        "Seconds",
+    ),
+)
+"""About the bridge itself."""
+
+CATALOG: dict[str, Metric] = {
+    metric.name: metric for metric in (*FUNCTION_METRICS, *RUNTIME_METRICS, *BRIDGE_METRICS)
+}
+"""Every metric by name."""

@@ -1,0 +1,152 @@
+"""Every setting, and the only place that reads ``os.environ``.
+
+A setting is declared once, in :data:`SETTINGS`, with its default and a sentence. `.env.example`
+lists the same settings; a test holds the two together. boto3 reads the ``AWS_*`` variables itself:
+modelwatch only documents them (and never asks whether an endpoint is local).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from modelwatch.errors import SettingError
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable: its name, default (None: must be given where used), meaning."""
+
+    name: str
+    default: str | None
+    meaning: str
+
+
+SETTINGS: tuple[Setting, ...] = (
+    # -- what is served and watched
+    Setting("MODEL_NAME", "wine_quality_model", "registered model that predict serves"),
+    Setting("MODEL_ALIAS", "production", "registry alias whose version is served"),
+    Setting("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000", "MLflow server: tracking and registry"),
+    # -- capture
+    Setting("CAPTURE_QUEUE_NAME", "modelwatch-local-captures", "queue that takes the records"),
+    Setting("CAPTURE_BUDGET_MS", "250", "longest that capture may hold up a prediction, in ms"),
+    Setting("CAPTURE_BUCKET", "modelwatch-captures", "bucket of captured predictions"),
+    # -- analysis
+    Setting("REPORT_BUCKET", "modelwatch-reports", "bucket of analysis results and reports"),
+    Setting("ANALYSIS_WINDOW_SECONDS", "3600", "length of the window that is compared, in seconds"),
+    Setting("ANALYSIS_MIN_ROWS", "50", "fewest rows that allow a verdict; below: unknown"),
+    Setting("DRIFT_NUMERICAL_METHOD", "wasserstein", "Evidently's method for numbers"),
+    Setting("DRIFT_NUMERICAL_THRESHOLD", "0.2", "a number drifts from this score on"),
+    Setting("DRIFT_CATEGORICAL_METHOD", "jensenshannon", "Evidently's method for categories"),
+    Setting("DRIFT_CATEGORICAL_THRESHOLD", "0.2", "a category drifts from this score on"),
+    Setting("DRIFT_SHARE_THRESHOLD", "0.5", "share of drifted features that makes it drift"),
+    # -- where S3 is; boto3 reads the AWS_* ones
+    Setting("AWS_DEFAULT_REGION", "us-east-1", "region of all resources"),
+    Setting("AWS_ENDPOINT_URL", "", "AWS services other than S3; empty: AWS itself"),
+    Setting("AWS_ENDPOINT_URL_S3", "", "S3 of models and captures; empty: as AWS_ENDPOINT_URL"),
+    Setting("S3_ACCESS_KEY_ID", "", "key of that S3, where the function's role is not enough"),
+    Setting("S3_SECRET_ACCESS_KEY", "", "secret of that key"),
+    # -- functions
+    Setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR"),
+    # -- deployment
+    Setting("STAGE", "local", "name of the deployment; part of every resource's name"),
+    Setting("PACKAGE_BUCKET", "modelwatch-packages", "bucket that takes function packages"),
+    Setting("IMAGE_REPOSITORY", ".modelwatch/images", "a folder, or a registry for `docker push`"),
+    Setting("PREDICT_PACKAGE", "zip", "zip: ONNX models; image: whatever mlflow.pyfunc loads"),
+    Setting("LAMBDA_ARCHITECTURE", "", "x86_64 or arm64; empty: this machine's"),
+    Setting("ANALYSIS_SCHEDULE", "rate(1 minute)", "EventBridge expression of the analysis"),
+    Setting("CAPTURE_BATCH_SIZE", "1000", "most records that one capture run takes"),
+    Setting("CAPTURE_BATCH_WINDOW_SECONDS", "3", "longest wait for a batch to fill, in seconds"),
+    # -- the stack on one machine
+    Setting("MODELWATCH_HOME", ".modelwatch", "where `up` keeps data, logs and process ids"),
+    Setting("LOCALSTACK_PORT", "4566", "LocalStack"),
+    Setting("S3_PORT", "8333", "SeaweedFS' S3; its own ports follow from it"),
+    Setting("MLFLOW_PORT", "5000", "MLflow"),
+    Setting("BRIDGE_PORT", "9108", "the metrics bridge"),
+    Setting("PROMETHEUS_PORT", "9090", "Prometheus"),
+    # -- the bridge
+    Setting("BRIDGE_POLL_SECONDS", "2", "how often the bridge reads the functions' logs"),
+    Setting("BRIDGE_STATE", ".modelwatch/bridge.sqlite", "where the bridge keeps what it counted"),
+    Setting("BRIDGE_LOG_GROUP_PREFIX", "/aws/lambda/modelwatch-", "log groups that it follows"),
+)
+
+_DECLARED = {setting.name: setting for setting in SETTINGS}
+
+
+class Settings:
+    """A read-only view of the environment through the declared settings.
+
+    Parameters
+    ----------
+    environ
+        Where values come from; the process's environment by default.
+
+    Examples
+    --------
+    >>> settings = Settings({"ANALYSIS_MIN_ROWS": "30"})
+    >>> settings.integer("ANALYSIS_MIN_ROWS"), settings.text("MODEL_ALIAS")
+    (30, 'production')
+    """
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self._environ = os.environ if environ is None else environ
+
+    def text(self, name: str) -> str:
+        """Return the value of ``name``, or its default.
+
+        Raises
+        ------
+        SettingError
+            When it is neither set nor has a default.
+        KeyError
+            When no such setting is declared: a mistake in the code.
+        """
+        setting = _DECLARED[name]
+        value = self._environ.get(name, "").strip() or setting.default
+        if value is None:
+            raise SettingError(name, f"is not set ({setting.meaning})")
+        return value
+
+    def integer(self, name: str, at_least: int = 0) -> int:
+        """Return ``name`` as a whole number of ``at_least`` or more.
+
+        Raises
+        ------
+        SettingError
+            When it is something else.
+        """
+        value = self.text(name)
+        if not value.isdecimal() or int(value) < at_least:
+            raise SettingError(name, f"'{value}' is not a whole number of {at_least} or more")
+        return int(value)
+
+    def number(self, name: str) -> float:
+        """Return ``name`` as a finite number of zero or more.
+
+        Raises
+        ------
+        SettingError
+            When it is something else.
+        """
+        value = self.text(name)
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number < float("inf"):
+            raise SettingError(name, f"'{value}' is not a number of 0 or more")
+        return number
+
+    def choice(self, name: str, *choices: str) -> str:
+        """Return ``name``, which must be one of ``choices``.
+
+        Raises
+        ------
+        SettingError
+            When it is none of them.
+        """
+        value = self.text(name)
+        if value not in choices:
+            raise SettingError(name, f"'{value}' is not one of {', '.join(choices)}")
+        return value
