@@ -42,7 +42,12 @@ VALUE_BUCKETS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 25.0, 50.0, 100.0, 100
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric: Prometheus name, kind, label names in order, help text, EMF unit, buckets."""
+    """One metric: Prometheus name, kind, label names in order, help text, EMF unit, buckets.
+
+    ``current``, for a gauge: the label whose newest value alone shows 1; its siblings show 0.
+    ``needs_verdict``, for a gauge: not shown once a newer `evidently_drift_status` of the same
+    model version is :data:`DRIFT_UNKNOWN`.
+    """
 
     name: str
     kind: Kind
@@ -50,9 +55,16 @@ class Metric:
     help: str
     unit: str = "None"
     buckets: tuple[float, ...] = ()
+    current: str = ""
+    needs_verdict: bool = False
 
 
 _MODEL = ("model_name", "model_version")
+
+DRIFT_STATUS = "evidently_drift_status"
+"""Gauge that analyze emits with every analysis: its value is one of the three that follow."""
+
+DRIFT_OK, DRIFT_DETECTED, DRIFT_UNKNOWN = 0, 1, 2
 
 FUNCTION_METRICS: tuple[Metric, ...] = (
     Metric(
@@ -98,7 +110,8 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         "model_version_info",
         "gauge",
         ("model_name", "version"),
-        "1 for the version that was loaded last.",
+        "1 for the version that was loaded last, 0 for those before it.",
+        current="version",
     ),
     Metric(
         "model_load_time_seconds",
@@ -115,24 +128,45 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         "Count",
     ),
     Metric(
+        DRIFT_STATUS,
+        "gauge",
+        _MODEL,
+        "Answer of the newest analysis. 0: no drift; 1: drift; 2: unknown, too little data.",
+    ),
+    Metric(
         "evidently_data_drift_detected",
         "gauge",
         _MODEL,
         "1: drift; 0: none. Absent while the status is unknown.",
+        needs_verdict=True,
     ),
-    Metric("evidently_drift_score", "gauge", _MODEL, "Share of drifted features, 0 to 1."),
-    Metric("evidently_drifted_features_count", "gauge", _MODEL, "Number of drifted features."),
+    Metric(
+        "evidently_drift_score",
+        "gauge",
+        _MODEL,
+        "Share of drifted features, 0 to 1. Absent while the status is unknown.",
+        needs_verdict=True,
+    ),
+    Metric(
+        "evidently_drifted_features_count",
+        "gauge",
+        _MODEL,
+        "Number of drifted features. Absent while the status is unknown.",
+        needs_verdict=True,
+    ),
     Metric(
         "evidently_feature_drift_score",
         "gauge",
         (*_MODEL, "feature", "method"),
-        "Drift score of a feature, in its method's own scale.",
+        "Drift score of a feature, in its method's own scale. Absent while unknown.",
+        needs_verdict=True,
     ),
     Metric(
         "evidently_feature_drift_detected",
         "gauge",
         (*_MODEL, "feature"),
         "1: the feature drifted; 0: it did not. Absent while unknown.",
+        needs_verdict=True,
     ),
     Metric(
         "evidently_missing_values_ratio",
@@ -190,6 +224,13 @@ RUNTIME_METRICS: tuple[Metric, ...] = (
         "Largest memory use reported by the newest invocation.",
         "Bytes",
     ),
+    Metric(
+        "faas_billed_gb_seconds_total",
+        "counter",
+        ("function",),
+        "Billed duration times memory size, in gigabyte-seconds: what AWS charges for.",
+        "None",
+    ),
 )
 """Derived by the bridge from what the Lambda service itself logs."""
 
@@ -203,6 +244,20 @@ BRIDGE_METRICS: tuple[Metric, ...] = (
         "Count",
     ),
     Metric(
+        "bridge_unknown_metrics_total",
+        "counter",
+        (),
+        "Metrics in EMF lines that no catalog lists; they are not served.",
+        "Count",
+    ),
+    Metric(
+        "bridge_overflow_total",
+        "counter",
+        ("metric",),
+        "Values that came when a metric had as many series as it may have.",
+        "Count",
+    ),
+    Metric(
         "bridge_lag_seconds", "gauge", (), "Age of the newest event when it was read.", "Seconds"
     ),
     Metric(
@@ -212,8 +267,22 @@ BRIDGE_METRICS: tuple[Metric, ...] = (
         "When every source was last read, in seconds since 1970.",
         "Seconds",
     ),
+    Metric(
+        "bridge_read_errors_total",
+        "counter",
+        (),
+        "Rounds of reading, since the bridge started, in which a source failed.",
+        "Count",
+    ),
+    Metric(
+        "queue_messages",
+        "gauge",
+        ("queue", "state"),
+        "Messages in the capture queue and its dead-letter queue: visible, in_flight, delayed.",
+        "Count",
+    ),
 )
-"""About the bridge itself."""
+"""About the bridge itself, and what it asks of the queues."""
 
 CATALOG: dict[str, Metric] = {
     metric.name: metric for metric in (*FUNCTION_METRICS, *RUNTIME_METRICS, *BRIDGE_METRICS)

@@ -69,6 +69,15 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("BRIDGE_POLL_SECONDS", "2", "how often the bridge reads the functions' logs"),
     Setting("BRIDGE_STATE", ".modelwatch/bridge.sqlite", "where the bridge keeps what it counted"),
     Setting("BRIDGE_LOG_GROUP_PREFIX", "/aws/lambda/modelwatch-", "log groups that it follows"),
+    Setting("BRIDGE_HOST", "127.0.0.1", "address on which the bridge listens"),
+    Setting("BRIDGE_FILES", "", "files with EMF lines that it also follows, separated by commas"),
+    Setting("BRIDGE_QUEUES", "", "queues to watch, by name; empty: the capture queue; - for none"),
+    Setting("BRIDGE_LATE_SECONDS", "300", "how late a log event may become visible, in seconds"),
+    Setting("BRIDGE_LOOKBACK_SECONDS", "3600", "how far back a first start reads, in seconds"),
+    Setting("BRIDGE_STALE_SECONDS", "60", "/health says not ready after so long without reading"),
+    Setting("BRIDGE_RETIRE_SECONDS", "86400", "values of silent versions and functions go then"),
+    Setting("BRIDGE_MAX_SERIES", "10000", "most series of one metric; more are counted, not kept"),
+    Setting("METRICS_FILE", "", "TOML file that declares metrics of your own"),
 )
 
 _DECLARED = {setting.name: setting for setting in SETTINGS}
