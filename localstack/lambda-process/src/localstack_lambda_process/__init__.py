@@ -1,0 +1,4 @@
+"""LocalStack plugin: Lambda functions as local processes.
+
+`executor` says how it works; start reading there.
+"""

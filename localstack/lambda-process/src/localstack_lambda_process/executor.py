@@ -1,0 +1,283 @@
+"""Lambda functions as local processes: the executor LocalStack calls.
+
+How it works
+------------
+LocalStack keeps functions, versions, concurrency, event sources and retries; of an executor it
+wants to *prepare* a version once, and then, per execution environment, to *start* it, to *invoke*
+it one event at a time, and to *stop* it. Here:
+
+- `prepare_version` finds what the function runs on (`runtimes`), unpacks its code and lays its
+  layers together (`layers`). What cannot run fails now: the function's state becomes Failed, and
+  its StateReason is our sentence.
+- `start` is AWS's init phase: a `sandbox.Sandbox`, that is a process (`process`) running AWS's own
+  ``awslambdaric`` and the HTTP server it asks for events (`runtime_api` over `lifecycle`). A failed
+  init is kept for the first invocation to report: raised here, LocalStack would lose its log.
+- `invoke` offers the event and waits for the answer, the process's death or the timeout, and puts
+  the log together (`messages`, `output`), which LocalStack writes to CloudWatch Logs. An
+  environment that died is started afresh by the next invocation, as AWS does.
+- With an extension listening, the caller has the answer while the extension still works. Then a
+  thread settles the invocation and writes END and REPORT to the log itself, and the environment's
+  next invocation waits for that thread.
+- `stop` kills, and waits for nothing; an invocation in flight may finish unless LocalStack itself
+  is stopping, since AWS lets it when code is updated. Should LocalStack be killed, `guardian`
+  sees to it that no process is left.
+"""
+
+import logging
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from localstack import config
+from localstack.runtime import events
+from localstack.services.lambda_.invocation.lambda_models import FunctionVersion, InvocationResult
+from localstack.services.lambda_.invocation.logs import LogHandler, LogItem
+from localstack.services.lambda_.invocation.runtime_executor import RuntimeExecutor
+
+from . import messages, runtimes
+from .environment import function_environment
+from .errors import EnvironmentStoppedError, LambdaProcessError
+from .layers import LayerStore
+from .lifecycle import Invocation
+from .sandbox import INIT_LIMIT_SECONDS, Launch, Sandbox
+from .settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+
+def _work_directory() -> Path:
+    # Beside the code LocalStack unpacks: on the same file system, so that layers are hard links.
+    return Path(tempfile.gettempdir()) / "lambda"
+
+
+LAYERS = LayerStore(_work_directory() / "opt")
+
+
+class ProcessRuntimeExecutor(RuntimeExecutor):
+    """One execution environment; a new sandbox in it after each death."""
+
+    def __init__(self, id: str, function_version: FunctionVersion) -> None:
+        super().__init__(id, function_version)
+        self._lock = threading.Lock()
+        self._sandbox: Sandbox | None = None
+        self._launch: Launch | None = None
+        self._first_invocation = False
+        self._invoking = False
+        self._stopping = False
+        self._settling: threading.Thread | None = None
+        self._log_group = ""
+        self._log_stream = ""
+        self._late_log: LogHandler | None = None
+        self._scratch = _work_directory() / "environments" / id
+
+    @classmethod
+    def validate_environment(cls) -> bool:
+        """Log at LocalStack's start what would keep every function from running."""
+        try:
+            runtimes.bare_interpreter(Settings.from_environment())
+        except LambdaProcessError as error:
+            LOG.warning("Lambda functions cannot be created: %s", error)
+            return False
+        return True
+
+    @classmethod
+    def prepare_version(cls, function_version: FunctionVersion) -> None:
+        """Resolve runtime, code and layers; an error's text becomes the StateReason."""
+        settings = function_version.config
+        runtimes.resolve(settings, Settings.from_environment())
+        if settings.code is not None:
+            settings.code.prepare_for_execution()
+        LAYERS.apply(settings.layers)
+
+    @classmethod
+    def cleanup_version(cls, function_version: FunctionVersion) -> None:
+        """Leave code and layers: LocalStack deletes the one, the other is shared by content."""
+
+    def start(self, env_vars: dict[str, str]) -> None:
+        """Run the init phase; its failure is the first invocation's to report."""
+        self._log_group = str(env_vars["AWS_LAMBDA_LOG_GROUP_NAME"])
+        self._log_stream = str(env_vars["AWS_LAMBDA_LOG_STREAM_NAME"])
+        self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._launch = self._plan(env_vars)
+        self._open_sandbox().await_init()
+
+    def invoke(self, payload: dict[str, str]) -> InvocationResult:
+        """Serve one event; LocalStack offers the next only after this returned."""
+        with self._lock:
+            self._invoking = True
+        try:
+            if self._settling is not None:
+                self._settling.join()
+                self._settling = None
+            return self._invoke(payload)
+        finally:
+            with self._lock:
+                self._invoking = False
+                close = self._stopping and self._settling is None
+            if close:
+                self._close()
+
+    def stop(self) -> None:
+        """End the environment without waiting for anything."""
+        with self._lock:
+            self._stopping = True
+            busy = self._invoking or (self._settling is not None and self._settling.is_alive())
+        if not busy or events.infra_stopping.is_set():
+            self._close()
+
+    def get_address(self) -> str:
+        """Address of the environment: this machine."""
+        return "127.0.0.1"
+
+    def get_endpoint_from_executor(self) -> str:
+        """Host at which a function reaches LocalStack: what the gateway listens on."""
+        host = str(config.GATEWAY_LISTEN[0].host)
+        return "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
+
+    def get_runtime_endpoint(self) -> str:
+        """URL LocalStack hands its own in-container supervisor; nothing asks for it here."""
+        return f"http://{self.get_endpoint_from_executor()}:{config.GATEWAY_LISTEN[0].port}"
+
+    def get_logs(self) -> str:
+        """Output not yet given to an invocation."""
+        return self._sandbox.take_output() if self._sandbox else ""
+
+    def _plan(self, env_vars: dict[str, str]) -> Launch:
+        settings = self.function_version.config
+        runtime = runtimes.resolve(settings, Settings.from_environment())
+        environment = function_environment(
+            env_vars,
+            settings.environment or {},
+            runtime,
+            LAYERS.apply(settings.layers),
+            self._scratch,
+        )
+        return Launch(
+            # -u: what a function printed is in the log even if it is killed right after.
+            arguments=[str(runtime.interpreter.path), "-u", "-m", "awslambdaric", runtime.handler],
+            working_directory=runtime.working_directory or runtime.task_root,
+            environment=environment,
+            function={
+                "functionName": self.function_version.id.function_name,
+                "functionVersion": self.function_version.id.qualifier,
+                "handler": runtime.handler,
+            },
+            response_limit_bytes=config.LAMBDA_LIMITS_MAX_FUNCTION_PAYLOAD_SIZE_BYTES,
+        )
+
+    def _open_sandbox(self) -> Sandbox:
+        assert self._launch is not None, "invoked before it was started"
+        sandbox = Sandbox(self._launch)
+        with self._lock:
+            self._sandbox = sandbox
+            self._first_invocation = True
+            stopped = self._stopping and not self._invoking
+        if stopped:
+            sandbox.close()
+        return sandbox
+
+    def _usable_sandbox(self) -> tuple[Sandbox, str]:
+        """Return a sandbox to invoke, and what a dead one before it left unlogged."""
+        sandbox = self._sandbox
+        assert sandbox is not None
+        # One that died before its first invocation has that to report.
+        if sandbox.alive or self._first_invocation:
+            return sandbox, ""
+        left_over = sandbox.take_output()
+        sandbox = self._open_sandbox()
+        sandbox.await_init()
+        return sandbox, left_over
+
+    def _invoke(self, payload: dict[str, str]) -> InvocationResult:
+        if self._stopping and events.infra_stopping.is_set():
+            raise EnvironmentStoppedError("LocalStack is stopping.")
+        sandbox, before = self._usable_sandbox()
+        init_ms = sandbox.init_ms() if self._first_invocation and sandbox.is_ready else None
+        first, self._first_invocation = self._first_invocation, False
+        before += sandbox.take_output()
+        if first and init_ms is None:
+            before += self._init_report(sandbox)
+        invocation = Invocation(
+            request_id=payload["invoke-id"],
+            function_arn=payload["invoked-function-arn"],
+            trace_id=payload["trace-id"],
+            payload=payload["payload"].encode(),
+            timeout_seconds=float(self.function_version.config.timeout),
+        )
+        before += messages.start_line(
+            invocation.request_id, self.function_version.id.qualifier
+        )
+        sandbox.answer(invocation)
+
+        if invocation.failure is None and sandbox.has_extensions:
+            log = before + sandbox.take_output()
+            self._settling = threading.Thread(
+                target=self._settle,
+                args=(sandbox, invocation, init_ms),
+                name="lambda-process-settle",
+                daemon=True,
+            )
+            self._settling.start()
+        else:
+            log = before + self._end_of_log(sandbox, invocation, init_ms)
+        return InvocationResult(
+            request_id=invocation.request_id,
+            payload=invocation.answer or b"",
+            is_error=invocation.is_error,
+            logs=log,
+        )
+
+    @staticmethod
+    def _init_report(sandbox: Sandbox) -> str:
+        failure = sandbox.init_failure
+        if failure is not None:
+            return messages.init_report_line(sandbox.init_ms(), "error", failure.error_type)
+        if not sandbox.alive:
+            return messages.init_report_line(sandbox.init_ms(), "error", "Runtime.ExitError")
+        return messages.init_report_line(INIT_LIMIT_SECONDS * 1000, "timeout", None)
+
+    def _end_of_log(
+        self, sandbox: Sandbox, invocation: Invocation, init_ms: float | None
+    ) -> str:
+        duration_ms = invocation.duration_ms()
+        failure = invocation.failure
+        peak_memory_bytes = sandbox.peak_memory_bytes()
+        return (
+            sandbox.take_output()
+            + (failure.log_text if failure else "")
+            + messages.end_lines(
+                invocation.request_id,
+                duration_ms,
+                self.function_version.config.memory_size,
+                peak_memory_bytes,
+                init_ms,
+                failure,
+            )
+        )
+
+    def _settle(self, sandbox: Sandbox, invocation: Invocation, init_ms: float | None) -> None:
+        sandbox.settle(invocation)
+        self._log_late(self._end_of_log(sandbox, invocation, init_ms))
+        with self._lock:
+            close = self._stopping and not self._invoking
+        if close:
+            self._close()
+
+    def _log_late(self, text: str) -> None:
+        """Write to the function's log after LocalStack took the invocation's part of it."""
+        if self._late_log is None:
+            self._late_log = LogHandler(
+                self.function_version.config.role, self.function_version.id.region
+            )
+            self._late_log.start_subscriber()
+        self._late_log.add_logs(LogItem(self._log_group, self._log_stream, text))
+
+    def _close(self) -> None:
+        if self._sandbox is not None:
+            self._sandbox.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        if self._late_log is not None:
+            late_log: Any = self._late_log
+            threading.Thread(target=late_log.stop, daemon=True).start()

@@ -1,0 +1,28 @@
+"""What LocalStack's plugin loader finds. Imports nothing heavy: every LocalStack start reads it."""
+
+from typing import Any
+
+from localstack.runtime.server.core import RuntimeServerPlugin
+from localstack.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
+
+
+class ProcessRuntimeExecutorPlugin(RuntimeExecutorPlugin):
+    """Chosen with ``LAMBDA_RUNTIME_EXECUTOR=process``."""
+
+    name = "process"
+
+    def load(self, *args: Any, **kwargs: Any) -> Any:
+        from .executor import ProcessRuntimeExecutor
+
+        return ProcessRuntimeExecutor
+
+
+class BoundTwistedServerPlugin(RuntimeServerPlugin):
+    """Chosen with ``GATEWAY_SERVER=twisted-loopback``."""
+
+    name = "twisted-loopback"
+
+    def load(self, *args: Any, **kwargs: Any) -> Any:
+        from .server import BoundTwistedRuntimeServer
+
+        return BoundTwistedRuntimeServer()

@@ -1,0 +1,167 @@
+"""One execution environment at work: a process, the API it talks to, and their common end."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from .lifecycle import Invocation, Lifecycle
+from .messages import Failure, runtime_exited, timed_out
+from .process import FunctionProcess
+from .runtime_api import RuntimeApiServer
+
+# AWS gives the init phase ten seconds of its own; what it takes beyond counts as the function's.
+INIT_LIMIT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start a function's process, but for the address of the API.
+
+    Attributes
+    ----------
+    arguments
+        Command line: interpreter, ``-m awslambdaric``, handler.
+    working_directory
+        Task root.
+    environment
+        The process's whole environment.
+    function
+        Name, version and handler, for extensions.
+    response_limit_bytes
+        Largest result a handler may return.
+    """
+
+    arguments: list[str]
+    working_directory: Path
+    environment: dict[str, str]
+    function: dict[str, str]
+    response_limit_bytes: int
+
+
+class Sandbox:
+    """A started environment. It serves one invocation at a time and is never restarted."""
+
+    def __init__(self, launch: Launch) -> None:
+        self._lifecycle = Lifecycle(launch.response_limit_bytes)
+        self._server = RuntimeApiServer(self._lifecycle, launch.function)
+        self._launched_at = time.monotonic()
+        environment = {**launch.environment, "AWS_LAMBDA_RUNTIME_API": self._server.address}
+        try:
+            self._process = FunctionProcess(
+                launch.arguments, launch.working_directory, environment, self._exited
+            )
+        except OSError:
+            self._server.close()
+            raise
+
+    @property
+    def alive(self) -> bool:
+        """Whether the environment can take an invocation."""
+        state = self._lifecycle
+        with state.changed:
+            return not state.closed and state.init_failure is None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the init phase was completed."""
+        return self._lifecycle.ready_at is not None
+
+    @property
+    def init_failure(self) -> Failure | None:
+        """What the runtime, or an extension, reported instead of becoming ready."""
+        return self._lifecycle.init_failure
+
+    @property
+    def has_extensions(self) -> bool:
+        """Whether an extension asked to be told of invocations."""
+        with self._lifecycle.changed:
+            return any(each.invoke_events for each in self._lifecycle.extensions.values())
+
+    def init_ms(self) -> float:
+        """Duration of the init phase in milliseconds; up to now while it lasts."""
+        return ((self._lifecycle.ready_at or time.monotonic()) - self._launched_at) * 1000
+
+    def await_init(self) -> None:
+        """Wait until the init phase is over, however it ends, or has used up its limit."""
+        state = self._lifecycle
+        with state.changed:
+            state.changed.wait_for(
+                lambda: state.ready_at is not None or state.init_failure or state.closed,
+                timeout=self._launched_at + INIT_LIMIT_SECONDS - time.monotonic(),
+            )
+
+    def answer(self, invocation: Invocation) -> None:
+        """Pass the event to the function and wait for its answer, or for what ends it instead.
+
+        Fills `invocation.answer`; `invocation.failure` too where the platform ended it, and the
+        environment is over then. (AWS's runtime client does not survive the refusal of a response
+        that is too large.)
+        """
+        state = self._lifecycle
+        state.begin(invocation)
+        with state.changed:
+            state.changed.wait_for(
+                lambda: invocation.runtime_done or state.init_failure or state.closed,
+                timeout=invocation.deadline - time.monotonic(),
+            )
+        self._conclude(invocation)
+
+    def settle(self, invocation: Invocation) -> None:
+        """Wait, after `answer`, until runtime and extensions are free, within the same timeout.
+
+        `invocation.failure` is set when they are not; the caller has its answer already.
+        """
+        state = self._lifecycle
+        with state.changed:
+            settled = state.changed.wait_for(
+                lambda: state.settled(invocation) or state.closed,
+                timeout=invocation.deadline - time.monotonic(),
+            )
+            if settled and state.settled(invocation):
+                return
+        if invocation.failure is None:
+            invocation.failure = self._reason(invocation)
+        self.close()
+
+    def peak_memory_bytes(self) -> int:
+        """Highest resident memory of the function's process, in bytes."""
+        return self._process.peak_memory_bytes()
+
+    def take_output(self) -> str:
+        """What the function wrote since the last call, whole lines."""
+        text = self._process.output.take()
+        return text + "\n" if text and not text.endswith("\n") else text
+
+    def close(self) -> None:
+        """Kill the process and all it started; returns at once."""
+        self._process.peak_memory_bytes()
+        self._process.kill()
+        self._lifecycle.close()
+        self._server.close()
+
+    def _exited(self, return_code: int) -> None:
+        self._lifecycle.process_exited(return_code)
+        self._server.close()
+
+    def _conclude(self, invocation: Invocation) -> None:
+        with self._lifecycle.changed:
+            if not invocation.runtime_done:
+                # From here on a late response is refused.
+                invocation.runtime_done = True
+                failure = self._reason(invocation)
+                invocation.failure = failure
+                invocation.answer = failure.payload
+                invocation.is_error = True
+        if invocation.failure is not None:
+            self.close()
+
+    def _reason(self, invocation: Invocation) -> Failure:
+        state = self._lifecycle
+        with state.changed:
+            if state.init_failure is not None:
+                return state.init_failure
+            if state.return_code is not None:
+                return runtime_exited(invocation.request_id, state.return_code)
+        if state.closed:
+            return runtime_exited(invocation.request_id, -9)
+        return timed_out(invocation.request_id, invocation.timeout_seconds)

@@ -1,0 +1,52 @@
+"""LocalStack's twisted server, bound to the hosts of ``GATEWAY_LISTEN``.
+
+LocalStack 4.14 hands its twisted server the host of every ``GATEWAY_LISTEN`` entry, and the server
+uses it for IPv6 only: ``127.0.0.1:4566`` listens on 0.0.0.0. On a laptop that opens the emulated
+account to the network. The other server, hypercorn, binds rightly and is a third slower.
+"""
+
+from typing import Any
+
+from localstack.aws.serving.twisted import TLSMultiplexerFactory
+from localstack.runtime.server.twisted import TwistedRuntimeServer
+from rolo.serving.twisted import TwistedGateway
+from twisted.internet import endpoints, reactor, ssl
+from twisted.internet.error import CannotListenError
+
+
+class BoundTwistedRuntimeServer(TwistedRuntimeServer):
+    """The twisted server listening where ``GATEWAY_LISTEN`` says, and nowhere else."""
+
+    def register(
+        self, gateway: Any, listen: list[Any], ssl_creds: tuple[str, str] | None = None
+    ) -> None:
+        """Listen for `gateway` on every host and port of `listen`.
+
+        Raises
+        ------
+        OSError
+            An address cannot be listened on (in use, or not of this machine). The stock server
+            drops that error and LocalStack waits in vain for itself.
+        """
+        protocol_factory: Any = TwistedGateway(gateway)
+        if ssl_creds:
+            certificate_path, key_path = ssl_creds
+            context_factory = ssl.DefaultOpenSSLContextFactory(key_path, certificate_path)
+            context_factory.getContext().use_certificate_chain_file(certificate_path)
+            protocol_factory = TLSMultiplexerFactory(context_factory, False, protocol_factory)
+
+        for address in listen:
+            is_ipv6 = ":" in address.host
+            endpoint_type = (
+                endpoints.TCP6ServerEndpoint if is_ipv6 else endpoints.TCP4ServerEndpoint
+            )
+            endpoint = endpoint_type(reactor, address.port, interface=address.host)
+            failures: list[Any] = []
+            # listen() has bound, or failed, when it returns: the deferred fires at once.
+            endpoint.listen(protocol_factory).addErrback(failures.append)
+            if failures:
+                failures[0].trap(CannotListenError)
+                raise OSError(
+                    f"LocalStack cannot listen on {address.host}:{address.port}: "
+                    f"{failures[0].value.socketError}"
+                )
