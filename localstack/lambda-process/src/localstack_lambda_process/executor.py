@@ -193,23 +193,10 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
     def _invoke(self, payload: dict[str, str]) -> InvocationResult:
         if self._stopping and events.infra_stopping.is_set():
             raise EnvironmentStoppedError("LocalStack is stopping.")
-        sandbox, before = self._usable_sandbox()
-        init_ms = sandbox.init_ms() if self._first_invocation and sandbox.is_ready else None
-        first, self._first_invocation = self._first_invocation, False
-        before += sandbox.take_output()
-        if first and init_ms is None:
-            before += self._init_report(sandbox)
-        invocation = Invocation(
-            request_id=payload["invoke-id"],
-            function_arn=payload["invoked-function-arn"],
-            trace_id=payload["trace-id"],
-            payload=payload["payload"].encode(),
-            timeout_seconds=float(self.function_version.config.timeout),
-        )
-        before += messages.start_line(
-            invocation.request_id, self.function_version.id.qualifier
-        )
-        sandbox.answer(invocation)
+        before, sandbox, invocation, init_ms = self._attempt(payload)
+        if sandbox.died_idle(invocation):
+            # It died, unnoticed, after its last answer: the event never reached it.
+            before, sandbox, invocation, init_ms = self._attempt(payload)
 
         if invocation.failure is None and sandbox.has_extensions:
             log = before + sandbox.take_output()
@@ -228,6 +215,27 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
             is_error=invocation.is_error,
             logs=log,
         )
+
+    def _attempt(
+        self, payload: dict[str, str]
+    ) -> tuple[str, Sandbox, Invocation, float | None]:
+        """Have an event answered; returns the log so far, and what the rest of it needs."""
+        sandbox, before = self._usable_sandbox()
+        first, self._first_invocation = self._first_invocation, False
+        init_ms = sandbox.init_ms() if first and sandbox.is_ready else None
+        before += sandbox.take_output()
+        if first and init_ms is None:
+            before += self._init_report(sandbox)
+        invocation = Invocation(
+            request_id=payload["invoke-id"],
+            function_arn=payload["invoked-function-arn"],
+            trace_id=payload["trace-id"],
+            payload=payload["payload"].encode(),
+            timeout_seconds=float(self.function_version.config.timeout),
+        )
+        before += messages.start_line(invocation.request_id, self.function_version.id.qualifier)
+        sandbox.answer(invocation)
+        return before, sandbox, invocation, init_ms
 
     @staticmethod
     def _init_report(sandbox: Sandbox) -> str:

@@ -77,6 +77,11 @@ class Sandbox:
         with self._lifecycle.changed:
             return any(each.invoke_events for each in self._lifecycle.extensions.values())
 
+    def died_idle(self, invocation: Invocation) -> bool:
+        """Whether the process ended by itself before the event could be passed to it."""
+        state = self._lifecycle
+        return self.is_ready and not invocation.dispatched and state.return_code is not None
+
     def init_ms(self) -> float:
         """Duration of the init phase in milliseconds; up to now while it lasts."""
         return ((self._lifecycle.ready_at or time.monotonic()) - self._launched_at) * 1000
