@@ -1,0 +1,1 @@
+"""The roles of `modelwatch.ports` played by real technology: one heavy library a module."""

@@ -1,0 +1,52 @@
+"""boto3 clients, made from settings. boto3 itself reads endpoints and region from AWS_*."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from modelwatch.settings import Settings
+
+_STORE_CONFIG = Config(
+    connect_timeout=3,
+    read_timeout=30,
+    retries={"mode": "standard", "total_max_attempts": 4},
+    # S3s other than AWS's do not all know the newer default checksums
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+)
+
+
+def s3_client(settings: Settings) -> Any:
+    """Return a client of the S3 that holds models, captures and reports.
+
+    `S3_ACCESS_KEY_ID` is for an S3 with keys of its own, such as MinIO: a function's role means
+    nothing to it, and Lambda reserves the name AWS_ACCESS_KEY_ID.
+    """
+    key = settings.text("S3_ACCESS_KEY_ID") or None
+    secret = settings.text("S3_SECRET_ACCESS_KEY") or None
+    return boto3.client(
+        "s3",
+        region_name=settings.text("AWS_DEFAULT_REGION"),
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        # a function's session token belongs to its role, not to that key
+        aws_session_token=None,
+        config=_STORE_CONFIG,
+    )
+
+
+def sqs_client(settings: Settings, budget_ms: int) -> Any:
+    """Return an SQS client that gives up within ``budget_ms`` and does not try again."""
+    budget_seconds = budget_ms / 1000
+    return boto3.client(
+        "sqs",
+        region_name=settings.text("AWS_DEFAULT_REGION"),
+        config=Config(
+            connect_timeout=budget_seconds / 2,
+            read_timeout=budget_seconds / 2,
+            retries={"mode": "standard", "total_max_attempts": 1},
+        ),
+    )

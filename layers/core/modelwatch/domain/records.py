@@ -1,0 +1,135 @@
+"""The record of one prediction, as it travels from predict to the capture bucket."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+
+from modelwatch.domain.event_ids import is_event_id
+from modelwatch.errors import InvalidInputError
+
+Value = float | int | str | bool | None
+"""A feature's value: a number, a string, a truth value, or null for a missing one."""
+
+FUTURE_TOLERANCE_MS = 5 * 60 * 1000
+"""How far ahead of our clock a caller's clock may be."""
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=250, pattern=r"^[^/:=\x00-\x1f]+$")]
+
+
+class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """One prediction.
+
+    Attributes
+    ----------
+    event_id
+        UUID, made by predict or by the caller; the same id twice is the same prediction.
+    captured_at
+        When it was made, in UTC, to the millisecond.
+    model_name, model_version, variant
+        What predicted, and the alias under which it served.
+    features
+        Value by feature name, as the model received it.
+    prediction
+        The model's answer.
+    probabilities
+        Of the classes, in the model's order; None where the model has none.
+    latency_ms
+        Time that the model took, in milliseconds.
+    source
+        Who sent it: ``predict``, or an external application's name.
+    """
+
+    event_id: str
+    captured_at: datetime
+    model_name: Name
+    model_version: Name
+    features: Annotated[dict[str, Value], msgspec.Meta(min_length=1, max_length=10_000)]
+    prediction: float | int | str | bool
+    variant: str = ""
+    probabilities: list[float] | None = None
+    latency_ms: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    source: str = "external"
+
+    @property
+    def captured_at_ms(self) -> int:
+        """``captured_at`` in milliseconds since 1970."""
+        return int(self.captured_at.timestamp() * 1000)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Record)
+_many_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def encode_record(record: Record) -> bytes:
+    """Return ``record`` as JSON."""
+    return _encoder.encode(record)
+
+
+def decode_record(body: bytes | str, now_ms: int) -> Record:
+    """Read one record from JSON and check what its types alone cannot say.
+
+    Parameters
+    ----------
+    body
+        JSON text of one record.
+    now_ms
+        The present, in milliseconds since 1970: a record from the future is refused.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is not JSON, or breaks the contract; names the field.
+    """
+    try:
+        record = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise invalid_json(error) from None
+    if not is_event_id(record.event_id):
+        raise InvalidInputError("event_id", f"'{record.event_id[:60]}' is not a UUID")
+    if record.captured_at.tzinfo is None:
+        raise InvalidInputError("captured_at", "has no time zone; end it with 'Z' for UTC")
+    record.captured_at = record.captured_at.astimezone(UTC)
+    if record.captured_at_ms > now_ms + FUTURE_TOLERANCE_MS:
+        raise InvalidInputError("captured_at", f"{record.captured_at.isoformat()} is in the future")
+    return record
+
+
+def decode_records(body: bytes | str, now_ms: int) -> list[Record]:
+    """Read a JSON list of records, or one record alone.
+
+    Raises
+    ------
+    InvalidInputError
+        For the first element that breaks the contract; the field starts with its index.
+    """
+    if not body.lstrip().startswith(b"[" if isinstance(body, bytes) else "["):
+        return [decode_record(body, now_ms)]
+    try:
+        elements = _many_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise invalid_json(error) from None
+    records = []
+    for index, element in enumerate(elements):
+        try:
+            records.append(decode_record(bytes(element), now_ms))
+        except InvalidInputError as error:
+            field = f"[{index}].{error.field}" if error.field else f"[{index}]"
+            raise InvalidInputError(field, error.problem) from None
+    return records
+
+
+def invalid_json(error: Exception) -> InvalidInputError:
+    """Turn msgspec's complaint into ours: the JSON path becomes the field.
+
+    Examples
+    --------
+    >>> invalid_json(ValueError("Expected `str`, got `int` - at `$.features.alcohol`")).field
+    'features.alcohol'
+    """
+    problem, _, path = str(error).partition(" - at `")
+    field = path.rstrip("`").removeprefix("$").removeprefix(".")
+    return InvalidInputError("" if field.startswith("key") else field, problem.replace("`", "'"))

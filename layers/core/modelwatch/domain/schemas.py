@@ -1,0 +1,186 @@
+"""A model's input schema, and how a caller's features are held against it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from modelwatch.domain.records import Value
+from modelwatch.errors import InvalidInputError
+
+ColumnType = Literal["double", "float", "long", "integer", "boolean", "string"]
+
+_REAL = frozenset({"double", "float"})
+_WHOLE = {"long": 2**63, "integer": 2**31}
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One input column: its name, its type in MLflow's words, and whether it may be left out."""
+
+    name: str
+    type: ColumnType
+    required: bool = True
+
+    def check(self, value: object) -> Value:
+        """Return ``value`` as this column's type holds it.
+
+        A null is a missing value: fine for real numbers (NaN to the model) and for optional
+        columns, as in MLflow.
+
+        Raises
+        ------
+        InvalidInputError
+            When the value is not of the column's type.
+
+        Examples
+        --------
+        >>> Column("alcohol", "double").check(13)
+        13.0
+        """
+        if value is None:
+            if self.type in _REAL or not self.required:
+                return None
+        elif self.type == "string":
+            if isinstance(value, str):
+                return value
+        elif self.type == "boolean":
+            if isinstance(value, bool):
+                return value
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            if self.type in _REAL:
+                return self._real(value)
+            if float(value).is_integer() and -_WHOLE[self.type] <= value < _WHOLE[self.type]:
+                return int(value)
+        raise InvalidInputError(
+            f"features.{self.name}", f"found {_describe(value)}, expected {self._expectation()}"
+        )
+
+    def _real(self, value: float) -> float:
+        try:
+            real = float(value)
+        except OverflowError:
+            real = math.inf
+        if not math.isfinite(real):
+            raise InvalidInputError(f"features.{self.name}", "the number is too large")
+        return real
+
+    def _expectation(self) -> str:
+        if self.type in _REAL:
+            return "a number or null"
+        words = {"string": "a string", "boolean": "true or false"}.get(self.type, "a whole number")
+        return words if self.required else f"{words} or null"
+
+
+class Schema(msgspec.Struct, frozen=True):
+    """The input columns of a model, in the order of its signature."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, in order."""
+        return tuple(column.name for column in self.columns)
+
+    def row(
+        self,
+        features: Sequence[object] | Mapping[str, object],
+        feature_names: Sequence[str] | None = None,
+    ) -> dict[str, Value]:
+        """Hold one row of features against the schema.
+
+        Parameters
+        ----------
+        features
+            Values in the schema's order; or in the order of ``feature_names``; or by name.
+        feature_names
+            Names for a list of ``features``.
+
+        Returns
+        -------
+        dict
+            Every column of the schema in its order; an optional column that was not given is None.
+
+        Raises
+        ------
+        InvalidInputError
+            When the count is wrong, a name is unknown, missing or repeated, or a value has the
+            wrong type.
+
+        Examples
+        --------
+        >>> schema = Schema((Column("a", "double"), Column("b", "string")))
+        >>> schema.row(["x", 1], ["b", "a"])
+        {'a': 1.0, 'b': 'x'}
+        """
+        named = self._named(features, feature_names)
+        unknown = [name for name in named if name not in self.names]
+        if unknown:
+            raise InvalidInputError(
+                f"features.{unknown[0]}",
+                f"is not a feature of this model; its features are {', '.join(self.names)}",
+            )
+        row: dict[str, Value] = {}
+        for column in self.columns:
+            if column.name in named:
+                row[column.name] = column.check(named[column.name])
+            elif column.required:
+                raise InvalidInputError(f"features.{column.name}", "is missing")
+            else:
+                row[column.name] = None
+        return row
+
+    def _named(
+        self,
+        features: Sequence[object] | Mapping[str, object],
+        feature_names: Sequence[str] | None,
+    ) -> Mapping[str, object]:
+        if isinstance(features, Mapping):
+            if feature_names is not None:
+                raise InvalidInputError("feature_names", "is only for a list of features")
+            return features
+        names = self.names if feature_names is None else feature_names
+        repeated = [name for name, count in Counter(names).items() if count > 1]
+        if repeated:
+            raise InvalidInputError("feature_names", f"'{repeated[0]}' stands there twice")
+        if len(features) != len(names):
+            raise InvalidInputError(
+                "features", f"found {len(features)} values, expected {len(names)}"
+            )
+        return dict(zip(names, features, strict=True))
+
+
+def schema_from_signature(inputs: Sequence[Mapping[str, Any]]) -> Schema:
+    """Read the inputs of an MLflow signature (its JSON form, already parsed).
+
+    Raises
+    ------
+    ValueError
+        When the signature is not tabular: a tensor, an unnamed column, or another type.
+    """
+    columns = []
+    for spec in inputs:
+        if spec.get("type") not in ColumnType.__args__ or not spec.get("name"):  # type: ignore[attr-defined]
+            raise ValueError(
+                "the signature is not a table of named numbers, strings and truth values: "
+                f"found {spec.get('type')!r}"
+            )
+        columns.append(Column(spec["name"], spec["type"], spec.get("required", True)))
+    if not columns:
+        raise ValueError("the signature has no input columns")
+    return Schema(tuple(columns))
+
+
+def _describe(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return "a string"
+    if isinstance(value, int | float):
+        return "a number out of range or with a fraction"
+    return "a list" if isinstance(value, list) else "an object"

@@ -1,0 +1,162 @@
+"""The roles that the services need somebody to play. Adapters play them; tests use in-memory ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift
+    from modelwatch.domain.models import ModelVersion, Predictions
+    from modelwatch.domain.records import Record, Value
+    from modelwatch.domain.schemas import Schema
+    from modelwatch.domain.windows import Window
+
+
+class ModelRegistry(Protocol):
+    """Knows which version of a model an alias points to."""
+
+    def resolve(self, name: str, alias: str) -> ModelVersion:
+        """Return the version behind ``alias``.
+
+        Raises
+        ------
+        NoModelError
+            When there is no such model or alias.
+        RegistryError
+            When the registry does not answer as it should.
+        """
+        ...
+
+    def version(self, name: str, version: str) -> ModelVersion:
+        """Return a version by its number; raises as `resolve` does."""
+        ...
+
+
+class Model(Protocol):
+    """A loaded model version."""
+
+    @property
+    def schema(self) -> Schema:
+        """Its input columns."""
+        ...
+
+    @property
+    def flavor(self) -> str:
+        """What runs it: ``onnx`` or ``pyfunc``."""
+        ...
+
+    def predict(self, rows: Sequence[Mapping[str, Value]]) -> Predictions:
+        """Predict rows that hold the schema's columns in the schema's order."""
+        ...
+
+
+class ModelLoader(Protocol):
+    """Brings a version into memory."""
+
+    def load(self, version: ModelVersion) -> Model:
+        """Load ``version``.
+
+        Raises
+        ------
+        ModelLoadError
+            When it cannot be loaded here.
+        StoreError
+            When its artifacts cannot be read.
+        """
+        ...
+
+
+class RecordQueue(Protocol):
+    """Takes records on their way to the store."""
+
+    def send(self, records: Sequence[Record]) -> None:
+        """Hand ``records`` over; raises QueueError when any was not taken."""
+        ...
+
+
+class RecordStore(Protocol):
+    """Keeps captured records, by model version and hour."""
+
+    def write(self, records: Sequence[Record]) -> str:
+        """Store records of one model version and hour; the same records again change nothing.
+
+        Returns the name of the stored object; raises StoreError when it cannot be written.
+        """
+        ...
+
+    def versions(self, window: Window) -> list[tuple[str, str]]:
+        """Return (model name, version) of everything captured in ``window``, sorted."""
+        ...
+
+    def read(self, model_name: str, model_version: str, window: Window) -> pa.Table:
+        """Return the distinct records of a version in ``window`` (columns: `records.parquet`)."""
+        ...
+
+
+class ReferenceStore(Protocol):
+    """Keeps the reference data of model versions."""
+
+    def reference(self, version: ModelVersion) -> pa.Table | None:
+        """Return the rows a version was trained on, or None when it has none."""
+        ...
+
+
+class Comparison(Protocol):
+    """A window held against a reference."""
+
+    @property
+    def features(self) -> Sequence[FeatureDrift]:
+        """The answer for each feature."""
+        ...
+
+    def html(self) -> bytes:
+        """Return the report that explains it, as one HTML page."""
+        ...
+
+
+class DriftDetector(Protocol):
+    """Compares distributions."""
+
+    def compare(self, reference: pa.Table, current: pa.Table, policy: DriftPolicy) -> Comparison:
+        """Compare the feature columns of two tables."""
+        ...
+
+
+class ReportStore(Protocol):
+    """Keeps results and reports."""
+
+    def save(self, result: AnalysisResult, html: bytes | None) -> None:
+        """Store a result, and its report if there is one; the report first."""
+        ...
+
+    def results(self, limit: int) -> list[AnalysisResult]:
+        """Return the newest results, newest first."""
+        ...
+
+    def report_url(self, name: str, expires_seconds: int) -> str:
+        """Return a URL that opens the report of the result ``name`` for a while.
+
+        Raises NotFoundError when there is none.
+        """
+        ...
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One value of one metric of `modelwatch.metric_names`, with its labels."""
+
+    name: str
+    value: float
+    labels: Mapping[str, str]
+
+
+class MetricSink(Protocol):
+    """Takes metrics."""
+
+    def emit(self, samples: Sequence[Sample]) -> None:
+        """Report ``samples``; never raises for a well-formed sample."""
+        ...

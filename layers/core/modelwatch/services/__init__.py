@@ -1,0 +1,1 @@
+"""The verbs: predict, capture and analyze, over the roles in `modelwatch.ports`."""
