@@ -30,6 +30,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000", "MLflow server: tracking and registry"),
     # -- capture
     Setting("CAPTURE_QUEUE_NAME", "modelwatch-local-captures", "queue that takes the records"),
+    Setting("CAPTURE_QUEUE_URL", "", "URL of the capture queue; empty: found by CAPTURE_QUEUE_NAME"),
     Setting("CAPTURE_BUDGET_MS", "250", "longest that capture may hold up a prediction, in ms"),
     Setting("CAPTURE_BUCKET", "modelwatch-captures", "bucket of captured predictions"),
     # -- analysis
@@ -42,6 +43,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DRIFT_CATEGORICAL_THRESHOLD", "0.2", "a category drifts from this score on"),
     Setting("DRIFT_SHARE_THRESHOLD", "0.5", "share of drifted features that makes it drift"),
     # -- where S3 is; boto3 reads the AWS_* ones
+    Setting("MODEL_BUCKET", "modelwatch-models", "bucket of MLflow's artifacts"),
     Setting("AWS_DEFAULT_REGION", "us-east-1", "region of all resources"),
     Setting("AWS_ENDPOINT_URL", "", "AWS services other than S3; empty: AWS itself"),
     Setting("AWS_ENDPOINT_URL_S3", "", "S3 of models and captures; empty: as AWS_ENDPOINT_URL"),
