@@ -1,0 +1,126 @@
+"""CloudWatch Logs, of AWS or of LocalStack, as a source of log events; SQS for the queues."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from modelwatch_bridge.events import LogEvent
+from modelwatch_bridge.ports import SourceError
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs.client import CloudWatchLogsClient
+    from mypy_boto3_logs.type_defs import FilterLogEventsRequestPaginateTypeDef
+    from mypy_boto3_sqs.client import SQSClient
+
+PAGE_EVENTS = 10_000
+"""Most events of one page: CloudWatch's own limit."""
+
+
+class CloudWatchLogSource:
+    """The log groups whose names begin alike.
+
+    Parameters
+    ----------
+    client
+        boto3's client; its retries take care of throttling.
+    prefix
+        Beginning of the groups' names.
+    """
+
+    def __init__(self, client: CloudWatchLogsClient, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+
+    def groups(self) -> Sequence[str]:
+        """Return the names of the groups that exist now, see `LogSource`."""
+        names: list[str] = []
+        try:
+            paginator = self._client.get_paginator("describe_log_groups")
+            for page in paginator.paginate(logGroupNamePrefix=self._prefix):
+                names.extend(group["logGroupName"] for group in page["logGroups"])
+        except (BotoCoreError, ClientError) as error:
+            raise SourceError(f"the logs API: {error}") from error
+        return names
+
+    def pages(self, group: str, start_ms: int, end_ms: int | None) -> Iterator[Sequence[LogEvent]]:
+        """Yield the events of a range of time, see `LogSource`."""
+        request: FilterLogEventsRequestPaginateTypeDef = {
+            "logGroupName": group,
+            "startTime": start_ms,
+            # AWS always interleaves streams; LocalStack otherwise goes stream by stream
+            "interleaved": True,
+            "PaginationConfig": {"PageSize": PAGE_EVENTS},
+        }
+        if end_ms is not None:
+            request["endTime"] = end_ms
+        try:
+            for page in self._client.get_paginator("filter_log_events").paginate(**request):
+                yield [
+                    LogEvent(
+                        event["timestamp"],
+                        event["logStreamName"],
+                        event["eventId"],
+                        event["message"],
+                    )
+                    for event in page["events"]
+                ]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                return
+            raise SourceError(f"the logs API: {error}") from error
+        except BotoCoreError as error:
+            raise SourceError(f"the logs API: {error}") from error
+
+
+_STATES = {
+    "ApproximateNumberOfMessages": "visible",
+    "ApproximateNumberOfMessagesNotVisible": "in_flight",
+    "ApproximateNumberOfMessagesDelayed": "delayed",
+}
+
+
+class SQSQueues:
+    """Queues and the dead-letter queues behind them.
+
+    Parameters
+    ----------
+    client
+        boto3's client.
+    names
+        Names of the queues.
+    """
+
+    def __init__(self, client: SQSClient, names: Sequence[str]) -> None:
+        self._client = client
+        self._names = names
+
+    def depths(self) -> dict[tuple[str, str], float]:
+        """Return the numbers of messages by queue and state, see `Queues`."""
+        depths: dict[tuple[str, str], float] = {}
+        waiting = list(self._names)
+        try:
+            while waiting:
+                name = waiting.pop()
+                attributes = self._attributes(name)
+                for attribute, state in _STATES.items():
+                    if attribute in attributes:
+                        depths[name, state] = float(attributes[attribute])
+                policy = json.loads(attributes.get("RedrivePolicy", "{}"))
+                dead_letters = policy.get("deadLetterTargetArn", "").rpartition(":")[2]
+                if dead_letters and (dead_letters, "visible") not in depths:
+                    waiting.append(dead_letters)
+        except (BotoCoreError, ClientError) as error:
+            raise SourceError(f"the queues API: {error}") from error
+        return depths
+
+    def _attributes(self, name: str) -> dict[str, str]:
+        try:
+            url = self._client.get_queue_url(QueueName=name)["QueueUrl"]
+            answer = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        except self._client.exceptions.QueueDoesNotExist:
+            return {}
+        return {str(key): value for key, value in answer.get("Attributes", {}).items()}

@@ -1,0 +1,43 @@
+"""From the text of a log event to readings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from modelwatch.metric_names import Metric
+
+from modelwatch_bridge.emf import Findings, looks_like_emf, read_emf
+from modelwatch_bridge.runtime_lines import read_runtime_line
+
+_LAMBDA_PREFIX = "/aws/lambda/"
+
+
+def function_of(group: str) -> str:
+    """Return the function that writes to a log group.
+
+    >>> function_of("/aws/lambda/modelwatch-local-predict")
+    'modelwatch-local-predict'
+    """
+    return group.removeprefix(_LAMBDA_PREFIX)
+
+
+def interpret(message: str, function: str, catalog: Mapping[str, Metric]) -> Findings:
+    """Return what an event's message says, line by line; most messages say nothing.
+
+    Parameters
+    ----------
+    message
+        Text of the event, one or more lines.
+    function
+        Name of the function, for the labels of what the service logged.
+    catalog
+        The metrics by name.
+    """
+    findings = Findings()
+    for raw in message.splitlines() if "\n" in message else (message,):
+        line = raw.strip()
+        if looks_like_emf(line):
+            read_emf(line, catalog, findings)
+        else:
+            read_runtime_line(line, function, findings)
+    return findings

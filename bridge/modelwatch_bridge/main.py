@@ -1,0 +1,150 @@
+"""`modelwatch-bridge`: the metrics bridge as a process."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from modelwatch.errors import ModelwatchError
+from modelwatch.metric_names import CATALOG, Metric, declared_metrics
+from modelwatch.settings import Settings
+
+from modelwatch_bridge.cloudwatch import CloudWatchLogSource, SQSQueues
+from modelwatch_bridge.collector import Page, TotalsCollector
+from modelwatch_bridge.files import FileFollower
+from modelwatch_bridge.follower import LogGroupFollower, Reach
+from modelwatch_bridge.health import Health
+from modelwatch_bridge.ledger import Ledger
+from modelwatch_bridge.ports import Reader
+from modelwatch_bridge.server import BridgeServer
+from modelwatch_bridge.service import BridgeService
+
+LOG = logging.getLogger(__name__)
+
+_JOIN_SECONDS = 1.5
+"""How long a round that is under way may take to end. It is safe to leave it: see `ledger.py`."""
+
+
+def now_ms() -> int:
+    """Return the time, in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code."""
+    settings = Settings()
+    logging.basicConfig(
+        level=settings.text("LOG_LEVEL"), format="%(asctime)s %(levelname)s %(message)s"
+    )
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        serve(settings, stop)
+    except ModelwatchError as error:
+        sys.stderr.write(f"modelwatch-bridge: {error}\n")
+        return 1
+    return 0
+
+
+def serve(settings: Settings, stop: threading.Event) -> None:
+    """Run the bridge until ``stop`` is set.
+
+    Raises
+    ------
+    ModelwatchError
+        When a setting is wrong, the port is taken or the state file is in use.
+    """
+    metrics_file = settings.text("METRICS_FILE")
+    catalog = CATALOG | (declared_metrics(Path(metrics_file)) if metrics_file else {})
+    ledger = Ledger(
+        Path(settings.text("BRIDGE_STATE")), catalog, settings.integer("BRIDGE_MAX_SERIES", 1)
+    )
+    health = Health(now_ms, int(settings.number("BRIDGE_STALE_SECONDS") * 1000))
+    page = Page(TotalsCollector(ledger.totals, catalog), ledger.totals, catalog)
+    server = _server(settings, page, health)
+    service = _service(settings, ledger, page, health, catalog, stop)
+    LOG.info("listening on http://%s:%d", *server.server_address[:2])
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    reading = threading.Thread(target=service.run, args=(stop,), name="reading", daemon=True)
+    reading.start()
+    stop.wait()
+    server.shutdown()
+    reading.join(_JOIN_SECONDS)
+    if not reading.is_alive():
+        ledger.close()
+    server.server_close()
+
+
+def _server(settings: Settings, page: Page, health: Health) -> BridgeServer:
+    address = settings.text("BRIDGE_HOST"), settings.integer("BRIDGE_PORT")
+    try:
+        return BridgeServer(address, page, health)
+    except OSError as error:
+        raise ModelwatchError(
+            f"cannot listen on {address[0]}:{address[1]} (BRIDGE_PORT): {error.strerror}"
+        ) from error
+
+
+def _service(
+    settings: Settings,
+    ledger: Ledger,
+    page: Page,
+    health: Health,
+    catalog: Mapping[str, Metric],
+    stop: threading.Event,
+) -> BridgeService:
+    # a logs API that does not answer must show in /health soon: few retries, the loop goes on
+    config = Config(
+        connect_timeout=3, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3}
+    )
+    region = settings.text("AWS_DEFAULT_REGION")
+    late_ms = int(settings.number("BRIDGE_LATE_SECONDS") * 1000)
+    follower = LogGroupFollower(
+        CloudWatchLogSource(
+            boto3.client("logs", region_name=region, config=config),
+            settings.text("BRIDGE_LOG_GROUP_PREFIX"),
+        ),
+        ledger,
+        now_ms,
+        Reach(
+            late_ms=late_ms,
+            recent_ms=min(10_000, late_ms),
+            lookback_ms=int(settings.number("BRIDGE_LOOKBACK_SECONDS") * 1000),
+        ),
+        stop.is_set,
+    )
+    readers: list[Reader] = [follower]
+    if files := _names(settings.text("BRIDGE_FILES")):
+        readers.append(FileFollower([Path(name) for name in files], ledger, now_ms))
+    watched = settings.text("BRIDGE_QUEUES") or settings.text("CAPTURE_QUEUE_NAME")
+    names = [] if watched == "-" else _names(watched)
+    queues = SQSQueues(boto3.client("sqs", region_name=region, config=config), names)
+    return BridgeService(
+        readers=readers,
+        queues=queues if names else None,
+        ledger=ledger,
+        page=page,
+        health=health,
+        catalog=catalog,
+        clock=now_ms,
+        poll_seconds=max(0.05, settings.number("BRIDGE_POLL_SECONDS")),
+        retire_ms=int(settings.number("BRIDGE_RETIRE_SECONDS") * 1000),
+        lag_seconds=lambda: follower.lag_seconds,
+    )
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

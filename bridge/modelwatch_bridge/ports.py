@@ -1,0 +1,80 @@
+"""What the bridge needs from outside, as small protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from modelwatch.errors import ModelwatchError
+
+from modelwatch_bridge.events import LogEvent
+
+Clock = Callable[[], int]
+"""Milliseconds since 1970."""
+
+
+class SourceError(ModelwatchError):
+    """A source cannot be read now: not there yet, throttled, refused. A later try may work."""
+
+
+class LedgerError(ModelwatchError):
+    """What was counted cannot be stored. Nothing of the batch was counted."""
+
+
+class LogSource(Protocol):
+    """Groups of logs that can be read again and again, by time."""
+
+    def groups(self) -> Sequence[str]:
+        """Return the names of the groups that exist now.
+
+        Raises
+        ------
+        SourceError
+            When the source does not answer.
+        """
+
+    def pages(self, group: str, start_ms: int, end_ms: int | None) -> Iterator[Sequence[LogEvent]]:
+        """Yield the events of ``group`` with ``start_ms <= at_ms <= end_ms``, some at a time.
+
+        Parameters
+        ----------
+        group
+            One of `groups`; when it is gone by now, nothing is yielded.
+        start_ms, end_ms
+            Milliseconds since 1970; None for an open end.
+
+        Raises
+        ------
+        SourceError
+            When the source does not answer, possibly after some pages.
+        """
+
+
+class Reader(Protocol):
+    """Something that brings new events into the ledger when it is polled."""
+
+    def poll(self) -> None:
+        """Read what is new.
+
+        Raises
+        ------
+        SourceError
+            When a source could not be read; the other sources were.
+        LedgerError
+            When the events could not be stored.
+        """
+
+
+class Queues(Protocol):
+    """Queues whose depth can be asked for."""
+
+    def depths(self) -> dict[tuple[str, str], float]:
+        """Return the number of messages by queue name and state (visible, in_flight, delayed).
+
+        A queue that does not exist is left out.
+
+        Raises
+        ------
+        SourceError
+            When the service does not answer.
+        """
