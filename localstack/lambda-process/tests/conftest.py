@@ -291,3 +291,8 @@ def wait_until_fixture() -> Callable[..., Any]:
 @pytest.fixture(name="process_runs")
 def process_runs_fixture() -> Callable[[int], bool]:
     return process_runs
+
+
+@pytest.fixture
+def account_type() -> type[Account]:
+    return Account
