@@ -1,0 +1,57 @@
+"""boto3 clients for a deployment, from the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from modelwatch.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The AWS services that a deployment talks to.
+
+    Parameters
+    ----------
+    cloudformation
+        Where stacks go.
+    functions
+        Lambda, for what a deleted stack leaves behind.
+    packages
+        S3 as CloudFormation sees it: AWS_ENDPOINT_URL_S3 is the S3 of models and captures, and does
+        not count here.
+    """
+
+    cloudformation: CloudFormationClient
+    functions: LambdaClient
+    packages: S3Client
+
+
+def make_clients(settings: Settings) -> Clients:
+    """Return clients for the services at AWS_ENDPOINT_URL, or on AWS when it is empty."""
+    endpoint_url = settings.text("AWS_ENDPOINT_URL") or None
+    region = settings.text("AWS_DEFAULT_REGION")
+    session = boto3.Session(region_name=region)
+    # The stacks of a deployment are read and written side by side.
+    config = Config(
+        ignore_configured_endpoint_urls=True,
+        max_pool_connections=16,
+        retries={"mode": "standard", "max_attempts": 5},
+    )
+    # A custom endpoint need not answer to <bucket>.<host>.
+    path_style = config.merge(Config(s3={"addressing_style": "path"}))
+    return Clients(
+        session.client("cloudformation", endpoint_url=endpoint_url, config=config),
+        session.client("lambda", endpoint_url=endpoint_url, config=config),
+        session.client(
+            "s3", endpoint_url=endpoint_url, config=path_style if endpoint_url else config
+        ),
+    )

@@ -1,0 +1,119 @@
+"""`modelwatch deploy` and `modelwatch undeploy`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from modelwatch.settings import Settings
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from modelwatch_cli.deployment.deployer import StackResult
+
+
+class ConsoleProgress:
+    """Writes each thing that a deployment does as a line."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def say(self, subject: str, message: str) -> None:
+        """Write a sentence about ``subject``."""
+        self._console.print(f"  {subject}: {message}", highlight=False, soft_wrap=True)
+
+    def done(self, result: StackResult) -> None:
+        """Write what became of a stack."""
+        self.say(result.name, f"{result.action} ({result.seconds:.1f} s)")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(deploy)
+    app.command()(undeploy)
+
+
+def deploy(
+    apps: Annotated[
+        list[str] | None, typer.Argument(help="predict, capture, analyze; all when left out")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the outcome as JSON")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="build and compare, and change nothing")
+    ] = False,
+) -> None:
+    """Deploy the functions, and what they need, through CloudFormation.
+
+    To AWS_ENDPOINT_URL, or to AWS when that is empty. What did not change is left alone. Anyone who
+    knows its URL can call an API on AWS: see docs/deployment.md before deploying there.
+    """
+    # Chalice and boto3 take a while to import, and `modelwatch --help` needs neither.
+    from modelwatch_cli import buckets
+    from modelwatch_cli.deployment.clients import make_clients
+    from modelwatch_cli.deployment.deployer import Deployer
+    from modelwatch_cli.deployment.endpoints import deployed_urls
+    from modelwatch_cli.deployment.plan import make_plan
+    from modelwatch_cli.deployment.project import Project
+
+    started = time.monotonic()
+    console = Console(stderr=as_json)
+    settings = Settings()
+    plan = make_plan(settings, apps or ())
+    clients = make_clients(settings)
+    deployer = Deployer(
+        project=Project(),
+        settings=settings,
+        plan=plan,
+        clients=clients,
+        progress=ConsoleProgress(console),
+        ensure_buckets=lambda names: buckets.ensure_buckets(buckets.data_client(settings), names),
+        ensure_package_bucket=lambda name: buckets.ensure_buckets(clients.packages, [name]),
+        dry_run=dry_run,
+    )
+    where = settings.text("AWS_ENDPOINT_URL") or f"AWS, {settings.text('AWS_DEFAULT_REGION')}"
+    console.print(f"Deploying stage {plan.stage} to {where}", highlight=False)
+    with console.status("deploying …"):
+        results = deployer.run()
+    urls = deployed_urls(settings)
+    if as_json:
+        stacks = [dataclasses.asdict(result) for result in results]
+        print(json.dumps({"dry_run": dry_run, "stacks": stacks, "urls": urls}, indent=2))  # noqa: T201
+        return
+    _print_table(console, results, dry_run)
+    for name, url in urls.items():
+        console.print(f"  {name:8} {url}", highlight=False, soft_wrap=True)
+    if not dry_run:
+        console.print(f"Deployed in {time.monotonic() - started:.1f} s.", highlight=False)
+
+
+def undeploy(
+    as_json: Annotated[bool, typer.Option("--json", help="print the outcome as JSON")] = False,
+) -> None:
+    """Delete the functions, their layers and the capture queue; buckets and data stay.
+
+    Records that wait in the queue are deleted with it.
+    """
+    from modelwatch_cli.deployment.clients import make_clients
+    from modelwatch_cli.deployment.deployer import undeploy as delete_stacks
+    from modelwatch_cli.deployment.plan import make_plan
+
+    console = Console(stderr=as_json)
+    settings = Settings()
+    with console.status("deleting …"):
+        results = delete_stacks(
+            make_plan(settings), make_clients(settings), ConsoleProgress(console)
+        )
+    if as_json:
+        stacks = [dataclasses.asdict(result) for result in results]
+        print(json.dumps({"stacks": stacks}, indent=2))  # noqa: T201
+
+
+def _print_table(console: Console, results: list[StackResult], dry_run: bool) -> None:
+    table = Table("stack", "would be" if dry_run else "action", "seconds", box=None)
+    for result in sorted(results, key=lambda result: result.name):
+        table.add_row(result.name, result.action, f"{result.seconds:.1f}")
+    console.print(table)

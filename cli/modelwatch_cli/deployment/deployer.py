@@ -1,0 +1,285 @@
+"""Runs a plan: builds, uploads, and brings the stacks to where they should be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+from chalice.package import YAMLTemplateSerializer
+from modelwatch.settings import Settings
+from modelwatch_cli.deployment.clients import Clients
+from modelwatch_cli.deployment.errors import DeploymentError
+from modelwatch_cli.deployment.graph import Step, run_steps
+from modelwatch_cli.deployment.images import build_image, image_repository
+from modelwatch_cli.deployment.layers import Artifact, build_layer, check_size
+from modelwatch_cli.deployment.packages import PackageStore
+from modelwatch_cli.deployment.packaging import Template, as_image, package_app, with_code
+from modelwatch_cli.deployment.parameters import (
+    bucket_parameters,
+    common_parameters,
+    layer_parameters,
+    template_parameters,
+)
+from modelwatch_cli.deployment.plan import Plan
+from modelwatch_cli.deployment.project import Project
+from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer, stack_digest
+
+
+class Progress(Protocol):
+    """Hears what a deployment does."""
+
+    def say(self, subject: str, message: str) -> None:
+        """Take a sentence about a part of the deployment."""
+        ...
+
+    def done(self, result: StackResult) -> None:
+        """Take what became of a stack."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StackResult:
+    """What was done with a stack (or, in a dry run, would be)."""
+
+    name: str
+    action: Action
+    seconds: float
+
+
+@dataclass
+class Deployer:
+    """Carries out one plan.
+
+    Parameters
+    ----------
+    project
+        What is deployed.
+    settings
+        How.
+    plan
+        Made of the same settings.
+    clients
+        Where to.
+    progress
+        Hears of it.
+    ensure_buckets
+        Makes the buckets of captures and reports, when they are not CloudFormation's to make; gets
+        their names.
+    ensure_package_bucket
+        Makes the bucket of packages when it is missing.
+    dry_run
+        Build and compare, and change nothing outside ``build/``.
+    """
+
+    project: Project
+    settings: Settings
+    plan: Plan
+    clients: Clients
+    progress: Progress
+    ensure_buckets: Callable[[list[str]], None]
+    ensure_package_bucket: Callable[[str], None]
+    dry_run: bool = False
+    results: list[StackResult] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._store = PackageStore(self.clients.packages, self.settings.text("PACKAGE_BUCKET"))
+        self._stacks = StackDeployer(self.clients.cloudformation, self._store.store_template)
+        self._deployed: dict[str, Stack] = {}
+        self._layers: dict[str, Artifact] = {}
+        self._templates: dict[str, Template] = {}
+        self._provided = common_parameters(self.plan, self.settings)
+
+    def run(self) -> list[StackResult]:
+        """Deploy; return what was done with each stack.
+
+        Raises
+        ------
+        ModelwatchError
+            When something cannot be built, uploaded or deployed.
+        """
+        try:
+            run_steps(self._steps())
+        except (BotoCoreError, ClientError) as error:
+            raise DeploymentError(f"AWS cannot be reached or refused: {error}") from error
+        return self.results
+
+    def _steps(self) -> dict[str, Step]:
+        steps = {"package bucket": Step(self._make_package_bucket)}
+        if not self.plan.owns_buckets:
+            steps["buckets"] = Step(self._make_buckets)
+        for layer in self.plan.layers:
+            steps[f"layer {layer}"] = Step(_bind(self._make_layer, layer), ["package bucket"])
+        for app in self.plan.apps:
+            steps[f"app {app}"] = Step(_bind(self._make_app, app), ["package bucket"])
+        for stack, stacks_before in self.plan.stacks.items():
+            needs = [f"stack {name}" for name in stacks_before]
+            if stack == "layers":
+                needs += [f"layer {layer}" for layer in self.plan.layers]
+            if stack in self.plan.apps:
+                needs += [f"app {stack}", *([] if self.plan.owns_buckets else ["buckets"])]
+            steps[f"stack {stack}"] = Step(_bind(self._deploy_stack, stack), needs)
+        return steps
+
+    def _make_package_bucket(self) -> None:
+        if not self.dry_run:
+            self.ensure_package_bucket(self._store.bucket)
+
+    def _make_buckets(self) -> None:
+        if not self.dry_run:
+            names = [self.settings.text(name) for name in ("CAPTURE_BUCKET", "REPORT_BUCKET")]
+            self.ensure_buckets(names)
+
+    def _make_layer(self, name: str) -> None:
+        started = time.monotonic()
+        layer = build_layer(self.project, name, self.plan.architecture)
+        self._layers[name] = layer
+        self._upload(f"layer {name}", layer, started)
+
+    def _make_app(self, app: str) -> None:
+        started = time.monotonic()
+        plan = self.plan.apps[app]
+        package = package_app(self.project, app, self.settings.text("AWS_DEFAULT_REGION"))
+        if plan.environment is None:
+            self._templates[app] = with_code(
+                package.template, self._store.bucket, package.artifact.key
+            )
+            self._layers[f"package of {app}"] = package.artifact
+            self._upload(f"function {app}", package.artifact, started)
+            return
+        image = build_image(self.project, package, app, plan.environment)
+        setting = self.settings.text("IMAGE_REPOSITORY")
+        repository = image_repository(setting, self.project, self.plan.architecture)
+        self._templates[app] = as_image(package.template, repository.uri(image))
+        if not self.dry_run and repository.publish(image):
+            seconds = time.monotonic() - started
+            self.progress.say(
+                f"image {app}", f"published {repository.uri(image)} ({seconds:.1f} s)"
+            )
+
+    def _upload(self, subject: str, artifact: Artifact, started: float) -> None:
+        if not self.dry_run and self._store.upload(artifact.key, artifact.path):
+            megabytes = artifact.path.stat().st_size / 1e6
+            seconds = time.monotonic() - started
+            self.progress.say(subject, f"uploaded, {megabytes:.1f} MB ({seconds:.1f} s)")
+
+    def _deploy_stack(self, part: str) -> None:
+        started = time.monotonic()
+        name = self.plan.stack_name(part)
+        provided = dict(self._provided)
+        for needed in self.plan.stacks[part]:
+            provided |= self._deployed[needed].outputs if needed in self._deployed else {}
+        template = self._template(part)
+        if part == "layers":
+            keys = {layer: self._layers[layer].key for layer in self.plan.layers}
+            provided |= layer_parameters(keys)
+        if part == "storage":
+            provided |= self._bucket_parameters(name)
+        if part in self.plan.apps:
+            self._check_size(part)
+        if self.dry_run:
+            action = self._compare(part, name, template, provided)
+        else:
+            parameters = template_parameters(template, self.settings, provided)
+            action, self._deployed[part] = self._stacks.deploy(
+                name, template, parameters, lambda message: self.progress.say(name, message)
+            )
+        result = StackResult(name, action, time.monotonic() - started)
+        self.results.append(result)
+        self.progress.done(result)
+
+    def _compare(
+        self, part: str, name: str, template: Template, provided: Mapping[str, str]
+    ) -> Action:
+        """Return what a deployment would do with the stack."""
+        stack = self._stacks.read(name)
+        if stack is None:
+            return "created"
+        if stack.is_broken:
+            return "recreated"
+        if any(needed not in self._deployed for needed in self.plan.stacks[part]):
+            return "updated"  # what it takes from a stack that changes is not known yet
+        parameters = template_parameters(template, self.settings, provided)
+        if stack.digest != stack_digest(template, parameters):
+            return "updated"
+        self._deployed[part] = stack
+        return "unchanged"
+
+    def _template(self, part: str) -> Template:
+        if part in self._templates:
+            return self._templates[part]
+        path = self.project.template(part)
+        template: Template = YAMLTemplateSerializer().load_template(path.read_text(), str(path))
+        return template
+
+    def _bucket_parameters(self, name: str) -> dict[str, str]:
+        stack = self._stacks.read(name)
+        buckets = self.clients.packages.list_buckets().get("Buckets", ())
+        existing = frozenset(bucket["Name"] for bucket in buckets)
+        previous = stack.parameters if stack and not stack.is_broken else {}
+        return bucket_parameters(self.settings, existing, previous)
+
+    def _check_size(self, app: str) -> None:
+        plan = self.plan.apps[app]
+        if plan.environment is None:
+            names = [f"package of {app}", *plan.layers]
+            check_size(app, {name: self._layers[name].unzipped_bytes for name in names})
+
+
+def _bind(action: Callable[[str], None], argument: str) -> Callable[[], None]:
+    return lambda: action(argument)
+
+
+def undeploy(plan: Plan, clients: Clients, progress: Progress) -> list[StackResult]:
+    """Delete the stacks of ``plan``, but for the buckets and what is in them.
+
+    Parameters
+    ----------
+    plan
+        Of all apps.
+    clients
+        Where they are.
+    progress
+        Hears of it.
+
+    Returns
+    -------
+    list of StackResult
+        ``deleted`` or, when there was none, ``absent``.
+    """
+    stacks = StackDeployer(clients.cloudformation, lambda _: "")
+    results: list[StackResult] = []
+
+    def delete(part: str) -> None:
+        started = time.monotonic()
+        name = plan.stack_name(part)
+        action = stacks.delete(name)
+        if part == "layers":
+            _delete_layer_versions(plan, clients)
+        result = StackResult(name, action, time.monotonic() - started)
+        results.append(result)
+        progress.done(result)
+
+    doomed = {part: needs for part, needs in plan.stacks.items() if part != "storage"}
+    steps = {}
+    for part in doomed:
+        users = [user for user, needs in doomed.items() if part in needs]
+        steps[part] = Step(_bind(delete, part), users)
+    try:
+        run_steps(steps)
+    except (BotoCoreError, ClientError) as error:
+        raise DeploymentError(f"AWS cannot be reached or refused: {error}") from error
+    return results
+
+
+def _delete_layer_versions(plan: Plan, clients: Clients) -> None:
+    """Delete the versions that updates of the stack kept for functions that roll back."""
+    for layer in plan.layers:
+        name = plan.stack_name(layer)
+        for page in clients.functions.get_paginator("list_layer_versions").paginate(LayerName=name):
+            for version in page["LayerVersions"]:
+                clients.functions.delete_layer_version(
+                    LayerName=name, VersionNumber=version["Version"]
+                )

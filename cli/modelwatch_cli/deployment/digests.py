@@ -1,0 +1,49 @@
+"""Digests of what goes into something built: equal digests, nothing to build again."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+# What no artifact takes from a source tree.
+IGNORED_DIRECTORIES = frozenset({"__pycache__", ".chalice", ".mypy_cache", ".ruff_cache"})
+
+
+def digest(*parts: str | bytes) -> str:
+    """Return a hexadecimal SHA-256 of ``parts``, in which their borders count.
+
+    >>> digest("ab", "c") == digest("a", "bc")
+    False
+    """
+    sha = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        sha.update(len(data).to_bytes(8, "big"))
+        sha.update(data)
+    return sha.hexdigest()
+
+
+def source_files(root: Path) -> Iterator[Path]:
+    """Yield the files under ``root`` in a fixed order, without caches and bytecode."""
+    for path in sorted(root.rglob("*")):
+        if IGNORED_DIRECTORIES.isdisjoint(path.relative_to(root).parts) and path.is_file():
+            yield path
+
+
+def tree_digest(root: Path) -> str:
+    """Return the digest of names and contents under ``root`` (times and owners do not count)."""
+    parts: list[str | bytes] = []
+    for path in source_files(root):
+        parts += [path.relative_to(root).as_posix(), path.read_bytes()]
+    return digest(*parts)
+
+
+def builder_digest(*modules: str) -> str:
+    """Return the digest of the code that builds, and of the bytecode that this Python makes.
+
+    A changed trimming rule or another bytecode format makes other archives of the same sources.
+    """
+    sources = [Path(__file__).with_name(f"{module}.py").read_bytes() for module in modules]
+    return digest(importlib.util.MAGIC_NUMBER, *sources)

@@ -1,0 +1,67 @@
+"""The URLs of what was deployed."""
+
+from __future__ import annotations
+
+from botocore.exceptions import BotoCoreError, ClientError
+from modelwatch.settings import Settings
+from modelwatch_cli.deployment.clients import make_clients
+from modelwatch_cli.deployment.errors import NotDeployedError
+from modelwatch_cli.deployment.plan import APPS, stack_name, stage_of
+from modelwatch_cli.deployment.stacks import Stack, StackDeployer
+
+API_STAGE = "api"
+
+
+def api_urls(settings: Settings) -> dict[str, str]:
+    """Return the URL of each app's API, by the app's name, without a slash at the end.
+
+    Raises
+    ------
+    NotDeployedError
+        When one of the apps is not deployed, or CloudFormation does not answer.
+    """
+    urls = deployed_urls(settings)
+    for app in APPS:
+        if app not in urls:
+            raise NotDeployedError(f"{app} is not deployed: run `modelwatch deploy`")
+    return urls
+
+
+def deployed_urls(settings: Settings) -> dict[str, str]:
+    """Return the URLs of those apps that are deployed.
+
+    Raises
+    ------
+    NotDeployedError
+        When CloudFormation does not answer.
+    """
+    client = make_clients(settings).cloudformation
+    deployer = StackDeployer(client, lambda _: "")
+    try:
+        stacks = {app: deployer.read(stack_name(stage_of(settings), app)) for app in APPS}
+    except (BotoCoreError, ClientError) as error:
+        raise NotDeployedError(f"CloudFormation cannot be asked for the URLs: {error}") from error
+    endpoint_url = settings.text("AWS_ENDPOINT_URL")
+    return {
+        app: api_url(stack, endpoint_url)
+        for app, stack in stacks.items()
+        if stack and "RestAPIId" in stack.outputs
+    }
+
+
+def api_url(stack: Stack, endpoint_url: str) -> str:
+    """Return the URL of the API in ``stack``.
+
+    A custom endpoint serves APIs under its own address; AWS gives each a host name.
+
+    >>> stack = Stack("s", "CREATE_COMPLETE", {"RestAPIId": "abc", "EndpointURL": "https://abc/api/"})
+    >>> api_url(stack, "")
+    'https://abc/api'
+    >>> api_url(stack, "http://127.0.0.1:4566")
+    'http://127.0.0.1:4566/_aws/execute-api/abc/api'
+    """
+    if endpoint_url:
+        return (
+            f"{endpoint_url.rstrip('/')}/_aws/execute-api/{stack.outputs['RestAPIId']}/{API_STAGE}"
+        )
+    return stack.outputs["EndpointURL"].rstrip("/")

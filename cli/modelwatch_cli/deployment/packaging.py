@@ -1,0 +1,217 @@
+"""Functions: what `chalice package` makes of an app, as a template and a package."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from modelwatch_cli.deployment.archive import compile_bytecode, unzipped_bytes, write_zip
+from modelwatch_cli.deployment.digests import builder_digest, digest, tree_digest
+from modelwatch_cli.deployment.errors import BuildError
+from modelwatch_cli.deployment.layers import Artifact
+from modelwatch_cli.deployment.project import Project
+
+Template = dict[str, Any]
+
+_MOUNT = "/var/task"
+_not_packaged = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
+_FUNCTION = "AWS::Serverless::Function"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """An app that is ready to be deployed.
+
+    Parameters
+    ----------
+    template
+        What Chalice generated, merged with the app's template; ``CodeUri`` is still to be set.
+    artifact
+        The function package.
+    task
+        The same files, unpacked.
+    digest
+        Digest of the files' contents: equal for equal code.
+    """
+
+    template: Template
+    artifact: Artifact
+    task: Path
+    digest: str
+
+
+def package_app(project: Project, app: str, region: str) -> Package:
+    """Return the package of ``app``, making it when its sources have changed since the last time.
+
+    Raises
+    ------
+    BuildError
+        When Chalice cannot package it, in Chalice's words; when requirements.txt is not empty; or
+        when it has a function that the merge template does not know.
+    """
+    refuse_requirements(project.function(app) / "requirements.txt")
+    merge_template = project.merge_template(app)
+    # Chalice imports the app, and the app imports the core.
+    inputs = digest(
+        builder_digest("packaging", "archive"),
+        merge_template.read_bytes(),
+        (project.function(app) / ".chalice" / "config.json").read_bytes(),
+        tree_digest(project.function(app)),
+        tree_digest(project.core),
+        region,
+    )
+    output = project.build / "apps" / f"{app}-{inputs[:24]}"
+    if not output.exists():
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{app}-", dir=output.parent) as scratch:
+            # Chalice leaves its packages in the app's folder: it gets a copy of the app.
+            source = Path(scratch) / app
+            shutil.copytree(project.function(app), source, ignore=_not_packaged)
+            built = Path(scratch) / "built"
+            _run_chalice(project, app, source, built, region)
+            _repack(built)
+            with contextlib.suppress(FileExistsError):  # another deployment was faster
+                built.rename(output)
+    template = yaml.safe_load((output / "sam.yaml").read_text())
+    check_functions_are_known(app, template)
+    content = (output / "digest").read_text()
+    archive = output / "package.zip"
+    artifact = Artifact(
+        app, archive, f"functions/{app}-{content[:24]}.zip", unzipped_bytes(archive)
+    )
+    return Package(template, artifact, output / "task", content)
+
+
+def _run_chalice(project: Project, app: str, source: Path, output: Path, region: str) -> None:
+    """Run `chalice package` in a process of its own: it imports a module named ``app``."""
+    command = [sys.executable, "-c", "import chalice.cli; chalice.cli.main()"]
+    command += ["--project-dir", str(source), "package"]
+    command += ["--merge-template", str(project.merge_template(app)), str(output)]
+    path = os.pathsep.join(p for p in (str(project.core), os.environ.get("PYTHONPATH")) if p)
+    environ = {
+        **os.environ,
+        "PYTHONPATH": path,
+        "PYTHONDONTWRITEBYTECODE": "1",  # no caches in the sources
+        "AWS_DEFAULT_REGION": region,
+    }
+    outcome = subprocess.run(command, check=False, capture_output=True, text=True, env=environ)
+    if outcome.returncode:
+        lines = [line.strip() for line in outcome.stderr.splitlines() if line.strip()]
+        reason = lines[-1] if lines else f"exit code {outcome.returncode}"
+        place = next((line for line in reversed(lines) if line.startswith("File ")), "")
+        where = f" ({place.replace(str(source), f'functions/{app}')})" if place else ""
+        raise BuildError(f"functions/{app} cannot be packaged: {reason}{where}")
+
+
+def _repack(built: Path) -> None:
+    """Make Chalice's zip one that has bytecode and does not change unless the code does."""
+    chalice_zip = built / "deployment.zip"
+    task = built / "task"
+    with zipfile.ZipFile(chalice_zip) as source:
+        members = [name for name in source.namelist() if "__pycache__" not in name]
+        source.extractall(task, members)
+    chalice_zip.unlink()
+    (built / "digest").write_text(digest(builder_digest("archive"), tree_digest(task)))
+    compile_bytecode(task, _MOUNT)
+    write_zip(task, built / "package.zip")
+
+
+def refuse_requirements(requirements: Path) -> None:
+    """Refuse third-party code in an app's own requirements.txt.
+
+    Chalice would resolve it at every packaging, and only print a warning when a wheel is missing.
+
+    Raises
+    ------
+    BuildError
+        When the file lists a package.
+    """
+    lines = requirements.read_text().splitlines() if requirements.exists() else []
+    listed = [line for line in lines if line.split("#")[0].strip()]
+    if listed:
+        raise BuildError(
+            f"{requirements} lists {listed[0].strip()}: it belongs into a set in layers/"
+        )
+
+
+def functions(template: Template) -> dict[str, dict[str, Any]]:
+    """Return the properties of the functions in ``template``, by logical id."""
+    return {
+        name: resource["Properties"]
+        for name, resource in template["Resources"].items()
+        if resource.get("Type") == _FUNCTION
+    }
+
+
+def check_functions_are_known(app: str, template: Template) -> None:
+    """Refuse a function of the app that its merge template does not describe.
+
+    It would be deployed with Chalice's defaults: another name, 128 MB, no layers and no rights.
+
+    Raises
+    ------
+    BuildError
+        When there is one, or when the merge template describes one that the app does not have.
+    """
+    for name, resource in template["Resources"].items():
+        if "Type" not in resource:
+            raise BuildError(f"templates/chalice/{app}.yaml describes {name}, which app.py has not")
+    for name, properties in functions(template).items():
+        if "FunctionName" not in properties:
+            raise BuildError(
+                f"functions/{app} has a function {name} that templates/chalice/{app}.yaml "
+                "does not describe"
+            )
+
+
+def with_code(template: Template, bucket: str, key: str) -> Template:
+    """Return ``template`` with its functions' code at ``key`` in ``bucket``."""
+    return _with_functions(
+        template, lambda properties: properties | {"CodeUri": f"s3://{bucket}/{key}"}
+    )
+
+
+def as_image(template: Template, image_uri: str) -> Template:
+    """Return ``template`` with its functions run from the image ``image_uri``.
+
+    Chalice knows zip packages only. An image carries its runtime and its libraries, and the handler
+    becomes the command that it is started with.
+    """
+
+    def from_image(properties: dict[str, Any]) -> dict[str, Any]:
+        zip_only = {"Runtime", "Handler", "CodeUri", "Layers"}
+        kept = {name: value for name, value in properties.items() if name not in zip_only}
+        command = {"Command": [properties["Handler"]]}
+        return kept | {"PackageType": "Image", "ImageUri": image_uri, "ImageConfig": command}
+
+    layers = [
+        layer
+        for properties in functions(template).values()
+        for layer in properties.get("Layers", ())
+    ]
+    of_layers = {layer["Ref"] for layer in layers if isinstance(layer, dict) and "Ref" in layer}
+    declared = template.get("Parameters", {}).items()
+    parameters = {name: value for name, value in declared if name not in of_layers}
+    return _with_functions(template | {"Parameters": parameters}, from_image)
+
+
+def _with_functions(
+    template: Template, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> Template:
+    resources = {
+        name: resource | {"Properties": change(resource["Properties"])}
+        if resource.get("Type") == _FUNCTION
+        else resource
+        for name, resource in template["Resources"].items()
+    }
+    return template | {"Resources": resources}

@@ -1,0 +1,154 @@
+"""What a deployment consists of, decided from the settings alone."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from modelwatch.errors import InvalidInputError, SettingError
+from modelwatch.settings import Settings
+
+APPS = ("predict", "capture", "analyze")
+LAYERS = ("core", "inference", "capture")
+
+# The layers of an app that is a zip, in the order in which they are applied.
+_LAYERS_OF = {"predict": ("core", "inference"), "capture": ("core", "capture")}
+# The environment of an app as an image.
+_ENVIRONMENT_OF = {"predict": "pyfunc", "analyze": "analysis"}
+
+
+@dataclass(frozen=True, slots=True)
+class AppPlan:
+    """How an app is delivered: as a zip with layers, or as an image of an environment."""
+
+    name: str
+    layers: tuple[str, ...] = ()
+    environment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be built, and which stacks wait for which.
+
+    Parameters
+    ----------
+    stage
+        Name of the deployment.
+    architecture
+        ``x86_64`` or ``arm64``.
+    apps
+        The apps to deploy, by name.
+    layers
+        The layers to build.
+    stacks
+        The stacks to deploy, each with those that must be there before it.
+    owns_buckets
+        Whether the buckets are CloudFormation's to make; otherwise they are made over S3.
+    """
+
+    stage: str
+    architecture: str
+    apps: dict[str, AppPlan]
+    layers: tuple[str, ...]
+    stacks: dict[str, frozenset[str]]
+    owns_buckets: bool
+
+    def stack_name(self, part: str) -> str:
+        """Return the full name of the stack ``part``."""
+        return stack_name(self.stage, part)
+
+
+def stack_name(stage: str, part: str) -> str:
+    """Return the name of the stack ``part`` (``pipeline``, ``predict`` …) of ``stage``.
+
+    >>> stack_name("local", "predict")
+    'modelwatch-local-predict'
+    """
+    return f"modelwatch-{stage}-{part}"
+
+
+def stage_of(settings: Settings) -> str:
+    """Return the stage.
+
+    Raises
+    ------
+    SettingError
+        When it could not be part of a name on AWS.
+    """
+    stage = settings.text("STAGE")
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,19}", stage):
+        raise SettingError(
+            "STAGE", f"'{stage}' is not up to 20 of a-z, 0-9 and -, beginning with a letter"
+        )
+    return stage
+
+
+def make_plan(settings: Settings, apps: Iterable[str] = ()) -> Plan:
+    """Return what it takes to deploy ``apps`` (all of them when empty).
+
+    Raises
+    ------
+    InvalidInputError
+        When there is no such app.
+    SettingError
+        When a setting makes no sense.
+    """
+    chosen = tuple(dict.fromkeys(apps)) or APPS
+    for app in chosen:
+        if app not in APPS:
+            raise InvalidInputError("app", f"there is no app '{app}'; there are {', '.join(APPS)}")
+    _check_batches(settings)
+    plans = {app: _app_plan(app, settings) for app in chosen}
+    layers = LAYERS if any(plan.layers for plan in plans.values()) else ()
+    owns_buckets = settings.text("AWS_ENDPOINT_URL_S3") in ("", settings.text("AWS_ENDPOINT_URL"))
+    stacks: dict[str, frozenset[str]] = {}
+    for app, plan in plans.items():
+        needs = {"pipeline"} if app != "analyze" else set()
+        if plan.layers:
+            needs.add("layers")
+        if owns_buckets and app != "predict":
+            needs.add("storage")
+        stacks |= dict.fromkeys(sorted(needs), frozenset())
+        stacks[app] = frozenset(needs)
+    return Plan(stage_of(settings), architecture(settings), plans, layers, stacks, owns_buckets)
+
+
+def _app_plan(app: str, settings: Settings) -> AppPlan:
+    as_image = app == "analyze" or (
+        app == "predict" and settings.choice("PREDICT_PACKAGE", "zip", "image") == "image"
+    )
+    if as_image:
+        return AppPlan(app, environment=_ENVIRONMENT_OF[app])
+    return AppPlan(app, layers=_LAYERS_OF[app])
+
+
+def _check_batches(settings: Settings) -> None:
+    size = settings.integer("CAPTURE_BATCH_SIZE", at_least=1)
+    window_seconds = settings.integer("CAPTURE_BATCH_WINDOW_SECONDS")
+    if size > 10_000:
+        raise SettingError("CAPTURE_BATCH_SIZE", f"{size} is more than the 10000 that SQS gives")
+    if window_seconds > 300:
+        raise SettingError("CAPTURE_BATCH_WINDOW_SECONDS", f"{window_seconds} is more than 300")
+    if size > 10 and not window_seconds:
+        raise SettingError(
+            "CAPTURE_BATCH_WINDOW_SECONDS", "0 allows no more than 10 for CAPTURE_BATCH_SIZE"
+        )
+
+
+def architecture(settings: Settings) -> str:
+    """Return the instruction set of the functions: the setting's, or else this machine's.
+
+    Raises
+    ------
+    SettingError
+        When Lambda has no such instruction set.
+    """
+    here = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+    if settings.text("LAMBDA_ARCHITECTURE"):
+        return settings.choice("LAMBDA_ARCHITECTURE", "x86_64", "arm64")
+    machine = platform.machine()
+    if machine not in here:
+        raise SettingError("LAMBDA_ARCHITECTURE", f"is not set, and Lambda has no {machine}")
+    return here[machine]

@@ -1,0 +1,234 @@
+"""CloudFormation stacks: create or update, leave alone what did not change, say why one failed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from botocore.exceptions import ClientError
+from modelwatch_cli.deployment.digests import digest
+from modelwatch_cli.deployment.errors import StackError
+from modelwatch_cli.deployment.packaging import Template
+from modelwatch_cli.deployment.parameters import secret_parameters
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+Action = Literal["created", "updated", "unchanged", "recreated", "deleted", "absent"]
+
+# CloudFormation takes no larger template in a request; from an S3 URL it does.
+INLINE_TEMPLATE_BYTES = 51_200
+
+# A stack tells by this output which template and parameters it was made of. An output rather than a
+# tag: a tag is passed on to every resource, and each would be updated whenever the digest changes.
+_DIGEST_OUTPUT = "ModelwatchDigest"
+
+# Nothing can be done with a stack in these states but to delete it.
+_BROKEN = frozenset(
+    {
+        "CREATE_FAILED",
+        "ROLLBACK_COMPLETE",
+        "ROLLBACK_FAILED",
+        "UPDATE_FAILED",
+        "UPDATE_ROLLBACK_FAILED",
+        "DELETE_FAILED",
+        "REVIEW_IN_PROGRESS",
+    }
+)
+_WELL = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack as CloudFormation describes it."""
+
+    name: str
+    status: str
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str | None:
+        """Digest of what it was last deployed from; None when that did not succeed."""
+        return self.outputs.get(_DIGEST_OUTPUT) if self.is_well else None
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether only deleting it helps."""
+        return self.status in _BROKEN
+
+    @property
+    def is_well(self) -> bool:
+        """Whether its last deployment succeeded."""
+        return self.status in _WELL
+
+
+def stack_digest(template: Template, parameters: Mapping[str, str]) -> str:
+    """Return the digest by which an unchanged stack is known.
+
+    It can be read by whoever may describe the stack, so that secrets go in through a function that
+    is expensive to guess against.
+    """
+    values = dict(parameters)
+    for name in secret_parameters(template) & values.keys():
+        if values[name]:
+            salt = name.encode()
+            values[name] = hashlib.scrypt(values[name].encode(), salt=salt, n=2**14, r=8, p=1).hex()
+    return digest(json.dumps([template, values], sort_keys=True))[:32]
+
+
+class StackDeployer:
+    """Creates, updates and deletes stacks, and waits.
+
+    Parameters
+    ----------
+    client
+        CloudFormation.
+    store_template
+        Keeps a template that is too large for a request; returns its URL.
+    sleep
+        How to wait; a test's may return at once.
+    """
+
+    def __init__(
+        self,
+        client: CloudFormationClient,
+        store_template: Callable[[bytes], str],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._store_template = store_template
+        self._sleep = sleep
+
+    def read(self, name: str) -> Stack | None:
+        """Return the stack, or None when there is none."""
+        try:
+            described = self._client.describe_stacks(StackName=name)["Stacks"][0]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise
+        if described["StackStatus"] == "DELETE_COMPLETE":
+            return None
+        outputs = {o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", ())}
+        parameters = {
+            p["ParameterKey"]: p.get("ParameterValue", "") for p in described.get("Parameters", ())
+        }
+        return Stack(name, described["StackStatus"], outputs, parameters)
+
+    def deploy(
+        self,
+        name: str,
+        template: Template,
+        parameters: Mapping[str, str],
+        say: Callable[[str], None] = lambda _: None,
+    ) -> tuple[Action, Stack]:
+        """Bring the stack to ``template`` and ``parameters``.
+
+        Parameters
+        ----------
+        name
+            The stack.
+        template
+            Without references to local files.
+        parameters
+            A value for each parameter that the template declares.
+        say
+            Takes a sentence when something out of the ordinary is done.
+
+        Returns
+        -------
+        action, stack
+            ``unchanged`` when it was deployed from the same before, and the stack as it is now.
+
+        Raises
+        ------
+        StackError
+            With the reasons of the resources that failed.
+        """
+        wanted = stack_digest(template, parameters)
+        stack = self._settled(name)
+        if stack and stack.digest == wanted:
+            return "unchanged", stack
+        action: Action = "updated" if stack else "created"
+        if stack and stack.is_broken:
+            say(f"was left in {stack.status}: deleting it and making it anew")
+            self.delete(name)
+            stack, action = None, "recreated"
+        request = self._request(name, template, parameters, wanted)
+        try:
+            if stack:
+                self._client.update_stack(**request)
+            else:
+                self._client.create_stack(**request)
+        except ClientError as error:
+            if "No updates are to be performed" in str(error) and stack:
+                return "unchanged", stack
+            raise StackError(name, [error.response["Error"].get("Message", str(error))]) from error
+        done = self._settled(name)
+        if done is None or not done.is_well:
+            raise StackError(name, self._failures(name) or [done.status if done else "it is gone"])
+        return action, done
+
+    def _request(
+        self, name: str, template: Template, parameters: Mapping[str, str], wanted: str
+    ) -> Any:
+        outputs = template.get("Outputs", {}) | {_DIGEST_OUTPUT: {"Value": wanted}}
+        body = json.dumps(template | {"Outputs": outputs}, separators=(",", ":"))
+        where = {"TemplateBody": body}
+        if len(body.encode()) > INLINE_TEMPLATE_BYTES:
+            where = {"TemplateURL": self._store_template(body.encode())}
+        return {
+            "StackName": name,
+            "Parameters": [
+                {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
+            ],
+            "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            **where,
+        }
+
+    def delete(self, name: str) -> Action:
+        """Delete the stack, and wait until it is gone.
+
+        Raises
+        ------
+        StackError
+            When a resource cannot be deleted.
+        """
+        if self.read(name) is None:
+            return "absent"
+        self._client.delete_stack(StackName=name)
+        left = self._settled(name)
+        if left is not None:
+            raise StackError(name, self._failures(name) or [left.status])
+        return "deleted"
+
+    def _settled(self, name: str) -> Stack | None:
+        """Return the stack once nothing is in progress with it."""
+        pause_seconds = 0.2
+        stack = self.read(name)
+        while stack and stack.status.endswith("_IN_PROGRESS") and not stack.is_broken:
+            self._sleep(pause_seconds)
+            pause_seconds = min(pause_seconds * 1.3, 5.0)
+            stack = self.read(name)
+        return stack
+
+    def _failures(self, name: str) -> list[str]:
+        """Return why the last operation on the stack failed, the first cause first."""
+        reasons: list[str] = []
+        for page in self._client.get_paginator("describe_stack_events").paginate(StackName=name):
+            for event in page["StackEvents"]:  # the newest first
+                status, kind = event.get("ResourceStatus", ""), event.get("ResourceType", "")
+                logical_id = event.get("LogicalResourceId", "")
+                reason = event.get("ResourceStatusReason", "")
+                of_stack = kind == "AWS::CloudFormation::Stack" and logical_id == name
+                if of_stack and status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"):
+                    return reasons[::-1]
+                # one failure cancels what is under way beside it: that is no reason
+                if status.endswith("_FAILED") and "cancelled" not in reason and not of_stack:
+                    reasons.append(f"{logical_id} ({kind}): {reason or status}")
+        return reasons[::-1]
