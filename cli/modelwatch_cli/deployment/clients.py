@@ -42,7 +42,7 @@ def make_clients(settings: Settings) -> Clients:
     session = boto3.Session(region_name=region)
     # The stacks of a deployment are read and written side by side.
     config = Config(
-        ignore_configured_endpoint_urls=True,
+        ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]  # the stubs lack it
         max_pool_connections=16,
         retries={"mode": "standard", "max_attempts": 5},
     )

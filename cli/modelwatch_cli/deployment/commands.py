@@ -52,6 +52,7 @@ def deploy(
     knows its URL can call an API on AWS: see docs/deployment.md before deploying there.
     """
     # Chalice and boto3 take a while to import, and `modelwatch --help` needs neither.
+    from modelwatch.adapters.aws import s3_client
     from modelwatch_cli import buckets
     from modelwatch_cli.deployment.clients import make_clients
     from modelwatch_cli.deployment.deployer import Deployer
@@ -70,7 +71,7 @@ def deploy(
         plan=plan,
         clients=clients,
         progress=ConsoleProgress(console),
-        ensure_buckets=lambda names: buckets.ensure_buckets(buckets.data_client(settings), names),
+        ensure_buckets=lambda names: buckets.ensure_buckets(s3_client(settings), names),
         ensure_package_bucket=lambda name: buckets.ensure_buckets(clients.packages, [name]),
         dry_run=dry_run,
     )

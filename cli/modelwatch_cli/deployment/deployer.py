@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
-from chalice.package import YAMLTemplateSerializer
 from modelwatch.settings import Settings
 from modelwatch_cli.deployment.clients import Clients
 from modelwatch_cli.deployment.errors import DeploymentError
@@ -16,7 +15,7 @@ from modelwatch_cli.deployment.graph import Step, run_steps
 from modelwatch_cli.deployment.images import build_image, image_repository
 from modelwatch_cli.deployment.layers import Artifact, build_layer, check_size
 from modelwatch_cli.deployment.packages import PackageStore
-from modelwatch_cli.deployment.packaging import Template, as_image, package_app, with_code
+from modelwatch_cli.deployment.packaging import as_image, package_app, with_code
 from modelwatch_cli.deployment.parameters import (
     bucket_parameters,
     common_parameters,
@@ -26,6 +25,7 @@ from modelwatch_cli.deployment.parameters import (
 from modelwatch_cli.deployment.plan import Plan
 from modelwatch_cli.deployment.project import Project
 from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer, stack_digest
+from modelwatch_cli.deployment.templates import Template, load_template
 
 
 class Progress(Protocol):
@@ -79,8 +79,8 @@ class Deployer:
     plan: Plan
     clients: Clients
     progress: Progress
-    ensure_buckets: Callable[[list[str]], None]
-    ensure_package_bucket: Callable[[str], None]
+    ensure_buckets: Callable[[list[str]], object]
+    ensure_package_bucket: Callable[[str], object]
     dry_run: bool = False
     results: list[StackResult] = field(default_factory=list)
 
@@ -210,9 +210,7 @@ class Deployer:
     def _template(self, part: str) -> Template:
         if part in self._templates:
             return self._templates[part]
-        path = self.project.template(part)
-        template: Template = YAMLTemplateSerializer().load_template(path.read_text(), str(path))
-        return template
+        return load_template(self.project.template(part))
 
     def _bucket_parameters(self, name: str) -> dict[str, str]:
         stack = self._stacks.read(name)

@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from modelwatch_cli.deployment.archive import compile_bytecode, unzipped_bytes, write_zip
 from modelwatch_cli.deployment.digests import builder_digest, digest, tree_digest
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.layers import Artifact
 from modelwatch_cli.deployment.project import Project
-
-Template = dict[str, Any]
+from modelwatch_cli.deployment.templates import Template, load_template
 
 _MOUNT = "/var/task"
 _not_packaged = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
@@ -82,7 +80,7 @@ def package_app(project: Project, app: str, region: str) -> Package:
             _repack(built)
             with contextlib.suppress(FileExistsError):  # another deployment was faster
                 built.rename(output)
-    template = yaml.safe_load((output / "sam.yaml").read_text())
+    template = load_template(output / "sam.yaml")
     check_functions_are_known(app, template)
     content = (output / "digest").read_text()
     archive = output / "package.zip"

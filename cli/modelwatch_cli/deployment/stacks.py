@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from botocore.exceptions import ClientError
 from modelwatch_cli.deployment.digests import digest
 from modelwatch_cli.deployment.errors import StackError
-from modelwatch_cli.deployment.packaging import Template
 from modelwatch_cli.deployment.parameters import secret_parameters
+from modelwatch_cli.deployment.templates import Template
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

@@ -1,0 +1,37 @@
+"""Reads CloudFormation templates in YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Template = dict[str, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms: ``!Ref``, ``!Sub``, ``!GetAtt`` …"""
+
+
+def _long_form(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
+    """Return what a short form stands for: ``!GetAtt a.b`` is ``{"Fn::GetAtt": ["a", "b"]}``."""
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+        if tag == "GetAtt":
+            value = value.split(".", 1)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    elif isinstance(node, yaml.MappingNode):
+        value = loader.construct_mapping(node, deep=True)
+    return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
+
+
+_Loader.add_multi_constructor("!", _long_form)
+
+
+def load_template(path: Path) -> Template:
+    """Return the template in ``path``, with long forms only."""
+    template: Template = yaml.load(path.read_text(), Loader=_Loader)
+    return template
