@@ -32,6 +32,10 @@ class InvalidInputError(ModelwatchError):
         super().__init__(f"{field}: {problem}" if field else problem)
 
 
+class UnsupportedMediaTypeError(ModelwatchError):
+    """A body is not said to be JSON."""
+
+
 class NoModelError(ModelwatchError):
     """No version of the model can be served: none is registered, or the alias points nowhere."""
 
@@ -58,6 +62,7 @@ class NotFoundError(ModelwatchError):
 
 HTTP_STATUS: dict[type[ModelwatchError], int] = {
     InvalidInputError: 400,
+    UnsupportedMediaTypeError: 415,
     NotFoundError: 404,
     NoModelError: 503,
     ModelLoadError: 503,

@@ -1,4 +1,4 @@
-"""The roles that the services need somebody to play. Adapters play them; tests use in-memory ones."""
+"""The roles that the services need somebody to play: adapters do, and in tests in-memory fakes."""
 
 from __future__ import annotations
 

@@ -30,13 +30,16 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000", "MLflow server: tracking and registry"),
     # -- capture
     Setting("CAPTURE_QUEUE_NAME", "modelwatch-local-captures", "queue that takes the records"),
-    Setting("CAPTURE_QUEUE_URL", "", "URL of the capture queue; empty: found by CAPTURE_QUEUE_NAME"),
+    Setting(
+        "CAPTURE_QUEUE_URL", "", "URL of the capture queue; empty: found by CAPTURE_QUEUE_NAME"
+    ),
     Setting("CAPTURE_BUDGET_MS", "250", "longest that capture may hold up a prediction, in ms"),
     Setting("CAPTURE_BUCKET", "modelwatch-captures", "bucket of captured predictions"),
     # -- analysis
     Setting("REPORT_BUCKET", "modelwatch-reports", "bucket of analysis results and reports"),
     Setting("ANALYSIS_WINDOW_SECONDS", "3600", "length of the window that is compared, in seconds"),
-    Setting("ANALYSIS_MIN_ROWS", "50", "fewest rows that allow a verdict; below: unknown"),
+    Setting("ANALYSIS_LAG_SECONDS", "5", "age at which captures count as complete, in seconds"),
+    Setting("ANALYSIS_MIN_ROWS", "100", "fewest rows that allow a verdict; below: unknown"),
     Setting("DRIFT_NUMERICAL_METHOD", "wasserstein", "Evidently's method for numbers"),
     Setting("DRIFT_NUMERICAL_THRESHOLD", "0.2", "a number drifts from this score on"),
     Setting("DRIFT_CATEGORICAL_METHOD", "jensenshannon", "Evidently's method for categories"),

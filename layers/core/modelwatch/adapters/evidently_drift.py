@@ -19,7 +19,7 @@ from evidently import DataDefinition, Dataset, Report
 from evidently.presets import DataDriftPreset
 
 from modelwatch.adapters.parquet import FEATURE_PREFIX
-from modelwatch.domain.drift import DriftPolicy, FeatureDrift, FeatureKind
+from modelwatch.domain.drift import DriftPolicy, FeatureDrift, FeatureKind, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,8 @@ class EvidentlyDriftDetector:
         }
         problems = {name: _problem(old, new, name) for name in kinds}
         comparable = [name for name, problem in problems.items() if not problem]
-        snapshot, scores = None, {}
+        snapshot: Any = None
+        scores: dict[str, float] = {}
         if comparable:
             snapshot, scores = _run(old[comparable], new[comparable], kinds, policy)
         features = []
@@ -63,14 +64,15 @@ class EvidentlyDriftDetector:
             score = scores.get(name)
             threshold = policy.threshold(kind)
             if score is None or not np.isfinite(score):
-                status, score = "unknown", None
+                score = None
+                status: Status = "unknown"
             else:
                 status = "drift" if score >= threshold else "ok"
             features.append(
                 FeatureDrift(
                     feature=name,
                     kind=kind,
-                    status=status,  # type: ignore[arg-type]
+                    status=status,
                     method=policy.method(kind),
                     threshold=threshold,
                     score=score,

@@ -14,7 +14,7 @@ from modelwatch.ports import Model
 
 
 class ArtifactModelLoader:
-    """Loads versions from their artifacts. Heavy libraries are imported only when one needs them."""
+    """Loads versions from their artifacts; imports a heavy library only where a version needs it."""
 
     def __init__(self, artifacts: S3Artifacts) -> None:
         self._artifacts = artifacts

@@ -12,7 +12,7 @@ import pandas as pd
 
 from modelwatch.domain.models import Predictions
 from modelwatch.domain.records import Value
-from modelwatch.domain.schemas import Column, Schema, schema_from_signature
+from modelwatch.domain.schemas import Column, schema_from_signature
 from modelwatch.errors import ModelLoadError
 
 _DTYPES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from modelwatch.domain.drift import AnalysisResult
 from modelwatch.errors import NotFoundError, StoreError
 
 _PREFIX = "analyses/"
+_NAME = re.compile(r"[^/]+\.[^/.]+\.\d{8}T\d{6}Z")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(AnalysisResult).decode
 
@@ -80,7 +82,7 @@ class S3ReportStore:
 
 
 def _folder(name: str) -> str:
-    model, version, window_end = (name.rsplit(".", 2) + ["", ""])[:3]
-    if not version or not window_end:
-        raise NotFoundError(f"'{name}' is not the name of a result")
+    if not _NAME.fullmatch(name):
+        raise NotFoundError(f"'{name[:300]}' is not the name of a result")
+    model, version, window_end = name.rsplit(".", 2)
     return f"{_PREFIX}{quote(model, safe=' -._')}/{quote(version, safe='-._')}/{window_end}/"

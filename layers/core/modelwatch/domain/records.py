@@ -106,7 +106,8 @@ def decode_records(body: bytes | str, now_ms: int) -> list[Record]:
     InvalidInputError
         For the first element that breaks the contract; the field starts with its index.
     """
-    if not body.lstrip().startswith(b"[" if isinstance(body, bytes) else "["):
+    body = body.encode() if isinstance(body, str) else body
+    if not body.lstrip().startswith(b"["):
         return [decode_record(body, now_ms)]
     try:
         elements = _many_decoder.decode(body)

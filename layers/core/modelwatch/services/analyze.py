@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from modelwatch.domain.drift import AnalysisResult, DriftPolicy, judge, result_name
+from modelwatch.domain.records import invalid_json
 from modelwatch.domain.windows import Window
-from modelwatch.errors import ModelwatchError, NoModelError
+from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError
 from modelwatch.ports import (
     DriftDetector,
     MetricSink,
@@ -22,10 +24,53 @@ from modelwatch.ports import (
     Sample,
 )
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _LOG = logging.getLogger(__name__)
 
 STATUS_VALUES = {"ok": 0, "drift": 1, "unknown": 2}
 """How ``evidently_drift_status`` tells the three answers."""
+
+
+class AnalysisRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Which window to analyze, and how. What is not given comes from the settings.
+
+    Attributes
+    ----------
+    window_seconds
+        Length of the window.
+    window_end
+        Its end, with a time zone; by default now, less the time that captures need to arrive.
+    min_rows
+        Fewest distinct records that allow a verdict; below, the answer is ``unknown``.
+    with_report
+        Make the HTML report even when nothing drifted.
+    """
+
+    window_seconds: Annotated[int, msgspec.Meta(ge=1, le=366 * 86_400)] | None = None
+    window_end: datetime | None = None
+    min_rows: Annotated[int, msgspec.Meta(ge=2)] | None = None
+    with_report: bool = False
+
+
+def parse_request(body: bytes) -> AnalysisRequest:
+    """Read the body of ``POST /analyze``; an empty one asks for the defaults.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is not such a request; names the field.
+    """
+    if not body.strip():
+        return AnalysisRequest()
+    try:
+        request = msgspec.json.decode(body, type=AnalysisRequest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise invalid_json(error) from None
+    if request.window_end is not None and request.window_end.tzinfo is None:
+        raise InvalidInputError("window_end", "has no time zone; end it with 'Z' for UTC")
+    return request
 
 
 class Analysis(msgspec.Struct, frozen=True):
@@ -50,6 +95,10 @@ class AnalyzeService:
         reports: ReportStore,
         metrics: MetricSink,
         policy: DriftPolicy,
+        window_seconds: int,
+        lag_seconds: int,
+        min_rows: int,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._model_name = model_name
         self._alias = alias
@@ -60,25 +109,26 @@ class AnalyzeService:
         self._reports = reports
         self._metrics = metrics
         self._policy = policy
+        self._window_seconds = window_seconds
+        self._lag_seconds = lag_seconds
+        self._min_rows = min_rows
+        self._clock = clock
 
-    def analyze(self, window: Window, min_rows: int, *, with_report: bool = False) -> Analysis:
-        """Analyze ``window``, each model version alone: one that fails does not stop the rest.
-
-        Parameters
-        ----------
-        window
-            Which captures, by the time they were made.
-        min_rows
-            Fewest distinct records that allow a verdict; below, the answer is ``unknown``.
-        with_report
-            Make the HTML report even when nothing drifted.
-        """
+    def analyze(self, request: AnalysisRequest) -> Analysis:
+        """Analyze a window, each model version alone: one that fails does not stop the rest."""
+        end = request.window_end or datetime.fromtimestamp(
+            int(self._clock()) - self._lag_seconds, UTC
+        )
+        window = Window.ending(end, seconds=request.window_seconds or self._window_seconds)
+        min_rows = request.min_rows or self._min_rows
         results: list[AnalysisResult] = []
         failures: dict[str, str] = {}
         for name, version in self._versions(window):
             try:
-                results.append(self._analyze_version(name, version, window, min_rows, with_report))
-            except Exception as error:  # one bad model never stops the others
+                results.append(
+                    self._analyze_version(name, version, window, min_rows, request.with_report)
+                )
+            except Exception as error:  # noqa: BLE001 - one bad model never stops the others
                 _LOG.exception("analysis of %s version %s failed", name, version)
                 failures[f"{name} version {version}"] = f"{type(error).__name__}: {error}"
                 labels = {"model_name": name, "model_version": version, "status": "error"}
@@ -138,7 +188,7 @@ class AnalyzeService:
         return result
 
     def _compare(
-        self, result: AnalysisResult, current: object
+        self, result: AnalysisResult, current: pa.Table
     ) -> tuple[AnalysisResult, Callable[[], bytes] | None]:
         version = self._registry.version(result.model_name, result.model_version)
         reference = self._references.reference(version)
@@ -182,22 +232,3 @@ def _samples(result: AnalysisResult) -> list[Sample]:
                 Sample("evidently_feature_drift_detected", int(feature.status == "drift"), labels),
             ]
     return samples
-
-
-def parse_time(text: str) -> datetime:
-    """Read an ISO-8601 time with a zone.
-
-    Raises
-    ------
-    ValueError
-        When it is not one.
-
-    Examples
-    --------
-    >>> parse_time("2026-01-02T03:04:05Z").hour
-    3
-    """
-    time_ = datetime.fromisoformat(text)
-    if time_.tzinfo is None:
-        raise ValueError(f"'{text}' has no time zone; end it with 'Z' for UTC")
-    return time_

@@ -1,0 +1,60 @@
+"""Routes and schedule of the analyze function; see `modelwatch.services.analyze`."""
+
+from typing import Any
+
+from chalice import Chalice, Rate, Response
+from chalice.app import CloudWatchEvent
+from chalicelib import wiring
+from modelwatch.http import Answer, answer
+from modelwatch.services.analyze import AnalysisRequest, parse_request
+
+app = Chalice(app_name="modelwatch-analyze")
+
+
+@app.route("/health", methods=["GET"])
+def health() -> Response:
+    """Tell that the function answers."""
+    return answer(app.current_request, wiring.metrics(), lambda: Answer({"status": "healthy"}))
+
+
+@app.route("/analyze", methods=["POST"], content_types=["*/*"])
+def analyze_now() -> Response:
+    """Analyze now, or a window of the past."""
+
+    def run() -> Answer:
+        request = parse_request(app.current_request.raw_body)
+        return Answer(wiring.analyze_service().analyze(request))
+
+    return answer(app.current_request, wiring.metrics(), run)
+
+
+@app.route("/reports", methods=["GET"])
+def reports() -> Response:
+    """List the newest results."""
+
+    def run() -> Answer:
+        return Answer({"results": wiring.analyze_service().results(limit=50)})
+
+    return answer(app.current_request, wiring.metrics(), run)
+
+
+@app.route("/reports/{name}", methods=["GET"])
+def report(name: str) -> Response:
+    """Redirect to a report."""
+
+    def run() -> Answer:
+        url = wiring.analyze_service().report_url(name)
+        return Answer({"url": url}, status=302, headers={"Location": url})
+
+    return answer(app.current_request, wiring.metrics(), run)
+
+
+# the merge template puts the setting ANALYSIS_SCHEDULE here
+@app.schedule(Rate(1, unit=Rate.HOURS), name="analyze")
+def analyze(_event: CloudWatchEvent) -> dict[str, Any]:
+    """Analyze the window up to now."""
+    analysis = wiring.analyze_service().analyze(AnalysisRequest())
+    return {
+        "results": {result.name: result.status for result in analysis.results},
+        "failures": analysis.failures,
+    }

@@ -1,0 +1,52 @@
+"""Routes and triggers of the capture function; see `modelwatch.services.capture`."""
+
+from typing import Any
+
+from chalice import Chalice, Response
+from chalice.app import SQSEvent
+from chalicelib import wiring
+from modelwatch.http import Answer, answer
+from modelwatch.services.capture import Message
+
+app = Chalice(app_name="modelwatch-capture")
+
+
+@app.route("/health", methods=["GET"])
+def health() -> Response:
+    """Tell that the function answers."""
+    return answer(app.current_request, wiring.metrics(), lambda: Answer({"status": "healthy"}))
+
+
+@app.route("/capture", methods=["POST"], content_types=["*/*"])
+def capture() -> Response:
+    """Take one record from another application."""
+
+    def run() -> Answer:
+        event_id = wiring.capture_service().accept(app.current_request.raw_body)
+        return Answer({"event_id": event_id}, status=202)
+
+    return answer(app.current_request, wiring.metrics(), run)
+
+
+@app.route("/capture/batch", methods=["POST"], content_types=["*/*"])
+def capture_batch() -> Response:
+    """Take a list of records from another application, all or none."""
+
+    def run() -> Answer:
+        event_ids = wiring.capture_service().accept_batch(app.current_request.raw_body)
+        return Answer({"accepted": len(event_ids), "event_ids": event_ids}, status=202)
+
+    return answer(app.current_request, wiring.metrics(), run)
+
+
+# the merge template puts the real queue here
+@app.on_sqs_message(
+    queue_arn="arn:aws:sqs:us-east-1:000000000000:set-by-the-merge-template", name="consume"
+)
+def consume(event: SQSEvent) -> dict[str, Any]:
+    """Store what the queue delivers; answer which messages it shall deliver again."""
+    messages = [
+        Message(message["messageId"], message["body"]) for message in event.to_dict()["Records"]
+    ]
+    failed = wiring.capture_service().store_messages(messages)
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}

@@ -1,0 +1,45 @@
+"""Routes of the predict function. What they do is in `modelwatch.services.predict`."""
+
+from chalice import Chalice, Response
+from chalicelib import wiring
+from modelwatch.http import Answer, answer
+
+app = Chalice(app_name="modelwatch-predict")
+
+
+@app.route("/", methods=["GET"])
+def index() -> Response:
+    """Say what this is and what can be called."""
+    routes = ["GET /health", "POST /predict", "GET /model/info"]
+    body = {"service": "modelwatch predict", "routes": routes}
+    return answer(app.current_request, wiring.metrics(), lambda: Answer(body))
+
+
+@app.route("/health", methods=["GET"])
+def health() -> Response:
+    """Tell whether a model is loaded, and which."""
+
+    def check() -> Answer:
+        state = wiring.predict_service().health()
+        return Answer(state, 200 if state["model_loaded"] else 503)
+
+    return answer(app.current_request, wiring.metrics(), check)
+
+
+@app.route("/predict", methods=["POST"], content_types=["*/*"])
+def predict() -> Response:
+    """Predict one row."""
+    service = wiring.predict_service()
+
+    def run() -> Answer:
+        response, samples = service.predict(app.current_request.raw_body)
+        return Answer(response, samples=samples)
+
+    return answer(app.current_request, wiring.metrics(), run, service.error_sample)
+
+
+@app.route("/model/info", methods=["GET"])
+def model_info() -> Response:
+    """Describe the model that is served."""
+    service = wiring.predict_service()
+    return answer(app.current_request, wiring.metrics(), lambda: Answer(service.model_info()))

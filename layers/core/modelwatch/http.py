@@ -1,0 +1,111 @@
+"""The HTTP border of the functions: bodies in, JSON or a problem out, one line of metrics each.
+
+Problems are `application/problem+json` (RFC 9457) with a ``field`` where one is to blame.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from chalice.app import Request, Response
+
+from modelwatch.errors import (
+    InvalidInputError,
+    ModelwatchError,
+    UnsupportedMediaTypeError,
+    http_status,
+)
+from modelwatch.ports import MetricSink, Sample
+
+_LOG = logging.getLogger(__name__)
+
+_encode = msgspec.json.Encoder().encode
+
+_TITLES = {
+    400: "The request is not valid",
+    404: "Not found",
+    415: "Only JSON is taken",
+    500: "Something went wrong here",
+    503: "Not available now",
+}
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a route answers: a body to be encoded as JSON, status, headers, further metrics."""
+
+    body: Any
+    status: int = 200
+    samples: Sequence[Sample] = ()
+    headers: dict[str, str] | None = None
+
+
+def answer(
+    request: Request,
+    metrics: MetricSink,
+    handler: Callable[[], Answer],
+    on_error: Callable[[str], Sample] | None = None,
+) -> Response:
+    """Run ``handler`` for ``request`` and turn what comes of it into a response.
+
+    Parameters
+    ----------
+    request
+        Chalice's request: gives method, route and content type for checks and metrics.
+    handler
+        Does the work; may raise any `ModelwatchError`.
+    on_error
+        Makes a further sample from the name of an error that was raised.
+    """
+    began = time.perf_counter()
+    try:
+        _check_media_type(request)
+        result = handler()
+    except ModelwatchError as error:
+        result = _problem(error, on_error)
+    except Exception as error:  # noqa: BLE001 - the border: a stack trace is for the log
+        _LOG.exception("unexpected error in %s %s", request.method, _endpoint(request))
+        result = _problem(error, on_error)
+    route = {"method": request.method, "endpoint": _endpoint(request)}
+    metrics.emit(
+        [
+            Sample("api_requests_total", 1, {**route, "status": str(result.status)}),
+            Sample("api_request_latency_seconds", time.perf_counter() - began, route),
+            *result.samples,
+        ]
+    )
+    kind = "application/problem+json" if result.status >= 400 else "application/json"
+    return Response(
+        body=_encode(result.body).decode(),
+        status_code=result.status,
+        headers={"Content-Type": kind, **(result.headers or {})},
+    )
+
+
+def _check_media_type(request: Request) -> None:
+    if request.method != "POST":
+        return
+    given = request.headers.get("content-type", "application/json").partition(";")[0]
+    if given.strip().lower() != "application/json":
+        raise UnsupportedMediaTypeError(
+            f"the body is said to be '{given}'; send it as 'Content-Type: application/json'"
+        )
+
+
+def _problem(error: Exception, on_error: Callable[[str], Sample] | None) -> Answer:
+    status = http_status(error) if isinstance(error, ModelwatchError) else 500
+    body: dict[str, Any] = {"type": "about:blank", "title": _TITLES[status], "status": status}
+    if isinstance(error, InvalidInputError):
+        body |= {"detail": str(error), "field": error.field}
+    elif isinstance(error, ModelwatchError):
+        body["detail"] = str(error)
+    samples = [on_error(type(error).__name__)] if on_error else []
+    return Answer(body, status, samples)
+
+
+def _endpoint(request: Request) -> str:
+    # the route, not the path: a path would be a label that grows with traffic
+    return str(request.context.get("resourcePath", request.path))
