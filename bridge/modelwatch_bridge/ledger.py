@@ -50,7 +50,9 @@ _UNKNOWN = CATALOG["bridge_unknown_metrics_total"]
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+    connection.execute("PRAGMA synchronous = FULL")  # a commit survives a loss of power, too
+    return connection
 
 
 class Ledger:
@@ -67,7 +69,7 @@ class Ledger:
     max_series
         Most series of one metric.
     connect
-        Opens the file.
+        Opens the file, in autocommit mode.
 
     Raises
     ------
@@ -93,7 +95,6 @@ class Ledger:
             self._db = connect(path)
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_SCHEMA)
             with self._transaction():
                 self._load()

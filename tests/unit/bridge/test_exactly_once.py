@@ -1,0 +1,315 @@
+"""Whatever happens between a log and the ledger, each event is counted once."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from modelwatch_bridge.events import LogEvent
+from modelwatch_bridge.follower import LogGroupFollower, Reach
+from modelwatch_bridge.in_memory import InMemoryLogSource, ManualClock
+from modelwatch_bridge.ledger import Ledger
+from modelwatch_bridge.ports import LedgerError, SourceError
+
+GROUPS = ("/aws/lambda/modelwatch-test-predict", "/aws/lambda/modelwatch-test-capture")
+LATE_SECONDS = 30
+REACH = Reach(
+    late_ms=LATE_SECONDS * 1000, recent_ms=2_000, deep_every_ms=10_000, lookback_ms=600_000
+)
+
+events = st.fixed_dictionaries(
+    {
+        "group": st.sampled_from(GROUPS),
+        # few values on purpose: equal times, streams and texts must still be two events
+        "at": st.integers(0, 40),
+        "delay": st.integers(0, LATE_SECONDS - 1),
+        "stream": st.sampled_from(["2026/11/23/[$LATEST]aa", "2026/11/23/[$LATEST]bb"]),
+        "endpoint": st.sampled_from(["/predict", "/health"]),
+        "count": st.integers(1, 3),
+    }
+)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("wait"), st.integers(0, 20)),
+        st.tuples(st.just("fail"), st.integers(0, 6)),
+        st.tuples(st.just("kill"), st.integers(1, 2000)),
+        st.tuples(st.just("restart"), st.just(0)),
+    ),
+    max_size=25,
+)
+
+
+def fast(path: Path) -> sqlite3.Connection:
+    """Open a ledger without waiting for the disk: here processes die, not machines."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA synchronous = OFF")
+    return connection
+
+
+class KillableLedgerFile:
+    """Opens ledger files whose connection dies after some steps of SQLite's machine."""
+
+    def __init__(self) -> None:
+        self.connection: sqlite3.Connection | None = None
+
+    def connect(self, path: Path) -> sqlite3.Connection:
+        self.connection = fast(path)
+        return self.connection
+
+    def die_after(self, instructions: int) -> None:
+        assert self.connection is not None
+        self.connection.set_progress_handler(lambda: 1, instructions)
+
+
+class Bridge:
+    """A follower and its ledger, which can be killed and started again."""
+
+    def __init__(self, path: Path, source: InMemoryLogSource, clock: ManualClock) -> None:
+        self._path = path
+        self._source = source
+        self._clock = clock
+        self._file = KillableLedgerFile()
+        self.start()
+
+    def start(self) -> None:
+        self.ledger = Ledger(self._path, connect=self._file.connect)
+        self.follower = LogGroupFollower(self._source, self.ledger, self._clock, REACH)
+
+    def poll(self) -> None:
+        try:
+            self.follower.poll()
+        except SourceError:
+            pass
+        except LedgerError:
+            self.restart()
+
+    def restart(self) -> None:
+        assert self._file.connection is not None
+        self._file.connection.close()  # what was not committed is gone, as after SIGKILL
+        self.start()
+
+    def kill_during_poll(self, instructions: int) -> None:
+        self._file.die_after(instructions)
+        self.poll()
+        self.restart()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    wanted=st.lists(events, max_size=30),
+    todo=steps,
+    seed=st.integers(0, 2**16),
+    page_events=st.integers(1, 5),
+)
+def test_each_event_counts_once(
+    emf: Callable[..., str],
+    values: Callable[[Ledger, str], dict[tuple[str, ...], float]],
+    wanted: list[dict[str, object]],
+    todo: list[tuple[str, int]],
+    seed: int,
+    page_events: int,
+) -> None:
+    clock = ManualClock()
+    shuffle = random.Random(seed).shuffle
+    source = InMemoryLogSource(clock, page_events, shuffle)
+    began_ms = clock()
+    expected: Counter[tuple[str, ...]] = Counter()
+    for number, event in enumerate(wanted):
+        labels = {"method": "GET", "endpoint": event["endpoint"], "status": "200"}
+        at_ms = began_ms + event["at"] * 1000
+        message = emf("api_requests_total", event["count"], **labels)
+        source.put(
+            event["group"],
+            LogEvent(at_ms, event["stream"], str(number), message),
+            at_ms + event["delay"] * 1000,
+        )
+        expected[tuple(labels.values())] += event["count"]
+
+    with tempfile.TemporaryDirectory() as folder:
+        bridge = Bridge(Path(folder) / "bridge.sqlite", source, clock)
+        for what, amount in todo:
+            if what == "wait":
+                clock.advance(amount)
+                bridge.poll()
+            elif what == "fail":
+                source.outcomes = [False] + [True] * amount
+                bridge.poll()
+            elif what == "kill":
+                bridge.kill_during_poll(amount)
+            else:
+                bridge.restart()
+            # never too much, at no time
+            for labels, total in values(bridge.ledger, "api_requests_total").items():
+                assert total <= expected[labels]
+        source.outcomes = []
+        clock.advance(40 + LATE_SECONDS)
+        bridge.poll()
+        clock.advance(10)
+        bridge.poll()
+        bridge.restart()
+        bridge.poll()
+
+        assert values(bridge.ledger, "api_requests_total") == expected
+        total_events = values(bridge.ledger, "bridge_events_total").get((), 0)
+        assert total_events == len(wanted)
+        bridge.ledger.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_totals_do_not_depend_on_the_order(emf: Callable[..., str], data: st.DataObject) -> None:
+    kinds = [
+        ("model_version_info", lambda _: 1, {"model_name": "m", "version": None}),
+        ("model_load_time_seconds", lambda n: n, {"model_name": "m"}),
+        ("model_prediction_value", lambda n: [n, n / 2], {"model_name": "m"}),
+        ("model_predictions_total", lambda n: n, {"model_name": "m", "model_version": None}),
+    ]
+    batch = []
+    for number in range(data.draw(st.integers(1, 12))):
+        name, value, labels = data.draw(st.sampled_from(kinds))
+        version = data.draw(st.sampled_from(["1", "2"]))
+        labels = {key: text or version for key, text in labels.items()}
+        at_ms = data.draw(st.integers(1, 4))
+        batch.append(LogEvent(at_ms, "s", str(number), emf(name, value(number), **labels)))
+
+    def read(order: list[LogEvent]) -> object:
+        with tempfile.TemporaryDirectory() as folder:
+            ledger = Ledger(Path(folder) / "l.sqlite", connect=fast)
+            for event in order:
+                ledger.record("g", "f", [event, event])
+            series = {
+                key: (sample.value, sample.at_ms, sample.event_id, sample.counts)
+                for key, sample in ledger.totals.series()
+            }
+            ledger.close()
+            return series
+
+    assert read(batch) == read(data.draw(st.permutations(batch)))
+
+
+def test_identical_lines_are_two_events_when_their_ids_differ(
+    ledger: Ledger, emf: Callable[..., str], values: Callable[[Ledger, str], object]
+) -> None:
+    line = emf("capture_records_total", 1, outcome="sent")
+    same = [LogEvent(1000, "s", "7", line), LogEvent(1000, "s", "8", line)]
+
+    assert ledger.record("g", "f", same) == 2
+    assert ledger.record("g", "f", same) == 0
+    assert values(ledger, "capture_records_total") == {("sent",): 2}
+
+
+def test_localstack_restarts_and_counts_its_ids_from_zero(
+    source: InMemoryLogSource,
+    ledger: Ledger,
+    clock: ManualClock,
+    emf: Callable[..., str],
+    values: Callable[[Ledger, str], object],
+) -> None:
+    follower = LogGroupFollower(source, ledger, clock, REACH)
+    line = emf("capture_records_total", 1, outcome="sent")
+    for round_number in range(3):
+        source.forget_everything()
+        follower.poll()
+        for number in range(4):
+            stream = f"[$LATEST]{round_number}"
+            source.put(GROUPS[0], LogEvent(clock(), stream, str(number), line))
+        clock.advance(1)
+        follower.poll()
+        clock.advance(20)
+        follower.poll()
+
+    assert values(ledger, "capture_records_total") == {("sent",): 12}
+
+
+def test_an_outage_is_caught_up_in_slices_that_survive_a_crash(
+    source: InMemoryLogSource,
+    ledger: Ledger,
+    clock: ManualClock,
+    emf: Callable[..., str],
+    values: Callable[[Ledger, str], object],
+) -> None:
+    source.put(GROUPS[0], LogEvent(clock() - 1000, "s", "0", "hello"))
+    LogGroupFollower(source, ledger, clock, REACH).poll()
+    line = emf("capture_records_total", 1, outcome="sent")
+    for minute in range(120):
+        source.put(GROUPS[0], LogEvent(clock() + minute * 60_000, "s", f"1{minute}", line))
+    clock.advance(7200)
+
+    source.outcomes = [False] + [True] * 20
+    with pytest.raises(SourceError):
+        LogGroupFollower(source, ledger, clock, REACH).poll()
+    reached = int(ledger.position(GROUPS[0]) or 0)
+    assert clock() - 7_200_000 < reached < clock()
+    source.reads.clear()
+    LogGroupFollower(source, ledger, clock, REACH).poll()
+
+    assert source.reads[0][0] == reached
+    assert values(ledger, "capture_records_total") == {("sent",): 120}
+
+
+def test_what_is_remembered_is_bounded(
+    source: InMemoryLogSource, ledger: Ledger, clock: ManualClock
+) -> None:
+    follower = LogGroupFollower(source, ledger, clock, REACH)
+    most = 0
+    for second in range(600):
+        source.put(GROUPS[0], LogEvent(clock(), "s", str(second), f"line {second}"))
+        clock.advance(1)
+        follower.poll()
+        most = max(most, ledger.remembered_events())
+
+    assert ledger.totals.of("bridge_events_total")[()].value == 600
+    assert most <= LATE_SECONDS + 2 * REACH.deep_every_ms / 1000 + 2
+
+
+def test_a_failing_group_does_not_hold_up_the_others(
+    source: InMemoryLogSource, ledger: Ledger, clock: ManualClock
+) -> None:
+    for group in GROUPS:
+        source.put(group, LogEvent(clock(), "s", "1", "hello"))
+    source.outcomes = [True, False, True]  # groups succeed, the first group fails
+    follower = LogGroupFollower(source, ledger, clock, REACH)
+    source.outcomes.reverse()
+
+    with pytest.raises(SourceError, match="predict: throttled"):
+        follower.poll()
+
+    assert ledger.totals.of("bridge_events_total")[()].value == 1
+    follower.poll()
+    assert ledger.totals.of("bridge_events_total")[()].value == 2
+
+
+def test_a_ledger_belongs_to_one_process(tmp_path: Path) -> None:
+    def impatient(path: Path) -> sqlite3.Connection:
+        return sqlite3.connect(path, isolation_level=None, timeout=0.1)
+
+    first = Ledger(tmp_path / "bridge.sqlite")
+    with pytest.raises(LedgerError, match="another bridge uses it"):
+        Ledger(tmp_path / "bridge.sqlite", connect=impatient)
+    first.close()
+    Ledger(tmp_path / "bridge.sqlite", connect=impatient).close()
+
+
+def test_positions_and_totals_survive(tmp_path: Path, emf: Callable[..., str]) -> None:
+    path = tmp_path / "deep" / "bridge.sqlite"
+    ledger = Ledger(path)
+    line = emf("model_prediction_value", [0.4, 7, 5000], model_name="m")
+    ledger.record("g", "f", [LogEvent(5, "s", "1", line)], position=json.dumps(5))
+    ledger.close()
+
+    again = Ledger(path)
+    assert again.position("g") == "5"
+    sample = again.totals.of("model_prediction_value")[("m",)]
+    assert sample.value == pytest.approx(5007.4)
+    assert sample.counts is not None
+    assert sum(sample.counts) == 3
+    assert sample.counts[-1] == 1
+    again.close()

@@ -1,0 +1,248 @@
+"""The loop, its health and its HTTP side."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from modelwatch.errors import SettingError
+from modelwatch.metric_names import CATALOG, declared_metrics
+from modelwatch_bridge.collector import TEXT, Page, TotalsCollector
+from modelwatch_bridge.events import LogEvent
+from modelwatch_bridge.files import FileFollower
+from modelwatch_bridge.follower import LogGroupFollower
+from modelwatch_bridge.health import Health
+from modelwatch_bridge.in_memory import InMemoryLogSource, ManualClock
+from modelwatch_bridge.ledger import Ledger
+from modelwatch_bridge.ports import Reader, SourceError
+from modelwatch_bridge.server import BridgeServer
+from modelwatch_bridge.service import BridgeService
+
+GROUP = "/aws/lambda/modelwatch-test-predict"
+Emf = Callable[..., str]
+Values = Callable[[Ledger, str], dict[tuple[str, ...], float]]
+
+
+class FakeQueues:
+    def __init__(self) -> None:
+        self.problem = ""
+
+    def depths(self) -> dict[tuple[str, str], float]:
+        if self.problem:
+            raise SourceError(self.problem)
+        return {("captures", "visible"): 7.0}
+
+
+class BrokenReader:
+    def poll(self) -> None:
+        raise ZeroDivisionError("what nobody thought of")
+
+
+class Parts:
+    """A service with everything that it needs."""
+
+    def __init__(self, ledger: Ledger, readers: list[Reader], clock: ManualClock) -> None:
+        self.page = Page(TotalsCollector(ledger.totals), ledger.totals)
+        self.health = Health(clock, stale_ms=60_000)
+        self.queues = FakeQueues()
+        self.service = BridgeService(
+            readers=readers,
+            queues=self.queues,
+            ledger=ledger,
+            page=self.page,
+            health=self.health,
+            catalog=CATALOG,
+            clock=clock,
+            poll_seconds=0.01,
+            retire_ms=3_600_000,
+            lag_seconds=lambda: 0.5,
+        )
+
+
+@pytest.fixture
+def parts(ledger: Ledger, source: InMemoryLogSource, clock: ManualClock) -> Parts:
+    return Parts(ledger, [LogGroupFollower(source, ledger, clock)], clock)
+
+
+@contextmanager
+def served(parts: Parts) -> Iterator[str]:
+    server = BridgeServer(("127.0.0.1", 0), parts.page, parts.health)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_ready_only_after_reading_and_not_when_stale(
+    parts: Parts, source: InMemoryLogSource, clock: ManualClock
+) -> None:
+    with served(parts) as url:
+        status, body = get(f"{url}/health")
+        assert status == 503
+        assert json.loads(body)["reason"] == "nothing was read yet"
+
+        source.outcomes = [False]
+        assert not parts.service.round()
+        status, body = get(f"{url}/health")
+        assert (status, json.loads(body)["reason"]) == (503, "throttled")
+
+        assert parts.service.round()
+        assert get(f"{url}/health")[0] == 200
+
+        clock.advance(61)
+        source.outcomes = [False]
+        parts.service.round()
+        status, body = get(f"{url}/health")
+        assert status == 503
+        assert json.loads(body)["reason"] == "no source was read for 61 s: throttled"
+
+
+def test_metrics_health_index_and_nothing_else(
+    parts: Parts, source: InMemoryLogSource, clock: ManualClock, emf: Emf
+) -> None:
+    line = emf("capture_records_total", 2, outcome="sent")
+    source.put(GROUP, LogEvent(clock(), "s", "1", line))
+    parts.service.round()
+
+    with served(parts) as url:
+        status, body = get(f"{url}/metrics?name[]=x")
+        assert status == 200
+        assert 'capture_records_total{outcome="sent"} 2.0' in body
+        assert 'queue_messages{queue="captures",state="visible"} 7.0' in body
+        assert "bridge_lag_seconds 0.5" in body
+        assert f"bridge_last_success_timestamp_seconds {clock() / 1000}" in body.replace(
+            "1.8e+09", "1800000000.0"
+        )
+        assert get(f"{url}/")[0] == 200
+        assert get(f"{url}/secrets")[0] == 404
+
+
+def test_what_nobody_thought_of_shows_in_health_and_the_loop_goes_on(
+    ledger: Ledger, source: InMemoryLogSource, clock: ManualClock
+) -> None:
+    source.put(GROUP, LogEvent(clock(), "s", "1", "hello"))
+    parts = Parts(ledger, [BrokenReader(), LogGroupFollower(source, ledger, clock)], clock)
+
+    assert not parts.service.round()
+
+    assert parts.health.report()[1]["reason"] == "ZeroDivisionError: what nobody thought of"
+    assert "bridge_events_total 1.0" in parts.page.rendered(TEXT).decode()
+    assert "bridge_read_errors_total 1.0" in parts.page.rendered(TEXT).decode()
+
+
+def test_a_queue_that_cannot_be_asked_shows_no_old_depth(parts: Parts) -> None:
+    parts.service.round()
+    parts.queues.problem = "the queues API: no"
+    parts.service.round()
+
+    assert "queue_messages" not in parts.page.rendered(TEXT).decode()
+    assert parts.health.failures == 1
+
+
+def test_silent_versions_go_with_time(
+    parts: Parts, source: InMemoryLogSource, clock: ManualClock, emf: Emf
+) -> None:
+    line = emf("model_predictions_total", 2, model_name="m", model_version="1")
+    source.put(GROUP, LogEvent(clock(), "s", "1", line))
+    parts.service.round()
+    assert 'model_version="1"' in parts.page.rendered(TEXT).decode()
+
+    clock.advance(3700)
+    parts.service.round()
+
+    assert 'model_version="1"' not in parts.page.rendered(TEXT).decode()
+
+
+def test_the_loop_ends_at_once_when_told(parts: Parts) -> None:
+    stop = threading.Event()
+    thread = threading.Thread(target=parts.service.run, args=(stop,))
+    thread.start()
+    stop.set()
+    thread.join(2)
+    assert not thread.is_alive()
+
+
+def test_a_followed_file_counts_each_line_once(
+    tmp_path: Path, clock: ManualClock, emf: Emf, values: Values
+) -> None:
+    log = tmp_path / "local.log"
+    line = emf("capture_records_total", 1, outcome="sent") + "\n"
+    ledger = Ledger(tmp_path / "l.sqlite")
+    follower = FileFollower([log, tmp_path / "missing.log"], ledger, clock)
+    follower.poll()
+
+    log.write_text(line * 3 + line[:20])
+    follower.poll()
+    follower.poll()
+    assert values(ledger, "capture_records_total") == {("sent",): 3}
+
+    with log.open("a") as file:
+        file.write(line[20:] + "Serving on http://127.0.0.1:8000\n")
+    ledger.close()
+    ledger = Ledger(tmp_path / "l.sqlite")
+    follower = FileFollower([log], ledger, clock)
+    follower.poll()
+    assert values(ledger, "capture_records_total") == {("sent",): 4}
+
+    log.write_text(line)  # cut short and written anew
+    follower.poll()
+    follower.poll()
+    assert values(ledger, "capture_records_total") == {("sent",): 5}
+    ledger.close()
+
+
+def test_declared_metrics_are_served(tmp_path: Path, emf: Emf) -> None:
+    file = tmp_path / "metrics.toml"
+    file.write_text(
+        '[wines_rejected_total]\nkind = "counter"\nhelp = "Wines rejected."\nlabels = ["reason"]\n'
+        '[wine_price]\nkind = "histogram"\nhelp = "Euro."\nbuckets = [1, 5]\n'
+    )
+    catalog = CATALOG | declared_metrics(file)
+    ledger = Ledger(tmp_path / "l.sqlite", catalog)
+    lines = [emf("wines_rejected_total", 2, reason="cork"), emf("wine_price", [3, 9])]
+    ledger.record("g", "f", [LogEvent(1, "s", str(n), line) for n, line in enumerate(lines)])
+    page = Page(TotalsCollector(ledger.totals, catalog), ledger.totals, catalog)
+    page.refresh({})
+
+    text = page.rendered(TEXT).decode()
+    assert 'wines_rejected_total{reason="cork"} 2.0' in text
+    assert 'wine_price_bucket{le="5.0"} 1.0' in text
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        '[api_requests_total]\nkind = "counter"',
+        '[x]\nkind = "counter"',
+        '[x_total]\nkind = "gauge"',
+        '[x]\nkind = "summary"',
+        '[x]\nkind = "gauge"\nlabels = ["__name__"]',
+        '[x]\nkind = "histogram"',
+        '[x]\nkind = "histogram"\nbuckets = [2, 1]',
+        '["a-b"]\nkind = "gauge"',
+        "x = 3",
+        "[",
+    ],
+)
+def test_wrong_declarations_are_named(tmp_path: Path, declaration: str) -> None:
+    file = tmp_path / "metrics.toml"
+    file.write_text(declaration)
+    with pytest.raises(SettingError, match="METRICS_FILE"):
+        declared_metrics(file)
