@@ -235,6 +235,9 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         )
         before += messages.start_line(invocation.request_id, self.function_version.id.qualifier)
         sandbox.answer(invocation)
+        if invocation.failure is not None and self._stopping and events.infra_stopping.is_set():
+            # Not the function's failure; a result would have LocalStack load services to count it.
+            raise EnvironmentStoppedError("LocalStack stopped while the function was running.")
         return before, sandbox, invocation, init_ms
 
     @staticmethod

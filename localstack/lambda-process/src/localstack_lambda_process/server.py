@@ -3,8 +3,14 @@
 LocalStack 4.14 hands its twisted server the host of every ``GATEWAY_LISTEN`` entry, and the server
 uses it for IPv6 only: ``127.0.0.1:4566`` listens on 0.0.0.0. On a laptop that opens the emulated
 account to the network. The other server, hypercorn, binds rightly and is a third slower.
+
+It also ends LocalStack where LocalStack does not end itself. A request that comes in while services
+are being stopped can load another service, whose thread then keeps the process alive for good,
+after everything was shut down.
 """
 
+import os
+import threading
 from typing import Any
 
 from localstack.aws.serving.twisted import TLSMultiplexerFactory
@@ -12,6 +18,9 @@ from localstack.runtime.server.twisted import TwistedRuntimeServer
 from rolo.serving.twisted import TwistedGateway
 from twisted.internet import endpoints, reactor, ssl
 from twisted.internet.error import CannotListenError
+
+
+SHUTDOWN_GRACE_SECONDS = 5.0
 
 
 class BoundTwistedRuntimeServer(TwistedRuntimeServer):
@@ -50,3 +59,14 @@ class BoundTwistedRuntimeServer(TwistedRuntimeServer):
                     f"LocalStack cannot listen on {address.host}:{address.port}: "
                     f"{failures[0].value.socketError}"
                 )
+
+    def shutdown(self) -> None:
+        """Stop serving, and end the process should it still be there after a grace period.
+
+        LocalStack calls this when its services are stopped already: what is cut off are requests
+        that are still being answered.
+        """
+        last_resort = threading.Timer(SHUTDOWN_GRACE_SECONDS, os._exit, args=[0])
+        last_resort.daemon = True
+        last_resort.start()
+        super().shutdown()
