@@ -15,7 +15,12 @@ from modelwatch_cli.deployment.graph import Step, run_steps
 from modelwatch_cli.deployment.images import build_image, image_repository
 from modelwatch_cli.deployment.layers import Artifact, build_layer, check_size
 from modelwatch_cli.deployment.packages import PackageStore
-from modelwatch_cli.deployment.packaging import as_image, package_app, with_code
+from modelwatch_cli.deployment.packaging import (
+    as_image,
+    function_names,
+    package_app,
+    with_code,
+)
 from modelwatch_cli.deployment.parameters import (
     bucket_parameters,
     common_parameters,
@@ -184,11 +189,30 @@ class Deployer:
         else:
             parameters = template_parameters(template, self.settings, provided)
             action, self._deployed[part] = self._stacks.deploy(
-                name, template, parameters, lambda message: self.progress.say(name, message)
+                name,
+                template,
+                parameters,
+                say=lambda message: self.progress.say(name, message),
+                after_delete=lambda: self._delete_leftovers(template),
             )
         result = StackResult(name, action, time.monotonic() - started)
         self.results.append(result)
         self.progress.done(result)
+
+    def _delete_leftovers(self, template: Template) -> None:
+        """Delete functions that outlived their stack: their names would be taken.
+
+        A function whose creation fails half-way may not be known to the stack that wanted it.
+        """
+        functions = self.clients.functions
+        for name in function_names(template, self.plan.stage):
+            try:
+                functions.delete_function(FunctionName=name)
+            except functions.exceptions.ResourceNotFoundException:
+                continue
+            except ClientError as error:
+                message = f"function {name} outlived its stack and cannot be deleted: {error}"
+                raise DeploymentError(message) from error
 
     def _compare(
         self, part: str, name: str, template: Template, provided: Mapping[str, str]

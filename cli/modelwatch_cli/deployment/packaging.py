@@ -151,6 +151,14 @@ def functions(template: Template) -> dict[str, dict[str, Any]]:
     }
 
 
+def function_names(template: Template, stage: str) -> list[str]:
+    """Return the names that the functions of ``template`` have in ``stage``."""
+    patterns = [
+        properties["FunctionName"]["Fn::Sub"] for properties in functions(template).values()
+    ]
+    return [pattern.replace("${Stage}", stage) for pattern in patterns]
+
+
 def check_functions_are_known(app: str, template: Template) -> None:
     """Refuse a function of the app that its merge template does not describe.
 

@@ -39,6 +39,9 @@ _BROKEN = frozenset(
         "REVIEW_IN_PROGRESS",
     }
 )
+_BEGINNINGS = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"})
+_DELETE_ATTEMPTS = 2
+_DELETE_PATIENCE_SECONDS = 10
 _WELL = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
 
 
@@ -126,6 +129,7 @@ class StackDeployer:
         template: Template,
         parameters: Mapping[str, str],
         say: Callable[[str], None] = lambda _: None,
+        after_delete: Callable[[], None] = lambda: None,
     ) -> tuple[Action, Stack]:
         """Bring the stack to ``template`` and ``parameters``.
 
@@ -139,6 +143,8 @@ class StackDeployer:
             A value for each parameter that the template declares.
         say
             Takes a sentence when something out of the ordinary is done.
+        after_delete
+            Called when a broken stack was deleted, before it is made anew.
 
         Returns
         -------
@@ -158,6 +164,7 @@ class StackDeployer:
         if stack and stack.is_broken:
             say(f"was left in {stack.status}: deleting it and making it anew")
             self.delete(name)
+            after_delete()
             stack, action = None, "recreated"
         request = self._request(name, template, parameters, wanted)
         try:
@@ -201,11 +208,15 @@ class StackDeployer:
         """
         if self.read(name) is None:
             return "absent"
-        self._client.delete_stack(StackName=name)
-        left = self._settled(name)
-        if left is not None:
-            raise StackError(name, self._failures(name) or [left.status])
-        return "deleted"
+        for _ in range(_DELETE_ATTEMPTS):
+            self._client.delete_stack(StackName=name)
+            # A resource that was never made, or is still in use, fails the deletion; the rest goes
+            # on, and with it gone the stack often goes as well.
+            for _ in range(_DELETE_PATIENCE_SECONDS):
+                if self._settled(name) is None:
+                    return "deleted"
+                self._sleep(1.0)
+        raise StackError(name, self._failures(name) or ["it cannot be deleted"])
 
     def _settled(self, name: str) -> Stack | None:
         """Return the stack once nothing is in progress with it."""
@@ -226,7 +237,7 @@ class StackDeployer:
                 logical_id = event.get("LogicalResourceId", "")
                 reason = event.get("ResourceStatusReason", "")
                 of_stack = kind == "AWS::CloudFormation::Stack" and logical_id == name
-                if of_stack and status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"):
+                if of_stack and status in _BEGINNINGS:
                     return reasons[::-1]
                 # one failure cancels what is under way beside it: that is no reason
                 if status.endswith("_FAILED") and "cancelled" not in reason and not of_stack:
