@@ -1,0 +1,56 @@
+"""How every command prints: tables and progress for people, JSON for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+console = Console(highlight=False, soft_wrap=True)
+"""Standard output: what was asked for."""
+
+error_console = Console(stderr=True, highlight=False, soft_wrap=True)
+"""Standard error: what went wrong, and progress of commands that print JSON."""
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as JSON, indented."""
+    console.print(msgspec.json.format(msgspec.json.encode(value)).decode(), markup=False)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+    """Print ``rows`` under ``columns``; a column of numbers is right-aligned."""
+    cells = [list(row) for row in rows]
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        numeric = cells and all(isinstance(row[index], int | float) for row in cells)
+        table.add_column(column, justify="right" if numeric else "left")
+    for row in cells:
+        table.add_row(*(_cell(cell) for cell in row))
+    console.print(table)
+
+
+def progress() -> Progress:
+    """Return a progress bar with a count and the time that has passed.
+
+    It is drawn on a terminal only; elsewhere the command's own lines must do.
+    """
+    return Progress(
+        TextColumn("  {task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=error_console,
+        transient=True,
+        disable=not error_console.is_terminal,
+    )
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)
