@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from localstack_lambda_process.errors import ImageNotFoundError, RuntimeNotUsableError
 from localstack_lambda_process.runtimes import bare_interpreter, image_directory
 from localstack_lambda_process.settings import Settings
@@ -70,9 +71,7 @@ def test_images(account: Any, runtime_python: Path) -> None:
     assert account.invoke(name).payload == "other"
 
 
-def test_the_default_handler_and_a_relative_interpreter(
-    account: Any, runtime_python: Path
-) -> None:
+def test_the_default_handler_and_a_relative_interpreter(account: Any, runtime_python: Path) -> None:
     image = make_image(account, Path("python"), "relative/latest", command=["app.other"])
     # A link would leave the virtual environment; a script stands in for an image's own python.
     (image / "python").write_text(f'#!/bin/sh\nexec "{runtime_python}" "$@"\n')
@@ -83,8 +82,9 @@ def test_the_default_handler_and_a_relative_interpreter(
 
 def test_images_that_are_not_there(account: Any) -> None:
     reason = refused(account, PackageType="Image", Code={"ImageUri": "nothing:2"})
-    assert f"The image nothing:2 is not here: expected the directory {account.images}/nothing/2" in (
-        reason
+    assert (
+        f"The image nothing:2 is not here: expected the directory {account.images}/nothing/2"
+        in (reason)
     )
 
 

@@ -28,17 +28,16 @@ import shutil
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
 
 from localstack import config
 from localstack.runtime import events
 from localstack.services.lambda_.invocation.lambda_models import FunctionVersion, InvocationResult
-from localstack.services.lambda_.invocation.logs import LogHandler, LogItem
 from localstack.services.lambda_.invocation.runtime_executor import RuntimeExecutor
 
 from . import messages, runtimes
 from .environment import function_environment
 from .errors import EnvironmentStoppedError, LambdaProcessError
+from .late_log import LateLog
 from .layers import LayerStore
 from .lifecycle import Invocation
 from .sandbox import INIT_LIMIT_SECONDS, Launch, Sandbox
@@ -66,10 +65,11 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         self._first_invocation = False
         self._invoking = False
         self._stopping = False
-        self._settling: threading.Thread | None = None
+        self._settled = threading.Event()
+        self._settled.set()
         self._log_group = ""
         self._log_stream = ""
-        self._late_log: LogHandler | None = None
+        self._late_log: LateLog | None = None
         self._scratch = _work_directory() / "environments" / id
 
     @classmethod
@@ -108,14 +108,12 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         with self._lock:
             self._invoking = True
         try:
-            if self._settling is not None:
-                self._settling.join()
-                self._settling = None
+            self._settled.wait()
             return self._invoke(payload)
         finally:
             with self._lock:
                 self._invoking = False
-                close = self._stopping and self._settling is None
+                close = self._stopping and self._settled.is_set()
             if close:
                 self._close()
 
@@ -123,7 +121,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         """End the environment without waiting for anything."""
         with self._lock:
             self._stopping = True
-            busy = self._invoking or (self._settling is not None and self._settling.is_alive())
+            busy = self._invoking or not self._settled.is_set()
         if not busy or events.infra_stopping.is_set():
             self._close()
 
@@ -200,13 +198,13 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
 
         if invocation.failure is None and sandbox.has_extensions:
             log = before + sandbox.take_output()
-            self._settling = threading.Thread(
+            self._settled = threading.Event()
+            threading.Thread(
                 target=self._settle,
-                args=(sandbox, invocation, init_ms),
+                args=(self._open_late_log(), sandbox, invocation, init_ms, self._settled),
                 name="lambda-process-settle",
                 daemon=True,
-            )
-            self._settling.start()
+            ).start()
         else:
             log = before + self._end_of_log(sandbox, invocation, init_ms)
         return InvocationResult(
@@ -216,9 +214,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
             logs=log,
         )
 
-    def _attempt(
-        self, payload: dict[str, str]
-    ) -> tuple[str, Sandbox, Invocation, float | None]:
+    def _attempt(self, payload: dict[str, str]) -> tuple[str, Sandbox, Invocation, float | None]:
         """Have an event answered; returns the log so far, and what the rest of it needs."""
         sandbox, before = self._usable_sandbox()
         first, self._first_invocation = self._first_invocation, False
@@ -249,9 +245,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
             return messages.init_report_line(sandbox.init_ms(), "error", "Runtime.ExitError")
         return messages.init_report_line(INIT_LIMIT_SECONDS * 1000, "timeout", None)
 
-    def _end_of_log(
-        self, sandbox: Sandbox, invocation: Invocation, init_ms: float | None
-    ) -> str:
+    def _end_of_log(self, sandbox: Sandbox, invocation: Invocation, init_ms: float | None) -> str:
         duration_ms = invocation.duration_ms()
         failure = invocation.failure
         peak_memory_bytes = sandbox.peak_memory_bytes()
@@ -268,27 +262,36 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
             )
         )
 
-    def _settle(self, sandbox: Sandbox, invocation: Invocation, init_ms: float | None) -> None:
-        sandbox.settle(invocation)
-        self._log_late(self._end_of_log(sandbox, invocation, init_ms))
-        with self._lock:
-            close = self._stopping and not self._invoking
-        if close:
-            self._close()
+    def _settle(
+        self,
+        late_log: LateLog,
+        sandbox: Sandbox,
+        invocation: Invocation,
+        init_ms: float | None,
+        settled: threading.Event,
+    ) -> None:
+        try:
+            sandbox.settle(invocation)
+            text = self._end_of_log(sandbox, invocation, init_ms)
+        finally:
+            with self._lock:
+                settled.set()
+                close = self._stopping and not self._invoking
+            if close:
+                self._close()
+        # After `settled`: the next invocation need not wait for a log.
+        if not events.infra_stopping.is_set():
+            late_log.write(text)
 
-    def _log_late(self, text: str) -> None:
-        """Write to the function's log after LocalStack took the invocation's part of it."""
+    def _open_late_log(self) -> LateLog:
         if self._late_log is None:
-            self._late_log = LogHandler(
-                self.function_version.config.role, self.function_version.id.region
+            identifier = self.function_version.id
+            self._late_log = LateLog(
+                identifier.account, identifier.region, self._log_group, self._log_stream
             )
-            self._late_log.start_subscriber()
-        self._late_log.add_logs(LogItem(self._log_group, self._log_stream, text))
+        return self._late_log
 
     def _close(self) -> None:
         if self._sandbox is not None:
             self._sandbox.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
-        if self._late_log is not None:
-            late_log: Any = self._late_log
-            threading.Thread(target=late_log.stop, daemon=True).start()

@@ -254,7 +254,7 @@ class Lifecycle:
             failure = Failure(
                 error_payload(error_type, f"Extension {name} reported an error and exited."),
                 error_type,
-                f"EXTENSION\tName: {name}\tState: ExitError\tEvents: []\tError Type: {error_type}\n",
+                f"EXTENSION\tName: {name}\tState: ExitError\tError Type: {error_type}\n",
             )
             if self.ready_at is None:
                 self.init_failure = self.init_failure or failure
@@ -267,9 +267,9 @@ class Lifecycle:
     # The rules.
 
     def _check_ready(self) -> None:
-        if self.ready_at is None and self.runtime_waiting:
-            if all(each.waiting for each in self.extensions.values()):
-                self.ready_at = time.monotonic()
+        extensions_wait = all(each.waiting for each in self.extensions.values())
+        if self.ready_at is None and self.runtime_waiting and extensions_wait:
+            self.ready_at = time.monotonic()
 
     def _active(self, request_id: str) -> Invocation:
         invocation = self.current

@@ -19,7 +19,6 @@ from rolo.serving.twisted import TwistedGateway
 from twisted.internet import endpoints, reactor, ssl
 from twisted.internet.error import CannotListenError
 
-
 SHUTDOWN_GRACE_SECONDS = 5.0
 
 
