@@ -33,7 +33,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "CAPTURE_QUEUE_URL", "", "URL of the capture queue; empty: found by CAPTURE_QUEUE_NAME"
     ),
-    Setting("CAPTURE_BUDGET_MS", "250", "longest that capture may hold up a prediction, in ms"),
+    Setting("CAPTURE_BUDGET_MS", "1000", "longest that capture may hold up a prediction, in ms"),
     Setting("CAPTURE_BUCKET", "modelwatch-captures", "bucket of captured predictions"),
     # -- analysis
     Setting("REPORT_BUCKET", "modelwatch-reports", "bucket of analysis results and reports"),

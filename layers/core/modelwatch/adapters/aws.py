@@ -45,8 +45,8 @@ def sqs_client(settings: Settings, budget_ms: int) -> Any:
         "sqs",
         region_name=settings.text("AWS_DEFAULT_REGION"),
         config=Config(
-            connect_timeout=budget_seconds / 2,
-            read_timeout=budget_seconds / 2,
+            connect_timeout=budget_seconds / 4,
+            read_timeout=budget_seconds * 3 / 4,
             retries={"mode": "standard", "total_max_attempts": 1},
         ),
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class S3Artifacts:
-    """Reads what lies below a model version's artifact URI (``s3://bucket/prefix``)."""
+    """Reads and adds to what lies below a model version's artifact URI (``s3://bucket/prefix``)."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -84,6 +84,20 @@ class S3Artifacts:
                     self._client.download_file(bucket, entry["Key"], str(target))
         except (BotoCoreError, ClientError) as error:
             raise StoreError(f"cannot read the artifacts of {_title(version)}: {error}") from error
+
+    def write(self, version: ModelVersion, path: str, payload: bytes) -> None:
+        """Put an artifact beside the version's others.
+
+        Raises
+        ------
+        StoreError
+            When the store does not take it.
+        """
+        bucket, prefix = _location(version)
+        try:
+            self._client.put_object(Bucket=bucket, Key=f"{prefix}/{path}", Body=payload)
+        except (BotoCoreError, ClientError) as error:
+            raise StoreError(f"cannot write {path} of {_title(version)}: {error}") from error
 
     def reference(self, version: ModelVersion) -> pa.Table | None:
         """Return the version's reference data; see `ReferenceStore.reference`."""

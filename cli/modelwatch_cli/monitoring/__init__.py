@@ -1,0 +1,1 @@
+"""Looking at what was monitored: analyses on demand, results and reports."""

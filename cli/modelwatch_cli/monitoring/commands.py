@@ -1,0 +1,137 @@
+"""`modelwatch analyze` and `modelwatch reports`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from modelwatch.errors import ModelwatchError
+from modelwatch.settings import Settings
+
+from modelwatch_cli.console import console, error_console, print_json, print_table
+
+if TYPE_CHECKING:
+    from modelwatch.domain.drift import AnalysisResult
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(analyze)
+    app.command()(reports)
+
+
+def analyze(
+    window_seconds: Annotated[
+        int | None, typer.Option("--window-seconds", min=1, help="length of the window")
+    ] = None,
+    min_rows: Annotated[
+        int | None, typer.Option("--min-rows", min=2, help="fewest rows that allow a verdict")
+    ] = None,
+    with_report: Annotated[
+        bool, typer.Option("--with-report", help="make the HTML report even without drift")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
+) -> None:
+    """Analyze the window up to now, without waiting for the schedule.
+
+    Exits with 1 when a version could not be analyzed; drift is an answer, not a failure.
+    """
+    body = {
+        "window_seconds": window_seconds,
+        "min_rows": min_rows,
+        "with_report": with_report,
+    }
+    with error_console.status("analyzing"):
+        answer = _call("POST", "/analyze", body)
+    if as_json:
+        print_json(answer)
+    else:
+        for result in _results(answer["results"]):
+            print_result(result)
+    if answer["failures"]:
+        details = "; ".join(f"{name}: {why}" for name, why in answer["failures"].items())
+        raise ModelwatchError(f"the analysis failed for {details}")
+
+
+def reports(
+    as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
+) -> None:
+    """List the newest results; the address of a report opens it for anybody for an hour."""
+    answer = _call("GET", "/reports")
+    if as_json:
+        print_json(answer)
+        return
+    results = _results(answer["results"])
+    if not results:
+        console.print("There are no results yet: wait for the schedule, or run modelwatch analyze")
+        return
+    url = _api_url()
+    print_table(
+        ["window end (UTC)", "model", "version", "status", "rows", "drifted", "report"],
+        [
+            [
+                f"{result.window_end:%Y-%m-%d %H:%M:%S}",
+                result.model_name,
+                result.model_version,
+                result.status,
+                result.rows,
+                len(result.drifted_features),
+                f"{url}/reports/{result.name}" if result.has_report else "",
+            ]
+            for result in results
+        ],
+    )
+
+
+def print_result(result: AnalysisResult) -> None:
+    """Print the answer for a model version, and its features as a table."""
+    colour = {"ok": "green", "drift": "red", "unknown": "yellow"}[result.status]
+    console.print(
+        f"{result.model_name} version {result.model_version}, "
+        f"{result.window_start:%H:%M:%S} to {result.window_end:%H:%M:%S} UTC, "
+        f"{result.rows} rows: [{colour}]{result.status}[/{colour}] ({result.reason})"
+    )
+    features = sorted(result.features, key=lambda feature: -(feature.score or 0))
+    if features:
+        print_table(
+            ["feature", "status", "score", "method", "threshold", "missing"],
+            [
+                [
+                    feature.feature,
+                    feature.status,
+                    "-" if feature.score is None else f"{feature.score:.3f}",
+                    feature.method,
+                    f"{feature.threshold:g}",
+                    f"{feature.missing_ratio:.0%}",
+                ]
+                for feature in features
+            ],
+        )
+
+
+def _results(results: list[dict[str, Any]]) -> list[AnalysisResult]:
+    import msgspec
+    from modelwatch.domain.drift import AnalysisResult
+
+    return msgspec.convert(results, list[AnalysisResult])
+
+
+def _api_url() -> str:
+    from modelwatch_cli.deployment.endpoints import api_urls
+
+    return api_urls(Settings())["analyze"]
+
+
+def _call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    import httpx
+
+    url = f"{_api_url()}{path}"
+    given = {name: value for name, value in (body or {}).items() if value is not None}
+    try:
+        response = httpx.request(method, url, json=given if body is not None else None, timeout=120)
+        answer = response.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise ModelwatchError(f"{url} does not answer: {error}") from error
+    if response.is_error:
+        raise ModelwatchError(f"{url}: {answer.get('detail', response.text[:300])}")
+    return dict(answer)

@@ -1,0 +1,130 @@
+"""Scenarios: how simulated rows differ from the reference they are drawn from.
+
+Every scenario draws rows from the reference with replacement and adds a little noise; the
+drifting ones then change some features, in units of their standard deviation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+NOISE = 0.05
+"""Standard deviation of the noise on every number, in standard deviations of its feature."""
+
+_Generator = np.random.Generator
+_Change = Callable[[pd.DataFrame, pd.DataFrame, _Generator], pd.DataFrame]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A named way to change rows; ``meaning`` is its help text; ``paced`` says it keeps a rate."""
+
+    name: str
+    meaning: str
+    change: _Change
+    paced: bool = True
+
+
+def simulate_rows(
+    scenario: Scenario, reference: pd.DataFrame, count: int, seed: int
+) -> list[dict[str, object]]:
+    """Return ``count`` rows of ``scenario``, the same for the same seed.
+
+    Parameters
+    ----------
+    reference
+        Feature columns to draw from: numbers, strings and truth values, NaN or None for missing.
+    count
+        Number of rows.
+    seed
+        Seed of the random numbers.
+
+    Returns
+    -------
+    list of dict
+        Value by feature name; missing values are None.
+    """
+    generator = np.random.default_rng(seed)
+    rows = reference.iloc[generator.integers(0, len(reference), count)].reset_index(drop=True)
+    for name in _numbers(reference):
+        noise = generator.normal(0, NOISE, count) * _spread(reference[name])
+        rows[name] = rows[name] + noise
+    rows = scenario.change(rows, reference, generator)
+    plain = rows.astype(object).where(rows.notna(), None)
+    return [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
+
+
+def _numbers(frame: pd.DataFrame) -> list[str]:
+    return [
+        name
+        for name in frame
+        if pd.api.types.is_numeric_dtype(frame[name])
+        and not pd.api.types.is_bool_dtype(frame[name])
+    ]
+
+
+def _spread(column: pd.Series) -> float:
+    spread = float(column.std())
+    return spread if spread > 0 else 1.0
+
+
+def _first_share(frame: pd.DataFrame, share: float) -> list[str]:
+    return list(frame.columns[: max(1, round(len(frame.columns) * share))])
+
+
+def _shift(
+    rows: pd.DataFrame, reference: pd.DataFrame, names: list[str], size: np.ndarray
+) -> pd.DataFrame:
+    """Move numbers up by ``size`` standard deviations; make categories one where size is >= 1."""
+    numbers = _numbers(reference)
+    for name in names:
+        if name in numbers:
+            rows[name] = rows[name] + size * _spread(reference[name])
+        else:
+            rarest = reference[name].value_counts().index[-1]
+            rows[name] = rows[name].where(size < 1, rarest)
+    return rows
+
+
+def _unchanged(
+    rows: pd.DataFrame, _reference: pd.DataFrame, _generator: _Generator
+) -> pd.DataFrame:
+    return rows
+
+
+def _gradual(rows: pd.DataFrame, reference: pd.DataFrame, _generator: _Generator) -> pd.DataFrame:
+    return _shift(rows, reference, _first_share(rows, 0.6), np.linspace(0, 2.5, len(rows)))
+
+
+def _sudden(rows: pd.DataFrame, reference: pd.DataFrame, _generator: _Generator) -> pd.DataFrame:
+    size = np.where(np.arange(len(rows)) < len(rows) // 2, 0.0, 3.0)
+    return _shift(rows, reference, list(rows.columns), size)
+
+
+def _moderate(rows: pd.DataFrame, reference: pd.DataFrame, _generator: _Generator) -> pd.DataFrame:
+    return _shift(rows, reference, _first_share(rows, 0.6), np.full(len(rows), 1.5))
+
+
+def _missing(rows: pd.DataFrame, reference: pd.DataFrame, generator: _Generator) -> pd.DataFrame:
+    # only where the model takes a missing value: numbers that may be NaN
+    for name in [name for name in _numbers(reference) if name in _first_share(rows, 0.4)]:
+        rows[name] = rows[name].where(generator.random(len(rows)) >= 0.35, np.nan)
+    return rows
+
+
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("normal", "rows like the reference", _unchanged),
+        Scenario("gradual_drift", "60% of the features move, from 0 to 2.5 std", _gradual),
+        Scenario("sudden_shift", "all features jump by 3 std half-way", _sudden),
+        Scenario("moderate_drift", "60% of the features are 1.5 std higher", _moderate),
+        Scenario("missing_values", "35% missing values in 40% of the features", _missing),
+        Scenario("stress", "rows like the reference, as fast as they go", _unchanged, paced=False),
+    )
+}
+"""Every scenario by name."""

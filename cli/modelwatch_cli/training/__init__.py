@@ -1,0 +1,1 @@
+"""Training the example model, and registering any model so that it can be served and watched."""

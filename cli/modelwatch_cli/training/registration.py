@@ -1,0 +1,177 @@
+"""Registering a trained model: with its signature, its ONNX form and its reference data."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import mlflow
+import msgspec
+import pandas as pd
+from mlflow.models import infer_signature
+from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.mlflow_registry import MlflowRegistry
+from modelwatch.adapters.parquet import records_table, write_table
+from modelwatch.adapters.s3_artifacts import S3Artifacts
+from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.models import (
+    MANIFEST_PATH,
+    ONNX_PATH,
+    REFERENCE_PATH,
+    Manifest,
+    ModelVersion,
+    OnnxArtifact,
+)
+from modelwatch.domain.records import Record
+from modelwatch.domain.schemas import Schema, schema_from_signature
+from modelwatch.settings import Settings
+from modelwatch_cli.training.onnx_export import Estimator, NotExportableError, export_onnx
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What was registered; ``onnx_problem`` says why there is no ONNX form, if there is none."""
+
+    version: ModelVersion
+    onnx: OnnxArtifact | None
+    onnx_problem: str
+    reference_rows: int
+
+
+def register_model(
+    model: Estimator,
+    *,
+    name: str,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    parameters: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    settings: Settings,
+    step: Callable[[str], None] = lambda _: None,
+) -> Registration:
+    """Log ``model`` to MLflow, register it, and move the alias `MODEL_ALIAS` to the new version.
+
+    The alias moves last: a version that it points to is complete.
+
+    Parameters
+    ----------
+    model
+        A fitted scikit-learn model.
+    name
+        Registered model; also the experiment's name.
+    train, test
+        Feature columns of both sets. The training rows and the model's predictions on them become
+        the version's reference data; an ONNX form must predict both sets as the model does.
+    parameters, metrics
+        What is logged to the run.
+    settings
+        Where MLflow and S3 are, and the alias.
+    step
+        Told what happens next, in a few words.
+    """
+    _quiet()
+    tracking_uri = settings.text("MLFLOW_TRACKING_URI")
+    alias = settings.text("MODEL_ALIAS")
+    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_experiment(name)
+    client = mlflow.MlflowClient()
+    step("logging the run to MLflow")
+    signature = infer_signature(train, model.predict(train))
+    schema = schema_from_signature(signature.inputs.to_dict())
+    with mlflow.start_run() as run:
+        mlflow.log_params(dict(parameters))
+        mlflow.log_metrics(dict(metrics))
+        logged = mlflow.sklearn.log_model(
+            model,
+            name="model",
+            signature=signature,
+            input_example=train.head(3),
+            # what a forest of scikit-learn is made of; skops refuses it otherwise
+            skops_trusted_types=["sklearn.tree._tree.Tree"],
+            pip_requirements=_pip_requirements(),
+        )
+        step("registering the version")
+        registered = mlflow.register_model(logged.model_uri, name)
+        version = MlflowRegistry(tracking_uri).version(name, str(registered.version))
+        step("making and verifying the ONNX form")
+        onnx, problem = _add_artifacts(
+            S3Artifacts(s3_client(settings)), version, model, schema, train, test
+        )
+        if onnx:
+            mlflow.log_metric("onnx_verified_rows", onnx.verification.rows)
+            mlflow.log_metric("onnx_label_agreement", onnx.verification.label_agreement)
+            mlflow.log_metric("onnx_max_difference", onnx.verification.max_difference)
+        else:
+            mlflow.set_tag("onnx_problem", problem[:500])
+    client.set_model_version_tag(name, version.version, "onnx", "verified" if onnx else "none")
+    client.set_registered_model_alias(name, alias, version.version)
+    version = msgspec.structs.replace(version, run_id=run.info.run_id, alias=alias)
+    return Registration(version, onnx, problem, len(train))
+
+
+def _add_artifacts(
+    artifacts: S3Artifacts,
+    version: ModelVersion,
+    model: Estimator,
+    schema: Schema,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+) -> tuple[OnnxArtifact | None, str]:
+    onnx: OnnxArtifact | None = None
+    problem = ""
+    try:
+        payload, onnx = export_onnx(model, schema, pd.concat([train, test]))
+        artifacts.write(version, ONNX_PATH, payload)
+    except NotExportableError as error:
+        problem = str(error)
+    artifacts.write(version, REFERENCE_PATH, reference_data(version, model, train))
+    # the manifest last: what it names is there
+    artifacts.write(version, MANIFEST_PATH, _encode(Manifest(schema, onnx, len(train))))
+    return onnx, problem
+
+
+def reference_data(version: ModelVersion, model: Estimator, train: pd.DataFrame) -> bytes:
+    """Return the training rows and the model's predictions on them, in the columns of captures."""
+    now = time.time()
+    predictions = pd.Series(model.predict(train)).tolist()
+    probabilities = (
+        model.predict_proba(train).tolist()
+        if hasattr(model, "predict_proba")
+        else [None] * len(train)
+    )
+    rows = train.astype(object).where(train.notna(), None).to_dict("records")
+    records = [
+        Record(
+            event_id=new_event_id(int(now * 1000)),
+            captured_at=pd.Timestamp(int(now), unit="s", tz="UTC").to_pydatetime(),
+            model_name=version.name,
+            model_version=version.version,
+            features=row,
+            prediction=prediction,
+            probabilities=probability,
+            source="training",
+        )
+        for row, prediction, probability in zip(rows, predictions, probabilities, strict=True)
+    ]
+    return write_table(records_table(records))
+
+
+def _pip_requirements() -> list[str]:
+    # named here, so that mlflow does not go looking for them by loading the model once more
+    import sklearn
+    import skops
+
+    return [f"scikit-learn=={sklearn.__version__}", f"skops=={skops.__version__}", "pandas<3.1"]
+
+
+def _quiet() -> None:
+    # mlflow tells things that a user of this command cannot act on
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("skl2onnx").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=UserWarning, module="mlflow")
