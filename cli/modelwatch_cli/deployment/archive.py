@@ -32,10 +32,12 @@ def compile_bytecode(directory: Path, mounted_at: str) -> None:
     subprocess.run(command, check=False, capture_output=True)
 
 
-def write_zip(directory: Path, archive: Path, compression_level: int = 6) -> None:
+def write_zip(directory: Path, archive: Path, compression_level: int = 1) -> None:
     """Write ``directory``'s files to ``archive``: equal trees make equal bytes.
 
-    The archive appears whole or not at all.
+    The archive appears whole or not at all. It is packed fast rather than small: of a large layer
+    the highest level saves an eighth of the upload, and takes three times as long as the upload
+    within a data centre.
     """
     archive.parent.mkdir(parents=True, exist_ok=True)
     partial = archive.with_suffix(f".{os.getpid()}.partial")

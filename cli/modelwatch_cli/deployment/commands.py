@@ -53,6 +53,7 @@ def deploy(
     """
     # Chalice and boto3 take a while to import, and `modelwatch --help` needs neither.
     from modelwatch.adapters.aws import s3_client
+
     from modelwatch_cli import buckets
     from modelwatch_cli.deployment.clients import make_clients
     from modelwatch_cli.deployment.deployer import Deployer

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 from modelwatch.settings import Settings
+
 from modelwatch_cli.deployment.clients import Clients
 from modelwatch_cli.deployment.errors import DeploymentError
 from modelwatch_cli.deployment.graph import Step, run_steps

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uv
+
 from modelwatch_cli.deployment.archive import compile_bytecode, unzipped_bytes, write_zip
 from modelwatch_cli.deployment.digests import builder_digest, digest, source_files, tree_digest
 from modelwatch_cli.deployment.errors import BuildError

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
+
 from modelwatch_cli.deployment.digests import digest
 from modelwatch_cli.deployment.errors import PackageStoreError
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
+
 from modelwatch_cli.deployment.digests import digest
 from modelwatch_cli.deployment.errors import StackError
 from modelwatch_cli.deployment.parameters import secret_parameters
@@ -40,6 +42,7 @@ _BROKEN = frozenset(
     }
 )
 _BEGINNINGS = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"})
+_SUMMARIES = ("User Initiated", "The following resource(s) failed")
 _DELETE_ATTEMPTS = 2
 _DELETE_PATIENCE_SECONDS = 10
 _WELL = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
@@ -106,6 +109,9 @@ class StackDeployer:
         self._client = client
         self._store_template = store_template
         self._sleep = sleep
+        # LocalStack transforms a template while it answers, and not safely for two at a time. The
+        # stacks themselves still go side by side.
+        self._requesting = threading.Lock()
 
     def read(self, name: str) -> Stack | None:
         """Return the stack, or None when there is none."""
@@ -168,10 +174,11 @@ class StackDeployer:
             stack, action = None, "recreated"
         request = self._request(name, template, parameters, wanted)
         try:
-            if stack:
-                self._client.update_stack(**request)
-            else:
-                self._client.create_stack(**request)
+            with self._requesting:
+                if stack:
+                    self._client.update_stack(**request)
+                else:
+                    self._client.create_stack(**request)
         except ClientError as error:
             if "No updates are to be performed" in str(error) and stack:
                 return "unchanged", stack
@@ -231,15 +238,18 @@ class StackDeployer:
     def _failures(self, name: str) -> list[str]:
         """Return why the last operation on the stack failed, the first cause first."""
         reasons: list[str] = []
+        of_whole: list[str] = []
         for page in self._client.get_paginator("describe_stack_events").paginate(StackName=name):
             for event in page["StackEvents"]:  # the newest first
                 status, kind = event.get("ResourceStatus", ""), event.get("ResourceType", "")
                 logical_id = event.get("LogicalResourceId", "")
                 reason = event.get("ResourceStatusReason", "")
-                of_stack = kind == "AWS::CloudFormation::Stack" and logical_id == name
-                if of_stack and status in _BEGINNINGS:
-                    return reasons[::-1]
+                if kind == "AWS::CloudFormation::Stack" and logical_id == name:
+                    if reason and not reason.startswith(_SUMMARIES):
+                        of_whole.append(reason)
+                    if status in _BEGINNINGS:
+                        return reasons[::-1] or of_whole[::-1]
                 # one failure cancels what is under way beside it: that is no reason
-                if status.endswith("_FAILED") and "cancelled" not in reason and not of_stack:
+                elif status.endswith("_FAILED") and "cancelled" not in reason:
                     reasons.append(f"{logical_id} ({kind}): {reason or status}")
-        return reasons[::-1]
+        return reasons[::-1] or of_whole[::-1]
