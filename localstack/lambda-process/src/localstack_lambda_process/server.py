@@ -4,9 +4,9 @@ LocalStack 4.14 hands its twisted server the host of every ``GATEWAY_LISTEN`` en
 uses it for IPv6 only: ``127.0.0.1:4566`` listens on 0.0.0.0. On a laptop that opens the emulated
 account to the network. The other server, hypercorn, binds rightly and is a third slower.
 
-It also ends LocalStack where LocalStack does not end itself. A request that comes in while services
-are being stopped can load another service, whose thread then keeps the process alive for good,
-after everything was shut down.
+It also ends LocalStack where LocalStack does not end itself: threads of some services (SQS's queue
+worker, CloudWatch's scheduler when a request loads that service during the shutdown) keep the
+process alive after everything was stopped, for seconds or for good.
 """
 
 import os
@@ -19,7 +19,10 @@ from rolo.serving.twisted import TwistedGateway
 from twisted.internet import endpoints, reactor, ssl
 from twisted.internet.error import CannotListenError
 
-SHUTDOWN_GRACE_SECONDS = 5.0
+# For requests still being answered, when the services are stopped already.
+REQUESTS_GRACE_SECONDS = 5.0
+# For removing temporary files, when nothing is served any more.
+CLEANUP_GRACE_SECONDS = 1.0
 
 
 class BoundTwistedRuntimeServer(TwistedRuntimeServer):
@@ -59,13 +62,18 @@ class BoundTwistedRuntimeServer(TwistedRuntimeServer):
                     f"{failures[0].value.socketError}"
                 )
 
-    def shutdown(self) -> None:
-        """Stop serving, and end the process should it still be there after a grace period.
+    def run(self) -> None:
+        """Serve until `shutdown`; the process ends soon after."""
+        super().run()
+        _end_process_after(CLEANUP_GRACE_SECONDS)
 
-        LocalStack calls this when its services are stopped already: what is cut off are requests
-        that are still being answered.
-        """
-        last_resort = threading.Timer(SHUTDOWN_GRACE_SECONDS, os._exit, args=[0])
-        last_resort.daemon = True
-        last_resort.start()
+    def shutdown(self) -> None:
+        """Stop serving; the process ends soon after, whatever is still at work in it."""
+        _end_process_after(REQUESTS_GRACE_SECONDS)
         super().shutdown()
+
+
+def _end_process_after(seconds: float) -> None:
+    last_resort = threading.Timer(seconds, os._exit, args=[0])
+    last_resort.daemon = True
+    last_resort.start()
