@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+
 from modelwatch.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class Clients:
         Where stacks go.
     functions
         Lambda, for what a deleted stack leaves behind.
+    apis
+        API Gateway, to look at what a stack made.
     packages
         S3 as CloudFormation sees it: AWS_ENDPOINT_URL_S3 is the S3 of models and captures, and does
         not count here.
@@ -32,6 +35,7 @@ class Clients:
 
     cloudformation: CloudFormationClient
     functions: LambdaClient
+    apis: Any
     packages: S3Client
 
 
@@ -51,6 +55,7 @@ def make_clients(settings: Settings) -> Clients:
     return Clients(
         session.client("cloudformation", endpoint_url=endpoint_url, config=config),
         session.client("lambda", endpoint_url=endpoint_url, config=config),
+        session.client("apigateway", endpoint_url=endpoint_url, config=config),
         session.client(
             "s3", endpoint_url=endpoint_url, config=path_style if endpoint_url else config
         ),

@@ -8,9 +8,10 @@ import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from modelwatch.settings import Settings
 from rich.console import Console
 from rich.table import Table
+
+from modelwatch.settings import Settings
 
 if TYPE_CHECKING:
     from modelwatch_cli.deployment.deployer import StackResult
@@ -53,7 +54,6 @@ def deploy(
     """
     # Chalice and boto3 take a while to import, and `modelwatch --help` needs neither.
     from modelwatch.adapters.aws import s3_client
-
     from modelwatch_cli import buckets
     from modelwatch_cli.deployment.clients import make_clients
     from modelwatch_cli.deployment.deployer import Deployer

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
-from modelwatch.settings import Settings
 
+from modelwatch.settings import Settings
+from modelwatch_cli.deployment.apis import ensure_api
 from modelwatch_cli.deployment.clients import Clients
 from modelwatch_cli.deployment.errors import DeploymentError
 from modelwatch_cli.deployment.graph import Step, run_steps
@@ -196,6 +197,11 @@ class Deployer:
                 say=lambda message: self.progress.say(name, message),
                 after_delete=lambda: self._delete_leftovers(template),
             )
+            # an unchanged stack too: the last deployment may have been interrupted right here
+            if part in self.plan.apps and action in ("updated", "unchanged"):
+                outputs = self._deployed[part].outputs
+                if ensure_api(self.clients.apis, template, outputs):
+                    self.progress.say(name, "its API did not change with it: put it right")
         result = StackResult(name, action, time.monotonic() - started)
         self.results.append(result)
         self.progress.done(result)

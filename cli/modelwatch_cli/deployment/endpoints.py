@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
-from modelwatch.settings import Settings
 
+from modelwatch.settings import Settings
 from modelwatch_cli.deployment.clients import make_clients
 from modelwatch_cli.deployment.errors import NotDeployedError
 from modelwatch_cli.deployment.plan import APPS, stack_name, stage_of

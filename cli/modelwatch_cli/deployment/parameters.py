@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelwatch.settings import SETTINGS, Settings
-
 from modelwatch_cli.deployment.plan import Plan
 
 # The consumer's own limit; AWS asks that a record stays hidden for six times as long.

@@ -1,0 +1,95 @@
+"""Checks that an API is what its stack says, and puts it right where CloudFormation did not.
+
+LocalStack 4.14 creates APIs with a stack and does not update them: a stack whose API changed is
+reported as updated, while the API keeps its old routes and loses its stage. So the API itself is
+looked at; on AWS there is nothing to put right.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from modelwatch_cli.deployment.templates import Template
+
+_METHODS = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})
+
+
+def ensure_api(client: Any, template: Template, outputs: Mapping[str, str]) -> bool:
+    """Make the deployed API one that has the template's routes and stage.
+
+    Parameters
+    ----------
+    client
+        API Gateway.
+    template
+        The app's, as it was deployed.
+    outputs
+        Its stack's: ``RestAPIId`` and ``APIHandlerArn`` count.
+
+    Returns
+    -------
+    bool
+        Whether something had to be put right.
+    """
+    api_id = outputs["RestAPIId"]
+    properties = template["Resources"]["RestAPI"]["Properties"]
+    definition, stage = properties["DefinitionBody"], properties["StageName"]
+    stages = {found.get("stageName") for found in client.get_stages(restApiId=api_id)["item"]}
+    if stage in stages and _deployed_routes(client, api_id) == routes(definition):
+        return False
+    body = json.dumps(resolve(definition, outputs["APIHandlerArn"])).encode()
+    client.put_rest_api(restApiId=api_id, mode="overwrite", body=body)
+    client.create_deployment(restApiId=api_id, stageName=stage)
+    return True
+
+
+def routes(definition: Mapping[str, Any]) -> frozenset[str]:
+    """Return the routes of an API's definition.
+
+    >>> sorted(routes({"paths": {"/health": {"get": {}}, "/predict": {"post": {}}}}))
+    ['GET /health', 'POST /predict']
+    """
+    return frozenset(
+        f"{method.upper()} {path}"
+        for path, methods in definition["paths"].items()
+        for method in methods
+        if method in _METHODS
+    )
+
+
+def resolve(definition: Any, handler_arn: str) -> Any:
+    """Return the definition with what CloudFormation fills in: where its function is.
+
+    >>> uri = {"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:x/${APIHandler.Arn}/y"}
+    >>> resolve({"uri": uri}, "arn:aws:lambda:eu-west-1:1:function:f")["uri"]
+    'arn:aws:apigateway:eu-west-1:x/arn:aws:lambda:eu-west-1:1:function:f/y'
+    """
+    if isinstance(definition, list):
+        return [resolve(item, handler_arn) for item in definition]
+    if not isinstance(definition, dict):
+        return definition
+    pattern = definition.get("Fn::Sub")
+    if not isinstance(pattern, str):
+        return {name: resolve(value, handler_arn) for name, value in definition.items()}
+    _, partition, _, region, account, *_ = handler_arn.split(":")
+    values = {
+        "AWS::Partition": partition,
+        "AWS::Region": region,
+        "AWS::AccountId": account,
+        "APIHandler.Arn": handler_arn,
+    }
+    for name, value in values.items():
+        pattern = pattern.replace(f"${{{name}}}", value)
+    return pattern
+
+
+def _deployed_routes(client: Any, api_id: str) -> frozenset[str]:
+    pages = client.get_paginator("get_resources").paginate(restApiId=api_id, embed=["methods"])
+    return frozenset(
+        f"{method} {resource['path']}"
+        for page in pages
+        for resource in page["items"]
+        for method in resource.get("resourceMethods", {})
+    )
