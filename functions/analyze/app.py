@@ -4,6 +4,7 @@ from typing import Any
 
 from chalice import Chalice, Rate, Response
 from chalice.app import CloudWatchEvent
+
 from chalicelib import wiring
 from modelwatch.http import Answer, answer
 from modelwatch.services.analyze import AnalysisRequest, parse_request

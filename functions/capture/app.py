@@ -4,6 +4,7 @@ from typing import Any
 
 from chalice import Chalice, Response
 from chalice.app import SQSEvent
+
 from chalicelib import wiring
 from modelwatch.http import Answer, answer
 from modelwatch.services.capture import Message

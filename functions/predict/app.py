@@ -1,6 +1,7 @@
 """Routes of the predict function. What they do is in `modelwatch.services.predict`."""
 
 from chalice import Chalice, Response
+
 from chalicelib import wiring
 from modelwatch.http import Answer, answer
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 
 class ModelwatchError(Exception):
     """Base of every error that modelwatch raises on purpose; `str()` is a sentence for the user."""
@@ -83,3 +85,12 @@ def http_status(error: ModelwatchError) -> int:
         if kind in HTTP_STATUS:
             return HTTP_STATUS[kind]
     return 500
+
+
+def stack_of(error: BaseException) -> str:
+    """Return where ``error`` was raised, and its type, without its message.
+
+    A foreign message may quote the values it stumbled over, and features never go to a log.
+    """
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    return f"{frames}{type(error).__name__}"

@@ -18,6 +18,7 @@ from modelwatch.errors import (
     ModelwatchError,
     UnsupportedMediaTypeError,
     http_status,
+    stack_of,
 )
 from modelwatch.ports import MetricSink, Sample
 
@@ -67,7 +68,8 @@ def answer(
     except ModelwatchError as error:
         result = _problem(error, on_error)
     except Exception as error:  # noqa: BLE001 - the border: a stack trace is for the log
-        _LOG.exception("unexpected error in %s %s", request.method, _endpoint(request))
+        place = f"{request.method} {_endpoint(request)}"
+        _LOG.error("unexpected error in %s:\n%s", place, stack_of(error))
         result = _problem(error, on_error)
     route = {"method": request.method, "endpoint": _endpoint(request)}
     metrics.emit(

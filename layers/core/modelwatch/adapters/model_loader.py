@@ -14,7 +14,7 @@ from modelwatch.ports import Model
 
 
 class ArtifactModelLoader:
-    """Loads versions from their artifacts; imports a heavy library only where a version needs it."""
+    """Loads versions from their artifacts, importing a heavy library only where one needs it."""
 
     def __init__(self, artifacts: S3Artifacts) -> None:
         self._artifacts = artifacts

@@ -15,7 +15,13 @@ import msgspec
 from modelwatch.domain.event_ids import is_event_id, new_event_id
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.records import Record, Value, invalid_json
-from modelwatch.errors import InvalidInputError, ModelLoadError, ModelwatchError, QueueError
+from modelwatch.errors import (
+    InvalidInputError,
+    ModelLoadError,
+    ModelwatchError,
+    QueueError,
+    stack_of,
+)
 from modelwatch.ports import MetricSink, Model, ModelLoader, ModelRegistry, RecordQueue, Sample
 
 _LOG = logging.getLogger(__name__)
@@ -115,7 +121,7 @@ class PredictService:
             predictions = loaded.model.predict([row])
         except Exception as error:
             # whatever a foreign model raises on a row that fits its schema is its failure
-            _LOG.exception("the model failed on a valid row")
+            _LOG.error("the model failed on a valid row:\n%s", stack_of(error))
             raise ModelLoadError(f"the model failed: {type(error).__name__}") from error
         latency_ms = (time.perf_counter() - began) * 1000
         now = self._clock()

@@ -1,0 +1,73 @@
+"""The capture app through Chalice's own client."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from in_memory import InMemoryMetrics, InMemoryQueue, InMemoryRecordStore
+from modelwatch.services.capture import CaptureService
+
+JSON = {"Content-Type": "application/json"}
+RECORD = {
+    "event_id": "018bcfe5-6800-7000-8000-000000000000",
+    "captured_at": "2026-01-01T00:00:00Z",
+    "model_name": "wine",
+    "model_version": "1",
+    "features": {"alcohol": 13.5},
+    "prediction": 2,
+}
+
+
+@pytest.fixture
+def queue():
+    return InMemoryQueue()
+
+
+@pytest.fixture
+def store():
+    return InMemoryRecordStore()
+
+
+@pytest.fixture
+def app_client(client, queue, store):
+    metrics = InMemoryMetrics()
+    now = datetime(2026, 1, 1, 1, tzinfo=UTC)
+    service = CaptureService(store=store, queue=queue, metrics=metrics, clock=now.timestamp)
+    return client("capture", metrics=metrics, capture_service=service)
+
+
+def test_a_record_of_another_application_is_queued(app_client, queue):
+    body = json.dumps(RECORD).encode()
+    response = app_client.http.post("/capture", headers=JSON, body=body)
+    assert (response.status_code, response.json_body) == (202, {"event_id": RECORD["event_id"]})
+    body = json.dumps([RECORD, RECORD]).encode()
+    response = app_client.http.post("/capture/batch", headers=JSON, body=body)
+    assert (response.status_code, response.json_body["accepted"]) == (202, 2)
+    assert len(queue.records) == 3
+
+
+def test_a_record_that_is_none_is_refused_by_field(app_client):
+    body = json.dumps({**RECORD, "prediction": [1]}).encode()
+    response = app_client.http.post("/capture", headers=JSON, body=body)
+    assert (response.status_code, response.json_body["field"]) == (400, "prediction")
+
+
+def test_a_queue_that_is_down_is_told_to_the_application(app_client, queue):
+    queue.down = True
+    body = json.dumps(RECORD).encode()
+    assert app_client.http.post("/capture", headers=JSON, body=body).status_code == 503
+
+
+def test_the_consumer_names_the_messages_that_failed(app_client, store):
+    event = app_client.events.generate_sqs_event(
+        [json.dumps([RECORD]), "not json"], queue_name="captures"
+    )
+    event["Records"][0]["messageId"], event["Records"][1]["messageId"] = "good", "poison"
+    payload = app_client.lambda_.invoke("consume", event).payload
+    assert payload == {"batchItemFailures": [{"itemIdentifier": "poison"}]}
+    assert [len(group) for group in store.groups.values()] == [1]
+
+
+def test_health(app_client):
+    assert app_client.http.get("/health").json_body == {"status": "healthy"}

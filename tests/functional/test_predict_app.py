@@ -1,0 +1,91 @@
+"""The predict app through Chalice's own client."""
+
+import json
+
+import pytest
+
+from in_memory import (
+    ConstantModel,
+    InMemoryLoader,
+    InMemoryMetrics,
+    InMemoryQueue,
+    InMemoryRegistry,
+)
+from modelwatch.domain.models import ModelVersion
+from modelwatch.services.predict import PredictService
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def metrics():
+    return InMemoryMetrics()
+
+
+@pytest.fixture
+def registry():
+    return InMemoryRegistry({("wine", "production"): ModelVersion("wine", "1", "m", "run")})
+
+
+@pytest.fixture
+def http(client, metrics, registry):
+    service = PredictService(
+        model_name="wine",
+        alias="production",
+        registry=registry,
+        loader=InMemoryLoader(ConstantModel(prediction=1.5)),
+        queue=InMemoryQueue(),
+        metrics=metrics,
+    )
+    return client("predict", metrics=metrics, predict_service=service).http
+
+
+def post(http, body, headers=JSON):
+    payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return http.post("/predict", headers=headers, body=payload)
+
+
+def test_predict_answers_what_the_contract_says(http, metrics):
+    response = post(http, {"features": [13.5, "red"]})
+    assert response.status_code == 200
+    assert set(response.json_body) == {
+        "prediction", "model_name", "model_version", "timestamp", "latency_ms", "event_id",
+    }  # fmt: skip
+    assert response.json_body["prediction"] == 1.5
+    labels = {"method": "POST", "endpoint": "/predict", "status": "200"}
+    assert metrics.value("api_requests_total", **labels) == 1
+
+
+def test_a_wrong_field_is_a_problem_that_names_it(http, metrics):
+    response = post(http, {"features": ["13.5", "red"]})
+    assert response.status_code == 400
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json_body == {
+        "type": "about:blank",
+        "title": "The request is not valid",
+        "status": 400,
+        "detail": "features.alcohol: found a string, expected a number or null",
+        "field": "features.alcohol",
+    }
+    assert metrics.value("model_prediction_errors_total", error_type="InvalidInputError") == 1
+
+
+def test_only_json_is_taken(http):
+    response = post(http, b"a=1", {"Content-Type": "application/x-www-form-urlencoded"})
+    assert response.status_code == 415
+    assert "application/json" in response.json_body["detail"]
+
+
+def test_health_and_info_tell_what_serves(http):
+    health = http.get("/health")
+    assert health.status_code == 200
+    assert health.json_body["model_version"] == "1"
+    assert http.get("/model/info").json_body["run_id"] == "run"
+    assert "POST /predict" in http.get("/").json_body["routes"]
+
+
+def test_without_a_model_the_service_is_unavailable_and_says_why(http, registry):
+    registry.aliases.clear()
+    for response in (http.get("/health"), http.get("/model/info"), post(http, {"features": [1]})):
+        assert response.status_code == 503
+        assert "has no alias" in json.dumps(response.json_body)

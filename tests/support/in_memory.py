@@ -1,0 +1,224 @@
+"""The ports played in memory: what services are tested with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import pyarrow as pa
+
+from modelwatch.adapters.parquet import FIXED_SCHEMA, records_table
+from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift
+from modelwatch.domain.models import ModelVersion, Predictions
+from modelwatch.domain.records import Record, Value
+from modelwatch.domain.schemas import Column, Schema
+from modelwatch.domain.windows import Window
+from modelwatch.errors import (
+    ModelLoadError,
+    ModelwatchError,
+    NoModelError,
+    NotFoundError,
+    QueueError,
+    StoreError,
+)
+from modelwatch.ports import Sample
+
+SCHEMA = Schema((Column("alcohol", "double"), Column("colour", "string")))
+"""Schema of `SumModel`."""
+
+
+@dataclass
+class InMemoryRegistry:
+    """Versions by (name, alias); `failure` is raised when set."""
+
+    aliases: dict[tuple[str, str], ModelVersion] = field(default_factory=dict)
+    failure: ModelwatchError | None = None
+    calls: int = 0
+
+    def resolve(self, name: str, alias: str) -> ModelVersion:
+        self.calls += 1
+        if self.failure:
+            raise self.failure
+        try:
+            return self.aliases[name, alias]
+        except KeyError:
+            raise NoModelError(f"{name} has no alias {alias}") from None
+
+    def version(self, name: str, version: str) -> ModelVersion:
+        return ModelVersion(name, version, f"memory://{name}/{version}")
+
+
+@dataclass
+class ConstantModel:
+    """Predicts the same for every row, or raises `failure`."""
+
+    prediction: object = 1
+    schema: Schema = SCHEMA
+    flavor: str = "constant"
+    failure: Exception | None = None
+    rows: list[Mapping[str, Value]] = field(default_factory=list)
+
+    def predict(self, rows: Sequence[Mapping[str, Value]]) -> Predictions:
+        if self.failure:
+            raise self.failure
+        self.rows.extend(rows)
+        return Predictions([self.prediction] * len(rows), [[0.25, 0.75]] * len(rows))
+
+
+@dataclass
+class InMemoryLoader:
+    """Gives `model` for every version, or raises ModelLoadError when there is none."""
+
+    model: ConstantModel | None
+    loads: int = 0
+
+    def load(self, version: ModelVersion) -> ConstantModel:
+        self.loads += 1
+        if self.model is None:
+            raise ModelLoadError(f"version {version.version} cannot be loaded")
+        return self.model
+
+
+@dataclass
+class InMemoryQueue:
+    """Keeps what it is sent; refuses everything when `down`."""
+
+    records: list[Record] = field(default_factory=list)
+    down: bool = False
+
+    def send(self, records: Sequence[Record]) -> None:
+        if self.down:
+            raise QueueError("the queue is down")
+        self.records.extend(records)
+
+
+@dataclass
+class InMemoryRecordStore:
+    """Groups of records, each as it was written once; refuses versions in `broken`."""
+
+    groups: dict[frozenset[str], list[Record]] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+
+    def write(self, records: Sequence[Record]) -> str:
+        if records[0].model_version in self.broken:
+            raise StoreError("the store is down")
+        self.groups[frozenset(record.event_id for record in records)] = list(records)
+        return "object"
+
+    def versions(self, window: Window) -> list[tuple[str, str]]:
+        return sorted({(r.model_name, r.model_version) for r in self._within(window)})
+
+    def read(self, model_name: str, model_version: str, window: Window) -> pa.Table:
+        distinct = {
+            record.event_id: record
+            for record in self._within(window)
+            if (record.model_name, record.model_version) == (model_name, model_version)
+        }
+        return records_table(list(distinct.values())) if distinct else FIXED_SCHEMA.empty_table()
+
+    def _within(self, window: Window) -> list[Record]:
+        return [
+            record
+            for group in self.groups.values()
+            for record in group
+            if window.start <= record.captured_at < window.end
+        ]
+
+
+@dataclass
+class InMemoryReferences:
+    """Reference tables by version number."""
+
+    tables: dict[str, pa.Table] = field(default_factory=dict)
+
+    def reference(self, version: ModelVersion) -> pa.Table | None:
+        return self.tables.get(version.version)
+
+
+@dataclass
+class FixedComparison:
+    """A comparison with a given answer."""
+
+    features: Sequence[FeatureDrift]
+
+    def html(self) -> bytes:
+        return b"<html>report</html>"
+
+
+@dataclass
+class MeanDetector:
+    """Scores a feature by the distance of its means; raises for tables of `broken_rows` rows."""
+
+    broken_rows: int = -1
+
+    def compare(
+        self, reference: pa.Table, current: pa.Table, policy: DriftPolicy
+    ) -> FixedComparison:
+        if current.num_rows == self.broken_rows:
+            raise RuntimeError("the detector broke")
+        features = []
+        for name in reference.column_names:
+            if name.startswith("feature_") and pa.types.is_floating(reference[name].type):
+                old, new = (table[name].to_pandas().mean() for table in (reference, current))
+                score = abs(float(new - old))
+                features.append(
+                    FeatureDrift(
+                        feature=name.removeprefix("feature_"),
+                        kind="numerical",
+                        status="drift" if score >= policy.numerical_threshold else "ok",
+                        method=policy.numerical_method,
+                        threshold=policy.numerical_threshold,
+                        score=score,
+                    )
+                )
+        return FixedComparison(features)
+
+
+@dataclass
+class InMemoryReportStore:
+    """Results by name, and reports by name."""
+
+    saved: dict[str, AnalysisResult] = field(default_factory=dict)
+    reports: dict[str, bytes] = field(default_factory=dict)
+
+    def save(self, result: AnalysisResult, html: bytes | None) -> None:
+        self.saved[result.name] = result
+        if html is not None:
+            self.reports[result.name] = html
+
+    def results(self, limit: int) -> list[AnalysisResult]:
+        newest = sorted(self.saved.values(), key=lambda result: result.window_end, reverse=True)
+        return newest[:limit]
+
+    def report_url(self, name: str, expires_seconds: int) -> str:
+        if name not in self.reports:
+            raise NotFoundError(f"there is no report '{name}'")
+        return f"https://reports.example/{name}?expires={expires_seconds}"
+
+
+@dataclass
+class InMemoryMetrics:
+    """Every sample that was emitted."""
+
+    samples: list[Sample] = field(default_factory=list)
+
+    def emit(self, samples: Sequence[Sample]) -> None:
+        self.samples.extend(samples)
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples of a metric whose labels include ``labels``."""
+        return sum(
+            sample.value
+            for sample in self.samples
+            if sample.name == name and labels.items() <= dict(sample.labels).items()
+        )
+
+    def names(self) -> set[str]:
+        """Return the names of all metrics that were emitted."""
+        return {sample.name for sample in self.samples}
+
+
+def copy_of(record: Record, **changes: object) -> Record:
+    """Return ``record`` with ``changes``."""
+    return msgspec.structs.replace(record, **changes)

@@ -1,0 +1,80 @@
+"""The rule of the house: imports point inward, and what a cold start pays for stays small."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+CORE = ROOT / "layers" / "core" / "modelwatch"
+HEAVY = {"pandas", "sklearn", "evidently", "mlflow", "pyarrow", "onnxruntime", "boto3", "scipy"}
+
+ALLOWED = {
+    "domain": {"modelwatch.domain", "modelwatch.errors"},
+    "ports.py": {"modelwatch.domain"},
+    "services": {
+        "modelwatch.domain", "modelwatch.errors", "modelwatch.ports", "modelwatch.metric_names",
+    },
+    "adapters": {
+        "modelwatch.adapters", "modelwatch.domain", "modelwatch.errors", "modelwatch.ports",
+        "modelwatch.metric_names", "modelwatch.settings",
+    },
+}  # fmt: skip
+"""What each room of the core may import of the project."""
+
+
+def imports(path: Path) -> set[str]:
+    """Return the modules that a file imports, without those for type checkers only."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return found
+
+
+def sources(place: str) -> list[Path]:
+    path = CORE / place
+    return [path] if path.is_file() else sorted(path.rglob("*.py"))
+
+
+@pytest.mark.parametrize("place", ALLOWED)
+def test_imports_point_inward(place):
+    for path in sources(place):
+        for module in imports(path):
+            assert not module.startswith(("modelwatch_cli", "modelwatch_bridge")), path
+            if module.startswith("modelwatch."):
+                assert any(module.startswith(allowed) for allowed in ALLOWED[place]), (path, module)
+
+
+@pytest.mark.parametrize("place", ["domain", "ports.py", "services"])
+def test_the_inner_rooms_import_no_heavy_library(place):
+    for path in sources(place):
+        assert not {module.split(".")[0] for module in imports(path)} & HEAVY, path
+
+
+def test_apps_import_no_adapter():
+    for path in (ROOT / "functions").glob("*/app.py"):
+        assert not any(module.startswith("modelwatch.adapters") for module in imports(path)), path
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("modelwatch.services.predict", HEAVY),
+        ("modelwatch.services.capture", HEAVY),
+        ("modelwatch.http", HEAVY),
+        ("modelwatch.adapters.model_loader", HEAVY - {"boto3"}),
+    ],
+)
+def test_importing_a_service_pulls_in_no_heavy_library(module, forbidden):
+    code = f"import sys, {module}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) & forbidden == set()

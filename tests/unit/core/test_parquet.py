@@ -1,0 +1,58 @@
+"""Records as Parquet: the columns that readers see."""
+
+from datetime import UTC, datetime
+
+import duckdb
+import pyarrow as pa
+
+from modelwatch.adapters.parquet import read_table, records_table, write_table
+from modelwatch.domain.records import Record
+
+NOW = datetime(2026, 11, 23, 9, 59, 30, 123000, tzinfo=UTC)
+
+
+def record(number: int, prediction: object = 1, **features: object) -> Record:
+    return Record(
+        event_id=f"018bcfe5-6800-7000-8000-{number:012d}",
+        captured_at=NOW,
+        model_name="wine",
+        model_version="1",
+        features=features,
+        prediction=prediction,
+        probabilities=[0.5, 0.5],
+    )
+
+
+def test_columns_are_typed_by_their_values():
+    table = records_table(
+        [
+            record(1, a=1, b="x", c=True, d=None, e=1),
+            record(2, a=2.5, b=None, c=None, d=None, e="one", f=9),
+        ]
+    )
+    types = {name: table.schema.field(name).type for name in table.column_names}
+    assert types["feature_a"] == pa.float64()
+    assert types["feature_b"] == pa.string()
+    assert types["feature_c"] == pa.bool_()
+    assert types["feature_d"] == pa.float64()
+    assert table["feature_e"].to_pylist() == ["1", "one"]
+    assert table["feature_f"].to_pylist() == [None, 9.0]
+    assert table["captured_at"].to_pylist() == [NOW, NOW]
+
+
+def test_any_prediction_has_a_label_and_a_number_where_it_is_one():
+    table = records_table(
+        [record(1, 2, a=1), record(2, "red", a=1), record(3, 0.1, a=1), record(4, True, a=1)]
+    )
+    assert table["prediction"].to_pylist() == [2.0, None, 0.1, 1.0]
+    assert table["prediction_label"].to_pylist() == ["2", "red", "0.10000000000000001", "true"]
+
+
+def test_a_query_engine_reads_the_file(tmp_path):
+    table = records_table([record(n, a=float(n)) for n in range(10)])
+    path = tmp_path / "one.parquet"
+    path.write_bytes(write_table(table))
+    assert read_table(path.read_bytes()).equals(table)
+    (count, total), *_ = duckdb.sql(f"select count(*), sum(feature_a) from '{path}'").fetchall()
+    assert (count, total) == (10, 45.0)
+    assert pa.parquet.ParquetFile(path).num_row_groups == 1

@@ -1,0 +1,72 @@
+"""Records as JSON: what is taken, and what is refused."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from modelwatch.domain.event_ids import is_event_id, new_event_id
+from modelwatch.domain.records import decode_record, decode_records, encode_record
+from modelwatch.errors import InvalidInputError
+
+NOW_MS = 1_800_000_000_000
+BODY = {
+    "event_id": "018bcfe5-6800-7000-8000-000000000000",
+    "captured_at": "2026-11-23T09:00:00.123+01:00",
+    "model_name": "wine",
+    "model_version": "1",
+    "features": {"alcohol": 13.5, "colour": "red", "hue": None},
+    "prediction": 2,
+}
+
+
+def refusal(**changes):
+    with pytest.raises(InvalidInputError) as caught:
+        decode_record(json.dumps({**BODY, **changes}), NOW_MS)
+    return caught.value
+
+
+def test_a_record_survives_the_way_through_json():
+    record = decode_record(json.dumps(BODY), NOW_MS)
+    assert record.captured_at == datetime(2026, 11, 23, 8, 0, 0, 123000, tzinfo=UTC)
+    assert decode_record(encode_record(record), NOW_MS) == record
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"event_id": "7"}, "event_id"),
+        ({"captured_at": "2026-11-23T09:00:00"}, "captured_at"),
+        ({"captured_at": "2099-01-01T00:00:00Z"}, "captured_at"),
+        ({"captured_at": "yesterday"}, "captured_at"),
+        ({"model_name": "../../etc"}, "model_name"),
+        ({"model_version": ""}, "model_version"),
+        ({"features": {}}, "features"),
+        ({"features": {"a": [1]}}, "features[...]"),
+        ({"prediction": None}, "prediction"),
+        ({"latency_ms": -1}, "latency_ms"),
+    ],
+)
+def test_a_field_that_is_wrong_is_named(changes, field):
+    assert refusal(**changes).field == field
+
+
+def test_what_is_no_record_is_refused():
+    for body in (b"", b"{", b"7", b'{"a": NaN}', b"\xff", b"[" * 100_000):
+        with pytest.raises(InvalidInputError):
+            decode_record(body, NOW_MS)
+
+
+def test_a_list_tells_which_element_is_wrong():
+    assert len(decode_records(json.dumps([BODY, BODY]), NOW_MS)) == 2
+    assert len(decode_records(json.dumps(BODY), NOW_MS)) == 1
+    with pytest.raises(InvalidInputError) as caught:
+        decode_records(json.dumps([BODY, {**BODY, "latency_ms": "x"}]), NOW_MS)
+    assert caught.value.field == "[1].latency_ms"
+
+
+def test_event_ids_are_uuids_that_sort_by_time():
+    ids = [new_event_id(ms) for ms in (1, 2, 1_000_000, NOW_MS)]
+    assert ids == sorted(ids)
+    assert all(is_event_id(event_id) and event_id[14] == "7" for event_id in ids)
+    assert len({new_event_id(NOW_MS) for _ in range(1000)}) == 1000
