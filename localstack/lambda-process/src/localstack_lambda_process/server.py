@@ -15,6 +15,7 @@ from typing import Any
 
 from localstack.aws.serving.twisted import TLSMultiplexerFactory
 from localstack.runtime.server.twisted import TwistedRuntimeServer
+from localstack.utils.aws import aws_stack
 from rolo.serving.twisted import TwistedGateway
 from twisted.internet import endpoints, reactor, ssl
 from twisted.internet.error import CannotListenError
@@ -39,6 +40,11 @@ class BoundTwistedRuntimeServer(TwistedRuntimeServer):
             An address cannot be listened on (in use, or not of this machine). The stock server
             drops that error and LocalStack waits in vain for itself.
         """
+        # LocalStack asks DNS whether "s3." before its own host name resolves. With an address for a
+        # name that is a question no server can answer, and with a slow or absent one the first
+        # upload hangs on it. This is the answer "no": S3 by path, on localhost.
+        aws_stack.CACHE_S3_HOSTNAME_DNS_STATUS = False
+
         protocol_factory: Any = TwistedGateway(gateway)
         if ssl_creds:
             certificate_path, key_path = ssl_creds
