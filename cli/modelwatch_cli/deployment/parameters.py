@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelwatch.settings import SETTINGS, Settings
+from modelwatch_cli.deployment.digests import digest
 from modelwatch_cli.deployment.plan import Plan
 
 # The consumer's own limit; AWS asks that a record stays hidden for six times as long.
@@ -27,8 +28,10 @@ _SETTING_OF = {parameter_name(setting.name): setting.name for setting in SETTING
 def common_parameters(plan: Plan, settings: Settings) -> dict[str, str]:
     """Return the parameters that are not simply a setting's value."""
     hidden_seconds = 6 * CONSUMER_TIMEOUT_SECONDS + settings.integer("CAPTURE_BATCH_WINDOW_SECONDS")
+    schedule = settings.text("ANALYSIS_SCHEDULE")
     return {
         "Stage": plan.stage,
+        "AnalysisRuleName": f"{plan.stack_name('analyze')}-{digest(schedule)[:8]}",
         "LambdaArchitecture": plan.architecture,
         "ConsumerTimeoutSeconds": str(CONSUMER_TIMEOUT_SECONDS),
         "VisibilityTimeoutSeconds": str(hidden_seconds),

@@ -60,17 +60,16 @@ class Stack:
     @property
     def digest(self) -> str | None:
         """Digest of what it was last deployed from; None when that did not succeed."""
-        return self.outputs.get(_DIGEST_OUTPUT) if self.is_well else None
+        return self.outputs.get(_DIGEST_OUTPUT) if self.status in _WELL else None
 
     @property
     def is_broken(self) -> bool:
-        """Whether only deleting it helps."""
-        return self.status in _BROKEN
+        """Whether only deleting it helps.
 
-    @property
-    def is_well(self) -> bool:
-        """Whether its last deployment succeeded."""
-        return self.status in _WELL
+        A stack without its outputs is one whose update failed and was not rolled back, whatever
+        its status says (LocalStack 4.14 says UPDATE_COMPLETE).
+        """
+        return self.status in _BROKEN or (self.status in _WELL and self.digest is None)
 
 
 def stack_digest(template: Template, parameters: Mapping[str, str]) -> str:
@@ -184,7 +183,7 @@ class StackDeployer:
                 return "unchanged", stack
             raise StackError(name, [error.response["Error"].get("Message", str(error))]) from error
         done = self._settled(name)
-        if done is None or not done.is_well:
+        if done is None or done.digest != wanted:
             raise StackError(name, self._failures(name) or [done.status if done else "it is gone"])
         return action, done
 
@@ -229,7 +228,7 @@ class StackDeployer:
         """Return the stack once nothing is in progress with it."""
         pause_seconds = 0.2
         stack = self.read(name)
-        while stack and stack.status.endswith("_IN_PROGRESS") and not stack.is_broken:
+        while stack and stack.status.endswith("_IN_PROGRESS") and stack.status not in _BROKEN:
             self._sleep(pause_seconds)
             pause_seconds = min(pause_seconds * 1.3, 5.0)
             stack = self.read(name)
