@@ -10,7 +10,7 @@ MODELWATCH := $(BIN)/modelwatch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up down status test test-fast lint format lock clean
+.PHONY: help setup demo up down status test test-fast lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ lint: setup ## ruff and mypy
 
 format: setup ## rewrite the sources in the project's format
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+env-example: setup ## write .env.example from the declared settings
+	@$(BIN)/python -m modelwatch.settings > .env.example
 
 # --- environments: one stamp per lock; a changed lock makes its environment anew -----------------
 

@@ -8,6 +8,7 @@ modelwatch only documents them (and never asks whether an endpoint is local).
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -164,3 +165,18 @@ class Settings:
         if value not in choices:
             raise SettingError(name, f"'{value}' is not one of {', '.join(choices)}")
         return value
+
+
+def env_example() -> str:
+    """Return the text of `.env.example`: every setting with its meaning and default."""
+    lines = [
+        "# Every setting of modelwatch with its default. Copy to .env and change what you need;",
+        "# real environment variables win over .env. Written by `make env-example`.",
+    ]
+    for setting in SETTINGS:
+        lines += ["", f"# {setting.meaning}", f"#{setting.name}={setting.default or ''}"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(env_example())

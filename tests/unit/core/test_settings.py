@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from modelwatch.errors import SettingError
-from modelwatch.settings import SETTINGS, Settings
+from modelwatch.settings import SETTINGS, Settings, env_example
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_env_example_lists_every_setting_with_its_default():
-    text = (ROOT / ".env.example").read_text()
-    listed = dict(re.findall(r"^# ?([A-Z][A-Z0-9_]*)=(.*)$", text, re.MULTILINE))
+    assert (ROOT / ".env.example").read_text() == env_example(), "run `make env-example`"
+    listed = dict(re.findall(r"^#([A-Z0-9_]+)=(.*)$", env_example(), re.MULTILINE))
     assert listed == {setting.name: setting.default or "" for setting in SETTINGS}
 
 
