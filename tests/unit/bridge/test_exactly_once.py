@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import sqlite3
@@ -9,6 +10,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -40,66 +42,99 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("wait"), st.integers(0, 20)),
         st.tuples(st.just("fail"), st.integers(0, 6)),
-        st.tuples(st.just("kill"), st.integers(1, 2000)),
+        st.tuples(st.just("kill"), st.integers(0, 60)),
+        st.tuples(st.just("full"), st.integers(0, 30)),
         st.tuples(st.just("restart"), st.just(0)),
     ),
     max_size=25,
 )
 
 
-def fast(path: Path) -> sqlite3.Connection:
+class KilledError(Exception):
+    """The process is gone."""
+
+
+class MortalConnection(sqlite3.Connection):
+    """A connection on which the process dies, or the disk is full, at some statement.
+
+    Each statement is two moments: before it and after it.
+    """
+
+    moments_to_live: int | None = None
+    statements_to_full: int | None = None
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        return self._in_danger(super().execute, *arguments)
+
+    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
+        return self._in_danger(super().executemany, *arguments)
+
+    def _in_danger(self, run: Callable[..., sqlite3.Cursor], *arguments: Any) -> sqlite3.Cursor:
+        if self.statements_to_full is not None:
+            self.statements_to_full -= 1
+            if self.statements_to_full < 0:
+                self.statements_to_full = None
+                raise sqlite3.OperationalError("database or disk is full")
+        self._live_on()
+        cursor = run(*arguments)
+        try:
+            self._live_on()
+        except KilledError:
+            cursor.close()  # an open one would keep the file locked, as no dead process does
+            raise
+        return cursor
+
+    def _live_on(self) -> None:
+        if self.moments_to_live is not None:
+            self.moments_to_live -= 1
+            if self.moments_to_live < 0:
+                raise KilledError
+
+
+def fast(path: Path) -> MortalConnection:
     """Open a ledger without waiting for the disk: here processes die, not machines."""
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = sqlite3.connect(path, isolation_level=None, factory=MortalConnection)
     connection.execute("PRAGMA synchronous = OFF")
     return connection
-
-
-class KillableLedgerFile:
-    """Opens ledger files whose connection dies after some steps of SQLite's machine."""
-
-    def __init__(self) -> None:
-        self.connection: sqlite3.Connection | None = None
-
-    def connect(self, path: Path) -> sqlite3.Connection:
-        self.connection = fast(path)
-        return self.connection
-
-    def die_after(self, instructions: int) -> None:
-        assert self.connection is not None
-        self.connection.set_progress_handler(lambda: 1, instructions)
 
 
 class Bridge:
     """A follower and its ledger, which can be killed and started again."""
 
+    connection: MortalConnection
+
     def __init__(self, path: Path, source: InMemoryLogSource, clock: ManualClock) -> None:
         self._path = path
         self._source = source
         self._clock = clock
-        self._file = KillableLedgerFile()
         self.start()
 
     def start(self) -> None:
-        self.ledger = Ledger(self._path, connect=self._file.connect)
+        self.ledger = Ledger(self._path, connect=self._connect)
         self.follower = LogGroupFollower(self._source, self.ledger, self._clock, REACH)
 
+    def _connect(self, path: Path) -> MortalConnection:
+        self.connection = fast(path)
+        return self.connection
+
     def poll(self) -> None:
-        try:
+        with contextlib.suppress(SourceError, LedgerError):
             self.follower.poll()
-        except SourceError:
-            pass
-        except LedgerError:
-            self.restart()
 
     def restart(self) -> None:
-        assert self._file.connection is not None
-        self._file.connection.close()  # what was not committed is gone, as after SIGKILL
+        self.connection.close()  # what was not committed is gone, as after SIGKILL
         self.start()
 
-    def kill_during_poll(self, instructions: int) -> None:
-        self._file.die_after(instructions)
-        self.poll()
+    def kill_during_poll(self, moments: int) -> None:
+        self.connection.moments_to_live = moments
+        with contextlib.suppress(KilledError):
+            self.poll()
         self.restart()
+
+    def poll_with_full_disk(self, statements: int) -> None:
+        self.connection.statements_to_full = statements
+        self.poll()
+        self.connection.statements_to_full = None
 
 
 @settings(max_examples=300, deadline=None)
@@ -144,6 +179,8 @@ def test_each_event_counts_once(
                 bridge.poll()
             elif what == "kill":
                 bridge.kill_during_poll(amount)
+            elif what == "full":
+                bridge.poll_with_full_disk(amount)
             else:
                 bridge.restart()
             # never too much, at no time
@@ -154,6 +191,7 @@ def test_each_event_counts_once(
         bridge.poll()
         clock.advance(10)
         bridge.poll()
+        assert values(bridge.ledger, "api_requests_total") == expected
         bridge.restart()
         bridge.poll()
 
@@ -193,6 +231,27 @@ def test_totals_do_not_depend_on_the_order(emf: Callable[..., str], data: st.Dat
             return series
 
     assert read(batch) == read(data.draw(st.permutations(batch)))
+
+
+@pytest.mark.parametrize("statement", range(8))
+def test_a_batch_that_cannot_be_stored_is_not_counted(
+    tmp_path: Path,
+    source: InMemoryLogSource,
+    clock: ManualClock,
+    emf: Callable[..., str],
+    values: Callable[[Ledger, str], object],
+    statement: int,
+) -> None:
+    line = emf("capture_records_total", 1, outcome="sent")
+    for number in range(3):
+        source.put(GROUPS[0], LogEvent(clock(), "s", str(number), line))
+    bridge = Bridge(tmp_path / "bridge.sqlite", source, clock)
+    bridge.poll_with_full_disk(statement)
+    bridge.poll()
+    bridge.poll()
+
+    assert values(bridge.ledger, "capture_records_total") == {("sent",): 3}
+    bridge.ledger.close()
 
 
 def test_identical_lines_are_two_events_when_their_ids_differ(

@@ -1,0 +1,209 @@
+"""How many events the bridge counts per second, in how much memory, and how long a scrape takes.
+
+    PYTHONPATH=layers/core:bridge python -m benchmarks.bridge [--seconds 20]
+
+Each event is an EMF line as predict writes it (five metrics) or a REPORT line, committed to a real
+ledger in pages as CloudWatch gives them. The scrape is of 50 models of 100 features over HTTP,
+while an analysis of another model arrives between two scrapes. Prints a table, and JSON as the
+last line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from modelwatch_bridge.collector import OPENMETRICS, TEXT, Page, TotalsCollector
+from modelwatch_bridge.events import LogEvent
+from modelwatch_bridge.health import Health
+from modelwatch_bridge.ledger import Ledger
+from modelwatch_bridge.server import BridgeServer
+from rich.console import Console
+from rich.table import Table
+
+PAGE_EVENTS = 10_000
+MODELS, FEATURES = 50, 100
+WINDOW_MS = 300_000
+GROUP = "/aws/lambda/modelwatch-bench-predict"
+
+
+def _directive(name: str, *dimensions: str) -> dict[str, object]:
+    return {
+        "Namespace": "modelwatch",
+        "Dimensions": [list(dimensions)],
+        "Metrics": [{"Name": name, "Unit": "None"}],
+    }
+
+
+def _predict_line(number: int) -> str:
+    return json.dumps(
+        {
+            "_aws": {
+                "Timestamp": 1_800_000_000_000 + number,
+                "CloudWatchMetrics": [
+                    _directive("api_requests_total", "method", "endpoint", "status"),
+                    _directive("api_request_latency_seconds", "method", "endpoint"),
+                    _directive("model_predictions_total", "model_name", "model_version"),
+                    _directive("model_prediction_latency_seconds", "model_name"),
+                    _directive("model_prediction_value", "model_name"),
+                ],
+            },
+            "method": "POST",
+            "endpoint": "/predict",
+            "status": "200" if number % 50 else "400",
+            "model_name": f"model_{number % MODELS}",
+            "model_version": "3",
+            "api_requests_total": 1,
+            "api_request_latency_seconds": 0.004 + number % 7 / 1000,
+            "model_predictions_total": 1,
+            "model_prediction_latency_seconds": 0.0002,
+            "model_prediction_value": number % 3,
+        }
+    )
+
+
+def _report_line(number: int) -> str:
+    return (
+        f"REPORT RequestId: 8f5e7a4c-0000-4000-8000-{number:012d}\tDuration: {number % 9}.50 ms\t"
+        "Billed Duration: 10 ms\tMemory Size: 512 MB\tMax Memory Used: 80 MB\t\n"
+    )
+
+
+def _page(first: int, rate: int) -> list[LogEvent]:
+    return [
+        LogEvent(
+            1_800_000_000_000 + number * 1000 // rate,
+            f"2026/11/23/[$LATEST]{number % 40:032x}",
+            str(number),
+            _report_line(number) if number % 2 else _predict_line(number),
+        )
+        for number in range(first, first + PAGE_EVENTS)
+    ]
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def _ingest(folder: Path, seconds: float) -> dict[str, float]:
+    """Count pages for that long; the time spent on making them does not count."""
+    ledger = Ledger(folder / "ingest.sqlite")
+    page = Page(TotalsCollector(ledger.totals), ledger.totals)
+    rate = 10_000
+    spent = cpu = 0.0
+    events = 0
+    memory: list[float] = []
+    while spent < seconds:
+        batch = _page(events, rate)
+        began, cpu_began = time.perf_counter(), time.process_time()
+        new = ledger.record(GROUP, "modelwatch-bench-predict", batch)
+        # the overlap: half of the page comes again with the next poll
+        again = ledger.record(GROUP, "modelwatch-bench-predict", batch[PAGE_EVENTS // 2 :])
+        ledger.forget_events(GROUP, batch[-1].at_ms - WINDOW_MS)
+        page.refresh({})
+        spent += time.perf_counter() - began
+        cpu += time.process_time() - cpu_began
+        assert (new, again) == (PAGE_EVENTS, 0)
+        events += new
+        memory.append(_resident_mb())
+    counted = ledger.totals.of("bridge_events_total")[()].value
+    assert counted == events
+    ledger.close()
+    return {
+        "events": events,
+        "events_per_second": events / spent,
+        "events_per_cpu_second": events / cpu,
+        "memory_mb_after_first_tenth": memory[len(memory) // 10],
+        "memory_mb_at_end": memory[-1],
+    }
+
+
+def _analysis_lines(model: int, version: str) -> Iterator[str]:
+    base = {"model_name": f"model_{model}", "model_version": version}
+    gauges = (
+        ("evidently_feature_drift_score", {"method": "wasserstein"}),
+        ("evidently_feature_drift_detected", {}),
+        ("evidently_missing_values_ratio", {}),
+    )
+    for feature in range(FEATURES):
+        for name, more in gauges:
+            labels = base | more | {"feature": f"feature_{feature}"}
+            directives = [_directive(name, *labels)]
+            document = {"_aws": {"Timestamp": 1, "CloudWatchMetrics": directives}}
+            yield json.dumps(document | labels | {name: 0.25})
+
+
+def _scrapes(folder: Path, scrapes: int) -> dict[str, float]:
+    ledger = Ledger(folder / "scrape.sqlite")
+    page = Page(TotalsCollector(ledger.totals), ledger.totals)
+    at_ms = 1_800_000_000_000
+
+    def analyse(model: int) -> None:
+        nonlocal at_ms
+        at_ms += 1000
+        lines = enumerate(_analysis_lines(model, "3"))
+        ledger.record(GROUP, "f", [LogEvent(at_ms, "s", str(n), line) for n, line in lines])
+
+    for model in range(MODELS):
+        analyse(model)
+    page.refresh({})
+    server = BridgeServer(("127.0.0.1", 0), page, Health(lambda: 0, 1))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    times: dict[str, list[float]] = {TEXT: [], OPENMETRICS: []}
+    rendering: list[float] = []
+    body = b""
+    for number in range(scrapes):
+        analyse(number % MODELS)
+        began = time.perf_counter()
+        page.refresh({})
+        rendering.append(time.perf_counter() - began)
+        for content_type, spent in times.items():
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{server.server_address[1]}/metrics",
+                headers={"Accept": content_type},
+            )
+            began = time.perf_counter()
+            with urllib.request.urlopen(request) as answer:
+                body = answer.read()
+            spent.append(time.perf_counter() - began)
+    server.shutdown()
+    ledger.close()
+    return {
+        "series": body.count(b"\n") - body.count(b"\n#") - 1,
+        "scrape_bytes": len(body),
+        "scrape_ms_p50": 1000 * statistics.median(times[TEXT]),
+        "scrape_ms_max": 1000 * max(times[TEXT]),
+        # the first one renders the format that nobody asked for before
+        "scrape_ms_max_openmetrics": 1000 * max(times[OPENMETRICS][1:]),
+        "render_ms_p50": 1000 * statistics.median(rendering[1:]),
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=20, help="how long to count events")
+    parser.add_argument("--scrapes", type=int, default=30, help="how often to scrape")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        results = _ingest(Path(folder), arguments.seconds)
+        results |= _scrapes(Path(folder), arguments.scrapes)
+    table = Table("what", "measured", "wanted", title="the metrics bridge")
+    wanted = {"events_per_second": ">= 10000", "scrape_ms_max": "< 50"}
+    for name, value in results.items():
+        table.add_row(name, f"{value:,.1f}", wanted.get(name, ""))
+    Console().print(table)
+    print(json.dumps({name: round(value, 2) for name, value in results.items()}))
+
+
+if __name__ == "__main__":
+    main()
