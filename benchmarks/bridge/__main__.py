@@ -21,13 +21,14 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from rich.console import Console
+from rich.table import Table
+
 from modelwatch_bridge.collector import OPENMETRICS, TEXT, Page, TotalsCollector
 from modelwatch_bridge.events import LogEvent
 from modelwatch_bridge.health import Health
 from modelwatch_bridge.ledger import Ledger
 from modelwatch_bridge.server import BridgeServer
-from rich.console import Console
-from rich.table import Table
 
 PAGE_EVENTS = 10_000
 MODELS, FEATURES = 50, 100

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 
-from modelwatch.metric_names import CATALOG, DRIFT_STATUS, DRIFT_UNKNOWN, Metric
 from prometheus_client import CollectorRegistry, exposition
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -23,6 +22,7 @@ from prometheus_client.core import (
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
+from modelwatch.metric_names import CATALOG, DRIFT_STATUS, DRIFT_UNKNOWN, Metric
 from modelwatch_bridge.totals import Sample, Totals
 
 TEXT = exposition.CONTENT_TYPE_PLAIN_0_0_4

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
+
 from modelwatch.metric_names import NAMESPACE, Metric
 
 LABEL_LENGTH = 128

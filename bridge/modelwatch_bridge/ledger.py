@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from modelwatch.metric_names import CATALOG, Metric
-
 from modelwatch_bridge.emf import Reading
 from modelwatch_bridge.events import LogEvent
 from modelwatch_bridge.interpretation import interpret

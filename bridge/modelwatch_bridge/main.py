@@ -12,10 +12,10 @@ from pathlib import Path
 
 import boto3
 from botocore.config import Config
+
 from modelwatch.errors import ModelwatchError
 from modelwatch.metric_names import CATALOG, Metric, declared_metrics
 from modelwatch.settings import Settings
-
 from modelwatch_bridge.cloudwatch import CloudWatchLogSource, SQSQueues
 from modelwatch_bridge.collector import Page, TotalsCollector
 from modelwatch_bridge.files import FileFollower

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from modelwatch.errors import ModelwatchError
-
 from modelwatch_bridge.events import LogEvent
 
 Clock = Callable[[], int]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from modelwatch.metric_names import Metric
-
 from modelwatch_bridge.totals import SeriesKey, Totals
 
 Owner = tuple[str, ...]

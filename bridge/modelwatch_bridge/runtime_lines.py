@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 
 from modelwatch.metric_names import CATALOG
-
 from modelwatch_bridge.emf import Findings, Reading
 
 _DURATION = CATALOG["faas_invoke_duration_seconds"]

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from modelwatch.errors import ModelwatchError
 from modelwatch.metric_names import Metric
-
 from modelwatch_bridge.collector import LiveValues, Page
 from modelwatch_bridge.health import Health
 from modelwatch_bridge.ledger import Ledger

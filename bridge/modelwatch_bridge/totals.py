@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from modelwatch.metric_names import CATALOG, Metric
-
 from modelwatch_bridge.emf import Reading
 
 OVERFLOW = "_overflow"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from modelwatch_bridge.in_memory import InMemoryLogSource, ManualClock
 from modelwatch_bridge.ledger import Ledger
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from modelwatch_bridge.events import LogEvent
 from modelwatch_bridge.follower import LogGroupFollower, Reach
 from modelwatch_bridge.in_memory import InMemoryLogSource, ManualClock
@@ -233,20 +234,25 @@ def test_totals_do_not_depend_on_the_order(emf: Callable[..., str], data: st.Dat
     assert read(batch) == read(data.draw(st.permutations(batch)))
 
 
-@pytest.mark.parametrize("statement", range(8))
-def test_a_batch_that_cannot_be_stored_is_not_counted(
+@pytest.mark.parametrize("moment", range(40))
+@pytest.mark.parametrize("end", ["killed", "full"])
+def test_one_batch_at_each_moment(
     tmp_path: Path,
     source: InMemoryLogSource,
     clock: ManualClock,
     emf: Callable[..., str],
     values: Callable[[Ledger, str], object],
-    statement: int,
+    end: str,
+    moment: int,
 ) -> None:
     line = emf("capture_records_total", 1, outcome="sent")
     for number in range(3):
         source.put(GROUPS[0], LogEvent(clock(), "s", str(number), line))
     bridge = Bridge(tmp_path / "bridge.sqlite", source, clock)
-    bridge.poll_with_full_disk(statement)
+    if end == "killed":
+        bridge.kill_during_poll(moment)
+    else:
+        bridge.poll_with_full_disk(moment // 2)
     bridge.poll()
     bridge.poll()
 

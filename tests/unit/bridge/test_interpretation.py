@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+
 from modelwatch.metric_names import CATALOG
 from modelwatch_bridge.emf import Findings
 from modelwatch_bridge.interpretation import interpret

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from modelwatch_bridge.collector import OPENMETRICS, TEXT, Page, TotalsCollector, content_type_for
-from modelwatch_bridge.events import LogEvent
-from modelwatch_bridge.ledger import Ledger
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from modelwatch_bridge.collector import OPENMETRICS, TEXT, Page, TotalsCollector, content_type_for
+from modelwatch_bridge.events import LogEvent
+from modelwatch_bridge.ledger import Ledger
 
 Emf = Callable[..., str]
 Samples = dict[tuple[str, frozenset[str]], float]

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from modelwatch.errors import SettingError
 from modelwatch.metric_names import CATALOG, declared_metrics
 from modelwatch_bridge.collector import TEXT, Page, TotalsCollector
