@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from modelwatch.settings import Settings
+from modelwatch_cli.console import console as standard_console
+from modelwatch_cli.console import error_console, print_json, print_table
 
 if TYPE_CHECKING:
     from modelwatch_cli.deployment.deployer import StackResult
@@ -25,7 +24,7 @@ class ConsoleProgress:
 
     def say(self, subject: str, message: str) -> None:
         """Write a sentence about ``subject``."""
-        self._console.print(f"  {subject}: {message}", highlight=False, soft_wrap=True)
+        self._console.print(f"  {subject}: {message}", markup=False)
 
     def done(self, result: StackResult) -> None:
         """Write what became of a stack."""
@@ -62,7 +61,7 @@ def deploy(
     from modelwatch_cli.deployment.project import Project
 
     started = time.monotonic()
-    console = Console(stderr=as_json)
+    console = error_console if as_json else standard_console
     settings = Settings()
     plan = make_plan(settings, apps or ())
     clients = make_clients(settings)
@@ -77,19 +76,21 @@ def deploy(
         dry_run=dry_run,
     )
     where = settings.text("AWS_ENDPOINT_URL") or f"AWS, {settings.text('AWS_DEFAULT_REGION')}"
-    console.print(f"Deploying stage {plan.stage} to {where}", highlight=False)
+    console.print(f"Deploying stage {plan.stage} to {where}")
     with console.status("deploying …"):
         results = deployer.run()
     urls = deployed_urls(settings)
     if as_json:
-        stacks = [dataclasses.asdict(result) for result in results]
-        print(json.dumps({"dry_run": dry_run, "stacks": stacks, "urls": urls}, indent=2))  # noqa: T201
+        print_json({"dry_run": dry_run, "stacks": results, "urls": urls})
         return
-    _print_table(console, results, dry_run)
-    for name, url in urls.items():
-        console.print(f"  {name:8} {url}", highlight=False, soft_wrap=True)
+    rows = [
+        (result.name, result.action, f"{result.seconds:.1f}")
+        for result in sorted(results, key=lambda result: result.name)
+    ]
+    print_table(("stack", "would be" if dry_run else "action", "seconds"), rows)
+    print_table(("API", "URL"), list(urls.items()))
     if not dry_run:
-        console.print(f"Deployed in {time.monotonic() - started:.1f} s.", highlight=False)
+        console.print(f"Deployed in {time.monotonic() - started:.1f} s.")
 
 
 def undeploy(
@@ -103,19 +104,11 @@ def undeploy(
     from modelwatch_cli.deployment.deployer import undeploy as delete_stacks
     from modelwatch_cli.deployment.plan import make_plan
 
-    console = Console(stderr=as_json)
+    console = error_console if as_json else standard_console
     settings = Settings()
     with console.status("deleting …"):
         results = delete_stacks(
             make_plan(settings), make_clients(settings), ConsoleProgress(console)
         )
     if as_json:
-        stacks = [dataclasses.asdict(result) for result in results]
-        print(json.dumps({"stacks": stacks}, indent=2))  # noqa: T201
-
-
-def _print_table(console: Console, results: list[StackResult], dry_run: bool) -> None:
-    table = Table("stack", "would be" if dry_run else "action", "seconds", box=None)
-    for result in sorted(results, key=lambda result: result.name):
-        table.add_row(result.name, result.action, f"{result.seconds:.1f}")
-    console.print(table)
+        print_json({"stacks": results})

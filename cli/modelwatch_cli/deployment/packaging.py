@@ -92,7 +92,7 @@ def package_app(project: Project, app: str, region: str) -> Package:
 
 def _run_chalice(project: Project, app: str, source: Path, output: Path, region: str) -> None:
     """Run `chalice package` in a process of its own: it imports a module named ``app``."""
-    command = [sys.executable, "-c", "import chalice.cli; chalice.cli.main()"]
+    command = [sys.executable, "-c", "import sys, chalice.cli; sys.exit(chalice.cli.main())"]
     command += ["--project-dir", str(source), "package"]
     command += ["--merge-template", str(project.merge_template(app)), str(output)]
     path = os.pathsep.join(p for p in (str(project.core), os.environ.get("PYTHONPATH")) if p)

@@ -1,0 +1,120 @@
+"""Templates: what a deployment sends is what CloudFormation takes."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cfnlint.api import ManualArgs, lint
+
+from modelwatch.settings import Settings
+from modelwatch_cli.deployment.packaging import as_image, functions, package_app, with_code
+from modelwatch_cli.deployment.parameters import (
+    bucket_parameters,
+    common_parameters,
+    layer_parameters,
+    template_parameters,
+)
+from modelwatch_cli.deployment.plan import APPS, LAYERS, make_plan
+from modelwatch_cli.deployment.project import Project
+from modelwatch_cli.deployment.templates import load_template
+
+PROJECT = Project()
+REGION = "us-east-1"
+SETTINGS = Settings({"LAMBDA_ARCHITECTURE": "x86_64"})
+STATIC = sorted(PROJECT.template("x").parent.glob("*.yaml"))
+
+# What one stack gives to another, by output.
+OUTPUTS = {
+    "CaptureQueueUrl": "https://sqs/q",
+    "CaptureQueueArn": "arn:aws:sqs:us-east-1:1:q",
+    **{f"{name.capitalize()}Layer": f"arn:{name}" for name in LAYERS},
+}
+
+
+def complaints(template: dict) -> list[str]:
+    found = lint(json.dumps(template), config=ManualArgs(regions=[REGION]))
+    return [f"{match.rule.id} {match.message}" for match in found]
+
+
+@pytest.fixture(scope="module")
+def packaged():
+    """The apps as Chalice packages them, merged."""
+    return {app: package_app(PROJECT, app, REGION).template for app in APPS}
+
+
+@pytest.mark.parametrize("path", STATIC, ids=lambda path: path.stem)
+def test_static_templates_are_clean(path: Path):
+    assert not complaints(load_template(path))
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_packaged_apps_are_clean_as_zip_and_as_image(app, packaged):
+    assert not complaints(with_code(packaged[app], "bucket", "functions/key.zip"))
+    image = as_image(packaged[app], "123456789012.dkr.ecr.us-east-1.amazonaws.com/modelwatch:a-b")
+    assert not complaints(image)
+
+
+def test_every_parameter_gets_a_value(packaged):
+    provided = common_parameters(make_plan(SETTINGS), SETTINGS) | OUTPUTS
+    provided |= layer_parameters(dict.fromkeys(LAYERS, "key"))
+    provided |= bucket_parameters(SETTINGS, frozenset(), {})
+    for template in [*packaged.values(), *map(load_template, STATIC)]:
+        values = template_parameters(template, SETTINGS, provided)
+        assert values.keys() == template["Parameters"].keys()
+
+
+def test_the_outputs_of_one_stack_are_the_parameters_of_others(packaged):
+    given = {
+        name
+        for part in ("pipeline", "layers")
+        for name in load_template(PROJECT.template(part))["Outputs"]
+    }
+    assert given >= OUTPUTS.keys()
+    taken = {name for template in packaged.values() for name in template["Parameters"]}
+    assert taken >= OUTPUTS.keys()
+
+
+def test_functions_read_only_settings_that_are_declared(packaged):
+    from modelwatch.settings import SETTINGS as DECLARED
+
+    declared = {setting.name for setting in DECLARED}
+    for template in packaged.values():
+        variables = template["Globals"]["Function"]["Environment"]["Variables"]
+        assert variables.keys() <= declared
+
+
+def test_the_names_sizes_and_limits_of_functions(packaged):
+    made = {
+        properties["FunctionName"]["Fn::Sub"]: (properties["MemorySize"], properties["Timeout"])
+        for template in packaged.values()
+        for properties in functions(template).values()
+    }
+    assert made == {
+        "modelwatch-${Stage}-predict": (1024, 30),
+        "modelwatch-${Stage}-capture-api": (512, 30),
+        "modelwatch-${Stage}-capture": (1769, {"Ref": "ConsumerTimeoutSeconds"}),
+        "modelwatch-${Stage}-analyze-api": (3008, 120),
+        "modelwatch-${Stage}-analyze": (3008, 900),
+    }
+
+
+def test_secrets_are_not_shown(packaged):
+    for template in packaged.values():
+        for name in ("S3AccessKeyId", "S3SecretAccessKey"):
+            assert template["Parameters"][name]["NoEcho"] is True
+
+
+def test_no_role_may_do_everything(packaged):
+    for template in packaged.values():
+        (policy,) = template["Resources"]["Role"]["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]:
+            actions, resources = statement["Action"], statement["Resource"]
+            for action in actions if isinstance(actions, list) else [actions]:
+                assert "*" not in action
+            assert resources != "*"
+
+
+def test_a_poisoned_record_ends_in_the_dead_letter_queue():
+    queue = load_template(PROJECT.template("pipeline"))["Resources"]["CaptureQueue"]["Properties"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 3
+    assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
