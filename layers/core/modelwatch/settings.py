@@ -67,7 +67,8 @@ SETTINGS: tuple[Setting, ...] = (
     # -- the stack on one machine
     Setting("MODELWATCH_HOME", ".modelwatch", "where `up` keeps data, logs and process ids"),
     Setting("LOCALSTACK_PORT", "4566", "LocalStack"),
-    Setting("S3_PORT", "8333", "SeaweedFS' S3; its own ports follow from it"),
+    Setting("STACK_S3", "seaweedfs", "S3 of the stack: seaweedfs, or localstack (forgets on stop)"),
+    Setting("S3_PORT", "8333", "SeaweedFS' S3; it takes this port and the seven after it"),
     Setting("MLFLOW_PORT", "5000", "MLflow"),
     Setting("BRIDGE_PORT", "9108", "the metrics bridge"),
     Setting("PROMETHEUS_PORT", "9090", "Prometheus"),

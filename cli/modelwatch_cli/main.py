@@ -1,0 +1,66 @@
+"""The `modelwatch` command."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modelwatch.errors import ModelwatchError
+from modelwatch_cli import demo
+from modelwatch_cli.console import error_console
+from modelwatch_cli.deployment import commands as deployment
+from modelwatch_cli.monitoring import commands as monitoring
+from modelwatch_cli.stack import commands as stack
+from modelwatch_cli.stack.environment import LOADER
+from modelwatch_cli.traffic import commands as traffic
+from modelwatch_cli.training import commands as training
+
+app = typer.Typer(
+    name="modelwatch",
+    help="Serverless monitoring of machine-learning models.",
+    no_args_is_help=True,
+    add_completion=False,
+    # an error that nobody foresaw is shown as Python shows it
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def load_environment(
+    env_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="file of NAME=value lines, in place of .env and of what `up` wrote: "
+            "where AWS is meant, say"
+        ),
+    ] = None,
+) -> None:
+    """Watch machine-learning models: train, deploy, predict, and catch drift.
+
+    Variables of the environment win over .env, and that over the addresses that `up` wrote.
+    """
+    LOADER.load(env_file)
+
+
+for module in (stack, training, deployment, traffic, monitoring, demo):
+    module.register(app)
+
+
+def main() -> None:
+    """Run the command; an error that was foreseen is one sentence and exit code 1."""
+    # a termination is cleaned up after like Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app()
+    except ModelwatchError as error:
+        error_console.print(f"Error: {error}", style="red", markup=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

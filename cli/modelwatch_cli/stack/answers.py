@@ -1,0 +1,27 @@
+"""Whether servers answer."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Container
+from urllib.parse import urlsplit
+
+ANY_STATUS = range(100, 600)
+
+
+def http_answers(url: str, statuses: Container[int] = (200,), timeout_seconds: float = 2.0) -> bool:
+    """Return whether ``GET url`` is answered in time with one of ``statuses``.
+
+    Straight to the address: a proxy that the environment names has no business on this machine.
+    """
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(
+        parts.hostname or "", parts.port or 80, timeout=timeout_seconds
+    )
+    try:
+        connection.request("GET", parts.path or "/")
+        return connection.getresponse().status in statuses
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

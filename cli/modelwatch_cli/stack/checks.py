@@ -1,0 +1,38 @@
+"""The check that commands make before they need the stack."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from modelwatch.settings import Settings
+from modelwatch_cli.stack.errors import StackDownError
+from modelwatch_cli.stack.ports import answers
+
+_ADDRESSES = {
+    "AWS_ENDPOINT_URL": "the AWS endpoint",
+    "AWS_ENDPOINT_URL_S3": "S3",
+    "MLFLOW_TRACKING_URI": "MLflow",
+}
+
+
+def require_stack(settings: Settings) -> None:
+    """Return if whatever ``settings`` name an address for accepts connections.
+
+    An address that is not set means AWS itself, and is not asked.
+
+    Raises
+    ------
+    StackDownError
+        When something does not.
+    """
+    silent = []
+    for name, title in _ADDRESSES.items():
+        url = urlsplit(settings.text(name))
+        if url.scheme in ("http", "https") and url.hostname:
+            port = url.port or (443 if url.scheme == "https" else 80)
+            if not answers(url.hostname, port, timeout_seconds=3.0):
+                silent.append(f"{title} at {url.geturl()} ({name})")
+    if silent:
+        raise StackDownError(
+            f"no answer from {', '.join(silent)}: is the stack up? `modelwatch up` starts it"
+        )

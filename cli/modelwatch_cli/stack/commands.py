@@ -1,0 +1,253 @@
+"""`modelwatch up`, `down`, `status`, `logs`, `urls`, `env` and `reset`."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelwatch.errors import ModelwatchError
+from modelwatch.settings import Settings
+from modelwatch_cli.console import console, error_console, print_json, print_table
+
+if TYPE_CHECKING:
+    from modelwatch_cli.stack.display import Display
+    from modelwatch_cli.stack.supervisor import Supervisor
+
+_JSON = typer.Option("--json", help="print JSON")
+NOT_ALL_UP = 3
+"""Exit code of `status` when some part is not up, as `systemctl status` has it."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    for command in (up, down, status, logs, urls, env, reset):
+        app.command()(command)
+
+
+def up() -> None:
+    """Start the stack on this machine: LocalStack, S3, MLflow, the bridge and Prometheus.
+
+    What is up already is left alone. Everything listens on 127.0.0.1.
+    """
+    from modelwatch_cli.stack.display import Display
+    from modelwatch_cli.stack.environment import LOADER
+    from modelwatch_cli.stack.supervisor import Supervisor
+
+    began = time.monotonic()
+    supervisor = Supervisor()
+    with Display(error_console) as display:
+        supervisor.up(display.begins, display.done)
+    if not shutil.which("prometheus"):
+        error_console.print(
+            "  Prometheus      is not on the PATH and was left out; "
+            "install it (such as `apt install prometheus`) and run `modelwatch up` again"
+        )
+    # the steps of a demo that follow in this process find the stack, too
+    LOADER.reload()
+    error_console.print(f"The stack is up ({time.monotonic() - began:.1f} s).")
+
+
+def down(
+    force: Annotated[
+        bool, typer.Option("--force", help="do not wait for the capture queue")
+    ] = False,
+) -> None:
+    """Let the capture queue drain, and stop what `up` started.
+
+    Models, captures and reports stay; functions have to be deployed again.
+    """
+    from modelwatch_cli.stack.display import Display
+    from modelwatch_cli.stack.supervisor import Supervisor
+
+    began = time.monotonic()
+    supervisor = Supervisor()
+    with Display(error_console) as display:
+        if not force and supervisor.is_up("localstack"):
+            _drain(supervisor, display)
+        stopped = supervisor.down(display.begins, display.done)
+    if stopped:
+        error_console.print(f"The stack is down ({time.monotonic() - began:.1f} s).")
+    else:
+        error_console.print("The stack was down already.")
+
+
+def status(as_json: Annotated[bool, _JSON] = False) -> None:
+    """Show what runs, where, since when and with how much memory.
+
+    Exits with 3 if a part is not up.
+    """
+    from modelwatch_cli.stack.parts import TITLES
+    from modelwatch_cli.stack.supervisor import Supervisor
+
+    supervisor = Supervisor()
+    parts = supervisor.status()
+    if as_json:
+        print_json(parts)
+    else:
+        rows = [
+            (
+                TITLES[part.name],
+                part.state,
+                part.address,
+                part.pid,
+                f"{datetime.fromtimestamp(part.since):%Y-%m-%d %H:%M:%S}" if part.since else "",
+                f"{part.memory_bytes / 1e6:.0f} MB" if part.memory_bytes else "",
+            )
+            for part in parts
+        ]
+        print_table(["part", "state", "address", "pid", "since", "memory"], rows)
+    for part in parts:
+        if part.state == "taken":
+            error_console.print(f"{TITLES[part.name]}: {part.note}", markup=False)
+        elif part.state == "dead":
+            error_console.print(
+                f"{TITLES[part.name]} ended by itself; `modelwatch up` starts it again; "
+                f"the end of its log, {part.note}:",
+                *(f"    {line}" for line in supervisor.home.log_end(part.name)),
+                sep="\n",
+                markup=False,
+            )
+    if any(part.state != "up" for part in parts):
+        raise typer.Exit(NOT_ALL_UP)
+
+
+def logs(
+    name: Annotated[
+        str,
+        typer.Argument(help="localstack, s3, mlflow, bridge, prometheus; or a function: predict …"),
+    ],
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="go on with new lines")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="how many lines")] = 100,
+) -> None:
+    """Print the log of a part, or what a function wrote to CloudWatch Logs."""
+    for line in _log_lines(name, lines, follow):
+        console.print(line, markup=False)
+
+
+def urls(as_json: Annotated[bool, _JSON] = False) -> None:
+    """Print where to look: the APIs, MLflow, metrics, Prometheus and the newest report."""
+    with error_console.status("asking"):
+        found = _addresses()
+    if as_json:
+        print_json(found)
+    else:
+        print_table(["what", "address"], found.items())
+
+
+def env(as_json: Annotated[bool, _JSON] = False) -> None:
+    """Print the variables by which other programs find the stack, for a shell.
+
+    Use as: eval "$(modelwatch env)"
+    """
+    from modelwatch_cli.stack.environment import LOADER
+
+    variables = LOADER.from_file()
+    if as_json:
+        print_json(variables)
+        return
+    for name, value in variables.items():
+        console.print(f"export {name}={shlex.quote(value)}", markup=False)
+
+
+def reset(
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Stop the stack and delete its data: models, captures, reports, logs, everything."""
+    from modelwatch_cli.stack.display import Display
+    from modelwatch_cli.stack.supervisor import Supervisor
+
+    supervisor = Supervisor()
+    home = supervisor.home
+    if not yes:
+        if not sys.stdin.isatty():
+            raise ModelwatchError(f"reset deletes all data in {home.root}; say so with --yes")
+        typer.confirm(
+            f"Delete all models, captures and reports in {home.root}?", abort=True, err=True
+        )
+    with Display(error_console) as display:
+        supervisor.down(display.begins, display.done)
+    home.delete()
+    error_console.print(f"The data in {home.root} is deleted.")
+
+
+def _drain(supervisor: Supervisor, display: Display) -> None:
+    from modelwatch_cli.stack.draining import drain, queue_client
+
+    settings = supervisor.plan.settings
+    title = "capture queue"
+    display.begins(title, "draining")
+    left, waited = drain(
+        queue_client(supervisor.plan.stack_env()),
+        settings.text("CAPTURE_QUEUE_NAME"),
+        lambda count: display.begins(title, f"draining: {count} records"),
+    )
+    if waited and not left:
+        # the bridge has yet to read what the last invocations reported
+        time.sleep(settings.number("BRIDGE_POLL_SECONDS") + 0.5)
+    display.done(title, f"not drained: {left} records are lost" if left else "empty")
+
+
+def _log_lines(name: str, lines: int, follow: bool) -> Iterator[str]:
+    from modelwatch_cli.stack.home import Home
+    from modelwatch_cli.stack.part_logs import read_part_log
+    from modelwatch_cli.stack.parts import TITLES
+
+    settings = Settings()
+    if name in TITLES:
+        yield from read_part_log(Home.of(settings), name, lines, follow)
+        return
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from modelwatch_cli.stack.errors import StackError
+    from modelwatch_cli.stack.function_logs import read_function_log
+
+    try:
+        client = boto3.client("logs", region_name=settings.text("AWS_DEFAULT_REGION"))
+        yield from read_function_log(client, settings, name, lines, follow)
+    except (BotoCoreError, ClientError) as error:
+        raise StackError(f"CloudWatch Logs cannot be read: {error}") from error
+
+
+def _addresses() -> dict[str, str]:
+    """Return what can be found; what is not there is left out."""
+    from modelwatch.errors import StoreError
+    from modelwatch_cli.deployment.endpoints import deployed_urls
+    from modelwatch_cli.deployment.errors import NotDeployedError
+    from modelwatch_cli.stack.checks import require_stack
+    from modelwatch_cli.stack.supervisor import Supervisor
+
+    settings = Settings()
+    require_stack(settings)
+    apis: dict[str, str] = {}
+    report = None
+    try:
+        apis = deployed_urls(settings)
+        report = _newest_report(settings, apis.get("analyze"))
+    except (NotDeployedError, StoreError) as error:
+        error_console.print(str(error), markup=False)
+    found = {f"{app} API": url for app, url in apis.items()}
+    found["MLflow"] = settings.text("MLFLOW_TRACKING_URI")
+    for part in Supervisor().status():
+        if part.name in ("bridge", "prometheus") and part.state == "up":
+            found["metrics" if part.name == "bridge" else "Prometheus"] = part.address
+    return {**found, "newest report": report} if report else found
+
+
+def _newest_report(settings: Settings, analyze_url: str | None) -> str | None:
+    """Return the address of the newest report, None if there is none, or nothing to show it."""
+    from modelwatch.adapters.aws import s3_client
+    from modelwatch.adapters.s3_reports import S3ReportStore
+
+    if analyze_url is None:
+        return None
+    store = S3ReportStore(s3_client(settings), settings.text("REPORT_BUCKET"))
+    names = [result.name for result in store.results(limit=20) if result.has_report]
+    return f"{analyze_url}/reports/{names[0]}" if names else None

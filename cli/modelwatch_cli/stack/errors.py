@@ -1,0 +1,50 @@
+"""What can go wrong with the stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from modelwatch.errors import ModelwatchError
+
+
+class StackError(ModelwatchError):
+    """The stack cannot be started, stopped or looked at."""
+
+
+class StackDownError(StackError):
+    """Something that a command needs does not answer."""
+
+
+class PartCrashedError(StackError):
+    """A part ended, or did not become ready, while it was starting.
+
+    Parameters
+    ----------
+    part
+        Its name.
+    what
+        What happened, such as ``ended with exit code 1``.
+    log
+        The path of its log.
+    log_end
+        The log's last lines.
+    """
+
+    def __init__(self, part: str, what: str, log: Path, log_end: list[str]) -> None:
+        self.part = part
+        self.log = log
+        shown = "".join(f"\n    {line}" for line in log_end) or "\n    (nothing)"
+        super().__init__(f"{part} {what}; the end of its log, {log}:{shown}")
+
+
+class PortTakenError(StackError):
+    """Somebody else listens where a part should.
+
+    Parameters
+    ----------
+    conflicts
+        One sentence for each port.
+    """
+
+    def __init__(self, conflicts: list[str]) -> None:
+        super().__init__("; ".join(conflicts))
