@@ -75,7 +75,11 @@ class TotalsCollector(Collector):
             return _only_newest(metric, samples)
         if metric.needs_verdict:
             samples = self._with_verdict(metric, samples)
-        return {labels: sample.value for labels, sample in samples.items()}
+        values = {labels: sample.value for labels, sample in samples.items()}
+        if metric.kind == "counter":
+            preset = metric.preset if metric.labels else ((),)
+            return dict.fromkeys(preset, 0.0) | values
+        return values
 
     def _with_verdict(
         self, metric: Metric, samples: Mapping[tuple[str, ...], Sample]
@@ -182,6 +186,8 @@ class Page:
         """
         with self._lock:
             changed = self._totals.changed_metrics | set(live) | set(self._collector.live)
+            if not self._families:
+                changed = set(self._catalog)
             if DRIFT_STATUS in changed:
                 changed |= {name for name, metric in self._catalog.items() if metric.needs_verdict}
             self._totals.changed_metrics = set()

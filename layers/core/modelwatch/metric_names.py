@@ -51,7 +51,8 @@ class Metric:
 
     ``current``, for a gauge: the label whose newest value alone shows 1; its siblings show 0.
     ``needs_verdict``, for a gauge: not shown once a newer `evidently_drift_status` of the same
-    model version is :data:`DRIFT_UNKNOWN`.
+    model version is :data:`DRIFT_UNKNOWN`. ``preset``, for a counter: label values that show 0
+    before anything was counted, so that the first one counted is seen as an increase.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Metric:
     buckets: tuple[float, ...] = ()
     current: str = ""
     needs_verdict: bool = False
+    preset: tuple[tuple[str, ...], ...] = ()
 
 
 _MODEL = ("model_name", "model_version")
@@ -131,6 +133,7 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         ("outcome",),
         "Records of predictions: sent or lost by predict, stored or rejected by capture.",
         "Count",
+        preset=(("sent",), ("lost",), ("stored",), ("rejected",)),
     ),
     Metric(
         DRIFT_STATUS,

@@ -130,15 +130,25 @@ def test_only_the_version_that_was_loaded_last_shows_1(
 
 
 def test_a_removed_series_leaves_the_page(ledger: Ledger, page: Page, emf: Emf) -> None:
-    put(ledger, 1, emf("capture_records_total", 1, outcome="sent"))
+    put(ledger, 1, emf("model_load_time_seconds", 1, model_name="m"))
     page.refresh({"queue_messages": {("q", "visible"): 3.0}})
-    assert ("capture_records_total", frozenset(("sent",))) in samples(page)
+    assert ("model_load_time_seconds", frozenset(("m",))) in samples(page)
 
-    ledger.remove([("capture_records_total", ("sent",))])
+    ledger.remove([("model_load_time_seconds", ("m",))])
     page.refresh({})
 
-    assert ("capture_records_total", frozenset(("sent",))) not in samples(page)
+    assert ("model_load_time_seconds", frozenset(("m",))) not in samples(page)
     assert ("queue_messages", frozenset(("q", "visible"))) not in samples(page)
+
+
+def test_counters_whose_labels_are_known_begin_at_0(ledger: Ledger, page: Page, emf: Emf) -> None:
+    page.refresh({})
+    assert samples(page)["capture_records_total", frozenset(("lost",))] == 0
+    assert samples(page)["bridge_parse_errors_total", frozenset()] == 0
+
+    put(ledger, 1, emf("capture_records_total", 2, outcome="lost"))
+    page.refresh({})
+    assert samples(page)["capture_records_total", frozenset(("lost",))] == 2
 
 
 @pytest.mark.parametrize(
