@@ -1,6 +1,7 @@
 """Templates: what a deployment sends is what CloudFormation takes."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,17 @@ def test_functions_read_only_settings_that_are_declared(packaged):
     for template in packaged.values():
         variables = template["Globals"]["Function"]["Environment"]["Variables"]
         assert variables.keys() <= declared
+
+
+def test_functions_get_every_setting_that_they_read(packaged):
+    # Lambda sets the region; the queue is found by its URL
+    given_otherwise = {"AWS_DEFAULT_REGION", "CAPTURE_QUEUE_NAME"}
+    adapters = (PROJECT.core / "modelwatch" / "adapters" / "aws.py").read_text()
+    for app, template in packaged.items():
+        wiring = (PROJECT.function(app) / "chalicelib" / "wiring.py").read_text()
+        read = set(re.findall(r'settings\.\w+\(\s*"([A-Z0-9_]+)"', wiring + adapters))
+        variables = template["Globals"]["Function"]["Environment"]["Variables"]
+        assert read - given_otherwise <= variables.keys()
 
 
 def test_the_names_sizes_and_limits_of_functions(packaged):

@@ -26,8 +26,8 @@ class Clients:
         Where stacks go.
     functions
         Lambda, for what a deleted stack leaves behind.
-    apis
-        API Gateway, to look at what a stack made.
+    apis, events
+        API Gateway and EventBridge, to look at what a stack made.
     packages
         S3 as CloudFormation sees it: AWS_ENDPOINT_URL_S3 is the S3 of models and captures, and does
         not count here.
@@ -36,6 +36,7 @@ class Clients:
     cloudformation: CloudFormationClient
     functions: LambdaClient
     apis: Any
+    events: Any
     packages: S3Client
 
 
@@ -56,6 +57,7 @@ def make_clients(settings: Settings) -> Clients:
         session.client("cloudformation", endpoint_url=endpoint_url, config=config),
         session.client("lambda", endpoint_url=endpoint_url, config=config),
         session.client("apigateway", endpoint_url=endpoint_url, config=config),
+        session.client("events", endpoint_url=endpoint_url, config=config),
         session.client(
             "s3", endpoint_url=endpoint_url, config=path_style if endpoint_url else config
         ),

@@ -16,10 +16,10 @@ from modelwatch_cli.deployment.errors import DeploymentError
 from modelwatch_cli.deployment.graph import Step, run_steps
 from modelwatch_cli.deployment.images import build_image, image_repository
 from modelwatch_cli.deployment.layers import Artifact, build_layer, check_size
+from modelwatch_cli.deployment.leftovers import delete_leftovers
 from modelwatch_cli.deployment.packages import PackageStore
 from modelwatch_cli.deployment.packaging import (
     as_image,
-    function_names,
     package_app,
     with_code,
 )
@@ -195,7 +195,7 @@ class Deployer:
                 template,
                 parameters,
                 say=lambda message: self.progress.say(name, message),
-                after_delete=lambda: self._delete_leftovers(template),
+                after_delete=lambda: self._delete_leftovers(part, template),
             )
             # an unchanged stack too: the last deployment may have been interrupted right here
             if part in self.plan.apps and action in ("updated", "unchanged"):
@@ -206,20 +206,10 @@ class Deployer:
         self.results.append(result)
         self.progress.done(result)
 
-    def _delete_leftovers(self, template: Template) -> None:
-        """Delete functions that outlived their stack: their names would be taken.
-
-        A function whose creation fails half-way may not be known to the stack that wanted it.
-        """
-        functions = self.clients.functions
-        for name in function_names(template, self.plan.stage):
-            try:
-                functions.delete_function(FunctionName=name)
-            except functions.exceptions.ResourceNotFoundException:
-                continue
-            except ClientError as error:
-                message = f"function {name} outlived its stack and cannot be deleted: {error}"
-                raise DeploymentError(message) from error
+    def _delete_leftovers(self, part: str, template: Template) -> None:
+        if part in self.plan.apps:
+            name = self.plan.stack_name(part)
+            delete_leftovers(self.clients, template, self.plan.stage, name)
 
     def _compare(
         self, part: str, name: str, template: Template, provided: Mapping[str, str]

@@ -64,12 +64,16 @@ class Stack:
 
     @property
     def is_broken(self) -> bool:
-        """Whether only deleting it helps.
+        """Whether only deleting it helps."""
+        return self.status in _BROKEN or self.is_half_updated
 
-        A stack without its outputs is one whose update failed and was not rolled back, whatever
-        its status says (LocalStack 4.14 says UPDATE_COMPLETE).
+    @property
+    def is_half_updated(self) -> bool:
+        """Whether an update failed and was not rolled back, whatever the status says.
+
+        LocalStack 4.14 says UPDATE_COMPLETE; the outputs are gone.
         """
-        return self.status in _BROKEN or (self.status in _WELL and self.digest is None)
+        return self.status in _WELL and self.digest is None
 
 
 def stack_digest(template: Template, parameters: Mapping[str, str]) -> str:
@@ -165,31 +169,38 @@ class StackDeployer:
         stack = self._settled(name)
         if stack and stack.digest == wanted:
             return "unchanged", stack
-        action: Action = "updated" if stack else "created"
-        if stack and stack.is_broken:
+        request = self._request(name, template, parameters, wanted)
+        if stack and not stack.is_broken:
+            done = self._put(self._client.update_stack, request)
+            if done and done.digest == wanted:
+                return "updated", done
+            reasons = self._reasons(name, done)
+            if done is None or not done.is_half_updated:
+                raise StackError(name, reasons)
+            say(f"could not be updated and was not rolled back: {'; '.join(reasons)}")
+            stack = done
+        if stack:
             say(f"was left in {stack.status}: deleting it and making it anew")
             self.delete(name)
             after_delete()
-            stack, action = None, "recreated"
-        request = self._request(name, template, parameters, wanted)
+        done = self._put(self._client.create_stack, request)
+        if done is None or done.digest != wanted:
+            raise StackError(name, self._reasons(name, done))
+        return "recreated" if stack else "created", done
+
+    def _put(self, operation: Callable[..., Any], request: dict[str, Any]) -> Stack | None:
+        name = request["StackName"]
         try:
             with self._requesting:
-                if stack:
-                    self._client.update_stack(**request)
-                else:
-                    self._client.create_stack(**request)
+                operation(**request)
         except ClientError as error:
-            if "No updates are to be performed" in str(error) and stack:
-                return "unchanged", stack
+            # the digest in the outputs makes every update one that has something to update
             raise StackError(name, [error.response["Error"].get("Message", str(error))]) from error
-        done = self._settled(name)
-        if done is None or done.digest != wanted:
-            raise StackError(name, self._failures(name) or [done.status if done else "it is gone"])
-        return action, done
+        return self._settled(name)
 
     def _request(
         self, name: str, template: Template, parameters: Mapping[str, str], wanted: str
-    ) -> Any:
+    ) -> dict[str, Any]:
         outputs = template.get("Outputs", {}) | {_DIGEST_OUTPUT: {"Value": wanted}}
         body = json.dumps(template | {"Outputs": outputs}, separators=(",", ":"))
         where = {"TemplateBody": body}
@@ -233,6 +244,9 @@ class StackDeployer:
             pause_seconds = min(pause_seconds * 1.3, 5.0)
             stack = self.read(name)
         return stack
+
+    def _reasons(self, name: str, stack: Stack | None) -> list[str]:
+        return self._failures(name) or [stack.status if stack else "it is gone"]
 
     def _failures(self, name: str) -> list[str]:
         """Return why the last operation on the stack failed, the first cause first."""

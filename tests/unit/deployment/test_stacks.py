@@ -19,6 +19,7 @@ class InMemoryCloudFormation:
         self.stacks = {}
         self.requests = []
         self.fails_with = []  # events of the next operation, which then fails
+        self.failed_update = "UPDATE_ROLLBACK_COMPLETE"
         self.deletes_that_fail = 0
 
     def describe_stacks(self, StackName):  # noqa: N803
@@ -50,9 +51,11 @@ class InMemoryCloudFormation:
             {"OutputKey": key, "OutputValue": output["Value"]}
             for key, output in body["Outputs"].items()
         ]
-        failed = "ROLLBACK_COMPLETE" if verb == "CREATE" else "UPDATE_ROLLBACK_COMPLETE"
+        failed = "ROLLBACK_COMPLETE" if verb == "CREATE" else self.failed_update
         after = {"StackStatus": failed if self.fails_with else f"{verb}_COMPLETE"}
-        if not self.fails_with:
+        if failed == "UPDATE_COMPLETE" and self.fails_with:
+            after["Outputs"], self.fails_with = [], []
+        elif not self.fails_with:
             after["Outputs"] = outputs
         before = self.stacks.get(request["StackName"], {})
         status = {"StackStatus": f"{verb}_IN_PROGRESS", "next": after}
@@ -154,6 +157,16 @@ def test_a_stack_that_rolled_an_update_back_is_updated(aws, deployer):
         deployer.deploy(NAME, TEMPLATE, {"Stage": "b"})
     aws.fails_with = []
     assert deployer.deploy(NAME, TEMPLATE, {"Stage": "b"})[0] == "updated"
+
+
+def test_an_update_that_failed_without_being_rolled_back_is_made_anew_at_once(aws, deployer):
+    deployer.deploy(NAME, TEMPLATE, {"Stage": "a"})
+    aws.fails_with = [event("A", "UPDATE_FAILED", "no")]
+    aws.failed_update = "UPDATE_COMPLETE"  # which LocalStack says, and drops the outputs
+    said = []
+    assert deployer.deploy(NAME, TEMPLATE, {"Stage": "b"}, said.append)[0] == "recreated"
+    assert verbs(aws) == ["CREATE", "UPDATE", "DELETE", "CREATE"]
+    assert said[0].startswith("could not be updated and was not rolled back")
 
 
 def test_a_deletion_that_fails_is_tried_again(aws, deployer):

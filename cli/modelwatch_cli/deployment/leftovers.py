@@ -1,0 +1,98 @@
+"""What outlives an app's stack, and would be in the way of the next one.
+
+AWS deletes a stack's resources with it. LocalStack 4.14 forgets those of a stack whose update
+failed, and never knew one whose creation failed half-way: their names are taken, a queue is read by
+two consumers, a rule fires twice. All of them have names that belong to one app of one stage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from modelwatch_cli.deployment.clients import Clients
+from modelwatch_cli.deployment.errors import DeploymentError
+from modelwatch_cli.deployment.packaging import function_names
+from modelwatch_cli.deployment.templates import Template
+
+_PATIENCE_SECONDS = 30
+
+
+def delete_leftovers(
+    clients: Clients,
+    template: Template,
+    stage: str,
+    stack: str,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Delete what is left of an app, after its stack was deleted.
+
+    Parameters
+    ----------
+    clients
+        Where to look.
+    template
+        The app's: says how its functions are called.
+    stage, stack
+        The deployment, and the name of the app's stack, which is also its API's.
+    sleep
+        How to wait for a mapping to go.
+
+    Raises
+    ------
+    DeploymentError
+        When a function or mapping stays.
+    """
+    for name in function_names(template, stage):
+        _delete_mappings(clients.functions, name, sleep)
+        _delete_function(clients.functions, name)
+    _delete_apis(clients.apis, stack)
+    _delete_rules(clients.events, stack)
+
+
+def _delete_mappings(client: Any, function: str, sleep: Callable[[float], None]) -> None:
+    for _ in range(_PATIENCE_SECONDS * 2):
+        try:
+            found = client.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+        except client.exceptions.ResourceNotFoundException:
+            return
+        if not found:
+            return
+        for mapping in found:
+            # one that is being deleted already cannot be deleted again
+            with contextlib.suppress(ClientError):
+                client.delete_event_source_mapping(UUID=mapping["UUID"])
+        sleep(0.5)
+    raise DeploymentError(f"function {function} keeps an event source mapping of a deleted stack")
+
+
+def _delete_function(client: Any, name: str) -> None:
+    try:
+        client.delete_function(FunctionName=name)
+    except client.exceptions.ResourceNotFoundException:
+        return
+    except ClientError as error:
+        message = f"function {name} outlived its stack and cannot be deleted: {error}"
+        raise DeploymentError(message) from error
+
+
+def _delete_apis(client: Any, name: str) -> None:
+    for page in client.get_paginator("get_rest_apis").paginate():
+        for api in page["items"]:
+            if api["name"] == name:
+                client.delete_rest_api(restApiId=api["id"])
+
+
+def _delete_rules(client: Any, stack: str) -> None:
+    for rule in client.list_rules(NamePrefix=f"{stack}-")["Rules"]:
+        # another stage's name may begin alike
+        if re.fullmatch(re.escape(stack) + r"-[0-9a-f]{8}", rule["Name"]):
+            targets = client.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+            if targets:
+                client.remove_targets(Rule=rule["Name"], Ids=[target["Id"] for target in targets])
+            client.delete_rule(Name=rule["Name"])

@@ -1,0 +1,215 @@
+"""Deployment to a real LocalStack: created, left alone, changed, failed and recovered."""
+
+import os
+import shutil
+import uuid
+
+import boto3
+import httpx
+import pytest
+
+from modelwatch.settings import Settings
+from modelwatch_cli.buckets import ensure_buckets
+from modelwatch_cli.deployment.clients import make_clients
+from modelwatch_cli.deployment.deployer import Deployer, undeploy
+from modelwatch_cli.deployment.endpoints import api_urls
+from modelwatch_cli.deployment.errors import NotDeployedError, StackError
+from modelwatch_cli.deployment.plan import APPS, make_plan
+from modelwatch_cli.deployment.project import Project
+
+pytestmark = pytest.mark.servers
+
+ROOT = Project().root
+
+ROUTE = """
+
+@app.route("/added", methods=["GET"])
+def added() -> Response:
+    return Response({"added": True})
+"""
+
+
+class Heard:
+    """Keeps what a deployment says."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, subject: str, message: str) -> None:
+        self.said.append(f"{subject}: {message}")
+
+    def done(self, result) -> None:
+        pass
+
+
+class Deployment:
+    """A stage of its own, deployed from a copy of the functions that a test may change."""
+
+    def __init__(self, project: Project, stage: str) -> None:
+        self.project = project
+        self.stage = stage
+        self.heard = Heard()
+
+    def settings(self, **changed: str) -> Settings:
+        own = {
+            "STAGE": self.stage,
+            "CAPTURE_QUEUE_NAME": f"modelwatch-{self.stage}-captures",
+            # all on LocalStack's own S3: the buckets are CloudFormation's to make
+            "AWS_ENDPOINT_URL_S3": "",
+            "CAPTURE_BUCKET": f"{self.stage}-captures",
+            "REPORT_BUCKET": f"{self.stage}-reports",
+            "ANALYSIS_SCHEDULE": "rate(1 hour)",
+        }
+        return Settings({**os.environ, **own, **changed})
+
+    def deploy(self, *apps: str, dry_run: bool = False, **changed: str) -> dict[str, str]:
+        """Deploy; return what was done, by the last part of the stack's name."""
+        settings = self.settings(**changed)
+        clients = make_clients(settings)
+        deployer = Deployer(
+            project=self.project,
+            settings=settings,
+            plan=make_plan(settings, apps),
+            clients=clients,
+            progress=self.heard,
+            ensure_buckets=lambda names: ensure_buckets(clients.packages, names),
+            ensure_package_bucket=lambda name: ensure_buckets(clients.packages, [name]),
+            dry_run=dry_run,
+        )
+        return {result.name.split("-")[-1]: result.action for result in deployer.run()}
+
+    def undeploy(self) -> dict[str, str]:
+        settings = self.settings()
+        results = undeploy(make_plan(settings), make_clients(settings), self.heard)
+        return {result.name.split("-")[-1]: result.action for result in results}
+
+    def get(self, app: str, path: str) -> httpx.Response:
+        return httpx.get(api_urls(self.settings())[app] + path, timeout=60)
+
+    def append(self, app: str, source: str) -> None:
+        with (self.project.function(app) / "app.py").open("a") as file:
+            file.write(source)
+
+
+@pytest.fixture(scope="module")
+def deployment(stack, tmp_path_factory):
+    root = tmp_path_factory.mktemp("project")
+    # what was built before serves this project too
+    (ROOT / "build").mkdir(exist_ok=True)
+    for folder in ("layers", "templates", ".envs", "build"):
+        (root / folder).symlink_to(ROOT / folder)
+    ignored = shutil.ignore_patterns("__pycache__", "deployments")
+    shutil.copytree(ROOT / "functions", root / "functions", ignore=ignored)
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in stack.environ.items():
+            environment.setenv(name, value)
+        deployment = Deployment(Project(root), f"t{uuid.uuid4().hex[:6]}")
+        yield deployment
+        deployment.undeploy()
+
+
+@pytest.fixture(scope="module")
+def first(deployment):
+    """What the first deployment did: everything was missing."""
+    with pytest.raises(NotDeployedError, match="predict is not deployed: run `modelwatch deploy`"):
+        api_urls(deployment.settings())
+    return deployment.deploy()
+
+
+def test_the_first_deployment_creates_every_stack(first, deployment):
+    parts = {"pipeline", "layers", "storage", *APPS}
+    assert first == dict.fromkeys(parts, "created")
+    for app in ("capture", "analyze"):  # predict has no model to be healthy with
+        assert deployment.get(app, "/health").status_code == 200
+    assert deployment.get("predict", "/").status_code == 200
+
+
+@pytest.mark.usefixtures("first")
+def test_the_functions_are_as_the_templates_say(deployment):
+    functions = boto3.client("lambda", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    name = f"modelwatch-{deployment.stage}-capture"
+    made = functions.get_function_configuration(FunctionName=name)
+    assert (made["Timeout"], made["MemorySize"], made["Handler"]) == (60, 1769, "app.consume")
+    assert [layer["Arn"].split(":")[-2].split("-")[-1] for layer in made["Layers"]] == [
+        "core",
+        "capture",
+    ]
+    variables = made["Environment"]["Variables"]
+    assert variables["CAPTURE_BUCKET"] == f"{deployment.stage}-captures"
+    assert "AWS_ENDPOINT_URL_S3" not in variables
+    (mapping,) = functions.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert (mapping["BatchSize"], mapping["MaximumBatchingWindowInSeconds"]) == (1000, 3)
+    image = functions.get_function_configuration(
+        FunctionName=f"modelwatch-{deployment.stage}-analyze"
+    )
+    assert image["PackageType"] == "Image"
+    assert not image.get("Layers")
+
+
+@pytest.mark.usefixtures("first")
+def test_a_second_deployment_changes_nothing(deployment):
+    assert set(deployment.deploy().values()) == {"unchanged"}
+    assert set(deployment.deploy(dry_run=True).values()) == {"unchanged"}
+
+
+@pytest.mark.usefixtures("first")
+def test_changed_code_updates_that_app_alone_with_its_new_route(deployment):
+    deployment.append("capture", ROUTE)
+    plan = deployment.deploy(dry_run=True)
+    actions = deployment.deploy()
+    assert {part for part, action in plan.items() if action != "unchanged"} == {"capture"}
+    assert {part for part, action in actions.items() if action != "unchanged"} == {"capture"}
+    assert deployment.get("capture", "/added").json() == {"added": True}
+    assert deployment.get("capture", "/health").status_code == 200
+    apis = boto3.client("apigateway", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    names = [api["name"] for api in apis.get_rest_apis(limit=500)["items"]]
+    assert names.count(f"modelwatch-{deployment.stage}-capture") == 1
+
+
+@pytest.mark.usefixtures("first")
+def test_changed_code_without_a_new_route_keeps_the_url(deployment):
+    url = api_urls(deployment.settings())["capture"]
+    deployment.append("capture", "\n\nVERSION = 2\n")
+    assert deployment.deploy("capture")["capture"] == "updated"
+    assert api_urls(deployment.settings())["capture"] == url
+    assert deployment.get("capture", "/added").status_code == 200
+
+
+@pytest.mark.usefixtures("first")
+def test_one_app_can_be_deployed_alone(deployment):
+    assert deployment.deploy("analyze").keys() == {"storage", "analyze"}
+
+
+@pytest.mark.usefixtures("first")
+def test_a_failure_shows_its_reason_and_the_next_deployment_recovers(deployment):
+    with pytest.raises(StackError, match=r"AnalyzeEvent .*ScheduleExpression is not valid"):
+        deployment.deploy("analyze", ANALYSIS_SCHEDULE="rate(1 fortnight)")
+    assert deployment.deploy("analyze")["analyze"] in ("recreated", "updated")
+    assert deployment.get("analyze", "/health").status_code == 200
+    assert deployment.deploy("analyze")["analyze"] == "unchanged"
+
+
+@pytest.mark.usefixtures("first")
+def test_a_changed_schedule_replaces_the_rule(deployment):
+    assert deployment.deploy("analyze", ANALYSIS_SCHEDULE="rate(2 hours)")["analyze"] == "updated"
+    events = boto3.client("events", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    rules = events.list_rules(NamePrefix=f"modelwatch-{deployment.stage}-")["Rules"]
+    assert [rule["ScheduleExpression"] for rule in rules] == ["rate(2 hours)"]
+
+
+@pytest.mark.usefixtures("first")
+def test_undeploying_keeps_the_buckets_and_what_is_in_them(deployment):
+    s3 = make_clients(deployment.settings()).packages
+    bucket = f"{deployment.stage}-captures"
+    s3.put_object(Bucket=bucket, Key="captures/kept", Body=b"data")
+    deleted = deployment.undeploy()
+    assert deleted == dict.fromkeys({"pipeline", "layers", *APPS}, "deleted")
+    assert s3.get_object(Bucket=bucket, Key="captures/kept")["Body"].read() == b"data"
+    functions = make_clients(deployment.settings()).functions
+    layer = f"modelwatch-{deployment.stage}-core"
+    assert not functions.list_layer_versions(LayerName=layer)["LayerVersions"]
+    assert set(deployment.undeploy().values()) == {"absent"}
+    again = deployment.deploy()
+    assert again.pop("storage") == "unchanged"
+    assert set(again.values()) == {"created"}
