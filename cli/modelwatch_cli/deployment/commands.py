@@ -49,7 +49,7 @@ def deploy(
     """Deploy the functions, and what they need, through CloudFormation.
 
     To AWS_ENDPOINT_URL, or to AWS when that is empty. What did not change is left alone. Anyone who
-    knows its URL can call an API on AWS: see docs/deployment.md before deploying there.
+    knows its URL can call an API on AWS: see layers/README.md before deploying there.
     """
     # Chalice and boto3 take a while to import, and `modelwatch --help` needs neither.
     from modelwatch.adapters.aws import s3_client
