@@ -118,6 +118,7 @@ def _service(
         Reach(
             late_ms=late_ms,
             recent_ms=min(10_000, late_ms),
+            deep_every_ms=late_ms // 5,
             lookback_ms=int(settings.number("BRIDGE_LOOKBACK_SECONDS") * 1000),
         ),
         stop.is_set,
