@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,7 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-console = Console(highlight=False, soft_wrap=True)
+_UNLIMITED_COLUMNS = 10_000
+
+# off a terminal nothing is as wide as to be cut
+console = Console(
+    highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _UNLIMITED_COLUMNS
+)
 """Standard output: what was asked for."""
 
 error_console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -28,7 +34,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = cells and all(isinstance(row[index], int | float) for row in cells)
-        table.add_column(column, justify="right" if numeric else "left")
+        # an address that is cut short is of no use
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         table.add_row(*(_cell(cell) for cell in row))
     console.print(table)

@@ -20,7 +20,10 @@ def http_answers(url: str, statuses: Container[int] = (200,), timeout_seconds: f
     )
     try:
         connection.request("GET", parts.path or "/")
-        return connection.getresponse().status in statuses
+        response = connection.getresponse()
+        # to its end: a server complains in its log about a caller that hangs up
+        response.read()
+        return response.status in statuses
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -123,6 +123,8 @@ class Supervisor:
         StackError
             When another `up` or `down` is at work.
         """
+        if not self.home.root.exists():
+            return False
         with self.home.locked():
             names = [name for name in TITLES if self._family(name)]
             # functions write to S3 until LocalStack is gone, so S3 goes last
