@@ -85,8 +85,8 @@ def test_functions_read_only_settings_that_are_declared(packaged):
 
 
 def test_functions_get_every_setting_that_they_read(packaged):
-    # Lambda sets the region; the queue is found by its URL
-    given_otherwise = {"AWS_DEFAULT_REGION", "CAPTURE_QUEUE_NAME"}
+    # Lambda sets the region, the queue is found by its URL, and /tmp is where a function may write
+    given_otherwise = {"AWS_DEFAULT_REGION", "CAPTURE_QUEUE_NAME", "MODEL_CACHE"}
     adapters = (PROJECT.core / "modelwatch" / "adapters" / "aws.py").read_text()
     for app, template in packaged.items():
         wiring = (PROJECT.function(app) / "chalicelib" / "wiring.py").read_text()
