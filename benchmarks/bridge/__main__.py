@@ -24,6 +24,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from modelwatch.metric_names import CATALOG, NAMESPACE
 from modelwatch_bridge.collector import OPENMETRICS, TEXT, Page, TotalsCollector
 from modelwatch_bridge.events import LogEvent
 from modelwatch_bridge.health import Health
@@ -36,10 +37,10 @@ WINDOW_MS = 300_000
 GROUP = "/aws/lambda/modelwatch-bench-predict"
 
 
-def _directive(name: str, *dimensions: str) -> dict[str, object]:
+def _directive(name: str) -> dict[str, object]:
     return {
-        "Namespace": "modelwatch",
-        "Dimensions": [list(dimensions)],
+        "Namespace": NAMESPACE,
+        "Dimensions": [CATALOG[name].labels],
         "Metrics": [{"Name": name, "Unit": "None"}],
     }
 
@@ -50,11 +51,11 @@ def _predict_line(number: int) -> str:
             "_aws": {
                 "Timestamp": 1_800_000_000_000 + number,
                 "CloudWatchMetrics": [
-                    _directive("api_requests_total", "method", "endpoint", "status"),
-                    _directive("api_request_latency_seconds", "method", "endpoint"),
-                    _directive("model_predictions_total", "model_name", "model_version"),
-                    _directive("model_prediction_latency_seconds", "model_name"),
-                    _directive("model_prediction_value", "model_name"),
+                    _directive("api_requests_total"),
+                    _directive("api_request_latency_seconds"),
+                    _directive("model_predictions_total"),
+                    _directive("model_prediction_latency_seconds"),
+                    _directive("model_prediction_value"),
                 ],
             },
             "method": "POST",
@@ -62,6 +63,7 @@ def _predict_line(number: int) -> str:
             "status": "200" if number % 50 else "400",
             "model_name": f"model_{number % MODELS}",
             "model_version": "3",
+            "variant": "production",
             "api_requests_total": 1,
             "api_request_latency_seconds": 0.004 + number % 7 / 1000,
             "model_predictions_total": 1,
@@ -116,8 +118,8 @@ def _ingest(folder: Path, seconds: float) -> dict[str, float]:
         assert (new, again) == (PAGE_EVENTS, 0)
         events += new
         memory.append(_resident_mb())
-    counted = ledger.totals.of("bridge_events_total")[()].value
-    assert counted == events
+    assert ledger.totals.of("bridge_events_total")[()].value == events
+    assert not ledger.totals.of("bridge_parse_errors_total")
     ledger.close()
     return {
         "events": events,
@@ -138,7 +140,7 @@ def _analysis_lines(model: int, version: str) -> Iterator[str]:
     for feature in range(FEATURES):
         for name, more in gauges:
             labels = base | more | {"feature": f"feature_{feature}"}
-            directives = [_directive(name, *labels)]
+            directives = [_directive(name)]
             document = {"_aws": {"Timestamp": 1, "CloudWatchMetrics": directives}}
             yield json.dumps(document | labels | {name: 0.25})
 

@@ -28,6 +28,9 @@ from modelwatch_bridge.totals import Sample, Totals
 TEXT = exposition.CONTENT_TYPE_PLAIN_0_0_4
 OPENMETRICS = openmetrics.CONTENT_TYPE_LATEST
 
+_SAME_LOAD_MS = 1000
+"""Versions that a function reports within this time of each other, it serves side by side."""
+
 _END = b"# EOF\n"
 _openmetrics: Callable[[CollectorRegistry], bytes] = openmetrics.generate_latest
 
@@ -104,15 +107,15 @@ def _only_newest(
     metric: Metric, samples: Mapping[tuple[str, ...], Sample]
 ) -> dict[tuple[str, ...], float]:
     place = metric.labels.index(metric.current)
-    newest: dict[tuple[str, ...], tuple[str, ...]] = {}
+    newest_ms: dict[tuple[str, ...], int] = {}
     for labels, sample in samples.items():
         siblings = labels[:place] + labels[place + 1 :]
-        other = newest.get(siblings)
-        if other is None or samples[other].is_older(sample.at_ms, sample.event_id):
-            newest[siblings] = labels
-    current = set(newest.values())
+        newest_ms[siblings] = max(newest_ms.get(siblings, 0), sample.at_ms)
     return {
-        labels: sample.value if labels in current else 0.0 for labels, sample in samples.items()
+        labels: sample.value
+        if newest_ms[labels[:place] + labels[place + 1 :]] - sample.at_ms <= _SAME_LOAD_MS
+        else 0.0
+        for labels, sample in samples.items()
     }
 
 

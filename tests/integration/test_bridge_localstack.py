@@ -110,7 +110,7 @@ class LogGroup:
 class Bridge:
     """The bridge as a process."""
 
-    def __init__(self, folder: Path, endpoint_url: str, prefix: str) -> None:
+    def __init__(self, folder: Path, endpoint_url: str, prefix: str, **more: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / "bridge.log"
@@ -127,6 +127,7 @@ class Bridge:
             "BRIDGE_LOOKBACK_SECONDS": "60",
             "BRIDGE_STALE_SECONDS": "5",
             "BRIDGE_QUEUES": "-",
+            **more,
         }
         self.start()
 
@@ -366,3 +367,35 @@ def test_prometheus_sees_drift_come_and_go(
     assert unknown["metric"]["model_version"] == "3"
     assert unknown["value"][1] == "2"
     assert ask("up%20==%201")
+
+
+def test_queues_and_dead_letters_show_their_depth(
+    tmp_path: Path, localstack: LocalStack, prefix: str
+) -> None:
+    keys = {key.lower(): value for key, value in CREDENTIALS.items() if "REGION" not in key}
+    sqs = boto3.client("sqs", endpoint_url=localstack.endpoint_url, region_name="us-east-1", **keys)
+    dead = sqs.create_queue(QueueName=f"{prefix}dead")["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+    policy = {
+        "deadLetterTargetArn": attributes["Attributes"]["QueueArn"],
+        "maxReceiveCount": "3",
+    }
+    queue = sqs.create_queue(
+        QueueName=f"{prefix}captures", Attributes={"RedrivePolicy": json.dumps(policy)}
+    )["QueueUrl"]
+    for _ in range(3):
+        sqs.send_message(QueueUrl=queue, MessageBody="a record")
+    sqs.send_message(QueueUrl=dead, MessageBody="a poisoned one")
+    bridge = Bridge(
+        tmp_path, localstack.endpoint_url, prefix, BRIDGE_QUEUES=f"{prefix}captures,no-such-queue"
+    )
+    try:
+        wait_for(lambda: bool(bridge.values("queue_messages")), "depths")
+        depths = bridge.values("queue_messages")
+    finally:
+        bridge.close()
+
+    assert depths[f"{prefix}captures", "visible"] == 3
+    assert depths[f"{prefix}captures", "in_flight"] == 0
+    assert depths[f"{prefix}dead", "visible"] == 1
+    assert {queue for queue, _ in depths} == {f"{prefix}captures", f"{prefix}dead"}

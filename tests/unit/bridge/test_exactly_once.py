@@ -216,8 +216,8 @@ def test_totals_do_not_depend_on_the_order(emf: Callable[..., str], data: st.Dat
     kinds = [
         ("model_version_info", lambda _: 1, {"model_name": "m", "version": None}),
         ("model_load_time_seconds", lambda n: n, {"model_name": "m"}),
-        ("model_prediction_value", lambda n: [n, n / 2], {"model_name": "m"}),
-        ("model_predictions_total", lambda n: n, {"model_name": "m", "model_version": None}),
+        ("api_request_latency_seconds", lambda n: [n, n / 2], {"method": "m", "endpoint": "e"}),
+        ("capture_records_total", lambda n: n, {"outcome": None}),
     ]
     batch = []
     for number in range(data.draw(st.integers(1, 12))):
@@ -375,13 +375,13 @@ def test_a_ledger_belongs_to_one_process(tmp_path: Path) -> None:
 def test_positions_and_totals_survive(tmp_path: Path, emf: Callable[..., str]) -> None:
     path = tmp_path / "deep" / "bridge.sqlite"
     ledger = Ledger(path)
-    line = emf("model_prediction_value", [0.4, 7, 5000], model_name="m")
+    line = emf("api_request_latency_seconds", [0.4, 7, 5000], method="GET", endpoint="/")
     ledger.record("g", "f", [LogEvent(5, "s", "1", line)], position=json.dumps(5))
     ledger.close()
 
     again = Ledger(path)
     assert again.position("g") == "5"
-    sample = again.totals.of("model_prediction_value")[("m",)]
+    sample = again.totals.of("api_request_latency_seconds")["GET", "/"]
     assert sample.value == pytest.approx(5007.4)
     assert sample.counts is not None
     assert sum(sample.counts) == 3

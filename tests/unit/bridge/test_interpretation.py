@@ -39,8 +39,8 @@ def test_one_line_may_carry_several_directives() -> None:
                     },
                     {
                         "Namespace": "modelwatch",
-                        "Dimensions": [["model_name"]],
-                        "Metrics": [{"Name": "model_prediction_value"}],
+                        "Dimensions": [["endpoint", "method"]],
+                        "Metrics": [{"Name": "api_request_latency_seconds"}],
                     },
                     {
                         "Namespace": "somebody else's",
@@ -52,9 +52,8 @@ def test_one_line_may_carry_several_directives() -> None:
             "method": "POST",
             "endpoint": "/predict",
             "status": "200",
-            "model_name": "wine",
             "api_requests_total": 1,
-            "model_prediction_value": [0.0, 2.0, 1.0],
+            "api_request_latency_seconds": [0.0, 2.0, 1.0],
             "orders": 3,
         }
     )
@@ -62,7 +61,7 @@ def test_one_line_may_carry_several_directives() -> None:
 
     assert readings(line) == {
         ("api_requests_total", ("POST", "/predict", "200")): (1,),
-        ("model_prediction_value", ("wine",)): (0.0, 2.0, 1.0),
+        ("api_request_latency_seconds", ("POST", "/predict")): (0.0, 2.0, 1.0),
     }
     assert (findings.unknown_metrics, findings.parse_errors) == (0, 0)
 

@@ -93,7 +93,7 @@ def test_a_silent_version_goes_and_a_speaking_one_stays_whole(
         put(
             ledger,
             spoke_ms,
-            emf("model_predictions_total", 1, model_name="m", model_version=version),
+            emf("evidently_drift_score", 1, model_name="m", model_version=version),
         )
     put(ledger, 600, emf("model_load_time_seconds", 1, model_name="m"))
     put(ledger, 700, emf("api_requests_total", 1, method="GET", endpoint="/", status="200"))
@@ -103,8 +103,8 @@ def test_a_silent_version_goes_and_a_speaking_one_stays_whole(
     ledger.remove(gone)
 
     assert sorted(gone) == [
+        ("evidently_drift_score", ("m", "1")),
         ("faas_errors_total", (FUNCTION,)),
-        ("model_predictions_total", ("m", "1")),
         ("model_version_info", ("m", "1")),
     ]
     left = {key for key, _ in ledger.totals.series()}
@@ -119,15 +119,15 @@ def test_a_silent_version_goes_and_a_speaking_one_stays_whole(
 def test_changed_buckets_start_a_histogram_anew(tmp_path: Path, emf: Emf, values: Values) -> None:
     from dataclasses import replace
 
+    name = "api_request_latency_seconds"
     path = tmp_path / "b.sqlite"
     ledger = Ledger(path)
-    put(ledger, 1, emf("model_prediction_value", 1.0, model_name="m"))
+    put(ledger, 1, emf(name, 1.0, method="GET", endpoint="/"))
     ledger.close()
-    name = "model_prediction_value"
     catalog = CATALOG | {name: replace(CATALOG[name], buckets=(1.0, 2.0))}
 
     ledger = Ledger(path, catalog)
     assert values(ledger, name) == {}
-    put(ledger, 2, emf(name, 1.0, model_name="m"))
-    assert ledger.totals.of(name)[("m",)].counts == [1, 0, 0]
+    put(ledger, 2, emf(name, 1.0, method="GET", endpoint="/"))
+    assert ledger.totals.of(name)["GET", "/"].counts == [1, 0, 0]
     ledger.close()

@@ -123,10 +123,22 @@ def test_only_the_version_that_was_loaded_last_shows_1(
     assert samples(page)["model_version_info", frozenset(("m", "1"))] == 0
     assert samples(page)["model_version_info", frozenset(("m", "2"))] == 1
 
-    put(ledger, 4000, emf("model_version_info", 1, model_name="m", version="1"))
+    put(ledger, 5000, emf("model_version_info", 1, model_name="m", version="1"))
     page.refresh({})
     assert samples(page)["model_version_info", frozenset(("m", "1"))] == 1
     assert samples(page)["model_version_info", frozenset(("m", "2"))] == 0
+
+
+def test_versions_that_are_served_side_by_side_all_show_1(
+    ledger: Ledger, page: Page, emf: Emf
+) -> None:
+    for at_ms, version in ((3000, "1"), (9000, "2"), (9002, "3")):
+        put(ledger, at_ms, emf("model_version_info", 1, model_name="m", version=version))
+    page.refresh({})
+
+    shown = samples(page)
+    found = [shown["model_version_info", frozenset(("m", version))] for version in "123"]
+    assert found == [0, 1, 1]
 
 
 def test_a_removed_series_leaves_the_page(ledger: Ledger, page: Page, emf: Emf) -> None:

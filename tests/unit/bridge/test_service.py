@@ -159,7 +159,7 @@ def test_a_queue_that_cannot_be_asked_shows_no_old_depth(parts: Parts) -> None:
 def test_silent_versions_go_with_time(
     parts: Parts, source: InMemoryLogSource, clock: ManualClock, emf: Emf
 ) -> None:
-    line = emf("model_predictions_total", 2, model_name="m", model_version="1")
+    line = emf("evidently_drift_score", 0.2, model_name="m", model_version="1")
     source.put(GROUP, LogEvent(clock(), "s", "1", line))
     parts.service.round()
     assert 'model_version="1"' in parts.page.rendered(TEXT).decode()
