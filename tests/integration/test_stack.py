@@ -1,0 +1,336 @@
+"""`modelwatch up` and its kin, with every part real."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import RunningStack
+
+pytestmark = pytest.mark.servers
+
+
+def _parts(stack: RunningStack) -> dict[str, dict[str, Any]]:
+    outcome = stack.run("status", "--json")
+    assert outcome.returncode in (0, 3), outcome.stderr
+    return {part["name"]: part for part in json.loads(outcome.stdout)}
+
+
+def _variables(stack: RunningStack) -> dict[str, str]:
+    return dict(json.loads(stack.run("env", "--json").stdout))
+
+
+def _client(stack: RunningStack, service: str) -> Any:
+    variables = _variables(stack)
+    endpoint = "AWS_ENDPOINT_URL_S3" if service == "s3" else "AWS_ENDPOINT_URL"
+    return boto3.Session(
+        variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"
+    ).client(service, endpoint_url=variables[endpoint])
+
+
+def _processes(home: Path) -> dict[int, str]:
+    """Return the processes that have to do with ``home``, by their command or environment."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+            environ = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(home).encode() in command + environ:
+            found[int(entry.name)] = command.replace(b"\0", b" ").decode()
+    return found
+
+
+def _listening(pids: set[int]) -> list[tuple[str, int]]:
+    """Return the addresses on which ``pids`` listen, as the kernel tells."""
+    inodes = set()
+    for pid in pids:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            target = os.readlink(descriptor)
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    found = []
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            # 0A: listening; udp has no such state, a bound socket is open
+            if fields[9] in inodes and (fields[3] == "0A" or table.startswith("udp")):
+                address, _, port = fields[1].rpartition(":")
+                words = [bytes.fromhex(address[i : i + 8])[::-1] for i in range(0, len(address), 8)]
+                found.append((str(ipaddress.ip_address(b"".join(words))), int(port, 16)))
+    return found
+
+
+def test_second_up_is_harmless_and_quick(stack: RunningStack) -> None:
+    before = {name: part["pid"] for name, part in _parts(stack).items()}
+    began = time.monotonic()
+    outcome = stack.run("up")
+    assert outcome.returncode == 0
+    assert time.monotonic() - began < 2
+    assert {name: part["pid"] for name, part in _parts(stack).items()} == before
+
+
+def test_everything_listens_on_loopback_and_nowhere_else(stack: RunningStack) -> None:
+    listening = _listening(set(_processes(stack.home)))
+    assert {ipaddress.ip_address(host).is_loopback for host, _ in listening} == {True}
+    ports = {port for _, port in listening}
+    for name in ("LOCALSTACK_PORT", "MLFLOW_PORT", "BRIDGE_PORT"):
+        assert int(stack.environ[name]) in ports
+    s3 = int(stack.environ["S3_PORT"])
+    assert ports.issuperset(range(s3, s3 + 8))
+
+
+def test_status_tells_state_and_exit_code(stack: RunningStack) -> None:
+    outcome = stack.run("status")
+    assert outcome.returncode == 0
+    assert "LocalStack" in outcome.stdout
+    assert {part["state"] for part in _parts(stack).values()} == {"up"}
+    assert all(part["memory_bytes"] > 10_000_000 for part in _parts(stack).values())
+
+
+def test_secrets_are_the_users_alone(stack: RunningStack) -> None:
+    for path in (stack.home / "stack.env", stack.home / "s3" / "identities.json"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(stack.home.stat().st_mode) == 0o700
+
+
+def test_s3_asks_for_its_credentials(stack: RunningStack) -> None:
+    variables = _variables(stack)
+    assert httpx.get(variables["AWS_ENDPOINT_URL_S3"]).status_code == 403
+    stranger = boto3.Session("someone", "else", region_name="us-east-1")
+    client = stranger.client("s3", endpoint_url=variables["AWS_ENDPOINT_URL_S3"])
+    with pytest.raises(client.exceptions.ClientError, match="InvalidAccessKeyId"):
+        client.list_buckets()
+
+
+def test_the_account_is_localstacks_own(stack: RunningStack) -> None:
+    assert _client(stack, "sts").get_caller_identity()["Account"] == "000000000000"
+
+
+def test_env_is_what_a_shell_can_eval(stack: RunningStack) -> None:
+    shell = subprocess.run(
+        ["sh", "-c", f'{stack.run("env").stdout}\necho "$MLFLOW_TRACKING_URI"'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shell.stdout.strip() == f"http://127.0.0.1:{stack.environ['MLFLOW_PORT']}"
+
+
+def test_mlflow_refuses_a_foreign_host_name(stack: RunningStack) -> None:
+    url = f"{_variables(stack)['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/experiments/search"
+    body = {"max_results": 1}
+    assert httpx.post(url, json=body).status_code == 200
+    assert httpx.post(url, json=body, headers={"Host": "evil.example"}).status_code == 403
+
+
+def test_logs_of_a_part(stack: RunningStack) -> None:
+    outcome = stack.run("logs", "localstack", "-n", "5")
+    assert outcome.returncode == 0
+    assert 0 < len(outcome.stdout.splitlines()) <= 5
+
+
+def test_logs_of_a_function_that_never_ran_is_a_sentence(stack: RunningStack) -> None:
+    outcome = stack.run("logs", "nosuch")
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith("Error: there is no log of a function nosuch")
+
+
+def test_logs_of_a_function_and_follow(stack: RunningStack) -> None:
+    client = _client(stack, "logs")
+    group = "/aws/lambda/modelwatch-local-teller"
+    client.create_log_group(logGroupName=group)
+    client.create_log_stream(logGroupName=group, logStreamName="one")
+
+    def write(message: str) -> None:
+        event = {"timestamp": int(time.time() * 1000), "message": message}
+        client.put_log_events(logGroupName=group, logStreamName="one", logEvents=[event])
+
+    write("the first")
+    write("the second")
+    outcome = stack.run("logs", "teller", "-n", "1")
+    assert outcome.stdout.rstrip().endswith("the second")
+    assert "the first" not in outcome.stdout
+    with subprocess.Popen(
+        [*stack.command, "logs", "teller", "-f", "-n", "1"],
+        env=stack.whole_environ,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as following:
+        assert following.stdout is not None
+        assert "the second" in following.stdout.readline()
+        write("the third")
+        assert "the third" in following.stdout.readline()
+        following.send_signal(signal.SIGINT)
+        assert following.wait(10) == 130
+
+
+def test_a_killed_part_is_reported_and_restarted(stack: RunningStack) -> None:
+    before = _parts(stack)
+    os.kill(before["mlflow"]["pid"], signal.SIGKILL)
+    outcome = stack.run("status")
+    assert outcome.returncode == 3
+    assert "dead" in outcome.stdout
+    assert "MLflow ended by itself" in outcome.stderr
+    assert str(stack.home / "logs" / "mlflow.log") in outcome.stderr
+    assert len(outcome.stderr.splitlines()) > 3
+    outcome = stack.run("up")
+    assert outcome.returncode == 0, outcome.stderr
+    after = _parts(stack)
+    assert after["mlflow"]["state"] == "up"
+    assert after["mlflow"]["pid"] != before["mlflow"]["pid"]
+    assert after["s3"]["pid"] == before["s3"]["pid"]
+
+
+@contextmanager
+def _squatter(port: int) -> Iterator[None]:
+    with socket.create_server(("127.0.0.1", port)):
+        yield
+
+
+def test_a_taken_port_is_named_with_its_setting_and_holder(
+    new_stack: Callable[..., RunningStack],
+) -> None:
+    stack = new_stack()
+    port = int(stack.environ["BRIDGE_PORT"])
+    with _squatter(port):
+        outcome = stack.run("up")
+        assert _parts(stack)["bridge"]["state"] == "taken"
+    assert outcome.returncode == 1
+    assert f"port {port} is taken by process {os.getpid()}" in outcome.stderr
+    assert "set BRIDGE_PORT to another" in outcome.stderr
+    assert _processes(stack.home) == {}
+
+
+def test_a_part_that_crashes_while_starting_is_reported_and_all_is_stopped(
+    new_stack: Callable[..., RunningStack],
+) -> None:
+    stack = new_stack()
+    stack.home.mkdir(parents=True)
+    (stack.home / "mlflow.sqlite").write_text("this is not a database, and MLflow will say so" * 99)
+    outcome = stack.run("up")
+    assert outcome.returncode == 1
+    assert "Error: MLflow ended with exit code" in outcome.stderr
+    assert "file is not a database" in outcome.stderr
+    assert _processes(stack.home) == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_up_leaves_nothing_behind(
+    new_stack: Callable[..., RunningStack], number: signal.Signals
+) -> None:
+    stack = new_stack()
+    with subprocess.Popen(
+        [*stack.command, "up"], env=stack.whole_environ, stderr=subprocess.PIPE
+    ) as up:
+        deadline = time.monotonic() + 20
+        while len(list((stack.home / "run").glob("*.json"))) < 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        rival = stack.run("up")
+        assert rival.returncode == 1
+        assert "another `modelwatch up`" in rival.stderr
+        up.send_signal(number)
+        assert up.wait(30) == 130
+    assert _processes(stack.home) == {}
+
+
+def test_commands_say_that_the_stack_is_not_up(new_stack: Callable[..., RunningStack]) -> None:
+    stack = new_stack()
+    outcome = stack.run("train")
+    assert outcome.returncode == 1
+    assert "`modelwatch up` starts it" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    outcome = stack.run("down")
+    assert outcome.returncode == 0
+    assert "down already" in outcome.stderr
+    outcome = stack.run("env")
+    assert outcome.returncode == 1
+    assert "run `modelwatch up`" in outcome.stderr
+
+
+def test_data_survive_down_and_up_and_not_a_reset(new_stack: Callable[..., RunningStack]) -> None:
+    stack = new_stack()
+    assert stack.run("up").returncode == 0
+    bucket = "modelwatch-captures"
+    bodies = {f"object/{number}": os.urandom(1000 * number) for number in range(20)}
+    client = _client(stack, "s3")
+    for key, body in bodies.items():
+        client.put_object(Bucket=bucket, Key=key, Body=body)
+    tracking = _variables(stack)["MLFLOW_TRACKING_URI"]
+    created = httpx.post(
+        f"{tracking}/api/2.0/mlflow/experiments/create", json={"name": "kept"}, timeout=30
+    ).json()
+
+    began = time.monotonic()
+    outcome = stack.run("down")
+    assert outcome.returncode == 0, outcome.stderr
+    assert time.monotonic() - began < 15
+    assert _processes(stack.home) == {}
+    assert {part["state"] for part in _parts(stack).values()} == {"down"}
+
+    outcome = stack.run("up")
+    assert outcome.returncode == 0, outcome.stderr
+    client = _client(stack, "s3")
+    for key, body in bodies.items():
+        assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == body
+    found = httpx.get(
+        f"{tracking}/api/2.0/mlflow/experiments/get-by-name",
+        params={"experiment_name": "kept"},
+        timeout=30,
+    ).json()
+    assert found["experiment"]["experiment_id"] == created["experiment_id"]
+    assert found["experiment"]["artifact_location"].startswith("s3://modelwatch-models/mlflow")
+
+    outcome = stack.run("reset")
+    assert outcome.returncode == 1
+    assert "--yes" in outcome.stderr
+    (stack.home / "my-notes.txt").write_text("not modelwatch's to delete")
+    assert stack.run("reset", "--yes").returncode == 0
+    assert [path.name for path in stack.home.iterdir()] == ["my-notes.txt"]
+    assert _processes(stack.home) == {}
+
+
+def test_down_waits_for_the_capture_queue(new_stack: Callable[..., RunningStack]) -> None:
+    stack = new_stack(CAPTURE_QUEUE_NAME="slow-captures", STACK_S3="localstack")
+    outcome = stack.run("up")
+    assert outcome.returncode == 0, outcome.stderr
+    assert "s3" not in _parts(stack)
+    variables = _variables(stack)
+    assert variables["AWS_ENDPOINT_URL_S3"] == variables["AWS_ENDPOINT_URL"]
+    buckets = {bucket["Name"] for bucket in _client(stack, "s3").list_buckets()["Buckets"]}
+    assert buckets >= {"modelwatch-models", "modelwatch-captures", "modelwatch-reports"}
+    sqs = _client(stack, "sqs")
+    url = sqs.create_queue(QueueName="slow-captures")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="a record")
+    with subprocess.Popen(
+        [*stack.command, "down"], env=stack.whole_environ, stderr=subprocess.PIPE, text=True
+    ) as down:
+        with pytest.raises(subprocess.TimeoutExpired):
+            down.wait(4)
+        message = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=2)["Messages"][0]
+        # in flight is not done
+        with pytest.raises(subprocess.TimeoutExpired):
+            down.wait(2)
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        assert down.wait(30) == 0
+        assert down.stderr is not None
+        assert "capture queue" in (said := down.stderr.read())
+        assert "empty" in said
+    assert _processes(stack.home) == {}
