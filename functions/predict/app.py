@@ -11,8 +11,10 @@ app = Chalice(app_name="modelwatch-predict")
 @app.route("/", methods=["GET"])
 def index() -> Response:
     """Say what this is and what can be called."""
-    routes = ["GET /health", "POST /predict", "GET /model/info"]
-    body = {"service": "modelwatch predict", "routes": routes}
+    routes = [
+        f"{method} {path}" for path, entries in app.routes.items() for method in sorted(entries)
+    ]
+    body = {"service": "modelwatch predict", "routes": sorted(routes)}
     return answer(app.current_request, wiring.metrics(), lambda: Answer(body))
 
 
@@ -39,8 +41,27 @@ def predict() -> Response:
     return answer(app.current_request, wiring.metrics(), run, service.error_sample)
 
 
+@app.route("/predict/batch", methods=["POST"], content_types=["*/*"])
+def predict_batch() -> Response:
+    """Predict up to 10,000 rows."""
+    service = wiring.predict_service()
+
+    def run() -> Answer:
+        response, samples = service.predict_batch(app.current_request.raw_body)
+        return Answer(response, samples=samples)
+
+    return answer(app.current_request, wiring.metrics(), run, service.error_sample)
+
+
 @app.route("/model/info", methods=["GET"])
 def model_info() -> Response:
     """Describe the model that is served."""
     service = wiring.predict_service()
     return answer(app.current_request, wiring.metrics(), lambda: Answer(service.model_info()))
+
+
+@app.route("/model/reload", methods=["POST"], content_types=["*/*"])
+def reload_model() -> Response:
+    """Serve what the registry says now, in every environment."""
+    service = wiring.predict_service()
+    return answer(app.current_request, wiring.metrics(), lambda: Answer(service.reload()))

@@ -6,13 +6,15 @@ import pytest
 
 from in_memory import (
     ConstantModel,
+    InMemoryFleet,
     InMemoryLoader,
     InMemoryMetrics,
+    InMemoryPlanMemory,
     InMemoryQueue,
     InMemoryRegistry,
 )
-from modelwatch.domain.models import ModelVersion
-from modelwatch.services.predict import PredictService
+from modelwatch.services.predict import PredictService, at_once
+from modelwatch.services.serving import ModelPool
 
 JSON = {"Content-Type": "application/json"}
 
@@ -24,18 +26,29 @@ def metrics():
 
 @pytest.fixture
 def registry():
-    return InMemoryRegistry({("wine", "production"): ModelVersion("wine", "1", "m", "run")})
+    registry = InMemoryRegistry()
+    registry.point("wine", "production", "1")
+    return registry
 
 
 @pytest.fixture
 def http(client, metrics, registry):
-    service = PredictService(
+    pool = ModelPool(
         model_name="wine",
         alias="production",
         registry=registry,
         loader=InMemoryLoader(ConstantModel(prediction=1.5)),
+        memory=InMemoryPlanMemory(),
+        metrics=metrics,
+        refresh_seconds=30,
+        start=lambda work: work(),
+    )
+    service = PredictService(
+        models=pool,
         queue=InMemoryQueue(),
         metrics=metrics,
+        fleet=InMemoryFleet(),
+        after_response=at_once,
     )
     return client("predict", metrics=metrics, predict_service=service).http
 
@@ -49,7 +62,8 @@ def test_predict_answers_what_the_contract_says(http, metrics):
     response = post(http, {"features": [13.5, "red"]})
     assert response.status_code == 200
     assert set(response.json_body) == {
-        "prediction", "model_name", "model_version", "timestamp", "latency_ms", "event_id",
+        "prediction", "model_name", "model_version", "variant", "timestamp", "latency_ms",
+        "event_id",
     }  # fmt: skip
     assert response.json_body["prediction"] == 1.5
     labels = {"method": "POST", "endpoint": "/predict", "status": "200"}

@@ -12,6 +12,7 @@ from modelwatch.adapters.parquet import FIXED_SCHEMA, records_table
 from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift
 from modelwatch.domain.models import ModelVersion, Predictions
 from modelwatch.domain.records import Record, Value
+from modelwatch.domain.routing import Routing, ServingPlan
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.domain.windows import Window
 from modelwatch.errors import (
@@ -34,7 +35,27 @@ class InMemoryRegistry:
 
     aliases: dict[tuple[str, str], ModelVersion] = field(default_factory=dict)
     failure: ModelwatchError | None = None
+    routing: Routing | None = None
     calls: int = 0
+
+    def point(self, name: str, alias: str, version: str) -> None:
+        """Move an alias."""
+        self.aliases[name, alias] = ModelVersion(
+            name, version, f"memory://{name}/{version}", "run", alias
+        )
+
+    def plan(self, name: str, alias: str) -> ServingPlan:
+        routing = self.routing or Routing({alias: 1})
+        first = self.resolve(name, next(iter(routing.weights)))
+        known = {each: self.aliases.get((name, each)) for each in routing.aliases}
+        return ServingPlan(
+            first.name, routing, {each: version for each, version in known.items() if version}
+        )
+
+    def metrics(self, _version: ModelVersion) -> dict[str, float]:
+        if self.failure:
+            raise self.failure
+        return {"accuracy": 0.9}
 
     def resolve(self, name: str, alias: str) -> ModelVersion:
         self.calls += 1
@@ -56,6 +77,7 @@ class ConstantModel:
     prediction: object = 1
     schema: Schema = SCHEMA
     flavor: str = "constant"
+    digest: str = "d1"
     failure: Exception | None = None
     rows: list[Mapping[str, Value]] = field(default_factory=list)
 
@@ -68,16 +90,41 @@ class ConstantModel:
 
 @dataclass
 class InMemoryLoader:
-    """Gives `model` for every version, or raises ModelLoadError when there is none."""
+    """Gives the model of each version, by default `model`; a version without one is refused."""
 
-    model: ConstantModel | None
-    loads: int = 0
+    model: ConstantModel | None = None
+    models: dict[str, ConstantModel | None] = field(default_factory=dict)
+    loads: list[str] = field(default_factory=list)
 
     def load(self, version: ModelVersion) -> ConstantModel:
-        self.loads += 1
-        if self.model is None:
+        self.loads.append(version.version)
+        model = self.models.get(version.version, self.model)
+        if model is None:
             raise ModelLoadError(f"version {version.version} cannot be loaded")
-        return self.model
+        return model
+
+
+@dataclass
+class InMemoryPlanMemory:
+    """The plans that were remembered, by model."""
+
+    plans: dict[str, ServingPlan] = field(default_factory=dict)
+
+    def remember(self, plan: ServingPlan) -> None:
+        self.plans[plan.model_name] = plan
+
+    def recall(self, model_name: str) -> ServingPlan | None:
+        return self.plans.get(model_name)
+
+
+@dataclass
+class InMemoryFleet:
+    """Counts how often it was renewed."""
+
+    renewals: int = 0
+
+    def renew(self) -> None:
+        self.renewals += 1
 
 
 @dataclass
@@ -209,7 +256,7 @@ class InMemoryMetrics:
     def value(self, name: str, **labels: str) -> float:
         """Return the sum of the samples of a metric whose labels include ``labels``."""
         return sum(
-            sample.value
+            sample.value if isinstance(sample.value, int | float) else sum(sample.value)
             for sample in self.samples
             if sample.name == name and labels.items() <= dict(sample.labels).items()
         )

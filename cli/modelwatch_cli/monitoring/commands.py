@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from modelwatch.errors import ModelwatchError
 from modelwatch.settings import Settings
-
 from modelwatch_cli.console import console, error_console, print_json, print_table
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def print_result(result: AnalysisResult) -> None:
 
 def _results(results: list[dict[str, Any]]) -> list[AnalysisResult]:
     import msgspec
+
     from modelwatch.domain.drift import AnalysisResult
 
     return msgspec.convert(results, list[AnalysisResult])

@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from modelwatch.errors import ModelwatchError
 from modelwatch.settings import Settings
-
 from modelwatch_cli.console import console, print_json, print_table, progress
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+
 from modelwatch.adapters.aws import s3_client
 from modelwatch.adapters.mlflow_registry import MlflowRegistry
 from modelwatch.adapters.parquet import FEATURE_PREFIX
@@ -24,7 +25,7 @@ def reference_features(settings: Settings) -> pd.DataFrame:
     version = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI")).resolve(
         settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS")
     )
-    table = S3Artifacts(s3_client(settings)).reference(version)
+    table = S3Artifacts(s3_client(settings), settings.text("MODEL_BUCKET")).reference(version)
     if table is None:
         raise NotFoundError(f"{version.name} version {version.version} has no reference data")
     names = [name for name in table.column_names if name.startswith(FEATURE_PREFIX)]

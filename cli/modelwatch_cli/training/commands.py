@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from modelwatch.settings import Settings
 
+from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json
 
 

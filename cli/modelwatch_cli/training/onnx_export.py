@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+
 from modelwatch.adapters.onnx_model import OnnxModel
 from modelwatch.domain.models import OnnxArtifact, Verification
 from modelwatch.domain.schemas import Schema

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import logging
+import os
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mlflow
 import msgspec
 import pandas as pd
+from mlflow.exceptions import RestException
 from mlflow.models import infer_signature
+
 from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.mlflow_registry import MlflowRegistry
+from modelwatch.adapters.mlflow_registry import MANIFEST_TAG, MlflowRegistry
 from modelwatch.adapters.parquet import records_table, write_table
 from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.domain.event_ids import new_event_id
@@ -97,11 +104,20 @@ def register_model(
             pip_requirements=_pip_requirements(),
         )
         step("registering the version")
-        registered = mlflow.register_model(logged.model_uri, name)
+        with contextlib.suppress(RestException):  # it is there already
+            client.create_registered_model(name)
+        registered = client.create_model_version(
+            name, logged.model_uri, run.info.run_id, model_id=logged.model_id
+        )
         version = MlflowRegistry(tracking_uri).version(name, str(registered.version))
         step("making and verifying the ONNX form")
-        onnx, problem = _add_artifacts(
-            S3Artifacts(s3_client(settings)), version, model, schema, train, test
+        onnx, problem, digest = _add_artifacts(
+            S3Artifacts(s3_client(settings), settings.text("MODEL_BUCKET")),
+            version,
+            model,
+            schema,
+            train,
+            test,
         )
         if onnx:
             mlflow.log_metric("onnx_verified_rows", onnx.verification.rows)
@@ -110,6 +126,8 @@ def register_model(
         else:
             mlflow.set_tag("onnx_problem", problem[:500])
     client.set_model_version_tag(name, version.version, "onnx", "verified" if onnx else "none")
+    # the registry vouches for the manifest, the manifest for every artifact
+    client.set_model_version_tag(name, version.version, MANIFEST_TAG, digest)
     client.set_registered_model_alias(name, alias, version.version)
     version = msgspec.structs.replace(version, run_id=run.info.run_id, alias=alias)
     return Registration(version, onnx, problem, len(train))
@@ -122,9 +140,11 @@ def _add_artifacts(
     schema: Schema,
     train: pd.DataFrame,
     test: pd.DataFrame,
-) -> tuple[OnnxArtifact | None, str]:
+) -> tuple[OnnxArtifact | None, str, str]:
+    """Add ONNX form, reference data and manifest; return the ONNX form, its problem, the digest."""
     onnx: OnnxArtifact | None = None
     problem = ""
+    files = _file_digests(artifacts, version)
     try:
         payload, onnx = export_onnx(model, schema, pd.concat([train, test]))
         artifacts.write(version, ONNX_PATH, payload)
@@ -132,8 +152,26 @@ def _add_artifacts(
         problem = str(error)
     artifacts.write(version, REFERENCE_PATH, reference_data(version, model, train))
     # the manifest last: what it names is there
-    artifacts.write(version, MANIFEST_PATH, _encode(Manifest(schema, onnx, len(train))))
-    return onnx, problem
+    digest = write_manifest(artifacts, version, Manifest(schema, onnx, files, len(train)))
+    return onnx, problem, digest
+
+
+def write_manifest(artifacts: S3Artifacts, version: ModelVersion, manifest: Manifest) -> str:
+    """Put ``manifest`` beside the version's artifacts; return its SHA-256."""
+    payload = _encode(manifest)
+    artifacts.write(version, MANIFEST_PATH, payload)
+    return hashlib.sha256(payload).hexdigest()
+
+
+def _file_digests(artifacts: S3Artifacts, version: ModelVersion) -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        artifacts.download(version, folder)
+        return {
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
 
 
 def reference_data(version: ModelVersion, model: Estimator, train: pd.DataFrame) -> bytes:
@@ -171,7 +209,8 @@ def _pip_requirements() -> list[str]:
 
 
 def _quiet() -> None:
-    # mlflow tells things that a user of this command cannot act on
+    # mlflow tells things that a user of this command cannot act on, some of them on stdout
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("skl2onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=UserWarning, module="mlflow")

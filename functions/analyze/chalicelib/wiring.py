@@ -31,7 +31,7 @@ def analyze_service() -> AnalyzeService:
         alias=settings.text("MODEL_ALIAS"),
         registry=MlflowRegistry(settings.text("MLFLOW_TRACKING_URI")),
         records=S3RecordStore(s3, settings.text("CAPTURE_BUCKET")),
-        references=S3Artifacts(s3),
+        references=S3Artifacts(s3, settings.text("MODEL_BUCKET")),
         detector=EvidentlyDriftDetector(),
         reports=S3ReportStore(s3, settings.text("REPORT_BUCKET")),
         metrics=metrics(),

@@ -1,15 +1,19 @@
 """Builds what predict needs, from settings, once, at the first request."""
 
 from functools import cache
+from pathlib import Path
 
-from modelwatch.adapters.aws import s3_client, sqs_client
+from modelwatch.adapters.aws import lambda_client, s3_client, sqs_client
 from modelwatch.adapters.emf import EmfMetricSink
+from modelwatch.adapters.lambda_fleet import LambdaFleet
 from modelwatch.adapters.mlflow_registry import MlflowRegistry
 from modelwatch.adapters.model_loader import ArtifactModelLoader
-from modelwatch.adapters.s3_artifacts import S3Artifacts
+from modelwatch.adapters.plan_memory import StoredPlanMemory
+from modelwatch.adapters.s3_artifacts import MEGABYTE, S3Artifacts
 from modelwatch.adapters.sqs_queue import SqsRecordQueue
-from modelwatch.ports import MetricSink
-from modelwatch.services.predict import PredictService
+from modelwatch.ports import Fleet, MetricSink
+from modelwatch.services.predict import PredictService, SingleProcess, at_once
+from modelwatch.services.serving import ModelPool
 from modelwatch.settings import Settings
 
 
@@ -23,15 +27,39 @@ def metrics() -> MetricSink:
 def predict_service() -> PredictService:
     """Return the service."""
     settings = Settings()
-    return PredictService(
+    s3 = s3_client(settings)
+    cache_folder = Path(settings.text("MODEL_CACHE"))
+    bucket = settings.text("MODEL_BUCKET")
+    artifacts = S3Artifacts(
+        s3,
+        bucket,
+        limit_bytes=settings.integer("MODEL_MAX_MB", at_least=1) * MEGABYTE,
+        cache=cache_folder / "artifacts",
+    )
+    models = ModelPool(
         model_name=settings.text("MODEL_NAME"),
         alias=settings.text("MODEL_ALIAS"),
-        registry=MlflowRegistry(settings.text("MLFLOW_TRACKING_URI")),
-        loader=ArtifactModelLoader(S3Artifacts(s3_client(settings))),
+        registry=MlflowRegistry(
+            settings.text("MLFLOW_TRACKING_URI"), stage=settings.text("MODEL_STAGE")
+        ),
+        loader=ArtifactModelLoader(artifacts),
+        memory=StoredPlanMemory(s3, bucket, cache_folder / "plans"),
+        metrics=metrics(),
+        refresh_seconds=settings.integer("MODEL_REFRESH_SECONDS", at_least=1),
+    )
+    return PredictService(
+        models=models,
         queue=SqsRecordQueue(
             sqs_client(settings, settings.integer("CAPTURE_BUDGET_MS", at_least=1)),
             queue_url=settings.text("CAPTURE_QUEUE_URL"),
             queue_name=settings.text("CAPTURE_QUEUE_NAME"),
         ),
         metrics=metrics(),
+        fleet=_fleet(settings),
+        after_response=at_once,
     )
+
+
+def _fleet(settings: Settings) -> Fleet:
+    name = settings.text("AWS_LAMBDA_FUNCTION_NAME")
+    return LambdaFleet(lambda_client(settings), name) if name else SingleProcess()

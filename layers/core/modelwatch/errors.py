@@ -58,6 +58,10 @@ class QueueError(ModelwatchError):
     """The capture queue did not take a record."""
 
 
+class FleetError(ModelwatchError):
+    """The function's environments could not be renewed together."""
+
+
 class NotFoundError(ModelwatchError):
     """Something that was asked for by name is not there."""
 
@@ -71,6 +75,7 @@ HTTP_STATUS: dict[type[ModelwatchError], int] = {
     RegistryError: 503,
     StoreError: 503,
     QueueError: 503,
+    FleetError: 503,
     SettingError: 500,
 }
 

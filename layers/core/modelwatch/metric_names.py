@@ -49,7 +49,7 @@ VALUE_BUCKETS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 25.0, 50.0, 100.0, 100
 class Metric:
     """One metric: Prometheus name, kind, label names in order, help text, EMF unit, buckets.
 
-    ``current``, for a gauge: the label whose newest value alone shows 1; its siblings show 0.
+    ``current``, for a gauge: the label whose newest values alone show 1, those before them 0.
     ``needs_verdict``, for a gauge: not shown once a newer `evidently_drift_status` of the same
     model version is :data:`DRIFT_UNKNOWN`. ``preset``, for a counter: label values that show 0
     before anything was counted, so that the first one counted is seen as an increase.
@@ -67,6 +67,7 @@ class Metric:
 
 
 _MODEL = ("model_name", "model_version")
+_VARIANT = (*_MODEL, "variant")
 
 DRIFT_STATUS = "evidently_drift_status"
 """Gauge that analyze emits with every analysis: its value is one of the three that follow."""
@@ -89,11 +90,11 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         "Seconds",
         LATENCY_BUCKETS,
     ),
-    Metric("model_predictions_total", "counter", _MODEL, "Rows predicted.", "Count"),
+    Metric("model_predictions_total", "counter", _VARIANT, "Rows predicted.", "Count"),
     Metric(
         "model_prediction_latency_seconds",
         "histogram",
-        ("model_name",),
+        _VARIANT,
         "Time that the model itself took for a request.",
         "Seconds",
         LATENCY_BUCKETS,
@@ -101,7 +102,7 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
     Metric(
         "model_prediction_value",
         "histogram",
-        ("model_name",),
+        _VARIANT,
         "Numeric predictions.",
         "None",
         VALUE_BUCKETS,
@@ -119,6 +120,12 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         ("model_name", "version"),
         "1 for the version that was loaded last, 0 for those before it.",
         current="version",
+    ),
+    Metric(
+        "model_stale",
+        "gauge",
+        ("model_name",),
+        "1 while something older than what the registry asks for is served, else 0.",
     ),
     Metric(
         "model_load_time_seconds",

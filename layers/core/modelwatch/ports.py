@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift
     from modelwatch.domain.models import ModelVersion, Predictions
     from modelwatch.domain.records import Record, Value
+    from modelwatch.domain.routing import ServingPlan
     from modelwatch.domain.schemas import Schema
     from modelwatch.domain.windows import Window
 
@@ -32,8 +33,16 @@ class ModelRegistry(Protocol):
         """
         ...
 
+    def plan(self, name: str, alias: str) -> ServingPlan:
+        """Return what shall serve: the model's routing, or ``alias`` alone when it has none."""
+        ...
+
     def version(self, name: str, version: str) -> ModelVersion:
         """Return a version by its number; raises as `resolve` does."""
+        ...
+
+    def metrics(self, version: ModelVersion) -> Mapping[str, float]:
+        """Return what the version was found to be worth when it was made."""
         ...
 
 
@@ -48,6 +57,11 @@ class Model(Protocol):
     @property
     def flavor(self) -> str:
         """What runs it: ``onnx`` or ``pyfunc``."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what was loaded, in hexadecimal; empty where there is no one artifact."""
         ...
 
     def predict(self, rows: Sequence[Mapping[str, Value]]) -> Predictions:
@@ -67,6 +81,41 @@ class ModelLoader(Protocol):
             When it cannot be loaded here.
         StoreError
             When its artifacts cannot be read.
+        """
+        ...
+
+
+class PlanMemory(Protocol):
+    """Remembers the serving plan that was good last, for when the registry cannot be asked."""
+
+    def remember(self, plan: ServingPlan) -> None:
+        """Keep ``plan``; a memory that fails must not stop the serving, so it never raises."""
+        ...
+
+    def recall(self, model_name: str) -> ServingPlan | None:
+        """Return the plan kept last, or None when there is none within reach."""
+        ...
+
+
+class Fleet(Protocol):
+    """All environments that serve the same function."""
+
+    def renew(self) -> None:
+        """Renew them: no request that starts after this returned is served by an older one.
+
+        Raises FleetError when that cannot be had.
+        """
+        ...
+
+
+class AfterResponse(Protocol):
+    """Runs work that the caller of a request need not wait for."""
+
+    def __call__(self, work: Callable[[], list[Sample]]) -> list[Sample]:
+        """See that ``work`` is done once.
+
+        Returns the samples for the request's own line of metrics: those of ``work``, when it was
+        done at once; else what stands for it until its own samples are emitted.
         """
         ...
 
@@ -147,10 +196,10 @@ class ReportStore(Protocol):
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """One value of one metric of `modelwatch.metric_names`, with its labels."""
+    """Values of one metric of `modelwatch.metric_names`, with their labels."""
 
     name: str
-    value: float
+    value: float | Sequence[float]
     labels: Mapping[str, str]
 
 

@@ -28,6 +28,10 @@ SETTINGS: tuple[Setting, ...] = (
     # -- what is served and watched
     Setting("MODEL_NAME", "wine_quality_model", "registered model that predict serves"),
     Setting("MODEL_ALIAS", "production", "registry alias whose version is served"),
+    Setting("MODEL_STAGE", "", "MLflow stage to serve instead of an alias, such as Production"),
+    Setting("MODEL_REFRESH_SECONDS", "30", "how often the registry is asked what to serve"),
+    Setting("MODEL_MAX_MB", "500", "largest model that is loaded, unpacked, in MB"),
+    Setting("MODEL_CACHE", "/tmp/modelwatch-models", "where a function keeps what it loaded"),
     Setting("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000", "MLflow server: tracking and registry"),
     # -- capture
     Setting("CAPTURE_QUEUE_NAME", "modelwatch-local-captures", "queue that takes the records"),
@@ -54,6 +58,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("S3_ACCESS_KEY_ID", "", "key of that S3, where the function's role is not enough"),
     Setting("S3_SECRET_ACCESS_KEY", "", "secret of that key"),
     # -- functions
+    Setting(
+        "AWS_LAMBDA_FUNCTION_NAME", "", "set by Lambda; empty: this process is alone"
+    ),
     Setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR"),
     # -- deployment
     Setting("STAGE", "local", "name of the deployment; part of every resource's name"),

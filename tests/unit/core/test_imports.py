@@ -15,7 +15,8 @@ ALLOWED = {
     "domain": {"modelwatch.domain", "modelwatch.errors"},
     "ports.py": {"modelwatch.domain"},
     "services": {
-        "modelwatch.domain", "modelwatch.errors", "modelwatch.ports", "modelwatch.metric_names",
+        "modelwatch.services", "modelwatch.domain", "modelwatch.errors", "modelwatch.ports",
+        "modelwatch.metric_names",
     },
     "adapters": {
         "modelwatch.adapters", "modelwatch.domain", "modelwatch.errors", "modelwatch.ports",

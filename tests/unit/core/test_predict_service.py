@@ -6,14 +6,17 @@ import pytest
 
 from in_memory import (
     ConstantModel,
+    InMemoryFleet,
     InMemoryLoader,
     InMemoryMetrics,
+    InMemoryPlanMemory,
     InMemoryQueue,
     InMemoryRegistry,
 )
-from modelwatch.domain.models import ModelVersion
-from modelwatch.errors import InvalidInputError, ModelLoadError, NoModelError
-from modelwatch.services.predict import PredictService
+from modelwatch.domain.routing import Routing
+from modelwatch.errors import InvalidInputError, ModelLoadError, NoModelError, RegistryError
+from modelwatch.services.predict import PredictService, at_once
+from modelwatch.services.serving import ModelPool
 
 BODY = json.dumps({"features": [13.5, "red"]}).encode()
 
@@ -22,20 +25,31 @@ class Stage:
     """A service, and everything around it."""
 
     def __init__(self) -> None:
-        self.version = ModelVersion("wine", "3", "memory://wine/3", alias="production")
-        self.registry = InMemoryRegistry({("wine", "production"): self.version})
+        self.registry = InMemoryRegistry()
+        self.registry.point("wine", "production", "3")
         self.model = ConstantModel(prediction=2)
         self.loader = InMemoryLoader(self.model)
         self.queue = InMemoryQueue()
         self.metrics = InMemoryMetrics()
+        self.fleet = InMemoryFleet()
         self.now = 1_800_000_000.1234
-        self.service = PredictService(
+        pool = ModelPool(
             model_name="wine",
             alias="production",
             registry=self.registry,
             loader=self.loader,
+            memory=InMemoryPlanMemory(),
+            metrics=self.metrics,
+            refresh_seconds=30,
+            clock=lambda: self.now,
+            start=lambda work: work(),
+        )
+        self.service = PredictService(
+            models=pool,
             queue=self.queue,
             metrics=self.metrics,
+            fleet=self.fleet,
+            after_response=at_once,
             clock=lambda: self.now,
         )
 
@@ -76,14 +90,14 @@ def test_a_queue_that_is_down_costs_the_record_and_not_the_prediction(stage, cap
     stage.queue.down = True
     assert stage.predict().prediction == 2
     assert stage.metrics.value("capture_records_total", outcome="lost") == 1
-    assert "is lost: the queue is down" in caplog.text
+    assert "lost records: 1: the queue is down" in caplog.text
     assert "13.5" not in caplog.text
 
 
 def test_the_model_is_loaded_once(stage):
     for _ in range(3):
         stage.predict()
-    assert (stage.registry.calls, stage.loader.loads) == (1, 1)
+    assert (stage.registry.calls, stage.loader.loads) == (1, ["3"])
     assert stage.metrics.value("model_version_info", version="3") == 1
 
 
@@ -94,7 +108,7 @@ def test_without_a_model_it_says_so_and_serves_as_soon_as_there_is_one(stage):
     health = stage.service.health()
     assert (health["model_loaded"], health["model_version"]) == (False, None)
     assert "has no alias" in health["problem"]
-    stage.registry.aliases["wine", "production"] = stage.version
+    stage.registry.point("wine", "production", "3")
     assert stage.predict().model_version == "3"
     assert stage.service.health()["status"] == "healthy"
 
@@ -122,3 +136,90 @@ def test_the_model_is_described(stage):
     info = stage.service.model_info()
     assert info["flavor"] == "constant"
     assert info["features"][0] == {"name": "alcohol", "type": "double", "required": True}
+    assert info["metrics"] == {"accuracy": 0.9}
+    assert info["variants"] == {"production": {"model_version": "3", "weight": 1, "shadow": False}}
+
+
+def test_a_batch_is_predicted_and_recorded_row_by_row(stage):
+    body = json.dumps({"rows": [[1, "red"], {"alcohol": None, "colour": "white"}]}).encode()
+    response, samples = stage.service.predict_batch(body)
+    assert response.predictions == [2, 2]
+    assert response.event_ids == [record.event_id for record in stage.queue.records]
+    assert [record.features["colour"] for record in stage.queue.records] == ["red", "white"]
+    stage.metrics.emit(samples)
+    assert stage.metrics.value("model_predictions_total") == 2
+    assert stage.metrics.value("model_prediction_value") == 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "field"),
+    [([], "rows"), ([[1, "red"], [1, 2]], "rows[1].features.colour"), ([[1]] * 10_001, "rows")],
+)
+def test_a_batch_with_a_wrong_row_is_refused_whole(stage, rows, field):
+    with pytest.raises(InvalidInputError) as caught:
+        stage.service.predict_batch(json.dumps({"rows": rows}).encode())
+    assert caught.value.field == field
+    assert stage.queue.records == []
+
+
+def test_variants_share_the_requests_and_a_key_stays_with_one(stage):
+    stage.registry.point("wine", "champion", "3")
+    stage.registry.point("wine", "challenger", "4")
+    stage.registry.routing = Routing({"champion": 3, "challenger": 1})
+    for _ in range(400):
+        stage.predict()
+    shares = [record.variant for record in stage.queue.records]
+    assert 70 <= shares.count("challenger") <= 130
+    assert stage.metrics.value("model_predictions_total", variant="challenger") == shares.count(
+        "challenger"
+    )
+    keyed = json.dumps({"features": [1, "red"], "routing_key": "user-7"}).encode()
+    assert len({stage.predict(keyed).variant for _ in range(20)}) == 1
+
+
+def test_a_shadow_is_captured_and_never_seen(stage):
+    stage.registry.point("wine", "candidate", "9")
+    stage.registry.routing = Routing({"production": 1}, ("candidate",))
+    stage.loader.models["9"] = ConstantModel(prediction=7)
+    response = stage.predict()
+    seen, shadowed = stage.queue.records
+    assert (response.prediction, response.variant) == (2, "production")
+    assert (shadowed.prediction, shadowed.variant) == (7, "candidate")
+    assert shadowed.features == seen.features
+    assert shadowed.event_id != seen.event_id
+
+
+def test_a_shadow_that_fails_is_counted_and_never_seen(stage):
+    stage.registry.point("wine", "candidate", "9")
+    stage.registry.routing = Routing({"production": 1}, ("candidate",))
+    stage.loader.models["9"] = ConstantModel(failure=RuntimeError("no"))
+    assert stage.predict().prediction == 2
+    errors = stage.metrics.value("model_prediction_errors_total", error_type="ShadowModelLoadError")
+    assert (errors, len(stage.queue.records)) == (1, 1)
+
+
+def test_health_tells_what_is_stale_and_since_when(stage):
+    stage.predict()
+    stage.registry.failure = RegistryError("the registry is away")
+    stage.now += 31
+    assert stage.predict().prediction == 2
+    health = stage.service.health()
+    assert (health["status"], health["problem"]) == ("stale", "the registry is away")
+    assert health["stale_since"].timestamp() == pytest.approx(stage.now, abs=0.001)
+    assert stage.metrics.value("model_stale") == 1
+    stage.registry.failure = None
+    stage.now += 31
+    stage.predict()
+    assert stage.service.health()["status"] == "healthy"
+
+
+def test_a_reload_renews_the_fleet_once_the_version_is_loaded_here(stage):
+    stage.predict()
+    stage.loader.models["4"] = None
+    stage.registry.point("wine", "production", "4")
+    with pytest.raises(ModelLoadError):
+        stage.service.reload()
+    assert stage.fleet.renewals == 0
+    stage.loader.models["4"] = ConstantModel()
+    assert stage.service.reload()["variants"]["production"]["model_version"] == "4"
+    assert stage.fleet.renewals == 1

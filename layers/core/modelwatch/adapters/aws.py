@@ -50,3 +50,8 @@ def sqs_client(settings: Settings, budget_ms: int) -> Any:
             retries={"mode": "standard", "total_max_attempts": 1},
         ),
     )
+
+
+def lambda_client(settings: Settings) -> Any:
+    """Return a client of the Lambda service."""
+    return boto3.client("lambda", region_name=settings.text("AWS_DEFAULT_REGION"))

@@ -3,48 +3,103 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 import urllib3
 
 from modelwatch.domain.models import ModelVersion
+from modelwatch.domain.routing import ROUTING_TAG, Routing, ServingPlan
 from modelwatch.errors import NoModelError, RegistryError
 
 _TIMEOUT = urllib3.Timeout(connect=2.0, read=5.0)
 _RETRIES = urllib3.Retry(total=1, backoff_factor=0.2)
 
 
-class MlflowRegistry:
-    """Reads versions from the MLflow server at ``tracking_uri``."""
+MANIFEST_TAG = "modelwatch.manifest_sha256"
+"""Tag of a version that holds the digest of its manifest."""
 
-    def __init__(self, tracking_uri: str, headers: Mapping[str, str] | None = None) -> None:
+
+class MlflowRegistry:
+    """Reads versions from the MLflow server at ``tracking_uri``.
+
+    Parameters
+    ----------
+    stage
+        For models that are promoted by stage, MLflow's way before aliases: plans then follow the
+        newest version in this stage, and the alias is not asked for.
+    """
+
+    def __init__(
+        self, tracking_uri: str, *, stage: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
         self._base = f"{tracking_uri.rstrip('/')}/api/2.0/mlflow"
         self._http = urllib3.PoolManager(headers=dict(headers or {}))
+        self._stage = stage
+        # where a version's artifacts are never changes
+        self._versions: dict[tuple[str, str], ModelVersion] = {}
+
+    def plan(self, name: str, alias: str) -> ServingPlan:
+        """Return what shall serve; see `ModelRegistry.plan`."""
+        model = self._get("registered-models/get", name=name).get("registered_model") or {}
+        versions = {each["alias"]: str(each["version"]) for each in model.get("aliases", ())}
+        tags = {each["key"]: each["value"] for each in model.get("tags", ())}
+        routing = Routing({alias: 1})
+        if self._stage:
+            versions = {alias: self._in_stage(name, model.get("latest_versions", ()))}
+        elif ROUTING_TAG in tags:
+            try:
+                routing = msgspec.json.decode(tags[ROUTING_TAG], type=Routing)
+            except msgspec.DecodeError as error:
+                raise RegistryError(f"tag {ROUTING_TAG} of {name}: {error}") from error
+        if not any(alias in versions for alias in routing.weights):
+            raise NoModelError(
+                f"{name} has no version with alias '{alias}' (register one with `modelwatch train`)"
+            )
+        known = {
+            each: msgspec.structs.replace(self.version(name, versions[each]), alias=each)
+            for each in routing.aliases
+            if each in versions
+        }
+        return ServingPlan(name, routing, known)
 
     def resolve(self, name: str, alias: str) -> ModelVersion:
         """Return the version that ``alias`` points to; see `ModelRegistry.resolve`."""
-        answer = self._get("registered-models/alias", name=name, alias=alias)
-        return self._version(answer, alias)
+        found = self._get("registered-models/alias", name=name, alias=alias)
+        version = str((found.get("model_version") or {}).get("version", ""))
+        return msgspec.structs.replace(self.version(name, version), alias=alias)
 
     def version(self, name: str, version: str) -> ModelVersion:
         """Return version ``version``; see `ModelRegistry.version`."""
-        return self._version(self._get("model-versions/get", name=name, version=version), "")
+        if (name, version) not in self._versions:
+            query = {"name": name, "version": version}
+            found = self._get("model-versions/get", **query).get("model_version") or {}
+            uri = self._get("model-versions/get-download-uri", **query).get("artifact_uri")
+            if found.get("name") != name or not uri:
+                raise RegistryError("the model registry answered without a model version")
+            tags = {each["key"]: each["value"] for each in found.get("tags", ())}
+            self._versions[name, version] = ModelVersion(
+                name=name,
+                version=version,
+                source=str(uri),
+                run_id=found.get("run_id", ""),
+                manifest_sha256=tags.get(MANIFEST_TAG, ""),
+            )
+        return self._versions[name, version]
 
-    def _version(self, answer: Mapping[str, Any], alias: str) -> ModelVersion:
-        found = answer.get("model_version") or {}
-        name, version = found.get("name"), found.get("version")
-        if not name or not version:
-            raise RegistryError("the model registry answered without a model version")
-        uri = self._get("model-versions/get-download-uri", name=name, version=version)
-        return ModelVersion(
-            name=name,
-            version=str(version),
-            source=str(uri.get("artifact_uri", "")),
-            run_id=found.get("run_id", ""),
-            alias=alias,
-        )
+    def metrics(self, version: ModelVersion) -> dict[str, float]:
+        """Return what the run of ``version`` measured; see `ModelRegistry.metrics`."""
+        run = self._get("runs/get", run_id=version.run_id).get("run") or {}
+        found = (run.get("data") or {}).get("metrics", ())
+        return {each["key"]: each["value"] for each in found}
+
+    def _in_stage(self, name: str, latest: Sequence[Mapping[str, Any]]) -> str:
+        for each in latest:
+            if str(each.get("current_stage", "")).lower() == self._stage.lower():
+                return str(each["version"])
+        raise NoModelError(f"{name} has no version in stage '{self._stage}'")
 
     def _get(self, path: str, **query: str) -> dict[str, Any]:
         url = f"{self._base}/{path}?{urlencode(query)}"

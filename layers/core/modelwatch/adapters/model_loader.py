@@ -7,8 +7,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from modelwatch.adapters.s3_artifacts import S3Artifacts
-from modelwatch.domain.models import ModelVersion
+from modelwatch.adapters.s3_artifacts import S3Artifacts, check_files
+from modelwatch.domain.models import Manifest, ModelVersion
 from modelwatch.errors import ModelLoadError
 from modelwatch.ports import Model
 
@@ -23,7 +23,7 @@ class ArtifactModelLoader:
         """Load ``version``; see `ModelLoader.load`."""
         manifest = self._artifacts.manifest(version)
         if manifest is None or manifest.onnx is None:
-            return self._load_pyfunc(version)
+            return self._load_pyfunc(version, manifest)
         payload = self._artifacts.read(version, manifest.onnx.path, manifest.onnx.sha256)
         if payload is None:
             raise ModelLoadError(
@@ -31,9 +31,9 @@ class ArtifactModelLoader:
             )
         from modelwatch.adapters.onnx_model import OnnxModel
 
-        return OnnxModel(payload, manifest.schema)
+        return OnnxModel(payload, manifest.schema, manifest.onnx.sha256)
 
-    def _load_pyfunc(self, version: ModelVersion) -> Model:
+    def _load_pyfunc(self, version: ModelVersion, manifest: Manifest | None) -> Model:
         if importlib.util.find_spec("mlflow") is None:
             raise ModelLoadError(
                 f"{version.name} version {version.version} has no verified ONNX form, and this "
@@ -44,6 +44,8 @@ class ArtifactModelLoader:
         folder = Path(tempfile.mkdtemp(prefix="model-"))
         try:
             self._artifacts.download(version, folder)
+            if manifest is not None:
+                check_files(version, manifest, folder)
             return PyfuncModel(folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

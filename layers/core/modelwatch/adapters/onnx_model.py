@@ -20,7 +20,7 @@ class OnnxModel:
 
     flavor = "onnx"
 
-    def __init__(self, payload: bytes, schema: Schema) -> None:
+    def __init__(self, payload: bytes, schema: Schema, digest: str = "") -> None:
         options = onnxruntime.SessionOptions()
         # one row at a time on a fraction of a core: a pool of threads only costs
         options.intra_op_num_threads = 1
@@ -31,6 +31,7 @@ class OnnxModel:
         )
         self._input = self._session.get_inputs()[0].name
         self.schema = schema
+        self.digest = digest
 
     def predict(self, rows: Sequence[Mapping[str, Value]]) -> Predictions:
         """Predict ``rows``; see `Model.predict`."""

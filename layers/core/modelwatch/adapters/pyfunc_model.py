@@ -28,6 +28,7 @@ class PyfuncModel:
     """
 
     flavor = "pyfunc"
+    digest = ""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -52,7 +53,10 @@ class PyfuncModel:
         return Predictions(values=values, probabilities=self._probabilities(frame))
 
     def _probabilities(self, frame: pd.DataFrame) -> list[list[float]] | None:
-        raw: Any = self._model.get_raw_model()
+        try:
+            raw: Any = self._model.get_raw_model()
+        except (AttributeError, NotImplementedError):  # not every flavor has one
+            return None
         if not hasattr(raw, "predict_proba"):
             return None
         probabilities: list[list[float]] = np.asarray(raw.predict_proba(frame)).tolist()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
+import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +19,39 @@ from modelwatch.errors import ModelLoadError, StoreError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LOG = logging.getLogger(__name__)
+
+MEGABYTE = 1_000_000
+
 
 class S3Artifacts:
-    """Reads and adds to what lies below a model version's artifact URI (``s3://bucket/prefix``)."""
+    """Reads and adds to what lies below a model version's artifact URI (``s3://bucket/prefix``).
 
-    def __init__(self, client: Any) -> None:
+    Parameters
+    ----------
+    client
+        S3 client.
+    bucket
+        The project's own model bucket: artifacts elsewhere are refused, since loading a model is
+        running its author's code.
+    limit_bytes
+        The most that a version may have, unpacked.
+    cache
+        Folder that keeps artifacts by digest, for a process that starts while S3 is away.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        bucket: str,
+        *,
+        limit_bytes: int = 500 * MEGABYTE,
+        cache: Path | None = None,
+    ) -> None:
         self._client = client
+        self._bucket = bucket
+        self._limit_bytes = limit_bytes
+        self._cache = cache
 
     def manifest(self, version: ModelVersion) -> Manifest | None:
         """Return the version's manifest, or None when modelwatch did not make one.
@@ -29,37 +59,43 @@ class S3Artifacts:
         Raises
         ------
         ModelLoadError
-            When there is one that cannot be read.
+            When there is one that cannot be read, or is not the one that was registered.
         """
-        payload = self.read(version, MANIFEST_PATH)
+        payload = self.read(version, MANIFEST_PATH, version.manifest_sha256)
         if payload is None:
+            if version.manifest_sha256:
+                raise ModelLoadError(f"{MANIFEST_PATH} of {_title(version)} is missing")
             return None
         try:
             return msgspec.json.decode(payload, type=Manifest)
         except msgspec.DecodeError as error:
             raise ModelLoadError(f"{MANIFEST_PATH} of {_title(version)}: {error}") from error
 
-    def read(self, version: ModelVersion, path: str, sha256: str | None = None) -> bytes | None:
+    def read(self, version: ModelVersion, path: str, sha256: str = "") -> bytes | None:
         """Return an artifact, or None when it is not there.
 
         Raises
         ------
         ModelLoadError
-            When ``sha256`` is given and the artifact has another digest.
+            When ``sha256`` is given and the artifact has another digest, or it is too large.
         StoreError
-            When the store does not answer.
+            When the store does not answer, and the cache has no copy.
         """
-        bucket, prefix = _location(version)
+        cached = self._cached(sha256)
+        if cached is not None:
+            return cached
+        prefix = self._prefix(version)
         try:
-            payload: bytes = self._client.get_object(Bucket=bucket, Key=f"{prefix}/{path}")[
-                "Body"
-            ].read()
+            answer = self._client.get_object(Bucket=self._bucket, Key=f"{prefix}/{path}")
+            self._check_size(version, answer["ContentLength"])
+            payload: bytes = answer["Body"].read()
         except self._client.exceptions.NoSuchKey:
             return None
         except (BotoCoreError, ClientError) as error:
             raise StoreError(f"cannot read {path} of {_title(version)}: {error}") from error
-        if sha256 is not None and hashlib.sha256(payload).hexdigest() != sha256:
-            raise ModelLoadError(f"{path} of {_title(version)} is not what was registered")
+        if sha256:
+            _check_digest(version, path, payload, sha256)
+            self._keep(sha256, payload)
         return payload
 
     def download(self, version: ModelVersion, folder: Path) -> None:
@@ -67,21 +103,24 @@ class S3Artifacts:
 
         Raises
         ------
+        ModelLoadError
+            When there is too much of it, or a path leads out of ``folder``.
         StoreError
             When the store does not answer.
         """
-        bucket, prefix = _location(version)
+        prefix = self._prefix(version)
         try:
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=bucket, Prefix=f"{prefix}/"
+                Bucket=self._bucket, Prefix=f"{prefix}/"
             )
-            for page in pages:
-                for entry in page.get("Contents", ()):
-                    target = (folder / entry["Key"].removeprefix(f"{prefix}/")).resolve()
-                    if not target.is_relative_to(folder.resolve()):
-                        raise ModelLoadError(f"{_title(version)} has an artifact outside itself")
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    self._client.download_file(bucket, entry["Key"], str(target))
+            entries = [entry for page in pages for entry in page.get("Contents", ())]
+            self._check_size(version, sum(entry["Size"] for entry in entries))
+            for entry in entries:
+                target = (folder / entry["Key"].removeprefix(f"{prefix}/")).resolve()
+                if not target.is_relative_to(folder.resolve()):
+                    raise ModelLoadError(f"{_title(version)} has an artifact outside itself")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._client.download_file(self._bucket, entry["Key"], str(target))
         except (BotoCoreError, ClientError) as error:
             raise StoreError(f"cannot read the artifacts of {_title(version)}: {error}") from error
 
@@ -93,9 +132,9 @@ class S3Artifacts:
         StoreError
             When the store does not take it.
         """
-        bucket, prefix = _location(version)
+        key = f"{self._prefix(version)}/{path}"
         try:
-            self._client.put_object(Bucket=bucket, Key=f"{prefix}/{path}", Body=payload)
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=payload)
         except (BotoCoreError, ClientError) as error:
             raise StoreError(f"cannot write {path} of {_title(version)}: {error}") from error
 
@@ -108,15 +147,62 @@ class S3Artifacts:
 
         return pq.read_table(io.BytesIO(payload))
 
+    def _prefix(self, version: ModelVersion) -> str:
+        start = f"s3://{self._bucket}/"
+        if not version.source.startswith(start) or version.source == start:
+            raise ModelLoadError(
+                f"the artifacts of {_title(version)} are at '{version.source}', which is not in "
+                f"the model bucket '{self._bucket}'"
+            )
+        return version.source.removeprefix(start).rstrip("/")
 
-def _location(version: ModelVersion) -> tuple[str, str]:
-    scheme, _, rest = version.source.partition("://")
-    bucket, _, prefix = rest.partition("/")
-    if scheme != "s3" or not bucket or not prefix:
-        raise ModelLoadError(
-            f"the artifacts of {_title(version)} are at '{version.source}', not on S3"
-        )
-    return bucket, prefix.rstrip("/")
+    def _check_size(self, version: ModelVersion, payload_bytes: int) -> None:
+        if payload_bytes > self._limit_bytes:
+            raise ModelLoadError(
+                f"{_title(version)} has {payload_bytes / MEGABYTE:.0f} MB; "
+                f"at most {self._limit_bytes / MEGABYTE:.0f} MB are loaded"
+            )
+
+    def _cached(self, sha256: str) -> bytes | None:
+        if not sha256 or self._cache is None:
+            return None
+        try:
+            payload = (self._cache / sha256).read_bytes()
+        except OSError:
+            return None
+        return payload if hashlib.sha256(payload).hexdigest() == sha256 else None
+
+    def _keep(self, sha256: str, payload: bytes) -> None:
+        if self._cache is None:
+            return
+        try:
+            self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._cache, delete=False) as file:
+                file.write(payload)
+            os.replace(file.name, self._cache / sha256)
+        except OSError as error:
+            _LOG.warning("the artifact is not kept in %s: %s", self._cache, error)
+
+
+def check_files(version: ModelVersion, manifest: Manifest, folder: Path) -> None:
+    """Hold the files in ``folder`` against the manifest's digests.
+
+    Raises
+    ------
+    ModelLoadError
+        When one is missing or is not what was registered.
+    """
+    for path, sha256 in manifest.files.items():
+        try:
+            payload = (folder / path).read_bytes()
+        except OSError:
+            raise ModelLoadError(f"{path} of {_title(version)} is missing") from None
+        _check_digest(version, path, payload, sha256)
+
+
+def _check_digest(version: ModelVersion, path: str, payload: bytes, sha256: str) -> None:
+    if hashlib.sha256(payload).hexdigest() != sha256:
+        raise ModelLoadError(f"{path} of {_title(version)} is not what was registered")
 
 
 def _title(version: ModelVersion) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,13 +18,26 @@ REFERENCE_PATH = f"{ARTIFACT_FOLDER}/reference.parquet"
 
 
 class ModelVersion(msgspec.Struct, frozen=True):
-    """A registered version: ``source`` is the URI of its artifacts, ``alias`` what led here."""
+    """A registered version.
+
+    Attributes
+    ----------
+    source
+        URI of its artifacts.
+    run_id
+        The run that made it.
+    alias
+        What led here, if an alias did.
+    manifest_sha256
+        Digest of its manifest, as the registry keeps it; empty when it keeps none.
+    """
 
     name: str
     version: str
     source: str
     run_id: str = ""
     alias: str = ""
+    manifest_sha256: str = ""
 
 
 class Verification(msgspec.Struct, frozen=True):
@@ -58,10 +71,25 @@ class OnnxArtifact(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What training leaves beside a version for serving and monitoring: ``manifest.json``."""
+    """What training leaves beside a version for serving and monitoring: ``manifest.json``.
+
+    Attributes
+    ----------
+    schema
+        Input columns.
+    onnx
+        The ONNX form, where there is a verified one.
+    files
+        SHA-256 by path of MLflow's own artifacts, which are run when there is no ONNX form.
+    reference_rows
+        Rows of the reference data.
+    format
+        Version of this structure.
+    """
 
     schema: Schema
     onnx: OnnxArtifact | None = None
+    files: Mapping[str, str] = msgspec.field(default_factory=dict)
     reference_rows: int = 0
     format: int = 1
 

@@ -1,19 +1,18 @@
-"""Predict: one request in, one answer, one record, one line of metrics."""
+"""Predict: rows in, answers out, one record a row, one line of metrics a request."""
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from itertools import repeat
+from typing import Annotated, Any
 
 import msgspec
 
-from modelwatch.domain.event_ids import is_event_id, new_event_id
-from modelwatch.domain.models import ModelVersion
+from modelwatch.domain.event_ids import derived_event_id, is_event_id, new_event_id
+from modelwatch.domain.models import Predictions
 from modelwatch.domain.records import Record, Value, invalid_json
 from modelwatch.errors import (
     InvalidInputError,
@@ -22,17 +21,43 @@ from modelwatch.errors import (
     QueueError,
     stack_of,
 )
-from modelwatch.ports import MetricSink, Model, ModelLoader, ModelRegistry, RecordQueue, Sample
+from modelwatch.ports import AfterResponse, Fleet, MetricSink, RecordQueue, Sample
+from modelwatch.services.serving import LoadedModel, ModelPool, Serving
 
 _LOG = logging.getLogger(__name__)
 
+MAX_BATCH_ROWS = 10_000
+
+Row = list[Value] | dict[str, Value]
+
 
 class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of ``POST /predict``; an ``event_id`` of the caller's makes a repeat recognisable."""
+    """Body of ``POST /predict``.
 
-    features: list[Value] | dict[str, Value]
+    Attributes
+    ----------
+    features
+        Values in the model's order, or in that of ``feature_names``; or values by name.
+    feature_names
+        Names for a list of ``features``.
+    event_id
+        UUID of the caller's, so that a repeated request is recognised as the same prediction.
+    routing_key
+        Requests with the same key are answered by the same variant.
+    """
+
+    features: Row
     feature_names: list[str] | None = None
     event_id: str | None = None
+    routing_key: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+
+
+class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of ``POST /predict/batch``: up to 10,000 rows, which one variant answers."""
+
+    rows: Annotated[list[Row], msgspec.Meta(min_length=1, max_length=MAX_BATCH_ROWS)]
+    feature_names: list[str] | None = None
+    routing_key: Annotated[str, msgspec.Meta(max_length=256)] | None = None
 
 
 class PredictResponse(msgspec.Struct):
@@ -41,32 +66,38 @@ class PredictResponse(msgspec.Struct):
     prediction: float | int | str | bool
     model_name: str
     model_version: str
+    variant: str
     timestamp: datetime
     latency_ms: float
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A model in memory: what it is, when it was loaded and how long that took."""
+class BatchResponse(msgspec.Struct):
+    """Answer of ``POST /predict/batch``: a prediction and an event id a row, in their order."""
 
-    version: ModelVersion
-    model: Model
-    loaded_at: datetime
-    load_seconds: float
+    predictions: list[float | int | str | bool]
+    model_name: str
+    model_version: str
+    variant: str
+    timestamp: datetime
+    latency_ms: float
+    event_ids: list[str]
 
 
-_decode = msgspec.json.Decoder(PredictRequest).decode
+_decode_request = msgspec.json.Decoder(PredictRequest).decode
+_decode_batch = msgspec.json.Decoder(BatchRequest).decode
 
 
 class PredictService:
-    """Serves the version of ``model_name`` that ``alias`` points to.
+    """Answers predictions from the models of a pool.
 
-    The model is loaded at the first need and kept. Capture fails open: a queue that does not take
-    the record costs its own time budget and is counted, and the prediction is answered.
+    Capture fails open: a queue that does not take a record costs its own time budget at most and
+    is counted, and the prediction is answered. So do shadows: nobody sees them fail.
 
     Parameters
     ----------
+    after_response
+        Runs what the caller need not wait for.
     clock
         Seconds since 1970.
     """
@@ -74,23 +105,19 @@ class PredictService:
     def __init__(
         self,
         *,
-        model_name: str,
-        alias: str,
-        registry: ModelRegistry,
-        loader: ModelLoader,
+        models: ModelPool,
         queue: RecordQueue,
         metrics: MetricSink,
+        fleet: Fleet,
+        after_response: AfterResponse,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._model_name = model_name
-        self._alias = alias
-        self._registry = registry
-        self._loader = loader
+        self._models = models
         self._queue = queue
         self._metrics = metrics
+        self._fleet = fleet
+        self._after_response = after_response
         self._clock = clock
-        self._loaded: LoadedModel | None = None
-        self._lock = threading.Lock()
         self._started = clock()
 
     def predict(self, body: bytes) -> tuple[PredictResponse, list[Sample]]:
@@ -113,82 +140,106 @@ class PredictService:
         NoModelError, ModelLoadError, RegistryError, StoreError
             When no model can be served.
         """
-        request = _parse(body)
-        loaded = self.loaded()
+        request = _parse(body, _decode_request, '{"features": [...]}')
+        if request.event_id is not None and not is_event_id(request.event_id):
+            raise InvalidInputError("event_id", "is not a UUID")
+        event_id = request.event_id or new_event_id(int(self._clock() * 1000))
+        serving = self._models.serving()
+        loaded = serving.answering(request.routing_key or event_id)
         row = loaded.model.schema.row(request.features, request.feature_names)
-        began = time.perf_counter()
-        try:
-            predictions = loaded.model.predict([row])
-        except Exception as error:
-            # whatever a foreign model raises on a row that fits its schema is its failure
-            _LOG.error("the model failed on a valid row:\n%s", stack_of(error))
-            raise ModelLoadError(f"the model failed: {type(error).__name__}") from error
-        latency_ms = (time.perf_counter() - began) * 1000
-        now = self._clock()
-        probabilities = predictions.probabilities
-        record = Record(
-            event_id=request.event_id or new_event_id(int(now * 1000)),
-            captured_at=_to_milliseconds(now),
-            model_name=loaded.version.name,
-            model_version=loaded.version.version,
-            variant=loaded.version.alias,
-            features=row,
-            prediction=predictions.values[0],
-            probabilities=probabilities[0] if probabilities is not None else None,
-            latency_ms=round(latency_ms, 3),
-            source="predict",
-        )
-        samples = _prediction_samples(record)
-        samples.append(self._capture(record))
+        (record,), samples = self._run(loaded, serving, [row], [event_id])
         response = PredictResponse(
             prediction=record.prediction,
             model_name=record.model_name,
             model_version=record.model_version,
+            variant=record.variant,
             timestamp=record.captured_at,
             latency_ms=record.latency_ms,
             event_id=record.event_id,
         )
         return response, samples
 
-    def loaded(self) -> LoadedModel:
-        """Return the model, loading it at the first call; a failure is tried anew at the next.
+    def predict_batch(self, body: bytes) -> tuple[BatchResponse, list[Sample]]:
+        """Answer many rows at once: all, or, when one of them does not fit, none.
+
+        Raises as `predict` does; the field of a wrong row starts with ``rows[index]``.
+        """
+        request = _parse(body, _decode_batch, '{"rows": [[...], ...]}')
+        now_ms = int(self._clock() * 1000)
+        event_ids = [new_event_id(now_ms) for _ in request.rows]
+        serving = self._models.serving()
+        loaded = serving.answering(request.routing_key or event_ids[0])
+        rows = []
+        for index, features in enumerate(request.rows):
+            try:
+                rows.append(loaded.model.schema.row(features, request.feature_names))
+            except InvalidInputError as error:
+                raise InvalidInputError(f"rows[{index}].{error.field}", error.problem) from None
+        records, samples = self._run(loaded, serving, rows, event_ids)
+        first = records[0]
+        response = BatchResponse(
+            predictions=[record.prediction for record in records],
+            model_name=first.model_name,
+            model_version=first.model_version,
+            variant=first.variant,
+            timestamp=first.captured_at,
+            latency_ms=first.latency_ms,
+            event_ids=event_ids,
+        )
+        return response, samples
+
+    def reload(self) -> dict[str, Any]:
+        """Serve what the registry says now, in every environment, and tell what that is.
+
+        It is loaded here first: what cannot be loaded is not given to the others.
 
         Raises
         ------
-        NoModelError, ModelLoadError, RegistryError, StoreError
-            When it cannot be loaded.
+        ModelwatchError
+            When that cannot be had; what was loaded goes on serving.
         """
-        if self._loaded is None:
-            with self._lock:
-                if self._loaded is None:
-                    self._loaded = self._load()
-        return self._loaded
+        serving = self._models.reload()
+        self._fleet.renew()
+        return _variants(serving)
 
     def health(self) -> dict[str, Any]:
         """Return the state of the service; it loads the model if that has not happened yet."""
-        problem = None
+        problem = ""
         try:
-            self.loaded()
+            self._models.serving()
         except ModelwatchError as error:
             problem = str(error)
-        loaded = self._loaded
+        serving = self._models.loaded
         health: dict[str, Any] = {
-            "status": "healthy" if loaded else "unavailable",
-            "model_loaded": loaded is not None,
-            "model_name": self._model_name,
-            "model_version": loaded.version.version if loaded else None,
+            "status": "unavailable",
+            "model_loaded": serving is not None,
+            "model_name": self._models.model_name,
+            "model_version": None,
             "uptime_seconds": round(self._clock() - self._started, 3),
         }
-        return health if problem is None else {**health, "problem": problem}
+        if serving is not None:
+            problem = serving.problem
+            health |= {
+                "status": "stale" if problem else "healthy",
+                "model_version": serving.primary.version.version,
+                **_variants(serving),
+            }
+        if serving is not None and serving.stale_since:
+            health["stale_since"] = serving.stale_since
+        return {**health, "problem": problem} if problem else health
 
     def model_info(self) -> dict[str, Any]:
-        """Return what is served: version, alias, run, flavor, input schema, times."""
-        loaded = self.loaded()
+        """Return what is served: version, alias, run, flavor, input schema, metrics, times."""
+        serving = self._models.serving()
+        loaded = serving.primary
+        version = loaded.version
         return {
-            "model_name": loaded.version.name,
-            "model_version": loaded.version.version,
-            "alias": loaded.version.alias,
-            "run_id": loaded.version.run_id,
+            "model_name": version.name,
+            "model_version": version.version,
+            "alias": version.alias,
+            "run_id": version.run_id,
+            "metrics": self._models.metrics(version),
+            "artifact_digest": loaded.model.digest,
             "flavor": loaded.model.flavor,
             "features": [
                 {"name": column.name, "type": column.type, "required": column.required}
@@ -196,59 +247,153 @@ class PredictService:
             ],
             "loaded_at": loaded.loaded_at,
             "load_seconds": round(loaded.load_seconds, 3),
+            **_variants(serving),
         }
 
     def error_sample(self, error_type: str) -> Sample:
         """Return the sample that counts a failed prediction."""
-        labels = {"model_name": self._model_name, "error_type": error_type}
+        labels = {"model_name": self._models.model_name, "error_type": error_type}
         return Sample("model_prediction_errors_total", 1, labels)
 
-    def _load(self) -> LoadedModel:
+    def _run(
+        self,
+        loaded: LoadedModel,
+        serving: Serving,
+        rows: Sequence[dict[str, Value]],
+        event_ids: Sequence[str],
+    ) -> tuple[list[Record], list[Sample]]:
         began = time.perf_counter()
-        version = self._registry.resolve(self._model_name, self._alias)
-        model = self._loader.load(version)
-        seconds = time.perf_counter() - began
-        name = {"model_name": version.name}
-        self._metrics.emit(
-            [
-                Sample("model_load_time_seconds", seconds, name),
-                Sample("model_version_info", 1, {**name, "version": version.version}),
-            ]
-        )
-        return LoadedModel(version, model, _to_milliseconds(self._clock()), seconds)
+        predictions = _predict(loaded, rows)
+        latency_ms = (time.perf_counter() - began) * 1000
+        captured_at = _to_milliseconds(self._clock())
+        records = _records(loaded, rows, event_ids, predictions, captured_at, latency_ms)
+        samples = _prediction_samples(records, latency_ms)
+        shadows = serving.shadows()
 
-    def _capture(self, record: Record) -> Sample:
+        def capture() -> list[Sample]:
+            sent = self._send(records)
+            for shadow in shadows:
+                sent += self._shadow(shadow, records)
+            return sent
+
+        return records, samples + self._after_response(capture)
+
+    def _shadow(self, shadow: LoadedModel, records: Sequence[Record]) -> list[Sample]:
+        """Predict what was predicted, and capture it under ids that follow from the originals."""
         try:
-            self._queue.send([record])
+            rows = [shadow.model.schema.row(record.features) for record in records]
+            began = time.perf_counter()
+            predictions = _predict(shadow, rows)
+        except ModelwatchError as error:
+            _LOG.warning("shadow %s failed: %s", shadow.version.alias, error)
+            return [self.error_sample(f"Shadow{type(error).__name__}")]
+        latency_ms = (time.perf_counter() - began) * 1000
+        event_ids = [derived_event_id(record.event_id, shadow.version.alias) for record in records]
+        captured_at = records[0].captured_at
+        shadowed = _records(shadow, rows, event_ids, predictions, captured_at, latency_ms)
+        return _prediction_samples(shadowed, latency_ms) + self._send(shadowed)
+
+    def _send(self, records: Sequence[Record]) -> list[Sample]:
+        try:
+            self._queue.send(records)
             outcome = "sent"
         except QueueError as error:
-            # never the features: only which record is lost, and why
-            _LOG.warning("record %s is lost: %s", record.event_id, error)
+            # never the features: only how many records are lost, and why
+            _LOG.warning("lost records: %d: %s", len(records), error)
             outcome = "lost"
-        return Sample("capture_records_total", 1, {"outcome": outcome})
+        return [Sample("capture_records_total", len(records), {"outcome": outcome})]
 
 
-def _parse(body: bytes) -> PredictRequest:
+class SingleProcess:
+    """A fleet of one, as `chalice local` is: what is loaded here is loaded everywhere."""
+
+    def renew(self) -> None:
+        """Do nothing: see `Fleet`."""
+
+
+def at_once(work: Callable[[], list[Sample]]) -> list[Sample]:
+    """Do ``work`` before the response: see `AfterResponse`."""
+    return work()
+
+
+def _parse[T](body: bytes, decode: Callable[[bytes], T], example: str) -> T:
     if not body.strip():
-        raise InvalidInputError("", 'the body is empty; expected {"features": [...]}')
+        raise InvalidInputError("", f"the body is empty; expected {example}")
     try:
-        request = _decode(body)
+        return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid_json(error) from None
-    if request.event_id is not None and not is_event_id(request.event_id):
-        raise InvalidInputError("event_id", "is not a UUID")
-    return request
 
 
-def _prediction_samples(record: Record) -> list[Sample]:
-    name: Mapping[str, str] = {"model_name": record.model_name}
-    samples = [
-        Sample("model_predictions_total", 1, {**name, "model_version": record.model_version}),
-        Sample("model_prediction_latency_seconds", record.latency_ms / 1000, name),
+def _predict(loaded: LoadedModel, rows: Sequence[dict[str, Value]]) -> Predictions:
+    try:
+        return loaded.model.predict(rows)
+    except Exception as error:
+        # whatever a foreign model raises on rows that fit its schema is its failure
+        _LOG.error("the model failed on rows that fit its schema:\n%s", stack_of(error))
+        raise ModelLoadError(f"the model failed: {type(error).__name__}") from error
+
+
+def _records(
+    loaded: LoadedModel,
+    rows: Sequence[dict[str, Value]],
+    event_ids: Sequence[str],
+    predictions: Predictions,
+    captured_at: datetime,
+    latency_ms: float,
+) -> list[Record]:
+    probabilities = predictions.probabilities or repeat(None)
+    return [
+        Record(
+            event_id=event_id,
+            captured_at=captured_at,
+            model_name=loaded.version.name,
+            model_version=loaded.version.version,
+            variant=loaded.version.alias,
+            features=row,
+            prediction=prediction,
+            probabilities=probability,
+            latency_ms=round(latency_ms, 3),
+            source="predict",
+        )
+        for row, event_id, prediction, probability in zip(
+            rows, event_ids, predictions.values, probabilities, strict=False
+        )
     ]
-    if isinstance(record.prediction, int | float) and not isinstance(record.prediction, bool):
-        samples.append(Sample("model_prediction_value", record.prediction, name))
+
+
+def _prediction_samples(records: Sequence[Record], latency_ms: float) -> list[Sample]:
+    first = records[0]
+    model = {
+        "model_name": first.model_name,
+        "model_version": first.model_version,
+        "variant": first.variant,
+    }
+    values = [
+        float(record.prediction)
+        for record in records
+        if isinstance(record.prediction, int | float) and not isinstance(record.prediction, bool)
+    ]
+    samples = [
+        Sample("model_predictions_total", len(records), model),
+        Sample("model_prediction_latency_seconds", latency_ms / 1000, model),
+    ]
+    if values:
+        samples.append(Sample("model_prediction_value", values, model))
     return samples
+
+
+def _variants(serving: Serving) -> dict[str, Any]:
+    return {
+        "variants": {
+            alias: {
+                "model_version": loaded.version.version,
+                "weight": serving.routing.weights.get(alias, 0),
+                "shadow": alias in serving.routing.shadows,
+            }
+            for alias, loaded in serving.models.items()
+        }
+    }
 
 
 def _to_milliseconds(seconds: float) -> datetime:

@@ -1,0 +1,70 @@
+"""Which alias of a model answers a request: weights for A/B tests and canaries, and shadows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from modelwatch.domain.models import ModelVersion
+
+
+class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How requests are shared out.
+
+    Attributes
+    ----------
+    weights
+        Share by alias, in any unit: ``{"champion": 90, "challenger": 10}``.
+    shadows
+        Aliases that predict every request as well, and whose answers nobody gets.
+    """
+
+    weights: Mapping[str, int]
+    shadows: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(weight < 0 for weight in self.weights.values()) or sum(self.weights.values()) <= 0:
+            raise ValueError("weights must be 0 or more, and one of them more than 0")
+        if set(self.shadows) & set(self.weights):
+            raise ValueError("an alias cannot both answer and be a shadow")
+
+    def choose(self, key: str) -> str:
+        """Return the alias that answers the request with ``key``.
+
+        The same key always gets the same alias; over keys, each alias gets its share (the key's
+        BLAKE2 hash is uniform). Aliases are laid out in the order of ``weights``, so that moving a
+        share from the first to the last moves no other key.
+
+        Examples
+        --------
+        >>> routing = Routing({"champion": 90, "challenger": 10})
+        >>> sum(routing.choose(str(user)) == "challenger" for user in range(10_000))
+        1068
+        """
+        digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+        point = int.from_bytes(digest) / 2**64 * sum(self.weights.values())
+        for alias, weight in self.weights.items():
+            if point < weight:
+                return alias
+            point -= weight
+        return next(alias for alias, weight in reversed(list(self.weights.items())) if weight)
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Every alias that is to be loaded, those that answer first."""
+        answering = (alias for alias, weight in self.weights.items() if weight)
+        return (*answering, *self.shadows)
+
+
+ROUTING_TAG = "modelwatch.routing"
+"""Tag of the registered model that holds its routing, as JSON."""
+
+
+class ServingPlan(msgspec.Struct, frozen=True):
+    """What the registry says shall serve: the routing, and the version behind each alias."""
+
+    model_name: str
+    routing: Routing
+    versions: Mapping[str, ModelVersion]

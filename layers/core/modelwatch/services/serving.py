@@ -1,0 +1,274 @@
+"""Serving: which model versions are in memory, fresh if that can be had, else the last good ones.
+
+The registry's plan (routing and versions) is read at the first need, then every `refresh_seconds`
+by a thread beside the requests, which go on with what is loaded. A version that cannot be loaded
+is refused for a while and the one before it goes on serving. When the registry itself cannot be
+read, a new environment starts from the plan that was good last, kept in `PlanMemory`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from modelwatch.domain.models import ModelVersion
+from modelwatch.domain.routing import Routing, ServingPlan
+from modelwatch.errors import ModelLoadError, ModelwatchError, NoModelError
+from modelwatch.ports import MetricSink, Model, ModelLoader, ModelRegistry, PlanMemory, Sample
+
+_LOG = logging.getLogger(__name__)
+
+REFUSAL_SECONDS = 600.0
+"""How long a version that could not be loaded is not tried again, unless a reload is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model in memory: what it is, when it was loaded and how long that took."""
+
+    version: ModelVersion
+    model: Model
+    loaded_at: datetime
+    load_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What serves at a moment: never changed, only replaced.
+
+    ``problem`` says why this is not what the registry asks for, since ``stale_since``.
+    """
+
+    routing: Routing
+    models: dict[str, LoadedModel]
+    problem: str = ""
+    stale_since: datetime | None = None
+
+    def answering(self, key: str) -> LoadedModel:
+        """Return the model that answers the request with ``key``."""
+        return self.models[self.routing.choose(key)]
+
+    def shadows(self) -> list[LoadedModel]:
+        """Return the models that predict as well, unseen."""
+        return [self.models[alias] for alias in self.routing.shadows if alias in self.models]
+
+    @property
+    def primary(self) -> LoadedModel:
+        """The model with the largest share."""
+        weights = self.routing.weights
+        return self.models[max(weights, key=lambda alias: weights[alias])]
+
+
+@dataclass(slots=True)
+class _Refusal:
+    reason: str
+    until: float
+
+
+class ModelPool:
+    """Keeps the models that serve.
+
+    Parameters
+    ----------
+    refresh_seconds
+        How often the registry is asked again, in seconds.
+    clock
+        Seconds since 1970.
+    start
+        Runs a function beside the requests; a thread by default.
+    """
+
+    def __init__(
+        self,
+        *,
+        model_name: str,
+        alias: str,
+        registry: ModelRegistry,
+        loader: ModelLoader,
+        memory: PlanMemory,
+        metrics: MetricSink,
+        refresh_seconds: float,
+        clock: Callable[[], float] = time.time,
+        start: Callable[[Callable[[], None]], None] | None = None,
+    ) -> None:
+        self.model_name = model_name
+        self._alias = alias
+        self._registry = registry
+        self._loader = loader
+        self._memory = memory
+        self._metrics = metrics
+        self._refresh_seconds = refresh_seconds
+        self._clock = clock
+        self._start = start or _in_a_thread
+        self._serving: Serving | None = None
+        self._checked_at = 0.0
+        self._refusals: dict[tuple[str, str], _Refusal] = {}
+        self._lock = threading.Lock()
+        self._refreshing = threading.Lock()
+
+    @property
+    def loaded(self) -> Serving | None:
+        """What serves now, without loading anything."""
+        return self._serving
+
+    def serving(self) -> Serving:
+        """Return what serves; load it at the first need, and see to its freshness.
+
+        Raises
+        ------
+        NoModelError, ModelLoadError, RegistryError, StoreError
+            When nothing is loaded and nothing can be.
+        """
+        serving = self._serving
+        if serving is None:
+            with self._lock:
+                return self._serving or self._first()
+        if self._clock() - self._checked_at >= self._refresh_seconds and self._refreshing.acquire(
+            blocking=False
+        ):
+            self._start(self._refresh)
+        return serving
+
+    def reload(self) -> Serving:
+        """Ask the registry now, trying refused versions again, and serve what it says.
+
+        Raises
+        ------
+        ModelwatchError
+            When that cannot be had; what was loaded goes on serving.
+        """
+        with self._lock:
+            self._refusals.clear()
+            serving = self._follow(self._plan())
+            if serving.problem:
+                raise ModelLoadError(serving.problem)
+            return serving
+
+    def metrics(self, version: ModelVersion) -> Mapping[str, float] | None:
+        """Return what ``version`` was found to be worth, or None while the registry is away."""
+        try:
+            return self._registry.metrics(version)
+        except ModelwatchError:
+            return None
+
+    def _first(self) -> Serving:
+        try:
+            plan = self._plan()
+        except NoModelError:
+            raise
+        except ModelwatchError as error:
+            remembered = self._memory.recall(self.model_name)
+            if remembered is None:
+                raise
+            return self._follow(remembered, problem=str(error))
+        return self._follow(plan)
+
+    def _refresh(self) -> None:
+        try:
+            with self._lock:
+                self._follow(self._plan())
+        except ModelwatchError as error:
+            self._mark_stale(str(error))
+        finally:
+            self._refreshing.release()
+
+    def _plan(self) -> ServingPlan:
+        self._checked_at = self._clock()
+        return self._registry.plan(self.model_name, self._alias)
+
+    def _follow(self, plan: ServingPlan, problem: str = "") -> Serving:
+        models, problems = self._load_all(plan)
+        answering = [alias for alias, weight in plan.routing.weights.items() if weight]
+        if not all(alias in models for alias in answering):
+            reason = "; ".join(problems)
+            if self._serving is None:
+                raise ModelLoadError(reason)
+            # half of a new plan would send requests where nobody meant them to go
+            self._mark_stale(reason)
+            return self._serving
+        if problems:
+            _LOG.warning("a shadow does not run: %s", "; ".join(problems))
+        serving = Serving(plan.routing, models)
+        if problem:
+            serving = Serving(plan.routing, models, problem, self._now())
+            _LOG.warning("serving the versions that were good last: %s", problem)
+        else:
+            self._memory.remember(plan)
+        self._report(serving)
+        self._serving = serving
+        return serving
+
+    def _load_all(self, plan: ServingPlan) -> tuple[dict[str, LoadedModel], list[str]]:
+        """Return the models by alias, and why some are not there."""
+        present = {
+            (loaded.version.name, loaded.version.version): loaded
+            for loaded in (self._serving.models.values() if self._serving else ())
+        }
+        models: dict[str, LoadedModel] = {}
+        problems: list[str] = []
+        for alias in plan.routing.aliases:
+            version = plan.versions.get(alias)
+            if version is None:
+                problems.append(f"{plan.model_name} has no alias '{alias}'")
+                continue
+            key = (version.name, version.version)
+            try:
+                loaded = present.get(key) or self._load(version)
+            except ModelwatchError as error:
+                problems.append(str(error))
+                continue
+            present[key] = loaded
+            # the same version may serve under two aliases
+            models[alias] = LoadedModel(
+                version, loaded.model, loaded.loaded_at, loaded.load_seconds
+            )
+        return models, problems
+
+    def _load(self, version: ModelVersion) -> LoadedModel:
+        key = (version.name, version.version)
+        refusal = self._refusals.get(key)
+        if refusal and self._clock() < refusal.until:
+            raise ModelLoadError(refusal.reason)
+        began = time.perf_counter()
+        try:
+            model = self._loader.load(version)
+        except ModelLoadError as error:
+            self._refusals[key] = _Refusal(str(error), self._clock() + REFUSAL_SECONDS)
+            _LOG.error("version %s of %s is refused: %s", version.version, version.name, error)
+            raise
+        seconds = time.perf_counter() - began
+        self._metrics.emit(
+            [Sample("model_load_time_seconds", seconds, {"model_name": version.name})]
+        )
+        return LoadedModel(version, model, self._now(), seconds)
+
+    def _mark_stale(self, problem: str) -> None:
+        serving = self._serving
+        if serving is None:
+            return
+        if serving.problem != problem:
+            _LOG.warning("what is loaded goes on serving: %s", problem)
+        since = serving.stale_since or self._now()
+        stale = Serving(serving.routing, serving.models, problem, since)
+        self._report(stale)
+        self._serving = stale
+
+    def _report(self, serving: Serving) -> None:
+        name = {"model_name": self.model_name}
+        samples = [Sample("model_stale", int(bool(serving.problem)), name)]
+        before = self._serving
+        if before is None or before.primary.version != serving.primary.version:
+            version = serving.primary.version.version
+            samples.append(Sample("model_version_info", 1, {**name, "version": version}))
+        self._metrics.emit(samples)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(int(self._clock() * 1000) / 1000, UTC)
+
+
+def _in_a_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="model-refresh", daemon=True).start()

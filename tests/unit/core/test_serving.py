@@ -1,0 +1,176 @@
+"""The model pool: refresh, reload, refusals and the last known good."""
+
+import threading
+
+import pytest
+
+from in_memory import (
+    ConstantModel,
+    InMemoryLoader,
+    InMemoryMetrics,
+    InMemoryPlanMemory,
+    InMemoryRegistry,
+)
+from modelwatch.domain.routing import Routing
+from modelwatch.errors import ModelLoadError, NoModelError, RegistryError
+from modelwatch.services.serving import REFUSAL_SECONDS, ModelPool
+
+
+class Stage:
+    def __init__(self, memory: InMemoryPlanMemory | None = None) -> None:
+        self.registry = InMemoryRegistry()
+        self.registry.point("wine", "production", "1")
+        self.loader = InMemoryLoader(ConstantModel())
+        self.memory = memory or InMemoryPlanMemory()
+        self.metrics = InMemoryMetrics()
+        self.now = 1000.0
+        self.started: list = []
+        self.pool = ModelPool(
+            model_name="wine",
+            alias="production",
+            registry=self.registry,
+            loader=self.loader,
+            memory=self.memory,
+            metrics=self.metrics,
+            refresh_seconds=30,
+            clock=lambda: self.now,
+            start=self.started.append,
+        )
+
+    def version(self) -> str:
+        return self.pool.serving().primary.version.version
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, a request come, and what it started beside it finish."""
+        self.now += seconds
+        self.version()
+        while self.started:
+            self.started.pop()()
+
+
+@pytest.fixture
+def stage() -> Stage:
+    stage = Stage()
+    assert stage.version() == "1"
+    return stage
+
+
+def test_a_moved_alias_is_picked_up_beside_the_requests(stage):
+    stage.registry.point("wine", "production", "2")
+    stage.now += 29
+    assert (stage.version(), stage.started) == ("1", [])
+    stage.now += 1
+    assert stage.version() == "1"
+    assert stage.version() == "1"
+    assert len(stage.started) == 1, "one refresh at a time"
+    stage.started.pop()()
+    assert stage.version() == "2"
+    assert stage.loader.loads == ["1", "2"]
+
+
+def test_a_reload_is_in_force_when_it_has_answered(stage):
+    stage.registry.point("wine", "production", "2")
+    assert stage.pool.reload().primary.version.version == "2"
+    assert stage.version() == "2"
+
+
+def test_a_version_that_cannot_be_loaded_is_refused_and_not_tried_again(stage):
+    stage.loader.model = None
+    stage.registry.point("wine", "production", "2")
+    stage.pass_time(30)
+    serving = stage.pool.serving()
+    assert serving.primary.version.version == "1"
+    assert serving.problem == "version 2 cannot be loaded"
+    since = serving.stale_since
+    stage.pass_time(30)
+    assert stage.loader.loads == ["1", "2"]
+    assert stage.pool.serving().stale_since == since
+    stage.pass_time(REFUSAL_SECONDS)
+    assert stage.loader.loads == ["1", "2", "2"]
+    with pytest.raises(ModelLoadError, match="version 2"):
+        stage.pool.reload()
+    assert stage.version() == "1"
+    stage.loader.model = ConstantModel()
+    assert stage.pool.reload().problem == ""
+    assert stage.version() == "2"
+
+
+def test_a_new_environment_starts_from_the_plan_that_was_good_last(stage):
+    fresh = Stage(stage.memory)
+    fresh.registry.failure = RegistryError("away")
+    serving = fresh.pool.serving()
+    assert (serving.primary.version.version, serving.problem) == ("1", "away")
+    assert fresh.metrics.value("model_stale") == 1
+    fresh.registry.failure = None
+    fresh.pass_time(30)
+    assert fresh.pool.serving().problem == ""
+
+
+def test_without_a_plan_in_reach_the_failure_is_told():
+    stage = Stage()
+    stage.registry.failure = RegistryError("away")
+    with pytest.raises(RegistryError):
+        stage.pool.serving()
+    stage.registry.failure = None
+    assert stage.version() == "1"
+
+
+def test_no_model_is_not_covered_up_by_an_old_plan(stage):
+    fresh = Stage(stage.memory)
+    fresh.registry.aliases.clear()
+    with pytest.raises(NoModelError):
+        fresh.pool.serving()
+
+
+def test_half_of_a_new_routing_is_not_served(stage):
+    stage.registry.routing = Routing({"production": 1, "canary": 1})
+    stage.pass_time(30)
+    serving = stage.pool.serving()
+    assert serving.routing.aliases == ("production",)
+    assert "no alias 'canary'" in serving.problem
+
+
+def test_a_shadow_that_cannot_be_loaded_stops_nothing(stage, caplog):
+    stage.registry.routing = Routing({"production": 1}, ("candidate",))
+    stage.pass_time(30)
+    assert stage.pool.serving().shadows() == []
+    assert stage.pool.serving().problem == ""
+    assert "a shadow does not run" in caplog.text
+
+
+def test_a_version_under_two_aliases_is_loaded_once(stage):
+    stage.registry.point("wine", "canary", "1")
+    stage.registry.routing = Routing({"production": 9, "canary": 1})
+    stage.pass_time(30)
+    models = stage.pool.serving().models
+    assert {alias: loaded.version.alias for alias, loaded in models.items()} == {
+        "production": "production",
+        "canary": "canary",
+    }
+    assert stage.loader.loads == ["1"]
+
+
+def test_many_first_requests_load_the_model_once():
+    stage = Stage()
+    threads = [threading.Thread(target=stage.version) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert stage.loader.loads == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("weights", "shadows"), [({}, ()), ({"a": 0}, ()), ({"a": -1, "b": 2}, ()), ({"a": 1}, ("a",))]
+)
+def test_a_routing_that_makes_no_sense_is_refused(weights, shadows):
+    with pytest.raises(ValueError, match=r"weights|shadow"):
+        Routing(weights, shadows)
+
+
+def test_moving_a_share_moves_only_the_keys_in_between():
+    before, after = Routing({"old": 90, "new": 10}), Routing({"old": 80, "new": 20})
+    keys = [str(number) for number in range(5000)]
+    moved = [key for key in keys if before.choose(key) != after.choose(key)]
+    assert all(before.choose(key) == "old" for key in moved)
+    assert 0.08 < len(moved) / len(keys) < 0.12
