@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -36,16 +37,27 @@ def holder(port: int) -> tuple[int, str] | None:
 
     None when that cannot be found: it is another user's, or the system has no /proc.
     """
-    inodes = {inode for listening, inode in _listening_sockets() if listening == port}
+    sockets = {
+        f"socket:[{inode}]" for listening, inode in _listening_sockets() if listening == port
+    }
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            links = [os.readlink(entry) for entry in (process / "fd").iterdir()]
-            if any(f"socket:[{inode}]" in links for inode in inodes):
-                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-                return int(process.name), command
-        except OSError:
-            continue
+        if sockets & _open_files(process):
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            return int(process.name), command
     return None
+
+
+def _open_files(process: Path) -> set[str]:
+    """Return what a process has open; nothing if it is another user's or gone."""
+    found = set()
+    try:
+        for descriptor in (process / "fd").iterdir():
+            # one may close between being listed and being looked at
+            with suppress(FileNotFoundError):
+                found.add(os.readlink(descriptor))
+    except OSError:
+        return set()
+    return found
 
 
 def _listening_sockets() -> list[tuple[int, str]]:

@@ -1,0 +1,154 @@
+"""The plan of the stack, its home, and the small things around them."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from modelwatch.errors import NotFoundError, SettingError
+from modelwatch.settings import Settings
+from modelwatch_cli.stack.checks import require_stack
+from modelwatch_cli.stack.credentials import ensure_credentials
+from modelwatch_cli.stack.draining import drain
+from modelwatch_cli.stack.errors import StackDownError, StackError
+from modelwatch_cli.stack.home import Home, project_root
+from modelwatch_cli.stack.part_logs import read_part_log
+from modelwatch_cli.stack.parts import GRACE_SECONDS, TITLES, Plan
+
+
+def _plan(home: Path, **variables: str) -> Plan:
+    return Plan.of({"MODELWATCH_HOME": str(home), **variables})
+
+
+def test_the_checkout_is_found() -> None:
+    assert (project_root() / "pyproject.toml").exists()
+    assert (
+        Home.of(Settings({"MODELWATCH_HOME": ".modelwatch"})).root == project_root() / ".modelwatch"
+    )
+
+
+def test_every_part_has_a_time_to_stop() -> None:
+    assert set(TITLES) == set(GRACE_SECONDS)
+
+
+def test_the_addresses_follow_from_the_settings(tmp_path: Path) -> None:
+    env = _plan(tmp_path, LOCALSTACK_PORT="1", S3_PORT="2", MLFLOW_PORT="3").stack_env()
+    assert env["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+    assert env["AWS_ENDPOINT_URL_S3"] == env["MLFLOW_S3_ENDPOINT_URL"] == "http://127.0.0.1:2"
+    assert env["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:3"
+    assert env["AWS_ACCESS_KEY_ID"] == env["S3_ACCESS_KEY_ID"]
+    assert env["IMAGE_REPOSITORY"] == str(tmp_path / "images")
+
+
+def test_images_that_the_user_put_elsewhere_stay_there(tmp_path: Path) -> None:
+    plan = _plan(tmp_path, IMAGE_REPOSITORY=str(tmp_path / "elsewhere"))
+    assert plan.images == tmp_path / "elsewhere"
+    assert "IMAGE_REPOSITORY" not in plan.stack_env()
+
+
+def test_localstacks_s3_can_take_the_place_of_seaweedfs(tmp_path: Path) -> None:
+    env = _plan(tmp_path, STACK_S3="localstack").stack_env()
+    assert env["AWS_ENDPOINT_URL_S3"] == env["AWS_ENDPOINT_URL"]
+    with pytest.raises(SettingError, match="seaweedfs, localstack"):
+        _plan(tmp_path, STACK_S3="ceph").stack_env()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("MLFLOW_PORT", "0"), ("MLFLOW_PORT", "65536"), ("S3_PORT", "65529"), ("S3_PORT", "x")],
+)
+def test_a_port_that_is_none_is_refused(tmp_path: Path, setting: str, value: str) -> None:
+    with pytest.raises(SettingError, match=setting):
+        _plan(tmp_path, **{setting: value}).port(setting)
+
+
+def test_credentials_are_made_once_and_private(tmp_path: Path) -> None:
+    path = tmp_path / "s3" / "identities.json"
+    made = ensure_credentials(path)
+    assert ensure_credentials(path) == made
+    assert made != ensure_credentials(tmp_path / "other.json")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(made.secret) >= 40
+    # an id that begins like AWS's would name another account to LocalStack
+    assert not made.key.startswith(("A", "L"))
+    assert json.loads(path.read_text())["identities"][0]["actions"] == ["Admin"]
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    with home.locked(), pytest.raises(StackError, match="another"), home.locked():
+        pass
+    with home.locked():
+        pass
+
+
+def test_delete_leaves_what_is_not_the_stacks(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.make()
+    (home.root / "mlflow.sqlite").write_text("")
+    home.delete()
+    assert not home.root.exists()
+    home.make()
+    (home.root / "notes").write_text("")
+    home.delete()
+    assert [path.name for path in home.root.iterdir()] == ["notes"]
+
+
+def test_the_end_of_a_log(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.make()
+    assert home.log_end("mlflow") == []
+    with pytest.raises(NotFoundError, match="no log yet"):
+        list(read_part_log(home, "mlflow", 3, follow=False))
+    home.log("mlflow").write_text("".join(f"line {number}\n" for number in range(5000)))
+    assert list(read_part_log(home, "mlflow", 2, follow=False)) == ["line 4998", "line 4999"]
+    assert list(read_part_log(home, "mlflow", 0, follow=False)) == []
+    assert len(list(read_part_log(home, "mlflow", 1000, follow=False))) == 1000
+    following = read_part_log(home, "mlflow", 1, follow=True)
+    assert next(following) == "line 4999"
+    with home.log("mlflow").open("a") as log:
+        log.write("new\n")
+    assert next(following) == "new"
+
+
+def test_what_a_command_needs_and_does_not_find_is_named() -> None:
+    environ = {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "MLFLOW_TRACKING_URI": "sqlite:///here.sqlite",
+    }
+    with pytest.raises(StackDownError, match=r"the AWS endpoint at .*:9 .*`modelwatch up`"):
+        require_stack(Settings(environ))
+    # AWS itself is not asked, nor is a file
+    require_stack(Settings({"MLFLOW_TRACKING_URI": "sqlite:///here.sqlite"}))
+
+
+class FakeQueue:
+    """A queue that answers with the counts that it is given, one after the other."""
+
+    def __init__(self, *counts: int) -> None:
+        self._counts = list(counts)
+
+    def get_queue_url(self, QueueName: str) -> dict[str, str]:  # noqa: N803  boto3's name
+        return {"QueueUrl": f"http://127.0.0.1/{QueueName}"}
+
+    def get_queue_attributes(
+        self,
+        QueueUrl: str,  # noqa: ARG002, N803
+        AttributeNames: list[str],  # noqa: N803
+    ) -> dict[str, dict[str, str]]:
+        count = self._counts.pop(0) if len(self._counts) > 1 else self._counts[0]
+        return {"Attributes": dict.fromkeys(AttributeNames[1:2], str(count))}
+
+
+def test_draining_waits_for_what_is_in_flight() -> None:
+    seen: list[int] = []
+    assert drain(FakeQueue(3, 1, 0), "captures", seen.append) == (0, True)
+    assert seen == [3, 1]
+    assert drain(FakeQueue(0), "captures", seen.append) == (0, False)
+
+
+def test_draining_gives_up_and_says_how_many_are_left() -> None:
+    assert drain(FakeQueue(5), "captures", lambda _: None, patience_seconds=0.5) == (5, True)
