@@ -16,6 +16,7 @@ from modelwatch_cli.deployment.endpoints import api_urls
 from modelwatch_cli.deployment.errors import NotDeployedError, StackError
 from modelwatch_cli.deployment.plan import APPS, make_plan
 from modelwatch_cli.deployment.project import Project
+from modelwatch_cli.stack.environment import read_env_file
 
 pytestmark = pytest.mark.servers
 
@@ -96,12 +97,15 @@ def deployment(stack, tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
     # what was built before serves this project too
     (ROOT / "build").mkdir(exist_ok=True)
-    for folder in ("layers", "templates", ".envs", "build"):
+    for folder in (".envs", "build"):
         (root / folder).symlink_to(ROOT / folder)
+    # copies: whoever edits the sources meanwhile changes nothing here
     ignored = shutil.ignore_patterns("__pycache__", "deployments")
-    shutil.copytree(ROOT / "functions", root / "functions", ignore=ignored)
+    for folder in ("functions", "layers", "templates"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
     with pytest.MonkeyPatch.context() as environment:
-        for name, value in stack.environ.items():
+        variables = {**stack.environ, **read_env_file(stack.home / "stack.env")}
+        for name, value in variables.items():
             environment.setenv(name, value)
         deployment = Deployment(Project(root), f"t{uuid.uuid4().hex[:6]}")
         yield deployment
