@@ -57,3 +57,12 @@ def unzipped_bytes(archive: Path) -> int:
     """Return how much room the files of ``archive`` take when unpacked, in bytes."""
     with zipfile.ZipFile(archive) as source:
         return sum(info.file_size for info in source.infolist())
+
+
+def put_in_place(built: Path, target: Path) -> None:
+    """Move a finished folder to ``target``, unless another deployment put the same there first."""
+    try:
+        built.rename(target)
+    except OSError:
+        if not target.exists():
+            raise

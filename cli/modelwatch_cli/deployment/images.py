@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from modelwatch_cli.deployment.archive import compile_bytecode
+from modelwatch_cli.deployment.archive import compile_bytecode, put_in_place
 from modelwatch_cli.deployment.digests import builder_digest, digest, tree_digest
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.layers import copy_sources
@@ -72,7 +72,7 @@ def build_image(project: Project, package: Package, app: str, environment: str) 
             copy_sources(package.task, whole)
             copy_sources(project.core, whole)
             compile_bytecode(whole, _MOUNT)
-            whole.rename(task)
+            put_in_place(whole, task)
     return Image(app, tag, task, environment)
 
 
@@ -126,7 +126,7 @@ class FolderRepository:
             (whole / "image.json").write_text(manifest)
             if target.exists():  # of another interpreter
                 target.rename(Path(scratch) / "old")
-            whole.rename(target)
+            put_in_place(whole, target)
         return True
 
 

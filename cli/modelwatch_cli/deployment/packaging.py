@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
@@ -14,7 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelwatch_cli.deployment.archive import compile_bytecode, unzipped_bytes, write_zip
+from modelwatch_cli.deployment.archive import (
+    compile_bytecode,
+    put_in_place,
+    unzipped_bytes,
+    write_zip,
+)
 from modelwatch_cli.deployment.digests import builder_digest, digest, tree_digest
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.layers import Artifact
@@ -78,8 +82,7 @@ def package_app(project: Project, app: str, region: str) -> Package:
             built = Path(scratch) / "built"
             _run_chalice(project, app, source, built, region)
             _repack(built)
-            with contextlib.suppress(FileExistsError):  # another deployment was faster
-                built.rename(output)
+            put_in_place(built, output)
     template = load_template(output / "sam.yaml")
     check_functions_are_known(app, template)
     content = (output / "digest").read_text()

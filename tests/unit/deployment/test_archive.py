@@ -4,7 +4,14 @@ import importlib.util
 import os
 import zipfile
 
-from modelwatch_cli.deployment.archive import compile_bytecode, unzipped_bytes, write_zip
+import pytest
+
+from modelwatch_cli.deployment.archive import (
+    compile_bytecode,
+    put_in_place,
+    unzipped_bytes,
+    write_zip,
+)
 from modelwatch_cli.deployment.digests import digest, tree_digest
 
 
@@ -62,3 +69,14 @@ def test_a_digest_sees_names_and_contents_and_no_caches(tmp_path):
     (tree / "b.py").write_text("2")
     assert len({before, renamed, tree_digest(tree)}) == 3
     assert digest("a", b"b") == digest(b"a", "b")
+
+
+def test_of_two_that_build_the_same_the_first_wins(tmp_path):
+    for name in ("first", "second"):
+        put_in_place(write(tmp_path / name, which=name), tmp_path / "target")
+    assert (tmp_path / "target" / "which.py").read_text() == "first"
+
+
+def test_a_folder_that_cannot_be_put_in_place_is_an_error(tmp_path):
+    with pytest.raises(OSError, match="No such file"):
+        put_in_place(write(tmp_path / "built", a="1"), tmp_path / "missing" / "target")
