@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+
 from modelwatch.errors import StoreError
 
 _MINE_ALREADY = frozenset({"BucketAlreadyOwnedByYou"})

@@ -11,11 +11,12 @@ import pytest
 from modelwatch.settings import Settings
 from modelwatch_cli.buckets import ensure_buckets
 from modelwatch_cli.deployment.clients import make_clients
-from modelwatch_cli.deployment.deployer import Deployer, undeploy
+from modelwatch_cli.deployment.deployer import Deployer
 from modelwatch_cli.deployment.endpoints import api_urls
 from modelwatch_cli.deployment.errors import NotDeployedError, StackError
 from modelwatch_cli.deployment.plan import APPS, make_plan
 from modelwatch_cli.deployment.project import Project
+from modelwatch_cli.deployment.removal import undeploy
 from modelwatch_cli.stack.environment import read_env_file
 
 pytestmark = pytest.mark.servers

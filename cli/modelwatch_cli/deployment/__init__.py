@@ -8,7 +8,8 @@ Planning is apart from doing:
    in, so that what did not change is neither built nor published again;
 3. :mod:`.packages` uploads to the S3 where CloudFormation looks;
 4. :mod:`.stacks` brings one stack to where its template says, or says why it could not;
-5. :mod:`.deployer` runs a plan: stacks that do not wait for one another go side by side;
+5. :mod:`.deployer` runs a plan, side by side where stacks do not wait for one another, and
+   :mod:`.removal` deletes what it made;
 6. :mod:`.endpoints` knows the URLs afterwards; :mod:`.commands` is what a user types.
 
 Nothing here asks whether it deploys to this machine or to AWS: the endpoint is a setting, and what

@@ -101,8 +101,8 @@ def undeploy(
     Records that wait in the queue are deleted with it.
     """
     from modelwatch_cli.deployment.clients import make_clients
-    from modelwatch_cli.deployment.deployer import undeploy as delete_stacks
     from modelwatch_cli.deployment.plan import make_plan
+    from modelwatch_cli.deployment.removal import undeploy as delete_stacks
 
     console = error_console if as_json else standard_console
     settings = Settings()

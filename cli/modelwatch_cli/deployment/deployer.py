@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -118,16 +119,16 @@ class Deployer:
         if not self.plan.owns_buckets:
             steps["buckets"] = Step(self._make_buckets)
         for layer in self.plan.layers:
-            steps[f"layer {layer}"] = Step(_bind(self._make_layer, layer), ["package bucket"])
+            steps[f"layer {layer}"] = Step(partial(self._make_layer, layer), ["package bucket"])
         for app in self.plan.apps:
-            steps[f"app {app}"] = Step(_bind(self._make_app, app), ["package bucket"])
+            steps[f"app {app}"] = Step(partial(self._make_app, app), ["package bucket"])
         for stack, stacks_before in self.plan.stacks.items():
             needs = [f"stack {name}" for name in stacks_before]
             if stack == "layers":
                 needs += [f"layer {layer}" for layer in self.plan.layers]
             if stack in self.plan.apps:
                 needs += [f"app {stack}", *([] if self.plan.owns_buckets else ["buckets"])]
-            steps[f"stack {stack}"] = Step(_bind(self._deploy_stack, stack), needs)
+            steps[f"stack {stack}"] = Step(partial(self._deploy_stack, stack), needs)
         return steps
 
     def _make_package_bucket(self) -> None:
@@ -245,60 +246,3 @@ class Deployer:
         if plan.environment is None:
             names = [f"package of {app}", *plan.layers]
             check_size(app, {name: self._layers[name].unzipped_bytes for name in names})
-
-
-def _bind(action: Callable[[str], None], argument: str) -> Callable[[], None]:
-    return lambda: action(argument)
-
-
-def undeploy(plan: Plan, clients: Clients, progress: Progress) -> list[StackResult]:
-    """Delete the stacks of ``plan``, but for the buckets and what is in them.
-
-    Parameters
-    ----------
-    plan
-        Of all apps.
-    clients
-        Where they are.
-    progress
-        Hears of it.
-
-    Returns
-    -------
-    list of StackResult
-        ``deleted`` or, when there was none, ``absent``.
-    """
-    stacks = StackDeployer(clients.cloudformation, lambda _: "")
-    results: list[StackResult] = []
-
-    def delete(part: str) -> None:
-        started = time.monotonic()
-        name = plan.stack_name(part)
-        action = stacks.delete(name)
-        if part == "layers":
-            _delete_layer_versions(plan, clients)
-        result = StackResult(name, action, time.monotonic() - started)
-        results.append(result)
-        progress.done(result)
-
-    doomed = {part: needs for part, needs in plan.stacks.items() if part != "storage"}
-    steps = {}
-    for part in doomed:
-        users = [user for user, needs in doomed.items() if part in needs]
-        steps[part] = Step(_bind(delete, part), users)
-    try:
-        run_steps(steps)
-    except (BotoCoreError, ClientError) as error:
-        raise DeploymentError(f"AWS cannot be reached or refused: {error}") from error
-    return results
-
-
-def _delete_layer_versions(plan: Plan, clients: Clients) -> None:
-    """Delete the versions that updates of the stack kept for functions that roll back."""
-    for layer in plan.layers:
-        name = plan.stack_name(layer)
-        for page in clients.functions.get_paginator("list_layer_versions").paginate(LayerName=name):
-            for version in page["LayerVersions"]:
-                clients.functions.delete_layer_version(
-                    LayerName=name, VersionNumber=version["Version"]
-                )

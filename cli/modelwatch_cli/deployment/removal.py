@@ -1,0 +1,68 @@
+"""Deletes what was deployed, and leaves the data."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from modelwatch_cli.deployment.clients import Clients
+from modelwatch_cli.deployment.deployer import Progress, StackResult
+from modelwatch_cli.deployment.errors import DeploymentError
+from modelwatch_cli.deployment.graph import Step, run_steps
+from modelwatch_cli.deployment.plan import Plan
+from modelwatch_cli.deployment.stacks import StackDeployer
+
+
+def undeploy(plan: Plan, clients: Clients, progress: Progress) -> list[StackResult]:
+    """Delete the stacks of ``plan``, but for the buckets and what is in them.
+
+    Parameters
+    ----------
+    plan
+        Of all apps.
+    clients
+        Where they are.
+    progress
+        Hears of it.
+
+    Returns
+    -------
+    list of StackResult
+        ``deleted`` or, when there was none, ``absent``.
+    """
+    stacks = StackDeployer(clients.cloudformation, lambda _: "")
+    results: list[StackResult] = []
+
+    def delete(part: str) -> None:
+        started = time.monotonic()
+        name = plan.stack_name(part)
+        action = stacks.delete(name)
+        if part == "layers":
+            _delete_layer_versions(plan, clients)
+        result = StackResult(name, action, time.monotonic() - started)
+        results.append(result)
+        progress.done(result)
+
+    doomed = {part: needs for part, needs in plan.stacks.items() if part != "storage"}
+    steps = {}
+    for part in doomed:
+        users = [user for user, needs in doomed.items() if part in needs]
+        steps[part] = Step(partial(delete, part), users)
+    try:
+        run_steps(steps)
+    except (BotoCoreError, ClientError) as error:
+        raise DeploymentError(f"AWS cannot be reached or refused: {error}") from error
+    return results
+
+
+def _delete_layer_versions(plan: Plan, clients: Clients) -> None:
+    """Delete the versions that updates of the stack kept for functions that roll back."""
+    for layer in plan.layers:
+        name = plan.stack_name(layer)
+        for page in clients.functions.get_paginator("list_layer_versions").paginate(LayerName=name):
+            for version in page["LayerVersions"]:
+                clients.functions.delete_layer_version(
+                    LayerName=name, VersionNumber=version["Version"]
+                )
