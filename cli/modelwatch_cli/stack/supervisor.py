@@ -14,9 +14,11 @@ from typing import Literal
 from modelwatch_cli.stack import ports, processes
 from modelwatch_cli.stack.environment import write_env_file
 from modelwatch_cli.stack.errors import PartCrashedError, PortTakenError
-from modelwatch_cli.stack.parts import GRACE_SECONDS, TITLES, Part, Plan
+from modelwatch_cli.stack.parts import GRACE_SECONDS, TITLES, Part
+from modelwatch_cli.stack.plan import Plan
 from modelwatch_cli.stack.processes import Process
 from modelwatch_cli.stack.records import Record, Records
+from modelwatch_cli.stack.servers import make_parts
 
 START_SECONDS = 90.0
 _POLL_SECONDS = 0.1
@@ -86,7 +88,7 @@ class Supervisor:
             When a part ends or stays silent; all that this call started is stopped again.
         """
         with self.home.locked():
-            parts = self.plan.parts()
+            parts = make_parts(self.plan)
             to_start = [part for part in parts if not self._is_alive(part.name)]
             for part in to_start:
                 # such as the worker of a server that was killed
@@ -147,7 +149,7 @@ class Supervisor:
 
     def status(self) -> list[PartStatus]:
         """Return how every part is."""
-        return [self._status(part) for part in self.plan.parts()]
+        return [self._status(part) for part in make_parts(self.plan)]
 
     def _status(self, part: Part) -> PartStatus:
         record = self._records.read(part.name)
@@ -173,7 +175,7 @@ class Supervisor:
         with log.open("ab") as file:
             file.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} modelwatch up\n".encode())
         child = processes.spawn(
-            part.command, part.environ, part.directory, log, self._mark(part.name)
+            part.command, part.environ(), part.directory, log, self._mark(part.name)
         )
         self._records.write(
             Record(

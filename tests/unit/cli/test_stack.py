@@ -16,7 +16,8 @@ from modelwatch_cli.stack.draining import drain
 from modelwatch_cli.stack.errors import StackDownError, StackError
 from modelwatch_cli.stack.home import Home, project_root
 from modelwatch_cli.stack.part_logs import read_part_log
-from modelwatch_cli.stack.parts import GRACE_SECONDS, TITLES, Plan
+from modelwatch_cli.stack.parts import GRACE_SECONDS, TITLES
+from modelwatch_cli.stack.plan import Plan
 
 
 def _plan(home: Path, **variables: str) -> Plan:
