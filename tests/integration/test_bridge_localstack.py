@@ -170,8 +170,8 @@ class Bridge:
 
 @pytest.fixture
 def prefix() -> str:
-    """Name of functions that no other test has."""
-    return f"modelwatch-bridge-{uuid4().hex[:8]}-"
+    """Name of functions that no other test has, and that the bridge of a stack does not follow."""
+    return f"bridge-test-{uuid4().hex[:8]}-"
 
 
 @pytest.fixture
