@@ -334,3 +334,17 @@ def test_down_waits_for_the_capture_queue(new_stack: Callable[..., RunningStack]
         assert "capture queue" in (said := down.stderr.read())
         assert "empty" in said
     assert _processes(stack.home) == {}
+
+
+def test_the_buckets_of_the_compose_stack_are_made_by_the_same_hands(stack: RunningStack) -> None:
+    script = Path(__file__).parents[2] / "templates" / "compose" / "make_buckets.py"
+    client = _client(stack, "s3")
+    variables = {"REPORT_BUCKET": "made-for-compose", **_variables(stack)}
+    subprocess.run([stack.command[0], script], env={**stack.whole_environ, **variables}, check=True)
+    assert client.head_bucket(Bucket="made-for-compose")
+
+
+def test_drain_is_done_where_there_is_no_queue(stack: RunningStack) -> None:
+    outcome = stack.run("drain")
+    assert outcome.returncode == 0, outcome.stderr
+    assert "empty" in outcome.stderr

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +18,6 @@ from modelwatch_cli.console import console, error_console, print_json, print_tab
 
 if TYPE_CHECKING:
     from modelwatch_cli.stack.display import Display
-    from modelwatch_cli.stack.supervisor import Supervisor
 
 _JSON = typer.Option("--json", help="print JSON")
 NOT_ALL_UP = 3
@@ -27,7 +26,7 @@ NOT_ALL_UP = 3
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
-    for command in (up, down, status, logs, urls, env, reset):
+    for command in (up, down, status, logs, urls, env, drain, reset):
         app.command()(command)
 
 
@@ -43,7 +42,7 @@ def up() -> None:
     began = time.monotonic()
     supervisor = Supervisor()
     with Display(error_console) as display:
-        supervisor.up(display.begins, display.done)
+        started = supervisor.up(display.begins, display.done)
     if not shutil.which("prometheus"):
         error_console.print(
             "  Prometheus      is not on the PATH and was left out; "
@@ -52,6 +51,8 @@ def up() -> None:
     # the steps of a demo that follow in this process find the stack, too
     LOADER.reload()
     error_console.print(f"The stack is up ({time.monotonic() - began:.1f} s).")
+    if "localstack" in started:
+        error_console.print("`modelwatch deploy` puts the functions on it.")
 
 
 def down(
@@ -64,13 +65,14 @@ def down(
     Models, captures and reports stay; functions have to be deployed again.
     """
     from modelwatch_cli.stack.display import Display
+    from modelwatch_cli.stack.draining import queue_client
     from modelwatch_cli.stack.supervisor import Supervisor
 
     began = time.monotonic()
     supervisor = Supervisor()
     with Display(error_console) as display:
         if not force and supervisor.is_up("localstack"):
-            _drain(supervisor, display)
+            _drain(queue_client(supervisor.plan.stack_env()), supervisor.plan.settings, display)
         stopped = supervisor.down(display.begins, display.done)
     if stopped:
         error_console.print(f"The stack is down ({time.monotonic() - began:.1f} s).")
@@ -156,6 +158,27 @@ def env(as_json: Annotated[bool, _JSON] = False) -> None:
         console.print(f"export {name}={shlex.quote(value)}", markup=False)
 
 
+def drain() -> None:
+    """Wait until the capture queue is empty; `down` does it by itself.
+
+    For a stack that runs elsewhere and is about to be stopped. Exits with 1 if records are left.
+    """
+    import boto3
+
+    from modelwatch_cli.stack.checks import require_stack
+    from modelwatch_cli.stack.display import Display
+    from modelwatch_cli.stack.errors import StackError
+
+    settings = Settings()
+    require_stack(settings)
+    with Display(error_console) as display:
+        left = _drain(
+            boto3.client("sqs", region_name=settings.text("AWS_DEFAULT_REGION")), settings, display
+        )
+    if left:
+        raise StackError(f"{left} records are still in the capture queue")
+
+
 def reset(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
 ) -> None:
@@ -177,21 +200,22 @@ def reset(
     error_console.print(f"The data in {home.root} is deleted.")
 
 
-def _drain(supervisor: Supervisor, display: Display) -> None:
-    from modelwatch_cli.stack.draining import drain, queue_client
+def _drain(sqs: Any, settings: Settings, display: Display) -> int:
+    """Wait for the capture queue, show it, and return how many records are left."""
+    from modelwatch_cli.stack.draining import drain as wait_for_queue
 
-    settings = supervisor.plan.settings
     title = "capture queue"
     display.begins(title, "draining")
-    left, waited = drain(
-        queue_client(supervisor.plan.stack_env()),
+    left, waited = wait_for_queue(
+        sqs,
         settings.text("CAPTURE_QUEUE_NAME"),
         lambda count: display.begins(title, f"draining: {count} records"),
     )
     if waited and not left:
         # the bridge has yet to read what the last invocations reported
         time.sleep(settings.number("BRIDGE_POLL_SECONDS") + 0.5)
-    display.done(title, f"not drained: {left} records are lost" if left else "empty")
+    display.done(title, f"not drained: {left} records are lost if it stops" if left else "empty")
+    return left
 
 
 def _log_lines(name: str, lines: int, follow: bool) -> Iterator[str]:

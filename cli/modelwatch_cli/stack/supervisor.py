@@ -77,8 +77,10 @@ class Supervisor:
         }
         self.plan = Plan.of({**asked, **running})
 
-    def up(self, begins: Report, done: Report) -> None:
+    def up(self, begins: Report, done: Report) -> set[str]:
         """Start what is not up, all at once, and wait until everything answers.
+
+        Returns the names of the parts that were started.
 
         Raises
         ------
@@ -116,6 +118,7 @@ class Supervisor:
                     with ThreadPoolExecutor(len(parts)) as stoppers:
                         list(stoppers.map(self._stop, started))
                     raise
+            return set(started)
 
     def down(self, begins: Report, done: Report) -> bool:
         """Stop what runs; return whether anything did.

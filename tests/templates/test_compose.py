@@ -1,0 +1,154 @@
+"""compose.yaml is one that Compose accepts, and runs what `modelwatch up` runs.
+
+Nothing is pulled or started here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelwatch.settings import SETTINGS, Settings
+from modelwatch_cli.stack import servers
+from modelwatch_cli.stack.plan import Plan
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = Path(sys.executable).parent / "docker-compose"
+SECRETS = {
+    "S3_ACCESS_KEY_ID": "key",
+    "S3_SECRET_ACCESS_KEY": "secret",
+    "GRAFANA_ADMIN_PASSWORD": "password",
+}
+PORTS = ("LOCALSTACK_PORT", "S3_PORT", "MLFLOW_PORT", "BRIDGE_PORT", "PROMETHEUS_PORT")
+GRAFANA_PORT = 3000
+
+
+def _config(directory: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `docker compose config`, without the .env that a developer may have."""
+    command = ["config", "--format", "json", "--no-path-resolution"]
+    return subprocess.run(
+        [COMPOSE, "-f", ROOT / "compose.yaml", "--project-directory", directory, "--profile", "tools", *command],
+        env={"PATH": os.environ["PATH"], "HOME": str(directory), **variables},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    outcome = _config(tmp_path_factory.mktemp("compose"), SECRETS)
+    assert outcome.returncode == 0, outcome.stderr
+    return dict(json.loads(outcome.stdout)["services"])
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return Plan.of({"MODELWATCH_HOME": str(tmp_path)})
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_there_is_no_default_for_a_secret(tmp_path: Path, secret: str) -> None:
+    outcome = _config(tmp_path, {name: value for name, value in SECRETS.items() if name != secret})
+    assert outcome.returncode != 0
+    assert f"set {secret} in .env" in outcome.stderr
+
+
+def test_only_the_shared_network_publishes_and_only_to_this_machine(
+    services: dict[str, Any],
+) -> None:
+    assert [name for name, service in services.items() if service.get("ports")] == ["network"]
+    ports = services["network"]["ports"]
+    assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
+    assert all(int(port["published"]) == port["target"] for port in ports)
+    defaults = {Settings({}).integer(name) for name in PORTS}
+    assert {port["target"] for port in ports} == {*defaults, GRAFANA_PORT}
+    others = {name for name in services if name != "network"}
+    assert {services[name]["network_mode"] for name in others} == {"service:network"}
+
+
+def test_every_image_is_pinned_or_built_here(services: dict[str, Any]) -> None:
+    for service in services.values():
+        if service["image"] == "modelwatch":
+            assert (ROOT / service["build"]["dockerfile"]).exists()
+        else:
+            _, _, tag = service["image"].rpartition(":")
+            assert any(character.isdigit() for character in tag)
+
+
+def test_what_is_mounted_is_there(services: dict[str, Any]) -> None:
+    mounts = [mount for service in services.values() for mount in service.get("volumes", [])]
+    bound = [mount for mount in mounts if mount["type"] == "bind"]
+    assert bound
+    for mount in bound:
+        assert (ROOT / mount["source"]).exists()
+        assert mount["read_only"]
+
+
+def test_the_stack_is_found_as_modelwatch_up_says(services: dict[str, Any], plan: Plan) -> None:
+    told = plan.stack_env()
+    own = {"IMAGE_REPOSITORY"}
+    for name in ("bridge", "buckets", "mlflow", "modelwatch"):
+        environ = services[name]["environment"]
+        assert told.keys() - own <= environ.keys()
+        for variable in told.keys() - own:
+            if "KEY" not in variable:
+                assert environ[variable] == told[variable]
+        assert environ["AWS_ACCESS_KEY_ID"] == environ["S3_ACCESS_KEY_ID"] == "key"
+        assert environ["AWS_SECRET_ACCESS_KEY"] == environ["S3_SECRET_ACCESS_KEY"] == "secret"
+
+
+def test_every_variable_of_the_bridge_is_declared(services: dict[str, Any], plan: Plan) -> None:
+    declared = {setting.name for setting in SETTINGS}
+    assert services["bridge"]["environment"].keys() - plan.stack_env().keys() <= declared
+
+
+def test_localstack_runs_as_it_does_without_docker(services: dict[str, Any], plan: Plan) -> None:
+    part = servers.localstack(plan)
+    inherited = plan.base_environ().keys() - {"PATH", "HOME", "TMPDIR"}
+    here = {name: value for name, value in part.environ().items() if name not in inherited}
+    there = services["localstack"]["environment"]
+    assert there.keys() - here.keys() == set()
+    assert here.keys() - there.keys() <= {"PYTHONUNBUFFERED"}  # the image has it
+    for name, value in here.items():
+        if name in there and "/" not in value and name != "GATEWAY_LISTEN":
+            assert there[name] == value, name
+    assert services["localstack"]["command"][1:] == part.command[1:]
+
+
+def test_mlflow_runs_as_it_does_without_docker(services: dict[str, Any], plan: Plan) -> None:
+    part = servers.mlflow(plan)
+    here = part.command[part.command.index("server") + 1 :]
+    there = [word for option in services["mlflow"]["command"][2:] for word in option.split("=", 1)]
+    different = {"--host", "--backend-store-uri"}
+    options = {word for word in here if word.startswith("--")}
+    assert options == {word for word in there if word.startswith("--")}
+    for option in options - different - {"--no-serve-artifacts"}:
+        assert here[here.index(option) + 1] == there[there.index(option) + 1]
+    environ = services["mlflow"]["environment"]
+    for name, value in part.environ().items():
+        if name.startswith(("MLFLOW_", "DO_NOT")):
+            assert environ[name] == value
+
+
+def test_prometheus_runs_as_it_does_without_docker(services: dict[str, Any], plan: Plan) -> None:
+    here = {option.split("=")[0] for option in servers.prometheus(plan).command[1:]}
+    assert {option.split("=")[0] for option in services["prometheus"]["command"]} == here
+    targets = json.loads((ROOT / "templates/prometheus/targets/bridge.json").read_text())
+    assert targets[0]["targets"] == [f"127.0.0.1:{plan.port('BRIDGE_PORT')}"]
+
+
+def test_grafana_gets_what_its_provisioning_asks_for(services: dict[str, Any]) -> None:
+    environ = services["grafana"]["environment"]
+    for file in (ROOT / "templates/grafana/provisioning").rglob("*.yml"):
+        for line in file.read_text().splitlines():
+            _, dollar, name = line.partition(": $")
+            if dollar:
+                assert name in environ
+    mounted = {mount["target"] for mount in services["grafana"]["volumes"]}
+    assert environ["DASHBOARDS_PATH"] in mounted
+    assert environ["PROMETHEUS_URL"] == f"http://127.0.0.1:{Settings({}).text('PROMETHEUS_PORT')}"
