@@ -33,7 +33,8 @@ def _config(directory: Path, variables: dict[str, str]) -> subprocess.CompletedP
     """Run `docker compose config`, without the .env that a developer may have."""
     command = ["config", "--format", "json", "--no-path-resolution"]
     return subprocess.run(
-        [COMPOSE, "-f", ROOT / "compose.yaml", "--project-directory", directory, "--profile", "tools", *command],
+        [COMPOSE, "-f", ROOT / "compose.yaml", "--project-directory", directory,
+         "--profile", "tools", *command],
         env={"PATH": os.environ["PATH"], "HOME": str(directory), **variables},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
