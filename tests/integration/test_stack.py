@@ -232,7 +232,7 @@ def test_a_part_that_crashes_while_starting_is_reported_and_all_is_stopped(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_up_leaves_nothing_behind(
+def test_an_interrupted_up_leaves_nothing_behind_and_can_be_repeated(
     new_stack: Callable[..., RunningStack], number: signal.Signals
 ) -> None:
     stack = new_stack()
@@ -246,9 +246,16 @@ def test_an_interrupted_up_leaves_nothing_behind(
         rival = stack.run("up")
         assert rival.returncode == 1
         assert "another `modelwatch up`" in rival.stderr
+        # the worst moment: MLflow is amid making its tables
+        while not (stack.home / "mlflow.sqlite").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(0.2)
         up.send_signal(number)
         assert up.wait(30) == 130
     assert _processes(stack.home) == {}
+    assert stack.run("up").returncode == 0
+    assert stack.run("down", "--force").returncode == 0
 
 
 def test_commands_say_that_the_stack_is_not_up(new_stack: Callable[..., RunningStack]) -> None:

@@ -99,7 +99,7 @@ def status(as_json: Annotated[bool, _JSON] = False) -> None:
                 part.state,
                 part.address,
                 part.pid,
-                f"{datetime.fromtimestamp(part.since):%Y-%m-%d %H:%M:%S}" if part.since else "",
+                _since(part.since) if part.since else "",
                 f"{part.memory_bytes / 1e6:.0f} MB" if part.memory_bytes else "",
             )
             for part in parts
@@ -198,6 +198,12 @@ def reset(
         supervisor.down(display.begins, display.done)
     home.delete()
     error_console.print(f"The data in {home.root} is deleted.")
+
+
+def _since(started_at: float) -> str:
+    """Return the time of day, or the date if that was more than a day ago."""
+    recent = time.time() - started_at < 86_400
+    return f"{datetime.fromtimestamp(started_at):{'%H:%M:%S' if recent else '%Y-%m-%d'}}"
 
 
 def _drain(sqs: Any, settings: Settings, display: Display) -> int:

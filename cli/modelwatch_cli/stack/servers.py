@@ -13,6 +13,7 @@ from modelwatch_cli.stack.answers import ANY_STATUS
 from modelwatch_cli.stack.credentials import ensure_credentials
 from modelwatch_cli.stack.errors import StackError
 from modelwatch_cli.stack.home import project_root
+from modelwatch_cli.stack.mlflow_database import discard_if_unfinished
 from modelwatch_cli.stack.parts import Part
 from modelwatch_cli.stack.plan import Plan
 from modelwatch_cli.stack.ports import HOST
@@ -143,6 +144,12 @@ def mlflow(plan: Plan) -> Part:
     """Return the MLflow server, on SQLite, with artifacts on the S3."""
     folder = plan.home.root / "mlflow"
     port = plan.port("MLFLOW_PORT")
+    database = plan.home.root / "mlflow.sqlite"
+
+    def prepare() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        discard_if_unfinished(database)
+
     hosts = [f"{host}{end}" for host in ("localhost", HOST) for end in ("", f":{port}")]
     return Part(
         name="mlflow",
@@ -152,7 +159,7 @@ def mlflow(plan: Plan) -> Part:
         alive_url=f"{plan.url('MLFLOW_PORT')}/health",
         command=[
             *(sys.executable, "-m", "mlflow", "server"),
-            *("--backend-store-uri", f"sqlite:///{plan.home.root / 'mlflow.sqlite'}"),
+            *("--backend-store-uri", f"sqlite:///{database}"),
             # clients read and write artifacts on S3 themselves, as they do on AWS
             "--no-serve-artifacts",
             *("--default-artifact-root", f"s3://{plan.settings.text('MODEL_BUCKET')}/mlflow"),
@@ -169,7 +176,7 @@ def mlflow(plan: Plan) -> Part:
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         },
         directory=folder,
-        prepare=lambda: folder.mkdir(parents=True, exist_ok=True),
+        prepare=prepare,
     )
 
 

@@ -204,8 +204,6 @@ class Supervisor:
             if child is None and not self._is_alive(part.name):
                 raise self._crash(part, "ended")
             if part.answers():
-                if child is None:
-                    return
                 try:
                     part.finish()
                 except Exception as error:  # noqa: BLE001  whatever it is, it may pass, or the deadline does

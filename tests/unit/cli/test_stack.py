@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from modelwatch_cli.stack.credentials import ensure_credentials
 from modelwatch_cli.stack.draining import drain
 from modelwatch_cli.stack.errors import StackDownError, StackError
 from modelwatch_cli.stack.home import Home, project_root
+from modelwatch_cli.stack.mlflow_database import discard_if_unfinished
 from modelwatch_cli.stack.part_logs import read_part_log
 from modelwatch_cli.stack.parts import GRACE_SECONDS, TITLES
 from modelwatch_cli.stack.plan import Plan
@@ -124,6 +127,36 @@ def test_what_a_command_needs_and_does_not_find_is_named() -> None:
         require_stack(Settings(environ))
     # AWS itself is not asked, nor is a file
     require_stack(Settings({"MLFLOW_TRACKING_URI": "sqlite:///here.sqlite"}))
+
+
+@pytest.mark.parametrize(
+    ("made", "discarded"),
+    [
+        ([], True),
+        (["CREATE TABLE alembic_version (x)"], True),
+        (["CREATE TABLE alembic_version (x)", "CREATE TABLE experiments (x)"], True),
+        (["CREATE TABLE experiments (x)", "INSERT INTO experiments VALUES (1)"], False),
+        (["CREATE TABLE somebody_elses (x)"], False),
+    ],
+)
+def test_only_a_database_that_holds_nothing_yet_is_discarded(
+    tmp_path: Path, made: list[str], discarded: bool
+) -> None:
+    path = tmp_path / "mlflow.sqlite"
+    assert not discard_if_unfinished(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in made:
+            connection.execute(statement)
+    path.touch()
+    assert discard_if_unfinished(path) is discarded
+    assert path.exists() is not discarded
+
+
+def test_what_is_not_a_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.sqlite"
+    path.write_text("notes" * 200)
+    assert not discard_if_unfinished(path)
+    assert path.read_text().startswith("notes")
 
 
 class FakeQueue:
