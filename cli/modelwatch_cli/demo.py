@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import typer
+
 from modelwatch.errors import ModelwatchError
 from modelwatch.settings import Settings
-
 from modelwatch_cli.console import console, progress
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ def _observe(settings: Settings, scenario: str, requests: int, expected: str) ->
     """Send traffic, wait until it is captured and analyzed on schedule, and judge the answer."""
     from modelwatch.adapters.aws import s3_client
     from modelwatch.adapters.mlflow_registry import MlflowRegistry
-
     from modelwatch_cli.monitoring.commands import print_result
     from modelwatch_cli.traffic.commands import ScenarioName, print_summary, send_traffic
 

@@ -58,9 +58,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("S3_ACCESS_KEY_ID", "", "key of that S3, where the function's role is not enough"),
     Setting("S3_SECRET_ACCESS_KEY", "", "secret of that key"),
     # -- functions
-    Setting(
-        "AWS_LAMBDA_FUNCTION_NAME", "", "set by Lambda; empty: this process is alone"
-    ),
+    Setting("AWS_LAMBDA_FUNCTION_NAME", "", "set by Lambda; empty: this process is alone"),
     Setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR"),
     # -- deployment
     Setting("STAGE", "local", "name of the deployment; part of every resource's name"),
