@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,11 @@ _PORTS = ("LOCALSTACK_PORT", "MLFLOW_PORT", "BRIDGE_PORT", "PROMETHEUS_PORT", "S
 _PORTS_IN_A_ROW = len(_PORTS) + 7
 #: What a developer's shell or .env may say about another stack, or about AWS.
 _FOREIGN = ("AWS_", "MLFLOW_", "S3_", "BRIDGE_", "STACK_", "MODELWATCH_")
+
+
+# A shell that runs the tests in the background has Ctrl-C ignored, and children inherit that;
+# with a handler here, they start with it in force, as they do at a terminal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True, slots=True)
