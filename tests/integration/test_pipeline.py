@@ -1,0 +1,181 @@
+"""The whole way of one prediction, on the real stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.windows import Window
+from modelwatch.settings import Settings
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[2]
+WINE = [14.23, 1.71, 2.43, 15.6, 127.0, 2.8, 3.06, 0.28, 2.29, 5.64, 1.04, 3.92, 1065.0]
+
+
+class Pipeline:
+    """The deployed apps, and what lies behind them."""
+
+    def __init__(self, stack: Any) -> None:
+        self.stack = stack
+        self.environ = json.loads(self.run("env", "--json"))
+        self.settings = Settings(self.environ)
+        addresses = json.loads(self.run("deploy", "--json"))
+        self.urls: dict[str, str] = addresses["urls"]
+
+    def run(self, *arguments: str) -> str:
+        done = self.stack.run(*arguments)
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
+
+    def client(self, service: str, endpoint: str = "AWS_ENDPOINT_URL") -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.environ[endpoint],
+            aws_access_key_id=self.environ["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environ["AWS_SECRET_ACCESS_KEY"],
+            region_name="us-east-1",
+        )
+
+    def captured(self, version: str) -> dict[str, dict[str, Any]]:
+        """Return the rows captured in the last hour, by event id."""
+        store = S3RecordStore(
+            self.client("s3", "AWS_ENDPOINT_URL_S3"), self.settings.text("CAPTURE_BUCKET")
+        )
+        now = datetime.now(UTC)
+        window = Window(now - timedelta(hours=1), now + timedelta(minutes=1))
+        rows = store.read("wine_quality_model", version, window).to_pylist()
+        return {row["event_id"]: row for row in rows}
+
+
+@pytest.fixture(scope="module")
+def pipeline(stack: Any) -> Pipeline:
+    trained = stack.run("train")
+    assert trained.returncode == 0, trained.stderr
+    return Pipeline(stack)
+
+
+def eventually(probe: Callable[[], Any], seconds: float = 60) -> Any:
+    """Return what ``probe`` gives as soon as it is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := probe()):
+        assert time.monotonic() < deadline, f"nothing within {seconds} s"
+        time.sleep(0.5)
+    return found
+
+
+def test_a_prediction_is_answered_captured_and_counted(pipeline):
+    response = httpx.post(
+        f"{pipeline.urls['predict']}/predict", json={"features": WINE}, timeout=30
+    )
+    assert response.status_code == 200, response.text
+    answer = response.json()
+    assert (answer["prediction"], answer["variant"]) == (0, "production")
+    row = eventually(lambda: pipeline.captured(answer["model_version"]).get(answer["event_id"]))
+    assert row["feature_alcohol"] == 14.23
+    assert row["prediction"] == 0.0
+    assert len(row["probabilities"]) == 3
+    info = httpx.get(f"{pipeline.urls['predict']}/model/info", timeout=30).json()
+    assert info["flavor"] == "onnx"
+    assert info["metrics"]["accuracy"] > 0.9
+    metrics = f"http://127.0.0.1:{pipeline.stack.environ['BRIDGE_PORT']}/metrics"
+    eventually(lambda: 'model_predictions_total{model_name="wine' in httpx.get(metrics).text)
+
+
+def test_a_poisoned_message_does_not_hold_up_the_others(pipeline):
+    sqs = pipeline.client("sqs")
+    name = pipeline.settings.text("CAPTURE_QUEUE_NAME")
+    url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody='{"event_id": "poison"}')
+    record = {
+        "event_id": new_event_id(time.time_ns() // 1_000_000),
+        "captured_at": datetime.now(UTC).isoformat(),
+        "model_name": "wine_quality_model",
+        "model_version": "1",
+        "features": {"alcohol": 13.0},
+        "prediction": 1,
+    }
+    accepted = httpx.post(f"{pipeline.urls['capture']}/capture", json=record, timeout=30)
+    assert accepted.status_code == 202, accepted.text
+    eventually(lambda: pipeline.captured("1").get(record["event_id"]))
+
+
+def test_too_few_rows_are_unknown(pipeline):
+    url = f"{pipeline.urls['analyze']}/analyze"
+    answer = httpx.post(url, json={"min_rows": 100_000}, timeout=120).json()
+    assert answer["failures"] == {}
+    assert {result["status"] for result in answer["results"]} == {"unknown"}
+
+
+def test_the_schedule_analyzes_drift_and_the_report_opens(pipeline):
+    pipeline.run("simulate", "-n", "150", "--rate", "40", "--scenario", "moderate_drift")
+    url = pipeline.urls["analyze"]
+
+    def drift() -> Any:
+        results = httpx.get(f"{url}/reports", timeout=60).json()["results"]
+        return next((result for result in results if result["status"] == "drift"), None)
+
+    result = eventually(drift, seconds=200)
+    assert {"alcohol", "malic_acid"} <= set(result["drifted_features"])
+    redirect = httpx.get(f"{url}/reports/{result['name']}", timeout=60)
+    assert redirect.status_code == 302
+    page = httpx.get(redirect.headers["Location"], timeout=60)
+    assert page.status_code == 200
+    assert "<html" in page.text
+
+
+def test_a_reload_holds_for_every_environment(pipeline):
+    url = pipeline.urls["predict"]
+    before = httpx.get(f"{url}/health", timeout=30).json()["model_version"]
+    pipeline.run("train")
+    answer = httpx.post(f"{url}/model/reload", json={}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    versions = {
+        httpx.post(f"{url}/predict", json={"features": WINE}, timeout=30).json()["model_version"]
+        for _ in range(20)
+    }
+    assert versions == {str(int(before) + 1)}
+
+
+def test_chalice_local_serves_against_the_stack(pipeline):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environ = {**os.environ, **pipeline.environ}
+    process = subprocess.Popen(
+        [ROOT / ".envs/dev/bin/chalice", "local", "--port", str(port)],
+        cwd=ROOT / "functions" / "predict",
+        env=environ,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def healthy() -> Any:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/health", timeout=30).json()
+        except httpx.TransportError:
+            return None
+
+    try:
+        assert eventually(healthy)["model_loaded"]
+        answer = httpx.post(f"http://127.0.0.1:{port}/predict", json={"features": WINE}, timeout=30)
+        assert answer.json()["prediction"] == 0
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(10)
