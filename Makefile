@@ -10,7 +10,7 @@ MODELWATCH := $(BIN)/modelwatch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up down status test test-fast lint format env-example lock clean
+.PHONY: help setup setup-pyfunc demo up down status test test-fast bench-bridge lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ down: setup ## drain the capture queue and stop what `up` started
 status: setup ## what runs, and where
 	@$(MODELWATCH) status
 
-test: setup lint ## everything: lint, types, unit, functional, integration, e2e
+test: setup-pyfunc lint ## everything: lint, types, unit, functional, integration, e2e
 	@$(BIN)/python -m pytest
 
 test-fast: setup ## the tests that start no server
@@ -35,6 +35,9 @@ test-fast: setup ## the tests that start no server
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench-bridge: setup ## events a second, memory and scrape time of the bridge
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.bridge
 
 format: setup ## rewrite the sources in the project's format
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -44,7 +47,9 @@ env-example: setup ## write .env.example from the declared settings
 
 # --- environments: one stamp per lock; a changed lock makes its environment anew -----------------
 
-setup: $(ENVS)/dev/.stamp $(ENVS)/localstack/.stamp $(ENVS)/runtime/.stamp $(ENVS)/analysis/.stamp $(ENVS)/pyfunc/.stamp ## make the environments
+setup: $(ENVS)/dev/.stamp $(ENVS)/localstack/.stamp $(ENVS)/runtime/.stamp $(ENVS)/analysis/.stamp ## make the environments
+
+setup-pyfunc: setup $(ENVS)/pyfunc/.stamp ## and the one for PREDICT_PACKAGE=image
 
 $(UV):
 	@echo "==> uv $(UV_VERSION)"

@@ -112,7 +112,8 @@ class FolderRepository:
         """
         interpreter = self._project.interpreter(image.environment)
         if not interpreter.exists():
-            raise BuildError(f"{interpreter} is missing: run `make setup`")
+            goal = "setup-pyfunc" if image.environment == "pyfunc" else "setup"
+            raise BuildError(f"{interpreter} is missing: run `make {goal}`")
         target = self._folder / image.name / image.tag
         # not resolved: the link in the environment is what makes it that environment
         manifest = json.dumps({"python": str(interpreter.absolute())}, indent=2) + "\n"
