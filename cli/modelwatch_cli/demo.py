@@ -47,6 +47,7 @@ def demo() -> None:
     _chapter("Deploy the functions")
     deploy()
     settings = Settings()
+    _reload(settings)
     _chapter(f"Send {NORMAL_REQUESTS} normal requests")
     _observe(settings, "normal", NORMAL_REQUESTS, expected="ok")
     _chapter(f"Send {DRIFTED_REQUESTS} drifted requests")
@@ -57,6 +58,22 @@ def demo() -> None:
         f"\nNormal traffic raised no drift, drifted traffic did: {time.monotonic() - began:.0f} s. "
         "The stack stays up; `make down` stops it."
     )
+
+
+def _reload(settings: Settings) -> None:
+    """Have every environment serve the version that was just promoted, and no older one."""
+    import httpx
+
+    from modelwatch_cli.deployment.endpoints import api_urls
+
+    url = f"{api_urls(settings)['predict']}/model/reload"
+    with console.status("loading the new version in every environment"):
+        try:
+            response = httpx.post(url, json={}, timeout=60)
+        except httpx.HTTPError as error:
+            raise ModelwatchError(f"{url} does not answer: {error}") from error
+    if response.is_error:
+        raise ModelwatchError(f"{url}: {response.text[:300]}")
 
 
 def _observe(settings: Settings, scenario: str, requests: int, expected: str) -> None:

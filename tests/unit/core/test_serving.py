@@ -35,6 +35,7 @@ class Stage:
             refresh_seconds=30,
             clock=lambda: self.now,
             start=self.started.append,
+            patience_seconds=0,
         )
 
     def version(self) -> str:
@@ -57,7 +58,7 @@ def stage() -> Stage:
 
 def test_a_moved_alias_is_picked_up_beside_the_requests(stage):
     stage.registry.point("wine", "production", "2")
-    stage.now += 29
+    stage.now += 14
     assert (stage.version(), stage.started) == ("1", [])
     stage.now += 1
     assert stage.version() == "1"
@@ -66,6 +67,24 @@ def test_a_moved_alias_is_picked_up_beside_the_requests(stage):
     stage.started.pop()()
     assert stage.version() == "2"
     assert stage.loader.loads == ["1", "2"]
+
+
+def test_the_first_request_after_a_pause_waits_for_what_is_fresh(stage):
+    pool = ModelPool(
+        model_name="wine",
+        alias="production",
+        registry=stage.registry,
+        loader=stage.loader,
+        memory=stage.memory,
+        metrics=stage.metrics,
+        refresh_seconds=30,
+        clock=lambda: stage.now,
+        patience_seconds=30,
+    )
+    assert pool.serving().primary.version.version == "1"
+    stage.registry.point("wine", "production", "2")
+    stage.now += 31
+    assert pool.serving().primary.version.version == "2"
 
 
 def test_a_reload_is_in_force_when_it_has_answered(stage):

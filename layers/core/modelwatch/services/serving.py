@@ -1,8 +1,10 @@
 """Serving: which model versions are in memory, fresh if that can be had, else the last good ones.
 
-The registry's plan (routing and versions) is read at the first need, then every `refresh_seconds`
-by a thread beside the requests, which go on with what is loaded. A version that cannot be loaded
-is refused for a while and the one before it goes on serving. When the registry itself cannot be
+The registry's plan (routing and versions) is read at the first need. Under traffic, a thread reads
+it again beside the requests, twice in `refresh_seconds`, so that none waits and none is served by
+an older plan than that. Only a request after a pause longer than `refresh_seconds` waits for the
+thread, a moment at most. A version that cannot be loaded is refused for a while and the one before
+it goes on serving. When the registry itself cannot be
 read, a new environment starts from the plan that was good last, kept in `PlanMemory`.
 """
 
@@ -21,6 +23,9 @@ from modelwatch.errors import ModelLoadError, ModelwatchError, NoModelError
 from modelwatch.ports import MetricSink, Model, ModelLoader, ModelRegistry, PlanMemory, Sample
 
 _LOG = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 1.0
+"""Longest that the first request after a pause waits for fresh models."""
 
 REFUSAL_SECONDS = 600.0
 """How long a version that could not be loaded is not tried again, unless a reload is asked for."""
@@ -75,11 +80,13 @@ class ModelPool:
     Parameters
     ----------
     refresh_seconds
-        How often the registry is asked again, in seconds.
+        Within which a moved alias is followed, in seconds.
     clock
         Seconds since 1970.
     start
         Runs a function beside the requests; a thread by default.
+    patience_seconds
+        Longest that the first request after a pause waits for fresh models.
     """
 
     def __init__(
@@ -94,6 +101,7 @@ class ModelPool:
         refresh_seconds: float,
         clock: Callable[[], float] = time.time,
         start: Callable[[Callable[[], None]], None] | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self.model_name = model_name
         self._alias = alias
@@ -104,11 +112,13 @@ class ModelPool:
         self._refresh_seconds = refresh_seconds
         self._clock = clock
         self._start = start or _in_a_thread
+        self._patience_seconds = patience_seconds
         self._serving: Serving | None = None
         self._checked_at = 0.0
         self._refusals: dict[tuple[str, str], _Refusal] = {}
         self._lock = threading.Lock()
         self._refreshing = threading.Lock()
+        self._refreshed = threading.Event()
 
     @property
     def loaded(self) -> Serving | None:
@@ -127,11 +137,15 @@ class ModelPool:
         if serving is None:
             with self._lock:
                 return self._serving or self._first()
-        if self._clock() - self._checked_at >= self._refresh_seconds and self._refreshing.acquire(
-            blocking=False
-        ):
+        age_seconds = self._clock() - self._checked_at
+        if age_seconds < self._refresh_seconds / 2:
+            return serving
+        if self._refreshing.acquire(blocking=False):
+            self._refreshed.clear()
             self._start(self._refresh)
-        return serving
+        if age_seconds >= self._refresh_seconds:
+            self._refreshed.wait(self._patience_seconds)
+        return self._serving or serving
 
     def reload(self) -> Serving:
         """Ask the registry now, trying refused versions again, and serve what it says.
@@ -174,6 +188,7 @@ class ModelPool:
         except ModelwatchError as error:
             self._mark_stale(str(error))
         finally:
+            self._refreshed.set()
             self._refreshing.release()
 
     def _plan(self) -> ServingPlan:
