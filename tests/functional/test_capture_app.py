@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from in_memory import InMemoryMetrics, InMemoryQueue, InMemoryRecordStore
+from in_memory import InMemoryDeadLetters, InMemoryMetrics, InMemoryQueue, InMemoryRecordStore
 from modelwatch.services.capture import CaptureService
 
 JSON = {"Content-Type": "application/json"}
@@ -30,10 +30,21 @@ def store():
 
 
 @pytest.fixture
-def app_client(client, queue, store):
+def dead_letters():
+    return InMemoryDeadLetters()
+
+
+@pytest.fixture
+def app_client(client, queue, store, dead_letters):
     metrics = InMemoryMetrics()
     now = datetime(2026, 1, 1, 1, tzinfo=UTC)
-    service = CaptureService(store=store, queue=queue, metrics=metrics, clock=now.timestamp)
+    service = CaptureService(
+        store=store,
+        queue=queue,
+        dead_letters=dead_letters,
+        metrics=metrics,
+        clock=now.timestamp,
+    )
     return client("capture", metrics=metrics, capture_service=service)
 
 
@@ -59,11 +70,17 @@ def test_a_queue_that_is_down_is_told_to_the_application(app_client, queue):
     assert app_client.http.post("/capture", headers=JSON, body=body).status_code == 503
 
 
-def test_the_consumer_names_the_messages_that_failed(app_client, store):
+def test_the_consumer_puts_aside_what_it_cannot_use_and_names_what_failed(
+    app_client, store, dead_letters
+):
     event = app_client.events.generate_sqs_event(
         [json.dumps([RECORD]), "not json"], queue_name="captures"
     )
     event["Records"][0]["messageId"], event["Records"][1]["messageId"] = "good", "poison"
+    payload = app_client.lambda_.invoke("consume", event).payload
+    assert payload == {"batchItemFailures": []}
+    assert dead_letters.letters.keys() == {"poison"}
+    dead_letters.down = True
     payload = app_client.lambda_.invoke("consume", event).payload
     assert payload == {"batchItemFailures": [{"itemIdentifier": "poison"}]}
     assert [len(group) for group in store.groups.values()] == [1]

@@ -97,11 +97,11 @@ def test_a_prediction_is_answered_captured_and_counted(pipeline):
     eventually(lambda: 'model_predictions_total{model_name="wine' in httpx.get(metrics).text)
 
 
-def test_a_poisoned_message_does_not_hold_up_the_others(pipeline):
+def test_a_poisoned_message_is_put_aside_at_once_and_alone(pipeline):
     sqs = pipeline.client("sqs")
     name = pipeline.settings.text("CAPTURE_QUEUE_NAME")
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-    sqs.send_message(QueueUrl=url, MessageBody='{"event_id": "poison"}')
+    poison = sqs.send_message(QueueUrl=url, MessageBody='{"event_id": "poison\\u0001"}')
     record = {
         "event_id": new_event_id(time.time_ns() // 1_000_000),
         "captured_at": datetime.now(UTC).isoformat(),
@@ -113,6 +113,24 @@ def test_a_poisoned_message_does_not_hold_up_the_others(pipeline):
     accepted = httpx.post(f"{pipeline.urls['capture']}/capture", json=record, timeout=30)
     assert accepted.status_code == 202, accepted.text
     eventually(lambda: pipeline.captured("1").get(record["event_id"]))
+    dead_url = sqs.get_queue_url(QueueName=f"{name}-dead")["QueueUrl"]
+
+    def dead_letters() -> list[dict[str, Any]]:
+        received = sqs.receive_message(
+            QueueUrl=dead_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        )
+        return list(received.get("Messages", []))
+
+    (letter,) = eventually(dead_letters, seconds=20)
+    assert letter["Body"] == '{"event_id": "poison\\u0001"}'
+    said = {key: value["StringValue"] for key, value in letter["MessageAttributes"].items()}
+    assert said["message_id"] == poison["MessageId"]
+    assert "captured_at" in said["reason"]
+    # it is done with: neither waiting nor in flight
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert int(attributes["ApproximateNumberOfMessages"]) == 0
+    assert int(attributes["ApproximateNumberOfMessagesNotVisible"]) == 0
+    sqs.delete_message(QueueUrl=dead_url, ReceiptHandle=letter["ReceiptHandle"])
 
 
 def test_too_few_rows_are_unknown(pipeline):

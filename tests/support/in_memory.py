@@ -141,6 +141,21 @@ class InMemoryQueue:
 
 
 @dataclass
+class InMemoryDeadLetters:
+    """Body and reason by message id; refuses everything when `down`, and counts its tries."""
+
+    letters: dict[str, tuple[str, str]] = field(default_factory=dict)
+    down: bool = False
+    tries: int = 0
+
+    def put(self, message_id: str, body: str, reason: str) -> None:
+        self.tries += 1
+        if self.down:
+            raise QueueError("the dead-letter queue is down")
+        self.letters[message_id] = (body, reason)
+
+
+@dataclass
 class InMemoryRecordStore:
     """Groups of records, each as it was written once; refuses versions in `broken`."""
 

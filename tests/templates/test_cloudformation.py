@@ -28,6 +28,8 @@ STATIC = sorted(PROJECT.template("x").parent.glob("*.yaml"))
 OUTPUTS = {
     "CaptureQueueUrl": "https://sqs/q",
     "CaptureQueueArn": "arn:aws:sqs:us-east-1:1:q",
+    "DeadLetterQueueUrl": "https://sqs/q-dead",
+    "DeadLetterQueueArn": "arn:aws:sqs:us-east-1:1:q-dead",
     **{f"{name.capitalize()}Layer": f"arn:{name}" for name in LAYERS},
 }
 

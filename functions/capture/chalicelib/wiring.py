@@ -5,7 +5,7 @@ from functools import cache
 from modelwatch.adapters.aws import s3_client, sqs_client
 from modelwatch.adapters.emf import EmfMetricSink
 from modelwatch.adapters.s3_records import S3RecordStore
-from modelwatch.adapters.sqs_queue import SqsRecordQueue
+from modelwatch.adapters.sqs_queue import SqsDeadLetters, SqsRecordQueue
 from modelwatch.ports import MetricSink
 from modelwatch.services.capture import CaptureService
 from modelwatch.settings import Settings
@@ -24,12 +24,17 @@ def metrics() -> MetricSink:
 def capture_service() -> CaptureService:
     """Return the service."""
     settings = Settings()
+    sqs = sqs_client(settings, _QUEUE_BUDGET_MS)
+    queue_name = settings.text("CAPTURE_QUEUE_NAME")
     return CaptureService(
         store=S3RecordStore(s3_client(settings), settings.text("CAPTURE_BUCKET")),
         queue=SqsRecordQueue(
-            sqs_client(settings, _QUEUE_BUDGET_MS),
-            queue_url=settings.text("CAPTURE_QUEUE_URL"),
-            queue_name=settings.text("CAPTURE_QUEUE_NAME"),
+            sqs, queue_url=settings.text("CAPTURE_QUEUE_URL"), queue_name=queue_name
+        ),
+        dead_letters=SqsDeadLetters(
+            sqs,
+            queue_url=settings.text("DEAD_LETTER_QUEUE_URL"),
+            queue_name=f"{queue_name}-dead",
         ),
         metrics=metrics(),
     )

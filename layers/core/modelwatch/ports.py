@@ -128,6 +128,14 @@ class RecordQueue(Protocol):
         ...
 
 
+class DeadLetters(Protocol):
+    """Keeps the messages that nobody can use, for people to look at."""
+
+    def put(self, message_id: str, body: str, reason: str) -> None:
+        """Keep ``body``, and why it cannot be used; raises QueueError when it was not taken."""
+        ...
+
+
 class RecordStore(Protocol):
     """Keeps captured records, by model version and hour."""
 

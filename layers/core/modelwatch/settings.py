@@ -38,6 +38,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "CAPTURE_QUEUE_URL", "", "URL of the capture queue; empty: found by CAPTURE_QUEUE_NAME"
     ),
+    Setting(
+        "DEAD_LETTER_QUEUE_URL",
+        "",
+        "URL of the dead-letter queue; empty: found by CAPTURE_QUEUE_NAME with -dead at its end",
+    ),
     Setting("CAPTURE_BUDGET_MS", "1000", "longest that capture may hold up a prediction, in ms"),
     Setting("CAPTURE_BUCKET", "modelwatch-captures", "bucket of captured predictions"),
     # -- analysis

@@ -5,7 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from in_memory import InMemoryMetrics, InMemoryQueue, InMemoryRecordStore, copy_of
+from in_memory import (
+    InMemoryDeadLetters,
+    InMemoryMetrics,
+    InMemoryQueue,
+    InMemoryRecordStore,
+    copy_of,
+)
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record, encode_record
 from modelwatch.errors import InvalidInputError, QueueError
@@ -30,9 +36,14 @@ class Stage:
     def __init__(self) -> None:
         self.store = InMemoryRecordStore()
         self.queue = InMemoryQueue()
+        self.dead_letters = InMemoryDeadLetters()
         self.metrics = InMemoryMetrics()
         self.service = CaptureService(
-            store=self.store, queue=self.queue, metrics=self.metrics, clock=NOW.timestamp
+            store=self.store,
+            queue=self.queue,
+            dead_letters=self.dead_letters,
+            metrics=self.metrics,
+            clock=NOW.timestamp,
         )
 
     def stored(self) -> list[str]:
@@ -62,13 +73,33 @@ def test_records_are_grouped_by_version_and_hour(stage):
     assert stage.metrics.value("capture_records_total", outcome="stored") == 5
 
 
-def test_a_poisoned_message_fails_alone(stage, caplog):
+POISON = Message("poison", '{"event_id": "x"}')
+
+
+def test_a_poisoned_message_is_put_aside_alone_with_the_reason(stage, caplog):
     good = record()
-    bad = Message("poison", '{"event_id": "x"}')
-    assert stage.service.store_messages([bad, message("good", good)]) == ["poison"]
+    assert stage.service.store_messages([POISON, message("good", good)]) == []
     assert stage.stored() == [good.event_id]
-    assert "message poison cannot be used" in caplog.text
+    ((message_id, (body, reason)),) = stage.dead_letters.letters.items()
+    assert (message_id, body) == ("poison", POISON.body)
+    assert "captured_at" in reason
+    assert f"message poison cannot be used: {reason}" in caplog.text
     assert stage.metrics.value("capture_records_total", outcome="rejected") == 1
+
+
+def test_a_poisoned_message_that_cannot_be_put_aside_comes_again(stage):
+    stage.dead_letters.down = True
+    good = record()
+    assert stage.service.store_messages([POISON, message("good", good)]) == ["poison"]
+    assert stage.stored() == [good.event_id]
+    assert stage.metrics.value("capture_records_total", outcome="rejected") == 0
+
+
+def test_dead_letters_that_are_down_do_not_cost_the_time_of_the_run(stage):
+    stage.dead_letters.down = True
+    poison = [Message(str(number), "") for number in range(1000)]
+    assert len(stage.service.store_messages(poison)) == 1000
+    assert stage.dead_letters.tries == 2
 
 
 def test_when_the_store_refuses_only_the_messages_it_concerns_come_again(stage):

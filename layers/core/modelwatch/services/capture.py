@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelwatch.domain.records import Record, decode_record, decode_records
-from modelwatch.errors import InvalidInputError, StoreError
-from modelwatch.ports import MetricSink, RecordQueue, RecordStore, Sample
+from modelwatch.errors import InvalidInputError, QueueError, StoreError
+from modelwatch.ports import DeadLetters, MetricSink, RecordQueue, RecordStore, Sample
 
 _LOG = logging.getLogger(__name__)
+
+_DEAD_LETTER_FAILURES = 2
+"""So many refusals, and the dead-letter queue is left alone until the next batch: each may take
+seconds, and a run that exceeds its time has its whole batch delivered again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +36,27 @@ class CaptureService:
         *,
         store: RecordStore,
         queue: RecordQueue,
+        dead_letters: DeadLetters,
         metrics: MetricSink,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._queue = queue
+        self._dead_letters = dead_letters
         self._metrics = metrics
         self._clock = clock
 
     def store_messages(self, messages: Iterable[Message]) -> list[str]:
         """Store the records of ``messages``; return the ids of the messages that failed.
 
-        A message that cannot be read fails alone: the queue delivers it again and then puts it
-        aside. When the store refuses an object, the messages with a record in it fail; records
-        that were stored already are recognised when they come again.
+        A message that cannot be read goes to the dead letters with the reason, alone, and is done
+        with; it fails only where they do not take it. When the store refuses an object, the
+        messages with a record in it fail; records that were stored already are recognised when
+        they come again.
         """
         now_ms = self._now_ms()
         failed: dict[str, None] = {}
+        unreadable: list[tuple[Message, str]] = []
         records: dict[str, Record] = {}
         senders: defaultdict[str, list[str]] = defaultdict(list)
         for message in messages:
@@ -57,9 +65,7 @@ class CaptureService:
                     records[record.event_id] = record
                     senders[record.event_id].append(message.id)
             except InvalidInputError as error:
-                _LOG.error("message %s cannot be used: %s", message.id, error)
-                failed[message.id] = None
-        rejected = len(failed)
+                unreadable.append((message, str(error)))
         stored = 0
         for group in _by_partition(records.values()).values():
             try:
@@ -69,6 +75,9 @@ class CaptureService:
                 _LOG.error("%d records wait for another try: %s", len(group), error)
                 for record in group:
                     failed.update(dict.fromkeys(senders[record.event_id]))
+        not_taken = self._put_aside(unreadable)
+        failed.update(dict.fromkeys(not_taken))
+        rejected = len(unreadable) - len(not_taken)
         self._metrics.emit(
             [
                 Sample("capture_records_total", stored, {"outcome": "stored"}),
@@ -108,6 +117,20 @@ class CaptureService:
             raise InvalidInputError("", "the list is empty")
         self._queue.send(records)
         return [record.event_id for record in records]
+
+    def _put_aside(self, unreadable: Iterable[tuple[Message, str]]) -> list[str]:
+        """Hand messages to the dead letters, each with its reason; return the ids not taken."""
+        not_taken: list[str] = []
+        for message, reason in unreadable:
+            _LOG.error("message %s cannot be used: %s", message.id, reason)
+            if len(not_taken) < _DEAD_LETTER_FAILURES:
+                try:
+                    self._dead_letters.put(message.id, message.body, reason)
+                    continue
+                except QueueError as error:
+                    _LOG.error("message %s waits for another try: %s", message.id, error)
+            not_taken.append(message.id)
+        return not_taken
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
