@@ -38,6 +38,14 @@ class UnsupportedMediaTypeError(ModelwatchError):
     """A body is not said to be JSON."""
 
 
+class PayloadTooLargeError(ModelwatchError):
+    """A body is larger than what is taken."""
+
+
+class ModelRefusalError(ModelwatchError):
+    """The model does not take values that its signature allows."""
+
+
 class NoModelError(ModelwatchError):
     """No version of the model can be served: none is registered, or the alias points nowhere."""
 
@@ -69,6 +77,8 @@ class NotFoundError(ModelwatchError):
 HTTP_STATUS: dict[type[ModelwatchError], int] = {
     InvalidInputError: 400,
     UnsupportedMediaTypeError: 415,
+    PayloadTooLargeError: 413,
+    ModelRefusalError: 422,
     NotFoundError: 404,
     NoModelError: 503,
     ModelLoadError: 503,

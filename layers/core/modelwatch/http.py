@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import msgspec
 from chalice.app import Request, Response
@@ -16,6 +16,7 @@ from chalice.app import Request, Response
 from modelwatch.errors import (
     InvalidInputError,
     ModelwatchError,
+    PayloadTooLargeError,
     UnsupportedMediaTypeError,
     http_status,
     stack_of,
@@ -26,22 +27,41 @@ _LOG = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
 
+MAX_BODY_BYTES = 5 * 2**20
+"""Largest body that is taken. Lambda takes events of 6 MiB, in which a body is a JSON string."""
+
 _TITLES = {
     400: "The request is not valid",
     404: "Not found",
+    413: "The body is too large",
     415: "Only JSON is taken",
+    422: "The model does not take this",
     500: "Something went wrong here",
     503: "Not available now",
 }
 
 
+class Problem(TypedDict):
+    """Why a request was not answered (RFC 9457); ``field`` is what is to blame."""
+
+    type: str
+    title: str
+    status: int
+    detail: NotRequired[str]
+    field: NotRequired[str]
+
+
 class Answer(msgspec.Struct, frozen=True):
-    """What a route answers: a body to be encoded as JSON, status, headers, further metrics."""
+    """What a route answers: a body to be encoded as JSON, status, headers, further metrics.
+
+    With a ``media_type`` that is not JSON, the body is text and is sent as it is.
+    """
 
     body: Any
     status: int = 200
     samples: Sequence[Sample] = ()
     headers: dict[str, str] | None = None
+    media_type: str = "application/json"
 
 
 def answer(
@@ -63,7 +83,7 @@ def answer(
     """
     began = time.perf_counter()
     try:
-        _check_media_type(request)
+        _check_body(request)
         result = handler()
     except ModelwatchError as error:
         result = _problem(error, on_error)
@@ -79,15 +99,15 @@ def answer(
             *result.samples,
         ]
     )
-    kind = "application/problem+json" if result.status >= 400 else "application/json"
+    is_json = result.media_type.endswith("json")
     return Response(
-        body=_encode(result.body).decode(),
+        body=_encode(result.body).decode() if is_json else result.body,
         status_code=result.status,
-        headers={"Content-Type": kind, **(result.headers or {})},
+        headers={"Content-Type": result.media_type, **(result.headers or {})},
     )
 
 
-def _check_media_type(request: Request) -> None:
+def _check_body(request: Request) -> None:
     if request.method != "POST":
         return
     given = request.headers.get("content-type", "application/json").partition(";")[0]
@@ -95,17 +115,21 @@ def _check_media_type(request: Request) -> None:
         raise UnsupportedMediaTypeError(
             f"the body is said to be '{given}'; send it as 'Content-Type: application/json'"
         )
+    if len(request.raw_body) > MAX_BODY_BYTES:
+        raise PayloadTooLargeError(
+            f"the body has {len(request.raw_body)} bytes; at most {MAX_BODY_BYTES} are taken"
+        )
 
 
 def _problem(error: Exception, on_error: Callable[[str], Sample] | None) -> Answer:
     status = http_status(error) if isinstance(error, ModelwatchError) else 500
-    body: dict[str, Any] = {"type": "about:blank", "title": _TITLES[status], "status": status}
-    if isinstance(error, InvalidInputError):
-        body |= {"detail": str(error), "field": error.field}
-    elif isinstance(error, ModelwatchError):
+    body: Problem = {"type": "about:blank", "title": _TITLES[status], "status": status}
+    if isinstance(error, ModelwatchError):
         body["detail"] = str(error)
+    if isinstance(error, InvalidInputError):
+        body["field"] = error.field
     samples = [on_error(type(error).__name__)] if on_error else []
-    return Answer(body, status, samples)
+    return Answer(body, status, samples, media_type="application/problem+json")
 
 
 def _endpoint(request: Request) -> str:

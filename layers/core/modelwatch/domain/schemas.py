@@ -53,10 +53,11 @@ class Column(msgspec.Struct, frozen=True):
         elif isinstance(value, int | float) and not isinstance(value, bool):
             if self.type in _REAL:
                 return self._real(value)
-            if float(value).is_integer() and -_WHOLE[self.type] <= value < _WHOLE[self.type]:
+            limit = _WHOLE[self.type]
+            if -limit <= value < limit and value == int(value):
                 return int(value)
         raise InvalidInputError(
-            f"features.{self.name}", f"found {_describe(value)}, expected {self._expectation()}"
+            f"features.{self.name}", f"found {_describe(value)}, expected {self.expectation}"
         )
 
     def _real(self, value: float) -> float:
@@ -68,7 +69,9 @@ class Column(msgspec.Struct, frozen=True):
             raise InvalidInputError(f"features.{self.name}", "the number is too large")
         return real
 
-    def _expectation(self) -> str:
+    @property
+    def expectation(self) -> str:
+        """What is right for this column, in words."""
         if self.type in _REAL:
             return "a number or null"
         words = {"string": "a string", "boolean": "true or false"}.get(self.type, "a whole number")
@@ -128,7 +131,9 @@ class Schema(msgspec.Struct, frozen=True):
             if column.name in named:
                 row[column.name] = column.check(named[column.name])
             elif column.required:
-                raise InvalidInputError(f"features.{column.name}", "is missing")
+                raise InvalidInputError(
+                    f"features.{column.name}", f"is missing; expected {column.expectation}"
+                )
             else:
                 row[column.name] = None
         return row

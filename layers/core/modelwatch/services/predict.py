@@ -7,85 +7,32 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import repeat
-from typing import Annotated, Any
-
-import msgspec
 
 from modelwatch.domain.event_ids import derived_event_id, is_event_id, new_event_id
 from modelwatch.domain.models import Predictions
-from modelwatch.domain.records import Record, Value, invalid_json
+from modelwatch.domain.records import Record, Value
+from modelwatch.domain.schemas import Schema
 from modelwatch.errors import (
     InvalidInputError,
     ModelLoadError,
+    ModelRefusalError,
     ModelwatchError,
     QueueError,
     stack_of,
 )
 from modelwatch.ports import AfterResponse, Fleet, MetricSink, RecordQueue, Sample
+from modelwatch.services.bodies import read_batch, read_request
+from modelwatch.services.contract import (
+    BatchResponse,
+    Health,
+    ModelInfo,
+    PredictResponse,
+    Variant,
+    Variants,
+)
 from modelwatch.services.serving import LoadedModel, ModelPool, Serving
 
 _LOG = logging.getLogger(__name__)
-
-MAX_BATCH_ROWS = 10_000
-
-Row = list[Value] | dict[str, Value]
-
-
-class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of ``POST /predict``.
-
-    Attributes
-    ----------
-    features
-        Values in the model's order, or in that of ``feature_names``; or values by name.
-    feature_names
-        Names for a list of ``features``.
-    event_id
-        UUID of the caller's, so that a repeated request is recognised as the same prediction.
-    routing_key
-        Requests with the same key are answered by the same variant.
-    """
-
-    features: Row
-    feature_names: list[str] | None = None
-    event_id: str | None = None
-    routing_key: Annotated[str, msgspec.Meta(max_length=256)] | None = None
-
-
-class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of ``POST /predict/batch``: up to 10,000 rows, which one variant answers."""
-
-    rows: Annotated[list[Row], msgspec.Meta(min_length=1, max_length=MAX_BATCH_ROWS)]
-    feature_names: list[str] | None = None
-    routing_key: Annotated[str, msgspec.Meta(max_length=256)] | None = None
-
-
-class PredictResponse(msgspec.Struct):
-    """Answer of ``POST /predict``; ``latency_ms`` is the model's own time."""
-
-    prediction: float | int | str | bool
-    model_name: str
-    model_version: str
-    variant: str
-    timestamp: datetime
-    latency_ms: float
-    event_id: str
-
-
-class BatchResponse(msgspec.Struct):
-    """Answer of ``POST /predict/batch``: a prediction and an event id a row, in their order."""
-
-    predictions: list[float | int | str | bool]
-    model_name: str
-    model_version: str
-    variant: str
-    timestamp: datetime
-    latency_ms: float
-    event_ids: list[str]
-
-
-_decode_request = msgspec.json.Decoder(PredictRequest).decode
-_decode_batch = msgspec.json.Decoder(BatchRequest).decode
 
 
 class PredictService:
@@ -140,7 +87,7 @@ class PredictService:
         NoModelError, ModelLoadError, RegistryError, StoreError
             When no model can be served.
         """
-        request = _parse(body, _decode_request, '{"features": [...]}')
+        request = read_request(body)
         if request.event_id is not None and not is_event_id(request.event_id):
             raise InvalidInputError("event_id", "is not a UUID")
         event_id = request.event_id or new_event_id(int(self._clock() * 1000))
@@ -164,7 +111,7 @@ class PredictService:
 
         Raises as `predict` does; the field of a wrong row starts with ``rows[index]``.
         """
-        request = _parse(body, _decode_batch, '{"rows": [[...], ...]}')
+        request = read_batch(body)
         now_ms = int(self._clock() * 1000)
         event_ids = [new_event_id(now_ms) for _ in request.rows]
         serving = self._models.serving()
@@ -188,7 +135,7 @@ class PredictService:
         )
         return response, samples
 
-    def reload(self) -> dict[str, Any]:
+    def reload(self) -> Variants:
         """Serve what the registry says now, in every environment, and tell what that is.
 
         It is loaded here first: what cannot be loaded is not given to the others.
@@ -200,9 +147,9 @@ class PredictService:
         """
         serving = self._models.reload()
         self._fleet.renew()
-        return _variants(serving)
+        return Variants(variants=_variants(serving))
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> Health:
         """Return the state of the service; it loads the model if that has not happened yet."""
         problem = ""
         try:
@@ -210,7 +157,7 @@ class PredictService:
         except ModelwatchError as error:
             problem = str(error)
         serving = self._models.loaded
-        health: dict[str, Any] = {
+        health: Health = {
             "status": "unavailable",
             "model_loaded": serving is not None,
             "model_name": self._models.model_name,
@@ -219,26 +166,27 @@ class PredictService:
         }
         if serving is not None:
             problem = serving.problem
-            health |= {
-                "status": "stale" if problem else "healthy",
-                "model_version": serving.primary.version.version,
-                **_variants(serving),
-            }
-        if serving is not None and serving.stale_since:
-            health["stale_since"] = serving.stale_since
-        return {**health, "problem": problem} if problem else health
+            health["status"] = "stale" if problem else "healthy"
+            health["model_version"] = serving.primary.version.version
+            health["variants"] = _variants(serving)
+            if serving.stale_since:
+                health["stale_since"] = serving.stale_since
+        if problem:
+            health["problem"] = problem
+        return health
 
-    def model_info(self) -> dict[str, Any]:
+    def model_info(self) -> ModelInfo:
         """Return what is served: version, alias, run, flavor, input schema, metrics, times."""
         serving = self._models.serving()
         loaded = serving.primary
         version = loaded.version
+        metrics = self._models.metrics(version)
         return {
             "model_name": version.name,
             "model_version": version.version,
             "alias": version.alias,
             "run_id": version.run_id,
-            "metrics": self._models.metrics(version),
+            "metrics": None if metrics is None else dict(metrics),
             "artifact_digest": loaded.model.digest,
             "flavor": loaded.model.flavor,
             "features": [
@@ -247,8 +195,15 @@ class PredictService:
             ],
             "loaded_at": loaded.loaded_at,
             "load_seconds": round(loaded.load_seconds, 3),
-            **_variants(serving),
+            "variants": _variants(serving),
         }
+
+    def schema(self) -> Schema | None:
+        """Return the input schema of what serves, or None when nothing does."""
+        try:
+            return self._models.serving().primary.model.schema
+        except ModelwatchError:
+            return None
 
     def error_sample(self, error_type: str) -> Sample:
         """Return the sample that counts a failed prediction."""
@@ -276,7 +231,8 @@ class PredictService:
                 sent += self._shadow(shadow, records)
             return sent
 
-        return records, samples + self._after_response(capture)
+        accepted = _captured(records, "accepted")
+        return records, [*samples, accepted, *self._after_response(capture)]
 
     def _shadow(self, shadow: LoadedModel, records: Sequence[Record]) -> list[Sample]:
         """Predict what was predicted, and capture it under ids that follow from the originals."""
@@ -291,7 +247,8 @@ class PredictService:
         event_ids = [derived_event_id(record.event_id, shadow.version.alias) for record in records]
         captured_at = records[0].captured_at
         shadowed = _records(shadow, rows, event_ids, predictions, captured_at, latency_ms)
-        return _prediction_samples(shadowed, latency_ms) + self._send(shadowed)
+        samples = _prediction_samples(shadowed, latency_ms)
+        return [*samples, _captured(shadowed, "accepted"), *self._send(shadowed)]
 
     def _send(self, records: Sequence[Record]) -> list[Sample]:
         try:
@@ -301,7 +258,7 @@ class PredictService:
             # never the features: only how many records are lost, and why
             _LOG.warning("lost records: %d: %s", len(records), error)
             outcome = "lost"
-        return [Sample("capture_records_total", len(records), {"outcome": outcome})]
+        return [_captured(records, outcome)]
 
 
 class SingleProcess:
@@ -316,21 +273,17 @@ def at_once(work: Callable[[], list[Sample]]) -> list[Sample]:
     return work()
 
 
-def _parse[T](body: bytes, decode: Callable[[bytes], T], example: str) -> T:
-    if not body.strip():
-        raise InvalidInputError("", f"the body is empty; expected {example}")
-    try:
-        return decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise invalid_json(error) from None
-
-
 def _predict(loaded: LoadedModel, rows: Sequence[dict[str, Value]]) -> Predictions:
     try:
         return loaded.model.predict(rows)
     except Exception as error:
         # whatever a foreign model raises on rows that fit its schema is its failure
         _LOG.error("the model failed on rows that fit its schema:\n%s", stack_of(error))
+        if isinstance(error, ValueError | TypeError | LookupError | ArithmeticError):
+            raise ModelRefusalError(
+                f"the model raised {type(error).__name__} on features that fit its schema; send "
+                "values as it knows them from its training"
+            ) from error
         raise ModelLoadError(f"the model failed: {type(error).__name__}") from error
 
 
@@ -383,16 +336,19 @@ def _prediction_samples(records: Sequence[Record], latency_ms: float) -> list[Sa
     return samples
 
 
-def _variants(serving: Serving) -> dict[str, Any]:
+def _captured(records: Sequence[Record], outcome: str) -> Sample:
+    """Count records: first as accepted, later as sent or lost; a difference that stays is lost."""
+    return Sample("capture_records_total", len(records), {"outcome": outcome})
+
+
+def _variants(serving: Serving) -> dict[str, Variant]:
     return {
-        "variants": {
-            alias: {
-                "model_version": loaded.version.version,
-                "weight": serving.routing.weights.get(alias, 0),
-                "shadow": alias in serving.routing.shadows,
-            }
-            for alias, loaded in serving.models.items()
+        alias: {
+            "model_version": loaded.version.version,
+            "weight": serving.routing.weights.get(alias, 0),
+            "shadow": alias in serving.routing.shadows,
         }
+        for alias, loaded in serving.models.items()
     }
 
 

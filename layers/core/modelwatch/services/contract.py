@@ -1,0 +1,144 @@
+"""What callers of predict send and get: types that validate, and describe it in OpenAPI."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, NotRequired, TypedDict
+
+import msgspec
+
+from modelwatch.domain.records import Value
+
+MAX_BATCH_ROWS = 10_000
+
+Row = list[Value] | dict[str, Value]
+
+RoutingKey = Annotated[str, msgspec.Meta(max_length=256)]
+
+
+class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of ``POST /predict``.
+
+    Attributes
+    ----------
+    features
+        Values in the model's order, or in that of ``feature_names``; or values by name.
+    feature_names
+        Names for a list of ``features``.
+    event_id
+        UUID of the caller's, so that a repeated request is recognised as the same prediction.
+    routing_key
+        Requests with the same key are answered by the same variant.
+    """
+
+    features: Row
+    feature_names: list[str] | None = None
+    event_id: str | None = None
+    routing_key: RoutingKey | None = None
+
+
+class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of ``POST /predict/batch``: up to 10,000 rows, which one variant answers.
+
+    Attributes
+    ----------
+    rows
+        The features of each row, as in ``POST /predict``.
+    feature_names
+        Names for the rows that are lists.
+    routing_key
+        Batches with the same key are answered by the same variant.
+    """
+
+    rows: Annotated[list[Row], msgspec.Meta(min_length=1, max_length=MAX_BATCH_ROWS)]
+    feature_names: list[str] | None = None
+    routing_key: RoutingKey | None = None
+
+
+class PredictResponse(msgspec.Struct):
+    """Answer of ``POST /predict``.
+
+    Attributes
+    ----------
+    prediction
+        What the model says.
+    variant
+        The alias under which the version served.
+    timestamp
+        When it was predicted, in UTC.
+    latency_ms
+        The model's own time, in milliseconds.
+    event_id
+        The name of this prediction in the captured data.
+    """
+
+    prediction: float | int | str | bool
+    model_name: str
+    model_version: str
+    variant: str
+    timestamp: datetime
+    latency_ms: float
+    event_id: str
+
+
+class BatchResponse(msgspec.Struct):
+    """Answer of ``POST /predict/batch``: a prediction and an event id a row, in their order."""
+
+    predictions: list[float | int | str | bool]
+    model_name: str
+    model_version: str
+    variant: str
+    timestamp: datetime
+    latency_ms: float
+    event_ids: list[str]
+
+
+class Variant(TypedDict):
+    """A version that is loaded, its share of the requests, and whether it is a shadow."""
+
+    model_version: str
+    weight: int
+    shadow: bool
+
+
+class Variants(TypedDict):
+    """Answer of ``POST /model/reload``: what serves now, by alias."""
+
+    variants: dict[str, Variant]
+
+
+class Health(TypedDict):
+    """Answer of ``GET /health``: 200 with a model, 503 without one."""
+
+    status: str
+    model_loaded: bool
+    model_name: str
+    model_version: str | None
+    uptime_seconds: float
+    variants: NotRequired[dict[str, Variant]]
+    stale_since: NotRequired[datetime]
+    problem: NotRequired[str]
+
+
+class Feature(TypedDict):
+    """An input column of the model, with its type in MLflow's words."""
+
+    name: str
+    type: str
+    required: bool
+
+
+class ModelInfo(TypedDict):
+    """Answer of ``GET /model/info``; ``metrics`` is null while the registry cannot be asked."""
+
+    model_name: str
+    model_version: str
+    alias: str
+    run_id: str
+    metrics: dict[str, float] | None
+    artifact_digest: str
+    flavor: str
+    features: list[Feature]
+    loaded_at: datetime
+    load_seconds: float
+    variants: dict[str, Variant]
