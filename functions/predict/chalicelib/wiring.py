@@ -5,6 +5,7 @@ from pathlib import Path
 
 from modelwatch.adapters.aws import lambda_client, s3_client, sqs_client
 from modelwatch.adapters.emf import EmfMetricSink
+from modelwatch.adapters.lambda_extension import LambdaExtension
 from modelwatch.adapters.lambda_fleet import LambdaFleet
 from modelwatch.adapters.mlflow_registry import MlflowRegistry
 from modelwatch.adapters.model_loader import ArtifactModelLoader
@@ -12,7 +13,7 @@ from modelwatch.adapters.plan_memory import StoredPlanMemory
 from modelwatch.adapters.s3_artifacts import MEGABYTE, S3Artifacts
 from modelwatch.adapters.sqs_queue import SqsRecordQueue
 from modelwatch.ports import Fleet, MetricSink
-from modelwatch.services.predict import PredictService, SingleProcess, at_once
+from modelwatch.services.predict import PredictService, SingleProcess
 from modelwatch.services.serving import ModelPool
 from modelwatch.settings import Settings
 
@@ -21,6 +22,12 @@ from modelwatch.settings import Settings
 def metrics() -> MetricSink:
     """Return where metrics go."""
     return EmfMetricSink()
+
+
+@cache
+def after_response() -> LambdaExtension:
+    """Return what does the work that a caller need not wait for: see `lambda_handler`."""
+    return LambdaExtension(Settings().text("AWS_LAMBDA_RUNTIME_API"), metrics())
 
 
 @cache
@@ -56,7 +63,7 @@ def predict_service() -> PredictService:
         ),
         metrics=metrics(),
         fleet=_fleet(settings),
-        after_response=at_once,
+        after_response=after_response(),
     )
 
 

@@ -138,9 +138,9 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         "capture_records_total",
         "counter",
         ("outcome",),
-        "Records of predictions: sent or lost by predict, stored or rejected by capture.",
+        "Records: accepted, then sent or lost by predict; stored or rejected by capture.",
         "Count",
-        preset=(("sent",), ("lost",), ("stored",), ("rejected",)),
+        preset=(("accepted",), ("sent",), ("lost",), ("stored",), ("rejected",)),
     ),
     Metric(
         DRIFT_STATUS,

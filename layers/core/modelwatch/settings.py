@@ -64,6 +64,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("S3_SECRET_ACCESS_KEY", "", "secret of that key"),
     # -- functions
     Setting("AWS_LAMBDA_FUNCTION_NAME", "", "set by Lambda; empty: this process is alone"),
+    Setting("AWS_LAMBDA_RUNTIME_API", "", "set by Lambda; empty: capture before the response"),
     Setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR"),
     # -- deployment
     Setting("STAGE", "local", "name of the deployment; part of every resource's name"),

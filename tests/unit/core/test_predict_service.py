@@ -75,6 +75,7 @@ def test_a_prediction_is_answered_and_recorded(stage):
     assert record.captured_at_ms == 1_800_000_000_123
     assert stage.metrics.value("model_predictions_total", model_version="3") == 1
     assert stage.metrics.value("model_prediction_value", model_name="wine") == 2
+    assert stage.metrics.value("capture_records_total", outcome="accepted") == 1
     assert stage.metrics.value("capture_records_total", outcome="sent") == 1
 
 
@@ -89,6 +90,7 @@ def test_the_caller_may_name_the_event(stage):
 def test_a_queue_that_is_down_costs_the_record_and_not_the_prediction(stage, caplog):
     stage.queue.down = True
     assert stage.predict().prediction == 2
+    assert stage.metrics.value("capture_records_total", outcome="accepted") == 1
     assert stage.metrics.value("capture_records_total", outcome="lost") == 1
     assert "lost records: 1: the queue is down" in caplog.text
     assert "13.5" not in caplog.text

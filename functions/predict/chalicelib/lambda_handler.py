@@ -1,0 +1,11 @@
+"""What Lambda calls: the app, and after each response the work that its caller need not wait for.
+
+Lambda takes an extension's registration only while the process starts, which is when it imports
+this module (`Handler` in `templates/chalice/predict.yaml`). `app.py` itself still imports with no
+environment and no network, for `chalice local`, for packaging and for the tests.
+"""
+
+from app import app
+from chalicelib import wiring
+
+handler = wiring.after_response().around(app)

@@ -1,0 +1,161 @@
+"""Work after the response, by an internal Lambda extension.
+
+An internal extension is a thread of the function's own process. It registers with Lambda's
+Extensions API while the process starts, and is told of every invocation by asking for the next one.
+Lambda sends the response on as soon as the runtime has handed it over, and freezes the environment
+only when the extension has asked as well: what is done between is done before the freeze, and the
+caller does not wait for it. (AWS, "Lambda Extensions API"; AWS Compute Blog, "Running code after
+returning a response from an AWS Lambda function".)
+
+A process that is killed between response and work loses the work without a word. So what is handed
+over is counted with the request (``accepted``), and what became of it with the work (``sent`` or
+``lost``): the difference that stays is lost too. Lambda's timeout is for both together.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from modelwatch.errors import stack_of
+from modelwatch.ports import MetricSink, Sample
+
+_LOG = logging.getLogger(__name__)
+
+NAME = "modelwatch-after-response"
+
+_API = "/2020-01-01/extension"
+_CONNECT_SECONDS = 2.0
+
+Work = Callable[[], list[Sample]]
+Handler = Callable[[Any, Any], Any]
+
+
+class LambdaExtension:
+    """Does work when the response has left; see `modelwatch.ports.AfterResponse`.
+
+    Until `around` made it one, and from the moment its API fails, work is done at once.
+
+    Parameters
+    ----------
+    address
+        ``host:port`` of Lambda's runtime API, or empty: then there is no Lambda.
+    metrics
+        Takes what the work reports.
+    """
+
+    def __init__(self, address: str, metrics: MetricSink) -> None:
+        self._address = address
+        self._metrics = metrics
+        self._listens = False
+        self._lock = threading.Lock()
+        self._handed_over: list[Work] = []
+        self._answered: SimpleQueue[list[Work]] = SimpleQueue()
+
+    def __call__(self, work: Work) -> list[Sample]:
+        """Keep ``work`` for when the handler has returned."""
+        if not self._listens:
+            return work()
+        self._handed_over.append(work)
+        return []
+
+    def around(self, handler: Handler) -> Handler:
+        """Register, and return a handler that lets the work go when it returns.
+
+        To be called while the process starts: later, Lambda takes no registration. Where there is
+        no Lambda, or it refuses, ``handler`` comes back as it is.
+        """
+        if not self._address:
+            return handler
+        try:
+            identifier = self._register()
+        except (OSError, http.client.HTTPException) as error:
+            _LOG.warning("records are sent before the response: no extension: %s", error)
+            return handler
+        self._listens = True
+        threading.Thread(target=self._run, args=(identifier,), name=NAME, daemon=True).start()
+
+        def handle(event: Any, context: Any) -> Any:
+            try:
+                return handler(event, context)
+            finally:
+                # also when there is no work: the environment is not free before it is known
+                self._let_go()
+
+        return handle
+
+    def _let_go(self) -> None:
+        works, self._handed_over = self._handed_over, []
+        with self._lock:
+            if self._listens:
+                self._answered.put(works)
+                return
+        self._do(works)
+
+    def _run(self, identifier: str) -> None:
+        # one connection for good: an invocation costs no connect
+        connection = http.client.HTTPConnection(self._address)
+        try:
+            while True:
+                headers = {"Lambda-Extension-Identifier": identifier}
+                _request(connection, "GET", "event/next", headers)
+                self._do(self._answered.get())
+        except (OSError, http.client.HTTPException) as error:
+            _LOG.error("records are sent before the response from now on: %s", error)
+        with self._lock:
+            self._listens = False
+        while not self._answered.empty():
+            self._do(self._answered.get())
+        self._report_exit(identifier)
+
+    def _do(self, works: list[Work]) -> None:
+        for work in works:
+            try:
+                self._metrics.emit(work())
+            except Exception as error:  # noqa: BLE001 - the next request's work must go on
+                _LOG.error("work after a response failed:\n%s", stack_of(error))
+
+    def _register(self) -> str:
+        connection = http.client.HTTPConnection(self._address, timeout=_CONNECT_SECONDS)
+        try:
+            headers = {"Lambda-Extension-Name": NAME}
+            answer = _request(connection, "POST", "register", headers, {"events": ["INVOKE"]})
+            return answer.headers["Lambda-Extension-Identifier"]
+        finally:
+            connection.close()
+
+    def _report_exit(self, identifier: str) -> None:
+        """Have Lambda replace this environment: it would wait for the extension every time."""
+        headers = {
+            "Lambda-Extension-Identifier": identifier,
+            "Lambda-Extension-Function-Error-Type": "Extension.ApiFailed",
+        }
+        connection = http.client.HTTPConnection(self._address, timeout=_CONNECT_SECONDS)
+        try:
+            _request(connection, "POST", "exit/error", headers)
+        except (OSError, http.client.HTTPException) as error:
+            _LOG.error("the extension cannot report its end: %s", error)
+        finally:
+            connection.close()
+
+
+def _request(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    body: Any = None,
+) -> http.client.HTTPResponse:
+    payload = None if body is None else json.dumps(body)
+    connection.request(method, f"{_API}/{path}", payload, headers)
+    answer = connection.getresponse()
+    content = answer.read()
+    if answer.status >= 300:
+        reason = content[:200].decode(errors="replace")
+        raise http.client.HTTPException(f"{path} answered {answer.status}: {reason}")
+    return answer

@@ -1,0 +1,153 @@
+"""The internal extension against an Extensions API that this file plays, over real HTTP."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Queue
+
+import pytest
+
+from in_memory import InMemoryMetrics
+from modelwatch.adapters.lambda_extension import LambdaExtension
+from modelwatch.ports import Sample
+
+
+class ExtensionsApi:
+    """Hands out INVOKE events; None makes it refuse. Keeps what it was asked, in order."""
+
+    def __init__(self) -> None:
+        self.calls: Queue[str] = Queue()
+        self.events: Queue[str | None] = Queue()
+        self.registration = 200
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                api.calls.put(self.path.rpartition("extension/")[2])
+                event = api.events.get()
+                self.answer(200 if event else 500, {"eventType": "INVOKE", "requestId": event})
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
+                api.calls.put(f"{self.path.rpartition('extension/')[2]} {body}".strip())
+                self.answer(api.registration, {})
+
+            def answer(self, status: int, content: object) -> None:
+                payload = json.dumps(content).encode()
+                self.send_response(status)
+                self.send_header("Lambda-Extension-Identifier", "one")
+                self.send_header("Content-Length", str(len(payload)))
+                self.end_headers()
+                self.wfile.write(payload)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def called(self) -> str:
+        """Return the next call, when it comes."""
+        return self.calls.get(timeout=10)
+
+
+@pytest.fixture
+def api():
+    api = ExtensionsApi()
+    yield api
+    api.events.put(None)
+    api.server.shutdown()
+
+
+@pytest.fixture
+def metrics():
+    return InMemoryMetrics()
+
+
+SENT = [Sample("capture_records_total", 1, {"outcome": "sent"})]
+
+
+def test_work_is_done_when_the_handler_has_returned_and_before_the_next_event(api, metrics):
+    extension = LambdaExtension(api.address, metrics)
+    may_work, done = threading.Event(), []
+
+    def work():
+        may_work.wait(10)
+        done.append("work")
+        return SENT
+
+    handle = extension.around(lambda event, _context: (extension(work), event))
+    assert api.called() == 'register {"events": ["INVOKE"]}'
+    assert api.called() == "event/next"
+    api.events.put("first")
+    assert handle("answer", None) == ([], "answer")
+    assert done == []
+    assert api.calls.empty()  # the environment is not given back yet
+    may_work.set()
+    assert api.called() == "event/next"
+    assert done == ["work"]
+    assert metrics.samples == SENT
+
+
+def test_a_request_without_work_gives_the_environment_back(api, metrics):
+    handle = LambdaExtension(api.address, metrics).around(lambda event, _context: event)
+    assert [api.called(), api.called()][1] == "event/next"
+    api.events.put("first")
+    handle("answer", None)
+    assert api.called() == "event/next"
+
+
+def test_a_handler_that_raises_gives_the_environment_back_too(api, metrics):
+    handle = LambdaExtension(api.address, metrics).around(lambda event, _context: event["nothing"])
+    assert [api.called(), api.called()][1] == "event/next"
+    api.events.put("first")
+    with pytest.raises(KeyError):
+        handle({}, None)
+    assert api.called() == "event/next"
+
+
+def test_work_that_fails_does_not_end_the_extension(api, metrics):
+    extension = LambdaExtension(api.address, metrics)
+    works = [lambda: 1 / 0, lambda: SENT]
+    handle = extension.around(lambda _event, _context: [extension(work) for work in works])
+    assert [api.called(), api.called()][1] == "event/next"
+    api.events.put("first")
+    handle({}, None)
+    assert api.called() == "event/next"
+    assert metrics.samples == SENT
+
+
+@pytest.mark.parametrize("registration", [403, 500])
+def test_work_is_done_at_once_where_registration_is_refused(api, metrics, registration):
+    api.registration = registration
+    extension = LambdaExtension(api.address, metrics)
+
+    def handler(_event, _context):
+        return extension(lambda: SENT)
+
+    assert extension.around(handler) is handler
+    assert handler({}, None) == SENT
+
+
+@pytest.mark.parametrize("address", ["", "127.0.0.1:1"])
+def test_work_is_done_at_once_where_there_is_no_lambda(metrics, address):
+    extension = LambdaExtension(address, metrics)
+
+    def handler(_event, _context):
+        return extension(lambda: SENT)
+
+    assert extension.around(handler) is handler
+    assert handler({}, None) == SENT
+
+
+def test_an_api_that_breaks_loses_no_work_and_is_reported(api, metrics):
+    extension = LambdaExtension(api.address, metrics)
+    handle = extension.around(lambda _event, _context: extension(lambda: SENT))
+    assert [api.called(), api.called()][1] == "event/next"
+    api.events.put(None)
+    assert api.called() == "exit/error"
+    assert handle({}, None) == SENT
+    assert metrics.samples == []
