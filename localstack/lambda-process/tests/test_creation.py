@@ -43,6 +43,18 @@ def test_another_language_is_refused(account: Any) -> None:
     )
 
 
+def test_what_was_refused_can_be_deleted_and_its_name_used_again(account: Any) -> None:
+    name = account.create(APP, Runtime="nodejs22.x")
+    assert account.await_created(name)["State"] == "Failed"
+    account.functions.delete_function(FunctionName=name)
+    with pytest.raises(account.functions.exceptions.ResourceNotFoundException):
+        account.functions.get_function(FunctionName=name)
+    assert account.create(APP, FunctionName=name) != name
+    assert account.await_created(name)["State"] == "Active"
+    assert account.invoke(name).error is None
+    account.functions.delete_function(FunctionName=name)
+
+
 def test_another_python_is_refused(account: Any, runtime_python: Path) -> None:
     reason = refused(account, Runtime="python3.12")
     assert "asks for the runtime python3.12" in reason

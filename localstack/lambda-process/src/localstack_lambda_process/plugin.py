@@ -13,7 +13,9 @@ class ProcessRuntimeExecutorPlugin(RuntimeExecutorPlugin):
 
     def load(self, *args: Any, **kwargs: Any) -> Any:
         from .executor import ProcessRuntimeExecutor
+        from .failed_versions import let_failed_versions_be_deleted
 
+        let_failed_versions_be_deleted()
         return ProcessRuntimeExecutor
 
 
