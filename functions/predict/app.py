@@ -2,7 +2,7 @@
 
 from chalice import Chalice, Response
 
-from chalicelib import wiring
+from chalicelib import docs_page, wiring
 from modelwatch.http import Answer, answer
 
 app = Chalice(app_name="modelwatch-predict")
@@ -65,3 +65,28 @@ def reload_model() -> Response:
     """Serve what the registry says now, in every environment."""
     service = wiring.predict_service()
     return answer(app.current_request, wiring.metrics(), lambda: Answer(service.reload()))
+
+
+@app.route("/openapi.json", methods=["GET"])
+def openapi() -> Response:
+    """Describe all of this, with the features of the model that serves."""
+
+    def describe() -> Answer:
+        # a cold start that was for a prediction does without it
+        from modelwatch.openapi import document
+
+        return Answer(document(wiring.predict_service().schema()))
+
+    return answer(app.current_request, wiring.metrics(), describe)
+
+
+@app.route("/docs", methods=["GET"])
+def docs() -> Response:
+    """Show the description as a page, to try things out."""
+    return answer(app.current_request, wiring.metrics(), docs_page.page)
+
+
+@app.route("/docs/{asset}", methods=["GET"])
+def docs_asset(asset: str) -> Response:
+    """Give a file of that page."""
+    return answer(app.current_request, wiring.metrics(), lambda: docs_page.asset(asset))

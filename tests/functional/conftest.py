@@ -29,6 +29,7 @@ def client() -> Iterator[Callable[..., Client]]:
             setattr(wiring, part, lambda value=value: value)
         package = ModuleType("chalicelib")
         package.wiring = wiring
+        package.__path__ = [str(FUNCTIONS / name / "chalicelib")]
         sys.modules.update({"chalicelib": package, "chalicelib.wiring": wiring})
         return Client(load_app(name))
 

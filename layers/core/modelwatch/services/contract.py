@@ -142,3 +142,10 @@ class ModelInfo(TypedDict):
     loaded_at: datetime
     load_seconds: float
     variants: dict[str, Variant]
+
+
+class Index(TypedDict):
+    """Answer of ``GET /``: what can be called."""
+
+    service: str
+    routes: list[str]

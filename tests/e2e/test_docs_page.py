@@ -1,0 +1,95 @@
+"""The page of `GET /docs` in a real browser, served as `chalice local` and API Gateway serve it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from in_memory import ConstantModel
+from predict_app import predict_app, served, service_with
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        reason = "chromium is not installed: nobody has seen the page of /docs"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser.new_page()
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with predict_app(service_with(ConstantModel(prediction=1.5))) as app, served(app) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def stage_address(address: str) -> Iterator[str]:
+    """Serve the same below a stage's name, as API Gateway does; return that address."""
+
+    class Gateway(BaseHTTPRequestHandler):
+        def forward(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            path = self.path.removeprefix("/_aws/execute-api/a1/api")
+            known = path != self.path
+            answer = httpx.request(
+                self.command,
+                f"{address}{path}" if known else f"{address}/no-such-stage",
+                content=body,
+                headers={"Content-Type": self.headers.get("Content-Type", "application/json")},
+            )
+            self.send_response(answer.status_code)
+            self.send_header("Content-Type", answer.headers["Content-Type"])
+            self.send_header("Content-Length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        do_GET = do_POST = forward  # noqa: N815 - http.server's names
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/_aws/execute-api/a1/api"
+    server.shutdown()
+
+
+@pytest.mark.parametrize("where", ["address", "stage_address"])
+def test_a_prediction_can_be_tried_out(page, where, request):
+    url = request.getfixturevalue(where)
+    asked: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda sent: asked.append(sent.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{url}/docs")
+    operation = page.locator("#operations-default-predict")
+    operation.locator(".opblock-summary-control").click()
+    operation.get_by_role("button", name="Try it out").click()
+    assert '"alcohol": 1' in operation.locator("textarea").input_value()
+    operation.get_by_role("button", name="Execute").click()
+    live = operation.locator(".live-responses-table")
+    expect(live.locator(".response-col_status").nth(1)).to_have_text(re.compile("200"))
+    expect(live).to_contain_text('"prediction": 1.5')
+    assert f"{url}/predict" in asked
+    outside = [each for each in asked if not each.startswith((f"{url}/", "data:", "blob:"))]
+    assert outside == []
+    assert errors == []

@@ -1,0 +1,110 @@
+"""The OpenAPI document and the page that shows it."""
+
+import json
+
+import msgspec
+import pytest
+from chalice.test import Client
+
+from in_memory import SCHEMA, ConstantModel
+from modelwatch.http import Problem
+from modelwatch.openapi import document
+from modelwatch.services import contract
+from predict_app import predict_app, service_with
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def app():
+    with predict_app(service_with(ConstantModel(prediction=1.5))) as app:
+        yield app
+
+
+@pytest.fixture
+def http(app):
+    return Client(app).http
+
+
+def references(value):
+    """Yield every $ref in a document."""
+    if isinstance(value, dict):
+        yield from [value["$ref"]] if "$ref" in value else []
+        for inner in value.values():
+            yield from references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from references(inner)
+
+
+def test_every_route_is_described_and_no_other(app, http):
+    described = http.get("/openapi.json").json_body["paths"]
+    assert {path: set(entry) for path, entry in described.items()} == {
+        path: {method.lower() for method in entries} for path, entries in app.routes.items()
+    }
+
+
+@pytest.mark.parametrize("schema", [None, SCHEMA])
+def test_the_document_is_complete_and_its_addresses_are_relative(schema):
+    found = document(schema)
+    assert found["openapi"] == "3.1.0"
+    assert [server["url"] for server in found["servers"]] == ["."]
+    for reference in references(found):
+        assert reference.removeprefix("#/components/schemas/") in found["components"]["schemas"]
+    assert "http" not in json.dumps(found)
+
+
+def test_the_features_of_the_model_are_described(http):
+    found = http.get("/openapi.json").json_body
+    by_name, in_order = found["components"]["schemas"]["Row"]["anyOf"]
+    assert by_name["properties"] == {
+        "alcohol": {"type": ["number", "null"]},
+        "colour": {"type": "string"},
+    }
+    assert by_name["required"] == ["alcohol", "colour"]
+    assert (in_order["minItems"], in_order["maxItems"]) == (2, 2)
+
+
+def test_it_works_without_a_model():
+    with predict_app(service_with(None)) as app:
+        response = Client(app).http.get("/openapi.json")
+    assert response.status_code == 200
+    assert len(response.json_body["components"]["schemas"]["Row"]["anyOf"]) == 2
+
+
+def test_the_examples_are_answered(http):
+    for path, entry in http.get("/openapi.json").json_body["paths"].items():
+        if "requestBody" in entry.get("post", ()):
+            example = entry["post"]["requestBody"]["content"]["application/json"]["example"]
+            response = http.post(path, headers=JSON, body=json.dumps(example).encode())
+            assert response.status_code == 200, response.body
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("get", "/", contract.Index),
+        ("get", "/health", contract.Health),
+        ("get", "/model/info", contract.ModelInfo),
+        ("post", "/model/reload", contract.Variants),
+        ("post", "/predict", Problem),
+    ],
+)
+def test_answers_have_the_described_fields_and_no_other(http, method, path, kind):
+    response = getattr(http, method)(path, headers=JSON)
+    found = msgspec.convert(response.json_body, kind, strict=False)
+    assert set(found) == set(response.json_body)
+
+
+def test_the_page_and_its_assets_are_served(http):
+    page = http.get("/docs")
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    for name, kind in (("swagger-ui.css", "text/css"), ("swagger-ui-bundle.js", "javascript")):
+        assert f"docs/{name}".encode() in page.body
+        response = http.get(f"/docs/{name}")
+        assert response.status_code == 200
+        assert kind in response.headers["Content-Type"]
+        # Lambda answers with at most 6 MiB, in which the body is a JSON string
+        assert len(json.dumps(response.body.decode())) < 3_000_000
+    assert http.get("/docs/page.html").status_code == 404
+    assert http.get("/docs/..%2Fwiring.py").status_code == 404
