@@ -1,0 +1,161 @@
+"""Capture when the response has left: a slow queue, and a process that dies, on the real stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+
+FUNCTION = "modelwatch-local-predict"
+WINE = [14.23, 1.71, 2.43, 15.6, 127.0, 2.8, 3.06, 0.28, 2.29, 5.64, 1.04, 3.92, 1065.0]
+SLOW_SECONDS = 3.0
+
+
+class SlowQueue:
+    """Hands requests on to the real SQS, `SLOW_SECONDS` after they came."""
+
+    def __init__(self, endpoint_url: str) -> None:
+        self.taken = 0
+        self.arrived = threading.Semaphore(0)
+        slow = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                slow.arrived.release()
+                time.sleep(SLOW_SECONDS)
+                headers = {name: self.headers[name] for name in self.headers if name != "Host"}
+                answer = httpx.post(endpoint_url, content=body, headers=headers, timeout=30)
+                slow.taken += 1
+                self.send_response(answer.status_code)
+                self.send_header("Content-Type", answer.headers["Content-Type"])
+                self.send_header("Content-Length", str(len(answer.content)))
+                self.end_headers()
+                self.wfile.write(answer.content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+class Predict:
+    """The deployed function, its queue replaced by a slow one."""
+
+    def __init__(self, stack: Any, queue: SlowQueue) -> None:
+        self.queue = queue
+        environ = json.loads(stack.run("env", "--json").stdout)
+        self.tracking_uri = environ["MLFLOW_TRACKING_URI"]
+        self.metrics_url = f"http://127.0.0.1:{stack.environ['BRIDGE_PORT']}/metrics"
+        self._lambda = boto3.client(
+            "lambda",
+            endpoint_url=stack.endpoint_url,
+            aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
+            region_name="us-east-1",
+        )
+        deployed = stack.run("deploy", "--json")
+        assert deployed.returncode == 0, deployed.stderr
+        self.url = json.loads(deployed.stdout)["urls"]["predict"]
+        found = self._lambda.get_function_configuration(FunctionName=FUNCTION)
+        self._variables = found["Environment"]["Variables"]
+
+    def configure(self, **variables: str) -> None:
+        self._lambda.update_function_configuration(
+            FunctionName=FUNCTION, Environment={"Variables": {**self._variables, **variables}}
+        )
+        self._lambda.get_waiter("function_updated_v2").wait(FunctionName=FUNCTION)
+
+    def predict(self) -> float:
+        """Return how many seconds the answer took."""
+        began = time.monotonic()
+        answer = httpx.post(f"{self.url}/predict", json={"features": WINE}, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return time.monotonic() - began
+
+    def health(self) -> None:
+        assert httpx.get(f"{self.url}/health", timeout=30).status_code == 200
+
+    def counts(self) -> dict[str, float]:
+        page = httpx.get(self.metrics_url, timeout=30).text
+        found = re.findall(r'^capture_records_total\{outcome="(\w+)"\} (\S+)$', page, re.MULTILINE)
+        return {outcome: float(value) for outcome, value in found}
+
+    def missing(self) -> float:
+        """Return how many accepted records are neither sent nor lost."""
+        counts = self.counts()
+        return counts["accepted"] - counts["sent"] - counts["lost"]
+
+    def process_ids(self) -> list[int]:
+        """Return the function's processes on this stack, not on another one."""
+        marks = {f"AWS_LAMBDA_FUNCTION_NAME={FUNCTION}", f"MLFLOW_TRACKING_URI={self.tracking_uri}"}
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                environ = (folder / "environ").read_text(errors="replace").split("\0")
+            except OSError:
+                continue
+            if marks <= set(environ):
+                found.append(int(folder.name))
+        return found
+
+
+@pytest.fixture(scope="module")
+def predict(stack: Any) -> Iterator[Predict]:
+    trained = stack.run("train")
+    assert trained.returncode == 0, trained.stderr
+    queue = SlowQueue(stack.endpoint_url)
+    predict = Predict(stack, queue)
+    predict.configure(AWS_ENDPOINT_URL_SQS=queue.url, CAPTURE_BUDGET_MS="20000")
+    predict.health()
+    yield predict
+    predict.configure()
+    queue.server.shutdown()
+
+
+def eventually(probe: Callable[[], Any], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not probe():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.5)
+
+
+def test_the_response_does_not_wait_and_the_environment_does(predict):
+    before = predict.counts()
+    assert predict.predict() < SLOW_SECONDS
+    assert predict.queue.arrived.acquire(timeout=10)
+    assert predict.queue.taken == 0
+    # the next request of the same environment: the record is in the queue by then
+    predict.health()
+    assert predict.queue.taken == 1
+    eventually(lambda: predict.counts()["sent"] == before.get("sent", 0) + 1)
+    assert predict.counts()["accepted"] == before.get("accepted", 0) + 1
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="finds the function's process in /proc")
+def test_a_killed_process_shows_as_a_missing_record(predict):
+    before, accepted = predict.missing(), predict.counts()["accepted"]
+    predict.predict()
+    assert predict.queue.arrived.acquire(timeout=10)
+    for process_id in predict.process_ids():
+        os.kill(process_id, signal.SIGKILL)
+    predict.predict()  # in a new process: nothing goes missing any more
+    eventually(lambda: predict.counts()["accepted"] == accepted + 2)
+    eventually(lambda: predict.missing() == before + 1)
