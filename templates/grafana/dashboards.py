@@ -270,7 +270,7 @@ def pipeline() -> Any:
         .with_panel(
             lines(
                 "Captured records",
-                "Per second: accepted, then sent or lost by predict; stored or rejected by capture.",
+                "Per second: accepted, then sent or lost by predict; stored, rejected by capture.",
                 "short",
                 (captures, "{{outcome}}"),
             )
