@@ -13,14 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import httpx
 import pytest
 
-if TYPE_CHECKING:
-    from tests.integration.conftest import RunningStack
+from running_stack import RunningStack, listening_addresses, processes_of
 
 pytestmark = pytest.mark.servers
 
@@ -43,40 +42,6 @@ def _client(stack: RunningStack, service: str) -> Any:
     ).client(service, endpoint_url=variables[endpoint])
 
 
-def _processes(home: Path) -> dict[int, str]:
-    """Return the processes that have to do with ``home``, by their command or environment."""
-    found = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (entry / "cmdline").read_bytes()
-            environ = (entry / "environ").read_bytes()
-        except OSError:
-            continue
-        if str(home).encode() in command + environ:
-            found[int(entry.name)] = command.replace(b"\0", b" ").decode()
-    return found
-
-
-def _listening(pids: set[int]) -> list[tuple[str, int]]:
-    """Return the addresses on which ``pids`` listen, as the kernel tells."""
-    inodes = set()
-    for pid in pids:
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            target = os.readlink(descriptor)
-            if target.startswith("socket:["):
-                inodes.add(target[8:-1])
-    found = []
-    for table in ("tcp", "tcp6", "udp", "udp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            # 0A: listening; udp has no such state, a bound socket is open
-            if fields[9] in inodes and (fields[3] == "0A" or table.startswith("udp")):
-                address, _, port = fields[1].rpartition(":")
-                words = [bytes.fromhex(address[i : i + 8])[::-1] for i in range(0, len(address), 8)]
-                found.append((str(ipaddress.ip_address(b"".join(words))), int(port, 16)))
-    return found
-
-
 def test_second_up_is_harmless_and_quick(stack: RunningStack) -> None:
     before = {name: part["pid"] for name, part in _parts(stack).items()}
     began = time.monotonic()
@@ -87,7 +52,7 @@ def test_second_up_is_harmless_and_quick(stack: RunningStack) -> None:
 
 
 def test_everything_listens_on_loopback_and_nowhere_else(stack: RunningStack) -> None:
-    listening = _listening(set(_processes(stack.home)))
+    listening = listening_addresses(set(processes_of(stack.home)))
     assert {ipaddress.ip_address(host).is_loopback for host, _ in listening} == {True}
     ports = {port for _, port in listening}
     for name in ("LOCALSTACK_PORT", "MLFLOW_PORT", "BRIDGE_PORT"):
@@ -215,7 +180,7 @@ def test_a_taken_port_is_named_with_its_setting_and_holder(
     assert outcome.returncode == 1
     assert f"port {port} is taken by process {os.getpid()}" in outcome.stderr
     assert "set BRIDGE_PORT to another" in outcome.stderr
-    assert _processes(stack.home) == {}
+    assert processes_of(stack.home) == {}
 
 
 def test_a_part_that_crashes_while_starting_is_reported_and_all_is_stopped(
@@ -228,7 +193,7 @@ def test_a_part_that_crashes_while_starting_is_reported_and_all_is_stopped(
     assert outcome.returncode == 1
     assert "Error: MLflow ended with exit code" in outcome.stderr
     assert "file is not a database" in outcome.stderr
-    assert _processes(stack.home) == {}
+    assert processes_of(stack.home) == {}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -253,7 +218,7 @@ def test_an_interrupted_up_leaves_nothing_behind_and_can_be_repeated(
         time.sleep(0.2)
         up.send_signal(number)
         assert up.wait(30) == 130
-    assert _processes(stack.home) == {}
+    assert processes_of(stack.home) == {}
     assert stack.run("up").returncode == 0
     assert stack.run("down", "--force").returncode == 0
 
@@ -289,7 +254,7 @@ def test_data_survive_down_and_up_and_not_a_reset(new_stack: Callable[..., Runni
     outcome = stack.run("down")
     assert outcome.returncode == 0, outcome.stderr
     assert time.monotonic() - began < 15
-    assert _processes(stack.home) == {}
+    assert processes_of(stack.home) == {}
     assert {part["state"] for part in _parts(stack).values()} == {"down"}
 
     outcome = stack.run("up")
@@ -311,7 +276,7 @@ def test_data_survive_down_and_up_and_not_a_reset(new_stack: Callable[..., Runni
     (stack.home / "my-notes.txt").write_text("not modelwatch's to delete")
     assert stack.run("reset", "--yes").returncode == 0
     assert [path.name for path in stack.home.iterdir()] == ["my-notes.txt"]
-    assert _processes(stack.home) == {}
+    assert processes_of(stack.home) == {}
 
 
 def test_down_waits_for_the_capture_queue(new_stack: Callable[..., RunningStack]) -> None:
@@ -340,7 +305,7 @@ def test_down_waits_for_the_capture_queue(new_stack: Callable[..., RunningStack]
         assert down.stderr is not None
         assert "capture queue" in (said := down.stderr.read())
         assert "empty" in said
-    assert _processes(stack.home) == {}
+    assert processes_of(stack.home) == {}
 
 
 def test_the_buckets_of_the_compose_stack_are_made_by_the_same_hands(stack: RunningStack) -> None:

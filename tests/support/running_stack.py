@@ -1,29 +1,21 @@
-"""The stack that integration tests share: the real one, on ports and in a folder of its own."""
+"""A stack of the tests' own: the real `modelwatch` command, on ports and in a folder of its own."""
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 #: LocalStack, MLflow, the bridge, Prometheus, and eight in a row for SeaweedFS.
 _PORTS = ("LOCALSTACK_PORT", "MLFLOW_PORT", "BRIDGE_PORT", "PROMETHEUS_PORT", "S3_PORT")
 _PORTS_IN_A_ROW = len(_PORTS) + 7
 #: What a developer's shell or .env may say about another stack, or about AWS.
 _FOREIGN = ("AWS_", "MLFLOW_", "S3_", "BRIDGE_", "STACK_", "MODELWATCH_")
-
-
-# A shell that runs the tests in the background has Ctrl-C ignored, and children inherit that;
-# with a handler here, they start with it in force, as they do at a terminal.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,33 +80,42 @@ def _ports_in_a_row(count: int) -> int:
     raise RuntimeError(f"no {count} free ports in a row")
 
 
-@pytest.fixture(scope="session")
-def new_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningStack]]:
-    """Describe a stack that is not up, with ``variables`` more; all are stopped in the end."""
-    made: list[RunningStack] = []
-
-    def make(**variables: str) -> RunningStack:
-        home = tmp_path_factory.mktemp("stack") / "home"
-        first = _ports_in_a_row(_PORTS_IN_A_ROW)
-        ports = {name: str(first + offset) for offset, name in enumerate(_PORTS)}
-        made.append(RunningStack(home, {"MODELWATCH_HOME": str(home), **ports, **variables}))
-        return made[-1]
-
-    yield make
-    for stack in made:
-        stack.run("down", "--force")
+def describe_stack(home: Path, **variables: str) -> RunningStack:
+    """Return a stack in ``home``, on free ports, with ``variables`` more; it is not up."""
+    first = _ports_in_a_row(_PORTS_IN_A_ROW)
+    ports = {name: str(first + offset) for offset, name in enumerate(_PORTS)}
+    return RunningStack(home, {"MODELWATCH_HOME": str(home), **ports, **variables})
 
 
-@pytest.fixture(scope="session")
-def stack(new_stack: Callable[..., RunningStack]) -> RunningStack:
-    """The whole stack, up; shared by the session, so leave it up."""
-    running = new_stack()
-    outcome = running.run("up")
-    assert outcome.returncode == 0, outcome.stderr
-    return running
+def processes_of(home: Path) -> dict[int, str]:
+    """Return the processes that have to do with ``home``, by their command or environment."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+            environ = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(home).encode() in command + environ:
+            found[int(entry.name)] = command.replace(b"\0", b" ").decode()
+    return found
 
 
-@pytest.fixture(scope="session")
-def localstack(stack: RunningStack) -> RunningStack:
-    """LocalStack with functions as processes: a part of the shared stack."""
-    return stack
+def listening_addresses(pids: set[int]) -> list[tuple[str, int]]:
+    """Return the addresses on which ``pids`` listen, as the kernel tells."""
+    inodes = set()
+    for pid in pids:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            target = os.readlink(descriptor)
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    found = []
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            # 0A: listening; udp has no such state, a bound socket is open
+            if fields[9] in inodes and (fields[3] == "0A" or table.startswith("udp")):
+                address, _, port = fields[1].rpartition(":")
+                words = [bytes.fromhex(address[i : i + 8])[::-1] for i in range(0, len(address), 8)]
+                found.append((str(ipaddress.ip_address(b"".join(words))), int(port, 16)))
+    return found

@@ -1,0 +1,69 @@
+"""The same pipeline where S3 is one of LocalStack's services, as it is one of AWS's."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+from running_stack import RunningStack
+
+pytestmark = pytest.mark.servers
+
+BUCKETS = {
+    "CAPTURE_BUCKET": "made-by-the-stack-captures",
+    "REPORT_BUCKET": "made-by-the-stack-reports",
+}
+REQUESTS = 120
+
+
+@pytest.fixture(scope="module")
+def stack(new_stack: Callable[..., RunningStack]) -> RunningStack:
+    made = new_stack(STACK_S3="localstack", ANALYSIS_SCHEDULE="rate(1 hour)")
+    outcome = made.run("up")
+    assert outcome.returncode == 0, outcome.stderr
+    # buckets that `up` did not make are left to CloudFormation
+    return dataclasses.replace(made, environ={**made.environ, **BUCKETS})
+
+
+def answer(stack: RunningStack, *command: str) -> Any:
+    outcome = stack.run(*command, "--json")
+    assert outcome.returncode == 0, outcome.stderr
+    return json.loads(outcome.stdout)
+
+
+def test_predictions_are_captured_and_analyzed(stack: RunningStack) -> None:
+    assert stack.run("train").returncode == 0
+    urls = answer(stack, "deploy")["urls"]
+    variables = answer(stack, "env")
+    assert variables["AWS_ENDPOINT_URL_S3"] == variables["AWS_ENDPOINT_URL"]
+    session = boto3.Session("test", "test", region_name="us-east-1")
+    cloudformation = session.client("cloudformation", endpoint_url=stack.endpoint_url)
+    resources = cloudformation.describe_stack_resources(StackName="modelwatch-local-storage")
+    made = {
+        resource["PhysicalResourceId"]
+        for resource in resources["StackResources"]
+        if resource["ResourceType"] == "AWS::S3::Bucket"
+    }
+    assert made == set(BUCKETS.values())
+
+    outcome = stack.run("simulate", "-n", str(REQUESTS), "--scenario", "moderate_drift")
+    assert outcome.returncode == 0, outcome.stderr
+    deadline = time.monotonic() + 40
+    rows = 0
+    while rows < REQUESTS:
+        assert time.monotonic() < deadline, f"{rows} of {REQUESTS} predictions were captured"
+        (result,) = answer(stack, "analyze")["results"]
+        rows = result["rows"]
+    assert (rows, result["status"]) == (REQUESTS, "drift")
+    page = httpx.get(
+        f"{urls['analyze']}/reports/{result['name']}", follow_redirects=True, timeout=60
+    )
+    assert page.status_code == 200
+    assert "<html" in page.text
