@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from modelwatch.adapters.aws import lambda_client, s3_client, sqs_client
+from modelwatch.adapters.chalice_local import answer_in_one_segment
 from modelwatch.adapters.emf import EmfMetricSink
 from modelwatch.adapters.lambda_extension import LambdaExtension
 from modelwatch.adapters.lambda_fleet import LambdaFleet
@@ -16,6 +17,8 @@ from modelwatch.ports import Fleet, MetricSink
 from modelwatch.services.predict import PredictService, SingleProcess
 from modelwatch.services.serving import ModelPool
 from modelwatch.settings import Settings
+
+answer_in_one_segment()
 
 
 @cache
