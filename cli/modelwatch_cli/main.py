@@ -14,6 +14,7 @@ from modelwatch_cli import demo
 from modelwatch_cli.console import error_console
 from modelwatch_cli.deployment import commands as deployment
 from modelwatch_cli.monitoring import commands as monitoring
+from modelwatch_cli.serving import commands as serving
 from modelwatch_cli.stack import commands as stack
 from modelwatch_cli.stack.environment import LOADER
 from modelwatch_cli.traffic import commands as traffic
@@ -47,7 +48,7 @@ def load_environment(
     LOADER.load(env_file)
 
 
-for module in (stack, training, deployment, traffic, monitoring, demo):
+for module in (stack, training, serving, deployment, traffic, monitoring, demo):
     module.register(app)
 
 

@@ -26,12 +26,14 @@ from modelwatch.adapters.parquet import records_table, write_table
 from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.models import (
+    ARTIFACT_FOLDER,
     MANIFEST_PATH,
     ONNX_PATH,
     REFERENCE_PATH,
     Manifest,
     ModelVersion,
     OnnxArtifact,
+    manifest_path,
 )
 from modelwatch.domain.records import Record
 from modelwatch.domain.schemas import Schema, schema_from_signature
@@ -82,7 +84,7 @@ def register_model(
     step
         Told what happens next, in a few words.
     """
-    _quiet()
+    quiet()
     tracking_uri = settings.text("MLFLOW_TRACKING_URI")
     alias = settings.text("MODEL_ALIAS")
     mlflow.set_tracking_uri(tracking_uri)
@@ -144,7 +146,9 @@ def _add_artifacts(
     """Add ONNX form, reference data and manifest; return the ONNX form, its problem, the digest."""
     onnx: OnnxArtifact | None = None
     problem = ""
-    files = _file_digests(artifacts, version)
+    with tempfile.TemporaryDirectory() as folder:
+        artifacts.download(version, Path(folder))
+        files = file_digests(Path(folder))
     try:
         payload, onnx = export_onnx(model, schema, pd.concat([train, test]))
         artifacts.write(version, ONNX_PATH, payload)
@@ -157,21 +161,26 @@ def _add_artifacts(
 
 
 def write_manifest(artifacts: S3Artifacts, version: ModelVersion, manifest: Manifest) -> str:
-    """Put ``manifest`` beside the version's artifacts; return its SHA-256."""
+    """Put ``manifest`` beside the version's artifacts; return its SHA-256.
+
+    It goes where its digest says, so that it takes the place of another only when the registry
+    names its digest; and where a version is looked for whose digest the registry does not know.
+    """
     payload = _encode(manifest)
+    digest = hashlib.sha256(payload).hexdigest()
+    artifacts.write(version, manifest_path(digest), payload)
     artifacts.write(version, MANIFEST_PATH, payload)
-    return hashlib.sha256(payload).hexdigest()
+    return digest
 
 
-def _file_digests(artifacts: S3Artifacts, version: ModelVersion) -> dict[str, str]:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        artifacts.download(version, folder)
-        return {
-            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
+def file_digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of MLflow's own files in ``folder``, by path."""
+    paths = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {
+        str(path): hashlib.sha256((folder / path).read_bytes()).hexdigest()
+        for path in paths
+        if path.parts[0] != ARTIFACT_FOLDER
+    }
 
 
 def reference_data(version: ModelVersion, model: Estimator, train: pd.DataFrame) -> bytes:
@@ -208,7 +217,8 @@ def _pip_requirements() -> list[str]:
     return [f"scikit-learn=={sklearn.__version__}", f"skops=={skops.__version__}", "pandas<3.1"]
 
 
-def _quiet() -> None:
+def quiet() -> None:
+    """Keep mlflow and skl2onnx from talking of what a user cannot act on."""
     # mlflow tells things that a user of this command cannot act on, some of them on stdout
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     logging.getLogger("mlflow").setLevel(logging.ERROR)

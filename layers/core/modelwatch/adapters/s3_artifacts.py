@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from modelwatch.domain.models import MANIFEST_PATH, REFERENCE_PATH, Manifest, ModelVersion
+from modelwatch.domain.models import (
+    MANIFEST_PATH,
+    REFERENCE_PATH,
+    Manifest,
+    ModelVersion,
+    manifest_path,
+)
 from modelwatch.errors import ModelLoadError, StoreError
 
 if TYPE_CHECKING:
@@ -61,7 +67,11 @@ class S3Artifacts:
         ModelLoadError
             When there is one that cannot be read, or is not the one that was registered.
         """
-        payload = self.read(version, MANIFEST_PATH, version.manifest_sha256)
+        digest = version.manifest_sha256
+        payload = self.read(version, manifest_path(digest), digest)
+        if payload is None and digest:
+            # registered before manifests were kept by digest
+            payload = self.read(version, MANIFEST_PATH, digest)
         if payload is None:
             if version.manifest_sha256:
                 raise ModelLoadError(f"{MANIFEST_PATH} of {_title(version)} is missing")

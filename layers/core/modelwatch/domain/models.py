@@ -17,6 +17,15 @@ ONNX_PATH = f"{ARTIFACT_FOLDER}/model.onnx"
 REFERENCE_PATH = f"{ARTIFACT_FOLDER}/reference.parquet"
 
 
+def manifest_path(sha256: str) -> str:
+    """Return where the manifest with a digest is; without one, where the newest is.
+
+    >>> manifest_path("")
+    'modelwatch/manifest.json'
+    """
+    return f"{ARTIFACT_FOLDER}/manifest-{sha256}.json" if sha256 else MANIFEST_PATH
+
+
 class ModelVersion(msgspec.Struct, frozen=True):
     """A registered version.
 

@@ -1,0 +1,1 @@
+"""Deciding which versions serve, and in which form."""

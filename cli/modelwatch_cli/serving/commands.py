@@ -1,0 +1,218 @@
+"""`modelwatch route`, `promote` and `export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelwatch.domain.routing import Routing
+from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError
+from modelwatch.settings import Settings
+from modelwatch_cli.console import console, error_console, print_json, print_table
+
+if TYPE_CHECKING:
+    from modelwatch_cli.serving.registry import RegisteredModel
+
+_JSON = typer.Option("--json", help="print the outcome as JSON")
+_NOW = typer.Option("--now", help="let every environment serve it before this returns")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    for command in (route, promote, export):
+        app.command()(command)
+
+
+def route(
+    weights: Annotated[
+        list[str] | None, typer.Argument(help="shares, such as champion=90 challenger=10")
+    ] = None,
+    shadow: Annotated[
+        list[str] | None,
+        typer.Option("--shadow", help="alias that predicts as well and is never returned"),
+    ] = None,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="let MODEL_ALIAS answer everything again")
+    ] = False,
+    show: Annotated[bool, typer.Option("--show", help="only show what is set")] = False,
+    now: Annotated[bool, _NOW] = False,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Share requests out among aliases: A/B tests, canaries and shadows.
+
+    Without arguments, shows what is set. Requests with the same routing_key stay with one alias.
+    """
+    settings = Settings()
+    routing = parse_routing(weights or [], shadow or [], settings.text("MODEL_ALIAS"))
+    if (routing is not None) + clear + show > 1:
+        raise InvalidInputError("", "give either shares and shadows, or --clear, or --show")
+    editor = _editor(settings)
+    name = settings.text("MODEL_NAME")
+    model = editor.model(name)
+    if routing or clear:
+        if settings.text("MODEL_STAGE"):
+            raise InvalidInputError("MODEL_STAGE", "models served by stage have no routing")
+        if routing:
+            refuse_unknown_aliases(model, routing)
+        if routing != model.routing:
+            editor.route(name, routing)
+            model = editor.model(name)
+        _in_force(settings, now, as_json)
+    _print_routing(model, settings.text("MODEL_ALIAS"), as_json)
+
+
+def promote(
+    version: Annotated[str, typer.Argument(help="version of the registered model")],
+    alias: Annotated[
+        str | None, typer.Option("--alias", help="alias to move; by default MODEL_ALIAS")
+    ] = None,
+    now: Annotated[bool, _NOW] = False,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Move an alias to a version of the model: the way forward, and the way back."""
+    settings = Settings()
+    name, target = settings.text("MODEL_NAME"), alias or settings.text("MODEL_ALIAS")
+    editor = _editor(settings)
+    before = editor.model(name).aliases.get(target)
+    editor.promote(name, target, version)
+    _in_force(settings, now, as_json)
+    if as_json:
+        print_json({"model_name": name, "alias": target, "version": version, "before": before})
+        return
+    was = f", which was at version {before}" if before and before != version else ""
+    console.print(f"{name}: alias '{target}'{was}, is at version {version}", markup=False)
+
+
+def export(
+    version: Annotated[str, typer.Argument(help="version of the registered model")],
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference",
+            help="CSV or Parquet file of training rows, for a version without reference data",
+        ),
+    ] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Add an ONNX form to an existing version, if it predicts as the original does.
+
+    They are compared on the version's reference data. A version that modelwatch did not register
+    gets a manifest, and the rows of --reference as its reference data.
+    """
+    settings = Settings()
+    out = error_console if as_json else console
+    with out.status("importing mlflow") as status:
+        from modelwatch_cli.serving.export import add_onnx
+
+        exported = add_onnx(settings, version, reference, _editor(settings), status.update)
+    if as_json:
+        print_json(exported)
+        return
+    checked = exported.onnx.verification
+    console.print(
+        f"{exported.model_name} version {version} has a verified ONNX form of "
+        f"{exported.onnx.payload_bytes / 1e6:.1f} MB: same prediction on {checked.rows} rows, "
+        f"within {checked.max_difference:.1g}"
+    )
+
+
+def parse_routing(weights: list[str], shadows: list[str], alias: str) -> Routing | None:
+    """Read shares such as ``champion=90``; without any, a shadow stands beside ``alias``.
+
+    Raises
+    ------
+    InvalidInputError
+        When a share cannot be read, or they make no routing.
+
+    Examples
+    --------
+    >>> parse_routing(["champion=90", "challenger=10"], [], "production").weights
+    {'champion': 90, 'challenger': 10}
+    """
+    if not weights and not shadows:
+        return None
+    shares: dict[str, int] = {}
+    for each in weights:
+        name, _, share = each.partition("=")
+        if not name or not share.isdecimal():
+            raise InvalidInputError(each, "is not alias=share, such as champion=90")
+        if name in shares:
+            raise InvalidInputError(each, "the alias is there twice")
+        shares[name] = int(share)
+    try:
+        return Routing(shares or {alias: 1}, tuple(dict.fromkeys(shadows)))
+    except ValueError as error:
+        raise InvalidInputError("", str(error)) from None
+
+
+def refuse_unknown_aliases(model: RegisteredModel, routing: Routing) -> None:
+    """Refuse a routing that names aliases the model has not.
+
+    Raises
+    ------
+    NoModelError
+        When it does.
+    """
+    unknown = [
+        alias for alias in (*routing.weights, *routing.shadows) if alias not in model.aliases
+    ]
+    if unknown:
+        known = ", ".join(sorted(model.aliases)) or "none"
+        raise NoModelError(
+            f"{model.name} has no alias '{unknown[0]}' (it has: {known}); "
+            f"`modelwatch promote VERSION --alias {unknown[0]}` makes it"
+        )
+
+
+def _editor(settings: Settings) -> Any:
+    from modelwatch_cli.serving.registry import RegistryEditor
+
+    return RegistryEditor(settings.text("MLFLOW_TRACKING_URI"))
+
+
+def _in_force(settings: Settings, now: bool, as_json: bool) -> None:
+    out = error_console if as_json else console
+    if not now:
+        seconds = settings.integer("MODEL_REFRESH_SECONDS", at_least=1)
+        out.print(f"In force within {seconds} s of requests; --now does not wait.")
+        return
+    import httpx
+
+    from modelwatch_cli.deployment.endpoints import api_urls
+
+    url = f"{api_urls(settings)['predict']}/model/reload"
+    try:
+        response = httpx.post(url, json={}, timeout=120)
+    except httpx.HTTPError as error:
+        raise ModelwatchError(f"it is set, but {url} does not answer: {error}") from error
+    if response.is_error:
+        raise ModelwatchError(f"it is set, but cannot be served: {response.text[:500]}")
+    out.print("In force now, in every environment.")
+
+
+def _print_routing(model: RegisteredModel, alias: str, as_json: bool) -> None:
+    routing = model.routing or Routing({alias: 1})
+    total = sum(routing.weights.values())
+    rows: list[tuple[str, str | None, float, bool]] = [
+        (each, model.aliases.get(each), weight / total, False)
+        for each, weight in routing.weights.items()
+    ]
+    rows += [(each, model.aliases.get(each), 0.0, True) for each in routing.shadows]
+    if as_json:
+        variants = {
+            each: {"version": version, "share": share, "shadow": shadow}
+            for each, version, share, shadow in rows
+        }
+        routed = model.routing is not None
+        print_json({"model_name": model.name, "routed": routed, "variants": variants})
+        return
+    print_table(
+        ["alias", "version", "answers"],
+        [
+            (each, version or "none", "never (shadow)" if shadow else f"{share:.1%}")
+            for each, version, share, shadow in rows
+        ],
+        title=model.name,
+    )

@@ -1,0 +1,87 @@
+"""What the commands change in MLflow's registry, over its REST API.
+
+The library itself takes seconds to import; `modelwatch.adapters.mlflow_registry` only reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import msgspec
+
+from modelwatch.domain.routing import ROUTING_TAG, Routing
+from modelwatch.errors import NoModelError, RegistryError
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """A registered model: the version behind each alias, and its routing if it has one."""
+
+    name: str
+    aliases: dict[str, str]
+    routing: Routing | None
+
+
+class RegistryEditor:
+    """Changes aliases, routing and tags on the MLflow server at ``tracking_uri``."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        self._http = httpx.Client(
+            base_url=f"{tracking_uri.rstrip('/')}/api/2.0/mlflow/", timeout=30
+        )
+
+    def model(self, name: str) -> RegisteredModel:
+        """Return the model.
+
+        Raises
+        ------
+        NoModelError
+            When there is none of that name.
+        RegistryError
+            When MLflow does not answer, or its routing cannot be read.
+        """
+        found = self._call("GET", "registered-models/get", name=name)["registered_model"]
+        tags = {tag["key"]: tag["value"] for tag in found.get("tags", ())}
+        routing = None
+        if ROUTING_TAG in tags:
+            try:
+                routing = msgspec.json.decode(tags[ROUTING_TAG], type=Routing)
+            except msgspec.DecodeError as error:
+                raise RegistryError(f"tag {ROUTING_TAG} of {name}: {error}") from error
+        aliases = {each["alias"]: str(each["version"]) for each in found.get("aliases", ())}
+        return RegisteredModel(name, aliases, routing)
+
+    def route(self, name: str, routing: Routing | None) -> None:
+        """Set the model's routing, or take it away."""
+        if routing is None:
+            self._call("DELETE", "registered-models/delete-tag", name=name, key=ROUTING_TAG)
+            return
+        value = msgspec.json.encode(routing).decode()
+        self._call("POST", "registered-models/set-tag", name=name, key=ROUTING_TAG, value=value)
+
+    def promote(self, name: str, alias: str, version: str) -> None:
+        """Point ``alias`` to ``version``; raises NoModelError when there is no such version."""
+        self._call("POST", "registered-models/alias", name=name, alias=alias, version=version)
+
+    def tag_version(self, name: str, version: str, key: str, value: str) -> None:
+        """Set a tag of a version."""
+        self._call(
+            "POST", "model-versions/set-tag", name=name, version=version, key=key, value=value
+        )
+
+    def _call(self, method: str, path: str, **fields: str) -> dict[str, Any]:
+        query = fields if method == "GET" else None
+        body = None if method == "GET" else fields
+        try:
+            response = self._http.request(method, path, params=query, json=body)
+            answer = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise RegistryError(f"MLflow does not answer as it should: {error}") from error
+        if response.is_success:
+            return dict(answer)
+        message = str(answer.get("message", ""))[:300]
+        if answer.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
+            raise NoModelError(message)
+        raise RegistryError(f"MLflow answered {response.status_code}: {message}")

@@ -1,0 +1,278 @@
+"""Serving on the real stack: no model yet, variants, shadows, outages, plain MLflow versions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.domain.event_ids import derived_event_id
+from modelwatch.domain.routing import Routing
+from modelwatch.domain.windows import Window
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+
+MODEL = "serving_forest"
+WINE = [14.23, 1.71, 2.43, 15.6, 127.0, 2.8, 3.06, 0.28, 2.29, 5.64, 1.04, 3.92, 1065.0]
+
+PLAIN_MLFLOW = """
+import mlflow, sys
+from mlflow.models import infer_signature
+from sklearn.datasets import load_wine
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+wine = load_wine(as_frame=True)
+model = make_pipeline(StandardScaler(), LogisticRegression()).fit(wine.data, wine.target)
+mlflow.set_experiment("elsewhere")
+with mlflow.start_run():
+    made = mlflow.sklearn.log_model(
+        model, name="model", registered_model_name=sys.argv[1],
+        signature=infer_signature(wine.data, model.predict(wine.data)),
+    )
+wine.data.to_csv(sys.argv[2], index=False)
+print(made.registered_model_version)
+"""
+
+
+class Serving:
+    """The deployed predict, serving a model of this module's own."""
+
+    def __init__(self, stack: Any) -> None:
+        own = {"MODEL_NAME": MODEL, "MODEL_REFRESH_SECONDS": "1"}
+        self.stack = dataclasses.replace(stack, environ={**stack.environ, **own})
+        self.environ = json.loads(self.run("env", "--json")) | own
+        self.url = json.loads(self.run("deploy", "--json"))["urls"]["predict"]
+
+    def run(self, *arguments: str) -> str:
+        done = self.stack.run(*arguments)
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
+
+    def client(self, service: str, endpoint: str = "AWS_ENDPOINT_URL") -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.environ[endpoint],
+            aws_access_key_id=self.environ["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environ["AWS_SECRET_ACCESS_KEY"],
+            region_name="us-east-1",
+        )
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(f"{self.url}{path}", timeout=60)
+
+    def predict(self, **more: str) -> httpx.Response:
+        return httpx.post(f"{self.url}/predict", json={"features": WINE, **more}, timeout=60)
+
+    def captured(self, version: str) -> set[str]:
+        """Return the event ids of the version's rows of the last hour."""
+        store = S3RecordStore(self.client("s3", "AWS_ENDPOINT_URL_S3"), "modelwatch-captures")
+        now = datetime.now(UTC)
+        window = Window(now - timedelta(hours=1), now + timedelta(minutes=1))
+        return {row["event_id"] for row in store.read(MODEL, version, window).to_pylist()}
+
+    def renew(self) -> None:
+        """Let the next request be served by a new environment."""
+        functions = self.client("lambda")
+        functions.update_function_configuration(
+            FunctionName="modelwatch-local-predict", Description=f"renewed at {time.time()}"
+        )
+        functions.get_waiter("function_updated_v2").wait(FunctionName="modelwatch-local-predict")
+
+    def stop(self, part: str) -> None:
+        """Stop a part of the stack as an operator would not: behind its back."""
+        parts = json.loads(self.stack.run("status", "--json").stdout)
+        pid = next(each["pid"] for each in parts if each["name"] == part)
+        os.kill(pid, signal.SIGTERM)
+        eventually(lambda: not alive(pid))
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] != "Z"
+
+
+def eventually(probe: Callable[[], Any], seconds: float = 60) -> Any:
+    """Return what ``probe`` gives as soon as it is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := probe()):
+        assert time.monotonic() < deadline, f"nothing within {seconds} s"
+        time.sleep(0.3)
+    return found
+
+
+@pytest.fixture(scope="module")
+def serving(stack: Any) -> Serving:
+    return Serving(stack)
+
+
+@pytest.fixture(scope="module")
+def two_versions(serving: Serving) -> Serving:
+    """Versions 1 (champion) and 2 (challenger, and production: it was trained last)."""
+    known = serving.get("/health").json()["model_version"]
+    for _ in range(2 - int(known or 0)):
+        serving.run("train")
+    serving.run("promote", "1", "--alias", "champion")
+    serving.run("promote", "2", "--alias", "challenger")
+    return serving
+
+
+def test_without_a_model_it_says_so_and_serves_the_first_one_without_a_deployment(serving):
+    health = serving.get("/health")
+    assert health.status_code == 503
+    assert health.json()["model_loaded"] is False
+    assert "modelwatch train" in health.json()["problem"]
+    assert serving.predict().status_code == 503
+    assert serving.get("/openapi.json").status_code == 200
+    serving.run("train")
+    answer = serving.predict()
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["model_version"] == "1"
+    assert serving.get("/health").json()["status"] == "healthy"
+
+
+def test_the_page_is_served_through_the_gateway(serving):
+    page = serving.get("/docs")
+    assert page.headers["Content-Type"].startswith("text/html")
+    for name in ("swagger-ui.css", "swagger-ui-bundle.js", "page.js"):
+        asset = serving.get(f"/docs/{name}")
+        assert asset.status_code == 200
+        assert f"docs/{name}" in page.text
+        assert asset.headers["Content-Type"].startswith("text/")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"features": ["\xff\xfe"]}', 400),
+        (b"\xff" * 100, 400),
+        (b"[" * 200_000, 400),
+        (b'{"features": {"alcohol": 1, "alcohol": 2}}', 400),
+        (b'{"features": [' + b"1," * 2_900_000 + b"1]}", 413),
+        (b"", 400),
+    ],
+)
+def test_the_gateway_hands_over_broken_bodies_that_are_refused(serving, body, status):
+    answer = httpx.post(
+        f"{serving.url}/predict",
+        content=body,
+        headers={"Content-Type": "application/json"},
+        timeout=60,
+    )
+    assert answer.status_code == status, answer.text
+
+
+def test_variants_get_their_shares_and_keep_their_callers(two_versions):
+    serving = two_versions
+    serving.run("route", "champion=70", "challenger=30", "--now")
+    routing = Routing({"champion": 70, "challenger": 30})
+    keys = [f"user {number}" for number in range(150)]
+    answers = {key: serving.predict(routing_key=key).json() for key in keys}
+    assert {key: answer["variant"] for key, answer in answers.items()} == {
+        key: routing.choose(key) for key in keys
+    }
+    shares = Counter(answer["variant"] for answer in answers.values())
+    assert 25 <= shares["challenger"] <= 65
+    assert {answer["model_version"] for answer in answers.values()} == {"1", "2"}
+    again = serving.predict(routing_key=keys[0]).json()
+    assert again["variant"] == answers[keys[0]]["variant"]
+    shown = json.loads(serving.run("route", "--json"))["variants"]
+    assert shown["challenger"] == {"version": "2", "share": 0.3, "shadow": False}
+    refused = serving.stack.run("route", "champion=1", "nobody=1")
+    assert refused.returncode == 1
+    assert "no alias 'nobody'" in refused.stderr
+
+
+def test_a_shadow_is_captured_and_never_returned(two_versions):
+    serving = two_versions
+    serving.run("route", "champion=1", "--shadow", "challenger", "--now")
+    answers = [serving.predict().json() for _ in range(20)]
+    assert {answer["variant"] for answer in answers} == {"champion"}
+    shadowed = {derived_event_id(answer["event_id"], "challenger") for answer in answers}
+    eventually(lambda: shadowed <= serving.captured("2"))
+    assert {answer["event_id"] for answer in answers} <= serving.captured("1")
+
+
+def test_a_change_is_in_force_within_the_refresh_time_without_a_reload(two_versions):
+    serving = two_versions
+    serving.run("route", "--clear")
+    eventually(lambda: serving.predict().json()["variant"] == "production", seconds=10)
+
+
+def test_mlflow_may_stop_while_environments_serve_and_start(two_versions):
+    serving = two_versions
+    assert serving.predict(routing_key="a").status_code == 200
+    serving.stop("mlflow")
+    try:
+        eventually(lambda: serving.get("/health").json()["status"] == "stale", seconds=30)
+        assert serving.predict().status_code == 200
+        serving.renew()
+        answer = serving.predict()
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["model_version"] == "2"
+        health = serving.get("/health").json()
+        assert health["status"] == "stale"
+        assert "registry" in health["problem"]
+    finally:
+        serving.run("up")
+    eventually(lambda: serving.get("/health").json()["status"] == "healthy", seconds=30)
+
+
+def test_s3_may_stop_while_an_environment_serves(two_versions):
+    serving = two_versions
+    assert serving.predict().status_code == 200
+    serving.stop("s3")
+    try:
+        for _ in range(5):
+            answer = serving.predict()
+            assert answer.status_code == 200, answer.text
+            time.sleep(0.5)
+        assert serving.get("/health").json()["model_loaded"]
+    finally:
+        serving.run("up")
+
+
+def test_a_version_of_plain_mlflow_is_served_once_it_is_exported(two_versions, tmp_path):
+    serving = two_versions
+    rows = tmp_path / "wine.csv"
+    made = subprocess.run(
+        [sys.executable, "-c", PLAIN_MLFLOW, MODEL, str(rows)],
+        env={**serving.stack.whole_environ, **serving.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    version = made.stdout.strip().splitlines()[-1]
+    refused = serving.stack.run("promote", version, "--now")
+    assert refused.returncode == 1
+    assert "no verified ONNX form" in refused.stderr
+    assert serving.predict().json()["model_version"] == "2"
+    needs_rows = serving.stack.run("export", version)
+    assert needs_rows.returncode == 1
+    assert "--reference" in needs_rows.stderr
+    exported = json.loads(serving.run("export", version, "--reference", str(rows), "--json"))
+    assert exported["onnx"]["verification"]["label_agreement"] == 1
+    serving.run("promote", version, "--now")
+    assert serving.predict().json()["model_version"] == version
+    info = serving.get("/model/info").json()
+    assert (info["flavor"], info["artifact_digest"]) == ("onnx", exported["onnx"]["sha256"])
+    # again, now against the reference data that it has
+    assert json.loads(serving.run("export", version, "--json"))["reference_rows"] == 178
