@@ -101,6 +101,15 @@ def processes_of(home: Path) -> dict[int, str]:
     return found
 
 
+def runs(pid: int) -> bool:
+    """Whether a process is there; one that ended and whose end nobody took note of is not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] not in "ZX"
+
+
 def listening_addresses(pids: set[int]) -> list[tuple[str, int]]:
     """Return the addresses on which ``pids`` listen, as the kernel tells."""
     inodes = set()

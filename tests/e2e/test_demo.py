@@ -1,0 +1,121 @@
+"""`modelwatch demo` as a newcomer runs it, and its report in a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from running_stack import RunningStack, listening_addresses, processes_of, runs
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def story(stack: RunningStack) -> str:
+    """What the demo printed, having ended well."""
+    told = stack.run("demo", timeout=500)
+    assert told.returncode == 0, told.stdout[-3000:] + told.stderr[-3000:]
+    return told.stdout
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        reason = "chromium is not installed: nobody has seen the report"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    quiet = ("background-networking", "component-update", "sync")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program,
+            args=["--no-sandbox", "--disable-gpu", "--no-first-run"]
+            + [f"--disable-{what}" for what in quiet],
+        )
+        yield browser
+        browser.close()
+
+
+def test_the_story_is_told_from_start_to_end(story: str) -> None:
+    chapters = re.findall(r"^== (.*)$", story, re.MULTILINE)
+    assert chapters == [
+        "Start the stack",
+        "Train a model and register it",
+        "Deploy the functions",
+        "Send 150 normal requests",
+        "Send 300 drifted requests",
+        "Where to look",
+    ]
+    assert "All 150 predictions are captured on S3." in story
+    assert "All 300 predictions are captured on S3." in story
+    verdicts = re.findall(r" UTC, \d+ rows: (\w+) \(", story)
+    assert verdicts == ["ok", "drift"]
+    assert "Normal traffic raised no drift, drifted traffic did" in story
+
+
+@pytest.mark.usefixtures("story")
+def test_the_addresses_that_it_prints_answer(stack: RunningStack) -> None:
+    addresses = json.loads(stack.run("urls", "--json").stdout)
+    pages = {"predict API": "/docs", "capture API": "/health", "analyze API": "/reports"}
+    assert addresses.keys() >= {*pages, "MLflow", "metrics", "newest report"}
+    for name, address in addresses.items():
+        page = httpx.get(address + pages.get(name, ""), follow_redirects=True, timeout=60)
+        assert page.status_code == 200, name
+
+
+@pytest.mark.usefixtures("story")
+def test_the_newest_report_shows_what_drifted_and_asks_nobody_else(
+    stack: RunningStack, chromium: Browser
+) -> None:
+    results = json.loads(stack.run("reports", "--json").stdout)["results"]
+    newest = next(result for result in results if result["has_report"])
+    drifted = newest["drifted_features"]
+    assert {"alcohol", "malic_acid"} <= set(drifted)
+    page = chromium.new_page(viewport={"width": 1200, "height": 1600})
+    errors: list[str] = []
+    hosts: set[str | None] = set()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+    page.goto(json.loads(stack.run("urls", "--json").stdout)["newest report"], timeout=60_000)
+    expect(page.get_by_text("Dataset Drift is detected.")).to_be_visible(timeout=30_000)
+    # the table shows ten rows at first, those that drifted most
+    for feature in drifted:
+        row = page.get_by_role("row").filter(has=page.get_by_text(feature, exact=True))
+        expect(row).to_be_visible()
+        assert "Not Detected" not in row.inner_text()
+        assert "Detected" in row.inner_text()
+    assert errors == []
+    assert hosts == {"127.0.0.1"}
+
+
+def test_down_leaves_no_process_and_no_port(new_stack: Callable[..., RunningStack]) -> None:
+    stack = new_stack()
+    for command in (["up"], ["deploy", "capture"]):
+        outcome = stack.run(*command)
+        assert outcome.returncode == 0, outcome.stderr
+    api = json.loads(stack.run("urls", "--json").stdout)["capture API"]
+    assert httpx.get(f"{api}/health", timeout=60).status_code == 200
+    processes = processes_of(stack.home)
+    # LocalStack, MLflow, SeaweedFS and the bridge; the function has a process by itself
+    assert [command for command in processes.values() if "awslambdaric" in command]
+    addresses = listening_addresses(set(processes))
+    assert len(addresses) > 10
+    outcome = stack.run("down")
+    assert outcome.returncode == 0, outcome.stderr
+    assert processes_of(stack.home) == {}
+    left = {pid: command for pid, command in processes.items() if runs(pid)}
+    assert left == {}
+    for address in addresses:
+        with socket.socket() as probe:
+            probe.settimeout(2)
+            assert probe.connect_ex(address) != 0, address
