@@ -81,7 +81,7 @@ def test_a_prediction_can_be_tried_out(page, where, request):
     page.on("request", lambda sent: asked.append(sent.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{url}/docs")
-    operation = page.locator("#operations-default-predict")
+    operation = page.locator("#operations-predictions-predict")
     operation.locator(".opblock-summary-control").click()
     operation.get_by_role("button", name="Try it out").click()
     assert '"alcohol": 1' in operation.locator("textarea").input_value()

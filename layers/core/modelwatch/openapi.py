@@ -76,7 +76,11 @@ def document(schema: Schema | None = None) -> dict[str, Any]:
         },
         # relative to where this document is: the stage's name stands before every path
         "servers": [{"url": "."}],
-        "paths": _paths(schema),
+        "tags": [{"name": tag} for tag in ("predictions", "model", "service")],
+        "paths": {
+            path: {method: {"tags": [_tag(path)], **each} for method, each in entry.items()}
+            for path, entry in _paths(schema).items()
+        },
         "components": {"schemas": _schemas(schema)},
     }
 
@@ -138,6 +142,11 @@ def _paths(schema: Schema | None) -> dict[str, Any]:
             }
         },
     }
+
+
+def _tag(path: str) -> str:
+    subject = path.split("/")[1]
+    return {"predict": "predictions", "model": "model"}.get(subject, "service")
 
 
 def _operation(

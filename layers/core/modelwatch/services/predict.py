@@ -5,20 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from itertools import repeat
 
 from modelwatch.domain.event_ids import derived_event_id, is_event_id, new_event_id
-from modelwatch.domain.models import Predictions
 from modelwatch.domain.records import Record, Value
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import (
     InvalidInputError,
-    ModelLoadError,
-    ModelRefusalError,
     ModelwatchError,
     QueueError,
-    stack_of,
 )
 from modelwatch.ports import AfterResponse, Fleet, MetricSink, RecordQueue, Sample
 from modelwatch.services.bodies import read_batch, read_request
@@ -29,6 +23,13 @@ from modelwatch.services.contract import (
     PredictResponse,
     Variant,
     Variants,
+)
+from modelwatch.services.outcome import (
+    capture_sample,
+    prediction_samples,
+    records_of,
+    run_model,
+    to_milliseconds,
 )
 from modelwatch.services.serving import LoadedModel, ModelPool, Serving
 
@@ -218,11 +219,11 @@ class PredictService:
         event_ids: Sequence[str],
     ) -> tuple[list[Record], list[Sample]]:
         began = time.perf_counter()
-        predictions = _predict(loaded, rows)
+        predictions = run_model(loaded, rows)
         latency_ms = (time.perf_counter() - began) * 1000
-        captured_at = _to_milliseconds(self._clock())
-        records = _records(loaded, rows, event_ids, predictions, captured_at, latency_ms)
-        samples = _prediction_samples(records, latency_ms)
+        captured_at = to_milliseconds(self._clock())
+        records = records_of(loaded, rows, event_ids, predictions, captured_at, latency_ms)
+        samples = prediction_samples(records, latency_ms)
         shadows = serving.shadows()
 
         def capture() -> list[Sample]:
@@ -231,7 +232,7 @@ class PredictService:
                 sent += self._shadow(shadow, records)
             return sent
 
-        accepted = _captured(records, "accepted")
+        accepted = capture_sample(records, "accepted")
         return records, [*samples, accepted, *self._after_response(capture)]
 
     def _shadow(self, shadow: LoadedModel, records: Sequence[Record]) -> list[Sample]:
@@ -239,16 +240,16 @@ class PredictService:
         try:
             rows = [shadow.model.schema.row(record.features) for record in records]
             began = time.perf_counter()
-            predictions = _predict(shadow, rows)
+            predictions = run_model(shadow, rows)
         except ModelwatchError as error:
             _LOG.warning("shadow %s failed: %s", shadow.version.alias, error)
             return [self.error_sample(f"Shadow{type(error).__name__}")]
         latency_ms = (time.perf_counter() - began) * 1000
         event_ids = [derived_event_id(record.event_id, shadow.version.alias) for record in records]
         captured_at = records[0].captured_at
-        shadowed = _records(shadow, rows, event_ids, predictions, captured_at, latency_ms)
-        samples = _prediction_samples(shadowed, latency_ms)
-        return [*samples, _captured(shadowed, "accepted"), *self._send(shadowed)]
+        shadowed = records_of(shadow, rows, event_ids, predictions, captured_at, latency_ms)
+        samples = prediction_samples(shadowed, latency_ms)
+        return [*samples, capture_sample(shadowed, "accepted"), *self._send(shadowed)]
 
     def _send(self, records: Sequence[Record]) -> list[Sample]:
         try:
@@ -258,7 +259,7 @@ class PredictService:
             # never the features: only how many records are lost, and why
             _LOG.warning("lost records: %d: %s", len(records), error)
             outcome = "lost"
-        return [_captured(records, outcome)]
+        return [capture_sample(records, outcome)]
 
 
 class SingleProcess:
@@ -273,74 +274,6 @@ def at_once(work: Callable[[], list[Sample]]) -> list[Sample]:
     return work()
 
 
-def _predict(loaded: LoadedModel, rows: Sequence[dict[str, Value]]) -> Predictions:
-    try:
-        return loaded.model.predict(rows)
-    except Exception as error:
-        # whatever a foreign model raises on rows that fit its schema is its failure
-        _LOG.error("the model failed on rows that fit its schema:\n%s", stack_of(error))
-        if isinstance(error, ValueError | TypeError | LookupError | ArithmeticError):
-            raise ModelRefusalError(
-                f"the model raised {type(error).__name__} on features that fit its schema; send "
-                "values as it knows them from its training"
-            ) from error
-        raise ModelLoadError(f"the model failed: {type(error).__name__}") from error
-
-
-def _records(
-    loaded: LoadedModel,
-    rows: Sequence[dict[str, Value]],
-    event_ids: Sequence[str],
-    predictions: Predictions,
-    captured_at: datetime,
-    latency_ms: float,
-) -> list[Record]:
-    probabilities = predictions.probabilities or repeat(None)
-    return [
-        Record(
-            event_id=event_id,
-            captured_at=captured_at,
-            model_name=loaded.version.name,
-            model_version=loaded.version.version,
-            variant=loaded.version.alias,
-            features=row,
-            prediction=prediction,
-            probabilities=probability,
-            latency_ms=round(latency_ms, 3),
-            source="predict",
-        )
-        for row, event_id, prediction, probability in zip(
-            rows, event_ids, predictions.values, probabilities, strict=False
-        )
-    ]
-
-
-def _prediction_samples(records: Sequence[Record], latency_ms: float) -> list[Sample]:
-    first = records[0]
-    model = {
-        "model_name": first.model_name,
-        "model_version": first.model_version,
-        "variant": first.variant,
-    }
-    values = [
-        float(record.prediction)
-        for record in records
-        if isinstance(record.prediction, int | float) and not isinstance(record.prediction, bool)
-    ]
-    samples = [
-        Sample("model_predictions_total", len(records), model),
-        Sample("model_prediction_latency_seconds", latency_ms / 1000, model),
-    ]
-    if values:
-        samples.append(Sample("model_prediction_value", values, model))
-    return samples
-
-
-def _captured(records: Sequence[Record], outcome: str) -> Sample:
-    """Count records: first as accepted, later as sent or lost; a difference that stays is lost."""
-    return Sample("capture_records_total", len(records), {"outcome": outcome})
-
-
 def _variants(serving: Serving) -> dict[str, Variant]:
     return {
         alias: {
@@ -350,7 +283,3 @@ def _variants(serving: Serving) -> dict[str, Variant]:
         }
         for alias, loaded in serving.models.items()
     }
-
-
-def _to_milliseconds(seconds: float) -> datetime:
-    return datetime.fromtimestamp(int(seconds * 1000) / 1000, UTC)
