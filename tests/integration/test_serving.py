@@ -245,8 +245,12 @@ def test_s3_may_stop_while_an_environment_serves(two_versions):
             assert answer.status_code == 200, answer.text
             time.sleep(0.5)
         assert serving.get("/health").json()["model_loaded"]
+        # a new environment may have nothing: it says so, and is well again with S3
+        serving.renew()
+        assert serving.predict().status_code in (200, 503)
     finally:
         serving.run("up")
+    eventually(lambda: serving.predict().status_code == 200, seconds=30)
 
 
 def test_a_version_of_plain_mlflow_is_served_once_it_is_exported(two_versions, tmp_path):
