@@ -12,7 +12,7 @@ import pandas as pd
 
 from modelwatch.domain.models import Predictions
 from modelwatch.domain.records import Value
-from modelwatch.domain.schemas import Column, schema_from_signature
+from modelwatch.domain.schemas import schema_from_signature
 from modelwatch.errors import ModelLoadError
 
 _DTYPES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32"}
@@ -40,14 +40,46 @@ class PyfuncModel:
             self.schema = schema_from_signature(signature.to_dict() if signature else [])
         except ValueError as error:
             raise ModelLoadError(str(error)) from error
+        self._whole = [c.name for c in self.schema.columns if c.type in ("long", "integer")]
 
     def predict(self, rows: Sequence[Mapping[str, Value]]) -> Predictions:
         """Predict ``rows``; see `Model.predict`."""
+        groups = self._groups(rows)
+        if len(groups) == 1:
+            return self._predict(rows, *groups)
+        values: list[Any] = [None] * len(rows)
+        probabilities: list[list[float]] = [[]] * len(rows)
+        for left_out, places in groups.items():
+            answer = self._predict([rows[place] for place in places], left_out)
+            for index, place in enumerate(places):
+                values[place] = answer.values[index]
+                if answer.probabilities is not None:
+                    probabilities[place] = answer.probabilities[index]
+        return Predictions(values, probabilities if all(probabilities) else None)
+
+    def _groups(self, rows: Sequence[Mapping[str, Value]]) -> dict[tuple[str, ...], list[int]]:
+        """Return the rows' places by the columns that have to be left out for them.
+
+        Whole numbers cannot be missing in mlflow's tables, only their whole (optional) column can.
+        """
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for place, row in enumerate(rows):
+            left_out = tuple(name for name in self._whole if row[name] is None)
+            groups.setdefault(left_out, []).append(place)
+        return groups
+
+    def _predict(
+        self, rows: Sequence[Mapping[str, Value]], left_out: tuple[str, ...]
+    ) -> Predictions:
         frame = pd.DataFrame(
             {
-                column.name: _series([row[column.name] for row in rows], column)
+                column.name: pd.Series(
+                    [row[column.name] for row in rows], dtype=_DTYPES.get(column.type, "object")
+                )
                 for column in self.schema.columns
-            }
+                if column.name not in left_out
+            },
+            index=range(len(rows)),
         )
         values = np.asarray(self._model.predict(frame)).reshape(len(rows)).tolist()
         return Predictions(values=values, probabilities=self._probabilities(frame))
@@ -61,9 +93,3 @@ class PyfuncModel:
             return None
         probabilities: list[list[float]] = np.asarray(raw.predict_proba(frame)).tolist()
         return probabilities
-
-
-def _series(values: list[Value], column: Column) -> pd.Series:
-    if column.type in ("long", "integer") and None in values:
-        return pd.Series(values, dtype="float64")
-    return pd.Series(values, dtype=_DTYPES.get(column.type, "object"))
