@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from modelwatch.adapters.aws import lambda_client, s3_client, sqs_client
+from modelwatch.adapters.aws import LazyClient, lambda_client, s3_client, sqs_client
 from modelwatch.adapters.chalice_local import answer_in_one_segment
 from modelwatch.adapters.emf import EmfMetricSink
 from modelwatch.adapters.lambda_extension import LambdaExtension
@@ -40,6 +40,7 @@ def predict_service() -> PredictService:
     s3 = s3_client(settings)
     cache_folder = Path(settings.text("MODEL_CACHE"))
     bucket = settings.text("MODEL_BUCKET")
+    budget_ms = settings.integer("CAPTURE_BUDGET_MS", at_least=1)
     artifacts = S3Artifacts(
         s3,
         bucket,
@@ -60,7 +61,7 @@ def predict_service() -> PredictService:
     return PredictService(
         models=models,
         queue=SqsRecordQueue(
-            sqs_client(settings, settings.integer("CAPTURE_BUDGET_MS", at_least=1)),
+            LazyClient(lambda: sqs_client(settings, budget_ms)),
             queue_url=settings.text("CAPTURE_QUEUE_URL"),
             queue_name=settings.text("CAPTURE_QUEUE_NAME"),
         ),
@@ -72,4 +73,6 @@ def predict_service() -> PredictService:
 
 def _fleet(settings: Settings) -> Fleet:
     name = settings.text("AWS_LAMBDA_FUNCTION_NAME")
-    return LambdaFleet(lambda_client(settings), name) if name else SingleProcess()
+    return (
+        LambdaFleet(LazyClient(lambda: lambda_client(settings)), name) if name else SingleProcess()
+    )

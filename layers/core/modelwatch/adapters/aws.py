@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import boto3
@@ -55,3 +57,23 @@ def sqs_client(settings: Settings, budget_ms: int) -> Any:
 def lambda_client(settings: Settings) -> Any:
     """Return a client of the Lambda service."""
     return boto3.client("lambda", region_name=settings.text("AWS_DEFAULT_REGION"))
+
+
+class LazyClient:
+    """A client that is made when it is first used: a cold start does not wait for it.
+
+    Parameters
+    ----------
+    make
+        Makes the client; called once.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    @cached_property
+    def _client(self) -> Any:
+        return self._make()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
