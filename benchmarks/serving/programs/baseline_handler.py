@@ -1,0 +1,16 @@
+"""The baseline as a Lambda handler: mlflow.pyfunc, its model in a folder already."""
+
+import json
+import os
+
+import mlflow.pyfunc
+import pandas as pd
+
+model = mlflow.pyfunc.load_model(os.environ["BENCH_MODEL"])
+names = model.metadata.signature.inputs.input_names()
+
+
+def handler(event, _context):
+    features = json.loads(event["body"])["features"]
+    value = int(model.predict(pd.DataFrame([features], columns=names))[0])
+    return {"statusCode": 200, "body": json.dumps({"prediction": value})}
