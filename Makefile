@@ -10,7 +10,7 @@ MODELWATCH := $(BIN)/modelwatch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-pyfunc demo up down status test test-fast bench-bridge lint format env-example lock clean
+.PHONY: help setup setup-pyfunc demo up down status test test-fast test-plugin bench-bridge bench-serving lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,8 +27,12 @@ down: setup ## drain the capture queue and stop what `up` started
 status: setup ## what runs, and where
 	@$(MODELWATCH) status
 
-test: setup-pyfunc lint ## everything: lint, types, unit, functional, integration, e2e
+test: setup-pyfunc lint test-plugin ## everything: lint, types, unit, functional, integration, e2e
 	@$(BIN)/python -m pytest
+
+test-plugin: setup $(ENVS)/localstack/.stamp-test ## the LocalStack plugin's own tests
+	@cd localstack/lambda-process && LAMBDA_PROCESS_PYTHON=$(CURDIR)/$(ENVS)/runtime/bin/python \
+	  $(CURDIR)/$(ENVS)/localstack/bin/python -m pytest -q
 
 test-fast: setup ## the tests that start no server
 	@$(BIN)/python -m pytest -q -m "not servers"
@@ -38,6 +42,9 @@ lint: setup ## ruff and mypy
 
 bench-bridge: setup ## events a second, memory and scrape time of the bridge
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.bridge
+
+bench-serving: setup-pyfunc ## predict beside FastAPI and mlflow.pyfunc
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.serving
 
 format: setup ## rewrite the sources in the project's format
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -70,6 +77,10 @@ $(ENVS)/dev/.stamp: requirements.txt pyproject.toml | $(UV)
 $(ENVS)/localstack/.stamp: localstack/requirements.txt $(shell find localstack/lambda-process -name '*.py' -path '*src*' -o -name pyproject.toml -path '*lambda-process*') | $(UV)
 	$(call environment,localstack,localstack/requirements.txt)
 	@$(UV) pip install -q --python $(ENVS)/localstack/bin/python --no-deps ./localstack/lambda-process
+	@touch $@
+
+$(ENVS)/localstack/.stamp-test: localstack/requirements-test.txt $(ENVS)/localstack/.stamp
+	@$(UV) pip install -q --python $(ENVS)/localstack/bin/python --require-hashes -r $<
 	@touch $@
 
 $(ENVS)/runtime/.stamp: localstack/runtime/requirements.txt | $(UV)

@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from in_memory import ConstantModel
 from predict_app import predict_app, served, service_with
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")

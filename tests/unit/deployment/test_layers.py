@@ -61,12 +61,14 @@ def run_bare(packages: Path, code: str, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.servers  # installs a whole set
 def test_what_is_left_of_the_capture_set_writes_parquet(project, tmp_path):
     layer = build_layer(project, "capture", architecture(Settings({})))
     assert layer.unzipped_bytes < 180e6
     assert run_bare(unpack(layer, tmp_path), WRITE_PARQUET)
 
 
+@pytest.mark.servers  # installs a whole set
 def test_what_is_left_of_the_inference_set_runs_a_model(project, tmp_path):
     layer = build_layer(project, "inference", architecture(Settings({})))
     assert layer.unzipped_bytes < 100e6
