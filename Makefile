@@ -35,7 +35,7 @@ test-plugin: setup $(ENVS)/localstack/.stamp-test ## the LocalStack plugin's own
 	  $(CURDIR)/$(ENVS)/localstack/bin/python -m pytest -q
 
 test-fast: setup ## the tests that start no server
-	@$(BIN)/python -m pytest -q -m "not servers"
+	@$(BIN)/python -m pytest -q -n auto -m "not servers"
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
