@@ -153,18 +153,19 @@ def test_a_reload_holds_for_every_environment(pipeline):
     assert versions == {str(int(before) + 1)}
 
 
-def test_chalice_local_serves_against_the_stack(pipeline):
+def test_chalice_local_serves_against_the_stack(pipeline, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environ = {**os.environ, **pipeline.environ}
+    log = (tmp_path / "chalice.log").open("w+")
     process = subprocess.Popen(
-        [ROOT / ".envs/dev/bin/chalice", "local", "--port", str(port)],
+        [ROOT / ".envs/dev/bin/chalice", "local", "--no-autoreload", "--port", str(port)],
         cwd=ROOT / "functions" / "predict",
         env=environ,
         start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
     )
 
     def healthy() -> Any:
@@ -180,3 +181,5 @@ def test_chalice_local_serves_against_the_stack(pipeline):
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(10)
+        log.seek(0)
+        print(log.read())  # noqa: T201 - pytest shows it when the test fails
