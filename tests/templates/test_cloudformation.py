@@ -87,13 +87,11 @@ def test_functions_read_only_settings_that_are_declared(packaged):
 
 
 def test_functions_get_every_setting_that_they_read(packaged):
-    # Lambda sets the region and the function's name, the queue is found by its URL, and /tmp is
-    # where a function may write
+    # Lambda sets the region and the function's name, and the queue is found by its URL
     given_otherwise = {
         "AWS_DEFAULT_REGION",
         "AWS_LAMBDA_FUNCTION_NAME",
         "CAPTURE_QUEUE_NAME",
-        "MODEL_CACHE",
     }
     adapters = (PROJECT.core / "modelwatch" / "adapters" / "aws.py").read_text()
     for app, template in packaged.items():

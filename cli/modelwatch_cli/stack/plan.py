@@ -82,6 +82,8 @@ class Plan:
             "AWS_EC2_METADATA_DISABLED": "true",
             "MLFLOW_TRACKING_URI": self.url("MLFLOW_PORT"),
             "MLFLOW_S3_ENDPOINT_URL": s3,
+            # functions of stacks side by side share /tmp, as they do not on AWS
+            "MODEL_CACHE": str(self.home.root / "model-cache"),
         }
         if self.images == self.home.root / "images":
             variables["IMAGE_REPOSITORY"] = str(self.images)

@@ -45,6 +45,7 @@ def test_the_addresses_follow_from_the_settings(tmp_path: Path) -> None:
     assert env["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:3"
     assert env["AWS_ACCESS_KEY_ID"] == env["S3_ACCESS_KEY_ID"]
     assert env["IMAGE_REPOSITORY"] == str(tmp_path / "images")
+    assert env["MODEL_CACHE"] == str(tmp_path / "model-cache")
 
 
 def test_images_that_the_user_put_elsewhere_stay_there(tmp_path: Path) -> None:
