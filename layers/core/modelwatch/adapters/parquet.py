@@ -27,6 +27,7 @@ FIXED_SCHEMA = pa.schema(
         ("probabilities", pa.list_(pa.float64())),
         ("latency_ms", pa.float64()),
         ("source", pa.string()),
+        ("sample_rate", pa.float64()),
     ]
 )
 
@@ -46,6 +47,7 @@ def records_table(records: Sequence[Record]) -> pa.Table:
         "probabilities": [record.probabilities for record in records],
         "latency_ms": [record.latency_ms for record in records],
         "source": [record.source for record in records],
+        "sample_rate": [record.sample_rate for record in records],
     }
     columns = {
         name: pa.array(values, FIXED_SCHEMA.field(name).type) for name, values in fixed.items()

@@ -40,6 +40,12 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
         Time that the model took, in milliseconds.
     source
         Who sent it: ``predict``, or an external application's name.
+    types
+        Type of each feature in the order of ``features``, a letter each: d number, l whole number,
+        s string, b truth value. Empty where nobody knows: then the values tell.
+    sample_rate
+        Share of the predictions that is captured, of which this is one; each stands for
+        ``1 / sample_rate`` of them.
     """
 
     event_id: str
@@ -52,6 +58,8 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     probabilities: list[float] | None = None
     latency_ms: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     source: str = "external"
+    types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")] = ""
+    sample_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
 
     @property
     def captured_at_ms(self) -> int:
@@ -92,6 +100,9 @@ def decode_record(body: bytes | str, now_ms: int) -> Record:
         raise InvalidInputError("event_id", f"'{record.event_id[:60]}' is not a UUID")
     if record.captured_at.tzinfo is None:
         raise InvalidInputError("captured_at", "has no time zone; end it with 'Z' for UTC")
+    if record.types and len(record.types) != len(record.features):
+        problem = f"has {len(record.types)} letters for {len(record.features)} features"
+        raise InvalidInputError("types", problem)
     record.captured_at = record.captured_at.astimezone(UTC)
     if record.captured_at_ms > now_ms + FUTURE_TOLERANCE_MS:
         raise InvalidInputError("captured_at", f"{record.captured_at.isoformat()} is in the future")
