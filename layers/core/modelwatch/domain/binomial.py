@@ -1,0 +1,137 @@
+"""Exact statistics of shares: how likely a count is, and what a count says of its share.
+
+Everything is the regularised incomplete beta function, by Lentz's continued fraction (Press et al.,
+Numerical Recipes, 3rd ed., section 6.4). scipy has it too; importing it would cost the scheduled
+function more time than all its decisions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+_TINY = 1e-300
+_BISECTIONS = 60
+_lgamma: Callable[[Floats], Floats] = np.vectorize(math.lgamma, otypes=[np.float64])
+
+
+def upper_tail(count: npt.ArrayLike, rows: npt.ArrayLike, share: npt.ArrayLike) -> Floats:
+    """Return how likely ``count`` or more of ``rows`` independent rows are, each with ``share``.
+
+    Parameters
+    ----------
+    count, rows, share
+        Arrays that broadcast: whole numbers of 0 or more, and shares from 0 to 1.
+
+    Examples
+    --------
+    >>> upper_tail([0, 1, 3], 3, 0.5).round(4).tolist()
+    [1.0, 0.875, 0.125]
+    """
+    k, n, p = np.broadcast_arrays(
+        np.asarray(count, np.float64), np.asarray(rows, np.float64), np.asarray(share, np.float64)
+    )
+    tail = np.where(k <= 0, 1.0, np.where((k > n) | (p <= 0), 0.0, 1.0))
+    inner = (k > 0) & (k <= n) & (p > 0) & (p < 1)
+    if inner.any():
+        tail[inner] = _beta_cdf(p[inner], k[inner], n[inner] - k[inner] + 1)
+    return tail
+
+
+def upper_bound(count: npt.ArrayLike, rows: npt.ArrayLike, confidence: npt.ArrayLike) -> Floats:
+    """Return the largest share that ``count`` of ``rows`` leave possible (Clopper and Pearson).
+
+    The true share is at most this with ``confidence`` (one-sided), whatever it is. Of no rows
+    nothing is known: 1. With ``count`` = 1 it is also Wilks' bound of the share of a distribution
+    beyond the least and the greatest of ``rows`` draws of it.
+
+    References
+    ----------
+    C. J. Clopper and E. S. Pearson, Biometrika 26 (1934) 404; S. S. Wilks, Ann. Math. Statist. 12
+    (1941) 91.
+
+    Examples
+    --------
+    >>> upper_bound([0, 0, 10, 3], [100, 1000, 100, 3], 0.95).round(4).tolist()
+    [0.0295, 0.003, 0.1637, 1.0]
+    """
+    given = np.broadcast_arrays(
+        np.asarray(count, np.float64),
+        np.asarray(rows, np.float64),
+        np.asarray(confidence, np.float64),
+    )
+    shape = given[0].shape
+    # thousands of columns share few pairs
+    distinct, back = np.unique(
+        np.stack([each.ravel() for each in given]), axis=1, return_inverse=True
+    )
+    k, n, level = distinct
+    bound = np.ones(k.shape)
+    inner = (n > 0) & (k < n)
+    if inner.any():
+        bound[inner] = _solve(np.maximum(k[inner], 0), n[inner], level[inner])
+    return bound[back.ravel()].reshape(shape)
+
+
+def lower_bound(count: npt.ArrayLike, rows: npt.ArrayLike, confidence: npt.ArrayLike) -> Floats:
+    """Return the smallest share that ``count`` of ``rows`` leave possible; see `upper_bound`.
+
+    Examples
+    --------
+    >>> lower_bound([0, 90, 100], 100, 0.95).round(4).tolist()
+    [0.0, 0.8363, 0.9705]
+    """
+    complement = np.asarray(rows, np.float64) - np.asarray(count, np.float64)
+    return 1.0 - upper_bound(complement, rows, confidence)
+
+
+def _solve(k: Floats, n: Floats, confidence: Floats) -> Floats:
+    low, high = k / n, np.ones(k.shape)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        below = _beta_cdf(middle, k + 1, n - k) < confidence
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return high
+
+
+def _beta_cdf(x: Floats, a: Floats, b: Floats) -> Floats:
+    """Regularised incomplete beta function of 0 < x < 1 and positive a, b."""
+    # the fraction converges fast on one side of the mean; the other side is its mirror
+    mirrored = x > (a + 1) / (a + b + 2)
+    x1 = np.where(mirrored, 1 - x, x)
+    a1, b1 = np.where(mirrored, b, a), np.where(mirrored, a, b)
+    with np.errstate(divide="ignore", under="ignore"):
+        front = np.exp(
+            _lgamma(a1 + b1) - _lgamma(a1) - _lgamma(b1) + a1 * np.log(x1) + b1 * np.log1p(-x1)
+        )
+    value = front * _fraction(x1, a1, b1) / a1
+    return np.clip(np.where(mirrored, 1 - value, value), 0.0, 1.0)
+
+
+def _fraction(x: Floats, a: Floats, b: Floats) -> Floats:
+    c = np.ones(x.shape)
+    d = 1 / _away_from_zero(1 - (a + b) * x / (a + 1))
+    h = d
+    # it takes about sqrt(max(a, b)) rounds where it is slowest, in the middle
+    for m in range(1, 100 + 10 * math.isqrt(int(max(a.max(), b.max())))):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        d = 1 / _away_from_zero(1 + even * d)
+        c = _away_from_zero(1 + even / c)
+        h = h * d * c
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        d = 1 / _away_from_zero(1 + odd * d)
+        c = _away_from_zero(1 + odd / c)
+        step = d * c
+        h = h * step
+        if np.all(np.abs(step - 1) < 1e-13):
+            break
+    return h
+
+
+def _away_from_zero(value: Floats) -> Floats:
+    return np.where(np.abs(value) < _TINY, _TINY, value)
