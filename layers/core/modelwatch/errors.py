@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 
 
 class ModelwatchError(Exception):
@@ -42,6 +43,26 @@ class PayloadTooLargeError(ModelwatchError):
     """A body is larger than what is taken."""
 
 
+class RecordTooLargeError(PayloadTooLargeError):
+    """Records are larger than a message of the capture queue.
+
+    Parameters
+    ----------
+    sizes
+        Bytes as JSON by event id, of those that are too large.
+    limit_bytes
+        The most that a record may have.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], limit_bytes: int) -> None:
+        self.event_ids = frozenset(sizes)
+        event_id, size = next(iter(sizes.items()))
+        more = f", and {len(sizes) - 1} more are too large" if len(sizes) > 1 else ""
+        super().__init__(
+            f"record {event_id} has {size} bytes; at most {limit_bytes} are taken{more}"
+        )
+
+
 class ModelRefusalError(ModelwatchError):
     """The model does not take values that its signature allows."""
 
@@ -60,6 +81,10 @@ class RegistryError(ModelwatchError):
 
 class StoreError(ModelwatchError):
     """The object store refused a read or a write, or did not answer."""
+
+
+class ProfileFormatError(StoreError):
+    """A stored profile is damaged, or of another version of the format."""
 
 
 class QueueError(ModelwatchError):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from modelwatch.domain.event_ids import is_event_id, new_event_id
-from modelwatch.domain.records import decode_record, decode_records, encode_record
+from modelwatch.domain.records import decode_record, decode_records, encode_record, sort_records
 from modelwatch.errors import InvalidInputError
 
 NOW_MS = 1_800_000_000_000
@@ -63,6 +63,21 @@ def test_a_list_tells_which_element_is_wrong():
     with pytest.raises(InvalidInputError) as caught:
         decode_records(json.dumps([BODY, {**BODY, "latency_ms": "x"}]), NOW_MS)
     assert caught.value.field == "[1].latency_ms"
+
+
+def test_a_list_is_parted_into_records_and_refusals_with_their_text():
+    other = {**BODY, "latency_ms": -1}
+    body = f'[{json.dumps(BODY)}, {json.dumps(other)}, "\u00e9" ,[1],{json.dumps(BODY)}]'
+    for given in (body, body.encode()):
+        records, refusals = sort_records(given, NOW_MS)
+        assert [record.prediction for record in records] == [2, 2]
+        assert [refusal.body for refusal in refusals] == [json.dumps(other), '"é"', "[1]"]
+        fields = [refusal.error.field for refusal in refusals]
+        assert fields == ["[1].latency_ms", "[2]", "[3]"]
+    assert len(sort_records(json.dumps(BODY), NOW_MS)[0]) == 1
+    for broken in (body[:-1], json.dumps(other), "", "[1] [2]"):
+        with pytest.raises(InvalidInputError):
+            sort_records(broken, NOW_MS)
 
 
 def test_event_ids_are_uuids_that_sort_by_time():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -15,6 +15,9 @@ Value = float | int | str | bool | None
 
 FUTURE_TOLERANCE_MS = 5 * 60 * 1000
 """How far ahead of our clock a caller's clock may be."""
+
+PREDICT_SOURCE = "predict"
+"""The source of predict's own records; what its capture policy dropped is missing in them."""
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=250, pattern=r"^[^/:=\x00-\x1f]+$")]
 
@@ -31,9 +34,10 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     model_name, model_version, variant
         What predicted, and the alias under which it served.
     features
-        Value by feature name, as the model received it.
+        Value by feature name, as the model received it, or what the capture policy made of it.
+        Only a record of predict's own may have none.
     prediction
-        The model's answer.
+        The model's answer; only in a record of predict's own may it be null, where it was dropped.
     probabilities
         Of the classes, in the model's order; None where the model has none.
     latency_ms
@@ -52,8 +56,8 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     captured_at: datetime
     model_name: Name
     model_version: Name
-    features: Annotated[dict[str, Value], msgspec.Meta(min_length=1, max_length=10_000)]
-    prediction: float | int | str | bool
+    features: Annotated[dict[str, Value], msgspec.Meta(max_length=10_000)]
+    prediction: float | int | str | bool | None
     variant: str = ""
     probabilities: list[float] | None = None
     latency_ms: Annotated[float, msgspec.Meta(ge=0)] = 0.0
@@ -65,6 +69,13 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     def captured_at_ms(self) -> int:
         """``captured_at`` in milliseconds since 1970."""
         return int(self.captured_at.timestamp() * 1000)
+
+
+class Refusal(NamedTuple):
+    """An element of a list that is no record: its JSON text, and what is wrong with it."""
+
+    body: str
+    error: InvalidInputError
 
 
 _encoder = msgspec.json.Encoder()
@@ -98,6 +109,11 @@ def decode_record(body: bytes | str, now_ms: int) -> Record:
         raise invalid_json(error) from None
     if not is_event_id(record.event_id):
         raise InvalidInputError("event_id", f"'{record.event_id[:60]}' is not a UUID")
+    if record.source != PREDICT_SOURCE:
+        if not record.features:
+            raise InvalidInputError("features", "is empty; give one feature or more")
+        if record.prediction is None:
+            raise InvalidInputError("prediction", "is null; expected a number, string or boolean")
     if record.captured_at.tzinfo is None:
         raise InvalidInputError("captured_at", "has no time zone; end it with 'Z' for UTC")
     if record.types and len(record.types) != len(record.features):
@@ -117,21 +133,43 @@ def decode_records(body: bytes | str, now_ms: int) -> list[Record]:
     InvalidInputError
         For the first element that breaks the contract; the field starts with its index.
     """
+    records, refusals = sort_records(body, now_ms)
+    if refusals:
+        raise refusals[0].error
+    return records
+
+
+def sort_records(body: bytes | str, now_ms: int) -> tuple[list[Record], list[Refusal]]:
+    """Read a JSON list of records, or one record alone, and part the good from the others.
+
+    Returns
+    -------
+    tuple[list[Record], list[Refusal]]
+        The records, and the elements of the list that break the contract, both in the list's
+        order; the field of a refusal starts with the element's index.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is no JSON, or one record alone that breaks the contract.
+    """
     body = body.encode() if isinstance(body, str) else body
     if not body.lstrip().startswith(b"["):
-        return [decode_record(body, now_ms)]
+        return [decode_record(body, now_ms)], []
     try:
         elements = _many_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise invalid_json(error) from None
     records = []
+    refusals = []
     for index, element in enumerate(elements):
         try:
             records.append(decode_record(bytes(element), now_ms))
         except InvalidInputError as error:
             field = f"[{index}].{error.field}" if error.field else f"[{index}]"
-            raise InvalidInputError(field, error.problem) from None
-    return records
+            text = bytes(element).decode(errors="replace")
+            refusals.append(Refusal(text, InvalidInputError(field, error.problem)))
+    return records, refusals
 
 
 def invalid_json(error: Exception) -> InvalidInputError:

@@ -1,0 +1,141 @@
+"""What the queue delivers: how a message is read, and what becomes of one that cannot be stored.
+
+A message leaves the queue when everything in it is stored or put aside. A record that nobody can
+use goes to the dead letters alone, with its reason; a message whose records S3 does not take now is
+handed back, to come again after a delay that grows.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from modelwatch.domain.records import Record, sort_records
+from modelwatch.errors import InvalidInputError, QueueError
+from modelwatch.ports import DeadLetters
+
+_LOG = logging.getLogger(__name__)
+
+_DEAD_LETTER_FAILURES = 2
+"""So many refusals, and the dead-letter queue is left alone until the next batch: each may take
+seconds, and a run that exceeds its time has its whole batch delivered again."""
+
+_FIRST_DELAY_SECONDS = 15
+_LONGEST_DELAY_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of the queue.
+
+    Attributes
+    ----------
+    id
+        What the queue calls it, however often it comes.
+    body
+        One record, a list of them, or labels, as JSON.
+    receipt
+        What this delivery of it can be handed back by; empty where it cannot.
+    deliveries
+        How often it was delivered, this time included.
+    sent_ms
+        When it was sent, in milliseconds since 1970; 0 where nobody knows.
+    """
+
+    id: str
+    body: str
+    receipt: str = ""
+    deliveries: int = 1
+    sent_ms: int = 0
+
+
+class Letter(NamedTuple):
+    """What goes to the dead letters: a message or one record of it, why, how many records it is."""
+
+    message_id: str
+    body: str
+    reason: str
+    records: int
+
+
+def read_message(message: Message, now_ms: int) -> tuple[list[Record], list[Letter]]:
+    """Return the records of a message, and what of it cannot be used.
+
+    A bad record of a list is a letter alone. A message that holds nothing good is one letter, as it
+    came: a sender that does everything wrong shall not cost a request a record.
+    """
+    try:
+        records, refusals = sort_records(message.body, now_ms)
+    except InvalidInputError as error:
+        return [], [Letter(message.id, message.body, str(error), 1)]
+    if refusals and not records:
+        others = f"; {len(refusals) - 1} more cannot be used, either" if len(refusals) > 1 else ""
+        reason = f"{refusals[0].error}{others}"
+        return [], [Letter(message.id, message.body, reason, len(refusals))]
+    return records, [
+        Letter(message.id, refusal.body, str(refusal.error), 1) for refusal in refusals
+    ]
+
+
+def put_aside(
+    letters: Iterable[Letter], dead_letters: DeadLetters, may_go_on: Callable[[], bool]
+) -> tuple[int, list[str]]:
+    """Hand ``letters`` to the dead letters.
+
+    Parameters
+    ----------
+    letters
+        What cannot be used.
+    dead_letters
+        Takes it.
+    may_go_on
+        Whether there is time for another one.
+
+    Returns
+    -------
+    tuple[int, list[str]]
+        How many records were put aside, and the ids of the messages that must come again.
+    """
+    taken = 0
+    failures = 0
+    not_taken: dict[str, None] = {}
+    for letter in letters:
+        if letter.message_id in not_taken:
+            continue
+        _LOG.error("message %s cannot be used: %s", letter.message_id, letter.reason)
+        if failures < _DEAD_LETTER_FAILURES and may_go_on():
+            try:
+                dead_letters.put(letter.message_id, letter.body, letter.reason)
+                taken += letter.records
+                continue
+            except QueueError as error:
+                failures += 1
+                _LOG.error("message %s waits for another try: %s", letter.message_id, error)
+        not_taken[letter.message_id] = None
+    return taken, list(not_taken)
+
+
+def retry_delays(messages: Sequence[Message]) -> dict[str, int]:
+    """Return after how many seconds each message shall come again, by receipt.
+
+    Examples
+    --------
+    >>> messages = [Message("m", "", f"receipt {n}", deliveries=n) for n in (1, 2, 3, 12)]
+    >>> list(retry_delays(messages).values())
+    [15, 30, 60, 3600]
+    """
+    return {
+        message.receipt: min(
+            _FIRST_DELAY_SECONDS << min(message.deliveries - 1, 16), _LONGEST_DELAY_SECONDS
+        )
+        for message in messages
+        if message.receipt
+    }
+
+
+def oldest_seconds(messages: Iterable[Message], now_ms: int) -> list[float]:
+    """Return the age of the oldest message, in seconds: one value, or none where nobody knows."""
+    sent = [message.sent_ms for message in messages if message.sent_ms]
+    return [max(0.0, (now_ms - min(sent)) / 1000)] if sent else []
