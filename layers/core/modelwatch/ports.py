@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
+    from datetime import date, datetime
+
     import pyarrow as pa
 
     from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift
+    from modelwatch.domain.labels import Label
     from modelwatch.domain.models import ModelVersion, Predictions
+    from modelwatch.domain.profiles import WindowProfile
     from modelwatch.domain.records import Record, Value
     from modelwatch.domain.routing import ServingPlan
     from modelwatch.domain.schemas import Schema
@@ -124,15 +128,70 @@ class RecordQueue(Protocol):
     """Takes records on their way to the store."""
 
     def send(self, records: Sequence[Record]) -> None:
-        """Hand ``records`` over; raises QueueError when any was not taken."""
+        """Hand ``records`` over; raises QueueError when any was not taken.
+
+        Raises RecordTooLargeError when some are larger than it ever takes: then none was taken.
+        """
+        ...
+
+
+class Deliveries(Protocol):
+    """Messages that the queue has delivered and that are not done with."""
+
+    def hand_back(self, delays_seconds: Mapping[str, int]) -> None:
+        """Let messages be delivered again after a while each, by receipt; never raises.
+
+        What cannot be handed back comes again when the queue's own time for it is over.
+        """
+        ...
+
+
+class LabelQueue(Protocol):
+    """Takes labels on their way to the store."""
+
+    def send(self, labels: Sequence[Label]) -> None:
+        """Hand ``labels`` over; raises QueueError when any was not taken."""
+        ...
+
+
+class LabelWriter(Protocol):
+    """Keeps labels, by the hour of their predictions."""
+
+    def write(self, labels: Sequence[Label]) -> str:
+        """Store labels of one hour; the same labels again change nothing.
+
+        Returns the name of the stored object; raises StoreError when it cannot be written.
+        """
+        ...
+
+
+class LabelStore(LabelWriter, Protocol):
+    """Gives the labels back, too."""
+
+    def objects(self, day: date) -> dict[datetime, list[str]]:
+        """Return the names of what is stored for a day, sorted, by the hour of the predictions.
+
+        What is behind a name never changes.
+        """
+        ...
+
+    def read(self, names: Sequence[str]) -> pa.Table:
+        """Return the labels that hold among those behind ``names``, one a prediction, by its id.
+
+        The columns are ``event_id``, ``predicted_at``, ``labelled_at``, ``label`` (the number),
+        ``label_text`` and ``source``.
+        """
         ...
 
 
 class DeadLetters(Protocol):
-    """Keeps the messages that nobody can use, for people to look at."""
+    """Keeps the messages, and records of messages, that nobody can use, for people to look at."""
 
     def put(self, message_id: str, body: str, reason: str) -> None:
-        """Keep ``body``, and why it cannot be used; raises QueueError when it was not taken."""
+        """Keep ``body``, from a message, and why it cannot be used.
+
+        Raises QueueError when it was not taken.
+        """
         ...
 
 
@@ -152,6 +211,25 @@ class RecordStore(Protocol):
 
     def read(self, model_name: str, model_version: str, window: Window) -> pa.Table:
         """Return the distinct records of a version in ``window`` (columns: `records.parquet`)."""
+        ...
+
+
+class ProfileStore(Protocol):
+    """Knows windows of captures by their profiles."""
+
+    def versions(self, window: Window) -> list[tuple[str, str]]:
+        """Return (model name, version) of everything captured in ``window``, sorted."""
+        ...
+
+    def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
+        """Return the profiles of a version's distinct records in ``window``, by variant.
+
+        The window is rounded outward to whole minutes.
+        """
+        ...
+
+    def sample(self, model_name: str, model_version: str, window: Window, rows: int) -> pa.Table:
+        """Return a uniform sample of ``rows`` of these records, or all when they are no more."""
         ...
 
 

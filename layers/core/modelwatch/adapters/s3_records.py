@@ -1,131 +1,142 @@
-"""Captured records on S3: immutable Parquet objects in Hive partitions.
-
-``captures/model_name=M/model_version=V/date=YYYY-MM-DD/hour=HH/<first>-<last>-<digest>.parquet``
-
-`first` and `last` are the earliest and latest ``captured_at`` in milliseconds, so that a window is
-read without opening objects outside it; `digest` follows from the event ids, so that a batch that
-is delivered again lands on the same name, where a conditional write leaves it alone.
-"""
+"""Captured records on S3: immutable Parquet objects; see `modelwatch.adapters.capture_layout`."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from botocore.exceptions import BotoCoreError, ClientError
 
-from modelwatch.adapters.parquet import FIXED_SCHEMA, read_table, records_table, write_table
+from modelwatch.adapters.arrow_profiles import profile_slices
+from modelwatch.adapters.capture_layout import (
+    CAPTURES,
+    IDS_NOTE,
+    PROFILE_NOTE,
+    CaptureObject,
+    capture_key,
+    model_prefix,
+    version_prefix,
+)
+from modelwatch.adapters.parquet import (
+    FIXED_SCHEMA,
+    read_table,
+    records_table,
+    unified,
+    write_table,
+)
+from modelwatch.adapters.s3_objects import S3Objects
+from modelwatch.domain.profiles import encode_slices
+from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record
 from modelwatch.domain.windows import Window
-from modelwatch.errors import StoreError
+from modelwatch.errors import NotFoundError
 
-_PREFIX = "captures/"
-_NAME = re.compile(r"/(\d+)-(\d+)-[0-9a-f]+\.parquet$")
+PARQUET = "application/vnd.apache.parquet"
+
+CONNECTIONS = 8
+"""Objects that are read at the same time."""
+
+_TRIES = 3
+_LOG = logging.getLogger(__name__)
 
 
 class S3RecordStore:
     """Records in ``bucket``; see `modelwatch.ports.RecordStore`."""
 
     def __init__(self, client: Any, bucket: str) -> None:
-        self._client = client
-        self._bucket = bucket
+        self._objects = S3Objects(client, bucket)
 
     def write(self, records: Sequence[Record]) -> str:
-        """Store records of one model version and hour; return the object's key."""
+        """Store records of one model version and hour, with their profile; return the key."""
         ordered = sorted(records, key=lambda record: (record.captured_at, record.event_id))
         first, last = ordered[0], ordered[-1]
-        digest = hashlib.sha256("".join(sorted(r.event_id for r in ordered)).encode()).hexdigest()
-        key = (
-            _partition(first.model_name, first.model_version, first.captured_at)
-            + f"{first.captured_at_ms}-{last.captured_at_ms}-{digest[:20]}.parquet"
+        event_ids = [record.event_id for record in ordered]
+        key = capture_key(
+            first.model_name,
+            first.model_version,
+            first.captured_at_ms,
+            last.captured_at_ms,
+            event_ids,
         )
-        payload = write_table(records_table(ordered))
-        try:
-            self._client.put_object(
-                Bucket=self._bucket,
-                Key=key,
-                Body=payload,
-                IfNoneMatch="*",
-                ContentType="application/vnd.apache.parquet",
-            )
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") != "PreconditionFailed":
-                raise StoreError(f"cannot write {key}: {error}") from error
-        except BotoCoreError as error:
-            raise StoreError(f"cannot write {key}: {error}") from error
+        table = records_table(ordered)
+        notes = {
+            PROFILE_NOTE: encode_slices(profile_slices(table)),
+            IDS_NOTE: np.sort(hash_event_ids(event_ids)).astype("<u8").tobytes(),
+        }
+        self._objects.write_once(key, write_table(table, notes), PARQUET)
         return key
 
     def versions(self, window: Window) -> list[tuple[str, str]]:
         """Return (model name, version) of everything captured in ``window``, sorted."""
         return sorted(
             (model, version)
-            for model in self._values(_PREFIX, "model_name")
-            for version in self._values(f"{_PREFIX}model_name={_quote(model)}/", "model_version")
-            if next(self._keys(model, version, window), None) is not None
+            for model in self._values(CAPTURES, "model_name=")
+            for version in self._values(model_prefix(model), "model_version=")
+            if next(self.objects(model, version, window), None) is not None
         )
+
+    def objects(
+        self, model_name: str, model_version: str, window: Window
+    ) -> Iterator[CaptureObject]:
+        """Yield the objects that may hold rows of ``window``, in the order of their keys."""
+        prefix = version_prefix(model_name, model_version)
+        day = window.start.date()
+        while day <= window.end.date():
+            for key, size in self._objects.keys(f"{prefix}date={day}/"):
+                found = CaptureObject.parse(key, size)
+                if found is not None and found.overlaps(window):
+                    yield found
+            day += timedelta(days=1)
 
     def read(self, model_name: str, model_version: str, window: Window) -> pa.Table:
         """Return the distinct records of a version in ``window``, by time."""
-        tables = []
-        for key in self._keys(model_name, model_version, window):
-            try:
-                payload = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-            except (BotoCoreError, ClientError) as error:
-                raise StoreError(f"cannot read {key}: {error}") from error
-            tables.append(read_table(payload))
-        if not tables:
-            return FIXED_SCHEMA.empty_table()
-        table = pa.concat_tables(tables, promote_options="permissive")
+
+        def tables() -> list[pa.Table]:
+            found = list(self.objects(model_name, model_version, window))
+            with ThreadPoolExecutor(CONNECTIONS) as threads:
+                return list(threads.map(lambda each: self.rows(each.key), found))
+
+        table = joined(unmoved(tables))
         times = table["captured_at"].cast(pa.int64())
         within = pc.and_(pc.greater_equal(times, window.start_ms), pc.less(times, window.end_ms))
-        return _distinct(table.filter(within))
+        return table.filter(within)
 
-    def _keys(self, model: str, version: str, window: Window) -> Iterator[str]:
-        for hour in window.hours():
-            for page in self._pages(Prefix=_partition(model, version, hour)):
-                for entry in page.get("Contents", ()):
-                    times = _NAME.search(entry["Key"])
-                    if times and (
-                        int(times[1]) < window.end_ms and int(times[2]) >= window.start_ms
-                    ):
-                        yield entry["Key"]
+    def rows(self, key: str) -> pa.Table:
+        """Return the rows of one object; raises NotFoundError when it is gone."""
+        return read_table(self._objects.read(key))
 
     def _values(self, prefix: str, column: str) -> list[str]:
-        start = f"{prefix}{column}="
         return [
-            unquote(found["Prefix"].removeprefix(start).rstrip("/"))
-            for page in self._pages(Prefix=start, Delimiter="/")
-            for found in page.get("CommonPrefixes", ())
+            unquote(folder.removeprefix(column))
+            for folder in self._objects.folders(prefix)
+            if folder.startswith(column)
         ]
 
-    def _pages(self, **query: str) -> Iterator[dict[str, Any]]:
+
+def unmoved[T](read: Callable[[], T]) -> T:
+    """Return what ``read`` found; list anew when objects were merged away under it."""
+    for _ in range(_TRIES - 1):
         try:
-            yield from self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, **query
-            )
-        except (BotoCoreError, ClientError) as error:
-            raise StoreError(f"cannot list {self._bucket}: {error}") from error
+            return read()
+        except NotFoundError as error:
+            _LOG.info("listing again: %s", error)
+    return read()
 
 
-def _partition(model_name: str, model_version: str, time: datetime) -> str:
-    return (
-        f"{_PREFIX}model_name={_quote(model_name)}/model_version={_quote(model_version)}/"
-        f"date={time:%Y-%m-%d}/hour={time:%H}/"
-    )
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the distinct rows of captures of one version, by time.
 
-
-def _quote(value: str) -> str:
-    # Hive escapes what a path cannot hold as %XX
-    return quote(value, safe=" -._()+,")
-
-
-def _distinct(table: pa.Table) -> pa.Table:
+    Columns that changed their type take one that holds all values.
+    """
+    if not tables:
+        return FIXED_SCHEMA.empty_table()
+    table = pa.concat_tables(unified(tables), promote_options="permissive")
     first: dict[str, int] = {}
     for index, event_id in enumerate(table["event_id"].to_pylist()):
         first.setdefault(event_id, index)

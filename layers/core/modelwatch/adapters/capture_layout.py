@@ -1,0 +1,110 @@
+"""Where captures are on S3.
+
+``captures/model_name=M/model_version=V/date=YYYY-MM-DD/hour=HH/<first>-<last>-<digest>.parquet``
+
+`first` and `last` are the earliest and latest ``captured_at`` in milliseconds, so that a window is
+read without opening objects outside it; `digest` follows from the event ids, so that a batch that
+is delivered again lands on the same name, where a conditional write leaves it alone.
+
+An object carries in its footer the profile of its rows (``modelwatch.profile``) and the sorted
+hashes of its event ids (``modelwatch.ids``). An object that was merged from others carries their
+names instead (``modelwatch.merged``), and its profiles are beside: below ``profiles/``, in the same
+partition and under the same name, with the ends `HOUR_END`, `MINUTES_END` and `SAMPLE_END`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from modelwatch.domain.windows import Window
+
+CAPTURES = "captures/"
+PROFILES = "profiles/"
+
+PROFILE_NOTE = "modelwatch.profile"
+IDS_NOTE = "modelwatch.ids"
+MERGED_NOTE = "modelwatch.merged"
+
+HOUR_END = ".hour"
+MINUTES_END = ".minutes"
+SAMPLE_END = ".sample.parquet"
+
+_KEY = re.compile(
+    r"^captures/(?P<partition>.+/date=(?P<date>[\d-]{10})/hour=(?P<hour>\d\d)/)"
+    r"(?P<stem>(?P<first>\d+)-(?P<last>\d+)-[0-9a-f]+)\.parquet$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureObject:
+    """An object of captured rows, by what its key tells."""
+
+    key: str
+    partition: str
+    stem: str
+    hour: datetime
+    first_ms: int
+    last_ms: int
+    size_bytes: int = 0
+
+    @classmethod
+    def parse(cls, key: str, size_bytes: int = 0) -> CaptureObject | None:
+        """Return what ``key`` tells, or None when it is no key of captured rows."""
+        found = _KEY.match(key)
+        if found is None:
+            return None
+        hour = datetime.strptime(f"{found['date']} {found['hour']}", "%Y-%m-%d %H")
+        return cls(
+            key,
+            found["partition"],
+            found["stem"],
+            hour.replace(tzinfo=UTC),
+            int(found["first"]),
+            int(found["last"]),
+            size_bytes,
+        )
+
+    @property
+    def name(self) -> str:
+        """Last part of the key: what `MERGED_NOTE` lists."""
+        return f"{self.stem}.parquet"
+
+    def overlaps(self, window: Window) -> bool:
+        """Tell whether rows of it may be within ``window``."""
+        return self.first_ms < window.end_ms and self.last_ms >= window.start_ms
+
+    def beside(self, end: str) -> str:
+        """Return the key of what is kept of a merged object besides its rows."""
+        return f"{PROFILES}{self.partition}{self.stem}{end}"
+
+
+def model_prefix(model_name: str) -> str:
+    """Return the start of the keys of all captures of a model."""
+    return f"{CAPTURES}model_name={escape(model_name)}/"
+
+
+def version_prefix(model_name: str, model_version: str) -> str:
+    """Return the start of the keys of all captures of a version."""
+    return f"{model_prefix(model_name)}model_version={escape(model_version)}/"
+
+
+def capture_key(
+    model_name: str, model_version: str, first_ms: int, last_ms: int, event_ids: Sequence[str]
+) -> str:
+    """Return the key of an object with these events of one model version and hour."""
+    digest = hashlib.sha256("".join(sorted(event_ids)).encode()).hexdigest()[:20]
+    hour = datetime.fromtimestamp(first_ms / 1000, UTC)
+    return (
+        f"{version_prefix(model_name, model_version)}"
+        f"date={hour:%Y-%m-%d}/hour={hour:%H}/{first_ms}-{last_ms}-{digest}.parquet"
+    )
+
+
+def escape(value: str) -> str:
+    """Return ``value`` as it may stand in a path: Hive escapes the rest as %XX."""
+    return quote(value, safe=" -._()+,")

@@ -1,0 +1,90 @@
+"""Objects of one S3 bucket: whole, in part, listed; written once. Its errors are StoreErrors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from modelwatch.errors import NotFoundError, StoreError
+
+_MISSING = {"NoSuchKey", "404", "NotFound"}
+
+
+class S3Objects:
+    """Objects of ``bucket``."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    def write_once(self, key: str, body: bytes, content_type: str) -> bool:
+        """Write an object unless there is one of that name; tell whether it was written."""
+        try:
+            self._client.put_object(
+                Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*", ContentType=content_type
+            )
+        except ClientError as error:
+            if _code(error) == "PreconditionFailed":
+                return False
+            raise StoreError(f"cannot write {key}: {error}") from error
+        except BotoCoreError as error:
+            raise StoreError(f"cannot write {key}: {error}") from error
+        return True
+
+    def read(self, key: str) -> bytes:
+        """Return an object; raises NotFoundError when there is none."""
+        return self._get(key)
+
+    def read_end(self, key: str, size_bytes: int) -> bytes:
+        """Return the last bytes of an object, all of a shorter one."""
+        return self._get(key, Range=f"bytes=-{size_bytes}")
+
+    def _get(self, key: str, **options: str) -> bytes:
+        try:
+            body = self._client.get_object(Bucket=self.bucket, Key=key, **options)["Body"].read()
+        except ClientError as error:
+            if _code(error) in _MISSING:
+                raise NotFoundError(f"there is no {key}") from error
+            raise StoreError(f"cannot read {key}: {error}") from error
+        except BotoCoreError as error:
+            raise StoreError(f"cannot read {key}: {error}") from error
+        return bytes(body)
+
+    def keys(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yield the key and size in bytes of every object below ``prefix``, in order."""
+        for page in self._pages(Prefix=prefix):
+            for entry in page.get("Contents", ()):
+                yield entry["Key"], entry["Size"]
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield what stands between ``prefix`` and the next slash, once each."""
+        for page in self._pages(Prefix=prefix, Delimiter="/"):
+            for found in page.get("CommonPrefixes", ()):
+                yield found["Prefix"].removeprefix(prefix).rstrip("/")
+
+    def delete(self, keys: list[str]) -> None:
+        """Delete objects; those that are gone already do not matter."""
+        for start in range(0, len(keys), 1000):
+            batch = [{"Key": key} for key in keys[start : start + 1000]]
+            try:
+                answer = self._client.delete_objects(
+                    Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True}
+                )
+            except (BotoCoreError, ClientError) as error:
+                raise StoreError(f"cannot delete from {self.bucket}: {error}") from error
+            for problem in answer.get("Errors", ()):
+                raise StoreError(f"cannot delete {problem['Key']}: {problem.get('Message')}")
+
+    def _pages(self, **query: str) -> Iterator[dict[str, Any]]:
+        try:
+            yield from self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, **query
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise StoreError(f"cannot list {self.bucket}: {error}") from error
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code"))

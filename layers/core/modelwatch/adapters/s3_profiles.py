@@ -1,0 +1,181 @@
+"""Windows of captures by their profiles: no row is read, but of objects that repeat an event."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from modelwatch.adapters.arrow_profiles import profile_slices
+from modelwatch.adapters.capture_layout import (
+    HOUR_END,
+    IDS_NOTE,
+    MERGED_NOTE,
+    MINUTES_END,
+    PROFILE_NOTE,
+    SAMPLE_END,
+    CaptureObject,
+)
+from modelwatch.adapters.parquet import decompress, footer_bytes, read_notes, read_table
+from modelwatch.adapters.s3_objects import S3Objects
+from modelwatch.adapters.s3_records import CONNECTIONS, S3RecordStore, joined, unmoved
+from modelwatch.domain.profiles import (
+    MINUTE_MS,
+    Profile,
+    Slice,
+    WindowProfile,
+    decode_slices,
+    merge_profiles,
+)
+from modelwatch.domain.profiles.hashes import Hashes, hash_event_ids
+from modelwatch.domain.windows import Window
+
+_FOOTER_GUESS_BYTES = 128 * 1024
+"""Footers of batches are mostly smaller: one request reads them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Footer:
+    """What an object tells of itself; a merged one has its profiles and ids elsewhere."""
+
+    found: CaptureObject
+    slices: list[Slice]
+    ids: Hashes | None
+    replaces: frozenset[str] = frozenset()
+
+
+class S3ProfileStore:
+    """Profiles in ``bucket``; see `modelwatch.ports.ProfileStore`."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._objects = S3Objects(client, bucket)
+        self._records = S3RecordStore(client, bucket)
+
+    def versions(self, window: Window) -> list[tuple[str, str]]:
+        """Return (model name, version) of everything captured in ``window``, sorted."""
+        return self._records.versions(window)
+
+    def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
+        """Return the profiles of a version's distinct records in ``window``, by variant.
+
+        The window is rounded outward to whole minutes.
+        """
+        return unmoved(lambda: self._profiles(model_name, model_version, window))
+
+    def sample(self, model_name: str, model_version: str, window: Window, rows: int) -> pa.Table:
+        """Return a uniform sample of a version's distinct records in ``window``.
+
+        It is the ``rows`` records with the smallest hashes of their event ids, or all when there
+        are no more. Only the objects that hold one of them are read.
+        """
+        return unmoved(lambda: self._sample(model_name, model_version, window, rows))
+
+    def _profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
+        footers = self._footers(model_name, model_version, window)
+        repeats = self._repeats(footers)
+        variants: defaultdict[str, list[Profile]] = defaultdict(list)
+        for footer in footers:
+            for piece in self._slices(footer, repeats.get(footer.found.key), window):
+                starts = piece.minute_ms
+                if starts + MINUTE_MS > window.start_ms and starts < window.end_ms:
+                    variants[piece.variant].append(piece.profile)
+        return WindowProfile(
+            {variant: merge_profiles(found) for variant, found in sorted(variants.items())},
+            tuple(footer.found.key for footer in footers),
+            sum(map(len, repeats.values())),
+        )
+
+    def _sample(self, model_name: str, model_version: str, window: Window, rows: int) -> pa.Table:
+        footers = self._footers(model_name, model_version, window)
+        samples = [self._sample_of(footer) for footer in footers if footer.ids is None]
+        ids = [footer.ids for footer in footers if footer.ids is not None]
+        ids += [_ids_of(table) for table in samples]
+        if not ids:
+            return joined([])
+        # the same event has the same hash wherever it is
+        chosen = np.unique(np.concatenate(ids))[:rows]
+        wanted = [
+            footer.found
+            for footer in footers
+            if footer.ids is not None and np.isin(footer.ids, chosen).any()
+        ]
+        with ThreadPoolExecutor(CONNECTIONS) as threads:
+            tables = [*samples, *threads.map(lambda each: self._records.rows(each.key), wanted)]
+        return joined([table.filter(np.isin(_ids_of(table), chosen)) for table in tables])
+
+    def _footers(self, model_name: str, model_version: str, window: Window) -> list[_Footer]:
+        minutes = Window(
+            window.start.replace(second=0, microsecond=0), window.end + timedelta(minutes=1)
+        )
+        found = list(self._records.objects(model_name, model_version, minutes))
+        with ThreadPoolExecutor(CONNECTIONS) as threads:
+            footers = list(threads.map(self._footer, found))
+        replaced = frozenset[str]().union(*(footer.replaces for footer in footers))
+        return [footer for footer in footers if footer.found.name not in replaced]
+
+    def _footer(self, found: CaptureObject) -> _Footer:
+        end = self._objects.read_end(found.key, _FOOTER_GUESS_BYTES)
+        size = footer_bytes(end)
+        if size > len(end):
+            end = self._objects.read_end(found.key, size)
+        notes = read_notes(end)
+        if MERGED_NOTE in notes:
+            replaces = msgspec.json.decode(notes[MERGED_NOTE], type=frozenset[str])
+            return _Footer(found, [], None, replaces)
+        if PROFILE_NOTE in notes:
+            ids = np.frombuffer(notes[IDS_NOTE], "<u8").astype(np.uint64)
+            return _Footer(found, decode_slices(notes[PROFILE_NOTE]), ids)
+        # written before objects had profiles
+        table = self._records.rows(found.key)
+        return _Footer(found, profile_slices(table), _ids_of(table))
+
+    def _repeats(self, footers: Sequence[_Footer]) -> dict[str, Hashes]:
+        """Return by key the events of an object that an earlier one holds as well."""
+        company = Counter(footer.found.partition for footer in footers)
+        ids = {
+            footer.found.key: _ids_of(self._records.rows(footer.found.key))
+            if footer.ids is None
+            else footer.ids
+            for footer in footers
+            # a merged object is alone in its hour, but for records that came late
+            if footer.ids is not None or company[footer.found.partition] > 1
+        }
+        if not ids:
+            return {}
+        events, counts = np.unique(np.concatenate(list(ids.values())), return_counts=True)
+        several = events[counts > 1]
+        taken = np.empty(0, np.uint64)
+        repeats: dict[str, Hashes] = {}
+        if len(several):
+            for key, found in ids.items():
+                suspects = np.intersect1d(found, several)
+                again = np.intersect1d(suspects, taken)
+                if len(again):
+                    repeats[key] = again
+                taken = np.union1d(taken, suspects)
+        return repeats
+
+    def _slices(self, footer: _Footer, repeats: Hashes | None, window: Window) -> list[Slice]:
+        if repeats is not None:
+            table = self._records.rows(footer.found.key)
+            return profile_slices(table.filter(~np.isin(_ids_of(table), repeats)))
+        if footer.ids is not None:
+            return footer.slices
+        hour = footer.found.hour
+        whole = window.start <= hour and hour + timedelta(hours=1) <= window.end
+        key = footer.found.beside(HOUR_END if whole else MINUTES_END)
+        return decode_slices(decompress(self._objects.read(key)))
+
+    def _sample_of(self, footer: _Footer) -> pa.Table:
+        return read_table(self._objects.read(footer.found.beside(SAMPLE_END)))
+
+
+def _ids_of(table: pa.Table) -> Hashes:
+    return hash_event_ids(table["event_id"].to_pylist())

@@ -1,0 +1,47 @@
+"""Profiles: what is kept of captured rows so that windows of any length need no row.
+
+A `Profile` holds a `ColumnProfile` for each feature and output. Profiles of parts merge into the
+profile of the whole, within the stated errors of their sketches.
+"""
+
+from modelwatch.domain.profiles.columns import (
+    FREQUENT_TEXTS,
+    ColumnKind,
+    ColumnProfile,
+    merge_columns,
+    number_column,
+    text_column,
+)
+from modelwatch.domain.profiles.profile import (
+    MINUTE_MS,
+    Profile,
+    Slice,
+    WindowProfile,
+    decode_profile,
+    decode_slices,
+    encode_profile,
+    encode_slices,
+    merge_profiles,
+    merge_slices,
+)
+from modelwatch.domain.profiles.quantiles import QuantileSketch
+
+__all__ = [
+    "FREQUENT_TEXTS",
+    "MINUTE_MS",
+    "ColumnKind",
+    "ColumnProfile",
+    "Profile",
+    "QuantileSketch",
+    "Slice",
+    "WindowProfile",
+    "decode_profile",
+    "decode_slices",
+    "encode_profile",
+    "encode_slices",
+    "merge_columns",
+    "merge_profiles",
+    "merge_slices",
+    "number_column",
+    "text_column",
+]

@@ -1,0 +1,206 @@
+"""Captures on S3 as readers see them: rows, profiles and samples, of distinct events."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from in_memory_s3 import InMemoryS3
+from modelwatch.adapters.arrow_profiles import profile_slices, profile_table
+from modelwatch.adapters.parquet import records_table, write_table
+from modelwatch.adapters.s3_profiles import S3ProfileStore
+from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.profiles import WindowProfile, merge_profiles
+from modelwatch.domain.profiles.hashes import hash_event_ids
+from modelwatch.domain.records import Record
+from modelwatch.domain.windows import Window
+from modelwatch.errors import StoreError
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DAY = Window(NOON - timedelta(hours=12), NOON + timedelta(hours=12))
+
+
+def record(second: float, *, variant: str = "production", **features) -> Record:
+    time = NOON + timedelta(seconds=second)
+    return Record(
+        event_id=new_event_id(int(time.timestamp() * 1000)),
+        captured_at=time,
+        model_name="wine",
+        model_version="3",
+        variant=variant,
+        features={"a": second, "colour": "red", **features},
+        prediction=int(second) % 3,
+        probabilities=[0.5, 0.25, 0.25],
+        latency_ms=1.5,
+    )
+
+
+class Captures:
+    """A bucket in memory, and both of its readers."""
+
+    def __init__(self) -> None:
+        self.s3 = InMemoryS3()
+        self.records = S3RecordStore(self.s3, "captures")
+        self.profiles = S3ProfileStore(self.s3, "captures")
+
+    def read(self, window: Window = DAY) -> WindowProfile:
+        return self.profiles.profiles("wine", "3", window)
+
+    def column(self, window: Window = DAY, name: str = "a"):
+        return self.read(window).variants["production"].features[name]
+
+
+@pytest.fixture
+def captures() -> Captures:
+    return Captures()
+
+
+def test_profiles_stand_for_all_rows(captures: Captures) -> None:
+    batches = [[record(10 * batch + second) for second in range(10)] for batch in range(6)]
+    for batch in batches:
+        captures.records.write(batch)
+    found = captures.read()
+    everything = profile_table(records_table([each for batch in batches for each in batch]))
+    profile = found.variants["production"]
+    assert (profile.rows, profile.estimated_rows, found.repeated) == (60, 60.0, 0)
+    assert (profile.first_ms, profile.last_ms) == (everything.first_ms, everything.last_ms)
+    for name, column in everything.features.items():
+        merged = profile.features[name]
+        assert merged.counts == column.counts
+        np.testing.assert_array_equal(merged.sketch.weighted()[0], column.sketch.weighted()[0])
+    assert profile.outputs.keys() == {
+        "prediction",
+        "prediction_label",
+        "probability_0",
+        "probability_1",
+        "probability_2",
+        "latency_ms",
+    }
+    assert dict(profile.outputs["prediction_label"].counts) == {"0": 20, "1": 20, "2": 20}
+
+
+def test_a_window_reads_one_footer_an_object_and_no_row(captures: Captures) -> None:
+    for batch in range(5):
+        captures.records.write([record(10 * batch + second) for second in range(10)])
+    captures.s3.calls.clear()
+    captures.read()
+    assert sorted(captures.s3.calls) == ["get"] * 5 + ["list"] * 2
+
+
+def test_a_batch_that_comes_again_changes_nothing(captures: Captures) -> None:
+    batch = [record(second) for second in range(10)]
+    captures.records.write(batch)
+    before = dict(captures.s3.objects)
+    captures.records.write(list(reversed(batch)))
+    assert captures.s3.objects == before
+
+
+def test_events_that_come_again_in_other_batches_are_counted_once(captures: Captures) -> None:
+    rows = [record(second) for second in range(30)]
+    captures.records.write(rows[:20])
+    captures.records.write(rows[10:])
+    captures.records.write(rows[5:25])
+    found = captures.read()
+    assert found.variants["production"].rows == 30
+    assert found.repeated == 30
+    values, weights = captures.column().sketch.weighted()
+    np.testing.assert_array_equal(values, np.arange(30.0))
+    assert weights.sum() == 30
+    assert captures.records.read("wine", "3", DAY).num_rows == 30
+
+
+def test_variants_are_apart(captures: Captures) -> None:
+    captures.records.write(
+        [record(second, variant="champion" if second % 3 else "shadow") for second in range(9)]
+    )
+    assert {name: each.rows for name, each in captures.read().variants.items()} == {
+        "champion": 6,
+        "shadow": 3,
+    }
+
+
+def test_a_window_is_rounded_outward_to_minutes(captures: Captures) -> None:
+    captures.records.write([record(second) for second in range(0, 300, 10)])
+    start, end = NOON + timedelta(seconds=70), NOON + timedelta(seconds=181)
+    column = captures.column(Window(start, end))
+    assert (column.minimum, column.maximum) == (60.0, 230.0)
+    column = captures.column(Window(start.replace(second=0), NOON + timedelta(minutes=3)))
+    assert (column.minimum, column.maximum) == (60.0, 170.0)
+
+
+def test_windows_cross_hours_and_days(captures: Captures) -> None:
+    for hour in range(-14, 14):
+        captures.records.write([record(3600 * hour + second) for second in range(3)])
+    assert captures.read().variants["production"].rows == 24 * 3
+
+
+def test_profiles_of_objects_without_them_come_from_their_rows(captures: Captures) -> None:
+    rows = [record(second) for second in range(10)]
+    key = captures.records.write(rows)
+    captures.s3.objects[key] = write_table(records_table(rows))
+    assert captures.read().variants["production"].rows == 10
+
+
+def test_footers_larger_than_one_guess_are_read_whole(captures: Captures) -> None:
+    wide = {f"f{index}": float(index) for index in range(300)}
+    generator = np.random.default_rng(1)
+    captures.records.write(
+        [record(i, **dict(zip(wide, generator.normal(size=300), strict=True))) for i in range(400)]
+    )
+    found = captures.read()
+    assert len(found.variants["production"].features) == 302
+    assert captures.s3.calls.count("get") == 2
+
+
+def test_a_sample_is_uniform_by_hash_and_reads_only_what_holds_it(captures: Captures) -> None:
+    rows = [record(second) for second in range(200)]
+    for start in range(0, 200, 10):
+        captures.records.write(rows[start : start + 10])
+    captures.s3.calls.clear()
+    sample = captures.profiles.sample("wine", "3", DAY, 5)
+    smallest = np.argsort(hash_event_ids([row.event_id for row in rows]))[:5]
+    assert set(sample["event_id"].to_pylist()) == {rows[index].event_id for index in smallest}
+    assert captures.s3.calls.count("get") <= 20 + 5
+    everything = captures.profiles.sample("wine", "3", DAY, 1000)
+    assert everything.num_rows == 200
+    assert captures.profiles.sample("wine", "9", DAY, 5).num_rows == 0
+
+
+def test_columns_may_change_between_objects(captures: Captures) -> None:
+    captures.records.write([record(1, extra=None)])
+    captures.records.write([record(2, extra="x")])
+    captures.records.write([record(3, extra=2.5)])
+    captures.records.write([record(4)])
+    table = captures.records.read("wine", "3", DAY)
+    assert table["feature_extra"].to_pylist() == [None, "x", "2.5", None]
+    column = captures.column(name="extra")
+    assert (column.rows, column.nulls, column.strings, column.numbers) == (4, 2, 1, 1)
+
+
+def test_an_outage_is_a_store_error(captures: Captures) -> None:
+    captures.records.write([record(1)])
+    captures.s3.fail_at = 1
+    with pytest.raises(StoreError, match="cannot list"):
+        captures.read()
+
+
+def test_versions_are_those_of_the_window(captures: Captures) -> None:
+    captures.records.write([record(1)])
+    assert captures.profiles.versions(DAY) == [("wine", "3")]
+    assert captures.profiles.versions(Window.ending(NOON, seconds=60)) == []
+
+
+def test_slices_merge_to_the_profile_of_the_table() -> None:
+    table = records_table([record(second) for second in range(0, 600, 7)])
+    slices = profile_slices(table)
+    assert len(slices) == 10
+    merged = merge_profiles([piece.profile for piece in slices])
+    whole = profile_table(table)
+    assert (merged.rows, merged.first_ms, merged.last_ms) == (
+        whole.rows,
+        whole.first_ms,
+        whole.last_ms,
+    )
