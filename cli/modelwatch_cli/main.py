@@ -11,6 +11,7 @@ import typer
 
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli import demo
+from modelwatch_cli.capture import labels
 from modelwatch_cli.console import error_console
 from modelwatch_cli.deployment import commands as deployment
 from modelwatch_cli.monitoring import commands as monitoring
@@ -48,7 +49,7 @@ def load_environment(
     LOADER.load(env_file)
 
 
-for module in (stack, training, serving, deployment, traffic, monitoring, demo):
+for module in (stack, training, serving, deployment, traffic, labels, monitoring, demo):
     module.register(app)
 
 

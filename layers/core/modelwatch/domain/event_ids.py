@@ -51,3 +51,17 @@ def is_event_id(text: str) -> bool:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:
         return False
+
+
+def event_time_ms(event_id: str) -> int | None:
+    """Return the time in a UUIDv7, in milliseconds since 1970; None for every other UUID.
+
+    Examples
+    --------
+    >>> event_time_ms("018bcfe5-6800-7000-8000-000000000000")
+    1700000000000
+    >>> event_time_ms("00000000-0000-4000-8000-000000000000") is None
+    True
+    """
+    parsed = uuid.UUID(event_id)
+    return parsed.int >> 80 if parsed.version == 7 else None

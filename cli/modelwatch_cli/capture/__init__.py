@@ -1,0 +1,1 @@
+"""What an operator hands to capture: labels from files."""

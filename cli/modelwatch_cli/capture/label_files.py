@@ -1,0 +1,129 @@
+"""Files of labels: CSV with a header, JSON lines, or a JSON list."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import msgspec
+
+from modelwatch.domain.labels import Label, decode_label
+from modelwatch.errors import InvalidInputError, ModelwatchError
+
+COLUMNS = Label.__struct_fields__
+"""Columns that a CSV file may have; the first two it must have."""
+
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a line of a file (counted from 1), and with which field of it."""
+
+    line: int
+    field: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: " + (f"{self.field}: " if self.field else "") + self.problem
+
+
+def read_labels(path: Path, now_ms: int, *, as_text: bool = False) -> Iterator[Label | Problem]:
+    """Yield what each line (or element of a list) of a file is: a label, or a problem.
+
+    A file whose first character is ``[`` is a JSON list, whose elements count as lines; one that
+    starts with ``{`` has a JSON object a line; any other is CSV with a header. CSV files and JSON
+    lines are never held in memory whole.
+
+    Parameters
+    ----------
+    path
+        The file, in UTF-8.
+    now_ms
+        The present, in milliseconds since 1970; see `decode_label`.
+    as_text
+        Take every label of a CSV file as text, also one that looks like a number or truth value.
+
+    Raises
+    ------
+    ModelwatchError
+        When the file cannot be read, or is of none of the three kinds.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            start = file.read(4096).lstrip()[:1]
+            file.seek(0)
+            if start == "[":
+                yield from _elements(file.read(), now_ms)
+            elif start == "{":
+                lines = ((number, line.strip()) for number, line in enumerate(file, 1))
+                yield from _decoded(((number, line) for number, line in lines if line), now_ms)
+            else:
+                yield from _rows(path, file, now_ms, as_text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelwatchError(f"cannot read {path}: {error}") from error
+
+
+def _elements(text: str, now_ms: int) -> Iterator[Label | Problem]:
+    try:
+        elements = msgspec.json.decode(text, type=list[msgspec.Raw])
+    except msgspec.DecodeError as error:
+        raise ModelwatchError(f"the file is no JSON list: {error}") from error
+    return _decoded(((n, bytes(element)) for n, element in enumerate(elements, 1)), now_ms)
+
+
+def _rows(path: Path, file: TextIO, now_ms: int, as_text: bool) -> Iterator[Label | Problem]:
+    reader = csv.reader(file)
+    header = [name.strip() for name in next(reader, [])]
+    unknown = [name for name in header if name not in COLUMNS]
+    missing = [name for name in COLUMNS[:2] if name not in header]
+    if unknown or missing or len(set(header)) < len(header):
+        raise ModelwatchError(
+            f"{path}: the columns are {', '.join(header) or 'none'}; expected event_id and label, "
+            f"and perhaps {', '.join(COLUMNS[2:])}, each once"
+        )
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Problem(reader.line_num, "", str(error))
+            continue
+        if not row:
+            continue
+        if len(row) != len(header):
+            yield Problem(reader.line_num, "", f"has {len(row)} values for {len(header)} columns")
+            continue
+        fields: dict[str, object] = {
+            name: value for name, value in zip(header, row, strict=True) if value
+        }
+        if not as_text:
+            fields["label"] = _typed(str(fields.get("label", "")))
+        yield from _decoded([(reader.line_num, _encode(fields))], now_ms)
+
+
+def _typed(text: str) -> object:
+    """Return a label of a CSV file as what it looks like; ``007`` looks like text.
+
+    Examples
+    --------
+    >>> _typed("2"), _typed("-0.5"), _typed("TRUE"), _typed("007"), _typed("red")
+    (2, -0.5, True, '007', 'red')
+    """
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    return msgspec.json.decode(text) if _NUMBER.fullmatch(text) else text
+
+
+def _decoded(elements: Iterable[tuple[int, str | bytes]], now_ms: int) -> Iterator[Label | Problem]:
+    for line, element in elements:
+        try:
+            yield decode_label(element, now_ms)
+        except InvalidInputError as error:
+            yield Problem(line, error.field, error.problem)

@@ -1,0 +1,156 @@
+"""`modelwatch labels import`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import batched
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelwatch.errors import ModelwatchError
+from modelwatch.settings import Settings
+from modelwatch_cli.console import console, error_console, print_json, progress
+
+if TYPE_CHECKING:
+    from modelwatch.domain.labels import Label
+    from modelwatch_cli.capture.label_files import Problem
+
+_LABELS_PER_REQUEST = 5_000
+_SHOWN_PROBLEMS = 20
+_KEPT_PROBLEMS = 1_000
+_TRIES = 4
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    labels = typer.Typer(help="The truth about predictions, told later.", no_args_is_help=True)
+    labels.command("import")(import_labels)
+    app.add_typer(labels, name="labels")
+
+
+def import_labels(
+    file: Annotated[
+        Path, typer.Argument(help="CSV with a header, JSON lines or a JSON list", dir_okay=False)
+    ],
+    skip_invalid: Annotated[
+        bool, typer.Option("--skip-invalid", help="import the good lines of a file with bad ones")
+    ] = False,
+    text: Annotated[
+        bool, typer.Option("--text", help="take labels of a CSV file as text, numbers too")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
+) -> None:
+    """Hand the labels in FILE to the capture API.
+
+    The fields (columns) are event_id and label, and perhaps labelled_at, predicted_at and source.
+    The whole file is checked first: with a line that is no label in it, nothing is imported, unless
+    --skip-invalid. An import that broke off can be run again: a label that comes twice is one.
+    """
+    from modelwatch_cli.capture.label_files import Problem, read_labels
+    from modelwatch_cli.deployment.endpoints import api_urls
+
+    now_ms = time.time_ns() // 1_000_000
+    good = 0
+    problem_count = 0
+    problems: list[Problem] = []
+    with error_console.status("reading"):
+        for found in read_labels(file, now_ms, as_text=text):
+            if isinstance(found, Problem):
+                problem_count += 1
+                if len(problems) < _KEPT_PROBLEMS:
+                    problems.append(found)
+            else:
+                good += 1
+    accepted = 0
+    refused = problem_count > 0 and not skip_invalid
+    if good and not refused:
+        labels = (
+            found
+            for found in read_labels(file, now_ms, as_text=text)
+            if not isinstance(found, Problem)
+        )
+        with progress() as bar:
+            task = bar.add_task("labels", total=good)
+            accepted = send_labels(
+                api_urls(Settings())["capture"], labels, lambda sent: bar.advance(task, sent)
+            )
+    if as_json:
+        print_json(
+            {
+                "file": str(file),
+                "labels": good,
+                "accepted": accepted,
+                "invalid": problem_count,
+                "problems": problems,
+            }
+        )
+    else:
+        console.print(f"{accepted} labels imported", markup=False)
+    for problem in problems[:_SHOWN_PROBLEMS]:
+        error_console.print(str(problem), markup=False)
+    if problem_count > _SHOWN_PROBLEMS:
+        error_console.print(f"and {problem_count - _SHOWN_PROBLEMS} more")
+    if refused:
+        raise ModelwatchError(
+            f"{problem_count} lines of {file} are no labels, so nothing was imported; "
+            "mend them, or leave them out with --skip-invalid"
+        )
+    if not good and not problem_count:
+        raise ModelwatchError(f"{file} holds no label")
+
+
+def send_labels(
+    url: str,
+    labels: Iterator[Label],
+    on_sent: Callable[[int], None] = lambda _: None,
+    pause: Callable[[float], None] = time.sleep,
+) -> int:
+    """Send ``labels`` to ``POST {url}/ground-truth``, many at once; return how many were taken.
+
+    Parameters
+    ----------
+    url
+        Address of the capture API.
+    labels
+        What is sent.
+    on_sent
+        Told after each request how many it brought.
+    pause
+        Waits so many seconds before another try.
+
+    Raises
+    ------
+    ModelwatchError
+        When the API does not take them, also not after a few tries; what was sent stays accepted.
+    """
+    import httpx
+    import msgspec
+
+    accepted = 0
+    with httpx.Client(timeout=35) as client:
+        for batch in batched(labels, _LABELS_PER_REQUEST, strict=False):
+            body = msgspec.json.encode(batch)
+            for attempt in range(1, _TRIES + 1):
+                try:
+                    response = client.post(
+                        f"{url}/ground-truth",
+                        content=body,
+                        headers={"Content-Type": "application/json"},
+                    )
+                    if response.status_code == 202:
+                        break
+                    problem = f"{response.status_code} {response.text[:300]}"
+                    final = response.status_code < 500 and response.status_code != 429
+                except httpx.HTTPError as error:
+                    problem, final = str(error) or type(error).__name__, False
+                if final or attempt == _TRIES:
+                    raise ModelwatchError(
+                        f"{url}/ground-truth took {accepted} labels, and then no more: {problem}"
+                    )
+                pause(2.0**attempt)
+            accepted += len(batch)
+            on_sent(len(batch))
+    return accepted

@@ -1,0 +1,265 @@
+"""Ground truth: what a prediction should have been, told when it is known.
+
+A label belongs to the hour in which its prediction was made. That is ``predicted_at`` where it is
+given, and else the time in the prediction's id, if that is a UUID of version 7. Labels come late,
+come again and are corrected: of several for one prediction, `rank` says which holds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+
+from modelwatch.domain.event_ids import event_time_ms, is_event_id
+from modelwatch.domain.records import FUTURE_TOLERANCE_MS, invalid_json
+from modelwatch.errors import InvalidInputError
+
+MAX_LABELS = 10_000
+"""Most labels in one request."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Label(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """The ground truth of one prediction.
+
+    Attributes
+    ----------
+    event_id
+        The prediction's id.
+    label
+        What is true: a class as a number, string or truth value, or a measured number.
+    labelled_at
+        When that was found out, in UTC; in a decoded label never None.
+    predicted_at
+        When the prediction was made, in UTC; in a decoded label never None.
+    source
+        Who says so.
+    """
+
+    event_id: str
+    label: float | int | bool | Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+    labelled_at: datetime | None = None
+    predicted_at: datetime | None = None
+    source: Annotated[str, msgspec.Meta(max_length=250)] = "external"
+
+    @property
+    def labelled_at_ms(self) -> int:
+        """``labelled_at`` in milliseconds since 1970."""
+        return _milliseconds(self.labelled_at or _EPOCH)
+
+    @property
+    def predicted_at_ms(self) -> int:
+        """``predicted_at`` in milliseconds since 1970."""
+        return _milliseconds(self.predicted_at or _EPOCH)
+
+    @property
+    def hour(self) -> datetime:
+        """Start of the hour in which the prediction was made, in UTC."""
+        return (self.predicted_at or _EPOCH).replace(minute=0, second=0, microsecond=0)
+
+    @property
+    def number(self) -> float | None:
+        """The label as a number; None where it is a string."""
+        return None if isinstance(self.label, str) else float(self.label)
+
+    @property
+    def text(self) -> str:
+        """The label as text, as `prediction_label` writes predictions."""
+        return as_text(self.label)
+
+
+class LabelMessage(msgspec.Struct, forbid_unknown_fields=True):
+    """Labels on their way through the capture queue.
+
+    A message of records is a list, or a record alone, which may not have a field ``labels``: so
+    one look tells the two apart.
+    """
+
+    labels: list[msgspec.Raw]
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Label)
+_message_decoder = msgspec.json.Decoder(LabelMessage)
+_many_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_keys_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def as_text(value: float | int | str | bool) -> str:
+    """Return a prediction or label as the text by which classes are told apart.
+
+    Examples
+    --------
+    >>> as_text(2), as_text(2.0), as_text(True), as_text("red")
+    ('2', '2', 'true', 'red')
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.17g}" if isinstance(value, float) else str(value)
+
+
+def rank(label: Label) -> tuple[int, str, bool, str]:
+    """Return what orders the labels of one prediction: the greatest holds.
+
+    The newest wins; of two from the same millisecond, one wins that does not depend on the order
+    in which they came.
+    """
+    return label.labelled_at_ms, label.text, isinstance(label.label, str), label.source
+
+
+def newest(labels: Iterable[Label]) -> list[Label]:
+    """Return the label that holds for each prediction, by event id.
+
+    Examples
+    --------
+    >>> at = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> first = Label(event_id="a", label=1, labelled_at=at)
+    >>> later = Label(event_id="a", label=2, labelled_at=at + timedelta(days=3))
+    >>> [label.label for label in newest([later, first, later])]
+    [2]
+    """
+    held: dict[str, Label] = {}
+    for label in labels:
+        other = held.setdefault(label.event_id, label)
+        if rank(label) > rank(other):
+            held[label.event_id] = label
+    return [held[event_id] for event_id in sorted(held)]
+
+
+def encode_label(label: Label) -> bytes:
+    """Return ``label`` as JSON."""
+    return _encoder.encode(label)
+
+
+def decode_label(body: bytes | str, now_ms: int) -> Label:
+    """Read one label from JSON, and fill in both of its times.
+
+    Parameters
+    ----------
+    body
+        JSON text of one label.
+    now_ms
+        The present, in milliseconds since 1970: ``labelled_at`` of a label that has none.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is not JSON, breaks the contract, or does not tell when the prediction was made;
+        names the field.
+    """
+    try:
+        label = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise invalid_json(error) from None
+    return check_label(label, now_ms)
+
+
+def check_label(label: Label, now_ms: int) -> Label:
+    """Check what types alone cannot say of ``label``, and fill in its times; see `decode_label`."""
+    if not is_event_id(label.event_id):
+        raise InvalidInputError("event_id", f"'{label.event_id[:60]}' is not a UUID")
+    label.event_id = label.event_id.lower()
+    if not isinstance(label.label, str) and not _is_finite(label.label):
+        raise InvalidInputError("label", "is not a finite number of 64 bits")
+    now = _EPOCH + timedelta(milliseconds=now_ms)
+    label.labelled_at = _past("labelled_at", label.labelled_at or now, now_ms)
+    if label.predicted_at is None:
+        predicted_ms = event_time_ms(label.event_id)
+        if predicted_ms is None:
+            raise InvalidInputError(
+                "predicted_at",
+                "is missing: the event_id is not a UUID of version 7, which would tell when the "
+                "prediction was made; give the time that the prediction's answer had",
+            )
+        if predicted_ms > now_ms + FUTURE_TOLERANCE_MS:
+            raise InvalidInputError(
+                "predicted_at", "is missing, and the time in the event_id is in the future"
+            )
+        label.predicted_at = _EPOCH + timedelta(milliseconds=predicted_ms)
+    else:
+        label.predicted_at = _past("predicted_at", label.predicted_at, now_ms)
+    return label
+
+
+def decode_labels(body: bytes, now_ms: int) -> list[Label]:
+    """Read a JSON list of labels, or one label alone.
+
+    Raises
+    ------
+    InvalidInputError
+        For the first label that breaks the contract (its field starts with its index), and for a
+        list that is empty or longer than `MAX_LABELS`.
+    """
+    if not body.lstrip().startswith(b"["):
+        return [decode_label(body, now_ms)]
+    try:
+        elements = _many_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise invalid_json(error) from None
+    if not elements:
+        raise InvalidInputError("", "the list is empty")
+    if len(elements) > MAX_LABELS:
+        problem = f"the list has {len(elements)} labels; at most {MAX_LABELS} are taken at once"
+        raise InvalidInputError("", problem)
+    return _decode_each(elements, now_ms)
+
+
+def is_label_message(body: str) -> bool:
+    """Tell whether a message of the capture queue is one of labels.
+
+    Examples
+    --------
+    >>> is_label_message('{"labels": []}'), is_label_message('[]'), is_label_message('{')
+    (True, False, False)
+    """
+    if not body.lstrip().startswith("{"):
+        return False
+    try:
+        return "labels" in _keys_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+
+
+def decode_label_message(body: str, now_ms: int) -> list[Label]:
+    """Read the labels of a message; raises InvalidInputError when one breaks the contract."""
+    try:
+        message = _message_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise invalid_json(error) from None
+    return _decode_each(message.labels, now_ms)
+
+
+def _decode_each(elements: Iterable[Any], now_ms: int) -> list[Label]:
+    labels = []
+    for index, element in enumerate(elements):
+        try:
+            labels.append(decode_label(bytes(element), now_ms))
+        except InvalidInputError as error:
+            field = f"[{index}].{error.field}" if error.field else f"[{index}]"
+            raise InvalidInputError(field, error.problem) from None
+    return labels
+
+
+def _past(field: str, time: datetime, now_ms: int) -> datetime:
+    """Return ``time`` in UTC to the millisecond, if it is one that has been."""
+    if time.tzinfo is None:
+        raise InvalidInputError(field, "has no time zone; end it with 'Z' for UTC")
+    if not 1970 <= time.year < 9999:
+        raise InvalidInputError(field, f"{time.isoformat()} is not between 1970 and now")
+    time = time.astimezone(UTC)
+    if _milliseconds(time) > now_ms + FUTURE_TOLERANCE_MS:
+        raise InvalidInputError(field, f"{time.isoformat()} is in the future")
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+def _is_finite(value: float | int | bool) -> bool:
+    return math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63
+
+
+def _milliseconds(time: datetime) -> int:
+    return (time - _EPOCH) // timedelta(milliseconds=1)

@@ -1,0 +1,109 @@
+"""`modelwatch labels import`: what is read, refused by line, and sent."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.labels import Label, decode_label
+from modelwatch.errors import ModelwatchError
+from modelwatch_cli.capture import labels
+from modelwatch_cli.capture.label_files import Problem, read_labels
+
+NOW_MS = 1_790_000_000_000
+IDS = [new_event_id(NOW_MS - 1000 * number) for number in range(4)]
+
+
+def read(tmp_path, text, **options):
+    path = tmp_path / "labels"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return list(read_labels(path, NOW_MS, **options))
+
+
+def test_csv_with_types_by_their_looks(tmp_path):
+    rows = "\n".join(
+        f"{event_id},{label},2026-01-01T00:00:00Z"
+        for event_id, label in zip(IDS, ["2", '"a, b"', "True", "007"], strict=True)
+    )
+    text = f"\ufeffevent_id,label,labelled_at\n{rows}\n\n"
+    assert [found.label for found in read(tmp_path, text)] == [2, "a, b", True, "007"]
+    assert [found.label for found in read(tmp_path, text, as_text=True)] == [
+        "2",
+        "a, b",
+        "True",
+        "007",
+    ]
+
+
+@pytest.mark.parametrize("join", ["\n".join, lambda lines: "[" + ",\n".join(lines) + "]"])
+def test_json_lines_and_lists(tmp_path, join):
+    lines = [json.dumps({"event_id": each, "label": n}) for n, each in enumerate(IDS)]
+    assert [found.label for found in read(tmp_path, join(lines))] == [0, 1, 2, 3]
+
+
+def test_problems_are_told_by_line(tmp_path):
+    text = f"event_id,label\n{IDS[0]},1\nx,1\n{IDS[1]},\n{IDS[2]}\n{IDS[3]},0\n"
+    found = read(tmp_path, text)
+    assert [each.line for each in found if isinstance(each, Problem)] == [3, 4, 5]
+    assert str(found[1]) == "line 3: event_id: 'x' is not a UUID"
+    assert [each.label for each in found if isinstance(each, Label)] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["event_id,truth\n", "label\n1\n", "event_id,label,label\n", "", "[1", b"event_id,label\n\xff"],
+)
+def test_files_of_another_kind_are_refused_whole(tmp_path, text):
+    with pytest.raises(ModelwatchError):
+        read(tmp_path, text)
+
+
+class Api:
+    """A capture API that answers with the given statuses in turn, then with 202."""
+
+    def __init__(self, *statuses):
+        self.statuses = list(statuses)
+        self.bodies = []
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                status = api.statuses.pop(0) if api.statuses else 202
+                if status == 202:
+                    api.bodies.append((self.path, body))
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_):
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+def some_labels(count):
+    for _ in range(count):
+        body = json.dumps({"event_id": new_event_id(NOW_MS), "label": 1})
+        yield decode_label(body, NOW_MS)
+
+
+def test_labels_are_sent_many_at_once_and_again_after_a_failure():
+    api = Api(202, 503)
+    sent, pauses = [], []
+    taken = labels.send_labels(api.url, some_labels(12_000), sent.append, pauses.append)
+    assert (taken, len(pauses)) == (12_000, 1)
+    assert [(path, len(body)) for path, body in api.bodies] == [
+        ("/ground-truth", 5000),
+        ("/ground-truth", 5000),
+        ("/ground-truth", 2000),
+    ]
+    assert sent == [5000, 5000, 2000]
+
+
+def test_a_refusal_is_told_with_what_was_taken_before():
+    with pytest.raises(ModelwatchError, match="took 5000 labels, and then no more"):
+        labels.send_labels(Api(202, 400).url, some_labels(6_000))
