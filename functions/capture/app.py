@@ -7,7 +7,7 @@ from chalice.app import SQSEvent
 
 from chalicelib import wiring
 from modelwatch.http import Answer, answer
-from modelwatch.services.capture import Message
+from modelwatch.services.deliveries import Message
 
 app = Chalice(app_name="modelwatch-capture")
 
@@ -40,6 +40,18 @@ def capture_batch() -> Response:
     return answer(app.current_request, wiring.metrics(), run)
 
 
+@app.route("/ground-truth", methods=["POST"], content_types=["*/*"])
+def ground_truth() -> Response:
+    """Take the ground truth of predictions: one label, or a list of them, all or none."""
+
+    def run() -> Answer:
+        event_ids, sample = wiring.capture_service().accept_labels(app.current_request.raw_body)
+        body = {"accepted": len(event_ids), "event_ids": event_ids}
+        return Answer(body, status=202, samples=[sample])
+
+    return answer(app.current_request, wiring.metrics(), run)
+
+
 # the merge template puts the real queue here
 @app.on_sqs_message(
     queue_arn="arn:aws:sqs:us-east-1:000000000000:set-by-the-merge-template", name="consume"
@@ -47,7 +59,14 @@ def capture_batch() -> Response:
 def consume(event: SQSEvent) -> dict[str, Any]:
     """Store what the queue delivers; answer which messages it shall deliver again."""
     messages = [
-        Message(message["messageId"], message["body"]) for message in event.to_dict()["Records"]
+        Message(
+            message["messageId"],
+            message["body"],
+            receipt=message["receiptHandle"],
+            deliveries=int(message["attributes"]["ApproximateReceiveCount"]),
+            sent_ms=int(message["attributes"]["SentTimestamp"]),
+        )
+        for message in event.to_dict()["Records"]
     ]
     failed = wiring.capture_service().store_messages(messages)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}

@@ -5,7 +5,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from in_memory import InMemoryDeadLetters, InMemoryMetrics, InMemoryQueue, InMemoryRecordStore
+from in_memory import (
+    InMemoryDeadLetters,
+    InMemoryDeliveries,
+    InMemoryLabelQueue,
+    InMemoryLabelWriter,
+    InMemoryMetrics,
+    InMemoryQueue,
+    InMemoryRecordStore,
+)
 from modelwatch.services.capture import CaptureService
 
 JSON = {"Content-Type": "application/json"}
@@ -35,13 +43,26 @@ def dead_letters():
 
 
 @pytest.fixture
-def app_client(client, queue, store, dead_letters):
+def deliveries():
+    return InMemoryDeliveries()
+
+
+@pytest.fixture
+def label_queue():
+    return InMemoryLabelQueue()
+
+
+@pytest.fixture
+def app_client(client, queue, label_queue, store, dead_letters, deliveries):
     metrics = InMemoryMetrics()
     now = datetime(2026, 1, 1, 1, tzinfo=UTC)
     service = CaptureService(
         store=store,
+        labels=InMemoryLabelWriter(),
         queue=queue,
+        label_queue=label_queue,
         dead_letters=dead_letters,
+        deliveries=deliveries,
         metrics=metrics,
         clock=now.timestamp,
     )
@@ -70,8 +91,49 @@ def test_a_queue_that_is_down_is_told_to_the_application(app_client, queue):
     assert app_client.http.post("/capture", headers=JSON, body=body).status_code == 503
 
 
+LABEL = {"event_id": RECORD["event_id"], "label": 2}
+
+
+def test_the_truth_of_a_prediction_is_queued_alone_and_in_lists(app_client, label_queue):
+    for labels, count in ((LABEL, 1), ([LABEL, {**LABEL, "label": "red"}], 2)):
+        body = json.dumps(labels).encode()
+        response = app_client.http.post("/ground-truth", headers=JSON, body=body)
+        assert response.status_code == 202
+        assert response.json_body == {"accepted": count, "event_ids": [LABEL["event_id"]] * count}
+    assert [label.label for label in label_queue.labels] == [2, 2, "red"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "field"),
+    [
+        ({**LABEL, "label": None}, "label"),
+        ({"label": 1}, ""),
+        ([LABEL, {**LABEL, "event_id": "42"}], "[1].event_id"),
+        (
+            [LABEL, {**LABEL, "event_id": "00000000-0000-4000-8000-000000000000"}],
+            "[1].predicted_at",
+        ),
+        ([LABEL] * 10_001, ""),
+        ([], ""),
+    ],
+)
+def test_what_is_no_label_is_refused_by_field_and_none_is_queued(
+    app_client, label_queue, labels, field
+):
+    response = app_client.http.post("/ground-truth", headers=JSON, body=json.dumps(labels).encode())
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert (response.status_code, response.json_body["field"]) == (400, field)
+    assert label_queue.labels == []
+
+
+def test_labels_that_the_queue_does_not_take_are_not_acknowledged(app_client, label_queue):
+    label_queue.down = True
+    response = app_client.http.post("/ground-truth", headers=JSON, body=json.dumps(LABEL).encode())
+    assert response.status_code == 503
+
+
 def test_the_consumer_puts_aside_what_it_cannot_use_and_names_what_failed(
-    app_client, store, dead_letters
+    app_client, store, dead_letters, deliveries
 ):
     event = app_client.events.generate_sqs_event(
         [json.dumps([RECORD]), "not json"], queue_name="captures"
@@ -83,6 +145,7 @@ def test_the_consumer_puts_aside_what_it_cannot_use_and_names_what_failed(
     dead_letters.down = True
     payload = app_client.lambda_.invoke("consume", event).payload
     assert payload == {"batchItemFailures": [{"itemIdentifier": "poison"}]}
+    assert deliveries.delays == {event["Records"][1]["receiptHandle"]: 15}
     assert [len(group) for group in store.groups.values()] == [1]
 
 

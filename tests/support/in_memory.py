@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from modelwatch.adapters.parquet import FIXED_SCHEMA, records_table
 from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift
+from modelwatch.domain.labels import Label
 from modelwatch.domain.models import ModelVersion, Predictions
 from modelwatch.domain.records import Record, Value
 from modelwatch.domain.routing import Routing, ServingPlan
@@ -141,10 +142,51 @@ class InMemoryQueue:
 
 
 @dataclass
+class InMemoryLabelQueue:
+    """Keeps what it is sent; refuses everything when `down`."""
+
+    labels: list[Label] = field(default_factory=list)
+    down: bool = False
+
+    def send(self, labels: Sequence[Label]) -> None:
+        if self.down:
+            raise QueueError("the queue is down")
+        self.labels.extend(labels)
+
+
+@dataclass
+class InMemoryLabelWriter:
+    """Groups of labels as they were written; refuses hours in `broken`."""
+
+    groups: list[list[Label]] = field(default_factory=list)
+    broken: set[int] = field(default_factory=set)
+
+    def write(self, labels: Sequence[Label]) -> str:
+        if labels[0].hour.hour in self.broken:
+            raise StoreError("the store is down")
+        self.groups.append(list(labels))
+        return "object"
+
+
+@dataclass
+class InMemoryDeliveries:
+    """The delays with which messages were handed back, by receipt."""
+
+    delays: dict[str, int] = field(default_factory=dict)
+
+    def hand_back(self, delays_seconds: Mapping[str, int]) -> None:
+        self.delays.update(delays_seconds)
+
+
+@dataclass
 class InMemoryDeadLetters:
-    """Body and reason by message id; refuses everything when `down`, and counts its tries."""
+    """Body and reason by message id, of its last letter, and all in `taken`.
+
+    Refuses everything when `down`, and counts its tries.
+    """
 
     letters: dict[str, tuple[str, str]] = field(default_factory=dict)
+    taken: list[tuple[str, str, str]] = field(default_factory=list)
     down: bool = False
     tries: int = 0
 
@@ -153,6 +195,7 @@ class InMemoryDeadLetters:
         if self.down:
             raise QueueError("the dead-letter queue is down")
         self.letters[message_id] = (body, reason)
+        self.taken.append((message_id, body, reason))
 
 
 @dataclass

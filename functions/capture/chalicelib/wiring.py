@@ -4,14 +4,23 @@ from functools import cache
 
 from modelwatch.adapters.aws import s3_client, sqs_client
 from modelwatch.adapters.emf import EmfMetricSink
+from modelwatch.adapters.s3_labels import S3LabelStore
 from modelwatch.adapters.s3_records import S3RecordStore
-from modelwatch.adapters.sqs_queue import SqsDeadLetters, SqsRecordQueue
+from modelwatch.adapters.sqs_queue import (
+    SqsDeadLetters,
+    SqsDeliveries,
+    SqsLabelQueue,
+    SqsRecordQueue,
+)
 from modelwatch.ports import MetricSink
 from modelwatch.services.capture import CaptureService
 from modelwatch.settings import Settings
 
 _QUEUE_BUDGET_MS = 5_000
 """An application that hands over a record waits for the queue's word; nobody waits behind it."""
+
+_STORE_BUDGET_MS = 26_000
+"""Longest that an object may take: the service begins none after 25 s of the function's 60."""
 
 
 @cache
@@ -26,15 +35,19 @@ def capture_service() -> CaptureService:
     settings = Settings()
     sqs = sqs_client(settings, _QUEUE_BUDGET_MS)
     queue_name = settings.text("CAPTURE_QUEUE_NAME")
+    queue_url = settings.text("CAPTURE_QUEUE_URL")
+    s3 = s3_client(settings, _STORE_BUDGET_MS)
+    bucket = settings.text("CAPTURE_BUCKET")
     return CaptureService(
-        store=S3RecordStore(s3_client(settings), settings.text("CAPTURE_BUCKET")),
-        queue=SqsRecordQueue(
-            sqs, queue_url=settings.text("CAPTURE_QUEUE_URL"), queue_name=queue_name
-        ),
+        store=S3RecordStore(s3, bucket),
+        labels=S3LabelStore(s3, bucket),
+        queue=SqsRecordQueue(sqs, queue_url=queue_url, queue_name=queue_name),
+        label_queue=SqsLabelQueue(sqs, queue_url=queue_url, queue_name=queue_name),
         dead_letters=SqsDeadLetters(
             sqs,
             queue_url=settings.text("DEAD_LETTER_QUEUE_URL"),
             queue_name=f"{queue_name}-dead",
         ),
+        deliveries=SqsDeliveries(sqs, queue_url=queue_url, queue_name=queue_name),
         metrics=metrics(),
     )

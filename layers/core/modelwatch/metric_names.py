@@ -41,6 +41,9 @@ DURATION_BUCKETS = (
 )
 """Seconds, for whole invocations and analyses."""
 
+DELAY_BUCKETS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+"""Seconds that something waits in a queue."""
+
 VALUE_BUCKETS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 25.0, 50.0, 100.0, 1000.0)
 """Model outputs, whose unit is the model's own."""
 
@@ -138,9 +141,26 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         "capture_records_total",
         "counter",
         ("outcome",),
-        "Records: accepted, then sent or lost by predict; stored or rejected by capture.",
+        "Records: sampled_out or accepted, then sent or lost by predict; stored or rejected by "
+        "capture.",
         "Count",
-        preset=(("accepted",), ("sent",), ("lost",), ("stored",), ("rejected",)),
+        preset=(("sampled_out",), ("accepted",), ("sent",), ("lost",), ("stored",), ("rejected",)),
+    ),
+    Metric(
+        "capture_labels_total",
+        "counter",
+        ("outcome",),
+        "Labels (ground truth): accepted by the API, stored by the queue's consumer.",
+        "Count",
+        preset=(("accepted",), ("stored",)),
+    ),
+    Metric(
+        "capture_queue_delay_seconds",
+        "histogram",
+        (),
+        "Age of the oldest message of a batch when capture had done with the batch.",
+        "Seconds",
+        DELAY_BUCKETS,
     ),
     Metric(
         DRIFT_STATUS,

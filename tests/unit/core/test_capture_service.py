@@ -7,15 +7,21 @@ import pytest
 
 from in_memory import (
     InMemoryDeadLetters,
+    InMemoryDeliveries,
+    InMemoryLabelQueue,
+    InMemoryLabelWriter,
     InMemoryMetrics,
     InMemoryQueue,
     InMemoryRecordStore,
     copy_of,
 )
+from modelwatch.adapters.sqs_queue import label_bodies
 from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.labels import Label
 from modelwatch.domain.records import Record, encode_record
 from modelwatch.errors import InvalidInputError, QueueError
-from modelwatch.services.capture import CaptureService, Message
+from modelwatch.services.capture import CaptureService
+from modelwatch.services.deliveries import Message
 
 NOW = datetime(2026, 11, 23, 9, 59, 30, tzinfo=UTC)
 
@@ -35,15 +41,22 @@ def record(**changes) -> Record:
 class Stage:
     def __init__(self) -> None:
         self.store = InMemoryRecordStore()
+        self.labels = InMemoryLabelWriter()
         self.queue = InMemoryQueue()
+        self.label_queue = InMemoryLabelQueue()
         self.dead_letters = InMemoryDeadLetters()
+        self.deliveries = InMemoryDeliveries()
+        self.now = NOW.timestamp()
         self.metrics = InMemoryMetrics()
         self.service = CaptureService(
             store=self.store,
+            labels=self.labels,
             queue=self.queue,
+            label_queue=self.label_queue,
             dead_letters=self.dead_letters,
+            deliveries=self.deliveries,
             metrics=self.metrics,
-            clock=NOW.timestamp,
+            clock=lambda: self.now,
         )
 
     def stored(self) -> list[str]:
@@ -55,8 +68,8 @@ def stage() -> Stage:
     return Stage()
 
 
-def message(id_: str, *records: Record) -> Message:
-    return Message(id_, json.dumps([json.loads(encode_record(r)) for r in records]))
+def message(id_: str, *records: Record, **more: object) -> Message:
+    return Message(id_, json.dumps([json.loads(encode_record(r)) for r in records]), **more)
 
 
 def test_records_are_grouped_by_version_and_hour(stage):
@@ -85,6 +98,101 @@ def test_a_poisoned_message_is_put_aside_alone_with_the_reason(stage, caplog):
     assert "captured_at" in reason
     assert f"message poison cannot be used: {reason}" in caplog.text
     assert stage.metrics.value("capture_records_total", outcome="rejected") == 1
+
+
+def broken_list(*bad: str) -> Message:
+    """Return a message of good records with bad ones at the places given as JSON, and its good."""
+    good = [encode_record(record()).decode() for _ in range(3)]
+    return Message("list", f"[{','.join([good[0], *bad, good[1], good[2]])}]")
+
+
+def test_of_a_list_only_the_bad_records_are_put_aside_each_alone(stage):
+    one, other = '{"event_id": "x"}', "7"
+    assert stage.service.store_messages([broken_list(one, other)]) == []
+    assert len(stage.stored()) == 3
+    (first, second) = stage.dead_letters.taken
+    assert first[:2] == ("list", one)
+    assert first[2].startswith("[1]: ")
+    assert "captured_at" in first[2]
+    assert second[:2] == ("list", other)
+    assert second[2].startswith("[2]: ")
+    assert stage.metrics.value("capture_records_total", outcome="rejected") == 2
+    assert stage.metrics.value("capture_records_total", outcome="stored") == 3
+
+
+def test_a_list_in_which_nothing_is_good_is_put_aside_whole(stage):
+    body = "[" + ",".join(['{"event_id": "x"}'] * 500) + "]"
+    assert stage.service.store_messages([Message("m", body)]) == []
+    ((_, kept, reason),) = stage.dead_letters.taken
+    assert kept == body
+    assert reason.startswith("[0]: ")
+    assert reason.endswith("; 499 more cannot be used, either")
+    assert stage.metrics.value("capture_records_total", outcome="rejected") == 500
+
+
+def test_a_list_comes_again_whole_when_its_bad_record_cannot_be_put_aside(stage):
+    stage.dead_letters.down = True
+    assert stage.service.store_messages([broken_list("7", "8", "9")]) == ["list"]
+    assert stage.dead_letters.tries == 1
+    stage.dead_letters.down = False
+    assert stage.service.store_messages([broken_list("7", "8", "9")]) == []
+    assert len(stage.dead_letters.taken) == 3
+
+
+def test_a_bad_record_is_not_put_aside_as_long_as_its_message_comes_again(stage):
+    stage.store.broken.add("2")
+    body = f"[{encode_record(record(model_version='2')).decode()},7]"
+    for _ in range(3):
+        assert stage.service.store_messages([Message("m", body)]) == ["m"]
+    assert stage.dead_letters.taken == []
+    stage.store.broken.clear()
+    assert stage.service.store_messages([Message("m", body)]) == []
+    assert len(stage.dead_letters.taken) == 1
+
+
+def test_what_the_store_does_not_take_is_handed_back_for_longer_and_longer(stage):
+    stage.store.broken.add("1")
+    for deliveries, seconds in ((1, 15), (2, 30), (5, 240), (9, 3600), (1000, 3600)):
+        stage.service.store_messages(
+            [message("m", record(), receipt="here", deliveries=deliveries)]
+        )
+        assert stage.deliveries.delays == {"here": seconds}
+    stage.deliveries.delays.clear()
+    stage.store.broken.clear()
+    stage.service.store_messages([message("m", record(), receipt="here")])
+    assert stage.deliveries.delays == {}
+
+
+def test_a_store_that_hangs_does_not_cost_more_than_the_time_of_a_run(stage):
+    write = stage.store.write
+
+    def hang(records):
+        stage.now += hangs_seconds
+        return write(records)
+
+    hangs_seconds = 20
+    stage.store.write = hang
+    versions = [message(each, record(model_version=each), receipt=each) for each in "1234"]
+    assert stage.service.store_messages([*versions, POISON]) == ["3", "4"]
+    assert stage.deliveries.delays.keys() == {"3", "4"}
+    # 40 s are gone: there is time for a dead letter, and after 45 there is none
+    assert len(stage.dead_letters.taken) == 1
+    hangs_seconds = 46
+    assert stage.service.store_messages([*versions, POISON]) == ["2", "3", "4", "poison"]
+    assert len(stage.dead_letters.taken) == 1
+
+
+def test_the_age_of_the_oldest_message_of_a_batch_is_told(stage):
+    now_ms = int(stage.now * 1000)
+    stage.service.store_messages(
+        [
+            message("a", record(), sent_ms=now_ms - 3000),
+            message("b", record(), sent_ms=now_ms - 4500),
+        ]
+    )
+    assert stage.metrics.value("capture_queue_delay_seconds") == 4.5
+    stage.service.store_messages([message("c", record())])
+    assert stage.metrics.value("capture_queue_delay_seconds") == 4.5
 
 
 def test_a_poisoned_message_that_cannot_be_put_aside_comes_again(stage):
@@ -143,3 +251,70 @@ def test_what_the_queue_does_not_take_is_not_acknowledged(stage):
     stage.queue.down = True
     with pytest.raises(QueueError):
         stage.service.accept(encode_record(record()))
+
+
+HOUR_MS = 3_600_000
+
+
+def label_message(id_: str, *labels: Label) -> Message:
+    (body,) = label_bodies(labels)
+    return Message(id_, body)
+
+
+def label(hours_ago: int = 0, **changes) -> Label:
+    now_ms = int(NOW.timestamp() * 1000)
+    event_id = new_event_id(now_ms - hours_ago * HOUR_MS)
+    return Label(**{"event_id": event_id, "label": 1, "labelled_at": NOW, **changes})
+
+
+def test_labels_become_one_object_an_hour_of_their_predictions(stage):
+    now, earlier = [label(), label()], [label(2), label(2)]
+    messages = [
+        label_message("a", now[0], earlier[0]),
+        message("records", record()),
+        label_message("b", now[1], earlier[1]),
+    ]
+    assert stage.service.store_messages(messages) == []
+    groups = {
+        group[0].hour.hour: {each.event_id for each in group} for group in stage.labels.groups
+    }
+    assert groups == {
+        9: {each.event_id for each in now},
+        7: {each.event_id for each in earlier},
+    }
+    assert len(stage.stored()) == 1
+    assert stage.metrics.value("capture_labels_total", outcome="stored") == 4
+
+
+def test_of_the_labels_of_one_prediction_in_a_batch_the_newest_is_stored(stage):
+    first = label()
+    later = label(event_id=first.event_id, label=0, labelled_at=NOW + timedelta(seconds=1))
+    messages = [label_message("new", later), label_message("old", first)]
+    assert stage.service.store_messages(messages) == []
+    assert [[each.label for each in group] for group in stage.labels.groups] == [[0]]
+
+
+def test_when_the_store_refuses_labels_their_messages_come_again(stage):
+    stage.labels.broken.add(7)
+    messages = [
+        label_message("now", label()),
+        label_message("both", label(), label(2)),
+        message("records", record()),
+    ]
+    assert stage.service.store_messages(messages) == ["both"]
+
+
+def test_a_message_with_a_broken_label_is_put_aside(stage):
+    poison = Message("poison", '{"labels": [{"event_id": "x", "label": 1}]}')
+    assert stage.service.store_messages([poison, label_message("good", label())]) == []
+    assert "[0].event_id" in stage.dead_letters.letters["poison"][1]
+    assert len(stage.labels.groups) == 1
+
+
+def test_a_label_is_acknowledged_when_the_queue_has_it(stage):
+    given = label()
+    body = json.dumps({"event_id": given.event_id.upper(), "label": True}).encode()
+    event_ids, sample = stage.service.accept_labels(body)
+    assert (event_ids, sample.value) == ([given.event_id], 1)
+    (queued,) = stage.label_queue.labels
+    assert (queued.label, queued.labelled_at, queued.hour.hour) == (True, NOW, 9)

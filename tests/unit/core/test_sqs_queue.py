@@ -1,11 +1,23 @@
 """What is sent to SQS, against botocore's own idea of the service."""
 
+from datetime import UTC, datetime
+
 import boto3
 import pytest
 from botocore.stub import Stubber
+from hypothesis import given
+from hypothesis import strategies as st
 
-from modelwatch.adapters.sqs_queue import SqsDeadLetters
-from modelwatch.errors import QueueError
+from modelwatch.adapters.sqs_queue import (
+    LIST_LIMIT_BYTES,
+    MESSAGE_LIMIT_BYTES,
+    SqsDeadLetters,
+    SqsDeliveries,
+    SqsRecordQueue,
+    message_bodies,
+)
+from modelwatch.domain.records import Record, decode_records, encode_record
+from modelwatch.errors import QueueError, RecordTooLargeError
 
 URL = "https://sqs.example/captures-dead"
 
@@ -47,3 +59,86 @@ def test_a_dead_letter_that_is_not_taken_is_told(sqs):
     stubber.add_client_error("send_message", "InvalidParameterValue")
     with pytest.raises(QueueError, match=r"did not take message m-1: .*InvalidParameterValue"):
         SqsDeadLetters(client, queue_url=URL).put("m-1", "body", "reason")
+
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+NOW_MS = int(NOW.timestamp() * 1000)
+
+
+def record(number: int = 0, text: str = "") -> Record:
+    return Record(
+        event_id=f"018bcfe5-6800-7000-8000-{number:012d}",
+        captured_at=NOW,
+        model_name="wine",
+        model_version="1",
+        features={"note": text},
+        prediction=1,
+    )
+
+
+def sized(size: int, number: int = 0) -> Record:
+    """Return a record that has ``size`` bytes as JSON."""
+    made = record(number, "x" * (size - len(encode_record(record(number)))))
+    assert len(encode_record(made)) == size
+    return made
+
+
+def test_a_record_as_large_as_a_message_is_sent_and_one_byte_more_is_refused():
+    (body,) = message_bodies([sized(MESSAGE_LIMIT_BYTES - 2)])
+    assert len(body) == MESSAGE_LIMIT_BYTES
+    with pytest.raises(RecordTooLargeError, match=r"999999 bytes; at most 999998 are taken$"):
+        next(message_bodies([record(), sized(MESSAGE_LIMIT_BYTES - 1)]))
+    with pytest.raises(RecordTooLargeError, match="and 2 more are too large") as caught:
+        next(message_bodies([sized(MESSAGE_LIMIT_BYTES, number) for number in range(3)]))
+    assert caught.value.event_ids == {record(number).event_id for number in range(3)}
+
+
+def test_with_a_record_that_is_too_large_nothing_is_sent(sqs):
+    client, _ = sqs
+    with pytest.raises(RecordTooLargeError):
+        SqsRecordQueue(client, queue_url=URL).send([record(), sized(MESSAGE_LIMIT_BYTES)])
+
+
+def test_a_list_is_filled_to_the_last_byte_and_not_beyond():
+    half = (LIST_LIMIT_BYTES - 3) // 2
+    exact = [sized(half, 1), sized(LIST_LIMIT_BYTES - 3 - half, 2)]
+    (body,) = message_bodies(exact)
+    assert len(body) == LIST_LIMIT_BYTES
+    bodies = list(message_bodies([exact[0], sized(LIST_LIMIT_BYTES - 2 - half, 2)]))
+    assert len(bodies) == 2
+    # one that is longer than a list should be goes alone
+    sizes = [len(body) for body in message_bodies([record(1), sized(600_000, 2), record(3)])]
+    assert sizes == [len(encode_record(record(1))) + 2, 600_002, len(encode_record(record(3))) + 2]
+
+
+@given(st.lists(st.text(max_size=3).map(lambda text: text * 30_000), max_size=8))
+def test_what_is_split_into_messages_comes_out_whole_and_in_order(texts):
+    records = [record(number, text) for number, text in enumerate(texts)]
+    bodies = list(message_bodies(records))
+    assert [one for body in bodies for one in decode_records(body, NOW_MS)] == records
+    for body in bodies:
+        assert len(body.encode()) <= 1_048_576
+        assert not {"\ufffe", "\uffff"} & set(body)
+
+
+def test_messages_are_handed_back_ten_at_a_time_until_the_queue_does_not_answer(sqs):
+    client, stubber = sqs
+
+    def expected(first: int, count: int) -> dict:
+        entries = [
+            {"Id": str(at), "ReceiptHandle": f"r{first + at}", "VisibilityTimeout": first + at}
+            for at in range(count)
+        ]
+        return {"QueueUrl": URL, "Entries": entries}
+
+    failed = [{"Id": "1", "SenderFault": True, "Code": "ReceiptHandleIsInvalid"}]
+    answer = {"Successful": [], "Failed": failed}
+    stubber.add_response("change_message_visibility_batch", answer, expected(0, 10))
+    stubber.add_response(
+        "change_message_visibility_batch", {"Successful": [], "Failed": []}, expected(10, 2)
+    )
+    deliveries = SqsDeliveries(client, queue_url=URL)
+    deliveries.hand_back({f"r{number}": number for number in range(12)})
+    deliveries.hand_back({})
+    stubber.add_client_error("change_message_visibility_batch", "InternalError")
+    deliveries.hand_back({f"r{number}": number for number in range(40)})

@@ -21,8 +21,10 @@ _STORE_CONFIG = Config(
 )
 
 
-def s3_client(settings: Settings) -> Any:
+def s3_client(settings: Settings, budget_ms: int | None = None) -> Any:
     """Return a client of the S3 that holds models, captures and reports.
+
+    With ``budget_ms`` it gives up within that time, tries again included.
 
     `S3_ACCESS_KEY_ID` is for an S3 with keys of its own, such as MinIO: a function's role means
     nothing to it, and Lambda reserves the name AWS_ACCESS_KEY_ID.
@@ -36,7 +38,17 @@ def s3_client(settings: Settings) -> Any:
         aws_secret_access_key=secret,
         # a function's session token belongs to its role, not to that key
         aws_session_token=None,
-        config=_STORE_CONFIG,
+        config=_STORE_CONFIG if budget_ms is None else _STORE_CONFIG.merge(_hasty(budget_ms)),
+    )
+
+
+def _hasty(budget_ms: int) -> Config:
+    # two tries, and at most a second of botocore's own between them
+    try_seconds = (budget_ms / 1000 - 1) / 2
+    return Config(
+        connect_timeout=try_seconds / 4,
+        read_timeout=try_seconds * 3 / 4,
+        retries={"mode": "standard", "total_max_attempts": 2},
     )
 
 

@@ -1,31 +1,49 @@
-"""Capture: records from the queue to the store, and from other applications to the queue."""
+"""Capture: records and labels from the queue to the store, and from applications to the queue."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
+from modelwatch.domain.labels import (
+    Label,
+    decode_label_message,
+    decode_labels,
+    is_label_message,
+    newest,
+)
 from modelwatch.domain.records import Record, decode_record, decode_records
-from modelwatch.errors import InvalidInputError, QueueError, StoreError
-from modelwatch.ports import DeadLetters, MetricSink, RecordQueue, RecordStore, Sample
+from modelwatch.errors import InvalidInputError, StoreError
+from modelwatch.ports import (
+    DeadLetters,
+    Deliveries,
+    LabelQueue,
+    LabelWriter,
+    MetricSink,
+    RecordQueue,
+    RecordStore,
+    Sample,
+)
+from modelwatch.services.deliveries import (
+    Letter,
+    Message,
+    oldest_seconds,
+    put_aside,
+    read_message,
+    retry_delays,
+)
 
 _LOG = logging.getLogger(__name__)
 
-_DEAD_LETTER_FAILURES = 2
-"""So many refusals, and the dead-letter queue is left alone until the next batch: each may take
-seconds, and a run that exceeds its time has its whole batch delivered again."""
+_STORE_SECONDS = 25.0
+"""How long a run goes on to the next object. One that hangs may take as long again, and the run has
+60 s: one that exceeds them has its whole batch delivered again, and late."""
 
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message of the queue: its id, and its body (one record, or a list of records)."""
-
-    id: str
-    body: str
+_PUT_ASIDE_SECONDS = 45.0
+"""How long a run goes on to the next dead letter."""
 
 
 class CaptureService:
@@ -35,55 +53,78 @@ class CaptureService:
         self,
         *,
         store: RecordStore,
+        labels: LabelWriter,
         queue: RecordQueue,
+        label_queue: LabelQueue,
         dead_letters: DeadLetters,
+        deliveries: Deliveries,
         metrics: MetricSink,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
+        self._labels = labels
         self._queue = queue
+        self._label_queue = label_queue
         self._dead_letters = dead_letters
+        self._deliveries = deliveries
         self._metrics = metrics
         self._clock = clock
 
-    def store_messages(self, messages: Iterable[Message]) -> list[str]:
-        """Store the records of ``messages``; return the ids of the messages that failed.
+    def store_messages(self, messages: Sequence[Message]) -> list[str]:
+        """Store what ``messages`` hold; return the ids of the messages that failed.
 
-        A message that cannot be read goes to the dead letters with the reason, alone, and is done
-        with; it fails only where they do not take it. When the store refuses an object, the
-        messages with a record in it fail; records that were stored already are recognised when
-        they come again.
+        What cannot be used goes to the dead letters with its reason, alone, and is done with; its
+        message fails only where they do not take it. When the store refuses an object, the messages
+        with a record or label in it fail, whole, and are handed back; what was stored already is
+        recognised when it comes again.
         """
+        began = self._clock()
         now_ms = self._now_ms()
         failed: dict[str, None] = {}
-        unreadable: list[tuple[Message, str]] = []
+        letters: list[Letter] = []
         records: dict[str, Record] = {}
+        labels: list[Label] = []
         senders: defaultdict[str, list[str]] = defaultdict(list)
         for message in messages:
             try:
-                for record in decode_records(message.body, now_ms):
-                    records[record.event_id] = record
-                    senders[record.event_id].append(message.id)
+                found: Sequence[Record | Label]
+                if is_label_message(message.body):
+                    labels += (found := decode_label_message(message.body, now_ms))
+                else:
+                    found, unusable = read_message(message, now_ms)
+                    records.update((record.event_id, record) for record in found)
+                    letters += unusable
             except InvalidInputError as error:
-                unreadable.append((message, str(error)))
-        stored = 0
-        for group in _by_partition(records.values()).values():
-            try:
-                self._store.write(group)
-                stored += len(group)
-            except StoreError as error:
-                _LOG.error("%d records wait for another try: %s", len(group), error)
-                for record in group:
-                    failed.update(dict.fromkeys(senders[record.event_id]))
-        not_taken = self._put_aside(unreadable)
-        failed.update(dict.fromkeys(not_taken))
-        rejected = len(unreadable) - len(not_taken)
-        self._metrics.emit(
-            [
-                Sample("capture_records_total", stored, {"outcome": "stored"}),
-                Sample("capture_records_total", rejected, {"outcome": "rejected"}),
-            ]
+                letters.append(Letter(message.id, message.body, str(error), 1))
+                continue
+            for element in found:
+                senders[element.event_id].append(message.id)
+        groups = _by_partition(records.values())
+        stored, refused = _write_groups(self._store.write, groups, self._until(began))
+        stored_labels, refused_labels = _write_groups(
+            self._labels.write, _by_hour(labels), self._until(began)
         )
+        for event_id in (*refused, *refused_labels):
+            failed.update(dict.fromkeys(senders[event_id]))
+        # a message that comes again brings its bad records, too
+        done_with = [letter for letter in letters if letter.message_id not in failed]
+        rejected, not_taken = put_aside(
+            done_with, self._dead_letters, self._until(began, _PUT_ASIDE_SECONDS)
+        )
+        failed.update(dict.fromkeys(not_taken))
+        again = [message for message in messages if message.id in failed]
+        self._deliveries.hand_back(retry_delays(again))
+        samples = [
+            Sample("capture_records_total", stored, {"outcome": "stored"}),
+            Sample("capture_records_total", rejected, {"outcome": "rejected"}),
+            *(
+                Sample("capture_queue_delay_seconds", seconds, {})
+                for seconds in oldest_seconds(messages, self._now_ms())
+            ),
+        ]
+        if labels:
+            samples.append(Sample("capture_labels_total", stored_labels, {"outcome": "stored"}))
+        self._metrics.emit(samples)
         return list(failed)
 
     def accept(self, body: bytes) -> str:
@@ -118,35 +159,74 @@ class CaptureService:
         self._queue.send(records)
         return [record.event_id for record in records]
 
-    def _put_aside(self, unreadable: Iterable[tuple[Message, str]]) -> list[str]:
-        """Hand messages to the dead letters, each with its reason; return the ids not taken."""
-        not_taken: list[str] = []
-        for message, reason in unreadable:
-            _LOG.error("message %s cannot be used: %s", message.id, reason)
-            if len(not_taken) < _DEAD_LETTER_FAILURES:
-                try:
-                    self._dead_letters.put(message.id, message.body, reason)
-                    continue
-                except QueueError as error:
-                    _LOG.error("message %s waits for another try: %s", message.id, error)
-            not_taken.append(message.id)
-        return not_taken
+    def accept_labels(self, body: bytes) -> tuple[list[str], Sample]:
+        """Queue a label, or a JSON list of labels, all or none.
+
+        Returns
+        -------
+        tuple
+            The event ids, and the sample that counts the labels.
+
+        Raises
+        ------
+        InvalidInputError
+            When one of them is not a label: none was accepted.
+        QueueError
+            When the queue fails: send them again; a label that comes twice is the same label.
+        """
+        labels = decode_labels(_given(body, "a label"), self._now_ms())
+        self._label_queue.send(labels)
+        sample = Sample("capture_labels_total", len(labels), {"outcome": "accepted"})
+        return [label.event_id for label in labels], sample
+
+    def _until(self, began: float, seconds: float = _STORE_SECONDS) -> Callable[[], bool]:
+        """Return what tells whether fewer than ``seconds`` have passed since ``began``."""
+        return lambda: self._clock() - began < seconds
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
 
 
-def _given(body: bytes) -> bytes:
+def _given(body: bytes, expected: str = "a record") -> bytes:
     if not body.strip():
-        raise InvalidInputError("", "the body is empty; expected a record as JSON")
+        raise InvalidInputError("", f"the body is empty; expected {expected} as JSON")
     return body
 
 
-def _by_partition(
-    records: Iterable[Record],
-) -> Mapping[tuple[str, str, datetime], list[Record]]:
+def _write_groups[T: (Record, Label)](
+    write: Callable[[Sequence[T]], str], groups: Iterable[list[T]], may_go_on: Callable[[], bool]
+) -> tuple[int, list[str]]:
+    """Write each group; return how many elements were stored, and the ids of the others.
+
+    Once it may not go on, the rest counts as refused.
+    """
+    stored = 0
+    refused: list[str] = []
+    for group in groups:
+        if not may_go_on():
+            _LOG.error("%d records or labels wait for another try: no time", len(group))
+            refused += [element.event_id for element in group]
+            continue
+        try:
+            write(group)
+            stored += len(group)
+        except StoreError as error:
+            _LOG.error("%d records or labels wait for another try: %s", len(group), error)
+            refused += [element.event_id for element in group]
+    return stored, refused
+
+
+def _by_partition(records: Iterable[Record]) -> Iterable[list[Record]]:
     groups: defaultdict[tuple[str, str, datetime], list[Record]] = defaultdict(list)
     for record in records:
         hour = record.captured_at.replace(minute=0, second=0, microsecond=0)
         groups[record.model_name, record.model_version, hour].append(record)
-    return groups
+    return groups.values()
+
+
+def _by_hour(labels: Iterable[Label]) -> Iterable[list[Label]]:
+    groups: defaultdict[datetime, list[Label]] = defaultdict(list)
+    for label in labels:
+        groups[label.hour].append(label)
+    # a label that holds within the batch is all that any reader will ask of it
+    return [newest(group) for group in groups.values()]
