@@ -80,6 +80,7 @@ class Refusal(NamedTuple):
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Record)
+_list_decoder = msgspec.json.Decoder(list[Record])
 _many_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -107,6 +108,10 @@ def decode_record(body: bytes | str, now_ms: int) -> Record:
         record = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise invalid_json(error) from None
+    return _checked(record, now_ms)
+
+
+def _checked(record: Record, now_ms: int) -> Record:
     if not is_event_id(record.event_id):
         raise InvalidInputError("event_id", f"'{record.event_id[:60]}' is not a UUID")
     if record.source != PREDICT_SOURCE:
@@ -119,7 +124,8 @@ def decode_record(body: bytes | str, now_ms: int) -> Record:
     if record.types and len(record.types) != len(record.features):
         problem = f"has {len(record.types)} letters for {len(record.features)} features"
         raise InvalidInputError("types", problem)
-    record.captured_at = record.captured_at.astimezone(UTC)
+    if record.captured_at.tzinfo is not UTC:
+        record.captured_at = record.captured_at.astimezone(UTC)
     if record.captured_at_ms > now_ms + FUTURE_TOLERANCE_MS:
         raise InvalidInputError("captured_at", f"{record.captured_at.isoformat()} is in the future")
     return record
@@ -156,6 +162,14 @@ def sort_records(body: bytes | str, now_ms: int) -> tuple[list[Record], list[Ref
     body = body.encode() if isinstance(body, str) else body
     if not body.lstrip().startswith(b"["):
         return [decode_record(body, now_ms)], []
+    try:
+        # most lists are good, and read at once in half the time
+        return [_checked(record, now_ms) for record in _list_decoder.decode(body)], []
+    except (msgspec.DecodeError, UnicodeDecodeError, InvalidInputError):
+        return _sort_elements(body, now_ms)
+
+
+def _sort_elements(body: bytes, now_ms: int) -> tuple[list[Record], list[Refusal]]:
     try:
         elements = _many_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

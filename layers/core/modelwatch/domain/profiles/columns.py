@@ -192,7 +192,7 @@ def _moments(columns: Sequence[ColumnProfile]) -> tuple[float, float]:
     means = np.array([column.mean for column in columns])
     mean = float(means @ (sizes / total))
     squares: NDArray[np.float64] = np.array([column.square for column in columns])
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return mean, float(squares.sum() + sizes @ np.square(means - mean))
 
 
