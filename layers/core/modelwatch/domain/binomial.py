@@ -16,7 +16,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 _TINY = 1e-300
-_BISECTIONS = 60
+_ROUNDS = 100
 _lgamma: Callable[[Floats], Floats] = np.vectorize(math.lgamma, otypes=[np.float64])
 
 
@@ -91,12 +91,28 @@ def lower_bound(count: npt.ArrayLike, rows: npt.ArrayLike, confidence: npt.Array
 
 
 def _solve(k: Floats, n: Floats, confidence: Floats) -> Floats:
+    """Solve P(Beta(k + 1, n - k) <= q) = confidence for q.
+
+    By Newton's method on the logarithm of the tail: the tail of a beta distribution is
+    log-concave, so that from the second step on it comes down to the solution and never passes it.
+    """
+    a, b = k + 1, n - k
+    target = np.log1p(-confidence)
+    log_norm = _lgamma(a + b) - _lgamma(a) - _lgamma(b)
     low, high = k / n, np.ones(k.shape)
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        below = _beta_cdf(middle, k + 1, n - k) < confidence
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return high
+    q = (k + 0.5) / (n + 0.5)
+    for _ in range(_ROUNDS):
+        tail = np.maximum(_beta_cdf(1 - q, b, a), _TINY)
+        excess = np.log(tail) - target
+        low, high = np.where(excess > 0, q, low), np.where(excess > 0, high, q)
+        slope = np.exp(log_norm + k * np.log(q) + (b - 1) * np.log1p(-q)) / tail
+        step = q + excess / np.maximum(slope, _TINY)
+        step = np.where((step > low) & (step < high), step, (low + high) / 2)
+        done = np.all(np.abs(step - q) <= 1e-12 * q)
+        q = step
+        if done:
+            break
+    return q
 
 
 def _beta_cdf(x: Floats, a: Floats, b: Floats) -> Floats:
@@ -109,8 +125,9 @@ def _beta_cdf(x: Floats, a: Floats, b: Floats) -> Floats:
         front = np.exp(
             _lgamma(a1 + b1) - _lgamma(a1) - _lgamma(b1) + a1 * np.log(x1) + b1 * np.log1p(-x1)
         )
-    value = front * _fraction(x1, a1, b1) / a1
-    return np.clip(np.where(mirrored, 1 - value, value), 0.0, 1.0)
+    value: Floats = front * _fraction(x1, a1, b1) / a1
+    cdf: Floats = np.clip(np.where(mirrored, 1 - value, value), 0.0, 1.0)
+    return cdf
 
 
 def _fraction(x: Floats, a: Floats, b: Floats) -> Floats:

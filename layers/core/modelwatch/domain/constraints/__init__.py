@@ -1,0 +1,48 @@
+"""Data quality: what is asked of a model's columns, learned from a reference, and held to it."""
+
+from modelwatch.domain.constraints.checking import (
+    Quality,
+    QualityStatus,
+    Undecided,
+    Violation,
+    check,
+)
+from modelwatch.domain.constraints.document import (
+    CategoryRule,
+    ColumnConstraints,
+    ConstantRule,
+    Constraints,
+    ExtraRule,
+    InfiniteRule,
+    KindRule,
+    MissingRule,
+    RangeRule,
+    VaryingRule,
+    WholeRule,
+    decode_constraints,
+    encode_constraints,
+)
+from modelwatch.domain.constraints.learning import Margins, learn_constraints
+
+__all__ = [
+    "CategoryRule",
+    "ColumnConstraints",
+    "ConstantRule",
+    "Constraints",
+    "ExtraRule",
+    "InfiniteRule",
+    "KindRule",
+    "Margins",
+    "MissingRule",
+    "Quality",
+    "QualityStatus",
+    "RangeRule",
+    "Undecided",
+    "VaryingRule",
+    "Violation",
+    "WholeRule",
+    "check",
+    "decode_constraints",
+    "encode_constraints",
+    "learn_constraints",
+]

@@ -1,0 +1,188 @@
+"""Holding a window to constraints: what is broken beyond chance, and what cannot be told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from modelwatch.domain.binomial import upper_tail
+from modelwatch.domain.constraints.counting import Breach, breaches
+from modelwatch.domain.constraints.document import Constraints
+from modelwatch.domain.profiles import Profile
+
+QualityStatus = Literal["ok", "violated", "unknown"]
+
+
+class Violation(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that a window breaks, and not by chance.
+
+    Attributes
+    ----------
+    feature, check
+        The column, and which of its rules.
+    found, expected
+        Share of the rows that break the rule, and the share that is allowed, both 0 to 1.
+    rows
+        How many rows break it: exactly, or as the sketch of the numbers tells.
+    sentence
+        The same in words.
+    """
+
+    feature: str
+    check: str
+    found: float
+    expected: float
+    rows: int
+    sentence: str
+
+
+class Undecided(msgspec.Struct, frozen=True, kw_only=True):
+    """Checks that the window cannot answer; of no ``feature``: all checks of the window."""
+
+    feature: str
+    checks: tuple[str, ...]
+    reason: str
+
+
+class Quality(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer about a window's quality.
+
+    ``status`` is ``violated`` when a rule is, ``unknown`` when no rule can be judged at all.
+    ``decided`` is the number of rules that were; `undecided` tells of the others.
+    """
+
+    status: QualityStatus
+    decided: int
+    violations: tuple[Violation, ...] = ()
+    undecided: tuple[Undecided, ...] = ()
+
+
+def check(
+    constraints: Constraints, profile: Profile, *, level: float = 0.01, min_rows: int = 30
+) -> Quality:
+    """Hold the features of ``profile`` to ``constraints``.
+
+    A rule is violated when so many rows break it as would come by chance, in a window of this
+    size whose true share is the allowed one, with a probability of less than ``level``: the exact
+    binomial test. The level is that of all rules together (Holm's method), so that of a hundred
+    windows as good as is allowed not more than ``100 * level`` have any violation. Rows are taken
+    to be independent.
+
+    A rule without proof against it is undecided, not kept, when it is about fewer than
+    ``min_rows`` rows, or when not even all of its rows would be proof.
+
+    Parameters
+    ----------
+    constraints
+        The rules.
+    profile
+        Profile of the window. What its sketches cannot count to the row is judged by the fewest
+        rows that it can be, so that a sketch's error is never taken for a violation.
+    level
+        Probability of a false alarm of the whole window.
+    min_rows
+        Fewest rows that let a rule without proof against it count as kept.
+
+    References
+    ----------
+    S. Holm, *A simple sequentially rejective multiple test procedure*, Scand. J. Statist. 6 (1979)
+    65.
+
+    Examples
+    --------
+    >>> from modelwatch.domain.constraints import learn_constraints
+    >>> from modelwatch.domain.profiles import text_column
+    >>> def window(red, nulls):
+    ...     column = text_column({"red": red, "white": red}, nulls=nulls)
+    ...     return Profile(rows=2 * red + nulls, features={"colour": column})
+    >>> constraints = learn_constraints(window(red=500, nulls=0))
+    >>> check(constraints, window(red=48, nulls=4)).status
+    'ok'
+    >>> print(check(constraints, window(red=45, nulls=10)).violations[0].sentence)
+    colour: 10 of 100 rows are missing (10 %; allowed: 0.678 %)
+    """
+    if not profile.rows:
+        return Quality(status="unknown", decided=0, undecided=(_all("the window has no rows"),))
+    tests, family = breaches(constraints, profile)
+    violated = _violated(tests, family, level)
+    violations = tuple(_violation(tests[index]) for index in sorted(violated))
+    if profile.rows < min_rows:
+        reason = f"{profile.rows} rows in the window; {min_rows} are needed"
+        return Quality(
+            status="violated" if violations else "unknown",
+            decided=len(violations),
+            violations=violations,
+            undecided=(_all(reason),),
+        )
+    undecided: dict[tuple[str, str], list[str]] = {}
+    open_checks = 0
+    for index, test in enumerate(tests):
+        reason = "" if index in violated else _doubt(test, level / family, min_rows)
+        if reason:
+            open_checks += 1
+            undecided.setdefault((test.feature, reason), []).append(test.check)
+    decided = len(tests) - open_checks
+    return Quality(
+        status="violated" if violations else "ok" if decided else "unknown",
+        decided=decided,
+        violations=violations,
+        undecided=tuple(
+            Undecided(feature=feature, checks=tuple(checks), reason=reason)
+            for (feature, reason), checks in undecided.items()
+        ),
+    )
+
+
+def _violated(tests: list[Breach], family: int, level: float) -> set[int]:
+    """Return the indices of the tests that fail, by Holm's method among ``family`` tests."""
+    # no more than are allowed is never proof, and of most rules nothing is broken
+    suspects = [
+        index for index, test in enumerate(tests) if test.proved > test.allowed * test.judged_rows
+    ]
+    if not suspects:
+        return set()
+    numbers = np.array(
+        [(tests[i].proved, tests[i].judged_rows, tests[i].allowed) for i in suspects]
+    )
+    chances = upper_tail(*numbers.T)
+    return set(
+        _rejected([suspects[i] for i in np.argsort(chances)], np.sort(chances), family, level)
+    )
+
+
+def _rejected(ordered: list[int], chances: np.ndarray, family: int, level: float) -> Iterator[int]:
+    for rank, (index, chance) in enumerate(zip(ordered, chances.tolist(), strict=True)):
+        if chance > level / (family - rank):
+            return
+        yield index
+
+
+def _doubt(test: Breach, level: float, min_rows: int) -> str:
+    """Return why the rule cannot be called kept; empty when it can."""
+    rows = test.judged_rows
+    if rows < min_rows:
+        return f"{rows} rows to judge by; {min_rows} are needed"
+    if test.allowed > 0 and rows * math.log(test.allowed) > math.log(level):
+        needed = math.ceil(math.log(level) / math.log(test.allowed))
+        return f"{rows} rows to judge by; even if all were wrong, {needed} are needed"
+    return ""
+
+
+def _violation(test: Breach) -> Violation:
+    found = test.estimate / test.rows
+    return Violation(
+        feature=test.feature,
+        check=test.check,
+        found=found,
+        expected=test.allowed,
+        rows=test.estimate,
+        sentence=test.sentence,
+    )
+
+
+def _all(reason: str) -> Undecided:
+    return Undecided(feature="", checks=(), reason=reason)

@@ -1,0 +1,195 @@
+"""What is asked of a model's columns, as a document that people read and change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
+
+from modelwatch.domain.records import invalid_json
+from modelwatch.errors import InvalidInputError
+
+FORMAT = 1
+"""Version of the document; another one is refused."""
+
+Kind = Literal["numbers", "texts", "truth values", "empty"]
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class _Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rule; at most ``allowed_share`` of the rows it is about may break it."""
+
+    allowed_share: Share
+
+
+class KindRule(_Rule, frozen=True, kw_only=True):
+    """Values are of one kind; about rows with a value (of ``empty``: about all rows)."""
+
+    kind: Kind
+
+
+class MissingRule(_Rule, frozen=True, kw_only=True):
+    """Rows have a value; about all rows."""
+
+
+class InfiniteRule(_Rule, frozen=True, kw_only=True):
+    """Numbers are finite; about rows with a number."""
+
+
+class WholeRule(_Rule, frozen=True, kw_only=True):
+    """Numbers have no fraction; about rows with a finite number."""
+
+
+class RangeRule(_Rule, frozen=True, kw_only=True):
+    """Numbers are from ``minimum`` to ``maximum``; about rows with a finite number.
+
+    ``non_negative`` asks, apart from that, that no more than ``allowed_share`` are below zero.
+    """
+
+    minimum: float
+    maximum: float
+    non_negative: bool = False
+
+
+class CategoryRule(_Rule, frozen=True, kw_only=True):
+    """Texts are known ones; about rows with a text or a truth value.
+
+    ``known`` tells of each the least share that it is expected to have: it has vanished when such
+    a share would hardly give no row at all. With 0 it may be away.
+    """
+
+    known: dict[str, float]
+
+
+class ConstantRule(_Rule, frozen=True, kw_only=True):
+    """There is one value, ``value``; about rows with a value."""
+
+    value: bool | float | str
+
+
+class VaryingRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """There is more than one value; the most frequent has ``largest_share`` of them at most."""
+
+    largest_share: Share
+
+
+class ColumnConstraints(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What is asked of a column. A rule that is left out is not asked for."""
+
+    kind: KindRule | None = None
+    missing: MissingRule | None = None
+    infinite: InfiniteRule | None = None
+    whole: WholeRule | None = None
+    range: RangeRule | None = None
+    categories: CategoryRule | None = None
+    constant: ConstantRule | None = None
+    varying: VaryingRule | None = None
+
+
+class ExtraRule(_Rule, frozen=True, kw_only=True):
+    """Rows have no other columns than those of the document; about all rows, by column."""
+
+
+class Constraints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is asked of a model's features.
+
+    Attributes
+    ----------
+    columns
+        Rules by feature.
+    extra_columns
+        Whether there may be others; they are not asked about when it is left out.
+    reference_rows
+        Rows of the reference that this was learned from; 0 when it was not.
+    """
+
+    columns: dict[str, ColumnConstraints]
+    extra_columns: ExtraRule | None = None
+    reference_rows: int = 0
+
+
+class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    format: int
+    columns: dict[str, msgspec.Raw]
+    extra_columns: ExtraRule | None = None
+    reference_rows: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+_RULES: Mapping[str, type[msgspec.Struct]] = {
+    name: get_args(hint)[0] for name, hint in get_type_hints(ColumnConstraints).items()
+} | {"extra_columns": ExtraRule}
+
+
+def encode_constraints(constraints: Constraints) -> bytes:
+    """Return ``constraints`` as JSON, indented, with the version of the form first."""
+    document = {"format": FORMAT, **msgspec.to_builtins(constraints)}
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def decode_constraints(payload: bytes) -> Constraints:
+    """Read what `encode_constraints` wrote, or a person.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is something else; names the field and what would be right.
+
+    Examples
+    --------
+    >>> decode_constraints(b'{"format": 1, "columns": {"a": {"missing": {"allowed_share": 2}}}}')
+    Traceback (most recent call last):
+        ...
+    modelwatch.errors.InvalidInputError: columns.a.missing.allowed_share: Expected 'float' <= 1.0
+    """
+    document: _Document = _decoded(payload, _Document, "")
+    if document.format != FORMAT:
+        raise InvalidInputError("format", f"is {document.format}; this code reads {FORMAT}")
+    columns = {}
+    for name, raw in document.columns.items():
+        field = f"columns.{name}"
+        columns[name] = _decoded(bytes(raw), ColumnConstraints, field)
+        _check_column(columns[name], field)
+    return Constraints(
+        columns=columns,
+        extra_columns=document.extra_columns,
+        reference_rows=document.reference_rows,
+    )
+
+
+def _check_column(column: ColumnConstraints, field: str) -> None:
+    bounds = column.range
+    if bounds is not None and bounds.minimum > bounds.maximum:
+        raise InvalidInputError(
+            f"{field}.range",
+            f"the minimum {bounds.minimum:g} is above the maximum {bounds.maximum:g}",
+        )
+    for text, share in (column.categories.known if column.categories else {}).items():
+        if not 0 <= share <= 1:
+            raise InvalidInputError(
+                f"{field}.categories.known.{text}", f"{share:g} is not a share, from 0 to 1"
+            )
+    constant = column.constant.value if column.constant else None
+    if isinstance(constant, float) and not math.isfinite(constant):
+        raise InvalidInputError(f"{field}.constant.value", "must be finite")
+    if column.constant and column.varying:
+        raise InvalidInputError(f"{field}.varying", "contradicts 'constant'; leave one of them out")
+
+
+def _decoded(payload: bytes, kind: type[Any], prefix: str) -> Any:
+    try:
+        return msgspec.json.decode(payload, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        found = invalid_json(error)
+        field = ".".join(part for part in (prefix, found.field) if part)
+        problem = found.problem
+        if " field " in problem:  # an unknown one, or one that is missing
+            rule = _RULES.get(found.field, kind)
+            problem += f"; its fields are {', '.join(rule.__struct_fields__)}"
+        elif "enum value" in problem:
+            problem += f"; it is one of {', '.join(get_args(Kind))}"
+        raise InvalidInputError(field, problem) from None

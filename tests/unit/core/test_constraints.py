@@ -1,0 +1,347 @@
+"""Constraints: learned, written down, read again, and held against windows."""
+
+import math
+import time
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelwatch.domain.constraints import (
+    CategoryRule,
+    ColumnConstraints,
+    ConstantRule,
+    Constraints,
+    ExtraRule,
+    InfiniteRule,
+    KindRule,
+    Margins,
+    MissingRule,
+    RangeRule,
+    VaryingRule,
+    WholeRule,
+    check,
+    decode_constraints,
+    encode_constraints,
+    learn_constraints,
+)
+from modelwatch.domain.profiles import Profile, merge_columns, number_column, text_column
+from modelwatch.errors import InvalidInputError
+
+RNG = np.random.default_rng(7)
+ROWS = 2000
+
+
+def profile(rows: int = ROWS, **features) -> Profile:
+    return Profile(rows=rows, features=features)
+
+
+def numbers(rows: int = ROWS, shift: float = 0.0):
+    return number_column(RNG.normal(13 + shift, 0.8, rows))
+
+
+def colours(rows: int = ROWS, nulls: int = 0):
+    return text_column({"red": rows // 2, "white": rows - rows // 2}, nulls=nulls)
+
+
+def violations(reference: Profile, window: Profile, **options) -> dict[tuple[str, str], int]:
+    quality = check(learn_constraints(reference), window, **options)
+    assert quality.status == ("violated" if quality.violations else "ok")
+    return {(each.feature, each.check): each.rows for each in quality.violations}
+
+
+def test_the_same_again_is_ok():
+    reference = profile(a=numbers(), c=colours(), k=number_column(np.full(ROWS, 3.0)))
+    quality = check(learn_constraints(reference), reference)
+    assert (quality.status, quality.violations, quality.undecided) == ("ok", (), ())
+    assert quality.decided > 10
+
+
+def test_missing_values_count_from_where_chance_ends():
+    reference = profile(a=number_column(np.r_[RNG.normal(size=1900), np.full(100, np.nan)]))
+    allowed = learn_constraints(reference).columns["a"].missing.allowed_share
+    assert 0.05 < allowed < 0.08
+
+    def window(nulls):
+        return profile(200, a=number_column(np.r_[RNG.normal(size=200 - nulls), [np.nan] * nulls]))
+
+    assert violations(reference, window(15)) == {}
+    assert violations(reference, window(40)) == {("a", "missing"): 40}
+
+
+def test_a_small_reference_allows_more_than_a_large_one():
+    def allowed(rows):
+        return learn_constraints(profile(rows, a=numbers(rows))).columns["a"].missing.allowed_share
+
+    assert allowed(30) > allowed(300) > allowed(30_000) == Margins().absolute
+
+
+def test_types_that_change():
+    reference = profile(a=numbers(), c=colours(), flag=text_column({"true": 900, "false": 1100}, 0))
+    window = profile(
+        100,
+        a=merge_columns([numbers(60), text_column({"13.5": 40}, 0)], 100),
+        c=numbers(100),
+        flag=text_column({"yes": 50, "no": 50}, 0),
+    )
+    found = violations(reference, window)
+    assert found["a", "kind"] == 40
+    assert found["c", "kind"] == 100
+    assert found["flag", "unseen_categories"] == 100
+
+
+def test_numbers_out_of_range_are_counted_from_the_sketch():
+    reference = profile(a=numbers())
+    window = profile(50_000, a=number_column(np.r_[RNG.normal(13, 0.8, 45_000), [-999.0] * 5000]))
+    found = violations(reference, window)
+    assert found.keys() == {("a", "range"), ("a", "non_negative")}
+    assert found["a", "range"] == pytest.approx(5000, abs=0.02 * 50_000)
+
+
+def test_a_strict_range_is_broken_by_one_row():
+    rule = RangeRule(minimum=0, maximum=1, allowed_share=0.0)
+    constraints = Constraints(columns={"a": ColumnConstraints(range=rule)})
+    window = profile(100_000, a=number_column(np.r_[RNG.random(99_999), 1.5]))
+    (violation,) = check(constraints, window).violations
+    assert violation.sentence == (
+        f"a: {violation.rows} of 100000 rows are not from 0 to 1 "
+        f"({100 * violation.found:.3g} %; allowed: 0 %)"
+    )
+
+
+def test_whole_numbers_that_are_no_more():
+    reference = profile(n=number_column(RNG.integers(0, 50, ROWS).astype(float)))
+    learned = learn_constraints(reference).columns["n"]
+    assert learned.whole is not None
+    assert learned.range.maximum == int(learned.range.maximum)
+    window = profile(5000, n=number_column(RNG.integers(0, 40, 5000) + 0.5))
+    assert violations(reference, window) == {("n", "whole"): 5000}
+
+
+def test_categories_that_come_and_go():
+    reference = profile(c=text_column({"red": 1200, "white": 799, "rare": 1}, 0))
+    found = violations(reference, profile(300, c=text_column({"red": 250, "blue": 50}, 0)))
+    assert found == {("c", "unseen_categories"): 50, ("c", "vanished_categories"): 300}
+    # the rare one may well be away
+    assert violations(reference, profile(300, c=text_column({"red": 180, "white": 120}, 0))) == {}
+
+
+def test_names_of_things_are_no_categories():
+    column = text_column({f"id{i}": 1 for i in range(900)}, 0)
+    assert learn_constraints(profile(900, c=column)).columns["c"].categories is None
+    many = text_column({f"id{i}": 5 for i in range(1200)}, 0)
+    assert learn_constraints(profile(6000, c=many)).columns["c"].categories is None
+
+
+def test_columns_that_come_and_go():
+    reference = profile(a=numbers(), c=colours())
+    window = profile(100, a=numbers(100), extra=numbers(100))
+    assert violations(reference, window) == {
+        ("c", "missing_column"): 100,
+        ("extra", "extra_column"): 100,
+    }
+
+
+def test_constant_columns():
+    reference = profile(k=number_column(np.full(ROWS, 3.0)), a=numbers(), flag=colours())
+    window = profile(
+        200,
+        k=number_column(np.r_[np.full(100, 3.0), np.full(100, 4.0)]),
+        a=number_column(np.full(200, 13.0)),
+        flag=text_column({"red": 200}, 0),
+    )
+    assert violations(reference, window).keys() == {
+        ("k", "constant"),
+        ("a", "varying"),
+        ("flag", "varying"),
+        ("flag", "vanished_categories"),
+    }
+
+
+def test_a_column_of_nulls_and_infinities():
+    reference = profile(a=numbers(), none=number_column(np.full(ROWS, np.nan)))
+    infinite = np.r_[RNG.normal(13, 0.8, 100), [np.inf] * 60, [-np.inf] * 40]
+    window = profile(200, a=number_column(infinite), none=numbers(200))
+    found = violations(reference, window)
+    assert found == {("a", "infinite"): 100, ("none", "kind"): 200}
+    nothing = profile(200, a=number_column(np.full(200, np.nan)), none=number_column(infinite[:0]))
+    assert violations(reference, nothing) == {("a", "missing"): 200}
+
+
+def test_no_rows_say_nothing():
+    quality = check(learn_constraints(profile(a=numbers())), Profile())
+    assert (quality.status, quality.decided) == ("unknown", 0)
+    assert quality.undecided[0].reason == "the window has no rows"
+
+
+def test_few_rows_are_unknown_but_a_proof_is_a_proof():
+    constraints = learn_constraints(profile(a=numbers()))
+    assert check(constraints, profile(1, a=numbers(1)), min_rows=30).status == "unknown"
+    assert check(constraints, profile(29, a=numbers(29)), min_rows=30).status == "unknown"
+    assert check(constraints, profile(30, a=numbers(30)), min_rows=30).status == "ok"
+    broken = check(constraints, profile(10, a=number_column(np.full(10, np.nan))), min_rows=30)
+    assert broken.status == "violated"
+    assert broken.undecided[0].reason == "10 rows in the window; 30 are needed"
+
+
+def test_what_not_even_all_rows_would_prove_is_undecided():
+    rule = MissingRule(allowed_share=0.9)
+    constraints = Constraints(columns={"a": ColumnConstraints(missing=rule)})
+    (undecided,) = check(constraints, profile(40, a=numbers(40))).undecided
+    assert undecided.reason == "40 rows to judge by; even if all were wrong, 44 are needed"
+
+
+def test_a_column_that_is_mostly_missing_is_undecided_not_ok():
+    values = np.where(RNG.random(ROWS) < 0.99, np.nan, 1.0 + RNG.random(ROWS))
+    mostly = profile(a=number_column(values), b=numbers())
+    quality = check(learn_constraints(mostly), mostly, min_rows=50)
+    assert quality.status == "ok"
+    assert {each.feature for each in quality.undecided} == {"a"}
+    assert any("range" in each.checks for each in quality.undecided)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+def test_hardly_a_reference(rows):
+    learned = learn_constraints(profile(rows, a=numbers(rows), c=colours(rows)))
+    assert check(learned, profile(100, a=numbers(100, shift=50), c=colours(100))).status in (
+        "ok",
+        "unknown",
+    )
+    assert decode_constraints(encode_constraints(learned)) == learned
+
+
+def test_the_largest_numbers():
+    extreme = number_column(np.array([-1.7e308, 1.7e308]))
+    learned = learn_constraints(profile(2, a=extreme))
+    assert math.isfinite(learned.columns["a"].range.maximum)
+    assert decode_constraints(encode_constraints(learned)) == learned
+    assert check(learned, profile(2, a=extreme), min_rows=1).violations == ()
+
+
+def test_ten_thousand_columns_take_about_a_second():
+    columns = [number_column(np.where(RNG.random(500) < p, np.nan, RNG.random(500))) for p in
+               np.linspace(0, 0.5, 100)]  # fmt: skip
+    wide = profile(500, **{f"f{i}": columns[i % 100] for i in range(10_000)})
+    began = time.perf_counter()
+    quality = check(learn_constraints(wide), wide)
+    assert time.perf_counter() - began < 5  # it is 0.4 s on a quiet machine
+    assert quality.status == "ok"
+
+
+@pytest.mark.parametrize(("reference_rows", "rows"), [(100, 100), (100, 5000), (2000, 500)])
+def test_false_alarms_stay_within_the_level(reference_rows, rows):
+    """Missing, heavy tails, rare texts: of 100 windows like the reference one may be violated."""
+    rng = np.random.default_rng(3)
+    shares = 1 / np.arange(1, 60) ** 1.3
+    shares /= shares.sum()
+
+    def draw(size):
+        texts, counts = np.unique(rng.choice(59, size=size, p=shares), return_counts=True)
+        by_text = {f"t{text}": int(count) for text, count in zip(texts, counts, strict=True)}
+        values = rng.lognormal(0, 2, size)
+        with_gaps = np.where(rng.random(size) < 0.05, np.nan, values)
+        return Profile(
+            rows=size,
+            features={
+                "heavy": number_column(values),
+                "missing": number_column(with_gaps),
+                "texts": text_column(by_text, 0),
+            },
+        )
+
+    answers = [check(learn_constraints(draw(reference_rows)), draw(rows)) for _ in range(100)]
+    assert sum(answer.status == "violated" for answer in answers) <= 4  # 1 % + 1 %, with 99 %
+
+
+# --- the document --------------------------------------------------------------------------------
+
+shares = st.floats(0, 1)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+columns = st.builds(
+    ColumnConstraints,
+    kind=st.none()
+    | st.builds(
+        KindRule,
+        kind=st.sampled_from(["numbers", "texts", "truth values", "empty"]),
+        allowed_share=shares,
+    ),
+    missing=st.none() | st.builds(MissingRule, allowed_share=shares),
+    infinite=st.none() | st.builds(InfiniteRule, allowed_share=shares),
+    whole=st.none() | st.builds(WholeRule, allowed_share=shares),
+    range=st.none()
+    | st.tuples(finite, finite).flatmap(
+        lambda ends: st.builds(
+            RangeRule,
+            minimum=st.just(min(ends)),
+            maximum=st.just(max(ends)),
+            non_negative=st.booleans(),
+            allowed_share=shares,
+        )
+    ),
+    categories=st.none()
+    | st.builds(
+        CategoryRule, known=st.dictionaries(st.text(max_size=5), shares), allowed_share=shares
+    ),
+    constant=st.none()
+    | st.builds(ConstantRule, value=finite | st.text() | st.booleans(), allowed_share=shares),
+)
+
+
+@settings(deadline=None)
+@given(
+    st.builds(
+        Constraints,
+        columns=st.dictionaries(st.text(max_size=8), columns, max_size=3),
+        extra_columns=st.none() | st.builds(ExtraRule, allowed_share=shares),
+        reference_rows=st.integers(0, 10**9),
+    )
+)
+def test_what_is_written_is_read(constraints):
+    assert decode_constraints(encode_constraints(constraints)) == constraints
+
+
+@pytest.mark.parametrize(
+    ("document", "sentence"),
+    [
+        ("{", "Input data was truncated"),
+        ('{"columns": {}}', "Object missing required field 'format'; its fields are format, "
+         "columns, extra_columns, reference_rows"),
+        ('{"format": 2, "columns": {}}', "format: is 2; this code reads 1"),
+        ('{"format": 1, "columns": {}, "extra": 1}', "Object contains unknown field 'extra'; its "
+         "fields are format, columns, extra_columns, reference_rows"),
+        ('{"format": 1, "columns": {"a": {"mising": {}}}}',
+         "columns.a: Object contains unknown field 'mising'; its fields are kind, missing, "
+         "infinite, whole, range, categories, constant, varying"),
+        ('{"format": 1, "columns": {"a": {"range": {"minimum": 1, "allowed_share": 0}}}}',
+         "columns.a.range: Object missing required field 'maximum'; its fields are "
+         "allowed_share, minimum, maximum, non_negative"),
+        ('{"format": 1, "columns": {"a": {"range": {"minimum": 2, "maximum": 1, '
+         '"allowed_share": 0}}}}', "columns.a.range: the minimum 2 is above the maximum 1"),
+        ('{"format": 1, "columns": {"a": {"kind": {"kind": "int", "allowed_share": 0}}}}',
+         "columns.a.kind.kind: Invalid enum value 'int'; it is one of numbers, texts, truth "
+         "values, empty"),
+        ('{"format": 1, "columns": {"a": {"missing": {"allowed_share": "5 %"}}}}',
+         "columns.a.missing.allowed_share: Expected 'float', got 'str'"),
+        ('{"format": 1, "columns": {"a": {"categories": {"known": {"red": 2}, '
+         '"allowed_share": 0}}}}', "columns.a.categories.known.red: 2 is not a share, from 0 to 1"),
+        ('{"format": 1, "columns": {"a": {"varying": {"largest_share": 1}, "constant": '
+         '{"value": 1, "allowed_share": 0}}}}',
+         "columns.a.varying: contradicts 'constant'; leave one of them out"),
+    ],
+)  # fmt: skip
+def test_errors_name_the_field_and_what_would_be_right(document, sentence):
+    with pytest.raises(InvalidInputError) as raised:
+        decode_constraints(document.encode())
+    assert str(raised.value) == sentence
+
+
+def test_a_rule_that_is_left_out_is_not_asked_for():
+    constraints = learn_constraints(profile(a=numbers()))
+    lenient = msgspec.structs.replace(
+        constraints, columns={"a": ColumnConstraints(varying=VaryingRule(largest_share=0.5))}
+    )
+    window = profile(100, a=number_column(np.full(100, np.nan)))
+    assert check(constraints, window).status == "violated"
+    assert check(lenient, window).status == "unknown"
