@@ -23,6 +23,9 @@ from in_memory import (
     InMemoryQueue,
     InMemoryRegistry,
 )
+from modelwatch.domain.capture_policy import CapturePolicy
+from modelwatch.domain.routing import Routing
+from modelwatch.ports import MetricSink, RecordQueue
 from modelwatch.services.predict import PredictService, at_once
 from modelwatch.services.serving import ModelPool
 
@@ -30,29 +33,42 @@ FUNCTION = Path(__file__).parents[2] / "functions" / "predict"
 
 
 def service_with(
-    model: ConstantModel | None, metrics: InMemoryMetrics | None = None
+    model: ConstantModel | None,
+    metrics: MetricSink | None = None,
+    *,
+    shadow: ConstantModel | None = None,
+    queue: RecordQueue | None = None,
+    policy: CapturePolicy | None = None,
+    sample_rate: float = 1.0,
 ) -> PredictService:
     """Return the service with ``model`` behind the alias production, or with none at all."""
     metrics = metrics or InMemoryMetrics()
     registry = InMemoryRegistry()
+    loader = InMemoryLoader(model)
     if model:
         registry.point("wine", "production", "1")
+    if shadow:
+        registry.point("wine", "candidate", "2")
+        registry.routing = Routing({"production": 1}, ("candidate",))
+        loader.models["2"] = shadow
     pool = ModelPool(
         model_name="wine",
         alias="production",
         registry=registry,
-        loader=InMemoryLoader(model),
+        loader=loader,
         memory=InMemoryPlanMemory(),
         metrics=metrics,
         refresh_seconds=30,
         start=lambda work: work(),
+        policy=policy,
     )
     return PredictService(
         models=pool,
-        queue=InMemoryQueue(),
+        queue=queue or InMemoryQueue(),
         metrics=metrics,
         fleet=InMemoryFleet(),
         after_response=at_once,
+        sample_rate=sample_rate,
     )
 
 

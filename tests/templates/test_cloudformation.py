@@ -120,6 +120,8 @@ def test_secrets_are_not_shown(packaged):
     for template in packaged.values():
         for name in ("S3AccessKeyId", "S3SecretAccessKey"):
             assert template["Parameters"][name]["NoEcho"] is True
+        assert template["Parameters"].get("CaptureHashKey", {"NoEcho": True})["NoEcho"] is True
+    assert "CaptureHashKey" in packaged["predict"]["Parameters"]
 
 
 def test_no_role_may_do_everything(packaged):

@@ -13,6 +13,7 @@ from modelwatch.adapters.model_loader import ArtifactModelLoader
 from modelwatch.adapters.plan_memory import StoredPlanMemory
 from modelwatch.adapters.s3_artifacts import MEGABYTE, S3Artifacts
 from modelwatch.adapters.sqs_queue import SqsRecordQueue
+from modelwatch.domain.capture_policy import read_policy
 from modelwatch.ports import Fleet, MetricSink
 from modelwatch.services.predict import PredictService, SingleProcess
 from modelwatch.services.serving import ModelPool
@@ -57,6 +58,7 @@ def predict_service() -> PredictService:
         memory=StoredPlanMemory(s3, bucket, cache_folder / "plans"),
         metrics=metrics(),
         refresh_seconds=settings.integer("MODEL_REFRESH_SECONDS", at_least=1),
+        policy=read_policy(settings.text("CAPTURE_POLICY"), settings.text("CAPTURE_HASH_KEY")),
     )
     return PredictService(
         models=models,
@@ -68,6 +70,7 @@ def predict_service() -> PredictService:
         metrics=metrics(),
         fleet=_fleet(settings),
         after_response=after_response(),
+        sample_rate=settings.share("CAPTURE_SAMPLE_RATE"),
     )
 
 

@@ -44,6 +44,9 @@ SETTINGS: tuple[Setting, ...] = (
         "URL of the dead-letter queue; empty: found by CAPTURE_QUEUE_NAME with -dead at its end",
     ),
     Setting("CAPTURE_BUDGET_MS", "1000", "longest that capture may hold up a prediction, in ms"),
+    Setting("CAPTURE_SAMPLE_RATE", "1", "share of the predictions that is captured, 0 to 1"),
+    Setting("CAPTURE_POLICY", "", "what is captured of each field, as JSON: see docs/capture.md"),
+    Setting("CAPTURE_HASH_KEY", "", "key of hashed fields; 16 characters or more, secret"),
     Setting("CAPTURE_BUCKET", "modelwatch-captures", "bucket of captured predictions"),
     # -- analysis
     Setting("REPORT_BUCKET", "modelwatch-reports", "bucket of analysis results and reports"),
@@ -164,6 +167,19 @@ class Settings:
         if not 0 <= number < float("inf"):
             raise SettingError(name, f"'{value}' is not a number of 0 or more")
         return number
+
+    def share(self, name: str) -> float:
+        """Return ``name`` as a number from 0 to 1.
+
+        Raises
+        ------
+        SettingError
+            When it is something else.
+        """
+        share = self.number(name)
+        if share > 1:
+            raise SettingError(name, f"'{self.text(name)}' is not a share, a number from 0 to 1")
+        return share
 
     def choice(self, name: str, *choices: str) -> str:
         """Return ``name``, which must be one of ``choices``.

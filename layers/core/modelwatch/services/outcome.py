@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import repeat
 
 from modelwatch.domain.models import Predictions
-from modelwatch.domain.records import Record, Value
+from modelwatch.domain.records import PREDICT_SOURCE, Record, Value
 from modelwatch.errors import ModelLoadError, ModelRefusalError, stack_of
 from modelwatch.ports import Sample
 from modelwatch.services.serving import LoadedModel
@@ -16,8 +17,8 @@ from modelwatch.services.serving import LoadedModel
 _LOG = logging.getLogger(__name__)
 
 
-def run_model(loaded: LoadedModel, rows: Sequence[dict[str, Value]]) -> Predictions:
-    """Predict rows that fit the model's schema.
+def run_model(loaded: LoadedModel, rows: Sequence[dict[str, Value]]) -> tuple[Predictions, float]:
+    """Predict rows that fit the model's schema; return how many milliseconds it took as well.
 
     Raises
     ------
@@ -26,8 +27,9 @@ def run_model(loaded: LoadedModel, rows: Sequence[dict[str, Value]]) -> Predicti
     ModelLoadError
         When it fails in another way.
     """
+    began = time.perf_counter()
     try:
-        return loaded.model.predict(rows)
+        predictions = loaded.model.predict(rows)
     except Exception as error:
         # whatever a foreign model raises on rows that fit its schema is its failure
         _LOG.error("the model failed on rows that fit its schema:\n%s", stack_of(error))
@@ -37,62 +39,100 @@ def run_model(loaded: LoadedModel, rows: Sequence[dict[str, Value]]) -> Predicti
                 "values as it knows them from its training"
             ) from error
         raise ModelLoadError(f"the model failed: {type(error).__name__}") from error
+    return predictions, round((time.perf_counter() - began) * 1000, 3)
 
 
-def records_of(
-    loaded: LoadedModel,
-    rows: Sequence[dict[str, Value]],
-    event_ids: Sequence[str],
-    predictions: Predictions,
-    captured_at: datetime,
-    latency_ms: float,
-) -> list[Record]:
-    """Return one record a row, in their order; ``latency_ms`` is that of all rows together."""
-    probabilities = predictions.probabilities or repeat(None)
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Rows that a model predicted.
+
+    Attributes
+    ----------
+    event_ids
+        One a row, as are the predictions.
+    captured_at
+        When it was, to the millisecond.
+    latency_ms
+        Time that the model took for all rows together.
+    """
+
+    loaded: LoadedModel
+    rows: Sequence[dict[str, Value]]
+    event_ids: Sequence[str]
+    predictions: Predictions
+    captured_at: datetime
+    latency_ms: float
+
+
+def records_of(outcome: Outcome, places: Sequence[int], sample_rate: float) -> list[Record]:
+    """Return the records of some of the rows: what may leave predict under the capture policy.
+
+    Parameters
+    ----------
+    places
+        Which rows, by their index.
+    sample_rate
+        The share of all rows that such records are.
+    """
+    version, plan = outcome.loaded.version, outcome.loaded.capture
+    values, probabilities = outcome.predictions.values, outcome.predictions.probabilities
     return [
         Record(
-            event_id=event_id,
-            captured_at=captured_at,
-            model_name=loaded.version.name,
-            model_version=loaded.version.version,
-            variant=loaded.version.alias,
-            features=row,
-            prediction=prediction,
-            probabilities=probability,
-            latency_ms=round(latency_ms, 3),
-            source="predict",
+            event_id=outcome.event_ids[place],
+            captured_at=outcome.captured_at,
+            model_name=version.name,
+            model_version=version.version,
+            variant=version.alias,
+            features=plan.features(outcome.rows[place]),
+            prediction=plan.prediction(values[place]),
+            probabilities=plan.probabilities(probabilities[place] if probabilities else None),
+            latency_ms=outcome.latency_ms,
+            source=PREDICT_SOURCE,
+            types=plan.types,
+            sample_rate=sample_rate,
         )
-        for row, event_id, prediction, probability in zip(
-            rows, event_ids, predictions.values, probabilities, strict=False
-        )
+        for place in places
     ]
 
 
-def prediction_samples(records: Sequence[Record], latency_ms: float) -> list[Sample]:
-    """Count the predictions of one run of the model, their time and their values."""
-    first = records[0]
+def prediction_samples(outcome: Outcome, captured: int) -> list[Sample]:
+    """Count the predictions of one run of the model, their time, their values and their records.
+
+    The values are those that the capture policy lets out: metrics are lines of the log.
+    ``captured`` of the predictions are to be captured.
+    """
+    version, plan = outcome.loaded.version, outcome.loaded.capture
     model = {
-        "model_name": first.model_name,
-        "model_version": first.model_version,
-        "variant": first.variant,
+        "model_name": version.name,
+        "model_version": version.version,
+        "variant": version.alias,
     }
     values = [
-        float(record.prediction)
-        for record in records
-        if isinstance(record.prediction, int | float) and not isinstance(record.prediction, bool)
+        float(value)
+        for value in map(plan.prediction, outcome.predictions.values)
+        if isinstance(value, int | float) and not isinstance(value, bool)
     ]
     samples = [
-        Sample("model_predictions_total", len(records), model),
-        Sample("model_prediction_latency_seconds", latency_ms / 1000, model),
+        Sample("model_predictions_total", len(outcome.rows), model),
+        Sample("model_prediction_latency_seconds", outcome.latency_ms / 1000, model),
     ]
     if values:
         samples.append(Sample("model_prediction_value", values, model))
-    return samples
+    left_out = len(outcome.rows) - captured
+    return samples + capture_samples(sampled_out=left_out, accepted=captured)
 
 
-def capture_sample(records: Sequence[Record], outcome: str) -> Sample:
-    """Count records: first as accepted, later as sent or lost; a difference that stays is lost."""
-    return Sample("capture_records_total", len(records), {"outcome": outcome})
+def capture_samples(**counts: int) -> list[Sample]:
+    """Count records by what becomes of them.
+
+    First as sampled out or accepted, the accepted ones later as sent or lost; a difference that
+    stays is lost.
+    """
+    return [
+        Sample("capture_records_total", count, {"outcome": outcome})
+        for outcome, count in counts.items()
+        if count
+    ]
 
 
 def to_milliseconds(seconds: float) -> datetime:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 
 from modelwatch.domain.event_ids import derived_event_id, is_event_id, new_event_id
 from modelwatch.domain.records import Record, Value
+from modelwatch.domain.sampling import kept
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import (
     InvalidInputError,
     ModelwatchError,
     QueueError,
+    RecordTooLargeError,
 )
 from modelwatch.ports import AfterResponse, Fleet, MetricSink, RecordQueue, Sample
 from modelwatch.services.bodies import read_batch, read_request
@@ -25,7 +27,8 @@ from modelwatch.services.contract import (
     Variants,
 )
 from modelwatch.services.outcome import (
-    capture_sample,
+    Outcome,
+    capture_samples,
     prediction_samples,
     records_of,
     run_model,
@@ -46,6 +49,8 @@ class PredictService:
     ----------
     after_response
         Runs what the caller need not wait for.
+    sample_rate
+        Share of the predictions that is captured, 0 to 1; see `modelwatch.domain.sampling.kept`.
     clock
         Seconds since 1970.
     """
@@ -58,6 +63,7 @@ class PredictService:
         metrics: MetricSink,
         fleet: Fleet,
         after_response: AfterResponse,
+        sample_rate: float = 1.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._models = models
@@ -65,6 +71,7 @@ class PredictService:
         self._metrics = metrics
         self._fleet = fleet
         self._after_response = after_response
+        self._sample_rate = sample_rate
         self._clock = clock
         self._started = clock()
 
@@ -95,15 +102,16 @@ class PredictService:
         serving = self._models.serving()
         loaded = serving.answering(request.routing_key or event_id)
         row = loaded.model.schema.row(request.features, request.feature_names)
-        (record,), samples = self._run(loaded, serving, [row], [event_id])
+        outcome, samples = self._run(loaded, serving, [row], [event_id])
+        version = loaded.version
         response = PredictResponse(
-            prediction=record.prediction,
-            model_name=record.model_name,
-            model_version=record.model_version,
-            variant=record.variant,
-            timestamp=record.captured_at,
-            latency_ms=record.latency_ms,
-            event_id=record.event_id,
+            prediction=outcome.predictions.values[0],
+            model_name=version.name,
+            model_version=version.version,
+            variant=version.alias,
+            timestamp=outcome.captured_at,
+            latency_ms=outcome.latency_ms,
+            event_id=event_id,
         )
         return response, samples
 
@@ -123,15 +131,15 @@ class PredictService:
                 rows.append(loaded.model.schema.row(features, request.feature_names))
             except InvalidInputError as error:
                 raise InvalidInputError(f"rows[{index}].{error.field}", error.problem) from None
-        records, samples = self._run(loaded, serving, rows, event_ids)
-        first = records[0]
+        outcome, samples = self._run(loaded, serving, rows, event_ids)
+        version = loaded.version
         response = BatchResponse(
-            predictions=[record.prediction for record in records],
-            model_name=first.model_name,
-            model_version=first.model_version,
-            variant=first.variant,
-            timestamp=first.captured_at,
-            latency_ms=first.latency_ms,
+            predictions=list(outcome.predictions.values),
+            model_name=version.name,
+            model_version=version.version,
+            variant=version.alias,
+            timestamp=outcome.captured_at,
+            latency_ms=outcome.latency_ms,
             event_ids=event_ids,
         )
         return response, samples
@@ -217,49 +225,66 @@ class PredictService:
         serving: Serving,
         rows: Sequence[dict[str, Value]],
         event_ids: Sequence[str],
-    ) -> tuple[list[Record], list[Sample]]:
-        began = time.perf_counter()
-        predictions = run_model(loaded, rows)
-        latency_ms = (time.perf_counter() - began) * 1000
+    ) -> tuple[Outcome, list[Sample]]:
+        predictions, latency_ms = run_model(loaded, rows)
         captured_at = to_milliseconds(self._clock())
-        records = records_of(loaded, rows, event_ids, predictions, captured_at, latency_ms)
-        samples = prediction_samples(records, latency_ms)
+        outcome = Outcome(loaded, rows, event_ids, predictions, captured_at, latency_ms)
+        places = self._captured(event_ids)
         shadows = serving.shadows()
 
         def capture() -> list[Sample]:
-            sent = self._send(records)
+            sent = self._send(records_of(outcome, places, self._sample_rate))
             for shadow in shadows:
-                sent += self._shadow(shadow, records)
+                sent += self._shadow(shadow, outcome, places)
             return sent
 
-        accepted = capture_sample(records, "accepted")
-        return records, [*samples, accepted, *self._after_response(capture)]
+        samples = prediction_samples(outcome, len(places))
+        if places or shadows:
+            samples += self._after_response(capture)
+        return outcome, samples
 
-    def _shadow(self, shadow: LoadedModel, records: Sequence[Record]) -> list[Sample]:
-        """Predict what was predicted, and capture it under ids that follow from the originals."""
+    def _shadow(
+        self, shadow: LoadedModel, original: Outcome, places: Sequence[int]
+    ) -> list[Sample]:
+        """Predict what was predicted, and capture it under ids that follow from the originals.
+
+        What is captured of the original is captured of the shadow.
+        """
+        alias = shadow.version.alias
+        event_ids = [derived_event_id(event_id, alias) for event_id in original.event_ids]
         try:
-            rows = [shadow.model.schema.row(record.features) for record in records]
-            began = time.perf_counter()
-            predictions = run_model(shadow, rows)
+            rows = [shadow.model.schema.row(row) for row in original.rows]
+            predictions, latency_ms = run_model(shadow, rows)
         except ModelwatchError as error:
-            _LOG.warning("shadow %s failed: %s", shadow.version.alias, error)
+            _LOG.warning("shadow %s failed: %s", alias, error)
             return [self.error_sample(f"Shadow{type(error).__name__}")]
-        latency_ms = (time.perf_counter() - began) * 1000
-        event_ids = [derived_event_id(record.event_id, shadow.version.alias) for record in records]
-        captured_at = records[0].captured_at
-        shadowed = records_of(shadow, rows, event_ids, predictions, captured_at, latency_ms)
-        samples = prediction_samples(shadowed, latency_ms)
-        return [*samples, capture_sample(shadowed, "accepted"), *self._send(shadowed)]
+        captured_at = original.captured_at
+        outcome = Outcome(shadow, rows, event_ids, predictions, captured_at, latency_ms)
+        records = records_of(outcome, places, self._sample_rate)
+        return prediction_samples(outcome, len(places)) + self._send(records)
+
+    def _captured(self, event_ids: Sequence[str]) -> Sequence[int]:
+        """Return the indexes of the events that are captured."""
+        if self._sample_rate == 1:
+            return range(len(event_ids))
+        return [
+            place for place, event_id in enumerate(event_ids) if kept(event_id, self._sample_rate)
+        ]
 
     def _send(self, records: Sequence[Record]) -> list[Sample]:
+        if not records:
+            return []
         try:
             self._queue.send(records)
-            outcome = "sent"
+        except RecordTooLargeError as error:
+            _LOG.warning("lost records: %d: %s", len(error.event_ids), error)
+            rest = [record for record in records if record.event_id not in error.event_ids]
+            return capture_samples(lost=len(records) - len(rest)) + self._send(rest)
         except QueueError as error:
             # never the features: only how many records are lost, and why
             _LOG.warning("lost records: %d: %s", len(records), error)
-            outcome = "lost"
-        return [capture_sample(records, outcome)]
+            return capture_samples(lost=len(records))
+        return capture_samples(sent=len(records))
 
 
 class SingleProcess:

@@ -14,9 +14,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from modelwatch.domain.capture_policy import CapturePlan, CapturePolicy
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.routing import Routing, ServingPlan
 from modelwatch.errors import ModelLoadError, ModelwatchError, NoModelError
@@ -33,10 +34,14 @@ REFUSAL_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model in memory: what it is, when it was loaded and how long that took."""
+    """A model in memory: what it is, when it was loaded and how long that took.
+
+    ``capture`` is what the capture policy comes to for its features.
+    """
 
     version: ModelVersion
     model: Model
+    capture: CapturePlan
     loaded_at: datetime
     load_seconds: float
 
@@ -87,6 +92,8 @@ class ModelPool:
         Runs a function beside the requests; a thread by default.
     patience_seconds
         Longest that the first request after a pause waits for fresh models.
+    policy
+        What of the predictions is captured.
     """
 
     def __init__(
@@ -102,6 +109,7 @@ class ModelPool:
         clock: Callable[[], float] = time.time,
         start: Callable[[Callable[[], None]], None] | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
+        policy: CapturePolicy | None = None,
     ) -> None:
         self.model_name = model_name
         self._alias = alias
@@ -113,6 +121,7 @@ class ModelPool:
         self._clock = clock
         self._start = start or _in_a_thread
         self._patience_seconds = patience_seconds
+        self._policy = policy or CapturePolicy()
         self._serving: Serving | None = None
         self._checked_at = 0.0
         self._refusals: dict[tuple[str, str], _Refusal] = {}
@@ -238,9 +247,7 @@ class ModelPool:
                 continue
             present[key] = loaded
             # the same version may serve under two aliases
-            models[alias] = LoadedModel(
-                version, loaded.model, loaded.loaded_at, loaded.load_seconds
-            )
+            models[alias] = replace(loaded, version=version)
         return models, problems
 
     def _load(self, version: ModelVersion) -> LoadedModel:
@@ -259,7 +266,11 @@ class ModelPool:
         self._metrics.emit(
             [Sample("model_load_time_seconds", seconds, {"model_name": version.name})]
         )
-        return LoadedModel(version, model, self._now(), seconds)
+        for problem in self._policy.problems([model.schema]):
+            title = f"{version.name} version {version.version}"
+            _LOG.warning("the capture policy does not fit %s: %s", title, problem)
+        plan = CapturePlan(self._policy, model.schema)
+        return LoadedModel(version, model, plan, self._now(), seconds)
 
     def _mark_stale(self, problem: str) -> None:
         serving = self._serving
