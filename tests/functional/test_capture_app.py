@@ -85,6 +85,18 @@ def test_a_record_that_is_none_is_refused_by_field(app_client):
     assert (response.status_code, response.json_body["field"]) == (400, "prediction")
 
 
+def test_a_record_that_no_message_can_hold_is_refused_with_the_limit(app_client, queue):
+    queue.too_large.add(RECORD["event_id"])
+    other = {**RECORD, "event_id": "018bcfe5-6800-7000-8000-000000000001"}
+    for path, sent in (("/capture", RECORD), ("/capture/batch", [other, RECORD])):
+        body = json.dumps(sent).encode()
+        response = app_client.http.post(path, headers=JSON, body=body)
+        assert response.status_code == 413
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert "at most 999998 are taken" in response.json_body["detail"]
+    assert queue.records == []
+
+
 def test_a_queue_that_is_down_is_told_to_the_application(app_client, queue):
     queue.down = True
     body = json.dumps(RECORD).encode()

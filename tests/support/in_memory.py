@@ -22,6 +22,7 @@ from modelwatch.errors import (
     NoModelError,
     NotFoundError,
     QueueError,
+    RecordTooLargeError,
     StoreError,
 )
 from modelwatch.ports import Sample
@@ -130,12 +131,15 @@ class InMemoryFleet:
 
 @dataclass
 class InMemoryQueue:
-    """Keeps what it is sent; refuses everything when `down`."""
+    """Keeps what it is sent; refuses everything when `down`, and ids in `too_large` always."""
 
     records: list[Record] = field(default_factory=list)
     down: bool = False
+    too_large: set[str] = field(default_factory=set)
 
     def send(self, records: Sequence[Record]) -> None:
+        if large := {r.event_id: 2_000_000 for r in records if r.event_id in self.too_large}:
+            raise RecordTooLargeError(large, 999_998)
         if self.down:
             raise QueueError("the queue is down")
         self.records.extend(records)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from cfnlint.api import ManualArgs, lint
 
+from modelwatch.adapters.sqs_queue import MESSAGE_LIMIT_BYTES
+from modelwatch.services.deliveries import Message, retry_delays
 from modelwatch.settings import Settings
 from modelwatch_cli.deployment.packaging import as_image, functions, package_app, with_code
 from modelwatch_cli.deployment.parameters import (
@@ -134,7 +136,14 @@ def test_no_role_may_do_everything(packaged):
             assert resources != "*"
 
 
-def test_a_poisoned_record_ends_in_the_dead_letter_queue():
-    queue = load_template(PROJECT.template("pipeline"))["Resources"]["CaptureQueue"]["Properties"]
-    assert queue["RedrivePolicy"]["maxReceiveCount"] == 3
-    assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+def test_a_record_that_cannot_be_stored_ends_in_the_dead_letter_queue_and_not_soon():
+    resources = load_template(PROJECT.template("pipeline"))["Resources"]
+    deliveries = resources["CaptureQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
+    again = [Message("m", "", "receipt", deliveries=count) for count in range(1, deliveries)]
+    waits = [seconds for message in again for seconds in retry_delays([message]).values()]
+    assert sum(waits) >= 4 * 3600
+    for queue in ("CaptureQueue", "CaptureDeadLetterQueue"):
+        properties = resources[queue]["Properties"]
+        assert properties["MessageRetentionPeriod"] == 14 * 24 * 3600
+        # the reason needs room beside the largest record
+        assert properties["MaximumMessageSize"] >= MESSAGE_LIMIT_BYTES + 5000

@@ -1,1 +1,1 @@
-"""What an operator hands to capture: labels from files."""
+"""Captures: ground truth that joins them, and what could not become one."""

@@ -96,6 +96,18 @@ def test_a_queue_that_is_down_costs_the_record_and_not_the_prediction(stage, cap
     assert "13.5" not in caplog.text
 
 
+def test_a_record_that_no_message_can_hold_is_lost_alone(stage, caplog):
+    event_id = "018bcfe5-6800-7000-8000-000000000000"
+    stage.queue.too_large.add(event_id)
+    body = json.dumps({"features": [13.5, "red"], "event_id": event_id}).encode()
+    assert stage.predict(body).prediction == 2
+    assert stage.predict().prediction == 2
+    assert len(stage.queue.records) == 1
+    assert stage.metrics.value("capture_records_total", outcome="lost") == 1
+    assert stage.metrics.value("capture_records_total", outcome="sent") == 1
+    assert f"record {event_id} has 2000000 bytes; at most 999998 are taken" in caplog.text
+
+
 def test_the_model_is_loaded_once(stage):
     for _ in range(3):
         stage.predict()

@@ -1,0 +1,247 @@
+"""The dead-letter queue, to be looked through and emptied.
+
+SQS cannot show a message without taking it: whoever looks receives, and nobody else sees the
+message until it is given back. So a letter is hidden for half a minute at most, and is given back
+as soon as the look is over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import batched
+from typing import Any, Self
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from modelwatch.errors import ModelwatchError
+
+HIDDEN_SECONDS = 30
+"""How long a letter stays hidden when whoever looked at it dies; they give it back otherwise."""
+
+_AT_ONCE = 10
+"""Messages of one request: SQS's own limit."""
+
+_REQUEST_BYTES = 1_048_576
+"""Bytes of the messages of one request: SQS's own limit."""
+
+
+class DeadLetterError(ModelwatchError):
+    """The dead-letter queue cannot be looked at, or not be emptied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message of the dead-letter queue.
+
+    Parameters
+    ----------
+    id
+        What SQS calls it.
+    body
+        A record, or a whole message of the capture queue, as JSON or whatever else was sent.
+    reason
+        Why it is here.
+    message_id
+        Id of the message that it was, or was a part of, in the capture queue.
+    sent_at
+        When it was sent: put aside by capture, or, where the redrive policy moved it, predicted.
+    receive_count
+        How often it was received, looks included.
+    """
+
+    id: str
+    body: str
+    reason: str
+    message_id: str
+    sent_at: datetime
+    receive_count: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the body."""
+        return len(self.body.encode())
+
+
+class DeadLetterBox:
+    """Looks at the letters of a queue; a context whose end gives back what it still holds.
+
+    Parameters
+    ----------
+    sqs
+        SQS client.
+    queue_url
+        The capture queue.
+    dead_letter_url
+        Its dead-letter queue.
+
+    Raises
+    ------
+    DeadLetterError
+        From every method, when SQS does not answer as it should.
+    """
+
+    def __init__(self, sqs: Any, queue_url: str, dead_letter_url: str) -> None:
+        self._sqs = sqs
+        self._queue_url = queue_url
+        self._url = dead_letter_url
+        self._held: dict[str, str] = {}
+        self.newer = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # where it fails they come back by themselves, after HIDDEN_SECONDS
+        with suppress(DeadLetterError):
+            for receipts in batched(self._held.values(), _AT_ONCE, strict=False):
+                entries = [
+                    {"Id": str(index), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
+                    for index, receipt in enumerate(receipts)
+                ]
+                with _asking():
+                    self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+        self._held.clear()
+
+    def count(self) -> int:
+        """Return how many letters there are, about: SQS's own count lags a little."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self._attributes(self._url, names)
+        return sum(int(found.get(name, 0)) for name in names)
+
+    def letters(self, sent_before: datetime | None = None) -> Iterator[list[Letter]]:
+        """Yield the letters, each once, a few at a time, hidden until the context ends.
+
+        With ``sent_before`` the later ones are left out, and counted in `newer`.
+        """
+        seen: set[str] = set()
+        while True:
+            with _asking():
+                answer = self._sqs.receive_message(
+                    QueueUrl=self._url,
+                    MaxNumberOfMessages=_AT_ONCE,
+                    VisibilityTimeout=HIDDEN_SECONDS,
+                    # a short poll asks only some of SQS's servers, and may find nothing
+                    WaitTimeSeconds=1,
+                    MessageAttributeNames=["All"],
+                    MessageSystemAttributeNames=["All"],
+                )
+            received = answer.get("Messages", [])
+            self._held.update({each["MessageId"]: each["ReceiptHandle"] for each in received})
+            # in a long look the first ones come again
+            new = [self._letter(each) for each in received if each["MessageId"] not in seen]
+            if not new:
+                return
+            seen.update(letter.id for letter in new)
+            old = [each for each in new if sent_before is None or each.sent_at < sent_before]
+            self.newer += len(new) - len(old)
+            yield old
+
+    def find(self, letter_ids: Iterable[str]) -> list[Letter]:
+        """Return the letters with these ids.
+
+        Raises
+        ------
+        DeadLetterError
+            When one is not there, or hidden because somebody else looks at it.
+        """
+        wanted = set(letter_ids)
+        found: list[Letter] = []
+        for letters in self.letters():
+            found += [letter for letter in letters if letter.id in wanted]
+            if len(found) == len(wanted):
+                return found
+        missing = ", ".join(sorted(wanted - {letter.id for letter in found}))
+        raise DeadLetterError(
+            f"there is no letter {missing}; if somebody else looks at it, try again in "
+            f"{HIDDEN_SECONDS} s"
+        )
+
+    def send_back(self, letters: Sequence[Letter]) -> list[Letter]:
+        """Send letters to the capture queue, and then delete them here; return those sent.
+
+        One that was sent and could not be deleted is in both queues: its records come twice, and
+        are counted once.
+        """
+        sent: list[Letter] = []
+        for together in _requests(letters):
+            entries = [
+                {"Id": str(index), "MessageBody": letter.body}
+                for index, letter in enumerate(together)
+            ]
+            with _asking():
+                answer = self._sqs.send_message_batch(QueueUrl=self._queue_url, Entries=entries)
+            taken = [together[int(each["Id"])] for each in answer.get("Successful", [])]
+            if taken:
+                self._delete(taken)
+            sent += taken
+        return sent
+
+    def purge(self) -> None:
+        """Delete all letters."""
+        with _asking():
+            self._sqs.purge_queue(QueueUrl=self._url)
+
+    def _delete(self, letters: Sequence[Letter]) -> None:
+        entries = [
+            {"Id": str(index), "ReceiptHandle": self._held[letter.id]}
+            for index, letter in enumerate(letters)
+        ]
+        with _asking():
+            self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
+        for letter in letters:
+            del self._held[letter.id]
+
+    def _letter(self, message: Mapping[str, Any]) -> Letter:
+        system: Mapping[str, str] = message.get("Attributes", {})
+        given = {
+            name: attribute.get("StringValue", "")
+            for name, attribute in message.get("MessageAttributes", {}).items()
+        }
+        return Letter(
+            id=message["MessageId"],
+            body=message["Body"],
+            reason=given.get("reason") or self._reason_of_policy(system),
+            message_id=given.get("message_id") or message["MessageId"],
+            sent_at=datetime.fromtimestamp(int(system["SentTimestamp"]) / 1000, UTC),
+            receive_count=int(system["ApproximateReceiveCount"]),
+        )
+
+    def _reason_of_policy(self, system: Mapping[str, str]) -> str:
+        if "DeadLetterQueueSourceArn" not in system:
+            return "none was given: it was not capture that put it here"
+        return f"delivered {self._most_deliveries()} times, never stored"
+
+    def _most_deliveries(self) -> str:
+        # a letter's own count goes on counting here, with every look
+        policy = self._attributes(self._queue_url, ["RedrivePolicy"]).get("RedrivePolicy", "{}")
+        return str(json.loads(policy).get("maxReceiveCount", "several"))
+
+    def _attributes(self, url: str, names: list[str]) -> dict[str, str]:
+        with _asking():
+            answer = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)
+        return dict(answer.get("Attributes", {}))
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise DeadLetterError(f"the dead-letter queue: {error}") from error
+
+
+def _requests(letters: Sequence[Letter]) -> Iterator[list[Letter]]:
+    """Yield letters in requests that SQS takes: few enough, and small enough together."""
+    together: list[Letter] = []
+    for letter in letters:
+        size = sum(each.size_bytes for each in together) + letter.size_bytes
+        if together and (len(together) == _AT_ONCE or size > _REQUEST_BYTES):
+            yield together
+            together = []
+        together.append(letter)
+    if together:
+        yield together

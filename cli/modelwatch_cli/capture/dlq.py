@@ -1,0 +1,177 @@
+"""`modelwatch dlq`: what capture could not use, to be seen, tried again or thrown away."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelwatch.errors import ModelwatchError
+from modelwatch.settings import Settings
+from modelwatch_cli.console import console, error_console, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from modelwatch_cli.capture.dead_letters import DeadLetterBox, Letter
+
+app = typer.Typer(
+    help="See, send back or delete the records that capture could not use.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+_JSON = typer.Option("--json", help="print JSON")
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the commands to ``parent``."""
+    parent.add_typer(app, name="dlq")
+
+
+@app.command("list")
+def list_letters(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="most letters")] = 20,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """List the letters: what each is, why it is there, and since when."""
+    from rich.markup import escape
+
+    with _box() as box:
+        letters: list[Letter] = []
+        for some in box.letters():
+            letters += some
+            if len(letters) >= limit:
+                break
+        count = max(box.count(), len(letters))
+    letters = letters[:limit]
+    if as_json:
+        print_json([_facts(letter) for letter in letters])
+        return
+    if not letters:
+        console.print("There are no dead letters.")
+        return
+    print_table(
+        ["id", "reason", "age", "bytes", "received"],
+        [
+            [
+                letter.id,
+                escape(letter.reason),
+                _age(letter),
+                letter.size_bytes,
+                letter.receive_count,
+            ]
+            for letter in letters
+        ],
+    )
+    if count > len(letters):
+        error_console.print(f"{len(letters)} of about {count}; --limit shows more.")
+
+
+@app.command()
+def show(
+    letter_id: Annotated[str, typer.Argument(metavar="ID", help="the letter's id")],
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Print a letter: why it is there, and its whole body, features included."""
+    with _box() as box:
+        (letter,) = box.find([letter_id])
+    if as_json:
+        print_json({**_facts(letter), "body": letter.body})
+        return
+    for name, value in _facts(letter).items():
+        error_console.print(f"{name}: {value}", markup=False)
+    console.print(letter.body, markup=False)
+
+
+@app.command()
+def redrive(
+    letter_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="letters' ids")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="all letters")] = False,
+) -> None:
+    """Send letters back to the capture queue, once the cause is repaired.
+
+    A letter is deleted when it is in the capture queue, and not before. What comes meanwhile stays.
+    """
+    if bool(letter_ids) == everything:
+        raise ModelwatchError("name the letters that are to go back, or say --all")
+    sent = 0
+    with _box() as box, progress() as bar:
+        task = bar.add_task("sending back", total=len(letter_ids or ()) or box.count())
+        # what is refused again comes back, and would go round for ever
+        before = datetime.now(UTC)
+        for letters in [box.find(letter_ids)] if letter_ids else box.letters(before):
+            taken = len(box.send_back(letters))
+            sent += taken
+            bar.advance(task, taken)
+            if taken < len(letters):
+                raise ModelwatchError(
+                    f"{sent} letters went back; the capture queue does not take "
+                    f"{len(letters) - taken}, which stay here"
+                )
+    error_console.print(f"{sent} letters went back to the capture queue.")
+    if box.newer:
+        error_console.print(f"{box.newer} came meanwhile and are still here.")
+
+
+@app.command()
+def purge(
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Delete all letters: the records in them are lost."""
+    with _box() as box:
+        count = box.count()
+        if not count:
+            error_console.print("There are no dead letters.")
+            return
+        if not yes:
+            if not sys.stdin.isatty():
+                raise ModelwatchError(f"purge deletes about {count} letters; say so with --yes")
+            typer.confirm(f"Delete about {count} letters?", abort=True, err=True)
+        box.purge()
+    error_console.print(f"About {count} letters are deleted.")
+
+
+def _box() -> DeadLetterBox:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from modelwatch_cli.capture.dead_letters import DeadLetterBox, DeadLetterError
+
+    settings = Settings()
+    sqs = boto3.client("sqs", region_name=settings.text("AWS_DEFAULT_REGION"))
+    name = settings.text("CAPTURE_QUEUE_NAME")
+    urls = []
+    for setting, queue in (("CAPTURE_QUEUE_URL", name), ("DEAD_LETTER_QUEUE_URL", f"{name}-dead")):
+        try:
+            url = settings.text(setting) or sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        except sqs.exceptions.QueueDoesNotExist:
+            raise DeadLetterError(
+                f"there is no queue {queue}: `modelwatch deploy` makes it"
+            ) from None
+        except (BotoCoreError, ClientError) as error:
+            raise DeadLetterError(f"SQS cannot be asked for {queue}: {error}") from error
+        urls.append(url)
+    return DeadLetterBox(sqs, *urls)
+
+
+def _facts(letter: Letter) -> dict[str, object]:
+    return {
+        "id": letter.id,
+        "reason": letter.reason,
+        "message_id": letter.message_id,
+        "sent_at": letter.sent_at.isoformat(timespec="milliseconds"),
+        "age_seconds": round(max(0.0, time.time() - letter.sent_at.timestamp())),
+        "bytes": letter.size_bytes,
+        "receive_count": letter.receive_count,
+    }
+
+
+def _age(letter: Letter) -> str:
+    seconds = max(0.0, time.time() - letter.sent_at.timestamp())
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
