@@ -54,6 +54,7 @@ def deploy(
     # Chalice and boto3 take a while to import, and `modelwatch --help` needs neither.
     from modelwatch.adapters.aws import s3_client
     from modelwatch_cli import buckets
+    from modelwatch_cli.deployment.capture_policy import check_capture
     from modelwatch_cli.deployment.clients import make_clients
     from modelwatch_cli.deployment.deployer import Deployer
     from modelwatch_cli.deployment.endpoints import deployed_urls
@@ -64,13 +65,16 @@ def deploy(
     console = error_console if as_json else standard_console
     settings = Settings()
     plan = make_plan(settings, apps or ())
+    progress = ConsoleProgress(console)
+    if "predict" in plan.apps:
+        check_capture(settings, lambda message: progress.say("capture", message))
     clients = make_clients(settings)
     deployer = Deployer(
         project=Project(),
         settings=settings,
         plan=plan,
         clients=clients,
-        progress=ConsoleProgress(console),
+        progress=progress,
         ensure_buckets=lambda names: buckets.ensure_buckets(s3_client(settings), names),
         ensure_package_bucket=lambda name: buckets.ensure_buckets(clients.packages, [name]),
         dry_run=dry_run,

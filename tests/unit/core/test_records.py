@@ -85,3 +85,9 @@ def test_event_ids_are_uuids_that_sort_by_time():
     assert ids == sorted(ids)
     assert all(is_event_id(event_id) and event_id[14] == "7" for event_id in ids)
     assert len({new_event_id(NOW_MS) for _ in range(1000)}) == 1000
+
+
+def test_only_a_record_of_predict_may_have_everything_dropped():
+    body = {**BODY, "features": {}, "prediction": None, "source": "predict"}
+    record = decode_record(json.dumps(body), NOW_MS)
+    assert (record.features, record.prediction) == ({}, None)

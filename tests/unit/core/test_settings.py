@@ -34,6 +34,12 @@ def test_a_choice_tells_the_choices():
         Settings({"PREDICT_PACKAGE": "tar"}).choice("PREDICT_PACKAGE", "zip", "image")
 
 
+@pytest.mark.parametrize("value", ["-0.1", "1.01", "all"])
+def test_a_share_is_asked_for_by_name(value):
+    with pytest.raises(SettingError, match=rf"setting CAPTURE_SAMPLE_RATE: '{value}' is not a "):
+        Settings({"CAPTURE_SAMPLE_RATE": value}).share("CAPTURE_SAMPLE_RATE")
+
+
 def test_blank_means_not_set():
     assert Settings({"MODEL_ALIAS": "  "}).text("MODEL_ALIAS") == "production"
 
