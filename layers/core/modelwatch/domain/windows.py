@@ -33,6 +33,19 @@ class Window:
         end = end.astimezone(UTC)
         return cls(end - timedelta(seconds=seconds), end)
 
+    def outward(self) -> Window:
+        """Return the window of whole minutes that holds this one: profiles are kept by the minute.
+
+        Examples
+        --------
+        >>> window = Window.ending(datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC), seconds=60)
+        >>> f"{window.outward().start:%H:%M:%S} to {window.outward().end:%H:%M:%S}"
+        '11:59:00 to 12:01:00'
+        """
+        start = self.start.replace(second=0, microsecond=0)
+        end = self.end.replace(second=0, microsecond=0)
+        return Window(start, end if end == self.end else end + timedelta(minutes=1))
+
     @property
     def start_ms(self) -> int:
         """``start`` in milliseconds since 1970."""

@@ -1,0 +1,158 @@
+"""Which windows are to be analyzed, and when: lengths, steps, and what a late run catches up on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from modelwatch.domain.durations import format_duration, parse_duration
+from modelwatch.domain.windows import Window
+from modelwatch.errors import InvalidInputError
+
+MINUTE = timedelta(minutes=1)
+
+_ORIGIN = datetime(1970, 1, 5, tzinfo=UTC)
+"""A Monday, so that steps of days end at midnight and steps of weeks with a Sunday, all UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPlan:
+    """A window that slides: ``length`` long, it ends at every multiple of ``step`` in UTC.
+
+    So a run that comes late, or twice, finds the same windows. A step of an hour aligns them to
+    UTC hours, one of a day to UTC days. What is not a whole minute long is rounded up to one,
+    since profiles are kept by the minute.
+
+    Examples
+    --------
+    >>> plan = WindowPlan(timedelta(hours=1), timedelta(minutes=5))
+    >>> window = plan.newest(datetime(2026, 1, 1, 12, 7, 30, tzinfo=UTC))
+    >>> f"{window.start:%H:%M} to {window.end:%H:%M}", plan.name
+    ('11:05 to 12:05', 'PT1H')
+    """
+
+    length: timedelta
+    step: timedelta = MINUTE
+
+    def __post_init__(self) -> None:
+        if self.length <= timedelta(0):
+            raise ValueError("a window must have a length")
+        if self.step < MINUTE or self.step % MINUTE:
+            raise ValueError("a step must be of whole minutes")
+
+    @property
+    def name(self) -> str:
+        """Its length in ISO 8601, which tells the windows of a run apart."""
+        return format_duration(self.length)
+
+    def newest(self, now: datetime) -> Window:
+        """Return the newest window that has ended by ``now``."""
+        return self._ending(_steps(now, self.step))
+
+    def due(
+        self,
+        now: datetime,
+        last_end: datetime | None = None,
+        *,
+        lag: timedelta = timedelta(0),
+        limit: int = 24,
+    ) -> DueWindows:
+        """Return the windows that ended after the last one that was analyzed.
+
+        Parameters
+        ----------
+        now
+            The present, UTC.
+        last_end
+            End of the newest window that was analyzed; None when there was none: then only the
+            newest is due.
+        lag
+            Age at which captures count as complete.
+        limit
+            Most windows that are due at once: the newest; older ones are missed for good.
+
+        Examples
+        --------
+        >>> plan = WindowPlan(timedelta(hours=1), timedelta(hours=1))
+        >>> noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+        >>> due = plan.due(noon, noon - timedelta(hours=5), limit=2)
+        >>> [window.end.hour for window in due.windows], due.missed, due.missed_until.hour
+        ([11, 12], 3, 10)
+        """
+        newest = _steps(now - lag, self.step)
+        if last_end is None:
+            return DueWindows((self._ending(newest),))
+        waiting = max(0, newest - _steps(last_end, self.step))
+        taken = min(waiting, limit)
+        missed = waiting - taken
+        windows = tuple(self._ending(newest - back) for back in reversed(range(taken)))
+        return DueWindows(
+            windows,
+            missed,
+            self._end(newest - waiting + 1) if missed else None,
+            self._end(newest - taken) if missed else None,
+        )
+
+    def _end(self, steps: int) -> datetime:
+        return _ORIGIN + steps * self.step
+
+    def _ending(self, steps: int) -> Window:
+        end = self._end(steps)
+        return Window(end - self.length, end).outward()
+
+
+@dataclass(frozen=True, slots=True)
+class DueWindows:
+    """Windows to analyze, oldest first, and how many are not any more.
+
+    Attributes
+    ----------
+    missed
+        Number of windows that nobody will analyze.
+    missed_from, missed_until
+        Ends of the first and the last of them.
+    """
+
+    windows: tuple[Window, ...]
+    missed: int = 0
+    missed_from: datetime | None = None
+    missed_until: datetime | None = None
+
+
+def parse_plans(text: str, step: timedelta = MINUTE, field: str = "") -> tuple[WindowPlan, ...]:
+    """Read windows separated by commas, each ``LENGTH`` or ``LENGTH/STEP``, in ISO 8601.
+
+    Parameters
+    ----------
+    text
+        Such as ``PT1H,P7D/P1D``: the last hour, and the last seven days once a day.
+    step
+        Step of those that say none.
+    field
+        What an error names as its place.
+
+    Raises
+    ------
+    InvalidInputError
+        When one cannot be read, a step is not of whole minutes, or a length is there twice.
+
+    Examples
+    --------
+    >>> [(plan.name, format_duration(plan.step)) for plan in parse_plans("PT1H,P7D/P1D")]
+    [('PT1H', 'PT1M'), ('P7D', 'P1D')]
+    """
+    plans: dict[str, WindowPlan] = {}
+    for part in text.split(","):
+        length, slash, own_step = part.strip().partition("/")
+        every = parse_duration(own_step, field) if slash else step
+        if every % MINUTE:
+            raise InvalidInputError(field, f"the step '{own_step}' is not of whole minutes")
+        plan = WindowPlan(parse_duration(length, field), every)
+        if plan.name in plans:
+            raise InvalidInputError(field, f"a window of {plan.name} is there twice")
+        plans[plan.name] = plan
+    return tuple(plans.values())
+
+
+def _steps(time: datetime, step: timedelta) -> int:
+    return (time.astimezone(UTC) - _ORIGIN) // step
