@@ -163,6 +163,22 @@ def test_what_the_store_does_not_take_is_handed_back_for_longer_and_longer(stage
     assert stage.deliveries.delays == {}
 
 
+def test_what_nobody_thought_of_costs_the_other_objects_nothing(stage, caplog):
+    write = stage.store.write
+
+    def fail(records):
+        if records[0].model_version == "2":
+            raise ZeroDivisionError(str(records[0].features))
+        return write(records)
+
+    stage.store.write = fail
+    versions = [message(each, record(model_version=each), receipt=each) for each in "123"]
+    assert stage.service.store_messages(versions) == ["2"]
+    assert stage.deliveries.delays.keys() == {"2"}
+    assert "ZeroDivisionError" in caplog.text
+    assert "13.0" not in caplog.text
+
+
 def test_a_store_that_hangs_does_not_cost_more_than_the_time_of_a_run(stage):
     write = stage.store.write
 

@@ -124,6 +124,9 @@ def _checked(record: Record, now_ms: int) -> Record:
     if record.types and len(record.types) != len(record.features):
         problem = f"has {len(record.types)} letters for {len(record.features)} features"
         raise InvalidInputError("types", problem)
+    if not 1970 < record.captured_at.year < 9999:
+        # the year 1 is in another year elsewhere, and an object's name holds no time before 1970
+        raise InvalidInputError("captured_at", f"{record.captured_at.isoformat()} is no such time")
     if record.captured_at.tzinfo is not UTC:
         record.captured_at = record.captured_at.astimezone(UTC)
     if record.captured_at_ms > now_ms + FUTURE_TOLERANCE_MS:

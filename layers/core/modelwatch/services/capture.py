@@ -16,7 +16,7 @@ from modelwatch.domain.labels import (
     newest,
 )
 from modelwatch.domain.records import Record, decode_record, decode_records
-from modelwatch.errors import InvalidInputError, StoreError
+from modelwatch.errors import InvalidInputError, StoreError, stack_of
 from modelwatch.ports import (
     DeadLetters,
     Deliveries,
@@ -212,6 +212,10 @@ def _write_groups[T: (Record, Label)](
             stored += len(group)
         except StoreError as error:
             _LOG.error("%d records or labels wait for another try: %s", len(group), error)
+            refused += [element.event_id for element in group]
+        except Exception as error:  # noqa: BLE001 - what nobody thought of concerns one object
+            place = stack_of(error)
+            _LOG.error("%d records or labels wait for another try:\n%s", len(group), place)
             refused += [element.event_id for element in group]
     return stored, refused
 
