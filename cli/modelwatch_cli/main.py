@@ -11,7 +11,7 @@ import typer
 
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli import demo
-from modelwatch_cli.capture import dlq, labels
+from modelwatch_cli.capture import captures, dlq, labels
 from modelwatch_cli.console import error_console
 from modelwatch_cli.deployment import commands as deployment
 from modelwatch_cli.monitoring import commands as monitoring
@@ -49,7 +49,18 @@ def load_environment(
     LOADER.load(env_file)
 
 
-for module in (stack, training, serving, deployment, traffic, labels, dlq, monitoring, demo):
+for module in (
+    stack,
+    training,
+    serving,
+    deployment,
+    traffic,
+    captures,
+    labels,
+    dlq,
+    monitoring,
+    demo,
+):
     module.register(app)
 
 

@@ -1,0 +1,124 @@
+"""What came out of an endpoint: predictions, and later the labels that prove them right or not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelwatch.domain.records import Value
+from modelwatch.errors import InvalidInputError
+from modelwatch_cli.capture.sagemaker.cells import read_rows
+from modelwatch_cli.capture.sagemaker.form import Attributes, Payload
+from modelwatch_cli.capture.sagemaker.payloads import (
+    Reading,
+    at,
+    content,
+    json_rows,
+    own_row,
+    plain_value,
+)
+
+_PREDICTIONS = ("prediction", "predicted_label", "predicted_value", "score")
+"""Where a JSON output is looked for when nobody says."""
+
+
+def outputs(
+    payload: Payload | None, reading: Reading, own: Attributes | None, count: int
+) -> list[tuple[Value, list[float] | None]]:
+    """Return the prediction and the probabilities of each row that came out.
+
+    Parameters
+    ----------
+    payload
+        What came out, if it was captured.
+    reading
+        Where a line that is not ours has them.
+    own
+        What a line of ours says.
+    count
+        How many rows went in.
+
+    Raises
+    ------
+    InvalidInputError
+        When they cannot be found.
+    """
+    place = "captureData.endpointOutput"
+    if own and payload is None:
+        return [(None, None)]
+    text, is_csv = content(payload, place)
+    rows: list[Any]
+    if is_csv:
+        rows = list(read_rows(text))
+    elif own:
+        rows = [own_row(text, place, "prediction")]
+    else:
+        rows = json_rows(text, "", place)
+    if not own and len(rows) == 1 and isinstance(rows[0], list) and len(rows[0]) == count:
+        # several answers in one list, as XGBoost's and scikit-learn's containers give them
+        (rows,) = rows
+    answers: list[tuple[Value, list[float] | None]] = []
+    for row in rows:
+        if own is None:
+            prediction, probabilities = _foreign_answer(row, reading, place)
+        elif isinstance(row, list):
+            columns = own.probabilities
+            prediction, probabilities = row[0], None if columns is None else row[1 : columns + 1]
+        else:
+            prediction, probabilities = row["prediction"], row.get("probabilities")
+        value = plain_value(prediction, own is not None)
+        if value is None and own is None:
+            raise InvalidInputError(f"{place}.data", "has no prediction")
+        answers.append((value, _numbers(probabilities, place)))
+    return answers
+
+
+def _foreign_answer(row: Any, reading: Reading, place: str) -> tuple[Any, Any]:
+    wanted = reading.inference_attribute
+    probabilities = None
+    if reading.probability_attribute:
+        probabilities = at(row, reading.probability_attribute, place)
+    if wanted:
+        row = at(row, wanted, place)
+    elif isinstance(row, dict):
+        if len(row) == 1:
+            row = next(iter(row.values()))
+        else:
+            row = next((row[name] for name in _PREDICTIONS if name in row), row)
+    while isinstance(row, list) and len(row) == 1:
+        row = row[0]
+    if isinstance(row, list | dict):
+        problem = "does not tell which of its values is the prediction; give --inference-attribute"
+        raise InvalidInputError(f"{place}.data", problem)
+    return row, probabilities
+
+
+def _numbers(values: Any, place: str) -> list[float] | None:
+    if values is None:
+        return None
+    numbers = values if isinstance(values, list) else [values]
+    try:
+        return [float(number) for number in numbers]
+    except (TypeError, ValueError):
+        raise InvalidInputError(f"{place}.data", "a probability is not a number") from None
+
+
+def labels(payload: Payload) -> list[bool | int | float | str]:
+    """Return the label of each row of a ground truth.
+
+    Raises
+    ------
+    InvalidInputError
+        When a row has none, or more than one.
+    """
+    place = "groundTruthData"
+    text, is_csv = content(payload, place)
+    rows = read_rows(text) if is_csv else json_rows(text, "", place)
+    read: list[bool | int | float | str] = []
+    for row in rows:
+        while isinstance(row, list) and len(row) == 1:
+            row = row[0]
+        label = None if isinstance(row, list | dict) else plain_value(row, False)
+        if label is None:
+            raise InvalidInputError(f"{place}.data", "is not one label a row")
+        read.append(label)
+    return read

@@ -1,0 +1,145 @@
+"""Captured records, carried out of the bucket in SageMaker's form."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from modelwatch.adapters.parquet import FEATURE_PREFIX
+from modelwatch.domain.records import Record, Value
+from modelwatch.domain.windows import Window
+from modelwatch.errors import ModelwatchError
+from modelwatch.ports import RecordStore
+from modelwatch_cli.capture.places import Place
+from modelwatch_cli.capture.sagemaker.form import Encoding, files
+
+_WHOLE = re.compile(r"-?\d+")
+
+
+class Exported(msgspec.Struct, frozen=True):
+    """What was written of a model version."""
+
+    model_name: str
+    model_version: str
+    records: int
+    files: int
+    features: tuple[str, ...]
+
+
+def export_captures(
+    store: RecordStore,
+    destination: Place,
+    versions: Sequence[tuple[str, str]],
+    window: Window,
+    encoding: Encoding,
+    header: bool,
+    hour_done: Callable[[], None],
+) -> list[Exported]:
+    """Write the records of ``versions`` in ``window`` to ``destination``.
+
+    The same records give the same files, so that an export can be repeated.
+
+    Parameters
+    ----------
+    store
+        Where they are.
+    destination
+        Where they go.
+    versions
+        Model names and versions.
+    window
+        From when to when.
+    encoding, header
+        As `modelwatch_cli.capture.sagemaker.form.encode_line` takes them.
+    hour_done
+        Called once for every version and hour.
+
+    Raises
+    ------
+    StoreError
+        When records cannot be read, or files not be written.
+    ModelwatchError
+        When CSV without a header could not be read any more, since the features changed.
+    """
+    exported = []
+    for model_name, model_version in versions:
+        lines: defaultdict[str, int] = defaultdict(int)
+        features: tuple[str, ...] = ()
+        for hour in _hours(window):
+            table = store.read(model_name, model_version, hour)
+            records = list(records_of(table, model_name, model_version, features))
+            found = tuple(records[0].features) if records else features
+            if features and found != features and encoding is Encoding.CSV and not header:
+                raise ModelwatchError(
+                    f"{model_name} {model_version}: from {hour.start:%Y-%m-%d %H:%M} on the "
+                    "features are others than before, and CSV without names does not show it: "
+                    "take --header or --encoding json"
+                )
+            features = tuple(dict.fromkeys([*features, *found]))
+            for key, content, count in files(records, encoding, header):
+                destination.write(key, content)
+                lines[key] += count
+            hour_done()
+        total = sum(lines.values())
+        exported.append(Exported(model_name, model_version, total, len(lines), features))
+    return exported
+
+
+def records_of(
+    table: pa.Table, model_name: str, model_version: str, features: Sequence[str] = ()
+) -> Iterator[Record]:
+    """Yield the rows of a stored table as the records that they were.
+
+    Whether a number had been written with a decimal point is not known any more; the columns' types
+    are those of the table. ``features`` come first, in their order.
+    """
+    first = [
+        FEATURE_PREFIX + name for name in features if FEATURE_PREFIX + name in table.column_names
+    ]
+    others = (name for name in table.column_names if name.startswith(FEATURE_PREFIX))
+    columns = list(dict.fromkeys([*first, *others]))
+    types = "".join(_letter(table.schema.field(name).type) for name in columns)
+    for row in table.to_pylist():
+        yield Record(
+            event_id=row["event_id"],
+            captured_at=row["captured_at"],
+            model_name=model_name,
+            model_version=model_version,
+            variant=row["variant"],
+            features={name.removeprefix(FEATURE_PREFIX): row[name] for name in columns},
+            prediction=_prediction(row),
+            probabilities=row["probabilities"],
+            latency_ms=row["latency_ms"],
+            source=row["source"],
+            types=types,
+            sample_rate=row.get("sample_rate") or 1.0,
+        )
+
+
+def _hours(window: Window) -> Iterator[Window]:
+    starts = [max(hour, window.start) for hour in window.hours()]
+    for start, end in zip(starts, [*starts[1:], window.end], strict=True):
+        yield Window(start, end)
+
+
+def _prediction(row: dict[str, Any]) -> Any:
+    label: str | None = row["prediction_label"]
+    if row["prediction"] is None or label is None:
+        return label
+    if label in ("true", "false"):
+        return label == "true"
+    value: Value = int(label) if _WHOLE.fullmatch(label) else float(label)
+    return value
+
+
+def _letter(kind: pa.DataType) -> str:
+    if pa.types.is_boolean(kind):
+        return "b"
+    if pa.types.is_integer(kind):
+        return "l"
+    return "d" if pa.types.is_floating(kind) else "s"

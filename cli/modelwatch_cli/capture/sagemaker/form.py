@@ -1,0 +1,191 @@
+"""SageMaker's form of captured data: JSON lines, and the keys under which they lie.
+
+``<prefix>/<endpoint>/<variant>/yyyy/mm/dd/hh/<minute>-<second>-<ms>-<uuid>.jsonl``, a line a
+request: what went in, what came out, and when. Sources: the pages "Capture data from real-time
+endpoint", "Preprocessing and Postprocessing" and "Ingest Ground Truth labels" of the Amazon
+SageMaker AI developer guide.
+
+A line has no field for what else a record says (version, milliseconds, latency, types): that goes
+into ``eventMetadata.customAttributes``, which SageMaker keeps for its callers' own data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import msgspec
+
+from modelwatch.domain.records import Record
+from modelwatch_cli.capture.sagemaker.cells import write_row
+
+DEFAULT_VARIANT = "AllTraffic"
+"""SageMaker's name for the only variant; a record whose variant is not known has it, too."""
+
+LINES_PER_FILE = 10_000
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Encoding(StrEnum):
+    """How payloads are written."""
+
+    CSV = "csv"
+    JSON = "json"
+
+
+class Payload(msgspec.Struct, rename="camel", omit_defaults=True):
+    """What went in, or came out: text in its encoding (CSV, JSON, or BASE64 of either)."""
+
+    data: Any
+    encoding: str
+    observed_content_type: str | None = None
+    mode: str = ""
+
+
+class CaptureData(msgspec.Struct, rename="camel", omit_defaults=True):
+    """The two sides of a request; either may not have been captured."""
+
+    endpoint_input: Payload | None = None
+    endpoint_output: Payload | None = None
+
+
+class EventMetadata(msgspec.Struct, rename="camel", omit_defaults=True):
+    """``event_id`` is SageMaker's, ``inference_id`` its caller's."""
+
+    event_id: str = ""
+    inference_id: str | None = None
+    custom_attributes: list[str] | str | None = None
+    inference_time: datetime | None = None
+
+
+class Line(msgspec.Struct, rename="camel", omit_defaults=True):
+    """A request that was captured, or the ground truth of one."""
+
+    event_metadata: EventMetadata
+    capture_data: CaptureData | None = None
+    ground_truth_data: Payload | None = None
+    event_version: str = msgspec.field(default="")
+
+
+class Attributes(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What a record says beyond SageMaker's fields.
+
+    ``probabilities`` is how many columns of a CSV output behind the prediction are probabilities;
+    None where the model has none.
+    """
+
+    model_name: str
+    model_version: str
+    captured_at_ms: int
+    variant: str = ""
+    latency_ms: float = 0.0
+    source: str = "external"
+    types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")] = ""
+    sample_rate: float = 1.0
+    probabilities: int | None = None
+
+
+def encode_line(record: Record, encoding: Encoding, header: bool = False) -> bytes:
+    """Return ``record`` as SageMaker writes it, without an end of line.
+
+    The prediction is the first column of a CSV output, its probabilities are the others; in JSON
+    they are ``prediction`` and ``probabilities``. A side that was not captured is not there.
+
+    Parameters
+    ----------
+    record
+        A record.
+    encoding
+        How features and prediction are written.
+    header
+        Put the features' names above their values; CSV alone.
+    """
+    probabilities = record.probabilities
+    if encoding is Encoding.CSV:
+        rows = [write_row(list(record.features))] if header else []
+        rows.append(write_row(list(record.features.values())))
+        # a row of one null is empty; the end of its line shows that it is there
+        given = "\n".join(rows) + ("" if rows[-1] else "\n")
+        answer = write_row([record.prediction, *(probabilities or ())])
+    else:
+        output: dict[str, Any] = {"prediction": record.prediction}
+        if probabilities is not None:
+            output["probabilities"] = probabilities
+        given, answer = _json(record.features), _json(output)
+    kind = "text/csv" if encoding is Encoding.CSV else "application/json"
+    answered = record.prediction is not None or probabilities is not None
+    captured = CaptureData(
+        Payload(given, encoding.upper(), kind, "INPUT") if record.features else None,
+        Payload(answer, encoding.upper(), kind, "OUTPUT") if answered else None,
+    )
+    attributes = Attributes(
+        model_name=record.model_name,
+        model_version=record.model_version,
+        captured_at_ms=(record.captured_at - EPOCH) // timedelta(milliseconds=1),
+        variant=record.variant,
+        latency_ms=record.latency_ms,
+        source=record.source,
+        types=record.types,
+        sample_rate=record.sample_rate,
+        probabilities=None if probabilities is None else len(probabilities),
+    )
+    line = Line(
+        capture_data=captured,
+        event_metadata=EventMetadata(
+            event_id=record.event_id,
+            inference_id=record.event_id,
+            custom_attributes=[_json({"modelwatch": attributes})],
+            inference_time=record.captured_at.replace(microsecond=0),
+        ),
+        event_version="0",
+    )
+    return msgspec.json.encode(line)
+
+
+def files(
+    records: Iterable[Record], encoding: Encoding, header: bool = False
+) -> Iterator[tuple[str, bytes, int]]:
+    """Share records out to the files that SageMaker would keep them in.
+
+    Parameters
+    ----------
+    records
+        Records of one model version and hour.
+    encoding, header
+        As `encode_line` takes them.
+
+    Yields
+    ------
+    tuple[str, bytes, int]
+        Key below the prefix, content, and number of lines. The same records give the same keys and
+        contents, in whatever order they come.
+    """
+    variants: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda each: (each.captured_at, each.event_id)):
+        variants.setdefault(record.variant or DEFAULT_VARIANT, []).append(record)
+    for variant, members in variants.items():
+        for start in range(0, len(members), LINES_PER_FILE):
+            part = members[start : start + LINES_PER_FILE]
+            content = b"\n".join(encode_line(record, encoding, header) for record in part)
+            yield _key(variant, part), content + b"\n", len(part)
+
+
+def _key(variant: str, records: Sequence[Record]) -> str:
+    first = records[0]
+    at = first.captured_at
+    ids = "".join(f"{record.model_version}/{record.event_id}\n" for record in records)
+    name = uuid.UUID(bytes=hashlib.sha256(ids.encode()).digest()[:16], version=4)
+    return (
+        f"{quote(first.model_name, safe=' ')}/{quote(variant, safe=' ')}/{at:%Y/%m/%d/%H}/"
+        f"{at:%M-%S}-{at.microsecond // 1000:03}-{name}.jsonl"
+    )
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

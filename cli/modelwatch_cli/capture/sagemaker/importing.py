@@ -1,0 +1,233 @@
+"""SageMaker's captured data, brought into the bucket.
+
+Everything is read twice: first to check every line and to learn the columns' types from all of
+them, then to store the records. So nothing is stored of a source with a line that cannot be read,
+unless that is asked for, and a column has one type whatever a single file has in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from modelwatch.domain.records import Record
+from modelwatch.domain.windows import Window
+from modelwatch.errors import InvalidInputError
+from modelwatch.ports import RecordStore
+from modelwatch_cli.capture.places import Place
+from modelwatch_cli.capture.sagemaker.lines import GroundTruth, decode_line, letters
+from modelwatch_cli.capture.sagemaker.payloads import Reading
+
+SUFFIX = ".jsonl"
+
+_RECORDS_AT_ONCE = 50_000
+"""So many are held in memory before they are stored."""
+
+_KEY = re.compile(r"(?:^|/)([^/]+)/(\d{4}/\d\d/\d\d/\d\d)/[^/]+$")
+
+_KEPT_PROBLEMS = 1_000
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """A line that cannot be read."""
+
+    file: str
+    line: int
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.problem}"
+
+
+@dataclass(slots=True)
+class Checked:
+    """What a source holds.
+
+    Attributes
+    ----------
+    files
+        Keys of the files, in order.
+    records, labels
+        How many are in them; an event that is there twice counts twice.
+    types
+        Type of each feature, for lines that do not tell it themselves.
+    first, last
+        Earliest and latest time of a record.
+    problem_count, problems
+        How many lines cannot be read, and the first of them.
+    """
+
+    files: list[str] = field(default_factory=list)
+    records: int = 0
+    labels: int = 0
+    types: dict[str, str] = field(default_factory=dict)
+    first: datetime | None = None
+    last: datetime | None = None
+    problem_count: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Stored:
+    """What became of a source's records: stored now, or there before (in it, or in the bucket)."""
+
+    stored: int = 0
+    known: int = 0
+
+
+def check(
+    source: Place,
+    files: list[str],
+    reading: Reading,
+    now_ms: int,
+    file_done: Callable[[], None],
+) -> Checked:
+    """Read every line of ``files``, and store nothing.
+
+    Parameters
+    ----------
+    source
+        Where the files are.
+    files
+        Their keys.
+    reading
+        How lines are to be read.
+    now_ms
+        The present, in milliseconds since 1970.
+    file_done
+        Called after each file.
+    """
+    checked = Checked(files)
+    seen: defaultdict[str, set[str]] = defaultdict(set)
+    for file in files:
+        for number, line in _lines(source, file):
+            try:
+                found = decode_line(line, of_file(reading, file), now_ms)
+            except InvalidInputError as error:
+                checked.problem_count += 1
+                if checked.problem_count <= _KEPT_PROBLEMS:
+                    checked.problems.append(Problem(file, number, str(error)))
+                continue
+            for item in found:
+                if isinstance(item, GroundTruth):
+                    checked.labels += 1
+                    continue
+                checked.records += 1
+                checked.first = min(checked.first or item.captured_at, item.captured_at)
+                checked.last = max(checked.last or item.captured_at, item.captured_at)
+                for name, letter in letters(item).items():
+                    seen[name].add(letter)
+        file_done()
+    checked.types = {**{name: _joint(kinds) for name, kinds in seen.items()}, **reading.types}
+    return checked
+
+
+def store_records(
+    store: RecordStore,
+    source: Place,
+    checked: Checked,
+    reading: Reading,
+    now_ms: int,
+    file_done: Callable[[], None],
+) -> Stored:
+    """Store the records of a source that was checked; those that are there already stay so.
+
+    Parameters
+    ----------
+    store
+        Where they go.
+    source, reading, now_ms, file_done
+        As in `check`.
+    checked
+        What `check` gave.
+
+    Raises
+    ------
+    StoreError
+        When an object cannot be read or written: import again, and the rest is stored.
+    """
+    done = Stored()
+    reading = replace(reading, types=checked.types)
+    held: dict[str, Record] = {}
+    for file in checked.files:
+        for _, line in _lines(source, file):
+            for record in _records(line, of_file(reading, file), now_ms):
+                done.known += record.event_id in held
+                held.setdefault(record.event_id, record)
+        if len(held) >= _RECORDS_AT_ONCE:
+            _store(store, held, done)
+            held = {}
+        file_done()
+    _store(store, held, done)
+    return done
+
+
+def ground_truths(
+    source: Place, checked: Checked, reading: Reading, now_ms: int
+) -> Iterator[tuple[datetime | None, GroundTruth]]:
+    """Yield the labels of a source that was checked, each with the hour that its key tells."""
+    for file in checked.files:
+        key = _KEY.search(f"/prefix/{file}")
+        hour = datetime.strptime(key[2], "%Y/%m/%d/%H").replace(tzinfo=UTC) if key else None
+        for _, line in _lines(source, file):
+            try:
+                found = decode_line(line, of_file(reading, file), now_ms)
+            except InvalidInputError:
+                continue  # `check` has told it
+            for item in found:
+                if isinstance(item, GroundTruth):
+                    yield hour, item
+
+
+def of_file(reading: Reading, file: str) -> Reading:
+    """Return how the lines of ``file`` are to be read: its key may tell the variant.
+
+    Examples
+    --------
+    >>> of_file(Reading(), "endpoint/AllTraffic/2026/01/02/03/04-05-006-name.jsonl").variant
+    'AllTraffic'
+    """
+    key = _KEY.search(file)
+    return replace(reading, variant=key[1]) if key and not reading.variant else reading
+
+
+def _lines(source: Place, file: str) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(source.read(file).split(b"\n"), start=1):
+        if line.strip():
+            yield number, line
+
+
+def _joint(letters_seen: set[str]) -> str:
+    """Return the type that holds all values of a column; without a value it is a number's."""
+    kinds = letters_seen - {""}
+    if not kinds:
+        return "d"
+    return kinds.pop() if len(kinds) == 1 else "s"
+
+
+def _records(line: bytes, reading: Reading, now_ms: int) -> list[Record]:
+    try:
+        found = decode_line(line, reading, now_ms)
+    except InvalidInputError:
+        return []  # `check` has told it
+    return [item for item in found if isinstance(item, Record)]
+
+
+def _store(store: RecordStore, held: dict[str, Record], done: Stored) -> None:
+    groups: defaultdict[tuple[str, str, datetime], list[Record]] = defaultdict(list)
+    for record in held.values():
+        hour = record.captured_at.replace(minute=0, second=0, microsecond=0)
+        groups[record.model_name, record.model_version, hour].append(record)
+    for (model_name, model_version, hour), records in groups.items():
+        there = store.read(model_name, model_version, Window(hour, hour + timedelta(hours=1)))
+        known = set(there["event_id"].to_pylist())
+        new = [record for record in records if record.event_id not in known]
+        if new:
+            store.write(new)
+        done.stored += len(new)
+        done.known += len(records) - len(new)

@@ -1,0 +1,155 @@
+"""What a SageMaker payload holds: rows, as text in CSV or JSON, plain or in BASE64."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from modelwatch.domain.records import Value
+from modelwatch.errors import InvalidInputError
+from modelwatch_cli.capture.sagemaker.cells import Cell, value_of
+from modelwatch_cli.capture.sagemaker.form import Payload
+
+_LISTS = ("instances", "predictions")
+"""SageMaker's names of the list of rows, in requests and in responses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How lines are to be read where they do not tell it themselves.
+
+    Parameters
+    ----------
+    model_name, model_version
+        Of the model behind the endpoint. They win over what a line says.
+    variant
+        Of the lines at hand; empty where nobody knows.
+    feature_names
+        Names of the columns of a CSV input, or of the values of a JSON list.
+    header
+        The first row of every CSV input has the names.
+    types
+        Type of a feature by its name, a letter each as in `Record.types`; where there is none, the
+        value tells.
+    features_attribute, inference_attribute, probability_attribute
+        Where in a JSON payload the features, the prediction and the probabilities are, as names
+        with dots between them; the latter two may be the place of a CSV column, from 0.
+    """
+
+    model_name: str = ""
+    model_version: str = ""
+    variant: str = ""
+    feature_names: tuple[str, ...] = ()
+    header: bool = False
+    types: Mapping[str, str] = field(default_factory=dict)
+    features_attribute: str = ""
+    inference_attribute: str = ""
+    probability_attribute: str = ""
+
+
+def content(payload: Payload | None, place: str) -> tuple[str, bool]:
+    """Return the text of a payload, and whether it is CSV (or JSON).
+
+    Raises
+    ------
+    InvalidInputError
+        When it is neither, or was not captured.
+    """
+    if payload is None:
+        raise InvalidInputError(place, "was not captured")
+    encoding, data = payload.encoding.upper(), payload.data
+    content_type = (payload.observed_content_type or "").partition(";")[0].strip().lower()
+    if encoding == "BASE64":
+        try:
+            data = base64.b64decode(data, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError, TypeError, ValueError):
+            raise InvalidInputError(f"{place}.data", "is not text in BASE64") from None
+        encoding = "CSV" if content_type.endswith("csv") else "JSON"
+        if encoding == "JSON" and "json" not in content_type:
+            problem = f"'{content_type}' is neither CSV nor JSON"
+            raise InvalidInputError(f"{place}.observedContentType", problem)
+    if encoding not in ("CSV", "JSON"):
+        problem = f"'{payload.encoding}' is none of CSV, JSON and BASE64"
+        raise InvalidInputError(f"{place}.encoding", problem)
+    if not isinstance(data, str):
+        if encoding == "CSV":
+            raise InvalidInputError(f"{place}.data", "is not a text")
+        return msgspec.json.encode(data).decode(), False
+    return data, encoding == "CSV"
+
+
+def json_rows(text: str, attribute: str, place: str) -> list[Any]:
+    """Return the rows of a JSON text, or of JSON Lines, or what is at ``attribute`` in each.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is no JSON, or a row has no such attribute.
+    """
+    rows: list[Any] = []
+    try:
+        documents = [msgspec.json.decode(text)]
+    except msgspec.DecodeError:
+        try:
+            documents = [msgspec.json.decode(each) for each in text.split("\n") if each.strip()]
+        except msgspec.DecodeError as error:
+            raise InvalidInputError(f"{place}.data", f"is not JSON: {error}") from None
+    for document in documents:
+        found = document
+        if isinstance(found, dict):
+            found = next((found[name] for name in _LISTS if name in found), found)
+        nested = isinstance(found, list) and any(isinstance(row, list | dict) for row in found)
+        rows += found if nested else [found]
+    return [at(row, attribute, place) for row in rows] if attribute else rows
+
+
+def own_row(text: str, place: str, name: str = "") -> dict[str, Any]:
+    """Return the JSON object that a line of ours has, which has to have ``name``.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is none.
+    """
+    try:
+        row = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise InvalidInputError(f"{place}.data", f"is not JSON: {error}") from None
+    if not isinstance(row, dict) or (name and name not in row):
+        raise InvalidInputError(f"{place}.data", f"is no JSON object with '{name}'")
+    return row
+
+
+def at(row: Any, attribute: str, place: str) -> Any:
+    """Return what is at ``attribute``, names and places in lists with dots between them.
+
+    Raises
+    ------
+    InvalidInputError
+        When nothing is.
+    """
+    for name in attribute.split("."):
+        if isinstance(row, dict) and name in row:
+            row = row[name]
+        elif isinstance(row, list) and name.isdecimal() and int(name) < len(row):
+            row = row[int(name)]
+        else:
+            raise InvalidInputError(f"{place}.data", f"has no '{attribute}'")
+    return row
+
+
+def plain_value(value: Any, quotes_tell: bool) -> Value:
+    """Read a value for what it is; our own lines quote what is a text, others quote as they like.
+
+    In a file of theirs an empty cell in quotes is as empty as one without.
+    """
+    if not isinstance(value, Cell):
+        return value if value is None or isinstance(value, bool | int | float) else str(value)
+    if quotes_tell and value.quoted:
+        return str(value)
+    return value_of(value)

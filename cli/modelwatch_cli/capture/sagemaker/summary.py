@@ -1,0 +1,120 @@
+"""An import, from the first look at a source to the account of what became of it."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.s3_labels import S3LabelStore
+from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.domain.windows import Window
+from modelwatch.errors import ModelwatchError
+from modelwatch.settings import Settings
+from modelwatch_cli.capture.places import place
+from modelwatch_cli.capture.sagemaker import importing, truths
+from modelwatch_cli.capture.sagemaker.payloads import Reading
+from modelwatch_cli.console import error_console, progress
+
+_WEEK = timedelta(days=7)
+_AHEAD = timedelta(minutes=5)
+
+
+class RecordCounts(msgspec.Struct):
+    """What became of a source's records: stored now, or known before."""
+
+    found: int
+    stored: int = 0
+    known: int = 0
+
+
+class LabelCounts(RecordCounts):
+    """The same of its labels: unmatched without a prediction, refused as no labels."""
+
+    unmatched: int = 0
+    refused: int = 0
+
+
+class ImportSummary(msgspec.Struct):
+    """What an import did; without ``imported`` it did nothing."""
+
+    source: str
+    files: int
+    imported: bool
+    records: RecordCounts
+    labels: LabelCounts
+    invalid: int
+    problems: list[str]
+
+
+def import_source(
+    settings: Settings, source: str, reading: Reading, window: Window | None, skip_invalid: bool
+) -> ImportSummary:
+    """Check a source, and store its records and labels.
+
+    Parameters
+    ----------
+    settings
+        Where the bucket of captures is.
+    source
+        A folder, a file, or an address such as s3://bucket/prefix.
+    reading
+        How lines are to be read.
+    window
+        Where the predictions of ground truth are looked for; None for the records of the source
+        and the week before the ground truth was told.
+    skip_invalid
+        Store the good lines of a source with bad ones.
+
+    Raises
+    ------
+    ModelwatchError
+        When there is no file to import.
+    StoreError
+        When a file or an object cannot be read or written.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    where = place(source, settings)
+    with error_console.status("listing"):
+        files = list(where.keys(importing.SUFFIX))
+    if not files:
+        raise ModelwatchError(f"{source} has no file that ends in {importing.SUFFIX}")
+    client, bucket = s3_client(settings), settings.text("CAPTURE_BUCKET")
+    store = S3RecordStore(client, bucket)
+    with progress() as bar:
+        task = bar.add_task("checking files", total=len(files))
+        checked = importing.check(where, files, reading, now_ms, lambda: bar.advance(task))
+        summary = ImportSummary(
+            source=source,
+            files=len(files),
+            imported=skip_invalid or not checked.problem_count,
+            records=RecordCounts(checked.records),
+            labels=LabelCounts(checked.labels),
+            invalid=checked.problem_count,
+            problems=[str(problem) for problem in checked.problems],
+        )
+        if checked.records and summary.imported:
+            task = bar.add_task("importing files", total=len(files))
+            stored = importing.store_records(
+                store, where, checked, reading, now_ms, lambda: bar.advance(task)
+            )
+            summary.records = RecordCounts(checked.records, stored.stored, stored.known)
+    if checked.labels and summary.imported:
+        told = list(importing.ground_truths(where, checked, reading, now_ms))
+        searched = window or _searched(checked.first, [hour for hour, _ in told if hour])
+        with error_console.status("importing labels"):
+            done = truths.store_labels(S3LabelStore(client, bucket), store, told, searched, now_ms)
+        summary.labels = LabelCounts(
+            checked.labels, done.stored, done.known, done.unmatched, done.refused
+        )
+        summary.problems += done.problems
+    return summary
+
+
+def _searched(first: datetime | None, told: list[datetime]) -> Window:
+    """Return where the predictions of ground truth may be: up to a week before it was told."""
+    now = datetime.now(UTC)
+    starts = [hour - _WEEK for hour in told] or [now - _WEEK]
+    return Window(min([*starts, *([first] if first else [])]), now + _AHEAD)

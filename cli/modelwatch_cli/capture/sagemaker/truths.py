@@ -1,0 +1,144 @@
+"""Ground truth in SageMaker's form becomes labels.
+
+A label belongs to the hour of its prediction, which ground truth does not tell: it is the time in
+the event id where that is a UUID of version 7, and is looked up among the captured records
+otherwise.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Set
+from datetime import datetime, timedelta
+
+import msgspec
+
+from modelwatch.domain.event_ids import event_time_ms
+from modelwatch.domain.labels import Label, check_label
+from modelwatch.domain.windows import Window
+from modelwatch.errors import InvalidInputError
+from modelwatch.ports import LabelStore, RecordStore
+from modelwatch_cli.capture.sagemaker.lines import GroundTruth
+
+_LABELS_AT_ONCE = 10_000
+
+Truth = tuple[datetime | None, GroundTruth]
+"""The hour in which it was told, if that is known, and what was told."""
+
+
+class StoredLabels(msgspec.Struct):
+    """What became of a source's labels.
+
+    ``unmatched`` are those whose prediction was not found, ``refused`` those that are no label.
+    """
+
+    stored: int = 0
+    known: int = 0
+    unmatched: int = 0
+    refused: int = 0
+    problems: list[str] = msgspec.field(default_factory=list)
+
+
+def store_labels(
+    labels: LabelStore,
+    records: RecordStore,
+    truths: Iterable[Truth],
+    window: Window,
+    now_ms: int,
+) -> StoredLabels:
+    """Store ``truths`` as labels; those that are there already stay as they are.
+
+    Parameters
+    ----------
+    labels
+        Where they go.
+    records
+        Where their predictions are looked up.
+    truths
+        The ground truth; a label counts as told in the hour of its file, or with its prediction.
+    window
+        Where predictions are looked for.
+    now_ms
+        The present, in milliseconds since 1970.
+
+    Raises
+    ------
+    StoreError
+        When an object cannot be read or written.
+    """
+    told = list(truths)
+    asked: defaultdict[str, set[str]] = defaultdict(set)
+    for _, truth in told:
+        if event_time_ms(truth.event_id) is None:
+            asked[truth.model_name].add(truth.event_id)
+    times = {name: dict(_times(records, name, ids, window)) for name, ids in asked.items()}
+    done = StoredLabels()
+    hours: defaultdict[datetime, list[Label]] = defaultdict(list)
+    for hour, truth in told:
+        predicted_at = times.get(truth.model_name, {}).get(truth.event_id)
+        if predicted_at is None and event_time_ms(truth.event_id) is None:
+            done.unmatched += 1
+            done.problems.append(f"event {truth.event_id} was not captured in the window")
+            continue
+        try:
+            label = _label(hour, truth, predicted_at, now_ms)
+        except InvalidInputError as error:
+            done.refused += 1
+            done.problems.append(f"event {truth.event_id}: {error}")
+            continue
+        hours[label.hour].append(label)
+    for hour, told_of in hours.items():
+        _store(labels, hour, told_of, done)
+    return done
+
+
+def _times(
+    records: RecordStore, model_name: str, event_ids: Set[str], window: Window
+) -> Iterator[tuple[str, datetime]]:
+    for name, version in records.versions(window):
+        if name == model_name:
+            for hour in window.hours():
+                table = records.read(name, version, Window(hour, hour + timedelta(hours=1)))
+                pairs = zip(
+                    table["event_id"].to_pylist(), table["captured_at"].to_pylist(), strict=True
+                )
+                yield from (pair for pair in pairs if pair[0] in event_ids)
+
+
+def _label(
+    hour: datetime | None, truth: GroundTruth, predicted_at: datetime | None, now_ms: int
+) -> Label:
+    label = Label(
+        event_id=truth.event_id,
+        label=truth.label,
+        labelled_at=hour,
+        predicted_at=predicted_at,
+        source="sagemaker",
+    )
+    checked = check_label(label, now_ms)
+    if hour is None:
+        # not the present: the same file again has to give the same label
+        checked.labelled_at = checked.predicted_at
+    return checked
+
+
+def _store(store: LabelStore, hour: datetime, labels: list[Label], done: StoredLabels) -> None:
+    there = store.read(store.objects(hour.date()).get(hour, []))
+    known = set(
+        zip(
+            there["event_id"].to_pylist(),
+            there["labelled_at"].to_pylist(),
+            there["label_text"].to_pylist(),
+            strict=True,
+        )
+    )
+    new = {
+        key: label
+        for label in labels
+        if (key := (label.event_id, label.labelled_at, label.text)) not in known
+    }
+    distinct = list(new.values())
+    for start in range(0, len(distinct), _LABELS_AT_ONCE):
+        store.write(distinct[start : start + _LABELS_AT_ONCE])
+    done.stored += len(distinct)
+    done.known += len(labels) - len(distinct)
