@@ -1,0 +1,221 @@
+"""A policy and a rate on the real stack: what is in the queue, the bucket, the logs, the files."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import httpx
+import pyarrow.parquet as pq
+import pytest
+
+from modelwatch.domain.capture_policy import apply_policy, read_policy
+from modelwatch.domain.sampling import kept
+from running_stack import RunningStack
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+
+KEY = "a key of this test, and no other"
+POLICY = {
+    "alcohol": "drop",
+    "malic_acid": "hash",
+    "proline": "hash",
+    "magnesium": {"bucket": 50},
+    "probabilities": {"bucket": 0.25},
+}
+RATE = 0.5
+VARIABLES = {
+    "CAPTURE_POLICY": json.dumps(POLICY),
+    "CAPTURE_HASH_KEY": KEY,
+    "CAPTURE_SAMPLE_RATE": str(RATE),
+}
+ROW = {
+    "alcohol": 14.2371828,
+    "malic_acid": 1.7154321,
+    "ash": 2.4312345,
+    "alcalinity_of_ash": 15.6,
+    "magnesium": 127.7654321,
+    "total_phenols": 2.8,
+    "flavanoids": 3.06,
+    "nonflavanoid_phenols": 0.28,
+    "proanthocyanins": 2.29,
+    "color_intensity": 5.64,
+    "hue": 1.04,
+    "od280/od315_of_diluted_wines": 3.92,
+    "proline": 1065.7654321,
+}
+KEPT_BACK = ("alcohol", "malic_acid", "magnesium", "proline")
+
+
+def secrets_in(data: bytes) -> list[str]:
+    """Return whose values are in ``data``: as text, or as Parquet holds them."""
+    return [
+        name
+        for name in KEPT_BACK
+        if str(ROW[name])[:9].encode() in data or struct.pack("<d", ROW[name]) in data
+    ]
+
+
+def eventually(probe: Callable[[], Any], seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := probe()):
+        assert time.monotonic() < deadline, f"nothing within {seconds} s"
+        time.sleep(0.5)
+    return found
+
+
+class Deployed:
+    """Predict under the policy, on a stack of its own; capture is not deployed yet."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self.stack = stack
+        self.environ = json.loads(self.run("env", "--json"))
+        self.run("train")
+        self.url = json.loads(self.run("deploy", "predict", "--json"))["urls"]["predict"]
+
+    def run(self, *arguments: str) -> str:
+        done = self.stack.run(*arguments)
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
+
+    def client(self, service: str, endpoint: str = "AWS_ENDPOINT_URL") -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.environ[endpoint],
+            aws_access_key_id=self.environ["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environ["AWS_SECRET_ACCESS_KEY"],
+            region_name="us-east-1",
+        )
+
+    def predict(self) -> str:
+        answer = httpx.post(f"{self.url}/predict", json={"features": ROW}, timeout=60)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["event_id"])
+
+    def messages(self) -> list[str]:
+        """Return what waits in the queue, and leave it there."""
+        sqs = self.client("sqs")
+        url = sqs.get_queue_url(QueueName="modelwatch-local-captures")["QueueUrl"]
+        found: dict[str, str] = {}
+        for _ in range(30):
+            received = sqs.receive_message(
+                QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=2
+            )
+            for message in received.get("Messages", ()):
+                found[message["MessageId"]] = message["Body"]
+        return list(found.values())
+
+    def objects(self) -> list[bytes]:
+        s3, bucket = self.client("s3", "AWS_ENDPOINT_URL_S3"), "modelwatch-captures"
+        listed = s3.list_objects_v2(Bucket=bucket).get("Contents", ())
+        return [s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read() for entry in listed]
+
+    def logs(self) -> bytes:
+        """Return every line of every function's log."""
+        logs = self.client("logs")
+        names = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
+        events = [
+            event["message"]
+            for name in names
+            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=name)
+            for event in page["events"]
+        ]
+        return "\n".join(events).encode()
+
+    def files(self) -> dict[str, bytes]:
+        """Return every file of the stack that is no database of a part: its logs among them."""
+        paths = [path for path in self.stack.home.rglob("*") if path.is_file()]
+        return {
+            str(path.relative_to(self.stack.home)): path.read_bytes()
+            for path in paths
+            if path.stat().st_size < 50_000_000
+        }
+
+
+@pytest.fixture(scope="module")
+def deployed(new_stack: Callable[..., RunningStack]) -> Deployed:
+    stack = new_stack(**VARIABLES)
+    outcome = stack.run("up")
+    assert outcome.returncode == 0, outcome.stderr
+    return Deployed(stack)
+
+
+def test_what_leaves_predict_is_what_the_policy_and_the_rate_say(deployed):
+    event_ids = [deployed.predict() for _ in range(40)]
+    wrong = httpx.post(f"{deployed.url}/predict", json={"features": {**ROW, "ash": "x"}})
+    assert wrong.status_code == 400
+    chosen = {event_id for event_id in event_ids if kept(event_id, RATE)}
+    assert 0 < len(chosen) < len(event_ids)
+
+    in_queue: dict[str, str] = {}
+
+    def queued() -> bool:
+        in_queue.update(dict.fromkeys(deployed.messages(), ""))
+        return len(in_queue) >= len(chosen)
+
+    eventually(queued)
+    assert all(str(ROW["ash"]) in body for body in in_queue)
+    assert secrets_in("".join(in_queue).encode()) == []
+
+    deployed.run("deploy", "capture")
+
+    def rows() -> list[dict[str, Any]]:
+        tables = [pq.read_table(io.BytesIO(payload)) for payload in deployed.objects()]
+        found = [row for table in tables for row in table.to_pylist()]
+        return found if {row["event_id"] for row in found} >= chosen else []
+
+    stored = eventually(rows)
+    assert {row["event_id"] for row in stored} == chosen
+    expected = apply_policy(
+        read_policy(json.dumps(POLICY), KEY), {name: [value] for name, value in ROW.items()}
+    )
+    for row in stored:
+        features = {
+            name.removeprefix("feature_"): value
+            for name, value in row.items()
+            if name.startswith("feature_")
+        }
+        assert features == {name: values[0] for name, values in expected.items()}
+        assert row["sample_rate"] == RATE
+        assert {each * 4 for each in row["probabilities"]} <= {0, 1, 2, 3, 4}
+    assert "alcohol" not in features
+    assert features["magnesium"] == 100
+    assert re.fullmatch("[0-9a-f]{16}", features["proline"])
+
+    assert all(secrets_in(payload) == [] for payload in deployed.objects())
+    logs = deployed.logs()
+    assert b"model_predictions_total" in logs
+    assert secrets_in(logs) == []
+    assert KEY.encode() not in logs
+    files = deployed.files()
+    assert any(path.endswith(".log") for path in files)
+    assert {path: found for path, data in files.items() if (found := secrets_in(data))} == {}
+    assert [path for path, data in files.items() if KEY.encode() in data] == []
+
+    counted = re.compile(r'^capture_records_total\{outcome="sampled_out"\} (\S+)$', re.MULTILINE)
+    page = f"http://127.0.0.1:{deployed.stack.environ['BRIDGE_PORT']}/metrics"
+    left_out = len(event_ids) - len(chosen)
+    eventually(lambda: float(counted.search(httpx.get(page).text)[1]) == left_out)
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"CAPTURE_POLICY": '{"alcohl": "drop"}'}, "'alcohl' is no feature of the model"),
+        ({"CAPTURE_HASH_KEY": ""}, "setting CAPTURE_HASH_KEY: is not set"),
+        ({"CAPTURE_SAMPLE_RATE": "50"}, "setting CAPTURE_SAMPLE_RATE"),
+    ],
+)
+def test_a_deployment_refuses_what_misses_its_aim(deployed, variables, said):
+    stack = replace(deployed.stack, environ={**deployed.stack.environ, **variables})
+    done = stack.run("deploy", "predict")
+    assert done.returncode != 0
+    assert said in re.sub(r"\s+", " ", done.stderr)
+    assert KEY not in done.stdout + done.stderr
