@@ -106,8 +106,27 @@ def test_catching_up_leaves_no_gap_and_repeats_nothing(plan, now, seconds, limit
 
 
 def test_a_clock_that_went_back_finds_nothing_due():
-    plan = WindowPlan(timedelta(hours=1))
-    assert plan.due(NOON, NOON + timedelta(hours=3)).windows == ()
+    for plan in (WindowPlan(timedelta(hours=1)), WindowPlan(timedelta(hours=1), MINUTE)):
+        assert plan.due(NOON, NOON + timedelta(hours=3)).windows == ()
+
+
+@given(durations, times, st.integers(1, 10**7), st.integers(1, 50))
+def test_a_window_without_steps_ends_when_it_is_due_and_leaves_no_gap(length, now, seconds, limit):
+    length = max(length, timedelta(seconds=1))
+    now = now.replace(microsecond=0)
+    plan = WindowPlan(length)
+    (first,) = plan.due(now).windows
+    assert (first.start, first.end) == (now - length, now)
+    last = now - timedelta(seconds=seconds)
+    due = plan.due(now, last, limit=limit)
+    *caught_up, newest = due.windows
+    assert newest == first
+    assert len(due.windows) <= limit
+    covered = last if due.missed_until is None else due.missed_until
+    for window in (*caught_up, newest):
+        assert window.start <= covered
+        covered = window.end
+    assert (due.missed == 0) or len(due.windows) == limit
 
 
 def test_windows_align_to_hours_days_and_weeks_in_utc():
@@ -129,8 +148,8 @@ def test_a_local_time_is_the_same_instant():
 
 
 def test_plans():
-    hour, week = parse_plans(" PT1H, P7D/P1D", step=timedelta(minutes=5))
-    assert (hour.length, hour.step) == (timedelta(hours=1), timedelta(minutes=5))
+    hour, week = parse_plans(" PT1H, P7D/P1D")
+    assert (hour.length, hour.step) == (timedelta(hours=1), None)
     assert (week.length, week.step) == (timedelta(days=7), timedelta(days=1))
 
 

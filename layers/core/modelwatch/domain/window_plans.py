@@ -21,7 +21,7 @@ class WindowPlan:
 
     So a run that comes late, or twice, finds the same windows. A step of an hour aligns them to
     UTC hours, one of a day to UTC days. What is not a whole minute long is rounded up to one,
-    since profiles are kept by the minute.
+    since profiles are kept by the minute. Without a step, it ends when the run is due.
 
     Examples
     --------
@@ -32,12 +32,12 @@ class WindowPlan:
     """
 
     length: timedelta
-    step: timedelta = MINUTE
+    step: timedelta | None = None
 
     def __post_init__(self) -> None:
         if self.length <= timedelta(0):
             raise ValueError("a window must have a length")
-        if self.step < MINUTE or self.step % MINUTE:
+        if self.step is not None and (self.step < MINUTE or self.step % MINUTE):
             raise ValueError("a step must be of whole minutes")
 
     @property
@@ -47,6 +47,8 @@ class WindowPlan:
 
     def newest(self, now: datetime) -> Window:
         """Return the newest window that has ended by ``now``."""
+        if self.step is None:
+            return Window.ending(now.replace(microsecond=0), seconds=self.length.total_seconds())
         return self._ending(_steps(now, self.step))
 
     def due(
@@ -79,9 +81,11 @@ class WindowPlan:
         >>> [window.end.hour for window in due.windows], due.missed, due.missed_until.hour
         ([11, 12], 3, 10)
         """
-        newest = _steps(now - lag, self.step)
         if last_end is None:
-            return DueWindows((self._ending(newest),))
+            return DueWindows((self.newest(now - lag),))
+        if self.step is None:
+            return self._uncovered(self.newest(now - lag), last_end, limit)
+        newest = _steps(now - lag, self.step)
         waiting = max(0, newest - _steps(last_end, self.step))
         taken = min(waiting, limit)
         missed = waiting - taken
@@ -93,8 +97,25 @@ class WindowPlan:
             self._end(newest - taken) if missed else None,
         )
 
+    def _uncovered(self, newest: Window, last_end: datetime, limit: int) -> DueWindows:
+        """Return ``newest``, and before it the windows since ``last_end`` that it leaves out."""
+        if last_end >= newest.end:
+            return DueWindows(())
+        gap = newest.start - last_end
+        waiting = max(0, -(-gap // self.length))
+        taken = min(waiting, limit - 1)
+        ends = [last_end + back * self.length for back in range(1, waiting + 1)]
+        caught_up = [Window(end - self.length, end) for end in ends[waiting - taken :]]
+        missed = ends[: waiting - taken]
+        return DueWindows(
+            (*caught_up, newest),
+            len(missed),
+            missed[0] if missed else None,
+            missed[-1] if missed else None,
+        )
+
     def _end(self, steps: int) -> datetime:
-        return _ORIGIN + steps * self.step
+        return _ORIGIN + steps * (self.step or MINUTE)
 
     def _ending(self, steps: int) -> Window:
         end = self._end(steps)
@@ -119,15 +140,13 @@ class DueWindows:
     missed_until: datetime | None = None
 
 
-def parse_plans(text: str, step: timedelta = MINUTE, field: str = "") -> tuple[WindowPlan, ...]:
+def parse_plans(text: str, field: str = "") -> tuple[WindowPlan, ...]:
     """Read windows separated by commas, each ``LENGTH`` or ``LENGTH/STEP``, in ISO 8601.
 
     Parameters
     ----------
     text
         Such as ``PT1H,P7D/P1D``: the last hour, and the last seven days once a day.
-    step
-        Step of those that say none.
     field
         What an error names as its place.
 
@@ -138,14 +157,14 @@ def parse_plans(text: str, step: timedelta = MINUTE, field: str = "") -> tuple[W
 
     Examples
     --------
-    >>> [(plan.name, format_duration(plan.step)) for plan in parse_plans("PT1H,P7D/P1D")]
-    [('PT1H', 'PT1M'), ('P7D', 'P1D')]
+    >>> [(plan.name, plan.step and plan.step.days) for plan in parse_plans("PT1H,P7D/P1D")]
+    [('PT1H', None), ('P7D', 1)]
     """
     plans: dict[str, WindowPlan] = {}
     for part in text.split(","):
         length, slash, own_step = part.strip().partition("/")
-        every = parse_duration(own_step, field) if slash else step
-        if every % MINUTE:
+        every = parse_duration(own_step, field) if slash else None
+        if every is not None and every % MINUTE:
             raise InvalidInputError(field, f"the step '{own_step}' is not of whole minutes")
         plan = WindowPlan(parse_duration(length, field), every)
         if plan.name in plans:
