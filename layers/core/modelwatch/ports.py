@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from modelwatch.domain.baselines import Baseline
+    from modelwatch.domain.constraints import Constraints
     from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift
     from modelwatch.domain.labels import Label
     from modelwatch.domain.models import ModelVersion, Predictions
-    from modelwatch.domain.profiles import WindowProfile
+    from modelwatch.domain.profiles import Profile, WindowProfile
     from modelwatch.domain.records import Record, Value
     from modelwatch.domain.routing import ServingPlan
     from modelwatch.domain.schemas import Schema
@@ -238,6 +240,49 @@ class ReferenceStore(Protocol):
 
     def reference(self, version: ModelVersion) -> pa.Table | None:
         """Return the rows a version was trained on, or None when it has none."""
+        ...
+
+
+class BaselineStore(Protocol):
+    """Keeps named baselines, by model, and which one is in use."""
+
+    def create(self, baseline: Baseline, profile: Profile, constraints: Constraints) -> Baseline:
+        """Keep a new baseline; return it as it is kept.
+
+        Raises InvalidInputError when there is one of that name.
+        """
+        ...
+
+    def baselines(self, model_name: str) -> list[Baseline]:
+        """Return a model's baselines, by name."""
+        ...
+
+    def baseline(self, model_name: str, name: str) -> Baseline:
+        """Return a baseline; raises NotFoundError when there is none of that name."""
+        ...
+
+    def profile(self, baseline: Baseline) -> Profile:
+        """Return the profile of a baseline."""
+        ...
+
+    def constraints(self, baseline: Baseline) -> Constraints:
+        """Return the constraints that hold now."""
+        ...
+
+    def replace_constraints(self, baseline: Baseline, constraints: Constraints) -> None:
+        """Let other constraints hold from now on."""
+        ...
+
+    def delete(self, model_name: str, name: str) -> None:
+        """Delete a baseline; raises InvalidInputError when it is in use."""
+        ...
+
+    def in_use(self, model_name: str) -> str:
+        """Return the name of the baseline in use; `baselines.TRAINING` for each version's own."""
+        ...
+
+    def use(self, model_name: str, name: str) -> None:
+        """Compare windows of the model with this baseline from now on."""
         ...
 
 
