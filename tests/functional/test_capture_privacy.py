@@ -7,8 +7,10 @@ import time
 import pytest
 
 from in_memory import ConstantModel, InMemoryMetrics, InMemoryQueue
+from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.emf import EmfMetricSink
 from modelwatch.adapters.parquet import read_notes, read_table, records_table, write_table
+from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.adapters.sqs_queue import SqsRecordQueue
 from modelwatch.domain.capture_policy import apply_policy, read_policy
 from modelwatch.domain.event_ids import derived_event_id
@@ -106,10 +108,18 @@ def secrets_in(data: bytes) -> list[object]:
 
 
 def stored(records: list[Record]) -> bytes:
-    """Return all that a Parquet object of ``records`` says: its bytes, and unpacked its contents"""
-    payload = write_table(records_table(records))
-    rows = json.dumps(read_table(payload).to_pylist(), default=str)
-    return payload + rows.encode() + b"".join(read_notes(payload).values())
+    """Return what the bucket says of ``records``: its bytes, and unpacked the rows and profiles."""
+    s3 = InMemoryS3()
+    for version in {record.model_version for record in records}:
+        alike = [record for record in records if record.model_version == version]
+        S3RecordStore(s3, "captures").write(alike)
+    found = b""
+    for payload in s3.objects.values():
+        rows = json.dumps(read_table(payload).to_pylist(), default=str)
+        notes = read_notes(payload)
+        assert notes
+        found += payload + rows.encode() + b"".join(notes.values())
+    return found
 
 
 def test_the_search_finds_what_it_is_to_find(serve, messages):

@@ -167,6 +167,27 @@ def apply_policy(
     return captured
 
 
+def apply_to_outputs(
+    policy: CapturePolicy,
+    predictions: Sequence[Value],
+    probabilities: Sequence[list[float] | None],
+) -> tuple[list[Value], list[list[float] | None]]:
+    """Return predictions and probabilities as they are captured under ``policy``.
+
+    The outputs beside `apply_policy`; what is dropped is None.
+
+    Examples
+    --------
+    >>> apply_to_outputs(CapturePolicy({"prediction": Bucket(100)}), [123.4], [None])
+    ([100.0], [None])
+    """
+    plan = CapturePlan(policy, Schema(()))
+    return (
+        [plan.prediction(value) for value in predictions],
+        [plan.probabilities(values) for values in probabilities],
+    )
+
+
 def read_policy(text: str, key: str = "") -> CapturePolicy:
     """Read a policy; an empty text keeps everything.
 
