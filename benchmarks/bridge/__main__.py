@@ -29,8 +29,11 @@ from modelwatch.metric_names import CATALOG, NAMESPACE
 from modelwatch_bridge.collector import TEXT, Page, TotalsCollector
 from modelwatch_bridge.events import LogEvent
 from modelwatch_bridge.health import Health
+from modelwatch_bridge.history import SLOT_MS, History
+from modelwatch_bridge.history_file import HistoryFile
 from modelwatch_bridge.ledger import Ledger
 from modelwatch_bridge.server import BridgeServer
+from modelwatch_bridge.site import Site
 
 PAGE_EVENTS = 10_000
 MODELS, FEATURES = 50, 100
@@ -113,7 +116,11 @@ def _resident_mb() -> float:
 def _ingest(folder: Path, seconds: float) -> dict[str, float]:
     """Count pages for that long; the time spent on making them does not count."""
     ledger = Ledger(folder / "ingest.sqlite")
-    page = Page(TotalsCollector(ledger.totals), ledger.totals)
+    collector = TotalsCollector(ledger.totals)
+    page = Page(collector, ledger.totals)
+    now_ms = 1_800_000_000_000
+    store = HistoryFile(folder / "ingest-history.sqlite")
+    history = History(ledger.totals, collector, CATALOG, lambda: now_ms, store)
     rate = 10_000
     spent = cpu = 0.0
     events = 0
@@ -125,6 +132,8 @@ def _ingest(folder: Path, seconds: float) -> dict[str, float]:
         # the overlap: half of the page comes again with the next poll
         again = ledger.record(GROUP, "modelwatch-bench-predict", batch[PAGE_EVENTS // 2 :])
         ledger.forget_events(GROUP, batch[-1].at_ms - WINDOW_MS)
+        now_ms += SLOT_MS  # each page closes a slot: far more often than in earnest
+        history.observe({})
         page.refresh({})
         spent += time.perf_counter() - began
         cpu += time.process_time() - cpu_began
@@ -145,6 +154,8 @@ def _ingest(folder: Path, seconds: float) -> dict[str, float]:
 
 def _analysis_lines(model: int, version: str) -> Iterator[str]:
     base = {"model_name": f"model_{model}", "model_version": version}
+    status = {"_aws": {"Timestamp": 1, "CloudWatchMetrics": [_directive("evidently_drift_status")]}}
+    yield json.dumps(status | base | {"evidently_drift_status": 1})
     gauges = (
         ("evidently_feature_drift_score", {"method": "wasserstein"}),
         ("evidently_feature_drift_detected", {}),
@@ -160,8 +171,11 @@ def _analysis_lines(model: int, version: str) -> Iterator[str]:
 
 def _scrapes(folder: Path, scrapes: int) -> dict[str, float]:
     ledger = Ledger(folder / "scrape.sqlite")
-    page = Page(TotalsCollector(ledger.totals), ledger.totals)
+    collector = TotalsCollector(ledger.totals)
+    page = Page(collector, ledger.totals)
     at_ms = 1_800_000_000_000
+    store = HistoryFile(folder / "scrape-history.sqlite")
+    history = History(ledger.totals, collector, CATALOG, lambda: at_ms, store)
 
     def analyse(model: int) -> None:
         nonlocal at_ms
@@ -171,8 +185,11 @@ def _scrapes(folder: Path, scrapes: int) -> dict[str, float]:
 
     for model in range(MODELS):
         analyse(model)
+    history.observe({})
     page.refresh({})
-    server = BridgeServer(("127.0.0.1", 0), page, Health(lambda: 0, 1))
+    health = Health(lambda: 0, 1)
+    site = Site(history, health, None, "bench")
+    server = BridgeServer(("127.0.0.1", 0), page, health, site)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}/metrics"
     scraper = subprocess.Popen(
@@ -184,12 +201,16 @@ def _scrapes(folder: Path, scrapes: int) -> dict[str, float]:
     while scraper.poll() is None:
         analyse(len(rendering) % MODELS)
         began = time.perf_counter()
+        history.observe({})
         page.refresh({})
         rendering.append(time.perf_counter() - began)
     assert scraper.stdout is not None
     times = [float(line) for line in scraper.stdout]
     assert len(times) == scrapes
     body = page.rendered(TEXT)
+    began = time.perf_counter()
+    overview = site.answer("/api/overview", {}).body
+    overview_seconds = time.perf_counter() - began
     server.shutdown()
     ledger.close()
     return {
@@ -198,6 +219,9 @@ def _scrapes(folder: Path, scrapes: int) -> dict[str, float]:
         "scrape_ms_p50": 1000 * statistics.median(times),
         "scrape_ms_max": 1000 * max(times),
         "render_ms_p50": 1000 * statistics.median(rendering),
+        "overview_ms": 1000 * overview_seconds,
+        "overview_bytes": len(overview),
+        "memory_mb_with_history": _resident_mb(),
     }
 
 

@@ -71,6 +71,10 @@ class TotalsCollector(Collector):
             return _histogram_family(metric, samples)
         return _simple_family(metric, self._shown(metric, samples))
 
+    def values(self, name: str) -> Mapping[tuple[str, ...], float]:
+        """Return what is shown of a counter or gauge that is a total, by label values."""
+        return self._shown(self._catalog[name], self._totals.of(name))
+
     def _shown(
         self, metric: Metric, samples: Mapping[tuple[str, ...], Sample]
     ) -> dict[tuple[str, ...], float]:

@@ -13,6 +13,8 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
+from modelwatch.adapters.aws import LazyClient, s3_client
+from modelwatch.adapters.s3_reports import S3ReportStore
 from modelwatch.errors import ModelwatchError
 from modelwatch.metric_names import CATALOG, Metric, declared_metrics
 from modelwatch.settings import Settings
@@ -21,10 +23,14 @@ from modelwatch_bridge.collector import Page, TotalsCollector
 from modelwatch_bridge.files import FileFollower
 from modelwatch_bridge.follower import LogGroupFollower, Reach
 from modelwatch_bridge.health import Health
+from modelwatch_bridge.history import History
+from modelwatch_bridge.history_file import HistoryFile
 from modelwatch_bridge.ledger import Ledger
 from modelwatch_bridge.ports import Reader
+from modelwatch_bridge.reports import Reports
 from modelwatch_bridge.server import BridgeServer
 from modelwatch_bridge.service import BridgeService
+from modelwatch_bridge.site import Site
 
 LOG = logging.getLogger(__name__)
 
@@ -65,13 +71,15 @@ def serve(settings: Settings, stop: threading.Event) -> None:
     """
     metrics_file = settings.text("METRICS_FILE")
     catalog = CATALOG | (declared_metrics(Path(metrics_file)) if metrics_file else {})
-    ledger = Ledger(
-        Path(settings.text("BRIDGE_STATE")), catalog, settings.integer("BRIDGE_MAX_SERIES", 1)
-    )
+    state = Path(settings.text("BRIDGE_STATE"))
+    ledger = Ledger(state, catalog, settings.integer("BRIDGE_MAX_SERIES", 1))
     health = Health(now_ms, int(settings.number("BRIDGE_STALE_SECONDS") * 1000))
-    page = Page(TotalsCollector(ledger.totals, catalog), ledger.totals, catalog)
-    server = _server(settings, page, health)
-    service = _service(settings, ledger, page, health, catalog, stop)
+    collector = TotalsCollector(ledger.totals, catalog)
+    page = Page(collector, ledger.totals, catalog)
+    store = HistoryFile(state.with_name(f"{state.stem}-history.sqlite"))
+    history = History(ledger.totals, collector, catalog, now_ms, store)
+    server = _server(settings, page, history, health)
+    service = _service(settings, ledger, page, history, health, catalog, stop)
     LOG.info("listening on http://%s:%d", *server.server_address[:2])
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     reading = threading.Thread(target=service.run, args=(stop,), name="reading", daemon=True)
@@ -81,13 +89,16 @@ def serve(settings: Settings, stop: threading.Event) -> None:
     reading.join(_JOIN_SECONDS)
     if not reading.is_alive():
         ledger.close()
+        store.close()
     server.server_close()
 
 
-def _server(settings: Settings, page: Page, health: Health) -> BridgeServer:
+def _server(settings: Settings, page: Page, history: History, health: Health) -> BridgeServer:
     address = settings.text("BRIDGE_HOST"), settings.integer("BRIDGE_PORT")
+    results = S3ReportStore(LazyClient(lambda: s3_client(settings)), settings.text("REPORT_BUCKET"))
+    site = Site(history, health, Reports(results, now_ms), settings.text("STAGE"))
     try:
-        return BridgeServer(address, page, health)
+        return BridgeServer(address, page, health, site)
     except OSError as error:
         raise ModelwatchError(
             f"cannot listen on {address[0]}:{address[1]} (BRIDGE_PORT): {error.strerror}"
@@ -98,6 +109,7 @@ def _service(
     settings: Settings,
     ledger: Ledger,
     page: Page,
+    history: History,
     health: Health,
     catalog: Mapping[str, Metric],
     stop: threading.Event,
@@ -134,6 +146,7 @@ def _service(
         queues=queues if names else None,
         ledger=ledger,
         page=page,
+        history=history,
         health=health,
         catalog=catalog,
         clock=now_ms,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from modelwatch.errors import ModelwatchError
 from modelwatch_bridge.events import LogEvent
+
+if TYPE_CHECKING:
+    from modelwatch_bridge.analyses import Analysis, Version
+    from modelwatch_bridge.history import Slot
 
 Clock = Callable[[], int]
 """Milliseconds since 1970."""
@@ -77,3 +81,19 @@ class Queues(Protocol):
         SourceError
             When the service does not answer.
         """
+
+
+class HistoryStore(Protocol):
+    """Keeps the page's history across restarts; when it cannot, it says so in the log."""
+
+    def slots(self, since_ms: int) -> Iterator[Slot]:
+        """Yield the slots from a time on, in order."""
+
+    def analyses(self, limit: int) -> Iterator[tuple[Version, Analysis]]:
+        """Yield the newest ``limit`` analyses of each version, the older ones first."""
+
+    def add_slot(self, slot: Slot, keep_since_ms: int) -> None:
+        """Keep a slot, and none of before a time."""
+
+    def add_analysis(self, version: Version, analysis: Analysis, limit: int) -> None:
+        """Keep an analysis, in place of one of the same time; of a version the newest ``limit``."""

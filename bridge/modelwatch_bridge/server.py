@@ -1,31 +1,29 @@
-"""The bridge's HTTP side: `/metrics`, `/health` and a page that points to them."""
+"""The bridge's HTTP side: `/metrics`, `/health`, and the page for people."""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
-from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from modelwatch_bridge.collector import Page, content_type_for
 from modelwatch_bridge.health import Health
+from modelwatch_bridge.site import JSON, Answer, Site
 
 LOG = logging.getLogger(__name__)
-
-_INDEX = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>modelwatch bridge</title>
-<h1>modelwatch bridge</h1>
-<ul><li><a href="/metrics">metrics</a><li><a href="/health">health</a></ul>
-"""
-
-_Answer = tuple[HTTPStatus, str, bytes]
-
 
 SWITCH_SECONDS = 0.001
 """Python's thread switch interval for the process: a scrape passes a page that is being rendered
 five times as soon as with the default."""
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 
 class BridgeServer(ThreadingHTTPServer):
@@ -39,6 +37,8 @@ class BridgeServer(ThreadingHTTPServer):
         The rendered metrics.
     health
         Whether the sources are read.
+    site
+        The page for people.
 
     Raises
     ------
@@ -49,35 +49,24 @@ class BridgeServer(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], page: Page, health: Health) -> None:
+    def __init__(self, address: tuple[str, int], page: Page, health: Health, site: Site) -> None:
         self._page = page
         self._health = health
-        self._routes: dict[str, Callable[[str], _Answer]] = {
-            "/": self._index,
-            "/metrics": self._metrics,
-            "/health": self._healthy,
-        }
+        self._site = site
         sys.setswitchinterval(SWITCH_SECONDS)
         super().__init__(address, _Handler)
 
-    def answer(self, path: str, accept: str) -> _Answer:
-        """Return status, content type and body for a GET of ``path``."""
-        route = self._routes.get(path)
-        if route is None:
-            return HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"not found\n"
-        return route(accept)
-
-    def _index(self, _accept: str) -> _Answer:
-        return HTTPStatus.OK, "text/html; charset=utf-8", _INDEX
-
-    def _metrics(self, accept: str) -> _Answer:
-        content_type = content_type_for(accept)
-        return HTTPStatus.OK, content_type, self._page.rendered(content_type)
-
-    def _healthy(self, _accept: str) -> _Answer:
-        ready, report = self._health.report()
-        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return status, "application/json", json.dumps(report).encode() + b"\n"
+    def answer(self, target: str, accept: str) -> Answer:
+        """Return the answer to a GET of ``target``: a path, and perhaps a query."""
+        url = urlsplit(target)
+        if url.path == "/metrics":
+            content_type = content_type_for(accept)
+            return Answer(HTTPStatus.OK, self._page.rendered(content_type), content_type)
+        if url.path == "/health":
+            ready, report = self._health.report()
+            status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+            return Answer(status, json.dumps(report).encode() + b"\n", JSON)
+        return self._site.answer(url.path, dict(parse_qsl(url.query)))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -86,14 +75,15 @@ class _Handler(BaseHTTPRequestHandler):
     server: BridgeServer
 
     def do_GET(self) -> None:
-        accept = self.headers.get("Accept", "")
-        status, content_type, body = self.server.answer(urlsplit(self.path).path, accept)
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
+        answer = self.server.answer(self.path, self.headers.get("Accept", ""))
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        for name, value in (_HEADERS | dict(answer.headers)).items():
+            self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(answer.body)
 
     do_HEAD = do_GET  # noqa: N815  the name that http.server looks for
 

@@ -10,6 +10,7 @@ from modelwatch.errors import ModelwatchError
 from modelwatch.metric_names import Metric
 from modelwatch_bridge.collector import LiveValues, Page
 from modelwatch_bridge.health import Health
+from modelwatch_bridge.history import History
 from modelwatch_bridge.ledger import Ledger
 from modelwatch_bridge.ports import Clock, Queues, Reader
 from modelwatch_bridge.retirement import retired_series
@@ -29,8 +30,8 @@ class BridgeService:
         Bring events into the ledger.
     queues
         Are asked for their depth after each round; None for none.
-    ledger, page, health
-        What the readers fill, what scrapes get, what `/health` says.
+    ledger, page, history, health
+        What the readers fill, what scrapes get, what people see, what `/health` says.
     catalog
         The metrics by name.
     clock
@@ -49,6 +50,7 @@ class BridgeService:
         queues: Queues | None,
         ledger: Ledger,
         page: Page,
+        history: History,
         health: Health,
         catalog: Mapping[str, Metric],
         clock: Clock,
@@ -60,6 +62,7 @@ class BridgeService:
         self._queues = queues
         self._ledger = ledger
         self._page = page
+        self._history = history
         self._health = health
         self._catalog = catalog
         self._clock = clock
@@ -71,7 +74,7 @@ class BridgeService:
 
     def run(self, stop: threading.Event) -> None:
         """Go round until ``stop`` is set."""
-        self._page.refresh(self._live())
+        self._show()
         pause_seconds = self._poll_seconds
         while not stop.is_set():
             succeeded = self.round()
@@ -92,8 +95,13 @@ class BridgeService:
             self._health.note_failure("; ".join(problems))
         else:
             self._health.note_success()
-        self._page.refresh(self._live())
+        self._show()
         return not problems
+
+    def _show(self) -> None:
+        live = self._live()
+        self._history.observe(live)  # before the page: it, too, asks what changed
+        self._page.refresh(live)
 
     def _ask_queues(self) -> None:
         self._depths = {}  # an old depth is worse than none

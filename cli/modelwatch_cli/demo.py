@@ -37,6 +37,7 @@ def demo() -> None:
     """
     from modelwatch_cli.deployment.commands import deploy
     from modelwatch_cli.stack.commands import up, urls
+    from modelwatch_cli.stack.supervisor import Supervisor
     from modelwatch_cli.training.commands import train
 
     began = time.monotonic()
@@ -58,6 +59,9 @@ def demo() -> None:
         f"\nNormal traffic raised no drift, drifted traffic did: {time.monotonic() - began:.0f} s. "
         "The stack stays up; `make down` stops it."
     )
+    page = next((part for part in Supervisor().status() if part.name == "bridge"), None)
+    if page is not None:
+        console.print(f"Watch it live: {page.address.removesuffix('metrics')}")
 
 
 def _reload(settings: Settings) -> None:

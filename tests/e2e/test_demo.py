@@ -61,13 +61,14 @@ def test_the_story_is_told_from_start_to_end(story: str) -> None:
     verdicts = re.findall(r" UTC, \d+ rows: (\w+) \(", story)
     assert verdicts == ["ok", "drift"]
     assert "Normal traffic raised no drift, drifted traffic did" in story
+    assert re.search(r"^Watch it live: http://127\.0\.0\.1:\d+/$", story, re.MULTILINE)
 
 
 @pytest.mark.usefixtures("story")
 def test_the_addresses_that_it_prints_answer(stack: RunningStack) -> None:
     addresses = json.loads(stack.run("urls", "--json").stdout)
     pages = {"predict API": "/docs", "capture API": "/health", "analyze API": "/reports"}
-    assert addresses.keys() >= {*pages, "MLflow", "metrics", "newest report"}
+    assert addresses.keys() >= {*pages, "live page", "MLflow", "metrics", "newest report"}
     for name, address in addresses.items():
         page = httpx.get(address + pages.get(name, ""), follow_redirects=True, timeout=60)
         assert page.status_code == 200, name
@@ -99,6 +100,29 @@ def test_the_newest_report_shows_what_drifted_and_asks_nobody_else(
         assert "Detected" in row.inner_text()
     assert errors == []
     assert hosts == {"127.0.0.1"}
+
+
+@pytest.mark.usefixtures("story")
+def test_the_live_page_shows_the_drift_and_opens_the_report(
+    stack: RunningStack, chromium: Browser
+) -> None:
+    page = chromium.new_page(viewport={"width": 1200, "height": 1600})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(json.loads(stack.run("urls", "--json").stdout)["live page"])
+    expect(page.locator("#connection")).to_have_text("Live")
+    expect(page.locator("#models .status.drift")).to_have_text("drift")
+    first = page.locator(".heat tbody tr").first
+    expect(first.locator("td.hot")).not_to_have_count(0)
+    expect(page.locator("#traffic path.line")).not_to_have_count(0)
+    expect(page.locator("#functions tbody tr")).to_have_count(3)
+    expect(page.locator("#reports tbody tr").first).to_be_visible()
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Newest report").click()
+    report = opened.value
+    report.on("pageerror", lambda error: errors.append(str(error)))
+    expect(report.get_by_text("Dataset Drift is detected.")).to_be_visible(timeout=30_000)
+    assert errors == []
 
 
 def test_down_leaves_no_process_and_no_port(new_stack: Callable[..., RunningStack]) -> None:

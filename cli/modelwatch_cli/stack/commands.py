@@ -134,7 +134,7 @@ def logs(
 
 
 def urls(as_json: Annotated[bool, _JSON] = False) -> None:
-    """Print where to look: the APIs, MLflow, metrics, Prometheus and the newest report."""
+    """Print where to look: the live page, APIs, MLflow, metrics, Prometheus, the newest report."""
     with error_console.status("asking"):
         found = _addresses()
     if as_json:
@@ -266,8 +266,11 @@ def _addresses() -> dict[str, str]:
     found = {f"{app} API": url for app, url in apis.items()}
     found["MLflow"] = settings.text("MLFLOW_TRACKING_URI")
     for part in Supervisor().status():
-        if part.name in ("bridge", "prometheus") and part.state == "up":
-            found["metrics" if part.name == "bridge" else "Prometheus"] = part.address
+        if part.name == "bridge" and part.state == "up":
+            found = {"live page": part.address.removesuffix("metrics"), **found}
+            found["metrics"] = part.address
+        elif part.name == "prometheus" and part.state == "up":
+            found["Prometheus"] = part.address
     return {**found, "newest report": report} if report else found
 
 

@@ -19,11 +19,13 @@ from modelwatch_bridge.events import LogEvent
 from modelwatch_bridge.files import FileFollower
 from modelwatch_bridge.follower import LogGroupFollower
 from modelwatch_bridge.health import Health
+from modelwatch_bridge.history import History
 from modelwatch_bridge.in_memory import InMemoryLogSource, ManualClock
 from modelwatch_bridge.ledger import Ledger
 from modelwatch_bridge.ports import Reader, SourceError
 from modelwatch_bridge.server import BridgeServer
 from modelwatch_bridge.service import BridgeService
+from modelwatch_bridge.site import Site
 
 GROUP = "/aws/lambda/modelwatch-test-predict"
 Emf = Callable[..., str]
@@ -49,14 +51,17 @@ class Parts:
     """A service with everything that it needs."""
 
     def __init__(self, ledger: Ledger, readers: list[Reader], clock: ManualClock) -> None:
-        self.page = Page(TotalsCollector(ledger.totals), ledger.totals)
+        collector = TotalsCollector(ledger.totals)
+        self.page = Page(collector, ledger.totals)
         self.health = Health(clock, stale_ms=60_000)
+        self.history = History(ledger.totals, collector, CATALOG, clock)
         self.queues = FakeQueues()
         self.service = BridgeService(
             readers=readers,
             queues=self.queues,
             ledger=ledger,
             page=self.page,
+            history=self.history,
             health=self.health,
             catalog=CATALOG,
             clock=clock,
@@ -73,7 +78,8 @@ def parts(ledger: Ledger, source: InMemoryLogSource, clock: ManualClock) -> Part
 
 @contextmanager
 def served(parts: Parts) -> Iterator[str]:
-    server = BridgeServer(("127.0.0.1", 0), parts.page, parts.health)
+    site = Site(parts.history, parts.health, None, "test")
+    server = BridgeServer(("127.0.0.1", 0), parts.page, parts.health, site)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}"

@@ -1,0 +1,144 @@
+// Asks the bridge every few seconds and shows what it says; goes on when it does not answer.
+import { clock, count, LineChart, rate, seconds } from "./charts.js";
+import { Cards, capture, errors, functions, HeatMap, keyOf, newestReport, reports, tiles } from "./panels.js";
+
+const EVERY_MS = 3000, PATIENCE_MS = 8000, REPORTS_EVERY_MS = 15000;
+const SHORT_SECONDS = 900;
+const LOOKS = ["k0", "k1", "k2", "k3", "k4", "k5"];
+const at = (id) => document.getElementById(id);
+
+const charts = {
+  traffic: new LineChart(at("traffic"), "Predictions per second", rate),
+  latency: new LineChart(at("latency"), "Latency", seconds),
+  answers: new LineChart(at("answers"), "Answers per second", rate),
+  queues: new LineChart(at("queues"), "Messages waiting", count),
+};
+const heat = new HeatMap(at("heat"), at("heat-detail"));
+const cards = new Cards(at("models"), (key) => {
+  selected = key;
+  render();
+  askDrift();
+});
+
+let data = null, results = null, reportsAskedMs = 0, analyzed = "";
+let selected = null, drawn = "", range = null, goneSince = null;
+
+async function ask(path) {
+  const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store" });
+  if (!response.ok) throw new Error(`${response.status}`);
+  return response.json();
+}
+
+async function round() {
+  try {
+    data = await ask("api/overview");
+    goneSince = null;
+    const newest = JSON.stringify(data.models.map((model) => model.analyzed_ms));
+    if (newest !== analyzed || Date.now() - reportsAskedMs > REPORTS_EVERY_MS) {
+      analyzed = newest;
+      reportsAskedMs = Date.now();
+      ask("api/reports").then((answer) => { results = answer; render(); }, () => {});
+    }
+    choose();
+    render();
+    await askDrift();
+  } catch {
+    goneSince ??= Date.now();
+  }
+  connection();
+  setTimeout(round, EVERY_MS);
+}
+
+function choose() {
+  const keys = data.models.map(keyOf);
+  if (selected !== null && keys.includes(selected)) return;
+  const worst = data.models.find((model) => model.status === "drift") ?? data.models.find((model) => model.analyzed_ms !== null) ?? data.models[0];
+  selected = worst ? keyOf(worst) : null;
+}
+
+async function askDrift() {
+  const model = data.models.find((entry) => keyOf(entry) === selected);
+  at("drift-panel").hidden = !model || model.analyzed_ms === null;
+  if (!model || model.analyzed_ms === null) return;
+  const wanted = `${selected} ${model.analyzed_ms} ${model.drifted.length}`;
+  if (wanted === drawn) return;
+  const query = new URLSearchParams({ model: model.model, version: model.version });
+  const found = await ask(`api/drift?${query}`).catch(() => null);
+  if (!found || keyOf(found) !== selected) return;
+  drawn = wanted;
+  at("drift-of").textContent = `${found.model} v${found.version}`;
+  heat.show(found, data.now_ms);
+}
+
+function render() {
+  if (!data) return;
+  const lines = linesOf(data);
+  cards.show(data.models, selected, data.now_ms);
+  at("empty").hidden = data.models.length > 0;
+  at("stage").textContent = data.stage;
+  at("stage").hidden = false;
+  at("tiles").replaceChildren(...tiles(data));
+  const long = range ?? (lines.hasOld ? "long" : "short");
+  for (const which of ["short", "long"]) at(`range-${which}`).setAttribute("aria-pressed", String(which === long));
+  const slots = long === "short" ? Math.round(SHORT_SECONDS / data.slot_seconds) : data.requests["2xx"].length;
+  const firstMs = data.first_slot_ms + (data.requests["2xx"].length - slots) * data.slot_seconds * 1000;
+  for (const [id, [list, nothing]] of Object.entries(lines.charts))
+    charts[id].show(list.map((line) => ({ ...line, values: line.values.slice(-slots) })), firstMs, data.slot_seconds, nothing);
+  at("errors").replaceChildren(...errors(data.errors));
+  at("capture").replaceChildren(...capture(data.capture));
+  at("functions").replaceChildren(...functions(data.functions));
+  newestReport(at("newest-report"), results, selected);
+  if (!at("reports").contains(document.activeElement)) at("reports").replaceChildren(...reports(results, data.now_ms));
+  const lag = data.lag_seconds === null ? "" : `, the newest ${seconds(data.lag_seconds)} old when it was read`;
+  const unusable = data.parse_errors ? `, ${count(data.parse_errors)} metric lines unusable` : "";
+  const left = data.left_out ? `, ${count(data.left_out)} series too many for this page` : "";
+  at("bridge-facts").textContent = `${count(data.events)} log events read${lag}${unusable}${left}`;
+}
+
+function linesOf(data) {
+  const perSecond = (values) => minuteMeans(values, Math.round(60 / data.slot_seconds)).map((value) => (value === null ? null : value / data.slot_seconds));
+  const busy = data.models.filter((model) => model.predictions > 0).sort((a, b) => b.predictions - a.predictions);
+  const traffic = busy.slice(0, LOOKS.length).map((model, n) => ({ label: `${model.model} v${model.version}`, values: perSecond(model.traffic), look: LOOKS[n], area: true }));
+  const latency = Object.entries(data.latency).map(([label, values], n) => ({ label, values, look: LOOKS[n] }));
+  const names = { "2xx": ["answered", "k0"], "4xx": ["refused (4xx)", "k4"], "5xx": ["failed (5xx)", "kbad"] };
+  const answers = Object.entries(data.requests).map(([key, values]) => ({ label: names[key][0], values: perSecond(values), look: names[key][1], area: key !== "4xx" }));
+  const queues = data.queues.map((queue, n) => ({ label: queue.name, values: queue.visible, look: queue.dead ? "kbad" : LOOKS[n % 6], area: !queue.dead }));
+  const old = data.requests["2xx"].length - Math.round(SHORT_SECONDS / data.slot_seconds);
+  return {
+    hasOld: Object.values(data.requests).some((values) => values.slice(0, old).some((value) => value)),
+    charts: {
+      traffic: [traffic, "No predictions in the last hour."],
+      latency: [latency, "No requests in the last hour."],
+      answers: [answers, "The bridge has just started."],
+      queues: [queues, "No queue is watched, or its service does not answer."],
+    },
+  };
+}
+
+// the mean of each minute up to a slot, over the slots that are known; what is not known stays so
+function minuteMeans(values, slots) {
+  return values.map((value, end) => {
+    const known = values.slice(Math.max(0, end + 1 - slots), end + 1).filter((one) => one !== null);
+    return value === null ? null : known.reduce((sum, one) => sum + one, 0) / known.length;
+  });
+}
+
+function connection() {
+  const pill = at("connection");
+  const [look, text] = goneSince !== null
+    ? ["gone", `The bridge is not reachable since ${clock(goneSince, true)}; trying again`]
+    : data.bridge.ready ? ["live", "Live"]
+    : ["late", `The logs are not read: ${data.bridge.reason}`];
+  document.body.classList.toggle("offline", goneSince !== null);
+  pill.className = `pill ${look}`;
+  if (pill.textContent !== text) pill.textContent = text; // a status is read out when it changes
+  if (goneSince === null) at("updated").textContent = `updated ${clock(Date.now(), true)}`;
+}
+
+for (const which of ["short", "long"]) at(`range-${which}`).addEventListener("click", () => { range = which; render(); });
+for (const which of ["score", "missing"]) at(`show-${which}`).addEventListener("click", () => {
+  heat.shows = which;
+  for (const other of ["score", "missing"]) at(`show-${other}`).setAttribute("aria-pressed", String(other === which));
+  heat.draw();
+});
+round();

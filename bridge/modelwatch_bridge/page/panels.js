@@ -1,0 +1,251 @@
+// What is on the page: a card per model version, the map of features, tiles and tables.
+import { ago, bytes, clock, count, el, name, rate, seconds, shape, share, sparkline, status } from "./charts.js";
+
+const FIRST_FEATURES = 30, REPORTS = 8;
+
+// Cards stay the same elements, so that focus and selection do, too.
+export class Cards {
+  constructor(holder, chosen) {
+    this.holder = holder;
+    this.chosen = chosen;
+    this.cards = new Map();
+  }
+
+  show(models, selected, nowMs) {
+    const keys = new Set(models.map(keyOf));
+    for (const [key, card] of this.cards) if (!keys.has(key)) card.remove(), this.cards.delete(key);
+    models.forEach((model, at) => {
+      const key = keyOf(model);
+      let card = this.cards.get(key);
+      if (!card) {
+        card = el("button", { type: "button" });
+        card.addEventListener("click", () => this.chosen(key));
+        this.cards.set(key, card);
+      }
+      card.className = `card ${model.status}`;
+      card.setAttribute("aria-pressed", String(key === selected));
+      card.replaceChildren(...cardParts(model, nowMs));
+      if (this.holder.children[at] !== card) this.holder.insertBefore(card, this.holder.children[at] ?? null);
+    });
+  }
+}
+
+export const keyOf = (model) => JSON.stringify([model.model, model.version]);
+
+function cardParts(model, nowMs) {
+  const roles = [...model.variants];
+  if (model.serves && !roles.length) roles.push("loaded");
+  if (model.stale) roles.push("stale: the registry asks for another");
+  const fact = (label, value) => (value === "–" ? null : el("span", {}, el("i", { textContent: label }), el("b", { textContent: value })));
+  const facts = [
+    fact("predictions", count(model.predictions)),
+    ...Object.entries(model.latency).map(([label, value]) => fact(`model ${label}`, seconds(value))),
+    fact("accuracy", share(model.accuracy)),
+    fact("estimated", share(model.estimated_accuracy)),
+    fact("labels ripe", share(model.label_maturity)),
+  ];
+  return [
+    el("span", { className: "head" },
+      el("span", { className: "name" }, name(model.model), " ", el("span", { className: "soft" }, "v", name(model.version))),
+      status(model.status)),
+    el("span", { className: "soft sub" }, ...roles.flatMap((role, at) => [at ? " · " : "", name(role)])),
+    el("span", { className: "says", textContent: verdict(model, nowMs) }),
+    el("span", { className: "facts" }, ...facts),
+    sparkline(model.traffic),
+  ];
+}
+
+function verdict(model, nowMs) {
+  if (model.analyzed_ms === null) return "not analyzed yet";
+  const when = ago(nowMs - model.analyzed_ms);
+  if (model.status === "unknown") return `too little data to tell, ${when}`;
+  const drifted = model.drifted.length;
+  return `${drifted ? `${drifted} of ${model.features} features drifted` : `none of ${model.features} features drifted`}, ${when}`;
+}
+
+export function tiles(data) {
+  const recent = (values) => values.slice(-6).reduce((sum, value) => sum + (value ?? 0), 0);
+  const requests = Object.values(data.requests).reduce((sum, values) => sum + recent(values), 0);
+  const failed = recent(data.requests["5xx"]);
+  const waiting = data.queues.filter((queue) => !queue.dead);
+  const dead = data.queues.filter((queue) => queue.dead);
+  const messages = (queues) => (queues.length ? queues.reduce((sum, queue) => sum + Object.values(queue.states).reduce((a, b) => a + b, 0), 0) : null);
+  const tile = (label, value, alarm = false) => el("div", { className: `tile${alarm ? " alarm" : ""}` }, el("small", { textContent: label }), el("b", { textContent: value }));
+  const lost = (data.capture.lost ?? 0) + (data.capture.rejected ?? 0);
+  return [
+    tile("requests/s, last minute", rate(requests / 60)),
+    tile("latency p95, last hour", seconds(data.latency_now.p95)),
+    tile("failing, last minute", requests ? share(failed / requests) : "–", failed > 0),
+    tile("messages queued", count(messages(waiting))),
+    tile("dead letters", count(messages(dead)), messages(dead) > 0),
+    tile("records lost, last hour", count(lost), lost > 0),
+  ];
+}
+
+export function errors(list) {
+  if (!list.length) return [];
+  const items = list.sort((a, b) => b.count - a.count).slice(0, 6)
+    .map((error) => el("span", {}, name(error.model), ": ", name(error.type), " ", el("b", { textContent: `${count(error.count)}×` })));
+  return [el("p", { className: "errors" }, "Failed predictions, last hour: ", ...items)];
+}
+
+export function capture(outcomes) {
+  const known = ["accepted", "sent", "stored", "lost", "rejected"].filter((outcome) => outcomes[outcome]);
+  if (!known.length) return [];
+  return [el("p", { className: "errors" }, "Records, last hour: ",
+    ...known.map((outcome) => el("span", {}, `${outcome} `, el("b", { textContent: count(outcomes[outcome]) }))))];
+}
+
+function table(columns, rows, look = "") {
+  return el("div", { className: "scroll" }, el("table", { className: `list ${look}` },
+    el("thead", {}, el("tr", {}, ...columns.map(([label, text]) => el("th", { scope: "col", className: text ? "text" : "", textContent: label })))),
+    el("tbody", {}, ...rows)));
+}
+
+export function functions(list) {
+  if (!list.length) return [el("p", { className: "none", textContent: "No function was invoked yet." })];
+  const columns = [["function", true], ["invocations"], ["p50"], ["p95"], ["p99"], ["cold starts"], ["cold start p50"], ["failed"], ["memory"]];
+  const rows = list.map((fn) => {
+    const cells = [count(fn.invocations), seconds(fn.duration.p50), seconds(fn.duration.p95), seconds(fn.duration.p99),
+      count(fn.cold_starts), seconds(fn.init.p50), count(fn.errors), bytes(fn.memory_bytes)];
+    return el("tr", {}, el("td", {}, name(fn.name)),
+      ...cells.map((text, at) => el("td", { "data-label": columns[at + 1][0], className: at === 6 && fn.errors ? "alarm" : "", textContent: text })));
+  });
+  return [table(columns, rows, "stack")];
+}
+
+export function reports(answer, nowMs) {
+  if (!answer) return [];
+  if (answer.problem) return [el("p", { className: "none", textContent: `The results cannot be listed: ${answer.problem}` })];
+  if (!answer.results.length) return [el("p", { className: "none", textContent: "No analysis has ended yet." })];
+  const columns = [["window ended", true], ["", true], ["model version", true], ["what it says", true], ["rows"], ["", true]];
+  const rows = answer.results.slice(0, REPORTS).map((result) => el("tr", {},
+    el("td", { textContent: `${clock(result.window_end_ms, true)}, ${ago(nowMs - result.window_end_ms)}` }),
+    el("td", { className: "text" }, status(result.status)),
+    el("td", { className: "text pair" }, name(result.model), " v", name(result.version)),
+    el("td", { className: "text full", textContent: result.reason }),
+    el("td", { "data-label": "rows", textContent: count(result.rows) }),
+    el("td", { className: "text" }, result.has_report
+      ? el("a", { href: reportOf(result), target: "_blank", rel: "noopener" }, "open report", el("span", { className: "hidden-text", textContent: ` of ${clock(result.window_end_ms, true)}` }))
+      : el("span", { className: "soft", textContent: "no report" }))));
+  return [table(columns, rows, "stack")];
+}
+
+export function newestReport(link, answer, selected) {
+  const found = answer?.results.find((result) => result.has_report && keyOf(result) === selected);
+  link.hidden = !found;
+  if (found) link.href = reportOf(found);
+}
+
+const reportOf = (result) => `reports/${encodeURIComponent(result.name)}`;
+
+// Features by analyses. One cell at a time can be focused; arrow keys move between them.
+export class HeatMap {
+  constructor(holder, detail) {
+    this.holder = holder;
+    this.detail = detail;
+    this.shows = "score";
+    this.all = false;
+    this.focus = [0, 0];
+    holder.addEventListener("pointerover", (event) => this.tell(event.target.closest("td[aria-label]")));
+    holder.addEventListener("focusin", (event) => this.tell(event.target.closest("td[aria-label]")));
+    holder.addEventListener("keydown", (event) => this.key(event));
+    this.room = 0;
+    new ResizeObserver(() => {
+      if (this.columns() !== this.room) this.draw();
+    }).observe(holder);
+  }
+
+  show(data, nowMs) {
+    this.data = data;
+    this.nowMs = nowMs;
+    this.draw();
+  }
+
+  columns() {
+    const width = this.holder.clientWidth;
+    return Math.max(6, Math.floor((width - (width < 700 ? 186 : 246)) / (width < 700 ? 15 : 19)));
+  }
+
+  draw() {
+    if (!this.data) return;
+    const hadFocus = this.holder.contains(document.activeElement) && document.activeElement.tagName === "TD";
+    this.room = this.columns();
+    const skipped = Math.max(0, this.data.analyses.length - this.room);
+    const analyses = this.data.analyses.slice(skipped);
+    const features = this.data.features.slice(0, this.all ? undefined : FIRST_FEATURES);
+    const most = new Map();
+    for (const feature of this.data.features)
+      for (const cell of feature.cells) most.set(feature.method, Math.max(most.get(feature.method) ?? 1e-9, cell?.[0] ?? 0));
+    const blank = Math.max(0, Math.min(12, this.room) - analyses.length);
+    const pad = (made) => [...Array.from({ length: blank }, () => el("td", { className: "value", "aria-hidden": "true" })), ...made];
+    const head = el("tr", {}, el("th", { className: "names", scope: "col", textContent: "feature" }),
+      ...pad(analyses.map((analysis) => el("td", { className: analysis.status, "aria-label": `${clock(analysis.at_ms, true)}: ${analysis.status === "ok" ? "no drift" : analysis.status}${analysis.share === null ? "" : `, ${share(analysis.share)} of the features drifted`}` }, shape(analysis.status)))),
+      el("th", { className: "newest", scope: "col", textContent: this.shows === "score" ? "score" : "missing" }));
+    const rows = features.map((feature) => this.row(feature, feature.cells.slice(skipped), analyses, most, pad));
+    const first = analyses[0], last = analyses.at(-1);
+    const half = Math.floor((analyses.length + blank) / 2);
+    const foot = el("tr", {}, el("td", {}),
+      el("td", { colSpan: Math.max(1, half), textContent: blank ? "" : clock(first.at_ms) }),
+      el("td", { colSpan: Math.max(1, analyses.length + blank - half), className: "value", textContent: clock(last.at_ms) }), el("td", {}));
+    const caption = el("caption", { className: "hidden-text", textContent: "Drift of each feature over the newest analyses; arrow keys move between cells." });
+    const made = el("table", { className: "heat", role: "grid" }, caption, el("thead", {}, head), el("tbody", {}, ...rows), el("tfoot", { "aria-hidden": "true" }, foot));
+    const more = this.data.features.length > FIRST_FEATURES
+      ? el("button", { type: "button", className: "more", textContent: this.all ? "Show fewer" : `Show all ${this.data.features.length} features` }) : null;
+    more?.addEventListener("click", () => {
+      this.all = !this.all;
+      this.draw();
+    });
+    this.holder.replaceChildren(made, ...(more ? [more] : []));
+    this.body = made.tBodies[0];
+    const cell = this.cell(...this.focus) ?? this.cell(0, 0);
+    if (cell) cell.tabIndex = 0;
+    if (hadFocus) cell?.focus();
+  }
+
+  row(feature, cells, analyses, most, pad) {
+    const made = cells.map((cell, at) => {
+      const missing = cell?.[2] ?? null;
+      const score = cell?.[0] ?? null;
+      const shown = this.shows === "score" ? score : missing;
+      const when = clock(analyses[at].at_ms, true);
+      const says = cell === null ? (analyses[at].status === "unknown" ? "unknown" : "no answer")
+        : `${feature.method || "score"} ${score === null ? "unknown" : score.toFixed(3)}, ${cell[1] === 1 ? "drifted" : cell[1] === 0 ? "no drift" : "unknown"}, ${share(missing)} missing`;
+      const look = shown === null ? "void" : this.shows === "missing" ? "lack" : cell[1] === 1 ? "hot" : "";
+      const td = el("td", { className: look, "aria-label": `${feature.name}, ${when}: ${says}`, tabIndex: -1 });
+      td.role = "gridcell";
+      const part = shown === null ? 0 : this.shows === "score" ? shown / most.get(feature.method) : shown;
+      td.style.setProperty("--t", Math.sqrt(Math.min(1, Math.max(0, part))).toFixed(3));
+      return td;
+    });
+    const newest = feature.cells.findLast((cell) => cell !== null) ?? [null, null, null];
+    const value = this.shows === "score" ? (newest[0] === null ? "–" : newest[0].toFixed(2)) : share(newest[2]);
+    const alarm = this.shows === "score" && newest[1] === 1;
+    return el("tr", {}, el("th", { className: "names", scope: "row", title: feature.name }, name(feature.name)), ...pad(made),
+      el("td", { className: `value${alarm ? " alarm" : ""}`, textContent: value }));
+  }
+
+  cell(row, column) {
+    const cells = this.body?.rows[row]?.querySelectorAll("td[aria-label]");
+    return cells?.[Math.min(column, cells.length - 1)] ?? null;
+  }
+
+  key(event) {
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    const from = event.target.closest("tbody td[aria-label]");
+    if (!step || !from) return;
+    event.preventDefault();
+    const row = [...this.body.rows].indexOf(from.parentElement);
+    const column = [...from.parentElement.querySelectorAll("td[aria-label]")].indexOf(from);
+    const next = this.cell(Math.max(0, row + step[0]), Math.max(0, column + step[1]));
+    if (!next) return;
+    from.tabIndex = -1;
+    next.tabIndex = 0;
+    this.focus = [Math.max(0, row + step[0]), Math.max(0, column + step[1])];
+    next.focus();
+  }
+
+  tell(cell) {
+    if (cell) this.detail.textContent = cell.getAttribute("aria-label");
+  }
+}

@@ -1,0 +1,131 @@
+"""The page for people: its files, the JSON behind it, and the reports that it links to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from http import HTTPStatus
+from importlib import resources
+from typing import NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+
+from modelwatch.errors import ModelwatchError, NotFoundError
+from modelwatch_bridge.health import Health
+from modelwatch_bridge.history import History
+from modelwatch_bridge.overview import drift, overview
+from modelwatch_bridge.reports import Reports
+
+JSON = "application/json"
+_PLAIN = "text/plain; charset=utf-8"
+_TYPES = {
+    "index.html": "text/html; charset=utf-8",
+    "page.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "panels.js": "text/javascript; charset=utf-8",
+    "charts.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+_OWN_FILES_ONLY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# Evidently's reports carry their scripts in themselves; they get an origin of their own, from
+# which nothing of the bridge can be read, and no network
+_REPORT = (
+    "sandbox allow-scripts allow-popups allow-downloads; default-src 'none'; "
+    "script-src 'unsafe-inline' 'unsafe-eval' blob:; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:; worker-src blob:"
+)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Answer(NamedTuple):
+    """Status, body, content type and further headers of an answer."""
+
+    status: HTTPStatus
+    body: bytes
+    content_type: str = _PLAIN
+    headers: Mapping[str, str] = {}
+
+
+NOT_FOUND = Answer(HTTPStatus.NOT_FOUND, b"not found\n")
+
+
+class Site:
+    """Answers what the page asks for; it changes nothing.
+
+    Parameters
+    ----------
+    history
+        What was.
+    health
+        Whether the sources are read.
+    reports
+        The newest reports; None where there is no store of them.
+    stage
+        Name of the deployment.
+    """
+
+    def __init__(
+        self, history: History, health: Health, reports: Reports | None, stage: str
+    ) -> None:
+        self._history = history
+        self._health = health
+        self._reports = reports
+        self._stage = stage
+        self._api: dict[str, Callable[[Mapping[str, str]], object | None]] = {
+            "overview": self._overview,
+            "drift": self._drift,
+            "reports": self._newest_reports,
+        }
+
+    def answer(self, path: str, query: Mapping[str, str]) -> Answer:
+        """Return the answer to a GET of one of the page's paths."""
+        folder, _, name = path.removeprefix("/").partition("/")
+        if path == "/":
+            return _file("index.html")
+        if folder == "page" and name in _TYPES:
+            return _file(name)
+        if folder == "api" and name in self._api:
+            document = self._api[name](query)
+            if document is None:
+                return NOT_FOUND
+            return Answer(HTTPStatus.OK, _encode(document), JSON, {"Cache-Control": "no-store"})
+        if folder == "reports" and name and self._reports is not None:
+            return _report(self._reports, unquote(name))
+        return NOT_FOUND
+
+    def _overview(self, _query: Mapping[str, str]) -> object:
+        ready, report = self._health.report()
+        bridge = {"ready": ready, "reason": report["reason"]}
+        return {"stage": self._stage, "bridge": bridge, **overview(self._history.view())}
+
+    def _drift(self, query: Mapping[str, str]) -> object | None:
+        return drift(self._history.view(), (query.get("model", ""), query.get("version", "")))
+
+    def _newest_reports(self, _query: Mapping[str, str]) -> object:
+        if self._reports is None:
+            return {"results": [], "problem": ""}
+        return self._reports.newest()
+
+
+@cache
+def _file(name: str) -> Answer:
+    body = resources.files(__package__).joinpath("page", name).read_bytes()
+    headers = {"Content-Security-Policy": _OWN_FILES_ONLY, "Cache-Control": "no-cache"}
+    return Answer(HTTPStatus.OK, body, _TYPES[name], headers)
+
+
+def _report(reports: Reports, name: str) -> Answer:
+    try:
+        body = reports.html(name)
+    except NotFoundError as error:
+        return Answer(HTTPStatus.NOT_FOUND, f"{error}\n".encode())
+    except ModelwatchError as error:
+        return Answer(HTTPStatus.BAD_GATEWAY, f"{error}\n".encode())
+    return Answer(
+        HTTPStatus.OK, body, "text/html; charset=utf-8", {"Content-Security-Policy": _REPORT}
+    )

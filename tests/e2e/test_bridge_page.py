@@ -1,0 +1,237 @@
+"""The bridge's page in a real browser: large, small, with hostile names, and without a bridge."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from bridge_story import BridgeStory, served
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+
+HOSTILE = "<img src=x onerror=\"document.title='owned'\">\"';</script><script>alert(1)</script>"
+LONG = "a_model_whose_name_is_as_long_as_a_label_may_be_" * 2 + "and_then_some_more_of_it"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        reason = "chromium is not installed: nobody has seen the bridge's page"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def hour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeStory]:
+    """A bridge after an hour; it changes no more."""
+    story = BridgeStory(tmp_path_factory.mktemp("bridge"))
+    story.hour()
+    yield story
+    story.close()
+
+
+class Visit:
+    """A page, and what it did that it should not."""
+
+    def __init__(
+        self, browser: Browser, url: str, width: int = 1280, scheme: str = "light"
+    ) -> None:
+        context = browser.new_context(
+            viewport={"width": width, "height": 844},
+            color_scheme=scheme,  # type: ignore[arg-type]
+            has_touch=width < 600,
+            timezone_id="UTC",
+        )
+        self.page: Page = context.new_page()
+        self.problems: list[str] = []
+        self.hosts: set[str | None] = set()
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("console", lambda message: self.problems.append(message.text))
+        self.page.on("dialog", lambda dialog: self.problems.append(dialog.message))
+        self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname))
+        self.page.goto(url)
+
+    def end(self) -> None:
+        assert self.problems == []
+        assert self.hosts == {"127.0.0.1"}
+        self.page.context.close()
+
+
+def test_the_three_answers_look_different(chromium: Browser, hour: BridgeStory) -> None:
+    with served(hour) as url:
+        visit = Visit(chromium, url)
+        chips = visit.page.locator("#models .status")
+        expect(chips).to_have_text(["no drift", "drift", "unknown"])
+        looks = chips.evaluate_all(
+            """chips => chips.map(chip => {
+                const style = getComputedStyle(chip);
+                return [style.color, style.backgroundColor, style.backgroundImage,
+                        style.borderStyle, chip.querySelector("svg").innerHTML];
+            })"""
+        )
+        for part in (0, 1, 4):  # colour, background, shape
+            assert len({look[part] for look in looks}) == 3
+        unknown = looks[2]
+        assert unknown[3] == "dashed"
+        assert "gradient" in unknown[2]
+        visit.end()
+
+
+def test_everything_is_there(chromium: Browser, hour: BridgeStory) -> None:
+    with served(hour) as url:
+        visit = Visit(chromium, url)
+        page = visit.page
+        expect(
+            page.get_by_role("button", name=re.compile("wine_quality_model v3"))
+        ).to_have_attribute("aria-pressed", "true")
+        expect(page.locator(".heat tbody tr")).to_have_count(13)
+        expect(page.locator(".heat tbody tr").first).to_contain_text("flavanoids")
+        assert page.locator(".heat td.hot").count() > 30
+        expect(page.locator(".heat thead td.unknown")).to_have_count(2)
+        for title in ("traffic", "latency", "answers", "queues"):
+            assert page.locator(f"#{title} path.line").count() >= 1
+        expect(page.locator("#latency .legend")).to_contain_text("p99")
+        expect(page.locator(".tile.alarm")).to_contain_text("dead letters")
+        expect(page.locator("#errors")).to_contain_text("ModelUnavailableError 2")
+        expect(page.locator("#functions tbody tr")).to_have_count(3)
+        expect(page.locator("#reports")).to_contain_text("12 rows in the window")
+        page.get_by_role("button", name="Missing values").click()
+        assert page.locator(".heat td.lack").count() > 100
+        page.get_by_role("button", name=re.compile("churn")).click()
+        expect(page.locator("#drift-of")).to_have_text("churn v12")
+        expect(page.locator(".heat tbody tr")).to_have_count(3)
+        visit.end()
+
+
+def test_the_newest_report_opens(chromium: Browser, hour: BridgeStory) -> None:
+    with served(hour) as url:
+        visit = Visit(chromium, url)
+        with visit.page.context.expect_page() as opened:
+            visit.page.get_by_role("link", name="Newest report").click()
+        newest = next(result for result in hour.results.found if result.has_report)
+        expect(opened.value.locator("#report")).to_have_text(newest.name)
+        visit.end()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_phone_shows_it_without_scrolling_sideways(
+    chromium: Browser, hour: BridgeStory, width: int, scheme: str
+) -> None:
+    with served(hour) as url:
+        visit = Visit(chromium, url, width, scheme)
+        expect(visit.page.locator(".heat tbody tr")).to_have_count(13)
+        assert visit.page.evaluate("document.documentElement.scrollWidth") == width
+        visit.page.locator(".heat tbody tr").first.locator("td.hot").last.tap()
+        expect(visit.page.locator("#heat-detail")).to_contain_text("flavanoids, ")
+        visit.end()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_can_be_read(chromium: Browser, hour: BridgeStory, scheme: str) -> None:
+    with served(hour) as url:
+        visit = Visit(chromium, url, scheme=scheme)
+        expect(visit.page.locator("#reports tbody tr").first).to_be_visible()
+        too_faint = visit.page.evaluate((Path(__file__).parent / "contrast.js").read_text())
+        assert too_faint == []
+        visit.end()
+
+
+def test_keys_are_enough(chromium: Browser, hour: BridgeStory) -> None:
+    with served(hour) as url:
+        visit = Visit(chromium, url)
+        page = visit.page
+        expect(page.locator(".heat tbody tr")).to_have_count(13)
+        page.keyboard.press("Tab")
+        expect(page.locator(".skip")).to_be_focused()
+        page.keyboard.press("Tab")
+        expect(page.locator("#models button").first).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator("#drift-of")).to_have_text("churn v12")
+        page.locator('.heat td[tabindex="0"]').focus()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowRight")
+        second = page.locator(".heat tbody tr").nth(1).locator("td[aria-label]").nth(1)
+        expect(second).to_be_focused()
+        expect(page.locator("#heat-detail")).to_contain_text("wasserstein 0.040, no drift")
+        chart = page.locator("#latency svg")
+        chart.focus()
+        page.keyboard.press("ArrowLeft")
+        assert "newest" not in (chart.get_attribute("aria-label") or "")
+        visit.end()
+
+
+def test_hostile_and_long_names_are_text(chromium: Browser, tmp_path: Path) -> None:
+    story = BridgeStory(tmp_path)
+    for model in (HOSTILE, LONG, "__proto__"):
+        story.predict(3, model, HOSTILE[:30])
+        story.analyze(model, HOSTILE[:30], "drift", {HOSTILE: 0.9, "constructor": 0.4, LONG: 0.1})
+    story.log("REPORT RequestId: x\tDuration: 1 ms\tBilled Duration: 1 ms\tMemory Size: 1 MB\t"
+              "Max Memory Used: 1 MB\t", function="<b>bold</b>")  # fmt: skip
+    story.clock.advance(10)
+    story.show()
+    with served(story) as url:
+        for width in (1280, 390):
+            visit = Visit(chromium, url, width)
+            page = visit.page
+            expect(page.locator("#models .name bdi").filter(has_text=HOSTILE)).to_have_count(1)
+            page.locator("#models button").filter(has_text=HOSTILE).click()
+            expect(page.locator(".heat tbody th").first).to_have_text(HOSTILE)
+            expect(page.locator("#functions")).to_contain_text("<b>bold</b>")
+            expect(page.locator("#reports tbody tr")).to_have_count(3)
+            assert page.locator("main img, main script, main b b").count() == 0
+            assert page.title() == "modelwatch"
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            visit.end()
+    story.close()
+
+
+def test_it_says_when_the_bridge_is_gone_and_recovers(chromium: Browser, tmp_path: Path) -> None:
+    story = BridgeStory(tmp_path)
+    story.predict(3, "wine", "3")
+    story.clock.advance(10)
+    story.show()
+    with served(story) as url:
+        visit = Visit(chromium, url)
+        status = visit.page.locator("#connection")
+        expect(status).to_have_text("Live")
+    expect(status).to_contain_text("not reachable since", timeout=15_000)
+    expect(visit.page.locator("#models")).to_contain_text("wine")  # what was known stays
+    story.predict(3, "wine", "4")
+    story.clock.advance(10)
+    story.show()
+    with served(story, int(url.rpartition(":")[2])):
+        expect(status).to_have_text("Live", timeout=15_000)
+        expect(visit.page.locator("#models button")).to_have_count(2)
+        story.clock.advance(120)
+        expect(status).to_contain_text("The logs are not read: no source was read for 120 s")
+        assert visit.problems
+        assert all("ERR_CONNECTION_REFUSED" in problem for problem in visit.problems)
+    visit.page.context.close()
+    story.close()
+
+
+def test_it_begins_with_what_to_do(chromium: Browser, tmp_path: Path) -> None:
+    story = BridgeStory(tmp_path)
+    story.show()
+    with served(story) as url:
+        visit = Visit(chromium, url)
+        expect(visit.page.locator("#empty")).to_contain_text("modelwatch demo")
+        expect(visit.page.locator("#latency .none")).to_be_visible()
+        visit.end()
+    story.close()

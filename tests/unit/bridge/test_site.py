@@ -1,0 +1,103 @@
+"""The bridge's HTTP side for people: files, headers, reports."""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bridge_story import BridgeStory, served
+from modelwatch_bridge import site as site_module
+from modelwatch_bridge.site import Site
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Iterator[BridgeStory]:
+    story = BridgeStory(tmp_path)
+    story.analyze("wine", "3", "drift", {"ash": 0.8})
+    story.show()
+    yield story
+    story.close()
+
+
+def test_the_page_and_its_files_come_from_here_alone(story: BridgeStory) -> None:
+    with served(story) as url:
+        page = httpx.get(url)
+        policy = page.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert page.headers["X-Content-Type-Options"] == "nosniff"
+        assert "<script>" not in page.text
+        assert not re.search(r"\son\w+=|style=|https?://", page.text)
+        for path in re.findall(r'(?:href|src)="(page/[^"]+)"', page.text):
+            file = httpx.get(f"{url}/{path}")
+            assert file.status_code == 200, path
+            assert "https://" not in file.text, path
+
+
+def test_every_file_of_the_page_is_served_and_is_small() -> None:
+    folder = Path(site_module.__file__).parent / "page"
+    files = {file.name: len(file.read_bytes()) for file in folder.iterdir()}
+    assert set(files) == set(site_module._TYPES)
+    assert sum(files.values()) < 60_000
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/page/../server.py",
+        "/page/%2e%2e/site.py",
+        "/page/",
+        "/api/",
+        "/api/secrets",
+        "/reports",
+        "/reports/",
+        "/api/drift",
+        "/api/drift?model=wine&version=99",
+    ],
+)
+def test_there_is_nothing_else(story: BridgeStory, path: str) -> None:
+    with served(story) as url:
+        request = urllib.request.Request(url + path)  # httpx would tidy the path up
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(request)
+
+
+def test_text_is_never_set_as_html() -> None:
+    folder = Path(site_module.__file__).parent / "page"
+    for file in folder.glob("*.js"):
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function",
+            file.read_text(),
+        ), file.name
+
+
+def test_reports_are_listed_and_shown_in_an_origin_of_their_own(story: BridgeStory) -> None:
+    with served(story) as url:
+        (result,) = httpx.get(f"{url}/api/reports").json()["results"]
+        assert result["has_report"]
+        report = httpx.get(f"{url}/reports/{result['name']}")
+        assert result["name"] in report.text
+        policy = report.headers["Content-Security-Policy"]
+        assert policy.startswith("sandbox allow-scripts")
+        assert "allow-same-origin" not in policy
+        assert "connect-src" not in policy  # so default-src 'none' holds
+
+
+def test_a_store_that_does_not_answer_is_told_of_and_asked_again(story: BridgeStory) -> None:
+    story.results.problem = "the bucket is gone"
+    with served(story) as url:
+        assert httpx.get(f"{url}/api/reports").json()["problem"] == "the bucket is gone"
+        story.results.problem = ""
+        story.clock.advance(20)
+        assert httpx.get(f"{url}/api/reports").json()["problem"] == ""
+
+
+def test_without_a_store_there_are_no_reports(story: BridgeStory) -> None:
+    site = Site(story.history, story.health, None, "local")
+    assert site.answer("/reports/wine.3.20260102T030405Z", {}).status == 404
+    assert site.answer("/api/reports", {}).body == b'{"results":[],"problem":""}'
