@@ -1,0 +1,199 @@
+"""Performance without labels: what a classifier's probabilities lead to expect.
+
+Confidence-based performance estimation (CBPE; J. Kivimäki, J. Białek, J. K. Nurminen, W. Kuberski,
+Confidence-based Estimators for Predictive Performance in Model Monitoring, 2024, arXiv:2407.08649;
+NannyML's documentation under the same name): a prediction that is calibrated to be right with 80 %
+counts as 0.8 rows that are right and 0.2 that are wrong. The sum over the window's rows is the
+confusion matrix to expect, and from it follow the metrics.
+
+It holds while the probabilities stay calibrated: while the features drift and what follows from
+them does not. When that changes (concept drift), only labels can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from modelwatch.domain.performance.classification import confusion_matrix, macro_metrics
+from modelwatch.domain.performance.estimates import Estimate, wilson
+from modelwatch.domain.performance.profile import PerformanceProfile
+from modelwatch.domain.performance.rows import Floats, sorted_classes
+from modelwatch.domain.performance.scores import Histogram, merge_histograms, roc_auc
+
+MIN_CALIBRATION_ROWS = 100
+"""With fewer labelled rows nothing is learned about the calibration."""
+
+
+class EstimatedPerformance(msgspec.Struct, frozen=True, kw_only=True):
+    """What the probabilities of a window lead to expect.
+
+    Attributes
+    ----------
+    status, reason
+        ``unknown`` where nothing can be estimated, and why.
+    rows
+        Predictions that went into it.
+    calibration
+        ``reference``: learned from the reference; ``none``: probabilities taken as they are.
+    accuracy
+        With the interval that so many rows leave, if the calibration is right.
+    metrics
+        All of them by name: ``accuracy``, ``precision``, ``recall``, ``f1`` and, of two classes,
+        ``roc_auc``.
+    """
+
+    status: Literal["ok", "unknown"]
+    reason: str = ""
+    rows: int = 0
+    calibration: Literal["reference", "none"] = "none"
+    accuracy: Estimate | None = None
+    metrics: dict[str, float] = {}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """A rising curve from a model's probability of a class to the share that is of the class.
+
+    It is linear between its points and flat beyond them; shape (p,) each.
+    """
+
+    probabilities: Floats
+    shares: Floats
+
+    def __call__(self, probabilities: npt.ArrayLike) -> Floats:
+        """Return the calibrated probabilities."""
+        return np.interp(np.asarray(probabilities, np.float64), self.probabilities, self.shares)
+
+
+def learn_calibration(profile: PerformanceProfile) -> dict[str, Calibration]:
+    """Return the calibration of each class from labelled rows; empty when they are too few.
+
+    It is the isotonic regression (B. Zadrozny, C. Elkan, Transforming classifier scores into
+    accurate multiclass probability estimates, KDD 2002) of the bins' shares in their mean
+    probabilities. The rows must be others than the model was trained on: on those, a forest is
+    always right and always sure.
+    """
+    curves = {}
+    for name, histogram in profile.scores.items():
+        of_class, others, total = histogram.sums
+        rows = of_class + others
+        if rows.sum() >= MIN_CALIBRATION_ROWS:
+            curves[name] = Calibration(total / rows, isotonic(of_class / rows, rows))
+    return curves
+
+
+def isotonic(values: npt.ArrayLike, weights: npt.ArrayLike) -> Floats:
+    """Return the rising sequence nearest to ``values`` in weighted squares.
+
+    Source: pool adjacent violators (M. Ayer et al., Ann. Math. Statist. 26, 1955, 641).
+
+    Examples
+    --------
+    >>> isotonic([1.0, 3.0, 2.0, 4.0], [1.0, 1.0, 3.0, 1.0]).tolist()
+    [1.0, 2.25, 2.25, 4.0]
+    """
+    blocks: list[tuple[float, float, int]] = []
+    pairs = zip(
+        np.asarray(values, np.float64).tolist(),
+        np.asarray(weights, np.float64).tolist(),
+        strict=True,
+    )
+    for value, weight in pairs:
+        count = 1
+        while blocks and blocks[-1][0] >= value:
+            before, its_weight, its_count = blocks.pop()
+            value = (value * weight + before * its_weight) / (weight + its_weight)
+            weight += its_weight
+            count += its_count
+        blocks.append((value, weight, count))
+    return np.repeat([block[0] for block in blocks], [block[2] for block in blocks])
+
+
+def estimate_performance(
+    profile: PerformanceProfile, calibrations: Mapping[str, Calibration], min_rows: int
+) -> EstimatedPerformance:
+    """Return what the probabilities of all rows, labelled or not, lead to expect.
+
+    The expected counts of a predicted class are scaled to the number of its rows, since curves
+    that are learned class by class need not sum to 1. The interval is Wilson's, which is no
+    narrower than that of rows with different chances.
+
+    Parameters
+    ----------
+    profile
+        Of the window.
+    calibrations
+        By class; a class without one is taken at the model's word only where none has one.
+    min_rows
+        Fewest rows that allow an estimate.
+    """
+    problem = _problem(profile, calibrations, min_rows)
+    if problem:
+        return EstimatedPerformance(status="unknown", reason=problem)
+    expected: dict[tuple[str, str], float] = {}
+    rows: dict[str, float] = {}
+    for (predicted, name), histogram in profile.expected.items():
+        counts, shares = _shares(histogram, calibrations.get(name))
+        expected[predicted, name] = float(counts @ shares)
+        rows[predicted] = float(counts.sum())
+    names, matrix = confusion_matrix(expected)
+    totals = matrix.sum(axis=1)
+    wanted = np.array([rows.get(name, 0.0) for name in names])
+    matrix = matrix * np.where(totals > 0, wanted / np.where(totals > 0, totals, 1.0), 0.0)[:, None]
+    count = float(matrix.sum())
+    accuracy = wilson(min(float(np.trace(matrix)) / count, 1.0), count)
+    metrics = {"accuracy": accuracy.value, **macro_metrics(matrix)}
+    area = _expected_auc(profile, calibrations)
+    if area is not None:
+        metrics["roc_auc"] = area
+    return EstimatedPerformance(
+        status="ok",
+        rows=round(count),
+        calibration="reference" if calibrations else "none",
+        accuracy=accuracy,
+        metrics=metrics,
+    )
+
+
+def _problem(
+    profile: PerformanceProfile, calibrations: Mapping[str, Calibration], min_rows: int
+) -> str:
+    if not profile.probabilities:
+        return "the predictions have no probabilities"
+    if not profile.expected:
+        return "nothing tells which probability is of which class"
+    names = {name for _, name in profile.expected}
+    rows = sum(each.sums[0].sum() for each in profile.expected.values()) / len(names)
+    if rows < min_rows:
+        return f"{rows:.0f} rows with probabilities; {min_rows} are needed"
+    if calibrations and not names <= calibrations.keys():
+        missing = ", ".join(sorted_classes(names - calibrations.keys()))
+        return f"the reference has no labels to calibrate class {missing}"
+    return ""
+
+
+def _expected_auc(
+    profile: PerformanceProfile, calibrations: Mapping[str, Calibration]
+) -> float | None:
+    names = sorted_classes({name for _, name in profile.expected})
+    if len(names) != 2:
+        return None
+    merged = merge_histograms(
+        [histogram for (_, name), histogram in profile.expected.items() if name == names[1]]
+    )
+    counts, shares = _shares(merged, calibrations.get(names[1]))
+    area = roc_auc(counts * shares, counts * (1 - shares))
+    return None if area is None else area.value
+
+
+def _shares(histogram: Histogram, calibration: Calibration | None) -> tuple[Floats, Floats]:
+    """Return the rows of each bin, and the share of them that is of the class."""
+    counts, totals = histogram.sums
+    means = np.clip(totals / counts, 0.0, 1.0)
+    return counts, means if calibration is None else calibration(means)

@@ -1,0 +1,164 @@
+"""What a model version answered, row by row, with what was true where it is known."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Texts = npt.NDArray[np.object_]
+Mask = npt.NDArray[np.bool_]
+
+_TRUTHS = {"true": "1", "false": "0"}
+_BITS = {"1": "true", "0": "false"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """Captured predictions and their labels, as columns of n rows.
+
+    Attributes
+    ----------
+    predicted
+        Each prediction as text; None where it was not captured.
+    predicted_numbers
+        As number; NaN where it is none.
+    actual
+        Each label as text; None where there is none yet.
+    actual_numbers
+        As number (of a truth value 1 or 0); NaN where it is none.
+    probabilities
+        Shape (n, k), NaN in rows that have none; None where the model has none.
+    """
+
+    predicted: Texts
+    predicted_numbers: Floats
+    actual: Texts
+    actual_numbers: Floats
+    probabilities: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.predicted)
+
+    def part(self, chosen: Any) -> Outcomes:
+        """Return the rows that a mask or a list of positions chooses."""
+        probabilities = None if self.probabilities is None else self.probabilities[chosen]
+        return Outcomes(
+            self.predicted[chosen],
+            self.predicted_numbers[chosen],
+            self.actual[chosen],
+            self.actual_numbers[chosen],
+            probabilities,
+        )
+
+
+def outcomes(
+    predicted: Sequence[float | int | str | bool | None],
+    actual: Sequence[float | int | str | bool | None],
+    probabilities: npt.ArrayLike | None = None,
+) -> Outcomes:
+    """Return rows from plain values; None in ``actual`` for what is not known yet.
+
+    Examples
+    --------
+    >>> rows = outcomes([1, 0.5, "red"], [True, None, "red"])
+    >>> rows.predicted.tolist(), rows.actual.tolist()
+    (['1', '0.5', 'red'], ['true', None, 'red'])
+    """
+    from modelwatch.domain.labels import as_text
+
+    def texts(values: Sequence[Any]) -> Texts:
+        return np.array([None if v is None else as_text(v) for v in values], object)
+
+    def numbers(values: Sequence[Any]) -> Floats:
+        return np.array(
+            [float(v) if isinstance(v, int | float) else np.nan for v in values], np.float64
+        )
+
+    return Outcomes(
+        texts(predicted),
+        numbers(predicted),
+        texts(actual),
+        numbers(actual),
+        None if probabilities is None else np.asarray(probabilities, np.float64),
+    )
+
+
+def given(texts: Texts) -> Mask:
+    """Return where there is a text, and not None."""
+    return np.fromiter((text is not None for text in texts), np.bool_, len(texts))
+
+
+def aligned_actual(rows: Outcomes) -> Texts:
+    """Return the labels as text in the kind of the predictions.
+
+    A label ``true`` of a prediction 1 is ``1``, and a label 1 of a prediction ``true`` is ``true``:
+    who labels need not know whether the model answers with truth values or numbers.
+
+    Examples
+    --------
+    >>> aligned_actual(outcomes([1, True, "true"], [True, 1, False])).tolist()
+    ['1', 'true', 'false']
+    """
+    truth = np.isin(rows.predicted, list(_TRUTHS)).astype(bool)
+    is_truth = np.isin(rows.actual, list(_TRUTHS)) & ~np.isnan(rows.actual_numbers)
+    numeric = ~np.isnan(rows.predicted_numbers)
+    to_bit = is_truth & ~truth & numeric
+    to_truth = truth & np.isin(rows.actual, list(_BITS)).astype(bool)
+    actual = rows.actual.copy()
+    actual[to_bit] = [_TRUTHS[text] for text in actual[to_bit]]
+    actual[to_truth] = [_BITS[text] for text in actual[to_truth]]
+    return actual
+
+
+def class_order(rows: Outcomes, known: Sequence[str] = ()) -> tuple[str | None, ...]:
+    """Return which class each column of the probabilities is; None where nothing tells.
+
+    ``known`` is right when it is as long as there are columns. Else the predictions tell: a class
+    is the column that is greatest most often where it was predicted. Columns that are left go to
+    the classes that are left when these are as many and all classes are then in order, as
+    scikit-learn and MLflow keep them.
+
+    Examples
+    --------
+    >>> rows = outcomes(["b", "a"], ["a", "c"], [[0.2, 0.8, 0.0], [0.9, 0.1, 0.0]])
+    >>> class_order(rows)
+    ('a', 'b', 'c')
+    """
+    if rows.probabilities is None:
+        return ()
+    width = rows.probabilities.shape[1]
+    if len(known) == width:
+        return tuple(known)
+    usable = ~np.isnan(rows.probabilities).any(axis=1) & given(rows.predicted)
+    greatest = rows.probabilities[usable].argmax(axis=1)
+    votes = Counter(zip(greatest.tolist(), rows.predicted[usable].tolist(), strict=True))
+    order: list[str | None] = [None] * width
+    for (column, name), _ in sorted(votes.items(), key=lambda item: (-item[1], item[0])):
+        if order[column] is None and name not in order:
+            order[column] = name
+    seen = {*rows.predicted[usable].tolist(), *aligned_actual(rows).tolist(), *known} - {None}
+    if None in order and len(seen) == width:
+        ordered = sorted_classes(seen)
+        if all(name in (None, ordered[column]) for column, name in enumerate(order)):
+            return tuple(ordered)
+    return tuple(order)
+
+
+def sorted_classes(names: set[str] | Sequence[str]) -> list[str]:
+    """Return classes in order: by number where all are numbers.
+
+    Examples
+    --------
+    >>> sorted_classes(["10", "9"]), sorted_classes(["b", "10", "a"])
+    (['9', '10'], ['10', 'a', 'b'])
+    """
+    try:
+        return sorted(names, key=lambda name: (float(name), name))
+    except ValueError:
+        return sorted(names)
