@@ -1,0 +1,273 @@
+"""`modelwatch baseline`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelwatch.domain.baselines import TRAINING
+from modelwatch.errors import InvalidInputError
+from modelwatch.settings import Settings
+from modelwatch_cli.console import console, error_console, print_json, print_table
+
+if TYPE_CHECKING:
+    from modelwatch.adapters.s3_baselines import S3BaselineStore
+    from modelwatch.domain.constraints import Constraints
+    from modelwatch.domain.profiles import Profile
+
+_JSON = typer.Option("--json", help="print the outcome as JSON")
+_MODEL = typer.Option("--model-name", help="a model; by default MODEL_NAME")
+_NAME = typer.Argument(help="name of the baseline")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    baseline = typer.Typer(
+        help="What windows are compared with, and the constraints that they are held to.",
+        no_args_is_help=True,
+    )
+    for command in (create, show, use, delete, constraints):
+        baseline.command()(command)
+    baseline.command("list")(list_baselines)
+    app.add_typer(baseline, name="baseline")
+
+
+def create(
+    name: Annotated[str, _NAME],
+    from_training: Annotated[
+        str | None,
+        typer.Option(
+            "--from-training", metavar="VERSION", help="a version's training data; the default"
+        ),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="captures from when on, in ISO 8601; a day before --until")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="captures until when, in ISO 8601; by default now")
+    ] = None,
+    rolling: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="captures before each window, such as P7D"),
+    ] = None,
+    version: Annotated[
+        str | None,
+        typer.Option("--version", help="whose captures; by default the version that serves"),
+    ] = None,
+    only_version: Annotated[
+        str | None,
+        typer.Option("--only-version", help="the version that it is for; by default all"),
+    ] = None,
+    model_name: Annotated[str | None, _MODEL] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Make a baseline and learn its constraints; `baseline use` puts it into use."""
+    settings = Settings()
+    model = model_name or settings.text("MODEL_NAME")
+    with error_console.status("reading the reference"):
+        from modelwatch_cli.baselines.making import BaselineMaker, Source
+
+        source = Source(
+            training_version=from_training or "",
+            since=since or "",
+            until=until or "",
+            rolling=rolling or "",
+            version=version or "",
+        )
+        maker = BaselineMaker(settings, model, _client(settings))
+        made = maker.make(name, source, only_version or "")
+    if as_json:
+        print_json(made)
+        return
+    console.print(f"Baseline '{name}' of {model}: {made.origin}, {made.rows} rows", markup=False)
+    console.print(
+        f"Put it into use with `modelwatch baseline use {name}`; see what it asks for with "
+        f"`modelwatch baseline constraints {name}`",
+        markup=False,
+    )
+
+
+def list_baselines(
+    model_name: Annotated[str | None, _MODEL] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """List the model's baselines, and tell which one is in use."""
+    store, model = _store(model_name)
+    in_use, found = store.in_use(model), store.baselines(model)
+    if as_json:
+        print_json({"model_name": model, "in_use": in_use, "baselines": found})
+        return
+    rows: list[list[object]] = [
+        [TRAINING, _mark(in_use == TRAINING), "each version's own training data", "", "", ""]
+    ]
+    rows += [
+        [
+            each.name,
+            _mark(in_use == each.name),
+            each.origin,
+            each.model_version or "all",
+            str(each.rows),
+            f"{each.made_at:%Y-%m-%d %H:%M}",
+        ]
+        for each in found
+    ]
+    print_table(["name", "in use", "origin", "for version", "rows", "made at (UTC)"], rows)
+
+
+def show(
+    name: Annotated[str, _NAME],
+    model_name: Annotated[str | None, _MODEL] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Show a baseline and what its columns are like."""
+    store, model = _store(model_name)
+    baseline = store.baseline(model, name)
+    columns = _columns(store.profile(baseline))
+    in_use = store.in_use(model) == name
+    if as_json:
+        print_json({"baseline": baseline, "in_use": in_use, "columns": columns})
+        return
+    console.print(
+        f"{name} of {model}: {baseline.origin}, {baseline.rows} rows{', in use' if in_use else ''}",
+        markup=False,
+    )
+    heads = ["feature", "kind", "missing", "minimum", "mean", "maximum", "distinct"]
+    print_table(heads, [[column[head] for head in heads] for column in columns])
+
+
+def use(
+    name: Annotated[str, typer.Argument(help=f"a baseline, or '{TRAINING}'")],
+    model_name: Annotated[str | None, _MODEL] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Compare windows with a baseline from now on, or with each version's own training data."""
+    store, model = _store(model_name)
+    before = store.in_use(model)
+    store.use(model, name)
+    if as_json:
+        print_json({"model_name": model, "in_use": name, "before": before})
+        return
+    was = "as before" if before == name else f"in place of '{before}'"
+    console.print(f"{model} is compared with '{name}', {was}", markup=False)
+
+
+def delete(
+    name: Annotated[str, _NAME],
+    model_name: Annotated[str | None, _MODEL] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Delete a baseline that is not in use; what it was is in the results that it led to."""
+    store, model = _store(model_name)
+    store.delete(model, name)
+    if as_json:
+        print_json({"model_name": model, "deleted": name})
+        return
+    console.print(f"{model} has no baseline '{name}' any more", markup=False)
+
+
+def constraints(
+    name: Annotated[
+        str | None, typer.Argument(help="name of the baseline; by default the one in use")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="write them to this file")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--input", help="replace them by those of this file")
+    ] = None,
+    model_name: Annotated[str | None, _MODEL] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Print the constraints of a baseline, write them to a file, or replace them by a file's.
+
+    A file is checked first; what it says holds from the next analysis on. Those of the training
+    data are learned anew for each version; to change them, make a baseline of it.
+    """
+    from modelwatch.domain.constraints import encode_constraints
+
+    if output and source:
+        raise InvalidInputError("", "give either --output or --input")
+    store, model = _store(model_name)
+    name = name or store.in_use(model)
+    if source is not None:
+        _replace(store, model, name, source, as_json)
+        return
+    found = _constraints(store, model, name)
+    document = encode_constraints(found)
+    if output is None:
+        console.print(document.decode(), markup=False, end="")
+        return
+    output.write_bytes(document)
+    if as_json:
+        print_json({"model_name": model, "baseline": name, "file": str(output)})
+        return
+    console.print(f"Constraints of {len(found.columns)} columns are in {output}", markup=False)
+
+
+def _replace(store: S3BaselineStore, model: str, name: str, source: Path, as_json: bool) -> None:
+    from modelwatch.domain.constraints import check, decode_constraints
+
+    try:
+        given = decode_constraints(source.read_bytes())
+    except OSError as error:
+        raise InvalidInputError("--input", f"cannot be read: {error}") from None
+    if name == TRAINING:
+        raise InvalidInputError(
+            "name",
+            "constraints of the training data are learned; `modelwatch baseline create NAME` makes "
+            "a baseline of it whose constraints can be changed",
+        )
+    baseline = store.baseline(model, name)
+    quality = check(given, store.profile(baseline), min_rows=1)
+    store.replace_constraints(baseline, given)
+    broken = [violation.sentence for violation in quality.violations]
+    if as_json:
+        print_json({"model_name": model, "baseline": name, "broken_by_the_baseline": broken})
+        return
+    console.print(f"{len(given.columns)} columns of '{name}' have new constraints", markup=False)
+    for sentence in broken:
+        console.print(f"Note that the baseline itself breaks them: {sentence}", markup=False)
+
+
+def _constraints(store: S3BaselineStore, model: str, name: str) -> Constraints:
+    if name != TRAINING:
+        return store.constraints(store.baseline(model, name))
+    from modelwatch.domain.constraints import learn_constraints
+    from modelwatch_cli.baselines.making import BaselineMaker, Source
+
+    settings = Settings()
+    _, profile = BaselineMaker(settings, model, _client(settings)).profile(Source())
+    return learn_constraints(profile)
+
+
+def _columns(profile: Profile) -> list[dict[str, Any]]:
+    return [
+        {
+            "feature": name,
+            "kind": column.kind,
+            "missing": column.missing_ratio,
+            "minimum": column.minimum,
+            "mean": column.mean if column.sketch.n else None,
+            "maximum": column.maximum,
+            "distinct": round(column.distinct),
+        }
+        for name, column in profile.features.items()
+    ]
+
+
+def _store(model_name: str | None) -> tuple[S3BaselineStore, str]:
+    from modelwatch.adapters.s3_baselines import S3BaselineStore
+
+    settings = Settings()
+    store = S3BaselineStore(_client(settings), settings.text("REPORT_BUCKET"))
+    return store, model_name or settings.text("MODEL_NAME")
+
+
+def _client(settings: Settings) -> Any:
+    from modelwatch.adapters.aws import s3_client
+
+    return s3_client(settings)
+
+
+def _mark(it: bool) -> str:
+    return "yes" if it else ""

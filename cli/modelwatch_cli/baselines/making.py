@@ -1,0 +1,141 @@
+"""Making a baseline: from training data, from captures of the past, or rolling."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from modelwatch.adapters.arrow_profiles import profile_table
+from modelwatch.adapters.mlflow_registry import MlflowRegistry
+from modelwatch.adapters.s3_artifacts import S3Artifacts
+from modelwatch.adapters.s3_baselines import S3BaselineStore
+from modelwatch.adapters.s3_profiles import S3ProfileStore
+from modelwatch.domain.baselines import (
+    Baseline,
+    CapturedWindow,
+    Origin,
+    RollingWindow,
+    TrainingData,
+    check_name,
+)
+from modelwatch.domain.constraints import learn_constraints
+from modelwatch.domain.durations import format_duration, parse_duration
+from modelwatch.domain.profiles import Profile, merge_profiles
+from modelwatch.domain.windows import Window
+from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch.settings import Settings
+
+_DAY = timedelta(days=1)
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a baseline is to come from, as the options say; nothing given is training data.
+
+    Attributes
+    ----------
+    training_version
+        A version whose training data it is.
+    since, until
+        Times in ISO 8601 between which it was captured.
+    rolling
+        An ISO 8601 duration, of a baseline that moves with the window.
+    version
+        The version whose captures they are; empty: the one that serves.
+    """
+
+    training_version: str = ""
+    since: str = ""
+    until: str = ""
+    rolling: str = ""
+    version: str = ""
+
+
+class BaselineMaker:
+    """Makes baselines of the model ``model_name``, with what ``settings`` say."""
+
+    def __init__(self, settings: Settings, model_name: str, client: Any) -> None:
+        self._settings = settings
+        self._model_name = model_name
+        self._registry = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI"))
+        self._artifacts = S3Artifacts(client, settings.text("MODEL_BUCKET"))
+        self._captures = S3ProfileStore(client, settings.text("CAPTURE_BUCKET"))
+        self._store = S3BaselineStore(client, settings.text("REPORT_BUCKET"))
+
+    def make(self, name: str, source: Source, only_version: str = "") -> Baseline:
+        """Make a baseline and learn its constraints.
+
+        Raises
+        ------
+        InvalidInputError
+            When the name is taken, or the options contradict one another.
+        ModelwatchError
+            When there are too few rows to compare anything with.
+        """
+        check_name(name)
+        origin, profile = self.profile(source)
+        least = self._settings.integer("ANALYSIS_MIN_ROWS", at_least=2)
+        if profile.rows < least:
+            raise ModelwatchError(
+                f"{origin} has {profile.rows} rows; a baseline needs {least} (ANALYSIS_MIN_ROWS)"
+            )
+        baseline = Baseline(
+            name=name,
+            model_name=self._model_name,
+            origin=origin,
+            made_at=datetime.now(UTC).replace(microsecond=0),
+            rows=profile.rows,
+            model_version=only_version,
+        )
+        return self._store.create(baseline, profile, learn_constraints(profile))
+
+    def profile(self, source: Source) -> tuple[Origin, Profile]:
+        """Return where ``source`` leads, and the profile of what is there now."""
+        captured = bool(source.since or source.until)
+        if bool(source.training_version) + captured + bool(source.rolling) > 1:
+            raise InvalidInputError(
+                "", "give one of --from-training, --rolling, and --since with --until"
+            )
+        version = source.version or source.training_version or self._serving_version()
+        if source.rolling:
+            length = parse_duration(source.rolling, "--rolling")
+            window = Window(datetime.now(UTC) - length, datetime.now(UTC)).outward()
+            rolling = RollingWindow(format_duration(length))
+            return rolling, self._captured(version, window)
+        if captured:
+            window = _window(source.since, source.until).outward()
+            origin = CapturedWindow(version, window.start, window.end)
+            return origin, self._captured(version, window)
+        return TrainingData(version), self._training(version)
+
+    def _serving_version(self) -> str:
+        alias = self._settings.text("MODEL_ALIAS")
+        return self._registry.resolve(self._model_name, alias).version
+
+    def _captured(self, version: str, window: Window) -> Profile:
+        found = self._captures.profiles(self._model_name, version, window)
+        return merge_profiles(list(found.variants.values()))
+
+    def _training(self, version: str) -> Profile:
+        table = self._artifacts.reference(self._registry.version(self._model_name, version))
+        if table is None:
+            raise ModelwatchError(f"{self._model_name} version {version} has no reference data")
+        return profile_table(table)
+
+
+def _window(since: str, until: str) -> Window:
+    end = _time("--until", until) if until else datetime.now(UTC)
+    start = _time("--since", since) if since else end - _DAY
+    try:
+        return Window(start, end)
+    except ValueError as error:
+        raise InvalidInputError("--since", str(error)) from None
+
+
+def _time(option: str, text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInputError(option, f"is not a time in ISO 8601: {error}") from None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
