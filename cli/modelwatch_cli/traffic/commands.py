@@ -24,6 +24,8 @@ class ScenarioName(StrEnum):
     SUDDEN_SHIFT = "sudden_shift"
     MODERATE_DRIFT = "moderate_drift"
     MISSING_VALUES = "missing_values"
+    SEGMENT_DRIFT = "segment_drift"
+    UNSEEN_CATEGORIES = "unseen_categories"
     STRESS = "stress"
 
 

@@ -12,11 +12,36 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from modelwatch.errors import InvalidInputError
+
 NOISE = 0.05
 """Standard deviation of the noise on every number, in standard deviations of its feature."""
 
 _Generator = np.random.Generator
 _Change = Callable[[pd.DataFrame, pd.DataFrame, _Generator], pd.DataFrame]
+
+
+UNSEEN = "never seen before"
+"""The category of `unseen_categories`."""
+
+UNSEEN_SHARE = 0.2
+
+SEGMENT_SHARE = 0.1
+"""So small that 1 std more within the segment is little over all rows: 0.1 std."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Rows with a category; or, where it is None, with a number of ``at_least`` or more."""
+
+    column: str
+    category: str | None = None
+    at_least: float = 0.0
+
+    def of(self, rows: pd.DataFrame) -> pd.Series:
+        """Tell for each row whether it is in the segment."""
+        values = rows[self.column]
+        return values >= self.at_least if self.category is None else values == self.category
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +81,22 @@ def simulate_rows(
     rows = scenario.change(rows, reference, generator)
     plain = rows.astype(object).where(rows.notna(), None)
     return [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
+
+
+def segment_of(reference: pd.DataFrame) -> Segment:
+    """Return the segment that `segment_drift` moves.
+
+    The rarest category of the first column that has some; without one, the tenth of the rows with
+    the largest values of the last number.
+    """
+    for name in _categories(reference):
+        return Segment(name, category=str(reference[name].value_counts().index[-1]))
+    name = _numbers(reference)[-1]
+    return Segment(name, at_least=float(reference[name].quantile(1 - SEGMENT_SHARE)))
+
+
+def _categories(frame: pd.DataFrame) -> list[str]:
+    return [name for name in frame if pd.api.types.is_string_dtype(frame[name].dropna())]
 
 
 def _numbers(frame: pd.DataFrame) -> list[str]:
@@ -116,6 +157,21 @@ def _missing(rows: pd.DataFrame, reference: pd.DataFrame, generator: _Generator)
     return rows
 
 
+def _segment(rows: pd.DataFrame, reference: pd.DataFrame, _generator: _Generator) -> pd.DataFrame:
+    segment = segment_of(reference)
+    others = [name for name in _numbers(reference) if name != segment.column]
+    return _shift(rows, reference, others, np.where(segment.of(rows), 1.0, 0.0))
+
+
+def _unseen(rows: pd.DataFrame, reference: pd.DataFrame, generator: _Generator) -> pd.DataFrame:
+    names = _categories(reference)
+    if not names:
+        raise InvalidInputError("--scenario", "unseen_categories: the model has no categories")
+    for name in names:
+        rows[name] = rows[name].where(generator.random(len(rows)) >= UNSEEN_SHARE, UNSEEN)
+    return rows
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
@@ -124,6 +180,8 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario("sudden_shift", "all features jump by 3 std half-way", _sudden),
         Scenario("moderate_drift", "60% of the features are 1.5 std higher", _moderate),
         Scenario("missing_values", "35% missing values in 40% of the features", _missing),
+        Scenario("segment_drift", "one segment, a tenth of the rows, is 1 std higher", _segment),
+        Scenario("unseen_categories", "20% of each category are one never seen", _unseen),
         Scenario("stress", "rows like the reference, as fast as they go", _unchanged, paced=False),
     )
 }

@@ -1,0 +1,89 @@
+"""Simulated rows: what each scenario changes, and what it leaves alone."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from modelwatch.errors import InvalidInputError
+from modelwatch_cli.traffic.commands import ScenarioName
+from modelwatch_cli.traffic.scenarios import (
+    SCENARIOS,
+    UNSEEN,
+    UNSEEN_SHARE,
+    segment_of,
+    simulate_rows,
+)
+
+ROWS = 4000
+
+
+@pytest.fixture
+def numbers():
+    generator = np.random.default_rng(1)
+    return pd.DataFrame({name: generator.normal(10, 2, 3000) for name in ("a", "b", "c", "d")})
+
+
+@pytest.fixture
+def mixed(numbers):
+    colours = np.random.default_rng(2).choice(["red", "white", "rose"], 3000, p=[0.6, 0.3, 0.1])
+    return numbers.assign(colour=colours, dry=np.arange(3000) % 2 == 0)
+
+
+def simulated(name: str, reference: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(simulate_rows(SCENARIOS[name], reference, ROWS, seed=3))
+
+
+def shifts(rows: pd.DataFrame, reference: pd.DataFrame) -> np.ndarray:
+    """Return how far the means moved, in standard deviations of the reference."""
+    names = ["a", "b", "c", "d"]
+    return ((rows[names].mean() - reference[names].mean()) / reference[names].std()).to_numpy()
+
+
+def test_the_command_offers_every_scenario():
+    assert [name.value for name in ScenarioName] == list(SCENARIOS)
+
+
+def test_the_same_seed_gives_the_same_rows(mixed):
+    assert simulated("segment_drift", mixed).equals(simulated("segment_drift", mixed))
+
+
+@pytest.mark.parametrize("kind", ["numbers", "mixed"])
+def test_one_segment_drifts_and_the_others_do_not(kind, request):
+    reference = request.getfixturevalue(kind)
+    segment = segment_of(reference)
+    rows = simulated("segment_drift", reference)
+    inside, others = segment.of(rows), segment.of(reference)
+    assert 0.05 < inside.mean() < 0.15
+    free = slice(0, 3 if kind == "numbers" else 4)  # of the segment's own column the rest is moved
+    assert shifts(rows[inside], reference[others])[free] == pytest.approx(1, abs=0.3)
+    assert shifts(rows[~inside], reference[~others]) == pytest.approx(0, abs=0.1)
+    assert shifts(rows, reference)[free] == pytest.approx(0.1, abs=0.1)
+
+
+def test_the_segment_of_a_model_of_numbers_is_its_last_feature_s_top(numbers):
+    segment = segment_of(numbers)
+    assert (segment.column, segment.category) == ("d", None)
+    assert segment.at_least == pytest.approx(numbers["d"].quantile(0.9))
+
+
+def test_the_segment_of_a_model_with_categories_is_the_rarest_one(mixed):
+    assert (segment_of(mixed).column, segment_of(mixed).category) == ("colour", "rose")
+
+
+def test_missing_values_are_in_some_numbers_only(mixed):
+    rows = simulated("missing_values", mixed)
+    missing = rows.isna().mean()
+    assert missing[["a", "b"]].to_numpy() == pytest.approx(0.35, abs=0.05)
+    assert missing[["c", "d", "colour", "dry"]].sum() == 0
+
+
+def test_unseen_categories_are_in_every_column_of_categories(mixed):
+    rows = simulated("unseen_categories", mixed)
+    assert (rows["colour"] == UNSEEN).mean() == pytest.approx(UNSEEN_SHARE, abs=0.03)
+    assert rows["dry"].map(type).eq(bool).all()
+    assert shifts(rows, mixed) == pytest.approx(0, abs=0.1)
+
+
+def test_a_model_without_categories_has_none_that_are_unseen(numbers):
+    with pytest.raises(InvalidInputError, match="the model has no categories"):
+        simulated("unseen_categories", numbers)
