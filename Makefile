@@ -10,7 +10,7 @@ MODELWATCH := $(BIN)/modelwatch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-pyfunc demo up down status test test-fast test-plugin bench-bridge bench-serving lint format env-example lock clean
+.PHONY: help setup setup-pyfunc setup-spark demo up down status test test-fast test-plugin bench-bridge bench-serving lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ down: setup ## drain the capture queue and stop what `up` started
 status: setup ## what runs, and where
 	@$(MODELWATCH) status
 
-test: setup-pyfunc lint test-plugin ## everything: lint, types, unit, functional, integration, e2e
+test: setup-pyfunc $(if $(shell command -v java),setup-spark) lint test-plugin ## everything: lint, types, unit, functional, integration, e2e
 	@# two workers, each with a stack of its own: most of the time is spent waiting
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
@@ -59,6 +59,8 @@ setup: $(ENVS)/dev/.stamp $(ENVS)/localstack/.stamp $(ENVS)/runtime/.stamp $(ENV
 
 setup-pyfunc: setup $(ENVS)/pyfunc/.stamp ## and the one for PREDICT_PACKAGE=image
 
+setup-spark: $(ENVS)/spark/.stamp ## and the one that reads captures with Spark (needs Java)
+
 $(UV):
 	@echo "==> uv $(UV_VERSION)"
 	@$(PYTHON) -m venv $(ENVS)/uv && $(ENVS)/uv/bin/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
@@ -88,6 +90,10 @@ $(ENVS)/runtime/.stamp: localstack/runtime/requirements.txt | $(UV)
 	$(call environment,runtime,localstack/runtime/requirements.txt)
 	@touch $@
 
+$(ENVS)/spark/.stamp: tests/spark/requirements.txt | $(UV)
+	$(call environment,spark,tests/spark/requirements.txt)
+	@touch $@
+
 $(ENVS)/%/.stamp: layers/%/requirements.txt | $(UV)
 	$(call environment,$*,layers/$*/requirements.txt)
 	@touch $@
@@ -98,6 +104,7 @@ lock: $(UV) ## resolve every requirements.in anew
 	@$(UV) $(LOCK) --upgrade requirements.in -o requirements.txt
 	@for layer in inference capture analysis pyfunc; do \
 	  $(UV) $(LOCK) --upgrade -c requirements.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
+	@$(UV) $(LOCK) --upgrade tests/spark/requirements.in -o tests/spark/requirements.txt
 	@$(UV) $(LOCK) --upgrade localstack/runtime/requirements.in -o localstack/runtime/requirements.txt
 	@# LocalStack 4.14.0 works only with the dependencies of its release day
 	@$(UV) $(LOCK) --exclude-newer 2026-03-20 localstack/requirements.in -o localstack/requirements.txt
