@@ -1,0 +1,162 @@
+"""Segments: parts of a model's traffic that are watched apart, so that a drift of one is found.
+
+They are declared in one line, separated by semicolons: a column, each value of which is a segment,
+or ``name: expression``, or an expression that is its own name::
+
+    colour; strong red: alcohol > 13 and colour == "red"; `price/l` >= 10
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelwatch.domain.segments.columns import Bools, Column
+from modelwatch.domain.segments.expressions import Expression
+from modelwatch.errors import InvalidInputError
+
+MOST_SEGMENTS = 20
+"""So many values of one column have a segment of their own, and so many segments are declared."""
+
+OTHER = "(other)"
+"""Stands for the values of a column that have no segment of their own."""
+
+_PART = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|[^;"'`])+""")
+_NAMED = re.compile(r"\s*(?P<name>[\w .+-]{1,60}?)\s*:(?P<expression>.+)", re.DOTALL)
+_COLUMN = re.compile(r"\s*(?:`(?P<quoted>[^`]+)`|(?P<plain>(?!True$|False$|None$)[^\W\d]\w*))\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSegments:
+    """One segment for each value of ``column``, called ``column=value``; missing is none."""
+
+    column: str
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that are needed."""
+        return frozenset({self.column})
+
+    def rows(self, columns: Mapping[str, NDArray[Any]], rows: int) -> dict[str, Bools]:
+        """Return the rows of each value; of the rarer ones of too many, together as `OTHER`."""
+        if self.column not in columns or not rows:
+            return {}
+        column = Column.of(columns[self.column])
+        present = np.flatnonzero(column.known)
+        values, codes, counts = np.unique(
+            column.values[present], return_inverse=True, return_counts=True
+        )
+        frequent = np.argsort(-counts, kind="stable")[:MOST_SEGMENTS]
+        found: dict[str, Bools] = {}
+        for code in sorted(frequent.tolist()):
+            found[f"{self.column}={_text(values[code])}"] = _at(present[codes == code], rows)
+        if len(values) > MOST_SEGMENTS:
+            rare = ~np.isin(codes, frequent)
+            found[f"{self.column}={OTHER}"] = _at(present[rare], rows)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSegment:
+    """The rows for which an expression is true."""
+
+    name: str
+    expression: Expression
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that are needed."""
+        return self.expression.columns
+
+    def rows(self, columns: Mapping[str, NDArray[Any]], rows: int) -> dict[str, Bools]:
+        """Return the rows by the segment's name; nothing when there is none."""
+        true = self.expression.rows(columns, rows)
+        return {self.name: true} if true.any() else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """All declared segments. A row may belong to several, or to none.
+
+    Examples
+    --------
+    >>> segments = parse_segments("colour; strong: alcohol > 13")
+    >>> columns = {"alcohol": np.array([13.5, 12.0]), "colour": np.array(["red", "white"])}
+    >>> {name: rows.tolist() for name, rows in segments.rows(columns, 2).items()}
+    {'colour=red': [True, False], 'colour=white': [False, True], 'strong': [True, False]}
+    """
+
+    parts: Sequence[ColumnSegments | NamedSegment] = ()
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that are needed."""
+        return frozenset[str]().union(*(part.columns for part in self.parts))
+
+    def rows(self, columns: Mapping[str, NDArray[Any]], rows: int) -> dict[str, Bools]:
+        """Return for each segment with rows which of ``rows`` rows belong to it.
+
+        Parameters
+        ----------
+        columns
+            Arrays by feature name, of which only `columns` are looked at: numbers (NaN: missing),
+            truth values, or objects (None: missing). A column may be absent.
+        """
+        found: dict[str, Bools] = {}
+        for part in self.parts:
+            found |= part.rows(columns, rows)
+        return found
+
+
+def parse_segments(text: str, field: str = "") -> Segments:
+    """Read declared segments; an empty text declares none.
+
+    Raises
+    ------
+    InvalidInputError
+        When one cannot be read, two have the same name, or there are more than `MOST_SEGMENTS`.
+    """
+    parts: dict[str, ColumnSegments | NamedSegment] = {}
+    for declared in _split(text, field):
+        column = _COLUMN.fullmatch(declared)
+        if column:
+            name = column["quoted"] or column["plain"]
+            part: ColumnSegments | NamedSegment = ColumnSegments(name)
+        else:
+            named = _NAMED.fullmatch(declared)
+            expression = Expression(named["expression"] if named else declared, field)
+            name = named["name"] if named else expression.text
+            part = NamedSegment(name, expression)
+        if name in parts:
+            raise InvalidInputError(field, f"'{name[:80]}' is declared twice")
+        parts[name] = part
+    if len(parts) > MOST_SEGMENTS:
+        raise InvalidInputError(
+            field, f"declares {len(parts)} segments; at most {MOST_SEGMENTS} are watched"
+        )
+    return Segments(tuple(parts.values()))
+
+
+def _split(text: str, field: str) -> list[str]:
+    parts = [found[0] for found in _PART.finditer(text) if found[0].strip()]
+    rest = _PART.sub("", text).replace(";", "").strip()
+    if rest:
+        raise InvalidInputError(field, f"has a quote that is not closed: {rest[:20]}")
+    return parts
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value).lower() if isinstance(value, bool | np.bool_) else str(value)
+
+
+def _at(indices: NDArray[np.intp], rows: int) -> Bools:
+    mask = np.zeros(rows, np.bool_)
+    mask[indices] = True
+    return mask
