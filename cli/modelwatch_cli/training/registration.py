@@ -27,6 +27,7 @@ from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.models import (
     ARTIFACT_FOLDER,
+    IMPORTANCE_PATH,
     MANIFEST_PATH,
     ONNX_PATH,
     REFERENCE_PATH,
@@ -38,6 +39,7 @@ from modelwatch.domain.models import (
 from modelwatch.domain.records import Record
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.settings import Settings
+from modelwatch_cli.training.importance import measure_importance
 from modelwatch_cli.training.onnx_export import Estimator, NotExportableError, export_onnx
 
 _encode = msgspec.json.Encoder().encode
@@ -143,7 +145,7 @@ def _add_artifacts(
     train: pd.DataFrame,
     test: pd.DataFrame,
 ) -> tuple[OnnxArtifact | None, str, str]:
-    """Add ONNX form, reference data and manifest; return the ONNX form, its problem, the digest."""
+    """Add what modelwatch needs; return the ONNX form, why there is none, the manifest's digest."""
     onnx: OnnxArtifact | None = None
     problem = ""
     with tempfile.TemporaryDirectory() as folder:
@@ -155,6 +157,7 @@ def _add_artifacts(
     except NotExportableError as error:
         problem = str(error)
     artifacts.write(version, REFERENCE_PATH, reference_data(version, model, train))
+    artifacts.write(version, IMPORTANCE_PATH, _encode(measure_importance(model, train)))
     # the manifest last: what it names is there
     digest = write_manifest(artifacts, version, Manifest(schema, onnx, files, len(train)))
     return onnx, problem, digest

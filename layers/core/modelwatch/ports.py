@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from modelwatch.domain.baselines import Baseline
     from modelwatch.domain.constraints import Constraints
     from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift
+    from modelwatch.domain.importance import Importance
     from modelwatch.domain.labels import Label
     from modelwatch.domain.models import ModelVersion, Predictions
     from modelwatch.domain.profiles import Profile, WindowProfile
@@ -240,6 +241,14 @@ class ReferenceStore(Protocol):
 
     def reference(self, version: ModelVersion) -> pa.Table | None:
         """Return the rows a version was trained on, or None when it has none."""
+        ...
+
+
+class ImportanceStore(Protocol):
+    """Knows how much model versions depend on their features."""
+
+    def importance(self, version: ModelVersion) -> Importance | None:
+        """Return what a version was registered with, or None when nobody measured it."""
         ...
 
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from modelwatch.domain.importance import Importance
 from modelwatch.domain.models import (
+    IMPORTANCE_PATH,
     MANIFEST_PATH,
     REFERENCE_PATH,
     Manifest,
@@ -156,6 +158,16 @@ class S3Artifacts:
         import pyarrow.parquet as pq
 
         return pq.read_table(io.BytesIO(payload))
+
+    def importance(self, version: ModelVersion) -> Importance | None:
+        """Return how much the version depends on each feature; see `ImportanceStore`."""
+        payload = self.read(version, IMPORTANCE_PATH)
+        if payload is None:
+            return None
+        try:
+            return msgspec.json.decode(payload, type=Importance)
+        except msgspec.DecodeError as error:
+            raise StoreError(f"{IMPORTANCE_PATH} of {_title(version)}: {error}") from error
 
     def _prefix(self, version: ModelVersion) -> str:
         start = f"s3://{self._bucket}/"

@@ -15,6 +15,7 @@ ARTIFACT_FOLDER = "modelwatch"
 MANIFEST_PATH = f"{ARTIFACT_FOLDER}/manifest.json"
 ONNX_PATH = f"{ARTIFACT_FOLDER}/model.onnx"
 REFERENCE_PATH = f"{ARTIFACT_FOLDER}/reference.parquet"
+IMPORTANCE_PATH = f"{ARTIFACT_FOLDER}/importance.json"
 
 
 def manifest_path(sha256: str) -> str:

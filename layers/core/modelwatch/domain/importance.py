@@ -1,0 +1,115 @@
+"""How much a model depends on each feature, and which drift is therefore to be read first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+FORMAT = 1
+
+
+class Importance(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a version's predictions move when one feature's values change places.
+
+    Attributes
+    ----------
+    features
+        By feature: the mean distance, over rows and repetitions, between what the model predicts
+        and what it predicts once the feature is shuffled. For classifiers with probabilities it is
+        the total variation distance of these (0: nothing moves, 1: all of it), for other
+        classifiers the share of other predictions, for regression models the absolute difference
+        in standard deviations of the predictions.
+    rows, repetitions
+        How many rows were shuffled, and how often.
+    measure
+        Which of the distances it is.
+    """
+
+    features: dict[str, float]
+    rows: int
+    repetitions: int
+    measure: str
+    format: int = FORMAT
+
+
+class RankedDrift(NamedTuple):
+    """A feature that drifted.
+
+    Attributes
+    ----------
+    feature
+        Its name.
+    strength
+        How far it drifted, in multiples of what is allowed.
+    importance
+        Its part of all features' importance, 0 to 1; None where that is not known.
+    """
+
+    feature: str
+    strength: float
+    importance: float | None
+
+    def __str__(self) -> str:
+        far = f"{self.feature} ({self.strength:.3g} times its threshold"
+        if self.importance is None:
+            return f"{far})"
+        return f"{far}, {self.importance:.0%} of the model's importance)"
+
+
+def rank_drift(
+    strengths: Mapping[str, float], importance: Importance | None = None
+) -> list[RankedDrift]:
+    """Order drifted features by importance times strength: the first is the one to read.
+
+    What has no importance comes last, by strength; without any, strength alone decides.
+
+    Parameters
+    ----------
+    strengths
+        For each feature that drifted, its score in multiples of its threshold (so of one scale,
+        whatever the method), 0 or more.
+    importance
+        What the version was registered with, if it was.
+
+    Examples
+    --------
+    >>> known = Importance(features={"ash": 0.0, "alcohol": 0.3, "hue": 0.1}, rows=100,
+    ...                    repetitions=5, measure="total variation")
+    >>> [str(each) for each in rank_drift({"ash": 9.0, "hue": 4.0, "alcohol": 2.0}, known)][:1]
+    ["alcohol (2 times its threshold, 75% of the model's importance)"]
+    >>> [each.feature for each in rank_drift({"ash": 9.0, "hue": 4.0})]
+    ['ash', 'hue']
+    """
+    total = sum(importance.features.values()) if importance else 0.0
+    ranked = [
+        RankedDrift(
+            feature,
+            strength,
+            importance.features[feature] / total
+            if importance and total > 0 and feature in importance.features
+            else None,
+        )
+        for feature, strength in strengths.items()
+    ]
+    return sorted(
+        ranked,
+        key=lambda each: (-(each.importance or 0.0) * each.strength, -each.strength, each.feature),
+    )
+
+
+def drift_headline(ranked: list[RankedDrift], most: int = 3) -> str:
+    """Return the first line of a report: the drifted features to look at first.
+
+    Examples
+    --------
+    >>> drift_headline([RankedDrift("alcohol", 2, 0.75), RankedDrift("hue", 4, None)], most=1)
+    "alcohol (2 times its threshold, 75% of the model's importance), and 1 more"
+    >>> drift_headline([])
+    'no feature drifted'
+    """
+    if not ranked:
+        return "no feature drifted"
+    named = ", ".join(str(each) for each in ranked[:most])
+    return f"{named}, and {len(ranked) - most} more" if len(ranked) > most else named

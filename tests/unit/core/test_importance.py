@@ -1,0 +1,96 @@
+"""Which drifted feature is read first, and how importance is measured."""
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression
+from sklearn.svm import LinearSVC
+
+from modelwatch.adapters.s3_artifacts import S3Artifacts
+from modelwatch.domain.importance import Importance, drift_headline, rank_drift
+from modelwatch.domain.models import ModelVersion
+from modelwatch_cli.training.importance import MOST_ROWS, measure_importance
+
+RNG = np.random.default_rng(5)
+ROWS = pd.DataFrame(RNG.normal(size=(1500, 3)), columns=["much", "little", "nothing"])
+SIGNAL = 3 * ROWS["much"] + ROWS["little"]
+
+
+@pytest.mark.parametrize(
+    ("model", "target", "measure"),
+    [
+        (RandomForestClassifier(20, random_state=0), SIGNAL > 0, "total variation"),
+        (LinearRegression(), SIGNAL, "standard deviations"),
+        (LinearSVC(), SIGNAL > 0, "share of other predictions"),
+    ],
+)
+def test_a_model_leans_on_what_it_uses(model, target, measure):
+    model.fit(ROWS, target)
+    found = measure_importance(model, ROWS)
+    assert (found.measure, found.rows) == (measure, MOST_ROWS)
+    assert found.features["much"] > 1.5 * found.features["little"] > found.features["nothing"] >= 0
+    assert measure_importance(model, ROWS) == found
+    if measure != "standard deviations":
+        assert max(found.features.values()) <= 1
+
+
+def test_texts_are_shuffled_as_well():
+    frame = pd.DataFrame({"colour": ["red", "white"] * 50, "sweet": [True, False] * 50})
+
+    class Reds:
+        def fit(self, *_):
+            return self
+
+        def predict(self, rows):
+            return np.where(rows["colour"] == "red", "a", "b")
+
+    found = measure_importance(Reds(), frame)
+    assert found.features["colour"] == pytest.approx(0.5, abs=0.1)
+    assert found.features["sweet"] == 0
+
+
+def importance(**features: float) -> Importance:
+    return Importance(features=features, rows=10, repetitions=5, measure="total variation")
+
+
+names = st.sampled_from("abcdef")
+
+
+@given(
+    st.dictionaries(names, st.floats(0, 100)),
+    st.none() | st.dictionaries(names, st.floats(0, 1)).map(lambda each: importance(**each)),
+)
+def test_the_order_is_complete_and_by_weight(strengths, known):
+    ranked = rank_drift(strengths, known)
+    assert sorted(each.feature for each in ranked) == sorted(strengths)
+    weights = [(each.importance or 0) * each.strength for each in ranked]
+    assert weights == sorted(weights, reverse=True)
+    assert rank_drift(dict(reversed(strengths.items())), known) == ranked
+    assert drift_headline(ranked)
+
+
+def test_a_model_that_leans_on_nothing_is_ranked_by_strength():
+    ranked = rank_drift({"a": 1.0, "b": 2.0}, importance(a=0.0, b=0.0))
+    assert [(each.feature, each.importance) for each in ranked] == [("b", None), ("a", None)]
+
+
+def test_importance_is_read_from_beside_the_version():
+    class Client:
+        class exceptions:  # noqa: N801 - boto3's name
+            NoSuchKey = KeyError
+
+        def get_object(self, *, Key, **_options):  # noqa: N803 - boto3's name
+            import io
+
+            payload = {"p/1/modelwatch/importance.json": msgspec.json.encode(importance(a=1.0))}[
+                Key
+            ]
+            return {"Body": io.BytesIO(payload), "ContentLength": len(payload)}
+
+    artifacts = S3Artifacts(Client(), "models")
+    assert artifacts.importance(ModelVersion("m", "1", "s3://models/p/1")) == importance(a=1.0)
+    assert artifacts.importance(ModelVersion("m", "2", "s3://models/p/2")) is None
