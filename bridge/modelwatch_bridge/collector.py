@@ -22,7 +22,7 @@ from prometheus_client.core import (
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
-from modelwatch.metric_names import CATALOG, DRIFT_STATUS, DRIFT_UNKNOWN, Metric
+from modelwatch.metric_names import CATALOG, DRIFT_UNKNOWN, Metric
 from modelwatch_bridge.totals import Sample, Totals
 
 TEXT = exposition.CONTENT_TYPE_PLAIN_0_0_4
@@ -92,11 +92,11 @@ class TotalsCollector(Collector):
         self, metric: Metric, samples: Mapping[tuple[str, ...], Sample]
     ) -> dict[tuple[str, ...], Sample]:
         """Leave out what is older than an `unknown` of the same model version."""
-        owner = self._catalog[DRIFT_STATUS].labels
+        owner = self._catalog[metric.verdict].labels
         places = [metric.labels.index(label) for label in owner]
         unknown = {
             labels: status
-            for labels, status in self._totals.of(DRIFT_STATUS).items()
+            for labels, status in self._totals.of(metric.verdict).items()
             if status.value == DRIFT_UNKNOWN
         }
         shown: dict[tuple[str, ...], Sample] = {}
@@ -195,8 +195,11 @@ class Page:
             changed = self._totals.changed_metrics | set(live) | set(self._collector.live)
             if not self._families:
                 changed = set(self._catalog)
-            if DRIFT_STATUS in changed:
-                changed |= {name for name, metric in self._catalog.items() if metric.needs_verdict}
+            changed |= {
+                name
+                for name, metric in self._catalog.items()
+                if metric.needs_verdict and metric.verdict in changed
+            }
             self._totals.changed_metrics = set()
             self._collector.live = live
             for name in changed & set(self._catalog):

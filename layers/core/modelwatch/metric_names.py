@@ -53,7 +53,7 @@ class Metric:
     """One metric: Prometheus name, kind, label names in order, help text, EMF unit, buckets.
 
     ``current``, for a gauge: the label whose newest values alone show 1, those before them 0.
-    ``needs_verdict``, for a gauge: not shown once a newer `evidently_drift_status` of the same
+    ``needs_verdict``, for a gauge: not shown once a newer ``verdict`` (a status gauge) of the same
     model version is :data:`DRIFT_UNKNOWN`. ``preset``, for a counter: label values that show 0
     before anything was counted, so that the first one counted is seen as an increase.
     """
@@ -66,6 +66,7 @@ class Metric:
     buckets: tuple[float, ...] = ()
     current: str = ""
     needs_verdict: bool = False
+    verdict: str = "evidently_drift_status"
     preset: tuple[tuple[str, ...], ...] = ()
 
 
@@ -76,6 +77,22 @@ DRIFT_STATUS = "evidently_drift_status"
 """Gauge that analyze emits with every analysis: its value is one of the three that follow."""
 
 DRIFT_OK, DRIFT_DETECTED, DRIFT_UNKNOWN = 0, 1, 2
+
+PERFORMANCE_STATUS = "model_performance_status"
+"""Gauge that tells whether labels allow metrics: 0, or `DRIFT_UNKNOWN`."""
+
+_PERFORMANCE_GAUGES = {
+    "model_accuracy": "Share of labelled predictions that were right, 0 to 1.",
+    "model_f1_score": "F1 of labelled predictions, mean over the classes, 0 to 1.",
+    "model_precision": "Precision of labelled predictions, mean over the classes, 0 to 1.",
+    "model_recall": "Recall of labelled predictions, mean over the classes, 0 to 1.",
+    "model_roc_auc": "ROC AUC of labelled predictions; of more than two classes the mean.",
+    "model_log_loss": "Log loss of labelled predictions.",
+    "model_mean_absolute_error": "Mean absolute error of labelled predictions.",
+    "model_root_mean_squared_error": "Root mean squared error of labelled predictions.",
+    "model_r2_score": "R squared of labelled predictions, at most 1.",
+}
+"""Absent while the performance is unknown; by model version."""
 
 FUNCTION_METRICS: tuple[Metric, ...] = (
     Metric(
@@ -208,6 +225,82 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         "gauge",
         (*_MODEL, "feature"),
         "Share of missing values in the window, 0 to 1.",
+    ),
+    Metric(
+        "evidently_window_status",
+        "gauge",
+        (*_MODEL, "variant", "window"),
+        "As evidently_drift_status, of every window, for all rows (variant empty) and by variant.",
+    ),
+    Metric(
+        "evidently_output_drift_score",
+        "gauge",
+        (*_MODEL, "output", "method"),
+        "Drift score of predictions, probabilities, in the method's scale. Absent while unknown.",
+        needs_verdict=True,
+    ),
+    Metric(
+        "evidently_output_drift_detected",
+        "gauge",
+        (*_MODEL, "output"),
+        "1: the predictions or probabilities drifted; 0: not. Absent while unknown.",
+        needs_verdict=True,
+    ),
+    Metric(
+        "evidently_constraint_violations_count",
+        "gauge",
+        _MODEL,
+        "Constraints on data quality that the window breaks, beyond chance.",
+    ),
+    Metric(
+        "evidently_analysis_late_total",
+        "counter",
+        _MODEL,
+        "Windows that were analyzed late, because runs were missed.",
+        "Count",
+    ),
+    Metric(
+        "evidently_analysis_missed_total",
+        "counter",
+        _MODEL,
+        "Windows that nobody analyzed: more were missed than a run catches up.",
+        "Count",
+    ),
+    Metric(
+        PERFORMANCE_STATUS,
+        "gauge",
+        _MODEL,
+        "0: labels tell how well the version predicts; 2: unknown, too few of them yet.",
+    ),
+    Metric(
+        "model_label_maturity_ratio",
+        "gauge",
+        _MODEL,
+        "Share of the window's predictions whose label is known, 0 to 1.",
+    ),
+    Metric(
+        "model_unknown_labels",
+        "gauge",
+        _MODEL,
+        "Labels for the window's hours, of every version, that are of no captured prediction.",
+    ),
+    *(
+        Metric(name, "gauge", _MODEL, meaning, needs_verdict=True, verdict=PERFORMANCE_STATUS)
+        for name, meaning in _PERFORMANCE_GAUGES.items()
+    ),
+    Metric(
+        "model_performance_bound",
+        "gauge",
+        (*_MODEL, "metric", "bound"),
+        "By metric: low and high end of its 95 % interval, and what the best constant gives.",
+        needs_verdict=True,
+        verdict=PERFORMANCE_STATUS,
+    ),
+    Metric(
+        "model_estimated_accuracy",
+        "gauge",
+        _MODEL,
+        "Accuracy to expect from the probabilities of all predictions, without labels.",
     ),
     Metric(
         "evidently_analysis_total",
