@@ -1,7 +1,7 @@
 // What is on the page: a card per model version, the map of features, tiles and tables.
 import { ago, bytes, clock, count, el, name, rate, seconds, shape, share, sparkline, status } from "./charts.js";
 
-const FIRST_FEATURES = 30, REPORTS = 8;
+const FIRST_FEATURES = 30, REPORTS = 8, WIDEST_CELL = 34;
 
 // Cards stay the same elements, so that focus and selection do, too.
 export class Cards {
@@ -162,9 +162,14 @@ export class HeatMap {
     this.draw();
   }
 
+  // widths of the names and of the newest values, as in the style sheet
+  sides() {
+    return this.holder.clientWidth < 700 ? [122, 58] : [168, 68];
+  }
+
   columns() {
-    const width = this.holder.clientWidth;
-    return Math.max(6, Math.floor((width - (width < 700 ? 186 : 246)) / (width < 700 ? 15 : 19)));
+    const [names, newest] = this.sides();
+    return Math.max(6, Math.floor((this.holder.clientWidth - names - newest - 10) / (names < 150 ? 15 : 19)));
   }
 
   draw() {
@@ -177,19 +182,20 @@ export class HeatMap {
     const most = new Map();
     for (const feature of this.data.features)
       for (const cell of feature.cells) most.set(feature.method, Math.max(most.get(feature.method) ?? 1e-9, cell?.[0] ?? 0));
-    const blank = Math.max(0, Math.min(12, this.room) - analyses.length);
-    const pad = (made) => [...Array.from({ length: blank }, () => el("td", { className: "value", "aria-hidden": "true" })), ...made];
     const head = el("tr", {}, el("th", { className: "names", scope: "col", textContent: "feature" }),
-      ...pad(analyses.map((analysis) => el("td", { className: analysis.status, "aria-label": `${clock(analysis.at_ms, true)}: ${analysis.status === "ok" ? "no drift" : analysis.status}${analysis.share === null ? "" : `, ${share(analysis.share)} of the features drifted`}` }, shape(analysis.status)))),
+      ...analyses.map((analysis) => el("td", { className: analysis.status, "aria-label": `${clock(analysis.at_ms, true)}: ${analysis.status === "ok" ? "no drift" : analysis.status}${analysis.share === null ? "" : `, ${share(analysis.share)} of the features drifted`}` }, shape(analysis.status))),
       el("th", { className: "newest", scope: "col", textContent: this.shows === "score" ? "score" : "missing" }));
-    const rows = features.map((feature) => this.row(feature, feature.cells.slice(skipped), analyses, most, pad));
+    const rows = features.map((feature) => this.row(feature, feature.cells.slice(skipped), analyses, most));
     const first = analyses[0], last = analyses.at(-1);
-    const half = Math.floor((analyses.length + blank) / 2);
-    const foot = el("tr", {}, el("td", {}),
-      el("td", { colSpan: Math.max(1, half), textContent: blank ? "" : clock(first.at_ms) }),
-      el("td", { colSpan: Math.max(1, analyses.length + blank - half), className: "value", textContent: clock(last.at_ms) }), el("td", {}));
+    const half = Math.floor(analyses.length / 2);
+    const times = half < 2 ? [el("td", { colSpan: analyses.length, className: "value", textContent: clock(last.at_ms) })]
+      : [el("td", { colSpan: half, textContent: clock(first.at_ms) }), el("td", { colSpan: analyses.length - half, className: "value", textContent: clock(last.at_ms) })];
+    const foot = el("tr", {}, el("td", {}), ...times, el("td", {}));
     const caption = el("caption", { className: "hidden-text", textContent: "Drift of each feature over the newest analyses; arrow keys move between cells." });
     const made = el("table", { className: "heat", role: "grid" }, caption, el("thead", {}, head), el("tbody", {}, ...rows), el("tfoot", { "aria-hidden": "true" }, foot));
+    // a few analyses make squares, not walls
+    const [names, newest] = this.sides();
+    made.style.width = `${Math.min(this.holder.clientWidth, names + newest + analyses.length * WIDEST_CELL)}px`;
     const more = this.data.features.length > FIRST_FEATURES
       ? el("button", { type: "button", className: "more", textContent: this.all ? "Show fewer" : `Show all ${this.data.features.length} features` }) : null;
     more?.addEventListener("click", () => {
@@ -203,7 +209,7 @@ export class HeatMap {
     if (hadFocus) cell?.focus();
   }
 
-  row(feature, cells, analyses, most, pad) {
+  row(feature, cells, analyses, most) {
     const made = cells.map((cell, at) => {
       const missing = cell?.[2] ?? null;
       const score = cell?.[0] ?? null;
@@ -221,7 +227,7 @@ export class HeatMap {
     const newest = feature.cells.findLast((cell) => cell !== null) ?? [null, null, null];
     const value = this.shows === "score" ? (newest[0] === null ? "–" : newest[0].toFixed(2)) : share(newest[2]);
     const alarm = this.shows === "score" && newest[1] === 1;
-    return el("tr", {}, el("th", { className: "names", scope: "row", title: feature.name }, name(feature.name)), ...pad(made),
+    return el("tr", {}, el("th", { className: "names", scope: "row", title: feature.name }, name(feature.name)), ...made,
       el("td", { className: `value${alarm ? " alarm" : ""}`, textContent: value }));
   }
 
