@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from modelwatch.domain.importance import Importance
     from modelwatch.domain.labels import Label
     from modelwatch.domain.models import ModelVersion, Predictions
+    from modelwatch.domain.performance.encoding import HourPerformance, LabelledHour
+    from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes
     from modelwatch.domain.profiles import Profile, WindowProfile
     from modelwatch.domain.records import Record, Value
     from modelwatch.domain.routing import ServingPlan
@@ -184,6 +186,59 @@ class LabelStore(LabelWriter, Protocol):
         The columns are ``event_id``, ``predicted_at``, ``labelled_at``, ``label`` (the number),
         ``label_text`` and ``source``.
         """
+        ...
+
+
+class OutcomeStore(Protocol):
+    """Knows what model versions answered, and what was true."""
+
+    def captured(
+        self, model_name: str, model_version: str, window: Window
+    ) -> dict[datetime, CapturedHour]:
+        """Return what is stored of a version's predictions, by the hours that ``window`` touches.
+
+        What is behind a name never changes.
+        """
+        ...
+
+    def labelled(self, days: Iterable[date]) -> dict[datetime, tuple[str, ...]]:
+        """Return the names of what is stored of labels, by the hour of their predictions."""
+        ...
+
+    def outcomes(self, model_name: str, model_version: str, hour: datetime) -> HourOutcomes:
+        """Return a version's distinct predictions of an hour, with the labels that hold now."""
+        ...
+
+    def unknown(self, hour: datetime) -> tuple[int, int]:
+        """Return how many labels there are for an hour, and how many are of nothing captured."""
+        ...
+
+    def reference(self, table: pa.Table) -> Outcomes | None:
+        """Return the rows of reference data; None where they have no labels."""
+        ...
+
+
+class PerformanceStore(Protocol):
+    """Keeps the performance of hours, with what it was made from."""
+
+    def load(
+        self, model_name: str, model_version: str, hours: Iterable[datetime]
+    ) -> dict[datetime, HourPerformance]:
+        """Return what is kept of a version's hours."""
+        ...
+
+    def save(
+        self, model_name: str, model_version: str, hour: datetime, performance: HourPerformance
+    ) -> None:
+        """Keep an hour of a version, in place of what was kept."""
+        ...
+
+    def load_labelled(self, hours: Iterable[datetime]) -> dict[datetime, LabelledHour]:
+        """Return what is kept of hours' labels."""
+        ...
+
+    def save_labelled(self, hour: datetime, labelled: LabelledHour) -> None:
+        """Keep what is known of an hour's labels, in place of what was kept."""
         ...
 
 

@@ -29,14 +29,15 @@ def new_event_id(now_ms: int) -> str:
 def derived_event_id(event_id: str, name: str) -> str:
     """Return the id of an event that goes with another, such as a shadow's prediction.
 
-    It always follows from the two arguments, and keeps the time of ``event_id``.
+    It always follows from the two arguments, and keeps the time of ``event_id``; capitals in that
+    make no difference.
 
     Examples
     --------
     >>> derived_event_id("018bcfe5-6800-7000-8000-000000000000", "shadow")
     '018bcfe5-6800-7000-ab03-12295ec29e3d'
     """
-    low = hashlib.blake2b(f"{event_id}/{name}".encode(), digest_size=8).digest()
+    low = hashlib.blake2b(f"{event_id.lower()}/{name}".encode(), digest_size=8).digest()
     bits = uuid.UUID(event_id).int >> 64 << 64 | int.from_bytes(low)
     bits = bits & ~(0x3 << 62) | 0x2 << 62
     return str(uuid.UUID(int=bits))

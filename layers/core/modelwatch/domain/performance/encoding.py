@@ -29,12 +29,24 @@ class HourPerformance(msgspec.Struct, frozen=True):
     label_hours
         Hours whose labels these are: that of the predictions, and others that are told by the ids
         of predictions at its edges.
+    made_ms
+        When, in milliseconds since 1970.
     """
 
     variants: Mapping[str, PerformanceProfile]
     captures: str
     labels: str
     label_hours: tuple[datetime, ...]
+    made_ms: int = 0
+
+
+class LabelledHour(msgspec.Struct, frozen=True):
+    """The labels of one hour: how many, how many of no captured prediction, from what, and when."""
+
+    labels: int
+    unknown: int
+    made_from: str
+    made_ms: int = 0
 
 
 class _Bins(msgspec.Struct, array_like=True):
@@ -60,6 +72,7 @@ class _Hour(msgspec.Struct, array_like=True):
     captures: str
     labels: str
     label_hours: list[datetime]
+    made_ms: int
     variants: dict[str, _Profile]
 
 
@@ -69,7 +82,9 @@ _decoder = msgspec.msgpack.Decoder(_Hour)
 def encode_hour(hour: HourPerformance) -> bytes:
     """Return ``hour`` as bytes: compressed MessagePack of `FORMAT`."""
     variants = {name: _packed(profile) for name, profile in hour.variants.items()}
-    packed = _Hour(FORMAT, hour.captures, hour.labels, list(hour.label_hours), variants)
+    packed = _Hour(
+        FORMAT, hour.captures, hour.labels, list(hour.label_hours), hour.made_ms, variants
+    )
     return zlib.compress(msgspec.msgpack.encode(packed))
 
 
@@ -88,7 +103,9 @@ def decode_hour(payload: bytes) -> HourPerformance:
         variants = {name: _unpacked(profile) for name, profile in packed.variants.items()}
     except (zlib.error, msgspec.DecodeError, ValueError) as error:
         raise ProfileFormatError(f"no performance profile: {error}") from error
-    return HourPerformance(variants, packed.captures, packed.labels, tuple(packed.label_hours))
+    return HourPerformance(
+        variants, packed.captures, packed.labels, tuple(packed.label_hours), packed.made_ms
+    )
 
 
 def _packed(profile: PerformanceProfile) -> _Profile:

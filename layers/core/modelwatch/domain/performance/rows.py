@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,35 @@ class Outcomes:
             self.actual_numbers[chosen],
             probabilities,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HourOutcomes:
+    """The distinct predictions of a version in one hour, joined with their labels.
+
+    Attributes
+    ----------
+    variants
+        Rows by the alias under which the version served.
+    captures, labels
+        Names of the objects that they were read from.
+    label_hours
+        Hours in which labels were looked for: that of the predictions, and those that the ids of
+        predictions tell where these are others.
+    """
+
+    variants: Mapping[str, Outcomes]
+    captures: tuple[str, ...]
+    labels: tuple[str, ...]
+    label_hours: tuple[datetime, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedHour:
+    """What is stored of a version's predictions in one hour: names of objects, and their size."""
+
+    names: tuple[str, ...]
+    size_bytes: int
 
 
 def outcomes(

@@ -1,0 +1,105 @@
+"""Performance by the hour on S3: made anew in place when captures or labels of the hour change.
+
+``performance/model_name=M/model_version=V/date=YYYY-MM-DD/hour=HH.profile`` is an hour of a
+version, ``performance/labels/date=YYYY-MM-DD/hour=HH.json`` what is known of an hour's labels. Both
+say what they were made from; everything here can be deleted, and is made again.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+
+from modelwatch.adapters.capture_layout import escape
+from modelwatch.adapters.s3_objects import S3Objects
+from modelwatch.domain.performance.encoding import (
+    HourPerformance,
+    LabelledHour,
+    decode_hour,
+    encode_hour,
+)
+from modelwatch.errors import ProfileFormatError
+
+PERFORMANCE = "performance/"
+
+_KEY = re.compile(r"/date=([\d-]{10})/hour=(\d\d)\.(?:profile|json)$")
+_CONNECTIONS = 8
+_LOG = logging.getLogger(__name__)
+
+
+class S3PerformanceStore:
+    """Performance in ``bucket``; see `modelwatch.ports.PerformanceStore`."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._objects = S3Objects(client, bucket)
+
+    def load(
+        self, model_name: str, model_version: str, hours: Iterable[datetime]
+    ) -> dict[datetime, HourPerformance]:
+        """Return what is kept of a version's hours; what cannot be read counts as missing."""
+        found: dict[datetime, HourPerformance] = {}
+        for hour, (key, payload) in self._read(_prefix(model_name, model_version), hours).items():
+            try:
+                found[hour] = decode_hour(payload)
+            except ProfileFormatError as error:
+                _LOG.warning("%s is made anew: %s", key, error)
+        return found
+
+    def save(
+        self, model_name: str, model_version: str, hour: datetime, performance: HourPerformance
+    ) -> None:
+        """Keep an hour of a version, in place of what was kept."""
+        key = f"{_prefix(model_name, model_version)}{_place(hour)}.profile"
+        self._objects.write(key, encode_hour(performance), "application/octet-stream")
+
+    def load_labelled(self, hours: Iterable[datetime]) -> dict[datetime, LabelledHour]:
+        """Return what is kept of hours' labels; what cannot be read counts as missing."""
+        found: dict[datetime, LabelledHour] = {}
+        for hour, (key, payload) in self._read(f"{PERFORMANCE}labels/", hours).items():
+            try:
+                found[hour] = msgspec.json.decode(payload, type=LabelledHour)
+            except msgspec.DecodeError as error:
+                _LOG.warning("%s is made anew: %s", key, error)
+        return found
+
+    def save_labelled(self, hour: datetime, labelled: LabelledHour) -> None:
+        """Keep what is known of an hour's labels, in place of what was kept."""
+        key = f"{PERFORMANCE}labels/{_place(hour)}.json"
+        self._objects.write(key, msgspec.json.encode(labelled), "application/json")
+
+    def _read(self, prefix: str, hours: Iterable[datetime]) -> dict[datetime, tuple[str, bytes]]:
+        wanted = set(hours)
+        keys = {
+            hour: key
+            for day in sorted({hour.date() for hour in wanted})
+            for hour, key in self._day(prefix, day).items()
+            if hour in wanted
+        }
+        with ThreadPoolExecutor(_CONNECTIONS) as threads:
+            payloads = threads.map(self._objects.read, keys.values())
+            return {
+                hour: (key, payload)
+                for (hour, key), payload in zip(keys.items(), payloads, strict=True)
+            }
+
+    def _day(self, prefix: str, day: date) -> dict[datetime, str]:
+        found = {}
+        for key, _ in self._objects.keys(f"{prefix}date={day}/"):
+            if parts := _KEY.search(key):
+                hour = datetime.strptime(f"{parts[1]} {parts[2]}", "%Y-%m-%d %H")
+                found[hour.replace(tzinfo=UTC)] = key
+        return found
+
+
+def _prefix(model_name: str, model_version: str) -> str:
+    return f"{PERFORMANCE}model_name={escape(model_name)}/model_version={escape(model_version)}/"
+
+
+def _place(hour: datetime) -> str:
+    return f"date={hour:%Y-%m-%d}/hour={hour:%H}"

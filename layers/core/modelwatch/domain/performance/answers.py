@@ -1,0 +1,177 @@
+"""What a window's performance profile says of a model version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from modelwatch.domain.performance.calibration import (
+    Calibration,
+    EstimatedPerformance,
+    estimate_performance,
+)
+from modelwatch.domain.performance.classification import (
+    ClassPerformance,
+    classes_performance,
+    classification_metrics,
+    majority,
+)
+from modelwatch.domain.performance.estimates import Estimate
+from modelwatch.domain.performance.profile import PerformanceProfile, classes_of
+from modelwatch.domain.performance.regression import mean_predictor, regression_metrics
+
+Task = Literal["classification", "regression"]
+
+MAX_WHOLE_CLASSES = 20
+"""Whole numbers without probabilities are classes up to so many of them, and counts beyond."""
+
+
+class PerformancePolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What it takes for an answer.
+
+    Attributes
+    ----------
+    min_labels
+        Fewest labelled predictions.
+    min_maturity
+        Smallest share of the window's predictions whose label is known. The labels that come first
+        may be of predictions that are not like the others: those that are easy to check, say.
+    task
+        What the model does; None: the predictions and labels tell, see `task_of`.
+    """
+
+    min_labels: int = 100
+    min_maturity: float = 0.5
+    task: Task | None = None
+
+
+class HourMaturity(msgspec.Struct, frozen=True):
+    """How many of an hour's predictions have their label."""
+
+    hour: datetime
+    records: int
+    labelled: int
+
+    @property
+    def share(self) -> float:
+        """Share of the predictions that is labelled, 0 to 1."""
+        return self.labelled / self.records if self.records else 0.0
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a profile says.
+
+    Attributes
+    ----------
+    status, reason
+        ``unknown`` where labels do not allow metrics, and why.
+    task
+        What the model was taken to do.
+    metrics
+        By name; see `classification_metrics` and `regression_metrics`.
+    missing
+        Why a metric is not among them, by name.
+    constant, constant_metrics
+        The best constant answer (the class that is true most often; the mean), and what it gives.
+    classes
+        Of a classifier, how each class fares.
+    estimated
+        What the probabilities of all predictions lead to expect, without a label.
+    """
+
+    status: Literal["ok", "unknown"]
+    reason: str = ""
+    task: Task | None = None
+    metrics: Mapping[str, Estimate] = {}
+    missing: Mapping[str, str] = {}
+    constant: str = ""
+    constant_metrics: Mapping[str, float] = {}
+    classes: tuple[ClassPerformance, ...] = ()
+    estimated: EstimatedPerformance = EstimatedPerformance(status="unknown")
+
+
+def verdict_of(
+    profile: PerformanceProfile,
+    policy: PerformancePolicy,
+    calibrations: Mapping[str, Calibration] | None = None,
+) -> Verdict:
+    """Return what a window's profile says of a model version.
+
+    Examples
+    --------
+    >>> from modelwatch.domain.performance.rows import outcomes
+    >>> profile = PerformanceProfile.of(outcomes([1, 0, 1, 0], [1, 0, 0, None]))
+    >>> verdict_of(profile, PerformancePolicy()).reason
+    '3 labelled predictions; 100 are needed'
+    >>> verdict = verdict_of(profile, PerformancePolicy(min_labels=3))
+    >>> round(verdict.metrics["accuracy"].value, 3), verdict.constant
+    (0.667, '0')
+    """
+    estimated = estimate_performance(profile, calibrations or {}, policy.min_labels)
+    task = policy.task or task_of(profile)
+    reason = _immature(profile, policy)
+    if not reason and task == "regression" and profile.residuals.n < policy.min_labels:
+        reason = f"{profile.residuals.n} labels that are numbers; {policy.min_labels} are needed"
+    if reason:
+        return Verdict(status="unknown", reason=reason, task=task, estimated=estimated)
+    if task == "regression":
+        metrics, missing = regression_metrics(profile.residuals)
+        mean, constant_metrics = mean_predictor(profile.residuals)
+        constant = f"{mean:g}"
+        classes: tuple[ClassPerformance, ...] = ()
+    else:
+        metrics, missing = classification_metrics(profile)
+        constant, constant_metrics = majority(profile.confusion) if profile.confusion else ("", {})
+        classes = classes_performance(profile)
+    return Verdict(
+        status="ok",
+        reason=f"{profile.comparable} of {profile.records} predictions are labelled",
+        task=task,
+        metrics=metrics,
+        missing=missing,
+        constant=constant,
+        constant_metrics={
+            name: constant_metrics[name] for name in constant_metrics if name in metrics
+        },
+        classes=classes,
+        estimated=estimated,
+    )
+
+
+def task_of(profile: PerformanceProfile) -> Task:
+    """Return what the model seems to do.
+
+    Probabilities and texts come from classifiers, numbers with a fraction from regressions. Whole
+    numbers are classes unless there are more than `MAX_WHOLE_CLASSES` of them.
+
+    Examples
+    --------
+    >>> from modelwatch.domain.performance.rows import outcomes
+    >>> task_of(PerformanceProfile.of(outcomes([1.5], [1])))
+    'regression'
+    """
+    if profile.probabilities or profile.texts:
+        return "classification"
+    if profile.confusion is None:
+        return "regression"
+    return (
+        "classification"
+        if len(classes_of(profile.confusion)) <= MAX_WHOLE_CLASSES
+        else "regression"
+    )
+
+
+def _immature(profile: PerformanceProfile, policy: PerformancePolicy) -> str:
+    if not profile.records:
+        return "no predictions in the window"
+    if profile.comparable < policy.min_labels:
+        return f"{profile.comparable} labelled predictions; {policy.min_labels} are needed"
+    maturity = profile.labelled / profile.records
+    if maturity < policy.min_maturity:
+        return (
+            f"{maturity:.0%} of the predictions are labelled; {policy.min_maturity:.0%} are needed"
+        )
+    return ""

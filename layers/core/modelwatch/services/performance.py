@@ -1,0 +1,342 @@
+"""Performance: how well a model version predicts, by the labels that came so far."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from modelwatch.domain.performance.answers import (
+    HourMaturity,
+    PerformancePolicy,
+    Verdict,
+    verdict_of,
+)
+from modelwatch.domain.performance.calibration import Calibration, learn_calibration
+from modelwatch.domain.performance.encoding import HourPerformance, LabelledHour
+from modelwatch.domain.performance.profile import PerformanceProfile, merge_performance
+from modelwatch.domain.performance.rows import CapturedHour
+from modelwatch.domain.windows import Window
+from modelwatch.ports import OutcomeStore, PerformanceStore, Sample
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_LOG = logging.getLogger(__name__)
+
+_HOUR = timedelta(hours=1)
+
+STATUS_VALUES = {"ok": 0, "unknown": 2}
+"""How ``model_performance_status`` tells the answers, as ``evidently_drift_status`` does."""
+
+_GAUGES = {
+    "accuracy": "model_accuracy",
+    "f1": "model_f1_score",
+    "precision": "model_precision",
+    "recall": "model_recall",
+    "roc_auc": "model_roc_auc",
+    "log_loss": "model_log_loss",
+    "mae": "model_mean_absolute_error",
+    "rmse": "model_root_mean_squared_error",
+    "r2": "model_r2_score",
+}
+
+
+class PerformanceAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """How well a version predicted in a window.
+
+    Attributes
+    ----------
+    model_name, model_version, variant
+        Of whom; an empty variant stands for all of them.
+    window_start, window_end
+        The window, rounded outward to whole hours.
+    records, labelled, maturity
+        Predictions, those whose label is known, and their share; None without predictions.
+    labels, unknown_labels
+        Labels for hours of the window that are over, of whatever version, and those of them that
+        are of no captured prediction: wrong ids, or predictions that were not captured.
+    hours
+        Maturity by hour, of hours with predictions.
+    pending_hours
+        Hours left out of the answer: to be summed up by a later one, or not over yet and with more
+        rows than are read each time.
+    outdated_hours
+        Hours whose newest captures or labels are not in the answer, but in a later one.
+    verdict
+        What the labels say.
+    """
+
+    model_name: str
+    model_version: str
+    window_start: datetime
+    window_end: datetime
+    verdict: Verdict
+    variant: str = ""
+    records: int = 0
+    labelled: int = 0
+    maturity: float | None = None
+    labels: int = 0
+    unknown_labels: int = 0
+    hours: tuple[HourMaturity, ...] = ()
+    pending_hours: int = 0
+    outdated_hours: int = 0
+
+
+@dataclass(slots=True)
+class _Sums:
+    """The hours of a window as they are known, and what is not known of them."""
+
+    hours: dict[datetime, HourPerformance]
+    renewed: set[datetime] = field(default_factory=set)
+    pending: int = 0
+    outdated: int = 0
+
+
+class PerformanceMonitor:
+    """Answers for a model version and window, from sums that are kept hour by hour.
+
+    An hour's rows are read once when the hour is over, and again only when its captures or its
+    labels changed, and then not more often than every ``refresh_seconds``: a window costs a few
+    listings and one small object an hour, however many predictions it had.
+
+    Parameters
+    ----------
+    outcomes
+        Predictions and their labels.
+    profiles
+        Keeps the sums.
+    policy
+        What it takes for an answer.
+    lag_seconds
+        How long after its end an hour counts as over.
+    open_hour_bytes
+        The hour that is not over is read at every answer, if its captures are no larger.
+    refresh_seconds
+        How long the sums of an hour are good at least, whatever labels come meanwhile.
+    seconds
+        How long one answer may go on to sum up hours, the newest first; the next ones go on.
+    clock
+        Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        outcomes: OutcomeStore,
+        profiles: PerformanceStore,
+        policy: PerformancePolicy | None = None,
+        lag_seconds: float = 60,
+        open_hour_bytes: int = 32 * 2**20,
+        refresh_seconds: float = 900,
+        seconds: float = 60,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._outcomes = outcomes
+        self._profiles = profiles
+        self._policy = policy or PerformancePolicy()
+        self._lag_seconds = lag_seconds
+        self._open_hour_bytes = open_hour_bytes
+        self._refresh_seconds = refresh_seconds
+        self._seconds = seconds
+        self._clock = clock
+
+    def evaluate(
+        self,
+        model_name: str,
+        model_version: str,
+        window: Window,
+        *,
+        variant: str | None = None,
+        classes: Sequence[str] = (),
+        reference: pa.Table | None = None,
+    ) -> PerformanceAnswer:
+        """Return how well a version predicted in ``window``.
+
+        Parameters
+        ----------
+        model_name, model_version
+            Of whom.
+        window
+            Rounded outward to whole hours.
+        variant
+            Of predictions under this alias alone; None for all.
+        classes
+            The class of each probability as text, where somebody knows; else the predictions tell.
+        reference
+            Reference data with ``probabilities`` and labels (column ``label``), of rows that the
+            model was not trained on: what its probabilities are worth is learned from it.
+
+        Raises
+        ------
+        StoreError
+            When captures, labels or sums cannot be read or written.
+        """
+        window = whole_hours(window)
+        sums = self._sums(model_name, model_version, window, classes)
+        chosen = {hour: _merged(kept, variant) for hour, kept in sorted(sums.hours.items())}
+        profile = merge_performance(chosen.values())
+        labels, unknown = self._labels(window, sums.renewed)
+        return PerformanceAnswer(
+            model_name=model_name,
+            model_version=model_version,
+            variant=variant or "",
+            window_start=window.start,
+            window_end=window.end,
+            verdict=verdict_of(profile, self._policy, self._calibrations(reference, classes)),
+            records=profile.records,
+            labelled=profile.labelled,
+            maturity=profile.labelled / profile.records if profile.records else None,
+            labels=labels,
+            unknown_labels=unknown,
+            hours=tuple(
+                HourMaturity(hour, each.records, each.labelled)
+                for hour, each in chosen.items()
+                if each.records
+            ),
+            pending_hours=sums.pending,
+            outdated_hours=sums.outdated,
+        )
+
+    def _sums(
+        self, model_name: str, model_version: str, window: Window, classes: Sequence[str]
+    ) -> _Sums:
+        captured = self._outcomes.captured(model_name, model_version, window)
+        sums = _Sums(self._profiles.load(model_name, model_version, window.hours()))
+        labels = self._outcomes.labelled(
+            {each.date() for kept in sums.hours.values() for each in kept.label_hours}
+        )
+        began = self._clock()
+        for hour, found in sorted(captured.items(), reverse=True):
+            kept = sums.hours.get(hour)
+            if kept is not None and _is_fresh(kept, found, labels):
+                continue
+            closed = self._is_over(hour)
+            has_time = not sums.renewed or self._clock() - began < self._seconds
+            if kept is not None and not (has_time and self._is_due(kept.made_ms)):
+                sums.outdated += 1
+            elif not has_time or not (closed or found.size_bytes <= self._open_hour_bytes):
+                sums.pending += 1
+            else:
+                sums.hours[hour] = self._summed(model_name, model_version, hour, classes)
+                sums.renewed.add(hour)
+                if closed:
+                    self._profiles.save(model_name, model_version, hour, sums.hours[hour])
+        return sums
+
+    def _summed(
+        self, model_name: str, model_version: str, hour: datetime, classes: Sequence[str]
+    ) -> HourPerformance:
+        found = self._outcomes.outcomes(model_name, model_version, hour)
+        return HourPerformance(
+            {name: PerformanceProfile.of(rows, classes) for name, rows in found.variants.items()},
+            _digest(found.captures),
+            _digest(found.labels),
+            found.label_hours,
+            int(self._clock() * 1000),
+        )
+
+    def _labels(self, window: Window, renewed: set[datetime]) -> tuple[int, int]:
+        """Return how many labels the hours that are over have, and how many of them are unknown."""
+        stored = self._outcomes.labelled({hour.date() for hour in window.hours()})
+        names = {
+            hour: found
+            for hour, found in stored.items()
+            if window.start <= hour < window.end and self._is_over(hour)
+        }
+        known = self._profiles.load_labelled(names)
+        for hour, found in names.items():
+            digest = _digest(found)
+            kept = known.get(hour)
+            is_good = kept is not None and (
+                kept.made_from == digest or not self._is_due(kept.made_ms)
+            )
+            if is_good and hour not in renewed:
+                continue
+            now_ms = int(self._clock() * 1000)
+            known[hour] = LabelledHour(*self._outcomes.unknown(hour), digest, now_ms)
+            self._profiles.save_labelled(hour, known[hour])
+        return (
+            sum(known[hour].labels for hour in names),
+            sum(known[hour].unknown for hour in names),
+        )
+
+    def _calibrations(
+        self, reference: pa.Table | None, classes: Sequence[str]
+    ) -> Mapping[str, Calibration]:
+        rows = None if reference is None else self._outcomes.reference(reference)
+        if rows is None:
+            return {}
+        return learn_calibration(PerformanceProfile.of(rows, classes))
+
+    def _is_due(self, made_ms: int) -> bool:
+        return self._clock() - made_ms / 1000 >= self._refresh_seconds
+
+    def _is_over(self, hour: datetime) -> bool:
+        return (hour + _HOUR).timestamp() + self._lag_seconds <= self._clock()
+
+
+def whole_hours(window: Window) -> Window:
+    """Return the window of whole hours that ``window`` touches.
+
+    Examples
+    --------
+    >>> window = whole_hours(Window.ending(datetime(2026, 1, 1, 12, 30, tzinfo=UTC), seconds=60))
+    >>> window.start.hour, window.end.hour
+    (12, 13)
+    """
+    hours = list(window.hours())
+    return Window(hours[0], hours[-1] + _HOUR)
+
+
+def samples(answer: PerformanceAnswer) -> list[Sample]:
+    """Return the metrics of an answer; only those that it has a value for.
+
+    An answer for one variant alone has none: it would overwrite the version's.
+    """
+    if answer.variant:
+        return []
+    model = {"model_name": answer.model_name, "model_version": answer.model_version}
+    verdict = answer.verdict
+    found = [
+        Sample("model_performance_status", STATUS_VALUES[verdict.status], model),
+        Sample("model_unknown_labels", answer.unknown_labels, model),
+    ]
+    if answer.maturity is not None:
+        found.append(Sample("model_label_maturity_ratio", answer.maturity, model))
+    for name, estimate in verdict.metrics.items():
+        if name in _GAUGES:
+            found.append(Sample(_GAUGES[name], estimate.value, model))
+        bounds = {"low": estimate.low, "high": estimate.high}
+        if name in verdict.constant_metrics:
+            bounds["constant"] = verdict.constant_metrics[name]
+        found += [
+            Sample("model_performance_bound", value, {**model, "metric": name, "bound": bound})
+            for bound, value in bounds.items()
+        ]
+    if verdict.estimated.accuracy is not None:
+        found.append(Sample("model_estimated_accuracy", verdict.estimated.accuracy.value, model))
+    return found
+
+
+def _merged(kept: HourPerformance, variant: str | None) -> PerformanceProfile:
+    if variant is not None:
+        return kept.variants.get(variant, PerformanceProfile())
+    return merge_performance(profile for _, profile in sorted(kept.variants.items()))
+
+
+def _is_fresh(
+    kept: HourPerformance, captured: CapturedHour, labels: Mapping[datetime, Sequence[str]]
+) -> bool:
+    names = [name for hour in kept.label_hours for name in labels.get(hour, ())]
+    return kept.captures == _digest(captured.names) and kept.labels == _digest(names)
+
+
+def _digest(names: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:20]

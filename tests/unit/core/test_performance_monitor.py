@@ -1,0 +1,372 @@
+"""The performance monitor on stored captures and labels, held against scikit-learn."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn import metrics as sk
+
+from in_memory_s3 import InMemoryS3
+from modelwatch.adapters.s3_labels import S3LabelStore
+from modelwatch.adapters.s3_outcomes import S3OutcomeStore
+from modelwatch.adapters.s3_performance import S3PerformanceStore
+from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.domain.event_ids import derived_event_id, new_event_id
+from modelwatch.domain.labels import Label, newest
+from modelwatch.domain.performance.answers import PerformancePolicy
+from modelwatch.domain.records import Record
+from modelwatch.domain.windows import Window
+from modelwatch.metric_names import CATALOG
+from modelwatch.services.performance import PerformanceMonitor, samples
+
+START = datetime(2026, 11, 22, 8, tzinfo=UTC)
+NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
+HOURS = 3
+WINDOW = Window(START, START + timedelta(hours=HOURS))
+V4 = "3c4b2f2e-9a4e-4f6c-8d2b-1f0e2d3c4b5a"
+
+
+class Stage:
+    """Captures and labels in memory, and a monitor that looks at them."""
+
+    def __init__(self):
+        self.s3 = InMemoryS3()
+        self.records = S3RecordStore(self.s3, "bucket")
+        self.labels = S3LabelStore(self.s3, "bucket")
+        self.now = NOW
+        self.random = np.random.default_rng(1)
+
+    def monitor(self, **changes):
+        options = {
+            "policy": PerformancePolicy(min_labels=20),
+            "refresh_seconds": 0,
+            "clock": lambda: self.now.timestamp(),
+        }
+        return PerformanceMonitor(
+            outcomes=S3OutcomeStore(self.s3, "bucket"),
+            profiles=S3PerformanceStore(self.s3, "bucket"),
+            **{**options, **changes},
+        )
+
+    def predict(self, count=90, start=START, hours=HOURS, **changes):
+        """Capture predictions of two classes over some hours; return them."""
+        made = []
+        for number in range(count):
+            at = start + timedelta(hours=hours) * number / count
+            p = float(self.random.random())
+            fields = {
+                "event_id": new_event_id(int(at.timestamp() * 1000)),
+                "captured_at": at,
+                "model_name": "wine",
+                "model_version": "1",
+                "variant": "production",
+                "features": {"alcohol": 13.0},
+                "prediction": int(p > 0.5),
+                "probabilities": [1 - p, p],
+            }
+            made.append(Record(**{**fields, **changes}))
+        self.capture(made)
+        return made
+
+    def capture(self, records):
+        hours = {}
+        for record in records:
+            hours.setdefault(
+                record.captured_at.replace(minute=0, second=0, microsecond=0), []
+            ).append(record)
+        for group in hours.values():
+            self.records.write(group)
+
+    def label(self, records, values, days=1, **changes):
+        """Store labels for predictions, as the consumer would."""
+        hours = {}
+        for record, value in zip(records, values, strict=True):
+            fields = {
+                "event_id": record.event_id.lower(),
+                "label": value,
+                "labelled_at": record.captured_at + timedelta(days=days),
+                "predicted_at": record.captured_at,
+            }
+            label = Label(**{**fields, **changes})
+            hours.setdefault(label.hour, []).append(label)
+        for group in hours.values():
+            self.labels.write(newest(group))
+
+    def truth(self, records):
+        return [int(self.random.random() < record.probabilities[1]) for record in records]
+
+    def reads(self):
+        """Return how many objects with rows were read since the last call."""
+        count = sum(call == "get" for call in self.s3.calls)
+        self.s3.calls.clear()
+        return count
+
+
+@pytest.fixture
+def stage():
+    return Stage()
+
+
+def values(answer):
+    return {name: estimate.value for name, estimate in answer.verdict.metrics.items()}
+
+
+def expected(records, truth):
+    predicted = [record.prediction for record in records]
+    probabilities = [record.probabilities[1] for record in records]
+    return {
+        "accuracy": sk.accuracy_score(truth, predicted),
+        "precision": sk.precision_score(truth, predicted, average="macro"),
+        "recall": sk.recall_score(truth, predicted, average="macro"),
+        "f1": sk.f1_score(truth, predicted, average="macro"),
+        "roc_auc": pytest.approx(sk.roc_auc_score(truth, probabilities), abs=1e-4),
+        "log_loss": sk.log_loss(truth, probabilities),
+    }
+
+
+def test_labels_that_come_late_twice_and_corrected_give_the_numbers_of_scikit_learn(stage):
+    records = stage.predict()
+    truth = stage.truth(records)
+    wrong = [1 - each for each in truth]
+    monitor = stage.monitor()
+    assert monitor.evaluate("wine", "1", WINDOW).verdict.status == "unknown"
+    stage.label(records[:60], truth[:60])
+    stage.label(records[:60], truth[:60])
+    stage.label(records[40:70], wrong[40:70])
+    first = monitor.evaluate("wine", "1", WINDOW)
+    assert (first.records, first.labelled) == (90, 70)
+    stage.label(records[40:], truth[40:], days=3)
+    answer = monitor.evaluate("wine", "1", WINDOW)
+    assert values(answer) == pytest.approx(expected(records, truth))
+    assert (answer.labelled, answer.maturity, answer.verdict.task) == (90, 1.0, "classification")
+    assert [(each.records, each.labelled) for each in answer.hours] == [(30, 30)] * 3
+    # another monitor finds the same, whatever order the objects come in
+    assert stage.monitor().evaluate("wine", "1", WINDOW).verdict == answer.verdict
+
+
+def test_what_was_summed_up_is_not_read_again_until_its_labels_change(stage):
+    records = stage.predict()
+    truth = stage.truth(records)
+    stage.label(records, truth)
+    monitor = stage.monitor()
+    monitor.evaluate("wine", "1", WINDOW)
+    stage.reads()
+    monitor.evaluate("wine", "1", WINDOW)
+    # three hours of sums, and three of what is known of their labels
+    assert stage.reads() == 6
+    stage.label(records[:1], [1 - truth[0]], days=2)
+    corrected = monitor.evaluate("wine", "1", WINDOW)
+    # of one hour: captures, two objects of labels, the same again for unknown ids, and with them
+    # the captures of the next hour, where a prediction of this one may be
+    assert stage.reads() == 6 + 7
+    assert values(corrected) == pytest.approx(expected(records, [1 - truth[0], *truth[1:]]))
+
+
+def test_labels_that_keep_coming_do_not_have_an_hour_read_at_every_answer(stage):
+    records = stage.predict()
+    truth = stage.truth(records)
+    stage.label(records[:50], truth[:50])
+    monitor = stage.monitor(refresh_seconds=900)
+    assert monitor.evaluate("wine", "1", WINDOW).outdated_hours == 0
+    stage.label(records[50:], truth[50:])
+    soon = monitor.evaluate("wine", "1", WINDOW)
+    assert (soon.labelled, soon.outdated_hours) == (50, 2)
+    stage.now += timedelta(minutes=15)
+    later = monitor.evaluate("wine", "1", WINDOW)
+    assert (later.labelled, later.outdated_hours) == (90, 0)
+
+
+def test_ids_that_nobody_captured_are_counted_apart(stage):
+    records = stage.predict()
+    stage.label(records, stage.truth(records))
+    strangers = [
+        Record(**{name: getattr(record, name) for name in Record.__struct_fields__})
+        for record in records[:7]
+    ]
+    for record in strangers:
+        record.event_id = new_event_id(record.captured_at_ms)
+    stage.label(strangers, [1] * 7)
+    others = stage.predict(20, model_version="2")
+    stage.label(others, [1] * 20)
+    answer = stage.monitor().evaluate("wine", "1", WINDOW)
+    assert (answer.labels, answer.unknown_labels) == (117, 7)
+    assert answer.labelled == 90
+
+
+def test_a_prediction_at_the_edge_of_an_hour_finds_its_label_by_the_time_in_its_id(stage):
+    records = stage.predict()
+    edge = START + timedelta(hours=1)
+    for number in range(30):
+        before = int(edge.timestamp() * 1000) - 5 - number
+        records += stage.predict(1, edge, 1, event_id=new_event_id(before))
+    truth = stage.truth(records)
+    for record, label in zip(records, truth, strict=True):
+        id_time = datetime.fromtimestamp(int(record.event_id.replace("-", "")[:12], 16) / 1000, UTC)
+        stage.label([record], [label], predicted_at=id_time)
+    answer = stage.monitor().evaluate("wine", "1", WINDOW)
+    assert (answer.labelled, answer.unknown_labels) == (120, 0)
+    assert values(answer) == pytest.approx(expected(records, truth))
+
+
+def test_ids_without_a_time_are_found_by_the_time_that_was_given(stage):
+    records = stage.predict(1, event_id=V4.upper())
+    stage.label(records, [1])
+    answer = stage.monitor().evaluate("wine", "1", WINDOW)
+    assert (answer.records, answer.labelled, answer.unknown_labels) == (1, 1, 0)
+
+
+def test_what_is_true_of_a_prediction_is_true_of_its_shadow(stage):
+    records = stage.predict()
+    truth = stage.truth(records)
+    stage.label(records, truth)
+    shadows = []
+    for record in records:
+        shadows += stage.predict(
+            1,
+            record.captured_at,
+            event_id=derived_event_id(record.event_id, "challenger"),
+            model_version="2",
+            variant="challenger",
+        )
+    answer = stage.monitor().evaluate("wine", "2", WINDOW)
+    assert values(answer) == pytest.approx(expected(shadows, truth))
+    assert answer.unknown_labels == 0
+
+
+def test_variants_are_kept_apart_and_together(stage):
+    half = stage.predict()
+    other = stage.predict(30, variant="canary")
+    truth, others = stage.truth(half), stage.truth(other)
+    stage.label([*half, *other], [*truth, *others])
+    monitor = stage.monitor()
+    assert monitor.evaluate("wine", "1", WINDOW).records == 120
+    canary = monitor.evaluate("wine", "1", WINDOW, variant="canary")
+    assert values(canary) == pytest.approx(expected(other, others))
+    assert monitor.evaluate("wine", "1", WINDOW, variant="nobody").verdict.status == "unknown"
+    assert samples(canary) == []
+
+
+@pytest.mark.parametrize(
+    ("labelled", "reason"),
+    [(0, "0 labelled"), (19, "19 labelled"), (44, "49% of the predictions"), (45, "45 of 90")],
+)
+def test_too_few_labels_and_immature_ones_are_unknown(stage, labelled, reason):
+    records = stage.predict()
+    if labelled:
+        stage.label(records[:labelled], stage.truth(records)[:labelled])
+    answer = stage.monitor().evaluate("wine", "1", WINDOW)
+    assert answer.verdict.reason.startswith(reason)
+    assert (answer.verdict.status == "ok") == (labelled == 45)
+    # what the probabilities lead to expect needs no label
+    assert answer.verdict.estimated.status == "ok"
+    names = {sample.name for sample in samples(answer)}
+    assert ("model_accuracy" in names) == (labelled == 45)
+    assert {"model_label_maturity_ratio", "model_estimated_accuracy"} <= names
+
+
+def test_a_window_without_predictions_is_unknown(stage):
+    answer = stage.monitor().evaluate("wine", "1", WINDOW)
+    assert (answer.verdict.status, answer.maturity) == ("unknown", None)
+    assert answer.verdict.reason == "no predictions in the window"
+
+
+def test_the_hour_that_is_not_over_is_read_and_not_kept_unless_it_is_large(stage):
+    records = stage.predict(40, NOW - timedelta(minutes=20), 0.2)
+    stage.label(records, stage.truth(records))
+    window = Window(NOW - timedelta(minutes=30), NOW)
+    answer = stage.monitor().evaluate("wine", "1", window)
+    assert (answer.records, answer.labelled, answer.labels) == (40, 40, 0)
+    assert not [key for key in stage.s3.objects if key.startswith("performance/")]
+    large = stage.monitor(open_hour_bytes=10).evaluate("wine", "1", window)
+    assert (large.records, large.pending_hours) == (0, 1)
+
+
+def test_an_answer_does_not_go_on_for_longer_than_it_may(stage):
+    stage.predict()
+    monitor = stage.monitor(seconds=-1)
+    found = [monitor.evaluate("wine", "1", WINDOW).pending_hours for _ in range(3)]
+    assert found == [2, 1, 0]
+
+
+def test_sums_outlive_the_captures_that_they_were_made_from(stage):
+    records = stage.predict()
+    truth = stage.truth(records)
+    stage.label(records, truth)
+    monitor = stage.monitor()
+    before = monitor.evaluate("wine", "1", WINDOW)
+    for key in [key for key in stage.s3.objects if key.startswith("captures/")]:
+        del stage.s3.objects[key]
+    assert monitor.evaluate("wine", "1", WINDOW).verdict == before.verdict
+
+
+def test_what_was_kept_and_cannot_be_read_is_made_anew(stage):
+    records = stage.predict()
+    stage.label(records, stage.truth(records))
+    monitor = stage.monitor()
+    before = monitor.evaluate("wine", "1", WINDOW)
+    for key in [key for key in stage.s3.objects if key.startswith("performance/")]:
+        stage.s3.objects[key] = b"broken"
+    after = monitor.evaluate("wine", "1", WINDOW)
+    assert after == before
+
+
+def test_predicted_numbers_are_measured(stage):
+    records = []
+    for number in range(60):
+        at = START + timedelta(minutes=number)
+        records += stage.predict(
+            1, at, 0.01, prediction=10 + float(stage.random.normal()), probabilities=None
+        )
+    truth = [record.prediction + float(stage.random.normal(0, 0.5)) for record in records]
+    stage.label(records, truth)
+    answer = stage.monitor().evaluate("wine", "1", WINDOW)
+    predicted = [record.prediction for record in records]
+    found = values(answer)
+    assert answer.verdict.task == "regression"
+    assert found["mae"] == pytest.approx(sk.mean_absolute_error(truth, predicted))
+    assert found["rmse"] == pytest.approx(sk.root_mean_squared_error(truth, predicted))
+    assert found["r2"] == pytest.approx(sk.r2_score(truth, predicted))
+    assert answer.verdict.constant_metrics["rmse"] == pytest.approx(np.std(truth))
+    names = {sample.name for sample in samples(answer)}
+    assert {"model_mean_absolute_error", "model_root_mean_squared_error", "model_r2_score"} <= names
+
+
+def test_a_labelled_reference_calibrates_what_is_expected(stage):
+    stage.predict(300)
+    p = np.linspace(0.01, 0.99, 400)
+    reference = pa.table(
+        {
+            "prediction": (p > 0.5).astype(float),
+            "prediction_label": [str(int(each > 0.5)) for each in p],
+            "probabilities": [[1 - each, each] for each in p],
+            # right half the time, however sure it is
+            "label": [number % 2 for number in range(400)],
+        }
+    )
+    answer = stage.monitor().evaluate("wine", "1", WINDOW, reference=reference)
+    assert answer.verdict.estimated.calibration == "reference"
+    assert answer.verdict.estimated.accuracy.value == pytest.approx(0.5, abs=0.02)
+    plain = stage.monitor().evaluate("wine", "1", WINDOW, reference=reference.drop(["label"]))
+    assert plain.verdict.estimated.accuracy.value == pytest.approx(0.75, abs=0.05)
+
+
+def test_every_sample_is_in_the_catalog_with_its_labels(stage):
+    records = stage.predict()
+    stage.label(records, stage.truth(records))
+    found = samples(stage.monitor().evaluate("wine", "1", WINDOW))
+    assert {sample.name for sample in found} >= {
+        "model_performance_status",
+        "model_unknown_labels",
+        "model_label_maturity_ratio",
+        "model_accuracy",
+        "model_f1_score",
+        "model_precision",
+        "model_recall",
+        "model_roc_auc",
+        "model_log_loss",
+        "model_performance_bound",
+        "model_estimated_accuracy",
+    }
+    for sample in found:
+        assert tuple(sample.labels) == CATALOG[sample.name].labels
