@@ -84,6 +84,7 @@ def _observe(settings: Settings, scenario: str, requests: int, expected: str) ->
     """Send traffic, wait until it is captured and analyzed on schedule, and judge the answer."""
     from modelwatch.adapters.aws import s3_client
     from modelwatch.adapters.mlflow_registry import MlflowRegistry
+    from modelwatch.domain.sampling import kept
     from modelwatch_cli.monitoring.commands import print_result
     from modelwatch_cli.traffic.commands import ScenarioName, print_summary, send_traffic
 
@@ -96,7 +97,9 @@ def _observe(settings: Settings, scenario: str, requests: int, expected: str) ->
     print_summary(summary)
     if set(summary.statuses) != {"200"}:
         raise ModelwatchError(f"not every request was answered: {summary.first_problem[:300]}")
-    _wait_for_captures(settings, s3, version, set(summary.event_ids), began)
+    rate = settings.share("CAPTURE_SAMPLE_RATE")
+    sampled = {event_id for event_id in summary.event_ids if kept(event_id, rate)}
+    _wait_for_captures(settings, s3, version, sampled, began)
     results = _wait_for_result(settings, s3, version, began, datetime.now(UTC))
     print_result(results[0])
     statuses = {result.status for result in results}

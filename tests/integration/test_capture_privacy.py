@@ -112,9 +112,9 @@ class Deployed:
                 found[message["MessageId"]] = message["Body"]
         return list(found.values())
 
-    def objects(self) -> list[bytes]:
+    def objects(self, prefix: str = "captures/") -> list[bytes]:
         s3, bucket = self.client("s3", "AWS_ENDPOINT_URL_S3"), "modelwatch-captures"
-        listed = s3.list_objects_v2(Bucket=bucket).get("Contents", ())
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", ())
         return [s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read() for entry in listed]
 
     def logs(self) -> bytes:
@@ -203,6 +203,19 @@ def test_what_leaves_predict_is_what_the_policy_and_the_rate_say(deployed):
     page = f"http://127.0.0.1:{deployed.stack.environ['BRIDGE_PORT']}/metrics"
     left_out = len(event_ids) - len(chosen)
     eventually(lambda: float(counted.search(httpx.get(page).text)[1]) == left_out)
+
+
+def test_simulated_labels_are_stored_for_every_prediction(deployed):
+    options = ("-n", "30", "--labels", "--label-delay", "0.5", "--label-accuracy", "0.7")
+    done = json.loads(deployed.run("simulate", *options, "--seed", "1", "--json"))
+    assert done["labels"]["accepted"] == 30
+    assert 10 < done["labels"]["right"] < 30
+
+    def labelled() -> set[str]:
+        tables = [pq.read_table(io.BytesIO(data)) for data in deployed.objects("labels/")]
+        return {event_id for table in tables for event_id in table["event_id"].to_pylist()}
+
+    eventually(lambda: labelled() >= set(done["event_ids"]))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.settings import Settings
@@ -13,16 +15,21 @@ from modelwatch_cli.deployment.stacks import Stack, StackDeployer
 API_STAGE = "api"
 
 
-def api_urls(settings: Settings) -> dict[str, str]:
+def api_urls(settings: Settings, needed: Sequence[str] = APPS) -> dict[str, str]:
     """Return the URL of each app's API, by the app's name, without a slash at the end.
+
+    Parameters
+    ----------
+    needed
+        The apps that must be deployed.
 
     Raises
     ------
     NotDeployedError
-        When one of the apps is not deployed, or CloudFormation does not answer.
+        When one of ``needed`` is not deployed, or CloudFormation does not answer.
     """
     urls = deployed_urls(settings)
-    for app in APPS:
+    for app in needed:
         if app not in urls:
             raise NotDeployedError(f"{app} is not deployed: run `modelwatch deploy`")
     return urls

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import httpx
 import numpy as np
 
+from modelwatch_cli.traffic.labels import Answered
+
 CLIENTS = 8
 """Requests under way at once."""
 
@@ -29,8 +31,8 @@ class LoadSummary:
         Number of answers by HTTP status; `NO_ANSWER` where there was none.
     latencies_ms
         Of every answered request, in milliseconds.
-    event_ids
-        Of the predictions that were answered.
+    answered
+        The predictions that were answered, in the order of the rows.
     duration_seconds
         From the first request to the last answer.
     first_problem
@@ -39,9 +41,14 @@ class LoadSummary:
 
     statuses: dict[str, int]
     latencies_ms: list[float]
-    event_ids: list[str]
+    answered: list[Answered]
     duration_seconds: float
     first_problem: str
+
+    @property
+    def event_ids(self) -> list[str]:
+        """Of the predictions that were answered."""
+        return [each.event_id for each in self.answered]
 
     def percentile_ms(self, percent: float) -> float:
         """Return a percentile of the latencies in milliseconds; NaN without answers."""
@@ -66,7 +73,7 @@ def send_predictions(
     """
     statuses: Counter[str] = Counter()
     latencies_ms: list[float] = []
-    event_ids: list[str] = []
+    answered: dict[int, Answered] = {}
     problems: list[str] = []
     lock = threading.Lock()
 
@@ -76,18 +83,20 @@ def send_predictions(
             if rate:
                 time.sleep(max(0.0, began + index / rate - time.perf_counter()))
             sent = time.perf_counter()
+            answer: Answered | None = None
             try:
                 response = client.post(f"{url}/predict", json={"features": rows[index]})
                 status, body = str(response.status_code), response.text
-                event_id = response.json()["event_id"] if response.is_success else None
+                if response.is_success:
+                    answer = _answered(response)
             except (httpx.HTTPError, ValueError, KeyError) as error:
-                status, body, event_id = NO_ANSWER, str(error), None
+                status, body = NO_ANSWER, str(error)
             with lock:
                 statuses[status] += 1
                 if status != NO_ANSWER:
                     latencies_ms.append((time.perf_counter() - sent) * 1000)
-                if event_id:
-                    event_ids.append(event_id)
+                if answer:
+                    answered[index] = answer
                 else:
                     problems.append(body)
             on_answer()
@@ -99,7 +108,12 @@ def send_predictions(
     return LoadSummary(
         dict(sorted(statuses.items())),
         latencies_ms,
-        event_ids,
+        [answered[index] for index in sorted(answered)],
         time.perf_counter() - began,
         problems[0] if problems else "",
     )
+
+
+def _answered(response: httpx.Response) -> Answered:
+    body = response.json()
+    return Answered(body["event_id"], body["prediction"], body["timestamp"], time.monotonic())

@@ -1,0 +1,118 @@
+"""Ground truth for simulated traffic: labels that follow the predictions, some of them wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import batched
+
+import httpx
+import numpy as np
+
+from modelwatch.domain.labels import as_text
+from modelwatch.errors import ModelwatchError
+
+LABELS_AT_ONCE = 500
+"""Labels of one request."""
+
+Outcome = float | int | str | bool
+"""What is predicted, or true."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A prediction that was answered.
+
+    Attributes
+    ----------
+    event_id, prediction
+        As answered.
+    predicted_at
+        The answer's timestamp.
+    answered_at
+        When the answer came, in seconds of `time.monotonic`.
+    """
+
+    event_id: str
+    prediction: Outcome
+    predicted_at: str
+    answered_at: float
+
+
+def simulate_truths(predictions: Sequence[Outcome], accuracy: float, seed: int) -> list[Outcome]:
+    """Return what is to be true, the same for the same seed.
+
+    Parameters
+    ----------
+    accuracy
+        Chance of a prediction to be right, 0 to 1. What is true instead of a wrong one is what was
+        predicted of other rows; where nothing else was predicted, what never is.
+
+    Returns
+    -------
+    list
+        One value a prediction, in their order and of their types.
+    """
+    generator = np.random.default_rng(seed)
+    right = generator.random(len(predictions)) < accuracy
+    classes = {as_text(prediction): prediction for prediction in predictions}
+    truths: list[Outcome] = []
+    for prediction, is_right in zip(predictions, right, strict=True):
+        if is_right:
+            truths.append(prediction)
+            continue
+        others = [each for each in sorted(classes) if each != as_text(prediction)]
+        chosen = classes[others[generator.integers(len(others))]] if others else None
+        truths.append(_unlike(prediction) if chosen is None else chosen)
+    return truths
+
+
+def send_labels(
+    url: str,
+    answered: Sequence[Answered],
+    truths: Sequence[Outcome],
+    delay_seconds: float,
+    on_sent: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Post the truth about each prediction to ``POST {url}/ground-truth``, when it is known.
+
+    Parameters
+    ----------
+    delay_seconds
+        Time from a prediction to its truth; the last of a request's labels says when it is sent.
+    on_sent
+        Told how many labels each request had.
+
+    Raises
+    ------
+    ModelwatchError
+        When they are not accepted.
+    """
+    pairs = sorted(zip(answered, truths, strict=True), key=lambda pair: pair[0].answered_at)
+    with httpx.Client(timeout=35) as client:
+        for batch in batched(pairs, LABELS_AT_ONCE, strict=False):
+            time.sleep(max(0.0, batch[-1][0].answered_at + delay_seconds - time.monotonic()))
+            labels = [
+                {
+                    "event_id": each.event_id,
+                    "label": truth,
+                    "predicted_at": each.predicted_at,
+                    "source": "simulation",
+                }
+                for each, truth in batch
+            ]
+            try:
+                response = client.post(f"{url}/ground-truth", json=labels)
+            except httpx.HTTPError as error:
+                raise ModelwatchError(f"{url} does not answer: {error}") from error
+            if response.status_code != httpx.codes.ACCEPTED:
+                raise ModelwatchError(f"the labels were not accepted: {response.text[:300]}")
+            on_sent(len(batch))
+
+
+def _unlike(prediction: Outcome) -> Outcome:
+    """Return a value of the same type that was not predicted."""
+    if isinstance(prediction, bool):
+        return not prediction
+    return f"not {prediction}" if isinstance(prediction, str) else prediction + 1

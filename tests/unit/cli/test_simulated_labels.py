@@ -1,0 +1,103 @@
+"""Labels that follow simulated predictions: what is true, and how it is posted."""
+
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.labels import Label, decode_labels
+from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch_cli.traffic.labels import LABELS_AT_ONCE, Answered, send_labels, simulate_truths
+
+outcomes = st.one_of(
+    st.lists(st.integers(0, 3), min_size=1),
+    st.lists(st.booleans(), min_size=1),
+    st.lists(st.sampled_from(["red", "white"]), min_size=1),
+    st.lists(st.floats(-1e6, 1e6), min_size=1),
+)
+
+
+@given(outcomes, st.integers(0, 2**32))
+def test_an_accuracy_of_1_is_always_right_and_one_of_0_never(predictions, seed):
+    assert simulate_truths(predictions, 1, seed) == predictions
+    wrong = simulate_truths(predictions, 0, seed)
+    assert not any(truth == guess for truth, guess in zip(wrong, predictions, strict=True))
+    assert {type(truth) for truth in wrong} == {type(guess) for guess in predictions}
+
+
+def test_the_accuracy_is_met_and_follows_from_the_seed():
+    predictions = [number % 3 for number in range(3000)]
+    truths = simulate_truths(predictions, 0.8, seed=1)
+    right = sum(truth == guess for truth, guess in zip(truths, predictions, strict=True))
+    assert right / len(truths) == pytest.approx(0.8, abs=0.03)
+    assert set(truths) == {0, 1, 2}
+    assert simulate_truths(predictions, 0.8, seed=1) == truths
+    assert simulate_truths(predictions, 0.8, seed=2) != truths
+
+
+class GroundTruth:
+    """Answers as the capture function does, and keeps the labels of each request."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[float, list[Label]]] = []
+        stub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                try:
+                    labels = decode_labels(body, time.time_ns() // 1_000_000)
+                    stub.requests.append((time.monotonic(), labels))
+                    status = 202 if self.path == "/ground-truth" else 404
+                except InvalidInputError:
+                    status = 400
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def ground_truth() -> Iterator[GroundTruth]:
+    running = GroundTruth()
+    yield running
+    running.server.shutdown()
+
+
+def answered(count: int, answered_at: float) -> list[Answered]:
+    now_ms = time.time_ns() // 1_000_000
+    return [
+        Answered(new_event_id(now_ms), number, "2025-01-01T10:00:00.123Z", answered_at)
+        for number in range(count)
+    ]
+
+
+def test_labels_are_posted_in_requests_of_a_size_after_their_delay(ground_truth):
+    began = time.monotonic()
+    some = answered(LABELS_AT_ONCE + 1, began)
+    sent: list[int] = []
+    send_labels(ground_truth.url, some, list(range(len(some))), 0.3, sent.append)
+    assert sent == [LABELS_AT_ONCE, 1]
+    assert all(at - began >= 0.3 for at, _ in ground_truth.requests)
+    labels = [label for _, request in ground_truth.requests for label in request]
+    assert [label.event_id for label in labels] == [each.event_id for each in some]
+    assert [label.label for label in labels] == list(range(len(some)))
+    assert (labels[0].source, labels[0].predicted_at_ms % 1000) == ("simulation", 123)
+
+
+def test_labels_that_are_not_accepted_are_an_error(ground_truth):
+    (one,) = answered(1, time.monotonic())
+    with pytest.raises(ModelwatchError, match="the labels were not accepted"):
+        send_labels(f"{ground_truth.url}/elsewhere", [one], [1], 0)
+    with pytest.raises(ModelwatchError, match="does not answer"):
+        send_labels("http://127.0.0.1:9", [one], [1], 0)
