@@ -5,53 +5,77 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO, Literal
 
 from botocore.exceptions import ClientError, EndpointConnectionError
+
+Failure = Literal["before", "after", "half"]
 
 
 @dataclass
 class InMemoryS3:
-    """Objects of one bucket by key; `fail_at` cuts the connection at the call of that number."""
+    """Objects of one bucket by key.
+
+    Attributes
+    ----------
+    calls
+        Names of the calls so far.
+    fail_at
+        The connection is cut at the call of that number, counted from 1.
+    fails_once
+        Later calls work again.
+    failure
+        Whether the connection is cut before the call does its work, after it, or (a deletion of
+        several objects) in the midst of it.
+    interrupt_at, interruption
+        What is done before the call of that number: what another process does meanwhile.
+    """
 
     objects: dict[str, bytes] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     fail_at: int | None = None
+    fails_once: bool = False
+    failure: Failure = "before"
+    interrupt_at: int | None = None
+    interruption: Callable[[], object] = lambda: None
 
     def put_object(
-        self, *, Key: str, Body: bytes, IfNoneMatch: str = "", **_options: Any
+        self, *, Key: str, Body: bytes | BinaryIO, IfNoneMatch: str = "", **_options: Any
     ) -> dict[str, Any]:
-        self._called("put")
-        if IfNoneMatch == "*" and Key in self.objects:
-            raise _error("PreconditionFailed", "PutObject")
-        self.objects[Key] = bytes(Body)
+        with self._call("put"):
+            if IfNoneMatch == "*" and Key in self.objects:
+                raise _error("PreconditionFailed", "PutObject")
+            self.objects[Key] = bytes(Body) if isinstance(Body, bytes) else Body.read()
         return {}
 
     def get_object(self, *, Key: str, Range: str = "", **_options: Any) -> dict[str, Any]:
-        self._called("get")
-        if Key not in self.objects:
-            raise _error("NoSuchKey", "GetObject")
-        data = self.objects[Key]
+        with self._call("get"):
+            if Key not in self.objects:
+                raise _error("NoSuchKey", "GetObject")
+            data = self.objects[Key]
         if Range:
             data = data[-int(Range.removeprefix("bytes=-")) :]
         return {"Body": io.BytesIO(data)}
 
     def delete_objects(self, *, Delete: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        self._called("delete")
-        for entry in Delete["Objects"]:
-            self.objects.pop(entry["Key"], None)
+        keys = [entry["Key"] for entry in Delete["Objects"]]
+        with self._call("delete") as fails:
+            for key in keys[::2] if fails and self.failure == "half" else keys:
+                self.objects.pop(key, None)
         return {}
 
     def get_paginator(self, _name: str) -> InMemoryS3:
         return self
 
     def paginate(
-        self, *, Prefix: str = "", Delimiter: str = "", **_options: Any
+        self, *, Prefix: str = "", Delimiter: str = "", StartAfter: str = "", **_options: Any
     ) -> Iterator[dict[str, Any]]:
-        self._called("list")
-        keys = sorted(key for key in self.objects if key.startswith(Prefix))
+        with self._call("list"):
+            pass
+        keys = sorted(key for key in self.objects if key.startswith(Prefix) and key > StartAfter)
         if not Delimiter:
             yield {"Contents": [{"Key": key, "Size": len(self.objects[key])} for key in keys]}
             return
@@ -59,10 +83,21 @@ class InMemoryS3:
         folders = dict.fromkeys(rest.split(Delimiter)[0] for rest in rests if Delimiter in rest)
         yield {"CommonPrefixes": [{"Prefix": f"{Prefix}{name}{Delimiter}"} for name in folders]}
 
-    def _called(self, name: str) -> None:
+    @contextmanager
+    def _call(self, name: str) -> Iterator[bool]:
         self.calls.append(name)
-        if self.fail_at is not None and len(self.calls) >= self.fail_at:
-            raise EndpointConnectionError(endpoint_url="memory://s3")
+        number = len(self.calls)
+        if number == self.interrupt_at:
+            self.interruption()
+        fails = self.fail_at is not None and (
+            number == self.fail_at if self.fails_once else number >= self.fail_at
+        )
+        cut = EndpointConnectionError(endpoint_url="memory://s3")
+        if fails and self.failure == "before":
+            raise cut
+        yield fails
+        if fails:
+            raise cut
 
 
 def _error(code: str, operation: str) -> ClientError:

@@ -18,6 +18,7 @@ from modelwatch.domain.profiles import (
     number_column,
     text_column,
 )
+from modelwatch.domain.profiles.hashes import Hashes, hash_event_ids
 
 MOST_CLASSES = 100
 """So many probabilities are profiled, each class as a column of its own."""
@@ -76,6 +77,14 @@ def profile_column(column: pa.ChunkedArray) -> ColumnProfile:
         zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True)
     )
     return text_column(counts, column.null_count, boolean=pa.types.is_boolean(kind))
+
+
+def hash_events(table: pa.Table) -> Hashes:
+    """Return the hash of each row's event id; see `modelwatch.domain.profiles.hashes`."""
+    column = table["event_id"].combine_chunks()
+    # all ids as one text: a million Python strings take a hundred megabytes
+    together = pc.binary_join(pa.ListArray.from_arrays([0, len(column)], column), "")
+    return hash_event_ids([together[0].as_py()])
 
 
 def _outputs(table: pa.Table) -> Iterator[tuple[str, ColumnProfile]]:

@@ -7,9 +7,10 @@ read without opening objects outside it; `digest` follows from the event ids, so
 is delivered again lands on the same name, where a conditional write leaves it alone.
 
 An object carries in its footer the profile of its rows (``modelwatch.profile``) and the sorted
-hashes of its event ids (``modelwatch.ids``). An object that was merged from others carries their
-names instead (``modelwatch.merged``), and its profiles are beside: below ``profiles/``, in the same
-partition and under the same name, with the ends `HOUR_END`, `MINUTES_END` and `SAMPLE_END`.
+hashes of its event ids (``modelwatch.ids``). An object that was merged from others carries the
+names of those that it replaces instead (``modelwatch.merged``): where one of them is still there,
+it does not count. Its profiles are beside: below ``profiles/``, in the same partition and under the
+same name, with the ends `HOUR_END`, `MINUTES_END` and `SAMPLE_END`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+from modelwatch.domain.profiles.hashes import Hashes
 from modelwatch.domain.windows import Window
 
 CAPTURES = "captures/"
@@ -33,6 +35,10 @@ MERGED_NOTE = "modelwatch.merged"
 HOUR_END = ".hour"
 MINUTES_END = ".minutes"
 SAMPLE_END = ".sample.parquet"
+BESIDE_ENDS = (HOUR_END, MINUTES_END, SAMPLE_END)
+
+SAMPLE_ROWS = 1000
+"""Rows in the sample beside a merged object: those with the smallest hashes of their event ids."""
 
 _KEY = re.compile(
     r"^captures/(?P<partition>.+/date=(?P<date>[\d-]{10})/hour=(?P<hour>\d\d)/)"
@@ -103,6 +109,27 @@ def capture_key(
         f"{version_prefix(model_name, model_version)}"
         f"date={hour:%Y-%m-%d}/hour={hour:%H}/{first_ms}-{last_ms}-{digest}.parquet"
     )
+
+
+def merged_key(
+    partition: str, first_ms: int, last_ms: int, events: Hashes, replaced: Sequence[str]
+) -> str:
+    """Return the key of the object that replaces others of a partition.
+
+    Parameters
+    ----------
+    partition
+        As in `CaptureObject.partition`.
+    first_ms, last_ms
+        Earliest and latest ``captured_at`` in it.
+    events
+        Hashes of its event ids, sorted.
+    replaced
+        Names of the objects that it replaces. An object with the same events as one of those must
+        not have its key.
+    """
+    digest = hashlib.sha256(events.astype("<u8").tobytes() + "\n".join(sorted(replaced)).encode())
+    return f"{CAPTURES}{partition}{first_ms}-{last_ms}-{digest.hexdigest()[:20]}.parquet"
 
 
 def escape(value: str) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -89,18 +91,29 @@ def _shaped_table(records: Sequence[Record]) -> pa.Table:
 
 
 def write_table(table: pa.Table, notes: Mapping[str, bytes] | None = None) -> bytes:
-    """Return ``table`` as one Parquet file: zstd, row groups of a million rows.
+    """Return ``table`` as one Parquet file, as `write_tables` writes it."""
+    sink = io.BytesIO()
+    write_tables(sink, table.schema, [table], notes)
+    return sink.getvalue()
+
+
+def write_tables(
+    sink: Path | BinaryIO,
+    schema: pa.Schema,
+    tables: Iterable[pa.Table],
+    notes: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write ``tables`` as one Parquet file: zstd, row groups of a million rows at most.
 
     ``notes`` are kept in the footer by their names, compressed; `read_notes` gives them back.
     """
-    sink = io.BytesIO()
-    with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
-        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        for table in tables:
+            writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         # the footer's values are texts
         writer.add_key_value_metadata(
             {name: base64.b64encode(compress(note)) for name, note in (notes or {}).items()}
         )
-    return sink.getvalue()
 
 
 def read_table(payload: bytes, columns: list[str] | None = None) -> pa.Table:
@@ -121,9 +134,10 @@ def footer_bytes(end: bytes) -> int:
     return int.from_bytes(end[-8:-4], "little") + 8
 
 
-def read_notes(end: bytes) -> dict[str, bytes]:
-    """Return the notes in a Parquet footer, from an end of the file that holds all of it."""
-    metadata = pq.read_metadata(io.BytesIO(end)).metadata or {}
+def read_notes(file: bytes | Path) -> dict[str, bytes]:
+    """Return the notes in a Parquet footer, from a file or an end of it that holds its footer."""
+    where = io.BytesIO(file) if isinstance(file, bytes) else file
+    metadata = pq.read_metadata(where).metadata or {}
     return {
         name.decode(): decompress(base64.b64decode(value))
         for name, value in metadata.items()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.errors import NotFoundError, StoreError
 
 _MISSING = {"NoSuchKey", "404", "NotFound"}
+_PIECE_BYTES = 1024 * 1024
 
 
 class S3Objects:
@@ -19,8 +23,11 @@ class S3Objects:
         self._client = client
         self.bucket = bucket
 
-    def write_once(self, key: str, body: bytes, content_type: str) -> bool:
-        """Write an object unless there is one of that name; tell whether it was written."""
+    def write_once(self, key: str, body: bytes | BinaryIO, content_type: str) -> bool:
+        """Write an object unless there is one of that name; tell whether it was written.
+
+        ``body`` may be a file of up to 5 GB.
+        """
         try:
             self._client.put_object(
                 Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*", ContentType=content_type
@@ -33,6 +40,15 @@ class S3Objects:
             raise StoreError(f"cannot write {key}: {error}") from error
         return True
 
+    def write(self, key: str, body: bytes, content_type: str) -> None:
+        """Write an object, in place of one of that name."""
+        try:
+            self._client.put_object(
+                Bucket=self.bucket, Key=key, Body=body, ContentType=content_type
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise StoreError(f"cannot write {key}: {error}") from error
+
     def read(self, key: str) -> bytes:
         """Return an object; raises NotFoundError when there is none."""
         return self._get(key)
@@ -41,20 +57,33 @@ class S3Objects:
         """Return the last bytes of an object, all of a shorter one."""
         return self._get(key, Range=f"bytes=-{size_bytes}")
 
+    def download(self, key: str, path: Path) -> None:
+        """Write an object into a file; raises NotFoundError when there is none."""
+        with self._reading(key) as body, path.open("wb") as file:
+            shutil.copyfileobj(body, file, _PIECE_BYTES)
+
     def _get(self, key: str, **options: str) -> bytes:
+        with self._reading(key, **options) as body:
+            return bytes(body.read())
+
+    @contextmanager
+    def _reading(self, key: str, **options: str) -> Iterator[Any]:
         try:
-            body = self._client.get_object(Bucket=self.bucket, Key=key, **options)["Body"].read()
+            yield self._client.get_object(Bucket=self.bucket, Key=key, **options)["Body"]
         except ClientError as error:
             if _code(error) in _MISSING:
                 raise NotFoundError(f"there is no {key}") from error
             raise StoreError(f"cannot read {key}: {error}") from error
         except BotoCoreError as error:
             raise StoreError(f"cannot read {key}: {error}") from error
-        return bytes(body)
 
-    def keys(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Yield the key and size in bytes of every object below ``prefix``, in order."""
-        for page in self._pages(Prefix=prefix):
+    def keys(self, prefix: str, *, after: str = "") -> Iterator[tuple[str, int]]:
+        """Yield the key and size in bytes of every object below ``prefix``, in order.
+
+        Only of those whose key comes later than ``after``.
+        """
+        start = {"StartAfter": after} if after else {}
+        for page in self._pages(Prefix=prefix, **start):
             for entry in page.get("Contents", ()):
                 yield entry["Key"], entry["Size"]
 

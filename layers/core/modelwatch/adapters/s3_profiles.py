@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from modelwatch.adapters.arrow_profiles import profile_slices
+from modelwatch.adapters.arrow_profiles import hash_events, profile_slices
 from modelwatch.adapters.capture_layout import (
     HOUR_END,
     IDS_NOTE,
@@ -21,6 +21,7 @@ from modelwatch.adapters.capture_layout import (
     MINUTES_END,
     PROFILE_NOTE,
     SAMPLE_END,
+    SAMPLE_ROWS,
     CaptureObject,
 )
 from modelwatch.adapters.parquet import decompress, footer_bytes, read_notes, read_table
@@ -34,8 +35,9 @@ from modelwatch.domain.profiles import (
     decode_slices,
     merge_profiles,
 )
-from modelwatch.domain.profiles.hashes import Hashes, hash_event_ids
+from modelwatch.domain.profiles.hashes import Hashes
 from modelwatch.domain.windows import Window
+from modelwatch.errors import NotFoundError
 
 _FOOTER_GUESS_BYTES = 128 * 1024
 """Footers of batches are mostly smaller: one request reads them."""
@@ -93,22 +95,37 @@ class S3ProfileStore:
         )
 
     def _sample(self, model_name: str, model_version: str, window: Window, rows: int) -> pa.Table:
-        footers = self._footers(model_name, model_version, window)
-        samples = [self._sample_of(footer) for footer in footers if footer.ids is None]
-        ids = [footer.ids for footer in footers if footer.ids is not None]
-        ids += [_ids_of(table) for table in samples]
-        if not ids:
-            return joined([])
-        # the same event has the same hash wherever it is
-        chosen = np.unique(np.concatenate(ids))[:rows]
-        wanted = [
-            footer.found
-            for footer in footers
-            if footer.ids is not None and np.isin(footer.ids, chosen).any()
-        ]
+        start_ms = window.start_ms // MINUTE_MS * MINUTE_MS
+        end_ms = -(-window.end_ms // MINUTE_MS) * MINUTE_MS
+        known: list[_Footer] = []
+        read: list[_Footer] = []
+        for footer in self._footers(model_name, model_version, window):
+            within = start_ms <= footer.found.first_ms and footer.found.last_ms < end_ms
+            (known if within and footer.ids is not None else read).append(footer)
+
+        def rows_of(footer: _Footer) -> pa.Table:
+            within = start_ms <= footer.found.first_ms and footer.found.last_ms < end_ms
+            if footer.ids is None and within and rows <= SAMPLE_ROWS:
+                return self._sample_of(footer)
+            table = self._records.rows(footer.found.key)
+            times = table["captured_at"].cast(pa.int64()).to_numpy()
+            return table.filter((start_ms <= times) & (times < end_ms))
+
         with ThreadPoolExecutor(CONNECTIONS) as threads:
-            tables = [*samples, *threads.map(lambda each: self._records.rows(each.key), wanted)]
-        return joined([table.filter(np.isin(_ids_of(table), chosen)) for table in tables])
+            tables = list(threads.map(rows_of, read))
+            ids = [footer.ids for footer in known if footer.ids is not None]
+            ids += [hash_events(table) for table in tables]
+            if not ids:
+                return joined([])
+            # the same event has the same hash wherever it is
+            chosen = np.unique(np.concatenate(ids))[:rows]
+            wanted = [
+                footer.found
+                for footer in known
+                if footer.ids is not None and np.isin(footer.ids, chosen).any()
+            ]
+            tables += threads.map(lambda each: self._records.rows(each.key), wanted)
+        return joined([table.filter(np.isin(hash_events(table), chosen)) for table in tables])
 
     def _footers(self, model_name: str, model_version: str, window: Window) -> list[_Footer]:
         minutes = Window(
@@ -134,13 +151,13 @@ class S3ProfileStore:
             return _Footer(found, decode_slices(notes[PROFILE_NOTE]), ids)
         # written before objects had profiles
         table = self._records.rows(found.key)
-        return _Footer(found, profile_slices(table), _ids_of(table))
+        return _Footer(found, profile_slices(table), hash_events(table))
 
     def _repeats(self, footers: Sequence[_Footer]) -> dict[str, Hashes]:
         """Return by key the events of an object that an earlier one holds as well."""
         company = Counter(footer.found.partition for footer in footers)
         ids = {
-            footer.found.key: _ids_of(self._records.rows(footer.found.key))
+            footer.found.key: hash_events(self._records.rows(footer.found.key))
             if footer.ids is None
             else footer.ids
             for footer in footers
@@ -165,17 +182,20 @@ class S3ProfileStore:
     def _slices(self, footer: _Footer, repeats: Hashes | None, window: Window) -> list[Slice]:
         if repeats is not None:
             table = self._records.rows(footer.found.key)
-            return profile_slices(table.filter(~np.isin(_ids_of(table), repeats)))
+            return profile_slices(table.filter(~np.isin(hash_events(table), repeats)))
         if footer.ids is not None:
             return footer.slices
         hour = footer.found.hour
         whole = window.start <= hour and hour + timedelta(hours=1) <= window.end
         key = footer.found.beside(HOUR_END if whole else MINUTES_END)
-        return decode_slices(decompress(self._objects.read(key)))
+        try:
+            return decode_slices(decompress(self._objects.read(key)))
+        except NotFoundError:
+            # whatever becomes of what is beside them, the rows are there as long as they count
+            return profile_slices(self._records.rows(footer.found.key))
 
     def _sample_of(self, footer: _Footer) -> pa.Table:
-        return read_table(self._objects.read(footer.found.beside(SAMPLE_END)))
-
-
-def _ids_of(table: pa.Table) -> Hashes:
-    return hash_event_ids(table["event_id"].to_pylist())
+        try:
+            return read_table(self._objects.read(footer.found.beside(SAMPLE_END)))
+        except NotFoundError:
+            return self._records.rows(footer.found.key)
