@@ -1,5 +1,6 @@
 """Routes and schedule of the analyze function; see `modelwatch.services.analyze`."""
 
+from datetime import datetime
 from typing import Any
 
 from chalice import Chalice, Rate, Response
@@ -7,7 +8,7 @@ from chalice.app import CloudWatchEvent
 
 from chalicelib import wiring
 from modelwatch.http import Answer, answer
-from modelwatch.services.analyze import AnalysisRequest, parse_request
+from modelwatch.services.analyze import parse_request
 
 app = Chalice(app_name="modelwatch-analyze")
 
@@ -52,9 +53,11 @@ def report(name: str) -> Response:
 
 # the merge template puts the setting ANALYSIS_SCHEDULE here
 @app.schedule(Rate(1, unit=Rate.HOURS), name="analyze")
-def analyze(_event: CloudWatchEvent) -> dict[str, Any]:
-    """Analyze the window up to now."""
-    analysis = wiring.analyze_service().analyze(AnalysisRequest())
+def analyze(event: CloudWatchEvent) -> dict[str, Any]:
+    """Analyze the windows that are due, as of the time for which the run was planned."""
+    planned = event.to_dict().get("time")
+    at = datetime.fromisoformat(planned) if planned else None
+    analysis = wiring.analyze_service().analyze_due(at)
     return {
         "results": {result.name: result.status for result in analysis.results},
         "failures": analysis.failures,

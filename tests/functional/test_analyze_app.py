@@ -2,44 +2,24 @@
 
 import pytest
 
-from in_memory import (
-    InMemoryMetrics,
-    InMemoryRecordStore,
-    InMemoryReferences,
-    InMemoryRegistry,
-    InMemoryReportStore,
-    MeanDetector,
-)
-from modelwatch.domain.drift import DriftPolicy
-from modelwatch.domain.models import ModelVersion
-from modelwatch.services.analyze import AnalyzeService
+from analysis_stage import AnalysisStage
 
 JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
-def reports():
-    return InMemoryReportStore()
+def stage():
+    return AnalysisStage()
 
 
 @pytest.fixture
-def app_client(client, reports):
-    metrics = InMemoryMetrics()
-    service = AnalyzeService(
-        model_name="wine",
-        alias="production",
-        registry=InMemoryRegistry({("wine", "production"): ModelVersion("wine", "1", "m")}),
-        records=InMemoryRecordStore(),
-        references=InMemoryReferences(),
-        detector=MeanDetector(),
-        reports=reports,
-        metrics=metrics,
-        policy=DriftPolicy(),
-        window_seconds=3600,
-        lag_seconds=0,
-        min_rows=10,
-    )
-    return client("analyze", metrics=metrics, analyze_service=service)
+def reports(stage):
+    return stage.reports
+
+
+@pytest.fixture
+def app_client(client, stage):
+    return client("analyze", metrics=stage.metrics, analyze_service=stage.service)
 
 
 def test_analyze_on_request_and_list_the_results(app_client):

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 import msgspec
 import pyarrow as pa
 
+from modelwatch.adapters.arrow_profiles import profile_slices, profile_table
 from modelwatch.adapters.parquet import FIXED_SCHEMA, records_table
-from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift
+from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift, LastAnswer
 from modelwatch.domain.labels import Label
 from modelwatch.domain.models import ModelVersion, Predictions
+from modelwatch.domain.profiles import Profile, WindowProfile, merge_profiles
 from modelwatch.domain.records import Record, Value
 from modelwatch.domain.routing import Routing, ServingPlan
 from modelwatch.domain.schemas import Column, Schema
@@ -244,57 +246,77 @@ class InMemoryReferences:
     def reference(self, version: ModelVersion) -> pa.Table | None:
         return self.tables.get(version.version)
 
+    def profile(self, version: ModelVersion) -> Profile | None:
+        table = self.reference(version)
+        return None if table is None else profile_table(table)
+
 
 @dataclass
-class FixedComparison:
-    """A comparison with a given answer."""
+class InMemoryProfiles:
+    """Profiles of what is in `store`; a version in `broken` raises a foreign error."""
 
-    features: Sequence[FeatureDrift]
+    store: InMemoryRecordStore
+    broken: set[str] = field(default_factory=set)
 
-    def html(self) -> bytes:
+    def versions(self, window: Window) -> list[tuple[str, str]]:
+        return self.store.versions(window)
+
+    def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
+        if model_version in self.broken:
+            raise RuntimeError("the profiles broke")
+        slices = profile_slices(self.store.read(model_name, model_version, window))
+        variants = {piece.variant for piece in slices}
+        return WindowProfile(
+            {
+                variant: merge_profiles([p.profile for p in slices if p.variant == variant])
+                for variant in sorted(variants)
+            }
+        )
+
+    def sample(self, model_name: str, model_version: str, window: Window, rows: int) -> pa.Table:
+        return self.store.read(model_name, model_version, window).slice(0, rows)
+
+
+@dataclass
+class InMemoryReporter:
+    """Reports that tell how many rows they were made of."""
+
+    made: list[tuple[int, int]] = field(default_factory=list)
+
+    def html(
+        self,
+        reference: pa.Table,
+        current: pa.Table,
+        _features: Sequence[FeatureDrift],
+        _policy: DriftPolicy,
+    ) -> bytes:
+        self.made.append((reference.num_rows, current.num_rows))
         return b"<html>report</html>"
 
 
 @dataclass
-class MeanDetector:
-    """Scores a feature by the distance of its means; raises for tables of `broken_rows` rows."""
-
-    broken_rows: int = -1
-
-    def compare(
-        self, reference: pa.Table, current: pa.Table, policy: DriftPolicy
-    ) -> FixedComparison:
-        if current.num_rows == self.broken_rows:
-            raise RuntimeError("the detector broke")
-        features = []
-        for name in reference.column_names:
-            if name.startswith("feature_") and pa.types.is_floating(reference[name].type):
-                old, new = (table[name].to_pandas().mean() for table in (reference, current))
-                score = abs(float(new - old))
-                features.append(
-                    FeatureDrift(
-                        feature=name.removeprefix("feature_"),
-                        kind="numerical",
-                        status="drift" if score >= policy.numerical_threshold else "ok",
-                        method=policy.numerical_method,
-                        threshold=policy.numerical_threshold,
-                        score=score,
-                    )
-                )
-        return FixedComparison(features)
-
-
-@dataclass
 class InMemoryReportStore:
-    """Results by name, and reports by name."""
+    """Results by name, reports by name, and what is remembered by version."""
 
     saved: dict[str, AnalysisResult] = field(default_factory=dict)
     reports: dict[str, bytes] = field(default_factory=dict)
+    remembered: dict[tuple[str, str], dict[str, LastAnswer]] = field(default_factory=dict)
 
-    def save(self, result: AnalysisResult, html: bytes | None) -> None:
+    def save(self, result: AnalysisResult, html: bytes | None, *, replace: bool = False) -> bool:
+        if result.name in self.saved and not replace:
+            return False
         self.saved[result.name] = result
         if html is not None:
             self.reports[result.name] = html
+        return True
+
+    def last(self, model_name: str, model_version: str) -> dict[str, LastAnswer]:
+        return self.remembered.get((model_name, model_version), {})
+
+    def remember(
+        self, model_name: str, model_version: str, answers: Mapping[str, LastAnswer]
+    ) -> None:
+        self.remembered[model_name, model_version] = dict(answers)
 
     def results(self, limit: int) -> list[AnalysisResult]:
         newest = sorted(self.saved.values(), key=lambda result: result.window_end, reverse=True)

@@ -346,6 +346,13 @@ RUNTIME_METRICS: tuple[Metric, ...] = (
         "Count",
     ),
     Metric(
+        "faas_throttles_total",
+        "counter",
+        ("function",),
+        "Invocations that Lambda refused, from CloudWatch's metric (BRIDGE_THROTTLES_SECONDS).",
+        "Count",
+    ),
+    Metric(
         "faas_max_memory_bytes",
         "gauge",
         ("function",),
@@ -408,6 +415,13 @@ BRIDGE_METRICS: tuple[Metric, ...] = (
         ("queue", "state"),
         "Messages in the capture queue and its dead-letter queue: visible, in_flight, delayed.",
         "Count",
+    ),
+    Metric(
+        "queue_oldest_message_seconds",
+        "gauge",
+        ("queue",),
+        "Age of the oldest message of the dead-letter queue; SQS deletes it after 14 days.",
+        "Seconds",
     ),
 )
 """About the bridge itself, and what it asks of the queues."""

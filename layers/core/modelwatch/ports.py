@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from modelwatch.domain.baselines import Baseline
     from modelwatch.domain.constraints import Constraints
-    from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift
+    from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift, LastAnswer
     from modelwatch.domain.importance import Importance
     from modelwatch.domain.labels import Label
     from modelwatch.domain.models import ModelVersion, Predictions
@@ -295,7 +295,14 @@ class ReferenceStore(Protocol):
     """Keeps the reference data of model versions."""
 
     def reference(self, version: ModelVersion) -> pa.Table | None:
-        """Return the rows a version was trained on, or None when it has none."""
+        """Return the rows a version was trained on, or None when it has none.
+
+        They are as they would be captured: without what the capture policy keeps back.
+        """
+        ...
+
+    def profile(self, version: ModelVersion) -> Profile | None:
+        """Return their profile, or None when there are none."""
         ...
 
 
@@ -350,36 +357,45 @@ class BaselineStore(Protocol):
         ...
 
 
-class Comparison(Protocol):
-    """A window held against a reference."""
+class DriftReporter(Protocol):
+    """Explains drift to people."""
 
-    @property
-    def features(self) -> Sequence[FeatureDrift]:
-        """The answer for each feature."""
-        ...
+    def html(
+        self,
+        reference: pa.Table,
+        current: pa.Table,
+        features: Sequence[FeatureDrift],
+        policy: DriftPolicy,
+    ) -> bytes:
+        """Return a report on samples of both sides, as one HTML page.
 
-    def html(self) -> bytes:
-        """Return the report that explains it, as one HTML page."""
-        ...
-
-
-class DriftDetector(Protocol):
-    """Compares distributions."""
-
-    def compare(self, reference: pa.Table, current: pa.Table, policy: DriftPolicy) -> Comparison:
-        """Compare the feature columns of two tables."""
+        ``features`` are the answers from all rows: their thresholds are shown.
+        """
         ...
 
 
 class ReportStore(Protocol):
     """Keeps results and reports."""
 
-    def save(self, result: AnalysisResult, html: bytes | None) -> None:
-        """Store a result, and its report if there is one; the report first."""
+    def save(self, result: AnalysisResult, html: bytes | None, *, replace: bool = False) -> bool:
+        """Store a result, and its report if there is one; the report first.
+
+        Returns False, and leaves it alone, when there is a result of that name; unless ``replace``.
+        """
         ...
 
     def results(self, limit: int) -> list[AnalysisResult]:
         """Return the newest results, newest first."""
+        ...
+
+    def last(self, model_name: str, model_version: str) -> dict[str, LastAnswer]:
+        """Return what is remembered of a version's newest analyses, by `LastAnswer` key."""
+        ...
+
+    def remember(
+        self, model_name: str, model_version: str, answers: Mapping[str, LastAnswer]
+    ) -> None:
+        """Remember a version's newest analyses, in place of what was remembered."""
         ...
 
     def report_url(self, name: str, expires_seconds: int) -> str:

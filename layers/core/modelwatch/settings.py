@@ -11,8 +11,10 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
-from modelwatch.errors import SettingError
+from modelwatch.domain.durations import parse_duration
+from modelwatch.errors import InvalidInputError, SettingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,21 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("CAPTURE_BUCKET", "modelwatch-captures", "bucket of captured predictions"),
     # -- analysis
     Setting("REPORT_BUCKET", "modelwatch-reports", "bucket of analysis results and reports"),
-    Setting("ANALYSIS_WINDOW_SECONDS", "3600", "length of the window that is compared, in seconds"),
+    Setting(
+        "ANALYSIS_WINDOWS", "PT1H", "windows that are compared: PT1H,P7D or PT1H/PT5M in steps"
+    ),
     Setting("ANALYSIS_LAG_SECONDS", "5", "age at which captures count as complete, in seconds"),
     Setting("ANALYSIS_MIN_ROWS", "100", "fewest rows that allow a verdict; below: unknown"),
+    Setting("ANALYSIS_STALE", "P1D", "a window is unknown when its newest record is older"),
+    Setting("DRIFT_MODE", "calibrated", "calibrated: beyond chance too; classic: thresholds alone"),
+    Setting("FALSE_ALARMS_PER_MONTH", "1", "how many are acceptable for a model version"),
     Setting("DRIFT_NUMERICAL_METHOD", "wasserstein", "Evidently's method for numbers"),
-    Setting("DRIFT_NUMERICAL_THRESHOLD", "0.2", "a number drifts from this score on"),
+    Setting("DRIFT_NUMERICAL_THRESHOLD", "0.1", "a number drifts from this score on"),
     Setting("DRIFT_CATEGORICAL_METHOD", "jensenshannon", "Evidently's method for categories"),
-    Setting("DRIFT_CATEGORICAL_THRESHOLD", "0.2", "a category drifts from this score on"),
+    Setting("DRIFT_CATEGORICAL_THRESHOLD", "0.1", "a category drifts from this score on"),
     Setting("DRIFT_SHARE_THRESHOLD", "0.5", "share of drifted features that makes it drift"),
+    Setting("REPORT_EVERY", "PT1H", "while a drift lasts, a report is made so often"),
+    Setting("REPORT_ROWS", "2000", "rows of each side in a report: a uniform sample"),
     # -- where S3 is; boto3 reads the AWS_* ones
     Setting("MODEL_BUCKET", "modelwatch-models", "bucket of MLflow's artifacts"),
     Setting("AWS_DEFAULT_REGION", "us-east-1", "region of all resources"),
@@ -93,6 +102,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("BRIDGE_HOST", "127.0.0.1", "address on which the bridge listens"),
     Setting("BRIDGE_FILES", "", "files with EMF lines that it also follows, separated by commas"),
     Setting("BRIDGE_QUEUES", "", "queues to watch, by name; empty: the capture queue; - for none"),
+    Setting(
+        "BRIDGE_THROTTLES_SECONDS",
+        "0",
+        "how often the bridge asks CloudWatch for refused invocations; 0: never. AWS charges for it",
+    ),
     Setting("BRIDGE_LATE_SECONDS", "300", "how late a log event may become visible, in seconds"),
     Setting("BRIDGE_LOOKBACK_SECONDS", "3600", "how far back a first start reads, in seconds"),
     Setting("BRIDGE_STALE_SECONDS", "60", "/health says not ready after so long without reading"),
@@ -180,6 +194,19 @@ class Settings:
         if share > 1:
             raise SettingError(name, f"'{self.text(name)}' is not a share, a number from 0 to 1")
         return share
+
+    def duration(self, name: str) -> timedelta:
+        """Return ``name``, an ISO 8601 duration such as ``PT1H``.
+
+        Raises
+        ------
+        SettingError
+            When it is something else.
+        """
+        try:
+            return parse_duration(self.text(name))
+        except InvalidInputError as error:
+            raise SettingError(name, error.problem) from None
 
     def choice(self, name: str, *choices: str) -> str:
         """Return ``name``, which must be one of ``choices``.

@@ -4,70 +4,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from in_memory import (
-    InMemoryMetrics,
-    InMemoryRecordStore,
-    InMemoryReferences,
-    InMemoryRegistry,
-    InMemoryReportStore,
-    MeanDetector,
-)
+from analysis_stage import NOW, AnalysisStage, records
 from modelwatch.adapters.parquet import records_table
-from modelwatch.domain.drift import DriftPolicy
-from modelwatch.domain.event_ids import new_event_id
-from modelwatch.domain.models import ModelVersion
-from modelwatch.domain.records import Record
+from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.errors import InvalidInputError, NotFoundError, RegistryError
-from modelwatch.services.analyze import AnalysisRequest, AnalyzeService, parse_request
+from modelwatch.services.analyze import AnalysisRequest, parse_request
 
-NOW = datetime(2026, 11, 23, 10, 0, 5, tzinfo=UTC)
-
-
-def records(count: int, value: float, version: str = "1", age_seconds: float = 60) -> list[Record]:
-    return [
-        Record(
-            event_id=new_event_id(index),
-            captured_at=NOW - timedelta(seconds=age_seconds),
-            model_name="wine",
-            model_version=version,
-            features={"alcohol": value, "colour": "red"},
-            prediction=1,
-        )
-        for index in range(count)
-    ]
-
-
-class Stage:
-    def __init__(self) -> None:
-        self.registry = InMemoryRegistry({("wine", "production"): ModelVersion("wine", "1", "m")})
-        self.store = InMemoryRecordStore()
-        self.references = InMemoryReferences({"1": records_table(records(50, 1.0))})
-        self.reports = InMemoryReportStore()
-        self.metrics = InMemoryMetrics()
-        self.detector = MeanDetector()
-        self.service = AnalyzeService(
-            model_name="wine",
-            alias="production",
-            registry=self.registry,
-            records=self.store,
-            references=self.references,
-            detector=self.detector,
-            reports=self.reports,
-            metrics=self.metrics,
-            policy=DriftPolicy(),
-            window_seconds=3600,
-            lag_seconds=5,
-            min_rows=20,
-            clock=NOW.timestamp,
-        )
-
-    def analyze(self, **request):
-        return self.service.analyze(AnalysisRequest(**request))
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def stage() -> Stage:
-    return Stage()
+def stage() -> AnalysisStage:
+    return AnalysisStage()
 
 
 def test_the_same_distribution_is_ok_and_needs_no_report(stage):
@@ -89,7 +37,7 @@ def test_a_shift_is_drift_with_a_report(stage):
         f"https://reports.example/{result.name}"
     )
     assert stage.metrics.value("evidently_data_drift_detected") == 1
-    assert stage.metrics.value("evidently_feature_drift_score", method="wasserstein") == 2.0
+    assert stage.metrics.value("evidently_feature_drift_score", method="wasserstein") == 2000.0
 
 
 def test_a_report_is_made_when_asked_for(stage):
@@ -123,18 +71,24 @@ def test_only_the_window_counts(stage):
     stage.store.write(records(25, 1.0, age_seconds=60))
     (result,) = stage.analyze(window_seconds=300).results
     assert (result.status, result.rows) == ("ok", 25)
+    stage.metrics.samples.clear()
     past = stage.analyze(window_seconds=300, window_end=NOW - timedelta(seconds=500)).results[0]
     assert (past.status, past.rows) == ("drift", 30)
+    # gauges tell of the present
+    assert stage.metrics.names() == {
+        "evidently_analysis_total",
+        "evidently_analysis_duration_seconds",
+    }
 
 
 def test_one_bad_version_does_not_stop_the_others(stage):
-    stage.references.tables["2"] = stage.references.tables["1"]
-    stage.detector.broken_rows = 33
+    stage.training.tables["2"] = stage.training.tables["1"]
+    stage.profiles.broken.add("2")
     stage.store.write(records(33, 1.0, version="2"))
     stage.store.write(records(30, 1.0))
     analysis = stage.analyze()
     assert [result.model_version for result in analysis.results] == ["1"]
-    assert analysis.failures == {"wine version 2": "RuntimeError: the detector broke"}
+    assert analysis.failures == {"wine version 2": "RuntimeError: the profiles broke"}
     assert stage.metrics.value("evidently_analysis_total", status="error", model_version="2") == 1
 
 
@@ -173,3 +127,107 @@ def test_a_request_that_cannot_be_read_is_refused(body, field):
 
 def test_an_empty_request_asks_for_the_defaults():
     assert parse_request(b" ") == AnalysisRequest()
+
+
+def test_the_schedule_repeats_nothing(stage):
+    stage.store.write(records(30, 3.0))
+    first = stage.run_after(seconds=0)
+    assert [result.status for result in first.results] == ["drift"]
+    samples = len(stage.metrics.samples)
+    assert stage.run_after(seconds=0).results == []
+    # another run at the same time, which did not see the first one's answer
+    stage.reports.remembered.clear()
+    stage.run_after(seconds=0)
+    assert len(stage.metrics.samples) == samples
+    assert len(stage.reports.saved) == 1
+
+
+def test_missed_runs_are_caught_up_without_touching_the_gauges(stage):
+    stage.store.write(records(30, 1.0, age_seconds=60))
+    stage.store.write(records(30, 3.0, age_seconds=60 - 2 * 3600))
+    stage.run_after(seconds=0)
+    stage.metrics.samples.clear()
+    results = stage.run_after(hours=5).results
+    ends = [result.window_end for result in results]
+    first = NOW - timedelta(seconds=5)
+    assert ends == [first + hours * HOUR for hours in range(1, 6)]
+    assert [result.late for result in results] == [True] * 4 + [False]
+    assert [result.status for result in results] == ["unknown", "drift"] + ["unknown"] * 3
+    assert stage.metrics.value("evidently_analysis_late_total") == 4
+    assert stage.metrics.value("evidently_drift_status") == 2
+    assert stage.reporter.made == []
+
+
+def test_windows_that_are_missed_for_good_are_counted(stage):
+    stage.run_after(seconds=0)
+    results = stage.run_after(hours=30).results
+    assert len(results) == 24
+    assert stage.metrics.value("evidently_analysis_missed_total") == 6
+
+
+def test_several_windows_have_a_status_each():
+    stage = AnalysisStage(plans=(WindowPlan(HOUR), WindowPlan(timedelta(days=7))))
+    stage.store.write(records(90, 1.0, age_seconds=90_000))
+    stage.store.write(records(30, 3.0, age_seconds=60))
+    short, long = stage.run_after(seconds=0).results
+    assert (short.window, short.status, short.rows) == ("PT1H", "drift", 30)
+    assert (long.window, long.rows) == ("P7D", 120)
+    assert stage.metrics.value("evidently_window_status", window="PT1H") == 1
+    assert stage.metrics.value("evidently_drifted_features_count") == 1
+    assert {short.name, long.name} == set(stage.reports.saved)
+
+
+def test_variants_have_results_of_their_own(stage):
+    stage.store.write(records(30, 1.0) + records(30, 9.0, variant="shadow"))
+    results = {result.variant: result for result in stage.run_after(seconds=0).results}
+    assert {variant: result.rows for variant, result in results.items()} == {
+        "": 60,
+        "production": 30,
+        "shadow": 30,
+    }
+    assert results["production"].status == "ok"
+    assert results["shadow"].status == "drift"
+    assert stage.metrics.value("evidently_window_status", variant="shadow") == 1
+    assert stage.metrics.value("evidently_analysis_total", status="drift") == 2
+
+
+def test_a_lasting_drift_is_reported_once_an_hour_and_when_it_changes(stage):
+    for minutes in range(0, 200, 10):
+        stage.store.write(records(10, 3.0, age_seconds=-60 * minutes))
+    made = []
+    for _ in range(18):
+        stage.run_after(minutes=10)
+        made.append(len(stage.reporter.made))
+    assert made[-1] == 3
+    assert made[0] <= 1
+
+
+def test_an_old_window_is_unknown():
+    stage = AnalysisStage(stale=timedelta(minutes=10))
+    stage.store.write(records(30, 1.0, age_seconds=1800))
+    (result,) = stage.run_after(seconds=0).results
+    assert result.status == "unknown"
+    assert result.reason == "the newest record is 0.5 hours old at the window's end"
+
+
+def test_predictions_drift_apart_from_features(stage):
+    reference = records(60, 1.0)
+    for index, each in enumerate(reference):
+        each.prediction = index % 2
+    stage.training.tables["1"] = records_table(reference)
+    stage.store.write(records(60, 1.0))
+    (result,) = stage.run_after(seconds=0).results
+    assert (result.status, result.drift_share) == ("ok", 0.0)
+    outputs = {output.feature: output.status for output in result.outputs}
+    assert outputs["prediction_label"] == "drift"
+    assert stage.metrics.value("evidently_output_drift_detected", output="prediction_label") == 1
+
+
+def test_what_the_reference_never_had_is_a_violation(stage):
+    window = records(60, 1.0)
+    for each in window[:40]:
+        each.features["colour"] = None
+    stage.store.write(window)
+    (result,) = stage.run_after(seconds=0).results
+    assert [violation.check for violation in result.quality.violations] == ["missing"]
+    assert stage.metrics.value("evidently_constraint_violations_count") == 1

@@ -1,22 +1,33 @@
-"""Results and reports on S3: ``analyses/M/V/<window end>/result.json`` and ``report.html``."""
+"""Results and reports on S3.
+
+``analyses/M/V/<window end>.<window>[.<variant>]/result.json`` and ``report.html``: below a model
+version they stand in the order of time. ``analyses/M/V/last.json`` remembers its newest analyses.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from modelwatch.domain.drift import AnalysisResult
+from modelwatch.adapters.s3_objects import S3Objects
+from modelwatch.domain.drift import AnalysisResult, LastAnswer, ResultName
 from modelwatch.errors import NotFoundError, StoreError
 
 _PREFIX = "analyses/"
-_NAME = re.compile(r"[^/]+\.[^/.]+\.\d{8}T\d{6}Z")
+_RESULT = "/result.json"
+_LAST = "last.json"
+_JSON = "application/json"
+_HORIZONS = (timedelta(hours=3), timedelta(days=3), timedelta(days=100), None)
+"""How far back the newest results are looked for, until there are enough."""
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(AnalysisResult).decode
+_decode_last = msgspec.json.Decoder(dict[str, LastAnswer]).decode
 
 
 class S3ReportStore:
@@ -24,26 +35,55 @@ class S3ReportStore:
 
     def __init__(self, client: Any, bucket: str) -> None:
         self._client = client
-        self._bucket = bucket
+        self._objects = S3Objects(client, bucket)
 
-    def save(self, result: AnalysisResult, html: bytes | None) -> None:
+    def save(self, result: AnalysisResult, html: bytes | None, *, replace: bool = False) -> bool:
         """Store the report, then the result: a result that says it has a report has one."""
         folder = _folder(result.name)
+        report, page = f"{folder}/report.html", "text/html; charset=utf-8"
+        key, payload = f"{folder}{_RESULT}", _encode(result)
+        if replace:
+            if html is not None:
+                self._objects.write(report, html, page)
+            self._objects.write(key, payload, _JSON)
+            return True
         if html is not None:
-            self._put(f"{folder}report.html", html, "text/html; charset=utf-8")
-        self._put(f"{folder}result.json", _encode(result), "application/json")
+            self._objects.write_once(report, html, page)
+        return self._objects.write_once(key, payload, _JSON)
 
     def results(self, limit: int) -> list[AnalysisResult]:
         """Return the newest results, newest first."""
-        keys = [key for key in self._keys() if key.endswith("/result.json")]
-        keys.sort(key=lambda key: key.rsplit("/", 2)[1], reverse=True)
-        return [_decode(self._get(key)) for key in keys[:limit]]
+        now = datetime.now(UTC)
+        versions = list(self._versions())
+        keys: list[str] = []
+        for horizon in _HORIZONS:
+            since = None if horizon is None else now - horizon
+            keys = [key for version in versions for key in self._keys(version, since)]
+            if len(keys) >= limit:
+                break
+        keys.sort(key=lambda key: key.removesuffix(_RESULT).rsplit("/", 1)[1], reverse=True)
+        return [_decode(self._objects.read(key)) for key in keys[:limit]]
+
+    def last(self, model_name: str, model_version: str) -> dict[str, LastAnswer]:
+        """Return what is remembered of a version's newest analyses."""
+        try:
+            payload = self._objects.read(f"{_version_prefix(model_name, model_version)}{_LAST}")
+        except NotFoundError:
+            return {}
+        return _decode_last(payload)
+
+    def remember(
+        self, model_name: str, model_version: str, answers: Mapping[str, LastAnswer]
+    ) -> None:
+        """Remember a version's newest analyses."""
+        key = f"{_version_prefix(model_name, model_version)}{_LAST}"
+        self._objects.write(key, _encode(answers), _JSON)
 
     def report_url(self, name: str, expires_seconds: int) -> str:
         """Return a presigned URL of the report of the result ``name``."""
-        key = f"{_folder(name)}report.html"
+        key = f"{_folder(name)}/report.html"
         try:
-            self._client.head_object(Bucket=self._bucket, Key=key)
+            self._client.head_object(Bucket=self._objects.bucket, Key=key)
         except ClientError as error:
             if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
                 raise NotFoundError(f"there is no report '{name}'") from error
@@ -51,38 +91,30 @@ class S3ReportStore:
         except BotoCoreError as error:
             raise StoreError(f"cannot read {key}: {error}") from error
         url: str = self._client.generate_presigned_url(
-            "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=expires_seconds
+            "get_object",
+            Params={"Bucket": self._objects.bucket, "Key": key},
+            ExpiresIn=expires_seconds,
         )
         return url
 
-    def _put(self, key: str, body: bytes, content_type: str) -> None:
-        try:
-            self._client.put_object(
-                Bucket=self._bucket, Key=key, Body=body, ContentType=content_type
-            )
-        except (BotoCoreError, ClientError) as error:
-            raise StoreError(f"cannot write {key}: {error}") from error
+    def _versions(self) -> Iterator[str]:
+        for model in self._objects.folders(_PREFIX):
+            for version in self._objects.folders(f"{_PREFIX}{model}/"):
+                yield f"{_PREFIX}{model}/{version}/"
 
-    def _get(self, key: str) -> bytes:
-        try:
-            payload: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        except (BotoCoreError, ClientError) as error:
-            raise StoreError(f"cannot read {key}: {error}") from error
-        return payload
+    def _keys(self, prefix: str, since: datetime | None) -> Iterator[str]:
+        start = "" if since is None else f"{prefix}{since:%Y%m%dT%H%M%SZ}"
+        for key, _ in self._objects.keys(prefix, after=start):
+            if key.endswith(_RESULT):
+                yield key
 
-    def _keys(self) -> Iterator[str]:
-        try:
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=_PREFIX
-            )
-            for page in pages:
-                yield from (entry["Key"] for entry in page.get("Contents", ()))
-        except (BotoCoreError, ClientError) as error:
-            raise StoreError(f"cannot list {self._bucket}: {error}") from error
+
+def _version_prefix(model_name: str, model_version: str) -> str:
+    return f"{_PREFIX}{quote(model_name, safe=' -._')}/{quote(model_version, safe=' -._')}/"
 
 
 def _folder(name: str) -> str:
-    if not _NAME.fullmatch(name):
+    parts = ResultName.parse(name)
+    if parts is None or "/" in name:
         raise NotFoundError(f"'{name[:300]}' is not the name of a result")
-    model, version, window_end = name.rsplit(".", 2)
-    return f"{_PREFIX}{quote(model, safe=' -._')}/{quote(version, safe='-._')}/{window_end}/"
+    return f"{_version_prefix(parts.model_name, parts.model_version)}{parts.ending}"

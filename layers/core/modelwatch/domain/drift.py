@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
+from urllib.parse import unquote
 
 import msgspec
+
+from modelwatch.domain.constraints import Quality
 
 Status = Literal["ok", "drift", "unknown"]
 """The three answers. ``unknown`` is never to be shown as ``ok``."""
@@ -19,14 +23,16 @@ class DriftPolicy(msgspec.Struct, frozen=True):
 
     A feature drifts when its score reaches the threshold of its kind; the model version drifts
     when ``share_threshold`` of the features with an answer do. Methods are Evidently's names of
-    distances (a high score means drift).
+    distances (a high score means drift). In ``calibrated`` mode a score must also be beyond what
+    chance makes of windows of its size; in ``classic`` mode the threshold alone decides.
     """
 
     numerical_method: str = "wasserstein"
-    numerical_threshold: float = 0.2
+    numerical_threshold: float = 0.1
     categorical_method: str = "jensenshannon"
-    categorical_threshold: float = 0.2
+    categorical_threshold: float = 0.1
     share_threshold: float = 0.5
+    mode: Literal["calibrated", "classic"] = "calibrated"
 
     def method(self, kind: FeatureKind) -> str:
         """Return the method for features of ``kind``."""
@@ -60,20 +66,51 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class AnalysisResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One analysis: what `result.json` holds."""
+    """One analysis: what `result.json` holds.
+
+    Attributes
+    ----------
+    name
+        Under which it is listed and fetched; see `result_name`.
+    variant
+        The alias whose rows it is about; empty for all rows of the version.
+    window
+        Length of the window, as an ISO 8601 duration.
+    rows
+        Distinct records in the window, rounded outward to whole minutes.
+    repeated
+        Records that were stored more than once, and count once.
+    reference
+        What the window was compared with, in words.
+    features
+        The answer for each feature.
+    outputs
+        The same for predictions and probabilities; they do not count in ``drift_share``.
+    quality
+        The answer about data quality; None when there is no reference to learn from.
+    late
+        Whether a missed window was caught up.
+    """
 
     name: str
     model_name: str
     model_version: str
+    variant: str = ""
+    window: str = ""
     window_start: datetime
     window_end: datetime
     status: Status
     reason: str
     rows: int
     reference_rows: int
+    repeated: int = 0
+    reference: str = ""
     drift_share: float = 0.0
     drifted_features: tuple[str, ...] = ()
     features: tuple[FeatureDrift, ...] = ()
+    outputs: tuple[FeatureDrift, ...] = ()
+    quality: Quality | None = None
+    late: bool = False
     policy: DriftPolicy = DriftPolicy()
     duration_seconds: float = 0.0
     has_report: bool = False
@@ -103,13 +140,71 @@ def judge(features: Sequence[FeatureDrift], share_threshold: float) -> Verdict:
     return Verdict(status, share, drifted, f"{reason}; drift from a share of {share_threshold:g}")
 
 
-def result_name(model_name: str, model_version: str, window_end: datetime) -> str:
-    """Return the name under which a result is listed and fetched.
+class LastAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What is remembered of the newest analysis of a window and variant.
 
-    Examples
-    --------
-    >>> from datetime import UTC
-    >>> result_name("wine", "3", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-    'wine.3.20260102T030405Z'
+    Attributes
+    ----------
+    window_end
+        End of the newest window: what ended before need not be caught up.
+    reported_at, reported_features
+        When the newest report was made, by its window's end, and which drifted features it shows.
     """
-    return f"{model_name}.{model_version}.{window_end:%Y%m%dT%H%M%SZ}"
+
+    name: str
+    window_end: datetime
+    status: Status
+    reported_at: datetime | None = None
+    reported_features: tuple[str, ...] = ()
+
+
+_NAME = re.compile(
+    r"(?P<model>.+)\.(?P<version>[^.]+)\.(?P<end>\d{8}T\d{6}Z)"
+    r"(?:\.(?P<window>P[0-9A-Z]+)(?:\.(?P<variant>[^.]+))?)?"
+)
+
+
+class ResultName(NamedTuple):
+    """The parts of a result's name."""
+
+    model_name: str
+    model_version: str
+    window_end: datetime
+    window: str = ""
+    variant: str = ""
+
+    def __str__(self) -> str:
+        """Return the name under which a result is listed and fetched.
+
+        Examples
+        --------
+        >>> str(ResultName("wine", "3", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "PT1H"))
+        'wine.3.20260102T030405Z.PT1H'
+        """
+        return f"{self.model_name}.{_dotless(self.model_version)}.{self.ending}"
+
+    @property
+    def ending(self) -> str:
+        """What the name says of the window: names of a version sort by it as by time."""
+        parts = (f"{self.window_end:%Y%m%dT%H%M%SZ}", self.window, _dotless(self.variant))
+        return ".".join(part for part in parts if part)
+
+    @classmethod
+    def parse(cls, name: str) -> ResultName | None:
+        """Return the parts of ``name``; None when it is no result's.
+
+        Examples
+        --------
+        >>> ResultName.parse("my.wine.1%2E5.20260102T030405Z.PT1H.champion")[:2]
+        ('my.wine', '1.5')
+        """
+        found = _NAME.fullmatch(name)
+        if found is None:
+            return None
+        end = datetime.strptime(found["end"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        version, variant = unquote(found["version"]), unquote(found["variant"] or "")
+        return cls(found["model"], version, end, found["window"] or "", variant)
+
+
+def _dotless(part: str) -> str:
+    return part.replace("%", "%25").replace(".", "%2E")

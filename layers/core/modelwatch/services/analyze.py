@@ -1,36 +1,36 @@
-"""Analyze: a window of captures against the reference of the same model version."""
+"""Analyze: windows of captures against the reference of the same model version."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import msgspec
 
-from modelwatch.domain.drift import AnalysisResult, DriftPolicy, judge, result_name
+from modelwatch.domain.analysis_rules import AnalysisRules
+from modelwatch.domain.drift import AnalysisResult, LastAnswer, ResultName
+from modelwatch.domain.durations import format_duration
+from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.records import invalid_json
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError
 from modelwatch.ports import (
-    DriftDetector,
+    DriftReporter,
     MetricSink,
     ModelRegistry,
-    RecordStore,
-    ReferenceStore,
+    ProfileStore,
     ReportStore,
     Sample,
 )
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from modelwatch.services.analysis_samples import failure_sample, result_samples
+from modelwatch.services.judging import judged, why_unknown
+from modelwatch.services.references import Reference, References
 
 _LOG = logging.getLogger(__name__)
-
-STATUS_VALUES = {"ok": 0, "drift": 1, "unknown": 2}
-"""How ``evidently_drift_status`` tells the three answers."""
 
 
 class AnalysisRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -80,6 +80,26 @@ class Analysis(msgspec.Struct, frozen=True):
     failures: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A window of one model version, and what is asked about it.
+
+    ``main``: metrics by feature are those of this window; ``present``: it ends about now;
+    ``late``: it was due before.
+    """
+
+    name: str
+    version: str
+    window: Window
+    title: str
+    rules: AnalysisRules
+    main: bool = True
+    present: bool = True
+    late: bool = False
+    with_report: bool = False
+    replace: bool = False
+
+
 class AnalyzeService:
     """Analyzes every version with captures in the window, and the one that serves now."""
 
@@ -89,51 +109,74 @@ class AnalyzeService:
         model_name: str,
         alias: str,
         registry: ModelRegistry,
-        records: RecordStore,
-        references: ReferenceStore,
-        detector: DriftDetector,
+        profiles: ProfileStore,
+        references: References,
+        reporter: DriftReporter,
         reports: ReportStore,
         metrics: MetricSink,
-        policy: DriftPolicy,
-        window_seconds: int,
-        lag_seconds: int,
-        min_rows: int,
+        rules: AnalysisRules,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._model_name = model_name
         self._alias = alias
         self._registry = registry
-        self._records = records
+        self._profiles = profiles
         self._references = references
-        self._detector = detector
+        self._reporter = reporter
         self._reports = reports
         self._metrics = metrics
-        self._policy = policy
-        self._window_seconds = window_seconds
-        self._lag_seconds = lag_seconds
-        self._min_rows = min_rows
+        self._rules = rules
         self._clock = clock
 
     def analyze(self, request: AnalysisRequest) -> Analysis:
-        """Analyze a window, each model version alone: one that fails does not stop the rest."""
-        end = request.window_end or datetime.fromtimestamp(
-            int(self._clock()) - self._lag_seconds, UTC
-        )
-        window = Window.ending(end, seconds=request.window_seconds or self._window_seconds)
-        min_rows = request.min_rows or self._min_rows
-        results: list[AnalysisResult] = []
+        """Analyze one window, each model version alone: one that fails does not stop the rest.
+
+        A result that there is of the same window is replaced.
+        """
+        end = request.window_end or self._now() - self._rules.lag
+        length = self._rules.plans[0].length
+        if request.window_seconds:
+            length = timedelta(seconds=request.window_seconds)
+        window = Window.ending(end, seconds=length.total_seconds())
+        rules = self._rules
+        if request.min_rows:
+            rules = replace(rules, min_rows=request.min_rows)
+        tasks = [
+            _Task(
+                name,
+                version,
+                window,
+                format_duration(length),
+                rules,
+                present=request.window_end is None,
+                with_report=request.with_report,
+                replace=True,
+            )
+            for name, version in self._versions(window)
+        ]
+        return self._run(tasks)
+
+    def analyze_due(self, at: datetime | None = None) -> Analysis:
+        """Analyze all windows that are due, and those that were missed since the last run.
+
+        Parameters
+        ----------
+        at
+            When the run was due; the same time again finds the same windows, and their results
+            stay as they are.
+        """
+        now = at or self._now()
+        longest = max(plan.length for plan in self._rules.plans)
+        window = Window.ending(now - self._rules.lag, seconds=longest.total_seconds())
+        tasks: list[_Task] = []
         failures: dict[str, str] = {}
         for name, version in self._versions(window):
             try:
-                results.append(
-                    self._analyze_version(name, version, window, min_rows, request.with_report)
-                )
-            except Exception as error:  # noqa: BLE001 - one bad model never stops the others
-                _LOG.exception("analysis of %s version %s failed", name, version)
-                failures[f"{name} version {version}"] = f"{type(error).__name__}: {error}"
-                labels = {"model_name": name, "model_version": version, "status": "error"}
-                self._metrics.emit([Sample("evidently_analysis_total", 1, labels)])
-        return Analysis(results, failures)
+                tasks += self._due(name, version, now)
+            except ModelwatchError as error:
+                failures[_title(name, version)] = self._failed(name, version, error)
+        analysis = self._run(tasks)
+        return Analysis(analysis.results, {**failures, **analysis.failures})
 
     def results(self, limit: int) -> list[AnalysisResult]:
         """Return the newest results, newest first."""
@@ -143,8 +186,51 @@ class AnalyzeService:
         """Return a URL that opens a report for a while; raises NotFoundError without one."""
         return self._reports.report_url(name, expires_seconds)
 
+    def _due(self, name: str, version: str, now: datetime) -> Iterator[_Task]:
+        last = self._reports.last(name, version)
+        for index, plan in enumerate(self._rules.plans):
+            known = last.get(_key(plan.name, ""))
+            due = plan.due(now, known.window_end if known else None, lag=self._rules.lag)
+            if due.missed:
+                _LOG.warning(
+                    "%s version %s: %d windows of %s up to %s were missed for good",
+                    name, version, due.missed, plan.name, due.missed_until,
+                )  # fmt: skip
+                labels = {"model_name": name, "model_version": version}
+                missed = Sample("evidently_analysis_missed_total", due.missed, labels)
+                self._metrics.emit([missed])
+            for window in due.windows:
+                late = window != due.windows[-1]
+                yield _Task(
+                    name,
+                    version,
+                    window,
+                    plan.name,
+                    self._rules,
+                    main=index == 0,
+                    present=not late,
+                    late=late,
+                )
+
+    def _run(self, tasks: list[_Task]) -> Analysis:
+        results: list[AnalysisResult] = []
+        failures: dict[str, str] = {}
+        for task in tasks:
+            try:
+                results += self._analyze(task)
+            except Exception as error:  # noqa: BLE001 - one bad model never stops the others
+                failures[_title(task.name, task.version)] = self._failed(
+                    task.name, task.version, error
+                )
+        return Analysis(results, failures)
+
+    def _failed(self, name: str, version: str, error: Exception) -> str:
+        _LOG.error("analysis of %s failed", _title(name, version), exc_info=error)
+        self._metrics.emit([failure_sample(name, version)])
+        return f"{type(error).__name__}: {error}"
+
     def _versions(self, window: Window) -> list[tuple[str, str]]:
-        versions = self._records.versions(window)
+        versions = self._profiles.versions(window)
         try:
             serving = self._registry.resolve(self._model_name, self._alias)
         except NoModelError:
@@ -154,81 +240,116 @@ class AnalyzeService:
             return versions
         return sorted({*versions, (serving.name, serving.version)})
 
-    def _analyze_version(
-        self, name: str, version: str, window: Window, min_rows: int, with_report: bool
-    ) -> AnalysisResult:
+    def _analyze(self, task: _Task) -> list[AnalysisResult]:
+        """Answer for all rows of a version and, where it has several variants, for each of them."""
         began = time.perf_counter()
-        current = self._records.read(name, version, window)
+        found = self._profiles.profiles(task.name, task.version, task.window)
+        profiles = {"": merge_profiles(list(found.variants.values()))}
+        if len(found.variants) > 1:
+            profiles.update((variant, each) for variant, each in found.variants.items() if variant)
+        enough = max(each.rows for each in profiles.values()) >= task.rules.min_rows
+        reference = self._references.of(task.name, task.version, task.window) if enough else None
+        last = self._reports.last(task.name, task.version)
+        answers: dict[str, LastAnswer] = {}
+        results = []
+        for variant, profile in profiles.items():
+            result = self._judge(task, variant, profile, reference, found.objects)
+            result = msgspec.structs.replace(result, repeated=0 if variant else found.repeated)
+            key = _key(task.title, variant)
+            html = self._report(task, result, reference, last.get(key))
+            result = msgspec.structs.replace(
+                result,
+                has_report=html is not None,
+                duration_seconds=round(time.perf_counter() - began, 3),
+            )
+            if self._reports.save(result, html, replace=task.replace):
+                main = task.main and not variant
+                self._metrics.emit(result_samples(result, main=main, present=task.present))
+            answers[key] = _remembered(result, last.get(key))
+            results.append(result)
+        if task.present:
+            self._reports.remember(task.name, task.version, {**last, **answers})
+        return results
+
+    def _judge(
+        self,
+        task: _Task,
+        variant: str,
+        profile: Profile,
+        reference: Reference | None,
+        objects: tuple[str, ...],
+    ) -> AnalysisResult:
+        name = ResultName(task.name, task.version, task.window.end, task.title, variant)
         result = AnalysisResult(
-            name=result_name(name, version, window.end),
-            model_name=name,
-            model_version=version,
-            window_start=window.start,
-            window_end=window.end,
+            name=str(name),
+            model_name=task.name,
+            model_version=task.version,
+            variant=variant,
+            window=task.title,
+            window_start=task.window.start,
+            window_end=task.window.end,
             status="unknown",
-            reason="",
-            rows=current.num_rows,
-            reference_rows=0,
-            policy=self._policy,
+            reason=why_unknown(profile, reference, task.window, task.rules, objects),
+            rows=profile.rows,
+            reference_rows=reference.profile.rows if reference else 0,
+            reference=reference.title if reference else "",
+            policy=task.rules.policy,
+            late=task.late,
         )
-        html: Callable[[], bytes] | None = None
-        if current.num_rows < min_rows:
-            reason = f"{current.num_rows} rows in the window; {min_rows} are needed"
-            result = msgspec.structs.replace(result, reason=reason)
-        else:
-            result, html = self._compare(result, current)
-        report = html() if html and (with_report or result.status == "drift") else None
-        result = msgspec.structs.replace(
-            result,
-            has_report=report is not None,
-            duration_seconds=round(time.perf_counter() - began, 3),
-        )
-        self._reports.save(result, report)
-        self._metrics.emit(_samples(result))
-        return result
+        if result.reason or reference is None:
+            return result
+        return judged(result, profile, reference, task.rules)
 
-    def _compare(
-        self, result: AnalysisResult, current: pa.Table
-    ) -> tuple[AnalysisResult, Callable[[], bytes] | None]:
-        version = self._registry.version(result.model_name, result.model_version)
-        reference = self._references.reference(version)
-        if reference is None or reference.num_rows == 0:
-            return msgspec.structs.replace(result, reason="the version has no reference data"), None
-        comparison = self._detector.compare(reference, current, self._policy)
-        verdict = judge(comparison.features, self._policy.share_threshold)
-        result = msgspec.structs.replace(
-            result,
-            status=verdict.status,
-            reason=verdict.reason,
-            reference_rows=reference.num_rows,
-            drift_share=verdict.drift_share,
-            drifted_features=verdict.drifted_features,
-            features=tuple(comparison.features),
-        )
-        return result, comparison.html
+    def _report(
+        self,
+        task: _Task,
+        result: AnalysisResult,
+        reference: Reference | None,
+        last: LastAnswer | None,
+    ) -> bytes | None:
+        """Return a report when one is asked for, or tells something that the last one does not."""
+        if reference is None or not result.features or not _worth_a_report(task, result, last):
+            return None
+        rows = task.rules.sample_rows
+        sample = self._profiles.sample(task.name, task.version, task.window, rows)
+        if result.variant:
+            sample = sample.filter(
+                [variant == result.variant for variant in sample["variant"].to_pylist()]
+            )
+        return self._reporter.html(reference.rows(rows), sample, result.features, task.rules.policy)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(int(self._clock()), UTC)
 
 
-def _samples(result: AnalysisResult) -> list[Sample]:
-    model = {"model_name": result.model_name, "model_version": result.model_version}
-    samples = [
-        Sample("evidently_analysis_total", 1, {**model, "status": result.status}),
-        Sample("evidently_analysis_duration_seconds", result.duration_seconds, model),
-        Sample("evidently_drift_status", STATUS_VALUES[result.status], model),
-    ]
-    if result.status == "unknown":
-        return samples
-    samples += [
-        Sample("evidently_data_drift_detected", int(result.status == "drift"), model),
-        Sample("evidently_drift_score", result.drift_share, model),
-        Sample("evidently_drifted_features_count", len(result.drifted_features), model),
-    ]
-    for feature in result.features:
-        labels = {**model, "feature": feature.feature}
-        samples.append(Sample("evidently_missing_values_ratio", feature.missing_ratio, labels))
-        if feature.score is not None:
-            by_method = {**labels, "method": feature.method}
-            samples += [
-                Sample("evidently_feature_drift_score", feature.score, by_method),
-                Sample("evidently_feature_drift_detected", int(feature.status == "drift"), labels),
-            ]
-    return samples
+def _worth_a_report(task: _Task, result: AnalysisResult, last: LastAnswer | None) -> bool:
+    if task.with_report:
+        return True
+    if result.status != "drift" or not task.present:
+        return False
+    return (
+        last is None
+        or last.status != "drift"
+        or last.reported_at is None
+        or set(last.reported_features) != set(result.drifted_features)
+        or result.window_end - last.reported_at >= task.rules.report_every
+    )
+
+
+def _remembered(result: AnalysisResult, last: LastAnswer | None) -> LastAnswer:
+    answer = LastAnswer(name=result.name, window_end=result.window_end, status=result.status)
+    if result.has_report:
+        at, features = result.window_end, result.drifted_features
+    elif last is not None and last.reported_at is not None:
+        at, features = last.reported_at, last.reported_features
+    else:
+        return answer
+    return msgspec.structs.replace(answer, reported_at=at, reported_features=features)
+
+
+def _key(window: str, variant: str) -> str:
+    return f"{window} {variant}".strip()
+
+
+def _title(name: str, version: str) -> str:
+    return f"{name} version {version}"

@@ -1,0 +1,104 @@
+"""Evidently's report: it explains, on samples, what was decided from profiles of all rows.
+
+Evidently picks p-values or distances by the number of reference rows when it is not told; here it
+is always told the method, and for each feature the threshold that decided.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from modelwatch.adapters.parquet import FEATURE_PREFIX
+from modelwatch.domain.drift import DriftPolicy, FeatureDrift
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_FEATURES = 200
+"""So many features are in a report, those that drifted most: a page has to open."""
+
+_NOTHING = b"<!doctype html><title>No report</title><p>No feature can be compared.</p>"
+
+
+class EvidentlyReporter:
+    """Makes reports; see `modelwatch.ports.DriftReporter`."""
+
+    def html(
+        self,
+        reference: pa.Table,
+        current: pa.Table,
+        features: Sequence[FeatureDrift],
+        policy: DriftPolicy,
+    ) -> bytes:
+        """Return the report of the features that have an answer, as one HTML page."""
+        snapshot = run_preset(reference, current, features, policy)
+        if snapshot is None:
+            return _NOTHING
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "report.html"
+            snapshot.save_html(str(path))
+            return path.read_bytes()
+
+
+def run_preset(
+    reference: pa.Table, current: pa.Table, features: Sequence[FeatureDrift], policy: DriftPolicy
+) -> Any:
+    """Run Evidently's drift preset; None when no feature has values on both sides."""
+    # takes seconds and 300 MB, and most analyses need no report
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    old, new = _frame(reference), _frame(current)
+    answered = [
+        feature
+        for feature in sorted(features, key=lambda each: -(each.score or 0.0))
+        if feature.score is not None and _has_values(old, new, feature.feature)
+    ][:MOST_FEATURES]
+    if not answered:
+        return None
+    kinds = {feature.feature: feature.kind for feature in answered}
+    definition = DataDefinition(
+        numerical_columns=[name for name, kind in kinds.items() if kind == "numerical"],
+        categorical_columns=[name for name, kind in kinds.items() if kind == "categorical"],
+    )
+    preset = DataDriftPreset(
+        columns=list(kinds),
+        num_method=policy.numerical_method,
+        cat_method=policy.categorical_method,
+        per_column_threshold={feature.feature: feature.threshold for feature in answered},
+        drift_share=policy.share_threshold,
+    )
+    columns = list(kinds)
+    return Report([preset]).run(
+        Dataset.from_pandas(new[columns], definition), Dataset.from_pandas(old[columns], definition)
+    )
+
+
+def scores_of(snapshot: Any) -> dict[str, float]:
+    """Return Evidently's score of each feature of a snapshot."""
+    return {
+        metric["config"]["column"]: float(metric["value"])
+        for metric in snapshot.dict()["metrics"]
+        if metric["config"]["type"].endswith(":ValueDrift")
+    }
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    columns = {
+        # truth values as the profiles know them: as the texts true and false
+        name.removeprefix(FEATURE_PREFIX): column.cast(pa.string())
+        if pa.types.is_boolean(column.type)
+        else column
+        for name, column in zip(table.column_names, table.columns, strict=True)
+        if name.startswith(FEATURE_PREFIX)
+    }
+    return pa.table(columns).to_pandas()
+
+
+def _has_values(old: pd.DataFrame, new: pd.DataFrame, name: str) -> bool:
+    return all(name in frame and frame[name].notna().any() for frame in (old, new))

@@ -1,0 +1,98 @@
+"""The rules of an analysis: which windows, what is enough, how many false alarms are allowed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from modelwatch.domain.drift import DriftPolicy
+from modelwatch.domain.window_plans import WindowPlan
+from modelwatch.errors import SettingError
+
+MONTH = timedelta(days=365.25 / 12)
+
+_RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
+_UNITS = {
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisRules:
+    """How windows are judged.
+
+    Attributes
+    ----------
+    plans
+        The windows of a run; metrics by feature are those of the first.
+    policy
+        Methods and thresholds.
+    min_rows
+        Fewest rows, of the window and of its reference, that allow a verdict.
+    lag
+        Age at which captures count as complete.
+    stale
+        A window whose newest record is older at its end is ``unknown``.
+    run_every
+        How often the schedule runs.
+    false_alarms_per_month
+        How many are acceptable for a model version.
+    report_every
+        While a drift lasts, reports are made so often, and when other features drift.
+    sample_rows
+        Rows of each side in a report.
+    """
+
+    plans: tuple[WindowPlan, ...]
+    policy: DriftPolicy = field(default_factory=DriftPolicy)
+    min_rows: int = 100
+    lag: timedelta = timedelta(seconds=5)
+    stale: timedelta = timedelta(days=1)
+    run_every: timedelta = timedelta(minutes=1)
+    false_alarms_per_month: float = 1.0
+    report_every: timedelta = timedelta(hours=1)
+    sample_rows: int = 2000
+
+    @property
+    def alpha(self) -> float:
+        """Probability of a false alarm that one window of one run may have.
+
+        The budget is shared evenly by all windows of a month. By the union bound their expected
+        false alarms add up to no more than the budget, however much the windows overlap.
+
+        Examples
+        --------
+        >>> rules = AnalysisRules(
+        ...     plans=(WindowPlan(timedelta(hours=1)),), run_every=timedelta(hours=1)
+        ... )
+        >>> round(1 / rules.alpha)
+        730
+        """
+        intervals = [max(plan.step or self.run_every, self.run_every) for plan in self.plans]
+        windows = sum(MONTH / interval for interval in intervals)
+        return min(0.5, self.false_alarms_per_month / max(windows, 1.0))
+
+
+def run_interval(schedule: str) -> timedelta:
+    """Return how often an EventBridge schedule runs; once a minute, its most, for cron.
+
+    Raises
+    ------
+    SettingError
+        When it is neither a rate nor a cron expression.
+
+    Examples
+    --------
+    >>> run_interval("rate(2 hours)")
+    datetime.timedelta(seconds=7200)
+    """
+    rate = _RATE.fullmatch(schedule)
+    if rate is not None and int(rate[1]):
+        return int(rate[1]) * _UNITS[rate[2]]
+    if re.fullmatch(r"cron\(.+\)", schedule):
+        return timedelta(minutes=1)
+    problem = f"'{schedule}' is neither rate(5 minutes) nor cron(...), as EventBridge knows them"
+    raise SettingError("ANALYSIS_SCHEDULE", problem)

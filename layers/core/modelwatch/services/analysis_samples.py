@@ -1,0 +1,73 @@
+"""The metrics of an analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modelwatch.domain.drift import AnalysisResult, FeatureDrift
+from modelwatch.metric_names import DRIFT_STATUS
+from modelwatch.ports import Sample
+
+STATUS_VALUES = {"ok": 0, "drift": 1, "unknown": 2}
+"""How gauges tell the three answers."""
+
+
+def failure_sample(model_name: str, model_version: str) -> Sample:
+    """Count an analysis that failed."""
+    labels = {"model_name": model_name, "model_version": model_version, "status": "error"}
+    return Sample("evidently_analysis_total", 1, labels)
+
+
+def result_samples(result: AnalysisResult, *, main: bool, present: bool) -> list[Sample]:
+    """Return the metrics of a result; of the ``main`` window, those of its features as well.
+
+    A window of the past is counted, and changes no gauge: they tell of the ``present``.
+    """
+    model = {"model_name": result.model_name, "model_version": result.model_version}
+    samples = [
+        Sample("evidently_analysis_total", 1, {**model, "status": result.status}),
+        Sample("evidently_analysis_duration_seconds", result.duration_seconds, model),
+    ]
+    if result.late:
+        samples.append(Sample("evidently_analysis_late_total", 1, model))
+    if not present:
+        return samples
+    status = STATUS_VALUES[result.status]
+    window = {**model, "variant": result.variant, "window": result.window}
+    samples.append(Sample("evidently_window_status", status, window))
+    if not main:
+        return samples
+    samples.append(Sample(DRIFT_STATUS, status, model))
+    if result.quality is not None and result.quality.status != "unknown":
+        violations = len(result.quality.violations)
+        samples.append(Sample("evidently_constraint_violations_count", violations, model))
+    if result.status != "unknown":
+        samples += _verdict(result, model)
+    return samples
+
+
+def _verdict(result: AnalysisResult, model: dict[str, str]) -> list[Sample]:
+    samples = [
+        Sample("evidently_data_drift_detected", int(result.status == "drift"), model),
+        Sample("evidently_drift_score", result.drift_share, model),
+        Sample("evidently_drifted_features_count", len(result.drifted_features), model),
+    ]
+    for feature in result.features:
+        labels = {**model, "feature": feature.feature}
+        samples.append(Sample("evidently_missing_values_ratio", feature.missing_ratio, labels))
+    samples += _scores(result.features, model, "evidently_feature_drift", "feature")
+    return samples + _scores(result.outputs, model, "evidently_output_drift", "output")
+
+
+def _scores(
+    answers: Sequence[FeatureDrift], model: dict[str, str], family: str, label: str
+) -> list[Sample]:
+    samples = []
+    for answer in answers:
+        if answer.score is not None:
+            labels = {**model, label: answer.feature}
+            samples += [
+                Sample(f"{family}_score", answer.score, {**labels, "method": answer.method}),
+                Sample(f"{family}_detected", int(answer.status == "drift"), labels),
+            ]
+    return samples

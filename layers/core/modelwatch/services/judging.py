@@ -1,0 +1,87 @@
+"""Judging a window by its profile: enough rows, drift, data quality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from modelwatch.domain.analysis_rules import AnalysisRules
+from modelwatch.domain.baselines import refusal
+from modelwatch.domain.constraints import check
+from modelwatch.domain.decisions import decide
+from modelwatch.domain.drift import AnalysisResult, judge
+from modelwatch.domain.profiles import ColumnProfile, Profile
+from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.windows import Window
+from modelwatch.services.references import Reference
+
+_NOT_COMPARED = {"latency_ms"}
+"""Outputs that say something about the function, not about the data."""
+
+
+def why_unknown(
+    profile: Profile,
+    reference: Reference | None,
+    window: Window,
+    rules: AnalysisRules,
+    objects: tuple[str, ...] = (),
+) -> str:
+    """Return why a window cannot be judged; empty when it can."""
+    if profile.rows < rules.min_rows:
+        return f"{profile.rows} rows in the window; {rules.min_rows} are needed"
+    age_seconds = (window.end_ms - profile.last_ms) / 1000
+    if age_seconds > rules.stale.total_seconds():
+        return f"the newest record is {age_seconds / 3600:.1f} hours old at the window's end"
+    if reference is None:
+        return "the version has no reference data"
+    return refusal(
+        reference_rows=reference.profile.rows,
+        min_rows=min(rules.min_rows, 30),
+        window=window,
+        reference_window=reference.window,
+        objects=objects,
+        reference_objects=reference.objects,
+    )
+
+
+def judged(
+    result: AnalysisResult, profile: Profile, reference: Reference, rules: AnalysisRules
+) -> AnalysisResult:
+    """Return ``result`` with the verdict about a window that can be judged."""
+    policy = rules.policy
+    features = decide(
+        _distributions(reference.profile.features),
+        _distributions(profile.features),
+        policy,
+        rules.alpha,
+    )
+    outputs = [
+        name
+        for name in profile.outputs
+        if name in reference.profile.outputs and name not in _NOT_COMPARED
+    ]
+    verdict = judge(features, policy.share_threshold)
+    return msgspec.structs.replace(
+        result,
+        status=verdict.status,
+        reason=verdict.reason,
+        drift_share=verdict.drift_share,
+        drifted_features=verdict.drifted_features,
+        features=tuple(features),
+        outputs=tuple(
+            decide(
+                _distributions({name: reference.profile.outputs[name] for name in outputs}),
+                _distributions({name: profile.outputs[name] for name in outputs}),
+                policy,
+                rules.alpha,
+            )
+        ),
+        quality=check(
+            reference.constraints, profile, level=rules.alpha, min_rows=min(rules.min_rows, 30)
+        ),
+    )
+
+
+def _distributions(columns: Mapping[str, ColumnProfile]) -> dict[str, Distribution]:
+    return {name: Distribution.of_column(column) for name, column in columns.items()}

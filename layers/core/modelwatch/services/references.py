@@ -1,0 +1,133 @@
+"""References: what a window is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from modelwatch.domain.baselines import TRAINING, CapturedWindow, TrainingData
+from modelwatch.domain.constraints import Constraints, learn_constraints
+from modelwatch.domain.profiles import Profile, merge_profiles
+from modelwatch.domain.windows import Window
+from modelwatch.ports import BaselineStore, ModelRegistry, ProfileStore, ReferenceStore
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a window is compared with.
+
+    Attributes
+    ----------
+    title
+        What it is, in words.
+    profile, constraints
+        What its rows look like, and what is asked of rows because of it.
+    rows
+        Gives a sample of so many rows, to be shown beside the window's.
+    window, objects
+        When it was captured, and in which stored objects; None and empty for training data.
+    """
+
+    title: str
+    profile: Profile
+    constraints: Constraints
+    rows: Callable[[int], pa.Table]
+    window: Window | None = None
+    objects: tuple[str, ...] = ()
+
+
+class References:
+    """Finds the reference of a window: the baseline in use, by default the training data."""
+
+    def __init__(
+        self,
+        *,
+        registry: ModelRegistry,
+        training: ReferenceStore,
+        profiles: ProfileStore,
+        baselines: BaselineStore,
+    ) -> None:
+        self._registry = registry
+        self._training = training
+        self._profiles = profiles
+        self._baselines = baselines
+
+    def of(self, model_name: str, model_version: str, window: Window) -> Reference | None:
+        """Return the reference of a version's window; None when it has none.
+
+        Raises
+        ------
+        RegistryError, StoreError
+            When the registry or a store does not answer.
+        NoModelError
+            When the registry does not know the version.
+        """
+        name = self._baselines.in_use(model_name)
+        if name == TRAINING:
+            return self._trained_on(model_name, model_version)
+        baseline = self._baselines.baseline(model_name, name)
+        if not baseline.applies_to(model_version):
+            return self._trained_on(model_name, model_version)
+        constraints = self._baselines.constraints(baseline)
+        origin = baseline.origin
+        title = f"baseline {name}: {origin}"
+        if isinstance(origin, TrainingData):
+            version = self._registry.version(model_name, origin.version)
+            return Reference(
+                title,
+                self._baselines.profile(baseline),
+                constraints,
+                lambda limit: _some(self._training.reference(version), limit),
+            )
+        if isinstance(origin, CapturedWindow):
+            return Reference(
+                title,
+                self._baselines.profile(baseline),
+                constraints,
+                lambda limit: self._profiles.sample(
+                    model_name, origin.version, origin.window, limit
+                ),
+                origin.window,
+            )
+        return self._rolling(model_name, model_version, origin.before(window), title, constraints)
+
+    def _trained_on(self, model_name: str, model_version: str) -> Reference | None:
+        version = self._registry.version(model_name, model_version)
+        profile = self._training.profile(version)
+        if profile is None or not profile.rows:
+            return None
+        return Reference(
+            str(TrainingData(model_version)),
+            profile,
+            learn_constraints(profile),
+            lambda limit: _some(self._training.reference(version), limit),
+        )
+
+    def _rolling(
+        self,
+        model_name: str,
+        model_version: str,
+        window: Window,
+        title: str,
+        constraints: Constraints,
+    ) -> Reference:
+        found = self._profiles.profiles(model_name, model_version, window)
+        return Reference(
+            title,
+            merge_profiles(list(found.variants.values())),
+            constraints,
+            lambda limit: self._profiles.sample(model_name, model_version, window, limit),
+            window,
+            found.objects,
+        )
+
+
+def _some(table: pa.Table | None, limit: int) -> pa.Table:
+    """Return evenly spaced rows of training data, which may be sorted."""
+    assert table is not None, "a reference with a profile has rows"
+    step = -(-table.num_rows // limit) or 1
+    return table.take(list(range(0, table.num_rows, step)))

@@ -1,0 +1,93 @@
+"""The analyze service with its ports in memory, for a model `wine` whose version 1 serves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from in_memory import (
+    InMemoryMetrics,
+    InMemoryProfiles,
+    InMemoryRecordStore,
+    InMemoryReferences,
+    InMemoryRegistry,
+    InMemoryReporter,
+    InMemoryReportStore,
+)
+from in_memory_s3 import InMemoryS3
+from modelwatch.adapters.parquet import records_table
+from modelwatch.adapters.s3_baselines import S3BaselineStore
+from modelwatch.domain.analysis_rules import AnalysisRules
+from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.models import ModelVersion
+from modelwatch.domain.records import Record
+from modelwatch.domain.window_plans import WindowPlan
+from modelwatch.services.analyze import Analysis, AnalysisRequest, AnalyzeService
+from modelwatch.services.references import References
+
+NOW = datetime(2026, 11, 23, 10, 0, 5, tzinfo=UTC)
+
+
+def records(
+    count: int,
+    value: float,
+    version: str = "1",
+    age_seconds: float = 60,
+    variant: str = "production",
+) -> list[Record]:
+    """Return records that all have the same features."""
+    return [
+        Record(
+            event_id=new_event_id(index),
+            captured_at=NOW - timedelta(seconds=age_seconds),
+            model_name="wine",
+            model_version=version,
+            variant=variant,
+            features={"alcohol": value, "colour": "red"},
+            prediction=1,
+        )
+        for index in range(count)
+    ]
+
+
+class AnalysisStage:
+    """The service, and the parts that it stands on; `now` is the time."""
+
+    def __init__(self, **rules: object) -> None:
+        self.now = NOW
+        self.registry = InMemoryRegistry({("wine", "production"): ModelVersion("wine", "1", "m")})
+        self.store = InMemoryRecordStore()
+        self.profiles = InMemoryProfiles(self.store)
+        self.training = InMemoryReferences({"1": records_table(records(50, 1.0))})
+        self.baselines = S3BaselineStore(InMemoryS3(), "reports")
+        self.reports = InMemoryReportStore()
+        self.reporter = InMemoryReporter()
+        self.metrics = InMemoryMetrics()
+        self.rules = AnalysisRules(
+            **{"plans": (WindowPlan(timedelta(hours=1)),), "min_rows": 20, **rules}
+        )
+        self.service = AnalyzeService(
+            model_name="wine",
+            alias="production",
+            registry=self.registry,
+            profiles=self.profiles,
+            references=References(
+                registry=self.registry,
+                training=self.training,
+                profiles=self.profiles,
+                baselines=self.baselines,
+            ),
+            reporter=self.reporter,
+            reports=self.reports,
+            metrics=self.metrics,
+            rules=self.rules,
+            clock=lambda: self.now.timestamp(),
+        )
+
+    def analyze(self, **request: object) -> Analysis:
+        """Analyze as `POST /analyze` with ``request`` does."""
+        return self.service.analyze(AnalysisRequest(**request))
+
+    def run_after(self, **time: float) -> Analysis:
+        """Let time pass, and analyze as the schedule does."""
+        self.now += timedelta(**time)
+        return self.service.analyze_due(self.now)

@@ -1,0 +1,128 @@
+"""Evidently itself beside our decisions: the same methods, the same numbers, one page."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from modelwatch.adapters.arrow_profiles import profile_table
+from modelwatch.adapters.evidently_report import EvidentlyReporter, run_preset, scores_of
+from modelwatch.domain.decisions import decide
+from modelwatch.domain.drift import DriftPolicy, FeatureDrift
+from modelwatch.domain.profiles import QuantileSketch, merge_profiles
+from modelwatch.domain.statistics.distributions import Distribution
+
+RNG = np.random.default_rng(7)
+COLOURS = np.array(["red", "white", "rosé"])
+
+
+def table(**columns: object) -> pa.Table:
+    return pa.table({f"feature_{name}": values for name, values in columns.items()})
+
+
+def rows(count: int, shift: float) -> pa.Table:
+    return table(
+        same=RNG.normal(10, 2, count),
+        moved=RNG.normal(10 + shift, 2, count),
+        wide=RNG.lognormal(0, 1 + shift / 5, count),
+        colour=COLOURS[RNG.choice(3, count, p=[0.6 - shift / 10, 0.2 + shift / 10, 0.2])],
+        organic=RNG.random(count) < 0.3,
+    )
+
+
+def decided(
+    reference: pa.Table, windows: list[pa.Table], policy: DriftPolicy
+) -> dict[str, FeatureDrift]:
+    window = merge_profiles([profile_table(each) for each in windows])
+    sides = [
+        {name: Distribution.of_column(column) for name, column in profile.features.items()}
+        for profile in (profile_table(reference), window)
+    ]
+    return {each.feature: each for each in decide(*sides, policy, alpha=0.05)}
+
+
+@pytest.mark.parametrize(
+    ("numerical", "categorical"),
+    [
+        ("wasserstein", "jensenshannon"),
+        ("jensenshannon", "psi"),
+        ("psi", "chisquare"),
+        ("ks", "hellinger"),
+        ("kl_div", "z"),
+    ],
+)
+def test_where_evidently_sees_all_rows_its_scores_are_ours(numerical, categorical):
+    policy = DriftPolicy(numerical_method=numerical, categorical_method=categorical, mode="classic")
+    skip = {"colour"} if categorical == "z" else set()
+    for count, shift in ((150, 0.0), (200, 1.0)):
+        reference, window = rows(200, 0.0), rows(count, shift)
+        ours = decided(reference, [window], policy)
+        theirs = scores_of(
+            run_preset(reference, window, [ours[name] for name in ours if name not in skip], policy)
+        )
+        assert theirs.keys() == ours.keys() - skip
+        for name, score in theirs.items():
+            # all values are in the sketches still
+            assert ours[name].score == pytest.approx(score, rel=1e-6, abs=1e-9), name
+
+
+def test_on_sketches_the_distance_is_within_their_error_and_the_decision_is_the_same():
+    policy = DriftPolicy(mode="classic", numerical_threshold=0.2)
+    reference = rows(20_000, 0.0)
+    parts = [rows(1_000, 2.0) for _ in range(40)]
+    ours = decided(reference, parts, policy)
+    answers = list(ours.values())
+    theirs = scores_of(run_preset(reference, pa.concat_tables(parts), answers, policy))
+    for name, score in theirs.items():
+        assert (score >= policy.threshold(ours[name].kind)) == (ours[name].status == "drift"), name
+    for name in ("same", "moved"):
+        # an error of a rank is at most the spread of the values times it, on both sides
+        spread = 8 * 2 / 2
+        assert ours[name].score == pytest.approx(
+            theirs[name], abs=2 * QuantileSketch.RANK_ERROR * spread
+        )
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[str, FeatureDrift]:
+    numbers = np.linspace(5, 15, 300)
+    reference = table(
+        same=numbers, moved=numbers, empty=[1.0] * 300, constant=[5.0] * 300, gone=numbers,
+        mixed=numbers,
+    )  # fmt: skip
+    window = table(
+        same=numbers[::2], moved=numbers[::2] + 3, empty=pa.array([None] * 150, pa.float64()),
+        constant=[5.0] * 150, new=numbers[::2], mixed=["x"] * 150,
+    )  # fmt: skip
+    policy = DriftPolicy()
+    found = decided(reference, [window], policy)
+    page = EvidentlyReporter().html(reference, window, list(found.values()), policy)
+    return {"page": page, **found}
+
+
+def test_every_feature_has_its_own_answer(answers):
+    statuses = {name: answer.status for name, answer in answers.items() if name != "page"}
+    assert statuses == {
+        "same": "ok",
+        "moved": "drift",
+        "empty": "unknown",
+        "constant": "ok",
+        "gone": "unknown",
+        "new": "unknown",
+        "mixed": "unknown",
+    }
+    assert answers["empty"].reason == "the window has no value in it"
+    assert answers["empty"].missing_ratio == 1.0
+    assert answers["gone"].reason == "the window has no such column"
+
+
+def test_the_report_is_one_page_of_what_could_be_compared(answers):
+    assert b"<html" in answers["page"]
+    assert b"moved" in answers["page"]
+    assert b"mixed" not in answers["page"]
+
+
+def test_nothing_to_compare_is_no_failure():
+    policy = DriftPolicy()
+    left, right = table(a=[1.0]), table(b=[1.0])
+    found = list(decided(left, [right], policy).values())
+    assert b"No feature" in EvidentlyReporter().html(left, right, found, policy)
