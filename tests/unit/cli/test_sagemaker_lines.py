@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from any_records import records, values
@@ -34,6 +34,7 @@ def typed(record: Record) -> list[tuple[type, Any]]:
 
 
 @given(st.lists(values, min_size=1))
+@settings(deadline=None)
 def test_a_row_of_cells_is_read_back(row):
     (cells,) = read_rows(write_row(row))
     read = [str(cell) if cell.quoted else value_of(cell) for cell in cells]
@@ -41,6 +42,7 @@ def test_a_row_of_cells_is_read_back(row):
 
 
 @given(records(), st.sampled_from(Encoding))
+@settings(deadline=None)
 def test_a_record_is_read_back_as_it_was(record, encoding):
     line = encode_line(record, encoding)
     (read,) = decode_line(line, Reading(feature_names=tuple(record.features)), NOW_MS)
@@ -49,6 +51,7 @@ def test_a_record_is_read_back_as_it_was(record, encoding):
 
 
 @given(records())
+@settings(deadline=None)
 def test_a_header_brings_the_names(record):
     line = encode_line(record, Encoding.CSV, header=True)
     (read,) = decode_line(line, Reading(header=True), NOW_MS)
@@ -56,6 +59,7 @@ def test_a_header_brings_the_names(record):
 
 
 @given(st.lists(records(), max_size=5), st.randoms())
+@settings(deadline=None)
 def test_the_same_records_lie_in_the_same_files(given_records, random):
     first = list(files(given_records, Encoding.JSON))
     random.shuffle(given_records)

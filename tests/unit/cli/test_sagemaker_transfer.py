@@ -74,7 +74,7 @@ def table_of(store: InMemoryRecordStore, version: str) -> pa.Table:
 
 
 @given(st.lists(records(), max_size=6, unique_by=lambda each: each.event_id), st.booleans())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_what_was_exported_is_imported_as_it_was(given_records, csv):
     before, after = InMemoryRecordStore(), InMemoryRecordStore()
     span = LAST_MS - FIRST_MS

@@ -18,7 +18,7 @@ from modelwatch.ports import RecordStore
 from modelwatch_cli.capture.places import Place
 from modelwatch_cli.capture.sagemaker.form import Encoding, files
 
-_WHOLE = re.compile(r"-?\d+")
+_WHOLE = re.compile(r"0|-?[1-9]\d*")
 
 
 class Exported(msgspec.Struct, frozen=True):

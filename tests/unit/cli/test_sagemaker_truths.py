@@ -1,0 +1,121 @@
+"""Ground truth in SageMaker's form: told once, of predictions that were captured."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from in_memory_s3 import InMemoryS3
+from modelwatch.adapters.s3_labels import S3LabelStore
+from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.domain.windows import Window
+from modelwatch_cli.capture.places import Folder, S3Prefix
+from modelwatch_cli.capture.sagemaker.importing import check, ground_truths, store_records
+from modelwatch_cli.capture.sagemaker.payloads import Reading
+from modelwatch_cli.capture.sagemaker.truths import StoredLabels, store_labels
+
+HOUR = datetime(2026, 1, 11, 17, tzinfo=UTC)
+WINDOW = Window(HOUR - timedelta(days=1), HOUR + timedelta(days=1))
+NOW_MS = 1_800_000_000_000
+READING = Reading("wine", "1", feature_names=("a",))
+#: its time is 2026-01-11 17:59:30
+TIMED = "019bae36-8fd0-7000-8000-000000000001"
+
+
+def captured(inference_id: str) -> str:
+    side = {"data": "1", "encoding": "CSV"}
+    metadata = {
+        "eventId": "e",
+        "inferenceId": inference_id,
+        "inferenceTime": "2026-01-11T17:05:00Z",
+    }
+    data = {"endpointInput": side, "endpointOutput": side}
+    return json.dumps({"captureData": data, "eventMetadata": metadata, "eventVersion": "0"}) + "\n"
+
+
+def truth(event_id: str, label: str) -> str:
+    data = {"data": label, "encoding": "CSV"}
+    line = {"groundTruthData": data, "eventMetadata": {"eventId": event_id}, "eventVersion": "0"}
+    return json.dumps(line) + "\n"
+
+
+class Bucket:
+    """A bucket in memory, with what an import does to it."""
+
+    def __init__(self) -> None:
+        self.client = InMemoryS3()
+        self.records = S3RecordStore(self.client, "captures")
+        self.labels = S3LabelStore(self.client, "captures")
+
+    def bring_in(self, folder: Path) -> StoredLabels:
+        source = Folder(folder)
+        checked = check(source, list(source.keys(".jsonl")), READING, NOW_MS, lambda: None)
+        store_records(self.records, source, checked, READING, NOW_MS, lambda: None)
+        told = ground_truths(source, checked, READING, NOW_MS)
+        return store_labels(self.labels, self.records, told, WINDOW, NOW_MS)
+
+    def stored(self) -> list[tuple[object, ...]]:
+        names = self.labels.objects(HOUR.date())[HOUR]
+        table = self.labels.read(names).sort_by("predicted_at")
+        columns = ("predicted_at", "labelled_at", "label", "label_text", "source")
+        return list(zip(*[table[name].to_pylist() for name in columns], strict=True))
+
+
+@pytest.fixture
+def bucket() -> Bucket:
+    return Bucket()
+
+
+def folder_of(root: Path, key: str, *lines: str) -> Path:
+    path = root / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(lines))
+    return root
+
+
+def test_ground_truth_becomes_the_label_of_its_prediction(bucket, tmp_path):
+    folder_of(tmp_path, "wine/blue/2026/01/11/17/05-00-000-x.jsonl", captured("42"))
+    folder_of(tmp_path, "truth/2026/01/12/09/x.jsonl", truth("42", "2"), truth(TIMED, "red"))
+    done = bucket.bring_in(tmp_path)
+    assert done == StoredLabels(stored=2)
+    told = datetime(2026, 1, 12, 9, tzinfo=UTC)
+    assert bucket.stored() == [
+        (HOUR + timedelta(minutes=5), told, 2.0, "2", "sagemaker"),
+        (HOUR + timedelta(minutes=59, seconds=30), told, None, "red", "sagemaker"),
+    ]
+    objects = dict(bucket.client.objects)
+    assert bucket.bring_in(tmp_path) == StoredLabels(known=2)
+    assert bucket.client.objects == objects
+
+
+def test_a_file_without_a_time_tells_the_same_again(bucket, tmp_path):
+    folder_of(tmp_path, "all.jsonl", captured("42"), truth("42", "2"), truth("42", "2"))
+    assert bucket.bring_in(tmp_path) == StoredLabels(stored=1, known=1)
+    assert bucket.bring_in(tmp_path) == StoredLabels(known=2)
+    ((predicted_at, labelled_at, *_),) = bucket.stored()
+    assert predicted_at == labelled_at
+
+
+def test_a_label_without_its_prediction_is_told(bucket, tmp_path):
+    folder_of(tmp_path, "all.jsonl", captured("42"), truth("43", "2"), truth("42", "2"))
+    done = bucket.bring_in(tmp_path)
+    assert (done.stored, done.unmatched) == (1, 1)
+    assert "was not captured in the window" in done.problems[0]
+
+
+def test_a_label_that_is_none_is_told(bucket, tmp_path):
+    folder_of(tmp_path, "all.jsonl", captured("42"), truth("42", "1e999"))
+    done = bucket.bring_in(tmp_path)
+    assert (done.stored, done.refused) == (0, 1)
+
+
+def test_a_prefix_is_read_and_written_like_a_folder():
+    client = InMemoryS3({"other/x.jsonl": b"", "some/prefix/a/b.jsonl": b"1", "some/prefixes": b""})
+    prefix = S3Prefix(client, "bucket", "/some/prefix/")
+    prefix.write("c.jsonl", b"2")
+    assert list(prefix.keys(".jsonl")) == ["a/b.jsonl", "c.jsonl"]
+    assert (prefix.read("a/b.jsonl"), client.objects["some/prefix/c.jsonl"]) == (b"1", b"2")
+    assert "other/x.jsonl" in S3Prefix(client, "bucket", "").keys(".jsonl")
