@@ -82,6 +82,18 @@ class Queues(Protocol):
             When the service does not answer.
         """
 
+    def oldest_sent_ms(self) -> dict[str, int]:
+        """Return when the oldest message was sent, in milliseconds since 1970, by queue.
+
+        Only of the dead-letter queues that `depths` found not empty: the capture queue's messages
+        are not ours to receive, and its consumer tells how old they are.
+
+        Raises
+        ------
+        SourceError
+            When the service does not answer.
+        """
+
 
 class HistoryStore(Protocol):
     """Keeps the page's history across restarts; when it cannot, it says so in the log."""

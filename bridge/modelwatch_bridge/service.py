@@ -70,6 +70,7 @@ class BridgeService:
         self._retire_ms = retire_ms
         self._lag_seconds = lag_seconds
         self._depths: Mapping[tuple[str, ...], float] = {}
+        self._oldest_sent_ms: Mapping[str, int] = {}
         self._last_retired_ms = 0
 
     def run(self, stop: threading.Event) -> None:
@@ -104,9 +105,12 @@ class BridgeService:
         self._page.refresh(live)
 
     def _ask_queues(self) -> None:
-        self._depths = {}  # an old depth is worse than none
+        # what is old is worse than nothing
+        self._depths = {}
+        self._oldest_sent_ms = {}
         if self._queues is not None:
             self._depths = {key: count for key, count in self._queues.depths().items()}
+            self._oldest_sent_ms = self._queues.oldest_sent_ms()
 
     def _retire(self) -> None:
         now_ms = self._clock()
@@ -130,6 +134,11 @@ class BridgeService:
             live["bridge_last_success_timestamp_seconds"] = {(): last_success}
         if self._depths:
             live["queue_messages"] = self._depths
+        if self._oldest_sent_ms:
+            live["queue_oldest_message_seconds"] = {
+                (queue,): max(0.0, (self._clock() - sent_ms) / 1000)
+                for queue, sent_ms in self._oldest_sent_ms.items()
+            }
         return live
 
 

@@ -35,11 +35,15 @@ Values = Callable[[Ledger, str], dict[tuple[str, ...], float]]
 class FakeQueues:
     def __init__(self) -> None:
         self.problem = ""
+        self.sent_ms = 1_799_999_900_000
 
     def depths(self) -> dict[tuple[str, str], float]:
         if self.problem:
             raise SourceError(self.problem)
-        return {("captures", "visible"): 7.0}
+        return {("captures", "visible"): 7.0, ("captures-dead", "visible"): 1.0}
+
+    def oldest_sent_ms(self) -> dict[str, int]:
+        return {"captures-dead": self.sent_ms}
 
 
 class BrokenReader:
@@ -132,6 +136,7 @@ def test_metrics_health_index_and_nothing_else(
         assert status == 200
         assert 'capture_records_total{outcome="sent"} 2.0' in body
         assert 'queue_messages{queue="captures",state="visible"} 7.0' in body
+        assert 'queue_oldest_message_seconds{queue="captures-dead"} 100.0' in body
         assert "bridge_lag_seconds 0.5" in body
         assert f"bridge_last_success_timestamp_seconds {clock() / 1000}" in body.replace(
             "1.8e+09", "1800000000.0"
@@ -158,7 +163,9 @@ def test_a_queue_that_cannot_be_asked_shows_no_old_depth(parts: Parts) -> None:
     parts.queues.problem = "the queues API: no"
     parts.service.round()
 
-    assert "queue_messages" not in parts.page.rendered(TEXT).decode()
+    page = parts.page.rendered(TEXT).decode()
+    assert "queue_messages" not in page
+    assert "queue_oldest_message_seconds" not in page
     assert parts.health.failures == 1
 
 
