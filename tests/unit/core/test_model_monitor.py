@@ -19,7 +19,6 @@ from any_records import records
 from modelwatch.adapters.arrow_profiles import profile_table
 from modelwatch.adapters.parquet import records_table
 from modelwatch.domain.constraints import (
-    CategoryRule,
     ColumnConstraints,
     Constraints,
     check,
@@ -177,14 +176,16 @@ def test_constraints_come_back_as_far_as_the_form_can_say_them():
     read = read_constraints_document(msgspec.json.encode(constraints_document(learned)))
     for name, column in learned.columns.items():
         back = read.columns[name]
-        assert (back.kind, back.missing) == (column.kind, column.missing)
+        assert (back.kind.kind, back.kind.allowed_share) == (
+            column.kind.kind,
+            column.kind.allowed_share,
+        )
+        assert back.missing.allowed_share == column.missing.allowed_share
         assert back.range is None or back.range.non_negative
         assert (back.range is None) == (column.range is None or not column.range.non_negative)
         if column.categories:
-            assert back.categories == CategoryRule(
-                known=dict.fromkeys(column.categories.known, 0.0),
-                allowed_share=column.categories.allowed_share,
-            )
+            assert back.categories.known == dict.fromkeys(column.categories.known, 0.0)
+            assert back.categories.allowed_share == column.categories.allowed_share
     # and what was read is written as it was
     document = constraints_document(read)
     assert (
