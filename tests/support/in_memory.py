@@ -11,6 +11,7 @@ import pyarrow as pa
 from modelwatch.adapters.arrow_profiles import profile_slices, profile_table
 from modelwatch.adapters.parquet import FIXED_SCHEMA, records_table
 from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift, LastAnswer
+from modelwatch.domain.importance import Importance
 from modelwatch.domain.labels import Label
 from modelwatch.domain.models import ModelVersion, Predictions
 from modelwatch.domain.profiles import Profile, WindowProfile, merge_profiles
@@ -40,6 +41,7 @@ class InMemoryRegistry:
     aliases: dict[tuple[str, str], ModelVersion] = field(default_factory=dict)
     failure: ModelwatchError | None = None
     routing: Routing | None = None
+    unknown: set[str] = field(default_factory=set)
     calls: int = 0
 
     def point(self, name: str, alias: str, version: str) -> None:
@@ -71,6 +73,8 @@ class InMemoryRegistry:
             raise NoModelError(f"{name} has no alias {alias}") from None
 
     def version(self, name: str, version: str) -> ModelVersion:
+        if version in self.unknown:
+            raise NoModelError(f"{name} has no version {version}")
         return ModelVersion(name, version, f"memory://{name}/{version}")
 
 
@@ -242,6 +246,7 @@ class InMemoryReferences:
     """Reference tables by version number."""
 
     tables: dict[str, pa.Table] = field(default_factory=dict)
+    importances: dict[str, Importance] = field(default_factory=dict)
 
     def reference(self, version: ModelVersion) -> pa.Table | None:
         return self.tables.get(version.version)
@@ -249,6 +254,9 @@ class InMemoryReferences:
     def profile(self, version: ModelVersion) -> Profile | None:
         table = self.reference(version)
         return None if table is None else profile_table(table)
+
+    def importance(self, version: ModelVersion) -> Importance | None:
+        return self.importances.get(version.version)
 
 
 @dataclass

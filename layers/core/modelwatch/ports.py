@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from modelwatch.domain.baselines import Baseline
+    from modelwatch.domain.compaction import CaptureHour, MergedHour
     from modelwatch.domain.constraints import Constraints
     from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift, LastAnswer
     from modelwatch.domain.importance import Importance
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from modelwatch.domain.performance.encoding import HourPerformance, LabelledHour
     from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes
     from modelwatch.domain.profiles import Profile, WindowProfile
+    from modelwatch.domain.profiles.hashes import Hashes
     from modelwatch.domain.records import Record, Value
     from modelwatch.domain.routing import ServingPlan
     from modelwatch.domain.schemas import Schema
@@ -291,6 +293,41 @@ class ProfileStore(Protocol):
         ...
 
 
+class CaptureHours(Protocol):
+    """Knows the hours of captures, and merges the objects of one."""
+
+    def hours(
+        self, since: datetime | None = None, until: datetime | None = None
+    ) -> list[CaptureHour]:
+        """Return all hours that begin from ``since`` to before ``until``, the oldest first."""
+        ...
+
+    def merge(self, hour: CaptureHour, left_out: Hashes) -> MergedHour | None:
+        """Merge the objects of an hour, without the events whose hashes are ``left_out``.
+
+        Readers see the same distinct events before, after and on the way.
+
+        Returns
+        -------
+        MergedHour | None
+            What it was and is; None when another run has taken objects away meanwhile.
+
+        Raises
+        ------
+        StoreError
+            When objects cannot be read, written or deleted.
+        """
+        ...
+
+
+class Erasures(Protocol):
+    """Knows which events were erased."""
+
+    def events(self, now_ms: int) -> Hashes:
+        """Return the hashes of the events erased of late, sorted."""
+        ...
+
+
 class ReferenceStore(Protocol):
     """Keeps the reference data of model versions."""
 
@@ -305,12 +342,8 @@ class ReferenceStore(Protocol):
         """Return their profile, or None when there are none."""
         ...
 
-
-class ImportanceStore(Protocol):
-    """Knows how much model versions depend on their features."""
-
     def importance(self, version: ModelVersion) -> Importance | None:
-        """Return what a version was registered with, or None when nobody measured it."""
+        """Return how much the version depends on each feature, or None when nobody measured it."""
         ...
 
 

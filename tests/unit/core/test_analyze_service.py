@@ -6,6 +6,7 @@ import pytest
 
 from analysis_stage import NOW, AnalysisStage, records
 from modelwatch.adapters.parquet import records_table
+from modelwatch.domain.importance import Importance
 from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.errors import InvalidInputError, NotFoundError, RegistryError
 from modelwatch.services.analyze import AnalysisRequest, parse_request
@@ -231,3 +232,28 @@ def test_what_the_reference_never_had_is_a_violation(stage):
     (result,) = stage.run_after(seconds=0).results
     assert [violation.check for violation in result.quality.violations] == ["missing"]
     assert stage.metrics.value("evidently_constraint_violations_count") == 1
+
+
+def test_what_matters_most_to_the_model_is_named_first(stage):
+    reference, window = records(60, 1.0), records(60, 9.0)
+    for index, each in enumerate(reference):
+        each.features["hue"] = index % 10
+    for index, each in enumerate(window):
+        each.features["hue"] = index % 10 + 8
+    stage.training.tables["1"] = records_table(reference)
+    stage.training.importances["1"] = Importance(
+        features={"alcohol": 0.0, "hue": 0.4}, rows=60, repetitions=5, measure="accuracy"
+    )
+    stage.store.write(window)
+    (result,) = stage.run_after(seconds=0).results
+    assert result.drifted_features == ("hue", "alcohol")
+    assert result.headline.startswith("hue (")
+
+
+def test_a_model_that_no_registry_knows_is_unknown_and_no_failure(stage):
+    stage.registry.unknown.add("2")
+    stage.store.write(records(30, 1.0, version="2"))
+    analysis = stage.run_after(seconds=0)
+    assert analysis.failures == {}
+    results = {result.model_version: result for result in analysis.results}
+    assert results["2"].reason == "the version has no reference data"

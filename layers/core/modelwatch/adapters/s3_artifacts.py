@@ -160,7 +160,7 @@ class S3Artifacts:
         return pq.read_table(io.BytesIO(payload))
 
     def importance(self, version: ModelVersion) -> Importance | None:
-        """Return how much the version depends on each feature; see `ImportanceStore`."""
+        """Return how much the version depends on each feature; see `ReferenceStore`."""
         payload = self.read(version, IMPORTANCE_PATH)
         if payload is None:
             return None

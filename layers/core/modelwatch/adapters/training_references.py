@@ -7,9 +7,18 @@ import pyarrow as pa
 from modelwatch.adapters.arrow_profiles import profile_table
 from modelwatch.adapters.parquet import FEATURE_PREFIX
 from modelwatch.adapters.s3_artifacts import S3Artifacts
-from modelwatch.domain.capture_policy import CapturePolicy, apply_policy
+from modelwatch.domain.capture_policy import (
+    PREDICTION,
+    PROBABILITIES,
+    CapturePolicy,
+    apply_policy,
+    apply_to_outputs,
+)
+from modelwatch.domain.importance import Importance
+from modelwatch.domain.labels import as_text
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.profiles import Profile
+from modelwatch.domain.records import Value
 
 
 class TrainingReferences:
@@ -25,6 +34,7 @@ class TrainingReferences:
         self._artifacts = artifacts
         self._policy = policy
         self._profiles: dict[tuple[str, str], Profile] = {}
+        self._importance: dict[tuple[str, str], Importance | None] = {}
 
     def reference(self, version: ModelVersion) -> pa.Table | None:
         """Return the rows a version was trained on, or None when it has none."""
@@ -41,6 +51,13 @@ class TrainingReferences:
             self._profiles[key] = profile_table(table)
         return self._profiles[key]
 
+    def importance(self, version: ModelVersion) -> Importance | None:
+        """Return how much the version depends on each feature; it never changes, either."""
+        key = (version.name, version.version)
+        if key not in self._importance:
+            self._importance[key] = self._artifacts.importance(version)
+        return self._importance[key]
+
     def _captured(self, table: pa.Table) -> pa.Table:
         names = [name for name in table.column_names if name.startswith(FEATURE_PREFIX)]
         columns = {name.removeprefix(FEATURE_PREFIX): table[name].to_pylist() for name in names}
@@ -48,4 +65,32 @@ class TrainingReferences:
         table = table.drop_columns(names)
         for name, values in kept.items():
             table = table.append_column(f"{FEATURE_PREFIX}{name}", pa.array(values))
+        return self._with_captured_outputs(table)
+
+    def _with_captured_outputs(self, table: pa.Table) -> pa.Table:
+        if {PREDICTION, "prediction_label", PROBABILITIES} - set(table.column_names):
+            return table
+        predictions, probabilities = apply_to_outputs(
+            self._policy, _predictions(table), table[PROBABILITIES].to_pylist()
+        )
+        numbers = [
+            float(value) if isinstance(value, int | float) else None for value in predictions
+        ]
+        texts = [None if value is None else as_text(value) for value in predictions]
+        for name, values, kind in (
+            (PREDICTION, numbers, pa.float64()),
+            ("prediction_label", texts, pa.string()),
+            (PROBABILITIES, probabilities, pa.list_(pa.float64())),
+        ):
+            column = table.column_names.index(name)
+            table = table.set_column(column, name, pa.array(values, kind))
         return table
+
+
+def _predictions(table: pa.Table) -> list[Value]:
+    """Return the predictions as the model gave them; in the table, truth values are numbers."""
+    pairs = zip(table[PREDICTION].to_pylist(), table["prediction_label"].to_pylist(), strict=True)
+    return [
+        text if number is None else bool(number) if text in ("true", "false") else number
+        for number, text in pairs
+    ]

@@ -82,6 +82,10 @@ class AnalysisResult(msgspec.Struct, frozen=True, kw_only=True):
         Records that were stored more than once, and count once.
     reference
         What the window was compared with, in words.
+    drifted_features
+        Those that matter most to the model first.
+    headline
+        The same in words, with how far they drifted.
     features
         The answer for each feature.
     outputs
@@ -107,6 +111,7 @@ class AnalysisResult(msgspec.Struct, frozen=True, kw_only=True):
     reference: str = ""
     drift_share: float = 0.0
     drifted_features: tuple[str, ...] = ()
+    headline: str = ""
     features: tuple[FeatureDrift, ...] = ()
     outputs: tuple[FeatureDrift, ...] = ()
     quality: Quality | None = None

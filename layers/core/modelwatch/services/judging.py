@@ -10,8 +10,10 @@ from modelwatch.domain.analysis_rules import AnalysisRules
 from modelwatch.domain.baselines import refusal
 from modelwatch.domain.constraints import check
 from modelwatch.domain.decisions import decide
-from modelwatch.domain.drift import AnalysisResult, judge
+from modelwatch.domain.drift import AnalysisResult, FeatureDrift, judge
+from modelwatch.domain.importance import drift_headline, rank_drift
 from modelwatch.domain.profiles import ColumnProfile, Profile
+from modelwatch.domain.statistics.distances import METHODS
 from modelwatch.domain.statistics.distributions import Distribution
 from modelwatch.domain.windows import Window
 from modelwatch.services.references import Reference
@@ -62,12 +64,17 @@ def judged(
         if name in reference.profile.outputs and name not in _NOT_COMPARED
     ]
     verdict = judge(features, policy.share_threshold)
+    ranked = rank_drift(
+        {each.feature: _strength(each) for each in features if each.status == "drift"},
+        reference.importance,
+    )
     return msgspec.structs.replace(
         result,
         status=verdict.status,
         reason=verdict.reason,
         drift_share=verdict.drift_share,
-        drifted_features=verdict.drifted_features,
+        drifted_features=tuple(each.feature for each in ranked),
+        headline=drift_headline(ranked),
         features=tuple(features),
         outputs=tuple(
             decide(
@@ -81,6 +88,13 @@ def judged(
             reference.constraints, profile, level=rules.alpha, min_rows=min(rules.min_rows, 30)
         ),
     )
+
+
+def _strength(answer: FeatureDrift) -> float:
+    """Return how far a feature drifted, in multiples of its threshold."""
+    score, threshold = answer.score or 0.0, answer.threshold
+    far, near = (threshold, score) if METHODS[answer.method].low_is_drift else (score, threshold)
+    return far / max(near, 1e-300)
 
 
 def _distributions(columns: Mapping[str, ColumnProfile]) -> dict[str, Distribution]:

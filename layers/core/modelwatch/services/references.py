@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from modelwatch.domain.baselines import TRAINING, CapturedWindow, TrainingData
 from modelwatch.domain.constraints import Constraints, learn_constraints
+from modelwatch.domain.importance import Importance
+from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.windows import Window
+from modelwatch.errors import NoModelError
 from modelwatch.ports import BaselineStore, ModelRegistry, ProfileStore, ReferenceStore
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ class Reference:
         What its rows look like, and what is asked of rows because of it.
     rows
         Gives a sample of so many rows, to be shown beside the window's.
+    importance
+        How much the analyzed version depends on each feature; None where that is not known.
     window, objects
         When it was captured, and in which stored objects; None and empty for training data.
     """
@@ -36,6 +41,7 @@ class Reference:
     profile: Profile
     constraints: Constraints
     rows: Callable[[int], pa.Table]
+    importance: Importance | None = None
     window: Window | None = None
     objects: tuple[str, ...] = ()
 
@@ -63,25 +69,36 @@ class References:
         ------
         RegistryError, StoreError
             When the registry or a store does not answer.
-        NoModelError
-            When the registry does not know the version.
         """
+        try:
+            version = self._registry.version(model_name, model_version)
+        except NoModelError:
+            # an application may capture for a model that no registry knows
+            version = None
+        found = self._in_use(model_name, model_version, version, window)
+        if found is None or version is None:
+            return found
+        return replace(found, importance=self._training.importance(version))
+
+    def _in_use(
+        self, model_name: str, model_version: str, version: ModelVersion | None, window: Window
+    ) -> Reference | None:
         name = self._baselines.in_use(model_name)
         if name == TRAINING:
-            return self._trained_on(model_name, model_version)
+            return self._trained_on(version)
         baseline = self._baselines.baseline(model_name, name)
         if not baseline.applies_to(model_version):
-            return self._trained_on(model_name, model_version)
+            return self._trained_on(version)
         constraints = self._baselines.constraints(baseline)
         origin = baseline.origin
         title = f"baseline {name}: {origin}"
         if isinstance(origin, TrainingData):
-            version = self._registry.version(model_name, origin.version)
+            trained = self._registry.version(model_name, origin.version)
             return Reference(
                 title,
                 self._baselines.profile(baseline),
                 constraints,
-                lambda limit: _some(self._training.reference(version), limit),
+                lambda limit: _some(self._training.reference(trained), limit),
             )
         if isinstance(origin, CapturedWindow):
             return Reference(
@@ -91,17 +108,16 @@ class References:
                 lambda limit: self._profiles.sample(
                     model_name, origin.version, origin.window, limit
                 ),
-                origin.window,
+                window=origin.window,
             )
         return self._rolling(model_name, model_version, origin.before(window), title, constraints)
 
-    def _trained_on(self, model_name: str, model_version: str) -> Reference | None:
-        version = self._registry.version(model_name, model_version)
-        profile = self._training.profile(version)
-        if profile is None or not profile.rows:
+    def _trained_on(self, version: ModelVersion | None) -> Reference | None:
+        profile = None if version is None else self._training.profile(version)
+        if version is None or profile is None or not profile.rows:
             return None
         return Reference(
-            str(TrainingData(model_version)),
+            str(TrainingData(version.version)),
             profile,
             learn_constraints(profile),
             lambda limit: _some(self._training.reference(version), limit),
@@ -121,8 +137,8 @@ class References:
             merge_profiles(list(found.variants.values())),
             constraints,
             lambda limit: self._profiles.sample(model_name, model_version, window, limit),
-            window,
-            found.objects,
+            window=window,
+            objects=found.objects,
         )
 
 
