@@ -6,12 +6,17 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
 from running_stack import RunningStack, describe_stack
 
 # A shell that runs the tests in the background has Ctrl-C ignored, and children inherit that;
 # with a handler here, they start with it in force, as they do at a terminal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What an example takes on a machine that does other work says nothing of the code.
+settings.register_profile("modelwatch", deadline=None)
+settings.load_profile("modelwatch")
 
 
 @pytest.fixture(scope="session")

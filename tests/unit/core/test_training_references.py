@@ -1,0 +1,91 @@
+"""Training data as a reference: under a policy it says what captures of the same rows say."""
+
+import json
+from datetime import UTC, datetime
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelwatch.adapters.parquet import records_table
+from modelwatch.adapters.training_references import TrainingReferences
+from modelwatch.domain.capture_policy import CapturePlan, read_policy
+from modelwatch.domain.models import ModelVersion
+from modelwatch.domain.records import Record
+from modelwatch.domain.schemas import Column, Schema
+
+KEY = "a key of this test, long enough"
+SCHEMA = Schema((Column("age", "long"), Column("income", "double"), Column("email", "string")))
+VERSION = ModelVersion("wine", "1", "s3://models/1")
+
+rows = st.fixed_dictionaries(
+    {
+        "age": st.integers(-100, 100),
+        "income": st.none() | st.floats(-1e6, 1e6),
+        "email": st.sampled_from(["ada@example.org", "bob@example.org"]),
+    }
+)
+outcomes = st.one_of(
+    st.lists(st.integers(0, 3), min_size=4, max_size=4),
+    st.lists(st.booleans(), min_size=4, max_size=4),
+    st.lists(st.sampled_from(["red", "white"]), min_size=4, max_size=4),
+    st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4),
+)
+words = ["keep", "drop", "hash"]
+buckets = [{"bucket": 10}, {"bucket": 0.5}, {"bucket": [0, 7, 20]}]
+policies = st.fixed_dictionaries(
+    {},
+    optional={
+        "age": st.sampled_from(words + buckets),
+        "income": st.sampled_from(words + buckets),
+        "email": st.sampled_from(words),
+        "prediction": st.sampled_from(words + buckets),
+        "probabilities": st.sampled_from(["keep", "drop", {"bucket": 0.5}]),
+    },
+)
+
+
+class Artifacts:
+    """The reference data of every version."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def reference(self, _version: ModelVersion) -> pa.Table:
+        return self.table
+
+
+def record(number: int, **fields: object) -> Record:
+    return Record(
+        event_id=f"018bcfe5-6800-7000-8000-{number:012}",
+        captured_at=datetime(2026, 1, 1, tzinfo=UTC),
+        model_name="wine",
+        model_version="1",
+        **fields,
+    )
+
+
+@given(st.lists(rows, min_size=4, max_size=4), outcomes, policies)
+def test_training_data_becomes_what_captures_of_it_would_be(features, predictions, declared):
+    policy = read_policy(json.dumps(declared), KEY)
+    plan = CapturePlan(policy, SCHEMA)
+    pairs = list(enumerate(zip(map(SCHEMA.row, features), predictions, strict=True)))
+    raw = [
+        record(number, features=row, prediction=prediction, probabilities=[0.25, 0.75])
+        for number, (row, prediction) in pairs
+    ]
+    captured = [
+        record(
+            number,
+            features=plan.features(row),
+            prediction=plan.prediction(prediction),
+            probabilities=plan.probabilities([0.25, 0.75]),
+            types=plan.types,
+        )
+        for number, (row, prediction) in pairs
+    ]
+    reference = TrainingReferences(Artifacts(records_table(raw)), policy).reference(VERSION)
+    expected = records_table(captured)
+    assert set(reference.column_names) == set(expected.column_names)
+    for name in expected.column_names:
+        assert reference[name].to_pylist() == expected[name].to_pylist(), name
