@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelwatch.domain.binomial import fisher_tail
 from modelwatch.domain.constraints import (
     CategoryRule,
     ColumnConstraints,
@@ -17,9 +18,9 @@ from modelwatch.domain.constraints import (
     ExtraRule,
     InfiniteRule,
     KindRule,
-    Margins,
     MissingRule,
     RangeRule,
+    Seen,
     VaryingRule,
     WholeRule,
     check,
@@ -59,23 +60,39 @@ def test_the_same_again_is_ok():
     assert quality.decided > 10
 
 
+def with_missing(rows: int, nulls: int) -> Profile:
+    values = np.r_[RNG.normal(size=rows - nulls), np.full(nulls, np.nan)]
+    return profile(rows, a=number_column(values))
+
+
 def test_missing_values_count_from_where_chance_ends():
-    reference = profile(a=number_column(np.r_[RNG.normal(size=1900), np.full(100, np.nan)]))
-    allowed = learn_constraints(reference).columns["a"].missing.allowed_share
-    assert 0.05 < allowed < 0.08
-
-    def window(nulls):
-        return profile(200, a=number_column(np.r_[RNG.normal(size=200 - nulls), [np.nan] * nulls]))
-
-    assert violations(reference, window(15)) == {}
-    assert violations(reference, window(40)) == {("a", "missing"): 40}
+    reference = with_missing(ROWS, 100)
+    rule = learn_constraints(reference).columns["a"].missing
+    assert (rule.allowed_share, rule.reference.broken) == (0.0625, 100)
+    assert violations(reference, with_missing(200, 18)) == {}
+    assert violations(reference, with_missing(200, 40)) == {("a", "missing"): 40}
 
 
-def test_a_small_reference_allows_more_than_a_large_one():
-    def allowed(rows):
-        return learn_constraints(profile(rows, a=numbers(rows))).columns["a"].missing.allowed_share
+def test_a_small_reference_proves_less_than_a_large_one():
+    window = with_missing(100, 12)
+    assert violations(with_missing(30, 0), window) == {}
+    assert violations(with_missing(3000, 0), window) == {("a", "missing"): 12}
 
-    assert allowed(30) > allowed(300) > allowed(30_000) == Margins().absolute
+
+def test_what_is_proved_may_be_of_no_interest():
+    reference, window = with_missing(1_000_000, 10_000), with_missing(1_000_000, 11_000)
+    assert fisher_tail(11_000, 1_000_000, 10_000, 1_000_000) < 1e-9
+    assert violations(reference, window) == {}
+    assert violations(reference, with_missing(1_000_000, 14_000)).keys() == {("a", "missing")}
+
+
+def test_who_allows_less_than_the_reference_shows_means_it():
+    learned = learn_constraints(with_missing(50, 0))
+    rule = msgspec.structs.replace(learned.columns["a"].missing, allowed_share=0.0)
+    column = msgspec.structs.replace(learned.columns["a"], missing=rule)
+    strict = msgspec.structs.replace(learned, columns={"a": column})
+    assert check(learned, with_missing(1000, 1)).status == "ok"
+    assert check(strict, with_missing(1000, 1)).violations[0].rows == 1
 
 
 def test_types_that_change():
@@ -190,7 +207,7 @@ def test_what_not_even_all_rows_would_prove_is_undecided():
     rule = MissingRule(allowed_share=0.9)
     constraints = Constraints(columns={"a": ColumnConstraints(missing=rule)})
     (undecided,) = check(constraints, profile(40, a=numbers(40))).undecided
-    assert undecided.reason == "40 rows to judge by; even if all were wrong, 44 are needed"
+    assert undecided.reason == "40 rows to judge by: even if all were wrong, it might be by chance"
 
 
 def test_a_column_that_is_mostly_missing_is_undecided_not_ok():
@@ -267,7 +284,12 @@ columns = st.builds(
         kind=st.sampled_from(["numbers", "texts", "truth values", "empty"]),
         allowed_share=shares,
     ),
-    missing=st.none() | st.builds(MissingRule, allowed_share=shares),
+    missing=st.none()
+    | st.builds(
+        MissingRule,
+        allowed_share=shares,
+        reference=st.none() | st.builds(Seen, broken=st.integers(0, 9), rows=st.integers(9, 10**9)),
+    ),
     infinite=st.none() | st.builds(InfiniteRule, allowed_share=shares),
     whole=st.none() | st.builds(WholeRule, allowed_share=shares),
     range=st.none()
@@ -316,7 +338,12 @@ def test_what_is_written_is_read(constraints):
          "infinite, whole, range, categories, constant, varying"),
         ('{"format": 1, "columns": {"a": {"range": {"minimum": 1, "allowed_share": 0}}}}',
          "columns.a.range: Object missing required field 'maximum'; its fields are "
-         "allowed_share, minimum, maximum, non_negative"),
+         "allowed_share, reference, minimum, maximum, non_negative"),
+        ('{"format": 1, "columns": {"a": {"missing": {"allowed_share": 0, "reference": '
+         '{"broken": 3, "rows": 2}}}}}', "columns.a.missing.reference: has 3 broken rows of 2"),
+        ('{"format": 1, "columns": {"a": {"missing": {"allowed_share": 0, "reference": '
+         '{"broken": 3}}}}}', "columns.a.missing.reference: Object missing required field 'rows'; "
+         "its fields are broken, rows"),
         ('{"format": 1, "columns": {"a": {"range": {"minimum": 2, "maximum": 1, '
          '"allowed_share": 0}}}}', "columns.a.range: the minimum 2 is above the maximum 1"),
         ('{"format": 1, "columns": {"a": {"kind": {"kind": "int", "allowed_share": 0}}}}',

@@ -17,6 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 _TINY = 1e-300
 _ROUNDS = 100
+_MOST_TERMS = 5000
 _lgamma: Callable[[Floats], Floats] = np.vectorize(math.lgamma, otypes=[np.float64])
 
 
@@ -47,13 +48,11 @@ def upper_bound(count: npt.ArrayLike, rows: npt.ArrayLike, confidence: npt.Array
     """Return the largest share that ``count`` of ``rows`` leave possible (Clopper and Pearson).
 
     The true share is at most this with ``confidence`` (one-sided), whatever it is. Of no rows
-    nothing is known: 1. With ``count`` = 1 it is also Wilks' bound of the share of a distribution
-    beyond the least and the greatest of ``rows`` draws of it.
+    nothing is known: 1.
 
     References
     ----------
-    C. J. Clopper and E. S. Pearson, Biometrika 26 (1934) 404; S. S. Wilks, Ann. Math. Statist. 12
-    (1941) 91.
+    C. J. Clopper and E. S. Pearson, Biometrika 26 (1934) 404.
 
     Examples
     --------
@@ -78,16 +77,61 @@ def upper_bound(count: npt.ArrayLike, rows: npt.ArrayLike, confidence: npt.Array
     return bound[back.ravel()].reshape(shape)
 
 
-def lower_bound(count: npt.ArrayLike, rows: npt.ArrayLike, confidence: npt.ArrayLike) -> Floats:
-    """Return the smallest share that ``count`` of ``rows`` leave possible; see `upper_bound`.
+def fisher_tail(
+    count: npt.ArrayLike,
+    rows: npt.ArrayLike,
+    reference_count: npt.ArrayLike,
+    reference_rows: npt.ArrayLike,
+) -> Floats:
+    """Return how likely ``count`` or more are by chance, of as many among both (Fisher's test).
+
+    The one-sided exact test of whether the share of ``count`` in ``rows`` is above that of
+    ``reference_count`` in ``reference_rows``: both samples, whatever their sizes, are taken as
+    they are, and nothing is assumed of the true share. With ``reference_count`` = 1 it is also
+    the exact chance that ``count`` of ``rows`` new draws are beyond the least and the greatest of
+    ``reference_rows`` old ones, whatever the distribution.
+
+    References
+    ----------
+    R. A. Fisher, J. R. Stat. Soc. 98 (1935) 39; S. S. Wilks, Ann. Math. Statist. 12 (1941) 91.
 
     Examples
     --------
-    >>> lower_bound([0, 90, 100], 100, 0.95).round(4).tolist()
-    [0.0, 0.8363, 0.9705]
+    >>> fisher_tail([0, 2, 5], 100, 0, 142).round(4).tolist()
+    [1.0, 0.1697, 0.0113]
     """
-    complement = np.asarray(rows, np.float64) - np.asarray(count, np.float64)
-    return 1.0 - upper_bound(complement, rows, confidence)
+    k, n, x, size = np.broadcast_arrays(
+        np.asarray(count, np.float64),
+        np.asarray(rows, np.float64),
+        np.asarray(reference_count, np.float64),
+        np.asarray(reference_rows, np.float64),
+    )
+    tail = np.where(k > n, 0.0, 1.0)
+    # a share that is not above the reference's is likely; its sum would be long
+    inner = (k > 0) & (k <= n) & (k * size > x * n)
+    if inner.any():
+        tail[inner] = _hypergeometric_tail(k[inner], n[inner], x[inner], size[inner])
+    return tail
+
+
+def _hypergeometric_tail(k: Floats, n: Floats, x: Floats, size: Floats) -> Floats:
+    both = x + k
+    term = np.exp(_log_choose(n, k) + _log_choose(size, x) - _log_choose(size + n, both))
+    tail = term.copy()
+    for j in range(_MOST_TERMS):
+        at = k + j
+        ratio = np.maximum((both - at) * (n - at), 0) / ((at + 1) * (size - both + at + 1))
+        # the ratios fall, so that what is left is less than a geometric series
+        left = term * ratio / np.maximum(1 - ratio, 1e-12)
+        if np.all(left <= 1e-9 * tail):
+            break
+        term = term * ratio
+        tail = tail + term
+    return np.minimum(tail + left, 1.0)
+
+
+def _log_choose(n: Floats, k: Floats) -> Floats:
+    return _lgamma(n + 1) - _lgamma(k + 1) - _lgamma(n - k + 1)
 
 
 def _solve(k: Floats, n: Floats, confidence: Floats) -> Floats:

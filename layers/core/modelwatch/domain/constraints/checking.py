@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
-from modelwatch.domain.binomial import upper_tail
+from modelwatch.domain.binomial import Floats, fisher_tail, upper_tail
 from modelwatch.domain.constraints.counting import Breach, breaches
-from modelwatch.domain.constraints.document import Constraints
+from modelwatch.domain.constraints.document import Constraints, Seen
 from modelwatch.domain.profiles import Profile
+
+_NOTHING = Seen(broken=0, rows=0)
 
 QualityStatus = Literal["ok", "violated", "unknown"]
 
@@ -66,11 +66,12 @@ def check(
 ) -> Quality:
     """Hold the features of ``profile`` to ``constraints``.
 
-    A rule is violated when so many rows break it as would come by chance, in a window of this
-    size whose true share is the allowed one, with a probability of less than ``level``: the exact
-    binomial test. The level is that of all rules together (Holm's method), so that of a hundred
-    windows as good as is allowed not more than ``100 * level`` have any violation. Rows are taken
-    to be independent.
+    A rule is violated when two things are proved: that more rows break it than are allowed (by
+    the exact binomial test), and more than in the reference (by Fisher's exact test; only where the
+    rule knows the reference). Both allow for chance: that of a window of this size, and that of a
+    reference of its size. The level is that of all rules together (Holm's method): of a hundred
+    pairs of a reference and a window that are alike, not more than ``100 * level`` have any
+    violation. Rows are taken to be independent.
 
     A rule without proof against it is undecided, not kept, when it is about fewer than
     ``min_rows`` rows, or when not even all of its rows would be proof.
@@ -100,10 +101,10 @@ def check(
     ...     column = text_column({"red": red, "white": red}, nulls=nulls)
     ...     return Profile(rows=2 * red + nulls, features={"colour": column})
     >>> constraints = learn_constraints(window(red=500, nulls=0))
-    >>> check(constraints, window(red=48, nulls=4)).status
+    >>> check(constraints, window(red=49, nulls=1)).status
     'ok'
     >>> print(check(constraints, window(red=45, nulls=10)).violations[0].sentence)
-    colour: 10 of 100 rows are missing (10 %; allowed: 0.678 %)
+    colour: 10 of 100 rows are missing (10 %; allowed: 0.1 %)
     """
     if not profile.rows:
         return Quality(status="unknown", decided=0, undecided=(_all("the window has no rows"),))
@@ -120,9 +121,9 @@ def check(
         )
     undecided: dict[tuple[str, str], list[str]] = {}
     open_checks = 0
-    for index, test in enumerate(tests):
-        reason = "" if index in violated else _doubt(test, level / family, min_rows)
-        if reason:
+    doubts = _doubts(tests, level / family, min_rows)
+    for index, (test, reason) in enumerate(zip(tests, doubts, strict=True)):
+        if reason and index not in violated:
             open_checks += 1
             undecided.setdefault((test.feature, reason), []).append(test.check)
     decided = len(tests) - open_checks
@@ -143,33 +144,52 @@ def _violated(tests: list[Breach], family: int, level: float) -> set[int]:
     suspects = [
         index for index, test in enumerate(tests) if test.proved > test.allowed * test.judged_rows
     ]
-    if not suspects:
-        return set()
-    numbers = np.array(
-        [(tests[i].proved, tests[i].judged_rows, tests[i].allowed) for i in suspects]
+    chances = _chances([tests[index] for index in suspects], [tests[i].proved for i in suspects])
+    order = np.argsort(chances, kind="stable").tolist()
+    violated = set()
+    for rank, position in enumerate(order):
+        if chances[position] > level / (family - rank):
+            break
+        violated.add(suspects[position])
+    return violated
+
+
+def _chances(tests: list[Breach], broken: list[int]) -> Floats:
+    """Return for each test how likely so many broken rows are by chance, at most."""
+    if not tests:
+        return np.empty(0)
+    rows = np.array([test.judged_rows for test in tests])
+    of_share = upper_tail(broken, rows, [test.allowed for test in tests])
+    seen = [test.reference or _NOTHING for test in tests]
+    of_reference = fisher_tail(
+        broken, rows, [each.broken for each in seen], [each.rows for each in seen]
     )
-    chances = upper_tail(*numbers.T)
-    return set(
-        _rejected([suspects[i] for i in np.argsort(chances)], np.sort(chances), family, level)
-    )
+    without = np.array([test.reference is None for test in tests])
+    chances: Floats = np.maximum(of_share, np.where(without, 0.0, of_reference))
+    return chances
 
 
-def _rejected(ordered: list[int], chances: np.ndarray, family: int, level: float) -> Iterator[int]:
-    for rank, (index, chance) in enumerate(zip(ordered, chances.tolist(), strict=True)):
-        if chance > level / (family - rank):
-            return
-        yield index
-
-
-def _doubt(test: Breach, level: float, min_rows: int) -> str:
-    """Return why the rule cannot be called kept; empty when it can."""
-    rows = test.judged_rows
-    if rows < min_rows:
-        return f"{rows} rows to judge by; {min_rows} are needed"
-    if test.allowed > 0 and rows * math.log(test.allowed) > math.log(level):
-        needed = math.ceil(math.log(level) / math.log(test.allowed))
-        return f"{rows} rows to judge by; even if all were wrong, {needed} are needed"
-    return ""
+def _doubts(tests: list[Breach], level: float, min_rows: int) -> list[str]:
+    """Return for each rule why it cannot be called kept; empty when it can."""
+    # thousands of columns have the same few sizes
+    sizes: dict[Any, float] = {}
+    for test in tests:
+        sizes.setdefault((test.judged_rows, test.allowed, test.reference), 0.0)
+    alike = [
+        Breach("", "", rows, rows, rows, allowed, reference=reference)
+        for rows, allowed, reference in sizes
+    ]
+    sizes = dict(zip(sizes, _chances(alike, [each.rows for each in alike]).tolist(), strict=True))
+    doubts = []
+    for test in tests:
+        rows = test.judged_rows
+        if rows < min_rows:
+            doubts.append(f"{rows} rows to judge by; {min_rows} are needed")
+        elif sizes[rows, test.allowed, test.reference] > level:
+            doubts.append(f"{rows} rows to judge by: even if all were wrong, it might be by chance")
+        else:
+            doubts.append("")
+    return doubts
 
 
 def _violation(test: Breach) -> Violation:

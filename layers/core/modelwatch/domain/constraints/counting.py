@@ -14,7 +14,10 @@ from modelwatch.domain.constraints.document import (
     ConstantRule,
     Constraints,
     KindRule,
+    MissingRule,
     RangeRule,
+    Rule,
+    Seen,
     VaryingRule,
     WholeRule,
 )
@@ -43,6 +46,8 @@ class Breach(NamedTuple):
         The whole sentence after the feature's name.
     trials
         Rows that ``proved`` are of, where they are not ``rows``.
+    reference
+        What the reference showed of the rule, where that matters.
     """
 
     feature: str
@@ -54,6 +59,7 @@ class Breach(NamedTuple):
     words: str = ""
     saying: str = ""
     trials: int | None = None
+    reference: Seen | None = None
 
     @property
     def judged_rows(self) -> int:
@@ -86,40 +92,51 @@ def breaches(constraints: Constraints, profile: Profile) -> tuple[list[Breach], 
         if column.categories:
             categories += len(column.categories.known)
     if constraints.extra_columns:
-        allowed = constraints.extra_columns.allowed_share
-        for name in profile.features.keys() - constraints.columns.keys():
-            count = profile.rows - profile.features[name].nulls
-            words = "have this column, which is not known"
-            found.append(Breach(name, "extra_column", profile.rows, count, count, allowed, words))
+        for name in profile.features:
+            if name not in constraints.columns:
+                count = profile.rows - profile.features[name].nulls
+                words = "have this column, which is not known"
+                rule = constraints.extra_columns
+                found.append(_breach(name, "extra_column", rule, profile.rows, count, count, words))
     # what allows everything cannot be broken
     found = [breach for breach in found if breach.allowed < 1]
     return found, max(len(found) + categories, 1)
 
 
+def _breach(
+    name: str,
+    check: str,
+    rule: Rule,
+    rows: int,
+    proved: int,
+    estimate: int,
+    words: str = "",
+    saying: str = "",
+    trials: int | None = None,
+) -> Breach:
+    allowed, seen = rule.allowed_share, rule.reference
+    # who asks for more than the reference gave, or for everything, means it
+    if seen is not None and (not allowed or allowed * seen.rows < seen.broken - 1e-6 * seen.rows):
+        seen = None
+    return Breach(name, check, rows, proved, estimate, allowed, words, saying, trials, seen)
+
+
 def _missing_column(name: str, column: ColumnConstraints, rows: int) -> Iterator[Breach]:
     if column.kind is None or column.kind.kind != "empty":
-        allowed = column.missing.allowed_share if column.missing else 0.0
-        yield Breach(
-            name, "missing_column", rows, rows, rows, allowed, saying="the column is missing"
-        )
+        rule = column.missing or MissingRule(allowed_share=0.0)
+        saying = "the column is missing"
+        yield _breach(name, "missing_column", rule, rows, rows, rows, saying=saying)
 
 
 def _column(name: str, rules: ColumnConstraints, column: ColumnProfile) -> Iterator[Breach]:
     if rules.missing:
-        yield Breach(
-            name,
-            "missing",
-            column.rows,
-            column.nulls,
-            column.nulls,
-            rules.missing.allowed_share,
-            "are missing",
-        )
+        count = column.nulls
+        yield _breach(name, "missing", rules.missing, column.rows, count, count, "are missing")
     if rules.kind:
         yield _kind(name, rules.kind, column)
     if rules.infinite:
-        count, allowed = column.infinities, rules.infinite.allowed_share
-        yield Breach(name, "infinite", column.numbers, count, count, allowed, "are infinite")
+        count, words = column.infinities, "are infinite"
+        yield _breach(name, "infinite", rules.infinite, column.numbers, count, count, words)
     if rules.whole:
         yield _whole(name, rules.whole, column)
     if rules.range:
@@ -136,11 +153,11 @@ def _kind(name: str, rule: KindRule, column: ColumnProfile) -> Breach:
     values = column.rows - column.nulls
     if rule.kind == "empty":
         words = "have a value, where the reference has none"
-        return Breach(name, "kind", column.rows, values, values, rule.allowed_share, words)
+        return _breach(name, "kind", rule, column.rows, values, values, words)
     kinds = {"numbers": column.numbers, "texts": column.strings, "truth values": column.booleans}
     others = values - kinds.pop(rule.kind)
     words = f"are {' or '.join(kind for kind, count in kinds.items() if count)}, not {rule.kind}"
-    return Breach(name, "kind", values, others, others, rule.allowed_share, words)
+    return _breach(name, "kind", rule, values, others, others, words)
 
 
 def _whole(name: str, rule: WholeRule, column: ColumnProfile) -> Breach:
@@ -155,26 +172,20 @@ def _whole(name: str, rule: WholeRule, column: ColumnProfile) -> Breach:
             trials = math.ceil(sketch.n**2 / int(np.square(weights).sum()))
     proved = found * trials // sketch.n if sketch.n else 0
     words = "have a fraction"
-    return Breach(name, "whole", sketch.n, proved, found, rule.allowed_share, words, trials=trials)
+    return _breach(name, "whole", rule, sketch.n, proved, found, words, trials=trials)
 
 
 def _range(name: str, rule: RangeRule, column: ColumnProfile) -> Iterator[Breach]:
     sketch = column.sketch
     below = _beyond(column, rule.minimum, below=True)
     above = _beyond(column, rule.maximum, below=False)
-    yield Breach(
-        name,
-        "range",
-        sketch.n,
-        below[0] + above[0],
-        below[1] + above[1],
-        rule.allowed_share,
-        f"are not from {rule.minimum:g} to {rule.maximum:g}",
-    )
+    proved, estimate = below[0] + above[0], below[1] + above[1]
+    words = f"are not from {rule.minimum:g} to {rule.maximum:g}"
+    yield _breach(name, "range", rule, sketch.n, proved, estimate, words)
     if rule.non_negative:
         proved, estimate = _beyond(column, 0.0, below=True)
         words = "are negative"
-        yield Breach(name, "non_negative", sketch.n, proved, estimate, rule.allowed_share, words)
+        yield _breach(name, "non_negative", rule, sketch.n, proved, estimate, words)
 
 
 def _beyond(column: ColumnProfile, limit: float, *, below: bool) -> tuple[int, int]:
@@ -195,22 +206,24 @@ def _categories(name: str, rule: CategoryRule, column: ColumnProfile) -> Iterato
     # of the texts that were not counted, known ones may be at most so many
     unseen = counted + max(0, column.rest - column.undercount * len(rule.known))
     words = f"have a text that is not known{_such_as(new)}"
-    yield Breach(name, "unseen_categories", rows, unseen, unseen, rule.allowed_share, words)
-    shown = max(rule.known.values(), default=0.0)
-    vanished = [] if column.undercount else [t for t in rule.known if t not in column.counts]
-    if rows and shown and not any(rule.known[text] == shown for text in vanished):
-        yield Breach(name, "vanished_categories", rows, 0, 0, 1 - shown)
-    for text in vanished:
-        yield Breach(
-            name,
-            "vanished_categories",
-            rows,
-            rows,
-            rows,
-            1 - rule.known[text],
-            saying=f"'{text[:60]}' has vanished from {rows} rows; "
-            f"expected in at least {_percent(rule.known[text])}",
-        )
+    yield _breach(name, "unseen_categories", rule, rows, unseen, unseen, words)
+    yield from _vanished(name, rule, column, rows)
+
+
+def _vanished(name: str, rule: CategoryRule, column: ColumnProfile, rows: int) -> Iterator[Breach]:
+    gone = [] if column.undercount else [text for text in rule.known if text not in column.counts]
+    most = max(rule.known, key=rule.known.__getitem__, default="")
+    # one that is there stands for the others that are: it tells whether rows are enough
+    for text in gone if most in gone or not most else [most, *gone]:
+        share = rule.known[text]
+        other = CategoryRule(allowed_share=1 - share, known={})
+        if rule.reference:
+            size = rule.reference.rows
+            seen = Seen(broken=size - round(share * size), rows=size)
+            other = CategoryRule(allowed_share=1 - share, known={}, reference=seen)
+        count = rows if text in gone else 0
+        saying = f"'{text[:60]}' has vanished from {rows} rows; expected in {_percent(share)}"
+        yield _breach(name, "vanished_categories", other, rows, count, count, saying=saying)
 
 
 def _such_as(texts: list[str]) -> str:
@@ -239,7 +252,7 @@ def _constant(name: str, rule: ConstantRule, column: ColumnProfile) -> Breach:
         proved = others + max(different - error, least)
     shown = _shown(value)
     words = f"are not {shown}, the reference's only value"
-    return Breach(name, "constant", values, proved, estimate, rule.allowed_share, words)
+    return _breach(name, "constant", rule, values, proved, estimate, words)
 
 
 def _varying(name: str, rule: VaryingRule, column: ColumnProfile) -> Breach:

@@ -19,31 +19,46 @@ Kind = Literal["numbers", "texts", "truth values", "empty"]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
-class _Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A rule; at most ``allowed_share`` of the rows it is about may break it."""
+class Seen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many ``rows`` of the reference a rule is about, and how many of them break it."""
+
+    broken: Annotated[int, msgspec.Meta(ge=0)]
+    rows: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Rule(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What rules have in common: at most ``allowed_share`` of the rows it is about may break it.
+
+    With a ``reference`` a window must also break it more than the reference did, and more than
+    chance explains; see `modelwatch.domain.constraints.check`. A share that allows less than the
+    reference showed, or nothing, is meant as it stands: then the reference does not matter.
+    """
 
     allowed_share: Share
+    reference: Seen | None = None
 
 
-class KindRule(_Rule, frozen=True, kw_only=True):
+class KindRule(Rule, frozen=True, kw_only=True):
     """Values are of one kind; about rows with a value (of ``empty``: about all rows)."""
 
     kind: Kind
 
 
-class MissingRule(_Rule, frozen=True, kw_only=True):
+class MissingRule(Rule, frozen=True, kw_only=True):
     """Rows have a value; about all rows."""
 
 
-class InfiniteRule(_Rule, frozen=True, kw_only=True):
+class InfiniteRule(Rule, frozen=True, kw_only=True):
     """Numbers are finite; about rows with a number."""
 
 
-class WholeRule(_Rule, frozen=True, kw_only=True):
+class WholeRule(Rule, frozen=True, kw_only=True):
     """Numbers have no fraction; about rows with a finite number."""
 
 
-class RangeRule(_Rule, frozen=True, kw_only=True):
+class RangeRule(Rule, frozen=True, kw_only=True):
     """Numbers are from ``minimum`` to ``maximum``; about rows with a finite number.
 
     ``non_negative`` asks, apart from that, that no more than ``allowed_share`` are below zero.
@@ -54,17 +69,17 @@ class RangeRule(_Rule, frozen=True, kw_only=True):
     non_negative: bool = False
 
 
-class CategoryRule(_Rule, frozen=True, kw_only=True):
+class CategoryRule(Rule, frozen=True, kw_only=True):
     """Texts are known ones; about rows with a text or a truth value.
 
-    ``known`` tells of each the least share that it is expected to have: it has vanished when such
-    a share would hardly give no row at all. With 0 it may be away.
+    ``known`` tells which share of the rows each is expected to have: it has vanished when such a
+    share would hardly give no row at all. With 0 it may be away.
     """
 
     known: dict[str, float]
 
 
-class ConstantRule(_Rule, frozen=True, kw_only=True):
+class ConstantRule(Rule, frozen=True, kw_only=True):
     """There is one value, ``value``; about rows with a value."""
 
     value: bool | float | str
@@ -91,7 +106,7 @@ class ColumnConstraints(
     varying: VaryingRule | None = None
 
 
-class ExtraRule(_Rule, frozen=True, kw_only=True):
+class ExtraRule(Rule, frozen=True, kw_only=True):
     """Rows have no other columns than those of the document; about all rows, by column."""
 
 
@@ -162,6 +177,12 @@ def decode_constraints(payload: bytes) -> Constraints:
 
 
 def _check_column(column: ColumnConstraints, field: str) -> None:
+    for name in column.__struct_fields__:
+        seen = getattr(getattr(column, name), "reference", None)
+        if seen is not None and seen.broken > seen.rows:
+            raise InvalidInputError(
+                f"{field}.{name}.reference", f"has {seen.broken} broken rows of {seen.rows}"
+            )
     bounds = column.range
     if bounds is not None and bounds.minimum > bounds.maximum:
         raise InvalidInputError(
@@ -188,7 +209,9 @@ def _decoded(payload: bytes, kind: type[Any], prefix: str) -> Any:
         field = ".".join(part for part in (prefix, found.field) if part)
         problem = found.problem
         if " field " in problem:  # an unknown one, or one that is missing
-            rule = _RULES.get(found.field, kind)
+            rule = _RULES.get(found.field.removesuffix(".reference"), kind)
+            if found.field.endswith(".reference"):
+                rule = Seen
             problem += f"; its fields are {', '.join(rule.__struct_fields__)}"
         elif "enum value" in problem:
             problem += f"; it is one of {', '.join(get_args(Kind))}"

@@ -1,20 +1,18 @@
-"""Constraints learned from a reference: what it shows, and a margin that follows from its size.
+"""Constraints learned from a reference.
 
-A share that is allowed is the upper bound that the reference leaves possible (Clopper and Pearson,
-exact), so that one of a hundred rows asks for less than one of a million. The confidence holds for
-all shares of a document together (Bonferroni): of a hundred references, so many as ``confidence``
-says allow everything that their distribution really does.
+A share is allowed that is a little above the reference's. How sure the reference is of it is not
+said by a margin: the rule keeps how many rows of how many broke it, and a window is held to these.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import msgspec
 import numpy as np
 
-from modelwatch.domain.binomial import lower_bound, upper_bound
+from modelwatch.domain.binomial import upper_bound
 from modelwatch.domain.constraints.document import (
     CategoryRule,
     ColumnConstraints,
@@ -26,12 +24,12 @@ from modelwatch.domain.constraints.document import (
     KindRule,
     MissingRule,
     RangeRule,
+    Seen,
     VaryingRule,
     WholeRule,
 )
 from modelwatch.domain.profiles import ColumnProfile, Profile, QuantileSketch
 
-_SHARES_OF_A_COLUMN = 8
 _DIGITS = 1e6
 
 
@@ -40,24 +38,37 @@ class Margins(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    confidence
-        That the shares allow what the reference's distribution does, all together.
     absolute, relative
-        A share may also be so much above the reference's, and by such a part of it: what is
-        smaller is of no practical interest, however many rows prove it.
+        A share may be so much above the reference's, or by such a part of it, whichever is more:
+        what is smaller is of no practical interest, however many rows prove it.
     range_tolerance
         How far a number may be beyond the reference's least and greatest, as a part of the
         distance between them.
     most_unseen
         Texts with a larger share of new ones than this are names or numbers of things, and no
         categories.
+    confidence
+        That the share of the most frequent value is no larger than what is learned of it, for
+        each column.
     """
 
-    confidence: float = 0.99
     absolute: float = 0.001
     relative: float = 0.25
     range_tolerance: float = 0.05
     most_unseen: float = 0.5
+    confidence: float = 0.9999
+
+    def allowed(self, seen: Seen) -> float:
+        """Return the share that is allowed after ``seen``, rounded up to six digits.
+
+        Examples
+        --------
+        >>> Margins().allowed(Seen(broken=0, rows=500)), Margins().allowed(Seen(broken=1, rows=5))
+        (0.001, 0.25)
+        """
+        share = seen.broken / seen.rows if seen.rows else 1.0
+        slack = max(self.absolute, self.relative * share)
+        return min(math.ceil(round((share + slack) * _DIGITS, 3)) / _DIGITS, 1.0)
 
 
 def learn_constraints(profile: Profile, margins: Margins = Margins()) -> Constraints:  # noqa: B008
@@ -77,20 +88,37 @@ def learn_constraints(profile: Profile, margins: Margins = Margins()) -> Constra
     >>> from modelwatch.domain.profiles import text_column
     >>> colour = text_column({"red": 600, "white": 400}, nulls=0)
     >>> learned = learn_constraints(Profile(rows=1000, features={"colour": colour}))
-    >>> learned.columns["colour"].missing, list(learned.columns["colour"].categories.known)
-    (MissingRule(allowed_share=0.00678), ['red', 'white'])
+    >>> learned.columns["colour"].missing
+    MissingRule(allowed_share=0.001, reference=Seen(broken=0, rows=1000))
+    >>> learned.columns["colour"].categories.known
+    {'red': 0.6, 'white': 0.4}
     """
-    bounds = _Bounds(profile, margins)
-    facts = {name: _facts(column) for name, column in profile.features.items()}
-    # the first round only tells which bounds are needed: all at once they cost little
-    for each in facts.values():
-        _learn_column(each, bounds, margins)
-    bounds.compute()
+    facts = [_facts(column) for column in profile.features.values()]
+    # all at once they cost little
+    largest = upper_bound(
+        [min(each.most, each.values) for each in facts],
+        [each.values for each in facts],
+        margins.confidence,
+    )
+    largest = np.minimum(np.ceil(largest * _DIGITS) / _DIGITS, 1.0)
     return Constraints(
-        columns={name: _learn_column(each, bounds, margins) for name, each in facts.items()},
-        extra_columns=ExtraRule(allowed_share=bounds.upper(0, profile.rows)),
+        columns={
+            name: _learn_column(each, share, margins)
+            for name, each, share in zip(profile.features, facts, largest.tolist(), strict=True)
+        },
+        extra_columns=ExtraRule(**_bounded(0, profile.rows, margins)),
         reference_rows=profile.rows,
     )
+
+
+class _Terms(TypedDict):
+    allowed_share: float
+    reference: Seen
+
+
+def _bounded(broken: int, rows: int, margins: Margins) -> _Terms:
+    seen = Seen(broken=broken, rows=rows)
+    return {"allowed_share": margins.allowed(seen), "reference": seen}
 
 
 class _Facts(NamedTuple):
@@ -107,6 +135,10 @@ class _Facts(NamedTuple):
     whole: int
     most: int
 
+    @property
+    def values(self) -> int:
+        return self.column.rows - self.column.nulls
+
 
 def _facts(column: ColumnProfile) -> _Facts:
     by_kind: dict[Kind, int] = {
@@ -122,36 +154,31 @@ def _facts(column: ColumnProfile) -> _Facts:
     )
 
 
-def _learn_column(facts: _Facts, bounds: _Bounds, margins: Margins) -> ColumnConstraints:
-    column = facts.column
-    values = column.rows - column.nulls
+def _learn_column(facts: _Facts, largest_share: float, margins: Margins) -> ColumnConstraints:
+    column, values = facts.column, facts.values
     if facts.kind == "empty":
-        rule = KindRule(kind="empty", allowed_share=bounds.upper(0, column.rows))
-        return ColumnConstraints(kind=rule)
-    kind = KindRule(kind=facts.kind, allowed_share=bounds.upper(values - facts.alike, values))
-    missing = MissingRule(allowed_share=bounds.upper(column.nulls, column.rows))
-    constant = whole = bounds_of_numbers = categories = infinite = varying = None
+        return ColumnConstraints(kind=KindRule(kind="empty", **_bounded(0, column.rows, margins)))
+    constant = whole = limits = categories = infinite = varying = None
     if facts.kind == "numbers":
-        infinite = InfiniteRule(allowed_share=bounds.upper(column.infinities, column.numbers))
+        infinite = InfiniteRule(**_bounded(column.infinities, column.numbers, margins))
     if facts.constant is not None and values > 1:
-        constant = ConstantRule(value=facts.constant, allowed_share=bounds.upper(0, values))
+        constant = ConstantRule(value=facts.constant, **_bounded(0, values, margins))
     elif facts.kind == "numbers":
         if facts.whole:
             # all that is known is of the numbers that the sketch holds
-            whole = WholeRule(allowed_share=bounds.upper(0, facts.whole))
+            whole = WholeRule(**_bounded(0, facts.whole, margins))
         if column.sketch.n:
-            bounds_of_numbers = _range(column, bounds, margins, bool(facts.whole))
+            limits = _range(column, margins, bool(facts.whole))
     else:
-        categories = _categories(column, bounds, margins)
-    if constant is None and values > 1:
-        largest = bounds.upper(min(facts.most, values), values)
-        varying = VaryingRule(largest_share=largest) if largest < 1 else None
+        categories = _categories(column, margins)
+    if constant is None and values > 1 and largest_share < 1:
+        varying = VaryingRule(largest_share=largest_share)
     return ColumnConstraints(
-        kind=kind,
-        missing=missing,
+        kind=KindRule(kind=facts.kind, **_bounded(values - facts.alike, values, margins)),
+        missing=MissingRule(**_bounded(column.nulls, column.rows, margins)),
         infinite=infinite,
         whole=whole,
-        range=bounds_of_numbers,
+        range=limits,
         categories=categories,
         constant=constant,
         varying=varying,
@@ -188,7 +215,7 @@ def _most(column: ColumnProfile) -> int:
     return max(most + error, texts, column.infinities)
 
 
-def _range(column: ColumnProfile, bounds: _Bounds, margins: Margins, whole: bool) -> RangeRule:
+def _range(column: ColumnProfile, margins: Margins, whole: bool) -> RangeRule:
     low, high = column.sketch.minimum, column.sketch.maximum
     tolerance = margins.range_tolerance * (high / 2 - low / 2) * 2
     minimum, maximum = low - tolerance, high + tolerance
@@ -202,55 +229,22 @@ def _range(column: ColumnProfile, bounds: _Bounds, margins: Margins, whole: bool
         minimum=minimum,
         maximum=maximum,
         non_negative=low >= 0,
-        # Wilks: what is beyond the extremes of n draws is bounded as by one of n
-        allowed_share=bounds.upper(1, column.sketch.n),
+        # that new draws are beyond the extremes of old ones is as likely as if one of these
+        # was: Wilks 1941, see `fisher_tail`
+        **_bounded(1, column.sketch.n, margins),
     )
 
 
-def _categories(column: ColumnProfile, bounds: _Bounds, margins: Margins) -> CategoryRule | None:
+def _categories(column: ColumnProfile, margins: Margins) -> CategoryRule | None:
     if column.rest or column.undercount:
         return None  # the reference's own categories are not all known
     rows = sum(column.counts.values())
     # Good and Turing: the share of what was never seen is about that of what was seen once; its
-    # variance has the pairs in it, too (Esty 1983)
+    # variance has the pairs in it, too (Esty, Ann. Statist. 11 (1983) 905)
     once = sum(1 for count in column.counts.values() if count == 1)
     twice = sum(1 for count in column.counts.values() if count == 2)
-    unseen = bounds.upper(min(once + math.isqrt(2 * twice), rows), rows)
-    if unseen > margins.most_unseen:
+    unseen = min(once + math.isqrt(2 * twice), rows)
+    if unseen > margins.most_unseen * rows:
         return None
-    known = {text: bounds.lower(count, rows) for text, count in column.counts.items()}
-    return CategoryRule(known=known, allowed_share=unseen)
-
-
-class _Bounds:
-    """Bounds of shares at the confidence of one of them.
-
-    What is asked for before `compute` is remembered, and answered with the share itself.
-    """
-
-    def __init__(self, profile: Profile, margins: Margins) -> None:
-        shares = 1 + _SHARES_OF_A_COLUMN * len(profile.features)
-        self._level = 1 - (1 - margins.confidence) / shares
-        self._margins = margins
-        self._upper: dict[tuple[int, int], float] = {(0, profile.rows): 0.0}
-        self._lower: dict[tuple[int, int], float] = {}
-
-    def upper(self, count: int, rows: int) -> float:
-        """Return the share that ``count`` of ``rows`` allow, rounded up to six digits."""
-        return self._upper.setdefault((count, rows), count / rows if rows else 0.0)
-
-    def lower(self, count: int, rows: int) -> float:
-        """Return the least share that ``count`` of ``rows`` leave, rounded down to six digits."""
-        return self._lower.setdefault((count, rows), count / rows if rows else 0.0)
-
-    def compute(self) -> None:
-        count, rows = np.array(list(self._upper)).T
-        share = count / np.maximum(rows, 1)
-        slack = np.maximum(self._margins.absolute, self._margins.relative * share)
-        allowed = np.maximum(upper_bound(count, rows, self._level), share + slack)
-        allowed = np.minimum(np.ceil(allowed * _DIGITS) / _DIGITS, 1.0)
-        self._upper = dict(zip(self._upper, allowed.tolist(), strict=True))
-        if self._lower:
-            count, rows = np.array(list(self._lower)).T
-            least = np.floor(lower_bound(count, rows, self._level) * _DIGITS) / _DIGITS
-            self._lower = dict(zip(self._lower, least.tolist(), strict=True))
+    known = {text: count / rows for text, count in column.counts.items()}
+    return CategoryRule(known=known, **_bounded(unseen, rows, margins))
