@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from chalice import Chalice, Response
-from chalice.app import SQSEvent
+from chalice import Chalice, Rate, Response
+from chalice.app import CloudWatchEvent, SQSEvent
 
 from chalicelib import wiring
 from modelwatch.http import Answer, answer
@@ -70,3 +70,19 @@ def consume(event: SQSEvent) -> dict[str, Any]:
     ]
     failed = wiring.capture_service().store_messages(messages)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+# the merge template puts the setting COMPACTION_SCHEDULE here
+@app.schedule(Rate(1, unit=Rate.HOURS), name="compact")
+def compact(_event: CloudWatchEvent) -> dict[str, Any]:
+    """Merge the objects of the hours that are over."""
+    service = wiring.compaction_service()
+    outcome = service.compact(service.due())
+    wiring.metrics().emit(outcome.samples())
+    return {
+        "merged": len(outcome.merged),
+        "objects": sum(hour.objects for hour in outcome.merged),
+        "rows": sum(hour.rows for hour in outcome.merged),
+        "waiting": outcome.waiting,
+        "failures": outcome.failures,
+    }

@@ -113,6 +113,7 @@ def test_the_names_sizes_and_limits_of_functions(packaged):
         "modelwatch-${Stage}-predict": (1024, 30),
         "modelwatch-${Stage}-capture-api": (512, 30),
         "modelwatch-${Stage}-capture": (1769, {"Ref": "ConsumerTimeoutSeconds"}),
+        "modelwatch-${Stage}-capture-compact": (3008, 900),
         "modelwatch-${Stage}-analyze-api": (3008, 120),
         "modelwatch-${Stage}-analyze": (3008, 900),
     }

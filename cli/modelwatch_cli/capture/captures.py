@@ -1,4 +1,4 @@
-"""`modelwatch captures export` and `modelwatch captures import`."""
+"""`modelwatch captures`: `export` and `import`; `compact` is in a module of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import typer
 
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.settings import Settings
+from modelwatch_cli.capture.compaction import compact_captures
 from modelwatch_cli.console import console, error_console, print_json, print_table, progress
+from modelwatch_cli.times import option_time
 
 if TYPE_CHECKING:
     from modelwatch.domain.windows import Window
@@ -41,8 +43,9 @@ class PayloadEncoding(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     captures = typer.Typer(
-        help="Captured records, to and from other systems.", no_args_is_help=True
+        help="Captured records: merged, and to and from other systems.", no_args_is_help=True
     )
+    captures.command("compact")(compact_captures)
     captures.command("export")(export_captures)
     captures.command("import")(import_captures)
     app.add_typer(captures, name="captures")
@@ -234,20 +237,12 @@ def _complain(summary: ImportSummary) -> None:
 def _window(since: str | None, until: str | None, length: timedelta) -> Window:
     from modelwatch.domain.windows import Window
 
-    end = _time("--until", until) if until else datetime.now(UTC) + _AHEAD
-    start = _time("--since", since) if since else end - length
+    end = option_time("--until", until) if until else datetime.now(UTC) + _AHEAD
+    start = option_time("--since", since) if since else end - length
     try:
         return Window(start, end)
     except ValueError as error:
         raise InvalidInputError("--since", str(error)) from None
-
-
-def _time(option: str, text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InvalidInputError(option, f"is not a time in ISO 8601: {error}") from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _name(option: str, text: str) -> str:

@@ -28,10 +28,11 @@ _SETTING_OF = {parameter_name(setting.name): setting.name for setting in SETTING
 def common_parameters(plan: Plan, settings: Settings) -> dict[str, str]:
     """Return the parameters that are not simply a setting's value."""
     hidden_seconds = 6 * CONSUMER_TIMEOUT_SECONDS + settings.integer("CAPTURE_BATCH_WINDOW_SECONDS")
-    schedule = settings.text("ANALYSIS_SCHEDULE")
+    schedules = {name: settings.text(f"{name}_SCHEDULE") for name in ("ANALYSIS", "COMPACTION")}
     return {
         "Stage": plan.stage,
-        "AnalysisRuleName": f"{plan.stack_name('analyze')}-{digest(schedule)[:8]}",
+        "AnalysisRuleName": f"{plan.stack_name('analyze')}-{digest(schedules['ANALYSIS'])[:8]}",
+        "CompactionRuleName": f"{plan.stack_name('compact')}-{digest(schedules['COMPACTION'])[:8]}",
         "LambdaArchitecture": plan.architecture,
         "ConsumerTimeoutSeconds": str(CONSUMER_TIMEOUT_SECONDS),
         "VisibilityTimeoutSeconds": str(hidden_seconds),

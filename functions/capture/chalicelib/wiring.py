@@ -4,6 +4,8 @@ from functools import cache
 
 from modelwatch.adapters.aws import s3_client, sqs_client
 from modelwatch.adapters.emf import EmfMetricSink
+from modelwatch.adapters.s3_compaction import S3Compaction
+from modelwatch.adapters.s3_erasures import S3Erasures
 from modelwatch.adapters.s3_labels import S3LabelStore
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.adapters.sqs_queue import (
@@ -14,6 +16,7 @@ from modelwatch.adapters.sqs_queue import (
 )
 from modelwatch.ports import MetricSink
 from modelwatch.services.capture import CaptureService
+from modelwatch.services.compaction import CompactionService
 from modelwatch.settings import Settings
 
 _QUEUE_BUDGET_MS = 5_000
@@ -21,6 +24,9 @@ _QUEUE_BUDGET_MS = 5_000
 
 _STORE_BUDGET_MS = 26_000
 """Longest that an object may take: the service begins none after 25 s of the function's 60."""
+
+_COMPACTION_BUDGET_SECONDS = 600
+"""A run of 900 s begins no hour after these."""
 
 
 @cache
@@ -50,4 +56,18 @@ def capture_service() -> CaptureService:
         ),
         deliveries=SqsDeliveries(sqs, queue_url=queue_url, queue_name=queue_name),
         metrics=metrics(),
+    )
+
+
+@cache
+def compaction_service() -> CompactionService:
+    """Return the service that merges objects."""
+    settings = Settings()
+    s3 = s3_client(settings)
+    bucket = settings.text("CAPTURE_BUCKET")
+    return CompactionService(
+        captures=S3Compaction(s3, bucket),
+        erasures=S3Erasures(s3, bucket),
+        lag_seconds=settings.integer("COMPACTION_LAG_SECONDS"),
+        budget_seconds=_COMPACTION_BUDGET_SECONDS,
     )

@@ -172,6 +172,14 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         preset=(("accepted",), ("stored",)),
     ),
     Metric(
+        "capture_compacted_hours_total",
+        "counter",
+        ("outcome",),
+        "Closed hours of captures: merged into one object each, or failed.",
+        "Count",
+        preset=(("merged",), ("failed",)),
+    ),
+    Metric(
         "capture_queue_delay_seconds",
         "histogram",
         (),

@@ -50,6 +50,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("CAPTURE_POLICY", "", "what is captured of each field, as JSON: see docs/capture.md"),
     Setting("CAPTURE_HASH_KEY", "", "key of hashed fields; 16 characters or more, secret"),
     Setting("CAPTURE_BUCKET", "modelwatch-captures", "bucket of captured predictions"),
+    Setting("COMPACTION_LAG_SECONDS", "900", "so long after its end an hour's objects are merged"),
     # -- analysis
     Setting("REPORT_BUCKET", "modelwatch-reports", "bucket of analysis results and reports"),
     Setting(
@@ -84,6 +85,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("IMAGE_REPOSITORY", ".modelwatch/images", "a folder, or a registry for `docker push`"),
     Setting("PREDICT_PACKAGE", "zip", "zip: ONNX models; image: whatever mlflow.pyfunc loads"),
     Setting("LAMBDA_ARCHITECTURE", "", "x86_64 or arm64; empty: this machine's"),
+    Setting("COMPACTION_SCHEDULE", "rate(1 hour)", "EventBridge expression of the merging"),
     Setting("ANALYSIS_SCHEDULE", "rate(1 minute)", "EventBridge expression of the analysis"),
     Setting("CAPTURE_BATCH_SIZE", "1000", "most records that one capture run takes"),
     Setting("CAPTURE_BATCH_WINDOW_SECONDS", "3", "longest wait for a batch to fill, in seconds"),

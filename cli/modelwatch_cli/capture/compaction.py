@@ -1,0 +1,76 @@
+"""`modelwatch captures compact`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from modelwatch.errors import ModelwatchError
+from modelwatch.settings import Settings
+from modelwatch_cli.console import console, print_json, print_table, progress
+from modelwatch_cli.times import option_time
+
+_SHOWN_HOURS = 50
+
+
+def compact_captures(
+    since: Annotated[
+        str | None, typer.Option(help="first hour, in ISO 8601; by default the first of all")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="before this hour; by default all that are over")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the hours as JSON")] = False,
+) -> None:
+    """Merge the objects of each hour that is over into one, without waiting for the schedule.
+
+    Readers see the same records before, after and on the way. It can be stopped at any point and
+    run again.
+    """
+    from modelwatch.adapters.aws import s3_client
+    from modelwatch.adapters.s3_compaction import S3Compaction
+    from modelwatch.adapters.s3_erasures import S3Erasures
+    from modelwatch.services.compaction import CompactionService
+
+    settings = Settings()
+    s3 = s3_client(settings)
+    bucket = settings.text("CAPTURE_BUCKET")
+    service = CompactionService(
+        captures=S3Compaction(s3, bucket),
+        erasures=S3Erasures(s3, bucket),
+        lag_seconds=settings.integer("COMPACTION_LAG_SECONDS"),
+    )
+    with progress() as bar:
+        task = bar.add_task("hours", total=None)
+        hours = service.due(
+            option_time("--since", since) if since else None,
+            option_time("--until", until) if until else None,
+        )
+        bar.update(task, total=len(hours))
+        outcome = service.compact(hours, lambda: bar.advance(task))
+    if as_json:
+        print_json(outcome)
+    elif outcome.merged:
+        print_table(
+            ["hour", "objects", "records", "repeated", "MB before", "MB after"],
+            [
+                (
+                    hour.name,
+                    hour.objects,
+                    hour.rows,
+                    hour.repeated,
+                    hour.bytes_before / 1e6,
+                    hour.bytes_after / 1e6,
+                )
+                for hour in outcome.merged[:_SHOWN_HOURS]
+            ],
+        )
+        if len(outcome.merged) > _SHOWN_HOURS:
+            console.print(f"and {len(outcome.merged) - _SHOWN_HOURS} hours more")
+    else:
+        console.print("There is no hour to merge.")
+    if outcome.waiting and not as_json:
+        console.print(f"Another run is at work on {outcome.waiting} hours.")
+    if outcome.failures:
+        raise ModelwatchError("; ".join(outcome.failures.values()))

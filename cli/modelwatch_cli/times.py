@@ -1,0 +1,27 @@
+"""Times as options of commands give them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from modelwatch.errors import InvalidInputError
+
+
+def option_time(option: str, text: str) -> datetime:
+    """Return the time that ``option`` gives, in UTC; without a zone it is taken as UTC.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is no time.
+
+    Examples
+    --------
+    >>> option_time("--since", "2026-03-01T12:00+02:00")
+    datetime.datetime(2026, 3, 1, 10, 0, tzinfo=datetime.timezone.utc)
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInputError(option, f"is not a time in ISO 8601: {error}") from None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
