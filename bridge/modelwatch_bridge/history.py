@@ -47,6 +47,7 @@ TRACKED: Mapping[str, tuple[str, ...]] = {
     "faas_init_duration_seconds": ("function",),
     "faas_coldstarts_total": ("function",),
     "faas_errors_total": ("function",),
+    "faas_throttles_total": ("function",),
     "model_prediction_errors_total": ("model_name", "error_type"),
 }
 """Counters and histograms of the slots, with the labels by which they are told apart."""

@@ -31,6 +31,7 @@ from modelwatch_bridge.reports import Reports
 from modelwatch_bridge.server import BridgeServer
 from modelwatch_bridge.service import BridgeService
 from modelwatch_bridge.site import Site
+from modelwatch_bridge.throttles import CloudWatchThrottles, ThrottleReader
 
 LOG = logging.getLogger(__name__)
 
@@ -120,24 +121,32 @@ def _service(
     )
     region = settings.text("AWS_DEFAULT_REGION")
     late_ms = int(settings.number("BRIDGE_LATE_SECONDS") * 1000)
+    lookback_ms = int(settings.number("BRIDGE_LOOKBACK_SECONDS") * 1000)
+    source = CloudWatchLogSource(
+        boto3.client("logs", region_name=region, config=config),
+        settings.text("BRIDGE_LOG_GROUP_PREFIX"),
+    )
     follower = LogGroupFollower(
-        CloudWatchLogSource(
-            boto3.client("logs", region_name=region, config=config),
-            settings.text("BRIDGE_LOG_GROUP_PREFIX"),
-        ),
+        source,
         ledger,
         now_ms,
         Reach(
             late_ms=late_ms,
             recent_ms=min(10_000, late_ms),
             deep_every_ms=late_ms // 5,
-            lookback_ms=int(settings.number("BRIDGE_LOOKBACK_SECONDS") * 1000),
+            lookback_ms=lookback_ms,
         ),
         stop.is_set,
     )
     readers: list[Reader] = [follower]
     if files := _names(settings.text("BRIDGE_FILES")):
         readers.append(FileFollower([Path(name) for name in files], ledger, now_ms))
+    if every_seconds := settings.number("BRIDGE_THROTTLES_SECONDS"):
+        metrics = CloudWatchThrottles(boto3.client("cloudwatch", region_name=region, config=config))
+        every_ms = int(every_seconds * 1000)
+        readers.append(
+            ThrottleReader(source, metrics, ledger, now_ms, every_ms, late_ms, lookback_ms)
+        )
     watched = settings.text("BRIDGE_QUEUES") or settings.text("CAPTURE_QUEUE_NAME")
     names = [] if watched == "-" else _names(watched)
     queues = SQSQueues(boto3.client("sqs", region_name=region, config=config), names)

@@ -181,6 +181,7 @@ def _functions(view: View, hour: Hour) -> list[Document]:
             "invocations": duration,
             "cold_starts": "faas_coldstarts_total",
             "errors": "faas_errors_total",
+            "throttles": "faas_throttles_total",
         }.items()
     }
     memory = view.values.get("faas_max_memory_bytes", {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import urllib.request
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 from modelwatch.domain.drift import AnalysisResult
 from modelwatch.errors import ModelwatchError, StoreError
@@ -23,6 +23,13 @@ class Results(Protocol):
 
     def report_url(self, name: str, expires_seconds: int) -> str:
         """Return an address that opens a report for a while."""
+
+
+class Newest(TypedDict):
+    """Body of `GET /api/reports`."""
+
+    results: list[dict[str, object]]
+    problem: str
 
 
 class Reports:
@@ -44,7 +51,7 @@ class Reports:
         self._found: list[dict[str, object]] = []
         self._problem = ""
 
-    def newest(self) -> dict[str, object]:
+    def newest(self) -> Newest:
         """Return the newest results as the page wants them, at most 15 seconds old."""
         with self._lock:
             now_ms = self._clock()
@@ -56,6 +63,13 @@ class Reports:
                 except ModelwatchError as error:
                     self._problem = str(error)
             return {"results": self._found, "problem": self._problem}
+
+    def newest_name(self, model: str, version: str) -> str | None:
+        """Return the name of a version's newest report; None when it has none among the newest."""
+        for result in self.newest()["results"]:
+            if result["has_report"] and (result["model"], result["version"]) == (model, version):
+                return str(result["name"])
+        return None
 
     def html(self, name: str) -> bytes:
         """Return a report.

@@ -7,7 +7,7 @@ from functools import cache
 from http import HTTPStatus
 from importlib import resources
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -95,6 +95,8 @@ class Site:
                 return NOT_FOUND
             return Answer(HTTPStatus.OK, _encode(document), JSON, {"Cache-Control": "no-store"})
         if folder == "reports" and name and self._reports is not None:
+            if name == "newest":
+                return _redirect(self._reports, query)
             return _report(self._reports, unquote(name))
         return NOT_FOUND
 
@@ -117,6 +119,14 @@ def _file(name: str) -> Answer:
     body = resources.files(__package__).joinpath("page", name).read_bytes()
     headers = {"Content-Security-Policy": _OWN_FILES_ONLY, "Cache-Control": "no-cache"}
     return Answer(HTTPStatus.OK, body, _TYPES[name], headers)
+
+
+def _redirect(reports: Reports, query: Mapping[str, str]) -> Answer:
+    """Send a link of a dashboard's, which knows the model version alone, to its newest report."""
+    name = reports.newest_name(query.get("model", ""), query.get("version", ""))
+    if name is None:
+        return Answer(HTTPStatus.NOT_FOUND, b"there is no report of this model version yet\n")
+    return Answer(HTTPStatus.FOUND, b"", headers={"Location": quote(name)})
 
 
 def _report(reports: Reports, name: str) -> Answer:

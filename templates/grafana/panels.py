@@ -7,26 +7,31 @@ from typing import Any
 from grafana_foundation_sdk.builders import (
     bargauge,
     dashboard,
-    heatmap,
     prometheus,
     stat,
+    statetimeline,
+    statushistory,
     timeseries,
 )
 from grafana_foundation_sdk.builders.common import ReduceDataOptions
+from grafana_foundation_sdk.models.common import VisibilityMode
 from grafana_foundation_sdk.models.dashboard import (
     DashboardLinkType,
     DataSourceRef,
+    FieldColorModeId,
     Threshold,
     ThresholdsMode,
     ValueMap,
     ValueMappingResult,
     VariableRefresh,
+    VariableSort,
 )
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="prometheus-datasource")
 MODEL = 'model_name=~"$model_name"'
 VERSION = f'{MODEL},model_version=~"$model_version"'
-PER_ROW = {1: 24, 2: 12, 3: 8, 4: 6}
+BRIDGE = "bridge_url"
+PER_ROW = {1: 24, 2: 12, 3: 8, 4: 6, 6: 4}
 
 DRIFT_STATES = ValueMap(
     options={
@@ -71,10 +76,22 @@ def bars(title: str, description: str, unit: str, *queries: Query, per_row: int 
     return _queries(panel, queries, instant=True)
 
 
+def states(title: str, description: str, *queries: Query, per_row: int = 1) -> Any:
+    """Return the answers of analyses over time, a band per series, in the three colours."""
+    panel = _basics(statetimeline.Panel(), title, description, "short", per_row).height(5)
+    panel = panel.mappings([DRIFT_STATES]).thresholds(DRIFT_COLOURS).fill_opacity(85)
+    return _queries(panel.merge_values(True).show_value(VisibilityMode.AUTO), queries)
+
+
 def heat(title: str, description: str, unit: str, *queries: Query, per_row: int = 1) -> Any:
-    """Return a heat map over time, a row per series."""
-    panel = _basics(heatmap.Panel(), title, description, unit, per_row)
-    return _queries(panel, queries)
+    """Return a map of values over time, a row per series, the darker the higher.
+
+    It is a status history, since Grafana's heat map takes series for buckets of a histogram.
+    """
+    panel = _basics(statushistory.Panel(), title, description, unit, per_row).height(11)
+    colours = dashboard.FieldColor().mode(FieldColorModeId.CONTINUOUS_BL_YL_RD)
+    panel = panel.color_scheme(colours).min(0).row_height(0.9).max_data_points(60)
+    return _queries(panel.show_value(VisibilityMode.NEVER), queries)
 
 
 def thresholds(*steps: tuple[float | None, str]) -> Any:
@@ -86,28 +103,58 @@ def thresholds(*steps: tuple[float | None, str]) -> Any:
     )
 
 
+DRIFT_COLOURS = thresholds((None, "green"), (1, "red"), (2, "yellow"))
+
+
 def variable(name: str, label: str, query: str) -> Any:
-    """Return a variable with a metric's label values, all of them at first."""
+    """Return a variable with label values, all of them at first."""
+    return _one_of(name, label, query).multi(True).include_all(True).all_value(".*")
+
+
+def choice(name: str, label: str, query: str, *, newest: bool = False) -> Any:
+    """Return a variable with one of a label's values: the smallest at first, or the largest."""
+    order = VariableSort.NUMERICAL_DESC if newest else VariableSort.NUMERICAL_ASC
+    return _one_of(name, label, query).multi(False).include_all(False).sort(order)
+
+
+def _one_of(name: str, label: str, query: str) -> Any:
     return (
         dashboard.QueryVariable(name)
         .label(label)
         .query(query)
         .datasource(SOURCE)
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .multi(True)
-        .include_all(True)
-        .all_value(".*")
     )
 
 
+SEEN = '__name__=~"model_predictions_total|evidently_analysis_total"'
+"""What predicted, or was analyzed: captures of other applications are never predicted here."""
+
+
+def values_of(label: str, matchers: str = "") -> str:
+    """Return the query of a variable with what has been seen of ``label``."""
+    return f"label_values({{{SEEN}{matchers}}}, {label})"
+
+
 def board(uid: str, title: str, description: str) -> Any:
-    """Return an empty dashboard with the variables and links that all of them have."""
-    status = "evidently_analysis_total"
+    """Return an empty dashboard with a choice of models and versions."""
+    return (
+        bare_board(uid, title, description)
+        .with_variable(variable("model_name", "Model", values_of("model_name")))
+        .with_variable(
+            variable("model_version", "Version", values_of("model_version", f",{MODEL}"))
+        )
+    )
+
+
+def bare_board(uid: str, title: str, description: str) -> Any:
+    """Return an empty dashboard with the links that all of them have, and no choice."""
     return (
         dashboard.Dashboard(title)
         .uid(uid)
         .description(description)
         .tags(["modelwatch"])
+        .readonly()  # it comes from a file: what is changed in the browser would be lost
         .refresh("30s")
         .time("now-1h", "now")
         .timezone("browser")
@@ -119,15 +166,28 @@ def board(uid: str, title: str, description: str) -> Any:
             .include_vars(True)
             .keep_time(True)
         )
-        .with_variable(variable("model_name", "Model", f"label_values({status}, model_name)"))
+        .link(
+            dashboard.DashboardLink("Live page")
+            .type(DashboardLinkType.LINK)
+            .tooltip("The bridge's own page, with the newest reports")
+            .icon("external link")
+            .url(f"${{{BRIDGE}}}")
+            .target_blank(True)
+        )
         .with_variable(
-            variable(
-                "model_version",
-                "Version",
-                f"label_values({status}{{{MODEL}}}, model_version)",
-            )
+            dashboard.TextBoxVariable(BRIDGE)
+            .label("Bridge")
+            .description("Where a browser finds the bridge, for links to its page and reports.")
+            .default_value("http://127.0.0.1:9108")
         )
     )
+
+
+def newest_report(panel: Any) -> Any:
+    """Link a panel's values to the newest report of the model version that they are of."""
+    labels = "model=${__field.labels.model_name}&version=${__field.labels.model_version}"
+    link = dashboard.DashboardLink("Newest report").target_blank(True)
+    return panel.data_links([link.url(f"${{{BRIDGE}}}/reports/newest?{labels}")])
 
 
 def quantiles(metric: str, matchers: str = "") -> tuple[Query, ...]:

@@ -89,7 +89,7 @@ def test_rules_ask_for_metrics_that_exist(rule: dict[str, Any]) -> None:
             served |= {f"{metric.name}_{part}" for part in ("bucket", "sum", "count")}
     expression = re.sub(r"\{[^}]*\}", "", rule["expr"])
     expression = re.sub(r"\b(by|on) \([^)]*\)", "", expression)
-    functions = {"histogram_quantile", "min_over_time", "label_replace"}
+    functions = {"histogram_quantile", "min_over_time", "quantile_over_time", "label_replace"}
     asked = set(re.findall(r"[a-z]+(?:[_:]\w+)+", expression)) - functions
 
     assert asked <= served

@@ -104,12 +104,12 @@ function table(columns, rows, look = "") {
 
 export function functions(list) {
   if (!list.length) return [el("p", { className: "none", textContent: "No function was invoked yet." })];
-  const columns = [["function", true], ["invocations"], ["p50"], ["p95"], ["p99"], ["cold starts"], ["cold start p50"], ["failed"], ["memory"]];
+  const columns = [["function", true], ["invocations"], ["p50"], ["p95"], ["p99"], ["cold starts"], ["cold start p50"], ["failed"], ["refused"], ["memory"]];
   const rows = list.map((fn) => {
     const cells = [count(fn.invocations), seconds(fn.duration.p50), seconds(fn.duration.p95), seconds(fn.duration.p99),
-      count(fn.cold_starts), seconds(fn.init.p50), count(fn.errors), bytes(fn.memory_bytes)];
+      count(fn.cold_starts), seconds(fn.init.p50), count(fn.errors), count(fn.throttles), bytes(fn.memory_bytes)];
     return el("tr", {}, el("td", {}, name(fn.name)),
-      ...cells.map((text, at) => el("td", { "data-label": columns[at + 1][0], className: at === 6 && fn.errors ? "alarm" : "", textContent: text })));
+      ...cells.map((text, at) => el("td", { "data-label": columns[at + 1][0], className: (at === 6 && fn.errors) || (at === 7 && fn.throttles) ? "alarm" : "", textContent: text })));
   });
   return [table(columns, rows, "stack")];
 }

@@ -88,6 +88,14 @@ def test_reports_are_listed_and_shown_in_an_origin_of_their_own(story: BridgeSto
         assert "connect-src" not in policy  # so default-src 'none' holds
 
 
+def test_a_dashboard_finds_the_newest_report_of_a_version(story: BridgeStory) -> None:
+    with served(story) as url:
+        newest = httpx.get(f"{url}/reports/newest?model=wine&version=3", follow_redirects=True)
+        assert story.results.found[0].name in newest.text
+        assert httpx.get(f"{url}/reports/newest?model=wine&version=4").status_code == 404
+        assert httpx.get(f"{url}/reports/newest").status_code == 404
+
+
 def test_a_store_that_does_not_answer_is_told_of_and_asked_again(story: BridgeStory) -> None:
     story.results.problem = "the bucket is gone"
     with served(story) as url:
