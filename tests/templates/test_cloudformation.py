@@ -103,6 +103,16 @@ def test_functions_get_every_setting_that_they_read(packaged):
         assert read - given_otherwise <= variables.keys()
 
 
+def test_a_parameter_that_may_be_empty_says_so(packaged):
+    # LocalStack takes an empty value of one without a default for no value at all
+    for template in packaged.values():
+        asked = re.findall(
+            r'"Fn::Equals": \[\{"Ref": "(\w+)"\}, ""\]', json.dumps(template["Conditions"])
+        )
+        assert asked
+        assert [template["Parameters"][name]["Default"] for name in asked] == [""] * len(asked)
+
+
 def test_the_names_sizes_and_limits_of_functions(packaged):
     made = {
         properties["FunctionName"]["Fn::Sub"]: (properties["MemorySize"], properties["Timeout"])
