@@ -152,7 +152,7 @@ def test_a_record_that_cannot_be_stored_ends_in_the_dead_letter_queue_and_not_so
     deliveries = resources["CaptureQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
     again = [Message("m", "", "receipt", deliveries=count) for count in range(1, deliveries)]
     waits = [seconds for message in again for seconds in retry_delays([message]).values()]
-    assert sum(waits) >= 4 * 3600
+    assert sum(waits) >= 3.5 * 3600
     for queue in ("CaptureQueue", "CaptureDeadLetterQueue"):
         properties = resources[queue]["Properties"]
         assert properties["MessageRetentionPeriod"] == 14 * 24 * 3600

@@ -23,7 +23,8 @@ _DEAD_LETTER_FAILURES = 2
 seconds, and a run that exceeds its time has its whole batch delivered again."""
 
 _FIRST_DELAY_SECONDS = 15
-_LONGEST_DELAY_SECONDS = 3600
+_LONGEST_DELAY_SECONDS = 900
+"""So much later than S3 itself is everything well again, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def retry_delays(messages: Sequence[Message]) -> dict[str, int]:
     --------
     >>> messages = [Message("m", "", f"receipt {n}", deliveries=n) for n in (1, 2, 3, 12)]
     >>> list(retry_delays(messages).values())
-    [15, 30, 60, 3600]
+    [15, 30, 60, 900]
     """
     return {
         message.receipt: min(
