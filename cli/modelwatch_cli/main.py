@@ -16,6 +16,7 @@ from modelwatch_cli.capture import captures, dlq, labels
 from modelwatch_cli.console import error_console
 from modelwatch_cli.deployment import commands as deployment
 from modelwatch_cli.monitoring import commands as monitoring
+from modelwatch_cli.monitoring import model_monitor
 from modelwatch_cli.serving import commands as serving
 from modelwatch_cli.stack import commands as stack
 from modelwatch_cli.stack.environment import LOADER
@@ -60,6 +61,7 @@ for module in (
     labels,
     dlq,
     monitoring,
+    model_monitor,
     baselines,
     demo,
 ):

@@ -180,8 +180,9 @@ def constraints(
 ) -> None:
     """Print the constraints of a baseline, write them to a file, or replace them by a file's.
 
-    A file is checked first; what it says holds from the next analysis on. Those of the training
-    data are learned anew for each version; to change them, make a baseline of it.
+    A file is checked first; what it says holds from the next analysis on. It may also be a
+    constraints.json of SageMaker Model Monitor. Those of the training data are learned anew for
+    each version; to change them, make a baseline of it.
     """
     from modelwatch.domain.constraints import encode_constraints
 
@@ -206,9 +207,12 @@ def constraints(
 
 def _replace(store: S3BaselineStore, model: str, name: str, source: Path, as_json: bool) -> None:
     from modelwatch.domain.constraints import check, decode_constraints
+    from modelwatch.domain.model_monitor import is_constraints_document, read_constraints_document
 
     try:
-        given = decode_constraints(source.read_bytes())
+        payload = source.read_bytes()
+        theirs = is_constraints_document(payload)
+        given = (read_constraints_document if theirs else decode_constraints)(payload)
     except OSError as error:
         raise InvalidInputError("--input", f"cannot be read: {error}") from None
     if name == TRAINING:

@@ -1,0 +1,163 @@
+"""`modelwatch model-monitor`: what SageMaker Model Monitor's jobs write, written from ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelwatch.domain.baselines import TRAINING
+from modelwatch.errors import NotFoundError
+from modelwatch.settings import Settings
+from modelwatch_cli.console import console, error_console, print_json
+
+if TYPE_CHECKING:
+    from modelwatch.domain.constraints import Constraints
+    from modelwatch.domain.drift import AnalysisResult, DriftPolicy
+    from modelwatch.domain.profiles import Profile
+
+STATISTICS = "statistics.json"
+CONSTRAINTS = "constraints.json"
+VIOLATIONS = "constraint_violations.json"
+
+_RESULTS = 1000
+"""So many of the newest results are looked through for one by its name."""
+
+_DESTINATION = typer.Argument(help="a folder, or s3://bucket/prefix")
+_JSON = typer.Option("--json", help="print the outcome as JSON")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    group = typer.Typer(
+        help="Baselines and results in SageMaker Model Monitor's form.", no_args_is_help=True
+    )
+    group.command()(baseline)
+    group.command()(result)
+    app.add_typer(group, name="model-monitor")
+
+
+def baseline(
+    destination: Annotated[str, _DESTINATION],
+    name: Annotated[
+        str | None, typer.Option("--name", help="a baseline; by default the one in use")
+    ] = None,
+    model_name: Annotated[
+        str | None, typer.Option("--model-name", help="a model; by default MODEL_NAME")
+    ] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Write statistics.json and constraints.json of a baseline, as a baselining job does.
+
+    `modelwatch baseline constraints --input` reads a constraints.json again.
+    """
+    from modelwatch.domain.model_monitor import constraints_document, statistics_document
+
+    settings = Settings()
+    model = model_name or settings.text("MODEL_NAME")
+    with error_console.status("reading the baseline"):
+        name, profile, constraints = _baseline(settings, model, name)
+        policy = _policy(settings)
+    documents = {
+        STATISTICS: statistics_document(profile),
+        CONSTRAINTS: constraints_document(constraints, policy),
+    }
+    _write(settings, destination, documents)
+    _tell({"model_name": model, "baseline": name}, destination, documents, as_json)
+
+
+def result(
+    name: Annotated[str, typer.Argument(help="name of a result; see `modelwatch reports --json`")],
+    destination: Annotated[str, _DESTINATION],
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Write statistics.json of an analyzed window, and constraint_violations.json, as a job does.
+
+    Violations are the rules that the window breaks and the features and outputs that drifted.
+    """
+    from modelwatch.domain.model_monitor import statistics_document, violations_document
+
+    settings = Settings()
+    with error_console.status("reading the window"):
+        found = _result(settings, name)
+        profile = _window(settings, found)
+    documents = {
+        STATISTICS: statistics_document(profile),
+        VIOLATIONS: violations_document(found.quality, [*found.features, *found.outputs]),
+    }
+    _write(settings, destination, documents)
+    count = len(documents[VIOLATIONS]["violations"])
+    _tell({"result": name, "violations": count}, destination, documents, as_json)
+
+
+def _baseline(settings: Settings, model: str, name: str | None) -> tuple[str, Profile, Constraints]:
+    from modelwatch.adapters.aws import s3_client
+    from modelwatch.adapters.s3_baselines import S3BaselineStore
+    from modelwatch.domain.constraints import learn_constraints
+
+    client = s3_client(settings)
+    store = S3BaselineStore(client, settings.text("REPORT_BUCKET"))
+    name = name or store.in_use(model)
+    if name != TRAINING:
+        kept = store.baseline(model, name)
+        return name, store.profile(kept), store.constraints(kept)
+    from modelwatch_cli.baselines.making import BaselineMaker, Source
+
+    _, profile = BaselineMaker(settings, model, client).profile(Source())
+    return name, profile, learn_constraints(profile)
+
+
+def _policy(settings: Settings) -> DriftPolicy:
+    from modelwatch.domain.drift import DriftPolicy
+
+    return DriftPolicy(
+        mode=settings.choice("DRIFT_MODE", "calibrated", "classic"),  # type: ignore[arg-type]
+        numerical_method=settings.text("DRIFT_NUMERICAL_METHOD"),
+        numerical_threshold=settings.number("DRIFT_NUMERICAL_THRESHOLD"),
+        categorical_method=settings.text("DRIFT_CATEGORICAL_METHOD"),
+        categorical_threshold=settings.number("DRIFT_CATEGORICAL_THRESHOLD"),
+    )
+
+
+def _result(settings: Settings, name: str) -> AnalysisResult:
+    from modelwatch.adapters.aws import s3_client
+    from modelwatch.adapters.s3_reports import S3ReportStore
+
+    store = S3ReportStore(s3_client(settings), settings.text("REPORT_BUCKET"))
+    for found in store.results(_RESULTS):
+        if found.name == name:
+            return found
+    raise NotFoundError(f"there is no result '{name}' among the newest {_RESULTS}")
+
+
+def _window(settings: Settings, found: AnalysisResult) -> Profile:
+    from modelwatch.adapters.aws import s3_client
+    from modelwatch.adapters.s3_profiles import S3ProfileStore
+    from modelwatch.domain.profiles import merge_profiles
+    from modelwatch.domain.windows import Window
+
+    store = S3ProfileStore(s3_client(settings), settings.text("CAPTURE_BUCKET"))
+    window = Window(found.window_start, found.window_end)
+    variants = store.profiles(found.model_name, found.model_version, window).variants
+    wanted = [each for name, each in variants.items() if found.variant in ("", name)]
+    return merge_profiles(wanted)
+
+
+def _write(settings: Settings, destination: str, documents: dict[str, dict[str, Any]]) -> None:
+    import msgspec
+
+    from modelwatch_cli.capture.places import place
+
+    where = place(destination, settings)
+    for file, document in documents.items():
+        where.write(file, msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+
+
+def _tell(
+    outcome: dict[str, Any], destination: str, documents: dict[str, Any], as_json: bool
+) -> None:
+    if as_json:
+        print_json({**outcome, "destination": destination, "files": list(documents)})
+        return
+    said = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in outcome.items())
+    console.print(f"{said}: {' and '.join(documents)} are in {destination}", markup=False)
