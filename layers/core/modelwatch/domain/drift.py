@@ -17,14 +17,19 @@ Status = Literal["ok", "drift", "unknown"]
 
 FeatureKind = Literal["numerical", "categorical"]
 
+DriftMode = Literal["calibrated", "classic"]
+"""Whether chance is allowed for (see `modelwatch.domain.decisions`), or fixed thresholds decide."""
+
 
 class DriftPolicy(msgspec.Struct, frozen=True):
     """Which method and threshold decide.
 
     A feature drifts when its score reaches the threshold of its kind; the model version drifts
-    when ``share_threshold`` of the features with an answer do. Methods are Evidently's names of
-    distances (a high score means drift). In ``calibrated`` mode a score must also be beyond what
-    chance makes of windows of its size; in ``classic`` mode the threshold alone decides.
+    when ``share_threshold`` of the features with an answer do. Methods are Evidently's names: those
+    of distances (a high score means drift) and of p-values (a low one does), as
+    `modelwatch.domain.statistics.distances.METHODS` tells. In ``calibrated`` mode a score must also
+    be beyond what chance makes of windows of its size; in ``classic`` mode the threshold alone
+    decides. A feature with fewer than ``min_values`` values on either side is unknown.
     """
 
     numerical_method: str = "wasserstein"
@@ -32,7 +37,8 @@ class DriftPolicy(msgspec.Struct, frozen=True):
     categorical_method: str = "jensenshannon"
     categorical_threshold: float = 0.1
     share_threshold: float = 0.5
-    mode: Literal["calibrated", "classic"] = "calibrated"
+    mode: DriftMode = "calibrated"
+    min_values: int = 10
 
     def method(self, kind: FeatureKind) -> str:
         """Return the method for features of ``kind``."""
@@ -44,7 +50,12 @@ class DriftPolicy(msgspec.Struct, frozen=True):
 
 
 class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer for one feature; ``score`` is None and ``reason`` set when it is unknown."""
+    """The answer for one feature; ``score`` is None and ``reason`` set when it is unknown.
+
+    In the mode ``calibrated`` ``p_value`` is how likely such a score is when nothing changed, and
+    ``needed`` the score that drift takes at this number of values: no less than ``threshold``
+    (where a low score means drift: no more).
+    """
 
     feature: str
     kind: FeatureKind
@@ -54,6 +65,8 @@ class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     score: float | None = None
     missing_ratio: float = 0.0
     reason: str = ""
+    p_value: float | None = None
+    needed: float | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True):
