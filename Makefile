@@ -10,7 +10,7 @@ MODELWATCH := $(BIN)/modelwatch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-pyfunc setup-spark demo up down status test test-fast test-plugin bench-bridge bench-serving lint format env-example lock clean
+.PHONY: help setup setup-pyfunc setup-spark demo up down status test test-fast test-plugin bench-bridge bench-serving bench-quality lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench-bridge: setup ## events a second, memory and scrape time of the bridge
 
 bench-serving: setup-pyfunc ## predict beside FastAPI and mlflow.pyfunc
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.serving
+
+bench-quality: setup ## false alarms of learned constraints, and what they find
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.quality
 
 format: setup ## rewrite the sources in the project's format
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -1,6 +1,6 @@
 """How often constraints that were learned raise a false alarm, and what they find.
 
-    PYTHONPATH=. python -m benchmarks.quality [--repetitions 100]
+    PYTHONPATH=. python -m benchmarks.quality [--repetitions 200]
 
 Each repetition draws a reference and a window from the same 16 columns (heavy tails, rare texts,
 missing values, whole numbers), learns, and checks: every violation is a false alarm. Then shares of
@@ -105,7 +105,7 @@ def beyond(share: float) -> Draw:
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=100)
+    parser.add_argument("--repetitions", type=int, default=200)
     repetitions = parser.parse_args().repetitions
     alarms = {
         (reference, window): false_alarms(reference, window, repetitions)
