@@ -111,9 +111,12 @@ class S3OutcomeStore:
         texts = _taken(labels["label_text"].to_numpy(), place, None)
         numbers = _taken(labels["label"].to_numpy(), place, np.nan)
         rows = _outcomes(table, texts, numbers.astype(np.float64))
-        variants = table["variant"].to_numpy()
+        variants = table["variant"]
         return HourOutcomes(
-            {str(name): rows.part(variants == name) for name in np.unique(variants.astype(str))},
+            {
+                name: rows.part(pc.equal(variants, name).to_numpy())
+                for name in sorted(pc.unique(variants).to_pylist())
+            },
             tuple(sorted(found)),
             names,
             tuple(hours),
@@ -188,7 +191,9 @@ def _places(ids: pa.StringArray, variants: pa.ChunkedArray, labels: pa.Table) ->
     label_ids = labels["event_id"].combine_chunks()
     place: Positions = _index(ids, label_ids)
     missing = np.flatnonzero(place < 0)
-    free = np.setdiff1d(np.arange(len(label_ids)), place)
+    is_free = np.ones(len(label_ids), bool)
+    is_free[place[place >= 0]] = False
+    free = np.flatnonzero(is_free)
     if not len(missing) or not len(free):
         return place
     names = variants.to_numpy()[missing]

@@ -93,6 +93,47 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     estimated: EstimatedPerformance = EstimatedPerformance(status="unknown")
 
 
+class PerformanceAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """How well a version predicted in a window.
+
+    Attributes
+    ----------
+    model_name, model_version, variant
+        Of whom; an empty variant stands for all of them.
+    window_start, window_end
+        The window, rounded outward to whole hours.
+    records, labelled, maturity
+        Predictions, those whose label is known, and their share; None without predictions.
+    labels, unknown_labels
+        Labels for hours of the window that are over, of whatever version, and those of them that
+        are of no captured prediction: wrong ids, or predictions that were not captured.
+    hours
+        Maturity by hour, of hours with predictions.
+    pending_hours
+        Hours left out of the answer: to be summed up by a later one, or not over yet and with more
+        rows than are read each time.
+    outdated_hours
+        Hours whose newest captures or labels are not in the answer, but in a later one.
+    verdict
+        What the labels say.
+    """
+
+    model_name: str
+    model_version: str
+    window_start: datetime
+    window_end: datetime
+    verdict: Verdict
+    variant: str = ""
+    records: int = 0
+    labelled: int = 0
+    maturity: float | None = None
+    labels: int = 0
+    unknown_labels: int = 0
+    hours: tuple[HourMaturity, ...] = ()
+    pending_hours: int = 0
+    outdated_hours: int = 0
+
+
 def verdict_of(
     profile: PerformanceProfile,
     policy: PerformancePolicy,

@@ -1,13 +1,18 @@
 """Performance without labels: what a classifier's probabilities lead to expect.
 
-Confidence-based performance estimation (CBPE; J. Kivimäki, J. Białek, J. K. Nurminen, W. Kuberski,
-Confidence-based Estimators for Predictive Performance in Model Monitoring, 2024, arXiv:2407.08649;
-NannyML's documentation under the same name): a prediction that is calibrated to be right with 80 %
-counts as 0.8 rows that are right and 0.2 that are wrong. The sum over the window's rows is the
+Confidence-based performance estimation (CBPE): a prediction that is calibrated to be right with
+80 % counts as 0.8 rows that are right and 0.2 that are wrong. The sum over the window's rows is the
 confusion matrix to expect, and from it follow the metrics.
 
 It holds while the probabilities stay calibrated: while the features drift and what follows from
 them does not. When that changes (concept drift), only labels can tell.
+
+References
+----------
+J. Kivimäki, J. Białek, W. Kuberski, J. K. Nurminen, Performance Estimation in Binary Classification
+Using Calibrated Confidence, 2025, arXiv:2505.05295; of the accuracy: J. Kivimäki, J. Białek, J. K.
+Nurminen, W. Kuberski, Confidence-based Estimators for Predictive Performance in Model Monitoring,
+2024, arXiv:2407.08649; of more classes: NannyML's documentation of CBPE.
 """
 
 from __future__ import annotations

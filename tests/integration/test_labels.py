@@ -1,0 +1,225 @@
+"""Labels on the real stack: late, twice, corrected, of nobody; and what follows from them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import httpx
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from modelwatch.adapters.s3_labels import S3LabelStore
+from modelwatch.adapters.s3_outcomes import S3OutcomeStore
+from modelwatch.adapters.s3_performance import S3PerformanceStore
+from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.performance.answers import PerformanceAnswer, PerformancePolicy
+from modelwatch.domain.windows import Window
+from modelwatch.services.performance import PerformanceMonitor
+from modelwatch.settings import Settings
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+
+MODEL = "labels_model"
+WINE = [14.23, 1.71, 2.43, 15.6, 127.0, 2.8, 3.06, 0.28, 2.29, 5.64, 1.04, 3.92, 1065.0]
+HOURS, ROWS = 6, 600
+ID_WITHOUT_TIME = "3c4b2f2e-9a4e-4f6c-8d2b-1f0e2d3c4b5a"
+
+
+class Labelling:
+    """The deployed stack, and predictions of a day ago with what was true."""
+
+    def __init__(self, stack: Any) -> None:
+        self.stack = stack
+        environ = json.loads(self.run("env", "--json"))
+        settings = Settings(environ)
+        self.urls: dict[str, str] = json.loads(self.run("deploy", "--json"))["urls"]
+        client = boto3.client(
+            "s3",
+            endpoint_url=environ["AWS_ENDPOINT_URL_S3"],
+            aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
+            region_name="us-east-1",
+        )
+        bucket = settings.text("CAPTURE_BUCKET")
+        self.labels = S3LabelStore(client, bucket)
+        self.monitor = PerformanceMonitor(
+            outcomes=S3OutcomeStore(client, bucket),
+            profiles=S3PerformanceStore(client, bucket),
+            policy=PerformancePolicy(min_labels=5),
+            refresh_seconds=0,
+        )
+        now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        self.start = now - timedelta(hours=30)
+        self.window = Window(self.start, self.start + timedelta(hours=HOURS))
+        self.records = [self._record(number) for number in range(ROWS)]
+        random = np.random.default_rng(8)
+        self.truth = [int(random.random() < record["probabilities"][1]) for record in self.records]
+
+    def run(self, *arguments: str) -> str:
+        done = self.stack.run(*arguments)
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
+
+    def post(self, app: str, path: str, body: object) -> httpx.Response:
+        return httpx.post(f"{self.urls[app]}{path}", json=body, timeout=60)
+
+    def answer(self, version: str = "1", model: str = MODEL) -> PerformanceAnswer:
+        return self.monitor.evaluate(model, version, self.window)
+
+    def _record(self, number: int) -> dict[str, Any]:
+        at = self.start + timedelta(hours=HOURS) * number / ROWS
+        p = ((number * 37) % 101) / 101
+        return {
+            "event_id": new_event_id(int(at.timestamp() * 1000) - number % 7),
+            "captured_at": at.isoformat(),
+            "model_name": MODEL,
+            "model_version": "1",
+            "features": {"a": p},
+            "prediction": int(p > 0.5),
+            "probabilities": [1 - p, p],
+        }
+
+
+@pytest.fixture(scope="module")
+def labelling(stack: Any) -> Labelling:
+    trained = stack.run("train")
+    assert trained.returncode == 0, trained.stderr
+    return Labelling(stack)
+
+
+def eventually(probe: Callable[[], Any], seconds: float = 90) -> Any:
+    """Return what ``probe`` gives as soon as it is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := probe()):
+        assert time.monotonic() < deadline, f"nothing within {seconds} s"
+        time.sleep(0.5)
+    return found
+
+
+def test_a_days_labels_come_late_and_twice_and_corrected(labelling, tmp_path):
+    records, truth = labelling.records, labelling.truth
+    accepted = labelling.post("capture", "/capture/batch", records)
+    assert accepted.status_code == 202, accepted.text
+    eventually(lambda: labelling.answer().records == ROWS)
+    # no label yet
+    answer = labelling.answer()
+    assert (answer.verdict.status, answer.maturity) == ("unknown", 0.0)
+    assert answer.verdict.estimated.status == "ok"
+
+    # the labels of the day, a third of them wrong at first
+    first = [1 - each if number % 3 == 0 else each for number, each in enumerate(truth)]
+    path = tmp_path / "labels.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["event_id", "label", "labelled_at"])
+        day_after = (labelling.start + timedelta(hours=24)).isoformat()
+        writer.writerows(
+            [record["event_id"], label, day_after]
+            for record, label in zip(records, first, strict=True)
+        )
+    summary = json.loads(labelling.run("labels", "import", str(path), "--json"))
+    assert (summary["accepted"], summary["invalid"]) == (ROWS, 0)
+    eventually(lambda: labelling.answer().labelled == ROWS)
+    predicted = [record["prediction"] for record in records]
+    accuracy = labelling.answer().verdict.metrics["accuracy"].value
+    assert accuracy == pytest.approx(sk.accuracy_score(first, predicted))
+
+    # the same file again, the corrections, one more label for each of nobody's predictions
+    labelling.run("labels", "import", str(path), "--json")
+    corrections = [
+        {"event_id": record["event_id"], "label": label}
+        for number, (record, label) in enumerate(zip(records, truth, strict=True))
+        if number % 3 == 0
+    ]
+    strangers = [
+        {"event_id": new_event_id(int(labelling.start.timestamp() * 1000) + n), "label": 1}
+        for n in range(11)
+    ]
+    for body in (corrections, strangers):
+        accepted = labelling.post("capture", "/ground-truth", body)
+        assert (accepted.status_code, accepted.json()["accepted"]) == (202, len(body))
+    probabilities = [record["probabilities"][1] for record in records]
+    expected = {
+        "accuracy": sk.accuracy_score(truth, predicted),
+        "precision": sk.precision_score(truth, predicted, average="macro"),
+        "recall": sk.recall_score(truth, predicted, average="macro"),
+        "f1": sk.f1_score(truth, predicted, average="macro"),
+        "roc_auc": sk.roc_auc_score(truth, probabilities),
+        "log_loss": sk.log_loss(truth, probabilities, labels=[0, 1]),
+    }
+
+    def corrected() -> PerformanceAnswer | None:
+        answer = labelling.answer()
+        right = answer.verdict.metrics["accuracy"].value == pytest.approx(expected["accuracy"])
+        return answer if right and answer.unknown_labels == 11 else None
+
+    answer = eventually(corrected)
+    found = {name: estimate.value for name, estimate in answer.verdict.metrics.items()}
+    assert found == pytest.approx(expected, abs=1e-9)
+    assert (answer.labels, answer.unknown_labels) == (ROWS + 11, 11)
+    assert (answer.labelled, answer.maturity) == (ROWS, 1.0)
+    assert [(each.records, each.labelled) for each in answer.hours] == [(100, 100)] * HOURS
+    # few objects, though every label came in a list or a request of its own
+    stored = [
+        name
+        for day in {labelling.window.start.date(), labelling.window.end.date()}
+        for names in labelling.labels.objects(day).values()
+        for name in names
+    ]
+    assert len(stored) <= 5 * HOURS
+
+
+def test_a_prediction_is_labelled_by_the_id_of_its_answer_alone(labelling):
+    made = [labelling.post("predict", "/predict", {"features": WINE}).json() for _ in range(10)]
+    for answer in made:
+        body = {"event_id": answer["event_id"], "label": answer["prediction"]}
+        assert labelling.post("capture", "/ground-truth", body).status_code == 202
+    ids = {answer["event_id"] for answer in made}
+
+    def stored() -> bool:
+        today = datetime.now(UTC).date()
+        names = [
+            name
+            for day in (today, today - timedelta(days=1))
+            for found in labelling.labels.objects(day).values()
+            for name in found
+        ]
+        return ids <= set(labelling.labels.read(names)["event_id"].to_pylist())
+
+    eventually(stored)
+    window = Window.ending(datetime.now(UTC) + timedelta(minutes=1), seconds=3600)
+
+    def joined() -> bool:
+        version = made[0]["model_version"]
+        answer = labelling.monitor.evaluate("wine_quality_model", version, window)
+        return answer.labelled >= 10 and answer.verdict.metrics["accuracy"].value > 0.9
+
+    eventually(joined)
+
+
+def test_a_label_that_does_not_tell_its_hour_is_refused(labelling):
+    body = [{"event_id": ID_WITHOUT_TIME, "label": 1}]
+    answer = labelling.post("capture", "/ground-truth", body)
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["field"] == "[0].predicted_at"
+    assert "version 7" in answer.json()["detail"]
+
+
+def test_a_file_with_a_bad_line_is_not_imported_by_half(labelling, tmp_path):
+    path = tmp_path / "labels.jsonl"
+    good = {"event_id": new_event_id(int(time.time() * 1000)), "label": "red"}
+    path.write_text(f"{json.dumps(good)}\nnot json\n")
+    refused = labelling.stack.run("labels", "import", str(path), "--json")
+    assert refused.returncode == 1
+    assert "line 2" in refused.stderr
+    assert json.loads(refused.stdout)["accepted"] == 0
+    taken = json.loads(labelling.run("labels", "import", str(path), "--skip-invalid", "--json"))
+    assert (taken["accepted"], taken["invalid"]) == (1, 1)
