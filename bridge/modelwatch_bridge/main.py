@@ -31,6 +31,7 @@ from modelwatch_bridge.reports import Reports
 from modelwatch_bridge.server import BridgeServer
 from modelwatch_bridge.service import BridgeService
 from modelwatch_bridge.site import Site
+from modelwatch_bridge.tcp import HOST, EmfListener
 from modelwatch_bridge.throttles import CloudWatchThrottles, ThrottleReader
 
 LOG = logging.getLogger(__name__)
@@ -80,7 +81,9 @@ def serve(settings: Settings, stop: threading.Event) -> None:
     store = HistoryFile(state.with_name(f"{state.stem}-history.sqlite"))
     history = History(ledger.totals, collector, catalog, now_ms, store)
     server = _server(settings, page, history, health)
-    service = _service(settings, ledger, page, history, health, catalog, stop)
+    listener = _listener(settings, ledger)
+    more = [] if listener is None else [listener]
+    service = _service(settings, more, ledger, page, history, health, catalog, stop)
     LOG.info("listening on http://%s:%d", *server.server_address[:2])
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     reading = threading.Thread(target=service.run, args=(stop,), name="reading", daemon=True)
@@ -88,7 +91,11 @@ def serve(settings: Settings, stop: threading.Event) -> None:
     stop.wait()
     server.shutdown()
     reading.join(_JOIN_SECONDS)
+    if listener is not None:
+        listener.close()
     if not reading.is_alive():
+        if listener is not None:
+            listener.poll()  # what was accepted since the last round
         ledger.close()
         store.close()
     server.server_close()
@@ -106,8 +113,21 @@ def _server(settings: Settings, page: Page, history: History, health: Health) ->
         ) from error
 
 
+def _listener(settings: Settings, ledger: Ledger) -> EmfListener | None:
+    port = settings.integer("BRIDGE_EMF_PORT")
+    if not port:
+        return None
+    try:
+        return EmfListener(port, ledger, now_ms)
+    except (OSError, OverflowError) as error:
+        raise ModelwatchError(
+            f"cannot listen on {HOST}:{port} (BRIDGE_EMF_PORT): {error}"
+        ) from error
+
+
 def _service(
     settings: Settings,
+    more: list[EmfListener],
     ledger: Ledger,
     page: Page,
     history: History,
@@ -138,7 +158,7 @@ def _service(
         ),
         stop.is_set,
     )
-    readers: list[Reader] = [follower]
+    readers: list[Reader] = [follower, *more]
     if files := _names(settings.text("BRIDGE_FILES")):
         readers.append(FileFollower([Path(name) for name in files], ledger, now_ms))
     if every_seconds := settings.number("BRIDGE_THROTTLES_SECONDS"):

@@ -191,6 +191,20 @@ def test_chalice_local_serves_against_the_stack(pipeline, tmp_path):
         assert eventually(healthy)["model_loaded"]
         answer = httpx.post(f"http://127.0.0.1:{port}/predict", json={"features": WINE}, timeout=30)
         assert answer.json()["prediction"] == 0
+        # its metrics are on the bridge: no log group has them, they came over TCP
+        metrics = f"http://127.0.0.1:{pipeline.stack.environ['BRIDGE_PORT']}/metrics"
+        known = 'api_requests_total{endpoint="/predict",method="POST",status="200"} '
+
+        def predictions() -> float:
+            found = [line for line in httpx.get(metrics).text.splitlines() if known in line]
+            return float(found[0].rpartition(" ")[2]) if found else 0.0
+
+        before = predictions()
+        for _ in range(20):
+            httpx.post(f"http://127.0.0.1:{port}/predict", json={"features": WINE}, timeout=30)
+        eventually(lambda: predictions() >= before + 20)
+        log.flush()
+        assert "api_requests_total" not in Path(log.name).read_text()
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(10)

@@ -11,8 +11,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-#: LocalStack, MLflow, the bridge, Prometheus, and eight in a row for SeaweedFS.
-_PORTS = ("LOCALSTACK_PORT", "MLFLOW_PORT", "BRIDGE_PORT", "PROMETHEUS_PORT", "S3_PORT")
+#: LocalStack, MLflow, the bridge (twice), Prometheus, and eight in a row for SeaweedFS.
+_PORTS = (
+    "LOCALSTACK_PORT",
+    "MLFLOW_PORT",
+    "BRIDGE_PORT",
+    "BRIDGE_EMF_PORT",
+    "PROMETHEUS_PORT",
+    "S3_PORT",
+)
 _PORTS_IN_A_ROW = len(_PORTS) + 7
 #: What a developer's shell or .env may say about another stack, or about AWS.
 _FOREIGN = ("AWS_", "MLFLOW_", "S3_", "BRIDGE_", "STACK_", "MODELWATCH_")

@@ -85,6 +85,9 @@ class Plan:
             # functions of stacks side by side share /tmp, as they do not on AWS
             "MODEL_CACHE": str(self.home.root / "model-cache"),
         }
+        if emf_port := self.settings.integer("BRIDGE_EMF_PORT"):
+            # for functions under `chalice local`; those on Lambda are told nothing of it
+            variables["AWS_EMF_AGENT_ENDPOINT"] = f"tcp://{HOST}:{emf_port}"
         if self.images == self.home.root / "images":
             variables["IMAGE_REPOSITORY"] = str(self.images)
         return variables

@@ -188,10 +188,11 @@ def bridge(plan: Plan) -> Part:
     names = ["PYTHONPATH", *(setting.name for setting in SETTINGS)]
     own = {name: plan.environ[name] for name in names if name in plan.environ}
     state = project_root() / own.get("BRIDGE_STATE", folder / "state.sqlite")
+    emf_port = plan.settings.integer("BRIDGE_EMF_PORT")
     return Part(
         name="bridge",
-        settings={"BRIDGE_PORT": str(port)},
-        ports={port: "BRIDGE_PORT"},
+        settings={"BRIDGE_PORT": str(port), "BRIDGE_EMF_PORT": str(emf_port)},
+        ports={port: "BRIDGE_PORT", **({emf_port: "BRIDGE_EMF_PORT"} if emf_port else {})},
         address=f"{plan.url('BRIDGE_PORT')}/metrics",
         alive_url=f"{plan.url('BRIDGE_PORT')}/health",
         alive_statuses=ANY_STATUS,  # 503: it waits for the first function
@@ -203,6 +204,7 @@ def bridge(plan: Plan) -> Part:
             "BRIDGE_STATE": str(state),
             "BRIDGE_HOST": HOST,
             "BRIDGE_PORT": str(port),
+            "BRIDGE_EMF_PORT": str(emf_port),
         },
         directory=project_root(),
         prepare=lambda: folder.mkdir(parents=True, exist_ok=True),

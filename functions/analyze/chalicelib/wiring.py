@@ -4,7 +4,7 @@ from datetime import timedelta
 from functools import cache
 
 from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.emf import EmfMetricSink
+from modelwatch.adapters.emf import metric_sink
 from modelwatch.adapters.evidently_report import EvidentlyReporter
 from modelwatch.adapters.mlflow_registry import MlflowRegistry
 from modelwatch.adapters.s3_artifacts import S3Artifacts
@@ -26,7 +26,7 @@ from modelwatch.settings import Settings
 @cache
 def metrics() -> MetricSink:
     """Return where metrics go."""
-    return EmfMetricSink()
+    return metric_sink(Settings())
 
 
 @cache

@@ -3,7 +3,7 @@
 from functools import cache
 
 from modelwatch.adapters.aws import s3_client, sqs_client
-from modelwatch.adapters.emf import EmfMetricSink
+from modelwatch.adapters.emf import metric_sink
 from modelwatch.adapters.s3_compaction import S3Compaction
 from modelwatch.adapters.s3_erasures import S3Erasures
 from modelwatch.adapters.s3_labels import S3LabelStore
@@ -32,7 +32,7 @@ _COMPACTION_BUDGET_SECONDS = 600
 @cache
 def metrics() -> MetricSink:
     """Return where metrics go."""
-    return EmfMetricSink()
+    return metric_sink(Settings())
 
 
 @cache

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from modelwatch.adapters.aws import LazyClient, lambda_client, s3_client, sqs_client
 from modelwatch.adapters.chalice_local import answer_in_one_segment
-from modelwatch.adapters.emf import EmfMetricSink
+from modelwatch.adapters.emf import metric_sink
 from modelwatch.adapters.lambda_extension import LambdaExtension
 from modelwatch.adapters.lambda_fleet import LambdaFleet
 from modelwatch.adapters.mlflow_registry import MlflowRegistry
@@ -25,7 +25,7 @@ answer_in_one_segment()
 @cache
 def metrics() -> MetricSink:
     """Return where metrics go."""
-    return EmfMetricSink()
+    return metric_sink(Settings())
 
 
 @cache

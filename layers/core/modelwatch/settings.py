@@ -78,6 +78,11 @@ SETTINGS: tuple[Setting, ...] = (
     # -- functions
     Setting("AWS_LAMBDA_FUNCTION_NAME", "", "set by Lambda; empty: this process is alone"),
     Setting("AWS_LAMBDA_RUNTIME_API", "", "set by Lambda; empty: capture before the response"),
+    Setting(
+        "AWS_EMF_AGENT_ENDPOINT",
+        "",
+        "where metric lines go instead of standard output, such as tcp://127.0.0.1:25888",
+    ),
     Setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR"),
     # -- deployment
     Setting("STAGE", "local", "name of the deployment; part of every resource's name"),
@@ -103,6 +108,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("BRIDGE_LOG_GROUP_PREFIX", "/aws/lambda/modelwatch-", "log groups that it follows"),
     Setting("BRIDGE_HOST", "127.0.0.1", "address on which the bridge listens"),
     Setting("BRIDGE_FILES", "", "files with EMF lines that it also follows, separated by commas"),
+    Setting("BRIDGE_EMF_PORT", "0", "port for EMF lines over TCP, such as 25888; 0: none"),
     Setting("BRIDGE_QUEUES", "", "queues to watch, by name; empty: the capture queue; - for none"),
     Setting(
         "BRIDGE_THROTTLES_SECONDS",

@@ -1,4 +1,4 @@
-"""Metrics as CloudWatch's Embedded Metric Format: JSON lines on standard output.
+"""Metrics as CloudWatch's Embedded Metric Format: JSON lines on standard output, or to an agent.
 
 Source: AWS, "Specification: Embedded metric format". CloudWatch Logs extracts the metrics on AWS;
 the bridge reads the same lines everywhere.
@@ -9,12 +9,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import msgspec
 
 from modelwatch.metric_names import CATALOG, NAMESPACE
 from modelwatch.ports import Sample
+from modelwatch.settings import Settings
 
 _encode = msgspec.json.Encoder().encode
 
@@ -52,12 +53,22 @@ def emf_lines(samples: Sequence[Sample], timestamp_ms: int) -> list[str]:
     return [_encode(document).decode() for document in documents]
 
 
+class LineStream(Protocol):
+    """Takes text: a text file, or `AgentStream`."""
+
+    def write(self, line: str, /) -> object:
+        """Write a line, which ends with a line break."""
+
+    def flush(self) -> None:
+        """Let what was written be seen."""
+
+
 class EmfMetricSink:
     """Writes each emission to ``stream`` (standard output) as EMF lines."""
 
     def __init__(
         self,
-        stream: TextIO | None = None,
+        stream: LineStream | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._stream = stream
@@ -69,3 +80,21 @@ class EmfMetricSink:
         for line in emf_lines(samples, int(self._clock() * 1000)):
             stream.write(line + "\n")
         stream.flush()
+
+
+def metric_sink(settings: Settings) -> EmfMetricSink:
+    """Return where a function's metrics go: an agent if AWS_EMF_AGENT_ENDPOINT names one.
+
+    On Lambda it does not: CloudWatch Logs, and the bridge, read standard output.
+
+    Raises
+    ------
+    SettingError
+        When the endpoint is none.
+    """
+    endpoint = settings.text("AWS_EMF_AGENT_ENDPOINT")
+    if not endpoint:
+        return EmfMetricSink()
+    from modelwatch.adapters.emf_agent import AgentStream
+
+    return EmfMetricSink(AgentStream(endpoint))
