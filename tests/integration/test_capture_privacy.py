@@ -218,6 +218,24 @@ def test_simulated_labels_are_stored_for_every_prediction(deployed):
     eventually(lambda: labelled() >= set(done["event_ids"]))
 
 
+def test_the_reference_is_compared_as_it_would_have_been_captured(deployed):
+    url = json.loads(deployed.run("deploy", "analyze", "--json"))["urls"]["analyze"]
+    done = json.loads(deployed.run("simulate", "-n", "300", "--rate", "50", "--json"))
+    chosen = {event_id for event_id in done["event_ids"] if kept(event_id, RATE)}
+
+    def analyzed() -> dict[str, Any]:
+        answer = httpx.post(f"{url}/analyze", json={"min_rows": len(chosen)}, timeout=120).json()
+        assert answer["failures"] == {}
+        return {each["feature"]: each for each in answer["results"][0].get("features", ())}
+
+    features = eventually(analyzed, seconds=120)
+    assert set(features) == set(ROW) - {"alcohol"}
+    assert features["proline"]["kind"] == "categorical"
+    # a reference that is not in buckets is 25 higher on average: 1.7 standard deviations
+    assert features["magnesium"]["score"] < 0.6
+    assert features["hue"]["kind"] == "numerical"
+
+
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
