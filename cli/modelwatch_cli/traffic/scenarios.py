@@ -6,6 +6,7 @@ drifting ones then change some features, in units of their standard deviation.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -37,6 +38,17 @@ class Segment:
     column: str
     category: str | None = None
     at_least: float = 0.0
+
+    @property
+    def expression(self) -> str:
+        """The same as an expression of `modelwatch.domain.segments`.
+
+        >>> Segment("proline", at_least=1265.5).expression
+        '`proline` >= 1265.5'
+        """
+        if self.category is None:
+            return f"`{self.column}` >= {self.at_least!r}"
+        return f"`{self.column}` == {json.dumps(self.category, ensure_ascii=False)}"
 
     def of(self, rows: pd.DataFrame) -> pd.Series:
         """Tell for each row whether it is in the segment."""

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from modelwatch.domain.segments import parse_segments
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.traffic.commands import ScenarioName
 from modelwatch_cli.traffic.scenarios import (
@@ -68,6 +69,15 @@ def test_the_segment_of_a_model_of_numbers_is_its_last_feature_s_top(numbers):
 
 def test_the_segment_of_a_model_with_categories_is_the_rarest_one(mixed):
     assert (segment_of(mixed).column, segment_of(mixed).category) == ("colour", "rose")
+
+
+@pytest.mark.parametrize("kind", ["numbers", "mixed"])
+def test_the_segment_can_be_declared_as_one_that_is_watched(kind, request):
+    reference = request.getfixturevalue(kind)
+    segment = segment_of(reference)
+    columns = {name: reference[name].to_numpy() for name in reference}
+    declared = parse_segments(segment.expression).rows(columns, len(reference))
+    assert declared[segment.expression].tolist() == segment.of(reference).tolist()
 
 
 def test_missing_values_are_in_some_numbers_only(mixed):
