@@ -14,27 +14,35 @@ from collections.abc import Sequence
 from modelwatch.domain.records import Value
 from modelwatch.errors import InvalidInputError
 
-_CELL = re.compile(r'"((?:[^"]|"")*)"|([^,\r\n]*)')
-_END = re.compile(r",|\r\n|\n|\r|\Z")
-_WHOLE = re.compile(r"[+-]?\d+")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
-_MISSING = frozenset({"nan", "NaN"})
-_TRUTH = {"true": True, "false": False, "True": True, "False": False}
+_CELL = re.compile(r'(?:"((?:[^"]|"")*)"|((?:[^",\r\n][^,\r\n]*)?))(,|\r\n|\n|\r|\Z)')
+_ENDS = re.compile(r"\r\n|\n|\r")
+_NUMBER = re.compile(
+    r"(?P<whole>[+-]?\d+)|[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?[iI]nf(?:inity)?",
+    re.ASCII,
+)
+_WORDS: dict[str, Value] = {
+    "": None,
+    "nan": None,
+    "NaN": None,
+    "true": True,
+    "false": False,
+    "True": True,
+    "False": False,
+}
 
 
 class Cell(str):
-    """The text of a cell, and whether it stood in quotes."""
+    """The text of a bare cell."""
 
-    __slots__ = ("quoted",)
-    quoted: bool
+    __slots__ = ()
+    quoted = False
 
-    @classmethod
-    def of(cls, text: str, quoted: bool) -> Cell:
-        """Return ``text`` as a cell."""
-        cell = cls(text)
-        cell.quoted = quoted
-        return cell
+
+class QuotedCell(Cell):
+    """The text of a cell that stood in quotes."""
+
+    __slots__ = ()
+    quoted = True
 
 
 def write_row(values: Sequence[Value]) -> str:
@@ -61,20 +69,24 @@ def read_rows(text: str) -> list[list[Cell]]:
     >>> read_rows('1,"a,b"\\n,\\n')
     [['1', 'a,b'], ['', '']]
     """
+    if '"' not in text:
+        lines = _ENDS.split(text)
+        if len(lines) > 1 and not lines[-1]:
+            lines.pop()
+        return [list(map(Cell, line.split(","))) for line in lines]
     rows: list[list[Cell]] = [[]]
     position = 0
     while True:
         cell = _CELL.match(text, position)
-        end = _END.match(text, cell.end()) if cell else None
-        if cell is None or end is None:
+        if cell is None:
             line = text.count("\n", 0, position) + 1
             raise InvalidInputError("", f"row {line} of the CSV has a quote in the wrong place")
-        quoted = cell[1] is not None
-        rows[-1].append(Cell.of(cell[1].replace('""', '"') if quoted else cell[2], quoted))
-        position = end.end()
-        if not end[0]:
+        within, bare, end = cell.groups()
+        rows[-1].append(Cell(bare) if within is None else QuotedCell(within.replace('""', '"')))
+        position = cell.end()
+        if not end:
             return rows
-        if end[0] != ",":
+        if end != ",":
             if position == len(text):
                 return rows
             rows.append([])
@@ -88,13 +100,12 @@ def value_of(text: str) -> Value:
     >>> [value_of(text) for text in ("1", "1.0", "true", "", "nan", "1_0", "inf")]
     [1, 1.0, True, None, None, '1_0', inf]
     """
-    if not text or text in _MISSING:
-        return None
-    if _WHOLE.fullmatch(text):
-        return int(text)
-    if _NUMBER.fullmatch(text) or _INFINITE.fullmatch(text):
-        return float(text)
-    return _TRUTH.get(text, str(text))
+    if text in _WORDS:
+        return _WORDS[text]
+    number = _NUMBER.fullmatch(text)
+    if number is None:
+        return str(text)
+    return int(text) if number["whole"] else float(text)
 
 
 def typed_value(value: Value, letter: str) -> Value:
