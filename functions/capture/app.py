@@ -7,6 +7,7 @@ from chalice.app import CloudWatchEvent, SQSEvent
 
 from chalicelib import wiring
 from modelwatch.http import Answer, answer
+from modelwatch.services.compaction import CompactionService
 from modelwatch.services.deliveries import Message
 
 app = Chalice(app_name="modelwatch-capture")
@@ -75,8 +76,12 @@ def consume(event: SQSEvent) -> dict[str, Any]:
 # the merge template puts the setting COMPACTION_SCHEDULE here
 @app.schedule(Rate(1, unit=Rate.HOURS), name="compact")
 def compact(_event: CloudWatchEvent) -> dict[str, Any]:
-    """Merge the objects of the hours that are over."""
-    service = wiring.compaction_service()
+    """Merge the objects of the hours that are over, of captures and then of labels."""
+    captures = _compacted(wiring.compaction_service())
+    return {**captures, "labels": _compacted(wiring.label_compaction_service())}
+
+
+def _compacted(service: CompactionService) -> dict[str, Any]:
     outcome = service.compact(service.due())
     wiring.metrics().emit(outcome.samples())
     return {

@@ -6,6 +6,7 @@ from modelwatch.adapters.aws import s3_client, sqs_client
 from modelwatch.adapters.emf import metric_sink
 from modelwatch.adapters.s3_compaction import S3Compaction
 from modelwatch.adapters.s3_erasures import S3Erasures
+from modelwatch.adapters.s3_label_compaction import S3LabelCompaction
 from modelwatch.adapters.s3_labels import S3LabelStore
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.adapters.sqs_queue import (
@@ -26,7 +27,10 @@ _STORE_BUDGET_MS = 26_000
 """Longest that an object may take: the service begins none after 25 s of the function's 60."""
 
 _COMPACTION_BUDGET_SECONDS = 600
-"""A run of 900 s begins no hour after these."""
+"""A run of 900 s begins no hour of captures after these."""
+
+_LABEL_COMPACTION_BUDGET_SECONDS = 120
+"""And none of labels after so many more."""
 
 
 @cache
@@ -70,4 +74,18 @@ def compaction_service() -> CompactionService:
         erasures=S3Erasures(s3, bucket),
         lag_seconds=settings.integer("COMPACTION_LAG_SECONDS"),
         budget_seconds=_COMPACTION_BUDGET_SECONDS,
+    )
+
+
+@cache
+def label_compaction_service() -> CompactionService:
+    """Return the service that merges objects of labels."""
+    settings = Settings()
+    s3 = s3_client(settings)
+    bucket = settings.text("CAPTURE_BUCKET")
+    return CompactionService(
+        captures=S3LabelCompaction(s3, bucket),
+        erasures=S3Erasures(s3, bucket),
+        lag_seconds=settings.integer("COMPACTION_LAG_SECONDS"),
+        budget_seconds=_LABEL_COMPACTION_BUDGET_SECONDS,
     )

@@ -71,9 +71,8 @@ class S3LabelStore:
         """Return the names of a day's objects, sorted, by the hour of the predictions."""
         found: dict[datetime, list[str]] = {}
         for key, _ in self._objects.keys(f"{LABELS}date={day}/"):
-            if parts := _KEY.match(key):
-                hour = datetime.strptime(f"{parts[1]} {parts[2]}", "%Y-%m-%d %H")
-                found.setdefault(hour.replace(tzinfo=UTC), []).append(key)
+            if hour := hour_of(key):
+                found.setdefault(hour, []).append(key)
         return found
 
     def read(self, names: Sequence[str]) -> pa.Table:
@@ -84,6 +83,14 @@ class S3LabelStore:
             payloads = threads.map(self._objects.read, sorted(names))
             tables = [read_table(payload) for payload in payloads]
         return _newest_rows(pa.concat_tables(tables))
+
+
+def hour_of(key: str) -> datetime | None:
+    """Return the hour whose labels an object holds, or None when it is no object of labels."""
+    parts = _KEY.match(key)
+    if parts is None:
+        return None
+    return datetime.strptime(f"{parts[1]} {parts[2]}", "%Y-%m-%d %H").replace(tzinfo=UTC)
 
 
 def labels_table(labels: Sequence[Label]) -> pa.Table:
