@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.mlflow_registry import MlflowRegistry
+from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record
@@ -52,14 +54,29 @@ def version(stack: RunningStack) -> str:
         )
         for index in range(ROWS)
     ]
+    settings, client = of_stack(stack)
+    S3RecordStore(client, settings.text("CAPTURE_BUCKET")).write(records)
+    return str(version)
+
+
+def of_stack(stack: RunningStack) -> tuple[Settings, Any]:
+    """Return the stack's settings, and a client of its S3."""
     variables = answer(stack, "env")
     with pytest.MonkeyPatch.context() as environ:
         for name, value in variables.items():
             environ.setenv(name, value)
-        settings = Settings()
-        store = S3RecordStore(s3_client(settings), settings.text("CAPTURE_BUCKET"))
-        store.write(records)
-    return str(version)
+        return Settings(variables), s3_client(Settings(variables))
+
+
+def test_a_version_says_how_much_it_leans_on_each_feature(
+    stack: RunningStack, version: str
+) -> None:
+    settings, client = of_stack(stack)
+    registered = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI")).version(MODEL, version)
+    importance = S3Artifacts(client, settings.text("MODEL_BUCKET")).importance(registered)
+    assert importance is not None
+    assert (len(importance.features), importance.measure) == (13, "total variation")
+    assert importance.features["flavanoids"] > importance.features["ash"] > 0
 
 
 def test_a_baseline_is_made_used_and_deleted(stack: RunningStack, version: str) -> None:
