@@ -12,7 +12,7 @@ import typer
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli import demo
 from modelwatch_cli.baselines import commands as baselines
-from modelwatch_cli.capture import captures, dlq, labels
+from modelwatch_cli.capture import captures, dlq, forget, labels
 from modelwatch_cli.console import error_console
 from modelwatch_cli.deployment import commands as deployment
 from modelwatch_cli.monitoring import commands as monitoring
@@ -60,6 +60,7 @@ for module in (
     captures,
     labels,
     dlq,
+    forget,
     monitoring,
     model_monitor,
     baselines,

@@ -67,6 +67,10 @@ class InMemoryS3:
                 self.objects.pop(key, None)
         return {}
 
+    def get_bucket_versioning(self, **_options: Any) -> dict[str, Any]:
+        with self._call("versioning"):
+            return {}
+
     def get_paginator(self, _name: str) -> InMemoryS3:
         return self
 

@@ -83,6 +83,13 @@ class InMemorySqs:
                     stored.hidden_until = self.now + entry["VisibilityTimeout"]
         return {}
 
+    def send_message(self, **request: Any) -> dict[str, Any]:
+        url = self._asked("send_message", request)
+        said = {
+            name: each["StringValue"] for name, each in request.get("MessageAttributes", {}).items()
+        }
+        return {"MessageId": self.put(url, request["MessageBody"], **said)}
+
     def send_message_batch(self, **request: Any) -> dict[str, Any]:
         url = self._asked("send_message_batch", request)
         if sum(len(entry["MessageBody"].encode()) for entry in request["Entries"]) > 1_048_576:

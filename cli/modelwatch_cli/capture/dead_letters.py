@@ -180,6 +180,34 @@ class DeadLetterBox:
             sent += taken
         return sent
 
+    def replace(self, letter: Letter, body: str) -> None:
+        """Put a letter with another body, and the same reason, in the place of one; or none.
+
+        With an empty ``body`` the letter is deleted.
+        """
+        if body:
+            said = {"reason": letter.reason, "message_id": letter.message_id}
+            with _asking():
+                self._sqs.send_message(
+                    QueueUrl=self._url,
+                    MessageBody=body,
+                    MessageAttributes={
+                        name: {"DataType": "String", "StringValue": text}
+                        for name, text in said.items()
+                    },
+                )
+        self._delete([letter])
+
+    def waiting(self) -> int:
+        """Return how many messages the capture queue still has, about, in flight included."""
+        names = [
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ]
+        found = self._attributes(self._queue_url, names)
+        return sum(int(found.get(name, 0)) for name in names)
+
     def purge(self) -> None:
         """Delete all letters."""
         with _asking():

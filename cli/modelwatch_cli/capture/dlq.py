@@ -37,7 +37,7 @@ def list_letters(
     """List the letters: what each is, why it is there, and since when."""
     from rich.markup import escape
 
-    with _box() as box:
+    with open_box() as box:
         letters: list[Letter] = []
         for some in box.letters():
             letters += some
@@ -74,7 +74,7 @@ def show(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Print a letter: why it is there, and its whole body, features included."""
-    with _box() as box:
+    with open_box() as box:
         (letter,) = box.find([letter_id])
     if as_json:
         print_json({**_facts(letter), "body": letter.body})
@@ -98,7 +98,7 @@ def redrive(
     if bool(letter_ids) == everything:
         raise ModelwatchError("name the letters that are to go back, or say --all")
     sent = 0
-    with _box() as box, progress() as bar:
+    with open_box() as box, progress() as bar:
         task = bar.add_task("sending back", total=len(letter_ids or ()) or box.count())
         # what is refused again comes back, and would go round for ever
         before = datetime.now(UTC)
@@ -121,7 +121,7 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
 ) -> None:
     """Delete all letters: the records in them are lost."""
-    with _box() as box:
+    with open_box() as box:
         count = box.count()
         if not count:
             error_console.print("There are no dead letters.")
@@ -134,7 +134,8 @@ def purge(
     error_console.print(f"About {count} letters are deleted.")
 
 
-def _box() -> DeadLetterBox:
+def open_box() -> DeadLetterBox:
+    """Return the dead-letter queue of the settings; raises DeadLetterError."""
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -95,8 +95,34 @@ class S3Objects:
 
     def delete(self, keys: list[str]) -> None:
         """Delete objects; those that are gone already do not matter."""
-        for start in range(0, len(keys), 1000):
-            batch = [{"Key": key} for key in keys[start : start + 1000]]
+        self._delete([{"Key": key} for key in keys])
+
+    def keeps_versions(self) -> bool:
+        """Tell whether the bucket keeps, or once kept, what is deleted or replaced."""
+        try:
+            return bool(self._client.get_bucket_versioning(Bucket=self.bucket).get("Status"))
+        except (BotoCoreError, ClientError) as error:
+            raise StoreError(f"cannot ask {self.bucket} for versions: {error}") from error
+
+    def delete_old_versions(self, prefix: str, is_chosen: Callable[[str], bool]) -> int:
+        """Delete for good what was deleted or replaced below ``prefix``, of the chosen keys.
+
+        Returns how many versions there were. Raises StoreError when it is not allowed.
+        """
+        old = []
+        for page in self._pages("list_object_versions", Prefix=prefix):
+            versions = [each for each in page.get("Versions", ()) if not each["IsLatest"]]
+            old += [
+                {"Key": each["Key"], "VersionId": each["VersionId"]}
+                for each in (*versions, *page.get("DeleteMarkers", ()))
+                if is_chosen(each["Key"])
+            ]
+        self._delete(old)
+        return len(old)
+
+    def _delete(self, entries: list[dict[str, str]]) -> None:
+        for start in range(0, len(entries), 1000):
+            batch = entries[start : start + 1000]
             try:
                 answer = self._client.delete_objects(
                     Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True}
@@ -106,11 +132,9 @@ class S3Objects:
             for problem in answer.get("Errors", ()):
                 raise StoreError(f"cannot delete {problem['Key']}: {problem.get('Message')}")
 
-    def _pages(self, **query: str) -> Iterator[dict[str, Any]]:
+    def _pages(self, operation: str = "list_objects_v2", **query: str) -> Iterator[dict[str, Any]]:
         try:
-            yield from self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, **query
-            )
+            yield from self._client.get_paginator(operation).paginate(Bucket=self.bucket, **query)
         except (BotoCoreError, ClientError) as error:
             raise StoreError(f"cannot list {self.bucket}: {error}") from error
 

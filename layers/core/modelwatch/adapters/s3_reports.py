@@ -67,7 +67,7 @@ class S3ReportStore:
     def last(self, model_name: str, model_version: str) -> dict[str, LastAnswer]:
         """Return what is remembered of a version's newest analyses."""
         try:
-            payload = self._objects.read(f"{_version_prefix(model_name, model_version)}{_LAST}")
+            payload = self._objects.read(f"{version_prefix(model_name, model_version)}{_LAST}")
         except NotFoundError:
             return {}
         return _decode_last(payload)
@@ -76,7 +76,7 @@ class S3ReportStore:
         self, model_name: str, model_version: str, answers: Mapping[str, LastAnswer]
     ) -> None:
         """Remember a version's newest analyses."""
-        key = f"{_version_prefix(model_name, model_version)}{_LAST}"
+        key = f"{version_prefix(model_name, model_version)}{_LAST}"
         self._objects.write(key, _encode(answers), _JSON)
 
     def report_url(self, name: str, expires_seconds: int) -> str:
@@ -109,7 +109,8 @@ class S3ReportStore:
                 yield key
 
 
-def _version_prefix(model_name: str, model_version: str) -> str:
+def version_prefix(model_name: str, model_version: str) -> str:
+    """Return the start of the keys of all results of a version."""
     return f"{_PREFIX}{quote(model_name, safe=' -._')}/{quote(model_version, safe=' -._')}/"
 
 
@@ -117,4 +118,4 @@ def _folder(name: str) -> str:
     parts = ResultName.parse(name)
     if parts is None or "/" in name:
         raise NotFoundError(f"'{name[:300]}' is not the name of a result")
-    return f"{_version_prefix(parts.model_name, parts.model_version)}{parts.ending}"
+    return f"{version_prefix(parts.model_name, parts.model_version)}{parts.ending}"

@@ -1,0 +1,97 @@
+"""`modelwatch forget`: erases what is known of predictions."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch.settings import Settings
+from modelwatch_cli.console import console, error_console, print_json, progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command()(forget)
+
+
+def forget(
+    event_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[EVENT_ID]...", help="ids of predictions")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="file with one id a line", dir_okay=False)
+    ] = None,
+    everywhere: Annotated[
+        bool,
+        typer.Option("--everywhere", help="look through all hours, also for ids that tell theirs"),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print what was done as JSON")] = False,
+) -> None:
+    """Erase predictions by their event ids: from captures, samples, profiles, labels and reports.
+
+    The predictions that shadows made with them go, too. It can be stopped at any point and run
+    again. docs/capture.md tells what it cannot reach.
+    """
+    from modelwatch.adapters.aws import s3_client
+    from modelwatch.adapters.s3_erasure import Events
+    from modelwatch_cli.capture.dlq import open_box
+    from modelwatch_cli.capture.forgetting import Forgetting, read_ids
+
+    ids = read_ids("\n".join(event_ids or ()))
+    if file is not None:
+        try:
+            ids += read_ids(file.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInputError("--file", str(error)) from error
+    if not ids:
+        raise ModelwatchError("name the predictions by their event ids, or a --file of them")
+    settings = Settings()
+    events = Events(ids)
+    with progress() as bar:
+
+        def begin(name: str, total: int) -> Callable[[], None]:
+            task = bar.add_task(name, total=total)
+            return lambda: bar.advance(task)
+
+        forgetting = Forgetting(
+            s3_client(settings),
+            settings.text("CAPTURE_BUCKET"),
+            settings.text("REPORT_BUCKET"),
+            begin,
+        )
+        found = forgetting.find(events, everywhere=everywhere)
+        bar.stop()
+        _confirm(
+            f"{found.records} records of {len(events.ids)} predictions in "
+            f"{len(found.matches)} hours of captures, and their labels",
+            yes,
+        )
+        bar.start()
+        done = forgetting.erase(events, found, open_box, time.time_ns() // 1_000_000)
+    if as_json:
+        print_json(msgspec.to_builtins(done))
+    else:
+        console.print(
+            f"Erased: {done.records} records in {len(done.hours)} hours, labels in "
+            f"{done.label_objects} objects, {done.letters} dead letters, {done.old_versions} old "
+            f"versions of objects; {done.reports} results lost their report.",
+            markup=False,
+        )
+    for note in done.notes:
+        error_console.print(f"Mind: {note}.", markup=False)
+
+
+def _confirm(what: str, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ModelwatchError(f"forget erases {what}; say so with --yes")
+    typer.confirm(f"Erase {what}?", abort=True, err=True)
