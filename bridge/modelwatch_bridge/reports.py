@@ -11,6 +11,9 @@ from modelwatch.domain.drift import AnalysisResult
 from modelwatch.errors import ModelwatchError, StoreError
 
 _SHOWN = 12
+_FAR_BACK = 100
+"""Results that are looked through for reports at first: while a drift lasts, few have one."""
+
 _FRESH_MS = 15_000
 _LINK_SECONDS = 60
 
@@ -29,6 +32,7 @@ class Newest(TypedDict):
     """Body of `GET /api/reports`."""
 
     results: list[dict[str, object]]
+    reports: list[dict[str, str]]
     problem: str
 
 
@@ -49,6 +53,7 @@ class Reports:
         self._lock = threading.Lock()
         self._asked_ms: int | None = None
         self._found: list[dict[str, object]] = []
+        self._reported: dict[tuple[str, str], str] = {}
         self._problem = ""
 
     def newest(self) -> Newest:
@@ -58,18 +63,21 @@ class Reports:
             if self._asked_ms is None or not 0 <= now_ms - self._asked_ms < _FRESH_MS:
                 self._asked_ms = now_ms
                 try:
-                    self._found = _entries(self._results.results(_SHOWN))
+                    self._look()
                     self._problem = ""
                 except ModelwatchError as error:
                     self._problem = str(error)
-            return {"results": self._found, "problem": self._problem}
+            reports = [
+                {"model": model, "version": version, "name": name}
+                for (model, version), name in self._reported.items()
+            ]
+            return {"results": self._found, "reports": reports, "problem": self._problem}
 
     def newest_name(self, model: str, version: str) -> str | None:
-        """Return the name of a version's newest report; None when it has none among the newest."""
-        for result in self.newest()["results"]:
-            if result["has_report"] and (result["model"], result["version"]) == (model, version):
-                return str(result["name"])
-        return None
+        """Return the name of a version's newest report; None when none is known."""
+        self.newest()
+        with self._lock:
+            return self._reported.get((model, version))
 
     def html(self, name: str) -> bytes:
         """Return a report.
@@ -92,6 +100,16 @@ class Reports:
         except OSError as error:
             raise StoreError(f"cannot read the report {name}: {error}") from error
         return body
+
+    def _look(self) -> None:
+        results = self._results.results(_SHOWN)
+        known = {entry["name"] for entry in self._found}
+        if len(results) == _SHOWN and not any(result.name in known for result in results):
+            results = self._results.results(_FAR_BACK)
+        for result in reversed(results):
+            if result.has_report:
+                self._reported[result.model_name, result.model_version] = result.name
+        self._found = _entries(results[:_SHOWN])
 
 
 def _entries(results: Sequence[AnalysisResult]) -> list[dict[str, object]]:

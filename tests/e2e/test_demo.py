@@ -8,13 +8,17 @@ import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from dashboard_queries import filled_in, has_data, questions, variable_queries
 from running_stack import RunningStack, listening_addresses, processes_of, runs
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
@@ -123,6 +127,32 @@ def test_the_live_page_shows_the_drift_and_opens_the_report(
     report.on("pageerror", lambda error: errors.append(str(error)))
     expect(report.get_by_text("Dataset Drift is detected.")).to_be_visible(timeout=30_000)
     assert errors == []
+
+
+@pytest.mark.usefixtures("story")
+def test_every_panel_of_the_dashboards_has_data(stack: RunningStack) -> None:
+    if shutil.which("prometheus") is None:
+        reason = "prometheus is not installed: the dashboards' queries are NOT run"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    prometheus = json.loads(stack.run("urls", "--json").stdout)["Prometheus"]
+    newest = json.loads(stack.run("reports", "--json").stdout)["results"][0]
+    model = newest["model_name"], newest["model_version"]
+    documented = (ROOT / "docs" / "observability.md").read_text()
+    without_data = {
+        f"{asked.board}: {asked.panel}: {asked.expression}"
+        for asked in questions()
+        if f"*{asked.panel}*" not in documented  # the panels that need more than the demo
+        and not has_data(prometheus, filled_in(asked.expression, *model))
+    }
+    assert without_data == set()
+    for selector, label in variable_queries():
+        values = httpx.get(
+            f"{prometheus}/api/v1/label/{label}/values",
+            params={"match[]": filled_in(selector, *model)},
+        )
+        assert values.json()["data"], (selector, label)
 
 
 def test_down_leaves_no_process_and_no_port(new_stack: Callable[..., RunningStack]) -> None:

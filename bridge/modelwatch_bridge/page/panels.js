@@ -132,7 +132,7 @@ export function reports(answer, nowMs) {
 }
 
 export function newestReport(link, answer, selected) {
-  const found = answer?.results.find((result) => result.has_report && keyOf(result) === selected);
+  const found = answer?.reports.find((report) => keyOf(report) === selected);
   link.hidden = !found;
   if (found) link.href = reportOf(found);
 }

@@ -96,6 +96,21 @@ def test_a_dashboard_finds_the_newest_report_of_a_version(story: BridgeStory) ->
         assert httpx.get(f"{url}/reports/newest").status_code == 404
 
 
+def test_the_newest_report_is_found_behind_many_results_without_one(story: BridgeStory) -> None:
+    with_report = story.results.found[0].name
+    link = "/reports/newest?model=wine&version=3"
+    with served(story) as url:
+        for count in (40, 5, 40):  # before anybody looked, while somebody looks, when nobody did
+            for _ in range(count):
+                story.clock.advance(60)
+                story.analyze("wine", "3", "ok", {"ash": 0.1})
+            answer = httpx.get(url + link)
+            assert answer.headers["Location"] == with_report, count
+        story.clock.advance(60)
+        story.analyze("wine", "3", "drift", {"ash": 0.9})
+        assert httpx.get(url + link).headers["Location"] == story.results.found[0].name
+
+
 def test_a_store_that_does_not_answer_is_told_of_and_asked_again(story: BridgeStory) -> None:
     story.results.problem = "the bucket is gone"
     with served(story) as url:
@@ -108,4 +123,4 @@ def test_a_store_that_does_not_answer_is_told_of_and_asked_again(story: BridgeSt
 def test_without_a_store_there_are_no_reports(story: BridgeStory) -> None:
     site = Site(story.history, story.health, None, "local")
     assert site.answer("/reports/wine.3.20260102T030405Z", {}).status == 404
-    assert site.answer("/api/reports", {}).body == b'{"results":[],"problem":""}'
+    assert site.answer("/api/reports", {}).body == b'{"results":[],"reports":[],"problem":""}'
