@@ -187,11 +187,14 @@ class Capture:
                 killed += 1
         return killed
 
-    def counted(self, outcome: str) -> float:
+    def metric(self, series: str) -> float | None:
+        """Return what the bridge says of a series."""
         page = httpx.get(f"http://127.0.0.1:{self.stack.environ['BRIDGE_PORT']}/metrics").text
-        name = re.escape(f'capture_records_total{{outcome="{outcome}"}}')
-        found = re.search(rf"^{name} (\S+)$", page, re.MULTILINE)
-        return float(found[1]) if found else 0.0
+        found = re.search(rf"^{re.escape(series)} (\S+)$", page, re.MULTILINE)
+        return float(found[1]) if found else None
+
+    def counted(self, outcome: str) -> float:
+        return self.metric(f'capture_records_total{{outcome="{outcome}"}}') or 0.0
 
 
 @pytest.fixture(scope="module")
@@ -320,6 +323,9 @@ def test_a_bad_record_of_a_list_is_put_aside_alone_and_can_be_tried_again(captur
     (letter,) = eventually(capture.letters)
     assert letter["reason"].startswith("[1].prediction: ")
     assert letter["message_id"] == sent["MessageId"]
+    age = f'queue_oldest_message_seconds{{queue="{QUEUE}-dead"}}'
+    eventually(lambda: 0 <= (capture.metric(age) or -1) < 60)
+    assert capture.metric("capture_queue_delay_seconds_count")
     shown = capture.run("dlq", "show", letter["id"])
     assert letter["bytes"] == len(shown.rstrip())
     assert json.loads(shown) == json.loads(bad)
@@ -335,6 +341,7 @@ def test_a_bad_record_of_a_list_is_put_aside_alone_and_can_be_tried_again(captur
     assert "--yes" in unasked.stderr
     capture.run("dlq", "purge", "--yes")
     assert capture.letters() == []
+    eventually(lambda: capture.metric(age) is None)
     assert capture.stack.run("dlq", "show", letter["id"]).returncode == 1
 
 
