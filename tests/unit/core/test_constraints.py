@@ -128,6 +128,19 @@ def test_a_strict_range_is_broken_by_one_row():
     )
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-9, 0.037, 1.0, 12_345.6, 1e9, 1e17, 1e290])
+@pytest.mark.parametrize("shift", [-3.3, 0.0, 1e6])
+def test_a_range_is_rounded_outward_and_little(scale, shift):
+    values = scale * (RNG.random(100) + shift)
+    rule = learn_constraints(profile(100, a=number_column(values))).columns["a"].range
+    tolerance = 0.05 * (values.max() - values.min())
+    slack = 0.02 * tolerance + 1e-12 * abs(values).max()
+    assert values.min() - tolerance - slack <= rule.minimum <= values.min() - 0.9 * tolerance or (
+        rule.minimum == 0
+    )
+    assert values.max() + 0.9 * tolerance <= rule.maximum <= values.max() + tolerance + slack
+
+
 def test_whole_numbers_that_are_no_more():
     reference = profile(n=number_column(RNG.integers(0, 50, ROWS).astype(float)))
     learned = learn_constraints(reference).columns["n"]

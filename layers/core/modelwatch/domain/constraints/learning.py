@@ -7,6 +7,7 @@ said by a margin: the rule keeps how many rows of how many broke it, and a windo
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple, TypedDict
 
 import msgspec
@@ -31,6 +32,7 @@ from modelwatch.domain.constraints.document import (
 from modelwatch.domain.profiles import ColumnProfile, Profile, QuantileSketch
 
 _DIGITS = 1e6
+_MOST_DECIMALS = 12
 
 
 class Margins(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,16 +225,28 @@ def _range(column: ColumnProfile, margins: Margins, whole: bool) -> RangeRule:
         minimum = max(minimum, 0.0)
     if not (math.isfinite(minimum) and math.isfinite(maximum)):
         minimum, maximum = low, high
-    if whole:
-        minimum, maximum = np.floor(minimum).item(), np.ceil(maximum).item()
+    # as many decimals as people read; whole numbers have none
+    decimals = 0 if whole else _decimals(high / 2 - low / 2)
     return RangeRule(
-        minimum=minimum,
-        maximum=maximum,
+        minimum=_rounded(minimum, decimals, math.floor),
+        maximum=_rounded(maximum, decimals, math.ceil),
         non_negative=low >= 0,
         # that new draws are beyond the extremes of old ones is as likely as if one of these
         # was: Wilks 1941, see `fisher_tail`
         **_bounded(1, column.sketch.n, margins),
     )
+
+
+def _decimals(distance: float) -> int:
+    return 3 - math.floor(math.log10(distance)) if distance else _MOST_DECIMALS + 1
+
+
+def _rounded(number: float, decimals: int, outward: Callable[[float], int]) -> float:
+    """Round to so many decimals, where that is as exact as the number itself."""
+    if not 0 <= decimals <= _MOST_DECIMALS or abs(number) > 2**52 / 10**decimals:
+        return number
+    scale = 10.0**decimals
+    return outward(number * scale) / scale
 
 
 def _categories(column: ColumnProfile, margins: Margins) -> CategoryRule | None:
@@ -246,5 +260,5 @@ def _categories(column: ColumnProfile, margins: Margins) -> CategoryRule | None:
     unseen = min(once + math.isqrt(2 * twice), rows)
     if unseen > margins.most_unseen * rows:
         return None
-    known = {text: count / rows for text, count in column.counts.items()}
+    known = {text: round(count / rows, 6) for text, count in column.counts.items()}
     return CategoryRule(known=known, **_bounded(unseen, rows, margins))
