@@ -216,7 +216,7 @@ class OutcomeStore(Protocol):
         ...
 
     def reference(self, table: pa.Table) -> Outcomes | None:
-        """Return the rows of reference data; None where they have no labels."""
+        """Return the rows of reference data; None where they have no predictions."""
         ...
 
 

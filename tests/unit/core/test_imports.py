@@ -71,6 +71,7 @@ def test_apps_import_no_adapter():
     [
         ("modelwatch.services.predict", HEAVY),
         ("modelwatch.services.capture", HEAVY),
+        ("modelwatch.services.performance", HEAVY),
         ("modelwatch.http", HEAVY),
         ("modelwatch.adapters.model_loader", HEAVY - {"boto3"}),
     ],

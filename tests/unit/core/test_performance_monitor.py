@@ -234,6 +234,47 @@ def test_what_is_true_of_a_prediction_is_true_of_its_shadow(stage):
     assert answer.unknown_labels == 0
 
 
+def test_hours_in_which_nothing_tells_the_classes_learn_it_from_the_others(stage):
+    """Of a rare class there are hours without a prediction or a label."""
+    rare = []
+    for hour in range(HOURS):
+        for minute in range(30):
+            p = 0.01 * (minute + 1) if hour != 1 else 0.03 * (minute + 1)
+            at = START + timedelta(hours=hour, minutes=minute)
+            rare += stage.predict(1, at, 0.001, prediction=int(p > 0.5), probabilities=[1 - p, p])
+    truth = [int(record.probabilities[1] > 0.6) for record in rare]
+    truth[35] = 1
+    stage.label(rare, truth)
+    monitor = stage.monitor()
+    # the hours are summed up from the newest on, the one that tells is in the middle
+    first = monitor.evaluate("wine", "1", WINDOW)
+    answer = monitor.evaluate("wine", "1", WINDOW)
+    assert first.verdict.estimated.rows < 90
+    assert answer.verdict.estimated.rows == 90
+    found, wanted = values(answer), expected(rare, truth)
+    assert found["roc_auc"] == wanted["roc_auc"]
+    assert found["log_loss"] == pytest.approx(wanted["log_loss"])
+    stage.reads()
+    monitor.evaluate("wine", "1", WINDOW)
+    assert stage.reads() == 6
+
+
+def test_a_reference_tells_the_classes(stage):
+    rare = stage.predict(40, probabilities=[0.9, 0.1], prediction=0)
+    stage.label(rare, [0] * 40)
+    untold = stage.monitor().evaluate("wine", "1", WINDOW)
+    assert "which probability" in untold.verdict.estimated.reason
+    reference = pa.table(
+        {
+            "prediction": [0.0, 1.0],
+            "prediction_label": ["0", "1"],
+            "probabilities": [[0.9, 0.1], [0.2, 0.8]],
+        }
+    )
+    told = stage.monitor().evaluate("wine", "1", WINDOW, reference=reference)
+    assert told.verdict.estimated.accuracy.value == pytest.approx(0.9)
+
+
 def test_variants_are_kept_apart_and_together(stage):
     half = stage.predict()
     other = stage.predict(30, variant="canary")

@@ -81,13 +81,14 @@ class S3OutcomeStore:
         return unmoved(lambda: self._unknown(hour))
 
     def reference(self, table: pa.Table) -> Outcomes | None:
-        """Return the rows of reference data; None where they have no labels.
+        """Return the rows of reference data; None where they have no predictions.
 
-        The labels are in a column ``label``: numbers, texts or truth values.
+        Labels, where it has any, are in a column ``label``: numbers, texts or truth values.
         """
-        if "label" not in table.column_names or "prediction_label" not in table.column_names:
+        if not {"prediction", "prediction_label"} <= set(table.column_names):
             return None
-        labels = table["label"].to_pylist()
+        empty = [None] * table.num_rows
+        labels = table["label"].to_pylist() if "label" in table.column_names else empty
         texts = [None if label is None else as_text(label) for label in labels]
         numbers = [
             np.nan if label is None or isinstance(label, str) else float(label) for label in labels

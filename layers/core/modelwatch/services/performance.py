@@ -16,10 +16,10 @@ from modelwatch.domain.performance.answers import (
     PerformancePolicy,
     verdict_of,
 )
-from modelwatch.domain.performance.calibration import Calibration, learn_calibration
+from modelwatch.domain.performance.calibration import learn_calibration
 from modelwatch.domain.performance.encoding import HourPerformance, LabelledHour
 from modelwatch.domain.performance.profile import PerformanceProfile, merge_performance
-from modelwatch.domain.performance.rows import CapturedHour
+from modelwatch.domain.performance.rows import CapturedHour, whole_order
 from modelwatch.domain.windows import Window
 from modelwatch.ports import OutcomeStore, PerformanceStore, Sample
 
@@ -125,10 +125,11 @@ class PerformanceMonitor:
         variant
             Of predictions under this alias alone; None for all.
         classes
-            The class of each probability as text, where somebody knows; else the predictions tell.
+            The class of each probability as text, where somebody knows; else the reference or the
+            predictions tell.
         reference
-            Reference data with ``probabilities`` and labels (column ``label``), of rows that the
-            model was not trained on: what its probabilities are worth is learned from it.
+            Reference data. If it has ``probabilities`` and labels (column ``label``), of rows that
+            the model was not trained on, it is learned from it what the probabilities are worth.
 
         Raises
         ------
@@ -136,6 +137,11 @@ class PerformanceMonitor:
             When captures, labels or sums cannot be read or written.
         """
         window = whole_hours(window)
+        known = None if reference is None else self._outcomes.reference(reference)
+        classes = classes or ([] if known is None else whole_order([known]))
+        calibrations = (
+            {} if known is None else learn_calibration(PerformanceProfile.of(known, classes))
+        )
         sums = self._sums(model_name, model_version, window, classes)
         chosen = {hour: _merged(kept, variant) for hour, kept in sorted(sums.hours.items())}
         profile = merge_performance(chosen.values())
@@ -146,7 +152,7 @@ class PerformanceMonitor:
             variant=variant or "",
             window_start=window.start,
             window_end=window.end,
-            verdict=verdict_of(profile, self._policy, self._calibrations(reference, classes)),
+            verdict=verdict_of(profile, self._policy, calibrations),
             records=profile.records,
             labelled=profile.labelled,
             maturity=profile.labelled / profile.records if profile.records else None,
@@ -170,9 +176,13 @@ class PerformanceMonitor:
             {each.date() for kept in sums.hours.values() for each in kept.label_hours}
         )
         began = self._clock()
+        order = tuple(classes)
         for hour, found in sorted(captured.items(), reverse=True):
             kept = sums.hours.get(hour)
-            if kept is not None and _is_fresh(kept, found, labels):
+            order = order or next(
+                (each.classes for each in sums.hours.values() if each.classes), ()
+            )
+            if kept is not None and _is_fresh(kept, found, labels, order):
                 continue
             closed = self._is_over(hour)
             has_time = not sums.renewed or self._clock() - began < self._seconds
@@ -181,7 +191,7 @@ class PerformanceMonitor:
             elif not has_time or not (closed or found.size_bytes <= self._open_hour_bytes):
                 sums.pending += 1
             else:
-                sums.hours[hour] = self._summed(model_name, model_version, hour, classes)
+                sums.hours[hour] = self._summed(model_name, model_version, hour, order)
                 sums.renewed.add(hour)
                 if closed:
                     self._profiles.save(model_name, model_version, hour, sums.hours[hour])
@@ -191,12 +201,14 @@ class PerformanceMonitor:
         self, model_name: str, model_version: str, hour: datetime, classes: Sequence[str]
     ) -> HourPerformance:
         found = self._outcomes.outcomes(model_name, model_version, hour)
+        order = whole_order(found.variants.values(), classes)
         return HourPerformance(
-            {name: PerformanceProfile.of(rows, classes) for name, rows in found.variants.items()},
+            {name: PerformanceProfile.of(rows, order) for name, rows in found.variants.items()},
             _digest(found.captures),
             _digest(found.labels),
             found.label_hours,
             int(self._clock() * 1000),
+            order,
         )
 
     def _labels(self, window: Window, renewed: set[datetime]) -> tuple[int, int]:
@@ -223,14 +235,6 @@ class PerformanceMonitor:
             sum(known[hour].labels for hour in names),
             sum(known[hour].unknown for hour in names),
         )
-
-    def _calibrations(
-        self, reference: pa.Table | None, classes: Sequence[str]
-    ) -> Mapping[str, Calibration]:
-        rows = None if reference is None else self._outcomes.reference(reference)
-        if rows is None:
-            return {}
-        return learn_calibration(PerformanceProfile.of(rows, classes))
 
     def _is_due(self, made_ms: int) -> bool:
         return self._clock() - made_ms / 1000 >= self._refresh_seconds
@@ -289,10 +293,15 @@ def _merged(kept: HourPerformance, variant: str | None) -> PerformanceProfile:
 
 
 def _is_fresh(
-    kept: HourPerformance, captured: CapturedHour, labels: Mapping[datetime, Sequence[str]]
+    kept: HourPerformance,
+    captured: CapturedHour,
+    labels: Mapping[datetime, Sequence[str]],
+    order: Sequence[str],
 ) -> bool:
     names = [name for hour in kept.label_hours for name in labels.get(hour, ())]
-    return kept.captures == _digest(captured.names) and kept.labels == _digest(names)
+    # another hour may have told since then which probability is of which class
+    untold = order and not kept.classes and any(p.probabilities for p in kept.variants.values())
+    return kept.captures == _digest(captured.names) and kept.labels == _digest(names) and not untold
 
 
 def _digest(names: Iterable[str]) -> str:

@@ -31,6 +31,8 @@ class HourPerformance(msgspec.Struct, frozen=True):
         of predictions at its edges.
     made_ms
         When, in milliseconds since 1970.
+    classes
+        The class of each probability; empty where nothing in this hour told it.
     """
 
     variants: Mapping[str, PerformanceProfile]
@@ -38,6 +40,7 @@ class HourPerformance(msgspec.Struct, frozen=True):
     labels: str
     label_hours: tuple[datetime, ...]
     made_ms: int = 0
+    classes: tuple[str, ...] = ()
 
 
 class LabelledHour(msgspec.Struct, frozen=True):
@@ -73,6 +76,7 @@ class _Hour(msgspec.Struct, array_like=True):
     labels: str
     label_hours: list[datetime]
     made_ms: int
+    classes: list[str]
     variants: dict[str, _Profile]
 
 
@@ -83,7 +87,13 @@ def encode_hour(hour: HourPerformance) -> bytes:
     """Return ``hour`` as bytes: compressed MessagePack of `FORMAT`."""
     variants = {name: _packed(profile) for name, profile in hour.variants.items()}
     packed = _Hour(
-        FORMAT, hour.captures, hour.labels, list(hour.label_hours), hour.made_ms, variants
+        FORMAT,
+        hour.captures,
+        hour.labels,
+        list(hour.label_hours),
+        hour.made_ms,
+        list(hour.classes),
+        variants,
     )
     return zlib.compress(msgspec.msgpack.encode(packed))
 
@@ -104,7 +114,12 @@ def decode_hour(payload: bytes) -> HourPerformance:
     except (zlib.error, msgspec.DecodeError, ValueError) as error:
         raise ProfileFormatError(f"no performance profile: {error}") from error
     return HourPerformance(
-        variants, packed.captures, packed.labels, tuple(packed.label_hours), packed.made_ms
+        variants,
+        packed.captures,
+        packed.labels,
+        tuple(packed.label_hours),
+        packed.made_ms,
+        tuple(packed.classes),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -149,10 +149,11 @@ def aligned_actual(rows: Outcomes) -> Texts:
 def class_order(rows: Outcomes, known: Sequence[str] = ()) -> tuple[str | None, ...]:
     """Return which class each column of the probabilities is; None where nothing tells.
 
-    ``known`` is right when it is as long as there are columns. Else the predictions tell: a class
-    is the column that is greatest most often where it was predicted. Columns that are left go to
-    the classes that are left when these are as many and all classes are then in order, as
-    scikit-learn and MLflow keep them.
+    ``known`` is right when it is as long as there are columns. Else the predictions and labels
+    tell: when they are of as many classes as there are columns, these are in order, as
+    scikit-learn and MLflow keep them, if the greatest probability is that of the prediction in half
+    of the rows or more. Else a class is the column that is greatest most often where it was
+    predicted.
 
     Examples
     --------
@@ -166,18 +167,28 @@ def class_order(rows: Outcomes, known: Sequence[str] = ()) -> tuple[str | None, 
     if len(known) == width:
         return tuple(known)
     usable = ~np.isnan(rows.probabilities).any(axis=1) & given(rows.predicted)
-    greatest = rows.probabilities[usable].argmax(axis=1)
-    votes = Counter(zip(greatest.tolist(), rows.predicted[usable].tolist(), strict=True))
+    predicted = rows.predicted[usable].tolist()
+    votes = Counter(zip(rows.probabilities[usable].argmax(axis=1).tolist(), predicted, strict=True))
+    seen = {*predicted, *aligned_actual(rows).tolist(), *known} - {None}
+    if len(seen) == width:
+        ordered = sorted_classes(seen)
+        if 2 * sum(votes[place, name] for place, name in enumerate(ordered)) >= len(predicted):
+            return tuple(ordered)
     order: list[str | None] = [None] * width
     for (column, name), _ in sorted(votes.items(), key=lambda item: (-item[1], item[0])):
         if order[column] is None and name not in order:
             order[column] = name
-    seen = {*rows.predicted[usable].tolist(), *aligned_actual(rows).tolist(), *known} - {None}
-    if None in order and len(seen) == width:
-        ordered = sorted_classes(seen)
-        if all(name in (None, ordered[column]) for column, name in enumerate(order)):
-            return tuple(ordered)
     return tuple(order)
+
+
+def whole_order(parts: Iterable[Outcomes], known: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the first order that one of ``parts`` tells of all columns; empty when none does."""
+    for rows in parts:
+        order = class_order(rows, known)
+        names = tuple(name for name in order if name is not None)
+        if order and len(names) == len(order):
+            return names
+    return ()
 
 
 def sorted_classes(names: set[str] | Sequence[str]) -> list[str]:
