@@ -48,7 +48,8 @@ def _capture() -> list[Any]:
         ),
         lines(
             "Captured records",
-            "Per second: accepted, then sent or lost by predict; stored, rejected by capture.",
+            "Per second: sampled out or accepted, then sent or lost by predict; stored or rejected "
+            "by capture.",
             "short",
             (records, "{{outcome}}"),
         ),
@@ -57,6 +58,13 @@ def _capture() -> list[Any]:
             "Age of the oldest message of a batch when capture had done with the batch.",
             "s",
             *quantiles("capture_queue_delay_seconds"),
+        ),
+        lines(
+            "Oldest dead letter",
+            "Age of the oldest message of the dead-letter queue; SQS deletes it after 14 days. 0 "
+            "while it is empty.",
+            "s",
+            ("max(queue_oldest_message_seconds) or vector(0)", "oldest"),
         ),
         lines(
             "Labels",
