@@ -10,7 +10,7 @@ MODELWATCH := $(BIN)/modelwatch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-pyfunc setup-spark demo up down status test test-fast test-plugin bench-bridge bench-serving bench-quality lint format env-example lock clean
+.PHONY: help setup setup-pyfunc setup-spark demo up down status test test-fast test-plugin bench-bridge bench-capture bench-analysis bench-serving setup-rivals bench-quality lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,15 @@ lint: setup ## ruff and mypy
 bench-bridge: setup ## events a second, memory and scrape time of the bridge
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.bridge
 
+bench-capture: setup-rivals ## the consumer's rows a second, bytes on S3, the bill; whylogs beside
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.capture
+
+bench-analysis: setup-rivals ## a decision over 10 k to 100 M rows beside Evidently, whylogs, NannyML
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.analysis
+
+bench-detection: setup ## false alarms, power and delay of drift decisions, beside Evidently
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.detection
+
 bench-serving: setup-pyfunc ## predict beside FastAPI and mlflow.pyfunc
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.serving
 
@@ -63,6 +72,8 @@ setup: $(ENVS)/dev/.stamp $(ENVS)/localstack/.stamp $(ENVS)/runtime/.stamp $(ENV
 setup-pyfunc: setup $(ENVS)/pyfunc/.stamp ## and the one for PREDICT_PACKAGE=image
 
 setup-spark: $(ENVS)/spark/.stamp ## and the one that reads captures with Spark (needs Java)
+
+setup-rivals: setup $(ENVS)/rivals/.stamp ## and the one of other people's monitoring, for benchmarks
 
 $(UV):
 	@echo "==> uv $(UV_VERSION)"
@@ -97,6 +108,10 @@ $(ENVS)/spark/.stamp: tests/spark/requirements.txt | $(UV)
 	$(call environment,spark,tests/spark/requirements.txt)
 	@touch $@
 
+$(ENVS)/rivals/.stamp: benchmarks/requirements.txt | $(UV)
+	$(call environment,rivals,benchmarks/requirements.txt)
+	@touch $@
+
 $(ENVS)/%/.stamp: layers/%/requirements.txt | $(UV)
 	$(call environment,$*,layers/$*/requirements.txt)
 	@touch $@
@@ -108,6 +123,7 @@ lock: $(UV) ## resolve every requirements.in anew
 	@for layer in inference capture analysis pyfunc; do \
 	  $(UV) $(LOCK) --upgrade -c requirements.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
 	@$(UV) $(LOCK) --upgrade tests/spark/requirements.in -o tests/spark/requirements.txt
+	@$(UV) $(LOCK) --upgrade benchmarks/requirements.in -o benchmarks/requirements.txt
 	@$(UV) $(LOCK) --upgrade localstack/runtime/requirements.in -o localstack/runtime/requirements.txt
 	@# LocalStack 4.14.0 works only with the dependencies of its release day
 	@$(UV) $(LOCK) --exclude-newer 2026-03-20 localstack/requirements.in -o localstack/requirements.txt

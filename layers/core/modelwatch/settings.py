@@ -50,6 +50,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("CAPTURE_POLICY", "", "what is captured of each field, as JSON: see docs/capture.md"),
     Setting("CAPTURE_HASH_KEY", "", "key of hashed fields; 16 characters or more, secret"),
     Setting("CAPTURE_BUCKET", "modelwatch-captures", "bucket of captured predictions"),
+    Setting(
+        "CAPTURE_RETENTION_DAYS",
+        "",
+        "days after which S3 deletes captures and labels; empty: never",
+    ),
     Setting("COMPACTION_LAG_SECONDS", "900", "so long after its end an hour's objects are merged"),
     # -- analysis
     Setting("REPORT_BUCKET", "modelwatch-reports", "bucket of analysis results and reports"),
@@ -113,7 +118,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "BRIDGE_THROTTLES_SECONDS",
         "0",
-        "how often the bridge asks CloudWatch for refused invocations; 0: never. AWS charges for it",
+        "how often the bridge asks CloudWatch for refused invocations, at a charge; 0: never",
     ),
     Setting("BRIDGE_LATE_SECONDS", "300", "how late a log event may become visible, in seconds"),
     Setting("BRIDGE_LOOKBACK_SECONDS", "3600", "how far back a first start reads, in seconds"),

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 from urllib.parse import unquote
 
@@ -54,7 +55,7 @@ class S3RecordStore:
 
     def write(self, records: Sequence[Record]) -> str:
         """Store records of one model version and hour, with their profile; return the key."""
-        ordered = sorted(records, key=lambda record: (record.captured_at, record.event_id))
+        ordered = sorted(records, key=attrgetter("captured_at", "event_id"))
         first, last = ordered[0], ordered[-1]
         event_ids = [record.event_id for record in ordered]
         key = capture_key(

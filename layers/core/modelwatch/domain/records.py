@@ -129,7 +129,7 @@ def _checked(record: Record, now_ms: int) -> Record:
         raise InvalidInputError("captured_at", f"{record.captured_at.isoformat()} is no such time")
     if record.captured_at.tzinfo is not UTC:
         record.captured_at = record.captured_at.astimezone(UTC)
-    if record.captured_at_ms > now_ms + FUTURE_TOLERANCE_MS:
+    if record.captured_at.timestamp() * 1000 > now_ms + FUTURE_TOLERANCE_MS:
         raise InvalidInputError("captured_at", f"{record.captured_at.isoformat()} is in the future")
     return record
 

@@ -84,7 +84,7 @@ class CaptureService:
         letters: list[Letter] = []
         records: dict[str, Record] = {}
         labels: list[Label] = []
-        senders: defaultdict[str, list[str]] = defaultdict(list)
+        held: list[tuple[str, Sequence[Record | Label]]] = []
         for message in messages:
             try:
                 found: Sequence[Record | Label]
@@ -92,28 +92,33 @@ class CaptureService:
                     labels += (found := decode_label_message(message.body, now_ms))
                 else:
                     found, unusable = read_message(message, now_ms)
-                    records.update((record.event_id, record) for record in found)
+                    for record in found:
+                        records[record.event_id] = record
                     letters += unusable
             except InvalidInputError as error:
                 letters.append(Letter(message.id, message.body, str(error), 1))
                 continue
-            for element in found:
-                senders[element.event_id].append(message.id)
+            held.append((message.id, found))
         groups = _by_partition(records.values())
         stored, refused = _write_groups(self._store.write, groups, self._until(began))
         stored_labels, refused_labels = _write_groups(
             self._labels.write, _by_hour(labels), self._until(began)
         )
-        for event_id in (*refused, *refused_labels):
-            failed.update(dict.fromkeys(senders[event_id]))
+        if again := {*refused, *refused_labels}:
+            failed.update(
+                (message_id, None)
+                for message_id, found in held
+                if any(element.event_id in again for element in found)
+            )
         # a message that comes again brings its bad records, too
         done_with = [letter for letter in letters if letter.message_id not in failed]
         rejected, not_taken = put_aside(
             done_with, self._dead_letters, self._until(began, _PUT_ASIDE_SECONDS)
         )
         failed.update(dict.fromkeys(not_taken))
-        again = [message for message in messages if message.id in failed]
-        self._deliveries.hand_back(retry_delays(again))
+        self._deliveries.hand_back(
+            retry_delays([message for message in messages if message.id in failed])
+        )
         samples = [
             Sample("capture_records_total", stored, {"outcome": "stored"}),
             Sample("capture_records_total", rejected, {"outcome": "rejected"}),
@@ -221,10 +226,10 @@ def _write_groups[T: (Record, Label)](
 
 
 def _by_partition(records: Iterable[Record]) -> Iterable[list[Record]]:
-    groups: defaultdict[tuple[str, str, datetime], list[Record]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str, int, int], list[Record]] = defaultdict(list)
     for record in records:
-        hour = record.captured_at.replace(minute=0, second=0, microsecond=0)
-        groups[record.model_name, record.model_version, hour].append(record)
+        day, hour = record.captured_at.toordinal(), record.captured_at.hour
+        groups[record.model_name, record.model_version, day, hour].append(record)
     return groups.values()
 
 

@@ -1,0 +1,249 @@
+"""What capture costs: rows a second, bytes a row, requests and money a million predictions.
+
+    make bench-capture
+
+Rows of 13 features go through the consumer as SQS delivers them, one record a message, up to the
+object that would be written; S3 itself is left out (its answers are counted, not waited for). Times
+are CPU seconds of all threads, the best of three, beside those of `json.loads` on the same messages
+as a yardstick of the machine. Prints tables, and JSON as the last line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from benchmarks.capture.memory_s3 import MemoryS3
+from benchmarks.capture.prices import PRICES, PRICES_OF, bill
+from rich.console import Console
+from rich.table import Table
+
+from modelwatch.adapters.arrow_profiles import profile_slices, profile_table
+from modelwatch.adapters.parquet import records_table, write_table
+from modelwatch.adapters.s3_compaction import S3Compaction
+from modelwatch.adapters.s3_erasures import S3Erasures
+from modelwatch.adapters.s3_labels import S3LabelStore
+from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.profiles import encode_slices
+from modelwatch.domain.records import Record, encode_record
+from modelwatch.ports import Sample
+from modelwatch.services.capture import CaptureService
+from modelwatch.services.compaction import CompactionService
+from modelwatch.services.deliveries import Message, read_message
+
+FEATURES = [f"feature_{number}" for number in range(13)]
+RATE = 500
+"""Predictions a second."""
+
+HOUR = datetime(2026, 3, 1, 12, tzinfo=UTC)
+RIVALS = Path(__file__).parents[2] / ".envs" / "rivals" / "bin" / "python"
+
+
+class _Nowhere:
+    """Plays the queues and the metrics: takes everything."""
+
+    def send(self, _records: object) -> None:
+        """Take records."""
+
+    def put(self, _message_id: str, body: str, reason: str) -> None:
+        """Refuse a dead letter: there is to be none."""
+        raise AssertionError(f"{reason}: {body[:200]}")
+
+    def hand_back(self, delays_seconds: object) -> None:
+        """Take messages back: there are to be none."""
+        assert not delays_seconds
+
+    def emit(self, _samples: Sequence[Sample]) -> None:
+        """Take metrics."""
+
+
+def _records(count: int) -> list[Record]:
+    generator = np.random.default_rng(7)
+    rows = generator.normal(10, 2, (count, len(FEATURES))).round(3)
+    chances = generator.dirichlet((1, 1, 1), count).round(6)
+    times = np.arange(count) * 1000 // RATE
+    start_ms = int(HOUR.timestamp() * 1000)
+    return [
+        Record(
+            event_id=new_event_id(start_ms + int(at)),
+            captured_at=HOUR + timedelta(milliseconds=int(at)),
+            model_name="wine_quality_model",
+            model_version="3",
+            variant="production",
+            features=dict(zip(FEATURES, row.tolist(), strict=True)),
+            prediction=int(probabilities.argmax()),
+            probabilities=probabilities.tolist(),
+            latency_ms=0.22,
+            source="predict",
+            types="d" * len(FEATURES),
+        )
+        for row, probabilities, at in zip(rows, chances, times, strict=True)
+    ]
+
+
+def _service(s3: MemoryS3) -> CaptureService:
+    nowhere = _Nowhere()
+    return CaptureService(
+        store=S3RecordStore(s3, "bench"),
+        labels=S3LabelStore(s3, "bench"),
+        queue=nowhere,
+        label_queue=nowhere,
+        dead_letters=nowhere,
+        deliveries=nowhere,
+        metrics=nowhere,
+    )
+
+
+def _best[T](work: Callable[[], T], times: int = 3) -> tuple[float, T]:
+    """Return the least CPU seconds of all threads, and the last answer."""
+    best = float("inf")
+    for _ in range(times):
+        began = time.process_time()
+        answer = work()
+        best = min(best, time.process_time() - began)
+    return best, answer
+
+
+def _consume(records: list[Record], batch: int) -> dict[str, float]:
+    """Run the consumer over batches as they come off the queue, then its steps one by one."""
+    bodies = [encode_record(record).decode() for record in records]
+    messages = [Message(str(index), body) for index, body in enumerate(bodies)]
+    batches = [messages[start : start + batch] for start in range(0, len(messages), batch)]
+
+    def run() -> MemoryS3:
+        s3 = MemoryS3()
+        service = _service(s3)
+        for each in batches:
+            assert service.store_messages(each) == []
+        return s3
+
+    seconds, s3 = _best(run)
+    yardstick, _ = _best(lambda: [json.loads(body) for body in bodies])
+    now_ms = int(HOUR.timestamp() * 1000) + 7_200_000
+    first = records[:batch]
+    read, _ = _best(lambda: [read_message(message, now_ms) for message in batches[0]])
+    arrow, table = _best(lambda: records_table(first))
+    profile, slices = _best(lambda: profile_slices(table))
+    parquet, _ = _best(lambda: write_table(table, {"profile": encode_slices(slices)}))
+    steps = {"read": read, "columns": arrow, "profile": profile, "parquet": parquet}
+    return {
+        "rows_per_second": len(records) / seconds,
+        "json_loads_per_second": len(records) / yardstick,
+        **{f"share_{name}": 100 * each / sum(steps.values()) for name, each in steps.items()},
+        "bytes_per_row": s3.bytes("captures/") / len(records),
+        "objects": len(s3.objects),
+    }
+
+
+def _stored(records: list[Record]) -> dict[str, float]:
+    """Bytes a row as JSON lines, and before and after an hour's objects are merged."""
+    lines = b"\n".join(encode_record(record) for record in records)
+    s3 = MemoryS3()
+    service = _service(s3)
+    for start in range(0, len(records), 1000):
+        batch = records[start : start + 1000]
+        body = "[" + ",".join(encode_record(record).decode() for record in batch) + "]"
+        service.store_messages([Message(str(start), body)])
+    before = s3.bytes("captures/")
+    s3.calls.clear()
+    compaction = CompactionService(
+        captures=S3Compaction(s3, "bench"),
+        erasures=S3Erasures(s3, "bench"),
+        lag_seconds=0,
+        budget_seconds=600,
+        clock=lambda: HOUR.timestamp() + 7_200,
+    )
+    began = time.process_time()
+    outcome = compaction.compact(compaction.due())
+    seconds = time.process_time() - began
+    assert sum(hour.rows for hour in outcome.merged) == len(records)
+    return {
+        "json_bytes_per_row": len(lines) / len(records),
+        "json_gzip_bytes_per_row": len(gzip.compress(lines, 6)) / len(records),
+        "batch_bytes_per_row": before / len(records),
+        "merged_bytes_per_row": s3.bytes("captures/") / len(records),
+        "merged_profile_bytes_per_row": s3.bytes("profiles/") / len(records),
+        "merge_rows_per_second": len(records) / seconds,
+        "merge_requests_per_object": len(s3.calls) / (len(records) / 1000),
+    }
+
+
+def _profiles(records: list[Record]) -> dict[str, float]:
+    """Time to profile the features of one table, beside pandas' describe and whylogs."""
+    table = records_table(records)
+    features = table.select([name for name in table.column_names if name.startswith("feature_")])
+    frame = features.to_pandas()
+    ours, _ = _best(lambda: profile_table(features))
+    pandas, _ = _best(lambda: frame.describe())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.parquet"
+        pq.write_table(features, path)
+        script = Path(__file__).parents[1] / "rivals" / "whylogs_profile.py"
+        told = subprocess.run(
+            [RIVALS, script, path], check=True, capture_output=True, text=True
+        ).stdout
+    whylogs = float(told.split()[-1])
+    rows = len(records)
+    return {
+        "profile_us_per_row": 1e6 * ours / rows,
+        "describe_us_per_row": 1e6 * pandas / rows,
+        "whylogs_us_per_row": 1e6 * whylogs / rows,
+        "whylogs_ratio": whylogs / ours,
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=50_000, help="rows of an hour")
+    arguments = parser.parse_args()
+    console = Console()
+    records = _records(arguments.rows)
+    results: dict[str, float] = {}
+    table = Table("what", "batches of 1,000", "of 10,000", "wanted", title="the consumer")
+    small, large = (_consume(records, batch) for batch in (1_000, 10_000))
+    for name in small:
+        wanted = ">= 100,000" if name == "rows_per_second" else ""
+        table.add_row(name, f"{small[name]:,.1f}", f"{large[name]:,.1f}", wanted)
+        results |= {f"{name}_1000": small[name], f"{name}_10000": large[name]}
+    console.print(table)
+    for title, found in (
+        ("bytes on S3", _stored(records)),
+        ("profiles, rows of 13 features", _profiles(records)),
+    ):
+        table = Table("what", "measured", title=title)
+        for name, value in found.items():
+            table.add_row(name, f"{value:,.2f}")
+        console.print(table)
+        results |= found
+    table = Table(
+        "a million predictions captured", "requests", "USD",
+        title=f"the bill at AWS ({PRICES.region}, prices of {PRICES_OF})",
+    )  # fmt: skip
+    merged = results["merged_bytes_per_row"] + results["merged_profile_bytes_per_row"]
+    items = bill(
+        rows_per_second=results["rows_per_second_1000"],
+        stored_bytes_per_row=merged,
+        merge_requests_per_object=results["merge_requests_per_object"],
+    )
+    for item in items:
+        table.add_row(item.what, f"{item.requests:,.0f}", f"{item.usd:.4f}")
+    total = sum(item.usd for item in items)
+    table.add_row("together", "", f"{total:.4f}")
+    console.print(table)
+    results["usd_per_million"] = total
+    print(json.dumps({name: round(value, 4) for name, value in results.items()}))
+
+
+if __name__ == "__main__":
+    main()
