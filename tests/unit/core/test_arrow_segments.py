@@ -1,0 +1,53 @@
+"""Segments of captured tables."""
+
+import numpy as np
+import pyarrow as pa
+
+from modelwatch.adapters.arrow_segments import segment_rows
+from modelwatch.domain.segments import parse_segments
+
+TABLE = pa.table(
+    {
+        "feature_alcohol": pa.array([13.5, None, 12.0, 14.0]),
+        "feature_rank": pa.array([1, 2, None, 4], pa.int32()),
+        "feature_colour": pa.array(["red", None, "white", "red"]).dictionary_encode(),
+        "feature_sweet": pa.array([True, False, None, True]),
+        "feature_empty": pa.nulls(4),
+        "prediction": pa.array([1.0, 2.0, 3.0, 4.0]),
+    }
+)
+
+
+def rows(declared: str) -> dict[str, list[int]]:
+    found = segment_rows(parse_segments(declared), TABLE)
+    return {name: np.flatnonzero(mask).tolist() for name, mask in found.items()}
+
+
+def test_columns_of_every_type():
+    assert rows("a: alcohol > 13; b: rank >= 2; c: sweet; d: empty is None; e: absent is None") == {
+        "a": [0, 3],
+        "b": [1, 3],
+        "c": [0, 3],
+        "d": [0, 1, 2, 3],
+        "e": [0, 1, 2, 3],
+    }
+
+
+def test_values_of_columns():
+    assert rows("colour; sweet; empty; absent; rank") == {
+        "colour=red": [0, 3],
+        "colour=white": [2],
+        "sweet=false": [1],
+        "sweet=true": [0, 3],
+        "rank=1": [0],
+        "rank=2": [1],
+        "rank=4": [3],
+    }
+
+
+def test_only_features_are_columns():
+    assert rows("p: prediction > 0") == {}
+
+
+def test_a_table_without_rows():
+    assert segment_rows(parse_segments("colour; a: alcohol > 13"), TABLE.slice(0, 0)) == {}
