@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from modelwatch.domain.records import Record
+from modelwatch.domain.records import Name, Record
 from modelwatch_cli.capture.sagemaker.cells import write_row
 
 DEFAULT_VARIANT = "AllTraffic"
@@ -30,6 +30,9 @@ DEFAULT_VARIANT = "AllTraffic"
 LINES_PER_FILE = 10_000
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_LAST_MS = 253_402_300_799_999
+"""The end of the year 9999."""
 
 
 class Encoding(StrEnum):
@@ -80,15 +83,15 @@ class Attributes(msgspec.Struct, omit_defaults=True, kw_only=True):
     None where the model has none.
     """
 
-    model_name: str
-    model_version: str
-    captured_at_ms: int
+    model_name: Name
+    model_version: Name
+    captured_at_ms: Annotated[int, msgspec.Meta(ge=0, le=_LAST_MS)]
     variant: str = ""
-    latency_ms: float = 0.0
+    latency_ms: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     source: str = "external"
     types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")] = ""
-    sample_rate: float = 1.0
-    probabilities: int | None = None
+    sample_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    probabilities: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 def encode_line(record: Record, encoding: Encoding, header: bool = False) -> bytes:

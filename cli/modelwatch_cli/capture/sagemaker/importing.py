@@ -8,8 +8,9 @@ unless that is asked for, and a column has one type whatever a single file has i
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -31,6 +32,9 @@ _RECORDS_AT_ONCE = 50_000
 _KEY = re.compile(r"(?:^|/)([^/]+)/(\d{4}/\d\d/\d\d/\d\d)/[^/]+$")
 
 _KEPT_PROBLEMS = 1_000
+
+_FILES_AHEAD = 8
+"""So many files are being read while the lines of another are looked at: S3 takes its time."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -104,8 +108,8 @@ def check(
     """
     checked = Checked(files)
     seen: defaultdict[str, set[str]] = defaultdict(set)
-    for file in files:
-        for number, line in _lines(source, file):
+    for file, content in _contents(source, files):
+        for number, line in _lines(content):
             try:
                 found = decode_line(line, of_file(reading, file), now_ms)
             except InvalidInputError as error:
@@ -154,8 +158,8 @@ def store_records(
     done = Stored()
     reading = replace(reading, types=checked.types)
     held: dict[str, Record] = {}
-    for file in checked.files:
-        for _, line in _lines(source, file):
+    for file, content in _contents(source, checked.files):
+        for _, line in _lines(content):
             for record in _records(line, of_file(reading, file), now_ms):
                 done.known += record.event_id in held
                 held.setdefault(record.event_id, record)
@@ -171,10 +175,10 @@ def ground_truths(
     source: Place, checked: Checked, reading: Reading, now_ms: int
 ) -> Iterator[tuple[datetime | None, GroundTruth]]:
     """Yield the labels of a source that was checked, each with the hour that its key tells."""
-    for file in checked.files:
+    for file, content in _contents(source, checked.files):
         key = _KEY.search(f"/prefix/{file}")
         hour = datetime.strptime(key[2], "%Y/%m/%d/%H").replace(tzinfo=UTC) if key else None
-        for _, line in _lines(source, file):
+        for _, line in _lines(content):
             try:
                 found = decode_line(line, of_file(reading, file), now_ms)
             except InvalidInputError:
@@ -196,8 +200,20 @@ def of_file(reading: Reading, file: str) -> Reading:
     return replace(reading, variant=key[1]) if key and not reading.variant else reading
 
 
-def _lines(source: Place, file: str) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(source.read(file).split(b"\n"), start=1):
+def _contents(source: Place, files: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    with ThreadPoolExecutor(_FILES_AHEAD) as threads:
+        ahead: deque[tuple[str, Future[bytes]]] = deque()
+        for file in files:
+            ahead.append((file, threads.submit(source.read, file)))
+            if len(ahead) > _FILES_AHEAD:
+                first, content = ahead.popleft()
+                yield first, content.result()
+        for file, content in ahead:
+            yield file, content.result()
+
+
+def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(content.split(b"\n"), start=1):
         if line.strip():
             yield number, line
 
