@@ -75,6 +75,7 @@ class Deployment:
             clients=clients,
             progress=self.heard,
             ensure_buckets=lambda names: ensure_buckets(clients.packages, names),
+            expire_captures=lambda _name, _days: None,
             ensure_package_bucket=lambda name: ensure_buckets(clients.packages, [name]),
             dry_run=dry_run,
         )

@@ -76,6 +76,7 @@ def deploy(
         clients=clients,
         progress=progress,
         ensure_buckets=lambda names: buckets.ensure_buckets(s3_client(settings), names),
+        expire_captures=lambda name, days: buckets.expire_captures(s3_client(settings), name, days),
         ensure_package_bucket=lambda name: buckets.ensure_buckets(clients.packages, [name]),
         dry_run=dry_run,
     )

@@ -30,7 +30,7 @@ from modelwatch_cli.deployment.parameters import (
     layer_parameters,
     template_parameters,
 )
-from modelwatch_cli.deployment.plan import Plan
+from modelwatch_cli.deployment.plan import Plan, retention_days
 from modelwatch_cli.deployment.project import Project
 from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer, stack_digest
 from modelwatch_cli.deployment.templates import Template, load_template
@@ -76,6 +76,9 @@ class Deployer:
     ensure_buckets
         Makes the buckets of captures and reports, when they are not CloudFormation's to make; gets
         their names.
+    expire_captures
+        Has that S3 delete what is older than so many days from the bucket of captures; None: keeps
+        it.
     ensure_package_bucket
         Makes the bucket of packages when it is missing.
     dry_run
@@ -88,6 +91,7 @@ class Deployer:
     clients: Clients
     progress: Progress
     ensure_buckets: Callable[[list[str]], object]
+    expire_captures: Callable[[str, int | None], object]
     ensure_package_bucket: Callable[[str], object]
     dry_run: bool = False
     results: list[StackResult] = field(default_factory=list)
@@ -139,6 +143,7 @@ class Deployer:
         if not self.dry_run:
             names = [self.settings.text(name) for name in ("CAPTURE_BUCKET", "REPORT_BUCKET")]
             self.ensure_buckets(names)
+            self.expire_captures(names[0], retention_days(self.settings))
 
     def _make_layer(self, name: str) -> None:
         started = time.monotonic()

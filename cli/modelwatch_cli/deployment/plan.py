@@ -100,6 +100,7 @@ def make_plan(settings: Settings, apps: Iterable[str] = ()) -> Plan:
         if app not in APPS:
             raise InvalidInputError("app", f"there is no app '{app}'; there are {', '.join(APPS)}")
     _check_batches(settings)
+    retention_days(settings)
     plans = {app: _app_plan(app, settings) for app in chosen}
     layers = LAYERS if any(plan.layers for plan in plans.values()) else ()
     owns_buckets = settings.text("AWS_ENDPOINT_URL_S3") in ("", settings.text("AWS_ENDPOINT_URL"))
@@ -122,6 +123,13 @@ def _app_plan(app: str, settings: Settings) -> AppPlan:
     if as_image:
         return AppPlan(app, environment=_ENVIRONMENT_OF[app])
     return AppPlan(app, layers=_LAYERS_OF[app])
+
+
+def retention_days(settings: Settings) -> int | None:
+    """Return after how many days captures are deleted; None: never."""
+    if not settings.text("CAPTURE_RETENTION_DAYS"):
+        return None
+    return settings.integer("CAPTURE_RETENTION_DAYS", at_least=1)
 
 
 def _check_batches(settings: Settings) -> None:

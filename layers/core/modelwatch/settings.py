@@ -53,7 +53,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "CAPTURE_RETENTION_DAYS",
         "",
-        "days after which S3 deletes captures and labels; empty: never",
+        "days until S3 deletes captures and labels; empty: never",
     ),
     Setting("COMPACTION_LAG_SECONDS", "900", "so long after its end an hour's objects are merged"),
     # -- analysis
