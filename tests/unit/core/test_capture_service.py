@@ -320,6 +320,18 @@ def test_when_the_store_refuses_labels_their_messages_come_again(stage):
     assert stage.service.store_messages(messages) == ["both"]
 
 
+def test_of_a_message_of_labels_only_the_bad_one_is_put_aside(stage):
+    good = json.dumps({"event_id": new_event_id(1), "label": 1})
+    bad = json.dumps({"event_id": "x", "label": 1})
+    body = f'{{"labels": [{good}, {bad}]}}'
+    assert stage.service.store_messages([Message("m", body)]) == []
+    assert len(stage.labels.groups) == 1
+    ((_, kept, reason),) = stage.dead_letters.taken
+    assert reason.startswith("[1].event_id: ")
+    # it can be sent back as it is
+    assert json.loads(kept) == {"labels": [json.loads(bad)]}
+
+
 def test_a_message_with_a_broken_label_is_put_aside(stage):
     poison = Message("poison", '{"labels": [{"event_id": "x", "label": 1}]}')
     assert stage.service.store_messages([poison, label_message("good", label())]) == []

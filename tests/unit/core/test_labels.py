@@ -13,11 +13,11 @@ from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import (
     Label,
     decode_label,
-    decode_label_message,
     decode_labels,
     encode_label,
     is_label_message,
     newest,
+    sort_label_message,
 )
 from modelwatch.errors import InvalidInputError
 
@@ -98,7 +98,7 @@ def test_a_message_of_labels_is_told_from_one_of_records():
     label = decode_label(body(), NOW_MS)
     (message,) = label_bodies([label, label])
     assert is_label_message(message)
-    assert decode_label_message(message, NOW_MS) == [label, label]
+    assert sort_label_message(message, NOW_MS) == ([label, label], [])
     assert not is_label_message("[" + encode_label(label).decode() + "]")
     assert not is_label_message(encode_label(label).decode())
 
@@ -107,7 +107,7 @@ def test_many_labels_are_few_messages():
     label = decode_label(body(label="x" * 1000), NOW_MS)
     messages = list(label_bodies([label] * 10_000))
     assert max(len(message.encode()) for message in messages) <= MESSAGE_LIMIT_BYTES
-    assert sum(len(decode_label_message(message, NOW_MS)) for message in messages) == 10_000
+    assert sum(len(sort_label_message(message, NOW_MS)[0]) for message in messages) == 10_000
     assert len(messages) < 60
 
 

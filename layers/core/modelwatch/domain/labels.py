@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 
 from modelwatch.domain.event_ids import event_time_ms, is_event_id
-from modelwatch.domain.records import FUTURE_TOLERANCE_MS, invalid_json
+from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Refusal, invalid_json
 from modelwatch.errors import InvalidInputError
 
 MAX_LABELS = 10_000
@@ -226,24 +226,42 @@ def is_label_message(body: str) -> bool:
         return False
 
 
-def decode_label_message(body: str, now_ms: int) -> list[Label]:
-    """Read the labels of a message; raises InvalidInputError when one breaks the contract."""
+def sort_label_message(body: str, now_ms: int) -> tuple[list[Label], list[Refusal]]:
+    """Read the labels of a message, and part the good from the others; see `sort_records`.
+
+    A refusal's body is a message of the one label.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is no such message.
+    """
     try:
         message = _message_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise invalid_json(error) from None
-    return _decode_each(message.labels, now_ms)
+    labels, refusals = _sort(message.labels, now_ms)
+    return labels, [Refusal(f'{{"labels":[{body}]}}', error) for body, error in refusals]
 
 
 def _decode_each(elements: Iterable[Any], now_ms: int) -> list[Label]:
+    labels, refusals = _sort(elements, now_ms)
+    if refusals:
+        raise refusals[0].error
+    return labels
+
+
+def _sort(elements: Iterable[Any], now_ms: int) -> tuple[list[Label], list[Refusal]]:
     labels = []
+    refusals = []
     for index, element in enumerate(elements):
         try:
             labels.append(decode_label(bytes(element), now_ms))
         except InvalidInputError as error:
             field = f"[{index}].{error.field}" if error.field else f"[{index}]"
-            raise InvalidInputError(field, error.problem) from None
-    return labels
+            text = bytes(element).decode(errors="replace")
+            refusals.append(Refusal(text, InvalidInputError(field, error.problem)))
+    return labels, refusals
 
 
 def _past(field: str, time: datetime, now_ms: int) -> datetime:

@@ -6,13 +6,12 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from modelwatch.domain.labels import (
     Label,
-    decode_label_message,
     decode_labels,
-    is_label_message,
     newest,
 )
 from modelwatch.domain.records import Record, decode_record, decode_records
@@ -41,6 +40,9 @@ _LOG = logging.getLogger(__name__)
 _STORE_SECONDS = 25.0
 """How long a run goes on to the next object. One that hangs may take as long again, and the run has
 60 s: one that exceeds them has its whole batch delivered again, and late."""
+
+_LABEL_HOURS_AT_ONCE = 8
+"""Records of a batch are of an hour or two; its labels may be of every hour of a year."""
 
 _PUT_ASIDE_SECONDS = 45.0
 """How long a run goes on to the next dead letter."""
@@ -86,23 +88,18 @@ class CaptureService:
         labels: list[Label] = []
         held: list[tuple[str, Sequence[Record | Label]]] = []
         for message in messages:
-            try:
-                found: Sequence[Record | Label]
-                if is_label_message(message.body):
-                    labels += (found := decode_label_message(message.body, now_ms))
+            found, unusable = read_message(message, now_ms)
+            for element in found:
+                if isinstance(element, Record):
+                    records[element.event_id] = element
                 else:
-                    found, unusable = read_message(message, now_ms)
-                    for record in found:
-                        records[record.event_id] = record
-                    letters += unusable
-            except InvalidInputError as error:
-                letters.append(Letter(message.id, message.body, str(error), 1))
-                continue
+                    labels.append(element)
+            letters += unusable
             held.append((message.id, found))
         groups = _by_partition(records.values())
         stored, refused = _write_groups(self._store.write, groups, self._until(began))
         stored_labels, refused_labels = _write_groups(
-            self._labels.write, _by_hour(labels), self._until(began)
+            self._labels.write, _by_hour(labels), self._until(began), _LABEL_HOURS_AT_ONCE
         )
         if again := {*refused, *refused_labels}:
             failed.update(
@@ -199,30 +196,35 @@ def _given(body: bytes, expected: str = "a record") -> bytes:
 
 
 def _write_groups[T: (Record, Label)](
-    write: Callable[[Sequence[T]], str], groups: Iterable[list[T]], may_go_on: Callable[[], bool]
+    write: Callable[[Sequence[T]], str],
+    groups: Iterable[list[T]],
+    may_go_on: Callable[[], bool],
+    at_once: int = 1,
 ) -> tuple[int, list[str]]:
-    """Write each group; return how many elements were stored, and the ids of the others.
+    """Write each group, so many at once; return how many elements were stored, and others' ids.
 
     Once it may not go on, the rest counts as refused.
     """
-    stored = 0
-    refused: list[str] = []
-    for group in groups:
+
+    def refused(group: list[T]) -> list[str]:
         if not may_go_on():
             _LOG.error("%d records or labels wait for another try: no time", len(group))
-            refused += [element.event_id for element in group]
-            continue
+            return [element.event_id for element in group]
         try:
             write(group)
-            stored += len(group)
         except StoreError as error:
             _LOG.error("%d records or labels wait for another try: %s", len(group), error)
-            refused += [element.event_id for element in group]
         except Exception as error:  # noqa: BLE001 - what nobody thought of concerns one object
             place = stack_of(error)
             _LOG.error("%d records or labels wait for another try:\n%s", len(group), place)
-            refused += [element.event_id for element in group]
-    return stored, refused
+        else:
+            return []
+        return [element.event_id for element in group]
+
+    chosen = list(groups)
+    with ThreadPoolExecutor(at_once) as threads:
+        waiting = [event_id for each in threads.map(refused, chosen) for event_id in each]
+    return sum(map(len, chosen)) - len(waiting), waiting
 
 
 def _by_partition(records: Iterable[Record]) -> Iterable[list[Record]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from modelwatch.domain.labels import Label, is_label_message, sort_label_message
 from modelwatch.domain.records import Record, sort_records
 from modelwatch.errors import InvalidInputError, QueueError
 from modelwatch.ports import DeadLetters
@@ -61,23 +62,25 @@ class Letter(NamedTuple):
     records: int
 
 
-def read_message(message: Message, now_ms: int) -> tuple[list[Record], list[Letter]]:
-    """Return the records of a message, and what of it cannot be used.
+def read_message(
+    message: Message, now_ms: int
+) -> tuple[Sequence[Record] | Sequence[Label], list[Letter]]:
+    """Return the records or the labels of a message, and what of it cannot be used.
 
-    A bad record of a list is a letter alone. A message that holds nothing good is one letter, as it
+    A bad one of a list is a letter alone. A message that holds nothing good is one letter, as it
     came: a sender that does everything wrong shall not cost a request a record.
     """
+    sort = sort_label_message if is_label_message(message.body) else sort_records
+    good: Sequence[Record] | Sequence[Label]
     try:
-        records, refusals = sort_records(message.body, now_ms)
+        good, refusals = sort(message.body, now_ms)
     except InvalidInputError as error:
         return [], [Letter(message.id, message.body, str(error), 1)]
-    if refusals and not records:
+    if refusals and not good:
         others = f"; {len(refusals) - 1} more cannot be used, either" if len(refusals) > 1 else ""
         reason = f"{refusals[0].error}{others}"
         return [], [Letter(message.id, message.body, reason, len(refusals))]
-    return records, [
-        Letter(message.id, refusal.body, str(refusal.error), 1) for refusal in refusals
-    ]
+    return good, [Letter(message.id, refusal.body, str(refusal.error), 1) for refusal in refusals]
 
 
 def put_aside(
