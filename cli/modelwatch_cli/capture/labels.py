@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from modelwatch_cli.capture.label_files import Problem
 
 _LABELS_PER_REQUEST = 5_000
+
+_SORTED_LABELS = 200_000
+"""So many are put in the order of their predictions' hours: a message then holds few hours, and the
+consumer, who makes an object an hour, few objects."""
+
 _SHOWN_PROBLEMS = 20
 _KEPT_PROBLEMS = 1_000
 _TRIES = 4
@@ -75,7 +80,9 @@ def import_labels(
         with progress() as bar:
             task = bar.add_task("labels", total=good)
             accepted = send_labels(
-                api_urls(Settings())["capture"], labels, lambda sent: bar.advance(task, sent)
+                api_urls(Settings())["capture"],
+                in_order(labels),
+                lambda sent: bar.advance(task, sent),
             )
     if as_json:
         print_json(
@@ -100,6 +107,12 @@ def import_labels(
         )
     if not good and not problem_count:
         raise ModelwatchError(f"{file} holds no label")
+
+
+def in_order(labels: Iterable[Label]) -> Iterator[Label]:
+    """Yield ``labels`` by the time of their predictions, as far as memory allows."""
+    for many in batched(labels, _SORTED_LABELS, strict=False):
+        yield from sorted(many, key=lambda label: label.predicted_at_ms)
 
 
 def send_labels(

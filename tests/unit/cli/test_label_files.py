@@ -107,3 +107,9 @@ def test_labels_are_sent_many_at_once_and_again_after_a_failure():
 def test_a_refusal_is_told_with_what_was_taken_before():
     with pytest.raises(ModelwatchError, match="took 5000 labels, and then no more"):
         labels.send_labels(Api(202, 400).url, some_labels(6_000))
+
+
+def test_labels_are_sent_in_the_order_of_their_predictions(tmp_path):
+    rows = "\n".join(f"{event_id},1" for event_id in IDS)
+    found = labels.in_order(read(tmp_path, f"event_id,label\n{rows}\n"))
+    assert [each.event_id for each in found] == IDS[::-1]

@@ -346,3 +346,9 @@ def test_a_label_is_acknowledged_when_the_queue_has_it(stage):
     assert (event_ids, sample.value) == ([given.event_id], 1)
     (queued,) = stage.label_queue.labels
     assert (queued.label, queued.labelled_at, queued.hour.hour) == (True, NOW, 9)
+
+
+def test_labels_of_a_year_are_an_object_an_hour(stage):
+    labels = [label(hours) for hours in range(0, 24 * 365, 7)]
+    assert stage.service.store_messages([label_message("year", *labels)]) == []
+    assert len(stage.labels.groups) == len(labels)
