@@ -95,10 +95,12 @@ def test_functions_get_every_setting_that_they_read(packaged):
         "AWS_LAMBDA_FUNCTION_NAME",
         "CAPTURE_QUEUE_NAME",
     }
-    adapters = (PROJECT.core / "modelwatch" / "adapters" / "aws.py").read_text()
+    used = {"analyze": ("aws.py", "analysis_settings.py")}
     for app, template in packaged.items():
         wiring = (PROJECT.function(app) / "chalicelib" / "wiring.py").read_text()
-        read = set(re.findall(r'settings\.\w+\(\s*"([A-Z0-9_]+)"', wiring + adapters))
+        for adapter in used.get(app, ("aws.py",)):
+            wiring += (PROJECT.core / "modelwatch" / "adapters" / adapter).read_text()
+        read = set(re.findall(r'settings\.\w+\(\s*"([A-Z0-9_]+)"', wiring))
         variables = template["Globals"]["Function"]["Environment"]["Variables"]
         assert read - given_otherwise <= variables.keys()
 

@@ -13,7 +13,7 @@ from modelwatch_cli.console import console, error_console, print_json
 
 if TYPE_CHECKING:
     from modelwatch.domain.constraints import Constraints
-    from modelwatch.domain.drift import AnalysisResult, DriftPolicy
+    from modelwatch.domain.drift import AnalysisResult
     from modelwatch.domain.profiles import Profile
 
 STATISTICS = "statistics.json"
@@ -51,13 +51,14 @@ def baseline(
 
     `modelwatch baseline constraints --input` reads a constraints.json again.
     """
+    from modelwatch.adapters.analysis_settings import drift_policy
     from modelwatch.domain.model_monitor import constraints_document, statistics_document
 
     settings = Settings()
     model = model_name or settings.text("MODEL_NAME")
     with error_console.status("reading the baseline"):
         name, profile, constraints = _baseline(settings, model, name)
-        policy = _policy(settings)
+        policy = drift_policy(settings)
     documents = {
         STATISTICS: statistics_document(profile),
         CONSTRAINTS: constraints_document(constraints, policy),
@@ -105,18 +106,6 @@ def _baseline(settings: Settings, model: str, name: str | None) -> tuple[str, Pr
 
     _, profile = BaselineMaker(settings, model, client).profile(Source())
     return name, profile, learn_constraints(profile)
-
-
-def _policy(settings: Settings) -> DriftPolicy:
-    from modelwatch.domain.drift import DriftPolicy
-
-    return DriftPolicy(
-        mode=settings.choice("DRIFT_MODE", "calibrated", "classic"),  # type: ignore[arg-type]
-        numerical_method=settings.text("DRIFT_NUMERICAL_METHOD"),
-        numerical_threshold=settings.number("DRIFT_NUMERICAL_THRESHOLD"),
-        categorical_method=settings.text("DRIFT_CATEGORICAL_METHOD"),
-        categorical_threshold=settings.number("DRIFT_CATEGORICAL_THRESHOLD"),
-    )
 
 
 def _result(settings: Settings, name: str) -> AnalysisResult:

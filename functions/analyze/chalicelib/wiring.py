@@ -1,8 +1,8 @@
 """Builds what analyze needs, from settings, once, at the first event."""
 
-from datetime import timedelta
 from functools import cache
 
+from modelwatch.adapters.analysis_settings import analysis_rules
 from modelwatch.adapters.aws import s3_client
 from modelwatch.adapters.emf import metric_sink
 from modelwatch.adapters.evidently_report import EvidentlyReporter
@@ -12,11 +12,7 @@ from modelwatch.adapters.s3_baselines import S3BaselineStore
 from modelwatch.adapters.s3_profiles import S3ProfileStore
 from modelwatch.adapters.s3_reports import S3ReportStore
 from modelwatch.adapters.training_references import TrainingReferences
-from modelwatch.domain.analysis_rules import AnalysisRules, run_interval
 from modelwatch.domain.capture_policy import read_policy
-from modelwatch.domain.drift import DriftPolicy
-from modelwatch.domain.window_plans import WindowPlan, parse_plans
-from modelwatch.errors import InvalidInputError, SettingError
 from modelwatch.ports import MetricSink
 from modelwatch.services.analyze import AnalyzeService
 from modelwatch.services.references import References
@@ -52,33 +48,5 @@ def analyze_service() -> AnalyzeService:
         reporter=EvidentlyReporter(),
         reports=S3ReportStore(s3, report_bucket),
         metrics=metrics(),
-        rules=_rules(settings),
+        rules=analysis_rules(settings),
     )
-
-
-def _rules(settings: Settings) -> AnalysisRules:
-    return AnalysisRules(
-        plans=_plans(settings),
-        policy=DriftPolicy(
-            mode=settings.choice("DRIFT_MODE", "calibrated", "classic"),
-            numerical_method=settings.text("DRIFT_NUMERICAL_METHOD"),
-            numerical_threshold=settings.number("DRIFT_NUMERICAL_THRESHOLD"),
-            categorical_method=settings.text("DRIFT_CATEGORICAL_METHOD"),
-            categorical_threshold=settings.number("DRIFT_CATEGORICAL_THRESHOLD"),
-            share_threshold=settings.number("DRIFT_SHARE_THRESHOLD"),
-        ),
-        min_rows=settings.integer("ANALYSIS_MIN_ROWS", at_least=2),
-        lag=timedelta(seconds=settings.integer("ANALYSIS_LAG_SECONDS")),
-        stale=settings.duration("ANALYSIS_STALE"),
-        run_every=run_interval(settings.text("ANALYSIS_SCHEDULE")),
-        false_alarms_per_month=settings.number("FALSE_ALARMS_PER_MONTH"),
-        report_every=settings.duration("REPORT_EVERY"),
-        sample_rows=settings.integer("REPORT_ROWS", at_least=2),
-    )
-
-
-def _plans(settings: Settings) -> tuple[WindowPlan, ...]:
-    try:
-        return parse_plans(settings.text("ANALYSIS_WINDOWS"))
-    except InvalidInputError as error:
-        raise SettingError("ANALYSIS_WINDOWS", error.problem) from None

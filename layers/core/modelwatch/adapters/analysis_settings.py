@@ -1,0 +1,67 @@
+"""The rules of analyses, as the settings say them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import cast
+
+from modelwatch.domain.analysis_rules import AnalysisRules, run_interval
+from modelwatch.domain.drift import DriftMode, DriftPolicy
+from modelwatch.domain.window_plans import WindowPlan, parse_plans
+from modelwatch.errors import InvalidInputError, SettingError
+from modelwatch.settings import Settings
+
+DECIDING = (
+    "ANALYSIS_WINDOWS",
+    "ANALYSIS_SCHEDULE",
+    "ANALYSIS_MIN_ROWS",
+    "ANALYSIS_STALE",
+    "FALSE_ALARMS_PER_MONTH",
+    "DRIFT_MODE",
+    "DRIFT_NUMERICAL_METHOD",
+    "DRIFT_NUMERICAL_THRESHOLD",
+    "DRIFT_CATEGORICAL_METHOD",
+    "DRIFT_CATEGORICAL_THRESHOLD",
+    "DRIFT_SHARE_THRESHOLD",
+)
+"""The settings that have a part in the answer about a window."""
+
+
+def analysis_rules(settings: Settings) -> AnalysisRules:
+    """Return the rules.
+
+    Raises
+    ------
+    SettingError
+        When a setting cannot be read.
+    """
+    return AnalysisRules(
+        plans=_plans(settings),
+        policy=drift_policy(settings),
+        min_rows=settings.integer("ANALYSIS_MIN_ROWS", at_least=2),
+        lag=timedelta(seconds=settings.integer("ANALYSIS_LAG_SECONDS")),
+        stale=settings.duration("ANALYSIS_STALE"),
+        run_every=run_interval(settings.text("ANALYSIS_SCHEDULE")),
+        false_alarms_per_month=settings.number("FALSE_ALARMS_PER_MONTH"),
+        report_every=settings.duration("REPORT_EVERY"),
+        sample_rows=settings.integer("REPORT_ROWS", at_least=2),
+    )
+
+
+def drift_policy(settings: Settings) -> DriftPolicy:
+    """Return methods and thresholds; raises as `analysis_rules` does."""
+    return DriftPolicy(
+        mode=cast(DriftMode, settings.choice("DRIFT_MODE", "calibrated", "classic")),
+        numerical_method=settings.text("DRIFT_NUMERICAL_METHOD"),
+        numerical_threshold=settings.number("DRIFT_NUMERICAL_THRESHOLD"),
+        categorical_method=settings.text("DRIFT_CATEGORICAL_METHOD"),
+        categorical_threshold=settings.number("DRIFT_CATEGORICAL_THRESHOLD"),
+        share_threshold=settings.number("DRIFT_SHARE_THRESHOLD"),
+    )
+
+
+def _plans(settings: Settings) -> tuple[WindowPlan, ...]:
+    try:
+        return parse_plans(settings.text("ANALYSIS_WINDOWS"))
+    except InvalidInputError as error:
+        raise SettingError("ANALYSIS_WINDOWS", error.problem) from None
