@@ -15,11 +15,14 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from modelwatch.adapters.s3_label_compaction import MIN_OBJECTS, S3LabelCompaction
 from modelwatch.adapters.s3_labels import S3LabelStore
 from modelwatch.adapters.s3_outcomes import S3OutcomeStore
 from modelwatch.adapters.s3_performance import S3PerformanceStore
 from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.labels import Label
 from modelwatch.domain.performance.answers import PerformanceAnswer, PerformancePolicy
+from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.windows import Window
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.settings import Settings
@@ -49,6 +52,7 @@ class Labelling:
         )
         bucket = settings.text("CAPTURE_BUCKET")
         self.labels = S3LabelStore(client, bucket)
+        self.compaction = S3LabelCompaction(client, bucket)
         self.monitor = PerformanceMonitor(
             outcomes=S3OutcomeStore(client, bucket),
             profiles=S3PerformanceStore(client, bucket),
@@ -175,6 +179,23 @@ def test_a_days_labels_come_late_and_twice_and_corrected(labelling, tmp_path):
     ]
     assert len(stored) <= 5 * HOURS
 
+    # labels that trickle in are merged, and say the same
+    for record, label in zip(records[:MIN_OBJECTS], truth, strict=False):
+        trickled = Label(
+            event_id=record["event_id"],
+            label=label,
+            labelled_at=datetime.now(UTC),
+            predicted_at=labelling.start,
+        )
+        labelling.labels.write([trickled])
+    (hour,) = labelling.compaction.hours(labelling.window.start, labelling.window.end)
+    merged = labelling.compaction.merge(hour, hash_event_ids([]))
+    assert (merged.objects, merged.left_out) == (len(hour.objects), 0)
+    assert len(labelling.labels.objects(hour.hour.date())[hour.hour]) == 1
+    again = labelling.answer()
+    assert again.verdict == answer.verdict
+    assert (again.labels, again.unknown_labels) == (ROWS + 11, 11)
+
 
 def test_a_prediction_is_labelled_by_the_id_of_its_answer_alone(labelling):
     made = [labelling.post("predict", "/predict", {"features": WINE}).json() for _ in range(10)]
@@ -202,6 +223,10 @@ def test_a_prediction_is_labelled_by_the_id_of_its_answer_alone(labelling):
         return answer.labelled >= 10 and answer.verdict.metrics["accuracy"].value > 0.9
 
     eventually(joined)
+    options = ["--min-labels", "5", "--min-maturity", "0", "--window", "PT1H", "--json"]
+    told = json.loads(labelling.run("performance", *options))
+    assert told["verdict"]["metrics"]["accuracy"]["value"] > 0.9
+    assert told["verdict"]["estimated"]["status"] == "ok"
 
 
 def test_a_label_that_does_not_tell_its_hour_is_refused(labelling):

@@ -1,0 +1,164 @@
+"""`modelwatch performance`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelwatch.settings import Settings
+from modelwatch_cli.console import console, error_console, print_json, print_table
+
+if TYPE_CHECKING:
+    from modelwatch.domain.performance.answers import PerformanceAnswer, PerformancePolicy
+    from modelwatch.domain.performance.estimates import Estimate
+
+
+class TaskName(StrEnum):
+    """What a model does."""
+
+    CLASSIFICATION = "classification"
+    REGRESSION = "regression"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command()(performance)
+
+
+def performance(
+    version: Annotated[str, typer.Option(help="model version; by default what serves")] = "",
+    window: Annotated[str, typer.Option(help="length of the window, in ISO 8601")] = "P1D",
+    end: Annotated[
+        datetime | None, typer.Option(help="end of the window, in UTC; by default now")
+    ] = None,
+    variant: Annotated[str | None, typer.Option(help="only predictions under this alias")] = None,
+    min_labels: Annotated[
+        int, typer.Option(min=1, help="fewest labelled predictions that allow an answer")
+    ] = 100,
+    min_maturity: Annotated[
+        float, typer.Option(min=0, max=1, help="smallest share of labelled predictions that does")
+    ] = 0.5,
+    task: Annotated[
+        TaskName | None, typer.Option(help="what the model does; else its predictions tell")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the answer as JSON")] = False,
+) -> None:
+    """Tell how well a model version predicted, by the labels that came so far.
+
+    The window is rounded outward to whole hours. What the labels of an hour add up to is kept in
+    the bucket of captures, and made anew when they changed. An unknown answer is no failure.
+    """
+    from modelwatch.domain.performance.answers import PerformancePolicy
+
+    policy = PerformancePolicy(
+        min_labels=min_labels,
+        min_maturity=min_maturity,
+        task=None if task is None else task.value,
+    )
+    with error_console.status("summing up"):
+        answer = _evaluate(Settings(), version, window, end, variant, policy)
+    if as_json:
+        print_json(answer)
+    else:
+        print_answer(answer)
+
+
+def _evaluate(
+    settings: Settings,
+    version: str,
+    window: str,
+    end: datetime | None,
+    variant: str | None,
+    policy: PerformancePolicy,
+) -> PerformanceAnswer:
+    from modelwatch.adapters.aws import s3_client
+    from modelwatch.adapters.mlflow_registry import MlflowRegistry
+    from modelwatch.adapters.s3_artifacts import S3Artifacts
+    from modelwatch.adapters.s3_outcomes import S3OutcomeStore
+    from modelwatch.adapters.s3_performance import S3PerformanceStore
+    from modelwatch.domain.durations import parse_duration
+    from modelwatch.domain.windows import Window
+    from modelwatch.services.performance import PerformanceMonitor
+
+    length = parse_duration(window, "--window")
+    until = (end or datetime.now(UTC)).replace(tzinfo=UTC)
+    registry = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI"))
+    name = settings.text("MODEL_NAME")
+    found = (
+        registry.version(name, version)
+        if version
+        else registry.resolve(name, settings.text("MODEL_ALIAS"))
+    )
+    s3 = s3_client(settings)
+    bucket = settings.text("CAPTURE_BUCKET")
+    monitor = PerformanceMonitor(
+        outcomes=S3OutcomeStore(s3, bucket),
+        profiles=S3PerformanceStore(s3, bucket),
+        policy=policy,
+        # who asks by hand waits for it
+        refresh_seconds=0,
+        seconds=3600,
+    )
+    return monitor.evaluate(
+        found.name,
+        found.version,
+        Window(until - length, until),
+        variant=variant,
+        reference=S3Artifacts(s3, settings.text("MODEL_BUCKET")).reference(found),
+    )
+
+
+def print_answer(answer: PerformanceAnswer) -> None:
+    """Print the answer: what the labels say, and what the probabilities lead to expect."""
+    verdict = answer.verdict
+    colour = {"ok": "green", "unknown": "yellow"}[verdict.status]
+    console.print(
+        f"{answer.model_name} version {answer.model_version}"
+        + (f" as {answer.variant}" if answer.variant else "")
+        + f", {answer.window_start:%Y-%m-%d %H:%M} to {answer.window_end:%Y-%m-%d %H:%M} UTC: "
+        f"[{colour}]{verdict.status}[/{colour}] ({verdict.reason})"
+    )
+    if answer.unknown_labels:
+        console.print(f"{answer.unknown_labels} of {answer.labels} labels are of no prediction")
+    late = answer.pending_hours + answer.outdated_hours
+    if late:
+        console.print(f"{late} hours are not in the answer, or not with their newest labels")
+    if verdict.metrics:
+        rows = [
+            [name, *_cells(estimate), verdict.constant_metrics.get(name)]
+            for name, estimate in verdict.metrics.items()
+        ]
+        print_table(["metric", "value", "low", "high", f"always {verdict.constant}"], rows)
+    if verdict.classes:
+        print_table(
+            ["class", "labels", "predicted", "precision", "recall", "F1", "ROC AUC"],
+            [
+                [
+                    each.name,
+                    each.actual,
+                    each.predicted,
+                    each.precision,
+                    each.recall,
+                    each.f1,
+                    None if each.roc_auc is None else each.roc_auc.value,
+                ]
+                for each in verdict.classes
+            ],
+        )
+    estimated = verdict.estimated
+    if estimated.accuracy is None:
+        console.print(f"nothing can be expected without labels: {estimated.reason}", markup=False)
+        return
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in estimated.metrics.items())
+    basis = {
+        "reference": "calibrated with the labelled reference",
+        "none": "as the model believes: nothing to calibrate it with",
+    }[estimated.calibration]
+    console.print(f"expected of {estimated.rows} predictions without labels: {metrics} ({basis})")
+
+
+def _cells(estimate: Estimate) -> list[float]:
+    return [estimate.value, estimate.low, estimate.high]
