@@ -275,6 +275,20 @@ def test_a_reference_tells_the_classes(stage):
     assert told.verdict.estimated.accuracy.value == pytest.approx(0.9)
 
 
+def test_of_a_large_reference_a_part_is_enough():
+    store = S3OutcomeStore(InMemoryS3(), "bucket")
+    table = pa.table(
+        {
+            "prediction": np.arange(120_000.0),
+            "prediction_label": [str(number) for number in range(120_000)],
+            "label": np.arange(120_000),
+        }
+    )
+    rows = store.reference(table)
+    assert (len(rows), rows.actual[0], rows.actual[-1]) == (50_000, "0", "119999")
+    assert store.reference(table.select(["label"])) is None
+
+
 def test_variants_are_kept_apart_and_together(stage):
     half = stage.predict()
     other = stage.predict(30, variant="canary")

@@ -26,6 +26,9 @@ from modelwatch.domain.windows import Window
 MAX_LABEL_HOURS = 24
 """Labels of an hour's predictions are looked for in no more hours than this; see `_label_hours`."""
 
+REFERENCE_ROWS = 50_000
+"""Enough to learn a curve from, and quick at every answer."""
+
 _COLUMNS = ["event_id", "variant", "prediction", "prediction_label", "probabilities"]
 _HOUR = timedelta(hours=1)
 _EDGE = timedelta(minutes=5)
@@ -83,10 +86,13 @@ class S3OutcomeStore:
     def reference(self, table: pa.Table) -> Outcomes | None:
         """Return the rows of reference data; None where they have no predictions.
 
-        Labels, where it has any, are in a column ``label``: numbers, texts or truth values.
+        Labels, where it has any, are in a column ``label``: numbers, texts or truth values. Of
+        very many rows, `REFERENCE_ROWS` are taken, spread evenly over all.
         """
         if not {"prediction", "prediction_label"} <= set(table.column_names):
             return None
+        if table.num_rows > REFERENCE_ROWS:
+            table = table.take(np.linspace(0, table.num_rows - 1, REFERENCE_ROWS).astype(int))
         empty = [None] * table.num_rows
         labels = table["label"].to_pylist() if "label" in table.column_names else empty
         texts = [None if label is None else as_text(label) for label in labels]
