@@ -20,7 +20,7 @@ TABLE = pa.table(
 
 def rows(declared: str) -> dict[str, list[int]]:
     found = segment_rows(parse_segments(declared), TABLE)
-    return {name: np.flatnonzero(mask).tolist() for name, mask in found.items()}
+    return {key.name: np.flatnonzero(mask).tolist() for key, mask in found.items()}
 
 
 def test_columns_of_every_type():

@@ -19,6 +19,12 @@ from modelwatch.domain.compaction import MergedHour
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record
+from modelwatch.domain.segments import (
+    MOST_SEGMENTS,
+    NO_SEGMENTS,
+    Segments,
+    parse_segments,
+)
 from modelwatch.domain.windows import Window
 from modelwatch.errors import StoreError
 
@@ -45,11 +51,11 @@ def record(second: float, *, version: str = "3", variant: str = "", **features) 
 class Bucket:
     """A bucket in memory, its readers, and compaction."""
 
-    def __init__(self) -> None:
+    def __init__(self, segments: Segments = NO_SEGMENTS) -> None:
         self.s3 = InMemoryS3()
-        self.records = S3RecordStore(self.s3, "captures")
-        self.profiles = S3ProfileStore(self.s3, "captures")
-        self.compaction = S3Compaction(self.s3, "captures")
+        self.records = S3RecordStore(self.s3, "captures", segments)
+        self.profiles = S3ProfileStore(self.s3, "captures", segments)
+        self.compaction = S3Compaction(self.s3, "captures", segments)
         self.rows: dict[str, Record] = {}
 
     def write(self, *records: Record) -> None:
@@ -340,3 +346,34 @@ def test_a_merged_object_names_what_it_replaces() -> None:
     bucket.compact()
     (key,) = bucket.captures
     assert json.loads(read_notes(bucket.s3.objects[key])[MERGED_NOTE]) == names
+
+
+def test_segments_survive_the_merging() -> None:
+    bucket = Bucket(parse_segments("colour; late: a >= 200"))
+    first = [record(second, colour=f"c{second % 7}") for second in range(0, 120, 2)]
+    bucket.write(*first)
+    # the last of it comes again: its rows are profiled anew
+    bucket.write(*first[-5:], *[record(second, colour="c0") for second in range(150, 250, 2)])
+    for batch in range(7):
+        names = [f"{batch}-{second}" for second in range(20)]
+        bucket.write(
+            *[record(300 + 60 * batch + s, colour=name) for s, name in enumerate(names)],
+            record(360 + 60 * batch, colour="c1"),
+        )
+
+    def seen(window: Window) -> dict[str, int]:
+        found = bucket.profiles.profiles("wine", "3", window)
+        return {key.name: profile.rows for key, profile in found.segments.items()}
+
+    def frequent(rows: dict[str, int]) -> dict[str, int]:
+        return {name: count for name, count in rows.items() if name[7:8] == "c" or name == "late"}
+
+    part = Window(NOON + timedelta(minutes=3), NOON + timedelta(minutes=5))
+    before, before_part = seen(HOUR), seen(part)
+    bucket.compact()
+    bucket.check_merged()
+    assert frequent(seen(HOUR)) == frequent(before)
+    assert frequent(before)["colour=c0"] > 50
+    assert sum(seen(HOUR).values()) == sum(before.values())
+    assert len(seen(HOUR)) == MOST_SEGMENTS + 2
+    assert seen(part)["late"] == before_part["late"]

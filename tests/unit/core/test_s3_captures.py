@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,9 +14,15 @@ from modelwatch.adapters.parquet import records_table, write_table
 from modelwatch.adapters.s3_profiles import S3ProfileStore
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
-from modelwatch.domain.profiles import WindowProfile, merge_profiles
+from modelwatch.domain.profiles import (
+    WindowProfile,
+    decode_slices,
+    encode_slices,
+    merge_profiles,
+)
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record
+from modelwatch.domain.segments import MOST_SEGMENTS, OTHER, parse_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import StoreError
 
@@ -204,3 +211,96 @@ def test_slices_merge_to_the_profile_of_the_table() -> None:
         whole.first_ms,
         whole.last_ms,
     )
+
+
+def watched(declared: str) -> Captures:
+    captures = Captures()
+    segments = parse_segments(declared)
+    captures.records = S3RecordStore(captures.s3, "captures", segments)
+    captures.profiles = S3ProfileStore(captures.s3, "captures", segments)
+    return captures
+
+
+def rows_by_segment(found: WindowProfile) -> dict[str, int]:
+    return {key.name: profile.rows for key, profile in found.segments.items()}
+
+
+def test_segments_are_profiled_apart_over_all_variants() -> None:
+    captures = watched("colour; late: a >= 100")
+    for start in (0, 60, 120):
+        captures.records.write(
+            [
+                record(
+                    start + second,
+                    variant="shadow" if second % 2 else "production",
+                    colour=("red", "white", None)[second % 3],
+                )
+                for second in range(60)
+            ]
+        )
+    found = captures.read()
+    assert rows_by_segment(found) == {"colour=red": 60, "colour=white": 60, "late": 80}
+    assert {name: profile.rows for name, profile in found.variants.items()} == {
+        "production": 90,
+        "shadow": 90,
+    }
+    late = next(profile for key, profile in found.segments.items() if key.name == "late")
+    assert (late.features["a"].minimum, late.features["a"].maximum) == (100.0, 179.0)
+    second_minute = Window(NOON + timedelta(minutes=1), NOON + timedelta(minutes=2))
+    assert rows_by_segment(captures.read(second_minute))["late"] == 20
+
+
+def test_events_that_come_again_are_in_no_segment_twice() -> None:
+    captures = watched("colour")
+    rows = [record(second) for second in range(30)]
+    captures.records.write(rows[:20])
+    captures.records.write(rows[10:])
+    assert rows_by_segment(captures.read()) == {"colour=red": 30}
+
+
+def test_a_column_with_many_values_has_few_segments_over_all_batches() -> None:
+    captures = watched("colour")
+    for batch in range(12):
+        captures.records.write(
+            [
+                record(60 * batch + second, colour="red" if second < 9 else f"{batch}-{second}")
+                for second in range(25)
+            ]
+        )
+    found = rows_by_segment(captures.read())
+    assert len(found) == MOST_SEGMENTS + 1
+    assert found["colour=red"] == 12 * 9
+    assert found[f"colour={OTHER}"] == 12 * 25 - 12 * 9 - (MOST_SEGMENTS - 1)
+
+
+def test_a_batch_without_a_segments_column_is_stored() -> None:
+    captures = watched("absent; old: absent > 3; words: colour > 3; colour")
+    captures.records.write([record(second, colour=None) for second in range(10)])
+    found = captures.read()
+    assert found.variants["production"].rows == 10
+    assert rows_by_segment(found) == {}
+
+
+def test_segments_that_are_no_longer_declared_are_left_alone() -> None:
+    before = watched("colour; late: a >= 3")
+    before.records.write([record(second) for second in range(10)])
+    now = watched("late: a >= 5")
+    now.s3.objects.update(before.s3.objects)
+    assert now.read().segments == {}
+    assert now.read().variants["production"].rows == 10
+    # without a profile rows are cut as it is declared now
+    key = next(iter(now.s3.objects))
+    now.s3.objects[key] = write_table(records_table([record(second) for second in range(10)]))
+    assert rows_by_segment(now.read()) == {"late": 5}
+
+
+def test_no_segments_no_byte() -> None:
+    rows = [record(second) for second in range(10)]
+    written = encode_slices(profile_slices(records_table(rows)))
+    table = records_table(rows)
+    document = msgspec.msgpack.decode(written)
+    assert [len(piece) for piece in document[1]] == [3]
+    cut = profile_slices(table, parse_segments("late: a >= 3"))
+    slices = decode_slices(encode_slices(cut))
+    assert [(piece.segment.name, piece.profile.rows) for piece in slices] == [("", 10), ("late", 7)]
+    assert encode_slices(slices[:1]) == written

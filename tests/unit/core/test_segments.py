@@ -5,9 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelwatch.domain.segments import MOST_SEGMENTS, OTHER, parse_segments
+from modelwatch.domain.segments import (
+    MOST_SEGMENTS,
+    OTHER,
+    SegmentKey,
+    parse_segments,
+    read_segments,
+)
+from modelwatch.domain.segments.columns import Bools
 from modelwatch.domain.segments.expressions import Expression
-from modelwatch.errors import InvalidInputError
+from modelwatch.domain.segments.keys import LONGEST_NAME
+from modelwatch.errors import InvalidInputError, SettingError
 
 COLUMNS = {
     "alcohol": np.array([12.0, 13.5, np.nan, 14.0, -1.0]),
@@ -18,6 +26,11 @@ COLUMNS = {
     "od280/od315": np.array([1, 2, 3, 4, 5]),
     "empty": np.array([None] * 5, dtype=object),
 }
+
+
+def named(found: dict[SegmentKey, Bools]) -> dict[str, Bools]:
+    """Return rows by the segments' names."""
+    return {key.name: rows for key, rows in found.items()}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +133,7 @@ def test_logic_is_that_of_python_where_nothing_is_missing(values, low, high):
 
 def test_segments_of_a_column():
     found = parse_segments("colour; sweet; `od280/od315`").rows(COLUMNS, 5)
-    assert {name: np.flatnonzero(rows).tolist() for name, rows in found.items()} == {
+    assert {key.name: np.flatnonzero(rows).tolist() for key, rows in found.items()} == {
         "colour=red": [0, 2],
         "colour=rosé": [4],
         "colour=white": [1],
@@ -136,12 +149,34 @@ def test_segments_of_a_column():
 
 def test_the_rare_values_of_a_column_are_one_segment():
     values = np.array([f"v{i}" for i in range(100)] + ["v7"] * 3 + ["v99"] * 2, dtype=object)
-    found = parse_segments("c").rows({"c": values}, len(values))
+    found = named(parse_segments("c").rows({"c": values}, len(values)))
     assert len(found) == MOST_SEGMENTS + 1
     assert found["c=v7"].sum() == 4
     assert found["c=v99"].sum() == 3
     assert sum(rows.sum() for rows in found.values()) == len(values)
     assert found[f"c={OTHER}"].sum() == 100 - MOST_SEGMENTS
+
+
+def test_values_that_read_the_same_are_one_segment():
+    values = np.array(["a" * 200 + end for end in "xyx"] + ["b"], dtype=object)
+    found = named(parse_segments("c").rows({"c": values}, 4))
+    assert sorted(rows.sum() for rows in found.values()) == [1, 3]
+    assert max(map(len, found)) == len("c=") + LONGEST_NAME
+
+
+def test_a_segment_that_is_declared_anew_is_another():
+    before, now = parse_segments("a: ash < 2; colour"), parse_segments("a: ash < 3; colour")
+    kept = [key for key in before.rows(COLUMNS, 5) if now.declares(key)]
+    assert [key.name for key in kept] == ["colour=red", "colour=rosé", "colour=white"]
+    assert [key.name for key in now.in_order([*reversed(kept), *now.named])] == [
+        "a",
+        *(key.name for key in kept),
+    ]
+
+
+def test_a_setting_that_cannot_be_read_is_named():
+    with pytest.raises(SettingError, match="setting ANALYSIS_SEGMENTS: 'alcohol >'"):
+        read_segments("alcohol >")
 
 
 def test_declarations():
@@ -165,6 +200,7 @@ def test_declarations():
         (";".join(f"c{i}" for i in range(21)), "declares 21 segments; at most 20 are watched"),
         ('colour == "red', "has a quote that is not closed"),
         ("strong: ", "is no condition"),
+        (" or ".join(["a == 'something'"] * 9), "is long: give it a name"),
     ],
 )
 def test_declarations_that_are_refused(text, problem):

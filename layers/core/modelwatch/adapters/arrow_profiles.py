@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from modelwatch.adapters.arrow_segments import segment_rows
 from modelwatch.adapters.parquet import FEATURE_PREFIX
 from modelwatch.domain.profiles import (
     MINUTE_MS,
@@ -19,6 +20,7 @@ from modelwatch.domain.profiles import (
     text_column,
 )
 from modelwatch.domain.profiles.hashes import Hashes, hash_event_ids
+from modelwatch.domain.segments import NO_SEGMENTS, SegmentKey, Segments
 
 MOST_CLASSES = 100
 """So many probabilities are profiled, each class as a column of its own."""
@@ -47,17 +49,31 @@ def profile_table(table: pa.Table) -> Profile:
     )
 
 
-def profile_slices(table: pa.Table) -> list[Slice]:
-    """Profile a table of captured rows, apart by variant and UTC minute."""
+def profile_segments(table: pa.Table, segments: Segments) -> Mapping[SegmentKey, Profile]:
+    """Profile the rows of each segment that has any."""
+    return {
+        key: profile_table(table.filter(pa.array(rows)))
+        for key, rows in segment_rows(segments, table).items()
+    }
+
+
+def profile_slices(table: pa.Table, segments: Segments = NO_SEGMENTS) -> list[Slice]:
+    """Profile a table of captured rows, apart by variant and UTC minute: all, and by segment."""
     minutes = table["captured_at"].cast(pa.int64()).to_numpy() // MINUTE_MS
     variants = table["variant"].combine_chunks().dictionary_encode()
     codes = variants.indices.to_numpy(zero_copy_only=False)
+    members = segment_rows(segments, table)
     slices = []
     for code, minute in sorted(set(zip(codes.tolist(), minutes.tolist(), strict=True))):
         within = (codes == code) & (minutes == minute)
         part = table if within.all() else table.filter(pa.array(within))
         variant = variants.dictionary[code].as_py()
         slices.append(Slice(variant, minute * MINUTE_MS, profile_table(part)))
+        for key, rows in members.items():
+            mine = within & rows
+            if mine.any():
+                profile = profile_table(table.filter(pa.array(mine)))
+                slices.append(Slice(variant, minute * MINUTE_MS, profile, key))
     return slices
 
 

@@ -9,11 +9,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from modelwatch.adapters.parquet import FEATURE_PREFIX
-from modelwatch.domain.segments import Segments
+from modelwatch.domain.segments import SegmentKey, Segments
 from modelwatch.domain.segments.columns import Bools
 
 
-def segment_rows(segments: Segments, table: pa.Table) -> dict[str, Bools]:
+def segment_rows(segments: Segments, table: pa.Table) -> dict[SegmentKey, Bools]:
     """Return for each segment with rows which rows of ``table`` belong to it.
 
     The table's features are in the columns of `modelwatch.adapters.parquet`; only those that the

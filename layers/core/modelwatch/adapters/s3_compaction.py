@@ -56,6 +56,7 @@ from modelwatch.adapters.s3_records import CONNECTIONS, PARQUET
 from modelwatch.domain.compaction import CaptureHour, MergedHour
 from modelwatch.domain.profiles import Slice, decode_slices, encode_slices
 from modelwatch.domain.profiles.hashes import Hashes
+from modelwatch.domain.segments import NO_SEGMENTS, Segments
 from modelwatch.errors import NotFoundError, StoreError
 
 _PROFILE_TYPE = "application/octet-stream"
@@ -82,12 +83,21 @@ class S3Compaction:
         S3 client.
     bucket
         The bucket of the captures.
+    segments
+        Parts of the traffic that are profiled apart where profiles are made anew.
     group_rows
         Most rows of a row group.
     """
 
-    def __init__(self, client: Any, bucket: str, group_rows: int = ROW_GROUP_ROWS) -> None:
+    def __init__(
+        self,
+        client: Any,
+        bucket: str,
+        segments: Segments = NO_SEGMENTS,
+        group_rows: int = ROW_GROUP_ROWS,
+    ) -> None:
         self._objects = S3Objects(client, bucket)
+        self._segments = segments
         self._group_rows = group_rows
 
     def hours(
@@ -192,7 +202,7 @@ class S3Compaction:
                 profiles.add(slices)
             else:
                 for table in rows.of_file(index):
-                    profiles.add(profile_slices(table))
+                    profiles.add(profile_slices(table, self._segments))
         return profiles
 
     def _slices(self, each: _Input) -> list[Slice] | None:

@@ -30,6 +30,7 @@ from modelwatch.adapters.s3_records import CONNECTIONS, PARQUET, unmoved
 from modelwatch.domain.compaction import CaptureHour
 from modelwatch.domain.event_ids import derived_event_id, event_time_ms
 from modelwatch.domain.profiles.hashes import Hashes, hash_event_ids
+from modelwatch.domain.segments import NO_SEGMENTS, Segments
 from modelwatch.errors import StoreError
 
 _TRIES = 5
@@ -93,12 +94,14 @@ class S3Erasure:
         S3 client.
     bucket
         The bucket of the captures.
+    segments
+        Parts of the traffic that are profiled apart.
     """
 
-    def __init__(self, client: Any, bucket: str) -> None:
+    def __init__(self, client: Any, bucket: str, segments: Segments = NO_SEGMENTS) -> None:
         self._client = client
         self._objects = S3Objects(client, bucket)
-        self._compaction = S3Compaction(client, bucket)
+        self._compaction = S3Compaction(client, bucket, segments)
 
     def hours(self, among: Collection[datetime] | None) -> list[CaptureHour]:
         """Return the hours of captures: all, or those that begin at one of ``among``."""

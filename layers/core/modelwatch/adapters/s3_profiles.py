@@ -34,8 +34,10 @@ from modelwatch.domain.profiles import (
     WindowProfile,
     decode_slices,
     merge_profiles,
+    merge_segments,
 )
 from modelwatch.domain.profiles.hashes import Hashes
+from modelwatch.domain.segments import EVERYTHING, NO_SEGMENTS, SegmentKey, Segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import NotFoundError
 
@@ -54,10 +56,21 @@ class _Footer:
 
 
 class S3ProfileStore:
-    """Profiles in ``bucket``; see `modelwatch.ports.ProfileStore`."""
+    """Profiles in ``bucket``; see `modelwatch.ports.ProfileStore`.
 
-    def __init__(self, client: Any, bucket: str) -> None:
+    Parameters
+    ----------
+    client
+        S3 client.
+    bucket
+        The bucket of the captures.
+    segments
+        The segments that are looked for; what was declared before is left alone.
+    """
+
+    def __init__(self, client: Any, bucket: str, segments: Segments = NO_SEGMENTS) -> None:
         self._objects = S3Objects(client, bucket)
+        self._segments = segments
         self._records = S3RecordStore(client, bucket)
 
     def versions(self, window: Window) -> list[tuple[str, str]]:
@@ -83,15 +96,21 @@ class S3ProfileStore:
         footers = self._footers(model_name, model_version, window)
         repeats = self._repeats(footers)
         variants: defaultdict[str, list[Profile]] = defaultdict(list)
+        segments: list[tuple[SegmentKey, Profile]] = []
         for footer in footers:
             for piece in self._slices(footer, repeats.get(footer.found.key), window):
                 starts = piece.minute_ms
-                if starts + MINUTE_MS > window.start_ms and starts < window.end_ms:
+                if starts + MINUTE_MS <= window.start_ms or starts >= window.end_ms:
+                    continue
+                if piece.segment == EVERYTHING:
                     variants[piece.variant].append(piece.profile)
+                elif self._segments.declares(piece.segment):
+                    segments.append((piece.segment, piece.profile))
         return WindowProfile(
             {variant: merge_profiles(found) for variant, found in sorted(variants.items())},
             tuple(footer.found.key for footer in footers),
             sum(map(len, repeats.values())),
+            merge_segments(segments),
         )
 
     def _sample(self, model_name: str, model_version: str, window: Window, rows: int) -> pa.Table:
@@ -151,7 +170,7 @@ class S3ProfileStore:
             return _Footer(found, decode_slices(notes[PROFILE_NOTE]), ids)
         # written before objects had profiles
         table = self._records.rows(found.key)
-        return _Footer(found, profile_slices(table), hash_events(table))
+        return _Footer(found, profile_slices(table, self._segments), hash_events(table))
 
     def _repeats(self, footers: Sequence[_Footer]) -> dict[str, Hashes]:
         """Return by key the events of an object that an earlier one holds as well."""
@@ -182,7 +201,8 @@ class S3ProfileStore:
     def _slices(self, footer: _Footer, repeats: Hashes | None, window: Window) -> list[Slice]:
         if repeats is not None:
             table = self._records.rows(footer.found.key)
-            return profile_slices(table.filter(~np.isin(hash_events(table), repeats)))
+            distinct = table.filter(~np.isin(hash_events(table), repeats))
+            return profile_slices(distinct, self._segments)
         if footer.ids is not None:
             return footer.slices
         hour = footer.found.hour
@@ -192,7 +212,7 @@ class S3ProfileStore:
             return decode_slices(decompress(self._objects.read(key)))
         except NotFoundError:
             # whatever becomes of what is beside them, the rows are there as long as they count
-            return profile_slices(self._records.rows(footer.found.key))
+            return profile_slices(self._records.rows(footer.found.key), self._segments)
 
     def _sample_of(self, footer: _Footer) -> pa.Table:
         try:

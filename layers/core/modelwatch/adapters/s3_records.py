@@ -35,6 +35,7 @@ from modelwatch.adapters.s3_objects import S3Objects
 from modelwatch.domain.profiles import encode_slices
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record
+from modelwatch.domain.segments import NO_SEGMENTS, Segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import NotFoundError
 
@@ -48,10 +49,21 @@ _LOG = logging.getLogger(__name__)
 
 
 class S3RecordStore:
-    """Records in ``bucket``; see `modelwatch.ports.RecordStore`."""
+    """Records in ``bucket``; see `modelwatch.ports.RecordStore`.
 
-    def __init__(self, client: Any, bucket: str) -> None:
+    Parameters
+    ----------
+    client
+        S3 client.
+    bucket
+        The bucket of the captures.
+    segments
+        Parts of the traffic that are profiled apart when records are written.
+    """
+
+    def __init__(self, client: Any, bucket: str, segments: Segments = NO_SEGMENTS) -> None:
         self._objects = S3Objects(client, bucket)
+        self._segments = segments
 
     def write(self, records: Sequence[Record]) -> str:
         """Store records of one model version and hour, with their profile; return the key."""
@@ -67,7 +79,7 @@ class S3RecordStore:
         )
         table = records_table(ordered)
         notes = {
-            PROFILE_NOTE: encode_slices(profile_slices(table)),
+            PROFILE_NOTE: encode_slices(profile_slices(table, self._segments)),
             IDS_NOTE: np.sort(hash_event_ids(event_ids)).astype("<u8").tobytes(),
         }
         self._objects.write_once(key, write_table(table, notes), PARQUET)

@@ -22,6 +22,7 @@ from modelwatch.domain.profiles.profile import (
     encode_profile,
     encode_slices,
     merge_profiles,
+    merge_segments,
     merge_slices,
 )
 from modelwatch.domain.profiles.quantiles import QuantileSketch
@@ -41,6 +42,7 @@ __all__ = [
     "encode_slices",
     "merge_columns",
     "merge_profiles",
+    "merge_segments",
     "merge_slices",
     "number_column",
     "text_column",

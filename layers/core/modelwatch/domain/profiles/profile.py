@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
 
 from modelwatch.domain.profiles.columns import ColumnProfile, merge_columns
+from modelwatch.domain.profiles.folding import folded
 from modelwatch.domain.profiles.quantiles import Floats, QuantileSketch
+from modelwatch.domain.segments.keys import EVERYTHING, SegmentKey
 from modelwatch.errors import ProfileFormatError
 
 FORMAT = 1
@@ -50,12 +52,14 @@ class Profile:
 class Slice:
     """The profile of one variant's rows in one UTC minute, or longer where they were merged.
 
-    ``minute_ms`` is when the minute begins, in milliseconds since 1970.
+    ``minute_ms`` is when the minute begins, in milliseconds since 1970. Of a ``segment`` it is the
+    rows that belong to it; they are among all rows as well, and may be in several.
     """
 
     variant: str
     minute_ms: int
     profile: Profile
+    segment: SegmentKey = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +67,14 @@ class WindowProfile:
     """The profiles of a model version in a window, by variant.
 
     ``objects`` are the names of the objects that they come from, and ``repeated`` is how many
-    records were there again and are not counted twice.
+    records were there again and are not counted twice. ``segments`` are of all variants together;
+    of each the rows that were captured since it is declared.
     """
 
     variants: Mapping[str, Profile]
     objects: tuple[str, ...] = ()
     repeated: int = 0
+    segments: Mapping[SegmentKey, Profile] = field(default_factory=dict)
 
 
 def merge_profiles(profiles: Sequence[Profile]) -> Profile:
@@ -92,14 +98,27 @@ def merge_profiles(profiles: Sequence[Profile]) -> Profile:
 
 
 def merge_slices(slices: Sequence[Slice]) -> list[Slice]:
-    """Merge the slices of the same variant and minute; sorted by variant and minute."""
-    groups: dict[tuple[str, int], list[Profile]] = {}
+    """Merge slices of the same segment, variant and minute; sorted by those, all rows first."""
+    groups: dict[tuple[SegmentKey, str, int], list[Profile]] = {}
     for piece in slices:
-        groups.setdefault((piece.variant, piece.minute_ms), []).append(piece.profile)
+        key = (piece.segment, piece.variant, piece.minute_ms)
+        groups.setdefault(key, []).append(piece.profile)
     return [
-        Slice(variant, minute_ms, merge_profiles(profiles))
-        for (variant, minute_ms), profiles in sorted(groups.items())
+        Slice(variant, minute_ms, merge_profiles(profiles), segment)
+        for (segment, variant, minute_ms), profiles in sorted(
+            groups.items(), key=lambda each: each[0]
+        )
     ]
+
+
+def merge_segments(parts: Iterable[tuple[SegmentKey, Profile]]) -> dict[SegmentKey, Profile]:
+    """Merge profiles of segments; of a column with too many values, the rarer ones together."""
+    parts = list(parts)
+    counted_as = folded((key, profile.rows) for key, profile in parts)
+    groups: dict[SegmentKey, list[Profile]] = {}
+    for key, profile in parts:
+        groups.setdefault(counted_as[key], []).append(profile)
+    return {key: merge_profiles(profiles) for key, profiles in sorted(groups.items())}
 
 
 def _merge_named(
@@ -150,9 +169,15 @@ class _Slice(msgspec.Struct, array_like=True):
     profile: _Profile
 
 
+class _SegmentSlice(_Slice, array_like=True):
+    """One that may be of a segment; what ends before that is of all rows."""
+
+    segment: tuple[str, ...] = ()
+
+
 class _Document(msgspec.Struct, array_like=True):
     format: int
-    slices: list[_Slice]
+    slices: list[_SegmentSlice]
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -161,12 +186,7 @@ _decoder = msgspec.msgpack.Decoder(_Document)
 
 def encode_slices(slices: Sequence[Slice]) -> bytes:
     """Write slices down, with the version of the format."""
-    return _encoder.encode(
-        _Document(
-            FORMAT,
-            [_Slice(each.variant, each.minute_ms, _profile_out(each.profile)) for each in slices],
-        )
-    )
+    return _encoder.encode((FORMAT, [_slice_out(each) for each in slices]))
 
 
 def decode_slices(data: bytes) -> list[Slice]:
@@ -182,10 +202,15 @@ def decode_slices(data: bytes) -> list[Slice]:
         if document.format != FORMAT:
             raise ProfileFormatError(f"format {document.format}, and this code reads {FORMAT}")
         return [
-            Slice(each.variant, each.minute_ms, _profile_in(each.profile))
+            Slice(
+                each.variant,
+                each.minute_ms,
+                _profile_in(each.profile),
+                SegmentKey(*each.segment),
+            )
             for each in document.slices
         ]
-    except (msgspec.DecodeError, ValueError, IndexError) as error:
+    except (msgspec.DecodeError, ValueError, IndexError, TypeError) as error:
         raise ProfileFormatError(str(error)) from error
 
 
@@ -200,6 +225,13 @@ def decode_profile(data: bytes) -> Profile:
     if len(slices) != 1:
         raise ProfileFormatError(f"{len(slices)} slices in place of one profile")
     return slices[0].profile
+
+
+def _slice_out(piece: Slice) -> _Slice:
+    parts = (piece.variant, piece.minute_ms, _profile_out(piece.profile))
+    if piece.segment == EVERYTHING:
+        return _Slice(*parts)
+    return _SegmentSlice(*parts, tuple(piece.segment))
 
 
 def _profile_out(profile: Profile) -> _Profile:

@@ -9,7 +9,7 @@ or ``name: expression``, or an expression that is its own name::
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +18,31 @@ from numpy.typing import NDArray
 
 from modelwatch.domain.segments.columns import Bools, Column
 from modelwatch.domain.segments.expressions import Expression
-from modelwatch.errors import InvalidInputError
+from modelwatch.domain.segments.keys import (
+    EVERYTHING,
+    LONGEST_NAME,
+    MOST_SEGMENTS,
+    OTHER,
+    SegmentKey,
+)
+from modelwatch.errors import InvalidInputError, SettingError
 
-MOST_SEGMENTS = 20
-"""So many values of one column have a segment of their own, and so many segments are declared."""
+__all__ = [
+    "EVERYTHING",
+    "MOST_SEGMENTS",
+    "NO_SEGMENTS",
+    "OTHER",
+    "SEGMENTS_SETTING",
+    "ColumnSegments",
+    "NamedSegment",
+    "SegmentKey",
+    "Segments",
+    "parse_segments",
+    "read_segments",
+]
 
-OTHER = "(other)"
-"""Stands for the values of a column that have no segment of their own."""
+SEGMENTS_SETTING = "ANALYSIS_SEGMENTS"
+"""Name of the setting that declares them."""
 
 _PART = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|[^;"'`])+""")
 _NAMED = re.compile(r"\s*(?P<name>[\w .+-]{1,60}?)\s*:(?P<expression>.+)", re.DOTALL)
@@ -42,7 +60,11 @@ class ColumnSegments:
         """The columns that are needed."""
         return frozenset({self.column})
 
-    def rows(self, columns: Mapping[str, NDArray[Any]], rows: int) -> dict[str, Bools]:
+    def declares(self, key: SegmentKey) -> bool:
+        """Tell whether a segment is one of these."""
+        return key.column == self.column and not key.expression
+
+    def rows(self, columns: Mapping[str, NDArray[Any]], rows: int) -> dict[SegmentKey, Bools]:
         """Return the rows of each value; of the rarer ones of too many, together as `OTHER`."""
         if self.column not in columns or not rows:
             return {}
@@ -52,12 +74,16 @@ class ColumnSegments:
             column.values[present], return_inverse=True, return_counts=True
         )
         frequent = np.argsort(-counts, kind="stable")[:MOST_SEGMENTS]
-        found: dict[str, Bools] = {}
+        found: dict[SegmentKey, Bools] = {}
         for code in sorted(frequent.tolist()):
-            found[f"{self.column}={_text(values[code])}"] = _at(present[codes == code], rows)
+            key = SegmentKey(f"{self.column}={_text(values[code])}", self.column)
+            mine = _at(present[codes == code], rows)
+            # long values may differ behind what is told of them
+            found[key] = found[key] | mine if key in found else mine
         if len(values) > MOST_SEGMENTS:
-            rare = ~np.isin(codes, frequent)
-            found[f"{self.column}={OTHER}"] = _at(present[rare], rows)
+            rest = SegmentKey("", self.column).rest
+            rare = _at(present[~np.isin(codes, frequent)], rows)
+            found[rest] = found[rest] | rare if rest in found else rare
         return found
 
 
@@ -73,10 +99,19 @@ class NamedSegment:
         """The columns that are needed."""
         return self.expression.columns
 
-    def rows(self, columns: Mapping[str, NDArray[Any]], rows: int) -> dict[str, Bools]:
-        """Return the rows by the segment's name; nothing when there is none."""
+    @property
+    def key(self) -> SegmentKey:
+        """The segment."""
+        return SegmentKey(self.name, "", self.expression.text)
+
+    def declares(self, key: SegmentKey) -> bool:
+        """Tell whether a segment is this one."""
+        return key == self.key
+
+    def rows(self, columns: Mapping[str, NDArray[Any]], rows: int) -> dict[SegmentKey, Bools]:
+        """Return the rows; nothing when there are none."""
         true = self.expression.rows(columns, rows)
-        return {self.name: true} if true.any() else {}
+        return {self.key: true} if true.any() else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +122,7 @@ class Segments:
     --------
     >>> segments = parse_segments("colour; strong: alcohol > 13")
     >>> columns = {"alcohol": np.array([13.5, 12.0]), "colour": np.array(["red", "white"])}
-    >>> {name: rows.tolist() for name, rows in segments.rows(columns, 2).items()}
+    >>> {key.name: rows.tolist() for key, rows in segments.rows(columns, 2).items()}
     {'colour=red': [True, False], 'colour=white': [False, True], 'strong': [True, False]}
     """
 
@@ -98,7 +133,21 @@ class Segments:
         """The columns that are needed."""
         return frozenset[str]().union(*(part.columns for part in self.parts))
 
-    def rows(self, columns: Mapping[str, NDArray[Any]], rows: int) -> dict[str, Bools]:
+    def declares(self, key: SegmentKey) -> bool:
+        """Tell whether a segment is one of these."""
+        return any(part.declares(key) for part in self.parts)
+
+    @property
+    def named(self) -> list[SegmentKey]:
+        """The segments by expression: those of columns come with the values."""
+        return [part.key for part in self.parts if isinstance(part, NamedSegment)]
+
+    def in_order(self, keys: Iterable[SegmentKey]) -> list[SegmentKey]:
+        """Return those of ``keys`` that are declared, as they are, values of a column sorted."""
+        distinct = sorted(set(keys))
+        return [key for part in self.parts for key in distinct if part.declares(key)]
+
+    def rows(self, columns: Mapping[str, NDArray[Any]], rows: int) -> dict[SegmentKey, Bools]:
         """Return for each segment with rows which of ``rows`` rows belong to it.
 
         Parameters
@@ -107,10 +156,13 @@ class Segments:
             Arrays by feature name, of which only `columns` are looked at: numbers (NaN: missing),
             truth values, or objects (None: missing). A column may be absent.
         """
-        found: dict[str, Bools] = {}
+        found: dict[SegmentKey, Bools] = {}
         for part in self.parts:
             found |= part.rows(columns, rows)
         return found
+
+
+NO_SEGMENTS = Segments()
 
 
 def parse_segments(text: str, field: str = "") -> Segments:
@@ -131,6 +183,10 @@ def parse_segments(text: str, field: str = "") -> Segments:
             named = _NAMED.fullmatch(declared)
             expression = Expression(named["expression"] if named else declared, field)
             name = named["name"] if named else expression.text
+            if len(name) > LONGEST_NAME:
+                raise InvalidInputError(
+                    field, f"'{name[:80]} …' is long: give it a name, as in 'strong: alcohol > 13'"
+                )
             part = NamedSegment(name, expression)
         if name in parts:
             raise InvalidInputError(field, f"'{name[:80]}' is declared twice")
@@ -140,6 +196,20 @@ def parse_segments(text: str, field: str = "") -> Segments:
             field, f"declares {len(parts)} segments; at most {MOST_SEGMENTS} are watched"
         )
     return Segments(tuple(parts.values()))
+
+
+def read_segments(text: str) -> Segments:
+    """Read the segments of the setting `SEGMENTS_SETTING`.
+
+    Raises
+    ------
+    SettingError
+        When they cannot be read.
+    """
+    try:
+        return parse_segments(text)
+    except InvalidInputError as error:
+        raise SettingError(SEGMENTS_SETTING, error.problem) from None
 
 
 def _split(text: str, field: str) -> list[str]:
@@ -153,7 +223,8 @@ def _split(text: str, field: str) -> list[str]:
 def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
-    return str(value).lower() if isinstance(value, bool | np.bool_) else str(value)
+    text = str(value).lower() if isinstance(value, bool | np.bool_) else str(value)
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
 
 
 def _at(indices: NDArray[np.intp], rows: int) -> Bools:
