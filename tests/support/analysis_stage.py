@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from in_memory import (
     InMemoryMetrics,
+    InMemoryPerformance,
     InMemoryProfiles,
     InMemoryRecordStore,
     InMemoryReferences,
@@ -18,6 +19,7 @@ from modelwatch.adapters.parquet import records_table
 from modelwatch.adapters.s3_baselines import S3BaselineStore
 from modelwatch.domain.analysis_rules import AnalysisRules
 from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.evidence import CodeVersion
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.records import Record
 from modelwatch.domain.window_plans import WindowPlan
@@ -61,6 +63,7 @@ class AnalysisStage:
         self.baselines = S3BaselineStore(InMemoryS3(), "reports")
         self.reports = InMemoryReportStore()
         self.reporter = InMemoryReporter()
+        self.performance = InMemoryPerformance()
         self.metrics = InMemoryMetrics()
         self.rules = AnalysisRules(
             **{"plans": (WindowPlan(timedelta(hours=1)),), "min_rows": 20, **rules}
@@ -76,10 +79,12 @@ class AnalysisStage:
                 profiles=self.profiles,
                 baselines=self.baselines,
             ),
+            performance=self.performance,
             reporter=self.reporter,
             reports=self.reports,
             metrics=self.metrics,
             rules=self.rules,
+            code=CodeVersion("0.1.0", "1a2b3c"),
             clock=lambda: self.now.timestamp(),
         )
 

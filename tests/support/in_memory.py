@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 import pyarrow as pa
@@ -11,15 +12,23 @@ import pyarrow as pa
 from modelwatch.adapters.arrow_profiles import profile_slices, profile_table
 from modelwatch.adapters.parquet import FIXED_SCHEMA, records_table
 from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift, LastAnswer
+from modelwatch.domain.evidence import Evidence
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.labels import Label
 from modelwatch.domain.models import ModelVersion, Predictions
+from modelwatch.domain.performance.answers import (
+    PerformanceAnswer,
+    PerformancePolicy,
+    verdict_of,
+)
+from modelwatch.domain.performance.profile import PerformanceProfile
 from modelwatch.domain.profiles import Profile, WindowProfile, merge_profiles
 from modelwatch.domain.records import Record, Value
 from modelwatch.domain.routing import Routing, ServingPlan
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.domain.windows import Window
 from modelwatch.errors import (
+    EvidenceError,
     ModelLoadError,
     ModelwatchError,
     NoModelError,
@@ -246,6 +255,7 @@ class InMemoryReferences:
     """Reference tables by version number."""
 
     tables: dict[str, pa.Table] = field(default_factory=dict)
+    holdouts: dict[str, pa.Table] = field(default_factory=dict)
     importances: dict[str, Importance] = field(default_factory=dict)
 
     def reference(self, version: ModelVersion) -> pa.Table | None:
@@ -254,6 +264,9 @@ class InMemoryReferences:
     def profile(self, version: ModelVersion) -> Profile | None:
         table = self.reference(version)
         return None if table is None else profile_table(table)
+
+    def holdout(self, version: ModelVersion) -> pa.Table | None:
+        return self.holdouts.get(version.version)
 
     def importance(self, version: ModelVersion) -> Importance | None:
         return self.importances.get(version.version)
@@ -286,6 +299,32 @@ class InMemoryProfiles:
 
 
 @dataclass
+class InMemoryPerformance:
+    """Answers for every version that its labels are too few; raises `failure` when set."""
+
+    failure: Exception | None = None
+
+    def evaluate(
+        self,
+        model_name: str,
+        model_version: str,
+        window: Window,
+        *,
+        reference: pa.Table | None = None,
+    ) -> PerformanceAnswer:
+        if self.failure:
+            raise self.failure
+        return PerformanceAnswer(
+            model_name=model_name,
+            model_version=model_version,
+            window_start=window.start,
+            window_end=window.end,
+            verdict=verdict_of(PerformanceProfile(), PerformancePolicy()),
+            records=0 if reference is None else reference.num_rows,
+        )
+
+
+@dataclass
 class InMemoryReporter:
     """Reports that tell how many rows they were made of."""
 
@@ -304,19 +343,44 @@ class InMemoryReporter:
 
 @dataclass
 class InMemoryReportStore:
-    """Results by name, reports by name, and what is remembered by version."""
+    """Results, what they were made of and reports by name; what is remembered by version."""
 
     saved: dict[str, AnalysisResult] = field(default_factory=dict)
+    kept: dict[str, Evidence] = field(default_factory=dict)
     reports: dict[str, bytes] = field(default_factory=dict)
     remembered: dict[tuple[str, str], dict[str, LastAnswer]] = field(default_factory=dict)
 
-    def save(self, result: AnalysisResult, html: bytes | None, *, replace: bool = False) -> bool:
+    def save(
+        self,
+        result: AnalysisResult,
+        html: bytes | None,
+        evidence: Evidence | None = None,
+        *,
+        replace: bool = False,
+    ) -> bool:
         if result.name in self.saved and not replace:
             return False
         self.saved[result.name] = result
+        if evidence is not None:
+            self.kept[result.name] = evidence
         if html is not None:
             self.reports[result.name] = html
         return True
+
+    def result(self, name: str) -> AnalysisResult:
+        if name not in self.saved:
+            raise NotFoundError(f"there is no result '{name}'")
+        return self.saved[name]
+
+    def evidence(self, result: AnalysisResult) -> Evidence:
+        if result.name not in self.kept:
+            raise EvidenceError(f"nothing was kept of what {result.name} was made of")
+        return self.kept[result.name]
+
+    def names(self, model_name: str, since: datetime, until: datetime) -> list[str]:
+        found = [each for each in self.saved.values() if since <= each.window_end <= until]
+        found.sort(key=lambda each: each.window_end)
+        return [each.name for each in found if each.model_name == model_name]
 
     def last(self, model_name: str, model_version: str) -> dict[str, LastAnswer]:
         return self.remembered.get((model_name, model_version), {})

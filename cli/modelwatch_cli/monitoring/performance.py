@@ -107,7 +107,7 @@ def _evaluate(
         found.version,
         Window(until - length, until),
         variant=variant,
-        reference=S3Artifacts(s3, settings.text("MODEL_BUCKET")).reference(found),
+        reference=S3Artifacts(s3, settings.text("MODEL_BUCKET")).holdout(found),
     )
 
 

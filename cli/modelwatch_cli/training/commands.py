@@ -38,6 +38,7 @@ def train(
             name=settings.text("MODEL_NAME"),
             train=trained.train,
             test=trained.test,
+            labels=trained.test_labels,
             parameters=PARAMETERS,
             metrics=trained.metrics,
             settings=settings,

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import mlflow
 import msgspec
 import pandas as pd
+import pyarrow as pa
 from mlflow.exceptions import RestException
 from mlflow.models import infer_signature
 
@@ -27,6 +28,7 @@ from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.models import (
     ARTIFACT_FOLDER,
+    HOLDOUT_PATH,
     IMPORTANCE_PATH,
     MANIFEST_PATH,
     ONNX_PATH,
@@ -36,7 +38,7 @@ from modelwatch.domain.models import (
     OnnxArtifact,
     manifest_path,
 )
-from modelwatch.domain.records import Record
+from modelwatch.domain.records import Record, Value
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.settings import Settings
 from modelwatch_cli.training.importance import measure_importance
@@ -64,6 +66,7 @@ def register_model(
     parameters: Mapping[str, Any],
     metrics: Mapping[str, float],
     settings: Settings,
+    labels: Sequence[Value] | None = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> Registration:
     """Log ``model`` to MLflow, register it, and move the alias `MODEL_ALIAS` to the new version.
@@ -78,7 +81,10 @@ def register_model(
         Registered model; also the experiment's name.
     train, test
         Feature columns of both sets. The training rows and the model's predictions on them become
-        the version's reference data; an ONNX form must predict both sets as the model does.
+        the version's reference data; an ONNX form must predict both sets as the model does. What
+        it says of the test rows is what its predictions and probabilities are compared with.
+    labels
+        Of the test rows: what its probabilities are worth is learned from them.
     parameters, metrics
         What is logged to the run.
     settings
@@ -122,6 +128,7 @@ def register_model(
             schema,
             train,
             test,
+            labels,
         )
         if onnx:
             mlflow.log_metric("onnx_verified_rows", onnx.verification.rows)
@@ -144,6 +151,7 @@ def _add_artifacts(
     schema: Schema,
     train: pd.DataFrame,
     test: pd.DataFrame,
+    labels: Sequence[Value] | None,
 ) -> tuple[OnnxArtifact | None, str, str]:
     """Add what modelwatch needs; return the ONNX form, why there is none, the manifest's digest."""
     onnx: OnnxArtifact | None = None
@@ -157,6 +165,7 @@ def _add_artifacts(
     except NotExportableError as error:
         problem = str(error)
     artifacts.write(version, REFERENCE_PATH, reference_data(version, model, train))
+    artifacts.write(version, HOLDOUT_PATH, reference_data(version, model, test, labels))
     artifacts.write(version, IMPORTANCE_PATH, _encode(measure_importance(model, train)))
     # the manifest last: what it names is there
     digest = write_manifest(artifacts, version, Manifest(schema, onnx, files, len(train)))
@@ -186,16 +195,24 @@ def file_digests(folder: Path) -> dict[str, str]:
     }
 
 
-def reference_data(version: ModelVersion, model: Estimator, train: pd.DataFrame) -> bytes:
-    """Return the training rows and the model's predictions on them, in the columns of captures."""
+def reference_data(
+    version: ModelVersion,
+    model: Estimator,
+    frame: pd.DataFrame,
+    labels: Sequence[Value] | None = None,
+) -> bytes:
+    """Return rows and the model's predictions on them, in the columns of captures.
+
+    ``labels``, where they are known, are in one more column, ``label``.
+    """
     now = time.time()
-    predictions = pd.Series(model.predict(train)).tolist()
+    predictions = pd.Series(model.predict(frame)).tolist()
     probabilities = (
-        model.predict_proba(train).tolist()
+        model.predict_proba(frame).tolist()
         if hasattr(model, "predict_proba")
-        else [None] * len(train)
+        else [None] * len(frame)
     )
-    rows = train.astype(object).where(train.notna(), None).to_dict("records")
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     records = [
         Record(
             event_id=new_event_id(int(now * 1000)),
@@ -209,7 +226,10 @@ def reference_data(version: ModelVersion, model: Estimator, train: pd.DataFrame)
         )
         for row, prediction, probability in zip(rows, predictions, probabilities, strict=True)
     ]
-    return write_table(records_table(records))
+    table = records_table(records)
+    if labels is not None:
+        table = table.append_column("label", pa.array(labels))
+    return write_table(table)
 
 
 def _pip_requirements() -> list[str]:

@@ -23,6 +23,7 @@ class TrainedModel:
     model: RandomForestClassifier
     train: pd.DataFrame
     test: pd.DataFrame
+    test_labels: list[int]
     metrics: dict[str, float]
 
 
@@ -40,4 +41,4 @@ def train_wine_model() -> TrainedModel:
         "precision": float(precision_score(test_target, predicted, average="weighted")),
         "recall": float(recall_score(test_target, predicted, average="weighted")),
     }
-    return TrainedModel(model, train, test, metrics)
+    return TrainedModel(model, train, test, test_target.tolist(), metrics)

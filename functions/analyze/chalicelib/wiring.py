@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from modelwatch import __version__
 from modelwatch.adapters.analysis_settings import analysis_rules
 from modelwatch.adapters.aws import s3_client
 from modelwatch.adapters.emf import metric_sink
@@ -9,14 +10,22 @@ from modelwatch.adapters.evidently_report import EvidentlyReporter
 from modelwatch.adapters.mlflow_registry import MlflowRegistry
 from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.adapters.s3_baselines import S3BaselineStore
+from modelwatch.adapters.s3_outcomes import S3OutcomeStore
+from modelwatch.adapters.s3_performance import S3PerformanceStore
 from modelwatch.adapters.s3_profiles import S3ProfileStore
 from modelwatch.adapters.s3_reports import S3ReportStore
 from modelwatch.adapters.training_references import TrainingReferences
 from modelwatch.domain.capture_policy import read_policy
+from modelwatch.domain.evidence import CodeVersion
+from modelwatch.domain.performance.answers import PerformancePolicy
 from modelwatch.ports import MetricSink
 from modelwatch.services.analyze import AnalyzeService
+from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.references import References
 from modelwatch.settings import Settings
+
+_OPEN_HOUR_BYTES = 4 * 2**20
+"""The rows of the running hour are read at every run: only where they are few."""
 
 
 @cache
@@ -45,8 +54,18 @@ def analyze_service() -> AnalyzeService:
             profiles=profiles,
             baselines=S3BaselineStore(s3, report_bucket),
         ),
+        performance=PerformanceMonitor(
+            outcomes=S3OutcomeStore(s3, settings.text("CAPTURE_BUCKET")),
+            profiles=S3PerformanceStore(s3, settings.text("CAPTURE_BUCKET")),
+            policy=PerformancePolicy(
+                min_labels=settings.integer("PERFORMANCE_MIN_LABELS", at_least=1),
+                min_maturity=settings.share("PERFORMANCE_MIN_MATURITY"),
+            ),
+            open_hour_bytes=_OPEN_HOUR_BYTES,
+        ),
         reporter=EvidentlyReporter(),
         reports=S3ReportStore(s3, report_bucket),
         metrics=metrics(),
         rules=analysis_rules(settings),
+        code=CodeVersion(__version__, settings.text("CODE_REVISION")),
     )

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from modelwatch.domain.compaction import CaptureHour, MergedHour
     from modelwatch.domain.constraints import Constraints
     from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift, LastAnswer
+    from modelwatch.domain.evidence import Evidence
     from modelwatch.domain.importance import Importance
     from modelwatch.domain.labels import Label
     from modelwatch.domain.models import ModelVersion, Predictions
+    from modelwatch.domain.performance.answers import PerformanceAnswer
     from modelwatch.domain.performance.encoding import HourPerformance, LabelledHour
     from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes
     from modelwatch.domain.profiles import Profile, WindowProfile
@@ -339,7 +341,17 @@ class ReferenceStore(Protocol):
         ...
 
     def profile(self, version: ModelVersion) -> Profile | None:
-        """Return their profile, or None when there are none."""
+        """Return their profile, or None when there are none.
+
+        Its outputs are those of `holdout`, where there is one.
+        """
+        ...
+
+    def holdout(self, version: ModelVersion) -> pa.Table | None:
+        """Return rows that the version was not trained on, or None when it has none.
+
+        With its predictions, and with labels in the column ``label`` where they are known.
+        """
         ...
 
     def importance(self, version: ModelVersion) -> Importance | None:
@@ -410,10 +422,38 @@ class DriftReporter(Protocol):
 class ReportStore(Protocol):
     """Keeps results and reports."""
 
-    def save(self, result: AnalysisResult, html: bytes | None, *, replace: bool = False) -> bool:
-        """Store a result, and its report if there is one; the report first.
+    def save(
+        self,
+        result: AnalysisResult,
+        html: bytes | None,
+        evidence: Evidence | None = None,
+        *,
+        replace: bool = False,
+    ) -> bool:
+        """Store a result, its report if there is one, and what it was made of; the result last.
 
         Returns False, and leaves it alone, when there is a result of that name; unless ``replace``.
+        """
+        ...
+
+    def result(self, name: str) -> AnalysisResult:
+        """Return a result; raises NotFoundError when there is none of that name."""
+        ...
+
+    def evidence(self, result: AnalysisResult) -> Evidence:
+        """Return what a result was made of.
+
+        Raises
+        ------
+        EvidenceError
+            When it was not kept, or is missing or damaged.
+        """
+        ...
+
+    def names(self, model_name: str, since: datetime, until: datetime) -> list[str]:
+        """Return the names of a model's results whose windows end in that time, both included.
+
+        They are in the order of these ends.
         """
         ...
 
@@ -435,6 +475,24 @@ class ReportStore(Protocol):
         """Return a URL that opens the report of the result ``name`` for a while.
 
         Raises NotFoundError when there is none.
+        """
+        ...
+
+
+class PerformanceMonitor(Protocol):
+    """Knows how well model versions predict."""
+
+    def evaluate(
+        self,
+        model_name: str,
+        model_version: str,
+        window: Window,
+        *,
+        reference: pa.Table | None = None,
+    ) -> PerformanceAnswer:
+        """Return how well a version predicted in ``window``, by the labels that came so far.
+
+        ``reference``: rows that it was not trained on, with probabilities and labels.
         """
         ...
 

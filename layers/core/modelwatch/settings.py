@@ -71,6 +71,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DRIFT_CATEGORICAL_METHOD", "jensenshannon", "Evidently's method for categories"),
     Setting("DRIFT_CATEGORICAL_THRESHOLD", "0.1", "a category drifts from this score on"),
     Setting("DRIFT_SHARE_THRESHOLD", "0.5", "share of drifted features that makes it drift"),
+    Setting("PERFORMANCE_WINDOW", "P7D", "window whose labels tell how well the model predicts"),
+    Setting("PERFORMANCE_MIN_LABELS", "100", "fewest labels that allow an answer"),
+    Setting("PERFORMANCE_MIN_MATURITY", "0.5", "smallest share of labelled records that does"),
     Setting("REPORT_EVERY", "PT1H", "while a drift lasts, a report is made so often"),
     Setting("REPORT_ROWS", "2000", "rows of each side in a report: a uniform sample"),
     # -- where S3 is; boto3 reads the AWS_* ones
@@ -99,6 +102,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ANALYSIS_SCHEDULE", "rate(1 minute)", "EventBridge expression of the analysis"),
     Setting("CAPTURE_BATCH_SIZE", "1000", "most records that one capture run takes"),
     Setting("CAPTURE_BATCH_WINDOW_SECONDS", "3", "longest wait for a batch to fill, in seconds"),
+    Setting("CODE_REVISION", "", "git revision of the code; `modelwatch deploy` finds it"),
     # -- the stack on one machine
     Setting("MODELWATCH_HOME", ".modelwatch", "where `up` keeps data, logs and process ids"),
     Setting("LOCALSTACK_PORT", "4566", "LocalStack"),

@@ -257,3 +257,16 @@ def test_a_model_that_no_registry_knows_is_unknown_and_no_failure(stage):
     assert analysis.failures == {}
     results = {result.model_version: result for result in analysis.results}
     assert results["2"].reason == "the version has no reference data"
+
+
+def test_performance_is_told_with_the_newest_answer_and_cannot_hide_it(stage, caplog):
+    stage.store.write(records(30, 1.0))
+    stage.training.holdouts["1"] = records_table(records(7, 1.0))
+    (result,) = stage.run_after(seconds=0).results
+    assert (result.performance.window_end - result.performance.window_start).days == 7
+    assert result.performance.records == 7
+    assert stage.metrics.value("model_performance_status") == 2
+    stage.performance.failure = RuntimeError("no labels today")
+    (result,) = stage.run_after(minutes=1).results
+    assert (result.status, result.performance) == ("ok", None)
+    assert "no labels today" in caplog.text

@@ -43,6 +43,7 @@ def analysis_rules(settings: Settings) -> AnalysisRules:
         stale=settings.duration("ANALYSIS_STALE"),
         run_every=run_interval(settings.text("ANALYSIS_SCHEDULE")),
         false_alarms_per_month=settings.number("FALSE_ALARMS_PER_MONTH"),
+        performance_window=settings.duration("PERFORMANCE_WINDOW"),
         report_every=settings.duration("REPORT_EVERY"),
         sample_rows=settings.integer("REPORT_ROWS", at_least=2),
     )

@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.models import (
+    HOLDOUT_PATH,
     IMPORTANCE_PATH,
     MANIFEST_PATH,
     REFERENCE_PATH,
@@ -152,7 +153,14 @@ class S3Artifacts:
 
     def reference(self, version: ModelVersion) -> pa.Table | None:
         """Return the version's reference data; see `ReferenceStore.reference`."""
-        payload = self.read(version, REFERENCE_PATH)
+        return self._table(version, REFERENCE_PATH)
+
+    def holdout(self, version: ModelVersion) -> pa.Table | None:
+        """Return rows that it was not trained on; see `ReferenceStore.holdout`."""
+        return self._table(version, HOLDOUT_PATH)
+
+    def _table(self, version: ModelVersion, path: str) -> pa.Table | None:
+        payload = self.read(version, path)
         if payload is None:
             return None
         import pyarrow.parquet as pq

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 
 from modelwatch.adapters.arrow_profiles import profile_table
@@ -34,6 +36,7 @@ class TrainingReferences:
         self._artifacts = artifacts
         self._policy = policy
         self._profiles: dict[tuple[str, str], Profile] = {}
+        self._holdouts: dict[tuple[str, str], pa.Table | None] = {}
         self._importance: dict[tuple[str, str], Importance | None] = {}
 
     def reference(self, version: ModelVersion) -> pa.Table | None:
@@ -48,8 +51,21 @@ class TrainingReferences:
             table = self.reference(version)
             if table is None:
                 return None
-            self._profiles[key] = profile_table(table)
+            profile, held_out = profile_table(table), self.holdout(version)
+            if held_out is not None:
+                profile = replace(profile, outputs=profile_table(held_out).outputs)
+            self._profiles[key] = profile
         return self._profiles[key]
+
+    def holdout(self, version: ModelVersion) -> pa.Table | None:
+        """Return rows that the version was not trained on; they never change, either."""
+        key = (version.name, version.version)
+        if key not in self._holdouts:
+            table = self._artifacts.holdout(version)
+            if table is not None and self._policy.rules:
+                table = self._captured(table)
+            self._holdouts[key] = table
+        return self._holdouts[key]
 
     def importance(self, version: ModelVersion) -> Importance | None:
         """Return how much the version depends on each feature; it never changes, either."""

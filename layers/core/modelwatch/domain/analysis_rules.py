@@ -6,11 +6,10 @@ import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from modelwatch.domain.decisions import MONTH_SECONDS, run_level
 from modelwatch.domain.drift import DriftPolicy
 from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.errors import SettingError
-
-MONTH = timedelta(days=365.25 / 12)
 
 _RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 _UNITS = {
@@ -42,6 +41,8 @@ class AnalysisRules:
         How many are acceptable for a model version.
     report_every
         While a drift lasts, reports are made so often, and when other features drift.
+    performance_window
+        Length of the window whose labels tell how well the version predicts.
     sample_rows
         Rows of each side in a report.
     """
@@ -54,6 +55,7 @@ class AnalysisRules:
     run_every: timedelta = timedelta(minutes=1)
     false_alarms_per_month: float = 1.0
     report_every: timedelta = timedelta(hours=1)
+    performance_window: timedelta = timedelta(days=7)
     sample_rows: int = 2000
 
     @property
@@ -72,8 +74,8 @@ class AnalysisRules:
         730
         """
         intervals = [max(plan.step or self.run_every, self.run_every) for plan in self.plans]
-        windows = sum(MONTH / interval for interval in intervals)
-        return min(0.5, self.false_alarms_per_month / max(windows, 1.0))
+        windows = sum(MONTH_SECONDS / interval.total_seconds() for interval in intervals)
+        return run_level(self.false_alarms_per_month, windows)
 
 
 def run_interval(schedule: str) -> timedelta:

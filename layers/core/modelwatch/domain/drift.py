@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import msgspec
 
 from modelwatch.domain.constraints import Quality
+from modelwatch.domain.performance.answers import PerformanceAnswer
 
 Status = Literal["ok", "drift", "unknown"]
 """The three answers. ``unknown`` is never to be shown as ``ok``."""
@@ -105,8 +106,13 @@ class AnalysisResult(msgspec.Struct, frozen=True, kw_only=True):
         The same for predictions and probabilities; they do not count in ``drift_share``.
     quality
         The answer about data quality; None when there is no reference to learn from.
+    performance
+        How well the version predicted by the labels that came so far, in a window of its own; only
+        with the newest answer for all rows of the main window.
     late
         Whether a missed window was caught up.
+    manifest
+        Digest of the manifest, which says what it was made of (`modelwatch.domain.evidence`).
     """
 
     name: str
@@ -128,10 +134,12 @@ class AnalysisResult(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[FeatureDrift, ...] = ()
     outputs: tuple[FeatureDrift, ...] = ()
     quality: Quality | None = None
+    performance: PerformanceAnswer | None = None
     late: bool = False
     policy: DriftPolicy = DriftPolicy()
     duration_seconds: float = 0.0
     has_report: bool = False
+    manifest: str = ""
 
 
 def judge(features: Sequence[FeatureDrift], share_threshold: float) -> Verdict:

@@ -15,6 +15,9 @@ ARTIFACT_FOLDER = "modelwatch"
 MANIFEST_PATH = f"{ARTIFACT_FOLDER}/manifest.json"
 ONNX_PATH = f"{ARTIFACT_FOLDER}/model.onnx"
 REFERENCE_PATH = f"{ARTIFACT_FOLDER}/reference.parquet"
+HOLDOUT_PATH = f"{ARTIFACT_FOLDER}/holdout.parquet"
+"""Rows that the version was not trained on, with what it says of them and their labels: on its own
+training data a model is surer of itself than it will ever be again."""
 IMPORTANCE_PATH = f"{ARTIFACT_FOLDER}/importance.json"
 
 

@@ -14,6 +14,8 @@ import msgspec
 from modelwatch.domain.analysis_rules import AnalysisRules
 from modelwatch.domain.drift import AnalysisResult, LastAnswer, ResultName
 from modelwatch.domain.durations import format_duration
+from modelwatch.domain.evidence import CodeVersion
+from modelwatch.domain.performance.answers import PerformanceAnswer
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.records import invalid_json
 from modelwatch.domain.windows import Window
@@ -22,12 +24,15 @@ from modelwatch.ports import (
     DriftReporter,
     MetricSink,
     ModelRegistry,
+    PerformanceMonitor,
     ProfileStore,
     ReportStore,
     Sample,
 )
 from modelwatch.services.analysis_samples import failure_sample, result_samples
-from modelwatch.services.judging import judged, why_unknown
+from modelwatch.services.evidence import evidence_of
+from modelwatch.services.judging import answered
+from modelwatch.services.performance import samples as performance_samples
 from modelwatch.services.references import Reference, References
 
 _LOG = logging.getLogger(__name__)
@@ -111,10 +116,12 @@ class AnalyzeService:
         registry: ModelRegistry,
         profiles: ProfileStore,
         references: References,
+        performance: PerformanceMonitor,
         reporter: DriftReporter,
         reports: ReportStore,
         metrics: MetricSink,
         rules: AnalysisRules,
+        code: CodeVersion,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._model_name = model_name
@@ -122,10 +129,12 @@ class AnalyzeService:
         self._registry = registry
         self._profiles = profiles
         self._references = references
+        self._performance = performance
         self._reporter = reporter
         self._reports = reports
         self._metrics = metrics
         self._rules = rules
+        self._code = code
         self._clock = clock
 
     def analyze(self, request: AnalysisRequest) -> Analysis:
@@ -254,7 +263,11 @@ class AnalyzeService:
         results = []
         for variant, profile in profiles.items():
             result = self._judge(task, variant, profile, reference, found.objects)
-            result = msgspec.structs.replace(result, repeated=0 if variant else found.repeated)
+            result = msgspec.structs.replace(
+                result,
+                repeated=0 if variant else found.repeated,
+                performance=self._performance_of(task, variant),
+            )
             key = _key(task.title, variant)
             html = self._report(task, result, reference, last.get(key))
             result = msgspec.structs.replace(
@@ -262,14 +275,38 @@ class AnalyzeService:
                 has_report=html is not None,
                 duration_seconds=round(time.perf_counter() - began, 3),
             )
-            if self._reports.save(result, html, replace=task.replace):
+            evidence = evidence_of(
+                result, profile, reference, task.rules, found.objects, self._code
+            )
+            result = msgspec.structs.replace(result, manifest=evidence.digest)
+            if self._reports.save(result, html, evidence, replace=task.replace):
                 main = task.main and not variant
                 self._metrics.emit(result_samples(result, main=main, present=task.present))
+                if result.performance is not None:
+                    self._metrics.emit(performance_samples(result.performance))
             answers[key] = _remembered(result, last.get(key))
             results.append(result)
         if task.present:
             self._reports.remember(task.name, task.version, {**last, **answers})
         return results
+
+    def _performance_of(self, task: _Task, variant: str) -> PerformanceAnswer | None:
+        if variant or not (task.main and task.present):
+            return None
+        window = Window.ending(
+            task.window.end, seconds=task.rules.performance_window.total_seconds()
+        )
+        try:
+            return self._performance.evaluate(
+                task.name,
+                task.version,
+                window,
+                reference=self._references.holdout(task.name, task.version),
+            )
+        except Exception:  # noqa: BLE001 - said in the log
+            # labels are another matter than drift: trouble with them must not hide the verdict
+            _LOG.exception("the performance of %s is not known", _title(task.name, task.version))
+            return None
 
     def _judge(
         self,
@@ -280,7 +317,7 @@ class AnalyzeService:
         objects: tuple[str, ...],
     ) -> AnalysisResult:
         name = ResultName(task.name, task.version, task.window.end, task.title, variant)
-        result = AnalysisResult(
+        asked = AnalysisResult(
             name=str(name),
             model_name=task.name,
             model_version=task.version,
@@ -289,16 +326,12 @@ class AnalyzeService:
             window_start=task.window.start,
             window_end=task.window.end,
             status="unknown",
-            reason=why_unknown(profile, reference, task.window, task.rules, objects),
+            reason="",
             rows=profile.rows,
-            reference_rows=reference.profile.rows if reference else 0,
-            reference=reference.title if reference else "",
-            policy=task.rules.policy,
+            reference_rows=0,
             late=task.late,
         )
-        if result.reason or reference is None:
-            return result
-        return judged(result, profile, reference, task.rules)
+        return answered(asked, profile, reference, task.rules, objects)
 
     def _report(
         self,

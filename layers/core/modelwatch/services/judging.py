@@ -42,9 +42,33 @@ def why_unknown(
         min_rows=min(rules.min_rows, 30),
         window=window,
         reference_window=reference.window,
+        same_version=reference.same_version,
         objects=objects,
         reference_objects=reference.objects,
     )
+
+
+def answered(
+    asked: AnalysisResult,
+    profile: Profile,
+    reference: Reference | None,
+    rules: AnalysisRules,
+    objects: tuple[str, ...] = (),
+) -> AnalysisResult:
+    """Return ``asked``, which says what window it is about, with the answer; nothing is read."""
+    window = Window(asked.window_start, asked.window_end)
+    result = msgspec.structs.replace(
+        asked,
+        status="unknown",
+        reason=why_unknown(profile, reference, window, rules, objects),
+        rows=profile.rows,
+        reference_rows=reference.profile.rows if reference else 0,
+        reference=reference.title if reference else "",
+        policy=rules.policy,
+    )
+    if result.reason or reference is None:
+        return result
+    return judged(result, profile, reference, rules)
 
 
 def judged(

@@ -33,6 +33,8 @@ class Reference:
         Gives a sample of so many rows, to be shown beside the window's.
     importance
         How much the analyzed version depends on each feature; None where that is not known.
+    same_version
+        Whether it was captured of the analyzed version.
     window, objects
         When it was captured, and in which stored objects; None and empty for training data.
     """
@@ -42,6 +44,7 @@ class Reference:
     constraints: Constraints
     rows: Callable[[int], pa.Table]
     importance: Importance | None = None
+    same_version: bool = True
     window: Window | None = None
     objects: tuple[str, ...] = ()
 
@@ -80,6 +83,13 @@ class References:
             return found
         return replace(found, importance=self._training.importance(version))
 
+    def holdout(self, model_name: str, model_version: str) -> pa.Table | None:
+        """Return rows that a version was not trained on, or None when there are none."""
+        try:
+            return self._training.holdout(self._registry.version(model_name, model_version))
+        except NoModelError:
+            return None
+
     def _in_use(
         self, model_name: str, model_version: str, version: ModelVersion | None, window: Window
     ) -> Reference | None:
@@ -108,6 +118,7 @@ class References:
                 lambda limit: self._profiles.sample(
                     model_name, origin.version, origin.window, limit
                 ),
+                same_version=origin.version == model_version,
                 window=origin.window,
             )
         return self._rolling(model_name, model_version, origin.before(window), title, constraints)
