@@ -100,6 +100,9 @@ def test_everything_is_there(chromium: Browser, hour: BridgeStory) -> None:
             page.get_by_role("button", name=re.compile("wine_quality_model v3"))
         ).to_have_attribute("aria-pressed", "true")
         expect(page.locator(".heat tbody tr")).to_have_count(13)
+        for fact in ("accuracy91 %", "expected88 %", "labelled62 %"):
+            expect(page.locator(".card.drift .facts")).to_contain_text(fact)
+        expect(page.locator(".card.unknown .facts")).not_to_contain_text("accuracy")
         expect(page.locator(".heat tbody tr").first).to_contain_text("flavanoids")
         assert page.locator(".heat td.hot").count() > 30
         expect(page.locator(".heat thead td.unknown")).to_have_count(2)

@@ -183,6 +183,13 @@ class BridgeStory:
             info = {"model_name": model, "version": version}
             self.tell(Sample("model_version_info", 1, info))
         self.tell(Sample("model_load_time_seconds", 0.41, {"model_name": model}))
+        champion = {"model_name": model, "model_version": "3"}
+        self.tell(
+            Sample("model_performance_status", 0, champion),
+            Sample("model_accuracy", 0.914, champion),
+            Sample("model_estimated_accuracy", 0.88, champion),
+            Sample("model_label_maturity_ratio", 0.62, champion),
+        )
         for step in range(3600 // STEP_SECONDS):
             self.clock.advance(STEP_SECONDS)
             share = step / 360

@@ -41,8 +41,8 @@ function cardParts(model, nowMs) {
     fact("predictions", count(model.predictions)),
     ...Object.entries(model.latency).map(([label, value]) => fact(`model ${label}`, seconds(value))),
     fact("accuracy", share(model.accuracy)),
-    fact("estimated", share(model.estimated_accuracy)),
-    fact("labels ripe", share(model.label_maturity)),
+    fact("expected", share(model.estimated_accuracy)),
+    fact("labelled", share(model.label_maturity)),
   ];
   return [
     el("span", { className: "head" },

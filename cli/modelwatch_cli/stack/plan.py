@@ -63,6 +63,12 @@ class Plan:
             raise SettingError(setting, f"{port} is more than {highest}")
         return port
 
+    @property
+    def emf_port(self) -> int:
+        """The port on which the bridge takes EMF lines; 0 for none."""
+        setting = "BRIDGE_EMF_PORT"
+        return self.port(setting) if self.settings.integer(setting) else 0
+
     def url(self, setting: str) -> str:
         """Return the address of what listens on the port that ``setting`` names."""
         return f"http://{HOST}:{self.port(setting)}"
@@ -85,7 +91,7 @@ class Plan:
             # functions of stacks side by side share /tmp, as they do not on AWS
             "MODEL_CACHE": str(self.home.root / "model-cache"),
         }
-        if emf_port := self.settings.integer("BRIDGE_EMF_PORT"):
+        if emf_port := self.emf_port:
             # for functions under `chalice local`; those on Lambda are told nothing of it
             variables["AWS_EMF_AGENT_ENDPOINT"] = f"tcp://{HOST}:{emf_port}"
         if self.images == self.home.root / "images":

@@ -188,7 +188,7 @@ def bridge(plan: Plan) -> Part:
     names = ["PYTHONPATH", *(setting.name for setting in SETTINGS)]
     own = {name: plan.environ[name] for name in names if name in plan.environ}
     state = project_root() / own.get("BRIDGE_STATE", folder / "state.sqlite")
-    emf_port = plan.settings.integer("BRIDGE_EMF_PORT")
+    emf_port = plan.emf_port
     return Part(
         name="bridge",
         settings={"BRIDGE_PORT": str(port), "BRIDGE_EMF_PORT": str(emf_port)},

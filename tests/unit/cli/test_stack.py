@@ -48,6 +48,14 @@ def test_the_addresses_follow_from_the_settings(tmp_path: Path) -> None:
     assert env["MODEL_CACHE"] == str(tmp_path / "model-cache")
 
 
+def test_functions_under_chalice_local_find_the_bridge_if_it_listens(tmp_path: Path) -> None:
+    assert "AWS_EMF_AGENT_ENDPOINT" not in _plan(tmp_path).stack_env()
+    env = _plan(tmp_path, BRIDGE_EMF_PORT="25888").stack_env()
+    assert env["AWS_EMF_AGENT_ENDPOINT"] == "tcp://127.0.0.1:25888"
+    with pytest.raises(SettingError, match="BRIDGE_EMF_PORT"):
+        _plan(tmp_path, BRIDGE_EMF_PORT="70000").stack_env()
+
+
 def test_images_that_the_user_put_elsewhere_stay_there(tmp_path: Path) -> None:
     plan = _plan(tmp_path, IMAGE_REPOSITORY=str(tmp_path / "elsewhere"))
     assert plan.images == tmp_path / "elsewhere"
