@@ -46,9 +46,12 @@ def main() -> None:
 
     powers = list(measures.power(POWER_SIZES[:1] if brief else POWER_SIZES, runs, seed))
     _show("one feature changed: share of runs that see it", powers)
+    sketches = list(measures.sketched_power(((2_000, 10_000), (10_000, 10_000)),
+                                            max(20, runs // 5), seed))  # fmt: skip
+    _show("a normal mean moved: what sketches cost", sketches)
     delays = list(measures.delays((0.5,) if brief else (0.3, 0.5, 1.0), runs // 5, seed))
     _show("rows from a change to the first drifted feature", delays)
-    scenarios = list(measures.scenarios((150,), runs, seed))
+    scenarios = list(measures.scenarios((150,) if brief else (150, 500), runs, seed))
     _show(
         "the simulator's scenarios, 142 wines: share of windows with drift",
         scenarios,
@@ -73,7 +76,8 @@ def main() -> None:
             ),
         },
         "rows": {
-            "false_alarms": every, "power": powers, "delays": delays, "scenarios": scenarios,
+            "false_alarms": every, "power": powers, "sketched_power": sketches,
+            "delays": delays, "scenarios": scenarios,
         },
     }  # fmt: skip
     print(json.dumps(summary))

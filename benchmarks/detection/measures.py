@@ -54,6 +54,26 @@ def sketched_false_alarms(sizes: tuple[int, ...], repetitions: int, seed: int) -
         yield _rates(measured(pairs).take(_grid(repetitions, len(families))), size, size)
 
 
+def sketched_power(
+    sizes: tuple[tuple[int, int], ...], repetitions: int, seed: int
+) -> Iterator[Row]:
+    """See one mean of 13 features move, from rows and from sketches, at an hourly run's level."""
+    for size, reference in sizes:
+        for shift in (0.1, 0.12, 0.15, 0.2):
+            generator = np.random.default_rng([seed, size, int(shift * 100)])
+            pairs, sketched = [], []
+            for _ in range(repetitions):
+                sides = generator.normal(size=reference), generator.normal(shift, size=size)
+                pairs.append(tuple(map(Distribution.of_numbers, sides)))
+                sketched.append(
+                    tuple(Distribution.of_column(number_column(side)) for side in sides)
+                )
+            yield {"shift": shift, "rows": size, "reference": reference} | {
+                name: float(np.mean(flagged(_single(measured(each)), HOURLY / 13)))
+                for name, each in (("from rows", pairs), ("from sketches", sketched))
+            }
+
+
 def correlated_false_alarms(size: int, reference: int, repetitions: int, seed: int) -> Row:
     """Do the same with 13 features that are nearly one: correlations of 0.9."""
     generator = np.random.default_rng(seed)

@@ -24,7 +24,7 @@ FEWEST_EXPECTED = 5.0
 RARE = 1.0
 """Cells that are expected to have fewer values than this are the rare ones."""
 
-CELL_ERROR = 0.5
+CELL_ERROR = 0.25
 """Shares of cells count as different from this share of the sketches' error on (as by `CLIP`)."""
 
 # chi-square per effective row of a small distance: distance = sqrt(x) or x, times this

@@ -11,7 +11,7 @@ from modelwatch.domain.statistics.distances import Method, ks_statistic
 from modelwatch.domain.statistics.distributions import Distribution
 from modelwatch.domain.statistics.homogeneity import homogeneity_chance
 from modelwatch.domain.statistics.kolmogorov import two_sample_sf
-from modelwatch.domain.statistics.transport import CLIP, transport_chances
+from modelwatch.domain.statistics.transport import transport_chances
 
 
 class Chance(Protocol):
@@ -58,6 +58,7 @@ def chances(method: Method, pairs: Sequence[tuple[Distribution, Distribution]]) 
 
 
 def _kolmogorov(reference: Distribution, window: Distribution) -> float:
-    error = CLIP * math.hypot(reference.error, window.error)
+    # the largest difference is just where a sketch errs most
+    error = math.hypot(reference.error, window.error)
     statistic = max(0.0, ks_statistic(reference, window) - error)
     return two_sample_sf(statistic, reference.size, window.size)

@@ -26,10 +26,11 @@ from modelwatch.domain.statistics.distributions import Distribution, Floats
 from modelwatch.domain.statistics.special import normal_isf
 from modelwatch.domain.statistics.splits import SPLITS, Splits, splits_of
 
-CLIP = 0.5
+CLIP = 0.25
 """Cumulative shares count as different from this share of the sketches' error on.
 
-Of sketches that were merged as a window's are, it is the largest error of any rank, with room.
+Measured on sketches that were merged as a window's are, it is about the error of the worst rank; an
+area goes over all ranks, whose errors are smaller and of both signs.
 """
 
 _BATCH = 256
