@@ -1,0 +1,31 @@
+"""Decide from profiles: python decision.py REFERENCE.profile HOUR.profile...; CPU seconds, peak MB."""
+
+import resource
+import sys
+import time
+from pathlib import Path
+
+from modelwatch.adapters.parquet import decompress
+from modelwatch.domain.decisions import decide
+from modelwatch.domain.drift import DriftPolicy
+from modelwatch.domain.profiles import Profile, decode_slices, merge_profiles
+from modelwatch.domain.statistics.distributions import Distribution
+
+
+def read(path: str) -> Profile:
+    """Read one profile."""
+    return decode_slices(decompress(Path(path).read_bytes()))[0].profile
+
+
+def distributions(profile: Profile) -> dict[str, Distribution]:
+    """Return what decisions are made of."""
+    return {name: Distribution.of_column(column) for name, column in profile.features.items()}
+
+
+reference = distributions(read(sys.argv[1]))
+began = time.process_time()
+window = merge_profiles([read(path) for path in sys.argv[2:]])
+answers = decide(reference, distributions(window), DriftPolicy(), alpha=0.001)
+seconds = time.process_time() - began
+assert {answer.status for answer in answers} == {"ok"}
+print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

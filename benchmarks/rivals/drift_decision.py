@@ -1,0 +1,47 @@
+"""Decide about drift of Parquet rows with a rival; print CPU seconds and the peak of memory in MB.
+
+    python drift_decision.py whylogs|nannyml REFERENCE WINDOW
+
+Runs in the environment `rivals`. whylogs profiles both sides and compares them by their profiles
+(Kolmogorov-Smirnov); NannyML fits the reference and measures the window as one chunk (Wasserstein).
+"""
+
+import resource
+import sys
+import time
+import warnings
+
+import pandas as pd
+
+warnings.simplefilter("ignore")
+
+
+def decide_whylogs(reference, window):
+    """Return the seconds of profiling the window and comparing."""
+    import whylogs
+    from whylogs.viz.drift.column_drift_algorithms import calculate_drift_scores
+
+    known = whylogs.log(reference).view()
+    began = time.process_time()
+    calculate_drift_scores(whylogs.log(window).view(), known, with_thresholds=True)
+    return time.process_time() - began
+
+
+def decide_nannyml(reference, window):
+    """Return the seconds of measuring the window."""
+    from nannyml import UnivariateDriftCalculator
+
+    calculator = UnivariateDriftCalculator(
+        column_names=list(reference), continuous_methods=["wasserstein"], chunk_size=len(window)
+    )
+    calculator.fit(reference)
+    began = time.process_time()
+    calculator.calculate(window)
+    return time.process_time() - began
+
+
+rival, *paths = sys.argv[1:]
+seconds = {"whylogs": decide_whylogs, "nannyml": decide_nannyml}[rival](
+    *(pd.read_parquet(path) for path in paths)
+)
+print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
