@@ -10,7 +10,7 @@ MODELWATCH := $(BIN)/modelwatch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-pyfunc setup-spark demo up down status test test-fast test-plugin bench-bridge bench-capture bench-analysis bench-detection bench-serving setup-rivals bench-quality lint format env-example lock clean
+.PHONY: help setup setup-pyfunc setup-spark demo up down status test test-fast test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-serving setup-rivals bench-quality lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench-bridge: setup ## events a second, memory and scrape time of the bridge
 
 bench-capture: setup-rivals ## the consumer's rows a second, bytes on S3, the bill; whylogs beside
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.capture
+
+bench-compaction: setup ## an hour of 1000 objects merged: rows a second, memory, requests
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.compaction
 
 bench-analysis: setup-rivals ## a decision over 10 k to 100 M rows beside Evidently, whylogs, NannyML
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.analysis

@@ -1,0 +1,304 @@
+"""Compaction, erasure and retention on the real stack: SeaweedFS, and the deployed function."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import duckdb
+import httpx
+import numpy as np
+import pytest
+
+from modelwatch.adapters.parquet import decompress, read_notes, read_table
+from modelwatch.adapters.s3_compaction import S3Compaction
+from modelwatch.adapters.s3_erasure import Events
+from modelwatch.adapters.s3_labels import S3LabelStore
+from modelwatch.adapters.s3_profiles import S3ProfileStore
+from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.labels import Label
+from modelwatch.domain.records import Record
+from modelwatch.domain.windows import Window
+from modelwatch.errors import QueueError
+from modelwatch.settings import Settings
+from modelwatch_cli.buckets import ensure_buckets, expire_captures
+from modelwatch_cli.capture.forgetting import Forgetting
+from running_stack import RunningStack
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+
+MODEL, VERSION = "compaction_model", "1"
+HOURS, POSTS, ROWS = 3, 4, 12
+MARK = "somebody's own words"
+
+
+def event_id(time: datetime) -> str:
+    return new_event_id(int(time.timestamp() * 1000))
+
+
+class Captures:
+    """The deployed capture app, and what is in its bucket."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self.stack = stack
+        self.environ = json.loads(self.run("env", "--json"))
+        self.settings = Settings(self.environ)
+        self.url = json.loads(self.run("deploy", "capture", "--json"))["urls"]["capture"]
+        self.s3 = self.client("s3", "AWS_ENDPOINT_URL_S3")
+        self.bucket = self.settings.text("CAPTURE_BUCKET")
+        self.records = S3RecordStore(self.s3, self.bucket)
+        self.profiles = S3ProfileStore(self.s3, self.bucket)
+        now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        self.start = now - timedelta(hours=30)
+        self.window = Window(self.start, self.start + timedelta(hours=HOURS))
+        self.sent: list[dict[str, Any]] = []
+
+    def run(self, *arguments: str) -> str:
+        done = self.stack.run(*arguments)
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
+
+    def client(self, service: str, endpoint: str = "AWS_ENDPOINT_URL") -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.environ[endpoint],
+            aws_access_key_id=self.environ["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environ["AWS_SECRET_ACCESS_KEY"],
+            region_name="us-east-1",
+        )
+
+    def post(self, records: list[dict[str, Any]]) -> None:
+        """Send records through the API and the queue, and wait until they are on S3."""
+        response = httpx.post(f"{self.url}/capture/batch", json=records, timeout=60)
+        assert response.status_code == 202, response.text
+        self.sent += records
+        ids = {record["event_id"] for record in self.sent}
+        eventually(lambda: self.ids() == ids)
+
+    def ids(self) -> set[str]:
+        return set(self.records.read(MODEL, VERSION, self.window)["event_id"].to_pylist())
+
+    def objects(self) -> dict[str, int]:
+        """Return how many objects each hour has."""
+        prefix = f"captures/model_name={MODEL}/"
+        found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
+        counts: dict[str, int] = {}
+        for entry in found:
+            hour = entry["Key"].rsplit("/", 1)[0]
+            counts[hour] = counts.get(hour, 0) + 1
+        return counts
+
+    def compact(self) -> dict[str, Any]:
+        """Run the deployed function."""
+        answer = self.client("lambda").invoke(
+            FunctionName=f"modelwatch-{self.settings.text('STAGE')}-capture-compact",
+            Payload=json.dumps(
+                {
+                    "id": "1",
+                    "source": "aws.events",
+                    "detail-type": "Scheduled Event",
+                    "detail": {},
+                    "account": "000000000000",
+                    "time": "2026-01-01T00:00:00Z",
+                    "region": "us-east-1",
+                    "resources": [],
+                    "version": "0",
+                }
+            ),
+        )
+        payload = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, payload
+        return dict(payload)
+
+    def check_readers(self) -> None:
+        """Rows, profiles and samples are of all that was sent, once each."""
+        ids = {record["event_id"] for record in self.sent}
+        assert self.ids() == ids
+        found = self.profiles.profiles(MODEL, VERSION, self.window)
+        column = found.variants["production"].features["amount"]
+        distinct = {record["event_id"]: record["features"]["amount"] for record in self.sent}
+        amounts = sorted(distinct.values())
+        assert column.sketch.weighted()[0].tolist() == amounts
+        sample = self.profiles.sample(MODEL, VERSION, self.window, 1000)
+        assert set(sample["event_id"].to_pylist()) == ids
+
+    def record(self, number: int, hour: int, **features: Any) -> dict[str, Any]:
+        time = self.start + timedelta(hours=hour, seconds=7 * number)
+        return {
+            "event_id": event_id(time),
+            "captured_at": time.isoformat(),
+            "model_name": MODEL,
+            "model_version": VERSION,
+            "variant": "production",
+            "features": {"amount": float(number), "words": f"words {number % 5}", **features},
+            "prediction": number % 2,
+        }
+
+
+def eventually(probe: Callable[[], Any], seconds: float = 90) -> Any:
+    """Return what ``probe`` gives as soon as it is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := probe()):
+        assert time.monotonic() < deadline, f"nothing within {seconds} s"
+        time.sleep(0.5)
+    return found
+
+
+@pytest.fixture(scope="module")
+def captures(stack: RunningStack) -> Captures:
+    made = Captures(stack)
+    for post in range(POSTS):
+        rows = range(post * ROWS, post * ROWS + ROWS)
+        made.post([made.record(number, hour) for hour in range(HOURS) for number in rows])
+    return made
+
+
+def test_the_function_merges_hours_and_readers_see_the_same(captures: Captures) -> None:
+    before = captures.objects()
+    assert len(before) == HOURS
+    assert set(before.values()) == {POSTS}
+    captures.check_readers()
+    answer = captures.compact()
+    assert answer["failures"] == {}
+    assert answer["merged"] >= HOURS
+    assert set(captures.objects().values()) == {1}
+    captures.check_readers()
+    assert captures.compact()["merged"] == 0
+
+
+def test_late_records_are_merged_by_the_command(captures: Captures) -> None:
+    captures.post([captures.record(400 + number, 1) for number in range(5)])
+    # one that was there already comes again
+    captures.post([captures.sent[0]])
+    eventually(lambda: sorted(captures.objects().values()) == [1, 2, 2])
+    captures.check_readers()
+    done = json.loads(captures.run("captures", "compact", "--json"))
+    assert done["failures"] == {}
+    assert {hour["repeated"] for hour in done["merged"] if MODEL in hour["name"]} == {0, 1}
+    assert set(captures.objects().values()) == {1}
+    captures.check_readers()
+    nothing = json.loads(captures.run("captures", "compact", "--json", "--until", "2020-01-01"))
+    assert nothing["merged"] == []
+
+
+def test_duckdb_sees_the_merged_bucket_once(captures: Captures, tmp_path: Path) -> None:
+    for entry in captures.s3.list_objects_v2(Bucket=captures.bucket)["Contents"]:
+        path = tmp_path / entry["Key"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        captures.s3.download_file(captures.bucket, entry["Key"], str(path))
+    (row,) = duckdb.sql(
+        "select count(*), count(distinct event_id), count(distinct hour), sum(feature_amount) "
+        f"from read_parquet('{tmp_path}/captures/**/*.parquet', hive_partitioning = true) "
+        f"where model_name = '{MODEL}'"
+    ).fetchall()
+    distinct = {record["event_id"]: record["features"]["amount"] for record in captures.sent}
+    assert row == (len(distinct), len(distinct), HOURS, sum(distinct.values()))
+
+
+def test_a_prediction_is_forgotten(captures: Captures) -> None:
+    whole, late = captures.record(300, 2, words=MARK), captures.record(301, 0, words=MARK)
+    captures.post([whole])
+    captures.compact()
+    captures.post([late])
+    gone = [whole["event_id"], late["event_id"]]
+    S3LabelStore(captures.s3, captures.bucket).write(
+        [
+            Label(
+                event_id=whole["event_id"],
+                label=MARK,
+                labelled_at=captures.start,
+                predicted_at=datetime.fromisoformat(whole["captured_at"]),
+            )
+        ]
+    )
+    sqs = captures.client("sqs")
+    name = f"{captures.settings.text('CAPTURE_QUEUE_NAME')}-dead"
+    url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody=json.dumps(whole))
+    assert traces(captures.s3, captures.bucket, [*gone, MARK])
+    refused = captures.stack.run("forget", *gone)
+    assert refused.returncode == 1
+    assert "2 records of 2 predictions in 2 hours of captures" in refused.stderr
+    done = json.loads(captures.run("forget", *gone, "--yes", "--json"))
+    assert (done["records"], done["label_objects"], done["letters"]) == (2, 1, 1)
+    assert done["not_found"] == []
+    assert traces(captures.s3, captures.bucket, [*gone, MARK]) == []
+    captures.sent = [each for each in captures.sent if each["event_id"] not in gone]
+    captures.check_readers()
+    assert json.loads(captures.run("forget", *gone, "--yes", "--json"))["not_found"] == sorted(gone)
+
+
+def test_old_versions_are_forgotten_where_the_bucket_keeps_them(captures: Captures) -> None:
+    bucket = "captures-with-versions"
+    ensure_buckets(captures.s3, [bucket])
+    captures.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    store = S3RecordStore(captures.s3, bucket)
+    records = [
+        Record(
+            event_id=event_id(captures.start + timedelta(seconds=number)),
+            captured_at=captures.start + timedelta(seconds=number),
+            model_name=MODEL,
+            model_version=VERSION,
+            features={"words": MARK if number == 3 else "other"},
+            prediction=1,
+        )
+        for number in range(8)
+    ]
+    store.write(records[:4])
+    store.write(records[4:])
+    compaction = S3Compaction(captures.s3, bucket)
+    (hour,) = compaction.hours()
+    compaction.merge(hour, np.empty(0, np.uint64))
+    words = [records[3].event_id, MARK]
+    forgetting = Forgetting(captures.s3, bucket, bucket, lambda _name, _total: lambda: None)
+    events = Events([records[3].event_id])
+
+    def no_queue() -> Any:
+        raise QueueError("no queue")
+
+    done = forgetting.erase(events, forgetting.find(events), no_queue, time.time_ns() // 1_000_000)
+    assert done.old_versions > 0
+    assert traces(captures.s3, bucket, words) == []
+    listed = captures.s3.list_object_versions(Bucket=bucket)
+    assert all(version["IsLatest"] for version in listed["Versions"])
+    assert "DeleteMarkers" not in listed
+    assert store.read(MODEL, VERSION, captures.window).num_rows == 7
+
+
+def test_s3_takes_the_rules_of_a_retention(captures: Captures) -> None:
+    expire_captures(captures.s3, captures.bucket, 400)
+    answer = captures.s3.get_bucket_lifecycle_configuration(Bucket=captures.bucket)
+    assert {(rule["Filter"]["Prefix"], rule["Expiration"]["Days"]) for rule in answer["Rules"]} == {
+        ("captures/", 400),
+        ("profiles/", 400),
+        ("labels/", 400),
+        ("performance/", 400),
+    }
+    expire_captures(captures.s3, captures.bucket, 400)
+    expire_captures(captures.s3, captures.bucket, None)
+    expire_captures(captures.s3, captures.bucket, None)
+
+
+def traces(s3: Any, bucket: str, words: list[str]) -> list[str]:
+    """Return what the objects of a bucket say of ``words``, all versions of them."""
+    found = []
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        for entry in page.get("Versions", ()):
+            key = entry["Key"]
+            data = s3.get_object(Bucket=bucket, Key=key, VersionId=entry["VersionId"])[
+                "Body"
+            ].read()
+            said = [data.decode("latin1")]
+            if key.endswith(".parquet"):
+                said.append(repr(read_table(data).to_pylist()))
+                said += [note.decode("latin1") for note in read_notes(data).values()]
+            elif key.endswith((".hour", ".minutes")):
+                said.append(decompress(data).decode("latin1"))
+            found += [f"{key}: {word}" for word in words if word in "\n".join(said)]
+    return found
