@@ -6,7 +6,8 @@ Windows are made of the profiles that capture writes: real rows of 13 features t
 code, hour by hour, and merged; larger windows repeat hours of 1 M rows. Each decision runs in a
 process of its own, from reading the profiles of its hours to the answers for all features. Beside
 it, on the same rows and likewise each in a process of its own: Evidently's drift preset, whylogs
-and NannyML, up to a million rows. Seconds are those of the CPU. Prints a table, and JSON as the last line.
+and NannyML, up to a million rows. Seconds are those of the CPU. Prints a table, and JSON as the
+last line.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Decide from profiles: python decision.py REFERENCE.profile HOUR.profile...; CPU seconds, peak MB."""
+"""Decide from profiles; print CPU seconds and peak MB.
+
+python decision.py REFERENCE.profile HOUR.profile...
+"""
 
 import resource
 import sys
