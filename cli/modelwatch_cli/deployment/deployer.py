@@ -32,6 +32,7 @@ from modelwatch_cli.deployment.parameters import (
 )
 from modelwatch_cli.deployment.plan import Plan, retention_days
 from modelwatch_cli.deployment.project import Project
+from modelwatch_cli.deployment.revision import git_revision
 from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer, stack_digest
 from modelwatch_cli.deployment.templates import Template, load_template
 
@@ -103,6 +104,8 @@ class Deployer:
         self._layers: dict[str, Artifact] = {}
         self._templates: dict[str, Template] = {}
         self._provided = common_parameters(self.plan, self.settings)
+        known = self.settings.text("CODE_REVISION")
+        self._provided["CodeRevision"] = known or git_revision(self.project.root)
 
     def run(self) -> list[StackResult]:
         """Deploy; return what was done with each stack.

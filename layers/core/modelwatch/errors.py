@@ -87,6 +87,10 @@ class ProfileFormatError(StoreError):
     """A stored profile is damaged, or of another version of the format."""
 
 
+class EvidenceError(ModelwatchError):
+    """What was kept of an analysis is missing or damaged."""
+
+
 class QueueError(ModelwatchError):
     """The capture queue did not take a record."""
 

@@ -1,11 +1,13 @@
 """Erases from reports and results what may show a record of their window.
 
-A report shows a sample of its window's rows, and a result may quote a text that was new to it. The
-numbers of a result stay: they are of a whole window.
+A report shows a sample of its window's rows, a result may quote a text that was new to it, and the
+profiles that are kept for a replay hold extremes and frequent texts. The numbers of a result stay:
+they are of a whole window; it cannot be replayed any more.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import msgspec
 
 from modelwatch.adapters.s3_objects import S3Objects
-from modelwatch.adapters.s3_reports import version_prefix
+from modelwatch.adapters.s3_reports import REFERENCES, model_prefix, version_prefix
 from modelwatch.domain.drift import AnalysisResult
 from modelwatch.domain.durations import parse_duration
 from modelwatch.errors import InvalidInputError
@@ -23,6 +25,7 @@ _decode = msgspec.json.Decoder(AnalysisResult).decode
 
 _RESULT = "/result.json"
 _REPORT = "/report.html"
+_REFERENCE = re.compile(r"/reference-(\d{8}T\d{6}Z)-(\d{8}T\d{6}Z)-[0-9a-f]+\.profile$")
 _EVER = datetime.min.replace(tzinfo=UTC)
 
 _ROUNDED = timedelta(minutes=1)
@@ -40,39 +43,74 @@ class S3ReportErasure:
 
         Their results say so, and quote nothing any more.
         """
-        changed: set[str] = set()
         times = [datetime.fromtimestamp(time_ms / 1000, UTC) for time_ms in times_ms]
+        # results stand in the order of their windows' ends
         prefix = version_prefix(model_name, model_version)
-        for folder, has_report in self._results(prefix, times):
+        first = f"{prefix}{min(times) - _ROUNDED:%Y%m%dT%H%M%SZ}"
+        keys = sorted(key for key, _ in self._objects.keys(prefix, after=first))
+        changed = self._erase_references(model_name, keys, times)
+        for folder, kept in _results(keys, times):
             result = _decode(self._objects.read(f"{folder}{_RESULT}"))
-            if not (has_report or result.has_report or result.quality):
+            if not (kept or result.has_report or result.quality):
                 continue
-            # the report first: a result that was changed is not looked at again
-            self._objects.delete([f"{folder}{_REPORT}"])
+            # what was kept first: a result that was changed is not looked at again
+            self._objects.delete([f"{folder}{_REPORT}", *kept])
+            changed |= {*kept, f"{folder}{_RESULT}", f"{folder}{_REPORT}"}
             silent = msgspec.structs.replace(result, has_report=False, quality=None)
             self._objects.write(f"{folder}{_RESULT}", _encode(silent), "application/json")
-            changed |= {f"{folder}{_RESULT}", f"{folder}{_REPORT}"}
         if changed and self._objects.keeps_versions():
-            self._objects.delete_old_versions(prefix, changed.__contains__)
-        return len(changed) // 2
+            self._objects.delete_old_versions(model_prefix(model_name), changed.__contains__)
+        return sum(key.endswith(_RESULT) for key in changed)
 
-    def _results(self, prefix: str, times: Sequence[datetime]) -> Iterator[tuple[str, bool]]:
-        """Yield the folders of results whose windows hold a time, and whether it has a report."""
-        # results stand in the order of their windows' ends
-        first = f"{prefix}{min(times) - _ROUNDED:%Y%m%dT%H%M%SZ}"
-        keys = {key for key, _ in self._objects.keys(prefix, after=first)}
-        for key in sorted(keys):
-            folder = key.removesuffix(_RESULT)
-            if folder != key and _may_hold(folder.rpartition("/")[2], times):
-                yield folder, f"{folder}{_REPORT}" in keys
+    def _erase_references(
+        self, model_name: str, keys: Sequence[str], times: Sequence[datetime]
+    ) -> set[str]:
+        """Delete kept references that were captured at one of these times; return their keys.
+
+        A result whose reference is gone says so when it is replayed. Those of many windows, from
+        which another version may be judged, are looked for below every version.
+        """
+        places = list(keys)
+        model = model_prefix(model_name)
+        for version in self._objects.folders(model):
+            places += [key for key, _ in self._objects.keys(f"{model}{version}/{REFERENCES}/")]
+        chosen = {
+            key
+            for key in places
+            if (found := _REFERENCE.search(key)) and _holds(_time(found[1]), _time(found[2]), times)
+        }
+        self._objects.delete(sorted(chosen))
+        return chosen
+
+
+def _results(keys: Sequence[str], times: Sequence[datetime]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the folders of results whose windows hold a time, and what beside them shows rows."""
+    beside: dict[str, list[str]] = {}
+    for key in keys:
+        folder, _, name = key.rpartition("/")
+        found = beside.setdefault(folder, [])
+        if f"/{name}" == _REPORT or name.startswith("window-"):
+            found.append(key)
+    for key in keys:
+        folder = key.removesuffix(_RESULT)
+        if folder != key and _may_hold(folder.rpartition("/")[2], times):
+            yield folder, beside[folder]
 
 
 def _may_hold(ending: str, times: Sequence[datetime]) -> bool:
     """Tell whether a window may hold one of ``times``, by the last part of its result's name."""
     end, *rest = ending.split(".")
-    ends = datetime.strptime(end, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) + _ROUNDED
+    ends = _time(end) + _ROUNDED
     try:
         starts = ends - 2 * _ROUNDED - parse_duration(rest[0] if rest else "")
     except InvalidInputError:
         starts = _EVER
-    return any(starts <= time < ends for time in times)
+    return _holds(starts, ends, times)
+
+
+def _holds(start: datetime, end: datetime, times: Sequence[datetime]) -> bool:
+    return any(start <= time < end for time in times)
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)

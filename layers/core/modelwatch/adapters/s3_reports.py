@@ -2,6 +2,11 @@
 
 ``analyses/M/V/<window end>.<window>[.<variant>]/result.json`` and ``report.html``: below a model
 version they stand in the order of time. ``analyses/M/V/last.json`` remembers its newest analyses.
+
+Beside a result is what it was made of, each part by its digest, so that two runs of the same window
+do not mix: ``manifest-<digest>.json``, ``window-<digest>.profile`` and, of a rolling reference,
+``reference-<start>-<end>-<digest>.profile``. A reference of many windows is once in
+``analyses/M/V/.references/``.
 """
 
 from __future__ import annotations
@@ -9,19 +14,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from modelwatch.adapters.parquet import compress, decompress
 from modelwatch.adapters.s3_objects import S3Objects
 from modelwatch.domain.drift import AnalysisResult, LastAnswer, ResultName
-from modelwatch.errors import NotFoundError, StoreError
+from modelwatch.domain.evidence import (
+    Evidence,
+    ReadReference,
+    decode_manifest,
+    encode_manifest,
+    sha256,
+)
+from modelwatch.errors import EvidenceError, NotFoundError, ProfileFormatError, StoreError
+
+REFERENCES = ".references"
+"""Folder of the references of many windows, below a model version."""
 
 _PREFIX = "analyses/"
 _RESULT = "/result.json"
 _LAST = "last.json"
 _JSON = "application/json"
+_BYTES = "application/octet-stream"
+_DIGITS = 16
+"""So much of a digest is in a name."""
 _HORIZONS = (timedelta(hours=3), timedelta(days=3), timedelta(days=100), None)
 """How far back the newest results are looked for, until there are enough."""
 
@@ -36,10 +55,20 @@ class S3ReportStore:
     def __init__(self, client: Any, bucket: str) -> None:
         self._client = client
         self._objects = S3Objects(client, bucket)
+        self._kept: set[str] = set()
 
-    def save(self, result: AnalysisResult, html: bytes | None, *, replace: bool = False) -> bool:
-        """Store the report, then the result: a result that says it has a report has one."""
+    def save(
+        self,
+        result: AnalysisResult,
+        html: bytes | None,
+        evidence: Evidence | None = None,
+        *,
+        replace: bool = False,
+    ) -> bool:
+        """Store the result last: one that says it has a report or a manifest has it."""
         folder = _folder(result.name)
+        if evidence is not None:
+            self._keep(folder, evidence)
         report, page = f"{folder}/report.html", "text/html; charset=utf-8"
         key, payload = f"{folder}{_RESULT}", _encode(result)
         if replace:
@@ -50,6 +79,42 @@ class S3ReportStore:
         if html is not None:
             self._objects.write_once(report, html, page)
         return self._objects.write_once(key, payload, _JSON)
+
+    def result(self, name: str) -> AnalysisResult:
+        """Return a result; raises NotFoundError when there is none of that name."""
+        try:
+            return _decode(self._objects.read(f"{_folder(name)}{_RESULT}"))
+        except NotFoundError:
+            raise NotFoundError(f"there is no result '{name[:300]}'") from None
+
+    def evidence(self, result: AnalysisResult) -> Evidence:
+        """Return what a result was made of; raises EvidenceError when it cannot be had."""
+        if not result.manifest:
+            raise EvidenceError(f"nothing was kept of what {result.name} was made of")
+        folder = _folder(result.name)
+        key = f"{folder}/manifest-{result.manifest[:_DIGITS]}.json"
+        manifest = decode_manifest(self._part("manifest", key, result.manifest, packed=False))
+        window = reference = b""
+        if digest := manifest.window.profile_sha256:
+            window = self._part("profile of the window", _window_key(folder, digest), digest)
+        if manifest.reference is not None:
+            key = _reference_key(folder, manifest.reference)
+            reference = self._part("reference", key, manifest.reference.sha256)
+        return Evidence(manifest, window, reference)
+
+    def names(self, model_name: str, since: datetime, until: datetime) -> list[str]:
+        """Return the names of a model's results whose windows end from ``since`` to ``until``."""
+        model = model_prefix(model_name)
+        found = []
+        for version in self._objects.folders(model):
+            for key in self._keys(f"{model}{version}/", since):
+                ending = key.removesuffix(_RESULT).rpartition("/")[2]
+                name = ResultName.parse(f"model.version.{ending}")
+                if name is not None and since <= name.window_end <= until:
+                    found.append(
+                        name._replace(model_name=model_name, model_version=unquote(version))
+                    )
+        return [str(name) for name in sorted(found, key=lambda name: name.window_end)]
 
     def results(self, limit: int) -> list[AnalysisResult]:
         """Return the newest results, newest first."""
@@ -97,6 +162,33 @@ class S3ReportStore:
         )
         return url
 
+    def _keep(self, folder: str, evidence: Evidence) -> None:
+        """Store what a result is made of; the same again changes nothing."""
+        manifest = evidence.manifest
+        if evidence.window:
+            key = _window_key(folder, manifest.window.profile_sha256)
+            self._objects.write_once(key, compress(evidence.window), _BYTES)
+        if manifest.reference is not None:
+            key = _reference_key(folder, manifest.reference)
+            if key not in self._kept:
+                self._objects.write_once(key, compress(evidence.reference), _BYTES)
+            if manifest.reference.is_shared:
+                self._kept.add(key)
+        key = f"{folder}/manifest-{evidence.digest[:_DIGITS]}.json"
+        self._objects.write_once(key, encode_manifest(manifest), _JSON)
+
+    def _part(self, what: str, key: str, digest: str, *, packed: bool = True) -> bytes:
+        try:
+            payload = self._objects.read(key)
+            payload = decompress(payload) if packed else payload
+        except NotFoundError:
+            raise EvidenceError(f"the {what} is not there any more: {key}") from None
+        except ProfileFormatError as error:
+            raise EvidenceError(f"the {what} is damaged: {key}: {error}") from None
+        if sha256(payload) != digest:
+            raise EvidenceError(f"the {what} is damaged: {key} has another digest than it should")
+        return payload
+
     def _versions(self) -> Iterator[str]:
         for model in self._objects.folders(_PREFIX):
             for version in self._objects.folders(f"{_PREFIX}{model}/"):
@@ -109,9 +201,32 @@ class S3ReportStore:
                 yield key
 
 
+def model_prefix(model_name: str) -> str:
+    """Return the start of the keys of all results of a model."""
+    return f"{_PREFIX}{_in_key(model_name)}/"
+
+
 def version_prefix(model_name: str, model_version: str) -> str:
     """Return the start of the keys of all results of a version."""
-    return f"{_PREFIX}{quote(model_name, safe=' -._')}/{quote(model_version, safe=' -._')}/"
+    return f"{model_prefix(model_name)}{_in_key(model_version)}/"
+
+
+def _in_key(name: str) -> str:
+    return quote(name, safe=" -._")
+
+
+def _window_key(folder: str, digest: str) -> str:
+    return f"{folder}/window-{digest[:_DIGITS]}.profile"
+
+
+def _reference_key(folder: str, reference: ReadReference) -> str:
+    """Return where a reference is; of captures, the key tells when they were captured."""
+    if reference.is_shared:
+        folder = f"{folder.rpartition('/')[0]}/{REFERENCES}"
+    times = ""
+    if reference.start is not None and reference.end is not None:
+        times = f"{reference.start:%Y%m%dT%H%M%SZ}-{reference.end:%Y%m%dT%H%M%SZ}-"
+    return f"{folder}/reference-{times}{reference.sha256[:_DIGITS]}.profile"
 
 
 def _folder(name: str) -> str:

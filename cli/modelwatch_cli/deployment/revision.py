@@ -1,0 +1,29 @@
+"""Which git revision is deployed."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+_SOURCES = ("functions", "layers")
+
+
+def git_revision(root: Path) -> str:
+    """Return the last revision that changed functions or layers, with ``+`` when they differ now.
+
+    So another commit, of a page of the docs, say, deploys nothing anew. Empty where there is no
+    checkout, or no git.
+    """
+    try:
+        revision = _git(root, "log", "-1", "--format=%h", "--abbrev=12", "--", *_SOURCES)
+        changed = _git(root, "status", "--porcelain", "--", *_SOURCES)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f"{revision}+" if changed else revision
+
+
+def _git(root: Path, *command: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), *command], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()

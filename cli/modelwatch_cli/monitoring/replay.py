@@ -1,0 +1,86 @@
+"""`modelwatch replay`: an answer of the past, made again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelwatch import __version__
+from modelwatch.settings import Settings
+from modelwatch_cli.console import console, error_console, print_json, print_table
+
+if TYPE_CHECKING:
+    from modelwatch.adapters.s3_reports import S3ReportStore
+    from modelwatch.domain.evidence import CodeVersion
+    from modelwatch.services.replay import Replay
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command()(replay)
+
+
+def replay(
+    name: Annotated[str, typer.Argument(help="name of a result; see `modelwatch reports --json`")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print differences and the manifest as JSON")
+    ] = False,
+) -> None:
+    """Make an answer again from what was kept beside it, and compare, to the last bit.
+
+    Neither captures nor registry nor baselines are read, and today's configuration does not matter.
+    Exits with 1 when anything differs.
+    """
+    from modelwatch.services.replay import Replayer
+
+    settings = Settings()
+    with error_console.status("replaying"):
+        done = Replayer(report_store(settings), this_code(settings)).replay(name)
+    if as_json:
+        print_json(done)
+    else:
+        _print(done)
+    if not done.same:
+        raise typer.Exit(1)
+
+
+def report_store(settings: Settings) -> S3ReportStore:
+    """Return where results are."""
+    from modelwatch.adapters.aws import s3_client
+    from modelwatch.adapters.s3_reports import S3ReportStore
+
+    return S3ReportStore(s3_client(settings), settings.text("REPORT_BUCKET"))
+
+
+def this_code(settings: Settings) -> CodeVersion:
+    """Return the version of the code that runs this command."""
+    from modelwatch.domain.evidence import CodeVersion
+    from modelwatch_cli.deployment.project import Project
+    from modelwatch_cli.deployment.revision import git_revision
+
+    revision = settings.text("CODE_REVISION") or git_revision(Project().root)
+    return CodeVersion(__version__, revision)
+
+
+def _print(done: Replay) -> None:
+    manifest = done.manifest
+    compared = "nothing" if manifest.reference is None else manifest.reference.title
+    console.print(
+        f"{done.result}: {manifest.window.rows} rows of {len(manifest.window.objects)} objects, "
+        f"compared with {compared}; given by {done.given_by}, replayed by {done.replayed_by}",
+        markup=False,
+    )
+    if done.same:
+        console.print("the same", style="green")
+        return
+    console.print(f"{len(done.differences)} differences", style="red")
+    print_table(
+        ["place", "given", "now"],
+        [[each.place, _short(each.given), _short(each.now)] for each in done.differences],
+    )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,202 @@
+"""What is kept of an analysis, beside its result, so that it can be made again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from modelwatch.domain.analysis_rules import AnalysisRules
+from modelwatch.domain.constraints import Constraints, decode_constraints, encode_constraints
+from modelwatch.domain.importance import Importance
+from modelwatch.domain.profiles import Profile, decode_profile, encode_profile
+from modelwatch.errors import EvidenceError, InvalidInputError, ProfileFormatError
+
+FORMAT = 1
+"""Version of the manifest and of the reference's document; another one is refused."""
+
+
+class CodeVersion(msgspec.Struct, frozen=True):
+    """Which code it was: the package's version, and the git revision where packaging knew it."""
+
+    version: str
+    revision: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.version} ({self.revision})" if self.revision else self.version
+
+
+class ReadWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read of the window.
+
+    Attributes
+    ----------
+    start, end
+        The window.
+    rows
+        Distinct records, of all variants or of the result's.
+    objects
+        Names of the stored objects that they come from.
+    profile_sha256
+        Digest of their merged profile; empty when there were too few rows to keep it.
+    """
+
+    start: datetime
+    end: datetime
+    rows: int
+    objects: tuple[str, ...] = ()
+    profile_sha256: str = ""
+
+
+class ReadReference(msgspec.Struct, frozen=True, kw_only=True):
+    """What the window was compared with.
+
+    Attributes
+    ----------
+    title
+        What it is, in words.
+    rows
+        Rows of its profile.
+    start, end
+        When it was captured; None for training data.
+    same_version
+        Whether it was captured of the analyzed version.
+    objects
+        Names of the stored objects that a rolling reference comes from.
+    sha256
+        Digest of profile, constraints and importances, as `encode_reference` writes them.
+    """
+
+    title: str
+    rows: int
+    sha256: str
+    start: datetime | None = None
+    end: datetime | None = None
+    same_version: bool = True
+    objects: tuple[str, ...] = ()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is the reference of many windows; a rolling one is of one only."""
+        return not self.objects
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What an analysis was made of: enough, with the kept profiles, to make it again.
+
+    Attributes
+    ----------
+    result
+        Name of the result.
+    code
+        The code that made it.
+    rules
+        The rules that were in force.
+    window, reference
+        What was read; the reference is None when there was none, or too few rows to ask for one.
+    """
+
+    result: str
+    code: CodeVersion
+    rules: AnalysisRules
+    window: ReadWindow
+    reference: ReadReference | None = None
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A manifest, and the documents that it tells the digests of; empty where it tells none.
+
+    ``window`` is as `encode_profile` writes it, ``reference`` as `encode_reference` does.
+    """
+
+    manifest: Manifest
+    window: bytes = b""
+    reference: bytes = b""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the manifest as it is written down, and so of everything."""
+        return sha256(encode_manifest(self.manifest))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptReference:
+    """What is kept of a reference: all that has a part in an answer."""
+
+    profile: Profile
+    constraints: Constraints
+    importance: Importance | None = None
+
+
+class _Reference(msgspec.Struct, array_like=True):
+    format: int
+    profile: bytes
+    constraints: bytes
+    importance: Importance | None
+
+
+def sha256(payload: bytes) -> str:
+    """Return the digest of a document, in hexadecimal."""
+    return hashlib.sha256(payload).hexdigest()
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Write a manifest down as JSON; equal ones give equal bytes."""
+    return msgspec.json.encode(manifest)
+
+
+def decode_manifest(payload: bytes) -> Manifest:
+    """Read what `encode_manifest` wrote.
+
+    Raises
+    ------
+    EvidenceError
+        When it is something else, or of another format.
+    """
+    try:
+        manifest = msgspec.json.decode(payload, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise EvidenceError(f"the manifest is damaged: {error}") from error
+    _check_format("manifest", manifest.format)
+    return manifest
+
+
+def encode_reference(reference: KeptReference) -> bytes:
+    """Write down what is kept of a reference."""
+    return msgspec.msgpack.encode(
+        _Reference(
+            FORMAT,
+            encode_profile(reference.profile),
+            encode_constraints(reference.constraints),
+            reference.importance,
+        )
+    )
+
+
+def decode_reference(payload: bytes) -> KeptReference:
+    """Read what `encode_reference` wrote; raises as `decode_manifest` does."""
+    try:
+        found = msgspec.msgpack.decode(payload, type=_Reference)
+        _check_format("reference", found.format)
+        return KeptReference(
+            decode_profile(found.profile), decode_constraints(found.constraints), found.importance
+        )
+    except (msgspec.DecodeError, ProfileFormatError, InvalidInputError) as error:
+        raise EvidenceError(f"the reference is damaged: {error}") from error
+
+
+def decode_window(payload: bytes) -> Profile:
+    """Read the profile of a window; raises as `decode_manifest` does."""
+    try:
+        return decode_profile(payload)
+    except ProfileFormatError as error:
+        raise EvidenceError(f"the profile of the window is damaged: {error}") from error
+
+
+def _check_format(what: str, found: int) -> None:
+    if found != FORMAT:
+        raise EvidenceError(f"the {what} has format {found}; this code reads {FORMAT}")
