@@ -13,8 +13,7 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
-from modelwatch.adapters.aws import LazyClient, s3_client
-from modelwatch.adapters.s3_reports import S3ReportStore
+from modelwatch.adapters.aws import s3_client
 from modelwatch.errors import ModelwatchError
 from modelwatch.metric_names import CATALOG, Metric, declared_metrics
 from modelwatch.settings import Settings
@@ -27,7 +26,7 @@ from modelwatch_bridge.history import History
 from modelwatch_bridge.history_file import HistoryFile
 from modelwatch_bridge.ledger import Ledger
 from modelwatch_bridge.ports import Reader
-from modelwatch_bridge.reports import Reports
+from modelwatch_bridge.reports import Reports, Results
 from modelwatch_bridge.server import BridgeServer
 from modelwatch_bridge.service import BridgeService
 from modelwatch_bridge.site import Site
@@ -103,14 +102,21 @@ def serve(settings: Settings, stop: threading.Event) -> None:
 
 def _server(settings: Settings, page: Page, history: History, health: Health) -> BridgeServer:
     address = settings.text("BRIDGE_HOST"), settings.integer("BRIDGE_PORT")
-    results = S3ReportStore(LazyClient(lambda: s3_client(settings)), settings.text("REPORT_BUCKET"))
-    site = Site(history, health, Reports(results, now_ms), settings.text("STAGE"))
+    reports = Reports(lambda: _results(settings), now_ms)
+    site = Site(history, health, reports, settings.text("STAGE"))
     try:
         return BridgeServer(address, page, health, site)
     except OSError as error:
         raise ModelwatchError(
             f"cannot listen on {address[0]}:{address[1]} (BRIDGE_PORT): {error.strerror}"
         ) from error
+
+
+def _results(settings: Settings) -> Results:
+    # brings half of the analysis' libraries with it, 30 MB
+    from modelwatch.adapters.s3_reports import S3ReportStore
+
+    return S3ReportStore(s3_client(settings), settings.text("REPORT_BUCKET"))
 
 
 def _listener(settings: Settings, ledger: Ledger) -> EmfListener | None:

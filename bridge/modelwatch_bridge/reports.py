@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import urllib.request
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypedDict
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
-from modelwatch.domain.drift import AnalysisResult
 from modelwatch.errors import ModelwatchError, StoreError
+
+if TYPE_CHECKING:
+    from modelwatch.domain.drift import AnalysisResult
+
+LOG = logging.getLogger(__name__)
 
 _SHOWN = 12
 _FAR_BACK = 100
@@ -41,14 +46,15 @@ class Reports:
 
     Parameters
     ----------
-    results
-        Where they are.
+    open_results
+        Gives the place where they are, once: a bridge whose page nobody opens does without it.
     clock
         The time, in milliseconds.
     """
 
-    def __init__(self, results: Results, clock: Callable[[], int]) -> None:
-        self._results = results
+    def __init__(self, open_results: Callable[[], Results], clock: Callable[[], int]) -> None:
+        self._open_results = open_results
+        self._opened: Results | None = None
         self._clock = clock
         self._lock = threading.Lock()
         self._asked_ms: int | None = None
@@ -67,6 +73,10 @@ class Reports:
                     self._problem = ""
                 except ModelwatchError as error:
                     self._problem = str(error)
+                except Exception as error:
+                    # a result of another release, say: the rest of the page goes on
+                    LOG.exception("the results cannot be listed")
+                    self._problem = f"{type(error).__name__}: {error}"
             reports = [
                 {"model": model, "version": version, "name": name}
                 for (model, version), name in self._reported.items()
@@ -93,7 +103,7 @@ class Reports:
             When the store does not answer.
         """
         with self._lock:
-            url = self._results.report_url(name, _LINK_SECONDS)
+            url = self._store().report_url(name, _LINK_SECONDS)
         try:
             with urllib.request.urlopen(url, timeout=30) as answer:  # the store's own, signed
                 body: bytes = answer.read()
@@ -101,11 +111,17 @@ class Reports:
             raise StoreError(f"cannot read the report {name}: {error}") from error
         return body
 
+    def _store(self) -> Results:
+        if self._opened is None:
+            self._opened = self._open_results()
+        return self._opened
+
     def _look(self) -> None:
-        results = self._results.results(_SHOWN)
+        store = self._store()
+        results = store.results(_SHOWN)
         known = {entry["name"] for entry in self._found}
         if len(results) == _SHOWN and not any(result.name in known for result in results):
-            results = self._results.results(_FAR_BACK)
+            results = store.results(_FAR_BACK)
         for result in reversed(results):
             if result.has_report:
                 self._reported[result.model_name, result.model_version] = result.name

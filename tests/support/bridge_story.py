@@ -75,7 +75,8 @@ class BridgeStory:
         self.history = History(self.ledger.totals, collector, CATALOG, self.clock, self.store)
         self.health = Health(self.clock, stale_ms=60_000)
         self.results = FakeResults(folder)
-        self.site = Site(self.history, self.health, Reports(self.results, self.clock), "local")
+        reports = Reports(lambda: self.results, self.clock)
+        self.site = Site(self.history, self.health, reports, "local")
         self.depths: dict[tuple[str, ...], float] = {}
         self._events = 0
         self._random = random.Random(7)

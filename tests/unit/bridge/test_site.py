@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,7 +122,19 @@ def test_a_store_that_does_not_answer_is_told_of_and_asked_again(story: BridgeSt
         assert httpx.get(f"{url}/api/reports").json()["problem"] == ""
 
 
+def test_a_result_that_cannot_be_read_is_told_of(story: BridgeStory) -> None:
+    story.results.found = [None]  # type: ignore[list-item]
+    with served(story) as url:
+        assert "AttributeError" in httpx.get(f"{url}/api/reports").json()["problem"]
+
+
 def test_without_a_store_there_are_no_reports(story: BridgeStory) -> None:
     site = Site(story.history, story.health, None, "local")
     assert site.answer("/reports/wine.3.20260102T030405Z", {}).status == 404
     assert site.answer("/api/reports", {}).body == b'{"results":[],"reports":[],"problem":""}'
+
+
+def test_a_bridge_whose_page_nobody_opens_carries_no_library_of_the_analysis() -> None:
+    code = "import sys, modelwatch_bridge.main; print(*{m.partition('.')[0] for m in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "pyarrow", "pandas", "scipy"} & set(done.stdout.split())
