@@ -63,6 +63,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("ANALYSIS_LAG_SECONDS", "5", "age at which captures count as complete, in seconds"),
     Setting("ANALYSIS_MIN_ROWS", "100", "fewest rows that allow a verdict; below: unknown"),
+    Setting(
+        "ANALYSIS_SEGMENTS",
+        "",
+        "parts of the traffic that are watched apart, such as colour; strong: alcohol > 13",
+    ),
+    Setting("ANALYSIS_MAX_LOSS", "0.05", "a window is unknown when more of its records were lost"),
     Setting("ANALYSIS_STALE", "P1D", "a window is unknown when its newest record is older"),
     Setting("DRIFT_MODE", "calibrated", "calibrated: beyond chance too; classic: thresholds alone"),
     Setting("FALSE_ALARMS_PER_MONTH", "1", "how many are acceptable for a model version"),

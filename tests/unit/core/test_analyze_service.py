@@ -270,3 +270,12 @@ def test_performance_is_told_with_the_newest_answer_and_cannot_hide_it(stage, ca
     (result,) = stage.run_after(minutes=1).results
     assert (result.status, result.performance) == ("ok", None)
     assert "no labels today" in caplog.text
+
+
+def test_a_window_that_lost_much_is_unknown(stage):
+    window = records(30, 3.0)
+    window[4].lost_before = 3
+    stage.store.write(window)
+    (result,) = stage.run_after(seconds=0).results
+    assert result.status == "unknown"
+    assert result.reason == "9.1% of the window's records were lost; at most 5.0% may be"

@@ -94,6 +94,12 @@ def test_a_queue_that_is_down_costs_the_record_and_not_the_prediction(stage, cap
     assert stage.metrics.value("capture_records_total", outcome="lost") == 1
     assert "lost records: 1: the queue is down" in caplog.text
     assert "13.5" not in caplog.text
+    stage.predict()
+    stage.queue.down = False
+    stage.predict()
+    stage.predict()
+    # the first that gets through tells of those that did not
+    assert [record.lost_before for record in stage.queue.records] == [2, 0]
 
 
 def test_a_record_that_no_message_can_hold_is_lost_alone(stage, caplog):
@@ -102,7 +108,7 @@ def test_a_record_that_no_message_can_hold_is_lost_alone(stage, caplog):
     body = json.dumps({"features": [13.5, "red"], "event_id": event_id}).encode()
     assert stage.predict(body).prediction == 2
     assert stage.predict().prediction == 2
-    assert len(stage.queue.records) == 1
+    assert [record.lost_before for record in stage.queue.records] == [1]
     assert stage.metrics.value("capture_records_total", outcome="lost") == 1
     assert stage.metrics.value("capture_records_total", outcome="sent") == 1
     assert f"record {event_id} has 2000000 bytes; at most 999998 are taken" in caplog.text

@@ -7,6 +7,7 @@ from typing import cast
 
 from modelwatch.domain.analysis_rules import AnalysisRules, run_interval
 from modelwatch.domain.drift import DriftMode, DriftPolicy
+from modelwatch.domain.segments import SEGMENTS_SETTING, read_segments
 from modelwatch.domain.window_plans import WindowPlan, parse_plans
 from modelwatch.errors import InvalidInputError, SettingError
 from modelwatch.settings import Settings
@@ -23,6 +24,7 @@ DECIDING = (
     "DRIFT_CATEGORICAL_METHOD",
     "DRIFT_CATEGORICAL_THRESHOLD",
     "DRIFT_SHARE_THRESHOLD",
+    SEGMENTS_SETTING,
 )
 """The settings that have a part in the answer about a window."""
 
@@ -40,12 +42,14 @@ def analysis_rules(settings: Settings) -> AnalysisRules:
         policy=drift_policy(settings),
         min_rows=settings.integer("ANALYSIS_MIN_ROWS", at_least=2),
         lag=timedelta(seconds=settings.integer("ANALYSIS_LAG_SECONDS")),
+        max_loss=settings.share("ANALYSIS_MAX_LOSS"),
         stale=settings.duration("ANALYSIS_STALE"),
         run_every=run_interval(settings.text("ANALYSIS_SCHEDULE")),
         false_alarms_per_month=settings.number("FALSE_ALARMS_PER_MONTH"),
         performance_window=settings.duration("PERFORMANCE_WINDOW"),
         report_every=settings.duration("REPORT_EVERY"),
         sample_rows=settings.integer("REPORT_ROWS", at_least=2),
+        segments=_segments(settings),
     )
 
 
@@ -59,6 +63,12 @@ def drift_policy(settings: Settings) -> DriftPolicy:
         categorical_threshold=settings.number("DRIFT_CATEGORICAL_THRESHOLD"),
         share_threshold=settings.number("DRIFT_SHARE_THRESHOLD"),
     )
+
+
+def _segments(settings: Settings) -> str:
+    declared = settings.text(SEGMENTS_SETTING)
+    read_segments(declared)
+    return declared
 
 
 def _plans(settings: Settings) -> tuple[WindowPlan, ...]:

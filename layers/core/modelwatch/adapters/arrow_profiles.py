@@ -38,6 +38,7 @@ def profile_table(table: pa.Table) -> Profile:
     return Profile(
         rows=table.num_rows,
         estimated_rows=float(np.sum(1 / rates)) if len(rates) else float(table.num_rows),
+        lost=pc.sum(table["lost_before"]).as_py() or 0 if "lost_before" in names else 0,
         first_ms=pc.min(times).as_py() or 0 if times is not None else 0,
         last_ms=pc.max(times).as_py() or 0 if times is not None else 0,
         features={

@@ -37,6 +37,7 @@ FIXED_SCHEMA = pa.schema(
         ("latency_ms", pa.float64()),
         ("source", pa.string()),
         ("sample_rate", pa.float64()),
+        ("lost_before", pa.int64()),
     ]
 )
 
@@ -78,6 +79,7 @@ def _shaped_table(records: Sequence[Record]) -> pa.Table:
         "latency_ms": [record.latency_ms for record in records],
         "source": [record.source for record in records],
         "sample_rate": [record.sample_rate for record in records],
+        "lost_before": [record.lost_before for record in records],
     }
     columns = {
         name: pa.array(values, FIXED_SCHEMA.field(name).type) for name, values in fixed.items()

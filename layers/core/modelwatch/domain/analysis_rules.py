@@ -33,6 +33,8 @@ class AnalysisRules:
         Fewest rows, of the window and of its reference, that allow a verdict.
     lag
         Age at which captures count as complete.
+    max_loss
+        A window of which a larger share was lost on its way to the store is ``unknown``.
     stale
         A window whose newest record is older at its end is ``unknown``.
     run_every
@@ -45,18 +47,22 @@ class AnalysisRules:
         Length of the window whose labels tell how well the version predicts.
     sample_rows
         Rows of each side in a report.
+    segments
+        The declared segments, as `modelwatch.domain.segments.parse_segments` reads them.
     """
 
     plans: tuple[WindowPlan, ...]
     policy: DriftPolicy = field(default_factory=DriftPolicy)
     min_rows: int = 100
     lag: timedelta = timedelta(seconds=5)
+    max_loss: float = 0.05
     stale: timedelta = timedelta(days=1)
     run_every: timedelta = timedelta(minutes=1)
     false_alarms_per_month: float = 1.0
     report_every: timedelta = timedelta(hours=1)
     performance_window: timedelta = timedelta(days=7)
     sample_rows: int = 2000
+    segments: str = ""
 
     @property
     def alpha(self) -> float:

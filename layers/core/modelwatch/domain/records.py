@@ -50,6 +50,9 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     sample_rate
         Share of the predictions that is captured, of which this is one; each stands for
         ``1 / sample_rate`` of them.
+    lost_before
+        Records of the same version and variant that its sender could not hand over, since the last
+        one that it could.
     """
 
     event_id: str
@@ -64,6 +67,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     source: str = "external"
     types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")] = ""
     sample_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    lost_before: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
 
     @property
     def captured_at_ms(self) -> int:

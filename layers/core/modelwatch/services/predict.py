@@ -73,6 +73,7 @@ class PredictService:
         self._after_response = after_response
         self._sample_rate = sample_rate
         self._clock = clock
+        self._lost: dict[tuple[str, str], int] = {}
         self._started = clock()
 
     def predict(self, body: bytes) -> tuple[PredictResponse, list[Sample]]:
@@ -274,16 +275,24 @@ class PredictService:
     def _send(self, records: Sequence[Record]) -> list[Sample]:
         if not records:
             return []
+        # the first record that gets through tells of those that did not: a window that lacks many
+        # is not to be judged
+        served = (records[0].model_version, records[0].variant)
+        records[0].lost_before = self._lost.get(served, 0)
         try:
             self._queue.send(records)
         except RecordTooLargeError as error:
             _LOG.warning("lost records: %d: %s", len(error.event_ids), error)
             rest = [record for record in records if record.event_id not in error.event_ids]
-            return capture_samples(lost=len(records) - len(rest)) + self._send(rest)
+            lost = len(records) - len(rest)
+            self._lost[served] = self._lost.get(served, 0) + lost
+            return capture_samples(lost=lost) + self._send(rest)
         except QueueError as error:
             # never the features: only how many records are lost, and why
             _LOG.warning("lost records: %d: %s", len(records), error)
+            self._lost[served] = self._lost.get(served, 0) + len(records)
             return capture_samples(lost=len(records))
+        self._lost.pop(served, None)
         return capture_samples(sent=len(records))
 
 

@@ -112,10 +112,14 @@ def number_column(values: Floats) -> ColumnProfile:
     """
     present = values[~np.isnan(values)]
     finite = present[np.isfinite(present)]
-    # a mean of large numbers must not overflow on its way
-    mean = float(np.mean(finite / 2) * 2) if len(finite) else 0.0
-    with np.errstate(over="ignore"):
-        square = float(np.sum(np.square(finite - mean))) if len(finite) else 0.0
+    mean = square = 0.0
+    if len(finite):
+        with np.errstate(over="ignore"):
+            mean = float(np.mean(finite))
+            if not np.isfinite(mean):
+                # the sum of large numbers overflows, their mean does not
+                mean = float(np.sum(finite / len(finite)))
+            square = float(np.sum(np.square(finite - mean)))
     return ColumnProfile(
         rows=len(values),
         nulls=len(values) - len(present),

@@ -31,6 +31,8 @@ class Profile:
         Number of rows.
     estimated_rows
         Number of predictions that they stand for: the sum of ``1 / sample_rate``.
+    lost
+        Records that their senders could not hand over, as far as they could tell later.
     first_ms, last_ms
         Earliest and latest ``captured_at``, in milliseconds since 1970; 0 without rows.
     features
@@ -42,6 +44,7 @@ class Profile:
 
     rows: int = 0
     estimated_rows: float = 0.0
+    lost: int = 0
     first_ms: int = 0
     last_ms: int = 0
     features: Mapping[str, ColumnProfile] = field(default_factory=dict)
@@ -90,6 +93,7 @@ def merge_profiles(profiles: Sequence[Profile]) -> Profile:
     return Profile(
         rows=rows,
         estimated_rows=math.fsum(profile.estimated_rows for profile in profiles),
+        lost=sum(profile.lost for profile in profiles),
         first_ms=min(profile.first_ms for profile in profiles),
         last_ms=max(profile.last_ms for profile in profiles),
         features=_merge_named([profile.features for profile in profiles], rows),
@@ -161,6 +165,7 @@ class _Profile(msgspec.Struct, array_like=True):
     last_ms: int
     features: dict[str, _Column]
     outputs: dict[str, _Column]
+    lost: int = 0
 
 
 class _Slice(msgspec.Struct, array_like=True):
@@ -242,6 +247,7 @@ def _profile_out(profile: Profile) -> _Profile:
         profile.last_ms,
         {name: _column_out(column) for name, column in profile.features.items()},
         {name: _column_out(column) for name, column in profile.outputs.items()},
+        profile.lost,
     )
 
 
@@ -249,6 +255,7 @@ def _profile_in(profile: _Profile) -> Profile:
     return Profile(
         rows=profile.rows,
         estimated_rows=profile.estimated_rows,
+        lost=profile.lost,
         first_ms=profile.first_ms,
         last_ms=profile.last_ms,
         features={name: _column_in(column) for name, column in profile.features.items()},
