@@ -21,6 +21,7 @@ from rich.table import Table
 
 SIZES = (50, 150, 500, 2_000, 10_000, 100_000)
 REFERENCES = (142, 10_000, 100_000)
+SKETCHED_SIZES = ((2_000, 10_000), (10_000, 10_000))
 POWER_SIZES = ((50, 142), (500, 142), (150, 10_000), (500, 10_000), (2_000, 10_000))
 
 
@@ -46,12 +47,14 @@ def main() -> None:
 
     powers = list(measures.power(POWER_SIZES[:1] if brief else POWER_SIZES, runs, seed))
     _show("one feature changed: share of runs that see it", powers)
-    sketches = list(measures.sketched_power(((2_000, 10_000), (10_000, 10_000)),
+    sketches = list(measures.sketched_power(POWER_SIZES[-1:] if brief else SKETCHED_SIZES,
                                             max(20, runs // 5), seed))  # fmt: skip
     _show("a normal mean moved: what sketches cost", sketches)
     delays = list(measures.delays((0.5,) if brief else (0.3, 0.5, 1.0), runs // 5, seed))
     _show("rows from a change to the first drifted feature", delays)
-    scenarios = list(measures.scenarios((150,) if brief else (150, 500), runs, seed))
+    scenarios = list(
+        measures.scenarios((150,) if brief else (150, 500), runs // 2 if brief else runs, seed)
+    )
     _show(
         "the simulator's scenarios, 142 wines: share of windows with drift",
         scenarios,
