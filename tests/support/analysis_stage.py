@@ -22,6 +22,7 @@ from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.evidence import CodeVersion
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.records import Record
+from modelwatch.domain.segments import parse_segments
 from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.services.analyze import Analysis, AnalysisRequest, AnalyzeService
 from modelwatch.services.references import References
@@ -68,6 +69,7 @@ class AnalysisStage:
         self.rules = AnalysisRules(
             **{"plans": (WindowPlan(timedelta(hours=1)),), "min_rows": 20, **rules}
         )
+        self.profiles.declared = self.training.declared = parse_segments(self.rules.segments)
         self.service = AnalyzeService(
             model_name="wine",
             alias="production",

@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 import pyarrow as pa
 
-from modelwatch.adapters.arrow_profiles import profile_slices, profile_table
+from modelwatch.adapters.arrow_profiles import profile_segments, profile_slices, profile_table
 from modelwatch.adapters.parquet import FIXED_SCHEMA, records_table
 from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift, LastAnswer
 from modelwatch.domain.evidence import Evidence
@@ -26,6 +26,7 @@ from modelwatch.domain.profiles import Profile, WindowProfile, merge_profiles
 from modelwatch.domain.records import Record, Value
 from modelwatch.domain.routing import Routing, ServingPlan
 from modelwatch.domain.schemas import Column, Schema
+from modelwatch.domain.segments import NO_SEGMENTS, SegmentKey, Segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import (
     EvidenceError,
@@ -257,6 +258,7 @@ class InMemoryReferences:
     tables: dict[str, pa.Table] = field(default_factory=dict)
     holdouts: dict[str, pa.Table] = field(default_factory=dict)
     importances: dict[str, Importance] = field(default_factory=dict)
+    declared: Segments = NO_SEGMENTS
 
     def reference(self, version: ModelVersion) -> pa.Table | None:
         return self.tables.get(version.version)
@@ -264,6 +266,10 @@ class InMemoryReferences:
     def profile(self, version: ModelVersion) -> Profile | None:
         table = self.reference(version)
         return None if table is None else profile_table(table)
+
+    def segments(self, version: ModelVersion) -> Mapping[SegmentKey, Profile]:
+        table = self.reference(version)
+        return {} if table is None else profile_segments(table, self.declared)
 
     def holdout(self, version: ModelVersion) -> pa.Table | None:
         return self.holdouts.get(version.version)
@@ -278,6 +284,7 @@ class InMemoryProfiles:
 
     store: InMemoryRecordStore
     broken: set[str] = field(default_factory=set)
+    declared: Segments = NO_SEGMENTS
 
     def versions(self, window: Window) -> list[tuple[str, str]]:
         return self.store.versions(window)
@@ -285,13 +292,16 @@ class InMemoryProfiles:
     def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
         if model_version in self.broken:
             raise RuntimeError("the profiles broke")
-        slices = profile_slices(self.store.read(model_name, model_version, window))
+        table = self.store.read(model_name, model_version, window)
+        slices = profile_slices(table)
         variants = {piece.variant for piece in slices}
         return WindowProfile(
             {
                 variant: merge_profiles([p.profile for p in slices if p.variant == variant])
                 for variant in sorted(variants)
-            }
+            },
+            tuple(f"{window.start:%Y%m%dT%H%M%SZ}/{variant}" for variant in sorted(variants)),
+            segments=profile_segments(table, self.declared),
         )
 
     def sample(self, model_name: str, model_version: str, window: Window, rows: int) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,11 +24,14 @@ from modelwatch.domain.baselines import (
 from modelwatch.domain.constraints import learn_constraints
 from modelwatch.domain.durations import format_duration, parse_duration
 from modelwatch.domain.profiles import Profile, merge_profiles
+from modelwatch.domain.segments import SegmentKey, read_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.settings import Settings
 
 _DAY = timedelta(days=1)
+
+_Segments = Mapping[SegmentKey, Profile]
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +64,8 @@ class BaselineMaker:
         self._model_name = model_name
         self._registry = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI"))
         self._artifacts = S3Artifacts(client, settings.text("MODEL_BUCKET"))
-        self._captures = S3ProfileStore(client, settings.text("CAPTURE_BUCKET"))
+        segments = read_segments(settings.text("ANALYSIS_SEGMENTS"))
+        self._captures = S3ProfileStore(client, settings.text("CAPTURE_BUCKET"), segments)
         self._store = S3BaselineStore(client, settings.text("REPORT_BUCKET"))
 
     def make(self, name: str, source: Source, only_version: str = "") -> Baseline:
@@ -74,7 +79,7 @@ class BaselineMaker:
             When there are too few rows to compare anything with.
         """
         check_name(name)
-        origin, profile = self.profile(source)
+        origin, profile, segments = self._found(source)
         least = self._settings.integer("ANALYSIS_MIN_ROWS", at_least=2)
         if profile.rows < least:
             raise ModelwatchError(
@@ -88,10 +93,14 @@ class BaselineMaker:
             rows=profile.rows,
             model_version=only_version,
         )
-        return self._store.create(baseline, profile, learn_constraints(profile))
+        return self._store.create(baseline, profile, learn_constraints(profile), segments)
 
     def profile(self, source: Source) -> tuple[Origin, Profile]:
         """Return where ``source`` leads, and the profile of what is there now."""
+        origin, profile, _ = self._found(source)
+        return origin, profile
+
+    def _found(self, source: Source) -> tuple[Origin, Profile, _Segments]:
         captured = bool(source.since or source.until)
         if bool(source.training_version) + captured + bool(source.rolling) > 1:
             raise InvalidInputError(
@@ -102,20 +111,21 @@ class BaselineMaker:
             length = parse_duration(source.rolling, "--rolling")
             window = Window(datetime.now(UTC) - length, datetime.now(UTC)).outward()
             rolling = RollingWindow(format_duration(length))
-            return rolling, self._captured(version, window)
+            return rolling, *self._captured(version, window)
         if captured:
             window = _window(source.since, source.until).outward()
             origin = CapturedWindow(version, window.start, window.end)
-            return origin, self._captured(version, window)
-        return TrainingData(version), self._training(version)
+            return origin, *self._captured(version, window)
+        # the segments of training data are cut when they are needed
+        return TrainingData(version), self._training(version), {}
 
     def _serving_version(self) -> str:
         alias = self._settings.text("MODEL_ALIAS")
         return self._registry.resolve(self._model_name, alias).version
 
-    def _captured(self, version: str, window: Window) -> Profile:
+    def _captured(self, version: str, window: Window) -> tuple[Profile, _Segments]:
         found = self._captures.profiles(self._model_name, version, window)
-        return merge_profiles(list(found.variants.values()))
+        return merge_profiles(list(found.variants.values())), found.segments
 
     def _training(self, version: str) -> Profile:
         table = self._artifacts.reference(self._registry.version(self._model_name, version))

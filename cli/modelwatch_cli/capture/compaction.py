@@ -31,13 +31,14 @@ def compact_captures(
     from modelwatch.adapters.aws import s3_client
     from modelwatch.adapters.s3_compaction import S3Compaction
     from modelwatch.adapters.s3_erasures import S3Erasures
+    from modelwatch.domain.segments import read_segments
     from modelwatch.services.compaction import CompactionService
 
     settings = Settings()
     s3 = s3_client(settings)
     bucket = settings.text("CAPTURE_BUCKET")
     service = CompactionService(
-        captures=S3Compaction(s3, bucket),
+        captures=S3Compaction(s3, bucket, read_segments(settings.text("ANALYSIS_SEGMENTS"))),
         erasures=S3Erasures(s3, bucket),
         lag_seconds=settings.integer("COMPACTION_LAG_SECONDS"),
     )

@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from modelwatch.domain.segments import read_segments
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, progress
@@ -66,6 +67,7 @@ def forget(
             settings.text("CAPTURE_BUCKET"),
             settings.text("REPORT_BUCKET"),
             begin,
+            read_segments(settings.text("ANALYSIS_SEGMENTS")),
         )
         found = forgetting.find(events, everywhere=everywhere)
         bar.stop()

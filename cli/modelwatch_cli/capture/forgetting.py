@@ -20,6 +20,7 @@ from modelwatch.adapters.s3_erasures import S3Erasures
 from modelwatch.adapters.s3_report_erasure import S3ReportErasure
 from modelwatch.domain.event_ids import derived_event_id, is_event_id
 from modelwatch.domain.profiles.hashes import hash_event_ids
+from modelwatch.domain.segments import NO_SEGMENTS, Segments
 from modelwatch.errors import ModelwatchError, StoreError
 from modelwatch_cli.capture.dead_letters import DeadLetterBox
 
@@ -76,12 +77,19 @@ class Forgetting:
         The buckets.
     on_progress
         Shows how far a step is.
+    segments
+        Parts of the traffic that are profiled apart.
     """
 
     def __init__(
-        self, s3: Any, capture_bucket: str, report_bucket: str, on_progress: Progress
+        self,
+        s3: Any,
+        capture_bucket: str,
+        report_bucket: str,
+        on_progress: Progress,
+        segments: Segments = NO_SEGMENTS,
     ) -> None:
-        self._erasure = S3Erasure(s3, capture_bucket)
+        self._erasure = S3Erasure(s3, capture_bucket, segments)
         self._erasures = S3Erasures(s3, capture_bucket)
         self._reports = S3ReportErasure(s3, report_bucket)
         self._on_progress = on_progress

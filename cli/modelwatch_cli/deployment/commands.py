@@ -60,6 +60,7 @@ def deploy(
     from modelwatch_cli.deployment.endpoints import deployed_urls
     from modelwatch_cli.deployment.plan import make_plan
     from modelwatch_cli.deployment.project import Project
+    from modelwatch_cli.deployment.segments import check_segments
 
     started = time.monotonic()
     console = error_console if as_json else standard_console
@@ -68,6 +69,8 @@ def deploy(
     progress = ConsoleProgress(console)
     if "predict" in plan.apps:
         check_capture(settings, lambda message: progress.say("capture", message))
+    if {"capture", "analyze"} & set(plan.apps):
+        check_segments(settings, lambda message: progress.say("segments", message))
     clients = make_clients(settings)
     deployer = Deployer(
         project=Project(),

@@ -18,6 +18,7 @@ from modelwatch.adapters.training_references import TrainingReferences
 from modelwatch.domain.capture_policy import read_policy
 from modelwatch.domain.evidence import CodeVersion
 from modelwatch.domain.performance.answers import PerformancePolicy
+from modelwatch.domain.segments import read_segments
 from modelwatch.ports import MetricSink
 from modelwatch.services.analyze import AnalyzeService
 from modelwatch.services.performance import PerformanceMonitor
@@ -38,9 +39,10 @@ def metrics() -> MetricSink:
 def analyze_service() -> AnalyzeService:
     """Return the service."""
     settings = Settings()
+    segments = read_segments(settings.text("ANALYSIS_SEGMENTS"))
     s3 = s3_client(settings)
     registry = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI"))
-    profiles = S3ProfileStore(s3, settings.text("CAPTURE_BUCKET"))
+    profiles = S3ProfileStore(s3, settings.text("CAPTURE_BUCKET"), segments)
     policy = read_policy(settings.text("CAPTURE_POLICY"), settings.text("CAPTURE_HASH_KEY"))
     report_bucket = settings.text("REPORT_BUCKET")
     return AnalyzeService(
@@ -50,7 +52,9 @@ def analyze_service() -> AnalyzeService:
         profiles=profiles,
         references=References(
             registry=registry,
-            training=TrainingReferences(S3Artifacts(s3, settings.text("MODEL_BUCKET")), policy),
+            training=TrainingReferences(
+                S3Artifacts(s3, settings.text("MODEL_BUCKET")), policy, segments
+            ),
             profiles=profiles,
             baselines=S3BaselineStore(s3, report_bucket),
         ),

@@ -15,6 +15,7 @@ from modelwatch.adapters.sqs_queue import (
     SqsLabelQueue,
     SqsRecordQueue,
 )
+from modelwatch.domain.segments import read_segments
 from modelwatch.ports import MetricSink
 from modelwatch.services.capture import CaptureService
 from modelwatch.services.compaction import CompactionService
@@ -49,7 +50,7 @@ def capture_service() -> CaptureService:
     s3 = s3_client(settings, _STORE_BUDGET_MS)
     bucket = settings.text("CAPTURE_BUCKET")
     return CaptureService(
-        store=S3RecordStore(s3, bucket),
+        store=S3RecordStore(s3, bucket, read_segments(settings.text("ANALYSIS_SEGMENTS"))),
         labels=S3LabelStore(s3, bucket),
         queue=SqsRecordQueue(sqs, queue_url=queue_url, queue_name=queue_name),
         label_queue=SqsLabelQueue(sqs, queue_url=queue_url, queue_name=queue_name),
@@ -70,7 +71,7 @@ def compaction_service() -> CompactionService:
     s3 = s3_client(settings)
     bucket = settings.text("CAPTURE_BUCKET")
     return CompactionService(
-        captures=S3Compaction(s3, bucket),
+        captures=S3Compaction(s3, bucket, read_segments(settings.text("ANALYSIS_SEGMENTS"))),
         erasures=S3Erasures(s3, bucket),
         lag_seconds=settings.integer("COMPACTION_LAG_SECONDS"),
         budget_seconds=_COMPACTION_BUDGET_SECONDS,

@@ -76,6 +76,9 @@ _VARIANT = (*_MODEL, "variant")
 DRIFT_STATUS = "evidently_drift_status"
 """Gauge that analyze emits with every analysis: its value is one of the three that follow."""
 
+SEGMENT_STATUS = "evidently_segment_drift_status"
+"""Gauge that tells the same of the declared segments, in the main window."""
+
 DRIFT_OK, DRIFT_DETECTED, DRIFT_UNKNOWN = 0, 1, 2
 
 PERFORMANCE_STATUS = "model_performance_status"
@@ -239,6 +242,12 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         "gauge",
         (*_MODEL, "variant", "window"),
         "As evidently_drift_status, of every window, for all rows (variant empty) and by variant.",
+    ),
+    Metric(
+        SEGMENT_STATUS,
+        "gauge",
+        (*_MODEL, "segment"),
+        "As evidently_drift_status, of a declared segment of the rows (ANALYSIS_SEGMENTS).",
     ),
     Metric(
         "evidently_output_drift_score",

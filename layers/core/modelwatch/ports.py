@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from modelwatch.domain.records import Record, Value
     from modelwatch.domain.routing import ServingPlan
     from modelwatch.domain.schemas import Schema
+    from modelwatch.domain.segments import SegmentKey
     from modelwatch.domain.windows import Window
 
 
@@ -286,7 +287,7 @@ class ProfileStore(Protocol):
     def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
         """Return the profiles of a version's distinct records in ``window``, by variant.
 
-        The window is rounded outward to whole minutes.
+        With those of the declared segments. The window is rounded outward to whole minutes.
         """
         ...
 
@@ -347,6 +348,10 @@ class ReferenceStore(Protocol):
         """
         ...
 
+    def segments(self, version: ModelVersion) -> Mapping[SegmentKey, Profile]:
+        """Return the profiles of its rows by segment, of those that have any."""
+        ...
+
     def holdout(self, version: ModelVersion) -> pa.Table | None:
         """Return rows that the version was not trained on, or None when it has none.
 
@@ -362,7 +367,13 @@ class ReferenceStore(Protocol):
 class BaselineStore(Protocol):
     """Keeps named baselines, by model, and which one is in use."""
 
-    def create(self, baseline: Baseline, profile: Profile, constraints: Constraints) -> Baseline:
+    def create(
+        self,
+        baseline: Baseline,
+        profile: Profile,
+        constraints: Constraints,
+        segments: Mapping[SegmentKey, Profile] = ...,
+    ) -> Baseline:
         """Keep a new baseline; return it as it is kept.
 
         Raises InvalidInputError when there is one of that name.
@@ -379,6 +390,10 @@ class BaselineStore(Protocol):
 
     def profile(self, baseline: Baseline) -> Profile:
         """Return the profile of a baseline."""
+        ...
+
+    def segments(self, baseline: Baseline) -> Mapping[SegmentKey, Profile]:
+        """Return the profiles of its segments: of those that were declared when it was made."""
         ...
 
     def constraints(self, baseline: Baseline) -> Constraints:

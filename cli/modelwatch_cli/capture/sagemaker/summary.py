@@ -10,6 +10,7 @@ import msgspec
 from modelwatch.adapters.aws import s3_client
 from modelwatch.adapters.s3_labels import S3LabelStore
 from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.domain.segments import read_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError
 from modelwatch.settings import Settings
@@ -19,6 +20,7 @@ from modelwatch_cli.capture.sagemaker.payloads import Reading
 from modelwatch_cli.console import error_console, progress
 
 _WEEK = timedelta(days=7)
+_HOUR = timedelta(hours=1)
 _AHEAD = timedelta(minutes=5)
 
 
@@ -82,7 +84,7 @@ def import_source(
     if not files:
         raise ModelwatchError(f"{source} has no file that ends in {importing.SUFFIX}")
     client, bucket = s3_client(settings), settings.text("CAPTURE_BUCKET")
-    store = S3RecordStore(client, bucket)
+    store = S3RecordStore(client, bucket, read_segments(settings.text("ANALYSIS_SEGMENTS")))
     with progress() as bar:
         task = bar.add_task("checking files", total=len(files))
         checked = importing.check(where, files, reading, now_ms, lambda: bar.advance(task))
@@ -117,4 +119,5 @@ def _searched(first: datetime | None, told: list[datetime]) -> Window:
     """Return where the predictions of ground truth may be: up to a week before it was told."""
     now = datetime.now(UTC)
     starts = [hour - _WEEK for hour in told] or [now - _WEEK]
-    return Window(min([*starts, *([first] if first else [])]), now + _AHEAD)
+    end = max(told) + _HOUR if told else now + _AHEAD
+    return Window(min([*starts, *([first] if first else [])]), end)

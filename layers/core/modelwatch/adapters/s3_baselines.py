@@ -1,8 +1,9 @@
 """Baselines on S3.
 
 ``baselines/<model>/<name>/baseline.json`` says what there is; it is written last and once.
-``…/<name>/<digest>/profile`` is the profile, ``…/<name>/<digest>/constraints-000001.json`` and so
-on are its constraints: the newest hold, the older ones tell what held before.
+``…/<name>/<digest>/profile`` is the profile with those of its segments,
+``…/<name>/<digest>/constraints-000001.json`` and so on are its constraints: the newest hold, the
+older ones tell what held before.
 ``baselines/<model>/.in-use/000001.json`` and so on tell what is in use, likewise.
 
 Nothing is ever overwritten: two writers at once cannot undo one another unseen.
@@ -11,6 +12,8 @@ Nothing is ever overwritten: two writers at once cannot undo one another unseen.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -19,7 +22,8 @@ from modelwatch.adapters.capture_layout import escape
 from modelwatch.adapters.s3_objects import S3Objects
 from modelwatch.domain.baselines import FORMAT, TRAINING, Baseline, check_name
 from modelwatch.domain.constraints import Constraints, decode_constraints, encode_constraints
-from modelwatch.domain.profiles import Profile, decode_profile, encode_profile
+from modelwatch.domain.profiles import Profile, Slice, decode_slices, encode_slices
+from modelwatch.domain.segments import EVERYTHING, SegmentKey
 from modelwatch.errors import InvalidInputError, NotFoundError, StoreError
 
 _BASELINES = "baselines/"
@@ -37,15 +41,23 @@ class S3BaselineStore:
     def __init__(self, client: Any, bucket: str) -> None:
         self._objects = S3Objects(client, bucket)
 
-    def create(self, baseline: Baseline, profile: Profile, constraints: Constraints) -> Baseline:
-        """Keep a new baseline; return it with the digest of its profile."""
+    def create(
+        self,
+        baseline: Baseline,
+        profile: Profile,
+        constraints: Constraints,
+        segments: Mapping[SegmentKey, Profile] = MappingProxyType({}),
+    ) -> Baseline:
+        """Keep a new baseline; return it with the digest of its profile and its segments."""
         key = f"{_folder(baseline.model_name, check_name(baseline.name))}baseline.json"
         taken = InvalidInputError(
             "name", f"{baseline.model_name} has a baseline '{baseline.name}' already"
         )
         if any(found == key for found, _ in self._objects.keys(key)):
             raise taken
-        payload = encode_profile(profile)
+        slices = [Slice("", 0, profile)]
+        slices += [Slice("", 0, each, key) for key, each in segments.items()]
+        payload = encode_slices(slices)
         digest = hashlib.sha256(payload).hexdigest()
         baseline = msgspec.structs.replace(baseline, profile_sha256=digest)
         # the same content under the same key: whoever wrote it, it is right
@@ -86,7 +98,12 @@ class S3BaselineStore:
 
     def profile(self, baseline: Baseline) -> Profile:
         """Return the profile of a baseline."""
-        return decode_profile(self._objects.read(f"{_content(baseline)}profile"))
+        return next(each.profile for each in self._slices(baseline) if each.segment == EVERYTHING)
+
+    def segments(self, baseline: Baseline) -> dict[SegmentKey, Profile]:
+        """Return the profiles of a baseline's segments."""
+        slices = self._slices(baseline)
+        return {each.segment: each.profile for each in slices if each.segment != EVERYTHING}
 
     def constraints(self, baseline: Baseline) -> Constraints:
         """Return the constraints that hold now."""
@@ -125,6 +142,9 @@ class S3BaselineStore:
         if self.in_use(model_name) != name:
             use = msgspec.json.encode(_Use(name))
             self._append(f"{_model(model_name)}{_IN_USE}/", use)
+
+    def _slices(self, baseline: Baseline) -> list[Slice]:
+        return decode_slices(self._objects.read(f"{_content(baseline)}profile"))
 
     def _append(self, prefix: str, payload: bytes) -> None:
         _, number = self._newest(prefix)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pyarrow as pa
 
-from modelwatch.adapters.arrow_profiles import profile_table
+from modelwatch.adapters.arrow_profiles import profile_segments, profile_table
 from modelwatch.adapters.parquet import FEATURE_PREFIX
 from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.domain.capture_policy import (
@@ -21,6 +22,7 @@ from modelwatch.domain.labels import as_text
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.records import Value
+from modelwatch.domain.segments import NO_SEGMENTS, SegmentKey, Segments
 
 
 class TrainingReferences:
@@ -30,11 +32,17 @@ class TrainingReferences:
     ----------
     policy
         With which predict captures.
+    segments
+        Parts of the rows that are profiled apart.
     """
 
-    def __init__(self, artifacts: S3Artifacts, policy: CapturePolicy) -> None:
+    def __init__(
+        self, artifacts: S3Artifacts, policy: CapturePolicy, segments: Segments = NO_SEGMENTS
+    ) -> None:
         self._artifacts = artifacts
         self._policy = policy
+        self._declared = segments
+        self._segments: dict[tuple[str, str], Mapping[SegmentKey, Profile]] = {}
         self._profiles: dict[tuple[str, str], Profile] = {}
         self._holdouts: dict[tuple[str, str], pa.Table | None] = {}
         self._importance: dict[tuple[str, str], Importance | None] = {}
@@ -56,6 +64,14 @@ class TrainingReferences:
                 profile = replace(profile, outputs=profile_table(held_out).outputs)
             self._profiles[key] = profile
         return self._profiles[key]
+
+    def segments(self, version: ModelVersion) -> Mapping[SegmentKey, Profile]:
+        """Return the profiles of its segments, made once as well."""
+        key = (version.name, version.version)
+        if key not in self._segments:
+            table = self.reference(version) if self._declared.parts else None
+            self._segments[key] = {} if table is None else profile_segments(table, self._declared)
+        return self._segments[key]
 
     def holdout(self, version: ModelVersion) -> pa.Table | None:
         """Return rows that the version was not trained on; they never change, either."""

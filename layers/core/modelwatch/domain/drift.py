@@ -79,6 +79,31 @@ class Verdict(msgspec.Struct, frozen=True):
     reason: str
 
 
+class SegmentResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer for one segment of the rows; what is not said is as in `AnalysisResult`.
+
+    Attributes
+    ----------
+    name
+        As it was declared, or ``column=value``.
+    column
+        The column whose value it is; empty for an expression.
+    features
+        Empty when it could not be compared: ``reason`` says why.
+    """
+
+    name: str
+    column: str = ""
+    status: Status
+    reason: str
+    rows: int
+    reference_rows: int = 0
+    drift_share: float = 0.0
+    drifted_features: tuple[str, ...] = ()
+    headline: str = ""
+    features: tuple[FeatureDrift, ...] = ()
+
+
 class AnalysisResult(msgspec.Struct, frozen=True, kw_only=True):
     """One analysis: what `result.json` holds.
 
@@ -104,6 +129,9 @@ class AnalysisResult(msgspec.Struct, frozen=True, kw_only=True):
         The answer for each feature.
     outputs
         The same for predictions and probabilities; they do not count in ``drift_share``.
+    segments
+        The answer for each declared segment, in the main window of all rows; they do not count in
+        ``status``, and ``reason`` names those that drift.
     quality
         The answer about data quality; None when there is no reference to learn from.
     performance
@@ -133,6 +161,7 @@ class AnalysisResult(msgspec.Struct, frozen=True, kw_only=True):
     headline: str = ""
     features: tuple[FeatureDrift, ...] = ()
     outputs: tuple[FeatureDrift, ...] = ()
+    segments: tuple[SegmentResult, ...] = ()
     quality: Quality | None = None
     performance: PerformanceAnswer | None = None
     late: bool = False
@@ -173,6 +202,8 @@ class LastAnswer(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     window_end
         End of the newest window: what ended before need not be caught up.
+    segments
+        Names of the segments that metrics tell of.
     reported_at, reported_features
         When the newest report was made, by its window's end, and which drifted features it shows.
     """
@@ -180,6 +211,7 @@ class LastAnswer(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     window_end: datetime
     status: Status
+    segments: tuple[str, ...] = ()
     reported_at: datetime | None = None
     reported_features: tuple[str, ...] = ()
 

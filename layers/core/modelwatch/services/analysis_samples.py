@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from modelwatch.domain.drift import AnalysisResult, FeatureDrift
-from modelwatch.metric_names import DRIFT_STATUS
+from modelwatch.metric_names import DRIFT_STATUS, SEGMENT_STATUS
 from modelwatch.ports import Sample
 
 STATUS_VALUES = {"ok": 0, "drift": 1, "unknown": 2}
@@ -44,6 +44,33 @@ def result_samples(result: AnalysisResult, *, main: bool, present: bool) -> list
     if result.status != "unknown":
         samples += _verdict(result, model)
     return samples
+
+
+def watched_segments(result: AnalysisResult) -> tuple[str, ...]:
+    """Return the names of the segments that metrics tell of.
+
+    A value of a column that the reference has never seen is none of them: nobody knows how many of
+    those will come.
+    """
+    return tuple(each.name for each in result.segments if each.reference_rows or not each.column)
+
+
+def segment_samples(result: AnalysisResult, before: Collection[str]) -> list[Sample]:
+    """Return the metrics of a result's segments.
+
+    What metrics told of ``before`` and do not any more is unknown now: a gauge would keep saying
+    what it said last.
+    """
+    model = {"model_name": result.model_name, "model_version": result.model_version}
+    watched = watched_segments(result)
+    statuses = {name: STATUS_VALUES["unknown"] for name in before}
+    statuses |= {
+        each.name: STATUS_VALUES[each.status] for each in result.segments if each.name in watched
+    }
+    return [
+        Sample(SEGMENT_STATUS, status, {**model, "segment": name})
+        for name, status in statuses.items()
+    ]
 
 
 def _verdict(result: AnalysisResult, model: dict[str, str]) -> list[Sample]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -18,6 +18,7 @@ from modelwatch.domain.evidence import CodeVersion
 from modelwatch.domain.performance.answers import PerformanceAnswer
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.records import invalid_json
+from modelwatch.domain.segments import SegmentKey
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError
 from modelwatch.ports import (
@@ -29,7 +30,12 @@ from modelwatch.ports import (
     ReportStore,
     Sample,
 )
-from modelwatch.services.analysis_samples import failure_sample, result_samples
+from modelwatch.services.analysis_samples import (
+    failure_sample,
+    result_samples,
+    segment_samples,
+    watched_segments,
+)
 from modelwatch.services.evidence import evidence_of
 from modelwatch.services.judging import answered
 from modelwatch.services.performance import samples as performance_samples
@@ -262,7 +268,8 @@ class AnalyzeService:
         answers: dict[str, LastAnswer] = {}
         results = []
         for variant, profile in profiles.items():
-            result = self._judge(task, variant, profile, reference, found.objects)
+            segments = found.segments if task.main and not variant else None
+            result = self._judge(task, variant, profile, reference, found.objects, segments)
             result = msgspec.structs.replace(
                 result,
                 repeated=0 if variant else found.repeated,
@@ -276,12 +283,15 @@ class AnalyzeService:
                 duration_seconds=round(time.perf_counter() - began, 3),
             )
             evidence = evidence_of(
-                result, profile, reference, task.rules, found.objects, self._code
+                result, profile, reference, task.rules, found.objects, segments, self._code
             )
             result = msgspec.structs.replace(result, manifest=evidence.digest)
             if self._reports.save(result, html, evidence, replace=task.replace):
                 main = task.main and not variant
                 self._metrics.emit(result_samples(result, main=main, present=task.present))
+                if main and task.present:
+                    before = last[key].segments if key in last else ()
+                    self._metrics.emit(segment_samples(result, before))
                 if result.performance is not None:
                     self._metrics.emit(performance_samples(result.performance))
             answers[key] = _remembered(result, last.get(key))
@@ -315,6 +325,7 @@ class AnalyzeService:
         profile: Profile,
         reference: Reference | None,
         objects: tuple[str, ...],
+        segments: Mapping[SegmentKey, Profile] | None,
     ) -> AnalysisResult:
         name = ResultName(task.name, task.version, task.window.end, task.title, variant)
         asked = AnalysisResult(
@@ -331,7 +342,7 @@ class AnalyzeService:
             reference_rows=0,
             late=task.late,
         )
-        return answered(asked, profile, reference, task.rules, objects)
+        return answered(asked, profile, reference, task.rules, objects, segments)
 
     def _report(
         self,
@@ -370,7 +381,12 @@ def _worth_a_report(task: _Task, result: AnalysisResult, last: LastAnswer | None
 
 
 def _remembered(result: AnalysisResult, last: LastAnswer | None) -> LastAnswer:
-    answer = LastAnswer(name=result.name, window_end=result.window_end, status=result.status)
+    answer = LastAnswer(
+        name=result.name,
+        window_end=result.window_end,
+        status=result.status,
+        segments=watched_segments(result),
+    )
     if result.has_report:
         at, features = result.window_end, result.drifted_features
     elif last is not None and last.reported_at is not None:

@@ -10,13 +10,13 @@ from modelwatch.domain.analysis_rules import AnalysisRules
 from modelwatch.domain.baselines import refusal
 from modelwatch.domain.constraints import check
 from modelwatch.domain.decisions import decide
-from modelwatch.domain.drift import AnalysisResult, FeatureDrift, judge
-from modelwatch.domain.importance import drift_headline, rank_drift
-from modelwatch.domain.profiles import ColumnProfile, Profile
-from modelwatch.domain.statistics.distances import METHODS
-from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.drift import AnalysisResult
+from modelwatch.domain.profiles import Profile
+from modelwatch.domain.segments import SegmentKey
 from modelwatch.domain.windows import Window
+from modelwatch.services.feature_judging import distributions, features_judged
 from modelwatch.services.references import Reference
+from modelwatch.services.segment_judging import SegmentedWindow, with_segments
 
 _NOT_COMPARED = {"latency_ms"}
 """Outputs that say something about the function, not about the data."""
@@ -35,6 +35,9 @@ def why_unknown(
     age_seconds = (window.end_ms - profile.last_ms) / 1000
     if age_seconds > rules.stale.total_seconds():
         return f"the newest record is {age_seconds / 3600:.1f} hours old at the window's end"
+    loss = profile.lost / (profile.rows + profile.lost)
+    if loss > rules.max_loss:
+        return f"{loss:.1%} of the window's records were lost; at most {rules.max_loss:.1%} may be"
     if reference is None:
         return "the version has no reference data"
     return refusal(
@@ -54,8 +57,12 @@ def answered(
     reference: Reference | None,
     rules: AnalysisRules,
     objects: tuple[str, ...] = (),
+    segments: Mapping[SegmentKey, Profile] | None = None,
 ) -> AnalysisResult:
-    """Return ``asked``, which says what window it is about, with the answer; nothing is read."""
+    """Return ``asked``, which says what window it is about, with the answer; nothing is read.
+
+    ``segments`` are what the window has of the declared segments; None: nobody asks for them.
+    """
     window = Window(asked.window_start, asked.window_end)
     result = msgspec.structs.replace(
         asked,
@@ -66,60 +73,54 @@ def answered(
         reference=reference.title if reference else "",
         policy=rules.policy,
     )
-    if result.reason or reference is None:
-        return result
-    return judged(result, profile, reference, rules)
+    level = rules.alpha
+    watched = None
+    if segments is not None and rules.segments:
+        watched = SegmentedWindow(segments, reference, rules, result.reason)
+        level = watched.all_rows_level
+    if not result.reason and reference is not None:
+        result = judged(result, profile, reference, rules, level)
+    return with_segments(result, watched.results()) if watched else result
 
 
 def judged(
-    result: AnalysisResult, profile: Profile, reference: Reference, rules: AnalysisRules
+    result: AnalysisResult,
+    profile: Profile,
+    reference: Reference,
+    rules: AnalysisRules,
+    level: float,
 ) -> AnalysisResult:
-    """Return ``result`` with the verdict about a window that can be judged."""
+    """Return ``result`` with the verdict about a window that can be judged.
+
+    ``level``: probability, 0 to 1, of a false alarm over the features.
+    """
     policy = rules.policy
-    features = decide(
-        _distributions(reference.profile.features),
-        _distributions(profile.features),
-        policy,
-        rules.alpha,
+    judged_features = features_judged(
+        reference.profile, profile, reference.importance, policy, level
     )
+    verdict = judged_features.verdict
     outputs = [
         name
         for name in profile.outputs
         if name in reference.profile.outputs and name not in _NOT_COMPARED
     ]
-    verdict = judge(features, policy.share_threshold)
-    ranked = rank_drift(
-        {each.feature: _strength(each) for each in features if each.status == "drift"},
-        reference.importance,
-    )
     return msgspec.structs.replace(
         result,
         status=verdict.status,
         reason=verdict.reason,
         drift_share=verdict.drift_share,
-        drifted_features=tuple(each.feature for each in ranked),
-        headline=drift_headline(ranked),
-        features=tuple(features),
+        drifted_features=judged_features.drifted_features,
+        headline=judged_features.headline,
+        features=judged_features.features,
         outputs=tuple(
             decide(
-                _distributions({name: reference.profile.outputs[name] for name in outputs}),
-                _distributions({name: profile.outputs[name] for name in outputs}),
+                distributions({name: reference.profile.outputs[name] for name in outputs}),
+                distributions({name: profile.outputs[name] for name in outputs}),
                 policy,
-                rules.alpha,
+                level,
             )
         ),
         quality=check(
-            reference.constraints, profile, level=rules.alpha, min_rows=min(rules.min_rows, 30)
+            reference.constraints, profile, level=level, min_rows=min(rules.min_rows, 30)
         ),
     )
-
-
-def _strength(answer: FeatureDrift) -> float:
-    """Return how far a feature drifted, in multiples of its threshold."""
-    score, threshold = answer.score or 0.0, answer.threshold
-    far, near = (threshold, score) if METHODS[answer.method].low_is_drift else (score, threshold)
-    return far / max(near, 1e-300)
-
-
-def _distributions(columns: Mapping[str, ColumnProfile]) -> dict[str, Distribution]:
-    return {name: Distribution.of_column(column) for name, column in columns.items()}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from modelwatch.domain.baselines import TRAINING, CapturedWindow, TrainingData
@@ -11,6 +11,7 @@ from modelwatch.domain.constraints import Constraints, learn_constraints
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.profiles import Profile, merge_profiles
+from modelwatch.domain.segments import SegmentKey
 from modelwatch.domain.windows import Window
 from modelwatch.errors import NoModelError
 from modelwatch.ports import BaselineStore, ModelRegistry, ProfileStore, ReferenceStore
@@ -37,6 +38,8 @@ class Reference:
         Whether it was captured of the analyzed version.
     window, objects
         When it was captured, and in which stored objects; None and empty for training data.
+    segments
+        What its rows of each segment look like.
     """
 
     title: str
@@ -47,6 +50,7 @@ class Reference:
     same_version: bool = True
     window: Window | None = None
     objects: tuple[str, ...] = ()
+    segments: Mapping[SegmentKey, Profile] = field(default_factory=dict)
 
 
 class References:
@@ -109,6 +113,7 @@ class References:
                 self._baselines.profile(baseline),
                 constraints,
                 lambda limit: _some(self._training.reference(trained), limit),
+                segments=self._training.segments(trained),
             )
         if isinstance(origin, CapturedWindow):
             return Reference(
@@ -120,6 +125,7 @@ class References:
                 ),
                 same_version=origin.version == model_version,
                 window=origin.window,
+                segments=self._baselines.segments(baseline),
             )
         return self._rolling(model_name, model_version, origin.before(window), title, constraints)
 
@@ -132,6 +138,7 @@ class References:
             profile,
             learn_constraints(profile),
             lambda limit: _some(self._training.reference(version), limit),
+            segments=self._training.segments(version),
         )
 
     def _rolling(
@@ -150,6 +157,7 @@ class References:
             lambda limit: self._profiles.sample(model_name, model_version, window, limit),
             window=window,
             objects=found.objects,
+            segments=found.segments,
         )
 
 

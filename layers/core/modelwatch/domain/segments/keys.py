@@ -37,8 +37,10 @@ class SegmentKey(NamedTuple):
 
         Examples
         --------
-        >>> SegmentKey("colour=(other)", "colour").is_rest, SegmentKey("colour=red", "colour").is_rest
-        (True, False)
+        >>> SegmentKey("colour=(other)", "colour").is_rest
+        True
+        >>> SegmentKey("colour=red", "colour").is_rest
+        False
         """
         return bool(self.column) and self == self.rest
 
