@@ -22,6 +22,7 @@ from modelwatch.domain.evidence import (
     CodeVersion,
     decode_manifest,
     decode_reference,
+    decode_window,
     encode_manifest,
 )
 from modelwatch.domain.importance import Importance
@@ -89,6 +90,23 @@ def test_an_answer_is_made_again_to_the_bit(mean, mode):
     assert (done.given_by.revision, done.replayed_by) == ("1a2b3c", CODE)
     assert done.manifest.rules.policy.mode == mode
     assert stage.reports.result(result.name).manifest == result.manifest != ""
+
+
+def test_segments_are_made_again_too():
+    stage = AnalysisStage(segments="colour; strong: alcohol > 13")
+    keep_on_s3(stage)
+    capture(stage, 15.0)
+    (result,) = stage.analyze().results
+    assert {each.name for each in result.segments} > {"colour=red", "strong"}
+    stage.store.groups.clear()
+    done = replay(stage, result.name)
+    assert done.same, done.differences
+    few = AnalysisStage(segments="colour")
+    keep_on_s3(few)
+    few.store.write(records(12, 1.0))
+    (result,) = few.analyze().results
+    assert [(each.rows, each.status) for each in result.segments] == [(12, "unknown")]
+    assert replay(few, result.name).same
 
 
 def test_what_was_read_is_in_the_manifest_and_not_in_the_result(stage):
@@ -232,7 +250,7 @@ def test_a_manifest_of_another_format_is_refused(stage):
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_reading(payload):
-    for decode in (decode_manifest, decode_reference):
+    for decode in (decode_manifest, decode_reference, decode_window):
         with pytest.raises(EvidenceError):
             decode(payload)
 

@@ -13,6 +13,7 @@ _CIRCUMSTANCES = {"duration_seconds", "has_report", "late", "manifest", "perform
 """What is not computed from profiles."""
 
 _NOTHING = "nothing"
+_NAMES = {"feature", "name"}
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -62,12 +63,12 @@ def _compared(place: str, given: Any, now: Any) -> Iterator[Difference]:
 
 
 def _are_named(elements: list[Any]) -> bool:
-    return all(isinstance(each, dict) and "feature" in each for each in elements)
+    return all(isinstance(each, dict) and _NAMES & each.keys() for each in elements)
 
 
 def _by_name(elements: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return answers by feature; violations have a check as well."""
+    """Return answers by feature or segment; violations have a check as well."""
     return {
-        ".".join(str(each[key]) for key in ("feature", "check") if key in each): each
+        ".".join(str(each[key]) for key in ("feature", "name", "check") if key in each): each
         for each in elements
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
@@ -11,7 +12,8 @@ import msgspec
 from modelwatch.domain.analysis_rules import AnalysisRules
 from modelwatch.domain.constraints import Constraints, decode_constraints, encode_constraints
 from modelwatch.domain.importance import Importance
-from modelwatch.domain.profiles import Profile, decode_profile, encode_profile
+from modelwatch.domain.profiles import Profile, Slice, decode_slices, encode_slices
+from modelwatch.domain.segments import EVERYTHING, SegmentKey
 from modelwatch.errors import EvidenceError, InvalidInputError, ProfileFormatError
 
 FORMAT = 1
@@ -40,7 +42,9 @@ class ReadWindow(msgspec.Struct, frozen=True, kw_only=True):
     objects
         Names of the stored objects that they come from.
     profile_sha256
-        Digest of their merged profile; empty when there were too few rows to keep it.
+        Digest of their merged profiles; empty when there were too few rows to keep them.
+    has_segments
+        Whether its segments were asked for.
     """
 
     start: datetime
@@ -48,6 +52,7 @@ class ReadWindow(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     objects: tuple[str, ...] = ()
     profile_sha256: str = ""
+    has_segments: bool = False
 
 
 class ReadReference(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +115,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence:
     """A manifest, and the documents that it tells the digests of; empty where it tells none.
 
-    ``window`` is as `encode_profile` writes it, ``reference`` as `encode_reference` does.
+    ``window`` is as `encode_window` writes it, ``reference`` as `encode_reference` does.
     """
 
     manifest: Manifest
@@ -130,6 +135,7 @@ class KeptReference:
     profile: Profile
     constraints: Constraints
     importance: Importance | None = None
+    segments: Mapping[SegmentKey, Profile] = field(default_factory=dict)
 
 
 class _Reference(msgspec.Struct, array_like=True):
@@ -170,7 +176,7 @@ def encode_reference(reference: KeptReference) -> bytes:
     return msgspec.msgpack.encode(
         _Reference(
             FORMAT,
-            encode_profile(reference.profile),
+            encode_window(reference.profile, reference.segments),
             encode_constraints(reference.constraints),
             reference.importance,
         )
@@ -182,19 +188,33 @@ def decode_reference(payload: bytes) -> KeptReference:
     try:
         found = msgspec.msgpack.decode(payload, type=_Reference)
         _check_format("reference", found.format)
+        profile, segments = _profiles(found.profile)
         return KeptReference(
-            decode_profile(found.profile), decode_constraints(found.constraints), found.importance
+            profile, decode_constraints(found.constraints), found.importance, segments
         )
     except (msgspec.DecodeError, ProfileFormatError, InvalidInputError) as error:
         raise EvidenceError(f"the reference is damaged: {error}") from error
 
 
-def decode_window(payload: bytes) -> Profile:
-    """Read the profile of a window; raises as `decode_manifest` does."""
+def encode_window(profile: Profile, segments: Mapping[SegmentKey, Profile]) -> bytes:
+    """Write down the profile of all rows, and those of segments."""
+    slices = [Slice("", 0, profile)]
+    return encode_slices([*slices, *(Slice("", 0, each, key) for key, each in segments.items())])
+
+
+def decode_window(payload: bytes) -> tuple[Profile, dict[SegmentKey, Profile]]:
+    """Read what `encode_window` wrote; raises as `decode_manifest` does."""
     try:
-        return decode_profile(payload)
+        return _profiles(payload)
     except ProfileFormatError as error:
         raise EvidenceError(f"the profile of the window is damaged: {error}") from error
+
+
+def _profiles(payload: bytes) -> tuple[Profile, dict[SegmentKey, Profile]]:
+    found = {each.segment: each.profile for each in decode_slices(payload)}
+    if EVERYTHING not in found:
+        raise ProfileFormatError("there is no profile of all rows")
+    return found.pop(EVERYTHING), found
 
 
 def _check_format(what: str, found: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,9 +19,11 @@ from modelwatch.domain.evidence import (
     decode_reference,
     decode_window,
     encode_reference,
+    encode_window,
     sha256,
 )
-from modelwatch.domain.profiles import Profile, encode_profile
+from modelwatch.domain.profiles import Profile
+from modelwatch.domain.segments import SegmentKey
 from modelwatch.domain.windows import Window
 from modelwatch.errors import EvidenceError
 from modelwatch.services.judging import answered
@@ -36,15 +39,25 @@ def evidence_of(
     reference: Reference | None,
     rules: AnalysisRules,
     objects: tuple[str, ...],
+    segments: Mapping[SegmentKey, Profile] | None,
     code: CodeVersion,
 ) -> Evidence:
-    """Return what ``result`` was made of; of a window with too few rows, no profile."""
-    window = encode_profile(profile) if profile.rows >= rules.min_rows else b""
+    """Return what ``result`` was made of, all that `answered` got.
+
+    Of a window with too few rows for a verdict no profile is kept, unless it has segments.
+    """
+    enough = profile.rows >= rules.min_rows or segments
+    window = encode_window(profile, segments or {}) if enough else b""
     kept = b""
     read = None
     if reference is not None:
         kept = encode_reference(
-            KeptReference(reference.profile, reference.constraints, reference.importance)
+            KeptReference(
+                reference.profile,
+                reference.constraints,
+                reference.importance,
+                reference.segments,
+            )
         )
         read = ReadReference(
             title=reference.title,
@@ -65,6 +78,7 @@ def evidence_of(
             rows=profile.rows,
             objects=objects,
             profile_sha256=sha256(window) if window else "",
+            has_segments=segments is not None,
         ),
         reference=read,
     )
@@ -92,10 +106,11 @@ def answered_again(
     rules = manifest.rules if rules is None else rules
     # of what was too little to be kept, the number of rows is all that matters
     profile = Profile(rows=manifest.window.rows)
+    segments: Mapping[SegmentKey, Profile] = {}
     if not evidence.window and profile.rows >= rules.min_rows:
         raise EvidenceError(f"of {given.name} no profile was kept: it had too few rows")
     if evidence.window:
-        profile = decode_window(evidence.window)
+        profile, segments = decode_window(evidence.window)
     asked = AnalysisResult(
         name=given.name,
         model_name=given.model_name,
@@ -115,6 +130,7 @@ def answered_again(
         _reference(evidence),
         rules,
         manifest.window.objects,
+        segments if manifest.window.has_segments else None,
     )
     # what no profile tells
     return msgspec.structs.replace(
@@ -142,6 +158,7 @@ def _reference(evidence: Evidence) -> Reference | None:
         same_version=read.same_version,
         window=Window(read.start, read.end) if read.start and read.end else None,
         objects=read.objects,
+        segments=kept.segments,
     )
 
 
