@@ -56,6 +56,7 @@ class S3ReportStore:
         self._client = client
         self._objects = S3Objects(client, bucket)
         self._kept: set[str] = set()
+        self._read: dict[str, bytes] = {}
 
     def save(
         self,
@@ -98,8 +99,7 @@ class S3ReportStore:
         if digest := manifest.window.profile_sha256:
             window = self._part("profile of the window", _window_key(folder, digest), digest)
         if manifest.reference is not None:
-            key = _reference_key(folder, manifest.reference)
-            reference = self._part("reference", key, manifest.reference.sha256)
+            reference = self._reference(folder, manifest.reference)
         return Evidence(manifest, window, reference)
 
     def names(self, model_name: str, since: datetime, until: datetime) -> list[str]:
@@ -176,6 +176,16 @@ class S3ReportStore:
                 self._kept.add(key)
         key = f"{folder}/manifest-{evidence.digest[:_DIGITS]}.json"
         self._objects.write_once(key, encode_manifest(manifest), _JSON)
+
+    def _reference(self, folder: str, reference: ReadReference) -> bytes:
+        """Return a reference; that of many windows is read once for those that follow."""
+        key = _reference_key(folder, reference)
+        found = self._read.get(key)
+        if found is None:
+            found = self._part("reference", key, reference.sha256)
+            if reference.is_shared:
+                self._read = {key: found}
+        return found
 
     def _part(self, what: str, key: str, digest: str, *, packed: bool = True) -> bytes:
         try:

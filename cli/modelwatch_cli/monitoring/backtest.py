@@ -1,0 +1,176 @@
+"""`modelwatch backtest`: what another configuration would have answered."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch.settings import Settings
+from modelwatch_cli.console import console, print_json, print_table, progress
+from modelwatch_cli.monitoring.replay import report_store
+from modelwatch_cli.times import option_time
+
+if TYPE_CHECKING:
+    from modelwatch.domain.drift import Status
+    from modelwatch.domain.episodes import Episode
+    from modelwatch.services.backtest import Series
+
+_STATUSES: tuple[Status, ...] = ("drift", "ok", "unknown")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command()(backtest)
+
+
+def backtest(
+    since: Annotated[
+        str, typer.Option(help="windows that end from when on: a time, or a duration such as P7D")
+    ],
+    until: Annotated[str | None, typer.Option(help="until when; by default now")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="a setting that is to be another"),
+    ] = None,
+    model_version: Annotated[
+        str | None, typer.Option("--model-version", help="only this version; by default all")
+    ] = None,
+    model_name: Annotated[
+        str | None, typer.Option("--model-name", help="a model; by default MODEL_NAME")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print every window as JSON")] = False,
+) -> None:
+    """Tell which alarms another configuration would have raised over windows of the past.
+
+    It is today's configuration with what --set changes. Windows are judged by their kept profiles,
+    each against the reference that it was compared with: no row is read, and nothing is written.
+    """
+    from modelwatch.adapters.analysis_settings import analysis_rules
+    from modelwatch.services.backtest import Backtester
+
+    settings = Settings()
+    changed = parse_changes(changes or [])
+    rules = analysis_rules(Settings({**os.environ, **changed}))
+    end = option_time("--until", until) if until else datetime.now(UTC)
+    start = _since(since, end)
+    if start >= end:
+        raise InvalidInputError("--since", "is not before --until")
+    model = model_name or settings.text("MODEL_NAME")
+    tester = Backtester(report_store(settings), rules)
+    names = tester.names(model, start, end, model_version or "")
+    if not names:
+        raise ModelwatchError(f"{model} has no results of windows that end in that time")
+    with progress() as bar:
+        task = bar.add_task("windows", total=len(names))
+        found = tester.run(names, lambda: bar.advance(task))
+    if as_json:
+        print_json(
+            {
+                "model_name": model,
+                "since": start,
+                "until": end,
+                "set": changed,
+                "rules": rules,
+                "series": found,
+            }
+        )
+        return
+    _print(found)
+
+
+def parse_changes(given: list[str]) -> dict[str, str]:
+    """Read settings such as ``DRIFT_MODE=classic``.
+
+    Raises
+    ------
+    InvalidInputError
+        When one is no setting that has a part in an answer, or is there twice.
+
+    Examples
+    --------
+    >>> parse_changes(["DRIFT_MODE=classic"])
+    {'DRIFT_MODE': 'classic'}
+    """
+    from modelwatch.adapters.analysis_settings import DECIDING
+
+    changes: dict[str, str] = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise InvalidInputError("--set", f"'{each[:80]}' is not NAME=VALUE")
+        if name not in DECIDING:
+            raise InvalidInputError(
+                "--set",
+                f"{name[:80]} has no part in the answer about a window; "
+                f"those that have: {', '.join(DECIDING)}",
+            )
+        if name in changes:
+            raise InvalidInputError("--set", f"{name} is there twice")
+        changes[name] = value
+    return changes
+
+
+def _since(text: str, end: datetime) -> datetime:
+    from modelwatch.domain.durations import parse_duration
+
+    if text.startswith("P"):
+        return end - parse_duration(text, "--since")
+    return option_time("--since", text)
+
+
+def _print(found: list[Series]) -> None:
+    heads = ["version", "variant", "window", "windows"]
+    heads += [f"{side} {status}" for side in ("given", "then") for status in _STATUSES]
+    print_table([*heads, "given alarms", "then alarms"], [_counts(each) for each in found])
+    alarms = [
+        (
+            each.model_version,
+            each.variant or "all",
+            each.window,
+            _span(alarm.given),
+            _span(alarm.other),
+            _features(alarm.given or alarm.other),
+        )
+        for each in found
+        for alarm in each.alarms
+    ]
+    if alarms:
+        console.print()
+        heads = ["version", "variant", "window", "given alarm (UTC)", "then", "drifted"]
+        print_table(heads, alarms)
+    problems = [each.problem for series in found for each in series.windows if each.problem]
+    if problems:
+        console.print(
+            f"{len(problems)} windows cannot be judged again; of the first: {problems[0]}",
+            markup=False,
+        )
+
+
+def _counts(series: Series) -> list[object]:
+    sides = (series.given, series.other)
+    return [
+        series.model_version,
+        series.variant or "all",
+        series.window,
+        len(series.windows),
+        *(side.get(status, 0) for side in sides for status in _STATUSES),
+        series.given_alarms,
+        series.other_alarms,
+    ]
+
+
+def _span(episode: Episode | None) -> str:
+    if episode is None:
+        return "none"
+    end = f"{episode.ends:%Y-%m-%d %H:%M}" if episode.is_over else "now"
+    return f"{episode.begins:%Y-%m-%d %H:%M} to {end}"
+
+
+def _features(episode: Episode | None) -> str:
+    names = episode.drifted_features if episode else ()
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more

@@ -1,0 +1,80 @@
+"""Episodes: from the first window that drifts to the last one that still does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+import msgspec
+
+from modelwatch.domain.drift import Status
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What was answered about a window that ends at ``at``."""
+
+    at: datetime
+    status: Status
+    drifted_features: tuple[str, ...] = ()
+
+
+class Episode(msgspec.Struct, frozen=True, kw_only=True):
+    """A drift that lasted.
+
+    Attributes
+    ----------
+    begins, ends
+        Ends of its first and its last window.
+    windows
+        How many windows drifted.
+    is_over
+        Whether a window after it was ok.
+    drifted_features
+        All that drifted in it, those that drifted first before the others.
+    """
+
+    begins: datetime
+    ends: datetime
+    windows: int
+    is_over: bool
+    drifted_features: tuple[str, ...]
+
+    def overlaps(self, other: Episode) -> bool:
+        """Tell whether a window may be of both."""
+        return self.begins <= other.ends and other.begins <= self.ends
+
+
+def episodes(answers: Iterable[Answer]) -> Iterator[Episode]:
+    """Yield the episodes of answers that are in the order of time.
+
+    What is unknown neither begins nor ends one: nothing is known of it.
+
+    Examples
+    --------
+    >>> from datetime import UTC, timedelta
+    >>> start = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> days = ["ok", "drift", "unknown", "drift", "ok", "drift"]
+    >>> answers = [Answer(start + timedelta(days=i), day) for i, day in enumerate(days)]
+    >>> [(e.begins.day, e.ends.day, e.windows, e.is_over) for e in episodes(answers)]
+    [(2, 4, 2, True), (6, 6, 1, False)]
+    """
+    drifting: list[Answer] = []
+    for answer in answers:
+        if answer.status == "drift":
+            drifting.append(answer)
+        elif answer.status == "ok" and drifting:
+            yield _episode(drifting, is_over=True)
+            drifting = []
+    if drifting:
+        yield _episode(drifting, is_over=False)
+
+
+def _episode(drifting: Sequence[Answer], *, is_over: bool) -> Episode:
+    features = [name for answer in drifting for name in answer.drifted_features]
+    return Episode(
+        begins=drifting[0].at,
+        ends=drifting[-1].at,
+        windows=len(drifting),
+        is_over=is_over,
+        drifted_features=tuple(dict.fromkeys(features)),
+    )

@@ -1,0 +1,206 @@
+"""Backtest: what other rules would have answered about windows of the past."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+import msgspec
+
+from modelwatch.domain.analysis_rules import AnalysisRules
+from modelwatch.domain.drift import AnalysisResult, ResultName, Status
+from modelwatch.domain.episodes import Answer, Episode, episodes
+from modelwatch.domain.evidence import Evidence
+from modelwatch.errors import EvidenceError
+from modelwatch.ports import ReportStore
+from modelwatch.services.evidence import answered_again
+
+_AT_ONCE = 16
+"""Windows that are read together, and are in memory together."""
+
+
+class BacktestedWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """A window, and what is answered about it.
+
+    Attributes
+    ----------
+    name
+        Of the result that was given.
+    given, other
+        The answer that was given, and that of the other rules; the latter is None when nobody can
+        tell: ``problem`` says why.
+    """
+
+    name: str
+    window_start: datetime
+    window_end: datetime
+    given: Answer
+    other: Answer | None
+    problem: str = ""
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """An episode of drift, and by which rules it is one.
+
+    ``given`` and ``other`` are the episodes that overlap, of one side none where it has no alarm.
+    """
+
+    given: Episode | None
+    other: Episode | None
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """The windows of one length of a version, or of one of its variants, in the order of time.
+
+    Attributes
+    ----------
+    given, other
+        How many windows have which answer; `untold` is how many have none by the other rules.
+    alarms
+        Episodes by either rules.
+    """
+
+    model_version: str
+    variant: str
+    window: str
+    windows: tuple[BacktestedWindow, ...]
+    given: Mapping[Status, int]
+    other: Mapping[Status, int]
+    untold: int
+    alarms: tuple[Alarm, ...]
+
+    @property
+    def given_alarms(self) -> int:
+        """How many alarms were given."""
+        return len({alarm.given.begins for alarm in self.alarms if alarm.given})
+
+    @property
+    def other_alarms(self) -> int:
+        """How many the other rules would have given."""
+        return len({alarm.other.begins for alarm in self.alarms if alarm.other})
+
+
+class Backtester:
+    """Judges kept windows by other rules, each against the reference that it was compared with.
+
+    Parameters
+    ----------
+    reports
+        Where results are, and what they were made of.
+    rules
+        The other rules. Which windows there are is not theirs to say: they are those of the past.
+    """
+
+    def __init__(self, reports: ReportStore, rules: AnalysisRules) -> None:
+        self._reports = reports
+        self._rules = rules
+
+    def names(
+        self, model_name: str, since: datetime, until: datetime, model_version: str = ""
+    ) -> list[str]:
+        """Return the results whose windows end in that time, of one version or of all."""
+        names = self._reports.names(model_name, since, until)
+        return [name for name in names if model_version in ("", _parsed(name).model_version)]
+
+    def run(
+        self, names: Sequence[str], on_window: Callable[[], object] = lambda: None
+    ) -> list[Series]:
+        """Return what the other rules answer about the windows of these results.
+
+        Parameters
+        ----------
+        names
+            In the order of time.
+        on_window
+            Is called after each.
+
+        Raises
+        ------
+        StoreError
+            When the store does not answer.
+        """
+        found: dict[tuple[str, str, str], list[BacktestedWindow]] = {}
+        for given, evidence in self._read(names):
+            key = (given.model_version, given.variant, given.window)
+            found.setdefault(key, []).append(self._judged(given, evidence))
+            on_window()
+        return [_series(*key, windows) for key, windows in sorted(found.items())]
+
+    def _read(
+        self, names: Sequence[str]
+    ) -> Iterator[tuple[AnalysisResult, Evidence | EvidenceError]]:
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            for start in range(0, len(names), _AT_ONCE):
+                yield from threads.map(self._evidence, names[start : start + _AT_ONCE])
+
+    def _evidence(self, name: str) -> tuple[AnalysisResult, Evidence | EvidenceError]:
+        given = self._reports.result(name)
+        try:
+            return given, self._reports.evidence(given)
+        except EvidenceError as error:
+            return given, error
+
+    def _judged(
+        self, given: AnalysisResult, evidence: Evidence | EvidenceError
+    ) -> BacktestedWindow:
+        other, problem = None, ""
+        try:
+            if isinstance(evidence, EvidenceError):
+                raise evidence
+            other = _answer(answered_again(given, evidence, self._rules))
+        except EvidenceError as error:
+            problem = str(error)
+        return BacktestedWindow(
+            name=given.name,
+            window_start=given.window_start,
+            window_end=given.window_end,
+            given=_answer(given),
+            other=other,
+            problem=problem,
+        )
+
+
+def _series(
+    model_version: str, variant: str, window: str, windows: Sequence[BacktestedWindow]
+) -> Series:
+    others = [each.other for each in windows if each.other is not None]
+    return Series(
+        model_version=model_version,
+        variant=variant,
+        window=window,
+        windows=tuple(windows),
+        given=Counter(each.given.status for each in windows),
+        other=Counter(each.status for each in others),
+        untold=len(windows) - len(others),
+        alarms=_alarms(list(episodes(each.given for each in windows)), list(episodes(others))),
+    )
+
+
+def _alarms(given: Sequence[Episode], other: Sequence[Episode]) -> tuple[Alarm, ...]:
+    """Return pairs of episodes that overlap, and those without a partner, in the order of time."""
+    pairs = [
+        Alarm(given=one, other=another)
+        for one in given
+        for another in other
+        if one.overlaps(another)
+    ]
+    paired = [side for pair in pairs for side in (pair.given, pair.other)]
+    pairs += [Alarm(given=each, other=None) for each in given if each not in paired]
+    pairs += [Alarm(given=None, other=each) for each in other if each not in paired]
+    return tuple(sorted(pairs, key=_begin))
+
+
+def _begin(alarm: Alarm) -> datetime:
+    return min(each.begins for each in (alarm.given, alarm.other) if each is not None)
+
+
+def _answer(result: AnalysisResult) -> Answer:
+    return Answer(result.window_end, result.status, result.drifted_features)
+
+
+def _parsed(name: str) -> ResultName:
+    found = ResultName.parse(name)
+    assert found is not None, "stores give names of results"
+    return found

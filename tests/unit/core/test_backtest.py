@@ -1,0 +1,133 @@
+"""What other rules would have answered."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis_stage import AnalysisStage, records
+from modelwatch.adapters.parquet import records_table
+from modelwatch.domain.drift import DriftPolicy
+from modelwatch.domain.episodes import Answer, episodes
+from modelwatch.errors import InvalidInputError
+from modelwatch.services.backtest import Backtester
+from modelwatch_cli.monitoring.backtest import parse_changes
+
+START = datetime(2026, 11, 23, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def stage() -> AnalysisStage:
+    stage = AnalysisStage(policy=DriftPolicy(mode="classic"))
+    stage.training.tables["1"] = records_table(records(100, 0.5) + records(100, 1.5))
+    for hour in range(6):
+        value = 1.4 if hour in (2, 3) else 1.0
+        for each in (value - 0.5, value + 0.5):
+            stage.store.write(records(20, each, age_seconds=60 - 3600 * hour))
+        stage.run_after(hours=1 if hour else 0)
+    return stage
+
+
+def run(stage: AnalysisStage, **policy):
+    rules = replace(stage.rules, policy=DriftPolicy(**{"mode": "classic", **policy}))
+    tester = Backtester(stage.reports, rules)
+    return tester.run(tester.names("wine", START - timedelta(days=1), START + timedelta(days=1)))
+
+
+def test_the_same_rules_answer_the_same(stage):
+    (series,) = run(stage)
+    assert [each.given.status for each in series.windows] == [
+        "ok",
+        "ok",
+        "drift",
+        "drift",
+        "ok",
+        "ok",
+    ]
+    assert [each.other for each in series.windows] == [each.given for each in series.windows]
+    (alarm,) = series.alarms
+    assert alarm.given == alarm.other
+    assert (alarm.given.windows, alarm.given.is_over) == (2, True)
+    assert alarm.given.drifted_features == ("alcohol",)
+
+
+def test_a_higher_threshold_raises_no_alarm_and_a_lower_one_more(stage):
+    (series,) = run(stage, numerical_threshold=5.0)
+    assert (series.given_alarms, series.other_alarms) == (1, 0)
+    assert series.alarms[0].other is None
+    assert series.other == {"ok": 6}
+    (series,) = run(stage, numerical_threshold=0.0, share_threshold=0.1)
+    assert series.other == {"drift": 6}
+    assert (series.given_alarms, series.other_alarms) == (1, 1)
+
+
+def test_nothing_but_results_and_what_they_were_made_of_is_read(stage):
+    stage.store.groups.clear()
+    stage.training.tables.clear()
+    stage.registry = None
+    (series,) = run(stage)
+    assert series.untold == 0
+
+
+def test_what_was_not_kept_is_untold_and_not_ok(stage):
+    name = next(iter(stage.reports.kept))
+    del stage.reports.kept[name]
+    (series,) = run(stage)
+    assert (series.untold, series.other["ok"]) == (1, 3)
+    (problem,) = {each.problem for each in series.windows if each.problem}
+    assert problem == f"nothing was kept of what {name} was made of"
+
+
+def test_windows_that_were_too_small_stay_untold_under_a_lower_minimum():
+    stage = AnalysisStage()
+    stage.store.write(records(12, 1.0))
+    stage.run_after(seconds=0)
+    tester = Backtester(stage.reports, replace(stage.rules, min_rows=10))
+    (series,) = tester.run(list(stage.reports.saved))
+    assert series.windows[0].problem.endswith("no profile was kept: it had too few rows")
+    tester = Backtester(stage.reports, replace(stage.rules, min_rows=15))
+    (series,) = tester.run(list(stage.reports.saved))
+    assert series.other == {"unknown": 1}
+
+
+def test_versions_and_variants_are_told_apart(stage):
+    stage.training.tables["2"] = stage.training.tables["1"]
+    stage.store.write(records(40, 9.0, version="2", age_seconds=60 - 6 * 3600))
+    stage.store.write(records(40, 9.0, version="2", variant="b", age_seconds=60 - 6 * 3600))
+    stage.run_after(hours=1)
+    tester = Backtester(stage.reports, stage.rules)
+    since, until = START - timedelta(days=1), START + timedelta(days=1)
+    found = tester.run(tester.names("wine", since, until))
+    assert [(each.model_version, each.variant, len(each.windows)) for each in found] == [
+        ("1", "", 7),
+        ("2", "", 1),
+        ("2", "b", 1),
+        ("2", "production", 1),
+    ]
+    assert len(tester.names("wine", since, until, "2")) == 3
+
+
+@given(st.lists(st.sampled_from(["ok", "drift", "unknown"])))
+def test_every_drift_is_in_one_episode(statuses):
+    answers = [Answer(START + timedelta(hours=i), each) for i, each in enumerate(statuses)]
+    found = list(episodes(answers))
+    assert sum(each.windows for each in found) == statuses.count("drift")
+    assert not any(one.overlaps(other) for one in found for other in found if one is not other)
+    assert all(each.is_over for each in found[:-1])
+    without = [each for each in answers if each.status != "unknown"]
+    assert list(episodes(without)) == found
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (["DRIFT_MODE"], "is not NAME=VALUE"),
+        (["CAPTURE_BUCKET=x"], "has no part in the answer"),
+        (["DRIFT_MODE=classic", "DRIFT_MODE=calibrated"], "is there twice"),
+    ],
+)
+def test_changes_that_change_no_answer_are_refused(given, problem):
+    with pytest.raises(InvalidInputError, match=problem):
+        parse_changes(given)
