@@ -84,6 +84,7 @@ def export_captures(
     from modelwatch_cli.capture.places import place
     from modelwatch_cli.capture.sagemaker import exporting
     from modelwatch_cli.capture.sagemaker.form import Encoding
+    from modelwatch_cli.capture.sagemaker.hours import captured_hours
 
     if header and encoding is not PayloadEncoding.CSV:
         raise InvalidInputError("--header", "is for --encoding csv alone")
@@ -91,18 +92,17 @@ def export_captures(
     window = _window(since, until, _DAY)
     store = S3RecordStore(s3_client(settings), settings.text("CAPTURE_BUCKET"))
     with error_console.status("listing"):
-        versions = [
-            (name, version)
+        hours = {
+            (name, version): captured_hours(store, name, version, window)
             for name, version in store.versions(window)
             if model_name in (None, name) and model_version in (None, version)
-        ]
+        }
     with progress() as bar:
-        task = bar.add_task(f"{form} hours", total=len(versions) * len(list(window.hours())))
+        task = bar.add_task(f"{form} hours", total=sum(map(len, hours.values())))
         exported = exporting.export_captures(
             store,
             place(destination, settings),
-            versions,
-            window,
+            hours,
             Encoding(encoding),
             header,
             lambda: bar.advance(task),

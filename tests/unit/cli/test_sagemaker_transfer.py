@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from any_records import FIRST_MS, LAST_MS, records
-from in_memory import InMemoryRecordStore, copy_of
+from in_memory import copy_of
+from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.parquet import records_table
+from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.records import Record
 from modelwatch.domain.windows import Window
@@ -22,6 +24,7 @@ from modelwatch.settings import Settings
 from modelwatch_cli.capture.places import Folder, place
 from modelwatch_cli.capture.sagemaker.exporting import export_captures
 from modelwatch_cli.capture.sagemaker.form import Encoding, encode_line
+from modelwatch_cli.capture.sagemaker.hours import captured_hours
 from modelwatch_cli.capture.sagemaker.importing import Stored, check, of_file, store_records
 from modelwatch_cli.capture.sagemaker.payloads import Reading
 
@@ -42,24 +45,27 @@ def record(number: int, **features: object) -> Record:
     )
 
 
+def new_store() -> S3RecordStore:
+    return S3RecordStore(InMemoryS3(), "captures")
+
+
 def nothing() -> None:
     """Nobody looks at the progress."""
 
 
-def export(store: InMemoryRecordStore, folder: Path, *, csv: bool = False, **options: bool) -> None:
+def export(store: S3RecordStore, folder: Path, *, csv: bool = False, **options: bool) -> None:
     """Export both versions of the model."""
     export_captures(
         store,
         Folder(folder),
-        [("wine", "1"), ("wine", "2")],
-        WINDOW,
+        {("wine", version): captured_hours(store, "wine", version, WINDOW) for version in "12"},
         Encoding.CSV if csv else Encoding.JSON,
         options.get("header", False),
         nothing,
     )
 
 
-def bring_in(store: InMemoryRecordStore, folder: Path, reading: Reading) -> Stored:
+def bring_in(store: S3RecordStore, folder: Path, reading: Reading) -> Stored:
     """Import a folder that has no bad line."""
     source = Folder(folder)
     checked = check(source, list(source.keys(".jsonl")), reading, NOW_MS, nothing)
@@ -67,7 +73,7 @@ def bring_in(store: InMemoryRecordStore, folder: Path, reading: Reading) -> Stor
     return store_records(store, source, checked, reading, NOW_MS, nothing)
 
 
-def table_of(store: InMemoryRecordStore, version: str) -> pa.Table:
+def table_of(store: S3RecordStore, version: str) -> pa.Table:
     """Return what is stored of a version, with its columns in the order of their names."""
     table = store.read("wine", version, WINDOW)
     return table.select(sorted(table.column_names)).sort_by("event_id")
@@ -76,7 +82,7 @@ def table_of(store: InMemoryRecordStore, version: str) -> pa.Table:
 @given(st.lists(records(), max_size=6, unique_by=lambda each: each.event_id), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_what_was_exported_is_imported_as_it_was(given_records, csv):
-    before, after = InMemoryRecordStore(), InMemoryRecordStore()
+    before, after = new_store(), new_store()
     span = LAST_MS - FIRST_MS
     for each in given_records:
         milliseconds = (each.captured_at_ms - FIRST_MS) * 3_599_999 // span
@@ -93,7 +99,7 @@ def test_what_was_exported_is_imported_as_it_was(given_records, csv):
 
 
 def test_an_export_can_be_repeated(tmp_path):
-    store = InMemoryRecordStore()
+    store = new_store()
     store.write([record(1, a=1.5, b="x"), record(2, a=None, b="")])
     export(store, tmp_path)
     (path,) = tmp_path.rglob("*.jsonl")
@@ -104,12 +110,14 @@ def test_an_export_can_be_repeated(tmp_path):
 
 
 def test_csv_without_names_is_refused_when_the_features_change(tmp_path):
-    store = InMemoryRecordStore()
+    store = new_store()
     late = copy_of(record(2, a=1.5, b="x"), captured_at=HOUR - timedelta(minutes=30))
     store.write([record(1, a=1.5)])
     store.write([late])
     window = Window(HOUR - timedelta(hours=1), HOUR + timedelta(hours=1))
-    arguments = (store, Folder(tmp_path), [("wine", "1")], window)
+    hours = captured_hours(store, "wine", "1", window)
+    assert hours == [Window(HOUR - timedelta(hours=1), HOUR), WINDOW]
+    arguments = (store, Folder(tmp_path), {("wine", "1"): hours})
     with pytest.raises(ModelwatchError, match="from 2026-01-11 17:00 on the features are others"):
         export_captures(*arguments, Encoding.CSV, False, nothing)
     (exported,) = export_captures(*arguments, Encoding.CSV, True, nothing)
@@ -131,7 +139,7 @@ def test_a_column_has_one_type_in_all_files(tmp_path):
     folder.mkdir(parents=True)
     (folder / "00-01.jsonl").write_text(line(1, "007,1,,true") + "\n" + line(2, "8,2,,false"))
     (folder / "00-03.jsonl").write_text(line(3, "A1,2.5,,"))
-    store = InMemoryRecordStore()
+    store = new_store()
     done = bring_in(store, tmp_path, Reading("wine", "1", feature_names=("a", "b", "c", "d")))
     assert (done.stored, done.known) == (3, 0)
     table = store.read("wine", "1", WINDOW)
@@ -143,14 +151,14 @@ def test_a_column_has_one_type_in_all_files(tmp_path):
 
 
 def test_new_files_of_a_source_bring_their_records_alone(tmp_path):
-    store, reading = InMemoryRecordStore(), Reading("wine", "1", feature_names=("a",))
+    store, reading = new_store(), Reading("wine", "1", feature_names=("a",))
     (tmp_path / "1.jsonl").write_text(line(1, "1") + line(2, "2") + line(1, "1"))
     first = bring_in(store, tmp_path, reading)
     (tmp_path / "2.jsonl").write_text(line(3, "3"))
     second = bring_in(store, tmp_path, reading)
     assert (first.stored, first.known) == (2, 1)
     assert (second.stored, second.known) == (1, 3)
-    assert [len(group) for group in store.groups.values()] == [2, 1]
+    assert len(list(store.objects("wine", "1", WINDOW))) == 2
 
 
 def test_a_bad_line_is_told_with_its_place_and_the_good_ones_stay(tmp_path):
@@ -162,13 +170,13 @@ def test_a_bad_line_is_told_with_its_place_and_the_good_ones_stay(tmp_path):
         "1.jsonl:4: Input data was truncated",
     ]
     assert (checked.records, checked.problem_count) == (1, 2)
-    store = InMemoryRecordStore()
+    store = new_store()
     assert store_records(store, source, checked, reading, NOW_MS, nothing).stored == 1
 
 
 def test_own_lines_bring_their_model_and_version(tmp_path):
     (tmp_path / "1.jsonl").write_bytes(encode_line(record(1, a=1), Encoding.JSON))
-    store = InMemoryRecordStore()
+    store = new_store()
     bring_in(store, tmp_path / "1.jsonl", Reading())
     assert records_table([record(1, a=1)]).equals(store.read("wine", "1", WINDOW))
     bring_in(store, tmp_path, Reading(model_version="2"))

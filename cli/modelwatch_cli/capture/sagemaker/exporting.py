@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
 from modelwatch.adapters.parquet import FEATURE_PREFIX
+from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.records import Record, Value
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError
-from modelwatch.ports import RecordStore
 from modelwatch_cli.capture.places import Place
 from modelwatch_cli.capture.sagemaker.form import Encoding, files
 
@@ -32,15 +32,14 @@ class Exported(msgspec.Struct, frozen=True):
 
 
 def export_captures(
-    store: RecordStore,
+    store: S3RecordStore,
     destination: Place,
-    versions: Sequence[tuple[str, str]],
-    window: Window,
+    hours: Mapping[tuple[str, str], Sequence[Window]],
     encoding: Encoding,
     header: bool,
     hour_done: Callable[[], None],
 ) -> list[Exported]:
-    """Write the records of ``versions`` in ``window`` to ``destination``.
+    """Write the records of some versions' hours to ``destination``.
 
     The same records give the same files, so that an export can be repeated.
 
@@ -50,10 +49,8 @@ def export_captures(
         Where they are.
     destination
         Where they go.
-    versions
-        Model names and versions.
-    window
-        From when to when.
+    hours
+        What is written, by model name and version; see `captured_hours`.
     encoding, header
         As `modelwatch_cli.capture.sagemaker.form.encode_line` takes them.
     hour_done
@@ -67,10 +64,10 @@ def export_captures(
         When CSV without a header could not be read any more, since the features changed.
     """
     exported = []
-    for model_name, model_version in versions:
+    for (model_name, model_version), windows in hours.items():
         lines: defaultdict[str, int] = defaultdict(int)
         features: tuple[str, ...] = ()
-        for hour in _hours(window):
+        for hour in windows:
             table = store.read(model_name, model_version, hour)
             records = list(records_of(table, model_name, model_version, features))
             found = tuple(records[0].features) if records else features
@@ -119,12 +116,6 @@ def records_of(
             types=types,
             sample_rate=row.get("sample_rate") or 1.0,
         )
-
-
-def _hours(window: Window) -> Iterator[Window]:
-    starts = [max(hour, window.start) for hour in window.hours()]
-    for start, end in zip(starts, [*starts[1:], window.end], strict=True):
-        yield Window(start, end)
 
 
 def _prediction(row: dict[str, Any]) -> Any:

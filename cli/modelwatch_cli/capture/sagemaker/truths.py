@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Set
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
+from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.event_ids import event_time_ms
 from modelwatch.domain.labels import Label, check_label
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError
-from modelwatch.ports import LabelStore, RecordStore
+from modelwatch.ports import LabelStore
+from modelwatch_cli.capture.sagemaker.hours import captured_hours
 from modelwatch_cli.capture.sagemaker.lines import GroundTruth
 
 _LABELS_AT_ONCE = 10_000
@@ -41,7 +43,7 @@ class StoredLabels(msgspec.Struct):
 
 def store_labels(
     labels: LabelStore,
-    records: RecordStore,
+    records: S3RecordStore,
     truths: Iterable[Truth],
     window: Window,
     now_ms: int,
@@ -93,12 +95,12 @@ def store_labels(
 
 
 def _times(
-    records: RecordStore, model_name: str, event_ids: Set[str], window: Window
+    records: S3RecordStore, model_name: str, event_ids: Set[str], window: Window
 ) -> Iterator[tuple[str, datetime]]:
     for name, version in records.versions(window):
         if name == model_name:
-            for hour in window.hours():
-                table = records.read(name, version, Window(hour, hour + timedelta(hours=1)))
+            for hour in captured_hours(records, name, version, window):
+                table = records.read(name, version, hour)
                 pairs = zip(
                     table["event_id"].to_pylist(), table["captured_at"].to_pylist(), strict=True
                 )
