@@ -29,7 +29,7 @@ from modelwatch.metric_names import CATALOG, NAMESPACE
 from modelwatch_bridge.collector import TEXT, Page, TotalsCollector
 from modelwatch_bridge.events import LogEvent
 from modelwatch_bridge.health import Health
-from modelwatch_bridge.history import SLOT_MS, History
+from modelwatch_bridge.history import History
 from modelwatch_bridge.history_file import HistoryFile
 from modelwatch_bridge.ledger import Ledger
 from modelwatch_bridge.server import BridgeServer
@@ -132,7 +132,7 @@ def _ingest(folder: Path, seconds: float) -> dict[str, float]:
         # the overlap: half of the page comes again with the next poll
         again = ledger.record(GROUP, "modelwatch-bench-predict", batch[PAGE_EVENTS // 2 :])
         ledger.forget_events(GROUP, batch[-1].at_ms - WINDOW_MS)
-        now_ms += SLOT_MS  # each page closes a slot: far more often than in earnest
+        now_ms += 1000 * PAGE_EVENTS // rate  # the history closes a slot each ten seconds
         history.observe({})
         page.refresh({})
         spent += time.perf_counter() - began
