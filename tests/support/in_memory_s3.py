@@ -14,6 +14,13 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 Failure = Literal["before", "after", "half"]
 
+FAILURES: dict[Failure, set[str]] = {
+    "before": {"put", "get", "list", "delete", "versioning"},
+    "after": {"put", "delete"},
+    "half": {"delete"},
+}
+"""Which calls make a difference when they fail so: what only reads has done nothing either way."""
+
 
 @dataclass
 class InMemoryS3:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from in_memory_s3 import Failure, InMemoryS3
+from in_memory_s3 import FAILURES, Failure, InMemoryS3
 from modelwatch.adapters.arrow_profiles import profile_table
 from modelwatch.adapters.capture_layout import MERGED_NOTE, CaptureObject
 from modelwatch.adapters.parquet import read_notes, read_table, records_table, write_table
@@ -195,9 +195,11 @@ def test_a_second_run_changes_nothing(bucket: Bucket) -> None:
 def test_a_run_may_fail_at_every_call(bucket: Bucket, failure: Failure, fails_once: bool) -> None:
     bucket_of_all_calls = copy(bucket)
     bucket_of_all_calls.compact()
-    calls = len(bucket_of_all_calls.s3.calls)
-    assert calls >= 8
-    for number in range(1, calls + 1):
+    calls = bucket_of_all_calls.s3.calls
+    assert len(calls) >= 8
+    for number, call in enumerate(calls, 1):
+        if call not in FAILURES[failure]:
+            continue
         broken = copy(bucket)
         broken.s3.fail_at, broken.s3.failure, broken.s3.fails_once = number, failure, fails_once
         with pytest.raises(StoreError):
@@ -243,7 +245,7 @@ def test_records_may_come_while_an_hour_is_merged(bucket: Bucket) -> None:
 def test_readers_read_on_while_an_hour_is_merged(bucket: Bucket) -> None:
     reading = copy(bucket)
     reading.check_readers()
-    for number in range(1, len(reading.s3.calls) + 1):
+    for number in range(1, len(reading.s3.calls) + 1, 3):
         shared = copy(bucket)
         shared.s3.interrupt_at = number
         shared.s3.interruption = copy_of_client(shared).compact

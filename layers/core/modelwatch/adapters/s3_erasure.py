@@ -8,7 +8,7 @@ was made of them, and an erasure that was interrupted finds them again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ from modelwatch.domain.compaction import CaptureHour
 from modelwatch.domain.event_ids import derived_event_id, event_time_ms
 from modelwatch.domain.profiles.hashes import Hashes, hash_event_ids
 from modelwatch.domain.segments import NO_SEGMENTS, Segments
-from modelwatch.errors import StoreError
+from modelwatch.errors import NotFoundError, StoreError
 
 _TRIES = 5
 _EDGE = timedelta(minutes=5)
@@ -144,20 +144,21 @@ class S3Erasure:
         self,
         events: Events,
         hours: Collection[datetime] | None,
-        on_objects: Callable[[int], None] = lambda _: None,
     ) -> int:
         """Erase labels of the events, of all hours or some; return from how many objects.
 
-        ``on_objects`` is told how many objects were looked through.
+        Raises StoreError when they are still there, because others write to the hours all the time.
         """
-        changed = 0
         prefixes = [LABELS] if hours is None else [f"{LABELS}{_place(each)}/" for each in hours]
-        for prefix in sorted(prefixes):
-            keys = [key for key, _ in self._objects.keys(prefix)]
-            for key in keys:
-                changed += self._without_labels(key, events)
-            on_objects(len(keys))
-        return changed
+        total = 0
+        for _ in range(_TRIES):
+            keys = [key for prefix in sorted(prefixes) for key, _ in self._objects.keys(prefix)]
+            with ThreadPoolExecutor(CONNECTIONS) as threads:
+                changed = sum(threads.map(lambda key: self._without_labels(key, events), keys))
+            if not changed:
+                return total
+            total += changed
+        raise StoreError("labels change all the time; erase again")
 
     def forget_performance(self, hours: Iterable[CaptureHour]) -> None:
         """Delete how well versions predicted in these hours: it is made again from what is left."""
@@ -206,7 +207,11 @@ class S3Erasure:
         self._objects.delete([key for key in beside if not key.startswith(there)])
 
     def _without_labels(self, key: str, events: Events) -> bool:
-        table = read_table(self._objects.read(key))
+        try:
+            table = read_table(self._objects.read(key))
+        except NotFoundError:
+            # merged with others meanwhile: what it was merged into is still to be seen
+            return True
         kept = table.filter(pa.array(~np.isin(hash_events(table), events.hashes())))
         if kept.num_rows == table.num_rows:
             return False
