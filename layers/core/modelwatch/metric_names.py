@@ -320,6 +320,12 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         "Accuracy to expect from the probabilities of all predictions, without labels.",
     ),
     Metric(
+        "model_estimated_roc_auc",
+        "gauge",
+        _MODEL,
+        "ROC AUC to expect likewise; of more than two classes the mean.",
+    ),
+    Metric(
         "evidently_analysis_total",
         "counter",
         (*_MODEL, "status"),

@@ -289,9 +289,36 @@ def test_performance_is_foreseen_from_calibrated_probabilities(width):
     assert foreseen.metrics["f1"] == pytest.approx(
         sk.f1_score(actual, predicted, average="macro"), abs=0.01
     )
-    if width == 2:
-        area = sk.roc_auc_score(actual, probabilities[:, 1])
-        assert foreseen.metrics["roc_auc"] == pytest.approx(area, abs=0.01)
+    area = sk.roc_auc_score(
+        actual, probabilities[:, 1] if width == 2 else probabilities, multi_class="ovr"
+    )
+    assert foreseen.metrics["roc_auc"] == pytest.approx(area, abs=0.01)
+
+
+def expected_area(scores, chances):
+    """The ROC AUC of rows that count for the class with their chance, and against it with the rest:
+    pair by pair."""
+    ahead = np.where(scores[:, None] > scores, 1.0, np.where(scores[:, None] == scores, 0.5, 0.0))
+    pairs = chances[:, None] * (1 - chances)
+    return (pairs * ahead).sum() / pairs.sum()
+
+
+@settings(max_examples=25, deadline=None)
+@given(seeds, st.integers(100, 400), st.sampled_from([2, 3]), st.integers(1, 5), st.booleans())
+def test_the_expected_area_is_that_of_the_rows(seed, count, width, parts, learned):
+    predicted, actual, honest = classified(seed, count + 400, width)
+    sure = honest**2 / (honest**2).sum(axis=1, keepdims=True)
+    rows = outcomes(predicted.tolist(), actual.tolist(), sure)
+    reference, window = rows.part(np.arange(400)), rows.part(np.arange(400, count + 400))
+    names = ("0", "1", "2")[:width]
+    curves = learn_calibration(PerformanceProfile.of(reference, names)) if learned else {}
+    profile = merge_performance(in_parts(seed, window, parts))
+    foreseen = estimate_performance(profile, curves, 100)
+    areas = []
+    for column in range(width)[width == 2 :]:
+        p = window.probabilities[:, column]
+        areas.append(expected_area(p, curves[str(column)](p) if learned else p))
+    assert foreseen.metrics["roc_auc"] == pytest.approx(np.mean(areas), abs=0.004)
 
 
 @pytest.mark.parametrize("width", [2, 3])

@@ -422,6 +422,7 @@ def test_every_sample_is_in_the_catalog_with_its_labels(stage):
         "model_log_loss",
         "model_performance_bound",
         "model_estimated_accuracy",
+        "model_estimated_roc_auc",
     }
     for sample in found:
         assert tuple(sample.labels) == CATALOG[sample.name].labels

@@ -281,8 +281,11 @@ def samples(answer: PerformanceAnswer) -> list[Sample]:
             Sample("model_performance_bound", value, {**model, "metric": name, "bound": bound})
             for bound, value in bounds.items()
         ]
-    if verdict.estimated.accuracy is not None:
-        found.append(Sample("model_estimated_accuracy", verdict.estimated.accuracy.value, model))
+    found += [
+        Sample(f"model_estimated_{name}", verdict.estimated.metrics[name], model)
+        for name in ("accuracy", "roc_auc")
+        if name in verdict.estimated.metrics
+    ]
     return found
 
 

@@ -49,8 +49,8 @@ class EstimatedPerformance(msgspec.Struct, frozen=True, kw_only=True):
     accuracy
         With the interval that so many rows leave, if the calibration is right.
     metrics
-        All of them by name: ``accuracy``, ``precision``, ``recall``, ``f1`` and, of two classes,
-        ``roc_auc``.
+        All of them by name: ``accuracy``, ``precision``, ``recall``, ``f1`` and ``roc_auc``; see
+        `expected_roc_auc`.
     """
 
     status: Literal["ok", "unknown"]
@@ -154,7 +154,7 @@ def estimate_performance(
     count = float(matrix.sum())
     accuracy = wilson(min(float(np.trace(matrix)) / count, 1.0), count)
     metrics = {"accuracy": accuracy.value, **macro_metrics(matrix)}
-    area = _expected_auc(profile, calibrations)
+    area = expected_roc_auc(profile, calibrations)
     if area is not None:
         metrics["roc_auc"] = area
     return EstimatedPerformance(
@@ -183,18 +183,39 @@ def _problem(
     return ""
 
 
-def _expected_auc(
+def expected_roc_auc(
     profile: PerformanceProfile, calibrations: Mapping[str, Calibration]
 ) -> float | None:
+    """Return the ROC AUC to expect: of two classes that of the second, of more the mean.
+
+    Rows are ranked by the model's probability of the class, as they are when labels tell, and each
+    counts for the class with its calibrated share and against it with the rest. The share of pairs
+    in the right order follows from the sums by bin; rows of one bin count as tied, so that the area
+    is a little too small: by 0.0003 where probabilities spread over 40 bins, by 0.002 over 14.
+
+    Returns
+    -------
+    float | None
+        None when no class is expected to have rows of it and of others.
+
+    References
+    ----------
+    NannyML's documentation of CBPE (ROC AUC from the expected confusion matrix at every threshold),
+    and Kivimäki et al., arXiv:2505.05295.
+    """
     names = sorted_classes({name for _, name in profile.expected})
-    if len(names) != 2:
-        return None
-    merged = merge_histograms(
-        [histogram for (_, name), histogram in profile.expected.items() if name == names[1]]
-    )
-    counts, shares = _shares(merged, calibrations.get(names[1]))
-    area = roc_auc(counts * shares, counts * (1 - shares))
-    return None if area is None else area.value
+    if len(names) == 2:
+        names = names[1:]
+    areas = []
+    for name in names:
+        merged = merge_histograms(
+            [each for (_, of), each in profile.expected.items() if of == name]
+        )
+        counts, shares = _shares(merged, calibrations.get(name))
+        area = roc_auc(counts * shares, counts * (1 - shares))
+        if area is not None:
+            areas.append(area.value)
+    return sum(areas) / len(areas) if areas else None
 
 
 def _shares(histogram: Histogram, calibration: Calibration | None) -> tuple[Floats, Floats]:
