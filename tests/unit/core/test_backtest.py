@@ -1,5 +1,7 @@
 """What other rules would have answered."""
 
+import inspect
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis_stage import AnalysisStage, records
+from modelwatch.adapters import analysis_settings
 from modelwatch.adapters.parquet import records_table
 from modelwatch.domain.drift import DriftPolicy
 from modelwatch.domain.episodes import Answer, episodes
@@ -118,6 +121,13 @@ def test_every_drift_is_in_one_episode(statuses):
     assert all(each.is_over for each in found[:-1])
     without = [each for each in answers if each.status != "unknown"]
     assert list(episodes(without)) == found
+
+
+def test_every_setting_that_has_a_part_in_an_answer_can_be_changed():
+    read = set(re.findall(r'settings\.\w+\(\s*"([A-Z_]+)"', inspect.getsource(analysis_settings)))
+    others = {"ANALYSIS_LAG_SECONDS", "PERFORMANCE_WINDOW", "REPORT_EVERY", "REPORT_ROWS"}
+    assert read <= {*analysis_settings.DECIDING, *others}
+    assert not others & {*analysis_settings.DECIDING}
 
 
 @pytest.mark.parametrize(

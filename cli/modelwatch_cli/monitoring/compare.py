@@ -1,0 +1,188 @@
+"""`modelwatch compare`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelwatch.settings import Settings
+from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.times import option_time
+
+if TYPE_CHECKING:
+    from modelwatch.domain.comparison import Comparison, Side
+    from modelwatch.domain.drift import FeatureDrift
+    from modelwatch.services.comparison import Comparer
+
+_COLOURS = {
+    "a better": "green",
+    "b better": "green",
+    "no difference shown": "yellow",
+    "not comparable": "red",
+    "unknown": "yellow",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command()(compare)
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="an alias or a version, such as champion")],
+    b: Annotated[str, typer.Argument(help="another one, such as challenger")],
+    window: Annotated[str, typer.Option(help="length of the window, in ISO 8601")] = "PT1H",
+    until: Annotated[str | None, typer.Option(help="its end, in ISO 8601; by default now")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="what decides; by default accuracy or, of a regression, mae"),
+    ] = None,
+    min_labels: Annotated[
+        int | None,
+        typer.Option(min=1, help="fewest labels of each; by default PERFORMANCE_MIN_LABELS"),
+    ] = None,
+    min_maturity: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="smallest share of labelled predictions; PERFORMANCE_MIN_MATURITY"
+        ),
+    ] = None,
+    model_name: Annotated[
+        str | None, typer.Option("--model-name", help="a model; by default MODEL_NAME")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the outcome as JSON")] = False,
+) -> None:
+    """Compare two variants or versions of a model: inputs, predictions, performance and latency.
+
+    A difference that is not shown, or not known yet, is an answer and no failure.
+    """
+    from modelwatch.domain.durations import parse_duration
+    from modelwatch.domain.windows import Window
+
+    settings = Settings()
+    end = option_time("--until", until) if until else datetime.now(UTC)
+    asked = Window(end - parse_duration(window, "--window"), end)
+    with error_console.status("comparing"):
+        found = _comparer(settings, min_labels, min_maturity).compare(
+            model_name or settings.text("MODEL_NAME"), a, b, asked, metric or ""
+        )
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | None) -> Comparer:
+    from modelwatch.adapters.analysis_settings import drift_policy
+    from modelwatch.adapters.aws import s3_client
+    from modelwatch.adapters.mlflow_registry import MlflowRegistry
+    from modelwatch.adapters.s3_artifacts import S3Artifacts
+    from modelwatch.adapters.s3_baselines import S3BaselineStore
+    from modelwatch.adapters.s3_outcomes import S3OutcomeStore
+    from modelwatch.adapters.s3_performance import S3PerformanceStore
+    from modelwatch.adapters.s3_profiles import S3ProfileStore
+    from modelwatch.adapters.training_references import TrainingReferences
+    from modelwatch.domain.capture_policy import read_policy
+    from modelwatch.domain.performance.answers import PerformancePolicy
+    from modelwatch.services.comparison import Comparer
+    from modelwatch.services.performance import PerformanceMonitor
+    from modelwatch.services.references import References
+
+    s3, bucket = s3_client(settings), settings.text("CAPTURE_BUCKET")
+    registry = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI"))
+    policy = read_policy(settings.text("CAPTURE_POLICY"), settings.text("CAPTURE_HASH_KEY"))
+    profiles = S3ProfileStore(s3, bucket)
+    labels = settings.integer("PERFORMANCE_MIN_LABELS", at_least=1)
+    maturity = settings.share("PERFORMANCE_MIN_MATURITY")
+    return Comparer(
+        registry=registry,
+        profiles=profiles,
+        references=References(
+            registry=registry,
+            training=TrainingReferences(S3Artifacts(s3, settings.text("MODEL_BUCKET")), policy),
+            profiles=profiles,
+            baselines=S3BaselineStore(s3, settings.text("REPORT_BUCKET")),
+        ),
+        performance=PerformanceMonitor(
+            outcomes=S3OutcomeStore(s3, bucket),
+            profiles=S3PerformanceStore(s3, bucket),
+            policy=PerformancePolicy(
+                min_labels=labels if min_labels is None else min_labels,
+                min_maturity=maturity if min_maturity is None else min_maturity,
+            ),
+            # who asks by hand waits for it
+            refresh_seconds=0,
+            seconds=3600,
+        ),
+        policy=drift_policy(settings),
+        min_rows=settings.integer("ANALYSIS_MIN_ROWS", at_least=2),
+    )
+
+
+def _print(found: Comparison) -> None:
+    sides = (found.a, found.b)
+    console.print(
+        f"{found.model_name}, {found.window_start:%Y-%m-%d %H:%M} to {found.window_end:%H:%M} UTC",
+        markup=False,
+    )
+    console.print(found.outcome, style=_COLOURS[found.outcome])
+    console.print(found.sentence, markup=False)
+    for note in found.notes:
+        console.print(f"Note: {note}", markup=False)
+    console.print()
+    print_table(["", found.a.name, found.b.name], [*_facts(*sides)])
+    if found.performance:
+        console.print()
+        print_table(
+            ["metric", found.a.name, found.b.name, "difference", "low", "high"],
+            [
+                [
+                    name,
+                    each.a.value,
+                    each.b.value,
+                    each.difference.value,
+                    each.difference.low,
+                    each.difference.high,
+                ]
+                for name, each in found.performance.items()
+            ],
+        )
+    for title, answers in (("inputs", found.inputs), ("predictions", found.outputs)):
+        if answers:
+            console.print()
+            _print_answers(title, answers)
+
+
+def _facts(a: Side, b: Side) -> list[list[object]]:
+    facts: list[list[object]] = [
+        ["version", a.model_version, b.model_version],
+        ["predictions", str(a.rows), str(b.rows)],
+        ["labelled", f"{a.labelled} of {a.records}", f"{b.labelled} of {b.records}"],
+    ]
+    if a.latency_ms and b.latency_ms:
+        facts.append(["latency p50, p95, p99 in ms", _latency(a), _latency(b)])
+    return facts
+
+
+def _latency(side: Side) -> str:
+    return ", ".join(f"{value:.3g}" for value in side.latency_ms)
+
+
+def _print_answers(title: str, answers: tuple[FeatureDrift, ...]) -> None:
+    words = {"ok": "alike", "drift": "different", "unknown": "unknown"}
+    print_table(
+        [title, "", "distance", "method", "p", "why"],
+        [
+            [
+                each.feature,
+                words[each.status],
+                "-" if each.score is None else f"{each.score:.3f}",
+                each.method,
+                "-" if each.p_value is None else f"{each.p_value:.2g}",
+                each.reason,
+            ]
+            for each in answers
+        ],
+    )

@@ -1,0 +1,258 @@
+"""Comparing two variants or versions of a model over the same window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from modelwatch.domain.comparison import (
+    DECIDES,
+    DIRECTIONS,
+    QUANTILES,
+    Comparison,
+    MetricComparison,
+    Outcome,
+    Side,
+    compared,
+    labels_needed,
+    outcome_of,
+)
+from modelwatch.domain.decisions import decide
+from modelwatch.domain.drift import DriftPolicy, FeatureDrift
+from modelwatch.domain.performance.answers import PerformanceAnswer
+from modelwatch.domain.profiles import Profile, merge_profiles
+from modelwatch.domain.windows import Window
+from modelwatch.errors import InvalidInputError, NoModelError
+from modelwatch.ports import ModelRegistry, ProfileStore
+from modelwatch.services.feature_judging import distributions
+from modelwatch.services.performance import PerformanceMonitor
+from modelwatch.services.references import References
+
+LEVEL = 0.01
+"""Probability of calling the same traffic different."""
+
+_LATENCY = "latency_ms"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A side, and what its predictions in the window are like."""
+
+    side: Side
+    profile: Profile
+    performance: PerformanceAnswer
+
+
+class Comparer:
+    """Compares by profiles and by sums over labels: no row is read that they do not ask for.
+
+    Parameters
+    ----------
+    policy
+        Methods and thresholds by which features and predictions are told apart; whatever its mode,
+        chance is allowed for.
+    min_rows
+        Fewest predictions of each.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: ModelRegistry,
+        profiles: ProfileStore,
+        references: References,
+        performance: PerformanceMonitor,
+        policy: DriftPolicy,
+        min_rows: int,
+    ) -> None:
+        self._registry = registry
+        self._profiles = profiles
+        self._references = references
+        self._performance = performance
+        self._policy = msgspec.structs.replace(policy, mode="calibrated")
+        self._min_rows = min_rows
+
+    def compare(
+        self, model_name: str, a: str, b: str, window: Window, metric: str = ""
+    ) -> Comparison:
+        """Compare ``a`` and ``b``, each an alias or a version, over ``window``.
+
+        Parameters
+        ----------
+        metric
+            The one that decides; by default accuracy or, of a regression, the mean absolute error.
+
+        Raises
+        ------
+        InvalidInputError
+            When both have the same predictions, or there is no such metric.
+        NoModelError
+            When there is no such alias or version.
+        StoreError
+            When a store does not answer.
+        """
+        if metric and metric not in DIRECTIONS:
+            known = ", ".join(DIRECTIONS)
+            raise InvalidInputError("metric", f"'{metric[:80]}' is none of {known}")
+        window = window.outward()
+        captured = self._profiles.versions(window)
+        versions = [version for name, version in captured if name == model_name]
+        asked = [self._asked(model_name, name, versions) for name in (a, b)]
+        if asked[0][0] == asked[1][0] and ("" in (asked[0][1], asked[1][1]) or a == b):
+            raise InvalidInputError("", f"'{a}' and '{b}' have predictions in common")
+        first, second = (
+            self._found(model_name, name, *each, window)
+            for name, each in zip((a, b), asked, strict=True)
+        )
+        comparison = self._inputs(model_name, window, first, second)
+        if comparison.outcome == "unknown" and not comparison.sentence:
+            comparison = _by_labels(comparison, first, second, metric)
+        notes = self._moved(model_name, window, versions, [first.side, second.side])
+        return msgspec.structs.replace(comparison, notes=(*comparison.notes, *notes))
+
+    def _asked(self, model_name: str, name: str, versions: Sequence[str]) -> tuple[str, str]:
+        """Return the version and the variant that are meant."""
+        if name.isdecimal():
+            return name, ""
+        try:
+            return self._registry.resolve(model_name, name).version, name
+        except NoModelError:
+            # an application may capture for versions that no registry knows
+            if name in versions:
+                return name, ""
+            raise
+
+    def _found(
+        self, model_name: str, name: str, version: str, variant: str, window: Window
+    ) -> _Found:
+        found = self._profiles.profiles(model_name, version, window).variants
+        chosen = [each for key, each in found.items() if variant in ("", key)]
+        profile = merge_profiles(chosen)
+        latency = profile.outputs.get(_LATENCY)
+        performance = self._performance.evaluate(
+            model_name,
+            version,
+            window,
+            variant=variant or None,
+            reference=self._references.holdout(model_name, version),
+        )
+        side = Side(
+            name=name,
+            model_version=version,
+            variant=variant,
+            rows=profile.rows,
+            latency_ms=tuple(float(latency.sketch.quantile(q)) for q in QUANTILES)
+            if latency is not None and latency.sketch.n
+            else (),
+            records=performance.records,
+            labelled=performance.labelled,
+        )
+        return _Found(side, profile, performance)
+
+    def _inputs(self, model_name: str, window: Window, first: _Found, second: _Found) -> Comparison:
+        """Return the comparison without labels; it has no sentence yet when they are to decide."""
+        outputs = first.profile.outputs.keys() & second.profile.outputs.keys() - {_LATENCY}
+        inputs = decide(
+            distributions(first.profile.features),
+            distributions(second.profile.features),
+            self._policy,
+            LEVEL,
+        )
+        comparison = Comparison(
+            model_name=model_name,
+            window_start=window.start,
+            window_end=window.end,
+            a=first.side,
+            b=second.side,
+            outcome="unknown",
+            sentence="",
+            inputs=tuple(inputs),
+            outputs=tuple(
+                decide(
+                    distributions({name: first.profile.outputs[name] for name in sorted(outputs)}),
+                    distributions({name: second.profile.outputs[name] for name in sorted(outputs)}),
+                    self._policy,
+                    LEVEL,
+                )
+            ),
+            performance=compared(first.performance.verdict, second.performance.verdict),
+        )
+        outcome, sentence = self._comparable(first.side, second.side, inputs)
+        return msgspec.structs.replace(comparison, outcome=outcome, sentence=sentence)
+
+    def _comparable(self, a: Side, b: Side, inputs: Sequence[FeatureDrift]) -> tuple[Outcome, str]:
+        for side in (a, b):
+            if side.rows < self._min_rows:
+                problem = f"{side.rows} predictions by {side.name}; {self._min_rows} are needed"
+                return "unknown", problem
+        if all(each.status == "unknown" for each in inputs):
+            return "unknown", "no feature can be compared: nothing tells whether inputs are alike"
+        different = [each.feature for each in inputs if each.status == "drift"]
+        if different:
+            names = ", ".join(different[:5]) + (" and more" if len(different) > 5 else "")
+            return "not comparable", f"the inputs differ, in {names}"
+        return "unknown", ""
+
+    def _moved(
+        self, model_name: str, window: Window, versions: Sequence[str], sides: Sequence[Side]
+    ) -> list[str]:
+        """Return what an alias that was moved in the window leaves out."""
+        notes = []
+        for version in versions:
+            asking = [side for side in sides if side.variant and side.model_version != version]
+            if not asking:
+                continue
+            found = self._profiles.profiles(model_name, version, window).variants
+            notes += [
+                f"{found[side.variant].rows} predictions as '{side.variant}' by version {version} "
+                f"are left out: the alias is at version {side.model_version}"
+                for side in asking
+                if side.variant in found
+            ]
+        return notes
+
+
+def _by_labels(comparison: Comparison, first: _Found, second: _Found, metric: str) -> Comparison:
+    for found in (first, second):
+        verdict = found.performance.verdict
+        if verdict.status == "unknown":
+            problem = f"labels do not tell yet how good {found.side.name} is: {verdict.reason}"
+            return msgspec.structs.replace(comparison, sentence=problem)
+    metric = metric or DECIDES[first.performance.verdict.task or "classification"]
+    if metric not in comparison.performance:
+        problem = f"there is no {metric} of both"
+        return msgspec.structs.replace(comparison, sentence=problem)
+    found_metric = comparison.performance[metric]
+    outcome = outcome_of(metric, found_metric)
+    labels = first.side.labelled + second.side.labelled
+    needed = (
+        labels_needed(found_metric.difference, labels) if outcome == "no difference shown" else None
+    )
+    return msgspec.structs.replace(
+        comparison,
+        outcome=outcome,
+        sentence=_sentence(outcome, metric, found_metric, comparison, needed),
+        metric=metric,
+        labels_needed=needed,
+    )
+
+
+def _sentence(
+    outcome: Outcome,
+    metric: str,
+    found: MetricComparison,
+    comparison: Comparison,
+    needed: int | None,
+) -> str:
+    a, b = comparison.a.name, comparison.b.name
+    far = found.difference
+    numbers = (
+        f"{metric} {found.a.value:.4g} of {a}, {found.b.value:.4g} of {b}: {far.value:+.4g} "
+        f"({far.low:+.4g} to {far.high:+.4g})"
+    )
+    if outcome != "no difference shown":
+        return f"{b if outcome == 'b better' else a} is better: {numbers}"
+    more = f"; about {needed} more labels would show it, if it stays so" if needed else ""
+    return f"no difference is shown yet: {numbers}{more}"
