@@ -15,8 +15,8 @@ from modelwatch_cli.baselines import commands as baselines
 from modelwatch_cli.capture import captures, dlq, forget, labels
 from modelwatch_cli.console import error_console
 from modelwatch_cli.deployment import commands as deployment
-from modelwatch_cli.monitoring import commands as monitoring
 from modelwatch_cli.monitoring import backtest, compare, model_monitor, performance, replay
+from modelwatch_cli.monitoring import commands as monitoring
 from modelwatch_cli.serving import commands as serving
 from modelwatch_cli.stack import commands as stack
 from modelwatch_cli.stack.environment import LOADER
