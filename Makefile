@@ -10,7 +10,7 @@ MODELWATCH := $(BIN)/modelwatch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-pyfunc setup-spark demo up down status test test-fast test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-serving setup-rivals bench-quality lint format env-example lock clean
+.PHONY: help setup setup-pyfunc setup-spark demo up down status test test-fast test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-serving setup-rivals bench-quality bench-performance-estimation lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench-analysis: setup-rivals ## a decision over 10 k to 100 M rows beside Eviden
 
 bench-detection: setup ## false alarms, power and delay of drift decisions, beside Evidently
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.detection
+
+bench-performance-estimation: setup-rivals ## accuracy and ROC AUC without labels, beside NannyML
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.performance_estimation
 
 bench-serving: setup-pyfunc ## predict beside FastAPI and mlflow.pyfunc
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.serving
