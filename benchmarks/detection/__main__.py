@@ -50,7 +50,7 @@ def main() -> None:
     sketches = list(measures.sketched_power(POWER_SIZES[-1:] if brief else SKETCHED_SIZES,
                                             max(20, runs // 5), seed))  # fmt: skip
     _show("a normal mean moved: what sketches cost", sketches)
-    delays = list(measures.delays((0.5,) if brief else (0.3, 0.5, 1.0), runs // 5, seed))
+    delays = list(measures.delays((0.5,) if brief else (0.3, 0.5, 1.0), runs, seed))
     _show("rows from a change to the first drifted feature", delays)
     scenarios = list(
         measures.scenarios((150,) if brief else (150, 500), runs // 2 if brief else runs, seed)
