@@ -76,6 +76,11 @@ def _verdict() -> list[Any]:
             "percentunit",
             (f"evidently_drift_score{{{VERSION}}}", _BY_VERSION),
         ).max(1),
+        states(
+            "Segments over time",
+            "The same for declared segments (ANALYSIS_SEGMENTS), each against that of the reference.",
+            (f"evidently_segment_drift_status{{{VERSION}}}", "{{model_version}} {{segment}}"),
+        ),
         lines(
             "Drift of the outputs",
             "Drift score of predictions and probabilities, in the method's own scale.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from modelwatch.errors import ModelwatchError
 from modelwatch.settings import Settings
@@ -67,7 +68,7 @@ def reports(
         return
     url = _api_url()
     print_table(
-        ["window end (UTC)", "model", "version", "status", "rows", "drifted", "report"],
+        ["window end (UTC)", "model", "version", "status", "rows", "drifted", "segments", "report"],
         [
             [
                 f"{result.window_end:%Y-%m-%d %H:%M:%S}",
@@ -76,6 +77,7 @@ def reports(
                 result.status,
                 result.rows,
                 len(result.drifted_features),
+                ", ".join(each.name for each in result.segments if each.status == "drift"),
                 f"{url}/reports/{result.name}" if result.has_report else "",
             ]
             for result in results
@@ -89,7 +91,7 @@ def print_result(result: AnalysisResult) -> None:
     console.print(
         f"{result.model_name} version {result.model_version}, "
         f"{result.window_start:%H:%M:%S} to {result.window_end:%H:%M:%S} UTC, "
-        f"{result.rows} rows: [{colour}]{result.status}[/{colour}] ({result.reason})"
+        f"{result.rows} rows: [{colour}]{result.status}[/{colour}] ({escape(result.reason)})"
     )
     features = sorted(result.features, key=lambda feature: -(feature.score or 0))
     if features:
@@ -105,6 +107,21 @@ def print_result(result: AnalysisResult) -> None:
                     f"{feature.missing_ratio:.0%}",
                 ]
                 for feature in features
+            ],
+        )
+    if result.segments:
+        print_table(
+            ["segment", "status", "rows", "of the reference", "drifted", "why"],
+            [
+                [
+                    segment.name,
+                    segment.status,
+                    segment.rows,
+                    segment.reference_rows,
+                    len(segment.drifted_features),
+                    segment.headline if segment.status == "drift" else segment.reason,
+                ]
+                for segment in result.segments
             ],
         )
 

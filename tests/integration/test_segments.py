@@ -1,0 +1,119 @@
+"""A drift in one segment alone, on the real stack: deployed, captured, merged, found and named."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from modelwatch.settings import Settings
+from modelwatch_cli.traffic.reference import reference_features
+from modelwatch_cli.traffic.scenarios import Segment, segment_of
+from running_stack import RunningStack
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
+
+REQUESTS = 1000
+STATUS = "evidently_segment_drift_status"
+
+
+def answer(stack: RunningStack, *command: str) -> Any:
+    outcome = stack.run(*command, "--json", timeout=600)
+    assert outcome.returncode == 0, outcome.stderr
+    return json.loads(outcome.stdout)
+
+
+def segment_that_moves(stack: RunningStack) -> Segment:
+    """Return the one that the scenario moves, of the version that serves."""
+    variables = answer(stack, "env")
+    with pytest.MonkeyPatch.context() as environ:
+        for name, value in variables.items():
+            environ.setenv(name, value)
+        return segment_of(reference_features(Settings(variables)))
+
+
+@pytest.fixture(scope="module")
+def watching(stack: RunningStack) -> Iterator[RunningStack]:
+    """Deploy with three segments: one that will move, one that will not, and one without rows."""
+    answer(stack, "train")
+    moving = segment_that_moves(stack).expression
+    declared = f"dear: {moving}; cheap: not {moving}; `od280/od315_of_diluted_wines` > 99"
+    # a tenth of the reference's rows are few: the schedule is to judge them as well
+    settings = {"ANALYSIS_SEGMENTS": declared, "ANALYSIS_MIN_ROWS": "10"}
+    watching = replace(stack, environ={**stack.environ, **settings})
+    answer(watching, "deploy")
+    yield watching
+    answer(stack, "deploy")
+
+
+def declared(stack: RunningStack, segments: str) -> RunningStack:
+    return replace(stack, environ={**stack.environ, "ANALYSIS_SEGMENTS": segments})
+
+
+@pytest.mark.parametrize(
+    ("segments", "said"),
+    [
+        ("colour", "'colour' is no feature of the model; its features are alcohol, "),
+        ("alcohol >> 13", "ANALYSIS_SEGMENTS: 'alcohol >> 13'"),
+    ],
+)
+def test_wrong_segments_are_not_deployed(watching: RunningStack, segments: str, said: str) -> None:
+    outcome = declared(watching, segments).run("deploy", "--dry-run")
+    assert outcome.returncode == 1
+    assert said in " ".join(outcome.stderr.split())
+
+
+def test_a_drift_in_one_segment_alone_is_found_and_named(watching: RunningStack) -> None:
+    command = ("simulate", "-n", str(REQUESTS), "--rate", "40", "--seed", "1")
+    sent = answer(watching, *command, "--scenario", "segment_drift")
+    assert sent["statuses"] == {"200": REQUESTS}
+    result = analyzed(watching)
+    assert result["status"] == "ok"
+    found = {each["name"]: each for each in result["segments"]}
+    assert {name: each["status"] for name, each in found.items()} == {
+        "dear": "drift",
+        "cheap": "ok",
+        "`od280/od315_of_diluted_wines` > 99": "unknown",
+    }
+    assert found["dear"]["rows"] + found["cheap"]["rows"] == REQUESTS
+    assert len(found["dear"]["drifted_features"]) >= 7
+    assert "in the segment dear: " in result["headline"]
+    assert result["reason"].endswith("; drift in the segment dear")
+    told(watching, "dear", 1)
+    told(watching, "cheap", 0)
+
+    shown = watching.run("analyze").stdout
+    assert "drift in the segment dear" in " ".join(shown.split())
+    assert "0 rows in the window; 10 are needed" in " ".join(shown.split())
+    assert "dear" in watching.run("reports").stdout
+
+
+def analyzed(stack: RunningStack) -> dict[str, Any]:
+    """Analyze until all rows are seen."""
+    deadline = time.monotonic() + 120
+    while True:
+        found = answer(stack, "analyze")
+        assert found["failures"] == {}
+        newest = max(found["results"], key=lambda each: int(each["model_version"]))
+        if newest["rows"] >= REQUESTS:
+            return dict(newest)
+        assert time.monotonic() < deadline, f"only {newest['rows']} rows"
+        time.sleep(3)
+
+
+def told(stack: RunningStack, segment: str, status: int) -> None:
+    """Wait for the bridge to tell of a segment."""
+    url = f"http://127.0.0.1:{stack.environ['BRIDGE_PORT']}/metrics"
+    deadline = time.monotonic() + 60
+    while True:
+        lines = httpx.get(url).text.splitlines()
+        mine = [line for line in lines if line.startswith(STATUS) and f'"{segment}"' in line]
+        if any(float(line.rpartition(" ")[2]) == status for line in mine):
+            return
+        assert time.monotonic() < deadline, mine
+        time.sleep(1)
