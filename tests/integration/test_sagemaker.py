@@ -268,7 +268,7 @@ def test_a_baseline_is_written_and_its_constraints_are_read_as_model_monitor_has
             features=(drift,),
             quality=quality,
         ),
-        None,
+        {},
     )
     done = moved.answer("model-monitor", "result", name, str(tmp_path))
     violations = json.loads((tmp_path / "constraint_violations.json").read_text())["violations"]

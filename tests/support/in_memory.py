@@ -358,12 +358,13 @@ class InMemoryReportStore:
     saved: dict[str, AnalysisResult] = field(default_factory=dict)
     kept: dict[str, Evidence] = field(default_factory=dict)
     reports: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     remembered: dict[tuple[str, str], dict[str, LastAnswer]] = field(default_factory=dict)
 
     def save(
         self,
         result: AnalysisResult,
-        html: bytes | None,
+        files: Mapping[str, bytes],
         evidence: Evidence | None = None,
         *,
         replace: bool = False,
@@ -373,8 +374,9 @@ class InMemoryReportStore:
         self.saved[result.name] = result
         if evidence is not None:
             self.kept[result.name] = evidence
-        if html is not None:
-            self.reports[result.name] = html
+        if "report.html" in files:
+            self.reports[result.name] = files["report.html"]
+        self.files[result.name] = dict(files)
         return True
 
     def result(self, name: str) -> AnalysisResult:

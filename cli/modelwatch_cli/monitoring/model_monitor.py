@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelwatch.domain.baselines import TRAINING
+from modelwatch.domain.model_monitor import CONSTRAINTS, STATISTICS, VIOLATIONS
 from modelwatch.errors import NotFoundError
 from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
     from modelwatch.domain.constraints import Constraints
     from modelwatch.domain.drift import AnalysisResult
     from modelwatch.domain.profiles import Profile
-
-STATISTICS = "statistics.json"
-CONSTRAINTS = "constraints.json"
-VIOLATIONS = "constraint_violations.json"
 
 _RESULTS = 1000
 """So many of the newest results are looked through for one by its name."""

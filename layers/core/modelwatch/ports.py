@@ -440,12 +440,14 @@ class ReportStore(Protocol):
     def save(
         self,
         result: AnalysisResult,
-        html: bytes | None,
+        files: Mapping[str, bytes],
         evidence: Evidence | None = None,
         *,
         replace: bool = False,
     ) -> bool:
-        """Store a result, its report if there is one, and what it was made of; the result last.
+        """Store a result, files beside it by name, and what it was made of; the result last.
+
+        The file ``report.html`` is its report.
 
         Returns False, and leaves it alone, when there is a result of that name; unless ``replace``.
         """

@@ -146,7 +146,8 @@ class World:
             else Quality(status="violated", decided=1, violations=(violation,)),
             has_report=True,
         )
-        self.reports.save(result, b"<html>fine" if quiet else f"<html>{TEXT}".encode())
+        html = b"<html>fine" if quiet else f"<html>{TEXT}".encode()
+        self.reports.save(result, {"report.html": html})
 
     def hours(self):
         return [

@@ -34,6 +34,12 @@ def test_a_shift_is_drift_with_a_report(stage):
     (result,) = stage.analyze().results
     assert (result.status, result.drifted_features) == ("drift", ("alcohol",))
     assert result.has_report
+    assert stage.reports.files[result.name].keys() == {
+        "report.html",
+        "statistics.json",
+        "constraints.json",
+        "constraint_violations.json",
+    }
     assert stage.service.report_url(result.name).startswith(
         f"https://reports.example/{result.name}"
     )

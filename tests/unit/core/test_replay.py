@@ -205,7 +205,7 @@ def test_a_part_that_is_missing_or_damaged_is_named(stage, part):
 def test_a_result_without_evidence_or_no_result_is_said(stage):
     capture(stage, 15.0)
     (result,) = stage.analyze().results
-    stage.reports.save(msgspec.structs.replace(result, manifest=""), None, replace=True)
+    stage.reports.save(msgspec.structs.replace(result, manifest=""), {}, replace=True)
     with pytest.raises(EvidenceError, match="nothing was kept of what"):
         replay(stage, result.name)
     with pytest.raises(NotFoundError, match="there is no result"):

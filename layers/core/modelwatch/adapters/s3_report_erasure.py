@@ -18,13 +18,16 @@ from modelwatch.adapters.s3_objects import S3Objects
 from modelwatch.adapters.s3_reports import REFERENCES, model_prefix, version_prefix
 from modelwatch.domain.drift import AnalysisResult
 from modelwatch.domain.durations import parse_duration
+from modelwatch.domain.model_monitor import STATISTICS, VIOLATIONS
 from modelwatch.errors import InvalidInputError
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(AnalysisResult).decode
 
 _RESULT = "/result.json"
-_REPORT = "/report.html"
+_SHOWING = {"report.html", STATISTICS, VIOLATIONS}
+"""Files beside a result that show rows, or values of rows."""
+
 _REFERENCE = re.compile(r"/reference-(\d{8}T\d{6}Z)-(\d{8}T\d{6}Z)-[0-9a-f]+\.profile$")
 _EVER = datetime.min.replace(tzinfo=UTC)
 
@@ -54,8 +57,8 @@ class S3ReportErasure:
             if not (kept or result.has_report or result.quality):
                 continue
             # what was kept first: a result that was changed is not looked at again
-            self._objects.delete([f"{folder}{_REPORT}", *kept])
-            changed |= {*kept, f"{folder}{_RESULT}", f"{folder}{_REPORT}"}
+            self._objects.delete(kept)
+            changed |= {*kept, f"{folder}{_RESULT}"}
             silent = msgspec.structs.replace(result, has_report=False, quality=None)
             self._objects.write(f"{folder}{_RESULT}", _encode(silent), "application/json")
         if changed and self._objects.keeps_versions():
@@ -89,7 +92,7 @@ def _results(keys: Sequence[str], times: Sequence[datetime]) -> Iterator[tuple[s
     for key in keys:
         folder, _, name = key.rpartition("/")
         found = beside.setdefault(folder, [])
-        if f"/{name}" == _REPORT or name.startswith("window-"):
+        if name in _SHOWING or name.startswith("window-"):
             found.append(key)
     for key in keys:
         folder = key.removesuffix(_RESULT)

@@ -38,6 +38,7 @@ _PREFIX = "analyses/"
 _RESULT = "/result.json"
 _LAST = "last.json"
 _JSON = "application/json"
+_HTML = "text/html; charset=utf-8"
 _BYTES = "application/octet-stream"
 _DIGITS = 16
 """So much of a digest is in a name."""
@@ -61,7 +62,7 @@ class S3ReportStore:
     def save(
         self,
         result: AnalysisResult,
-        html: bytes | None,
+        files: Mapping[str, bytes],
         evidence: Evidence | None = None,
         *,
         replace: bool = False,
@@ -70,16 +71,10 @@ class S3ReportStore:
         folder = _folder(result.name)
         if evidence is not None:
             self._keep(folder, evidence)
-        report, page = f"{folder}/report.html", "text/html; charset=utf-8"
-        key, payload = f"{folder}{_RESULT}", _encode(result)
-        if replace:
-            if html is not None:
-                self._objects.write(report, html, page)
-            self._objects.write(key, payload, _JSON)
-            return True
-        if html is not None:
-            self._objects.write_once(report, html, page)
-        return self._objects.write_once(key, payload, _JSON)
+        write = self._objects.write if replace else self._objects.write_once
+        for name, body in files.items():
+            write(f"{folder}/{name}", body, _HTML if name.endswith(".html") else _JSON)
+        return write(f"{folder}{_RESULT}", _encode(result), _JSON) is not False
 
     def result(self, name: str) -> AnalysisResult:
         """Return a result; raises NotFoundError when there is none of that name."""

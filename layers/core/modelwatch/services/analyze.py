@@ -15,6 +15,7 @@ from modelwatch.domain.analysis_rules import AnalysisRules
 from modelwatch.domain.drift import AnalysisResult, LastAnswer, ResultName
 from modelwatch.domain.durations import format_duration
 from modelwatch.domain.evidence import CodeVersion
+from modelwatch.domain.model_monitor import job_files
 from modelwatch.domain.performance.answers import PerformanceAnswer
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.records import invalid_json
@@ -276,17 +277,17 @@ class AnalyzeService:
                 performance=self._performance_of(task, variant),
             )
             key = _key(task.title, variant)
-            html = self._report(task, result, reference, last.get(key))
+            files = self._files(task, result, profile, reference, last.get(key))
             result = msgspec.structs.replace(
                 result,
-                has_report=html is not None,
+                has_report=bool(files),
                 duration_seconds=round(time.perf_counter() - began, 3),
             )
             evidence = evidence_of(
                 result, profile, reference, task.rules, found.objects, segments, self._code
             )
             result = msgspec.structs.replace(result, manifest=evidence.digest)
-            if self._reports.save(result, html, evidence, replace=task.replace):
+            if self._reports.save(result, files, evidence, replace=task.replace):
                 main = task.main and not variant
                 self._metrics.emit(result_samples(result, main=main, present=task.present))
                 if main and task.present:
@@ -344,23 +345,28 @@ class AnalyzeService:
         )
         return answered(asked, profile, reference, task.rules, objects, segments)
 
-    def _report(
+    def _files(
         self,
         task: _Task,
         result: AnalysisResult,
+        profile: Profile,
         reference: Reference | None,
         last: LastAnswer | None,
-    ) -> bytes | None:
-        """Return a report when one is asked for, or tells something that the last one does not."""
+    ) -> Mapping[str, bytes]:
+        """Return a report when one is asked for, or tells something that the last one does not.
+
+        And beside it what a job of SageMaker Model Monitor would leave.
+        """
         if reference is None or not result.features or not _worth_a_report(task, result, last):
-            return None
+            return {}
         rows = task.rules.sample_rows
         sample = self._profiles.sample(task.name, task.version, task.window, rows)
         if result.variant:
             sample = sample.filter(
                 [variant == result.variant for variant in sample["variant"].to_pylist()]
             )
-        return self._reporter.html(reference.rows(rows), sample, result.features, task.rules.policy)
+        html = self._reporter.html(reference.rows(rows), sample, result.features, result.policy)
+        return {"report.html": html, **job_files(result, profile, reference.constraints)}
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(int(self._clock()), UTC)

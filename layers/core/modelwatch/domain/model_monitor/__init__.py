@@ -10,12 +10,17 @@ from modelwatch.domain.model_monitor.constraints import (
     is_constraints_document,
     read_constraints_document,
 )
+from modelwatch.domain.model_monitor.files import CONSTRAINTS, STATISTICS, VIOLATIONS, job_files
 from modelwatch.domain.model_monitor.statistics import statistics_document
 from modelwatch.domain.model_monitor.violations import violations_document
 
 __all__ = [
+    "CONSTRAINTS",
+    "STATISTICS",
+    "VIOLATIONS",
     "constraints_document",
     "is_constraints_document",
+    "job_files",
     "read_constraints_document",
     "statistics_document",
     "violations_document",

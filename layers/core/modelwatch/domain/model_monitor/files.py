@@ -1,0 +1,40 @@
+"""The files that a Model Monitor job leaves, by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from modelwatch.domain.constraints import Constraints
+from modelwatch.domain.drift import AnalysisResult
+from modelwatch.domain.model_monitor.constraints import constraints_document
+from modelwatch.domain.model_monitor.statistics import statistics_document
+from modelwatch.domain.model_monitor.violations import violations_document
+from modelwatch.domain.profiles import Profile
+
+STATISTICS = "statistics.json"
+CONSTRAINTS = "constraints.json"
+VIOLATIONS = "constraint_violations.json"
+
+
+def job_files(
+    result: AnalysisResult, profile: Profile, constraints: Constraints
+) -> Mapping[str, bytes]:
+    """Return the files of a job that analyzed a window, by name.
+
+    Parameters
+    ----------
+    result
+        The answers: violations are broken rules, and features and outputs that drifted.
+    profile
+        The window's.
+    constraints
+        What the window was held to.
+    """
+    documents = {
+        STATISTICS: statistics_document(profile),
+        CONSTRAINTS: constraints_document(constraints, result.policy),
+        VIOLATIONS: violations_document(result.quality, [*result.features, *result.outputs]),
+    }
+    return {name: msgspec.json.encode(document) for name, document in documents.items()}

@@ -1,0 +1,129 @@
+"""The scheduled analysis on the real stack: runs that come twice at once, and runs that are missed.
+
+tests/e2e sees EventBridge fire; here the function is invoked with the events that it would send.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.s3_reports import S3ReportStore
+from modelwatch.domain.drift import AnalysisResult
+from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.records import Record
+from modelwatch.settings import Settings
+from running_stack import RunningStack
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(400)]
+
+HOUR = timedelta(hours=1)
+START = datetime.now(UTC).replace(minute=30, second=0, microsecond=0) - timedelta(days=2)
+
+
+class Analyze:
+    """The deployed function, and a model of an application that no registry knows."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        environ = json.loads(stack.run("env", "--json").stdout)
+        settings = Settings(environ)
+        self.model = f"application-{uuid4().hex[:8]}"
+        keys = {
+            "aws_access_key_id": environ["AWS_ACCESS_KEY_ID"],
+            "aws_secret_access_key": environ["AWS_SECRET_ACCESS_KEY"],
+            "region_name": "us-east-1",
+        }
+        s3 = boto3.client("s3", endpoint_url=environ["AWS_ENDPOINT_URL_S3"], **keys)
+        self.captures = S3RecordStore(s3, settings.text("CAPTURE_BUCKET"))
+        self.reports = S3ReportStore(s3, settings.text("REPORT_BUCKET"))
+        self.functions = boto3.client(
+            "lambda",
+            endpoint_url=environ["AWS_ENDPOINT_URL"],
+            **keys,
+            config=Config(read_timeout=200, retries={"max_attempts": 1}),
+        )
+
+    def capture(self, hours: int) -> None:
+        """Store 20 records of each hour since the start."""
+        for hour in range(hours):
+            times = [START + hour * HOUR + timedelta(seconds=20 * number) for number in range(20)]
+            records = [
+                Record(
+                    event_id=new_event_id(int(time.timestamp() * 1000)),
+                    captured_at=time,
+                    model_name=self.model,
+                    model_version="1",
+                    features={"a": 1.0},
+                    prediction=1,
+                )
+                for time in times
+            ]
+            for part in (records[:10], records[10:]):
+                for group in _by_hour(part):
+                    self.captures.write(group)
+
+    def run(self, planned: datetime) -> dict[str, Any]:
+        """Invoke the function as the rule does that was planned for this time."""
+        event = {
+            "version": "0",
+            "id": str(uuid4()),
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": "000000000000",
+            "time": f"{planned:%Y-%m-%dT%H:%M:%SZ}",
+            "region": "us-east-1",
+            "resources": [],
+            "detail": {},
+        }
+        answer = self.functions.invoke(
+            FunctionName="modelwatch-local-analyze", Payload=json.dumps(event).encode()
+        )
+        payload: dict[str, Any] = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, payload
+        return payload
+
+    def results(self) -> list[AnalysisResult]:
+        """Return all results of the model, oldest first."""
+        found = [each for each in self.reports.results(500) if each.model_name == self.model]
+        return sorted(found, key=lambda each: each.window_end)
+
+
+def _by_hour(records: list[Record]) -> Iterator[list[Record]]:
+    for hour in sorted({record.captured_at.hour for record in records}):
+        yield [record for record in records if record.captured_at.hour == hour]
+
+
+@pytest.fixture
+def analyze(stack: RunningStack) -> Analyze:
+    for command in (["train"], ["deploy", "analyze"]):
+        outcome = stack.run(*command)
+        assert outcome.returncode == 0, outcome.stderr
+    return Analyze(stack)
+
+
+def test_runs_at_once_make_one_result_and_missed_ones_are_caught_up(analyze: Analyze) -> None:
+    analyze.capture(hours=6)
+    first = START + timedelta(minutes=20)
+    with ThreadPoolExecutor(3) as threads:
+        answers = list(threads.map(analyze.run, [first] * 3))
+    assert all(answer["failures"] == {} for answer in answers)
+    (result,) = analyze.results()
+    end = first - timedelta(seconds=5)
+    assert (result.window_end, result.rows, result.late) == (end, 20, False)
+    assert (result.status, result.reason) == ("unknown", "20 rows in the window; 100 are needed")
+
+    # four runs were missed
+    analyze.run(first + 5 * HOUR)
+    results = analyze.results()
+    assert [each.window_end for each in results] == [end + hours * HOUR for hours in range(6)]
+    assert [each.late for each in results] == [False, True, True, True, True, False]
+    assert {each.rows for each in results} == {20}
