@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 NORMAL_REQUESTS = 150
 DRIFTED_REQUESTS = 300
 RATE = 20.0
+LABEL_ACCURACY = {"normal": 0.95, "moderate_drift": 0.8}
+"""Share of the simulated labels that prove the model right: a drift has a price."""
+
 CAPTURE_PATIENCE_SECONDS = 90
 SCHEDULE_PATIENCE_SECONDS = 200
 
@@ -86,7 +89,12 @@ def _observe(settings: Settings, scenario: str, requests: int, expected: str) ->
     from modelwatch.adapters.mlflow_registry import MlflowRegistry
     from modelwatch.domain.sampling import kept
     from modelwatch_cli.monitoring.commands import print_result
-    from modelwatch_cli.traffic.commands import ScenarioName, print_summary, send_traffic
+    from modelwatch_cli.traffic.commands import (
+        ScenarioName,
+        post_labels,
+        print_summary,
+        send_traffic,
+    )
 
     version = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI")).resolve(
         settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS")
@@ -100,6 +108,10 @@ def _observe(settings: Settings, scenario: str, requests: int, expected: str) ->
     rate = settings.share("CAPTURE_SAMPLE_RATE")
     sampled = {event_id for event_id in summary.event_ids if kept(event_id, rate)}
     _wait_for_captures(settings, s3, version, sampled, began)
+    right = post_labels(settings, summary, 0.0, LABEL_ACCURACY[scenario])
+    console.print(
+        f"{len(summary.answered)} labels were accepted; {right} of them prove the model right."
+    )
     results = _wait_for_result(settings, s3, version, began, datetime.now(UTC))
     print_result(results[0])
     statuses = {result.status for result in results}
