@@ -8,7 +8,7 @@ from chalice.app import CloudWatchEvent
 
 from chalicelib import wiring
 from modelwatch.http import Answer, answer
-from modelwatch.services.analyze import parse_request
+from modelwatch.services.analysis_requests import parse_request
 
 app = Chalice(app_name="modelwatch-analyze")
 

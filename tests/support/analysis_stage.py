@@ -24,7 +24,8 @@ from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.records import Record
 from modelwatch.domain.segments import parse_segments
 from modelwatch.domain.window_plans import WindowPlan
-from modelwatch.services.analyze import Analysis, AnalysisRequest, AnalyzeService
+from modelwatch.services.analysis_requests import AnalysisRequest
+from modelwatch.services.analyze import Analysis, AnalyzeService
 from modelwatch.services.references import References
 
 NOW = datetime(2026, 11, 23, 10, 0, 5, tzinfo=UTC)

@@ -9,7 +9,7 @@ from modelwatch.adapters.parquet import records_table
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.errors import InvalidInputError, NotFoundError, RegistryError
-from modelwatch.services.analyze import AnalysisRequest, parse_request
+from modelwatch.services.analysis_requests import AnalysisRequest, parse_request
 
 HOUR = timedelta(hours=1)
 

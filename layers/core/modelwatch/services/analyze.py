@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
 
 import msgspec
 
@@ -15,13 +14,11 @@ from modelwatch.domain.analysis_rules import AnalysisRules
 from modelwatch.domain.drift import AnalysisResult, LastAnswer, ResultName
 from modelwatch.domain.durations import format_duration
 from modelwatch.domain.evidence import CodeVersion
-from modelwatch.domain.model_monitor import job_files
 from modelwatch.domain.performance.answers import PerformanceAnswer
 from modelwatch.domain.profiles import Profile, merge_profiles
-from modelwatch.domain.records import invalid_json
 from modelwatch.domain.segments import SegmentKey
 from modelwatch.domain.windows import Window
-from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError
+from modelwatch.errors import ModelwatchError, NoModelError
 from modelwatch.ports import (
     DriftReporter,
     MetricSink,
@@ -31,11 +28,12 @@ from modelwatch.ports import (
     ReportStore,
     Sample,
 )
+from modelwatch.services.analysis_reports import remembered, report_files
+from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
 from modelwatch.services.analysis_samples import (
     failure_sample,
     result_samples,
     segment_samples,
-    watched_segments,
 )
 from modelwatch.services.evidence import evidence_of
 from modelwatch.services.judging import answered
@@ -45,71 +43,11 @@ from modelwatch.services.references import Reference, References
 _LOG = logging.getLogger(__name__)
 
 
-class AnalysisRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Which window to analyze, and how. What is not given comes from the settings.
-
-    Attributes
-    ----------
-    window_seconds
-        Length of the window.
-    window_end
-        Its end, with a time zone; by default now, less the time that captures need to arrive.
-    min_rows
-        Fewest distinct records that allow a verdict; below, the answer is ``unknown``.
-    with_report
-        Make the HTML report even when nothing drifted.
-    """
-
-    window_seconds: Annotated[int, msgspec.Meta(ge=1, le=366 * 86_400)] | None = None
-    window_end: datetime | None = None
-    min_rows: Annotated[int, msgspec.Meta(ge=2)] | None = None
-    with_report: bool = False
-
-
-def parse_request(body: bytes) -> AnalysisRequest:
-    """Read the body of ``POST /analyze``; an empty one asks for the defaults.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is not such a request; names the field.
-    """
-    if not body.strip():
-        return AnalysisRequest()
-    try:
-        request = msgspec.json.decode(body, type=AnalysisRequest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise invalid_json(error) from None
-    if request.window_end is not None and request.window_end.tzinfo is None:
-        raise InvalidInputError("window_end", "has no time zone; end it with 'Z' for UTC")
-    return request
-
-
 class Analysis(msgspec.Struct, frozen=True):
     """What one run did: results, and by model version why it has none."""
 
     results: list[AnalysisResult]
     failures: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """A window of one model version, and what is asked about it.
-
-    ``main``: metrics by feature are those of this window; ``present``: it ends about now;
-    ``late``: it was due before.
-    """
-
-    name: str
-    version: str
-    window: Window
-    title: str
-    rules: AnalysisRules
-    main: bool = True
-    present: bool = True
-    late: bool = False
-    with_report: bool = False
-    replace: bool = False
 
 
 class AnalyzeService:
@@ -158,7 +96,7 @@ class AnalyzeService:
         if request.min_rows:
             rules = replace(rules, min_rows=request.min_rows)
         tasks = [
-            _Task(
+            AnalysisTask(
                 name,
                 version,
                 window,
@@ -184,7 +122,7 @@ class AnalyzeService:
         now = at or self._now()
         longest = max(plan.length for plan in self._rules.plans)
         window = Window.ending(now - self._rules.lag, seconds=longest.total_seconds())
-        tasks: list[_Task] = []
+        tasks: list[AnalysisTask] = []
         failures: dict[str, str] = {}
         for name, version in self._versions(window):
             try:
@@ -202,7 +140,7 @@ class AnalyzeService:
         """Return a URL that opens a report for a while; raises NotFoundError without one."""
         return self._reports.report_url(name, expires_seconds)
 
-    def _due(self, name: str, version: str, now: datetime) -> Iterator[_Task]:
+    def _due(self, name: str, version: str, now: datetime) -> Iterator[AnalysisTask]:
         last = self._reports.last(name, version)
         for index, plan in enumerate(self._rules.plans):
             known = last.get(_key(plan.name, ""))
@@ -217,7 +155,7 @@ class AnalyzeService:
                 self._metrics.emit([missed])
             for window in due.windows:
                 late = window != due.windows[-1]
-                yield _Task(
+                yield AnalysisTask(
                     name,
                     version,
                     window,
@@ -228,7 +166,7 @@ class AnalyzeService:
                     late=late,
                 )
 
-    def _run(self, tasks: list[_Task]) -> Analysis:
+    def _run(self, tasks: list[AnalysisTask]) -> Analysis:
         results: list[AnalysisResult] = []
         failures: dict[str, str] = {}
         for task in tasks:
@@ -256,7 +194,7 @@ class AnalyzeService:
             return versions
         return sorted({*versions, (serving.name, serving.version)})
 
-    def _analyze(self, task: _Task) -> list[AnalysisResult]:
+    def _analyze(self, task: AnalysisTask) -> list[AnalysisResult]:
         """Answer for all rows of a version and, where it has several variants, for each of them."""
         began = time.perf_counter()
         found = self._profiles.profiles(task.name, task.version, task.window)
@@ -277,7 +215,9 @@ class AnalyzeService:
                 performance=self._performance_of(task, variant),
             )
             key = _key(task.title, variant)
-            files = self._files(task, result, profile, reference, last.get(key))
+            files = report_files(
+                task, result, profile, reference, last.get(key), self._profiles, self._reporter
+            )
             result = msgspec.structs.replace(
                 result,
                 has_report=bool(files),
@@ -295,13 +235,13 @@ class AnalyzeService:
                     self._metrics.emit(segment_samples(result, before))
                 if result.performance is not None:
                     self._metrics.emit(performance_samples(result.performance))
-            answers[key] = _remembered(result, last.get(key))
+            answers[key] = remembered(result, last.get(key))
             results.append(result)
         if task.present:
             self._reports.remember(task.name, task.version, {**last, **answers})
         return results
 
-    def _performance_of(self, task: _Task, variant: str) -> PerformanceAnswer | None:
+    def _performance_of(self, task: AnalysisTask, variant: str) -> PerformanceAnswer | None:
         if variant or not (task.main and task.present):
             return None
         window = Window.ending(
@@ -321,7 +261,7 @@ class AnalyzeService:
 
     def _judge(
         self,
-        task: _Task,
+        task: AnalysisTask,
         variant: str,
         profile: Profile,
         reference: Reference | None,
@@ -345,61 +285,8 @@ class AnalyzeService:
         )
         return answered(asked, profile, reference, task.rules, objects, segments)
 
-    def _files(
-        self,
-        task: _Task,
-        result: AnalysisResult,
-        profile: Profile,
-        reference: Reference | None,
-        last: LastAnswer | None,
-    ) -> Mapping[str, bytes]:
-        """Return a report when one is asked for, or tells something that the last one does not.
-
-        And beside it what a job of SageMaker Model Monitor would leave.
-        """
-        if reference is None or not result.features or not _worth_a_report(task, result, last):
-            return {}
-        rows = task.rules.sample_rows
-        sample = self._profiles.sample(task.name, task.version, task.window, rows)
-        if result.variant:
-            sample = sample.filter(
-                [variant == result.variant for variant in sample["variant"].to_pylist()]
-            )
-        html = self._reporter.html(reference.rows(rows), sample, result.features, result.policy)
-        return {"report.html": html, **job_files(result, profile, reference.constraints)}
-
     def _now(self) -> datetime:
         return datetime.fromtimestamp(int(self._clock()), UTC)
-
-
-def _worth_a_report(task: _Task, result: AnalysisResult, last: LastAnswer | None) -> bool:
-    if task.with_report:
-        return True
-    if result.status != "drift" or not task.present:
-        return False
-    return (
-        last is None
-        or last.status != "drift"
-        or last.reported_at is None
-        or set(last.reported_features) != set(result.drifted_features)
-        or result.window_end - last.reported_at >= task.rules.report_every
-    )
-
-
-def _remembered(result: AnalysisResult, last: LastAnswer | None) -> LastAnswer:
-    answer = LastAnswer(
-        name=result.name,
-        window_end=result.window_end,
-        status=result.status,
-        segments=watched_segments(result),
-    )
-    if result.has_report:
-        at, features = result.window_end, result.drifted_features
-    elif last is not None and last.reported_at is not None:
-        at, features = last.reported_at, last.reported_features
-    else:
-        return answer
-    return msgspec.structs.replace(answer, reported_at=at, reported_features=features)
 
 
 def _key(window: str, variant: str) -> str:

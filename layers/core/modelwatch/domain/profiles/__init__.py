@@ -12,15 +12,17 @@ from modelwatch.domain.profiles.columns import (
     number_column,
     text_column,
 )
+from modelwatch.domain.profiles.encoding import (
+    decode_profile,
+    decode_slices,
+    encode_profile,
+    encode_slices,
+)
 from modelwatch.domain.profiles.profile import (
     MINUTE_MS,
     Profile,
     Slice,
     WindowProfile,
-    decode_profile,
-    decode_slices,
-    encode_profile,
-    encode_slices,
     merge_profiles,
     merge_segments,
     merge_slices,

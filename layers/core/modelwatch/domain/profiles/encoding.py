@@ -1,0 +1,199 @@
+"""How profiles are written down: MessagePack.
+
+Numbers are little-endian doubles, transposed so that bytes of the same rank stand together, which
+compresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from modelwatch.domain.profiles.columns import ColumnProfile
+from modelwatch.domain.profiles.profile import Profile, Slice
+from modelwatch.domain.profiles.quantiles import Floats, QuantileSketch
+from modelwatch.domain.segments.keys import EVERYTHING, SegmentKey
+from modelwatch.errors import ProfileFormatError
+
+FORMAT = 1
+"""Version of what `encode_slices` writes."""
+
+
+class _Column(msgspec.Struct, array_like=True):
+    rows: int
+    nulls: int
+    numbers: int
+    booleans: int
+    strings: int
+    infinities: int
+    mean: float
+    square: float
+    minimum: float
+    maximum: float
+    levels: tuple[int, ...]
+    values: bytes
+    counts: dict[str, int]
+    rest: int
+    undercount: int
+    registers: bytes
+
+
+class _Profile(msgspec.Struct, array_like=True):
+    rows: int
+    estimated_rows: float
+    first_ms: int
+    last_ms: int
+    features: dict[str, _Column]
+    outputs: dict[str, _Column]
+    lost: int = 0
+
+
+class _Slice(msgspec.Struct, array_like=True):
+    variant: str
+    minute_ms: int
+    profile: _Profile
+
+
+class _SegmentSlice(_Slice, array_like=True):
+    """One that may be of a segment; what ends before that is of all rows."""
+
+    segment: tuple[str, ...] = ()
+
+
+class _Document(msgspec.Struct, array_like=True):
+    format: int
+    slices: list[_SegmentSlice]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Document)
+
+
+def encode_slices(slices: Sequence[Slice]) -> bytes:
+    """Write slices down, with the version of the format."""
+    return _encoder.encode((FORMAT, [_slice_out(each) for each in slices]))
+
+
+def decode_slices(data: bytes) -> list[Slice]:
+    """Read what `encode_slices` wrote.
+
+    Raises
+    ------
+    ProfileFormatError
+        When it is something else, or of another version.
+    """
+    try:
+        document = _decoder.decode(data)
+        if document.format != FORMAT:
+            raise ProfileFormatError(f"format {document.format}, and this code reads {FORMAT}")
+        return [
+            Slice(
+                each.variant,
+                each.minute_ms,
+                _profile_in(each.profile),
+                SegmentKey(*each.segment),
+            )
+            for each in document.slices
+        ]
+    except (msgspec.DecodeError, ValueError, IndexError, TypeError) as error:
+        raise ProfileFormatError(str(error)) from error
+
+
+def encode_profile(profile: Profile) -> bytes:
+    """Write one profile down."""
+    return encode_slices([Slice("", 0, profile)])
+
+
+def decode_profile(data: bytes) -> Profile:
+    """Read what `encode_profile` wrote; raises as `decode_slices` does."""
+    slices = decode_slices(data)
+    if len(slices) != 1:
+        raise ProfileFormatError(f"{len(slices)} slices in place of one profile")
+    return slices[0].profile
+
+
+def _slice_out(piece: Slice) -> _Slice:
+    parts = (piece.variant, piece.minute_ms, _profile_out(piece.profile))
+    if piece.segment == EVERYTHING:
+        return _Slice(*parts)
+    return _SegmentSlice(*parts, tuple(piece.segment))
+
+
+def _profile_out(profile: Profile) -> _Profile:
+    return _Profile(
+        profile.rows,
+        profile.estimated_rows,
+        profile.first_ms,
+        profile.last_ms,
+        {name: _column_out(column) for name, column in profile.features.items()},
+        {name: _column_out(column) for name, column in profile.outputs.items()},
+        profile.lost,
+    )
+
+
+def _profile_in(profile: _Profile) -> Profile:
+    return Profile(
+        rows=profile.rows,
+        estimated_rows=profile.estimated_rows,
+        lost=profile.lost,
+        first_ms=profile.first_ms,
+        last_ms=profile.last_ms,
+        features={name: _column_in(column) for name, column in profile.features.items()},
+        outputs={name: _column_in(column) for name, column in profile.outputs.items()},
+    )
+
+
+def _column_out(column: ColumnProfile) -> _Column:
+    levels = column.sketch.levels
+    return _Column(
+        column.rows,
+        column.nulls,
+        column.numbers,
+        column.booleans,
+        column.strings,
+        column.infinities,
+        column.mean,
+        column.square,
+        column.sketch.minimum,
+        column.sketch.maximum,
+        tuple(map(len, levels)),
+        _transposed(np.concatenate(levels)) if levels else b"",
+        dict(column.counts),
+        column.rest,
+        column.undercount,
+        column.registers.tobytes(),
+    )
+
+
+def _column_in(column: _Column) -> ColumnProfile:
+    values = _untransposed(column.values)
+    ends = np.cumsum(column.levels, dtype=int)
+    if int(sum(column.levels)) != len(values):
+        raise ProfileFormatError("a sketch holds another number of values than it says")
+    levels = np.split(values, ends[:-1]) if column.levels else []
+    return ColumnProfile(
+        rows=column.rows,
+        nulls=column.nulls,
+        numbers=column.numbers,
+        booleans=column.booleans,
+        strings=column.strings,
+        infinities=column.infinities,
+        mean=column.mean,
+        square=column.square,
+        sketch=QuantileSketch(levels, column.minimum, column.maximum),
+        counts=column.counts,
+        rest=column.rest,
+        undercount=column.undercount,
+        registers=np.frombuffer(column.registers, np.uint8),
+    )
+
+
+def _transposed(values: Floats) -> bytes:
+    return values.astype("<f8").view(np.uint8).reshape(-1, 8).T.tobytes()
+
+
+def _untransposed(data: bytes) -> Floats:
+    flat = np.frombuffer(data, np.uint8).reshape(8, -1).T.tobytes()
+    return np.frombuffer(flat, "<f8").astype(np.float64)
