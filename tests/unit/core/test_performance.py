@@ -321,6 +321,19 @@ def test_the_expected_area_is_that_of_the_rows(seed, count, width, parts, learne
     assert foreseen.metrics["roc_auc"] == pytest.approx(np.mean(areas), abs=0.004)
 
 
+def test_labels_that_come_later_are_within_the_interval_of_what_was_foreseen():
+    predicted, actual, probabilities = classified(13, 75_000, 2)
+    held = {"accuracy": 0, "roc_auc": 0}
+    for sample in np.split(np.arange(75_000), 300):
+        rows = outcomes(predicted[sample].tolist(), actual[sample].tolist(), probabilities[sample])
+        profile = PerformanceProfile.of(rows, ("0", "1"))
+        foreseen = estimate_performance(profile, {}, 100)
+        found, _ = classification_metrics(profile)
+        held["accuracy"] += covered(foreseen.accuracy, found["accuracy"].value)
+        held["roc_auc"] += covered(foreseen.roc_auc, found["roc_auc"].value)
+    assert min(held.values()) / 300 > 0.93, held
+
+
 @pytest.mark.parametrize("width", [2, 3])
 def test_a_reference_with_labels_calibrates_a_model_that_is_too_sure(width):
     predicted, actual, honest = classified(5, 20_000, width, skill=1.0)

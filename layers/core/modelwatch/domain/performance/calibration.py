@@ -25,11 +25,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from modelwatch.domain.performance.classification import confusion_matrix, macro_metrics
+from modelwatch.domain.performance.classification import confusion_matrix, macro_auc, macro_metrics
 from modelwatch.domain.performance.estimates import Estimate, wilson
 from modelwatch.domain.performance.profile import PerformanceProfile
 from modelwatch.domain.performance.rows import Floats, sorted_classes
-from modelwatch.domain.performance.scores import Histogram, merge_histograms, roc_auc
+from modelwatch.domain.performance.scores import Histogram, merge_histograms
 
 MIN_CALIBRATION_ROWS = 100
 """With fewer labelled rows nothing is learned about the calibration."""
@@ -46,11 +46,11 @@ class EstimatedPerformance(msgspec.Struct, frozen=True, kw_only=True):
         Predictions that went into it.
     calibration
         ``reference``: learned from the reference; ``none``: probabilities taken as they are.
-    accuracy
-        With the interval that so many rows leave, if the calibration is right.
-    metrics
-        All of them by name: ``accuracy``, ``precision``, ``recall``, ``f1`` and ``roc_auc``; see
+    accuracy, roc_auc
+        With the interval that so many rows leave, if the calibration is right; see
         `expected_roc_auc`.
+    metrics
+        All of them by name: ``accuracy``, ``precision``, ``recall``, ``f1`` and ``roc_auc``.
     """
 
     status: Literal["ok", "unknown"]
@@ -58,6 +58,7 @@ class EstimatedPerformance(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 0
     calibration: Literal["reference", "none"] = "none"
     accuracy: Estimate | None = None
+    roc_auc: Estimate | None = None
     metrics: dict[str, float] = {}
 
 
@@ -156,12 +157,13 @@ def estimate_performance(
     metrics = {"accuracy": accuracy.value, **macro_metrics(matrix)}
     area = expected_roc_auc(profile, calibrations)
     if area is not None:
-        metrics["roc_auc"] = area
+        metrics["roc_auc"] = area.value
     return EstimatedPerformance(
         status="ok",
         rows=round(count),
         calibration="reference" if calibrations else "none",
         accuracy=accuracy,
+        roc_auc=area,
         metrics=metrics,
     )
 
@@ -185,17 +187,18 @@ def _problem(
 
 def expected_roc_auc(
     profile: PerformanceProfile, calibrations: Mapping[str, Calibration]
-) -> float | None:
+) -> Estimate | None:
     """Return the ROC AUC to expect: of two classes that of the second, of more the mean.
 
     Rows are ranked by the model's probability of the class, as they are when labels tell, and each
     counts for the class with its calibrated share and against it with the rest. The share of pairs
     in the right order follows from the sums by bin; rows of one bin count as tied, so that the area
-    is a little too small: by 0.0003 where probabilities spread over 40 bins, by 0.002 over 14.
+    is a little too small: by 0.0003 where probabilities spread over 40 bins, by 0.002 over 14. The
+    interval is DeLong's for as many rows of each class as are expected.
 
     Returns
     -------
-    float | None
+    Estimate | None
         None when no class is expected to have rows of it and of others.
 
     References
@@ -203,19 +206,15 @@ def expected_roc_auc(
     NannyML's documentation of CBPE (ROC AUC from the expected confusion matrix at every threshold),
     and Kivimäki et al., arXiv:2505.05295.
     """
-    names = sorted_classes({name for _, name in profile.expected})
-    if len(names) == 2:
-        names = names[1:]
-    areas = []
-    for name in names:
+    scores = {}
+    for name in {name for _, name in profile.expected}:
         merged = merge_histograms(
             [each for (_, of), each in profile.expected.items() if of == name]
         )
         counts, shares = _shares(merged, calibrations.get(name))
-        area = roc_auc(counts * shares, counts * (1 - shares))
-        if area is not None:
-            areas.append(area.value)
-    return sum(areas) / len(areas) if areas else None
+        sums = np.stack([counts * shares, counts * (1 - shares)])
+        scores[name] = Histogram(merged.level, merged.bins, sums)
+    return macro_auc(scores)
 
 
 def _shares(histogram: Histogram, calibration: Calibration | None) -> tuple[Floats, Floats]:
