@@ -9,6 +9,7 @@ from chalice.app import CloudWatchEvent
 from chalicelib import wiring
 from modelwatch.http import Answer, answer
 from modelwatch.services.analysis_requests import parse_request
+from modelwatch.services.comparison_query import parse_query
 
 app = Chalice(app_name="modelwatch-analyze")
 
@@ -47,6 +48,20 @@ def report(name: str) -> Response:
     def run() -> Answer:
         url = wiring.analyze_service().report_url(name)
         return Answer({"url": url}, status=302, headers={"Location": url})
+
+    return answer(app.current_request, wiring.metrics(), run)
+
+
+@app.route("/compare", methods=["GET"])
+def compare() -> Response:
+    """Compare two variants or versions: ``?a=champion&b=challenger&window=PT1H``."""
+
+    def run() -> Answer:
+        asked = parse_query(app.current_request.query_params or {})
+        window = asked.asked_window()
+        name = wiring.model_name()
+        found = wiring.comparer().compare(name, asked.a, asked.b, window, asked.metric)
+        return Answer(found)
 
     return answer(app.current_request, wiring.metrics(), run)
 

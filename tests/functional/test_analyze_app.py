@@ -1,8 +1,11 @@
 """The analyze app through Chalice's own client."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from analysis_stage import AnalysisStage
+from modelwatch.domain.windows import Window
 
 JSON = {"Content-Type": "application/json"}
 
@@ -40,6 +43,40 @@ def test_a_report_is_a_redirect(app_client, reports):
     assert response.status_code == 302
     assert response.headers["Location"].startswith("https://reports.example/wine.1.2026")
     assert app_client.http.get("/reports/other").status_code == 404
+
+
+class _Comparer:
+    def compare(self, *asked):
+        self.asked = asked
+        return {"outcome": "unknown"}
+
+
+def test_two_variants_are_compared(client, stage):
+    comparer = _Comparer()
+    app_client = client("analyze", metrics=stage.metrics, comparer=comparer, model_name="wine")
+    path = "/compare?a=champion&b=2&window=P1D&until=2026-11-23T10:00:00Z&metric=f1"
+    response = app_client.http.get(path)
+    assert (response.status_code, response.json_body) == (200, {"outcome": "unknown"})
+    end = datetime(2026, 11, 23, 10, tzinfo=UTC)
+    window = Window(end - timedelta(days=1), end)
+    assert comparer.asked == ("wine", "champion", "2", window, "f1")
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("a=champion", ""),
+        ("a=1&b=2&window=P1Y", "window"),
+        ("a=1&b=2&until=2026-11-23T10:00:00", "until"),
+        ("a=1&b=2&until=now", "until"),
+        ("a=1&b=2&speed=3", ""),
+    ],
+)
+def test_a_wrong_comparison_is_refused(client, stage, query, field):
+    app_client = client("analyze", metrics=stage.metrics, comparer=_Comparer(), model_name="wine")
+    response = app_client.http.get(f"/compare?{query}")
+    assert response.status_code == 400
+    assert response.json_body.get("field", "") == field
 
 
 def test_the_schedule_answers_with_the_verdicts(app_client):

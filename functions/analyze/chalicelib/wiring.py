@@ -1,5 +1,6 @@
 """Builds what analyze needs, from settings, once, at the first event."""
 
+from dataclasses import dataclass
 from functools import cache
 
 from modelwatch import __version__
@@ -21,6 +22,7 @@ from modelwatch.domain.performance.answers import PerformancePolicy
 from modelwatch.domain.segments import read_segments
 from modelwatch.ports import MetricSink
 from modelwatch.services.analyze import AnalyzeService
+from modelwatch.services.comparison import Comparer
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.references import References
 from modelwatch.settings import Settings
@@ -38,25 +40,68 @@ def metrics() -> MetricSink:
 @cache
 def analyze_service() -> AnalyzeService:
     """Return the service."""
+    settings, parts = Settings(), _parts()
+    return AnalyzeService(
+        model_name=settings.text("MODEL_NAME"),
+        alias=settings.text("MODEL_ALIAS"),
+        registry=parts.registry,
+        profiles=parts.profiles,
+        references=parts.references,
+        performance=parts.performance,
+        reporter=EvidentlyReporter(),
+        reports=S3ReportStore(s3_client(settings), settings.text("REPORT_BUCKET")),
+        metrics=metrics(),
+        rules=analysis_rules(settings),
+        code=CodeVersion(__version__, settings.text("CODE_REVISION")),
+    )
+
+
+@cache
+def comparer() -> Comparer:
+    """Return what compares variants."""
+    parts, rules = _parts(), analysis_rules(Settings())
+    return Comparer(
+        registry=parts.registry,
+        profiles=parts.profiles,
+        references=parts.references,
+        performance=parts.performance,
+        policy=rules.policy,
+        min_rows=rules.min_rows,
+    )
+
+
+def model_name() -> str:
+    """Return the name of the model that is watched."""
+    return Settings().text("MODEL_NAME")
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What both look at."""
+
+    registry: MlflowRegistry
+    profiles: S3ProfileStore
+    references: References
+    performance: PerformanceMonitor
+
+
+@cache
+def _parts() -> _Parts:
     settings = Settings()
     segments = read_segments(settings.text("ANALYSIS_SEGMENTS"))
     s3 = s3_client(settings)
     registry = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI"))
     profiles = S3ProfileStore(s3, settings.text("CAPTURE_BUCKET"), segments)
     policy = read_policy(settings.text("CAPTURE_POLICY"), settings.text("CAPTURE_HASH_KEY"))
-    report_bucket = settings.text("REPORT_BUCKET")
-    return AnalyzeService(
-        model_name=settings.text("MODEL_NAME"),
-        alias=settings.text("MODEL_ALIAS"),
+    artifacts = S3Artifacts(s3, settings.text("MODEL_BUCKET"))
+    return _Parts(
         registry=registry,
         profiles=profiles,
         references=References(
             registry=registry,
-            training=TrainingReferences(
-                S3Artifacts(s3, settings.text("MODEL_BUCKET")), policy, segments
-            ),
+            training=TrainingReferences(artifacts, policy, segments),
             profiles=profiles,
-            baselines=S3BaselineStore(s3, report_bucket),
+            baselines=S3BaselineStore(s3, settings.text("REPORT_BUCKET")),
         ),
         performance=PerformanceMonitor(
             outcomes=S3OutcomeStore(s3, settings.text("CAPTURE_BUCKET")),
@@ -67,9 +112,4 @@ def analyze_service() -> AnalyzeService:
             ),
             open_hour_bytes=_OPEN_HOUR_BYTES,
         ),
-        reporter=EvidentlyReporter(),
-        reports=S3ReportStore(s3, report_bucket),
-        metrics=metrics(),
-        rules=analysis_rules(settings),
-        code=CodeVersion(__version__, settings.text("CODE_REVISION")),
     )
