@@ -22,15 +22,20 @@ from modelwatch.adapters.s3_labels import S3LabelStore
 from modelwatch.adapters.s3_profiles import S3ProfileStore
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.adapters.s3_reports import S3ReportStore
-from modelwatch.domain.constraints import Quality, Violation
+from modelwatch.domain.analysis_rules import AnalysisRules
+from modelwatch.domain.constraints import Quality, Violation, learn_constraints
 from modelwatch.domain.drift import AnalysisResult, ResultName
 from modelwatch.domain.event_ids import derived_event_id, new_event_id
+from modelwatch.domain.evidence import CodeVersion, Evidence
 from modelwatch.domain.labels import Label
-from modelwatch.domain.profiles import decode_slices
+from modelwatch.domain.profiles import decode_slices, merge_profiles
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record, encode_record
+from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, StoreError
+from modelwatch.services.evidence import evidence_of
+from modelwatch.services.references import Reference
 from modelwatch_cli.capture.dead_letters import DeadLetterBox
 from modelwatch_cli.capture.forgetting import Erased, Forgetting, read_ids, without
 
@@ -147,7 +152,24 @@ class World:
             has_report=True,
         )
         html = b"<html>fine" if quiet else f"<html>{TEXT}".encode()
-        self.reports.save(result, {"report.html": html})
+        files = {"report.html": html}
+        self.reports.save(result, files, None if quiet else self.evidence(result))
+
+    def evidence(self, result: AnalysisResult) -> Evidence:
+        """What the result was made of: a window and a reference with the events in them."""
+        version = ("wine quality", "3")
+        profiles = S3ProfileStore(self.s3, "bucket")
+        profile = merge_profiles(list(profiles.profiles(*version, DAYS).variants.values()))
+        reference = Reference(
+            "the day",
+            profile,
+            learn_constraints(profile),
+            lambda limit: profiles.sample(*version, DAYS, limit),
+            window=DAYS,
+        )
+        rules = AnalysisRules(plans=(WindowPlan(timedelta(hours=1)),), min_rows=2)
+        code = CodeVersion("0.1.0")
+        return evidence_of(result, profile, reference, rules, ("a", "b"), None, code)
 
     def hours(self):
         return [
@@ -216,6 +238,8 @@ def readable(key: str, data: bytes) -> tuple[str, list[float]]:
         notes = read_notes(data)
         said += [note.decode("latin1") for note in notes.values()]
         slices = decode_slices(notes["modelwatch.profile"]) if "modelwatch.profile" in notes else []
+    elif key.endswith(".profile") and key.startswith("analyses/"):
+        said.append(decompress(data).decode("latin1"))
     elif key.endswith((".hour", ".minutes")):
         said.append(decompress(data).decode("latin1"))
         slices = decode_slices(decompress(data))
