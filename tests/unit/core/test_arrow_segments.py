@@ -1,10 +1,18 @@
 """Segments of captured tables."""
 
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
+from any_records import records
+from modelwatch.adapters.arrow_profiles import profile_slices
 from modelwatch.adapters.arrow_segments import segment_rows
-from modelwatch.domain.segments import parse_segments
+from modelwatch.adapters.parquet import records_table
+from modelwatch.domain.profiles import decode_slices, encode_slices
+from modelwatch.domain.segments import EVERYTHING, parse_segments
 
 TABLE = pa.table(
     {
@@ -51,3 +59,27 @@ def test_only_features_are_columns():
 
 def test_a_table_without_rows():
     assert segment_rows(parse_segments("colour; a: alcohol > 13"), TABLE.slice(0, 0)) == {}
+
+
+@given(batch=st.lists(records(), min_size=1, max_size=30), data=st.data())
+def test_whatever_is_captured_segments_take_nothing_from_all_rows(batch, data):
+    features = {name for record in batch for name in record.features}
+    names = sorted(name for name in features if name and "`" not in name)
+    assume(names)
+    name = data.draw(st.sampled_from(names))
+    table = records_table(batch)
+    declared = (
+        f"`{name}`; more: `{name}` > 3; text: `{name}` >= 'a' or not `{name}`; "
+        f"none: `{name}` is None; all: True"
+    )
+    cut = profile_slices(table, parse_segments(declared))
+    everything = [piece for piece in cut if piece.segment == EVERYTHING]
+    assert encode_slices(everything) == encode_slices(profile_slices(table))
+    rows = Counter()
+    for piece in cut:
+        rows[piece.segment.name] += piece.profile.rows
+    assert max(rows.values()) == rows["all"] == rows[""] == table.num_rows
+    valued = sum(count for named, count in rows.items() if named.startswith(f"{name}="))
+    assert valued + rows["none"] == table.num_rows
+    again = decode_slices(encode_slices(cut))
+    assert [piece.segment for piece in again] == [piece.segment for piece in cut]
