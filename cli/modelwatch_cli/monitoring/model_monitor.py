@@ -8,17 +8,15 @@ import typer
 
 from modelwatch.domain.baselines import TRAINING
 from modelwatch.domain.model_monitor import CONSTRAINTS, STATISTICS, VIOLATIONS
-from modelwatch.errors import NotFoundError
+from modelwatch.errors import EvidenceError
 from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json
+from modelwatch_cli.monitoring.replay import report_store
 
 if TYPE_CHECKING:
     from modelwatch.domain.constraints import Constraints
     from modelwatch.domain.drift import AnalysisResult
     from modelwatch.domain.profiles import Profile
-
-_RESULTS = 1000
-"""So many of the newest results are looked through for one by its name."""
 
 _DESTINATION = typer.Argument(help="a folder, or s3://bucket/prefix")
 _JSON = typer.Option("--json", help="print the outcome as JSON")
@@ -77,7 +75,7 @@ def result(
 
     settings = Settings()
     with error_console.status("reading the window"):
-        found = _result(settings, name)
+        found = report_store(settings).result(name)
         profile = _window(settings, found)
     documents = {
         STATISTICS: statistics_document(profile),
@@ -105,23 +103,19 @@ def _baseline(settings: Settings, model: str, name: str | None) -> tuple[str, Pr
     return name, profile, learn_constraints(profile)
 
 
-def _result(settings: Settings, name: str) -> AnalysisResult:
-    from modelwatch.adapters.aws import s3_client
-    from modelwatch.adapters.s3_reports import S3ReportStore
-
-    store = S3ReportStore(s3_client(settings), settings.text("REPORT_BUCKET"))
-    for found in store.results(_RESULTS):
-        if found.name == name:
-            return found
-    raise NotFoundError(f"there is no result '{name}' among the newest {_RESULTS}")
-
-
 def _window(settings: Settings, found: AnalysisResult) -> Profile:
     from modelwatch.adapters.aws import s3_client
     from modelwatch.adapters.s3_profiles import S3ProfileStore
+    from modelwatch.domain.evidence import decode_window
     from modelwatch.domain.profiles import merge_profiles
     from modelwatch.domain.windows import Window
 
+    try:
+        if kept := report_store(settings).evidence(found).window:
+            return decode_window(kept)[0]
+    except EvidenceError as error:
+        # the captures may still be there
+        error_console.print(f"{error}; its captures are read", markup=False)
     store = S3ProfileStore(s3_client(settings), settings.text("CAPTURE_BUCKET"))
     window = Window(found.window_start, found.window_end)
     variants = store.profiles(found.model_name, found.model_version, window).variants
