@@ -78,7 +78,8 @@ def _verdict() -> list[Any]:
         ).max(1),
         states(
             "Segments over time",
-            "The same for declared segments (ANALYSIS_SEGMENTS), each against that of the reference.",
+            "The same for declared segments (ANALYSIS_SEGMENTS), each against that of the "
+            "reference.",
             (f"evidently_segment_drift_status{{{VERSION}}}", "{{model_version}} {{segment}}"),
         ),
         lines(
