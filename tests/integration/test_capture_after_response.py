@@ -8,7 +8,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from typing import Any
 import boto3
 import httpx
 import pytest
+
+from waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
@@ -128,13 +130,6 @@ def predict(stack: Any) -> Iterator[Predict]:
     yield predict
     predict.configure()
     queue.server.shutdown()
-
-
-def eventually(probe: Callable[[], Any], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not probe():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.5)
 
 
 def test_the_response_does_not_wait_and_the_environment_does(predict):

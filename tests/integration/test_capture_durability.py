@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -29,6 +29,7 @@ from modelwatch.adapters.sqs_queue import SqsRecordQueue
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record, encode_record
 from modelwatch.domain.windows import Window
+from waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
@@ -242,15 +243,6 @@ def records_of(version: str, count: int) -> list[Record]:
 
 def ids(records: list[Record]) -> list[str]:
     return sorted(record.event_id for record in records)
-
-
-def eventually(probe: Callable[[], Any], seconds: float = 60) -> Any:
-    """Return what ``probe`` gives as soon as it is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.3)
-    return found
 
 
 def test_a_consumer_that_dies_between_s3_and_the_queue_stores_nothing_twice(capture):

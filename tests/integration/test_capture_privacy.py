@@ -6,7 +6,6 @@ import io
 import json
 import re
 import struct
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -19,6 +18,7 @@ import pytest
 from modelwatch.domain.capture_policy import apply_policy, read_policy
 from modelwatch.domain.sampling import kept
 from running_stack import RunningStack
+from waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
@@ -61,14 +61,6 @@ def secrets_in(data: bytes) -> list[str]:
         for name in KEPT_BACK
         if str(ROW[name])[:9].encode() in data or struct.pack("<d", ROW[name]) in data
     ]
-
-
-def eventually(probe: Callable[[], Any], seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"nothing within {seconds} s"
-        time.sleep(0.5)
-    return found
 
 
 class Deployed:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from modelwatch.settings import Settings
 from modelwatch_cli.buckets import ensure_buckets, expire_captures
 from modelwatch_cli.capture.forgetting import Forgetting
 from running_stack import RunningStack
+from waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
@@ -139,15 +139,6 @@ class Captures:
             "features": {"amount": float(number), "words": f"words {number % 5}", **features},
             "prediction": number % 2,
         }
-
-
-def eventually(probe: Callable[[], Any], seconds: float = 90) -> Any:
-    """Return what ``probe`` gives as soon as it is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"nothing within {seconds} s"
-        time.sleep(0.5)
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +25,7 @@ from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.windows import Window
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.settings import Settings
+from waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
@@ -96,15 +96,6 @@ def labelling(stack: Any) -> Labelling:
     trained = stack.run("train")
     assert trained.returncode == 0, trained.stderr
     return Labelling(stack)
-
-
-def eventually(probe: Callable[[], Any], seconds: float = 90) -> Any:
-    """Return what ``probe`` gives as soon as it is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"nothing within {seconds} s"
-        time.sleep(0.5)
-    return found
 
 
 def test_a_days_labels_come_late_and_twice_and_corrected(labelling, tmp_path):

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +21,7 @@ from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.windows import Window
 from modelwatch.settings import Settings
+from waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
@@ -69,15 +69,6 @@ def pipeline(stack: Any) -> Pipeline:
     trained = stack.run("train")
     assert trained.returncode == 0, trained.stderr
     return Pipeline(stack)
-
-
-def eventually(probe: Callable[[], Any], seconds: float = 60) -> Any:
-    """Return what ``probe`` gives as soon as it is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"nothing within {seconds} s"
-        time.sleep(0.5)
-    return found
 
 
 def test_a_prediction_is_answered_captured_and_counted(pipeline):

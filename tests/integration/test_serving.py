@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +21,7 @@ from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.routing import Routing
 from modelwatch.domain.windows import Window
+from waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
@@ -107,15 +107,6 @@ def alive(pid: int) -> bool:
         return False
     with open(f"/proc/{pid}/stat") as file:
         return file.read().rpartition(")")[2].split()[0] != "Z"
-
-
-def eventually(probe: Callable[[], Any], seconds: float = 60) -> Any:
-    """Return what ``probe`` gives as soon as it is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"nothing within {seconds} s"
-        time.sleep(0.3)
-    return found
 
 
 @pytest.fixture(scope="module")
