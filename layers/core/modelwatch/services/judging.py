@@ -18,6 +18,9 @@ from modelwatch.services.feature_judging import distributions, features_judged
 from modelwatch.services.references import Reference
 from modelwatch.services.segment_judging import SegmentedWindow, with_segments
 
+_MONITORS = 3
+"""Features, outputs and data quality have an even share each of what false alarms are allowed."""
+
 _NOT_COMPARED = {"latency_ms"}
 """Outputs that say something about the function, not about the data."""
 
@@ -92,9 +95,10 @@ def judged(
 ) -> AnalysisResult:
     """Return ``result`` with the verdict about a window that can be judged.
 
-    ``level``: probability, 0 to 1, of a false alarm over the features.
+    ``level``: probability, 0 to 1, of a false alarm of any monitor.
     """
     policy = rules.policy
+    level /= _MONITORS
     judged_features = features_judged(
         reference.profile, profile, reference.importance, policy, level
     )
