@@ -16,6 +16,7 @@ from modelwatch.domain.event_ids import derived_event_id, new_event_id
 from modelwatch.domain.labels import Label, newest
 from modelwatch.domain.performance.answers import PerformancePolicy
 from modelwatch.domain.records import Record
+from modelwatch.domain.sampling import kept
 from modelwatch.domain.windows import Window
 from modelwatch.metric_names import CATALOG
 from modelwatch.services.performance import PerformanceMonitor, samples
@@ -300,6 +301,28 @@ def test_variants_are_kept_apart_and_together(stage):
     assert values(canary) == pytest.approx(expected(other, others))
     assert monitor.evaluate("wine", "1", WINDOW, variant="nobody").verdict.status == "unknown"
     assert samples(canary) == []
+
+
+def test_labels_of_what_sampling_left_out_are_not_unknown(stage):
+    rate = 0.5
+    ids = [new_event_id(int(START.timestamp() * 1000) + number) for number in range(200)]
+    kept_ids = [each for each in ids if kept(each, rate)]
+    for event_id in kept_ids:
+        stage.predict(1, hours=1, event_id=event_id, sample_rate=rate)
+    everything = [
+        Record(
+            event_id=each,
+            captured_at=START,
+            model_name="wine",
+            model_version="1",
+            features={"alcohol": 13.0},
+            prediction=1,
+        )
+        for each in ids
+    ]
+    stage.label(everything, [1] * len(ids))
+    answer = stage.monitor().evaluate("wine", "1", WINDOW)
+    assert (answer.labels, answer.labelled, answer.unknown_labels) == (200, len(kept_ids), 0)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from modelwatch.adapters.s3_records import CONNECTIONS, S3RecordStore, unmoved
 from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.labels import as_text
 from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes
+from modelwatch.domain.sampling import kept
 from modelwatch.domain.windows import Window
 
 MAX_LABEL_HOURS = 24
@@ -77,6 +78,8 @@ class S3OutcomeStore:
 
     def unknown(self, hour: datetime) -> tuple[int, int]:
         """Return how many labels there are for an hour, and how many are of nothing captured.
+
+        Labels of predictions that sampling left out do not count among the latter.
 
         Predictions of every version are looked through, with those of the five minutes around the
         hour: the time in an id may lie before that at which the prediction was captured.
@@ -135,11 +138,16 @@ class S3OutcomeStore:
         ids = labels["event_id"].combine_chunks()
         window = Window(hour - _EDGE, hour + _HOUR + _EDGE)
         known = np.zeros(len(ids), bool)
+        rate = 1.0
         for model_name, model_version in self._records.versions(window):
             found = [each.key for each in self._records.objects(model_name, model_version, window)]
-            captured = pc.utf8_lower(self._columns(found, ["event_id"])["event_id"])
+            table = self._columns(found, ["event_id", "sample_rate"])
+            captured = pc.utf8_lower(table["event_id"])
             known |= pc.is_in(ids, value_set=captured.combine_chunks()).to_numpy(False)
-        return len(ids), int((~known).sum())
+            rate = min(rate, pc.min(table["sample_rate"]).as_py() or 1.0)
+        # what sampling left out has a label nevertheless: nobody lost its record
+        unknown = [each for each in ids.filter(pa.array(~known)).to_pylist() if kept(each, rate)]
+        return len(ids), len(unknown)
 
     def _columns(self, keys: Sequence[str], columns: list[str]) -> pa.Table:
         with ThreadPoolExecutor(CONNECTIONS) as threads:
@@ -149,6 +157,7 @@ class S3OutcomeStore:
         if not tables:
             schema = [
                 ("event_id", pa.string()),
+                ("sample_rate", pa.float64()),
                 ("variant", pa.string()),
                 ("prediction", pa.float64()),
                 ("prediction_label", pa.string()),
