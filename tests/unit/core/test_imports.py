@@ -80,3 +80,24 @@ def test_importing_a_service_pulls_in_no_heavy_library(module, forbidden):
     code = f"import sys, {module}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) & forbidden == set()
+
+
+@pytest.mark.parametrize(
+    ("app", "forbidden"),
+    [
+        ("predict", HEAVY - {"boto3"}),
+        ("capture", HEAVY - {"boto3", "pyarrow"}),
+        # Evidently is for reports alone
+        ("analyze", HEAVY - {"boto3", "pyarrow"}),
+    ],
+)
+def test_building_an_app_pulls_in_only_what_it_always_needs(app, forbidden):
+    code = "import sys, chalicelib.wiring; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT / "functions" / app,
+    )
+    assert set(done.stdout.split()) & forbidden == set()
