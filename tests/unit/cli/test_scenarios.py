@@ -76,8 +76,8 @@ def test_the_segment_can_be_declared_as_one_that_is_watched(kind, request):
     reference = request.getfixturevalue(kind)
     segment = segment_of(reference)
     columns = {name: reference[name].to_numpy() for name in reference}
-    declared = parse_segments(segment.expression).rows(columns, len(reference))
-    assert declared[segment.expression].tolist() == segment.of(reference).tolist()
+    (rows,) = parse_segments(segment.expression).rows(columns, len(reference)).values()
+    assert rows.tolist() == segment.of(reference).tolist()
 
 
 def test_missing_values_are_in_some_numbers_only(mixed):

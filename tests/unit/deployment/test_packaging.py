@@ -47,6 +47,10 @@ def health():
 @app.on_sqs_message(queue_arn="arn:aws:sqs:us-east-1:000000000000:placeholder", name="consume")
 def consume(event):
     return {}
+
+@app.schedule("rate(1 hour)", name="compact")
+def compact(event):
+    return {}
 """
 
 
@@ -57,8 +61,12 @@ def write_app(project: Project, source: str) -> None:
 def test_the_merge_template_says_what_depends_on_where_it_runs(project):
     package = package_app(project, "capture", REGION)
     made = functions(package.template)
-    assert set(made) == {"APIHandler", "Consume"}
-    names = {"modelwatch-prod-capture", "modelwatch-prod-capture-api"}
+    assert set(made) == {"APIHandler", "Consume", "Compact"}
+    names = {
+        "modelwatch-prod-capture",
+        "modelwatch-prod-capture-api",
+        "modelwatch-prod-capture-compact",
+    }
     assert set(function_names(package.template, "prod")) == names
     event = made["Consume"]["Events"]["ConsumeSqsEventSource"]
     assert event["Type"] == "SQS"
@@ -94,7 +102,7 @@ def test_only_changed_code_is_another_package(project):
     [
         ("import no_such_module\n", r"No module named 'no_such_module' \(File .functions/capture/"),
         (APP + "\n@app.schedule('rate(1 hour)')\ndef extra(event): ...\n", "a function Extra"),
-        (APP[: APP.index("@app.on_sqs")], "describes Consume, which app.py has not"),
+        (APP[: APP.index("@app.schedule")], "describes Compact, which app.py has not"),
     ],
 )
 def test_an_app_that_cannot_be_deployed_says_why(project, source, why):
