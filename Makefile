@@ -28,8 +28,8 @@ status: setup ## what runs, and where
 	@$(MODELWATCH) status
 
 test: setup-pyfunc $(if $(shell command -v java),setup-spark) lint test-plugin ## everything: lint, types, unit, functional, integration, e2e
-	@# two workers, each with a stack of its own: most of the time is spent waiting
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@# three workers, each with a stack of its own: most of the time is spent waiting
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile
 
 test-plugin: setup $(ENVS)/localstack/.stamp-test ## the LocalStack plugin's own tests
 	@cd localstack/lambda-process && LAMBDA_PROCESS_PYTHON=$(CURDIR)/$(ENVS)/runtime/bin/python \

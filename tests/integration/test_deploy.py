@@ -200,7 +200,7 @@ def test_a_failure_shows_its_reason_and_the_next_deployment_recovers(deployment)
 def test_a_changed_schedule_replaces_the_rule(deployment):
     assert deployment.deploy("analyze", ANALYSIS_SCHEDULE="rate(2 hours)")["analyze"] == "updated"
     events = boto3.client("events", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
-    rules = events.list_rules(NamePrefix=f"modelwatch-{deployment.stage}-")["Rules"]
+    rules = events.list_rules(NamePrefix=f"modelwatch-{deployment.stage}-analyze")["Rules"]
     assert [rule["ScheduleExpression"] for rule in rules] == ["rate(2 hours)"]
 
 

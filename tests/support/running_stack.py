@@ -91,7 +91,9 @@ def describe_stack(home: Path, **variables: str) -> RunningStack:
     """Return a stack in ``home``, on free ports, with ``variables`` more; it is not up."""
     first = _ports_in_a_row(_PORTS_IN_A_ROW)
     ports = {name: str(first + offset) for offset, name in enumerate(_PORTS)}
-    return RunningStack(home, {"MODELWATCH_HOME": str(home), **ports, **variables})
+    # with other stacks on the same cores a queue may take longer than predict would wait for it
+    own = {"MODELWATCH_HOME": str(home), "CAPTURE_BUDGET_MS": "10000"}
+    return RunningStack(home, {**own, **ports, **variables})
 
 
 def processes_of(home: Path) -> dict[int, str]:

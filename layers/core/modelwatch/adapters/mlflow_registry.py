@@ -117,9 +117,11 @@ class MlflowRegistry:
             return answer
         message = str(answer.get("message", ""))[:300]
         code = answer.get("error_code")
-        # an alias that is not there is INVALID_PARAMETER_VALUE to MLflow
+        # an alias that is not there is INVALID_PARAMETER_VALUE to MLflow, and so is a version that
+        # no registry of its kind can have: an application may call its versions as it likes
         if code == "RESOURCE_DOES_NOT_EXIST" or (
-            code == "INVALID_PARAMETER_VALUE" and "alias" in message.lower()
+            code == "INVALID_PARAMETER_VALUE"
+            and ("alias" in message.lower() or "must be an integer" in message)
         ):
             raise NoModelError(f"{message} (register one with `modelwatch train`)")
         raise RegistryError(f"the model registry answered {response.status}: {message}")
