@@ -24,6 +24,14 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
+def stack(new_stack: Callable[..., RunningStack]) -> Iterator[RunningStack]:
+    """A stack of the demo's own: a newcomer's has nothing else on it."""
+    stack = new_stack()
+    yield stack
+    stack.run("down", "--force")
+
+
+@pytest.fixture(scope="module")
 def story(stack: RunningStack) -> str:
     """What the demo printed, having ended well."""
     told = stack.run("demo", timeout=500)

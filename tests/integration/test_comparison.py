@@ -60,6 +60,11 @@ class Trial:
     def answer(self, *command: str, **options: Any) -> Any:
         return json.loads(self.run(*command, "--json", **options))
 
+    def results(self, command: str = "analyze") -> list[dict[str, Any]]:
+        """Return a command's results of the model: other tests' models share the stack."""
+        found = self.answer(command)["results"]
+        return [each for each in found if each["model_name"] == MODEL]
+
     def rows(self) -> list[dict[str, Any]]:
         """Return what was captured of both since the trial began."""
         window = Window(self.began, datetime.now(UTC) + timedelta(minutes=1))
@@ -142,7 +147,7 @@ def test_labels_tell_which_is_better(trial):
 def test_a_promoted_challenger_has_its_own_reference_and_its_answers_are_made_again(trial):
     version = trial.versions["challenger"]
     trial.run("promote", version, "--now")
-    given = {each["model_version"]: each for each in trial.answer("analyze")["results"]}
+    given = {each["model_version"]: each for each in trial.results()}
     for each in trial.versions.values():
         assert given[each]["reference"] == f"training data of version {each}"
     names = [given[each]["name"] for each in trial.versions.values()]
@@ -164,7 +169,7 @@ def test_a_promoted_challenger_has_its_own_reference_and_its_answers_are_made_ag
     for hour in compaction.hours(since=trial.began - timedelta(hours=1)):
         if f"model_version={version}/" in hour.name:
             compaction.merge(hour, np.empty(0, np.uint64))
-    later = trial.answer("analyze")["results"]
+    later = trial.results()
     other = next(each for each in later if each["model_version"] == version)
     assert other["status"] == "drift"
     assert other["reference"].startswith("baseline other")
@@ -194,7 +199,7 @@ def test_a_missing_part_is_said_and_a_difference_fails(trial):
     version = trial.versions["challenger"]
     given = next(
         each
-        for each in trial.answer("reports")["results"]
+        for each in trial.results("reports")
         if each["model_version"] == version and each["rows"] >= 100
     )
     place = _key(trial, given["name"], "result.json")
