@@ -84,6 +84,10 @@ class CaptureObject:
         """Tell whether rows of it may be within ``window``."""
         return self.first_ms < window.end_ms and self.last_ms >= window.start_ms
 
+    def lies_within(self, window: Window) -> bool:
+        """Tell whether all rows of it are within ``window``."""
+        return window.start_ms <= self.first_ms and self.last_ms < window.end_ms
+
     def beside(self, end: str) -> str:
         """Return the key of what is kept of a merged object besides its rows."""
         return f"{PROFILES}{self.partition}{self.stem}{end}"

@@ -28,7 +28,6 @@ from modelwatch.adapters.parquet import decompress, footer_bytes, read_notes, re
 from modelwatch.adapters.s3_objects import S3Objects
 from modelwatch.adapters.s3_records import CONNECTIONS, S3RecordStore, joined, unmoved
 from modelwatch.domain.profiles import (
-    MINUTE_MS,
     Profile,
     Slice,
     WindowProfile,
@@ -82,7 +81,7 @@ class S3ProfileStore:
 
         The window is rounded outward to whole minutes.
         """
-        return unmoved(lambda: self._profiles(model_name, model_version, window))
+        return unmoved(lambda: self._profiles(model_name, model_version, window.outward()))
 
     def sample(self, model_name: str, model_version: str, window: Window, rows: int) -> pa.Table:
         """Return a uniform sample of a version's distinct records in ``window``.
@@ -90,7 +89,7 @@ class S3ProfileStore:
         It is the ``rows`` records with the smallest hashes of their event ids, or all when there
         are no more. Only the objects that hold one of them are read.
         """
-        return unmoved(lambda: self._sample(model_name, model_version, window, rows))
+        return unmoved(lambda: self._sample(model_name, model_version, window.outward(), rows))
 
     def _profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
         footers = self._footers(model_name, model_version, window)
@@ -99,8 +98,7 @@ class S3ProfileStore:
         segments: list[tuple[SegmentKey, Profile]] = []
         for footer in footers:
             for piece in self._slices(footer, repeats.get(footer.found.key), window):
-                starts = piece.minute_ms
-                if starts + MINUTE_MS <= window.start_ms or starts >= window.end_ms:
+                if not window.start_ms <= piece.minute_ms < window.end_ms:
                     continue
                 if piece.segment == EVERYTHING:
                     variants[piece.variant].append(piece.profile)
@@ -114,21 +112,20 @@ class S3ProfileStore:
         )
 
     def _sample(self, model_name: str, model_version: str, window: Window, rows: int) -> pa.Table:
-        start_ms = window.start_ms // MINUTE_MS * MINUTE_MS
-        end_ms = -(-window.end_ms // MINUTE_MS) * MINUTE_MS
         known: list[_Footer] = []
         read: list[_Footer] = []
         for footer in self._footers(model_name, model_version, window):
-            within = start_ms <= footer.found.first_ms and footer.found.last_ms < end_ms
-            (known if within and footer.ids is not None else read).append(footer)
+            (known if footer.found.lies_within(window) and footer.ids is not None else read).append(
+                footer
+            )
 
         def rows_of(footer: _Footer) -> pa.Table:
-            within = start_ms <= footer.found.first_ms and footer.found.last_ms < end_ms
-            if footer.ids is None and within and rows <= SAMPLE_ROWS:
+            whole = footer.found.lies_within(window)
+            if footer.ids is None and whole and rows <= SAMPLE_ROWS:
                 return self._sample_of(footer)
             table = self._records.rows(footer.found.key)
             times = table["captured_at"].cast(pa.int64()).to_numpy()
-            return table.filter((start_ms <= times) & (times < end_ms))
+            return table.filter((window.start_ms <= times) & (times < window.end_ms))
 
         with ThreadPoolExecutor(CONNECTIONS) as threads:
             tables = list(threads.map(rows_of, read))
@@ -147,10 +144,7 @@ class S3ProfileStore:
         return joined([table.filter(np.isin(hash_events(table), chosen)) for table in tables])
 
     def _footers(self, model_name: str, model_version: str, window: Window) -> list[_Footer]:
-        minutes = Window(
-            window.start.replace(second=0, microsecond=0), window.end + timedelta(minutes=1)
-        )
-        found = list(self._records.objects(model_name, model_version, minutes))
+        found = list(self._records.objects(model_name, model_version, window))
         with ThreadPoolExecutor(CONNECTIONS) as threads:
             footers = list(threads.map(self._footer, found))
         replaced = frozenset[str]().union(*(footer.replaces for footer in footers))
