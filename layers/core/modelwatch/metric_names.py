@@ -81,6 +81,9 @@ SEGMENT_STATUS = "evidently_segment_drift_status"
 
 DRIFT_OK, DRIFT_DETECTED, DRIFT_UNKNOWN = 0, 1, 2
 
+STATUS_VALUES = {"ok": DRIFT_OK, "drift": DRIFT_DETECTED, "unknown": DRIFT_UNKNOWN}
+"""How gauges tell the three answers, of every monitor."""
+
 PERFORMANCE_STATUS = "model_performance_status"
 """Gauge that tells whether labels allow metrics: 0, or `DRIFT_UNKNOWN`."""
 

@@ -110,7 +110,7 @@ class AnalysisResult(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     name
-        Under which it is listed and fetched; see `result_name`.
+        Under which it is listed and fetched; see `ResultName`.
     variant
         The alias whose rows it is about; empty for all rows of the version.
     window

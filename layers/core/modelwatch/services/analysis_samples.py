@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from modelwatch.domain.drift import AnalysisResult, FeatureDrift
-from modelwatch.metric_names import DRIFT_STATUS, SEGMENT_STATUS
+from modelwatch.metric_names import DRIFT_STATUS, SEGMENT_STATUS, STATUS_VALUES
 from modelwatch.ports import Sample
-
-STATUS_VALUES = {"ok": 0, "drift": 1, "unknown": 2}
-"""How gauges tell the three answers."""
 
 
 def failure_sample(model_name: str, model_version: str) -> Sample:

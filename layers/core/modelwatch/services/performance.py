@@ -21,6 +21,7 @@ from modelwatch.domain.performance.encoding import HourPerformance, LabelledHour
 from modelwatch.domain.performance.profile import PerformanceProfile, merge_performance
 from modelwatch.domain.performance.rows import CapturedHour, whole_order
 from modelwatch.domain.windows import Window
+from modelwatch.metric_names import STATUS_VALUES
 from modelwatch.ports import OutcomeStore, PerformanceStore, Sample
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 _HOUR = timedelta(hours=1)
-
-STATUS_VALUES = {"ok": 0, "unknown": 2}
-"""How ``model_performance_status`` tells the answers, as ``evidently_drift_status`` does."""
 
 _GAUGES = {
     "accuracy": "model_accuracy",
