@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,7 +55,7 @@ def deploy(
     # Chalice and boto3 take a while to import, and `modelwatch --help` needs neither.
     from modelwatch.adapters.aws import s3_client
     from modelwatch_cli import buckets
-    from modelwatch_cli.deployment.capture_policy import check_capture
+    from modelwatch_cli.deployment.capture_policy import check_capture, read_served_schemas
     from modelwatch_cli.deployment.clients import make_clients
     from modelwatch_cli.deployment.deployer import Deployer
     from modelwatch_cli.deployment.endpoints import deployed_urls
@@ -67,10 +68,11 @@ def deploy(
     settings = Settings()
     plan = make_plan(settings, apps or ())
     progress = ConsoleProgress(console)
+    schemas = cache(read_served_schemas)  # asked for by both checks, if at all
     if "predict" in plan.apps:
-        check_capture(settings, lambda message: progress.say("capture", message))
+        check_capture(settings, lambda message: progress.say("capture", message), schemas)
     if {"capture", "analyze"} & set(plan.apps):
-        check_segments(settings, lambda message: progress.say("segments", message))
+        check_segments(settings, lambda message: progress.say("segments", message), schemas)
     clients = make_clients(settings)
     deployer = Deployer(
         project=Project(),
