@@ -22,10 +22,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from benchmarks.capture.memory_s3 import MemoryS3
 from benchmarks.capture.prices import PRICES, PRICES_OF, bill
 from rich.console import Console
 from rich.table import Table
+from tests.support.in_memory_s3 import InMemoryS3
 
 from modelwatch.adapters.arrow_profiles import profile_slices, profile_table
 from modelwatch.adapters.parquet import records_table, write_table
@@ -91,7 +91,11 @@ def _records(count: int) -> list[Record]:
     ]
 
 
-def _service(s3: MemoryS3) -> CaptureService:
+def _bytes(s3: InMemoryS3, prefix: str) -> int:
+    return sum(len(body) for key, body in s3.objects.items() if key.startswith(prefix))
+
+
+def _service(s3: InMemoryS3) -> CaptureService:
     nowhere = _Nowhere()
     return CaptureService(
         store=S3RecordStore(s3, "bench"),
@@ -120,8 +124,8 @@ def _consume(records: list[Record], batch: int) -> dict[str, float]:
     messages = [Message(str(index), body) for index, body in enumerate(bodies)]
     batches = [messages[start : start + batch] for start in range(0, len(messages), batch)]
 
-    def run() -> MemoryS3:
-        s3 = MemoryS3()
+    def run() -> InMemoryS3:
+        s3 = InMemoryS3()
         service = _service(s3)
         for each in batches:
             assert service.store_messages(each) == []
@@ -140,7 +144,7 @@ def _consume(records: list[Record], batch: int) -> dict[str, float]:
         "rows_per_second": len(records) / seconds,
         "json_loads_per_second": len(records) / yardstick,
         **{f"share_{name}": 100 * each / sum(steps.values()) for name, each in steps.items()},
-        "bytes_per_row": s3.bytes("captures/") / len(records),
+        "bytes_per_row": _bytes(s3, "captures/") / len(records),
         "objects": len(s3.objects),
     }
 
@@ -148,13 +152,13 @@ def _consume(records: list[Record], batch: int) -> dict[str, float]:
 def _stored(records: list[Record]) -> dict[str, float]:
     """Bytes a row as JSON lines, and before and after an hour's objects are merged."""
     lines = b"\n".join(encode_record(record) for record in records)
-    s3 = MemoryS3()
+    s3 = InMemoryS3()
     service = _service(s3)
     for start in range(0, len(records), 1000):
         batch = records[start : start + 1000]
         body = "[" + ",".join(encode_record(record).decode() for record in batch) + "]"
         service.store_messages([Message(str(start), body)])
-    before = s3.bytes("captures/")
+    before = _bytes(s3, "captures/")
     s3.calls.clear()
     compaction = CompactionService(
         captures=S3Compaction(s3, "bench"),
@@ -171,8 +175,8 @@ def _stored(records: list[Record]) -> dict[str, float]:
         "json_bytes_per_row": len(lines) / len(records),
         "json_gzip_bytes_per_row": len(gzip.compress(lines, 6)) / len(records),
         "batch_bytes_per_row": before / len(records),
-        "merged_bytes_per_row": s3.bytes("captures/") / len(records),
-        "merged_profile_bytes_per_row": s3.bytes("profiles/") / len(records),
+        "merged_bytes_per_row": _bytes(s3, "captures/") / len(records),
+        "merged_profile_bytes_per_row": _bytes(s3, "profiles/") / len(records),
         "merge_rows_per_second": len(records) / seconds,
         "merge_requests_per_object": len(s3.calls) / (len(records) / 1000),
     }
