@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from bridge_story import BridgeStory, served
 
@@ -18,22 +16,6 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">\"';</script><script>alert(1)</script>"
 LONG = "a_model_whose_name_is_as_long_as_a_label_may_be_" * 2 + "and_then_some_more_of_it"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        reason = "chromium is not installed: nobody has seen the bridge's page"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

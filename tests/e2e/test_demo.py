@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from dashboard_queries import filled_in, has_data, questions, variable_queries
 from running_stack import RunningStack, listening_addresses, processes_of, runs
@@ -37,25 +37,6 @@ def story(stack: RunningStack) -> str:
     told = stack.run("demo", timeout=500)
     assert told.returncode == 0, told.stdout[-3000:] + told.stderr[-3000:]
     return told.stdout
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        reason = "chromium is not installed: nobody has seen the report"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    quiet = ("background-networking", "component-update", "sync")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program,
-            args=["--no-sandbox", "--disable-gpu", "--no-first-run"]
-            + [f"--disable-{what}" for what in quiet],
-        )
-        yield browser
-        browser.close()
 
 
 def test_the_story_is_told_from_start_to_end(story: str) -> None:
