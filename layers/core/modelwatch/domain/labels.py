@@ -7,7 +7,6 @@ come again and are corrected: of several for one prediction, `rank` says which h
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from modelwatch.domain.event_ids import event_time_ms, is_event_id
+from modelwatch.domain.numbers import Number, is_number
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Refusal, invalid_json
 from modelwatch.errors import InvalidInputError
 
@@ -42,7 +42,7 @@ class Label(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     """
 
     event_id: str
-    label: float | int | bool | Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+    label: Number | bool | Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
     labelled_at: datetime | None = None
     predicted_at: datetime | None = None
     source: Annotated[str, msgspec.Meta(max_length=250)] = "external"
@@ -90,17 +90,17 @@ _many_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _keys_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def as_text(value: float | int | str | bool) -> str:
+def as_text(value: Number | str | bool) -> str:
     """Return a prediction or label as the text by which classes are told apart.
 
     Examples
     --------
-    >>> as_text(2), as_text(2.0), as_text(True), as_text("red")
-    ('2', '2', 'true', 'red')
+    >>> as_text(2), as_text(2.0), as_text(True), as_text("red"), as_text(-0.0)
+    ('2', '2', 'true', 'red', '0')
     """
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:.17g}" if isinstance(value, float) else str(value)
+    return f"{value + 0.0:.17g}" if isinstance(value, float) else str(value)
 
 
 def rank(label: Label) -> tuple[int, str, bool, str]:
@@ -164,7 +164,7 @@ def check_label(label: Label, now_ms: int) -> Label:
     if not is_event_id(label.event_id):
         raise InvalidInputError("event_id", f"'{label.event_id[:60]}' is not a UUID")
     label.event_id = label.event_id.lower()
-    if not isinstance(label.label, str) and not _is_finite(label.label):
+    if not isinstance(label.label, str | bool) and not is_number(label.label):
         raise InvalidInputError("label", "is not a finite number of 64 bits")
     now = _EPOCH + timedelta(milliseconds=now_ms)
     label.labelled_at = _past("labelled_at", label.labelled_at or now, now_ms)
@@ -274,10 +274,6 @@ def _past(field: str, time: datetime, now_ms: int) -> datetime:
     if _milliseconds(time) > now_ms + FUTURE_TOLERANCE_MS:
         raise InvalidInputError(field, f"{time.isoformat()} is in the future")
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
-
-
-def _is_finite(value: float | int | bool) -> bool:
-    return math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63
 
 
 def _milliseconds(time: datetime) -> int:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, NamedTuple
 
 import msgspec
 
 from modelwatch.domain.event_ids import is_event_id
+from modelwatch.domain.numbers import Number
 from modelwatch.errors import InvalidInputError
 
-Value = float | int | str | bool | None
+Value = Number | str | bool | None
 """A feature's value: a number, a string, a truth value, or null for a missing one."""
 
 FUTURE_TOLERANCE_MS = 5 * 60 * 1000
@@ -18,6 +19,9 @@ FUTURE_TOLERANCE_MS = 5 * 60 * 1000
 
 PREDICT_SOURCE = "predict"
 """The source of predict's own records; what its capture policy dropped is missing in them."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=250, pattern=r"^[^/:=\x00-\x1f]+$")]
 
@@ -37,7 +41,8 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
         Value by feature name, as the model received it, or what the capture policy made of it.
         Only a record of predict's own may have none.
     prediction
-        The model's answer; only in a record of predict's own may it be null, where it was dropped.
+        The model's answer; only in a record of predict's own may it be null, where it was dropped
+        or where there is an ``error``.
     probabilities
         Of the classes, in the model's order; None where the model has none.
     latency_ms
@@ -46,13 +51,17 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
         Who sent it: ``predict``, or an external application's name.
     types
         Type of each feature in the order of ``features``, a letter each: d number, l whole number,
-        s string, b truth value. Empty where nobody knows: then the values tell.
+        s string, b truth value. Empty where no one says it. A value of another type is kept as it
+        is, apart from the others.
     sample_rate
         Share of the predictions that is captured, of which this is one; each stands for
         ``1 / sample_rate`` of them.
     lost_before
         Records of the same version and variant that its sender could not hand over, since the last
         one that it could.
+    error
+        Why the model gave no prediction that can be used; then ``prediction`` is null. Only in a
+        record of predict's own.
     """
 
     event_id: str
@@ -60,7 +69,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     model_name: Name
     model_version: Name
     features: Annotated[dict[str, Value], msgspec.Meta(max_length=10_000)]
-    prediction: float | int | str | bool | None
+    prediction: Value
     variant: str = ""
     probabilities: list[float] | None = None
     latency_ms: Annotated[float, msgspec.Meta(ge=0)] = 0.0
@@ -68,11 +77,12 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")] = ""
     sample_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     lost_before: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+    error: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
     @property
     def captured_at_ms(self) -> int:
         """``captured_at`` in milliseconds since 1970."""
-        return int(self.captured_at.timestamp() * 1000)
+        return (self.captured_at - _EPOCH) // _MILLISECOND
 
 
 class Refusal(NamedTuple):
@@ -111,7 +121,7 @@ def decode_record(body: bytes | str, now_ms: int) -> Record:
     try:
         record = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise invalid_json(error) from None
+        raise _named(invalid_json(error), body) from None
     return _checked(record, now_ms)
 
 
@@ -123,6 +133,10 @@ def _checked(record: Record, now_ms: int) -> Record:
             raise InvalidInputError("features", "is empty; give one feature or more")
         if record.prediction is None:
             raise InvalidInputError("prediction", "is null; expected a number, string or boolean")
+        if record.error:
+            raise InvalidInputError("error", "is only for records of predict's own")
+    if record.error and record.prediction is not None:
+        raise InvalidInputError("error", "stands beside a prediction; give one of the two")
     if record.captured_at.tzinfo is None:
         raise InvalidInputError("captured_at", "has no time zone; end it with 'Z' for UTC")
     if record.types and len(record.types) != len(record.features):
@@ -191,6 +205,19 @@ def _sort_elements(body: bytes, now_ms: int) -> tuple[list[Record], list[Refusal
             text = bytes(element).decode(errors="replace")
             refusals.append(Refusal(text, InvalidInputError(field, error.problem)))
     return records, refusals
+
+
+def _named(error: InvalidInputError, body: bytes | str) -> InvalidInputError:
+    """Return ``error`` with the name of the feature, which msgspec does not say."""
+    if error.field != "features[...]":
+        return error
+    features = msgspec.json.decode(body, type=dict[str, msgspec.Raw])["features"]
+    for name, text in msgspec.json.decode(features, type=dict[str, msgspec.Raw]).items():
+        try:
+            msgspec.json.decode(text, type=Value)
+        except msgspec.DecodeError:
+            return InvalidInputError(f"features.{name}", error.problem)
+    return error
 
 
 def invalid_json(error: Exception) -> InvalidInputError:
