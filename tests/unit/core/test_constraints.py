@@ -255,9 +255,9 @@ def test_ten_thousand_columns_take_about_a_second():
     columns = [number_column(np.where(RNG.random(500) < p, np.nan, RNG.random(500))) for p in
                np.linspace(0, 0.5, 100)]  # fmt: skip
     wide = profile(500, **{f"f{i}": columns[i % 100] for i in range(10_000)})
-    began = time.perf_counter()
+    began = time.process_time()
     quality = check(learn_constraints(wide), wide)
-    assert time.perf_counter() - began < 5  # it is 0.4 s on a quiet machine
+    assert time.process_time() - began < 5  # it is 0.4 s
     assert quality.status == "ok"
 
 
