@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from modelwatch.adapters.arrow_segments import segment_rows
 from modelwatch.adapters.feature_columns import feature_names, parts_of
 from modelwatch.domain.profiles import (
+    FAILURES,
     MINUTE_MS,
     ColumnProfile,
     Profile,
@@ -127,6 +128,8 @@ def _outputs(table: pa.Table) -> Iterator[tuple[str, ColumnProfile]]:
         yield from _probabilities(table["probabilities"].combine_chunks())
     if "latency_ms" in names:
         yield "latency_ms", profile_column(table["latency_ms"])
+    if "error" in names and table["error"].null_count < table.num_rows:
+        yield FAILURES, profile_column(table["error"])
 
 
 def _classes(table: pa.Table) -> pa.ChunkedArray:

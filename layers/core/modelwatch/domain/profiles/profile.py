@@ -12,6 +12,12 @@ from modelwatch.domain.segments.keys import EVERYTHING, SegmentKey
 
 MINUTE_MS = 60_000
 
+FAILURES = "error"
+"""Output that says why rows have no prediction; there is none where all of them have one."""
+
+
+_NO_COLUMN = ColumnProfile(rows=0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
@@ -31,7 +37,7 @@ class Profile:
         Column by feature name.
     outputs
         ``prediction`` (numbers), ``prediction_label`` (texts: of classes), ``probability_0`` and
-        so on by class, ``latency_ms``.
+        so on by class, ``latency_ms``, ``error``: of rows without a prediction, why.
     """
 
     rows: int = 0
@@ -41,6 +47,25 @@ class Profile:
     last_ms: int = 0
     features: Mapping[str, ColumnProfile] = field(default_factory=dict)
     outputs: Mapping[str, ColumnProfile] = field(default_factory=dict)
+
+    @property
+    def answers(self) -> Mapping[str, ColumnProfile]:
+        """What the model answered, to be compared with another profile's.
+
+        Left out are outputs that say something about the function, and the labels of a regression,
+        of which only some rows look like a class.
+        """
+        apart = {"latency_ms", FAILURES}
+        numbers = self.outputs.get("prediction", _NO_COLUMN).numbers
+        if self.outputs.get("prediction_label", _NO_COLUMN).strings < numbers:
+            apart.add("prediction_label")
+        return {name: column for name, column in self.outputs.items() if name not in apart}
+
+    @property
+    def failures(self) -> int:
+        """Rows for which the model gave no prediction that can be used."""
+        found = self.outputs.get(FAILURES)
+        return found.rows - found.nulls if found else 0
 
 
 @dataclass(frozen=True, slots=True)
