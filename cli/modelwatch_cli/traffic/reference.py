@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.mlflow_registry import MlflowRegistry
 from modelwatch.adapters.feature_columns import FEATURE_PREFIX
+from modelwatch.adapters.mlflow_registry import MlflowRegistry
 from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.errors import NotFoundError
 from modelwatch.settings import Settings

@@ -68,7 +68,9 @@ class S3RecordStore:
     def write(self, records: Sequence[Record] | Sequence[Block]) -> str:
         """Store records of one model version and hour, with their profile; return the key."""
         blocks = [each for each in records if isinstance(each, Block)]
-        blocks = joined_blocks(blocks or blocks_of(r for r in records if isinstance(r, Record)))
+        blocks = joined_blocks(
+            blocks or blocks_of([each for each in records if isinstance(each, Record)])
+        )
         table = blocks_table(blocks)
         event_ids = [event_id for block in blocks for event_id in block.event_ids]
         times = [at for block in blocks for at in block.captured_at_ms]

@@ -192,11 +192,15 @@ def _parted(block: Block, now_ms: int) -> tuple[Block | None, list[Refusal]]:
         try:
             text = encode_record(block.select([place]).records()[0])
         except OverflowError:
-            raise InvalidInputError("at", f"{block.captured_at_ms[place]} is no such time") from None
+            raise InvalidInputError(
+                "at", f"{block.captured_at_ms[place]} is no such time"
+            ) from None
         try:
             decode_record(text, now_ms)
         except InvalidInputError as error:
-            refusals.append(Refusal(text.decode(), InvalidInputError(f"[{place}].{error.field}", error.problem)))
+            refusals.append(
+                Refusal(text.decode(), InvalidInputError(f"[{place}].{error.field}", error.problem))
+            )
         else:
             good.append(place)
     if not refusals:

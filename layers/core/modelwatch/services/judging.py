@@ -11,7 +11,7 @@ from modelwatch.domain.baselines import refusal
 from modelwatch.domain.constraints import check
 from modelwatch.domain.decisions import decide
 from modelwatch.domain.drift import AnalysisResult
-from modelwatch.domain.profiles import FAILURES, Profile
+from modelwatch.domain.profiles import Profile
 from modelwatch.domain.segments import SegmentKey
 from modelwatch.domain.windows import Window
 from modelwatch.services.feature_judging import distributions, features_judged
@@ -20,6 +20,7 @@ from modelwatch.services.segment_judging import SegmentedWindow, with_segments
 
 _MONITORS = 3
 """Features, outputs and data quality have an even share each of what false alarms are allowed."""
+
 
 def why_unknown(
     profile: Profile,
