@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelwatch.adapters.arrow_segments import segment_rows
-from modelwatch.adapters.feature_columns import feature_names, parts_of
+from modelwatch.adapters.feature_columns import feature_names, parts_by_name
 from modelwatch.domain.profiles import (
     FAILURES,
     MINUTE_MS,
@@ -44,7 +44,8 @@ def profile_table(table: pa.Table) -> Profile:
         first_ms=pc.min(times).as_py() or 0 if times is not None else 0,
         last_ms=pc.max(times).as_py() or 0 if times is not None else 0,
         features={
-            name: _feature(parts_of(table, name)) for name in feature_names(table.column_names)
+            name: _feature(parts)
+            for name, parts in parts_by_name(table, feature_names(table.column_names)).items()
         },
         outputs=dict(_outputs(table)),
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from modelwatch.adapters.feature_columns import feature_names, parts_of
+from modelwatch.adapters.feature_columns import feature_names, parts_by_name
 from modelwatch.domain.segments import SegmentKey, Segments
 from modelwatch.domain.segments.columns import Bools
 
@@ -21,7 +21,7 @@ def segment_rows(segments: Segments, table: pa.Table) -> dict[SegmentKey, Bools]
     segments are about are looked at.
     """
     present = set(feature_names(table.column_names))
-    parts = {name: parts_of(table, name) for name in segments.columns if name in present}
+    parts = parts_by_name(table, [name for name in segments.columns if name in present])
     if all(len(found) == 1 for found in parts.values()):
         columns = {name: _values(found[0]) for name, found in parts.items()}
         return segments.rows(columns, table.num_rows)

@@ -46,9 +46,17 @@ def feature_names(columns: Sequence[str]) -> list[str]:
 
 def parts_of(table: pa.Table, name: str) -> list[pa.ChunkedArray]:
     """Return the columns of a feature: each row has a value in one of them at most."""
-    names = [FEATURE_PREFIX + name, *(prefix + name for prefix in BESIDE.values())]
-    present = set(table.column_names)
-    return [table[each] for each in names if each in present]
+    return parts_by_name(table, [name])[name]
+
+
+def parts_by_name(table: pa.Table, names: Sequence[str]) -> dict[str, list[pa.ChunkedArray]]:
+    """Return the columns of each feature of ``names``."""
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    prefixes = (FEATURE_PREFIX, *BESIDE.values())
+    return {
+        name: [columns[prefix + name] for prefix in prefixes if prefix + name in columns]
+        for name in names
+    }
 
 
 def as_one(table: pa.Table, name: str, *, numbers: bool) -> pa.ChunkedArray:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,12 @@ from modelwatch.errors import InvalidInputError, ProfileFormatError
 ROW_GROUP_ROWS = 1_000_000
 
 _CODEC = pa.Codec("zstd")
+
+_NOTES = "modelwatch.notes"
+"""Names the notes between the rows and the footer, with their sizes in bytes."""
+
+_DICTIONARY_ROWS = 10_000
+_DOUBLES = ("probabilities", "double_")
 
 FIXED_SCHEMA = pa.schema(
     [
@@ -125,29 +132,60 @@ def _predictions(values: Sequence[Value]) -> tuple[list[float | None], list[str 
 
 
 def write_table(table: pa.Table, notes: Mapping[str, bytes] | None = None) -> bytes:
-    """Return ``table`` as one Parquet file, as `write_tables` writes it."""
+    """Return ``table`` as one Parquet file, as `write_tables` writes it.
+
+    ``notes`` lie, compressed, between the rows and the footer, where readers of Parquet do not
+    look; `read_notes` gives them back. In the footer they would be texts, a third longer.
+    """
     sink = io.BytesIO()
-    write_tables(sink, table.schema, [table], notes)
-    return sink.getvalue()
+    packed = {name: compress(note) for name, note in (notes or {}).items()}
+    sizes = {name: len(note) for name, note in packed.items()}
+    with _writer(sink, table.schema, table.num_rows) as writer:
+        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        if packed:
+            writer.add_key_value_metadata({_NOTES: json.dumps(sizes)})
+    file = sink.getvalue()
+    rows = len(file) - _footer_bytes(file)
+    return b"".join([file[:rows], *packed.values(), file[rows:]])
 
 
 def write_tables(
-    sink: Path | BinaryIO,
-    schema: pa.Schema,
-    tables: Iterable[pa.Table],
-    notes: Mapping[str, bytes] | None = None,
+    sink: Path, schema: pa.Schema, tables: Iterable[pa.Table], notes: Mapping[str, bytes]
 ) -> None:
     """Write ``tables`` as one Parquet file: zstd, row groups of a million rows at most.
 
     ``notes`` are kept in the footer by their names, compressed; `read_notes` gives them back.
     """
-    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+    with _writer(sink, schema) as writer:
         for table in tables:
             writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         # the footer's values are texts
         writer.add_key_value_metadata(
-            {name: base64.b64encode(compress(note)) for name, note in (notes or {}).items()}
+            {name: base64.b64encode(compress(note)) for name, note in notes.items()}
         )
+
+
+def _writer(sink: Path | BinaryIO, schema: pa.Schema, rows: int = ROW_GROUP_ROWS) -> Any:
+    """Return a writer whose encodings suit so many rows: of few, nearly all doubles differ."""
+    encodings = {"event_id": "DELTA_BYTE_ARRAY", "captured_at": "DELTA_BINARY_PACKED"}
+    repeated = [
+        field.name
+        for field in schema
+        if (
+            field.name not in encodings
+            and (rows >= _DICTIONARY_ROWS or not field.name.startswith((*_DOUBLES, FEATURE_PREFIX)))
+        )
+        or (field.name.startswith(FEATURE_PREFIX) and not pa.types.is_floating(field.type))
+    ]
+    return pq.ParquetWriter(
+        sink,
+        schema,
+        compression="zstd",
+        use_dictionary=[
+            f"{name}.list.element" if name == "probabilities" else name for name in repeated
+        ],
+        column_encoding={name: way for name, way in encodings.items() if name in schema.names},
+    )
 
 
 def read_table(payload: bytes, columns: list[str] | None = None) -> pa.Table:
@@ -156,27 +194,47 @@ def read_table(payload: bytes, columns: list[str] | None = None) -> pa.Table:
 
 
 def footer_bytes(end: bytes) -> int:
-    """Return the size of a Parquet file's footer, from the last bytes of the file.
+    """Return how many last bytes of a Parquet file hold its footer and notes.
+
+    ``end`` is some of them. Of an end that does not hold all of the footer, it is the size of that.
 
     Raises
     ------
     ProfileFormatError
         When they are not the end of a Parquet file.
     """
+    size = _footer_bytes(end)
+    if size > len(end):
+        return size
+    return size + sum(_note_sizes(pq.read_metadata(io.BytesIO(end)).metadata).values())
+
+
+def _footer_bytes(end: bytes) -> int:
     if end[-4:] != b"PAR1":
         raise ProfileFormatError("not the end of a Parquet file")
     return int.from_bytes(end[-8:-4], "little") + 8
 
 
+def _note_sizes(metadata: Mapping[bytes, bytes] | None) -> dict[str, int]:
+    sizes: dict[str, int] = json.loads((metadata or {}).get(_NOTES.encode(), b"{}"))
+    return sizes
+
+
 def read_notes(file: bytes | Path) -> dict[str, bytes]:
-    """Return the notes in a Parquet footer, from a file or an end of it that holds its footer."""
-    where = io.BytesIO(file) if isinstance(file, bytes) else file
-    metadata = pq.read_metadata(where).metadata or {}
-    return {
+    """Return the notes in a Parquet file, from all of it or the end that `footer_bytes` says."""
+    end = file if isinstance(file, bytes) else file.read_bytes()
+    metadata = pq.read_metadata(io.BytesIO(end)).metadata or {}
+    notes = {
         name.decode(): decompress(base64.b64decode(value))
         for name, value in metadata.items()
-        if name.startswith(b"modelwatch.")
+        if name.startswith(b"modelwatch.") and name != _NOTES.encode()
     }
+    sizes = _note_sizes(metadata)
+    start = len(end) - _footer_bytes(end) - sum(sizes.values())
+    for name, size in sizes.items():
+        notes[name] = decompress(end[start : start + size])
+        start += size
+    return notes
 
 
 def compress(data: bytes) -> bytes:

@@ -21,7 +21,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DOUBLE_BYTES = 8
 
 
-class Head(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Head(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True, kw_only=True):
     """What the records of a block have in common; see `modelwatch.domain.records.Record`.
 
     ``names`` are those of the features; ``types`` is empty or has a letter for each of them.
