@@ -61,7 +61,8 @@ class Story:
             raise StoryError(f"{error}\n{self._stack.state()}") from error
         with self._steps.step("down --volumes leaves no container, volume or network"):
             self._stack.compose("--profile", "tools", "down", "--volumes")
-            _expect("containers", self._engine.docker("ps", "--all", "--quiet"), "")
+            ours = ("--filter", "label=com.docker.compose.project")  # not those of builds
+            _expect("containers", self._engine.docker("ps", "--all", "--quiet", *ours), "")
             _expect("volumes", self._engine.docker("volume", "ls", "--quiet"), "")
             custom = ("network", "ls", "--quiet", "--filter", "type=custom")
             _expect("networks", self._engine.docker(*custom), "")
