@@ -177,7 +177,7 @@ def drain() -> None:
         )
     if left:
         raise StackError(
-            f"{left} messages are still in the capture queue; each holds up to a few hundred records"
+            f"{left} messages are still in the capture queue; each holds one record or many"
         )
 
 
