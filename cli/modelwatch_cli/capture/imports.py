@@ -240,6 +240,6 @@ def types_of(option: str, names: tuple[str, ...], letters: str) -> dict[str, str
         When there is not one letter for each.
     """
     if letters and (len(letters) != len(names) or set(letters) - set("dlsb")):
-        problem = f"is not a letter of d, l, s and b for each of the {len(names)} {option}"
+        problem = f"is not a letter of d, l, s and b for each of {len(names)} names of {option}"
         raise InvalidInputError("--feature-types", problem)
     return dict(zip(names, letters, strict=False))

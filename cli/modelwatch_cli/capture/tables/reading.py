@@ -124,9 +124,11 @@ def _json_lines(path: Path, advance: Callable[[int], None]) -> Table:
             values = decode(line)
         except msgspec.DecodeError as error:
             return Row(number, {}, f"is no JSON object: {error}")
-        nested = [name for name, value in values.items() if isinstance(value, list | dict)]
-        problem = f"{nested[0]}: is a list or an object; only flat rows can be read"
-        return Row(number, values, problem if nested else "")
+        for name, value in values.items():
+            if isinstance(value, list | dict):
+                problem = f"{name}: is a list or an object; only flat rows can be read"
+                return Row(number, values, problem)
+        return Row(number, values)
 
     def rows() -> Iterator[Row]:
         for number, line in enumerate(_Lines(path, advance), 1):
