@@ -116,4 +116,11 @@ def send_predictions(
 
 def _answered(response: httpx.Response) -> Answered:
     body = response.json()
-    return Answered(body["event_id"], body["prediction"], body["timestamp"], time.monotonic())
+    return Answered(
+        body["event_id"],
+        body["prediction"],
+        body["timestamp"],
+        time.monotonic(),
+        body["model_name"],
+        body["model_version"],
+    )
