@@ -17,7 +17,7 @@ from modelwatch.metric_names import CATALOG
 from modelwatch_cli.checks.presence import Known, metric_of, series_names, why_absent
 from modelwatch_cli.checks.promql import Selector, selectors
 from modelwatch_cli.checks.questions import LOOK_BACK_SECONDS, Question, filled_in
-from modelwatch_cli.monitoring.live_metrics import LiveMetrics, Prometheus
+from modelwatch_cli.monitoring.live_metrics import LiveMetrics, Prometheus, Sample
 
 OF_PROMETHEUS = ("up",)
 """Series that Prometheus makes itself."""
@@ -70,8 +70,6 @@ class Examiner:
         What may be absent.
     recorded
         The expressions of the recording rules by name.
-    model, version
-        What is chosen for the variables of the dashboards.
     prometheus
         Runs the queries. Without one, only the series that they ask for are looked at.
     """
@@ -81,14 +79,13 @@ class Examiner:
         live: LiveMetrics,
         known: Known,
         recorded: Mapping[str, str],
-        model: str,
-        version: str,
         prometheus: Prometheus | None,
     ) -> None:
         self._live = live
         self._known = known
         self._recorded = recorded
-        self._chosen = (model, version)
+        # the variables of the dashboards choose what serves
+        self._chosen = (known.model, known.version)
         self._prometheus = prometheus
         own = OF_PROMETHEUS if prometheus else ()
         self._names = {*series_names(), *recorded, *own}
@@ -164,15 +161,14 @@ def read_prometheus(prometheus: Prometheus, recorded: Iterable[str]) -> LiveMetr
     return LiveMetrics(tuple(prometheus.query(f'{{__name__=~"{names}"}}')))
 
 
-def rule_problems(prometheus: Prometheus, questions: Iterable[Question]) -> dict[str, str]:
-    """Return what is wrong with rules in Prometheus, by name: not loaded, or failing."""
-    loaded = prometheus.rules()
+def rule_problems(prometheus: Prometheus, questions: Iterable[Question]) -> dict[Question, Finding]:
+    """Return the rules that Prometheus has not loaded, or fails to evaluate."""
+    loaded = prometheus.rule_errors()
     return {
-        question.title: "Prometheus has not loaded the rule"
-        if question.title not in loaded
-        else loaded[question.title]
+        question: Finding(question.place, question.title, "wrong", why, question.expression)
         for question in questions
-        if loaded.get(question.title, "not loaded")
+        if question.kind in ("recording", "alert")
+        and (why := loaded.get(question.title, "Prometheus has not loaded this rule"))
     }
 
 

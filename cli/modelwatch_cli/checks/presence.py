@@ -47,6 +47,8 @@ class Known:
     ----------
     settings
         Of the deployment.
+    model, version
+        What serves; the version is empty when no metric says so.
     result
         The newest result of the main window, None before the first one.
     has_numbers
@@ -54,6 +56,8 @@ class Known:
     """
 
     settings: Settings
+    model: str
+    version: str
     result: AnalysisResult | None
     has_numbers: Callable[[], bool]
 

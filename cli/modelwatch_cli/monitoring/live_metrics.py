@@ -114,6 +114,17 @@ class Prometheus:
             for rule in group["rules"]
         }
 
+    def rule_errors(self) -> dict[str, str]:
+        """Return every rule by its name, with why it fails, empty if it does not.
+
+        Raises as `query` does.
+        """
+        return {
+            rule["name"]: rule.get("lastError", "") if rule["health"] == "err" else ""
+            for group in self._get("rules", {})["groups"]
+            for rule in group["rules"]
+        }
+
     def _get(self, path: str, parameters: Mapping[str, str]) -> Any:
         url = f"{self.url}/api/v1/{path}"
         try:
