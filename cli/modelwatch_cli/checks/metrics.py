@@ -111,7 +111,8 @@ class Examiner:
 
     def _answer(self, expression: str, question: Question) -> tuple[State, str]:
         asked = self._asked(expression)
-        reasons, missing = [], []
+        reasons: list[str] = []
+        missing: list[str] = []
         for selector in asked:
             if not self._series(selector):
                 reason = why_absent(selector, self._known)

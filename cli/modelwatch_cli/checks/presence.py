@@ -32,8 +32,12 @@ STATUSES = {
 }
 """Metrics with a label ``status`` whose values come into being one by one."""
 
-_VERDICT = ("evidently_data_drift_detected", "evidently_drift_score")
-_VERDICT += ("evidently_drifted_features_count", "evidently_missing_values_ratio")
+_VERDICT = (
+    "evidently_data_drift_detected",
+    "evidently_drift_score",
+    "evidently_drifted_features_count",
+    "evidently_missing_values_ratio",
+)
 _FEATURES = ("evidently_feature_drift_score", "evidently_feature_drift_detected")
 _OUTPUTS = ("evidently_output_drift_score", "evidently_output_drift_detected")
 _METRICS = {gauge: metric for metric, gauge in GAUGES.items()}

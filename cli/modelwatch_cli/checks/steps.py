@@ -9,6 +9,8 @@ from typing import Literal
 
 from modelwatch.errors import ModelwatchError
 
+State = Literal["ok", "failed", "skipped"]
+
 
 class StepError(ModelwatchError):
     """A step failed.
@@ -53,7 +55,7 @@ class Outcome:
     """What came of a step; ``remedy`` is empty unless it failed."""
 
     step: str
-    state: Literal["ok", "failed", "skipped"]
+    state: State
     found: str
     remedy: str
     seconds: float
@@ -82,8 +84,10 @@ def take_steps(
             outcome = Outcome(step.name, "skipped", f"needs {' and '.join(needed)}", "", 0.0)
         else:
             begins(step.name)
+            state: State = "ok"
+            remedy = ""
             try:
-                found, state, remedy = step.take(), "ok", ""
+                found = step.take()
             except ModelwatchError as error:
                 found, state = str(error), "failed"
                 remedy = (error.remedy if isinstance(error, StepError) else "") or step.remedy

@@ -1,4 +1,4 @@
-"""The whole way of twenty predictions: from the API to S3, the analysis, its report, the metrics."""
+"""The whole way of 20 predictions: API, S3, analysis, report, metrics."""
 
 from __future__ import annotations
 
@@ -93,12 +93,9 @@ class WholeWay:
         return ", ".join(said)
 
     def _predict(self) -> str:
-        rows = simulate_rows(
-            SCENARIOS["normal"],
-            reference_features(self._settings),
-            REQUESTS,
-            time.time_ns() % 2**32,
-        )
+        reference = reference_features(self._settings)
+        seed = time.time_ns() % 2**32
+        rows = simulate_rows(SCENARIOS["normal"], reference, REQUESTS, seed)
         self._before = self._live()
         self._began = datetime.now(UTC)
         summary = send_predictions(self._urls["predict"], rows, None)
