@@ -104,7 +104,7 @@ class Examiner:
 
     def _values(self, expression: str, label: str) -> tuple[State, str]:
         """Judge a variable: whether there is a value to choose."""
-        (selector,) = selectors(expression, self._names) or [Selector.of_any_name(expression)]
+        (selector,) = selectors(expression, self._names)
         if any(each.labels.get(label) for each in self._series(selector)):
             return "data", ""
         return "wrong", f"there is no value of {label} to choose in {selector}"

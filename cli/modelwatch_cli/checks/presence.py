@@ -1,7 +1,7 @@
 """The metrics of the catalog that may be absent, each with the reason; all others must be there.
 
-Three kinds may be: what counts faults, until there is one; what is off by default; and what an
-analysis has no value for, which the newest result says itself.
+Three kinds may be: what counts faults, until there is one; what the settings leave out; and what
+an analysis has no value for, which the newest result says itself.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _why_no_value(name: str, selector: Selector, result: AnalysisResult) -> str:
         return "no feature could be compared"
     if name == "evidently_constraint_violations_count":
         if result.quality is None:
-            return "there are no constraints on data quality"
+            return unknown if result.status == "unknown" else "no constraints are in use"
         return "no constraint could be decided" if result.quality.status == "unknown" else ""
     if name == SEGMENT_STATUS:
         return "" if result.segments else "no segments are declared, or none has rows"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 _LABEL_LIST = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
 _SELECTOR = re.compile(
-    r"""([a-zA-Z_:][\w:]*)            # a name
+    r"""([a-zA-Z_:][\w:]*|(?=\{))    # a name, or none before matchers
         \s*(\{(?:[^}"]|"[^"]*")*\})?  # its matchers
         \s*(\[[^\]]*\])?              # a range
     """,
@@ -25,7 +25,8 @@ class Selector(NamedTuple):
     Attributes
     ----------
     name
-        The metric, as it is in Prometheus: of a histogram with ``_bucket`` and so on.
+        The metric, as it is in Prometheus: of a histogram with ``_bucket`` and so on. Empty where
+        matchers alone choose.
     matchers
         Label, operator and value of each.
     span_seconds
@@ -48,11 +49,6 @@ class Selector(NamedTuple):
             for label, operator, value in self.matchers
         )
 
-    @classmethod
-    def of_any_name(cls, expression: str) -> Selector:
-        """Return a selector that is matchers alone, such as ``{__name__=~"a|b"}``."""
-        return cls("", tuple(_MATCHER.findall(expression)))
-
     def __str__(self) -> str:
         inside = ",".join(f'{label}{operator}"{value}"' for label, operator, value in self.matchers)
         return f"{self.name}{{{inside}}}" if inside else self.name
@@ -68,7 +64,7 @@ Selector(name='d', matchers=(), span_seconds=0)]
     return [
         Selector(found[1], tuple(_MATCHER.findall(found[2] or "")), _seconds(found[3] or ""))
         for found in _SELECTOR.finditer(_LABEL_LIST.sub(" ", expression))
-        if found[1] in names
+        if found[1] in names or (found[2] and not found[1])
     ]
 
 

@@ -177,7 +177,11 @@ def test_a_rate_of_what_did_not_happen_lately_is_right() -> None:
 def test_a_variable_needs_a_value_to_choose() -> None:
     examiner = Examiner(live("model_predictions_total"), known(), RECORDED, None)
     one_of = Question(
-        "Board", "model", "variable", '{__name__=~"model_predictions_total|other"}', "model_name"
+        "Board",
+        "model",
+        "variable",
+        '{__name__=~"model_predictions_total|evidently_analysis_total"}',
+        "model_name",
     )
     assert examiner.find(one_of).state == "data"
     assert examiner.find(one_of._replace(label="variant")).state == "wrong"
