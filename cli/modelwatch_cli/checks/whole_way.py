@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.errors import ModelwatchError
 from modelwatch.settings import Settings
+from modelwatch_cli.checks.functions import check_functions
 from modelwatch_cli.checks.steps import Step, StepError
 from modelwatch_cli.deployment.endpoints import deployed_urls
 from modelwatch_cli.deployment.plan import APPS
@@ -57,6 +58,8 @@ class WholeWay:
         return [
             Step("deployed", self._find, "`modelwatch up` starts the stack, `modelwatch deploy` "
                  "puts the functions on it"),
+            Step("functions", lambda: check_functions(self._settings, self._urls),
+                 "`modelwatch deploy`", ("deployed",)),
             Step("health", self._health, "`modelwatch logs predict` (capture, analyze) shows why",
                  ("deployed",)),
             Step("predict", self._predict, "`modelwatch logs predict` shows why", ("deployed",)),
