@@ -56,7 +56,6 @@ def test_all_is_well_once_it_is_deployed(stack: RunningStack) -> None:
     assert found["analysis"].startswith("20 rows of version 1: ")
     report = found["report"].rpartition(" at ")[2]
     assert "<html" in httpx.get(report, follow_redirects=True, timeout=60).text
-    print(f"modelwatch check took {answer['seconds']} s")
 
 
 def test_a_person_reads_one_line_a_step(stack: RunningStack) -> None:
