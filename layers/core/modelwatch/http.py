@@ -86,11 +86,11 @@ def answer(
         _check_body(request)
         result = handler()
     except ModelwatchError as error:
-        result = _problem(error, on_error)
+        result = problem(error, _counted(error, on_error))
     except Exception as error:  # noqa: BLE001 - the border: a stack trace is for the log
         place = f"{request.method} {_endpoint(request)}"
         _LOG.error("unexpected error in %s:\n%s", place, stack_of(error))
-        result = _problem(error, on_error)
+        result = problem(error, _counted(error, on_error))
     route = {"method": request.method, "endpoint": _endpoint(request)}
     metrics.emit(
         [
@@ -121,15 +121,19 @@ def _check_body(request: Request) -> None:
         )
 
 
-def _problem(error: Exception, on_error: Callable[[str], Sample] | None) -> Answer:
+def problem(error: Exception, samples: Sequence[Sample] = ()) -> Answer:
+    """Return what stands for ``error``: `application/problem+json`, its status by the one table."""
     status = http_status(error) if isinstance(error, ModelwatchError) else 500
     body: Problem = {"type": "about:blank", "title": _TITLES[status], "status": status}
     if isinstance(error, ModelwatchError):
         body["detail"] = str(error)
     if isinstance(error, InvalidInputError):
         body["field"] = error.field
-    samples = [on_error(type(error).__name__)] if on_error else []
     return Answer(body, status, samples, media_type="application/problem+json")
+
+
+def _counted(error: Exception, on_error: Callable[[str], Sample] | None) -> list[Sample]:
+    return [on_error(type(error).__name__)] if on_error else []
 
 
 def _endpoint(request: Request) -> str:
