@@ -109,6 +109,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("CAPTURE_BATCH_SIZE", "1000", "most records that one capture run takes"),
     Setting("CAPTURE_BATCH_WINDOW_SECONDS", "3", "longest wait for a batch to fill, in seconds"),
     Setting("CODE_REVISION", "", "git revision of the code; `modelwatch deploy` finds it"),
+    Setting("PREDICT_API_KEY", "", "key that `modelwatch simulate` sends as x-api-key"),
     # -- the stack on one machine
     Setting("MODELWATCH_HOME", ".modelwatch", "where `up` keeps data, logs and process ids"),
     Setting("LOCALSTACK_PORT", "4566", "LocalStack"),
