@@ -9,6 +9,10 @@ from typing import NoReturn
 
 import pytest
 
+from browser import chromium
+
+__all__ = ["chromium"]
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
