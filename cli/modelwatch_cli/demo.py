@@ -105,7 +105,7 @@ def _observe(settings: Settings, scenario: str, requests: int, expected: str) ->
     print_summary(summary)
     if set(summary.statuses) != {"200"}:
         raise ModelwatchError(f"not every request was answered: {summary.first_problem[:300]}")
-    rate = settings.share("CAPTURE_SAMPLE_RATE")
+    rate = settings.number("CAPTURE_SAMPLE_RATE")
     sampled = {event_id for event_id in summary.event_ids if kept(event_id, rate)}
     _wait_for_captures(settings, s3, version, sampled, began)
     right = post_labels(settings, summary, 0.0, LABEL_ACCURACY[scenario])

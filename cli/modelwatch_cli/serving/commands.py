@@ -175,7 +175,7 @@ def _editor(settings: Settings) -> Any:
 def _in_force(settings: Settings, now: bool, as_json: bool) -> None:
     out = error_console if as_json else console
     if not now:
-        seconds = settings.integer("MODEL_REFRESH_SECONDS", at_least=1)
+        seconds = settings.integer("MODEL_REFRESH_SECONDS")
         out.print(f"In force within {seconds} s of requests; --now does not wait.")
         return
     import httpx

@@ -74,7 +74,7 @@ def add_onnx(
     artifacts = S3Artifacts(
         s3_client(settings),
         settings.text("MODEL_BUCKET"),
-        limit_bytes=settings.integer("MODEL_MAX_MB", at_least=1) * 1_000_000,
+        limit_bytes=settings.integer("MODEL_MAX_MB") * 1_000_000,
     )
     manifest = artifacts.manifest(version)
     step("loading the original")

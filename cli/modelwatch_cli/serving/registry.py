@@ -5,7 +5,7 @@ The library itself takes seconds to import; `modelwatch.adapters.mlflow_registry
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -17,11 +17,12 @@ from modelwatch.errors import NoModelError, RegistryError
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModel:
-    """A registered model: the version behind each alias, and its routing if it has one."""
+    """A registered model: the version behind each alias and stage, and its routing if any."""
 
     name: str
     aliases: dict[str, str]
     routing: Routing | None
+    stages: dict[str, str] = field(default_factory=dict)
 
 
 class RegistryEditor:
@@ -51,7 +52,16 @@ class RegistryEditor:
             except msgspec.DecodeError as error:
                 raise RegistryError(f"tag {ROUTING_TAG} of {name}: {error}") from error
         aliases = {each["alias"]: str(each["version"]) for each in found.get("aliases", ())}
-        return RegisteredModel(name, aliases, routing)
+        stages = {
+            str(each.get("current_stage", "None")): str(each["version"])
+            for each in found.get("latest_versions", ())
+        }
+        return RegisteredModel(name, aliases, routing, stages)
+
+    def names(self) -> list[str]:
+        """Return the names of the registered models, a thousand at most."""
+        found = self._call("GET", "registered-models/search", max_results="1000")
+        return [str(each["name"]) for each in found.get("registered_models", ())]
 
     def route(self, name: str, routing: Routing | None) -> None:
         """Set the model's routing, or take it away."""
