@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from modelwatch.settings import Settings
 from modelwatch_cli.deployment.apis import ensure_api
 from modelwatch_cli.deployment.clients import Clients
+from modelwatch_cli.deployment.endpoints import api_url
 from modelwatch_cli.deployment.errors import DeploymentError
 from modelwatch_cli.deployment.graph import Step, run_steps
 from modelwatch_cli.deployment.images import build_image, image_repository
@@ -168,7 +169,7 @@ class Deployer:
         image = build_image(self.project, package, app, plan.environment)
         setting = self.settings.text("IMAGE_REPOSITORY")
         repository = image_repository(setting, self.project, self.plan.architecture)
-        self._templates[app] = as_image(package.template, repository.uri(image))
+        self._templates[app] = as_image(package.template, repository.uri(image), plan.name_suffix)
         if not self.dry_run and repository.publish(image):
             seconds = time.monotonic() - started
             self.progress.say(
@@ -199,6 +200,7 @@ class Deployer:
             action = self._compare(part, name, template, provided)
         else:
             parameters = template_parameters(template, self.settings, provided)
+            before = self._stacks.read(name)
             action, self._deployed[part] = self._stacks.deploy(
                 name,
                 template,
@@ -211,9 +213,21 @@ class Deployer:
                 outputs = self._deployed[part].outputs
                 if ensure_api(self.clients.apis, template, outputs):
                     self.progress.say(name, "its API did not change with it: put it right")
+            self._say_address(before, self._deployed[part])
         result = StackResult(name, action, time.monotonic() - started)
         self.results.append(result)
         self.progress.done(result)
+
+    def _say_address(self, before: Stack | None, now: Stack) -> None:
+        """Say that an API has another address than it had."""
+        endpoint_url = self.settings.text("AWS_ENDPOINT_URL")
+        urls = [
+            api_url(stack, endpoint_url)
+            for stack in (before, now)
+            if stack and "RestAPIId" in stack.outputs
+        ]
+        if len(set(urls)) == 2:
+            self.progress.say(now.name, f"its API has a NEW ADDRESS, {urls[1]}; {urls[0]} is gone")
 
     def _delete_leftovers(self, part: str, template: Template) -> None:
         if part in self.plan.apps:

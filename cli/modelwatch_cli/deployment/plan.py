@@ -11,6 +11,7 @@ from modelwatch.settings import Settings
 
 APPS = ("predict", "capture", "analyze")
 LAYERS = ("core", "inference", "capture")
+IMAGE_SUFFIX = "-image"
 
 # The layers of an app that is a zip, in the order in which they are applied.
 _LAYERS_OF = {"predict": ("core", "inference"), "capture": ("core", "capture")}
@@ -20,11 +21,15 @@ _ENVIRONMENT_OF = {"predict": "pyfunc", "analyze": "analysis"}
 
 @dataclass(frozen=True, slots=True)
 class AppPlan:
-    """How an app is delivered: as a zip with layers, or as an image of an environment."""
+    """How an app is delivered: as a zip with layers, or as an image of an environment.
+
+    ``name_suffix`` is what the names of its functions get at their end.
+    """
 
     name: str
     layers: tuple[str, ...] = ()
     environment: str | None = None
+    name_suffix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,9 @@ def make_plan(settings: Settings, apps: Iterable[str] = (), predict_package: str
 
 def _app_plan(app: str, predict_package: str) -> AppPlan:
     if app == "analyze" or (app == "predict" and predict_package == "image"):
-        return AppPlan(app, environment=_ENVIRONMENT_OF[app])
+        # where an app may be either, each has a name: see `as_image`
+        suffix = IMAGE_SUFFIX if app in _LAYERS_OF else ""
+        return AppPlan(app, environment=_ENVIRONMENT_OF[app], name_suffix=suffix)
     return AppPlan(app, layers=_LAYERS_OF[app])
 
 

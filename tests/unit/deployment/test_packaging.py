@@ -20,6 +20,7 @@ from modelwatch_cli.deployment.project import Project
 
 ROOT = Project().root
 REGION = "eu-west-1"
+HANDLER = "arn:aws:lambda:eu-west-1:1:function:modelwatch-local-capture-api"
 
 
 @pytest.fixture
@@ -132,6 +133,7 @@ def test_an_image_has_a_command_and_nothing_of_a_zip(project):
         assert properties["ImageConfig"] == {"Command": [handler]}
         assert not {"Runtime", "Handler", "CodeUri", "Layers"} & properties.keys()
         assert properties["MemorySize"] == functions(original)[logical_id]["MemorySize"]
+        assert properties["FunctionName"] == functions(original)[logical_id]["FunctionName"]
     gone = original["Parameters"].keys() - template["Parameters"].keys()
     assert gone == {"CoreLayer", "CaptureLayer"}
 
@@ -160,7 +162,10 @@ class InMemoryApiGateway:
         return self
 
     def paginate(self, **_):
-        items = [{"path": path, "resourceMethods": {m: {}}} for m, path in self.routes]
+        items = [
+            {"path": path, "resourceMethods": {m: {"methodIntegration": {"uri": uri}}}}
+            for m, path, uri in self.routes
+        ]
         return [{"items": [{"path": "/"}, *items]}]
 
     def put_rest_api(self, **request):
@@ -173,18 +178,18 @@ class InMemoryApiGateway:
 @pytest.mark.parametrize(
     ("routes", "stages", "wrong"),
     [
-        ([("GET", "/health")], ["api"], False),
-        ([("GET", "/health")], [], True),
-        ([("GET", "/old")], ["api"], True),
+        ([("GET", "/health", f"arn/functions/{HANDLER}/invocations")], ["api"], False),
+        ([("GET", "/health", f"arn/functions/{HANDLER}/invocations")], [], True),
+        ([("GET", "/old", f"arn/functions/{HANDLER}/invocations")], ["api"], True),
+        ([("GET", "/health", f"arn/functions/{HANDLER}-image/invocations")], ["api"], True),
     ],
 )
 def test_an_api_that_its_stack_left_behind_is_put_right(project, routes, stages, wrong):
     template = package_app(project, "capture", REGION).template
     api = InMemoryApiGateway(routes, list(stages))
-    arn = "arn:aws:lambda:eu-west-1:1:function:modelwatch-local-capture-api"
-    assert ensure_api(api, template, {"RestAPIId": "x", "APIHandlerArn": arn}) is wrong
+    assert ensure_api(api, template, {"RestAPIId": "x", "APIHandlerArn": HANDLER}) is wrong
     assert "api" in api.stages
-    assert [arn in body and "Fn::Sub" not in body for body in api.put] == [True] * wrong
+    assert [HANDLER in body and "Fn::Sub" not in body for body in api.put] == [True] * wrong
 
 
 def test_no_app_has_requirements_of_its_own():
