@@ -32,39 +32,41 @@ def health() -> Response:
 @app.route("/predict", methods=["POST"], content_types=["*/*"])
 def predict() -> Response:
     """Predict one row."""
-    service = wiring.predict_service()
 
     def run() -> Answer:
-        response, samples = service.predict(app.current_request.raw_body)
+        response, samples = wiring.predict_service().predict(app.current_request.raw_body)
         return Answer(response, samples=samples)
 
-    return answer(app.current_request, wiring.metrics(), run, service.error_sample)
+    return answer(app.current_request, wiring.metrics(), run, wiring.error_sample)
 
 
 @app.route("/predict/batch", methods=["POST"], content_types=["*/*"])
 def predict_batch() -> Response:
     """Predict up to 10,000 rows."""
-    service = wiring.predict_service()
 
     def run() -> Answer:
-        response, samples = service.predict_batch(app.current_request.raw_body)
+        response, samples = wiring.predict_service().predict_batch(app.current_request.raw_body)
         return Answer(response, samples=samples)
 
-    return answer(app.current_request, wiring.metrics(), run, service.error_sample)
+    return answer(app.current_request, wiring.metrics(), run, wiring.error_sample)
 
 
 @app.route("/model/info", methods=["GET"])
 def model_info() -> Response:
     """Describe the model that is served."""
-    service = wiring.predict_service()
-    return answer(app.current_request, wiring.metrics(), lambda: Answer(service.model_info()))
+    return answer(
+        app.current_request,
+        wiring.metrics(),
+        lambda: Answer(wiring.predict_service().model_info()),
+    )
 
 
 @app.route("/model/reload", methods=["POST"], content_types=["*/*"])
 def reload_model() -> Response:
     """Serve what the registry says now, in every environment."""
-    service = wiring.predict_service()
-    return answer(app.current_request, wiring.metrics(), lambda: Answer(service.reload()))
+    return answer(
+        app.current_request, wiring.metrics(), lambda: Answer(wiring.predict_service().reload())
+    )
 
 
 @app.route("/openapi.json", methods=["GET"])

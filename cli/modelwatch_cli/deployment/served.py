@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
+from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.adapters.aws import s3_client
 from modelwatch.adapters.mlflow_registry import MlflowRegistry
@@ -17,6 +18,7 @@ from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import ModelLoadError, NoModelError, SettingError
 from modelwatch.setting_kinds import meant
 from modelwatch.settings import Settings
+from modelwatch_cli.deployment.errors import DeploymentError
 from modelwatch_cli.deployment.plan import stack_name, stage_of
 from modelwatch_cli.deployment.stacks import StackDeployer
 from modelwatch_cli.serving.registry import RegistryEditor
@@ -126,8 +128,18 @@ def choose_package(
 
 
 def deployed_package(client: CloudFormationClient, settings: Settings) -> str:
-    """Return how predict is delivered now; empty when it is not deployed."""
-    stack = StackDeployer(client, lambda _: "").read(stack_name(stage_of(settings), "predict"))
+    """Return how predict is delivered now; empty when it is not deployed.
+
+    Raises
+    ------
+    DeploymentError
+        When CloudFormation does not answer.
+    """
+    name = stack_name(stage_of(settings), "predict")
+    try:
+        stack = StackDeployer(client, lambda _: "").read(name)
+    except (BotoCoreError, ClientError) as error:
+        raise DeploymentError(f"AWS cannot be reached or refused: {error}") from error
     if stack is None:
         return ""
     # only a zip has layers

@@ -68,7 +68,7 @@ def answer(
     request: Request,
     metrics: MetricSink,
     handler: Callable[[], Answer],
-    on_error: Callable[[str], Sample] | None = None,
+    on_error: Callable[[str], Sample | None] | None = None,
 ) -> Response:
     """Run ``handler`` for ``request`` and turn what comes of it into a response.
 
@@ -79,7 +79,7 @@ def answer(
     handler
         Does the work; may raise any `ModelwatchError`.
     on_error
-        Makes a further sample from the name of an error that was raised.
+        Makes a further sample from the name of an error that was raised, or none.
     """
     began = time.perf_counter()
     try:
@@ -121,15 +121,15 @@ def _check_body(request: Request) -> None:
         )
 
 
-def _problem(error: Exception, on_error: Callable[[str], Sample] | None) -> Answer:
+def _problem(error: Exception, on_error: Callable[[str], Sample | None] | None) -> Answer:
     status = http_status(error) if isinstance(error, ModelwatchError) else 500
     body: Problem = {"type": "about:blank", "title": _TITLES[status], "status": status}
     if isinstance(error, ModelwatchError):
         body["detail"] = str(error)
     if isinstance(error, InvalidInputError):
         body["field"] = error.field
-    samples = [on_error(type(error).__name__)] if on_error else []
-    return Answer(body, status, samples, media_type="application/problem+json")
+    sample = on_error(type(error).__name__) if on_error else None
+    return Answer(body, status, [sample] if sample else [], media_type="application/problem+json")
 
 
 def _endpoint(request: Request) -> str:
