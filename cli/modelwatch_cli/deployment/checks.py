@@ -10,6 +10,7 @@ from modelwatch.domain.schemas import Schema
 from modelwatch.errors import ModelwatchError, SettingError, WrongSettingsError
 from modelwatch.settings import SETTINGS, Settings
 from modelwatch_cli.deployment.capture_policy import check_capture
+from modelwatch_cli.deployment.environments import model_requirements
 from modelwatch_cli.deployment.plan import architecture, check_batches
 from modelwatch_cli.deployment.segments import check_segments
 from modelwatch_cli.deployment.served import ServedVersion
@@ -86,6 +87,7 @@ def check_settings(
     checks: list[Callable[[], object]] = [
         lambda: architecture(settings),
         lambda: check_batches(settings),
+        lambda: model_requirements(settings, {}),
     ]
     if "predict" in apps:
         checks.append(lambda: check_capture(settings, lambda text: say("capture", text), schemas))

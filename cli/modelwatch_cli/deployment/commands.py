@@ -60,6 +60,7 @@ def deploy(
     from modelwatch_cli.deployment.clients import make_clients
     from modelwatch_cli.deployment.deployer import Deployer
     from modelwatch_cli.deployment.endpoints import deployed_urls
+    from modelwatch_cli.deployment.environments import model_requirements
     from modelwatch_cli.deployment.plan import chosen_apps, make_plan
     from modelwatch_cli.deployment.project import Project
     from modelwatch_cli.deployment.served import choose_package, deployed_package, read_served
@@ -86,6 +87,9 @@ def deploy(
         )
         progress.say("predict", f"as {'an image' if package == 'image' else 'a zip'}: {why}")
     plan = make_plan(settings, chosen, package)
+    needs: list[str] = []
+    if package == "image":
+        needs = model_requirements(settings, {each.title: each.requirements for each in served})
     deployer = Deployer(
         project=Project(),
         settings=settings,
@@ -95,6 +99,7 @@ def deploy(
         ensure_buckets=lambda names: buckets.ensure_buckets(s3_client(settings), names),
         expire_captures=lambda name, days: buckets.expire_captures(s3_client(settings), name, days),
         ensure_package_bucket=lambda name: buckets.ensure_buckets(clients.packages, [name]),
+        model_requirements=needs,
         dry_run=dry_run,
     )
     where = settings.text("AWS_ENDPOINT_URL") or f"AWS, {settings.text('AWS_DEFAULT_REGION')}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -14,6 +14,12 @@ from modelwatch.settings import Settings
 from modelwatch_cli.deployment.apis import ensure_api
 from modelwatch_cli.deployment.clients import Clients
 from modelwatch_cli.deployment.endpoints import api_url
+from modelwatch_cli.deployment.environments import (
+    Environment,
+    base_environment,
+    environment_with,
+    missing_from,
+)
 from modelwatch_cli.deployment.errors import DeploymentError
 from modelwatch_cli.deployment.graph import Step, run_steps
 from modelwatch_cli.deployment.images import build_image, image_repository
@@ -83,6 +89,8 @@ class Deployer:
         it.
     ensure_package_bucket
         Makes the bucket of packages when it is missing.
+    model_requirements
+        What the image of predict is asked to have beside its own packages.
     dry_run
         Build and compare, and change nothing outside ``build/``.
     """
@@ -95,6 +103,7 @@ class Deployer:
     ensure_buckets: Callable[[list[str]], object]
     expire_captures: Callable[[str, int | None], object]
     ensure_package_bucket: Callable[[str], object]
+    model_requirements: Sequence[str] = ()
     dry_run: bool = False
     results: list[StackResult] = field(default_factory=list)
 
@@ -166,7 +175,7 @@ class Deployer:
             self._layers[f"package of {app}"] = package.artifact
             self._upload(f"function {app}", package.artifact, started)
             return
-        image = build_image(self.project, package, app, plan.environment)
+        image = build_image(self.project, package, app, self._environment(app, plan.environment))
         setting = self.settings.text("IMAGE_REPOSITORY")
         repository = image_repository(setting, self.project, self.plan.architecture)
         self._templates[app] = as_image(package.template, repository.uri(image), plan.name_suffix)
@@ -175,6 +184,16 @@ class Deployer:
             self.progress.say(
                 f"image {app}", f"published {repository.uri(image)} ({seconds:.1f} s)"
             )
+
+    def _environment(self, app: str, name: str) -> Environment:
+        if app != "predict" or not self.model_requirements:
+            return base_environment(self.project, name)
+        wanted = self.model_requirements
+        environment = environment_with(self.project, name, wanted, self.plan.architecture)
+        missing = missing_from(self.project.requirements(name).read_text(), wanted)
+        if missing:
+            self.progress.say(f"image {app}", f"with {', '.join(missing)} for the served models")
+        return environment
 
     def _upload(self, subject: str, artifact: Artifact, started: float) -> None:
         if not self.dry_run and self._store.upload(artifact.key, artifact.path):

@@ -31,11 +31,20 @@ ZIP, IMAGE = "zip", "image"
 
 @dataclass(frozen=True, slots=True)
 class ServedVersion:
-    """A version that shall serve: what modelwatch added to it, if anything, and its MLmodel."""
+    """A version that shall serve: what modelwatch added to it, and what MLflow says of it.
+
+    Attributes
+    ----------
+    manifest
+        None where somebody else logged it.
+    described, requirements
+        Its files MLmodel and requirements.txt; empty where there are none.
+    """
 
     version: ModelVersion
     manifest: Manifest | None
     described: bytes = b""
+    requirements: bytes = b""
 
     @property
     def title(self) -> str:
@@ -147,9 +156,12 @@ def deployed_package(client: CloudFormationClient, settings: Settings) -> str:
 
 
 def _served(artifacts: S3Artifacts, version: ModelVersion) -> ServedVersion:
-    manifest = artifacts.manifest(version)
-    described = b"" if manifest else artifacts.read(version, "MLmodel") or b""
-    return ServedVersion(version, manifest, described)
+    return ServedVersion(
+        version,
+        artifacts.manifest(version),
+        artifacts.read(version, "MLmodel") or b"",
+        artifacts.read(version, "requirements.txt") or b"",
+    )
 
 
 def _refuse_contradiction(settings: Settings) -> None:

@@ -252,6 +252,12 @@ SETTINGS: tuple[Setting, ...] = (
         choice("auto", "zip", "image"),
     ),
     Setting(
+        "MODEL_REQUIREMENTS",
+        "",
+        "what predict's image has for the models: lightgbm==4.6.0, a .txt file, or none; "
+        "empty: what was logged with them",
+    ),
+    Setting(
         "LAMBDA_ARCHITECTURE",
         "",
         "x86_64 or arm64; empty: this machine's",

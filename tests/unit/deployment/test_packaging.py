@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from modelwatch_cli.deployment.apis import ensure_api
+from modelwatch_cli.deployment.environments import base_environment
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.images import build_image
 from modelwatch_cli.deployment.packaging import (
@@ -140,11 +141,12 @@ def test_an_image_has_a_command_and_nothing_of_a_zip(project):
 
 def test_an_images_code_is_the_app_chalice_and_the_shared_library(project):
     package = package_app(project, "capture", REGION)
-    image = build_image(project, package, "capture", "analysis")
+    analysis, pyfunc = (base_environment(project, name) for name in ("analysis", "pyfunc"))
+    image = build_image(project, package, "capture", analysis)
     for path in ("app.py", "chalicelib/__init__.py", "chalice/app.py", "modelwatch/settings.py"):
         assert (image.task / path).is_file()
-    assert build_image(project, package, "capture", "analysis") == image
-    assert build_image(project, package, "capture", "pyfunc").tag != image.tag
+    assert build_image(project, package, "capture", analysis) == image
+    assert build_image(project, package, "capture", pyfunc).tag != image.tag
 
 
 class InMemoryApiGateway:
