@@ -121,15 +121,15 @@ def choose_package(
     if setting == ZIP and without:
         raise SettingError(
             "PREDICT_PACKAGE",
-            f"a zip runs ONNX forms alone, and {_listed(without)} without one; "
+            f"a zip runs ONNX forms alone, and {_have(without)} none; "
             "'auto' chooses the image",
         )
     if setting != "auto":
         return setting, f"PREDICT_PACKAGE is {setting}"
     if without:
-        return IMAGE, f"{_listed(without)} without a verified ONNX form: mlflow runs it"
+        return IMAGE, f"{_have(without)} no verified ONNX form, and mlflow runs what has none"
     if served:
-        return ZIP, f"{_listed([each.title for each in served])} with a verified ONNX form"
+        return ZIP, f"{_have([each.title for each in served])} a verified ONNX form"
     now = deployed()
     if now:
         return now, "what shall serve is not known, and it is one now"
@@ -196,5 +196,5 @@ def _refuse_contradiction(settings: Settings) -> None:
         )
 
 
-def _listed(titles: list[str]) -> str:
-    return f"{' and '.join(titles)} {'is' if len(titles) == 1 else 'are'}"
+def _have(titles: list[str]) -> str:
+    return f"{' and '.join(titles)} {'has' if len(titles) == 1 else 'have'}"

@@ -106,8 +106,8 @@ def test_a_wrong_address_is_not_asked():
     ("setting", "served", "now", "package", "why"),
     [
         ("auto", [version("1"), version("2")], "image", "zip", "wine version 1 and wine version 2"),
-        ("auto", [version("1"), version("2", None)], "zip", "image", "wine version 2 is without a"),
-        ("auto", [version("3", foreign=True)], "", "image", "wine version 3 is without a verified"),
+        ("auto", [version("1"), version("2", None)], "zip", "image", "wine version 2 has no verified"),
+        ("auto", [version("3", foreign=True)], "", "image", "wine version 3 has no verified"),
         ("auto", [], "image", "image", "is not known, and it is one now"),
         ("auto", [], "zip", "zip", "is not known, and it is one now"),
         ("auto", [], "", "zip", "no version is known to serve yet"),
@@ -124,5 +124,5 @@ def test_the_package_follows_from_what_shall_serve(setting, served, now, package
 
 def test_a_zip_is_refused_where_a_version_cannot_run_in_it():
     settings = Settings({"PREDICT_PACKAGE": "zip"})
-    with pytest.raises(SettingError, match=r"wine version 2 is without one; 'auto' chooses"):
+    with pytest.raises(SettingError, match=r"wine version 2 has none; 'auto' chooses"):
         choose_package(settings, (version("1"), version("2", None)), lambda: "")

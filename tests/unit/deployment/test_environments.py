@@ -15,7 +15,7 @@ from modelwatch_cli.deployment.project import Project
 
 LOGGED = {
     "wine version 3": b"mlflow==3.17.2\nscikit-learn==1.9.1\nlightgbm==4.6.0  # boosting\n",
-    "wine version 4": b"\n# none\nmlflow[extras]==2.9\nlightgbm==4.6.0\nold; python_version<'3.9'\n",
+    "wine version 4": b"\n# none\nmlflow[extras]==2.9\nlightgbm==4.6.0\nold; python_version<'3'\n",
 }
 
 

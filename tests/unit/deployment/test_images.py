@@ -65,7 +65,7 @@ def test_a_folder_gets_the_code_and_the_name_of_an_interpreter(project, image):
     assert [path.name for path in written.parent.iterdir()] == ["abc"]
 
 
-def test_an_image_of_a_project_that_moved_is_written_anew(project, image, tmp_path):
+def test_an_image_of_a_project_that_moved_is_written_anew(image, tmp_path):
     folder = tmp_path / "images"
     FolderRepository(folder).publish(image)
     moved = tmp_path / "moved"
