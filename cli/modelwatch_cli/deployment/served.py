@@ -121,8 +121,7 @@ def choose_package(
     if setting == ZIP and without:
         raise SettingError(
             "PREDICT_PACKAGE",
-            f"a zip runs ONNX forms alone, and {_have(without)} none; "
-            "'auto' chooses the image",
+            f"a zip runs ONNX forms alone, and {_have(without)} none; 'auto' chooses the image",
         )
     if setting != "auto":
         return setting, f"PREDICT_PACKAGE is {setting}"

@@ -24,6 +24,10 @@ class RegisteredModel:
     routing: Routing | None
     stages: dict[str, str] = field(default_factory=dict)
 
+    def in_stage(self, stage: str) -> str | None:
+        """Return the newest version in ``stage``, whose case does not count."""
+        return next((v for s, v in self.stages.items() if s.lower() == stage.lower()), None)
+
 
 class RegistryEditor:
     """Changes aliases, routing and tags on the MLflow server at ``tracking_uri``."""
@@ -75,13 +79,24 @@ class RegistryEditor:
         """Point ``alias`` to ``version``; raises NoModelError when there is no such version."""
         self._call("POST", "registered-models/alias", name=name, alias=alias, version=version)
 
+    def to_stage(self, name: str, version: str, stage: str) -> None:
+        """Put a version into a stage, and archive those that were in it: the newest is served."""
+        self._call(
+            "POST",
+            "model-versions/transition-stage",
+            name=name,
+            version=version,
+            stage=stage.capitalize(),
+            archive_existing_versions=True,
+        )
+
     def tag_version(self, name: str, version: str, key: str, value: str) -> None:
         """Set a tag of a version."""
         self._call(
             "POST", "model-versions/set-tag", name=name, version=version, key=key, value=value
         )
 
-    def _call(self, method: str, path: str, **fields: str) -> dict[str, Any]:
+    def _call(self, method: str, path: str, **fields: str | bool) -> dict[str, Any]:
         query = fields if method == "GET" else None
         body = None if method == "GET" else fields
         try:

@@ -106,7 +106,13 @@ def test_a_wrong_address_is_not_asked():
     ("setting", "served", "now", "package", "why"),
     [
         ("auto", [version("1"), version("2")], "image", "zip", "wine version 1 and wine version 2"),
-        ("auto", [version("1"), version("2", None)], "zip", "image", "wine version 2 has no verified"),
+        (
+            "auto",
+            [version("1"), version("2", None)],
+            "zip",
+            "image",
+            "wine version 2 has no verified",
+        ),
         ("auto", [version("3", foreign=True)], "", "image", "wine version 3 has no verified"),
         ("auto", [], "image", "image", "is not known, and it is one now"),
         ("auto", [], "zip", "zip", "is not known, and it is one now"),
