@@ -4,6 +4,7 @@ from chalice import Chalice, Response
 
 from chalicelib import docs_page, wiring
 from modelwatch.http import Answer, answer
+from modelwatch.ports import Sample
 
 app = Chalice(app_name="modelwatch-predict")
 
@@ -37,7 +38,7 @@ def predict() -> Response:
         response, samples = wiring.predict_service().predict(app.current_request.raw_body)
         return Answer(response, samples=samples)
 
-    return answer(app.current_request, wiring.metrics(), run, wiring.error_sample)
+    return answer(app.current_request, wiring.metrics(), run, _error_sample)
 
 
 @app.route("/predict/batch", methods=["POST"], content_types=["*/*"])
@@ -48,7 +49,7 @@ def predict_batch() -> Response:
         response, samples = wiring.predict_service().predict_batch(app.current_request.raw_body)
         return Answer(response, samples=samples)
 
-    return answer(app.current_request, wiring.metrics(), run, wiring.error_sample)
+    return answer(app.current_request, wiring.metrics(), run, _error_sample)
 
 
 @app.route("/model/info", methods=["GET"])
@@ -92,3 +93,7 @@ def docs() -> Response:
 def docs_asset(asset: str) -> Response:
     """Give a file of that page."""
     return answer(app.current_request, wiring.metrics(), lambda: docs_page.asset(asset))
+
+
+def _error_sample(error_type: str) -> Sample:
+    return wiring.predict_service().error_sample(error_type)

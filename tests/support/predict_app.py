@@ -81,7 +81,6 @@ def predict_app(service: PredictService) -> Iterator[Chalice]:
     metrics = InMemoryMetrics()
     wiring.metrics = lambda: metrics
     wiring.predict_service = lambda: service
-    wiring.error_sample = service.error_sample
     package.wiring = wiring
     package.__path__ = [str(FUNCTION / "chalicelib")]
     sys.modules |= {"chalicelib": package, "chalicelib.wiring": wiring}

@@ -147,7 +147,7 @@ def model_requirements(settings: Settings, logged: Mapping[str, bytes]) -> list[
         try:
             return _read(Path(declared).read_text().splitlines(), declared)
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingError(SETTING, f"{declared} cannot be read: {error}") from error
+            raise SettingError(SETTING, f"{declared} cannot be read: {error}{_REMEDY}") from error
     if declared:
         return _read(declared.split(), declared)
     found = [

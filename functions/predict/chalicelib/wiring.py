@@ -14,8 +14,7 @@ from modelwatch.adapters.plan_memory import StoredPlanMemory
 from modelwatch.adapters.s3_artifacts import MEGABYTE, S3Artifacts
 from modelwatch.adapters.sqs_queue import SqsRecordQueue
 from modelwatch.domain.capture_policy import read_policy
-from modelwatch.errors import ModelwatchError
-from modelwatch.ports import Fleet, MetricSink, Sample
+from modelwatch.ports import Fleet, MetricSink
 from modelwatch.services.predict import PredictService, SingleProcess
 from modelwatch.services.serving import ModelPool
 from modelwatch.settings import Settings
@@ -73,14 +72,6 @@ def predict_service() -> PredictService:
         after_response=after_response(),
         sample_rate=settings.number("CAPTURE_SAMPLE_RATE"),
     )
-
-
-def error_sample(error_type: str) -> Sample | None:
-    """Return the sample that counts a failed prediction; none where there is no service."""
-    try:
-        return predict_service().error_sample(error_type)
-    except ModelwatchError:
-        return None
 
 
 def _fleet(settings: Settings) -> Fleet:

@@ -5,6 +5,7 @@ Problems are `application/problem+json` (RFC 9457) with a ``field`` where one is
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -68,7 +69,7 @@ def answer(
     request: Request,
     metrics: MetricSink,
     handler: Callable[[], Answer],
-    on_error: Callable[[str], Sample | None] | None = None,
+    on_error: Callable[[str], Sample] | None = None,
 ) -> Response:
     """Run ``handler`` for ``request`` and turn what comes of it into a response.
 
@@ -79,7 +80,8 @@ def answer(
     handler
         Does the work; may raise any `ModelwatchError`.
     on_error
-        Makes a further sample from the name of an error that was raised, or none.
+        Makes a further sample from the name of an error that was raised; where it raises a
+        `ModelwatchError` itself, there is nothing to count for.
     """
     began = time.perf_counter()
     try:
@@ -121,15 +123,18 @@ def _check_body(request: Request) -> None:
         )
 
 
-def _problem(error: Exception, on_error: Callable[[str], Sample | None] | None) -> Answer:
+def _problem(error: Exception, on_error: Callable[[str], Sample] | None) -> Answer:
     status = http_status(error) if isinstance(error, ModelwatchError) else 500
     body: Problem = {"type": "about:blank", "title": _TITLES[status], "status": status}
     if isinstance(error, ModelwatchError):
         body["detail"] = str(error)
     if isinstance(error, InvalidInputError):
         body["field"] = error.field
-    sample = on_error(type(error).__name__) if on_error else None
-    return Answer(body, status, [sample] if sample else [], media_type="application/problem+json")
+    samples = []
+    if on_error:
+        with contextlib.suppress(ModelwatchError):
+            samples.append(on_error(type(error).__name__))
+    return Answer(body, status, samples, media_type="application/problem+json")
 
 
 def _endpoint(request: Request) -> str:

@@ -74,6 +74,10 @@ class PyfuncModel:
                     probabilities[place] = answer.probabilities[index]
         return Predictions(values, probabilities if all(probabilities) else None)
 
+    def raw(self) -> Any:
+        """Return the flavor's own object; AttributeError or NotImplementedError: it has none."""
+        return self._model.get_raw_model()
+
     def _groups(self, rows: Sequence[Mapping[str, Value]]) -> dict[tuple[str, ...], list[int]]:
         """Return the rows' places by the columns that have to be left out for them.
 
@@ -103,7 +107,7 @@ class PyfuncModel:
 
     def _probabilities(self, frame: pd.DataFrame) -> list[list[float]] | None:
         try:
-            raw: Any = self._model.get_raw_model()
+            raw = self.raw()
         except (AttributeError, NotImplementedError):  # not every flavor has one
             return None
         if not hasattr(raw, "predict_proba"):
