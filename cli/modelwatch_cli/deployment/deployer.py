@@ -11,7 +11,7 @@ from typing import Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.settings import Settings
-from modelwatch_cli.deployment.apis import ensure_api
+from modelwatch_cli.deployment.apis import clear_stage, ensure_api
 from modelwatch_cli.deployment.clients import Clients
 from modelwatch_cli.deployment.endpoints import api_url
 from modelwatch_cli.deployment.environments import (
@@ -225,17 +225,24 @@ class Deployer:
                 template,
                 parameters,
                 say=lambda message: self.progress.say(name, message),
+                before_update=lambda: self._make_way(part, template, before),
                 after_delete=lambda: self._delete_leftovers(part, template),
             )
             # an unchanged stack too: the last deployment may have been interrupted right here
             if part in self.plan.apps and action in ("updated", "unchanged"):
                 outputs = self._deployed[part].outputs
-                if ensure_api(self.clients.apis, template, outputs):
+                if ensure_api(self.clients.apis, template, outputs) and action == "unchanged":
                     self.progress.say(name, "its API did not change with it: put it right")
             self._say_address(before, self._deployed[part])
         result = StackResult(name, action, time.monotonic() - started)
         self.results.append(result)
         self.progress.done(result)
+
+    def _make_way(self, part: str, template: Template, before: Stack | None) -> None:
+        # only a custom endpoint is a LocalStack: on AWS a stage without interruption is updated
+        is_custom = bool(self.settings.text("AWS_ENDPOINT_URL"))
+        if is_custom and part in self.plan.apps and before and "RestAPIId" in before.outputs:
+            clear_stage(self.clients.apis, template, before.outputs)
 
     def _say_address(self, before: Stack | None, now: Stack) -> None:
         """Say that an API has another address than it had."""

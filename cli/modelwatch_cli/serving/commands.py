@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,15 +118,19 @@ def export(
 ) -> None:
     """Add an ONNX form to an existing version, if it predicts as the original does.
 
-    They are compared on the version's reference data. A version that modelwatch did not register
-    gets a manifest, and the rows of --reference as its reference data.
+    They are compared on the version's reference data. With --reference, this is `modelwatch adopt
+    --verify-onnx`: a version that somebody else logged gets these rows as its reference data, also
+    where it has no ONNX form.
     """
     settings = Settings()
     out = error_console if as_json else console
     with out.status("importing mlflow") as status:
+        if reference is not None:
+            _adopt(settings, version, reference, status.update, as_json)
+            return
         from modelwatch_cli.serving.export import add_onnx
 
-        exported = add_onnx(settings, version, reference, _editor(settings), status.update)
+        exported = add_onnx(settings, version, _editor(settings), status.update)
     if as_json:
         print_json(exported)
         return
@@ -136,6 +140,20 @@ def export(
         f"{exported.onnx.payload_bytes / 1e6:.1f} MB: same prediction on {checked.rows} rows, "
         f"within {checked.max_difference:.1g}"
     )
+
+
+def _adopt(
+    settings: Settings, version: str, reference: Path, step: Callable[[str], None], as_json: bool
+) -> None:
+    from modelwatch_cli.training.adopt import say
+    from modelwatch_cli.training.adoption import adopt
+
+    name, editor = settings.text("MODEL_NAME"), _editor(settings)
+    adopted = adopt(settings, name, version, reference, verify_onnx=True, editor=editor, step=step)
+    if as_json:
+        print_json(adopted)
+    else:
+        say(adopted, reference, asked_for_onnx=True)
 
 
 def parse_routing(weights: list[str], shadows: list[str], alias: str) -> Routing | None:
