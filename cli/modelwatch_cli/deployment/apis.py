@@ -1,7 +1,7 @@
 """Checks that an API is what its stack says, and puts it right where CloudFormation did not.
 
-LocalStack 4.14 creates APIs with a stack and does not update them. Where an API changed it makes the
-stage anew, which fails as long as the old one is there, and deletes that name afterwards; the API
+LocalStack 4.14 creates APIs with a stack and does not update them. Where an API changed it makes a
+new stage, which fails as long as the old one is there, and deletes that name afterwards; the API
 keeps its old routes, or calls a function that is gone. So the stage makes way, and the API itself
 is looked at when the stack is done: its address stays. On AWS there is nothing to put right.
 """
