@@ -3,7 +3,8 @@
 from chalice import Chalice, Response
 
 from chalicelib import docs_page, wiring
-from modelwatch.http import Answer, answer
+from modelwatch.errors import PredictionError
+from modelwatch.http import Answer, answer, problem
 from modelwatch.ports import Sample
 
 app = Chalice(app_name="modelwatch-predict")
@@ -36,6 +37,8 @@ def predict() -> Response:
 
     def run() -> Answer:
         response, samples = wiring.predict_service().predict(app.current_request.raw_body)
+        if isinstance(response, PredictionError):
+            return problem(response, samples)
         return Answer(response, samples=samples)
 
     return answer(app.current_request, wiring.metrics(), run, _error_sample)

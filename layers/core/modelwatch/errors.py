@@ -75,6 +75,10 @@ class ModelRefusalError(ModelwatchError):
     """The model does not take values that its signature allows."""
 
 
+class PredictionError(ModelwatchError):
+    """What the model gave for a row is no prediction: NaN, an infinity, null."""
+
+
 class NoModelError(ModelwatchError):
     """No version of the model can be served: none is registered, or the alias points nowhere."""
 
@@ -117,6 +121,7 @@ HTTP_STATUS: dict[type[ModelwatchError], int] = {
     PayloadTooLargeError: 413,
     ModelRefusalError: 422,
     NotFoundError: 404,
+    PredictionError: 500,
     NoModelError: 503,
     ModelLoadError: 503,
     RegistryError: 503,

@@ -5,7 +5,6 @@ Problems are `application/problem+json` (RFC 9457) with a ``field`` where one is
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -88,11 +87,11 @@ def answer(
         _check_body(request)
         result = handler()
     except ModelwatchError as error:
-        result = _problem(error, on_error)
+        result = problem(error, _counted(error, on_error))
     except Exception as error:  # noqa: BLE001 - the border: a stack trace is for the log
         place = f"{request.method} {_endpoint(request)}"
         _LOG.error("unexpected error in %s:\n%s", place, stack_of(error))
-        result = _problem(error, on_error)
+        result = problem(error, _counted(error, on_error))
     route = {"method": request.method, "endpoint": _endpoint(request)}
     metrics.emit(
         [
@@ -123,18 +122,24 @@ def _check_body(request: Request) -> None:
         )
 
 
-def _problem(error: Exception, on_error: Callable[[str], Sample] | None) -> Answer:
+def problem(error: Exception, samples: Sequence[Sample] = ()) -> Answer:
+    """Return what stands for ``error``: `application/problem+json`, its status by the one table."""
     status = http_status(error) if isinstance(error, ModelwatchError) else 500
     body: Problem = {"type": "about:blank", "title": _TITLES[status], "status": status}
     if isinstance(error, ModelwatchError):
         body["detail"] = str(error)
     if isinstance(error, InvalidInputError):
         body["field"] = error.field
-    samples = []
-    if on_error:
-        with contextlib.suppress(ModelwatchError):
-            samples.append(on_error(type(error).__name__))
     return Answer(body, status, samples, media_type="application/problem+json")
+
+
+def _counted(error: Exception, on_error: Callable[[str], Sample] | None) -> list[Sample]:
+    if on_error is None:
+        return []
+    try:
+        return [on_error(type(error).__name__)]
+    except ModelwatchError:  # there is no service to count for
+        return []
 
 
 def _endpoint(request: Request) -> str:

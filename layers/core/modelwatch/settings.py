@@ -288,6 +288,7 @@ SETTINGS: tuple[Setting, ...] = (
         whole(0, 300),
     ),
     Setting("CODE_REVISION", "", "git revision of the code; `modelwatch deploy` finds it"),
+    Setting("PREDICT_API_KEY", "", "key that `modelwatch simulate` sends as x-api-key"),
     # -- the stack on one machine
     Setting("MODELWATCH_HOME", ".modelwatch", "where `up` keeps data, logs and process ids"),
     Setting("LOCALSTACK_PORT", "4566", "LocalStack", port),

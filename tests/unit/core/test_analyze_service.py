@@ -285,3 +285,30 @@ def test_a_window_that_lost_much_is_unknown(stage):
     (result,) = stage.run_after(seconds=0).results
     assert result.status == "unknown"
     assert result.reason == "9.1% of the window's records were lost; at most 5.0% may be"
+
+
+def test_a_window_whose_predictions_failed_is_not_ok(stage):
+    window = records(100, 1.0)
+    for record in window[:80]:
+        record.source, record.prediction, record.error = "predict", None, "the prediction is NaN"
+    stage.store.write(window)
+    (result,) = stage.analyze().results
+    sentence = (
+        "prediction: 80 of 100 rows have no prediction: the prediction is NaN "
+        "(80 %; allowed: 0.1 %)"
+    )
+    assert (result.status, result.reason) == ("unknown", sentence)
+    assert result.quality.status == "violated"
+    assert [(each.check, each.sentence) for each in result.quality.violations] == [
+        ("failed", sentence)
+    ]
+
+
+def test_drift_stays_drift_where_predictions_failed(stage):
+    window = records(100, 3.0)
+    for record in window[:80]:
+        record.source, record.prediction, record.error = "predict", None, "the prediction is NaN"
+    stage.store.write(window)
+    (result,) = stage.analyze().results
+    assert (result.status, result.drifted_features) == ("drift", ("alcohol",))
+    assert "failed" in [each.check for each in result.quality.violations]

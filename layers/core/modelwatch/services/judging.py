@@ -11,7 +11,7 @@ from modelwatch.domain.baselines import refusal
 from modelwatch.domain.constraints import check
 from modelwatch.domain.decisions import decide
 from modelwatch.domain.drift import AnalysisResult
-from modelwatch.domain.profiles import Profile
+from modelwatch.domain.profiles import FAILURES, Profile
 from modelwatch.domain.segments import SegmentKey
 from modelwatch.domain.windows import Window
 from modelwatch.services.feature_judging import distributions, features_judged
@@ -21,7 +21,7 @@ from modelwatch.services.segment_judging import SegmentedWindow, with_segments
 _MONITORS = 3
 """Features, outputs and data quality have an even share each of what false alarms are allowed."""
 
-_NOT_COMPARED = {"latency_ms"}
+_NOT_COMPARED = {"latency_ms", FAILURES}
 """Outputs that say something about the function, not about the data."""
 
 
@@ -106,6 +106,11 @@ def judged(
         reference.profile, profile, reference.importance, policy, level
     )
     verdict = judged_features.verdict
+    quality = check(reference.constraints, profile, level=level, min_rows=min(rules.min_rows, 30))
+    failed = next((each for each in quality.violations if each.check == "failed"), None)
+    if failed and verdict.status == "ok":
+        # where a model fails, the data may look as ever, and nothing is ok
+        verdict = msgspec.structs.replace(verdict, status="unknown", reason=failed.sentence)
     outputs = [
         name
         for name in profile.outputs
@@ -127,7 +132,5 @@ def judged(
                 level,
             )
         ),
-        quality=check(
-            reference.constraints, profile, level=level, min_rows=min(rules.min_rows, 30)
-        ),
+        quality=quality,
     )
