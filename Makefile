@@ -78,7 +78,7 @@ env-example: setup ## write .env.example from the declared settings
 
 setup: $(ENVS)/dev/.stamp $(ENVS)/localstack/.stamp $(ENVS)/runtime/.stamp $(ENVS)/analysis/.stamp ## make the environments
 
-setup-pyfunc: setup $(ENVS)/pyfunc/.stamp ## and the one for PREDICT_PACKAGE=image
+setup-pyfunc: setup $(ENVS)/pyfunc/.stamp ## and the one for models without an ONNX form
 
 setup-spark: $(ENVS)/spark/.stamp ## and the one that reads captures with Spark (needs Java)
 
