@@ -22,6 +22,7 @@ from modelwatch_cli.serving import commands as serving
 from modelwatch_cli.stack import commands as stack
 from modelwatch_cli.stack.environment import LOADER
 from modelwatch_cli.traffic import commands as traffic
+from modelwatch_cli.training import adopt
 from modelwatch_cli.training import commands as training
 
 app = typer.Typer(
@@ -55,6 +56,7 @@ def load_environment(
 for module in (
     stack,
     training,
+    adopt,
     serving,
     deployment,
     traffic,
