@@ -132,13 +132,17 @@ def _copy_checkout(target: Path) -> None:
 
 def _write_env(path: Path) -> None:
     """Write what compose.yaml's header says; with a password that a URL could not hold."""
+    secret = secrets.token_hex(20)
     path.write_text(
         "S3_ACCESS_KEY_ID=modelwatch\n"
-        f"S3_SECRET_ACCESS_KEY={secrets.token_hex(20)}\n"
+        f"S3_SECRET_ACCESS_KEY={secret}\n"
         f"POSTGRES_PASSWORD='p@ss/w:rd%?# ${secrets.token_hex(8)}'\n"
         f"GRAFANA_ADMIN_PASSWORD={secrets.token_hex(20)}\n"
+        # for the modelwatch of the host
         "AWS_ENDPOINT_URL=http://127.0.0.1:4566\n"
         "AWS_ENDPOINT_URL_S3=http://127.0.0.1:8333\n"
+        "AWS_ACCESS_KEY_ID=modelwatch\n"
+        f"AWS_SECRET_ACCESS_KEY={secret}\n"
     )
     path.chmod(0o600)
 

@@ -92,7 +92,11 @@ class Story:
         with step("Prometheus has every prediction, and no target is down"):
             _wait_until(lambda: _ask_prometheus("sum(model_predictions_total)") == 150)
             _expect("targets that are down", _ask_prometheus("count(up == 0) or vector(0)"), 0)
-        return _served_version(), result["name"]
+        version = _served_version()
+        with step("check, and check metrics"):
+            stack.modelwatch("check")
+            stack.modelwatch("check", "metrics")
+        return version, result["name"]
 
     def _second_life(self, version: str, result: str) -> None:
         step, stack = self._steps.step, self._stack

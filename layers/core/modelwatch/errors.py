@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class ModelwatchError(Exception):
@@ -16,6 +16,14 @@ class SettingError(ModelwatchError):
     def __init__(self, name: str, problem: str) -> None:
         self.name = name
         super().__init__(f"setting {name}: {problem}")
+
+
+class WrongSettingsError(ModelwatchError):
+    """Settings are wrong: each of ``errors`` says one of them."""
+
+    def __init__(self, errors: Sequence[SettingError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(str(error) for error in errors))
 
 
 class InvalidInputError(ModelwatchError):
@@ -67,6 +75,10 @@ class ModelRefusalError(ModelwatchError):
     """The model does not take values that its signature allows."""
 
 
+class PredictionError(ModelwatchError):
+    """What the model gave for a row is no prediction: NaN, an infinity, null."""
+
+
 class NoModelError(ModelwatchError):
     """No version of the model can be served: none is registered, or the alias points nowhere."""
 
@@ -109,6 +121,7 @@ HTTP_STATUS: dict[type[ModelwatchError], int] = {
     PayloadTooLargeError: 413,
     ModelRefusalError: 422,
     NotFoundError: 404,
+    PredictionError: 500,
     NoModelError: 503,
     ModelLoadError: 503,
     RegistryError: 503,

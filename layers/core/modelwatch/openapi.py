@@ -47,6 +47,7 @@ _REFUSALS = {
     "422": "The values fit the signature, and the model does not take them",
     "503": "There is no model that can be served",
 }
+_NO_PREDICTION = {"500": "The model gave NaN, an infinity or null for this row: no prediction"}
 _NO_MODEL = {"503": _REFUSALS["503"]}
 _TOO_LARGE = {status: _REFUSALS[status] for status in ("413", "415")}
 
@@ -93,7 +94,7 @@ def _paths(schema: Schema | None) -> dict[str, Any]:
                 "Predict one row",
                 "predict",
                 PredictResponse,
-                _REFUSALS,
+                _REFUSALS | _NO_PREDICTION,
                 _body(PredictRequest, {"features": row}),
             )
         },

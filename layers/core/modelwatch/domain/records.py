@@ -37,7 +37,8 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
         Value by feature name, as the model received it, or what the capture policy made of it.
         Only a record of predict's own may have none.
     prediction
-        The model's answer; only in a record of predict's own may it be null, where it was dropped.
+        The model's answer; only in a record of predict's own may it be null, where it was dropped
+        or where there is an ``error``.
     probabilities
         Of the classes, in the model's order; None where the model has none.
     latency_ms
@@ -53,6 +54,9 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     lost_before
         Records of the same version and variant that its sender could not hand over, since the last
         one that it could.
+    error
+        Why the model gave no prediction that can be used; then ``prediction`` is null. Only in a
+        record of predict's own.
     """
 
     event_id: str
@@ -68,6 +72,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")] = ""
     sample_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     lost_before: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+    error: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
     @property
     def captured_at_ms(self) -> int:
@@ -123,6 +128,10 @@ def _checked(record: Record, now_ms: int) -> Record:
             raise InvalidInputError("features", "is empty; give one feature or more")
         if record.prediction is None:
             raise InvalidInputError("prediction", "is null; expected a number, string or boolean")
+        if record.error:
+            raise InvalidInputError("error", "is only for records of predict's own")
+    if record.error and record.prediction is not None:
+        raise InvalidInputError("error", "stands beside a prediction; give one of the two")
     if record.captured_at.tzinfo is None:
         raise InvalidInputError("captured_at", "has no time zone; end it with 'Z' for UTC")
     if record.types and len(record.types) != len(record.features):
