@@ -320,6 +320,7 @@ class InMemoryPerformance:
         model_version: str,
         window: Window,
         *,
+        variant: str | None = None,
         reference: pa.Table | None = None,
     ) -> PerformanceAnswer:
         if self.failure:
@@ -329,6 +330,7 @@ class InMemoryPerformance:
             model_version=model_version,
             window_start=window.start,
             window_end=window.end,
+            variant=variant or "",
             verdict=verdict_of(PerformanceProfile(), PerformancePolicy()),
             records=0 if reference is None else reference.num_rows,
         )
