@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from modelwatch.errors import ModelwatchError
 from modelwatch.settings import Settings
-from modelwatch_cli.console import console, progress
+from modelwatch_cli.console import console
+from modelwatch_cli.waiting import wait_until
 
 if TYPE_CHECKING:
     from modelwatch.domain.drift import AnalysisResult
@@ -23,7 +23,6 @@ RATE = 20.0
 LABEL_ACCURACY = {"normal": 0.95, "moderate_drift": 0.8}
 """Share of the simulated labels that prove the model right: a drift has a price."""
 
-CAPTURE_PATIENCE_SECONDS = 90
 SCHEDULE_PATIENCE_SECONDS = 200
 
 
@@ -87,31 +86,25 @@ def _observe(settings: Settings, scenario: str, requests: int, expected: str) ->
     """Send traffic, wait until it is captured and analyzed on schedule, and judge the answer."""
     from modelwatch.adapters.aws import s3_client
     from modelwatch.adapters.mlflow_registry import MlflowRegistry
-    from modelwatch.domain.sampling import kept
     from modelwatch_cli.monitoring.commands import print_result
-    from modelwatch_cli.traffic.commands import (
-        ScenarioName,
-        post_labels,
-        print_summary,
-        send_traffic,
-    )
+    from modelwatch_cli.traffic import running
+    from modelwatch_cli.traffic.commands import labels_sentence
+    from modelwatch_cli.traffic.display import print_summary
+    from modelwatch_cli.traffic.schedule import Pattern, Run, make_schedule
 
     version = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI")).resolve(
         settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS")
     )
     s3 = s3_client(settings)
     began = datetime.now(UTC)
-    summary = send_traffic(settings, ScenarioName(scenario), requests, RATE)
-    print_summary(summary)
-    if set(summary.statuses) != {"200"}:
-        raise ModelwatchError(f"not every request was answered: {summary.first_problem[:300]}")
-    rate = settings.share("CAPTURE_SAMPLE_RATE")
-    sampled = {event_id for event_id in summary.event_ids if kept(event_id, rate)}
-    _wait_for_captures(settings, s3, version, sampled, began)
-    right = post_labels(settings, summary, 0.0, LABEL_ACCURACY[scenario])
-    console.print(
-        f"{len(summary.answered)} labels were accepted; {right} of them prove the model right."
-    )
+    schedule = make_schedule(Pattern.STEADY, RATE, Run(requests=requests))
+    summary = running.send_traffic(running.find_target(settings), scenario, schedule)
+    print_summary(summary, RATE)
+    running.require_answers(scenario, summary)
+    captured = running.require_on_s3(settings, summary)
+    console.print(f"All {captured.found} predictions are captured on S3.")
+    right = running.post_labels(settings, summary, 0.0, LABEL_ACCURACY[scenario])
+    console.print(labels_sentence(len(summary.answered), right))
     results = _wait_for_result(settings, s3, version, began, datetime.now(UTC))
     print_result(results[0])
     statuses = {result.status for result in results}
@@ -120,35 +113,6 @@ def _observe(settings: Settings, scenario: str, requests: int, expected: str) ->
             f"{scenario} traffic should have been answered with '{expected}', "
             f"and was with '{results[0].status}'"
         )
-
-
-def _wait_for_captures(
-    settings: Settings, s3: Any, version: ModelVersion, event_ids: set[str], began: datetime
-) -> None:
-    from modelwatch.adapters.s3_records import S3RecordStore
-    from modelwatch.domain.windows import Window
-
-    store = S3RecordStore(s3, settings.text("CAPTURE_BUCKET"))
-
-    def captured() -> int:
-        window = Window(began - timedelta(seconds=5), datetime.now(UTC) + timedelta(seconds=1))
-        table = store.read(version.name, version.version, window)
-        return len(event_ids.intersection(table["event_id"].to_pylist()))
-
-    with progress() as bar:
-        task = bar.add_task("captured on S3", total=len(event_ids))
-
-        def all_captured() -> bool:
-            count = captured()
-            bar.update(task, completed=count)
-            return count == len(event_ids)
-
-        if not _wait(all_captured, CAPTURE_PATIENCE_SECONDS, every_seconds=0.5):
-            raise ModelwatchError(
-                f"{captured()} of {len(event_ids)} predictions were captured within "
-                f"{CAPTURE_PATIENCE_SECONDS} s; see `modelwatch logs capture`"
-            )
-    console.print(f"All {len(event_ids)} predictions are captured on S3.")
 
 
 def _wait_for_result(
@@ -171,21 +135,12 @@ def _wait_for_result(
 
     schedule = settings.text("ANALYSIS_SCHEDULE")
     with console.status(f"waiting for the schedule to run the analysis: {schedule}"):
-        if not _wait(analyzed, SCHEDULE_PATIENCE_SECONDS, every_seconds=1):
+        if not wait_until(analyzed, SCHEDULE_PATIENCE_SECONDS, every_seconds=1):
             raise ModelwatchError(
                 f"the schedule ({schedule}) brought no analysis within "
                 f"{SCHEDULE_PATIENCE_SECONDS} s; see `modelwatch logs analyze`"
             )
     return found
-
-
-def _wait(done: Callable[[], bool], patience_seconds: float, every_seconds: float) -> bool:
-    deadline = time.monotonic() + patience_seconds
-    while not done():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(every_seconds)
-    return True
 
 
 def _chapter(title: str) -> None:

@@ -1,6 +1,5 @@
 """The analyze app through Chalice's own client."""
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest

@@ -1,6 +1,7 @@
 """The predict app through Chalice's own client."""
 
 import json
+import sys
 
 import pytest
 
@@ -13,6 +14,7 @@ from in_memory import (
     InMemoryQueue,
     InMemoryRegistry,
 )
+from modelwatch.errors import SettingError
 from modelwatch.services.predict import PredictService, at_once
 from modelwatch.services.serving import ModelPool
 
@@ -32,12 +34,17 @@ def registry():
 
 
 @pytest.fixture
-def http(client, metrics, registry):
+def model():
+    return ConstantModel(prediction=1.5)
+
+
+@pytest.fixture
+def http(client, metrics, registry, model):
     pool = ModelPool(
         model_name="wine",
         alias="production",
         registry=registry,
-        loader=InMemoryLoader(ConstantModel(prediction=1.5)),
+        loader=InMemoryLoader(model),
         memory=InMemoryPlanMemory(),
         metrics=metrics,
         refresh_seconds=30,
@@ -106,3 +113,37 @@ def test_without_a_model_the_service_is_unavailable_and_says_why(http, registry)
     for response in (http.get("/health"), http.get("/model/info"), post(http, {"features": [1]})):
         assert response.status_code == 503
         assert "has no alias" in json.dumps(response.json_body)
+
+
+@pytest.mark.parametrize("path", ["/health", "/model/info", "/predict", "/model/reload"])
+def test_a_service_that_cannot_be_built_says_why_on_every_route(http, path):
+    def refuse():
+        raise SettingError("MODEL_REFRESH_SECONDS", "'soon' is not a whole number of 1 or more")
+
+    sys.modules["chalicelib.wiring"].predict_service = refuse
+    is_post = path in ("/predict", "/model/reload")
+    response = http.post(path, headers=JSON, body=b"{}") if is_post else http.get(path)
+    assert response.status_code == 500
+    assert "MODEL_REFRESH_SECONDS: 'soon' is not" in response.json_body["detail"]
+
+
+def test_a_prediction_that_is_none_is_a_problem_of_the_model(http, metrics, model):
+    model.prediction = float("nan")
+    response = post(http, {"features": [13.5, "red"]})
+    assert response.status_code == 500
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json_body["detail"].startswith("the prediction is NaN; its event id is ")
+    assert metrics.value("model_prediction_errors_total", error_type="PredictionError") == 1
+    labels = {"method": "POST", "endpoint": "/predict", "status": "500"}
+    assert metrics.value("api_requests_total", **labels) == 1
+
+
+def test_a_batch_marks_the_rows_without_a_prediction(http, model):
+    rows = {"rows": [[13.5, "red"]] * 3}
+    good = http.post("/predict/batch", headers=JSON, body=json.dumps(rows).encode())
+    assert "errors" not in good.json_body
+    model.others = {1: float("inf")}
+    response = http.post("/predict/batch", headers=JSON, body=json.dumps(rows).encode())
+    assert response.status_code == 200
+    assert response.json_body["predictions"] == [1.5, None, 1.5]
+    assert response.json_body["errors"] == [{"row": 1, "detail": "the prediction is infinite"}]

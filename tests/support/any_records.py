@@ -19,19 +19,22 @@ def records(draw: st.DrawFn) -> Record:
     """Draw a record of one of two versions of a model."""
     features = draw(st.dictionaries(st.text(), values, max_size=5))
     milliseconds = draw(st.integers(FIRST_MS, LAST_MS))
+    prediction = draw(values)
+    errors = ["", "the prediction is NaN"] if prediction is None else [""]
     return Record(
         event_id=str(draw(st.uuids())),
         captured_at=datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds),
         model_name="wine",
         model_version=draw(st.sampled_from(["1", "2"])),
         features=features,
-        prediction=draw(values),
+        prediction=prediction,
         variant=draw(st.text(max_size=5)),
         probabilities=draw(st.none() | st.lists(st.floats(0, 1), max_size=3)),
         latency_ms=draw(st.floats(0, 1e6)),
         source=draw(st.text(max_size=5)),
         types=draw(st.just("") | st.just("".join(map(letter, features.values())))),
         sample_rate=draw(st.floats(0.001, 1)),
+        error=draw(st.sampled_from(errors)),
     )
 
 

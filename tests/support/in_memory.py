@@ -90,20 +90,24 @@ class InMemoryRegistry:
 
 @dataclass
 class ConstantModel:
-    """Predicts the same for every row, or raises `failure`."""
+    """Predicts the same for every row, but `others` by the row's place; or raises `failure`."""
 
     prediction: object = 1
     schema: Schema = SCHEMA
     flavor: str = "constant"
+    flavor_reason: str = ""
     digest: str = "d1"
     failure: Exception | None = None
     rows: list[Mapping[str, Value]] = field(default_factory=list)
+    others: dict[int, object] = field(default_factory=dict)
+    probabilities: list[float] = field(default_factory=lambda: [0.25, 0.75])
 
     def predict(self, rows: Sequence[Mapping[str, Value]]) -> Predictions:
         if self.failure:
             raise self.failure
         self.rows.extend(rows)
-        return Predictions([self.prediction] * len(rows), [[0.25, 0.75]] * len(rows))
+        values = [self.others.get(place, self.prediction) for place in range(len(rows))]
+        return Predictions(values, [self.probabilities] * len(rows))
 
 
 @dataclass

@@ -262,21 +262,17 @@ def _make_buckets(plan: Plan) -> None:
 
 
 def _s3_client(plan: Plan) -> Any:
-    import boto3
     from botocore.config import Config
 
-    env = plan.stack_env()
-    return boto3.Session(
-        env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"],
-        region_name=env["AWS_DEFAULT_REGION"],
-    ).client(
+    from modelwatch_cli.stack.local_aws import LocalSession
+
+    return LocalSession(plan.stack_env()).client(
         "s3",
-        endpoint_url=env["AWS_ENDPOINT_URL_S3"],
         # `up` itself tries again, and shows that it waits
         config=Config(
             connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}, proxies={}
         ),
-    )  # fmt: skip
+    )
 
 
 def _nothing() -> None:

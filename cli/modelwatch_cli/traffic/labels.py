@@ -32,12 +32,16 @@ class Answered:
         The answer's timestamp.
     answered_at
         When the answer came, in seconds of `time.monotonic`.
+    model_name, model_version
+        What answered.
     """
 
     event_id: str
     prediction: Outcome
     predicted_at: str
     answered_at: float
+    model_name: str
+    model_version: str
 
 
 def simulate_truths(predictions: Sequence[Outcome], accuracy: float, seed: int) -> list[Outcome]:

@@ -19,6 +19,14 @@ class SettingError(ModelwatchError):
         super().__init__(f"setting {name}: {problem}")
 
 
+class WrongSettingsError(ModelwatchError):
+    """Settings are wrong: each of ``errors`` says one of them."""
+
+    def __init__(self, errors: Sequence[SettingError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(str(error) for error in errors))
+
+
 class Fault(NamedTuple):
     """One thing that is wrong with an input.
 
@@ -111,6 +119,10 @@ class ModelRefusalError(ModelwatchError):
     """The model does not take values that its signature allows."""
 
 
+class PredictionError(ModelwatchError):
+    """What the model gave for a row is no prediction: NaN, an infinity, null."""
+
+
 class NoModelError(ModelwatchError):
     """No version of the model can be served: none is registered, or the alias points nowhere."""
 
@@ -153,6 +165,7 @@ HTTP_STATUS: dict[type[ModelwatchError], int] = {
     PayloadTooLargeError: 413,
     ModelRefusalError: 422,
     NotFoundError: 404,
+    PredictionError: 500,
     NoModelError: 503,
     ModelLoadError: 503,
     RegistryError: 503,

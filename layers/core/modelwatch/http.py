@@ -98,18 +98,19 @@ def answer(
     handler
         Does the work; may raise any `ModelwatchError`.
     on_error
-        Makes a further sample from the name of an error that was raised.
+        Makes a further sample from the name of an error that was raised; where it raises a
+        `ModelwatchError` itself, there is nothing to count for.
     """
     began = time.perf_counter()
     try:
         _check_body(request)
         result = handler()
     except ModelwatchError as error:
-        result = _problem(error, on_error)
+        result = problem(error, _counted(error, on_error))
     except Exception as error:  # noqa: BLE001 - the border: a stack trace is for the log
         place = f"{request.method} {_endpoint(request)}"
         _LOG.error("unexpected error in %s:\n%s", place, stack_of(error))
-        result = _problem(error, on_error)
+        result = problem(error, _counted(error, on_error))
     route = {"method": request.method, "endpoint": _endpoint(request)}
     metrics.emit(
         [
@@ -140,16 +141,25 @@ def _check_body(request: Request) -> None:
         )
 
 
-def _problem(error: Exception, on_error: Callable[[str], Sample] | None) -> Answer:
+def problem(error: Exception, samples: Sequence[Sample] = ()) -> Answer:
+    """Return what stands for ``error``: `application/problem+json`, its status by the one table."""
     status = http_status(error) if isinstance(error, ModelwatchError) else 500
     body: Problem = {"type": "about:blank", "title": _TITLES[status], "status": status}
     if isinstance(error, ModelwatchError):
         body["detail"] = str(error)
     if isinstance(error, InvalidInputError):
         body["field"] = error.field
-        body["errors"] = [ProblemError(field=f, detail=problem) for f, problem in error.faults]
-    samples = [on_error(type(error).__name__)] if on_error else []
+        body["errors"] = [ProblemError(field=f, detail=each) for f, each in error.faults]
     return Answer(body, status, samples, media_type="application/problem+json")
+
+
+def _counted(error: Exception, on_error: Callable[[str], Sample] | None) -> list[Sample]:
+    if on_error is None:
+        return []
+    try:
+        return [on_error(type(error).__name__)]
+    except ModelwatchError:  # there is no service to count for
+        return []
 
 
 def _endpoint(request: Request) -> str:

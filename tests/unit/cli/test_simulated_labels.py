@@ -77,7 +77,7 @@ def ground_truth() -> Iterator[GroundTruth]:
 def answered(count: int, answered_at: float) -> list[Answered]:
     now_ms = time.time_ns() // 1_000_000
     return [
-        Answered(new_event_id(now_ms), number, "2025-01-01T10:00:00.123Z", answered_at)
+        Answered(new_event_id(now_ms), number, "2025-01-01T10:00:00.123Z", answered_at, "wine", "1")
         for number in range(count)
     ]
 

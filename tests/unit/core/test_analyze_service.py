@@ -70,7 +70,7 @@ def test_the_serving_version_is_analyzed_even_without_traffic(stage):
 def test_a_version_without_reference_is_unknown(stage):
     stage.store.write(records(30, 1.0, version="2"))
     results = {result.model_version: result for result in stage.analyze().results}
-    assert results["2"].reason == "the version has no reference data"
+    assert results["2"].reason.startswith("no reference: `modelwatch adopt wine --version 2 ")
 
 
 def test_only_the_window_counts(stage):
@@ -262,7 +262,7 @@ def test_a_model_that_no_registry_knows_is_unknown_and_no_failure(stage):
     analysis = stage.run_after(seconds=0)
     assert analysis.failures == {}
     results = {result.model_version: result for result in analysis.results}
-    assert results["2"].reason == "the version has no reference data"
+    assert results["2"].reason.startswith("no reference: `modelwatch adopt wine --version 2 ")
 
 
 def test_performance_is_told_with_the_newest_answer_and_cannot_hide_it(stage, caplog):
@@ -285,3 +285,30 @@ def test_a_window_that_lost_much_is_unknown(stage):
     (result,) = stage.run_after(seconds=0).results
     assert result.status == "unknown"
     assert result.reason == "9.1% of the window's records were lost; at most 5.0% may be"
+
+
+def test_a_window_whose_predictions_failed_is_not_ok(stage):
+    window = records(100, 1.0)
+    for record in window[:80]:
+        record.source, record.prediction, record.error = "predict", None, "the prediction is NaN"
+    stage.store.write(window)
+    (result,) = stage.analyze().results
+    sentence = (
+        "prediction: 80 of 100 rows have no prediction: the prediction is NaN "
+        "(80 %; allowed: 0.1 %)"
+    )
+    assert (result.status, result.reason) == ("unknown", sentence)
+    assert result.quality.status == "violated"
+    assert [(each.check, each.sentence) for each in result.quality.violations] == [
+        ("failed", sentence)
+    ]
+
+
+def test_drift_stays_drift_where_predictions_failed(stage):
+    window = records(100, 3.0)
+    for record in window[:80]:
+        record.source, record.prediction, record.error = "predict", None, "the prediction is NaN"
+    stage.store.write(window)
+    (result,) = stage.analyze().results
+    assert (result.status, result.drifted_features) == ("drift", ("alcohol",))
+    assert "failed" in [each.check for each in result.quality.violations]

@@ -16,6 +16,7 @@ from modelwatch.domain.constraints import (
     ConstantRule,
     Constraints,
     ExtraRule,
+    FailedRule,
     InfiniteRule,
     KindRule,
     MissingRule,
@@ -254,9 +255,9 @@ def test_ten_thousand_columns_take_about_a_second():
     columns = [number_column(np.where(RNG.random(500) < p, np.nan, RNG.random(500))) for p in
                np.linspace(0, 0.5, 100)]  # fmt: skip
     wide = profile(500, **{f"f{i}": columns[i % 100] for i in range(10_000)})
-    began = time.perf_counter()
+    began = time.process_time()
     quality = check(learn_constraints(wide), wide)
-    assert time.perf_counter() - began < 5  # it is 0.4 s on a quiet machine
+    assert time.process_time() - began < 5  # it is 0.4 s
     assert quality.status == "ok"
 
 
@@ -330,6 +331,7 @@ columns = st.builds(
         Constraints,
         columns=st.dictionaries(st.text(max_size=8), columns, max_size=3),
         extra_columns=st.none() | st.builds(ExtraRule, allowed_share=shares),
+        failed_predictions=st.none() | st.builds(FailedRule, allowed_share=shares),
         reference_rows=st.integers(0, 10**9),
     )
 )
@@ -342,10 +344,10 @@ def test_what_is_written_is_read(constraints):
     [
         ("{", "Input data was truncated"),
         ('{"columns": {}}', "Object missing required field 'format'; its fields are format, "
-         "columns, extra_columns, reference_rows"),
+         "columns, extra_columns, failed_predictions, reference_rows"),
         ('{"format": 2, "columns": {}}', "format: is 2; this code reads 1"),
         ('{"format": 1, "columns": {}, "extra": 1}', "Object contains unknown field 'extra'; its "
-         "fields are format, columns, extra_columns, reference_rows"),
+         "fields are format, columns, extra_columns, failed_predictions, reference_rows"),
         ('{"format": 1, "columns": {"a": {"mising": {}}}}',
          "columns.a: Object contains unknown field 'mising'; its fields are kind, missing, "
          "infinite, whole, range, categories, constant, varying"),

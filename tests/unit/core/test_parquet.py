@@ -5,7 +5,10 @@ from datetime import UTC, datetime
 import duckdb
 import pyarrow as pa
 
+from modelwatch.adapters.arrow_profiles import profile_table
 from modelwatch.adapters.parquet import read_table, records_table, write_table
+from modelwatch.adapters.s3_records import joined
+from modelwatch.domain.profiles import decode_profile, encode_profile, merge_profiles
 from modelwatch.domain.records import Record
 
 NOW = datetime(2026, 11, 23, 9, 59, 30, 123000, tzinfo=UTC)
@@ -56,3 +59,36 @@ def test_a_query_engine_reads_the_file(tmp_path):
     (count, total), *_ = duckdb.sql(f"select count(*), sum(feature_a) from '{path}'").fetchall()
     assert (count, total) == (10, 45.0)
     assert pa.parquet.ParquetFile(path).num_row_groups == 1
+
+
+def failed(number: int) -> Record:
+    gone = record(number, None, a=1.0)
+    gone.source, gone.error, gone.probabilities = "predict", "the prediction is NaN", None
+    return gone
+
+
+def test_why_there_is_no_prediction_is_a_column():
+    table = records_table([record(1, 0.5, a=1.0), failed(2)])
+    assert table["prediction"].to_pylist() == [0.5, None]
+    assert table["prediction_label"].to_pylist() == ["0.5", None]
+    assert table["error"].to_pylist() == [None, "the prediction is NaN"]
+
+
+def test_captures_of_before_the_column_are_read_with_it():
+    old = records_table([record(1, 0.5, a=1.0)]).drop_columns("error")
+    table = joined([old, records_table([failed(2)])])
+    assert table["error"].to_pylist() == [None, "the prediction is NaN"]
+
+
+def test_failed_predictions_are_profiled_and_make_no_classes_of_numbers():
+    numbers = [record(n, n + 0.5, a=1.0) for n in range(3)]
+    for each in numbers:
+        each.probabilities = None
+    old = profile_table(records_table(numbers).drop_columns("error"))
+    profile = profile_table(records_table([*numbers, failed(3)]))
+    assert "prediction_label" not in profile.outputs
+    assert (old.failures, profile.failures) == (0, 1)
+    together = merge_profiles([old, profile])
+    assert (together.rows, together.failures) == (7, 1)
+    assert together.outputs["error"].counts == {"the prediction is NaN": 1}
+    assert decode_profile(encode_profile(together)).failures == 1

@@ -14,7 +14,13 @@ from in_memory import (
     InMemoryRegistry,
 )
 from modelwatch.domain.routing import Routing
-from modelwatch.errors import InvalidInputError, ModelLoadError, NoModelError, RegistryError
+from modelwatch.errors import (
+    InvalidInputError,
+    ModelLoadError,
+    NoModelError,
+    PredictionError,
+    RegistryError,
+)
 from modelwatch.services.predict import PredictService, at_once
 from modelwatch.services.serving import ModelPool
 
@@ -243,3 +249,70 @@ def test_a_reload_renews_the_fleet_once_the_version_is_loaded_here(stage):
     stage.loader.models["4"] = ConstantModel()
     assert stage.service.reload()["variants"]["production"]["model_version"] == "4"
     assert stage.fleet.renewals == 1
+
+
+NAN, INFINITY = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (NAN, "the prediction is NaN"),
+        (INFINITY, "the prediction is infinite"),
+        (10**400, "the prediction is infinite"),
+        (None, "the prediction is null"),
+        ([1.0, 2.0], "the prediction is no number, text or truth value"),
+        ("\ud800", "the prediction is not valid text"),
+    ],
+)
+def test_what_is_no_prediction_is_an_error_of_the_model(stage, answer, reason):
+    stage.model.prediction = answer
+    refused = stage.predict()
+    assert isinstance(refused, PredictionError)
+    (record,) = stage.queue.records
+    assert str(refused) == f"{reason}; its event id is {record.event_id}"
+    assert (record.prediction, record.probabilities, record.error) == (None, None, reason)
+    assert record.features == {"alcohol": 13.5, "colour": "red"}
+    assert stage.metrics.value("model_predictions_total") == 0
+    assert stage.metrics.value("model_prediction_errors_total", error_type="PredictionError") == 1
+    assert "model_prediction_value" not in stage.metrics.names()
+
+
+def test_what_are_no_probabilities_is_an_error_of_the_model(stage):
+    for wrong in ([-0.5, 1.5], [0.3, 0.3], [NAN, 1.0], [INFINITY, -INFINITY]):
+        stage.model.probabilities = wrong
+        refused = stage.predict()
+        assert str(refused).startswith("the probabilities are not from 0 to 1 with the sum 1")
+
+
+def test_a_failed_row_leaves_the_rest_of_its_batch_alone(stage):
+    stage.model.others = {1: NAN, 3: INFINITY}
+    body = json.dumps({"rows": [[13.5, "red"]] * 100}).encode()
+    response, samples = stage.service.predict_batch(body)
+    stage.metrics.emit(samples)
+    assert response.predictions == [2, None, 2, None, *[2] * 96]
+    assert [(each.row, each.detail) for each in response.errors] == [
+        (1, "the prediction is NaN"),
+        (3, "the prediction is infinite"),
+    ]
+    records = stage.queue.records
+    assert [record.prediction for record in records] == response.predictions
+    assert [record.error for record in records[:4]] == [
+        "", "the prediction is NaN", "", "the prediction is infinite",
+    ]  # fmt: skip
+    assert stage.metrics.value("model_predictions_total") == 98
+    assert stage.metrics.value("model_prediction_value") == 98 * 2.0
+    assert stage.metrics.value("model_prediction_errors_total", error_type="PredictionError") == 2
+
+
+def test_a_shadow_that_gives_no_prediction_is_counted_and_captured(stage):
+    stage.registry.point("wine", "challenger", "4")
+    stage.registry.routing = Routing({"production": 1}, ("challenger",))
+    stage.loader.models["4"] = ConstantModel(prediction=NAN)
+    assert stage.predict().prediction == 2
+    original, shadow = stage.queue.records
+    assert (original.error, shadow.error) == ("", "the prediction is NaN")
+    errors = stage.metrics.value(
+        "model_prediction_errors_total", error_type="ShadowPredictionError"
+    )
+    assert errors == 1

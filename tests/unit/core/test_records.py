@@ -94,3 +94,13 @@ def test_only_a_record_of_predict_may_have_everything_dropped():
     body = {**BODY, "features": {}, "prediction": None, "source": "predict"}
     record = decode_record(json.dumps(body), NOW_MS)
     assert (record.features, record.prediction) == ({}, None)
+
+
+def test_only_a_record_of_predict_may_say_why_there_is_no_prediction():
+    failed = {**BODY, "prediction": None, "error": "the prediction is NaN", "source": "predict"}
+    record = decode_record(json.dumps(failed), NOW_MS)
+    assert (record.prediction, record.error) == (None, "the prediction is NaN")
+    for wrong in ({**failed, "prediction": 1}, {**BODY, "error": "mine"}):
+        with pytest.raises(InvalidInputError) as caught:
+            decode_record(json.dumps(wrong), NOW_MS)
+        assert caught.value.field == "error"

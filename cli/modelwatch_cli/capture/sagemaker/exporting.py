@@ -115,6 +115,7 @@ def records_of(
             source=row["source"],
             types=types,
             sample_rate=row.get("sample_rate") or 1.0,
+            error=row.get("error") or "",
         )
 
 

@@ -93,6 +93,7 @@ class Attributes(msgspec.Struct, omit_defaults=True, kw_only=True):
     types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")] = ""
     sample_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     probabilities: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    error: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 def encode_line(record: Record, encoding: Encoding, header: bool = False) -> bytes:
@@ -138,6 +139,7 @@ def encode_line(record: Record, encoding: Encoding, header: bool = False) -> byt
         types=record.types,
         sample_rate=record.sample_rate,
         probabilities=None if probabilities is None else len(probabilities),
+        error=record.error,
     )
     line = Line(
         capture_data=captured,

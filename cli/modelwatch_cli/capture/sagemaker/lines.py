@@ -82,6 +82,7 @@ def decode_line(line: bytes, reading: Reading, now_ms: int) -> list[Record] | li
         "latency_ms": own.latency_ms if own else 0.0,
         "source": own.source if own else "sagemaker",
         "sample_rate": own.sample_rate if own else 1.0,
+        "error": own.error if own else "",
     }
     return [
         Record(

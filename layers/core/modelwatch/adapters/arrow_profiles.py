@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from modelwatch.adapters.arrow_segments import segment_rows
 from modelwatch.adapters.parquet import FEATURE_PREFIX
 from modelwatch.domain.profiles import (
+    FAILURES,
     MINUTE_MS,
     ColumnProfile,
     Profile,
@@ -115,14 +116,17 @@ def _outputs(table: pa.Table) -> Iterator[tuple[str, ColumnProfile]]:
         yield from _probabilities(table["probabilities"].combine_chunks())
     if "latency_ms" in names:
         yield "latency_ms", profile_column(table["latency_ms"])
+    if "error" in names and table["error"].null_count < table.num_rows:
+        yield FAILURES, profile_column(table["error"])
 
 
 def _are_classes(table: pa.Table) -> bool:
     """Tell whether predictions name classes: texts, whole numbers, or with probabilities."""
     numbers = table["prediction"]
-    if numbers.null_count or table["probabilities"].null_count < table.num_rows:
+    texts = numbers.null_count - table["prediction_label"].null_count
+    if texts or table["probabilities"].null_count < table.num_rows:
         return True
-    values = numbers.to_numpy()
+    values = numbers.drop_null().to_numpy()
     return bool(np.all(values == np.floor(values)))
 
 

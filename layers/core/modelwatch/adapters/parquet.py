@@ -38,6 +38,7 @@ FIXED_SCHEMA = pa.schema(
         ("source", pa.string()),
         ("sample_rate", pa.float64()),
         ("lost_before", pa.int64()),
+        ("error", pa.string()),
     ]
 )
 
@@ -46,8 +47,8 @@ def records_table(records: Sequence[Record]) -> pa.Table:
     """Return ``records`` as a table, one row each, in their order.
 
     A numeric prediction is in ``prediction``; any prediction is, as text, in
-    ``prediction_label``. A feature's column has the type that the records tell (`Record.types`),
-    else that of the values.
+    ``prediction_label``; why there is none is in ``error``, which is null where there is one.
+    A feature's column has the type that the records tell (`Record.types`), else that of the values.
     """
     shapes: dict[tuple[str, ...], list[int]] = {}
     for index, record in enumerate(records):
@@ -80,6 +81,7 @@ def _shaped_table(records: Sequence[Record]) -> pa.Table:
         "source": [record.source for record in records],
         "sample_rate": [record.sample_rate for record in records],
         "lost_before": [record.lost_before for record in records],
+        "error": [record.error or None for record in records],
     }
     columns = {
         name: pa.array(values, FIXED_SCHEMA.field(name).type) for name, values in fixed.items()

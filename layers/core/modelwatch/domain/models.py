@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -120,3 +122,56 @@ class Predictions(msgspec.Struct, frozen=True):
 
     values: Sequence[Any]
     probabilities: Sequence[list[float]] | None = None
+
+
+PROBABILITY_SLACK = 1e-3
+"""So far from 1 may the sum of a row's probabilities be: models compute them in 32 bits."""
+
+
+def fault_of(value: object, probabilities: Sequence[float] | None = None) -> str:
+    """Return why what a model gave for a row is no prediction; empty when it is one.
+
+    A prediction is a finite number, a text or a truth value. Its probabilities, where the model has
+    any, are from 0 to 1, and their sum is 1.
+
+    Examples
+    --------
+    >>> fault_of("red"), fault_of(2.5, [0.25, 0.75])
+    ('', '')
+    >>> fault_of(float("nan"))
+    'the prediction is NaN'
+    >>> fault_of(1, [-0.5, 0.5])
+    'the probabilities are not from 0 to 1 with the sum 1'
+    """
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "the prediction is not valid text"
+    elif isinstance(value, int | float):
+        if value != value:
+            return "the prediction is NaN"
+        if abs(value) > sys.float_info.max:
+            return "the prediction is infinite"
+    elif value is None:
+        return "the prediction is null"
+    else:
+        return "the prediction is no number, text or truth value"
+    if probabilities is not None and not are_probabilities(probabilities):
+        return "the probabilities are not from 0 to 1 with the sum 1"
+    return ""
+
+
+def are_probabilities(row: Sequence[float]) -> bool:
+    """Tell whether numbers are probabilities of classes that exclude each other.
+
+    >>> are_probabilities([0.2, 0.8]), are_probabilities([0.2, float("nan")])
+    (True, False)
+    """
+    total = sum(row)
+    # NaN is in no interval, and makes the sum one
+    return (
+        abs(total - 1) <= PROBABILITY_SLACK
+        and min(row) >= -PROBABILITY_SLACK
+        and math.isfinite(total)
+    )

@@ -39,7 +39,8 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
         Value by feature name, as the model received it, or what the capture policy made of it.
         Only a record of predict's own may have none.
     prediction
-        The model's answer; only in a record of predict's own may it be null, where it was dropped.
+        The model's answer; only in a record of predict's own may it be null, where it was dropped
+        or where there is an ``error``.
     probabilities
         Of the classes, in the model's order; None where the model has none.
     latency_ms
@@ -55,6 +56,9 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     lost_before
         Records of the same version and variant that its sender could not hand over, since the last
         one that it could.
+    error
+        Why the model gave no prediction that can be used; then ``prediction`` is null. Only in a
+        record of predict's own.
     """
 
     event_id: EventId
@@ -70,6 +74,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")] = ""
     sample_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     lost_before: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+    error: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
     @property
     def captured_at_ms(self) -> int:
@@ -140,6 +145,10 @@ def _faults(record: Record, now_ms: int) -> Iterator[Fault]:
             yield Fault("features", "is empty; give one feature or more")
         if record.prediction is None:
             yield Fault("prediction", "is null; expected a number, string or boolean")
+        if record.error:
+            yield Fault("error", "is only for records of predict's own")
+    if record.error and record.prediction is not None:
+        yield Fault("error", "stands beside a prediction; give one of the two")
     if record.types and len(record.types) != len(record.features):
         problem = f"has {len(record.types)} letters for {len(record.features)} features"
         yield Fault("types", problem)
@@ -175,7 +184,9 @@ def _further(value: Any, found: Sequence[Blame], now_ms: int) -> Iterator[Fault]
         return
     wrong = {blame.path[0] for blame in found}
     if "features" in wrong:
-        wrong.add("types")  # nobody knows how many there should be
+        wrong.add("types")  # no one knows how many there should be
+    if "prediction" in wrong:
+        wrong.add("error")  # which goes with null alone
     right = {name: value[name] for name in value.keys() - wrong}
     stand_ins = {name: each for name, each in _STAND_INS.items() if name in wrong}
     record = msgspec.convert({**right, **stand_ins}, Record)

@@ -48,11 +48,17 @@ def document() -> dict[str, Any]:
             "properties": {
                 "features": {"minProperties": 1},
                 "prediction": {"type": ["number", "string", "boolean"]},
+                "error": {"const": ""},
             },
         },
         {
             "title": "of predict",
-            "properties": {"source": {"const": PREDICT_SOURCE}},
+            "properties": {"source": {"const": PREDICT_SOURCE}, "error": {"const": ""}},
+            "required": ["source"],
+        },
+        {
+            "title": "of predict, where the model had no prediction",
+            "properties": {"source": {"const": PREDICT_SOURCE}, "prediction": {"type": "null"}},
             "required": ["source"],
         },
     ]

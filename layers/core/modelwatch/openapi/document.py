@@ -20,7 +20,7 @@ _PROBLEMS = {
     413: f"The body has more than {MAX_BODY_BYTES} bytes, or a record more than a message holds",
     415: "The body is not said to be application/json",
     422: "The values fit the signature, and the model does not take them",
-    500: "Something went wrong here; the function's log says what",
+    500: "Something went wrong here, and the log says what; or the model's answer is no prediction",
     503: "A service behind this one does not answer, or there is no model that can be served",
 }
 

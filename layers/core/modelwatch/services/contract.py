@@ -82,16 +82,32 @@ class PredictResponse(msgspec.Struct):
     event_id: str
 
 
-class BatchResponse(msgspec.Struct):
-    """Answer of ``POST /predict/batch``: a prediction and an event id a row, in their order."""
+class RowError(msgspec.Struct):
+    """Why the model gave no prediction for a row of a batch; ``row`` is its index."""
 
-    predictions: list[float | int | str | bool]
+    row: int
+    detail: str
+
+
+class BatchResponse(msgspec.Struct, omit_defaults=True):
+    """Answer of ``POST /predict/batch``: a prediction and an event id a row, in their order.
+
+    Attributes
+    ----------
+    predictions
+        What the model says; null for a row that it has no prediction for.
+    errors
+        The rows with null, and why; left out where there are none.
+    """
+
+    predictions: list[float | int | str | bool | None]
     model_name: str
     model_version: str
     variant: str
     timestamp: datetime
     latency_ms: float
     event_ids: list[str]
+    errors: list[RowError] = []
 
 
 class Variant(TypedDict):
@@ -139,6 +155,7 @@ class ModelInfo(TypedDict):
     metrics: dict[str, float] | None
     artifact_digest: str
     flavor: str
+    flavor_reason: str
     features: list[Feature]
     loaded_at: datetime
     load_seconds: float

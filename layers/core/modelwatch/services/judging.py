@@ -11,7 +11,7 @@ from modelwatch.domain.baselines import refusal
 from modelwatch.domain.constraints import check
 from modelwatch.domain.decisions import decide
 from modelwatch.domain.drift import AnalysisResult
-from modelwatch.domain.profiles import Profile
+from modelwatch.domain.profiles import FAILURES, Profile
 from modelwatch.domain.segments import SegmentKey
 from modelwatch.domain.windows import Window
 from modelwatch.services.feature_judging import distributions, features_judged
@@ -21,18 +21,19 @@ from modelwatch.services.segment_judging import SegmentedWindow, with_segments
 _MONITORS = 3
 """Features, outputs and data quality have an even share each of what false alarms are allowed."""
 
-_NOT_COMPARED = {"latency_ms"}
+_NOT_COMPARED = {"latency_ms", FAILURES}
 """Outputs that say something about the function, not about the data."""
 
 
 def why_unknown(
     profile: Profile,
     reference: Reference | None,
-    window: Window,
+    asked: AnalysisResult,
     rules: AnalysisRules,
     objects: tuple[str, ...] = (),
 ) -> str:
-    """Return why a window cannot be judged; empty when it can."""
+    """Return why the window of ``asked`` cannot be judged; empty when it can."""
+    window = Window(asked.window_start, asked.window_end)
     if profile.rows < rules.min_rows:
         return f"{profile.rows} rows in the window; {rules.min_rows} are needed"
     age_seconds = (window.end_ms - profile.last_ms) / 1000
@@ -42,7 +43,10 @@ def why_unknown(
     if loss > rules.max_loss:
         return f"{loss:.1%} of the window's records were lost; at most {rules.max_loss:.1%} may be"
     if reference is None:
-        return "the version has no reference data"
+        return (
+            f"no reference: `modelwatch adopt {asked.model_name} --version {asked.model_version} "
+            "--reference train.parquet` gives the version one, `modelwatch baseline` takes captures"
+        )
     return refusal(
         reference_rows=reference.profile.rows,
         min_rows=min(rules.min_rows, 30),
@@ -66,11 +70,10 @@ def answered(
 
     ``segments`` are what the window has of the declared segments; None: nobody asks for them.
     """
-    window = Window(asked.window_start, asked.window_end)
     result = msgspec.structs.replace(
         asked,
         status="unknown",
-        reason=why_unknown(profile, reference, window, rules, objects),
+        reason=why_unknown(profile, reference, asked, rules, objects),
         rows=profile.rows,
         reference_rows=reference.profile.rows if reference else 0,
         reference=reference.title if reference else "",
@@ -103,6 +106,11 @@ def judged(
         reference.profile, profile, reference.importance, policy, level
     )
     verdict = judged_features.verdict
+    quality = check(reference.constraints, profile, level=level, min_rows=min(rules.min_rows, 30))
+    failed = next((each for each in quality.violations if each.check == "failed"), None)
+    if failed and verdict.status == "ok":
+        # where a model fails, the data may look as ever, and nothing is ok
+        verdict = msgspec.structs.replace(verdict, status="unknown", reason=failed.sentence)
     outputs = [
         name
         for name in profile.outputs
@@ -124,7 +132,5 @@ def judged(
                 level,
             )
         ),
-        quality=check(
-            reference.constraints, profile, level=level, min_rows=min(rules.min_rows, 30)
-        ),
+        quality=quality,
     )

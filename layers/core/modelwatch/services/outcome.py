@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from modelwatch.domain.models import Predictions
+from modelwatch.domain.models import Predictions, fault_of
 from modelwatch.domain.records import PREDICT_SOURCE, Record, Value
 from modelwatch.errors import ModelLoadError, ModelRefusalError, stack_of
 from modelwatch.ports import Sample
@@ -54,6 +54,8 @@ class Outcome:
         When it was, to the millisecond.
     latency_ms
         Time that the model took for all rows together.
+    faults
+        By the index of a row: why what the model gave for it is no prediction.
     """
 
     loaded: LoadedModel
@@ -62,6 +64,17 @@ class Outcome:
     predictions: Predictions
     captured_at: datetime
     latency_ms: float
+    faults: Mapping[int, str]
+
+
+def faults_of(predictions: Predictions) -> dict[int, str]:
+    """Return for the index of each row without a usable prediction why it has none."""
+    values, probabilities = predictions.values, predictions.probabilities
+    found = (
+        (place, fault_of(value, probabilities[place] if probabilities else None))
+        for place, value in enumerate(values)
+    )
+    return {place: fault for place, fault in found if fault}
 
 
 def records_of(outcome: Outcome, places: Sequence[int], sample_rate: float) -> list[Record]:
@@ -76,6 +89,7 @@ def records_of(outcome: Outcome, places: Sequence[int], sample_rate: float) -> l
     """
     version, plan = outcome.loaded.version, outcome.loaded.capture
     values, probabilities = outcome.predictions.values, outcome.predictions.probabilities
+    faults = outcome.faults
     return [
         Record(
             event_id=outcome.event_ids[place],
@@ -84,12 +98,15 @@ def records_of(outcome: Outcome, places: Sequence[int], sample_rate: float) -> l
             model_version=version.version,
             variant=version.alias,
             features=plan.features(outcome.rows[place]),
-            prediction=plan.prediction(values[place]),
-            probabilities=plan.probabilities(probabilities[place] if probabilities else None),
+            prediction=None if place in faults else plan.prediction(values[place]),
+            probabilities=plan.probabilities(
+                probabilities[place] if probabilities and place not in faults else None
+            ),
             latency_ms=outcome.latency_ms,
             source=PREDICT_SOURCE,
             types=plan.types,
             sample_rate=sample_rate,
+            error=faults.get(place, ""),
         )
         for place in places
     ]
@@ -98,7 +115,8 @@ def records_of(outcome: Outcome, places: Sequence[int], sample_rate: float) -> l
 def prediction_samples(outcome: Outcome, captured: int) -> list[Sample]:
     """Count the predictions of one run of the model, their time, their values and their records.
 
-    The values are those that the capture policy lets out: metrics are lines of the log.
+    Rows without a usable prediction are not among the predictions. The values are those that the
+    capture policy lets out: metrics are lines of the log.
     ``captured`` of the predictions are to be captured.
     """
     version, plan = outcome.loaded.version, outcome.loaded.capture
@@ -109,11 +127,18 @@ def prediction_samples(outcome: Outcome, captured: int) -> list[Sample]:
     }
     values = [
         float(value)
-        for value in map(plan.prediction, outcome.predictions.values)
+        for value in map(
+            plan.prediction,
+            (
+                value
+                for place, value in enumerate(outcome.predictions.values)
+                if place not in outcome.faults
+            ),
+        )
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
     samples = [
-        Sample("model_predictions_total", len(outcome.rows), model),
+        Sample("model_predictions_total", len(outcome.rows) - len(outcome.faults), model),
         Sample("model_prediction_latency_seconds", outcome.latency_ms / 1000, model),
     ]
     if values:

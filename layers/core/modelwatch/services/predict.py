@@ -12,6 +12,7 @@ from modelwatch.domain.sampling import kept
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import (
     ModelwatchError,
+    PredictionError,
     QueueError,
     RecordTooLargeError,
 )
@@ -22,12 +23,14 @@ from modelwatch.services.contract import (
     Health,
     ModelInfo,
     PredictResponse,
+    RowError,
     Variant,
     Variants,
 )
 from modelwatch.services.outcome import (
     Outcome,
     capture_samples,
+    faults_of,
     prediction_samples,
     records_of,
     run_model,
@@ -75,7 +78,7 @@ class PredictService:
         self._lost: dict[tuple[str, str], int] = {}
         self._started = clock()
 
-    def predict(self, body: bytes) -> tuple[PredictResponse, list[Sample]]:
+    def predict(self, body: bytes) -> tuple[PredictResponse | PredictionError, list[Sample]]:
         """Answer one request.
 
         Parameters
@@ -86,7 +89,8 @@ class PredictService:
         Returns
         -------
         tuple
-            The answer, and the samples for the request's line of metrics.
+            The answer, or why the model has none for this row, which is captured as well; and the
+            samples for the request's line of metrics.
 
         Raises
         ------
@@ -101,6 +105,8 @@ class PredictService:
         loaded = serving.answering(request.routing_key or event_id)
         row = loaded.model.schema.row(request.features, request.feature_names)
         outcome, samples = self._run(loaded, serving, [row], [event_id])
+        if outcome.faults:
+            return PredictionError(f"{outcome.faults[0]}; its event id is {event_id}"), samples
         version = loaded.version
         response = PredictResponse(
             prediction=outcome.predictions.values[0],
@@ -116,6 +122,8 @@ class PredictService:
     def predict_batch(self, body: bytes) -> tuple[BatchResponse, list[Sample]]:
         """Answer many rows at once: all, or, when one of them does not fit, none.
 
+        A row for which the model has no prediction has null in its place, and says why in `errors`.
+
         Raises as `predict` does; the field of a wrong row starts with ``rows[index]``.
         """
         request = read_batch(body, self.schema)
@@ -127,13 +135,17 @@ class PredictService:
         outcome, samples = self._run(loaded, serving, rows, event_ids)
         version = loaded.version
         response = BatchResponse(
-            predictions=list(outcome.predictions.values),
+            predictions=[
+                None if place in outcome.faults else value
+                for place, value in enumerate(outcome.predictions.values)
+            ],
             model_name=version.name,
             model_version=version.version,
             variant=version.alias,
             timestamp=outcome.captured_at,
             latency_ms=outcome.latency_ms,
             event_ids=event_ids,
+            errors=[RowError(row, problem) for row, problem in outcome.faults.items()],
         )
         return response, samples
 
@@ -191,6 +203,7 @@ class PredictService:
             "metrics": None if metrics is None else dict(metrics),
             "artifact_digest": loaded.model.digest,
             "flavor": loaded.model.flavor,
+            "flavor_reason": loaded.model.flavor_reason,
             "features": [
                 {"name": column.name, "type": column.type, "required": column.required}
                 for column in loaded.model.schema.columns
@@ -207,10 +220,10 @@ class PredictService:
         except ModelwatchError:
             return None
 
-    def error_sample(self, error_type: str) -> Sample:
-        """Return the sample that counts a failed prediction."""
+    def error_sample(self, error_type: str, count: int = 1) -> Sample:
+        """Return the sample that counts failed predictions."""
         labels = {"model_name": self._models.model_name, "error_type": error_type}
-        return Sample("model_prediction_errors_total", 1, labels)
+        return Sample("model_prediction_errors_total", count, labels)
 
     def _run(
         self,
@@ -221,7 +234,8 @@ class PredictService:
     ) -> tuple[Outcome, list[Sample]]:
         predictions, latency_ms = run_model(loaded, rows)
         captured_at = to_milliseconds(self._clock())
-        outcome = Outcome(loaded, rows, event_ids, predictions, captured_at, latency_ms)
+        faults = faults_of(predictions)
+        outcome = Outcome(loaded, rows, event_ids, predictions, captured_at, latency_ms, faults)
         places = self._captured(event_ids)
         shadows = serving.shadows()
 
@@ -232,6 +246,9 @@ class PredictService:
             return sent
 
         samples = prediction_samples(outcome, len(places))
+        if faults:
+            _LOG.error("the model gave no prediction for %d of %d rows", len(faults), len(rows))
+            samples.append(self.error_sample(PredictionError.__name__, len(faults)))
         if places or shadows:
             samples += self._after_response(capture)
         return outcome, samples
@@ -252,9 +269,12 @@ class PredictService:
             _LOG.warning("shadow %s failed: %s", alias, error)
             return [self.error_sample(f"Shadow{type(error).__name__}")]
         captured_at = original.captured_at
-        outcome = Outcome(shadow, rows, event_ids, predictions, captured_at, latency_ms)
-        records = records_of(outcome, places, self._sample_rate)
-        return prediction_samples(outcome, len(places)) + self._send(records)
+        faults = faults_of(predictions)
+        outcome = Outcome(shadow, rows, event_ids, predictions, captured_at, latency_ms, faults)
+        samples = prediction_samples(outcome, len(places))
+        if faults:
+            samples.append(self.error_sample(f"Shadow{PredictionError.__name__}", len(faults)))
+        return samples + self._send(records_of(outcome, places, self._sample_rate))
 
     def _captured(self, event_ids: Sequence[str]) -> Sequence[int]:
         """Return the indexes of the events that are captured."""

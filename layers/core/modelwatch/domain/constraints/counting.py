@@ -22,7 +22,7 @@ from modelwatch.domain.constraints.document import (
     WholeRule,
 )
 from modelwatch.domain.constraints.learning import constant_of
-from modelwatch.domain.profiles import ColumnProfile, Profile
+from modelwatch.domain.profiles import FAILURES, ColumnProfile, Profile
 
 _NAMED = 5
 
@@ -98,6 +98,9 @@ def breaches(constraints: Constraints, profile: Profile) -> tuple[list[Breach], 
                 words = "have this column, which is not known"
                 rule = constraints.extra_columns
                 found.append(_breach(name, "extra_column", rule, profile.rows, count, count, words))
+    # that no prediction failed makes no window ok whose features nothing is known of
+    if constraints.failed_predictions and profile.failures:
+        found.append(_failed(constraints.failed_predictions, profile))
     # what allows everything cannot be broken
     found = [breach for breach in found if breach.allowed < 1]
     return found, max(len(found) + categories, 1)
@@ -119,6 +122,13 @@ def _breach(
     if seen is not None and (not allowed or allowed * seen.rows < seen.broken - 1e-6 * seen.rows):
         seen = None
     return Breach(name, check, rows, proved, estimate, allowed, words, saying, trials, seen)
+
+
+def _failed(rule: Rule, profile: Profile) -> Breach:
+    reasons = profile.outputs[FAILURES].counts if FAILURES in profile.outputs else {}
+    words = f"have no prediction{': ' * bool(reasons)}{', '.join(list(reasons)[:_NAMED])}"
+    count = profile.failures
+    return _breach("prediction", "failed", rule, profile.rows, count, count, words)
 
 
 def _missing_column(name: str, column: ColumnConstraints, rows: int) -> Iterator[Breach]:

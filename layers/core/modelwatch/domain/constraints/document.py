@@ -110,6 +110,14 @@ class ExtraRule(Rule, frozen=True, kw_only=True):
     """Rows have no other columns than those of the document; about all rows, by column."""
 
 
+class FailedRule(Rule, frozen=True, kw_only=True):
+    """Rows have a prediction that can be used; about all rows."""
+
+
+NO_FAILURES = FailedRule(allowed_share=0.001)
+"""What is asked of predictions where a document does not say: ``null`` asks nothing."""
+
+
 class Constraints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is asked of a model's features.
 
@@ -119,12 +127,15 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         Rules by feature.
     extra_columns
         Whether there may be others; they are not asked about when it is left out.
+    failed_predictions
+        How many predictions may fail; None: any number.
     reference_rows
         Rows of the reference that this was learned from; 0 when it was not.
     """
 
     columns: dict[str, ColumnConstraints]
     extra_columns: ExtraRule | None = None
+    failed_predictions: FailedRule | None = NO_FAILURES
     reference_rows: int = 0
 
 
@@ -132,12 +143,13 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     format: int
     columns: dict[str, msgspec.Raw]
     extra_columns: ExtraRule | None = None
+    failed_predictions: FailedRule | None = NO_FAILURES
     reference_rows: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 _RULES: Mapping[str, type[msgspec.Struct]] = {
     name: get_args(hint)[0] for name, hint in get_type_hints(ColumnConstraints).items()
-} | {"extra_columns": ExtraRule}
+} | {"extra_columns": ExtraRule, "failed_predictions": FailedRule}
 
 
 def encode_constraints(constraints: Constraints) -> bytes:
@@ -169,20 +181,27 @@ def decode_constraints(payload: bytes) -> Constraints:
         field = f"columns.{name}"
         columns[name] = _decoded(bytes(raw), ColumnConstraints, field)
         _check_column(columns[name], field)
+    _check_seen(document.extra_columns, "extra_columns")
+    _check_seen(document.failed_predictions, "failed_predictions")
     return Constraints(
         columns=columns,
         extra_columns=document.extra_columns,
+        failed_predictions=document.failed_predictions,
         reference_rows=document.reference_rows,
     )
 
 
+def _check_seen(rule: object, field: str) -> None:
+    seen = getattr(rule, "reference", None)
+    if seen is not None and seen.broken > seen.rows:
+        raise InvalidInputError(
+            f"{field}.reference", f"has {seen.broken} broken rows of {seen.rows}"
+        )
+
+
 def _check_column(column: ColumnConstraints, field: str) -> None:
     for name in column.__struct_fields__:
-        seen = getattr(getattr(column, name), "reference", None)
-        if seen is not None and seen.broken > seen.rows:
-            raise InvalidInputError(
-                f"{field}.{name}.reference", f"has {seen.broken} broken rows of {seen.rows}"
-            )
+        _check_seen(getattr(column, name), f"{field}.{name}")
     bounds = column.range
     if bounds is not None and bounds.minimum > bounds.maximum:
         raise InvalidInputError(

@@ -20,6 +20,7 @@ from modelwatch.domain.constraints.document import (
     ConstantRule,
     Constraints,
     ExtraRule,
+    FailedRule,
     InfiniteRule,
     Kind,
     KindRule,
@@ -109,6 +110,7 @@ def learn_constraints(profile: Profile, margins: Margins = Margins()) -> Constra
             for name, each, share in zip(profile.features, facts, largest.tolist(), strict=True)
         },
         extra_columns=ExtraRule(**_bounded(0, profile.rows, margins)),
+        failed_predictions=FailedRule(**_bounded(profile.failures, profile.rows, margins)),
         reference_rows=profile.rows,
     )
 

@@ -14,6 +14,7 @@ CHECK_TYPES = {
     "whole": "data_type_check",
     "infinite": "data_type_check",
     "missing": "completeness_check",
+    "failed": "completeness_check",
     "missing_column": "missing_column_check",
     "extra_column": "extra_column_check",
     "unseen_categories": "categorical_values_check",

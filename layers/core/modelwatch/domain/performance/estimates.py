@@ -55,7 +55,9 @@ def wilson(share: float, rows: float, confidence: float = CONFIDENCE) -> Estimat
     z = z_of(confidence)
     middle = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
     half = z / (1 + z**2 / rows) * math.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
-    return Estimate(share, max(0.0, middle - half), min(1.0, middle + half), "wilson")
+    # rounding must not put the share outside
+    low, high = min(share, middle - half), max(share, middle + half)
+    return Estimate(share, max(0.0, low), min(1.0, high), "wilson")
 
 
 def around(

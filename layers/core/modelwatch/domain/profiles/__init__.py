@@ -19,6 +19,7 @@ from modelwatch.domain.profiles.encoding import (
     encode_slices,
 )
 from modelwatch.domain.profiles.profile import (
+    FAILURES,
     MINUTE_MS,
     Profile,
     Slice,
@@ -30,6 +31,7 @@ from modelwatch.domain.profiles.profile import (
 from modelwatch.domain.profiles.quantiles import QuantileSketch
 
 __all__ = [
+    "FAILURES",
     "FREQUENT_TEXTS",
     "MINUTE_MS",
     "ColumnKind",

@@ -12,6 +12,9 @@ from modelwatch.domain.segments.keys import EVERYTHING, SegmentKey
 
 MINUTE_MS = 60_000
 
+FAILURES = "error"
+"""Output that says why rows have no prediction; there is none where all of them have one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
@@ -31,7 +34,7 @@ class Profile:
         Column by feature name.
     outputs
         ``prediction`` (numbers), ``prediction_label`` (texts: of classes), ``probability_0`` and
-        so on by class, ``latency_ms``.
+        so on by class, ``latency_ms``, ``error``: of rows without a prediction, why.
     """
 
     rows: int = 0
@@ -41,6 +44,12 @@ class Profile:
     last_ms: int = 0
     features: Mapping[str, ColumnProfile] = field(default_factory=dict)
     outputs: Mapping[str, ColumnProfile] = field(default_factory=dict)
+
+    @property
+    def failures(self) -> int:
+        """Rows for which the model gave no prediction that can be used."""
+        found = self.outputs.get(FAILURES)
+        return found.rows - found.nulls if found else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,175 @@
+"""The metrics that are shown now: on the bridge's page, and in Prometheus where it runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from modelwatch.errors import ModelwatchError
+
+TIMEOUT_SECONDS = 10.0
+
+
+class Sample(NamedTuple):
+    """One value of a series."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class LiveMetrics:
+    """What a page of metrics shows."""
+
+    samples: tuple[Sample, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> LiveMetrics:
+        """Read a page in Prometheus's text format.
+
+        >>> page = LiveMetrics.parse('runs_total{status="ok"} 2\\nruns_total{status="drift"} 1\\n')
+        >>> page.total("runs_total"), page.total("runs_total", status="ok")
+        (3.0, 2.0)
+        """
+        return cls(
+            tuple(
+                Sample(each.name, each.labels, each.value)
+                for family in text_string_to_metric_families(text)
+                for each in family.samples
+            )
+        )
+
+    def of(self, name: str, **labels: str) -> list[Sample]:
+        """Return the series of a metric that have ``labels``."""
+        return [
+            each
+            for each in self.samples
+            if each.name == name and labels.items() <= each.labels.items()
+        ]
+
+    def total(self, name: str, **labels: str) -> float:
+        """Return the sum of these series; 0 without any."""
+        return math.fsum(each.value for each in self.of(name, **labels))
+
+
+class Alert(NamedTuple):
+    """An alerting rule of Prometheus.
+
+    Attributes
+    ----------
+    state
+        ``inactive``; ``pending``: its condition holds, not yet for ``hold_seconds``; or ``firing``.
+    evaluated_at
+        When its group was evaluated last, as RFC 3339 text.
+    active
+        Labels of what is pending or firing.
+    """
+
+    name: str
+    state: str
+    hold_seconds: float
+    evaluated_at: str
+    active: tuple[Mapping[str, str], ...]
+
+
+class Prometheus:
+    """A Prometheus server at ``url``."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        # one for all questions: to make one takes longer than to ask
+        self._client = httpx.Client(timeout=TIMEOUT_SECONDS)
+
+    def query(self, expression: str) -> list[Sample]:
+        """Return what an expression gives now.
+
+        Raises
+        ------
+        ModelwatchError
+            When Prometheus does not answer, or refuses the expression.
+        """
+        data = self._get("query", {"query": expression})
+        if data["resultType"] in ("scalar", "string"):
+            return [Sample("", {}, float(data["result"][1]))]
+        return [
+            Sample(each["metric"].get("__name__", ""), each["metric"], float(each["value"][1]))
+            for each in data["result"]
+        ]
+
+    def alerts(self) -> dict[str, Alert]:
+        """Return every alerting rule by its name; raises as `query` does."""
+        return {
+            rule["name"]: Alert(
+                rule["name"],
+                rule["state"],
+                float(rule["duration"]),
+                rule["lastEvaluation"],
+                tuple(each["labels"] for each in rule["alerts"]),
+            )
+            for group in self._get("rules", {"type": "alert"})["groups"]
+            for rule in group["rules"]
+        }
+
+    def rule_errors(self) -> dict[str, str]:
+        """Return every rule by its name, with why it fails, empty if it does not.
+
+        Raises as `query` does.
+        """
+        return {
+            rule["name"]: rule.get("lastError", "") if rule["health"] == "err" else ""
+            for group in self._get("rules", {})["groups"]
+            for rule in group["rules"]
+        }
+
+    def _get(self, path: str, parameters: Mapping[str, str]) -> Any:
+        url = f"{self.url}/api/v1/{path}"
+        try:
+            response = self._client.get(url, params=dict(parameters))
+            answer = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise ModelwatchError(f"Prometheus at {self.url} does not answer: {error}") from error
+        if answer.get("status") != "success":
+            raise ModelwatchError(f"Prometheus refuses {dict(parameters)}: {answer.get('error')}")
+        return answer["data"]
+
+
+def read_bridge(url: str) -> LiveMetrics:
+    """Return what the bridge shows.
+
+    Parameters
+    ----------
+    url
+        Of its page, such as ``http://127.0.0.1:9108/metrics``.
+
+    Raises
+    ------
+    ModelwatchError
+        When it does not answer.
+    """
+    try:
+        response = httpx.get(url, timeout=TIMEOUT_SECONDS)
+        response.raise_for_status()
+        return LiveMetrics.parse(response.text)
+    except (httpx.HTTPError, ValueError) as error:
+        raise ModelwatchError(f"the bridge at {url} does not show metrics: {error}") from error
+
+
+def stack_addresses(names: Iterable[str] = ("bridge", "prometheus")) -> dict[str, str]:
+    """Return where those of these parts of this machine's stack are that run, by name.
+
+    The bridge's address is that of its page of metrics.
+    """
+    from modelwatch_cli.stack.supervisor import Supervisor
+
+    wanted = set(names)
+    return {
+        part.name: part.address
+        for part in Supervisor().status()
+        if part.name in wanted and part.state == "up"
+    }

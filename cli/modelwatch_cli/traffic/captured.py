@@ -1,0 +1,136 @@
+"""Which predictions have arrived on S3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.domain.sampling import kept
+from modelwatch.domain.windows import Window
+from modelwatch.errors import ModelwatchError, NotFoundError
+from modelwatch.settings import Settings
+from modelwatch_cli.console import progress
+from modelwatch_cli.traffic.labels import Answered
+from modelwatch_cli.waiting import wait_until
+
+PATIENCE_SECONDS = 90
+CLOCK_MARGIN = timedelta(minutes=1)
+"""How far another machine's clock may be from this one's."""
+
+Version = tuple[str, str]
+"""Name and version of a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """How many predictions are to be on S3, and how many are."""
+
+    wanted: int
+    found: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all are there."""
+        return self.found == self.wanted
+
+
+class CaptureCount:
+    """Counts which of some predictions are on S3; each object is read once.
+
+    Parameters
+    ----------
+    store
+        The captures.
+    wanted
+        Event ids by version.
+    began
+        When the first of them was sent.
+    """
+
+    def __init__(
+        self, store: S3RecordStore, wanted: Mapping[Version, set[str]], began: datetime
+    ) -> None:
+        self._store = store
+        self._missing = {version: set(ids) for version, ids in wanted.items()}
+        self._wanted = sum(map(len, self._missing.values()))
+        self._began = began - CLOCK_MARGIN
+        self._read: set[str] = set()
+
+    def count(self) -> Captured:
+        """Look once more."""
+        window = Window(self._began, datetime.now(UTC) + CLOCK_MARGIN)
+        for (name, version), missing in self._missing.items():
+            if not missing:
+                continue
+            for each in self._store.objects(name, version, window):
+                if each.key in self._read:
+                    continue
+                try:
+                    rows = self._store.rows(each.key)
+                except NotFoundError:
+                    continue  # merged into another object, which the next look lists
+                self._read.add(each.key)
+                missing.difference_update(rows["event_id"].to_pylist())
+        return Captured(self._wanted, self._wanted - sum(map(len, self._missing.values())))
+
+
+def captured_ids(settings: Settings, answered: Iterable[Answered]) -> dict[Version, set[str]]:
+    """Return the event ids that capture keeps (``CAPTURE_SAMPLE_RATE``), by version."""
+    rate = settings.number("CAPTURE_SAMPLE_RATE")
+    wanted: dict[Version, set[str]] = {}
+    for each in answered:
+        if kept(each.event_id, rate):
+            wanted.setdefault((each.model_name, each.model_version), set()).add(each.event_id)
+    return wanted
+
+
+def wait_for_captures(
+    settings: Settings,
+    answered: Iterable[Answered],
+    began: datetime,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> Captured:
+    """Wait until the predictions are on S3, with a progress bar; return how many are.
+
+    Parameters
+    ----------
+    answered
+        What the predict API answered.
+    began
+        When the first request was sent, in UTC.
+    patience_seconds
+        How long no further prediction may arrive; then what is there is returned.
+    """
+    store = S3RecordStore(s3_client(settings), settings.text("CAPTURE_BUCKET"))
+    counting = CaptureCount(store, captured_ids(settings, answered), began)
+    captured = counting.count()
+    with progress() as bar:
+        task = bar.add_task("captured on S3", total=captured.wanted)
+
+        def more() -> bool:
+            nonlocal captured
+            before, captured = captured, counting.count()
+            bar.update(task, completed=captured.found)
+            return captured.is_complete or captured.found > before.found
+
+        while not captured.is_complete and wait_until(more, patience_seconds, every_seconds=0.5):
+            pass
+    return captured
+
+
+def require_captured(captured: Captured, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    """Return if all predictions are on S3.
+
+    Raises
+    ------
+    ModelwatchError
+        When some are not.
+    """
+    if not captured.is_complete:
+        raise ModelwatchError(
+            f"{captured.found} of {captured.wanted} predictions were captured, and no other within "
+            f"{patience_seconds:g} s; see `modelwatch logs capture`"
+        )

@@ -1,0 +1,95 @@
+"""What is read of the bridge's page and of Prometheus, as their servers write it."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from modelwatch.errors import ModelwatchError
+from modelwatch_cli.monitoring.live_metrics import Prometheus, read_bridge
+
+PAGE = """# HELP capture_records_total Records.
+# TYPE capture_records_total counter
+capture_records_total{outcome="sent"} 40.0
+capture_records_total{outcome="lost"} 2.0
+# TYPE api_request_latency_seconds histogram
+api_request_latency_seconds_bucket{le="+Inf"} 3.0
+api_request_latency_seconds_count 3.0
+"""
+
+RULES = {
+    "groups": [
+        {
+            "rules": [
+                {
+                    "name": "DataDriftDetected",
+                    "state": "pending",
+                    "duration": 300,
+                    "lastEvaluation": "2026-03-01T10:00:00.5Z",
+                    "alerts": [{"labels": {"model_name": "wine"}, "state": "pending"}],
+                }
+            ]
+        }
+    ]
+}
+
+ANSWERS = {
+    "/metrics": PAGE,
+    "/api/v1/rules": json.dumps({"status": "success", "data": RULES}),
+    "/api/v1/query": json.dumps(
+        {
+            "status": "success",
+            "data": {
+                "resultType": "vector",
+                "result": [{"metric": {"__name__": "up", "job": "x"}, "value": [1.5, "1"]}],
+            },
+        }
+    ),
+    "/refused/api/v1/query": json.dumps({"status": "error", "error": "parse error"}),
+}
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = ANSWERS.get(self.path.partition("?")[0])
+            self.send_response(200 if body else 404)
+            self.end_headers()
+            self.wfile.write((body or "").encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_a_page_is_summed_by_labels(url):
+    page = read_bridge(f"{url}/metrics")
+    assert page.total("capture_records_total") == 42
+    assert page.total("capture_records_total", outcome="lost") == 2
+    assert page.total("capture_records_total", outcome="stored") == 0
+    assert page.total("api_request_latency_seconds_count") == 3
+
+
+def test_prometheus_says_its_rules_and_values(url):
+    prometheus = Prometheus(url)
+    alert = prometheus.alerts()["DataDriftDetected"]
+    assert (alert.state, alert.hold_seconds) == ("pending", 300)
+    assert alert.active == ({"model_name": "wine"},)
+    (sample,) = prometheus.query("up")
+    assert (sample.name, sample.labels["job"], sample.value) == ("up", "x", 1)
+
+
+def test_what_does_not_answer_or_refuses_is_an_error(url):
+    with pytest.raises(ModelwatchError, match="does not show metrics"):
+        read_bridge(f"{url}/elsewhere")
+    with pytest.raises(ModelwatchError, match="does not answer"):
+        Prometheus("http://127.0.0.1:9").query("up")
+    with pytest.raises(ModelwatchError, match="parse error"):
+        Prometheus(f"{url}/refused").query("(")
