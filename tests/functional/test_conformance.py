@@ -154,7 +154,7 @@ def of_the_past(case):
 
 
 each = settings(
-    max_examples=examples(40),
+    max_examples=examples(15),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

@@ -36,7 +36,7 @@ class AnalysisRequest(msgspec.Struct, forbid_unknown_fields=True):
         None
     )
     window_end: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    min_rows: Annotated[float, msgspec.Meta(ge=2, le=2**53, multiple_of=1)] | None = None
+    min_rows: Annotated[float, msgspec.Meta(ge=2, le=10**12, multiple_of=1)] | None = None
     with_report: bool = False
 
 
