@@ -85,6 +85,17 @@ def test_every_metric_and_query_is_right_after_traffic_and_an_analysis(
         pytest.fail("prometheus is not installed: the queries are NOT run")
 
 
+def test_a_version_is_promoted_only_if_it_measures_up(stack: RunningStack) -> None:
+    refused = stack.run("promote", "1", "--alias", "gated", "--least", "accuracy=1.5")
+    assert refused.returncode == 1
+    assert "may not serve: accuracy is " in refused.stderr
+    measured = ("--least", "f1=0.8", "--max-drop", "f1=0.02")
+    promoted = stack.run("promote", "1", "--alias", "gated", *measured, "--json")
+    assert promoted.returncode == 0, promoted.stderr
+    # nothing had been there before: the refusal had changed nothing
+    assert json.loads(promoted.stdout)["before"] is None
+
+
 def test_without_a_prometheus_the_bridge_is_asked(stack: RunningStack) -> None:
     page = f"http://127.0.0.1:{stack.environ['BRIDGE_PORT']}/metrics"
     code, answer = check(stack, "metrics", "--bridge", page)
