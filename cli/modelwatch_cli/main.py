@@ -13,6 +13,7 @@ from modelwatch.errors import ModelwatchError
 from modelwatch_cli import demo
 from modelwatch_cli.baselines import commands as baselines
 from modelwatch_cli.capture import captures, dlq, forget, labels
+from modelwatch_cli.checks import commands as checks
 from modelwatch_cli.console import error_console
 from modelwatch_cli.deployment import commands as deployment
 from modelwatch_cli.monitoring import backtest, compare, model_monitor, performance, replay
@@ -70,6 +71,7 @@ for module in (
     backtest,
     compare,
     baselines,
+    checks,
     demo,
 ):
     module.register(app)
