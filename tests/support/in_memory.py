@@ -96,6 +96,7 @@ class ConstantModel:
     prediction: object = 1
     schema: Schema = SCHEMA
     flavor: str = "constant"
+    flavor_reason: str = ""
     digest: str = "d1"
     failure: Exception | None = None
     rows: list[Mapping[str, Value]] = field(default_factory=list)
@@ -329,6 +330,7 @@ class InMemoryPerformance:
         model_version: str,
         window: Window,
         *,
+        variant: str | None = None,
         reference: pa.Table | None = None,
     ) -> PerformanceAnswer:
         if self.failure:
@@ -338,6 +340,7 @@ class InMemoryPerformance:
             model_version=model_version,
             window_start=window.start,
             window_end=window.end,
+            variant=variant or "",
             verdict=verdict_of(PerformanceProfile(), PerformancePolicy()),
             records=0 if reference is None else reference.num_rows,
         )

@@ -15,7 +15,8 @@ from typing import Annotated
 
 import msgspec
 
-from modelwatch.domain.records import Name, Record, Value
+from modelwatch.domain.names import Name
+from modelwatch.domain.records import Record, Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DOUBLE_BYTES = 8

@@ -16,6 +16,7 @@ import msgspec
 
 from modelwatch.domain.blocks import Block, Head
 from modelwatch.domain.event_ids import is_event_id
+from modelwatch.domain.faults import invalid_json
 from modelwatch.domain.numbers import Whole
 from modelwatch.domain.records import (
     FUTURE_TOLERANCE_MS,
@@ -24,7 +25,6 @@ from modelwatch.domain.records import (
     Value,
     decode_record,
     encode_record,
-    invalid_json,
 )
 from modelwatch.errors import InvalidInputError
 
@@ -97,7 +97,7 @@ def unpack(body: str, now_ms: int) -> tuple[Block | None, list[Refusal]]:
     try:
         message = _decoder.decode(body)
         head = _head_of(bytes(message.head))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid_json(error) from None
     rows = len(message.ids)
     block = Block(
@@ -198,9 +198,7 @@ def _parted(block: Block, now_ms: int) -> tuple[Block | None, list[Refusal]]:
         try:
             decode_record(text, now_ms)
         except InvalidInputError as error:
-            refusals.append(
-                Refusal(text.decode(), InvalidInputError(f"[{place}].{error.field}", error.problem))
-            )
+            refusals.append(Refusal(text.decode(), error.within(f"[{place}]")))
         else:
             good.append(place)
     if not refusals:
