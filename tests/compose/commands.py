@@ -53,8 +53,9 @@ class Steps:
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """Do one step, and print its line when it is over."""
+        """Do one step; print a line when it begins, and one when it is over."""
         began = time.monotonic()
+        print(f"…            {title}", flush=True)
         try:
             yield
         except BaseException:
