@@ -57,11 +57,13 @@ def localstack(plan: Plan) -> Part:
             shutil.rmtree(left, ignore_errors=True)
 
     own_s3 = plan.has_own_s3
+    concurrency = plan.settings.text("STACK_FUNCTION_CONCURRENCY")
     return Part(
         name="localstack",
         settings={
             "LOCALSTACK_PORT": str(port),
             "STACK_S3": plan.settings.text("STACK_S3"),
+            "STACK_FUNCTION_CONCURRENCY": concurrency,
         },
         ports={port: "LOCALSTACK_PORT"},
         address=plan.url("LOCALSTACK_PORT"),
@@ -82,6 +84,7 @@ def localstack(plan: Plan) -> Part:
             "LAMBDA_RUNTIME_EXECUTOR": "process",
             "LAMBDA_PROCESS_PYTHON": str(_interpreter("runtime")),
             "LAMBDA_PROCESS_IMAGES_DIR": str(plan.images),
+            "LAMBDA_PROCESS_CONCURRENCY": concurrency,
             # it stays on this machine: no usage events, no certificate, no DNS server
             "DISABLE_EVENTS": "1",
             "SKIP_SSL_CERT_DOWNLOAD": "1",

@@ -118,7 +118,7 @@ def model_name(value: str) -> str:
     """Take a name that records and the registry both take."""
     import msgspec
 
-    from modelwatch.domain.records import Name
+    from modelwatch.domain.names import Name
 
     try:
         return str(msgspec.convert(value, Name))
