@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -205,13 +206,20 @@ def reference_data(
 
     ``labels``, where they are known, are in one more column, ``label``.
     """
-    now = time.time()
+    probabilities = model.predict_proba(frame).tolist() if hasattr(model, "predict_proba") else None
     predictions = pd.Series(model.predict(frame)).tolist()
-    probabilities = (
-        model.predict_proba(frame).tolist()
-        if hasattr(model, "predict_proba")
-        else [None] * len(frame)
-    )
+    return predicted_data(version, frame, predictions, probabilities, labels)
+
+
+def predicted_data(
+    version: ModelVersion,
+    frame: pd.DataFrame,
+    predictions: Sequence[Any],
+    probabilities: Sequence[list[float]] | None,
+    labels: Sequence[Value] | None = None,
+) -> bytes:
+    """Return rows and what was predicted for them; see `reference_data`."""
+    now = time.time()
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     records = [
         Record(
@@ -224,7 +232,9 @@ def reference_data(
             probabilities=probability,
             source="training",
         )
-        for row, prediction, probability in zip(rows, predictions, probabilities, strict=True)
+        for row, prediction, probability in zip(
+            rows, predictions, probabilities or repeat(None, len(frame)), strict=True
+        )
     ]
     table = records_table(records)
     if labels is not None:

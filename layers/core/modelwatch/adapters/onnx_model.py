@@ -19,6 +19,7 @@ class OnnxModel:
     """
 
     flavor = "onnx"
+    flavor_reason = ""
 
     def __init__(self, payload: bytes, schema: Schema, digest: str = "") -> None:
         options = onnxruntime.SessionOptions()

@@ -12,7 +12,7 @@ import pandas as pd
 
 from modelwatch.domain.models import Predictions
 from modelwatch.domain.records import Value
-from modelwatch.domain.schemas import schema_from_signature
+from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import ModelLoadError
 
 _DTYPES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32"}
@@ -21,26 +21,43 @@ _DTYPES = {"double": "float64", "float": "float32", "long": "int64", "integer": 
 class PyfuncModel:
     """The model in the folder ``path``.
 
+    Parameters
+    ----------
+    schema
+        Its input columns, where its manifest says them; otherwise its signature does.
+    flavor_reason
+        Why it is not run in ONNX form.
+
     Raises
     ------
     ModelLoadError
-        When mlflow cannot load it, or its signature is not tabular.
+        When mlflow cannot load it, or its columns are not known.
     """
 
     flavor = "pyfunc"
     digest = ""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, schema: Schema | None = None, flavor_reason: str = "") -> None:
+        self.flavor_reason = flavor_reason
         try:
             self._model = mlflow.pyfunc.load_model(str(path))
         except Exception as error:  # whatever a foreign model raises means: it cannot be loaded
-            raise ModelLoadError(f"mlflow cannot load the model: {error}") from error
+            problem = f"mlflow cannot load the model: {type(error).__name__}: {error}"
+            raise ModelLoadError(problem) from error
+        self.schema = schema or self._signed()
+        self._whole = [c.name for c in self.schema.columns if c.type in ("long", "integer")]
+
+    def _signed(self) -> Schema:
         signature = self._model.metadata.get_input_schema()
+        if signature is None:
+            raise ModelLoadError(
+                "the model was logged without a signature, so that its input columns are not "
+                "known: `modelwatch adopt --reference train.parquet` infers them"
+            )
         try:
-            self.schema = schema_from_signature(signature.to_dict() if signature else [])
+            return schema_from_signature(signature.to_dict())
         except ValueError as error:
             raise ModelLoadError(str(error)) from error
-        self._whole = [c.name for c in self.schema.columns if c.type in ("long", "integer")]
 
     def predict(self, rows: Sequence[Mapping[str, Value]]) -> Predictions:
         """Predict ``rows``; see `Model.predict`."""
@@ -56,6 +73,10 @@ class PyfuncModel:
                 if answer.probabilities is not None:
                     probabilities[place] = answer.probabilities[index]
         return Predictions(values, probabilities if all(probabilities) else None)
+
+    def raw(self) -> Any:
+        """Return the flavor's own object; AttributeError or NotImplementedError: it has none."""
+        return self._model.get_raw_model()
 
     def _groups(self, rows: Sequence[Mapping[str, Value]]) -> dict[tuple[str, ...], list[int]]:
         """Return the rows' places by the columns that have to be left out for them.
@@ -86,7 +107,7 @@ class PyfuncModel:
 
     def _probabilities(self, frame: pd.DataFrame) -> list[list[float]] | None:
         try:
-            raw: Any = self._model.get_raw_model()
+            raw = self.raw()
         except (AttributeError, NotImplementedError):  # not every flavor has one
             return None
         if not hasattr(raw, "predict_proba"):
