@@ -13,8 +13,14 @@ from grafana_foundation_sdk.builders import (
     statushistory,
     timeseries,
 )
-from grafana_foundation_sdk.builders.common import ReduceDataOptions
-from grafana_foundation_sdk.models.common import BarGaugeDisplayMode, VisibilityMode, VizOrientation
+from grafana_foundation_sdk.builders.common import ReduceDataOptions, VizLegendOptions
+from grafana_foundation_sdk.models.common import (
+    BarGaugeDisplayMode,
+    LegendDisplayMode,
+    LegendPlacement,
+    VisibilityMode,
+    VizOrientation,
+)
 from grafana_foundation_sdk.models.dashboard import (
     DashboardLinkType,
     DashboardSpecialValueMapOptions,
@@ -80,6 +86,8 @@ def _basics(panel: Any, title: str, description: str, unit: str, per_row: int) -
 def lines(title: str, description: str, unit: str, *queries: Query, per_row: int = 2) -> Any:
     """Return a panel of lines over time."""
     panel = _basics(timeseries.Panel(), title, description, unit, per_row)
+    legend = VizLegendOptions().display_mode(LegendDisplayMode.LIST).show_legend(True)
+    panel = panel.legend(legend.placement(LegendPlacement.BOTTOM))
     return _queries(panel.fill_opacity(8).min(0), queries)
 
 

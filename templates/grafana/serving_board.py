@@ -160,7 +160,7 @@ def ml_monitoring() -> Any:
                 "Share of invocations that raised, timed out or died.",
                 "percentunit",
                 ("modelwatch:function_error_ratio:rate15m", "{{function}}"),
-            )
+            ).max(1)
         )
         .with_panel(
             lines(
