@@ -9,6 +9,7 @@ from panels import (
     DRIFT_COLOURS,
     DRIFT_STATES,
     NO_DATA,
+    TALL,
     VERSION,
     bars,
     board,
@@ -116,7 +117,7 @@ def _features() -> list[Any]:
                 (f"sort_desc({scores} unless {drifted})", _SCORE),
             )
             .decimals(3)
-            .height(11),
+            .height(TALL),
             "A",
         ),
         bars(
@@ -126,7 +127,7 @@ def _features() -> list[Any]:
             (f"sort_desc({missing})", _BY_FEATURE),
         )
         .max(1)
-        .height(11),
+        .height(TALL),
         lines(
             "Missing values over time",
             "Share of missing values, of the features that miss most.",
