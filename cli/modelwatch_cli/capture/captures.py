@@ -246,7 +246,7 @@ def _window(since: str | None, until: str | None, length: timedelta) -> Window:
 
 
 def _name(option: str, text: str) -> str:
-    from modelwatch.domain.records import Name
+    from modelwatch.domain.names import Name
 
     if not text:
         return text

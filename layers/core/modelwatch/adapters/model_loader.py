@@ -31,7 +31,7 @@ class ArtifactModelLoader:
             )
         from modelwatch.adapters.onnx_model import OnnxModel
 
-        return OnnxModel(payload, manifest.schema, manifest.onnx.sha256)
+        return OnnxModel(payload, manifest.schema, manifest.onnx)
 
     def _load_pyfunc(self, version: ModelVersion, manifest: Manifest | None) -> Model:
         if importlib.util.find_spec("mlflow") is None:

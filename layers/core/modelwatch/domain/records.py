@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from modelwatch.domain.event_ids import is_event_id
+from modelwatch.domain.names import Name, check_feature_names
 from modelwatch.errors import InvalidInputError
 
 Value = float | int | str | bool | None
@@ -18,8 +19,6 @@ FUTURE_TOLERANCE_MS = 5 * 60 * 1000
 
 PREDICT_SOURCE = "predict"
 """The source of predict's own records; what its capture policy dropped is missing in them."""
-
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=250, pattern=r"^[^/:=\x00-\x1f]+$")]
 
 
 class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -126,6 +125,7 @@ def _checked(record: Record, now_ms: int) -> Record:
     if record.source != PREDICT_SOURCE:
         if not record.features:
             raise InvalidInputError("features", "is empty; give one feature or more")
+        check_feature_names(record.features)
         if record.prediction is None:
             raise InvalidInputError("prediction", "is null; expected a number, string or boolean")
         if record.error:
