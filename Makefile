@@ -10,7 +10,7 @@ MODELWATCH := $(BIN)/modelwatch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-pyfunc setup-spark demo up down status test test-fast test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-serving setup-rivals bench-quality bench-performance-estimation lint format env-example lock clean
+.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-fast test-grafana test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-serving setup-rivals bench-quality bench-performance-estimation lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,9 +27,12 @@ down: setup ## drain the capture queue and stop what `up` started
 status: setup ## what runs, and where
 	@$(MODELWATCH) status
 
-test: setup-pyfunc $(if $(shell command -v java),setup-spark) lint test-plugin ## everything: lint, types, unit, functional, integration, e2e
+test: setup-pyfunc $(if $(shell command -v java),setup-spark) $(if $(shell command -v npm),setup-grafana) lint test-plugin ## everything: lint, types, unit, functional, integration, e2e
 	@# three workers, each with a stack of its own: most of the time is spent waiting
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile
+
+test-grafana: setup $(ENVS)/grafana/.stamp-drawing ## draw the dashboards of a finished demo with Grafana's libraries, and read them
+	@$(BIN)/python -m pytest -q -m drawing tests/grafana
 
 test-plugin: setup $(ENVS)/localstack/.stamp-test ## the LocalStack plugin's own tests
 	@cd localstack/lambda-process && LAMBDA_PROCESS_PYTHON=$(CURDIR)/$(ENVS)/runtime/bin/python \
@@ -75,9 +78,11 @@ env-example: setup ## write .env.example from the declared settings
 
 setup: $(ENVS)/dev/.stamp $(ENVS)/localstack/.stamp $(ENVS)/runtime/.stamp $(ENVS)/analysis/.stamp ## make the environments
 
-setup-pyfunc: setup $(ENVS)/pyfunc/.stamp ## and the one for PREDICT_PACKAGE=image
+setup-pyfunc: setup $(ENVS)/pyfunc/.stamp ## and the one for models without an ONNX form
 
 setup-spark: $(ENVS)/spark/.stamp ## and the one that reads captures with Spark (needs Java)
+
+setup-grafana: $(ENVS)/grafana/.stamp ## and Grafana's libraries that check the dashboards (needs npm)
 
 setup-rivals: setup $(ENVS)/rivals/.stamp ## and the one of other people's monitoring, for benchmarks
 
@@ -118,6 +123,20 @@ $(ENVS)/rivals/.stamp: benchmarks/requirements.txt | $(UV)
 	$(call environment,rivals,benchmarks/requirements.txt)
 	@touch $@
 
+GRAFANA_LOCK := $(addprefix tests/grafana/,package.json package-lock.json .npmrc)
+
+$(ENVS)/grafana/.stamp: $(GRAFANA_LOCK)
+	@echo "==> Grafana's libraries, from tests/grafana/package-lock.json"
+	@rm -rf $(ENVS)/grafana && mkdir -p $(ENVS)/grafana && cp $^ $(ENVS)/grafana
+	@cd $(ENVS)/grafana && npm ci --omit=dev
+	@touch $@
+
+# what draws is four times as large as what checks
+$(ENVS)/grafana/.stamp-drawing: $(ENVS)/grafana/.stamp
+	@echo "==> Grafana's libraries that draw"
+	@cd $(ENVS)/grafana && npm ci
+	@touch $@
+
 $(ENVS)/%/.stamp: layers/%/requirements.txt | $(UV)
 	$(call environment,$*,layers/$*/requirements.txt)
 	@touch $@
@@ -131,6 +150,7 @@ lock: $(UV) ## resolve every requirements.in anew
 	@$(UV) $(LOCK) --upgrade tests/spark/requirements.in -o tests/spark/requirements.txt
 	@$(UV) $(LOCK) --upgrade benchmarks/requirements.in -o benchmarks/requirements.txt
 	@$(UV) $(LOCK) --upgrade localstack/runtime/requirements.in -o localstack/runtime/requirements.txt
+	@cd tests/grafana && rm -f package-lock.json && npm install --package-lock-only
 	@# LocalStack 4.14.0 works only with the dependencies of its release day
 	@$(UV) $(LOCK) --exclude-newer 2026-03-20 localstack/requirements.in -o localstack/requirements.txt
 

@@ -73,7 +73,7 @@ def serve(settings: Settings, stop: threading.Event) -> None:
     metrics_file = settings.text("METRICS_FILE")
     catalog = CATALOG | (declared_metrics(Path(metrics_file)) if metrics_file else {})
     state = Path(settings.text("BRIDGE_STATE"))
-    ledger = Ledger(state, catalog, settings.integer("BRIDGE_MAX_SERIES", 1))
+    ledger = Ledger(state, catalog, settings.integer("BRIDGE_MAX_SERIES"))
     health = Health(now_ms, int(settings.number("BRIDGE_STALE_SECONDS") * 1000))
     collector = TotalsCollector(ledger.totals, catalog)
     page = Page(collector, ledger.totals, catalog)

@@ -87,30 +87,24 @@ def _observe(settings: Settings, scenario: str, requests: int, expected: str) ->
     from modelwatch.adapters.aws import s3_client
     from modelwatch.adapters.mlflow_registry import MlflowRegistry
     from modelwatch_cli.monitoring.commands import print_result
-    from modelwatch_cli.traffic.captured import require_captured, wait_for_captures
-    from modelwatch_cli.traffic.commands import (
-        ScenarioName,
-        post_labels,
-        print_summary,
-        send_traffic,
-    )
+    from modelwatch_cli.traffic import running
+    from modelwatch_cli.traffic.commands import labels_sentence
+    from modelwatch_cli.traffic.display import print_summary
+    from modelwatch_cli.traffic.schedule import Pattern, Run, make_schedule
 
     version = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI")).resolve(
         settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS")
     )
     s3 = s3_client(settings)
     began = datetime.now(UTC)
-    summary = send_traffic(settings, ScenarioName(scenario), requests, RATE)
-    print_summary(summary)
-    if set(summary.statuses) != {"200"}:
-        raise ModelwatchError(f"not every request was answered: {summary.first_problem[:300]}")
-    captured = wait_for_captures(settings, summary.answered, began)
-    require_captured(captured)
+    schedule = make_schedule(Pattern.STEADY, RATE, Run(requests=requests))
+    summary = running.send_traffic(running.find_target(settings), scenario, schedule)
+    print_summary(summary, RATE)
+    running.require_answers(scenario, summary)
+    captured = running.require_on_s3(settings, summary)
     console.print(f"All {captured.found} predictions are captured on S3.")
-    right = post_labels(settings, summary, 0.0, LABEL_ACCURACY[scenario])
-    console.print(
-        f"{len(summary.answered)} labels were accepted; {right} of them prove the model right."
-    )
+    right = running.post_labels(settings, summary, 0.0, LABEL_ACCURACY[scenario])
+    console.print(labels_sentence(len(summary.answered), right))
     results = _wait_for_result(settings, s3, version, began, datetime.now(UTC))
     print_result(results[0])
     statuses = {result.status for result in results}

@@ -5,6 +5,7 @@ from chalice import Chalice, Response
 from chalicelib import docs_page, wiring
 from modelwatch.errors import PredictionError
 from modelwatch.http import Answer, answer, problem
+from modelwatch.ports import Sample
 
 app = Chalice(app_name="modelwatch-predict")
 
@@ -33,41 +34,43 @@ def health() -> Response:
 @app.route("/predict", methods=["POST"], content_types=["*/*"])
 def predict() -> Response:
     """Predict one row."""
-    service = wiring.predict_service()
 
     def run() -> Answer:
-        response, samples = service.predict(app.current_request.raw_body)
+        response, samples = wiring.predict_service().predict(app.current_request.raw_body)
         if isinstance(response, PredictionError):
             return problem(response, samples)
         return Answer(response, samples=samples)
 
-    return answer(app.current_request, wiring.metrics(), run, service.error_sample)
+    return answer(app.current_request, wiring.metrics(), run, _error_sample)
 
 
 @app.route("/predict/batch", methods=["POST"], content_types=["*/*"])
 def predict_batch() -> Response:
     """Predict up to 10,000 rows."""
-    service = wiring.predict_service()
 
     def run() -> Answer:
-        response, samples = service.predict_batch(app.current_request.raw_body)
+        response, samples = wiring.predict_service().predict_batch(app.current_request.raw_body)
         return Answer(response, samples=samples)
 
-    return answer(app.current_request, wiring.metrics(), run, service.error_sample)
+    return answer(app.current_request, wiring.metrics(), run, _error_sample)
 
 
 @app.route("/model/info", methods=["GET"])
 def model_info() -> Response:
     """Describe the model that is served."""
-    service = wiring.predict_service()
-    return answer(app.current_request, wiring.metrics(), lambda: Answer(service.model_info()))
+    return answer(
+        app.current_request,
+        wiring.metrics(),
+        lambda: Answer(wiring.predict_service().model_info()),
+    )
 
 
 @app.route("/model/reload", methods=["POST"], content_types=["*/*"])
 def reload_model() -> Response:
     """Serve what the registry says now, in every environment."""
-    service = wiring.predict_service()
-    return answer(app.current_request, wiring.metrics(), lambda: Answer(service.reload()))
+    return answer(
+        app.current_request, wiring.metrics(), lambda: Answer(wiring.predict_service().reload())
+    )
 
 
 @app.route("/openapi.json", methods=["GET"])
@@ -93,3 +96,7 @@ def docs() -> Response:
 def docs_asset(asset: str) -> Response:
     """Give a file of that page."""
     return answer(app.current_request, wiring.metrics(), lambda: docs_page.asset(asset))
+
+
+def _error_sample(error_type: str) -> Sample:
+    return wiring.predict_service().error_sample(error_type)

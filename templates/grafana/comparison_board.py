@@ -8,9 +8,10 @@ from grafana_foundation_sdk.builders import dashboard
 from panels import (
     DRIFT_COLOURS,
     DRIFT_STATES,
+    NO_DATA,
     bare_board,
-    bars,
     choice,
+    distribution,
     heat,
     lines,
     newest_report,
@@ -78,7 +79,7 @@ def _now() -> list[Any]:
             per_row=6,
         )
         found += [
-            newest_report(status.mappings([DRIFT_STATES]).thresholds(DRIFT_COLOURS)),
+            newest_report(status.mappings([DRIFT_STATES, NO_DATA]).thresholds(DRIFT_COLOURS)),
             drifted.thresholds(thresholds((None, "green"), (1, "yellow"), (3, "red"))),
             predictions,
         ]
@@ -103,10 +104,10 @@ def _traffic() -> list[Any]:
             *_both(f"histogram_quantile(0.95, {buckets})", _VARIANTS),
         ),
         *(
-            bars(
+            distribution(
                 f"{side.upper()}: prediction distribution",
-                "Predictions in the time that is shown, up to each bound (cumulative).",
-                "short",
+                "Predictions of the time that is shown by their value: up to each bound, and above "
+                "the one before it.",
                 (values.replace("%s", _VARIANTS[side]), "<= {{le}}"),
             )
             for side in "ab"

@@ -8,6 +8,7 @@ from grafana_foundation_sdk.builders import dashboard
 from panels import (
     DRIFT_COLOURS,
     DRIFT_STATES,
+    NO_DATA,
     VERSION,
     bars,
     board,
@@ -16,6 +17,7 @@ from panels import (
     newest_report,
     number,
     quantiles,
+    red,
     states,
     thresholds,
 )
@@ -46,7 +48,7 @@ def _verdict() -> list[Any]:
         (f"evidently_drift_status{{{VERSION}}}", _BY_VERSION),
     )
     return [
-        newest_report(status.mappings([DRIFT_STATES]).thresholds(DRIFT_COLOURS)),
+        newest_report(status.mappings([DRIFT_STATES, NO_DATA]).thresholds(DRIFT_COLOURS)),
         number(
             "Drifted features",
             "Number of drifted features in the newest analysis.",
@@ -76,23 +78,25 @@ def _verdict() -> list[Any]:
             "percentunit",
             (f"evidently_drift_score{{{VERSION}}}", _BY_VERSION),
         ).max(1),
-        states(
-            "Segments over time",
-            "The same for declared segments (ANALYSIS_SEGMENTS), each against that of the "
-            "reference.",
-            (f"evidently_segment_drift_status{{{VERSION}}}", "{{model_version}} {{segment}}"),
-        ),
         lines(
             "Drift of the outputs",
             "Drift score of predictions and probabilities, in the method's own scale.",
             "short",
             (f"evidently_output_drift_score{{{VERSION}}}", "{{model_version}} {{output}}"),
         ),
+        states(
+            "Segments over time",
+            "The same for declared segments (ANALYSIS_SEGMENTS), each against that of the "
+            "reference.",
+            (f"evidently_segment_drift_status{{{VERSION}}}", "{{model_version}} {{segment}}"),
+        ),
     ]
 
 
 def _features() -> list[Any]:
     scores = f"evidently_feature_drift_score{{{VERSION}}}"
+    detected = f"evidently_feature_drift_detected{{{VERSION}}} == 1"
+    drifted = f"on (model_name, model_version, feature) ({detected})"
     missing = f"evidently_missing_values_ratio{{{VERSION}}}"
     return [
         dashboard.Row("Features"),
@@ -102,18 +106,22 @@ def _features() -> list[Any]:
             "short",
             (f"max by (model_version, feature) ({scores})", "{{model_version}} {{feature}}"),
         ),
-        bars(
-            "Scores by feature",
-            "Newest drift score by feature and method.",
-            "short",
-            (f"sort_desc({scores})", "{{feature}} ({{method}})"),
+        red(
+            bars(
+                "Scores by feature",
+                "Newest drift score in the method's own scale. Red: drifted.",
+                "short",
+                (f"sort_desc({scores} and {drifted})", f"{_BY_FEATURE} ({{{{method}}}})"),
+                (f"sort_desc({scores} unless {drifted})", f"{_BY_FEATURE} ({{{{method}}}})"),
+            ).decimals(3),
+            "A",
         ),
         bars(
             "Missing values",
             "Share of missing values in the window.",
             "percentunit",
             (f"sort_desc({missing})", _BY_FEATURE),
-        ),
+        ).max(1),
         lines(
             "Missing values over time",
             "Share of missing values, of the features that miss most.",

@@ -14,11 +14,15 @@ from grafana_foundation_sdk.builders import (
     timeseries,
 )
 from grafana_foundation_sdk.builders.common import ReduceDataOptions
-from grafana_foundation_sdk.models.common import VisibilityMode
+from grafana_foundation_sdk.models.common import BarGaugeDisplayMode, VisibilityMode, VizOrientation
 from grafana_foundation_sdk.models.dashboard import (
     DashboardLinkType,
+    DashboardSpecialValueMapOptions,
     DataSourceRef,
+    DynamicConfigValue,
     FieldColorModeId,
+    SpecialValueMap,
+    SpecialValueMatch,
     Threshold,
     ThresholdsMode,
     ValueMap,
@@ -26,6 +30,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableRefresh,
     VariableSort,
 )
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="prometheus-datasource")
 MODEL = 'model_name=~"$model_name"'
@@ -41,13 +46,27 @@ DRIFT_STATES = ValueMap(
     }
 )
 
+NO_DATA = SpecialValueMap(
+    DashboardSpecialValueMapOptions(
+        match=SpecialValueMatch.NULL_AND_NAN,
+        result=ValueMappingResult(text="No data", color="text"),
+    )
+)
+"""Without it Grafana writes "No data" in the colour of the lowest threshold: in green, mostly."""
+
 Query = tuple[str, str]
 """PromQL and legend."""
 
 
-def _queries(panel: Any, queries: tuple[Query, ...], *, instant: bool = False) -> Any:
+def _queries(
+    panel: Any,
+    queries: tuple[Query, ...],
+    *,
+    instant: bool = False,
+    form: PromQueryFormat = PromQueryFormat.TIME_SERIES,
+) -> Any:
     for number, (expression, legend) in enumerate(queries):
-        target = prometheus.Dataquery().expr(expression).legend_format(legend)
+        target = prometheus.Dataquery().expr(expression).legend_format(legend).format(form)
         target = target.ref_id(chr(ord("A") + number)).datasource(SOURCE)
         panel = panel.with_target(target.instant() if instant else target.range())
     return panel
@@ -65,15 +84,44 @@ def lines(title: str, description: str, unit: str, *queries: Query, per_row: int
 
 
 def number(title: str, description: str, unit: str, *queries: Query, per_row: int = 4) -> Any:
-    """Return a panel of current values."""
+    """Return a panel of current values, which are neither good nor bad before `thresholds`."""
     panel = _basics(stat.Panel(), title, description, unit, per_row).height(5)
-    return _queries(panel.reduce_options(ReduceDataOptions().calcs(["lastNotNull"])), queries)
+    return _queries(_one_value_each(panel), queries)
 
 
 def bars(title: str, description: str, unit: str, *queries: Query, per_row: int = 2) -> Any:
-    """Return a panel of horizontal bars, one per series."""
-    panel = _basics(bargauge.Panel(), title, description, unit, per_row)
+    """Return a panel of horizontal bars from 0, one per series, neither good nor bad."""
+    panel = _horizontal(_basics(bargauge.Panel(), title, description, unit, per_row))
     return _queries(panel, queries, instant=True)
+
+
+def distribution(title: str, description: str, query: Query, per_row: int = 2) -> Any:
+    """Return a panel of bars, one per bucket of a histogram in the order of the buckets.
+
+    ``query`` gives cumulative buckets by ``le``. Grafana takes the difference of neighbours and
+    sorts them by number: as plain series they would come in the order of ``le`` as text, +Inf
+    first.
+    """
+    panel = _horizontal(_basics(bargauge.Panel(), title, description, "short", per_row)).decimals(0)
+    return _queries(panel, (query,), instant=True, form=PromQueryFormat.HEATMAP)
+
+
+def _one_value_each(panel: Any) -> Any:
+    panel = panel.reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
+    return panel.min(0).thresholds(NEUTRAL).mappings([NO_DATA])
+
+
+def _horizontal(panel: Any) -> Any:
+    panel = panel.orientation(VizOrientation.HORIZONTAL).display_mode(BarGaugeDisplayMode.BASIC)
+    return _one_value_each(panel)
+
+
+def red(panel: Any, *ref_ids: str) -> Any:
+    """Show what the queries ``ref_ids`` find in red, whatever its value."""
+    for ref_id in ref_ids:
+        colour = DynamicConfigValue("color", {"mode": "fixed", "fixedColor": "red"})
+        panel = panel.override_by_query(ref_id, [colour])
+    return panel
 
 
 def states(title: str, description: str, *queries: Query, per_row: int = 1) -> Any:
@@ -102,6 +150,9 @@ def thresholds(*steps: tuple[float | None, str]) -> Any:
         .steps([Threshold(value=value, color=color) for value, color in steps])
     )
 
+
+NEUTRAL = thresholds((None, "blue"))
+"""For numbers without good and bad. Grafana's own default turns red at 80."""
 
 DRIFT_COLOURS = thresholds((None, "green"), (1, "red"), (2, "yellow"))
 

@@ -58,6 +58,7 @@ def _capture() -> list[Any]:
             "Age of the oldest message of a batch when capture had done with the batch.",
             "s",
             *quantiles("capture_queue_delay_seconds"),
+            per_row=3,
         ),
         lines(
             "Oldest dead letter",
@@ -65,12 +66,14 @@ def _capture() -> list[Any]:
             "while it is empty.",
             "s",
             ("max(queue_oldest_message_seconds) or vector(0)", "oldest"),
+            per_row=3,
         ),
         lines(
             "Labels",
             "Labels per second: accepted by the API, stored by the queue's consumer.",
             "short",
             (labels, "{{outcome}}"),
+            per_row=3,
         ),
     ]
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models.common import BigValueTextMode
-from panels import MODEL, VERSION, bars, board, lines, number, quantiles, thresholds
+from panels import MODEL, VERSION, board, distribution, lines, number, quantiles, thresholds
 
 
 def ml_monitoring() -> Any:
     """Return the dashboard."""
     requests = "rate(api_requests_total[$__rate_interval])"
     predictions = f"rate(model_predictions_total{{{VERSION}}}[$__rate_interval])"
-    values = f"increase(model_prediction_value_bucket{{{VERSION}}}[$__rate_interval])"
+    values = f"increase(model_prediction_value_bucket{{{VERSION}}}[$__range])"
     errors = f"rate(model_prediction_errors_total{{{MODEL}}}[$__rate_interval])"
     durations = "rate(faas_invoke_duration_seconds_bucket[$__rate_interval])"
     inits = "rate(faas_init_duration_seconds_bucket[$__rate_interval])"
@@ -84,10 +84,10 @@ def ml_monitoring() -> Any:
             )
         )
         .with_panel(
-            bars(
+            distribution(
                 "Prediction distribution",
-                "Predictions in the last interval, up to each bound (cumulative).",
-                "short",
+                "Predictions of the time that is shown by their value: up to each bound, and above "
+                "the one before it.",
                 (f"sum by (le) ({values})", "<= {{le}}"),
             )
         )

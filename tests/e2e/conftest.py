@@ -1,32 +1,5 @@
-"""The browser that looks at pages as their readers do."""
+"""The browser of these tests."""
 
-from __future__ import annotations
+from browser import chromium
 
-import os
-import shutil
-from collections.abc import Iterator
-
-import pytest
-from playwright.sync_api import Browser, sync_playwright
-
-_QUIET = ("background-networking", "component-update", "sync")
-"""What a browser does by itself: pages that ask nobody else are to be seen as such."""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Start the browser; without one, tests fail in CI and skip elsewhere, and say so."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        reason = "chromium is not installed: nobody has seen the page"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program,
-            args=["--no-sandbox", "--disable-gpu", "--no-first-run"]
-            + [f"--disable-{what}" for what in _QUIET],
-        )
-        yield browser
-        browser.close()
+__all__ = ["chromium"]

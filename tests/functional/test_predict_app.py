@@ -1,6 +1,7 @@
 """The predict app through Chalice's own client."""
 
 import json
+import sys
 
 import pytest
 
@@ -13,6 +14,7 @@ from in_memory import (
     InMemoryQueue,
     InMemoryRegistry,
 )
+from modelwatch.errors import SettingError
 from modelwatch.services.predict import PredictService, at_once
 from modelwatch.services.serving import ModelPool
 
@@ -108,6 +110,18 @@ def test_without_a_model_the_service_is_unavailable_and_says_why(http, registry)
     for response in (http.get("/health"), http.get("/model/info"), post(http, {"features": [1]})):
         assert response.status_code == 503
         assert "has no alias" in json.dumps(response.json_body)
+
+
+@pytest.mark.parametrize("path", ["/health", "/model/info", "/predict", "/model/reload"])
+def test_a_service_that_cannot_be_built_says_why_on_every_route(http, path):
+    def refuse():
+        raise SettingError("MODEL_REFRESH_SECONDS", "'soon' is not a whole number of 1 or more")
+
+    sys.modules["chalicelib.wiring"].predict_service = refuse
+    is_post = path in ("/predict", "/model/reload")
+    response = http.post(path, headers=JSON, body=b"{}") if is_post else http.get(path)
+    assert response.status_code == 500
+    assert "MODEL_REFRESH_SECONDS: 'soon' is not" in response.json_body["detail"]
 
 
 def test_a_prediction_that_is_none_is_a_problem_of_the_model(http, metrics, model):

@@ -13,7 +13,6 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 
@@ -62,15 +61,6 @@ class Serving:
         assert done.returncode == 0, done.stderr
         return str(done.stdout)
 
-    def client(self, service: str, endpoint: str = "AWS_ENDPOINT_URL") -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.environ[endpoint],
-            aws_access_key_id=self.environ["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.environ["AWS_SECRET_ACCESS_KEY"],
-            region_name="us-east-1",
-        )
-
     def get(self, path: str) -> httpx.Response:
         return httpx.get(f"{self.url}{path}", timeout=60)
 
@@ -79,14 +69,14 @@ class Serving:
 
     def captured(self, version: str) -> set[str]:
         """Return the event ids of the version's rows of the last hour."""
-        store = S3RecordStore(self.client("s3", "AWS_ENDPOINT_URL_S3"), "modelwatch-captures")
+        store = S3RecordStore(self.stack.client("s3"), "modelwatch-captures")
         now = datetime.now(UTC)
         window = Window(now - timedelta(hours=1), now + timedelta(minutes=1))
         return {row["event_id"] for row in store.read(MODEL, version, window).to_pylist()}
 
     def renew(self) -> None:
         """Let the next request be served by a new environment."""
-        functions = self.client("lambda")
+        functions = self.stack.client("lambda")
         functions.update_function_configuration(
             FunctionName="modelwatch-local-predict", Description=f"renewed at {time.time()}"
         )

@@ -95,6 +95,7 @@ class ConstantModel:
     prediction: object = 1
     schema: Schema = SCHEMA
     flavor: str = "constant"
+    flavor_reason: str = ""
     digest: str = "d1"
     failure: Exception | None = None
     rows: list[Mapping[str, Value]] = field(default_factory=list)

@@ -30,9 +30,7 @@ from sklearn.utils import all_estimators
 TRAIN, TEST = 80, 30
 DRAW = np.random.default_rng(11)
 
-NUMBERS = pd.DataFrame(
-    DRAW.random((TRAIN + TEST, 3)).round(2), columns=["age", "income", "years"]
-)
+NUMBERS = pd.DataFrame(DRAW.random((TRAIN + TEST, 3)).round(2), columns=["age", "income", "years"])
 SIGNAL = NUMBERS["age"] + NUMBERS["income"] + 0.2 * DRAW.random(TRAIN + TEST)
 
 MIXED = NUMBERS.assign(
@@ -46,7 +44,7 @@ HOLES = MIXED.assign(
     port=MIXED["port"].mask(DRAW.random(TRAIN + TEST) < 0.2),
 )
 
-TWO = (SIGNAL > SIGNAL.median()).astype(int)
+TWO = (SIGNAL.median() < SIGNAL).astype(int)
 THREE = pd.Series(np.digitize(SIGNAL, np.quantile(SIGNAL, [0.33, 0.66])))
 
 CLASSES: Mapping[str, pd.Series] = {
@@ -230,7 +228,12 @@ def boosters() -> Iterator[Case]:
     with contextlib.suppress(ImportError):
         import catboost
 
-        still = {"iterations": 10, "verbose": False, "thread_count": 1, "allow_writing_files": False}
+        still = {
+            "iterations": 10,
+            "verbose": False,
+            "thread_count": 1,
+            "allow_writing_files": False,
+        }
         yield Case("CatBoostClassifier", lambda: catboost.CatBoostClassifier(**still), CLASSES)
         yield Case("CatBoostRegressor", lambda: catboost.CatBoostRegressor(**still), TARGETS)
         yield Case(

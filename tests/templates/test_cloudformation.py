@@ -10,7 +10,13 @@ from cfnlint.api import ManualArgs, lint
 from modelwatch.adapters.sqs_queue import MESSAGE_LIMIT_BYTES
 from modelwatch.services.deliveries import Message, retry_delays
 from modelwatch.settings import Settings
-from modelwatch_cli.deployment.packaging import as_image, functions, package_app, with_code
+from modelwatch_cli.deployment.packaging import (
+    as_image,
+    function_names,
+    functions,
+    package_app,
+    with_code,
+)
 from modelwatch_cli.deployment.parameters import (
     bucket_parameters,
     common_parameters,
@@ -50,6 +56,21 @@ def packaged():
 @pytest.mark.parametrize("path", STATIC, ids=lambda path: path.stem)
 def test_static_templates_are_clean(path: Path):
     assert not complaints(load_template(path))
+
+
+def test_a_change_of_package_replaces_the_function_and_keeps_the_api(packaged):
+    zipped = with_code(packaged["predict"], "bucket", "functions/key.zip")
+    image = as_image(packaged["predict"], "predict:abc", "-image")
+    names = [function_names(template, "local") for template in (zipped, image)]
+    assert names == [["modelwatch-local-predict"], ["modelwatch-local-predict-image"]]
+    apis = [template["Resources"]["RestAPI"]["Properties"] for template in (zipped, image)]
+    # SAM deploys the stage anew when the definition is another: it would go on calling the old one
+    assert apis[0].pop("DefinitionBody") != apis[1].pop("DefinitionBody")
+    assert apis[0] == apis[1]
+    # and both may renew themselves
+    policy = json.dumps(image["Resources"]["Role"])
+    for (name,) in names:
+        assert f':function:{name.replace("local", "${Stage}")}"' in policy
 
 
 @pytest.mark.parametrize("app", APPS)

@@ -141,7 +141,7 @@ def test_the_three_answers_have_three_colours_wherever_they_are_shown() -> None:
     ]
     assert len(shown) >= 4
     for panel in shown:
-        ((mapping),) = panel["fieldConfig"]["defaults"]["mappings"]
+        mapping, *_ = panel["fieldConfig"]["defaults"]["mappings"]
         colours = {text["text"]: text["color"] for text in mapping["options"].values()}
         assert colours == {"no drift": "green", "drift": "red", "unknown": "yellow"}
 
@@ -166,7 +166,7 @@ def test_panels_ask_for_metrics_that_exist() -> None:
     rules = (ROOT / "templates" / "prometheus" / "rules" / "recording.yml").read_text()
     served |= set(re.findall(r"record: (\S+)", rules))
     for expression in _expressions():
-        bare = re.sub(r"\{[^}]*\}|\bby \([^)]*\)", "", expression)
+        bare = re.sub(r"\{[^}]*\}|\b(by|on) \([^)]*\)", "", expression)
         asked = set(re.findall(r"[a-z]+(?:[_:]\w+)+", bare))
         assert asked - {"histogram_quantile", "sort_desc"} <= served, expression
 

@@ -80,7 +80,7 @@ class BaselineMaker:
         """
         check_name(name)
         origin, profile, segments = self._found(source)
-        least = self._settings.integer("ANALYSIS_MIN_ROWS", at_least=2)
+        least = self._settings.integer("ANALYSIS_MIN_ROWS")
         if profile.rows < least:
             raise ModelwatchError(
                 f"{origin} has {profile.rows} rows; a baseline needs {least} (ANALYSIS_MIN_ROWS)"

@@ -1,12 +1,14 @@
 """Checks that an API is what its stack says, and puts it right where CloudFormation did not.
 
-LocalStack 4.14 creates APIs with a stack and does not update them: a stack whose API changed is
-reported as updated, while the API keeps its old routes and loses its stage. So the API itself is
-looked at; on AWS there is nothing to put right.
+LocalStack 4.14 creates APIs with a stack and does not update them. Where an API changed it makes a
+new stage, which fails as long as the old one is there, and deletes that name afterwards; the API
+keeps its old routes, or calls a function that is gone. So the stage makes way, and the API itself
+is looked at when the stack is done: its address stays. On AWS there is nothing to put right.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +19,7 @@ _METHODS = frozenset({"get", "put", "post", "delete", "patch", "head", "options"
 
 
 def ensure_api(client: Any, template: Template, outputs: Mapping[str, str]) -> bool:
-    """Make the deployed API one that has the template's routes and stage.
+    """Make the deployed API one that has the template's routes and stage, and calls its function.
 
     Parameters
     ----------
@@ -37,12 +39,21 @@ def ensure_api(client: Any, template: Template, outputs: Mapping[str, str]) -> b
     properties = template["Resources"]["RestAPI"]["Properties"]
     definition, stage = properties["DefinitionBody"], properties["StageName"]
     stages = {found.get("stageName") for found in client.get_stages(restApiId=api_id)["item"]}
-    if stage in stages and _deployed_routes(client, api_id) == routes(definition):
+    arn = outputs["APIHandlerArn"]
+    wanted = dict.fromkeys(routes(definition), True)
+    if stage in stages and _deployed_routes(client, api_id, arn) == wanted:
         return False
-    body = json.dumps(resolve(definition, outputs["APIHandlerArn"])).encode()
+    body = json.dumps(resolve(definition, arn)).encode()
     client.put_rest_api(restApiId=api_id, mode="overwrite", body=body)
     client.create_deployment(restApiId=api_id, stageName=stage)
     return True
+
+
+def clear_stage(client: Any, template: Template, outputs: Mapping[str, str]) -> None:
+    """Take an API's stage away, for a LocalStack that makes it anew; see `ensure_api`."""
+    stage = template["Resources"]["RestAPI"]["Properties"]["StageName"]
+    with contextlib.suppress(client.exceptions.NotFoundException):
+        client.delete_stage(restApiId=outputs["RestAPIId"], stageName=stage)
 
 
 def routes(definition: Mapping[str, Any]) -> frozenset[str]:
@@ -85,11 +96,13 @@ def resolve(definition: Any, handler_arn: str) -> Any:
     return pattern
 
 
-def _deployed_routes(client: Any, api_id: str) -> frozenset[str]:
+def _deployed_routes(client: Any, api_id: str, handler_arn: str) -> dict[str, bool]:
+    """Return the routes that there are, and whether each calls the function."""
     pages = client.get_paginator("get_resources").paginate(restApiId=api_id, embed=["methods"])
-    return frozenset(
-        f"{method} {resource['path']}"
+    return {
+        f"{method} {resource['path']}": f"/{handler_arn}/" in str(integrated.get("uri"))
         for page in pages
         for resource in page["items"]
-        for method in resource.get("resourceMethods", {})
-    )
+        for method, described in resource.get("resourceMethods", {}).items()
+        for integrated in [described.get("methodIntegration", {})]
+    }

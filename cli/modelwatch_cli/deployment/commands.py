@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -49,31 +48,48 @@ def deploy(
 ) -> None:
     """Deploy the functions, and what they need, through CloudFormation.
 
-    To AWS_ENDPOINT_URL, or to AWS when that is empty. What did not change is left alone. Anyone who
-    knows its URL can call an API on AWS: see layers/README.md before deploying there.
+    To AWS_ENDPOINT_URL, or to AWS when that is empty. Settings that are wrong are refused before
+    anything changes; what did not change is left alone. Predict is a zip or an image, as the
+    versions that serve need (PREDICT_PACKAGE). Anyone who knows its URL can call an API on AWS: see
+    layers/README.md before deploying there.
     """
     # Chalice and boto3 take a while to import, and `modelwatch --help` needs neither.
     from modelwatch.adapters.aws import s3_client
     from modelwatch_cli import buckets
-    from modelwatch_cli.deployment.capture_policy import check_capture, read_served_schemas
+    from modelwatch_cli.deployment.checks import check_settings
     from modelwatch_cli.deployment.clients import make_clients
     from modelwatch_cli.deployment.deployer import Deployer
     from modelwatch_cli.deployment.endpoints import deployed_urls
-    from modelwatch_cli.deployment.plan import make_plan
+    from modelwatch_cli.deployment.environments import model_requirements
+    from modelwatch_cli.deployment.plan import chosen_apps, make_plan
     from modelwatch_cli.deployment.project import Project
-    from modelwatch_cli.deployment.segments import check_segments
+    from modelwatch_cli.deployment.served import choose_package, deployed_package, read_served
+    from modelwatch_cli.stack.environment import LOADER
 
     started = time.monotonic()
     console = error_console if as_json else standard_console
     settings = Settings()
-    plan = make_plan(settings, apps or ())
+    chosen = chosen_apps(apps or ())
     progress = ConsoleProgress(console)
-    schemas = cache(read_served_schemas)  # asked for by both checks, if at all
-    if "predict" in plan.apps:
-        check_capture(settings, lambda message: progress.say("capture", message), schemas)
-    if {"capture", "analyze"} & set(plan.apps):
-        check_segments(settings, lambda message: progress.say("segments", message), schemas)
+    served = check_settings(
+        settings,
+        chosen,
+        progress.say,
+        read_served,
+        LOADER.names_in_files(),
+        LOADER.names_in_environment(),
+    )
     clients = make_clients(settings)
+    package, why = "", ""
+    if "predict" in chosen:
+        package, why = choose_package(
+            settings, served, lambda: deployed_package(clients.cloudformation, settings)
+        )
+        progress.say("predict", f"as {'an image' if package == 'image' else 'a zip'}: {why}")
+    plan = make_plan(settings, chosen, package)
+    needs: list[str] = []
+    if package == "image":
+        needs = model_requirements(settings, {each.title: each.requirements for each in served})
     deployer = Deployer(
         project=Project(),
         settings=settings,
@@ -83,6 +99,7 @@ def deploy(
         ensure_buckets=lambda names: buckets.ensure_buckets(s3_client(settings), names),
         expire_captures=lambda name, days: buckets.expire_captures(s3_client(settings), name, days),
         ensure_package_bucket=lambda name: buckets.ensure_buckets(clients.packages, [name]),
+        model_requirements=needs,
         dry_run=dry_run,
     )
     where = settings.text("AWS_ENDPOINT_URL") or f"AWS, {settings.text('AWS_DEFAULT_REGION')}"
@@ -91,7 +108,8 @@ def deploy(
         results = deployer.run()
     urls = deployed_urls(settings)
     if as_json:
-        print_json({"dry_run": dry_run, "stacks": results, "urls": urls})
+        outcome = {"dry_run": dry_run, "stacks": results, "urls": urls}
+        print_json(outcome | ({"predict": {"package": package, "why": why}} if package else {}))
         return
     rows = [
         (result.name, result.action, f"{result.seconds:.1f}")

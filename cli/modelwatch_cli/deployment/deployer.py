@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -11,8 +11,15 @@ from typing import Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.settings import Settings
-from modelwatch_cli.deployment.apis import ensure_api
+from modelwatch_cli.deployment.apis import clear_stage, ensure_api
 from modelwatch_cli.deployment.clients import Clients
+from modelwatch_cli.deployment.endpoints import api_url
+from modelwatch_cli.deployment.environments import (
+    Environment,
+    base_environment,
+    environment_with,
+    missing_from,
+)
 from modelwatch_cli.deployment.errors import DeploymentError
 from modelwatch_cli.deployment.graph import Step, run_steps
 from modelwatch_cli.deployment.images import build_image, image_repository
@@ -82,6 +89,8 @@ class Deployer:
         it.
     ensure_package_bucket
         Makes the bucket of packages when it is missing.
+    model_requirements
+        What the image of predict is asked to have beside its own packages.
     dry_run
         Build and compare, and change nothing outside ``build/``.
     """
@@ -94,6 +103,7 @@ class Deployer:
     ensure_buckets: Callable[[list[str]], object]
     expire_captures: Callable[[str, int | None], object]
     ensure_package_bucket: Callable[[str], object]
+    model_requirements: Sequence[str] = ()
     dry_run: bool = False
     results: list[StackResult] = field(default_factory=list)
 
@@ -165,15 +175,25 @@ class Deployer:
             self._layers[f"package of {app}"] = package.artifact
             self._upload(f"function {app}", package.artifact, started)
             return
-        image = build_image(self.project, package, app, plan.environment)
+        image = build_image(self.project, package, app, self._environment(app, plan.environment))
         setting = self.settings.text("IMAGE_REPOSITORY")
         repository = image_repository(setting, self.project, self.plan.architecture)
-        self._templates[app] = as_image(package.template, repository.uri(image))
+        self._templates[app] = as_image(package.template, repository.uri(image), plan.name_suffix)
         if not self.dry_run and repository.publish(image):
             seconds = time.monotonic() - started
             self.progress.say(
                 f"image {app}", f"published {repository.uri(image)} ({seconds:.1f} s)"
             )
+
+    def _environment(self, app: str, name: str) -> Environment:
+        if app != "predict" or not self.model_requirements:
+            return base_environment(self.project, name)
+        wanted = self.model_requirements
+        environment = environment_with(self.project, name, wanted, self.plan.architecture)
+        missing = missing_from(self.project.requirements(name).read_text(), wanted)
+        if missing:
+            self.progress.say(f"image {app}", f"with {', '.join(missing)} for the served models")
+        return environment
 
     def _upload(self, subject: str, artifact: Artifact, started: float) -> None:
         if not self.dry_run and self._store.upload(artifact.key, artifact.path):
@@ -199,21 +219,41 @@ class Deployer:
             action = self._compare(part, name, template, provided)
         else:
             parameters = template_parameters(template, self.settings, provided)
+            before = self._stacks.read(name)
             action, self._deployed[part] = self._stacks.deploy(
                 name,
                 template,
                 parameters,
                 say=lambda message: self.progress.say(name, message),
+                before_update=lambda: self._make_way(part, template, before),
                 after_delete=lambda: self._delete_leftovers(part, template),
             )
             # an unchanged stack too: the last deployment may have been interrupted right here
             if part in self.plan.apps and action in ("updated", "unchanged"):
                 outputs = self._deployed[part].outputs
-                if ensure_api(self.clients.apis, template, outputs):
+                if ensure_api(self.clients.apis, template, outputs) and action == "unchanged":
                     self.progress.say(name, "its API did not change with it: put it right")
+            self._say_address(before, self._deployed[part])
         result = StackResult(name, action, time.monotonic() - started)
         self.results.append(result)
         self.progress.done(result)
+
+    def _make_way(self, part: str, template: Template, before: Stack | None) -> None:
+        # only a custom endpoint is a LocalStack: on AWS a stage without interruption is updated
+        is_custom = bool(self.settings.text("AWS_ENDPOINT_URL"))
+        if is_custom and part in self.plan.apps and before and "RestAPIId" in before.outputs:
+            clear_stage(self.clients.apis, template, before.outputs)
+
+    def _say_address(self, before: Stack | None, now: Stack) -> None:
+        """Say that an API has another address than it had."""
+        endpoint_url = self.settings.text("AWS_ENDPOINT_URL")
+        urls = [
+            api_url(stack, endpoint_url)
+            for stack in (before, now)
+            if stack and "RestAPIId" in stack.outputs
+        ]
+        if len(set(urls)) == 2:
+            self.progress.say(now.name, f"its API has a NEW ADDRESS, {urls[1]}; {urls[0]} is gone")
 
     def _delete_leftovers(self, part: str, template: Template) -> None:
         if part in self.plan.apps:

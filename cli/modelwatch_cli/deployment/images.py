@@ -13,6 +13,7 @@ from typing import Protocol
 
 from modelwatch_cli.deployment.archive import compile_bytecode, put_in_place
 from modelwatch_cli.deployment.digests import builder_digest, digest, tree_digest
+from modelwatch_cli.deployment.environments import Environment
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.layers import copy_sources
 from modelwatch_cli.deployment.packaging import Package
@@ -34,13 +35,13 @@ class Image:
     task
         Folder of the code: the app, Chalice's runtime, the shared library.
     environment
-        Name of the environment, whose lock is ``layers/<environment>/requirements.txt``.
+        What it runs in.
     """
 
     name: str
     tag: str
     task: Path
-    environment: str
+    environment: Environment
 
 
 class ImageRepository(Protocol):
@@ -55,13 +56,13 @@ class ImageRepository(Protocol):
         ...
 
 
-def build_image(project: Project, package: Package, app: str, environment: str) -> Image:
+def build_image(project: Project, package: Package, app: str, environment: Environment) -> Image:
     """Return the image of ``app``, putting its code together when it has changed."""
     tag = digest(
         builder_digest("images", "archive"),
         package.digest,
         tree_digest(project.core),
-        project.requirements(environment).read_bytes(),
+        environment.lock.read_bytes(),
         project.dockerfile.read_bytes(),
     )[:24]
     task = project.build / "images" / f"{app}-{tag}"
@@ -85,7 +86,7 @@ def image_repository(setting: str, project: Project, architecture: str) -> Image
     host, slash, _ = setting.partition("/")
     if slash and not host.startswith(".") and ("." in host or ":" in host):
         return RegistryRepository(setting, project, architecture)
-    return FolderRepository(project.root / setting, project)
+    return FolderRepository(project.root / setting)
 
 
 class FolderRepository:
@@ -94,9 +95,8 @@ class FolderRepository:
     ``<folder>/<name>/<tag>/`` holds ``image.json``, which names the interpreter, and ``task/``.
     """
 
-    def __init__(self, folder: Path, project: Project) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._project = project
 
     def uri(self, image: Image) -> str:
         """Return ``<name>:<tag>``, to be looked up in the folder."""
@@ -108,15 +108,12 @@ class FolderRepository:
         Raises
         ------
         BuildError
-            When the environment was not made yet.
+            When the environment is missing and cannot be made.
         """
-        interpreter = self._project.interpreter(image.environment)
-        if not interpreter.exists():
-            goal = "setup-pyfunc" if image.environment == "pyfunc" else "setup"
-            raise BuildError(f"{interpreter} is missing: run `make {goal}`")
+        image.environment.make()
         target = self._folder / image.name / image.tag
         # not resolved: the link in the environment is what makes it that environment
-        manifest = json.dumps({"python": str(interpreter.absolute())}, indent=2) + "\n"
+        manifest = json.dumps({"python": str(image.environment.python.absolute())}, indent=2) + "\n"
         is_there = target / "image.json"
         if is_there.exists() and is_there.read_text() == manifest:
             return False
@@ -157,9 +154,7 @@ class RegistryRepository:
         with tempfile.TemporaryDirectory() as scratch:
             context = Path(scratch) / "context"
             shutil.copytree(image.task, context / "task")
-            shutil.copyfile(
-                self._project.requirements(image.environment), context / "requirements.txt"
-            )
+            shutil.copyfile(image.environment.lock, context / "requirements.txt")
             for command in publish_commands(
                 uri, self._project.dockerfile, context, self._architecture
             ):

@@ -23,7 +23,7 @@ UNZIPPED_BYTES_LIMIT = 250 * 1024 * 1024
 _CORE = "core"
 _MOUNT = "/opt/python"
 # Lambda's Python 3.13 runs on Amazon Linux 2023, whose C library is glibc 2.34.
-_PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
+PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def build_layer(project: Project, name: str, architecture: str) -> Artifact:
     if name == _CORE:
         inputs = tree_digest(project.core)
     else:
-        inputs = digest(project.requirements(name).read_bytes(), _PLATFORMS[architecture])
+        inputs = digest(project.requirements(name).read_bytes(), PLATFORMS[architecture])
     # The key is a digest of what goes in, since bytecode need not come out the same twice.
     key = f"layers/{name}-{digest(version, inputs)[:24]}.zip"
     archive = project.build / key
@@ -74,7 +74,7 @@ def _build(project: Project, name: str, architecture: str, scratch: Path, archiv
     if name == _CORE:
         copy_sources(project.core, packages)
     else:
-        install(project.requirements(name), packages, _PLATFORMS[architecture])
+        install(project.requirements(name), packages, PLATFORMS[architecture])
         trim(packages)
     compile_bytecode(packages, _MOUNT)
     write_zip(scratch, archive)

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from modelwatch_cli.deployment.clients import Clients
 from modelwatch_cli.deployment.errors import DeploymentError
 from modelwatch_cli.deployment.packaging import function_names
+from modelwatch_cli.deployment.plan import IMAGE_SUFFIX
 from modelwatch_cli.deployment.templates import Template
 
 _PATIENCE_SECONDS = 30
@@ -48,7 +49,8 @@ def delete_leftovers(
     DeploymentError
         When a function or mapping stays.
     """
-    for name in function_names(template, stage):
+    names = {name.removesuffix(IMAGE_SUFFIX) for name in function_names(template, stage)}
+    for name in sorted(names | {f"{name}{IMAGE_SUFFIX}" for name in names}):
         _delete_mappings(clients.functions, name, sleep)
         _delete_function(clients.functions, name)
     _delete_apis(clients.apis, stack)

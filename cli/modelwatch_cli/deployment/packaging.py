@@ -190,17 +190,25 @@ def with_code(template: Template, bucket: str, key: str) -> Template:
     )
 
 
-def as_image(template: Template, image_uri: str) -> Template:
+def as_image(template: Template, image_uri: str, name_suffix: str = "") -> Template:
     """Return ``template`` with its functions run from the image ``image_uri``.
 
     Chalice knows zip packages only. An image carries its runtime and its libraries, and the handler
     becomes the command that it is started with.
+
+    Parameters
+    ----------
+    name_suffix
+        What the functions' names get at their end. Lambda does not turn a zip into an image:
+        CloudFormation makes another function, which needs another name, and the API stays.
     """
 
     def from_image(properties: dict[str, Any]) -> dict[str, Any]:
         zip_only = {"Runtime", "Handler", "CodeUri", "Layers"}
         kept = {name: value for name, value in properties.items() if name not in zip_only}
         command = {"Command": [properties["Handler"]]}
+        name = properties["FunctionName"]["Fn::Sub"]
+        kept["FunctionName"] = {"Fn::Sub": f"{name}{name_suffix}"}
         return kept | {"PackageType": "Image", "ImageUri": image_uri, "ImageConfig": command}
 
     layers = [
@@ -211,7 +219,22 @@ def as_image(template: Template, image_uri: str) -> Template:
     of_layers = {layer["Ref"] for layer in layers if isinstance(layer, dict) and "Ref" in layer}
     declared = template.get("Parameters", {}).items()
     parameters = {name: value for name, value in declared if name not in of_layers}
-    return _with_functions(template | {"Parameters": parameters}, from_image)
+    changed = _with_functions(template | {"Parameters": parameters}, from_image)
+    return _with_described_api(changed, f"functions from images{name_suffix}")
+
+
+def _with_described_api(template: Template, description: str) -> Template:
+    """Return ``template`` with a description of its API.
+
+    What an API's stage calls is fixed when it is deployed, and SAM deploys an API whose definition
+    changed. The definition itself names no function.
+    """
+    api = template["Resources"]["RestAPI"]
+    definition = api["Properties"]["DefinitionBody"]
+    info = definition.get("info", {}) | {"description": description}
+    properties = api["Properties"] | {"DefinitionBody": definition | {"info": info}}
+    resources = template["Resources"] | {"RestAPI": api | {"Properties": properties}}
+    return template | {"Resources": resources}
 
 
 def _with_functions(

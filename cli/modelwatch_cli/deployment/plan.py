@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from modelwatch.settings import Settings
 
 APPS = ("predict", "capture", "analyze")
 LAYERS = ("core", "inference", "capture")
+IMAGE_SUFFIX = "-image"
 
 # The layers of an app that is a zip, in the order in which they are applied.
 _LAYERS_OF = {"predict": ("core", "inference"), "capture": ("core", "capture")}
@@ -21,11 +21,15 @@ _ENVIRONMENT_OF = {"predict": "pyfunc", "analyze": "analysis"}
 
 @dataclass(frozen=True, slots=True)
 class AppPlan:
-    """How an app is delivered: as a zip with layers, or as an image of an environment."""
+    """How an app is delivered: as a zip with layers, or as an image of an environment.
+
+    ``name_suffix`` is what the names of its functions get at their end.
+    """
 
     name: str
     layers: tuple[str, ...] = ()
     environment: str | None = None
+    name_suffix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +74,32 @@ def stack_name(stage: str, part: str) -> str:
 
 
 def stage_of(settings: Settings) -> str:
-    """Return the stage.
+    """Return the stage."""
+    return settings.text("STAGE")
+
+
+def chosen_apps(apps: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return ``apps`` without repetitions, all of them when empty.
 
     Raises
     ------
-    SettingError
-        When it could not be part of a name on AWS.
+    InvalidInputError
+        When there is no such app.
     """
-    stage = settings.text("STAGE")
-    if not re.fullmatch(r"[a-z][a-z0-9-]{0,19}", stage):
-        raise SettingError(
-            "STAGE", f"'{stage}' is not up to 20 of a-z, 0-9 and -, beginning with a letter"
-        )
-    return stage
+    chosen = tuple(dict.fromkeys(apps)) or APPS
+    for app in chosen:
+        if app not in APPS:
+            raise InvalidInputError("app", f"there is no app '{app}'; there are {', '.join(APPS)}")
+    return chosen
 
 
-def make_plan(settings: Settings, apps: Iterable[str] = ()) -> Plan:
+def make_plan(settings: Settings, apps: Iterable[str] = (), predict_package: str = "zip") -> Plan:
     """Return what it takes to deploy ``apps`` (all of them when empty).
+
+    Parameters
+    ----------
+    predict_package
+        How predict is delivered: ``zip`` or ``image``.
 
     Raises
     ------
@@ -95,13 +108,7 @@ def make_plan(settings: Settings, apps: Iterable[str] = ()) -> Plan:
     SettingError
         When a setting makes no sense.
     """
-    chosen = tuple(dict.fromkeys(apps)) or APPS
-    for app in chosen:
-        if app not in APPS:
-            raise InvalidInputError("app", f"there is no app '{app}'; there are {', '.join(APPS)}")
-    _check_batches(settings)
-    retention_days(settings)
-    plans = {app: _app_plan(app, settings) for app in chosen}
+    plans = {app: _app_plan(app, predict_package) for app in chosen_apps(apps)}
     layers = LAYERS if any(plan.layers for plan in plans.values()) else ()
     owns_buckets = settings.text("AWS_ENDPOINT_URL_S3") in ("", settings.text("AWS_ENDPOINT_URL"))
     stacks: dict[str, frozenset[str]] = {}
@@ -116,12 +123,11 @@ def make_plan(settings: Settings, apps: Iterable[str] = ()) -> Plan:
     return Plan(stage_of(settings), architecture(settings), plans, layers, stacks, owns_buckets)
 
 
-def _app_plan(app: str, settings: Settings) -> AppPlan:
-    as_image = app == "analyze" or (
-        app == "predict" and settings.choice("PREDICT_PACKAGE", "zip", "image") == "image"
-    )
-    if as_image:
-        return AppPlan(app, environment=_ENVIRONMENT_OF[app])
+def _app_plan(app: str, predict_package: str) -> AppPlan:
+    if app == "analyze" or (app == "predict" and predict_package == "image"):
+        # where an app may be either, each has a name: see `as_image`
+        suffix = IMAGE_SUFFIX if app in _LAYERS_OF else ""
+        return AppPlan(app, environment=_ENVIRONMENT_OF[app], name_suffix=suffix)
     return AppPlan(app, layers=_LAYERS_OF[app])
 
 
@@ -129,17 +135,20 @@ def retention_days(settings: Settings) -> int | None:
     """Return after how many days captures are deleted; None: never."""
     if not settings.text("CAPTURE_RETENTION_DAYS"):
         return None
-    return settings.integer("CAPTURE_RETENTION_DAYS", at_least=1)
+    return settings.integer("CAPTURE_RETENTION_DAYS")
 
 
-def _check_batches(settings: Settings) -> None:
-    size = settings.integer("CAPTURE_BATCH_SIZE", at_least=1)
-    window_seconds = settings.integer("CAPTURE_BATCH_WINDOW_SECONDS")
-    if size > 10_000:
-        raise SettingError("CAPTURE_BATCH_SIZE", f"{size} is more than the 10000 that SQS gives")
-    if window_seconds > 300:
-        raise SettingError("CAPTURE_BATCH_WINDOW_SECONDS", f"{window_seconds} is more than 300")
-    if size > 10 and not window_seconds:
+def check_batches(settings: Settings) -> None:
+    """Refuse a batch that Lambda would not wait for.
+
+    Raises
+    ------
+    SettingError
+        When it is so large that it needs a window, and has none.
+    """
+    if settings.integer("CAPTURE_BATCH_SIZE") > 10 and not settings.integer(
+        "CAPTURE_BATCH_WINDOW_SECONDS"
+    ):
         raise SettingError(
             "CAPTURE_BATCH_WINDOW_SECONDS", "0 allows no more than 10 for CAPTURE_BATCH_SIZE"
         )
@@ -154,8 +163,9 @@ def architecture(settings: Settings) -> str:
         When Lambda has no such instruction set.
     """
     here = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
-    if settings.text("LAMBDA_ARCHITECTURE"):
-        return settings.choice("LAMBDA_ARCHITECTURE", "x86_64", "arm64")
+    chosen = settings.text("LAMBDA_ARCHITECTURE")
+    if chosen:
+        return chosen
     machine = platform.machine()
     if machine not in here:
         raise SettingError("LAMBDA_ARCHITECTURE", f"is not set, and Lambda has no {machine}")

@@ -9,13 +9,12 @@ from modelwatch.domain.schemas import Schema
 from modelwatch.domain.segments import SEGMENTS_SETTING, read_segments
 from modelwatch.errors import ModelwatchError, SettingError
 from modelwatch.settings import Settings
-from modelwatch_cli.deployment.capture_policy import read_served_schemas
 
 
 def check_segments(
     settings: Settings,
     say: Callable[[str], None],
-    served_schemas: Callable[[Settings], list[Schema]] | None = None,
+    served_schemas: Callable[[Settings], list[Schema]],
 ) -> None:
     """Refuse segments that capture and analyze could not read, or that no row can belong to.
 
@@ -25,7 +24,7 @@ def check_segments(
         Told when the features of the models that serve cannot be known, and why: that is no error,
         there may be none yet.
     served_schemas
-        Gives their schemas; `read_served_schemas` by default.
+        Gives their schemas.
 
     Raises
     ------
@@ -37,7 +36,7 @@ def check_segments(
         return
     policy = read_policy(settings.text(POLICY_SETTING), settings.text(KEY_SETTING))
     try:
-        schemas = (served_schemas or read_served_schemas)(settings)
+        schemas = served_schemas(settings)
     except ModelwatchError as error:
         say(f"{SEGMENTS_SETTING} is not held against the model's features: {error}")
         return

@@ -138,6 +138,7 @@ class StackDeployer:
         template: Template,
         parameters: Mapping[str, str],
         say: Callable[[str], None] = lambda _: None,
+        before_update: Callable[[], None] = lambda: None,
         after_delete: Callable[[], None] = lambda: None,
     ) -> tuple[Action, Stack]:
         """Bring the stack to ``template`` and ``parameters``.
@@ -152,6 +153,8 @@ class StackDeployer:
             A value for each parameter that the template declares.
         say
             Takes a sentence when something out of the ordinary is done.
+        before_update
+            Called before a stack that is well is updated.
         after_delete
             Called when a broken stack was deleted, before it is made anew.
 
@@ -171,6 +174,7 @@ class StackDeployer:
             return "unchanged", stack
         request = self._request(name, template, parameters, wanted)
         if stack and not stack.is_broken:
+            before_update()
             done = self._put(self._client.update_stack, request)
             if done and done.digest == wanted:
                 return "updated", done

@@ -49,9 +49,7 @@ def analyze(
     else:
         for result in _results(answer["results"]):
             print_result(result)
-    if answer["failures"]:
-        details = "; ".join(f"{name}: {why}" for name, why in answer["failures"].items())
-        raise ModelwatchError(f"the analysis failed for {details}")
+    _require_no_failures(answer)
 
 
 def reports(
@@ -124,6 +122,26 @@ def print_result(result: AnalysisResult) -> None:
                 for segment in result.segments
             ],
         )
+
+
+def analyze_window(window_seconds: int) -> list[AnalysisResult]:
+    """Analyze the window of so many seconds up to now; return the results.
+
+    Raises
+    ------
+    ModelwatchError
+        When the analyze API is not deployed or does not answer, or a version could not be analyzed.
+    """
+    with error_console.status("analyzing"):
+        answer = _call("POST", "/analyze", {"window_seconds": window_seconds})
+    _require_no_failures(answer)
+    return _results(answer["results"])
+
+
+def _require_no_failures(answer: dict[str, Any]) -> None:
+    if answer["failures"]:
+        details = "; ".join(f"{name}: {why}" for name, why in answer["failures"].items())
+        raise ModelwatchError(f"the analysis failed for {details}")
 
 
 def _results(results: list[dict[str, Any]]) -> list[AnalysisResult]:

@@ -94,8 +94,8 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
     registry = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI"))
     policy = read_policy(settings.text("CAPTURE_POLICY"), settings.text("CAPTURE_HASH_KEY"))
     profiles = S3ProfileStore(s3, bucket)
-    labels = settings.integer("PERFORMANCE_MIN_LABELS", at_least=1)
-    maturity = settings.share("PERFORMANCE_MIN_MATURITY")
+    labels = settings.integer("PERFORMANCE_MIN_LABELS")
+    maturity = settings.number("PERFORMANCE_MIN_MATURITY")
     return Comparer(
         registry=registry,
         profiles=profiles,
@@ -117,7 +117,7 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
             seconds=3600,
         ),
         policy=drift_policy(settings),
-        min_rows=settings.integer("ANALYSIS_MIN_ROWS", at_least=2),
+        min_rows=settings.integer("ANALYSIS_MIN_ROWS"),
     )
 
 

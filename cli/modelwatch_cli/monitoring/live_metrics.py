@@ -83,6 +83,8 @@ class Prometheus:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
+        # one for all questions: to make one takes longer than to ask
+        self._client = httpx.Client(timeout=TIMEOUT_SECONDS)
 
     def query(self, expression: str) -> list[Sample]:
         """Return what an expression gives now.
@@ -114,10 +116,21 @@ class Prometheus:
             for rule in group["rules"]
         }
 
+    def rule_errors(self) -> dict[str, str]:
+        """Return every rule by its name, with why it fails, empty if it does not.
+
+        Raises as `query` does.
+        """
+        return {
+            rule["name"]: rule.get("lastError", "") if rule["health"] == "err" else ""
+            for group in self._get("rules", {})["groups"]
+            for rule in group["rules"]
+        }
+
     def _get(self, path: str, parameters: Mapping[str, str]) -> Any:
         url = f"{self.url}/api/v1/{path}"
         try:
-            response = httpx.get(url, params=dict(parameters), timeout=TIMEOUT_SECONDS)
+            response = self._client.get(url, params=dict(parameters))
             answer = response.json()
         except (httpx.HTTPError, ValueError) as error:
             raise ModelwatchError(f"Prometheus at {self.url} does not answer: {error}") from error

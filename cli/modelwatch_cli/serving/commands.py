@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,8 @@ from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, print_table
 
 if TYPE_CHECKING:
+    import httpx
+
     from modelwatch_cli.serving.registry import RegisteredModel
 
 _JSON = typer.Option("--json", help="print the outcome as JSON")
@@ -68,21 +71,52 @@ def promote(
     alias: Annotated[
         str | None, typer.Option("--alias", help="alias to move; by default MODEL_ALIAS")
     ] = None,
+    least: Annotated[
+        list[str] | None,
+        typer.Option("--least", help="smallest value of a metric of its run, such as f1=0.8"),
+    ] = None,
+    max_drop: Annotated[
+        list[str] | None,
+        typer.Option("--max-drop", help="largest loss against what serves now, such as f1=0.02"),
+    ] = None,
     now: Annotated[bool, _NOW] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Move an alias to a version of the model: the way forward, and the way back."""
+    """Move an alias to a version of the model: the way forward, and the way back.
+
+    With --least or --max-drop, which may be repeated, a version whose training measured less is
+    refused with exit status 1, and nothing changes.
+
+    With MODEL_STAGE set, the version moves into that stage, and those that were in it are archived.
+    """
     settings = Settings()
-    name, target = settings.text("MODEL_NAME"), alias or settings.text("MODEL_ALIAS")
+    name, stage = settings.text("MODEL_NAME"), settings.text("MODEL_STAGE")
+    target = alias or settings.text("MODEL_ALIAS")
     editor = _editor(settings)
-    before = editor.model(name).aliases.get(target)
-    editor.promote(name, target, version)
-    _in_force(settings, now, as_json)
+    model = editor.model(name)
+    by_stage = bool(stage) and alias is None
+    before = model.in_stage(stage) if by_stage else model.aliases.get(target)
+    if least or max_drop:
+        from modelwatch_cli.serving.gate import hold_version_to
+
+        hold_version_to(settings, name, version, before, least or (), max_drop or ())
+    if by_stage:
+        editor.to_stage(name, version, stage)
+    else:
+        editor.promote(name, target, version)
+    not_served = why_not_served(model, settings, alias)
+    if not_served:
+        (error_console if as_json else console).print(not_served, markup=False)
+    else:
+        _in_force(settings, now, as_json, {target: version})
     if as_json:
-        print_json({"model_name": name, "alias": target, "version": version, "before": before})
+        moved = {"stage": stage} if by_stage else {"alias": target}
+        outcome = {"model_name": name, **moved, "version": version, "before": before}
+        print_json({**outcome, "serves": not not_served})
         return
+    subject = f"stage '{stage}'" if by_stage else f"alias '{target}'"
     was = f", which was at version {before}" if before and before != version else ""
-    console.print(f"{name}: alias '{target}'{was}, is at version {version}", markup=False)
+    console.print(f"{name}: {subject}{was}, is at version {version}", markup=False)
 
 
 def export(
@@ -98,15 +132,19 @@ def export(
 ) -> None:
     """Add an ONNX form to an existing version, if it predicts as the original does.
 
-    They are compared on the version's reference data. A version that modelwatch did not register
-    gets a manifest, and the rows of --reference as its reference data.
+    They are compared on the version's reference data. With --reference, this is `modelwatch adopt
+    --verify-onnx`: a version that somebody else logged gets these rows as its reference data, also
+    where it has no ONNX form.
     """
     settings = Settings()
     out = error_console if as_json else console
     with out.status("importing mlflow") as status:
+        if reference is not None:
+            _adopt(settings, version, reference, status.update, as_json)
+            return
         from modelwatch_cli.serving.export import add_onnx
 
-        exported = add_onnx(settings, version, reference, _editor(settings), status.update)
+        exported = add_onnx(settings, version, _editor(settings), status.update)
     if as_json:
         print_json(exported)
         return
@@ -116,6 +154,20 @@ def export(
         f"{exported.onnx.payload_bytes / 1e6:.1f} MB: same prediction on {checked.rows} rows, "
         f"within {checked.max_difference:.1g}"
     )
+
+
+def _adopt(
+    settings: Settings, version: str, reference: Path, step: Callable[[str], None], as_json: bool
+) -> None:
+    from modelwatch_cli.training.adopt import say
+    from modelwatch_cli.training.adoption import adopt
+
+    name, editor = settings.text("MODEL_NAME"), _editor(settings)
+    adopted = adopt(settings, name, version, reference, verify_onnx=True, editor=editor, step=step)
+    if as_json:
+        print_json(adopted)
+    else:
+        say(adopted, reference, asked_for_onnx=True)
 
 
 def parse_routing(weights: list[str], shadows: list[str], alias: str) -> Routing | None:
@@ -147,6 +199,26 @@ def parse_routing(weights: list[str], shadows: list[str], alias: str) -> Routing
         raise InvalidInputError("", str(error)) from None
 
 
+def why_not_served(model: RegisteredModel, settings: Settings, alias: str | None) -> str:
+    """Say why what serves is not changed by moving ``alias`` (None: what is followed); or nothing.
+
+    >>> from modelwatch_cli.serving.registry import RegisteredModel
+    >>> why_not_served(RegisteredModel("wine", {}, None), Settings({}), "candidate")
+    "What serves has not changed: it follows 'production', not 'candidate' (`modelwatch route`)."
+    """
+    stage = settings.text("MODEL_STAGE")
+    if alias is None and stage:
+        return ""
+    if stage:
+        return f"What serves has not changed: it follows the stage '{stage}' (MODEL_STAGE)."
+    target = alias or settings.text("MODEL_ALIAS")
+    followed = model.routing.aliases if model.routing else (settings.text("MODEL_ALIAS"),)
+    if target in followed:
+        return ""
+    names = ", ".join(f"'{each}'" for each in followed)
+    return f"What serves has not changed: it follows {names}, not '{target}' (`modelwatch route`)."
+
+
 def refuse_unknown_aliases(model: RegisteredModel, routing: Routing) -> None:
     """Refuse a routing that names aliases the model has not.
 
@@ -172,10 +244,13 @@ def _editor(settings: Settings) -> Any:
     return RegistryEditor(settings.text("MLFLOW_TRACKING_URI"))
 
 
-def _in_force(settings: Settings, now: bool, as_json: bool) -> None:
+def _in_force(
+    settings: Settings, now: bool, as_json: bool, wanted: Mapping[str, str] | None = None
+) -> None:
+    """Say when a change is in force; with ``now`` once predict serves the versions ``wanted``."""
     out = error_console if as_json else console
     if not now:
-        seconds = settings.integer("MODEL_REFRESH_SECONDS", at_least=1)
+        seconds = settings.integer("MODEL_REFRESH_SECONDS")
         out.print(f"In force within {seconds} s of requests; --now does not wait.")
         return
     import httpx
@@ -188,8 +263,26 @@ def _in_force(settings: Settings, now: bool, as_json: bool) -> None:
     except httpx.HTTPError as error:
         raise ModelwatchError(f"it is set, but {url} does not answer: {error}") from error
     if response.is_error:
-        raise ModelwatchError(f"it is set, but cannot be served: {response.text[:500]}")
+        raise ModelwatchError(f"it is set, but cannot be served: {_reason(response)}")
+    served = {
+        alias: variant["model_version"] for alias, variant in response.json()["variants"].items()
+    }
+    for alias, version in (wanted or {}).items():
+        if served.get(alias) != version:
+            found = ", ".join(f"'{each}' at version {number}" for each, number in served.items())
+            raise ModelwatchError(
+                f"it is set, but {url.removesuffix('/model/reload')} serves {found}: it was "
+                "deployed with other settings (MODEL_NAME, MODEL_ALIAS, MODEL_STAGE)"
+            )
     out.print("In force now, in every environment.")
+
+
+def _reason(response: httpx.Response) -> str:
+    """Return the sentence of a problem, or what came in its place."""
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, LookupError, TypeError):
+        return f"{response.status_code} {response.text[:500]}"
 
 
 def _print_routing(model: RegisteredModel, alias: str, as_json: bool) -> None:

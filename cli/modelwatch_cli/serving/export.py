@@ -12,13 +12,11 @@ import pandas as pd
 
 from modelwatch.adapters.aws import s3_client
 from modelwatch.adapters.mlflow_registry import MANIFEST_TAG, MlflowRegistry
-from modelwatch.adapters.onnx_model import OnnxModel
 from modelwatch.adapters.parquet import FEATURE_PREFIX
 from modelwatch.adapters.pyfunc_model import PyfuncModel
 from modelwatch.adapters.s3_artifacts import S3Artifacts, check_files
 from modelwatch.domain.models import (
     ONNX_PATH,
-    REFERENCE_PATH,
     Manifest,
     ModelVersion,
     OnnxArtifact,
@@ -30,7 +28,6 @@ from modelwatch_cli.training.onnx_export import NotExportableError, export_onnx
 from modelwatch_cli.training.registration import (
     file_digests,
     quiet,
-    reference_data,
     write_manifest,
 )
 
@@ -51,19 +48,12 @@ class Exported:
 def add_onnx(
     settings: Settings,
     number: str,
-    reference: Path | None,
     editor: RegistryEditor,
     step: Callable[[str], None] = lambda _: None,
 ) -> Exported:
-    """Make the ONNX form of version ``number``, verify it, and add it.
+    """Make the ONNX form of version ``number``, verify it on its reference data, and add it.
 
     The registry's tag moves last: until then the version is served as it was before.
-
-    Parameters
-    ----------
-    reference
-        Rows for a version that has no reference data: a CSV or Parquet file with the model's
-        input columns; others are left alone.
 
     Raises
     ------
@@ -76,13 +66,13 @@ def add_onnx(
     artifacts = S3Artifacts(
         s3_client(settings),
         settings.text("MODEL_BUCKET"),
-        limit_bytes=settings.integer("MODEL_MAX_MB", at_least=1) * 1_000_000,
+        limit_bytes=settings.integer("MODEL_MAX_MB") * 1_000_000,
     )
     manifest = artifacts.manifest(version)
     step("loading the original")
     original, files = _original(artifacts, version, manifest)
     schema = original.schema
-    rows = _reference_rows(artifacts, version, schema, reference)
+    rows = _reference_rows(artifacts, version, schema)
     step("making and verifying the ONNX form")
     try:
         payload, onnx = export_onnx(original, rows)
@@ -91,9 +81,6 @@ def add_onnx(
             f"{name} version {number} has no ONNX form that is the same model: {error}"
         ) from error
     artifacts.write(version, ONNX_PATH, payload)
-    if reference is not None:
-        served = OnnxModel(payload, schema, onnx)
-        artifacts.write(version, REFERENCE_PATH, reference_data(version, served, rows))
     digest = write_manifest(artifacts, version, Manifest(schema, onnx, files, len(rows)))
     editor.tag_version(name, number, MANIFEST_TAG, digest)
     editor.tag_version(name, number, "onnx", "verified")
@@ -110,34 +97,16 @@ def _original(
         if manifest is not None:
             check_files(version, manifest, folder)
         files = dict(manifest.files) if manifest else file_digests(folder)
-        return PyfuncModel(folder), files
+        return PyfuncModel(folder, manifest.schema if manifest else None), files
 
 
-def _reference_rows(
-    artifacts: S3Artifacts, version: ModelVersion, schema: Schema, reference: Path | None
-) -> pd.DataFrame:
-    names = list(schema.names)
-    if reference is not None:
-        rows = _read(reference)
-        missing = [name for name in names if name not in rows.columns]
-        if missing:
-            raise InvalidInputError(str(reference), f"has no column '{missing[0]}'")
-    else:
-        table = artifacts.reference(version)
-        if table is None:
-            raise InvalidInputError(
-                "--reference",
-                f"{version.name} version {version.version} has no reference data to verify an "
-                "ONNX form with: give a CSV or Parquet file of training rows",
-            )
-        rows = table.to_pandas().rename(columns=lambda name: name.removeprefix(FEATURE_PREFIX))
-    if rows.empty:
-        raise InvalidInputError("--reference", "has no rows")
-    return rows[names]
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InvalidInputError(str(path), f"cannot be read: {error}") from error
+def _reference_rows(artifacts: S3Artifacts, version: ModelVersion, schema: Schema) -> pd.DataFrame:
+    table = artifacts.reference(version)
+    if table is None:
+        raise InvalidInputError(
+            "--reference",
+            f"{version.name} version {version.version} has no reference data to verify an "
+            "ONNX form with: give a CSV or Parquet file of training rows",
+        )
+    rows = table.to_pandas().rename(columns=lambda name: name.removeprefix(FEATURE_PREFIX))
+    return rows[list(schema.names)]

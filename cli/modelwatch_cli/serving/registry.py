@@ -5,7 +5,7 @@ The library itself takes seconds to import; `modelwatch.adapters.mlflow_registry
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -17,11 +17,16 @@ from modelwatch.errors import NoModelError, RegistryError
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModel:
-    """A registered model: the version behind each alias, and its routing if it has one."""
+    """A registered model: the version behind each alias and stage, and its routing if any."""
 
     name: str
     aliases: dict[str, str]
     routing: Routing | None
+    stages: dict[str, str] = field(default_factory=dict)
+
+    def in_stage(self, stage: str) -> str | None:
+        """Return the newest version in ``stage``, whose case does not count."""
+        return next((v for s, v in self.stages.items() if s.lower() == stage.lower()), None)
 
 
 class RegistryEditor:
@@ -51,7 +56,16 @@ class RegistryEditor:
             except msgspec.DecodeError as error:
                 raise RegistryError(f"tag {ROUTING_TAG} of {name}: {error}") from error
         aliases = {each["alias"]: str(each["version"]) for each in found.get("aliases", ())}
-        return RegisteredModel(name, aliases, routing)
+        stages = {
+            str(each.get("current_stage", "None")): str(each["version"])
+            for each in found.get("latest_versions", ())
+        }
+        return RegisteredModel(name, aliases, routing, stages)
+
+    def names(self) -> list[str]:
+        """Return the names of the registered models, a thousand at most."""
+        found = self._call("GET", "registered-models/search", max_results="1000")
+        return [str(each["name"]) for each in found.get("registered_models", ())]
 
     def route(self, name: str, routing: Routing | None) -> None:
         """Set the model's routing, or take it away."""
@@ -65,13 +79,24 @@ class RegistryEditor:
         """Point ``alias`` to ``version``; raises NoModelError when there is no such version."""
         self._call("POST", "registered-models/alias", name=name, alias=alias, version=version)
 
+    def to_stage(self, name: str, version: str, stage: str) -> None:
+        """Put a version into a stage, and archive those that were in it: the newest is served."""
+        self._call(
+            "POST",
+            "model-versions/transition-stage",
+            name=name,
+            version=version,
+            stage=stage.capitalize(),
+            archive_existing_versions=True,
+        )
+
     def tag_version(self, name: str, version: str, key: str, value: str) -> None:
         """Set a tag of a version."""
         self._call(
             "POST", "model-versions/set-tag", name=name, version=version, key=key, value=value
         )
 
-    def _call(self, method: str, path: str, **fields: str) -> dict[str, Any]:
+    def _call(self, method: str, path: str, **fields: str | bool) -> dict[str, Any]:
         query = fields if method == "GET" else None
         body = None if method == "GET" else fields
         try:

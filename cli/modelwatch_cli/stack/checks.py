@@ -28,7 +28,7 @@ def require_stack(settings: Settings) -> None:
     silent = []
     for name, title in _ADDRESSES.items():
         url = urlsplit(settings.text(name))
-        if url.scheme in ("http", "https") and url.hostname:
+        if url.hostname:
             port = url.port or (443 if url.scheme == "https" else 80)
             if not answers(url.hostname, port, timeout_seconds=3.0):
                 silent.append(f"{title} at {url.geturl()} ({name})")

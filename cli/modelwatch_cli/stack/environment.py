@@ -171,6 +171,15 @@ class EnvironmentLoader:
                 raise StackDownError(f"there is no {path}: run `modelwatch up`")
         return {name: self._environ[name] for name in read_env_file(path) if name in self._environ}
 
+    def names_in_files(self) -> dict[str, Path]:
+        """Return the names that the user's own file gives, each with that file."""
+        path = self._env_file or project_root() / ".env"
+        return dict.fromkeys(read_env_file(path), path) if path.exists() else {}
+
+    def names_in_environment(self) -> list[str]:
+        """Return the names that the process was started with."""
+        return list(self._inherited)
+
     def _layers(self) -> list[Mapping[str, str]]:
         if self._env_file is not None:
             return [read_env_file(self._env_file)]

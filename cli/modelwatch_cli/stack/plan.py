@@ -7,14 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelwatch.errors import SettingError
 from modelwatch.settings import Settings
 from modelwatch_cli.stack.credentials import Credentials, ensure_credentials
 from modelwatch_cli.stack.home import Home, project_root
 from modelwatch_cli.stack.ports import HOST
-
-#: How many ports SeaweedFS takes, from S3_PORT on.
-S3_PORTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,7 @@ class Plan:
     @property
     def has_own_s3(self) -> bool:
         """Whether SeaweedFS is a part; otherwise LocalStack's S3 serves."""
-        return self.settings.choice("STACK_S3", "seaweedfs", "localstack") == "seaweedfs"
+        return self.settings.text("STACK_S3") == "seaweedfs"
 
     @property
     def credentials(self) -> Credentials:
@@ -50,24 +46,13 @@ class Plan:
         return ensure_credentials(self.home.root / "s3" / "identities.json")
 
     def port(self, setting: str) -> int:
-        """Return the port that ``setting`` names.
-
-        Raises
-        ------
-        SettingError
-            When it is none.
-        """
-        port = self.settings.integer(setting, at_least=1)
-        highest = 65535 - (S3_PORTS - 1 if setting == "S3_PORT" else 0)
-        if port > highest:
-            raise SettingError(setting, f"{port} is more than {highest}")
-        return port
+        """Return the port that ``setting`` names."""
+        return self.settings.integer(setting)
 
     @property
     def emf_port(self) -> int:
         """The port on which the bridge takes EMF lines; 0 for none."""
-        setting = "BRIDGE_EMF_PORT"
-        return self.port(setting) if self.settings.integer(setting) else 0
+        return self.port("BRIDGE_EMF_PORT")
 
     def url(self, setting: str) -> str:
         """Return the address of what listens on the port that ``setting`` names."""

@@ -79,7 +79,7 @@ class CaptureCount:
 
 def captured_ids(settings: Settings, answered: Iterable[Answered]) -> dict[Version, set[str]]:
     """Return the event ids that capture keeps (``CAPTURE_SAMPLE_RATE``), by version."""
-    rate = settings.share("CAPTURE_SAMPLE_RATE")
+    rate = settings.number("CAPTURE_SAMPLE_RATE")
     wanted: dict[Version, set[str]] = {}
     for each in answered:
         if kept(each.event_id, rate):

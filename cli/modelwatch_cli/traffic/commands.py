@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
-import time
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelwatch.errors import ModelwatchError
+from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.settings import Settings
-from modelwatch_cli.console import console, print_json, print_table, progress
+from modelwatch_cli.console import console, print_json
+from modelwatch_cli.traffic.schedule import Bursts, Pattern, Run, make_schedule, parse_seconds
 
 if TYPE_CHECKING:
+    from modelwatch.domain.drift import AnalysisResult
     from modelwatch_cli.traffic.load import LoadSummary
+
+DEFAULT_REQUESTS = 200
+INTERRUPTED = 130
+"""Exit status of what Ctrl-C ended, as shells have it."""
 
 
 class ScenarioName(StrEnum):
     """The scenarios of `modelwatch_cli.traffic.scenarios`, which takes a while to import."""
 
     NORMAL = "normal"
+    SLIGHT_DRIFT = "slight_drift"
+    MODERATE_DRIFT = "moderate_drift"
+    SEVERE_DRIFT = "severe_drift"
     GRADUAL_DRIFT = "gradual_drift"
     SUDDEN_SHIFT = "sudden_shift"
-    MODERATE_DRIFT = "moderate_drift"
     MISSING_VALUES = "missing_values"
+    DATA_QUALITY = "data_quality"
     SEGMENT_DRIFT = "segment_drift"
     UNSEEN_CATEGORIES = "unseen_categories"
     STRESS = "stress"
+
+
+class Expected(StrEnum):
+    """A verdict."""
+
+    OK = "ok"
+    DRIFT = "drift"
+    UNKNOWN = "unknown"
+
+
+_BURSTS = Bursts()
 
 
 def register(app: typer.Typer) -> None:
@@ -35,12 +55,42 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate(
-    requests: Annotated[int, typer.Option("-n", "--requests", min=1, help="how many")] = 200,
-    rate: Annotated[float, typer.Option(min=0.1, help="requests per second")] = 20.0,
+    requests: Annotated[
+        int | None, typer.Option("-n", "--requests", min=1, help="how many; 200 by default")
+    ] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option("-d", "--duration", help="for so long, such as 90s, 5m or 2h; wins over -n"),
+    ] = None,
+    forever: Annotated[bool, typer.Option("--forever", help="until Ctrl-C")] = False,
+    rate: Annotated[
+        float, typer.Option("-r", "--rate", "--rps", min=0.001, help="requests per second")
+    ] = 20.0,
     scenario: Annotated[
-        ScenarioName, typer.Option(help="how the rows differ from the reference")
+        ScenarioName,
+        typer.Option("-s", "--scenario", help="how the rows differ from the reference"),
     ] = ScenarioName.NORMAL,
-    seed: Annotated[int | None, typer.Option(help="same seed, same rows")] = None,
+    pattern: Annotated[
+        Pattern, typer.Option("-p", "--pattern", help="how the rate changes")
+    ] = Pattern.STEADY,
+    burst_height: Annotated[
+        float, typer.Option(min=1, help="burst: times --rate")
+    ] = _BURSTS.height,
+    burst_seconds: Annotated[
+        float, typer.Option(min=0.001, help="burst: how long one lasts")
+    ] = _BURSTS.seconds,
+    burst_every: Annotated[
+        float, typer.Option(min=0.001, help="burst: seconds from one to the next")
+    ] = _BURSTS.every_seconds,
+    to_rate: Annotated[
+        float | None,
+        typer.Option(min=0, help="gradual: the rate at the end; five times --rate by default"),
+    ] = None,
+    day_seconds: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="daily: how long a day lasts; by default as the run"),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="same seed, same rows")] = None,
     labels: Annotated[
         bool, typer.Option("--labels", help="then post the ground truth of the predictions")
     ] = False,
@@ -50,119 +100,140 @@ def simulate(
     label_accuracy: Annotated[
         float, typer.Option(min=0, max=1, help="share of the labels that prove it right")
     ] = 0.9,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="then wait until the predictions are on S3")
+    ] = False,
+    analyze: Annotated[
+        bool, typer.Option("--analyze", help="then wait, and analyze the window of this traffic")
+    ] = False,
+    window: Annotated[
+        int | None,
+        typer.Option("--window", min=1, help="analyze only so many of the newest predictions"),
+    ] = None,
+    expect: Annotated[
+        Expected | None, typer.Option("--expect", help="exit with 1 when the verdict is another")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="a predict API; by default the one deployed")
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option("--api-key", help="sent as x-api-key; rather set PREDICT_API_KEY"),
+    ] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option("--rows", help="CSV or Parquet to draw from; by default the reference"),
+    ] = None,
+    max_in_flight: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="most requests under way at once; by default 16 on a stack of this machine, "
+            "where each may start a process, and 4096 elsewhere",
+        ),
+    ] = None,
+    no_capture: Annotated[bool, typer.Option("--no-capture", hidden=True)] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="no progress")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
 ) -> None:
-    """Send predictions through the predict API, drawn from the model's reference data.
+    """Send predictions through a predict API, drawn from the model's reference data.
 
-    Exits with 1 when a request was not answered with a prediction, or a label not accepted.
+    Requests are sent when they are due, whether or not earlier ones are answered; latency counts
+    from then. Ctrl-C ends with the summary. Exits with 1 when a request was not answered with a
+    prediction, a label was not accepted, or the verdict is not the one expected.
     """
+    from modelwatch_cli.traffic import running
+    from modelwatch_cli.traffic.display import summary_dict
+
+    if no_capture:
+        raise InvalidInputError(
+            "--no-capture",
+            "the deployment captures, not the sender: CAPTURE_SAMPLE_RATE=0 modelwatch deploy",
+        )
+    if (expect or window) and not analyze:
+        raise InvalidInputError("--expect" if expect else "--window", "needs --analyze")
+    schedule = make_schedule(
+        pattern,
+        rate,
+        _run(requests, duration, forever),
+        bursts=Bursts(burst_height, burst_seconds, burst_every),
+        to_rate=to_rate,
+        day_seconds=day_seconds,
+    )
     settings = Settings()
-    summary = send_traffic(settings, scenario, requests, rate, seed)
-    if set(summary.statuses) != {"200"}:
-        _print(summary, as_json)
-        raise ModelwatchError(f"not every request was answered: {summary.first_problem[:300]}")
-    right = post_labels(settings, summary, label_delay, label_accuracy, seed) if labels else None
-    _print(summary, as_json, right)
+    target = running.find_target(settings, url, api_key, rows, max_in_flight)
+    keep = labels or wait or analyze or as_json
+    summary = running.send_traffic(target, scenario, schedule, seed, keep=keep, quiet=quiet)
+    asked = None if scenario is ScenarioName.STRESS else schedule.mean_rate(summary.sent)
+    found = {"scenario": scenario, "pattern": pattern, **summary_dict(summary, asked)}
+    _say_sent(summary, asked, as_json)
+    results: list[AnalysisResult] = []
+    try:
+        running.require_answers(scenario, summary)
+        if labels:
+            right = running.post_labels(settings, summary, label_delay, label_accuracy, seed)
+            found["labels"] = {"accepted": len(summary.answered), "right": right}
+            _say(as_json, labels_sentence(len(summary.answered), right))
+        if wait or analyze:
+            captured = running.require_on_s3(settings, summary)
+            found["captured"] = captured.found
+            _say(as_json, f"All {captured.found} predictions are captured on S3.")
+        if analyze:
+            results = running.analyze_traffic(settings, summary, window)
+            found["results"] = results
+            _say_results(results, captured.found, window, as_json)
+    finally:
+        if as_json:
+            print_json(found)
+    if expect:
+        _require_verdict(results, expect)
+    if summary.interrupted and not forever:
+        raise typer.Exit(INTERRUPTED)
 
 
-def send_traffic(
-    settings: Settings, scenario: ScenarioName, requests: int, rate: float, seed: int | None = None
-) -> LoadSummary:
-    """Send ``requests`` rows of ``scenario`` to the deployed predict API, with a progress bar.
-
-    Raises
-    ------
-    ModelwatchError
-        When the API is not deployed, or the served version has no reference data.
-    """
-    from modelwatch_cli.deployment.endpoints import api_urls
-    from modelwatch_cli.traffic.load import send_predictions
-    from modelwatch_cli.traffic.reference import reference_features
-    from modelwatch_cli.traffic.scenarios import SCENARIOS, simulate_rows
-
-    chosen = SCENARIOS[scenario]
-    url = api_urls(settings, ["predict"])["predict"]
-    rows = simulate_rows(
-        chosen,
-        reference_features(settings),
-        requests,
-        seed if seed is not None else _any_seed(),
-    )
-    with progress() as bar:
-        task = bar.add_task(scenario, total=requests)
-        return send_predictions(
-            url, rows, rate if chosen.paced else None, lambda: bar.advance(task)
-        )
+def labels_sentence(accepted: int, right: int) -> str:
+    """Return what became of the labels."""
+    return f"{accepted} labels were accepted; {right} of them prove the model right."
 
 
-def post_labels(
-    settings: Settings,
-    summary: LoadSummary,
-    delay_seconds: float,
-    accuracy: float,
-    seed: int | None = None,
-) -> int:
-    """Post the ground truth of what was answered; return how many predictions it proves right.
-
-    Raises
-    ------
-    ModelwatchError
-        When the capture API is not deployed, or does not accept the labels.
-    """
-    from modelwatch_cli.deployment.endpoints import api_urls
-    from modelwatch_cli.traffic.labels import send_labels, simulate_truths
-
-    url = api_urls(settings, ["capture"])["capture"]
-    predictions = [each.prediction for each in summary.answered]
-    truths = simulate_truths(predictions, accuracy, seed if seed is not None else _any_seed())
-    with progress() as bar:
-        task = bar.add_task("labels", total=len(truths))
-        send_labels(
-            url,
-            summary.answered,
-            truths,
-            delay_seconds,
-            lambda count: bar.advance(task, count),
-        )
-    return sum(prediction == truth for prediction, truth in zip(predictions, truths, strict=True))
+def _run(requests: int | None, duration: str | None, forever: bool) -> Run:
+    if forever:
+        if requests or duration:
+            raise InvalidInputError("--forever", "has no end: leave out -n and --duration")
+        return Run()
+    if duration is not None:
+        return Run(seconds=parse_seconds("--duration", duration))
+    return Run(requests=requests or DEFAULT_REQUESTS)
 
 
-def print_summary(summary: LoadSummary) -> None:
-    """Print status codes and latencies."""
-    count = sum(summary.statuses.values())
-    console.print(
-        f"{count} requests in {summary.duration_seconds:.1f} s: "
-        + ", ".join(f"{number} x {status}" for status, number in summary.statuses.items())
-    )
-    values = [summary.percentile_ms(percent) for percent in (50, 95, 99, 100)]
-    print_table(["p50 ms", "p95 ms", "p99 ms", "max ms"], [[f"{value:.1f}" for value in values]])
+def _say(as_json: bool, sentence: str) -> None:
+    if not as_json:
+        console.print(sentence)
 
 
-def _print(summary: LoadSummary, as_json: bool, right: int | None = None) -> None:
-    labels = None if right is None else {"accepted": len(summary.answered), "right": right}
+def _say_sent(summary: LoadSummary, asked: float | None, as_json: bool) -> None:
+    from modelwatch_cli.traffic.display import print_summary
+
+    if not as_json:
+        print_summary(summary, asked)
+
+
+def _say_results(
+    results: list[AnalysisResult], sent: int, window: int | None, as_json: bool
+) -> None:
+    from modelwatch_cli.monitoring.commands import print_result
+
     if as_json:
-        print_json(_as_dict(summary) | ({"labels": labels} if labels else {}))
         return
-    print_summary(summary)
-    if labels:
-        console.print(
-            f"{labels['accepted']} labels were accepted; {right} of them prove the model right."
-        )
+    for result in results:
+        print_result(result)
+    more = sum(result.rows for result in results) - sent
+    if more > 0 and not window:
+        console.print(f"{more} rows are of other traffic in the same minutes.")
 
 
-def _any_seed() -> int:
-    return time.time_ns() % 2**32
-
-
-def _as_dict(summary: LoadSummary) -> dict[str, object]:
-    return {
-        "requests": sum(summary.statuses.values()),
-        "statuses": summary.statuses,
-        "duration_seconds": round(summary.duration_seconds, 3),
-        "latency_ms": {
-            f"p{percent}": round(summary.percentile_ms(percent), 2)
-            for percent in (50, 95, 99, 100)
-            if summary.latencies_ms
-        },
-        "event_ids": summary.event_ids,
-    }
+def _require_verdict(results: list[AnalysisResult], expected: Expected) -> None:
+    wrong = [each for each in results if each.status != expected]
+    if wrong or not results:
+        said = "; ".join(f"'{each.status}' ({each.reason})" for each in wrong) or "missing"
+        raise ModelwatchError(f"the verdict should be '{expected}', and is {said}")

@@ -1,126 +1,333 @@
-"""Sending predictions at a steady rate, and what came of them."""
+"""Sending predictions when they are due, and what came of them.
+
+The loop is open: a request is sent when the schedule says so, however many earlier ones have no
+answer yet, and its latency counts from then. A slow server so shows as latency and does not slow
+the traffic down; a machine that cannot send in time shows as late requests.
+"""
 
 from __future__ import annotations
 
-import threading
-import time
+import asyncio
+import resource
+import signal
+from array import array
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import numpy as np
 
-from modelwatch_cli.traffic.labels import Answered
+from modelwatch_cli.traffic.labels import Answered, Outcome
 
-CLIENTS = 8
-"""Requests under way at once."""
+TIMEOUT_SECONDS = 35.0
+
+UNPACED_REQUESTS = 8
+"""Requests under way at once where they are sent as fast as they go."""
+
+LOCAL_REQUESTS = 16
+"""The same where functions are processes of this machine: each request may start one."""
+
+MOST_REQUESTS = 4096
+"""The same anywhere else."""
+
+LATE_SECONDS = 0.1
+"""A request that starts so long after it was due is late."""
 
 NO_ANSWER = "no answer"
 """In place of a status where the connection failed."""
 
+NO_PREDICTION = "no prediction"
+"""In place of a status where the answer was a success and no prediction."""
 
-@dataclass(frozen=True, slots=True)
+_SPARE_FILES = 128
+_TICK_SECONDS = 0.25
+_MAX_CLASSES = 20
+
+Row = Mapping[str, object]
+Post = Callable[[Row], Awaitable[tuple[int, Any]]]
+"""Sends a row; gives the status and the body, which is text where it is no JSON."""
+
+
+@dataclass(slots=True)
 class LoadSummary:
-    """What a run of requests gave.
+    """What a run of requests has given so far.
 
     Attributes
     ----------
     statuses
-        Number of answers by HTTP status; `NO_ANSWER` where there was none.
+        Number of answers by HTTP status; `NO_ANSWER` or `NO_PREDICTION` where there was none.
+    at_limit
+        How many requests had to wait until an earlier one was answered: too many were under way.
     latencies_ms
-        Of every answered request, in milliseconds.
+        Of every answered request, in milliseconds since it was due.
     answered
-        The predictions that were answered, in the order of the rows.
+        The predictions that were answered, in the order of the rows; empty where not asked for.
+    numbers, classes
+        What was predicted: numbers, and how often each other value.
+    sent, late, latest_seconds
+        How many requests were started, how many of them late, and by how much at most.
     duration_seconds
         From the first request to the last answer.
+    sending_seconds
+        From the first request to the start of the last.
+    began
+        When the first request was sent, in UTC.
     first_problem
-        Body of the first answer that was not a prediction.
+        The first answer that was not a prediction.
+    interrupted
+        Whether it ended before its time.
     """
 
-    statuses: dict[str, int]
-    latencies_ms: list[float]
-    answered: list[Answered]
-    duration_seconds: float
-    first_problem: str
+    statuses: Counter[str] = field(default_factory=Counter)
+    latencies_ms: array[float] = field(default_factory=lambda: array("d"))
+    answered: list[Answered] = field(default_factory=list)
+    numbers: array[float] = field(default_factory=lambda: array("d"))
+    classes: Counter[str] = field(default_factory=Counter)
+    sent: int = 0
+    late: int = 0
+    latest_seconds: float = 0.0
+    at_limit: int = 0
+    duration_seconds: float = 0.0
+    sending_seconds: float = 0.0
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    first_problem: str = ""
+    interrupted: bool = False
 
     @property
     def event_ids(self) -> list[str]:
         """Of the predictions that were answered."""
         return [each.event_id for each in self.answered]
 
-    def percentile_ms(self, percent: float) -> float:
-        """Return a percentile of the latencies in milliseconds; NaN without answers."""
-        return float(np.percentile(self.latencies_ms, percent)) if self.latencies_ms else np.nan
+    @property
+    def predictions(self) -> int:
+        """How many requests were answered with a prediction."""
+        return len(self.numbers) + self.classes.total()
+
+    @property
+    def failures(self) -> int:
+        """How many requests were not."""
+        return self.statuses.total() - self.predictions
+
+    @property
+    def rate(self) -> float:
+        """Requests a second that were sent; NaN below two of them."""
+        return (self.sent - 1) / self.sending_seconds if self.sending_seconds > 0 else np.nan
+
+    def percentile_ms(self, percent: float, newest: int | None = None) -> float:
+        """Return a percentile of the (newest) latencies in milliseconds; NaN without answers."""
+        values = self.latencies_ms[-newest:] if newest else self.latencies_ms
+        return float(np.percentile(values, percent)) if values else np.nan
+
+    def by_class(self) -> dict[str, int] | None:
+        """Return how often each value was predicted; None where numbers are too many to list."""
+        numbers = Counter(f"{number:g}" for number in self.numbers)
+        if len(numbers) > _MAX_CLASSES:
+            return None
+        return dict(sorted((numbers + self.classes).items()))
+
+    def quantiles(self) -> dict[str, float]:
+        """Return quantiles of the numbers that were predicted."""
+        percents = (5, 25, 50, 75, 95)
+        values = np.percentile(self.numbers, percents) if self.numbers else [np.nan] * 5
+        return {f"p{each}": float(value) for each, value in zip(percents, values, strict=True)}
 
 
 def send_predictions(
     url: str,
-    rows: Sequence[dict[str, object]],
-    rate: float | None,
-    on_answer: Callable[[], None] = lambda: None,
+    rows: Iterable[Row],
+    due: Iterable[float] | None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    most: int = MOST_REQUESTS,
+    keep: bool = True,
+    on_tick: Callable[[LoadSummary], None] = lambda _: None,
 ) -> LoadSummary:
-    """Send each of ``rows`` to ``POST {url}/predict``.
+    """Send each of ``rows`` to ``POST {url}/predict``, until the shorter of the two ends.
+
+    Ctrl-C, or a termination, ends it sooner: what is under way is waited for.
 
     Parameters
     ----------
-    rate
-        Requests per second, started on time whether or not earlier ones are answered (up to
-        `CLIENTS` at once); None for as fast as they go.
-    on_answer
-        Called after each request, from several threads.
+    due
+        When each is sent, in seconds from now, rising; None for as fast as they go, up to
+        `UNPACED_REQUESTS` at once.
+    headers
+        Of every request.
+    most
+        How many may be under way at once; those beyond start late.
+    keep
+        Keep what was answered one by one, for labels and for finding it on S3.
+    on_tick
+        Called now and then, and at the end.
     """
-    statuses: Counter[str] = Counter()
-    latencies_ms: list[float] = []
+
+    async def run() -> LoadSummary:
+        async with _client(url, headers or {}) as post:
+            with _stopping() as stop:
+                return await send(post, rows, due, most=most, keep=keep, on_tick=on_tick, stop=stop)
+
+    return asyncio.run(run())
+
+
+async def send(
+    post: Post,
+    rows: Iterable[Row],
+    due: Iterable[float] | None,
+    *,
+    most: int = MOST_REQUESTS,
+    keep: bool = True,
+    on_tick: Callable[[LoadSummary], None] = lambda _: None,
+    stop: asyncio.Event | None = None,
+) -> LoadSummary:
+    """Send ``rows`` by ``post`` as `send_predictions` does; times are those of the event loop."""
+    clock = asyncio.get_running_loop().time
+    stop = stop or asyncio.Event()
+    summary = LoadSummary()
     answered: dict[int, Answered] = {}
-    problems: list[str] = []
-    lock = threading.Lock()
+    slots = asyncio.Semaphore(_possible(most) if due is not None else min(most, UNPACED_REQUESTS))
+    began = clock()
 
-    with httpx.Client(timeout=35, limits=httpx.Limits(max_connections=CLIENTS)) as client:
+    async def one(index: int, row: Row, due_at: float) -> None:
+        try:
+            status, body = await post(row)
+        except (httpx.HTTPError, OSError) as error:
+            status, body = 0, f"{type(error).__name__}: {error}"
+        finally:
+            slots.release()
+        now = clock()
+        summary.duration_seconds = now - began
+        if status:
+            summary.latencies_ms.append((now - due_at) * 1000)
+        found = _note(summary, status, body, now)
+        if found is not None and keep:
+            answered[index] = found
 
-        def send(index: int) -> None:
-            if rate:
-                time.sleep(max(0.0, began + index / rate - time.perf_counter()))
-            sent = time.perf_counter()
-            answer: Answered | None = None
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            summary.duration_seconds = clock() - began
+            on_tick(summary)
+
+    async def start_all(group: set[asyncio.Task[None]]) -> None:
+        times = iter(due) if due is not None else None
+        for index, row in enumerate(rows):
+            offset = next(times, None) if times else 0.0
+            if offset is None or not await _sleep_until(began + offset, clock, stop):
+                return
+            summary.at_limit += slots.locked()
+            await slots.acquire()
+            now = clock()
+            # what goes as fast as it can is due when it can be sent
+            due_at = began + offset if times else now
+            summary.sent += 1
+            summary.sending_seconds = now - began
+            late = now - due_at
+            summary.late += late > LATE_SECONDS
+            summary.latest_seconds = max(summary.latest_seconds, late)
+            task = asyncio.create_task(one(index, row, due_at))
+            group.add(task)
+            task.add_done_callback(group.discard)
+
+    under_way: set[asyncio.Task[None]] = set()
+    ticker = asyncio.create_task(tick())
+    try:
+        await start_all(under_way)
+        summary.interrupted = stop.is_set()
+        await asyncio.gather(*under_way)
+    finally:
+        ticker.cancel()
+    summary.answered = [answered[index] for index in sorted(answered)]
+    on_tick(summary)
+    return summary
+
+
+def _note(summary: LoadSummary, status: int, body: Any, now: float) -> Answered | None:
+    """Count an answer; return it where it can be found again."""
+    prediction = body.get("prediction") if isinstance(body, dict) else None
+    succeeded = 200 <= status < 300
+    if not succeeded or prediction is None or not isinstance(prediction, Outcome):
+        summary.statuses[
+            (NO_PREDICTION if succeeded else str(status)) if status else NO_ANSWER
+        ] += 1
+        summary.first_problem = summary.first_problem or str(body)[:500]
+        return None
+    summary.statuses[str(status)] += 1
+    if isinstance(prediction, int | float) and not isinstance(prediction, bool):
+        summary.numbers.append(prediction)
+    else:
+        summary.classes[str(prediction)] += 1
+    names = ("event_id", "timestamp", "model_name", "model_version")
+    event_id, timestamp, name, version = (str(body.get(each, "")) for each in names)
+    return Answered(event_id, prediction, timestamp, now, name, version) if event_id else None
+
+
+async def _sleep_until(at: float, clock: Callable[[], float], stop: asyncio.Event) -> bool:
+    """Return whether the time came before ``stop`` was set."""
+    if stop.is_set():
+        return False
+    seconds = at - clock()
+    if seconds <= 0:
+        # let answers in, however far behind the schedule is
+        await asyncio.sleep(0)
+        return True
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return True
+    return False
+
+
+@asynccontextmanager
+async def _client(url: str, headers: Mapping[str, str]) -> AsyncIterator[Post]:
+    # as many connections as requests are under way, kept for the next ones
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    async with httpx.AsyncClient(
+        timeout=TIMEOUT_SECONDS, limits=limits, headers=dict(headers)
+    ) as client:
+
+        async def post(row: Row) -> tuple[int, Any]:
+            response = await client.post(f"{url}/predict", json={"features": row})
             try:
-                response = client.post(f"{url}/predict", json={"features": rows[index]})
-                status, body = str(response.status_code), response.text
-                if response.is_success:
-                    answer = _answered(response)
-            except (httpx.HTTPError, ValueError, KeyError) as error:
-                status, body = NO_ANSWER, str(error)
-            with lock:
-                statuses[status] += 1
-                if status != NO_ANSWER:
-                    latencies_ms.append((time.perf_counter() - sent) * 1000)
-                if answer:
-                    answered[index] = answer
-                else:
-                    problems.append(body)
-            on_answer()
+                return response.status_code, response.json()
+            except ValueError:
+                return response.status_code, response.text
 
-        began = time.perf_counter()
-        with ThreadPoolExecutor(CLIENTS) as pool:
-            for done in [pool.submit(send, index) for index in range(len(rows))]:
-                done.result()
-    return LoadSummary(
-        dict(sorted(statuses.items())),
-        latencies_ms,
-        [answered[index] for index in sorted(answered)],
-        time.perf_counter() - began,
-        problems[0] if problems else "",
-    )
+        yield post
 
 
-def _answered(response: httpx.Response) -> Answered:
-    body = response.json()
-    return Answered(
-        body["event_id"],
-        body["prediction"],
-        body["timestamp"],
-        time.monotonic(),
-        body["model_name"],
-        body["model_version"],
-    )
+@contextmanager
+def _stopping() -> Iterator[asyncio.Event]:
+    """Give an event that the first Ctrl-C sets; the second one ends everything, as ever."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for each, handler in before.items():
+            loop.remove_signal_handler(each)
+            signal.signal(each, handler)
+
+    def asked() -> None:
+        stop.set()
+        restore()
+
+    for each in before:
+        loop.add_signal_handler(each, asked)
+    try:
+        yield stop
+    finally:
+        restore()
+
+
+def _possible(most: int) -> int:
+    """Return how many requests may be under way at once: each needs a file of this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most + _SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return most if soft == resource.RLIM_INFINITY else min(soft, wanted) - _SPARE_FILES

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
 import pandas as pd
 
 from modelwatch.adapters.aws import s3_client
 from modelwatch.adapters.mlflow_registry import MlflowRegistry
 from modelwatch.adapters.parquet import FEATURE_PREFIX
 from modelwatch.adapters.s3_artifacts import S3Artifacts
-from modelwatch.errors import NotFoundError
+from modelwatch.errors import InvalidInputError, NotFoundError
 from modelwatch.settings import Settings
 
 
@@ -31,3 +35,48 @@ def reference_features(settings: Settings) -> pd.DataFrame:
     names = [name for name in table.column_names if name.startswith(FEATURE_PREFIX)]
     frame: pd.DataFrame = table.select(names).to_pandas()
     return frame.rename(columns=lambda name: name.removeprefix(FEATURE_PREFIX))
+
+
+def file_features(path: Path, url: str, headers: Mapping[str, str]) -> pd.DataFrame:
+    """Return the rows of a CSV or Parquet file that the API at ``url`` takes.
+
+    Of the columns only the model's features are kept, where the API says which they are
+    (``GET /model/info``), and those that are whole numbers for the model are so here.
+
+    Raises
+    ------
+    InvalidInputError
+        When the file cannot be read, has no rows, or not all features.
+    """
+    try:
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InvalidInputError("--rows", f"{path} cannot be read: {error}") from error
+    if frame.empty:
+        raise InvalidInputError("--rows", f"{path} has no rows")
+    features = _model_features(url, headers)
+    if features is None:
+        return frame
+    if absent := [name for name in features if name not in frame]:
+        have = ", ".join(map(str, frame.columns))
+        raise InvalidInputError(
+            "--rows", f"{path} lacks {', '.join(absent)}, which the model needs; it has {have}"
+        )
+    frame = frame[list(features)]
+    for name, kind in features.items():
+        numeric = pd.api.types.is_numeric_dtype(frame[name])
+        if kind in ("double", "float") and numeric:
+            frame = frame.assign(**{name: frame[name].astype(float)})
+    return frame
+
+
+def _model_features(url: str, headers: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the types of the model's features by name; None where the API does not say."""
+    try:
+        answer = httpx.get(f"{url}/model/info", headers=dict(headers), timeout=30)
+        if answer.is_success:
+            return {each["name"]: str(each["type"]) for each in answer.json()["features"]}
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        # another API than ours: its own answers to the rows will say what is wrong with them
+        return None
+    return None

@@ -6,8 +6,9 @@ drifting ones then change some features, in units of their standard deviation.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,13 +20,25 @@ NOISE = 0.05
 """Standard deviation of the noise on every number, in standard deviations of its feature."""
 
 _Generator = np.random.Generator
-_Change = Callable[[pd.DataFrame, pd.DataFrame, _Generator], pd.DataFrame]
-
+_Progress = np.ndarray
+_Change = Callable[[pd.DataFrame, pd.DataFrame, _Generator, _Progress], pd.DataFrame]
 
 UNSEEN = "never seen before"
 """The category of `unseen_categories`."""
 
 UNSEEN_SHARE = 0.2
+
+CHUNK_ROWS = 10_000
+"""Rows that are drawn at once."""
+
+ENDLESS_ROWS = 1000
+"""Where there is no end, a scenario takes so many rows to unfold, and stays as it is then."""
+
+MISTYPED = "n/a"
+"""What `data_quality` writes in place of a number."""
+
+MISTYPED_SHARE = 0.05
+OUT_OF_RANGE_SHARE = 0.2
 
 SEGMENT_SHARE = 0.1
 """So small that 1 std more within the segment is little over all rows: 0.1 std."""
@@ -58,12 +71,36 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A named way to change rows; ``meaning`` is its help text; ``paced`` says it keeps a rate."""
+    """A named way to change rows.
+
+    ``meaning`` is its help text, ``paced`` says that it keeps a rate, and ``refused`` that the API
+    is to answer some rows with 400.
+    """
 
     name: str
     meaning: str
     change: _Change
     paced: bool = True
+    refused: bool = False
+
+    @property
+    def statuses(self) -> frozenset[str]:
+        """The statuses that are right."""
+        return frozenset({"200", "400"} if self.refused else {"200"})
+
+
+def draw_rows(
+    scenario: Scenario, reference: pd.DataFrame, count: int | None, seed: int
+) -> Iterator[dict[str, object]]:
+    """Yield the rows of `simulate_rows`, a part at a time; None for ``count``: without an end."""
+    total = count or ENDLESS_ROWS
+    for number, first in enumerate(itertools.count(0, CHUNK_ROWS)):
+        if count is not None and first >= count:
+            return
+        size = CHUNK_ROWS if count is None else min(CHUNK_ROWS, count - first)
+        progress = np.minimum(np.arange(first, first + size) / max(1, total - 1), 1.0)
+        generator = np.random.default_rng([seed, number] if number else seed)
+        yield from _draw(scenario, reference, generator, progress)
 
 
 def simulate_rows(
@@ -85,13 +122,22 @@ def simulate_rows(
     list of dict
         Value by feature name; missing values are None.
     """
-    generator = np.random.default_rng(seed)
+    return list(draw_rows(scenario, reference, count, seed))
+
+
+def _draw(
+    scenario: Scenario, reference: pd.DataFrame, generator: _Generator, progress: _Progress
+) -> list[dict[str, object]]:
+    count = len(progress)
     rows = reference.iloc[generator.integers(0, len(reference), count)].reset_index(drop=True)
     for name in _numbers(reference):
         noise = generator.normal(0, NOISE, count) * _spread(reference[name])
         rows[name] = rows[name] + noise
-    rows = scenario.change(rows, reference, generator)
+    rows = scenario.change(rows, reference, generator, progress)
     plain = rows.astype(object).where(rows.notna(), None)
+    for name in _integers(reference):
+        # a model that takes whole numbers refuses others
+        plain[name] = [round(each) if isinstance(each, float) else each for each in plain[name]]
     return [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
 
 
@@ -120,6 +166,14 @@ def _numbers(frame: pd.DataFrame) -> list[str]:
     ]
 
 
+def _integers(frame: pd.DataFrame) -> list[str]:
+    return [name for name in _numbers(frame) if pd.api.types.is_integer_dtype(frame[name])]
+
+
+def _floats(frame: pd.DataFrame) -> list[str]:
+    return [name for name in frame if pd.api.types.is_float_dtype(frame[name])]
+
+
 def _spread(column: pd.Series) -> float:
     spread = float(column.std())
     return spread if spread > 0 else 1.0
@@ -144,38 +198,71 @@ def _shift(
 
 
 def _unchanged(
-    rows: pd.DataFrame, _reference: pd.DataFrame, _generator: _Generator
+    rows: pd.DataFrame, _reference: pd.DataFrame, _generator: _Generator, _progress: _Progress
 ) -> pd.DataFrame:
     return rows
 
 
-def _gradual(rows: pd.DataFrame, reference: pd.DataFrame, _generator: _Generator) -> pd.DataFrame:
-    return _shift(rows, reference, _first_share(rows, 0.6), np.linspace(0, 2.5, len(rows)))
+def _gradual(
+    rows: pd.DataFrame, reference: pd.DataFrame, _generator: _Generator, progress: _Progress
+) -> pd.DataFrame:
+    return _shift(rows, reference, _first_share(rows, 0.6), 2.5 * progress)
 
 
-def _sudden(rows: pd.DataFrame, reference: pd.DataFrame, _generator: _Generator) -> pd.DataFrame:
-    size = np.where(np.arange(len(rows)) < len(rows) // 2, 0.0, 3.0)
-    return _shift(rows, reference, list(rows.columns), size)
+def _sudden(
+    rows: pd.DataFrame, reference: pd.DataFrame, _generator: _Generator, progress: _Progress
+) -> pd.DataFrame:
+    return _shift(rows, reference, list(rows.columns), np.where(progress < 0.5, 0.0, 3.0))
 
 
-def _moderate(rows: pd.DataFrame, reference: pd.DataFrame, _generator: _Generator) -> pd.DataFrame:
-    return _shift(rows, reference, _first_share(rows, 0.6), np.full(len(rows), 1.5))
+def _all_along(share: float, size: float) -> _Change:
+    """Return a change of a share of the features by ``size`` standard deviations, in all rows."""
+
+    def change(
+        rows: pd.DataFrame, reference: pd.DataFrame, _generator: _Generator, _progress: _Progress
+    ) -> pd.DataFrame:
+        return _shift(rows, reference, _first_share(rows, share), np.full(len(rows), size))
+
+    return change
 
 
-def _missing(rows: pd.DataFrame, reference: pd.DataFrame, generator: _Generator) -> pd.DataFrame:
+def _missing(
+    rows: pd.DataFrame, reference: pd.DataFrame, generator: _Generator, _progress: _Progress
+) -> pd.DataFrame:
     # only where the model takes a missing value: numbers that may be NaN
-    for name in [name for name in _numbers(reference) if name in _first_share(rows, 0.4)]:
+    for name in [name for name in _floats(reference) if name in _first_share(rows, 0.4)]:
         rows[name] = rows[name].where(generator.random(len(rows)) >= 0.35, np.nan)
     return rows
 
 
-def _segment(rows: pd.DataFrame, reference: pd.DataFrame, _generator: _Generator) -> pd.DataFrame:
+def _data_quality(
+    rows: pd.DataFrame, reference: pd.DataFrame, generator: _Generator, progress: _Progress
+) -> pd.DataFrame:
+    numbers = _numbers(reference)
+    if not numbers:
+        raise InvalidInputError("--scenario", "data_quality: the model has no numbers")
+    rows = _missing(rows, reference, generator, progress)
+    beyond = numbers[-1]
+    reach = float(reference[beyond].max() - reference[beyond].min()) or 1.0
+    is_beyond = generator.random(len(rows)) < OUT_OF_RANGE_SHARE
+    rows[beyond] = rows[beyond].where(~is_beyond, float(reference[beyond].max()) + reach)
+    mistyped = numbers[0]
+    is_mistyped = generator.random(len(rows)) < MISTYPED_SHARE
+    rows[mistyped] = rows[mistyped].astype(object).where(~is_mistyped, MISTYPED)
+    return rows
+
+
+def _segment(
+    rows: pd.DataFrame, reference: pd.DataFrame, _generator: _Generator, _progress: _Progress
+) -> pd.DataFrame:
     segment = segment_of(reference)
     others = [name for name in _numbers(reference) if name != segment.column]
     return _shift(rows, reference, others, np.where(segment.of(rows), 1.0, 0.0))
 
 
-def _unseen(rows: pd.DataFrame, reference: pd.DataFrame, generator: _Generator) -> pd.DataFrame:
+def _unseen(
+    rows: pd.DataFrame, reference: pd.DataFrame, generator: _Generator, _progress: _Progress
+) -> pd.DataFrame:
     names = _categories(reference)
     if not names:
         raise InvalidInputError("--scenario", "unseen_categories: the model has no categories")
@@ -188,10 +275,18 @@ SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
         Scenario("normal", "rows like the reference", _unchanged),
+        Scenario("slight_drift", "20% of the features are 0.8 std higher", _all_along(0.2, 0.8)),
+        Scenario("moderate_drift", "60% of the features are 1.5 std higher", _all_along(0.6, 1.5)),
+        Scenario("severe_drift", "90% of the features are 2 std higher", _all_along(0.9, 2.0)),
         Scenario("gradual_drift", "60% of the features move, from 0 to 2.5 std", _gradual),
         Scenario("sudden_shift", "all features jump by 3 std half-way", _sudden),
-        Scenario("moderate_drift", "60% of the features are 1.5 std higher", _moderate),
         Scenario("missing_values", "35% missing values in 40% of the features", _missing),
+        Scenario(
+            "data_quality",
+            "missing values, numbers out of range, and text for numbers",
+            _data_quality,
+            refused=True,
+        ),
         Scenario("segment_drift", "one segment, a tenth of the rows, is 1 std higher", _segment),
         Scenario("unseen_categories", "20% of each category are one never seen", _unseen),
         Scenario("stress", "rows like the reference, as fast as they go", _unchanged, paced=False),

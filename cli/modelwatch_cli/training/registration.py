@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from modelwatch.domain.models import (
     manifest_path,
 )
 from modelwatch.domain.names import check_model_name
-from modelwatch.domain.records import PREDICT_SOURCE, Record
+from modelwatch.domain.records import PREDICT_SOURCE, Record, Value
 from modelwatch.errors import RegistryError
 from modelwatch.ports import Model
 from modelwatch.settings import Settings
@@ -293,21 +294,34 @@ def file_digests(folder: Path) -> dict[str, str]:
 
 
 def reference_data(
-    version: ModelVersion, served: Model, frame: pd.DataFrame, labels: Any = None
+    version: ModelVersion, served: Model, frame: pd.DataFrame, labels: Sequence[Value] | None = None
 ) -> bytes:
     """Return rows and what predict would answer for them, in the columns of captures.
 
     ``served`` is the form that predict runs. ``labels``, where they are known, are in one more
     column, ``label``.
     """
-    now = int(time.time())
-    captured_at = pd.Timestamp(now, unit="s", tz="UTC").to_pydatetime()
     frame = frame[list(served.schema.names)]
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     answer = served.predict(rows)
-    probabilities: Sequence[list[float] | None] = answer.probabilities or [None] * len(rows)
+    return predicted_data(version, frame, answer.values, answer.probabilities, labels)
+
+
+def predicted_data(
+    version: ModelVersion,
+    frame: pd.DataFrame,
+    predictions: Sequence[Any],
+    probabilities: Sequence[list[float]] | None,
+    labels: Sequence[Value] | None = None,
+) -> bytes:
+    """Return rows and what was predicted for them; see `reference_data`."""
+    now = int(time.time())
+    captured_at = pd.Timestamp(now, unit="s", tz="UTC").to_pydatetime()
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     records = []
-    for row, value, shares in zip(rows, answer.values, probabilities, strict=True):
+    for row, value, shares in zip(
+        rows, predictions, probabilities or repeat(None, len(frame)), strict=True
+    ):
         fault = fault_of(value, shares)
         records.append(
             Record(

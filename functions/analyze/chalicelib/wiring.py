@@ -107,8 +107,8 @@ def _parts() -> _Parts:
             outcomes=S3OutcomeStore(s3, settings.text("CAPTURE_BUCKET")),
             profiles=S3PerformanceStore(s3, settings.text("CAPTURE_BUCKET")),
             policy=PerformancePolicy(
-                min_labels=settings.integer("PERFORMANCE_MIN_LABELS", at_least=1),
-                min_maturity=settings.share("PERFORMANCE_MIN_MATURITY"),
+                min_labels=settings.integer("PERFORMANCE_MIN_LABELS"),
+                min_maturity=settings.number("PERFORMANCE_MIN_MATURITY"),
             ),
             open_hour_bytes=_OPEN_HOUR_BYTES,
         ),

@@ -41,11 +41,11 @@ def predict_service() -> PredictService:
     s3 = s3_client(settings)
     cache_folder = Path(settings.text("MODEL_CACHE"))
     bucket = settings.text("MODEL_BUCKET")
-    budget_ms = settings.integer("CAPTURE_BUDGET_MS", at_least=1)
+    budget_ms = settings.integer("CAPTURE_BUDGET_MS")
     artifacts = S3Artifacts(
         s3,
         bucket,
-        limit_bytes=settings.integer("MODEL_MAX_MB", at_least=1) * MEGABYTE,
+        limit_bytes=settings.integer("MODEL_MAX_MB") * MEGABYTE,
         cache=cache_folder / "artifacts",
     )
     models = ModelPool(
@@ -57,7 +57,7 @@ def predict_service() -> PredictService:
         loader=ArtifactModelLoader(artifacts),
         memory=StoredPlanMemory(s3, bucket, cache_folder / "plans"),
         metrics=metrics(),
-        refresh_seconds=settings.integer("MODEL_REFRESH_SECONDS", at_least=1),
+        refresh_seconds=settings.integer("MODEL_REFRESH_SECONDS"),
         policy=read_policy(settings.text("CAPTURE_POLICY"), settings.text("CAPTURE_HASH_KEY")),
     )
     return PredictService(
@@ -70,7 +70,7 @@ def predict_service() -> PredictService:
         metrics=metrics(),
         fleet=_fleet(settings),
         after_response=after_response(),
-        sample_rate=settings.share("CAPTURE_SAMPLE_RATE"),
+        sample_rate=settings.number("CAPTURE_SAMPLE_RATE"),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class ModelwatchError(Exception):
@@ -16,6 +16,14 @@ class SettingError(ModelwatchError):
     def __init__(self, name: str, problem: str) -> None:
         self.name = name
         super().__init__(f"setting {name}: {problem}")
+
+
+class WrongSettingsError(ModelwatchError):
+    """Settings are wrong: each of ``errors`` says one of them."""
+
+    def __init__(self, errors: Sequence[SettingError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(str(error) for error in errors))
 
 
 class InvalidInputError(ModelwatchError):

@@ -79,7 +79,8 @@ def answer(
     handler
         Does the work; may raise any `ModelwatchError`.
     on_error
-        Makes a further sample from the name of an error that was raised.
+        Makes a further sample from the name of an error that was raised; where it raises a
+        `ModelwatchError` itself, there is nothing to count for.
     """
     began = time.perf_counter()
     try:
@@ -133,7 +134,12 @@ def problem(error: Exception, samples: Sequence[Sample] = ()) -> Answer:
 
 
 def _counted(error: Exception, on_error: Callable[[str], Sample] | None) -> list[Sample]:
-    return [on_error(type(error).__name__)] if on_error else []
+    if on_error is None:
+        return []
+    try:
+        return [on_error(type(error).__name__)]
+    except ModelwatchError:  # there is no service to count for
+        return []
 
 
 def _endpoint(request: Request) -> str:

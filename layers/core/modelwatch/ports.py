@@ -74,6 +74,11 @@ class Model(Protocol):
         ...
 
     @property
+    def flavor_reason(self) -> str:
+        """Why it is not run in its verified ONNX form; empty where it is."""
+        ...
+
+    @property
     def digest(self) -> str:
         """SHA-256 of what was loaded, in hexadecimal; empty where there is no one artifact."""
         ...

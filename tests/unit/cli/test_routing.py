@@ -4,7 +4,8 @@ import pytest
 
 from modelwatch.domain.routing import Routing
 from modelwatch.errors import InvalidInputError, NoModelError
-from modelwatch_cli.serving.commands import parse_routing, refuse_unknown_aliases
+from modelwatch.settings import Settings
+from modelwatch_cli.serving.commands import parse_routing, refuse_unknown_aliases, why_not_served
 from modelwatch_cli.serving.registry import RegisteredModel
 
 
@@ -44,3 +45,22 @@ def test_an_alias_that_the_model_has_not_is_refused_with_the_way_to_make_it():
         NoModelError, match=r"'new' \(it has: champion\).*promote VERSION --alias new"
     ):
         refuse_unknown_aliases(model, Routing({"champion": 1}, ("new",)))
+
+
+@pytest.mark.parametrize(
+    ("routing", "environ", "alias", "said"),
+    [
+        (None, {}, None, ""),
+        (None, {}, "production", ""),
+        (None, {}, "candidate", "it follows 'production', not 'candidate'"),
+        (Routing({"champion": 1}, ("new",)), {}, "new", ""),
+        (Routing({"champion": 1}), {}, None, "it follows 'champion', not 'production'"),
+        (None, {"MODEL_STAGE": "Production"}, None, ""),
+        (None, {"MODEL_STAGE": "Production"}, "production", "it follows the stage 'Production'"),
+    ],
+)
+def test_a_move_that_changes_nothing_that_serves_is_said(routing, environ, alias, said):
+    model = RegisteredModel("wine", {}, routing)
+    why = why_not_served(model, Settings(environ), alias)
+    assert said in why
+    assert bool(said) == bool(why)

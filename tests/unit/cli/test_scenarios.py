@@ -1,5 +1,7 @@
 """Simulated rows: what each scenario changes, and what it leaves alone."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,9 +10,15 @@ from modelwatch.domain.segments import parse_segments
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.traffic.commands import ScenarioName
 from modelwatch_cli.traffic.scenarios import (
+    CHUNK_ROWS,
+    ENDLESS_ROWS,
+    MISTYPED,
+    MISTYPED_SHARE,
+    OUT_OF_RANGE_SHARE,
     SCENARIOS,
     UNSEEN,
     UNSEEN_SHARE,
+    draw_rows,
     segment_of,
     simulate_rows,
 )
@@ -97,3 +105,48 @@ def test_unseen_categories_are_in_every_column_of_categories(mixed):
 def test_a_model_without_categories_has_none_that_are_unseen(numbers):
     with pytest.raises(InvalidInputError, match="the model has no categories"):
         simulated("unseen_categories", numbers)
+
+
+def test_whole_numbers_stay_whole(numbers):
+    reference = numbers.assign(rooms=np.arange(3000) % 7)
+    for name in ("normal", "gradual_drift", "data_quality"):
+        values = [row["rooms"] for row in simulate_rows(SCENARIOS[name], reference, 50, seed=1)]
+        assert {type(value) for value in values} == {int}
+
+
+def test_data_quality_has_missing_mistyped_and_out_of_range_values(mixed):
+    rows = simulated("data_quality", mixed)
+    mistyped = rows["a"].eq(MISTYPED)
+    assert mistyped.mean() == pytest.approx(MISTYPED_SHARE, abs=0.02)
+    assert rows["b"].isna().mean() == pytest.approx(0.35, abs=0.05)
+    beyond = rows["d"] > mixed["d"].max() + 3
+    assert beyond.mean() == pytest.approx(OUT_OF_RANGE_SHARE, abs=0.03)
+    assert SCENARIOS["data_quality"].statuses == {"200", "400"}
+    assert SCENARIOS["normal"].statuses == {"200"}
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "features"),
+    [("slight_drift", 0.8, 1), ("moderate_drift", 1.5, 2), ("severe_drift", 2, 4)],
+)
+def test_a_drift_all_along_moves_its_share_of_the_features(numbers, name, size, features):
+    moved = shifts(simulated(name, numbers), numbers)
+    assert moved == pytest.approx([size] * features + [0] * (4 - features), abs=0.1)
+
+
+def test_without_an_end_a_scenario_unfolds_and_stays(numbers):
+    endless = draw_rows(SCENARIOS["sudden_shift"], numbers, None, seed=1)
+    rows = pd.DataFrame(itertools.islice(endless, CHUNK_ROWS + 500))
+    half = ENDLESS_ROWS // 2
+    assert shifts(rows[:half], numbers) == pytest.approx(0, abs=0.2)
+    assert shifts(rows[half:], numbers) == pytest.approx(3, abs=0.1)
+    # rows are drawn anew, not said again
+    assert not rows[:500].equals(rows[CHUNK_ROWS:].reset_index(drop=True))
+
+
+def test_many_rows_are_drawn_part_by_part_as_one(numbers):
+    count = CHUNK_ROWS * 2 + 10
+    rows = pd.DataFrame(draw_rows(SCENARIOS["sudden_shift"], numbers, count, seed=1))
+    assert len(rows) == count
+    assert shifts(rows[: count // 2], numbers) == pytest.approx(0, abs=0.1)
+    assert shifts(rows[count // 2 :], numbers) == pytest.approx(3, abs=0.1)

@@ -130,12 +130,13 @@ def test_the_end_of_a_log(tmp_path: Path) -> None:
 def test_what_a_command_needs_and_does_not_find_is_named() -> None:
     environ = {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-        "MLFLOW_TRACKING_URI": "sqlite:///here.sqlite",
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
     }
     with pytest.raises(StackDownError, match=r"the AWS endpoint at .*:9 .*`modelwatch up`"):
         require_stack(Settings(environ))
-    # AWS itself is not asked, nor is a file
-    require_stack(Settings({"MLFLOW_TRACKING_URI": "sqlite:///here.sqlite"}))
+    # AWS itself is not asked
+    with pytest.raises(StackDownError, match="no answer from MLflow at"):
+        require_stack(Settings({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}))
 
 
 @pytest.mark.parametrize(

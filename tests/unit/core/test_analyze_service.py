@@ -70,7 +70,7 @@ def test_the_serving_version_is_analyzed_even_without_traffic(stage):
 def test_a_version_without_reference_is_unknown(stage):
     stage.store.write(records(30, 1.0, version="2"))
     results = {result.model_version: result for result in stage.analyze().results}
-    assert results["2"].reason == "the version has no reference data"
+    assert results["2"].reason.startswith("no reference: `modelwatch adopt wine --version 2 ")
 
 
 def test_only_the_window_counts(stage):
@@ -262,7 +262,7 @@ def test_a_model_that_no_registry_knows_is_unknown_and_no_failure(stage):
     analysis = stage.run_after(seconds=0)
     assert analysis.failures == {}
     results = {result.model_version: result for result in analysis.results}
-    assert results["2"].reason == "the version has no reference data"
+    assert results["2"].reason.startswith("no reference: `modelwatch adopt wine --version 2 ")
 
 
 def test_performance_is_told_with_the_newest_answer_and_cannot_hide_it(stage, caplog):

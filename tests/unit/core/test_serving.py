@@ -193,3 +193,35 @@ def test_moving_a_share_moves_only_the_keys_in_between():
     moved = [key for key in keys if before.choose(key) != after.choose(key)]
     assert all(before.choose(key) == "old" for key in moved)
     assert 0.08 < len(moved) / len(keys) < 0.12
+
+
+class Failing:
+    """Raises ``error`` at every call."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def load(self, _version):
+        raise self.error
+
+    def plan(self, _name, _alias):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ImportError("no onnxruntime"), SystemExit(3), KeyError("x")])
+def test_whatever_loading_raises_is_a_model_that_cannot_be_loaded(stage, error):
+    stage.pool._loader = Failing(error)
+    stage.registry.point("wine", "production", "2")
+    with pytest.raises(
+        ModelLoadError, match=f"wine version 2 cannot be loaded: {type(error).__name__}"
+    ):
+        stage.pool.reload()
+    assert stage.version() == "1", "what was loaded goes on serving"
+
+
+def test_an_odd_answer_of_the_registry_is_one_that_cannot_be_understood(stage):
+    stage.pool._registry = Failing(KeyError("alias"))
+    with pytest.raises(RegistryError, match="answered oddly: KeyError: 'alias'"):
+        stage.pool.reload()
+    stage.pass_time(30)
+    assert stage.pool.loaded.problem.startswith("the model registry answered oddly")

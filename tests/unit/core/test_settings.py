@@ -23,21 +23,89 @@ def test_a_whole_number_is_asked_for_by_name(value):
         Settings({"ANALYSIS_MIN_ROWS": value}).integer("ANALYSIS_MIN_ROWS")
 
 
-@pytest.mark.parametrize("value", ["-1", "nan", "inf", "much"])
-def test_a_number_is_asked_for_by_name(value):
-    with pytest.raises(SettingError, match="DRIFT_SHARE_THRESHOLD"):
-        Settings({"DRIFT_SHARE_THRESHOLD": value}).number("DRIFT_SHARE_THRESHOLD")
+WRONG = [
+    ("ANALYSIS_WINDOWS", "1H", "'1H' is no duration; expected one such as PT1H or P7D"),
+    ("ANALYSIS_WINDOWS", "PT1H/PT90S", "the step 'PT90S' is not of whole minutes"),
+    ("DRIFT_MODE", "calibratd", "'calibratd' is not one of calibrated, classic; is calibrated"),
+    ("DRIFT_NUMERICAL_METHOD", "wassertein", "is wasserstein meant?"),
+    ("DRIFT_NUMERICAL_METHOD", "z", "'z' is not one of wasserstein, jensenshannon, psi"),
+    ("DRIFT_CATEGORICAL_METHOD", "wasserstein", "is not one of jensenshannon, psi"),
+    ("DRIFT_NUMERICAL_THRESHOLD", "nan", "'nan' is not a number of 0 or more"),
+    ("ANALYSIS_MIN_ROWS", "0", "'0' is not a whole number of 2 or more"),
+    ("ANALYSIS_MIN_ROWS", "9" * 400, "is not a whole number of 2 or more"),
+    ("DRIFT_SHARE_THRESHOLD", "50%", "'50%' is not a share, a number from 0 to 1; 50 % is 0.5"),
+    ("CAPTURE_SAMPLE_RATE", "1.01", "'1.01' is not a share"),
+    ("CAPTURE_SAMPLE_RATE", "-0.1", "'-0.1' is not a share"),
+    ("CAPTURE_RETENTION_DAYS", "0", "'0' is not a whole number of 1 or more"),
+    ("CAPTURE_BATCH_SIZE", "10001", "is not a whole number from 1 to 10000"),
+    ("CAPTURE_BATCH_WINDOW_SECONDS", "301", "is not a whole number from 0 to 300"),
+    ("ANALYSIS_STALE", "P1M", "has years or months"),
+    ("ANALYSIS_SCHEDULE", "rate(1 minut)", "'rate(1 minut)' is neither rate(5 minutes) nor cron("),
+    ("ANALYSIS_SCHEDULE", "rate(1 minutes)", "is written rate(1 minute)"),
+    ("ANALYSIS_SCHEDULE", "rate(5 minute)", "is written rate(5 minutes)"),
+    ("ANALYSIS_SCHEDULE", "rate(0 minutes)", "is neither rate(5 minutes) nor cron("),
+    ("COMPACTION_SCHEDULE", "cron(0 * * * *)", "has 5 fields; EventBridge asks for six: minutes,"),
+    ("COMPACTION_SCHEDULE", "cron(0 * * * * *)", "one of day of month and day of week is '?'"),
+    ("COMPACTION_SCHEDULE", "cron(60 * * * ? *)", "'60' is no minutes (0 to 59)"),
+    ("COMPACTION_SCHEDULE", "cron(0 12 ? * MOO *)", "'MOO' is no day of week (1 to 7)"),
+    ("COMPACTION_SCHEDULE", "cron(0/0 12 ? * 2 *)", "'0/0' is no minutes"),
+    ("BRIDGE_PORT", "65536", "is not a whole number from 1 to 65535"),
+    ("S3_PORT", "65529", "is not a whole number from 1 to 65528"),
+    ("CAPTURE_BUCKET", "My_Bucket", "'My_Bucket' is not a bucket's name"),
+    ("REPORT_BUCKET", "127.0.0.1", "is not a bucket's name"),
+    ("MODEL_NAME", "a/b", "'a/b' is no name of a model"),
+    ("MODEL_NAME", "a=b", "'a=b' is no name of a model"),
+    ("MODEL_NAME", "n" * 251, "is no name of a model"),
+    ("MODEL_ALIAS", "v2", "'v2' is not an alias"),
+    ("MODEL_STAGE", "Prod", "'Prod' is not one of Staging, Production, Archived"),
+    ("STAGE", "Prod_1", "beginning with a letter"),
+    ("PREDICT_PACKAGE", "tar", "'tar' is not one of auto, zip, image"),
+    ("LAMBDA_ARCHITECTURE", "riscv", "is not one of x86_64, arm64"),
+    ("MLFLOW_TRACKING_URI", "localhost:5000", "is no address; expected http://host:port"),
+    ("AWS_ENDPOINT_URL", "http://a:99999", "is no address; expected http://host:port"),
+    ("AWS_EMF_AGENT_ENDPOINT", "127.0.0.1:1", "is no address; expected tcp://host:port"),
+    ("AWS_DEFAULT_REGION", "Frankfurt", "'Frankfurt' is not a region, such as eu-central-1"),
+    ("ANALYSIS_SEGMENTS", "alcohol >", "'alcohol >'"),
+]
 
 
-def test_a_choice_tells_the_choices():
-    with pytest.raises(SettingError, match="'tar' is not one of zip, image"):
-        Settings({"PREDICT_PACKAGE": "tar"}).choice("PREDICT_PACKAGE", "zip", "image")
+@pytest.mark.parametrize(("name", "value", "said"), WRONG)
+def test_what_is_wrong_is_said_with_what_is_right(name, value, said):
+    settings = Settings({name: value})
+    with pytest.raises(SettingError, match=rf"^setting {name}: .*{re.escape(said)}"):
+        settings.text(name)
+    (error,) = settings.wrong()
+    assert said in str(error)
 
 
-@pytest.mark.parametrize("value", ["-0.1", "1.01", "all"])
-def test_a_share_is_asked_for_by_name(value):
-    with pytest.raises(SettingError, match=rf"setting CAPTURE_SAMPLE_RATE: '{value}' is not a "):
-        Settings({"CAPTURE_SAMPLE_RATE": value}).share("CAPTURE_SAMPLE_RATE")
+def test_everything_that_is_wrong_is_found_at_once():
+    wrong = Settings({name: value for name, value, _ in WRONG}).wrong()
+    assert {error.name for error in wrong} == {name for name, _, _ in WRONG}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ANALYSIS_SCHEDULE", "rate(1 minute)"),
+        ("ANALYSIS_SCHEDULE", "cron(0/15 8-17 ? * MON-FRI *)"),
+        ("ANALYSIS_SCHEDULE", "cron(0 10 L * ? 2026-2030)"),
+        ("ANALYSIS_SCHEDULE", "cron(15,45 * 15W JAN,jul ? *)"),
+        ("ANALYSIS_SCHEDULE", "cron(0 8 ? * 6#3 *)"),
+        ("ANALYSIS_WINDOWS", "PT1H, P7D/P1D"),
+        ("MODEL_STAGE", "production"),
+        ("MODEL_NAME", "wine quality (v2)"),
+        ("CAPTURE_QUEUE_URL", "http://sqs.us-east-1.localhost.localstack.cloud:4566/0/q"),
+        ("AWS_ENDPOINT_URL_S3", "http://[::1]:8333"),
+    ],
+)
+def test_what_is_right_is_taken(name, value):
+    settings = Settings({name: value})
+    assert settings.text(name) == value
+    assert settings.wrong() == []
+
+
+def test_the_defaults_are_right():
+    assert Settings({}).wrong() == []
 
 
 def test_blank_means_not_set():

@@ -1,10 +1,12 @@
 """Images, and the two kinds of repository."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
+from modelwatch_cli.deployment.environments import base_environment
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.images import (
     FolderRepository,
@@ -28,11 +30,11 @@ def project(tmp_path):
 
 
 @pytest.fixture
-def image(tmp_path):
+def image(tmp_path, project):
     task = tmp_path / "build" / "task"
     task.mkdir(parents=True)
     (task / "app.py").write_text("app = 1")
-    return Image("analyze", "abc", task, "analysis")
+    return Image("analyze", "abc", task, base_environment(project, "analysis"))
 
 
 @pytest.mark.parametrize(
@@ -63,20 +65,22 @@ def test_a_folder_gets_the_code_and_the_name_of_an_interpreter(project, image):
     assert [path.name for path in written.parent.iterdir()] == ["abc"]
 
 
-def test_an_image_of_a_project_that_moved_is_written_anew(project, image, tmp_path):
+def test_an_image_of_a_project_that_moved_is_written_anew(image, tmp_path):
     folder = tmp_path / "images"
-    FolderRepository(folder, project).publish(image)
+    FolderRepository(folder).publish(image)
     moved = tmp_path / "moved"
     moved.mkdir()
     (tmp_path / ".envs").rename(moved / ".envs")
-    assert FolderRepository(folder, Project(moved)).publish(image)
+    image = dataclasses.replace(image, environment=base_environment(Project(moved), "analysis"))
+    assert FolderRepository(folder).publish(image)
     written = json.loads((folder / "analyze" / "abc" / "image.json").read_text())
     assert written["python"].startswith(str(moved))
 
 
 def test_an_environment_that_was_not_made_is_an_error_that_says_how(tmp_path, image):
+    image.environment.python.unlink()
     with pytest.raises(BuildError, match="analysis/bin/python is missing: run `make setup`"):
-        FolderRepository(tmp_path / "images", Project(tmp_path)).publish(image)
+        FolderRepository(tmp_path / "images").publish(image)
 
 
 def test_a_registry_gets_one_repository_and_a_tag_for_each_image(project, image):

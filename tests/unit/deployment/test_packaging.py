@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from modelwatch_cli.deployment.apis import ensure_api
+from modelwatch_cli.deployment.environments import base_environment
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.images import build_image
 from modelwatch_cli.deployment.packaging import (
@@ -20,6 +21,7 @@ from modelwatch_cli.deployment.project import Project
 
 ROOT = Project().root
 REGION = "eu-west-1"
+HANDLER = "arn:aws:lambda:eu-west-1:1:function:modelwatch-local-capture-api"
 
 
 @pytest.fixture
@@ -132,17 +134,19 @@ def test_an_image_has_a_command_and_nothing_of_a_zip(project):
         assert properties["ImageConfig"] == {"Command": [handler]}
         assert not {"Runtime", "Handler", "CodeUri", "Layers"} & properties.keys()
         assert properties["MemorySize"] == functions(original)[logical_id]["MemorySize"]
+        assert properties["FunctionName"] == functions(original)[logical_id]["FunctionName"]
     gone = original["Parameters"].keys() - template["Parameters"].keys()
     assert gone == {"CoreLayer", "CaptureLayer"}
 
 
 def test_an_images_code_is_the_app_chalice_and_the_shared_library(project):
     package = package_app(project, "capture", REGION)
-    image = build_image(project, package, "capture", "analysis")
+    analysis, pyfunc = (base_environment(project, name) for name in ("analysis", "pyfunc"))
+    image = build_image(project, package, "capture", analysis)
     for path in ("app.py", "chalicelib/__init__.py", "chalice/app.py", "modelwatch/settings.py"):
         assert (image.task / path).is_file()
-    assert build_image(project, package, "capture", "analysis") == image
-    assert build_image(project, package, "capture", "pyfunc").tag != image.tag
+    assert build_image(project, package, "capture", analysis) == image
+    assert build_image(project, package, "capture", pyfunc).tag != image.tag
 
 
 class InMemoryApiGateway:
@@ -160,7 +164,10 @@ class InMemoryApiGateway:
         return self
 
     def paginate(self, **_):
-        items = [{"path": path, "resourceMethods": {m: {}}} for m, path in self.routes]
+        items = [
+            {"path": path, "resourceMethods": {m: {"methodIntegration": {"uri": uri}}}}
+            for m, path, uri in self.routes
+        ]
         return [{"items": [{"path": "/"}, *items]}]
 
     def put_rest_api(self, **request):
@@ -173,18 +180,18 @@ class InMemoryApiGateway:
 @pytest.mark.parametrize(
     ("routes", "stages", "wrong"),
     [
-        ([("GET", "/health")], ["api"], False),
-        ([("GET", "/health")], [], True),
-        ([("GET", "/old")], ["api"], True),
+        ([("GET", "/health", f"arn/functions/{HANDLER}/invocations")], ["api"], False),
+        ([("GET", "/health", f"arn/functions/{HANDLER}/invocations")], [], True),
+        ([("GET", "/old", f"arn/functions/{HANDLER}/invocations")], ["api"], True),
+        ([("GET", "/health", f"arn/functions/{HANDLER}-image/invocations")], ["api"], True),
     ],
 )
 def test_an_api_that_its_stack_left_behind_is_put_right(project, routes, stages, wrong):
     template = package_app(project, "capture", REGION).template
     api = InMemoryApiGateway(routes, list(stages))
-    arn = "arn:aws:lambda:eu-west-1:1:function:modelwatch-local-capture-api"
-    assert ensure_api(api, template, {"RestAPIId": "x", "APIHandlerArn": arn}) is wrong
+    assert ensure_api(api, template, {"RestAPIId": "x", "APIHandlerArn": HANDLER}) is wrong
     assert "api" in api.stages
-    assert [arn in body and "Fn::Sub" not in body for body in api.put] == [True] * wrong
+    assert [HANDLER in body and "Fn::Sub" not in body for body in api.put] == [True] * wrong
 
 
 def test_no_app_has_requirements_of_its_own():

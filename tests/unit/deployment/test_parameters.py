@@ -49,17 +49,17 @@ def test_a_parameter_without_a_value_is_a_mistake():
 
 
 class TestBuckets:
-    settings = Settings({"CAPTURE_BUCKET": "c", "REPORT_BUCKET": "r"})
+    settings = Settings({"CAPTURE_BUCKET": "ccc", "REPORT_BUCKET": "rrr"})
 
     def test_missing_ones_are_made(self):
         made = bucket_parameters(self.settings, NOTHING, {})
         assert made == {"CreateCaptureBucket": "true", "CreateReportBucket": "true"}
 
     def test_one_that_was_there_before_stays_somebody_elses(self):
-        made = bucket_parameters(self.settings, frozenset({"c"}), {})
+        made = bucket_parameters(self.settings, frozenset({"ccc"}), {})
         assert made == {"CreateCaptureBucket": "false", "CreateReportBucket": "true"}
 
     def test_one_that_the_stack_made_stays_in_it(self):
-        previous = {"CaptureBucket": "c", "CreateCaptureBucket": "true"}
-        made = bucket_parameters(self.settings, frozenset({"c", "r"}), previous)
+        previous = {"CaptureBucket": "ccc", "CreateCaptureBucket": "true"}
+        made = bucket_parameters(self.settings, frozenset({"ccc", "rrr"}), previous)
         assert made == {"CreateCaptureBucket": "true", "CreateReportBucket": "false"}

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from modelwatch.errors import SettingError, StoreError
-from modelwatch.settings import Settings
+from modelwatch.errors import StoreError
 from modelwatch_cli.buckets import expire_captures
-from modelwatch_cli.deployment.plan import make_plan
 
 THEIRS = {"ID": "archive", "Status": "Enabled", "Filter": {"Prefix": "x/"}}
 
@@ -79,11 +77,3 @@ def test_an_s3_without_rules_is_refused_only_where_they_are_asked_for() -> None:
         expire_captures(s3, "captures", 30)
     with pytest.raises(StoreError):
         expire_captures(InMemoryLifecycle(missing=403), "captures", None)
-
-
-def test_a_retention_is_a_whole_number_of_days() -> None:
-    architecture = {"LAMBDA_ARCHITECTURE": "x86_64"}
-    make_plan(Settings(architecture | {"CAPTURE_RETENTION_DAYS": "30"}))
-    for wrong in ("0", "a month", "1.5"):
-        with pytest.raises(SettingError, match="CAPTURE_RETENTION_DAYS"):
-            make_plan(Settings(architecture | {"CAPTURE_RETENTION_DAYS": wrong}))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import cast
 
-from modelwatch.domain.analysis_rules import AnalysisRules, run_interval
+from modelwatch.domain.analysis_rules import AnalysisRules
 from modelwatch.domain.drift import DriftMode, DriftPolicy
-from modelwatch.domain.segments import SEGMENTS_SETTING, read_segments
-from modelwatch.domain.window_plans import WindowPlan, parse_plans
-from modelwatch.errors import InvalidInputError, SettingError
+from modelwatch.domain.segments import SEGMENTS_SETTING
 from modelwatch.settings import Settings
 
 DECIDING = (
@@ -39,41 +37,28 @@ def analysis_rules(settings: Settings) -> AnalysisRules:
         When a setting cannot be read.
     """
     return AnalysisRules(
-        plans=_plans(settings),
+        plans=settings.windows("ANALYSIS_WINDOWS"),
         policy=drift_policy(settings),
-        min_rows=settings.integer("ANALYSIS_MIN_ROWS", at_least=2),
+        min_rows=settings.integer("ANALYSIS_MIN_ROWS"),
         lag=timedelta(seconds=settings.integer("ANALYSIS_LAG_SECONDS")),
-        max_loss=settings.share("ANALYSIS_MAX_LOSS"),
+        max_loss=settings.number("ANALYSIS_MAX_LOSS"),
         stale=settings.duration("ANALYSIS_STALE"),
-        run_every=run_interval(settings.text("ANALYSIS_SCHEDULE")),
+        run_every=settings.duration("ANALYSIS_SCHEDULE"),
         false_alarms_per_month=settings.number("FALSE_ALARMS_PER_MONTH"),
         performance_window=settings.duration("PERFORMANCE_WINDOW"),
         report_every=settings.duration("REPORT_EVERY"),
-        sample_rows=settings.integer("REPORT_ROWS", at_least=2),
-        segments=_segments(settings),
+        sample_rows=settings.integer("REPORT_ROWS"),
+        segments=settings.text(SEGMENTS_SETTING),
     )
 
 
 def drift_policy(settings: Settings) -> DriftPolicy:
     """Return methods and thresholds; raises as `analysis_rules` does."""
     return DriftPolicy(
-        mode=cast(DriftMode, settings.choice("DRIFT_MODE", "calibrated", "classic")),
+        mode=cast(DriftMode, settings.text("DRIFT_MODE")),
         numerical_method=settings.text("DRIFT_NUMERICAL_METHOD"),
         numerical_threshold=settings.number("DRIFT_NUMERICAL_THRESHOLD"),
         categorical_method=settings.text("DRIFT_CATEGORICAL_METHOD"),
         categorical_threshold=settings.number("DRIFT_CATEGORICAL_THRESHOLD"),
         share_threshold=settings.number("DRIFT_SHARE_THRESHOLD"),
     )
-
-
-def _segments(settings: Settings) -> str:
-    declared = settings.text(SEGMENTS_SETTING)
-    read_segments(declared)
-    return declared
-
-
-def _plans(settings: Settings) -> tuple[WindowPlan, ...]:
-    try:
-        return parse_plans(settings.text("ANALYSIS_WINDOWS"))
-    except InvalidInputError as error:
-        raise SettingError("ANALYSIS_WINDOWS", error.problem) from None

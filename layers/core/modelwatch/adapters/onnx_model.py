@@ -43,6 +43,7 @@ class OnnxModel:
     """
 
     flavor = "onnx"
+    flavor_reason = ""
 
     def __init__(self, payload: bytes, schema: Schema, artifact: OnnxArtifact) -> None:
         options = onnxruntime.SessionOptions()

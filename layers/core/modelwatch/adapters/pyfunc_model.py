@@ -32,34 +32,44 @@ class PyfuncModel:
     Parameters
     ----------
     schema
-        Input columns of a model that has no signature.
+        Its input columns, where its manifest says them; otherwise its signature does.
+    flavor_reason
+        Why it is not run in ONNX form.
 
     Raises
     ------
     ModelLoadError
-        When mlflow cannot load it, or its signature is not tabular.
+        When mlflow cannot load it, or its columns are not known.
     """
 
     flavor = "pyfunc"
     digest = ""
 
-    def __init__(self, path: Path, schema: Schema | None = None) -> None:
+    def __init__(self, path: Path, schema: Schema | None = None, flavor_reason: str = "") -> None:
+        self.flavor_reason = flavor_reason
         try:
             self._model = mlflow.pyfunc.load_model(str(path))
         except Exception as error:  # whatever a foreign model raises means: it cannot be loaded
-            raise ModelLoadError(f"mlflow cannot load the model: {error}") from error
-        inputs = self._model.metadata.get_input_schema()
-        if inputs is not None or schema is None:
-            try:
-                schema = schema_from_signature(inputs.to_dict() if inputs else [])
-            except ValueError as error:
-                raise ModelLoadError(str(error)) from error
-        self.schema = schema
+            problem = f"mlflow cannot load the model: {type(error).__name__}: {error}"
+            raise ModelLoadError(problem) from error
+        self.schema = schema or self._signed()
         # rows are held against the schema before they come here, and mlflow's own check has no
         # form for a whole number that is missing
         params = self._model.metadata.get_params_schema()
         self._model.metadata.signature = ModelSignature(params=params) if params else None
         self._whole = [c.name for c in self.schema.columns if c.type in ("long", "integer")]
+
+    def _signed(self) -> Schema:
+        signature = self._model.metadata.get_input_schema()
+        if signature is None:
+            raise ModelLoadError(
+                "the model was logged without a signature, so that its input columns are not "
+                "known: `modelwatch adopt --reference train.parquet` infers them"
+            )
+        try:
+            return schema_from_signature(signature.to_dict())
+        except ValueError as error:
+            raise ModelLoadError(str(error)) from error
 
     @property
     def raw(self) -> Any:

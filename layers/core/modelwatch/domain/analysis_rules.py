@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from modelwatch.domain.decisions import MONTH_SECONDS, run_level
 from modelwatch.domain.drift import DriftPolicy
 from modelwatch.domain.window_plans import WindowPlan
-from modelwatch.errors import SettingError
-
-_RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
-_UNITS = {
-    "minute": timedelta(minutes=1),
-    "hour": timedelta(hours=1),
-    "day": timedelta(days=1),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,25 +73,3 @@ class AnalysisRules:
         intervals = [max(plan.step or self.run_every, self.run_every) for plan in self.plans]
         windows = sum(MONTH_SECONDS / interval.total_seconds() for interval in intervals)
         return run_level(self.false_alarms_per_month, windows)
-
-
-def run_interval(schedule: str) -> timedelta:
-    """Return how often an EventBridge schedule runs; once a minute, its most, for cron.
-
-    Raises
-    ------
-    SettingError
-        When it is neither a rate nor a cron expression.
-
-    Examples
-    --------
-    >>> run_interval("rate(2 hours)")
-    datetime.timedelta(seconds=7200)
-    """
-    rate = _RATE.fullmatch(schedule)
-    if rate is not None and int(rate[1]):
-        return int(rate[1]) * _UNITS[rate[2]]
-    if re.fullmatch(r"cron\(.+\)", schedule):
-        return timedelta(minutes=1)
-    problem = f"'{schedule}' is neither rate(5 minutes) nor cron(...), as EventBridge knows them"
-    raise SettingError("ANALYSIS_SCHEDULE", problem)

@@ -154,6 +154,7 @@ class ModelInfo(TypedDict):
     metrics: dict[str, float] | None
     artifact_digest: str
     flavor: str
+    flavor_reason: str
     features: list[Feature]
     loaded_at: datetime
     load_seconds: float

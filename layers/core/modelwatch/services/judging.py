@@ -28,11 +28,12 @@ _NOT_COMPARED = {"latency_ms", FAILURES}
 def why_unknown(
     profile: Profile,
     reference: Reference | None,
-    window: Window,
+    asked: AnalysisResult,
     rules: AnalysisRules,
     objects: tuple[str, ...] = (),
 ) -> str:
-    """Return why a window cannot be judged; empty when it can."""
+    """Return why the window of ``asked`` cannot be judged; empty when it can."""
+    window = Window(asked.window_start, asked.window_end)
     if profile.rows < rules.min_rows:
         return f"{profile.rows} rows in the window; {rules.min_rows} are needed"
     age_seconds = (window.end_ms - profile.last_ms) / 1000
@@ -42,7 +43,10 @@ def why_unknown(
     if loss > rules.max_loss:
         return f"{loss:.1%} of the window's records were lost; at most {rules.max_loss:.1%} may be"
     if reference is None:
-        return "the version has no reference data"
+        return (
+            f"no reference: `modelwatch adopt {asked.model_name} --version {asked.model_version} "
+            "--reference train.parquet` gives the version one, `modelwatch baseline` takes captures"
+        )
     return refusal(
         reference_rows=reference.profile.rows,
         min_rows=min(rules.min_rows, 30),
@@ -66,11 +70,10 @@ def answered(
 
     ``segments`` are what the window has of the declared segments; None: nobody asks for them.
     """
-    window = Window(asked.window_start, asked.window_end)
     result = msgspec.structs.replace(
         asked,
         status="unknown",
-        reason=why_unknown(profile, reference, window, rules, objects),
+        reason=why_unknown(profile, reference, asked, rules, objects),
         rows=profile.rows,
         reference_rows=reference.profile.rows if reference else 0,
         reference=reference.title if reference else "",

@@ -211,6 +211,7 @@ class PredictService:
             "metrics": None if metrics is None else dict(metrics),
             "artifact_digest": loaded.model.digest,
             "flavor": loaded.model.flavor,
+            "flavor_reason": loaded.model.flavor_reason,
             "features": [
                 {"name": column.name, "type": column.type, "required": column.required}
                 for column in loaded.model.schema.columns

@@ -77,7 +77,7 @@ class SegmentedWindow:
 
     def _problem(self, key: SegmentKey) -> str:
         if self.problem or self.reference is None:
-            return self.problem or "the version has no reference data"
+            return self.problem or "no reference"
         rows, needed = self._rows(key), self.rules.min_rows
         if rows < needed:
             return f"{rows} rows in the window; {needed} are needed"

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from modelwatch.domain.capture_policy import CapturePlan, CapturePolicy
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.routing import Routing, ServingPlan
-from modelwatch.errors import ModelLoadError, ModelwatchError, NoModelError
+from modelwatch.errors import ModelLoadError, ModelwatchError, NoModelError, RegistryError
 from modelwatch.ports import MetricSink, Model, ModelLoader, ModelRegistry, PlanMemory, Sample
 
 _LOG = logging.getLogger(__name__)
@@ -202,7 +202,13 @@ class ModelPool:
 
     def _plan(self) -> ServingPlan:
         self._checked_at = self._clock()
-        return self._registry.plan(self.model_name, self._alias)
+        try:
+            return self._registry.plan(self.model_name, self._alias)
+        except ModelwatchError:
+            raise
+        except Exception as error:  # an answer that nobody foresaw
+            problem = f"the model registry answered oddly: {type(error).__name__}: {error}"
+            raise RegistryError(problem) from error
 
     def _follow(self, plan: ServingPlan, problem: str = "") -> Serving:
         models, problems = self._load_all(plan)
@@ -256,8 +262,17 @@ class ModelPool:
         if refusal and self._clock() < refusal.until:
             raise ModelLoadError(refusal.reason)
         began = time.perf_counter()
+        title = f"{version.name} version {version.version}"
         try:
-            model = self._loader.load(version)
+            try:
+                model = self._loader.load(version)
+                plan = CapturePlan(self._policy, model.schema)
+            except ModelwatchError:
+                raise
+            # loading runs its author's code, and that may end in anything, SystemExit included
+            except (Exception, SystemExit) as error:
+                problem = f"{title} cannot be loaded: {type(error).__name__}: {error}"
+                raise ModelLoadError(problem) from error
         except ModelLoadError as error:
             self._refusals[key] = _Refusal(str(error), self._clock() + REFUSAL_SECONDS)
             _LOG.error("version %s of %s is refused: %s", version.version, version.name, error)
@@ -267,9 +282,7 @@ class ModelPool:
             [Sample("model_load_time_seconds", seconds, {"model_name": version.name})]
         )
         for problem in self._policy.problems([model.schema]):
-            title = f"{version.name} version {version.version}"
             _LOG.warning("the capture policy does not fit %s: %s", title, problem)
-        plan = CapturePlan(self._policy, model.schema)
         return LoadedModel(version, model, plan, self._now(), seconds)
 
     def _mark_stale(self, problem: str) -> None:

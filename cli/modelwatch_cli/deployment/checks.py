@@ -1,0 +1,131 @@
+"""What is wrong with the settings of a deployment: found before it begins, and all in one list."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+
+from modelwatch.domain.schemas import Schema
+from modelwatch.errors import ModelwatchError, SettingError, WrongSettingsError
+from modelwatch.settings import SETTINGS, Settings
+from modelwatch_cli.deployment.capture_policy import check_capture
+from modelwatch_cli.deployment.environments import model_requirements
+from modelwatch_cli.deployment.plan import architecture, check_batches
+from modelwatch_cli.deployment.segments import check_segments
+from modelwatch_cli.deployment.served import ServedVersion
+
+_NAMES = [setting.name for setting in SETTINGS]
+_FOREIGN = ("AWS_", "MLFLOW_")
+"""Read by boto3 and MLflow, which have more of them than are documented here."""
+_OURS = tuple(
+    f"{word}_"
+    for word in ("MODEL", "CAPTURE", "ANALYSIS", "DRIFT", "PERFORMANCE", "COMPACTION", "BRIDGE")
+)
+
+Say = Callable[[str, str], None]
+
+
+def check_settings(
+    settings: Settings,
+    apps: Collection[str],
+    say: Say,
+    read: Callable[[Settings], tuple[ServedVersion, ...]],
+    files: Mapping[str, Path] | None = None,
+    environ: Iterable[str] = (),
+) -> tuple[ServedVersion, ...]:
+    """Refuse settings that are wrong by themselves, together, or for what the registry has.
+
+    Parameters
+    ----------
+    apps
+        What is deployed.
+    say
+        Takes a subject and a sentence: what cannot be checked, and what is odd.
+    read
+        Returns the versions that shall serve.
+    files
+        The names that files of settings give, each with its file.
+    environ
+        The names that the environment gives.
+
+    Returns
+    -------
+    tuple of ServedVersion
+        The versions that shall serve; empty when predict is not deployed or they are not known.
+
+    Raises
+    ------
+    WrongSettingsError
+        With everything that is wrong.
+    """
+    errors = settings.wrong()
+    errors += unknown_names(files or {})
+    for name in environ:
+        near = nearest(name)
+        if near and name not in (files or {}):
+            say("settings", f"the variable {name} is no setting; is {near} meant?")
+    served: tuple[ServedVersion, ...] = ()
+    wrong = {error.name for error in errors}
+    if not wrong & {"MODEL_NAME", "MODEL_ALIAS", "MODEL_STAGE", "MLFLOW_TRACKING_URI"}:
+        try:
+            served = read(settings)
+        except SettingError as error:
+            # an application may capture for a model that no registry knows
+            if "predict" in apps:
+                errors.append(error)
+            else:
+                say("model", str(error))
+        except ModelwatchError as error:
+            say("model", f"what shall serve is not known: {error}")
+
+    def schemas(_: Settings) -> list[Schema]:
+        if not served:
+            raise ModelwatchError("what shall serve is not known")
+        return [each.schema() for each in served]
+
+    checks: list[Callable[[], object]] = [
+        lambda: architecture(settings),
+        lambda: check_batches(settings),
+        lambda: model_requirements(settings, {}),
+    ]
+    if "predict" in apps:
+        checks.append(lambda: check_capture(settings, lambda text: say("capture", text), schemas))
+    if {"capture", "analyze"} & set(apps):
+        checks.append(lambda: check_segments(settings, lambda text: say("segments", text), schemas))
+    for check in checks:
+        try:
+            check()
+        except SettingError as error:
+            if error.name not in wrong:
+                errors.append(error)
+    if errors:
+        raise WrongSettingsError(errors)
+    return served
+
+
+def unknown_names(files: Mapping[str, Path]) -> list[SettingError]:
+    """Return what is wrong with names in files: those that look like settings and are none.
+
+    >>> [error] = unknown_names({"MODELNAME": Path(".env"), "EDITOR": Path(".env")})
+    >>> str(error)
+    'setting MODELNAME: there is no such setting (.env); is MODEL_NAME meant?'
+    """
+    errors = []
+    for name, path in files.items():
+        near = nearest(name)
+        if near or (name.startswith(_OURS) and name not in _NAMES):
+            question = f"; is {near} meant?" if near else ""
+            errors.append(SettingError(name, f"there is no such setting ({path}){question}"))
+    return errors
+
+
+def nearest(name: str) -> str:
+    """Return the setting that an unknown name is near to; empty for settings and strange names.
+
+    >>> nearest("MODELNAME"), nearest("MODEL_NAME"), nearest("AWS_PROFILE"), nearest("HOME")
+    ('MODEL_NAME', '', '', '')
+    """
+    if name in _NAMES or name.startswith(_FOREIGN):
+        return ""
+    return next(iter(difflib.get_close_matches(name.upper(), _NAMES, 1, 0.85)), "")

@@ -1,0 +1,208 @@
+"""What the code of an image runs in: a lock, and with the packages that the served models need.
+
+The lock in ``layers/`` is the base. Where it holds all that the models ask for, it is used as it
+is; otherwise both are resolved together into ``build/``, and every pin stays that can.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import uv
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from modelwatch.errors import SettingError
+from modelwatch.settings import Settings
+from modelwatch_cli.deployment.archive import put_in_place
+from modelwatch_cli.deployment.digests import digest
+from modelwatch_cli.deployment.errors import BuildError
+from modelwatch_cli.deployment.layers import PLATFORMS
+from modelwatch_cli.deployment.project import Project
+
+SETTING = "MODEL_REQUIREMENTS"
+NOTHING = "none"
+_OF_THE_IMAGE = frozenset({"mlflow", "mlflow-skinny", "mlflow-tracing"})
+"""Not the model's to choose: a newer MLflow loads what an older one saved."""
+_REMEDY = (
+    f"; {SETTING} may say other requirements, or '{NOTHING}' for what the image has without them"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Third-party code of an image.
+
+    Attributes
+    ----------
+    name
+        What it is called.
+    lock
+        Hash-locked requirements.
+    python
+        The interpreter with these packages, for images that are folders.
+    """
+
+    name: str
+    lock: Path
+    python: Path
+
+    def make(self) -> None:
+        """Make the interpreter's environment where it is missing.
+
+        Raises
+        ------
+        BuildError
+            When it is not ours to make, or a package cannot be had.
+        """
+        if self.python.exists():
+            return
+        if self.lock.parent != self.python.parents[2]:
+            goal = "setup-pyfunc" if self.name == "pyfunc" else "setup"
+            raise BuildError(f"{self.python} is missing: run `make {goal}`")
+        target = self.python.parents[1]
+        with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as scratch:
+            made = Path(scratch) / "env"
+            _uv("venv", "--quiet", "--relocatable", "--python", sys.executable, str(made))
+            python = str(made / "bin" / "python")
+            _uv(
+                *("pip", "install", "--quiet", "--python", python, "--require-hashes"),
+                *("--requirement", str(self.lock)),
+            )
+            put_in_place(made, target)
+
+
+def base_environment(project: Project, name: str) -> Environment:
+    """Return the environment ``name`` as `make setup` makes it."""
+    return Environment(name, project.requirements(name), project.interpreter(name))
+
+
+def environment_with(
+    project: Project, name: str, wanted: Sequence[str], architecture: str
+) -> Environment:
+    """Return the environment ``name`` with the requirements ``wanted``.
+
+    Raises
+    ------
+    BuildError
+        When they cannot be had together, in the resolver's words.
+    """
+    base = base_environment(project, name)
+    missing = missing_from(base.lock.read_text(), wanted)
+    if not missing:
+        return base
+    platform = PLATFORMS[architecture]
+    key = digest(base.lock.read_bytes(), platform, *sorted(wanted))[:24]
+    folder = project.build / "environments" / f"{name}-{key}"
+    lock = folder / "requirements.txt"
+    if not lock.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder) as scratch:
+            draft, asked = Path(scratch) / "requirements.txt", Path(scratch) / "requirements.in"
+            # what is pinned in the output stays where it can
+            shutil.copyfile(base.lock, draft)
+            asked.write_text("".join(f"{each}\n" for each in wanted))
+            _uv(
+                *("pip", "compile", "--quiet", "--generate-hashes", "--no-emit-index-url"),
+                *("--python-version", "3.13", "--python-platform", platform),
+                *("--only-binary", ":all:", "--custom-compile-command", "modelwatch deploy"),
+                *("--output-file", str(draft), str(base.lock.with_suffix(".in")), str(asked)),
+                remedy=_REMEDY,
+            )
+            draft.replace(lock)
+    return Environment(name, lock, folder / "env" / "bin" / "python")
+
+
+def model_requirements(settings: Settings, logged: Mapping[str, bytes]) -> list[str]:
+    """Return what the image is asked to have beside its own: the setting's, or the models' own.
+
+    Parameters
+    ----------
+    logged
+        The requirements.txt that MLflow logged with each served version, by its title.
+
+    Raises
+    ------
+    SettingError
+        When a line cannot be read, or cannot be locked.
+
+    Examples
+    --------
+    >>> logged = {"wine version 3": b"mlflow==3.17.2\\nlightgbm==4.6.0\\n"}
+    >>> model_requirements(Settings({}), logged)
+    ['lightgbm==4.6.0']
+    >>> model_requirements(Settings({"MODEL_REQUIREMENTS": "none"}), logged)
+    []
+    """
+    declared = settings.text(SETTING)
+    if declared == NOTHING:
+        return []
+    if declared.endswith(".txt"):
+        try:
+            return _read(Path(declared).read_text().splitlines(), declared)
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingError(SETTING, f"{declared} cannot be read: {error}{_REMEDY}") from error
+    if declared:
+        return _read(declared.split(), declared)
+    found = [
+        each
+        for title, text in logged.items()
+        for each in _read(text.decode(errors="replace").splitlines(), title)
+    ]
+    return sorted(set(found))
+
+
+def missing_from(lock: str, wanted: Iterable[str]) -> list[str]:
+    """Return those of ``wanted`` that the pins of ``lock`` do not fulfil.
+
+    >>> missing_from("numpy==2.5.5 \\\\\\n  --hash=sha256:00", ["numpy>=2", "numpy<2", "polars"])
+    ['numpy<2', 'polars']
+    """
+    pins = dict(
+        line.split(" ")[0].split("==")
+        for line in lock.splitlines()
+        if "==" in line and not line.startswith((" ", "#"))
+    )
+    missing = []
+    for each in wanted:
+        requirement = Requirement(each)
+        pin = pins.get(canonicalize_name(requirement.name))
+        if pin is None or requirement.extras or not requirement.specifier.contains(pin, True):
+            missing.append(each)
+    return missing
+
+
+def _read(lines: Iterable[str], place: str) -> list[str]:
+    found = []
+    for line in lines:
+        text = line.split(" #")[0].strip()
+        if not text or text.startswith("#"):
+            continue
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            problem = f"'{text[:80]}' of {place} is not a requirement that can be locked{_REMEDY}"
+            raise SettingError(SETTING, problem) from None
+        if requirement.url:
+            raise SettingError(
+                SETTING, f"'{text[:80]}' of {place} is an address, which has no hash{_REMEDY}"
+            )
+        if canonicalize_name(requirement.name) in _OF_THE_IMAGE:
+            continue
+        if requirement.marker is None or requirement.marker.evaluate({"python_version": "3.13"}):
+            found.append(text)
+    return found
+
+
+def _uv(*arguments: str, remedy: str = "") -> None:
+    command = [uv.find_uv_bin(), *arguments]
+    outcome = subprocess.run(command, check=False, capture_output=True, text=True)
+    if outcome.returncode:
+        reason = " ".join(outcome.stderr.split()) or f"exit code {outcome.returncode}"
+        raise BuildError(f"the environment of the image cannot be made: {reason[:1500]}{remedy}")

@@ -1,0 +1,199 @@
+"""What the registry says shall serve: a deployment is held against it, and packaged for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import yaml
+from botocore.exceptions import BotoCoreError, ClientError
+
+from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.mlflow_registry import MlflowRegistry
+from modelwatch.adapters.s3_artifacts import S3Artifacts
+from modelwatch.domain.models import Manifest, ModelVersion
+from modelwatch.domain.schemas import Schema, schema_from_signature
+from modelwatch.errors import ModelLoadError, NoModelError, SettingError
+from modelwatch.setting_kinds import meant
+from modelwatch.settings import Settings
+from modelwatch_cli.deployment.errors import DeploymentError
+from modelwatch_cli.deployment.plan import stack_name, stage_of
+from modelwatch_cli.deployment.stacks import StackDeployer
+from modelwatch_cli.serving.registry import RegistryEditor
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+ZIP, IMAGE = "zip", "image"
+
+
+@dataclass(frozen=True, slots=True)
+class ServedVersion:
+    """A version that shall serve: what modelwatch added to it, and what MLflow says of it.
+
+    Attributes
+    ----------
+    manifest
+        None where somebody else logged it.
+    described, requirements
+        Its files MLmodel and requirements.txt; empty where there are none.
+    """
+
+    version: ModelVersion
+    manifest: Manifest | None
+    described: bytes = b""
+    requirements: bytes = b""
+
+    @property
+    def title(self) -> str:
+        """Model and version, in words."""
+        return f"{self.version.name} version {self.version.version}"
+
+    @property
+    def has_onnx(self) -> bool:
+        """Whether it has a verified ONNX form."""
+        return self.manifest is not None and self.manifest.onnx is not None
+
+    def schema(self) -> Schema:
+        """Return its input columns.
+
+        Raises
+        ------
+        ModelLoadError
+            When neither a manifest nor a signature says them.
+        """
+        if self.manifest is not None:
+            return self.manifest.schema
+        try:
+            signature = yaml.safe_load(self.described)["signature"]
+            return schema_from_signature(json.loads(signature["inputs"]))
+        except (yaml.YAMLError, ValueError, LookupError, TypeError) as error:
+            raise ModelLoadError(
+                f"{self.title} has no signature that can be read: {error}"
+            ) from error
+
+
+def read_served(settings: Settings) -> tuple[ServedVersion, ...]:
+    """Return every version that the registry says shall serve.
+
+    Raises
+    ------
+    SettingError
+        When the registry has models, and none of this name; or the model has versions, and none
+        with this alias or in this stage.
+    ModelwatchError
+        When it is not known, or nothing is registered yet.
+    """
+    registry = MlflowRegistry(
+        settings.text("MLFLOW_TRACKING_URI"), stage=settings.text("MODEL_STAGE")
+    )
+    try:
+        plan = registry.plan(settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS"))
+    except NoModelError as error:
+        _refuse_contradiction(settings)
+        raise NoModelError(str(error)) from error
+    artifacts = S3Artifacts(s3_client(settings), settings.text("MODEL_BUCKET"))
+    versions = {version.version: version for version in plan.versions.values()}
+    return tuple(_served(artifacts, version) for version in versions.values())
+
+
+def choose_package(
+    settings: Settings, served: tuple[ServedVersion, ...], deployed: Callable[[], str]
+) -> tuple[str, str]:
+    """Return how predict is delivered, ``zip`` or ``image``, and why in words.
+
+    Parameters
+    ----------
+    served
+        The versions that shall serve; empty when they are not known.
+    deployed
+        Returns how it is delivered now; empty when it is not deployed.
+
+    Raises
+    ------
+    SettingError
+        When a zip is asked for, and a version has no ONNX form.
+    """
+    setting = settings.text("PREDICT_PACKAGE")
+    without = [each.title for each in served if not each.has_onnx]
+    if setting == ZIP and without:
+        raise SettingError(
+            "PREDICT_PACKAGE",
+            f"a zip runs ONNX forms alone, and {_have(without)} none; 'auto' chooses the image",
+        )
+    if setting != "auto":
+        return setting, f"PREDICT_PACKAGE is {setting}"
+    if without:
+        return IMAGE, f"{_have(without)} no verified ONNX form, and mlflow runs what has none"
+    if served:
+        return ZIP, f"{_have([each.title for each in served])} a verified ONNX form"
+    now = deployed()
+    if now:
+        return now, "what shall serve is not known, and it is one now"
+    return ZIP, "no version is known to serve yet; deploy again for one without an ONNX form"
+
+
+def deployed_package(client: CloudFormationClient, settings: Settings) -> str:
+    """Return how predict is delivered now; empty when it is not deployed.
+
+    Raises
+    ------
+    DeploymentError
+        When CloudFormation does not answer.
+    """
+    name = stack_name(stage_of(settings), "predict")
+    try:
+        stack = StackDeployer(client, lambda _: "").read(name)
+    except (BotoCoreError, ClientError) as error:
+        raise DeploymentError(f"AWS cannot be reached or refused: {error}") from error
+    if stack is None:
+        return ""
+    # only a zip has layers
+    return ZIP if "CoreLayer" in stack.parameters else IMAGE
+
+
+def _served(artifacts: S3Artifacts, version: ModelVersion) -> ServedVersion:
+    return ServedVersion(
+        version,
+        artifacts.manifest(version),
+        artifacts.read(version, "MLmodel") or b"",
+        artifacts.read(version, "requirements.txt") or b"",
+    )
+
+
+def _refuse_contradiction(settings: Settings) -> None:
+    """Raise what the registry contradicts; return where it only has nothing yet."""
+    name, alias = settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS")
+    editor = RegistryEditor(settings.text("MLFLOW_TRACKING_URI"))
+    names = editor.names()
+    if name not in names:
+        if names:
+            known = ", ".join(sorted(names)[:10])
+            raise SettingError(
+                "MODEL_NAME",
+                f"the registry has no model '{name}' (it has {known}){meant(name, names)}",
+            )
+        return
+    model = editor.model(name)
+    stage = settings.text("MODEL_STAGE")
+    if stage and model.stages:
+        known = ", ".join(sorted(f"version {v} in {s}" for s, v in model.stages.items()))
+        raise SettingError(
+            "MODEL_STAGE",
+            f"{name} has no version in stage '{stage}' (it has {known}); "
+            "`modelwatch promote VERSION` puts one there",
+        )
+    if not stage and model.aliases:
+        known = ", ".join(sorted(model.aliases))
+        raise SettingError(
+            "MODEL_ALIAS",
+            f"{name} has no version with alias '{alias}' (it has {known})"
+            f"{meant(alias, list(model.aliases))}; "
+            f"`modelwatch promote VERSION --alias {alias}` makes it",
+        )
+
+
+def _have(titles: list[str]) -> str:
+    return f"{' and '.join(titles)} {'has' if len(titles) == 1 else 'have'}"

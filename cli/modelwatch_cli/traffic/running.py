@@ -1,0 +1,241 @@
+"""A run of simulated traffic: what to send, where, when; labels; and what the analysis says."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+
+from modelwatch.errors import ModelwatchError
+from modelwatch.settings import Settings
+from modelwatch_cli.console import error_console, progress
+from modelwatch_cli.traffic.captured import Captured, require_captured, wait_for_captures
+from modelwatch_cli.traffic.display import watching
+from modelwatch_cli.traffic.labels import send_labels, simulate_truths
+from modelwatch_cli.traffic.load import (
+    LOCAL_REQUESTS,
+    MOST_REQUESTS,
+    LoadSummary,
+    send_predictions,
+)
+from modelwatch_cli.traffic.scenarios import SCENARIOS, draw_rows
+from modelwatch_cli.traffic.schedule import Schedule
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from modelwatch.domain.drift import AnalysisResult
+
+API_KEY_HEADER = "x-api-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A predict API.
+
+    Attributes
+    ----------
+    url
+        Without a slash at the end.
+    headers
+        Of every request: the key.
+    reference
+        The rows that traffic is drawn from.
+    most
+        How many requests may be under way at once.
+    """
+
+    url: str
+    reference: pd.DataFrame
+    headers: Mapping[str, str] = field(default_factory=dict)
+    most: int = MOST_REQUESTS
+
+
+def find_target(
+    settings: Settings,
+    url: str | None = None,
+    api_key: str | None = None,
+    rows: Path | None = None,
+    most: int | None = None,
+) -> Target:
+    """Return the API at ``url``, or the one that is deployed, with rows for it.
+
+    Parameters
+    ----------
+    rows
+        A CSV or Parquet file; by default the reference data of the version that serves.
+    most
+        How many requests may be under way at once; by default few on a stack of this machine.
+
+    Raises
+    ------
+    ModelwatchError
+        When the API is not deployed, does not answer or asks for a key, or there are no rows.
+    """
+    from modelwatch_cli.deployment.endpoints import api_urls
+    from modelwatch_cli.traffic.reference import file_features, reference_features
+
+    key = api_key or settings.text("PREDICT_API_KEY")
+    headers = {API_KEY_HEADER: key} if key else {}
+    if url:
+        where = url.rstrip("/").removesuffix("/predict")
+    else:
+        where = api_urls(settings, ["predict"])["predict"]
+    is_local = bool(settings.text("AWS_ENDPOINT_URL")) and not url
+    most = most or (LOCAL_REQUESTS if is_local else MOST_REQUESTS)
+    _require_api(where, headers)
+    if rows is not None:
+        return Target(where, file_features(rows, where, headers), headers, most)
+    try:
+        return Target(where, reference_features(settings), headers, most)
+    except ModelwatchError as error:
+        if url is None:
+            raise
+        raise ModelwatchError(
+            f"{error}; give rows to draw from with --rows FILE, or the registry's address "
+            "with MLFLOW_TRACKING_URI"
+        ) from error
+
+
+def _require_api(url: str, headers: Mapping[str, str]) -> None:
+    """Return if the API takes requests; one that was idle has started then.
+
+    What it says of itself does not count: other APIs than ours have no such route.
+    """
+    with error_console.status(f"waking {url}"):
+        try:
+            status = httpx.get(f"{url}/health", headers=dict(headers), timeout=60).status_code
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ModelwatchError(f"{url} does not answer: {error}") from error
+    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        given = "another key than the one given" if headers else "a key: --api-key"
+        raise ModelwatchError(f"{url} answers {status}: it asks for {given}")
+
+
+def send_traffic(
+    target: Target,
+    scenario: str,
+    schedule: Schedule,
+    seed: int | None = None,
+    *,
+    keep: bool = True,
+    quiet: bool = False,
+) -> LoadSummary:
+    """Send rows of ``scenario`` when ``schedule`` says, and show how it goes.
+
+    ``keep``: the answers are needed one by one, for labels or to find them on S3.
+    """
+    chosen = SCENARIOS[scenario]
+    total = schedule.requests
+    rows = draw_rows(chosen, target.reference, total, any_seed() if seed is None else seed)
+    with watching(scenario, total, schedule if chosen.paced else None, quiet) as show:
+        return send_predictions(
+            target.url,
+            rows,
+            schedule.times() if chosen.paced else None,
+            headers=target.headers,
+            most=target.most,
+            keep=keep,
+            on_tick=show,
+        )
+
+
+def require_answers(scenario: str, summary: LoadSummary) -> None:
+    """Return if every request was answered as the scenario has it.
+
+    Raises
+    ------
+    ModelwatchError
+        When one was not, or none was sent.
+    """
+    wrong = set(summary.statuses) - SCENARIOS[scenario].statuses
+    if wrong:
+        raise ModelwatchError(f"not every request was answered: {summary.first_problem[:300]}")
+    if not summary.predictions:
+        raise ModelwatchError("no request was answered with a prediction")
+
+
+def post_labels(
+    settings: Settings,
+    summary: LoadSummary,
+    delay_seconds: float,
+    accuracy: float,
+    seed: int | None = None,
+) -> int:
+    """Post the ground truth of what was answered; return how many predictions it proves right.
+
+    Raises
+    ------
+    ModelwatchError
+        When the capture API is not deployed, or does not accept the labels.
+    """
+    from modelwatch_cli.deployment.endpoints import api_urls
+
+    url = api_urls(settings, ["capture"])["capture"]
+    predictions = [each.prediction for each in summary.answered]
+    truths = simulate_truths(predictions, accuracy, any_seed() if seed is None else seed)
+    with progress() as bar:
+        task = bar.add_task("labels", total=len(truths))
+        send_labels(
+            url, summary.answered, truths, delay_seconds, lambda count: bar.advance(task, count)
+        )
+    return sum(prediction == truth for prediction, truth in zip(predictions, truths, strict=True))
+
+
+def require_on_s3(settings: Settings, summary: LoadSummary) -> Captured:
+    """Wait until what was answered is on S3; raises ModelwatchError when something is missing."""
+    captured = wait_for_captures(settings, summary.answered, summary.began)
+    require_captured(captured)
+    return captured
+
+
+def analyze_traffic(
+    settings: Settings, summary: LoadSummary, newest: int | None = None
+) -> list[AnalysisResult]:
+    """Analyze the window of what was answered; return the results of the versions that did.
+
+    Parameters
+    ----------
+    newest
+        Only the window of so many last predictions. Windows are whole minutes, rounded outward:
+        other traffic of the same minutes is part of them.
+
+    Raises
+    ------
+    ModelwatchError
+        When the analyze API is not deployed, or cannot analyze it.
+    """
+    from modelwatch_cli.monitoring.commands import analyze_window
+
+    if not summary.answered:
+        raise ModelwatchError("there is nothing to analyze: the API gave no event ids")
+    times = sorted(_predicted_at(each.predicted_at) for each in summary.answered)
+    began, ended = times[-newest if newest and newest < len(times) else 0], times[-1]
+    lag = timedelta(seconds=settings.integer("ANALYSIS_LAG_SECONDS"))
+    # so that the window up to now holds the last one, and the metrics are those of this analysis
+    time.sleep(max(0.0, (ended + lag - datetime.now(UTC)).total_seconds() + 1))
+    length = math.ceil((datetime.now(UTC) - lag - began).total_seconds()) + 1
+    versions = {(each.model_name, each.model_version) for each in summary.answered}
+    return [
+        result
+        for result in analyze_window(length)
+        if (result.model_name, result.model_version) in versions and not result.variant
+    ]
+
+
+def any_seed() -> int:
+    """Return a seed that no one chose."""
+    return time.time_ns() % 2**32
+
+
+def _predicted_at(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError as error:
+        raise ModelwatchError(f"the API's timestamp '{text}' is no time in ISO 8601") from error

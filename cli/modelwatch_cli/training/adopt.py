@@ -1,0 +1,91 @@
+"""`modelwatch adopt`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelwatch.settings import Settings
+from modelwatch_cli.console import console, error_console, print_json
+
+if TYPE_CHECKING:
+    from modelwatch_cli.training.adoption import Adopted
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command()(adopt)
+
+
+def adopt(
+    name: Annotated[str, typer.Argument(help="registered model")],
+    reference: Annotated[
+        Path, typer.Option("--reference", help="Parquet or CSV file of the training rows")
+    ],
+    version: Annotated[
+        str | None, typer.Option("--version", help="its version; by default the one that serves")
+    ] = None,
+    labels_column: Annotated[
+        str | None, typer.Option("--labels-column", help="column that was to be predicted")
+    ] = None,
+    verify_onnx: Annotated[
+        bool,
+        typer.Option("--verify-onnx", help="add an ONNX form, if it predicts as the original does"),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the outcome as JSON")] = False,
+) -> None:
+    """Give a version that somebody else logged what modelwatch needs to watch it.
+
+    Its input columns, with digests of its files; training rows and what it predicts of them, as the
+    reference for drift; how much it depends on each feature; and an ONNX form where that is asked
+    for and verifies. Aliases and stages stay where they are.
+    """
+    settings = Settings()
+    out = error_console if as_json else console
+    with out.status("importing mlflow") as status:
+        from modelwatch_cli.serving.registry import RegistryEditor
+        from modelwatch_cli.training.adoption import adopt as add
+
+        adopted = add(
+            settings,
+            name,
+            version,
+            reference,
+            labels_column=labels_column,
+            verify_onnx=verify_onnx,
+            editor=RegistryEditor(settings.text("MLFLOW_TRACKING_URI")),
+            step=status.update,
+        )
+    if as_json:
+        print_json(adopted)
+        return
+    say(adopted, reference, verify_onnx)
+
+
+def say(adopted: Adopted, reference: Path, asked_for_onnx: bool) -> None:
+    """Print what a version has now."""
+    title = f"{adopted.model_name} version {adopted.model_version}"
+    types = Counter(adopted.columns.values())
+    columns = ", ".join(f"{count} {kind}" for kind, count in types.items())
+    console.print(f"{title} is adopted: {columns} from its {_ORIGINS[adopted.schema_from]}")
+    console.print(f"  reference: {adopted.reference_rows} rows of {reference}", markup=False)
+    if adopted.onnx is not None:
+        checked = adopted.onnx.verification
+        console.print(
+            f"  ONNX form of {adopted.onnx.payload_bytes / 1e6:.1f} MB: same prediction on "
+            f"{checked.rows} rows, within {checked.max_difference:.1g}"
+        )
+    elif asked_for_onnx:
+        console.print(f"  no ONNX form, mlflow runs it: {adopted.onnx_problem}", markup=False)
+    if adopted.importance_problem:
+        console.print(f"  importance is not known: {adopted.importance_problem}", markup=False)
+
+
+_ORIGINS = {
+    "manifest": "manifest",
+    "signature": "signature",
+    "reference": "rows, since it was logged without a signature",
+}

@@ -1,0 +1,228 @@
+"""Adding what modelwatch needs to a version that somebody else logged: `modelwatch adopt`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas as pd
+from mlflow.models import infer_signature
+
+from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.mlflow_registry import MANIFEST_TAG, MlflowRegistry
+from modelwatch.adapters.pyfunc_model import PyfuncModel, typed_frame
+from modelwatch.adapters.s3_artifacts import MEGABYTE, S3Artifacts, check_files
+from modelwatch.domain.models import (
+    IMPORTANCE_PATH,
+    ONNX_PATH,
+    REFERENCE_PATH,
+    Manifest,
+    ModelVersion,
+    OnnxArtifact,
+    Predictions,
+)
+from modelwatch.domain.schemas import Schema, schema_from_signature
+from modelwatch.errors import InvalidInputError, ModelLoadError, ModelwatchError
+from modelwatch.settings import Settings
+from modelwatch_cli.serving.registry import RegistryEditor
+from modelwatch_cli.training.importance import measure_importance
+from modelwatch_cli.training.onnx_export import NotExportableError, export_onnx
+from modelwatch_cli.training.registration import (
+    file_digests,
+    predicted_data,
+    quiet,
+    write_manifest,
+)
+from modelwatch_cli.training.rows_files import read_rows, rows_of
+
+_BATCH = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What a version has now.
+
+    Attributes
+    ----------
+    schema_from
+        Where its columns come from: ``manifest``, ``signature`` or ``reference``.
+    onnx, onnx_problem
+        Its ONNX form, and why there is none where one was asked for.
+    importance_problem
+        Why it is not known what the version depends on; empty where it is.
+    """
+
+    model_name: str
+    model_version: str
+    columns: dict[str, str]
+    schema_from: str
+    reference_rows: int
+    onnx: OnnxArtifact | None
+    onnx_problem: str
+    importance_problem: str
+
+
+def adopt(
+    settings: Settings,
+    name: str,
+    number: str | None,
+    reference: Path,
+    *,
+    labels_column: str | None = None,
+    verify_onnx: bool = False,
+    editor: RegistryEditor,
+    step: Callable[[str], None] = lambda _: None,
+) -> Adopted:
+    """Add a manifest, the reference data and, if it verifies, an ONNX form to a version.
+
+    All is made before anything is written, and the registry's tag moves last: until then the
+    version is served as it was.
+
+    Parameters
+    ----------
+    number
+        The version; None: the one that MODEL_ALIAS or MODEL_STAGE names.
+    reference
+        Parquet or CSV file of training rows.
+    labels_column
+        A column of it that is no feature: what was to be predicted.
+    verify_onnx
+        Make an ONNX form, and hold it against the original on these rows.
+    step
+        Told what happens next, in a few words.
+
+    Raises
+    ------
+    ModelwatchError
+        When the version or the rows cannot be read, or do not fit each other.
+    """
+    quiet()
+    version = _version(settings, name, number)
+    artifacts = S3Artifacts(
+        s3_client(settings),
+        settings.text("MODEL_BUCKET"),
+        limit_bytes=settings.integer("MODEL_MAX_MB") * MEGABYTE,
+    )
+    manifest = artifacts.manifest(version)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        step("reading the model")
+        artifacts.download(version, folder)
+        if manifest is not None:
+            check_files(version, manifest, folder)
+        files = dict(manifest.files) if manifest else file_digests(folder)
+        step(f"reading {reference}")
+        schema, schema_from = _schema(folder, manifest, reference, labels_column)
+        frame, labels = _rows(reference, schema, labels_column)
+        step("loading the model")
+        model = PyfuncModel(folder, schema)
+    step(f"predicting {len(frame)} rows")
+    predictions = _predict(model, frame, reference)
+    data = predicted_data(version, frame, predictions.values, predictions.probabilities, labels)
+    onnx, payload, onnx_problem = manifest.onnx if manifest else None, None, ""
+    if verify_onnx:
+        step("making and verifying the ONNX form")
+        try:
+            payload, onnx = export_onnx(model, frame)
+        except NotExportableError as error:
+            onnx_problem = str(error)
+    step("measuring what it depends on")
+    importance, importance_problem = b"", ""
+    try:
+        importance = msgspec.json.encode(
+            measure_importance(model.predict_frame, typed_frame(frame, schema))
+        )
+    except Exception as error:  # noqa: BLE001 - a foreign model may refuse shuffled rows
+        importance_problem = f"{type(error).__name__}: {error}"
+    step("writing")
+    if payload is not None:
+        artifacts.write(version, ONNX_PATH, payload)
+    if importance:
+        artifacts.write(version, IMPORTANCE_PATH, importance)
+    artifacts.write(version, REFERENCE_PATH, data)
+    digest = write_manifest(artifacts, version, Manifest(schema, onnx, files, len(frame)))
+    editor.tag_version(name, version.version, MANIFEST_TAG, digest)
+    editor.tag_version(name, version.version, "onnx", "verified" if onnx else "none")
+    return Adopted(
+        name,
+        version.version,
+        {column.name: column.type for column in schema.columns},
+        schema_from,
+        len(frame),
+        onnx,
+        onnx_problem,
+        importance_problem,
+    )
+
+
+def _version(settings: Settings, name: str, number: str | None) -> ModelVersion:
+    registry = MlflowRegistry(
+        settings.text("MLFLOW_TRACKING_URI"), stage=settings.text("MODEL_STAGE")
+    )
+    if number is not None:
+        return registry.version(name, number)
+    alias = settings.text("MODEL_ALIAS")
+    plan = registry.plan(name, alias)
+    if len(plan.versions) > 1 and alias not in plan.versions:
+        known = ", ".join(each.version for each in plan.versions.values())
+        raise InvalidInputError("--version", f"is needed: versions {known} of {name} serve")
+    return plan.versions.get(alias) or next(iter(plan.versions.values()))
+
+
+def _schema(
+    folder: Path, manifest: Manifest | None, reference: Path, labels_column: str | None
+) -> tuple[Schema, str]:
+    """Return the input columns, and where they come from."""
+    if manifest is not None:
+        return manifest.schema, "manifest"
+    import mlflow
+
+    try:
+        signature = mlflow.models.Model.load(str(folder)).signature
+    except Exception as error:  # whatever a foreign model raises means: it cannot be read
+        raise ModelLoadError(f"MLmodel cannot be read: {error}") from error
+    came_from = "signature"
+    if signature is None or signature.inputs is None:
+        rows = read_rows(reference)
+        features = rows.drop(columns=[labels_column] if labels_column in rows.columns else [])
+        signature, came_from = infer_signature(features), "reference"
+    try:
+        return schema_from_signature(signature.inputs.to_dict()), came_from
+    except ValueError as error:
+        raise ModelwatchError(str(error)) from error
+
+
+def _rows(
+    reference: Path, schema: Schema, labels_column: str | None
+) -> tuple[pd.DataFrame, list[Any] | None]:
+    texts = [column.name for column in schema.columns if column.type == "string"]
+    rows = read_rows(reference, texts)
+    frame = rows_of(rows, schema, str(reference))
+    if labels_column is None:
+        return frame, None
+    if labels_column in schema.names:
+        raise InvalidInputError("--labels-column", f"'{labels_column}' is a feature of the model")
+    if labels_column not in rows.columns:
+        raise InvalidInputError("--labels-column", f"{reference} has no column '{labels_column}'")
+    labels = rows[labels_column].astype(object)
+    return frame, labels.where(labels.notna(), None).tolist()
+
+
+def _predict(model: PyfuncModel, frame: pd.DataFrame, reference: Path) -> Predictions:
+    """Return what the model says of the rows, as predict would."""
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    starts = range(0, len(rows), _BATCH)
+    try:
+        parts = [model.predict(rows[start : start + _BATCH]) for start in starts]
+    except Exception as error:  # whatever a foreign model raises means: these are not its rows
+        raise ModelwatchError(
+            f"the model does not take the rows of {reference}: {type(error).__name__}: {error}"
+        ) from error
+    probabilities = [each for part in parts for each in part.probabilities or ()]
+    values = [value for part in parts for value in part.values]
+    return Predictions(values, probabilities if len(probabilities) == len(values) else None)

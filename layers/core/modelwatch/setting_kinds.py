@@ -1,0 +1,199 @@
+"""What a setting may be: each kind reads a text, or says what is wrong with it and what is right.
+
+A kind is a function from the text to its value. It raises a ValueError, or an `InvalidInputError`,
+whose words follow the setting's name in the message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from modelwatch.domain.durations import parse_duration
+
+if TYPE_CHECKING:
+    from modelwatch.domain.window_plans import WindowPlan
+
+# what only some functions need is imported where it is read: see the cold starts
+
+Kind = Callable[[str], Any]
+
+
+def text(value: str) -> str:
+    """Take any text."""
+    return value
+
+
+def whole(at_least: int = 0, at_most: int | None = None) -> Kind:
+    """Return the kind of whole numbers in a range.
+
+    >>> whole(1, 5)("3")
+    3
+    """
+    limits = f"of {at_least} or more" if at_most is None else f"from {at_least} to {at_most}"
+
+    def read(value: str) -> int:
+        # isascii: int() also reads digits of other scripts
+        if value.isascii() and value.isdecimal() and len(value) <= 15:
+            number = int(value)
+            if number >= at_least and (at_most is None or number <= at_most):
+                return number
+        raise ValueError(f"'{value}' is not a whole number {limits}")
+
+    return read
+
+
+def number(value: str) -> float:
+    """Take a finite number of zero or more."""
+    try:
+        read = float(value)
+    except ValueError:
+        read = -1.0
+    if not 0 <= read < float("inf"):
+        raise ValueError(f"'{value}' is not a number of 0 or more")
+    return read
+
+
+def share(value: str) -> float:
+    """Take a number from 0 to 1.
+
+    >>> share("50%")
+    Traceback (most recent call last):
+    ...
+    ValueError: '50%' is not a share, a number from 0 to 1; 50 % is 0.5
+    """
+    try:
+        read = number(value)
+    except ValueError:
+        read = -1.0
+    if 0 <= read <= 1:
+        return read
+    percent = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*%", value)
+    hint = f"; {percent[1]} % is {float(percent[1]) / 100:g}" if percent else ""
+    raise ValueError(f"'{value}' is not a share, a number from 0 to 1{hint}")
+
+
+def duration(value: str) -> timedelta:
+    """Take an ISO 8601 duration such as ``PT1H``."""
+    return parse_duration(value)
+
+
+def windows(value: str) -> tuple[WindowPlan, ...]:
+    """Take windows such as ``PT1H,P7D/P1D``."""
+    from modelwatch.domain.window_plans import parse_plans
+
+    return parse_plans(value)
+
+
+def schedule(value: str) -> timedelta:
+    """Take an EventBridge expression; its value is how often it runs."""
+    from modelwatch.domain.schedules import parse_schedule
+
+    return parse_schedule(value)
+
+
+def segments(value: str) -> str:
+    """Take declared segments."""
+    from modelwatch.domain.segments import parse_segments
+
+    parse_segments(value)
+    return value
+
+
+def distance(kind: str) -> Kind:
+    """Return the kind of the distances for features of ``kind``, by Evidently's names."""
+
+    def read(value: str) -> str:
+        from modelwatch.domain.statistics.distances import METHODS
+
+        names = [method.name for method in METHODS.values() if kind in method.kinds]
+        return str(choice(*names)(value))
+
+    return read
+
+
+def model_name(value: str) -> str:
+    """Take a name that records and the registry both take."""
+    import msgspec
+
+    from modelwatch.domain.names import Name
+
+    try:
+        return str(msgspec.convert(value, Name))
+    except msgspec.ValidationError:
+        raise ValueError(
+            f"'{value[:60]}' is no name of a model: 1 to 250 characters without / : = and controls"
+        ) from None
+
+
+def choice(*choices: str) -> Kind:
+    """Return the kind that is one of ``choices``.
+
+    >>> choice("calibrated", "classic")("calibratd")
+    Traceback (most recent call last):
+    ...
+    ValueError: 'calibratd' is not one of calibrated, classic; is calibrated meant?
+    """
+
+    def read(value: str) -> str:
+        if value in choices:
+            return value
+        raise ValueError(f"'{value}' is not one of {', '.join(choices)}{meant(value, choices)}")
+
+    return read
+
+
+def matching(pattern: str, expected: str) -> Kind:
+    """Return the kind that fits a regular expression; ``expected`` says what that asks for."""
+    compiled = re.compile(pattern)
+
+    def read(value: str) -> str:
+        if compiled.fullmatch(value):
+            return value
+        raise ValueError(f"'{value[:80]}' is not {expected}")
+
+    return read
+
+
+def url(*schemes: str) -> Kind:
+    """Return the kind of addresses with one of ``schemes``, a host, and a port that may be."""
+
+    def read(value: str) -> str:
+        from urllib.parse import urlsplit
+
+        try:
+            parts = urlsplit(value)
+            fits = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            fits = False
+        if fits and not re.search(r"\s", value):
+            return value
+        raise ValueError(f"'{value[:80]}' is no address; expected {schemes[0]}://host:port")
+
+    return read
+
+
+def meant(value: str, known: tuple[str, ...] | list[str]) -> str:
+    """Return a question for the nearest of ``known``, or nothing when none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(value.lower(), [each.lower() for each in known], 1, 0.7)
+    found = next((each for each in known if near and each.lower() == near[0]), "")
+    return f"; is {found} meant?" if found else ""
+
+
+alias = matching(
+    r"(?!(?i:latest)$)(?!(?i:v\d+)$)[\w-]{1,255}",
+    "an alias: up to 255 letters, digits, _ and -, neither latest nor like v1",
+)
+model_stage = matching(r"(?i:staging|production|archived)", "one of Staging, Production, Archived")
+bucket = matching(
+    r"(?!.*\.\.)(?!\d+(?:\.\d+){3}$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+    "a bucket's name: 3 to 63 of a-z, 0-9, . and -, beginning and ending with a letter or digit",
+)
+stage = matching(r"[a-z][a-z0-9-]{0,19}", "up to 20 of a-z, 0-9 and -, beginning with a letter")
+queue = matching(r"[A-Za-z0-9_-]{1,75}", "a queue's name: up to 75 of A-Z, a-z, 0-9, _ and -")
+region = matching(r"[a-z]{2}(-[a-z]+){1,3}-\d{1,2}", "a region, such as eu-central-1")
+port = whole(1, 65_535)
