@@ -15,6 +15,7 @@ from mlflow.models import infer_signature
 
 from modelwatch.adapters.aws import s3_client
 from modelwatch.adapters.mlflow_registry import MANIFEST_TAG, MlflowRegistry
+from modelwatch.adapters.onnx_model import OnnxModel
 from modelwatch.adapters.pyfunc_model import PyfuncModel, typed_frame
 from modelwatch.adapters.s3_artifacts import MEGABYTE, S3Artifacts, check_files
 from modelwatch.domain.models import (
@@ -28,6 +29,7 @@ from modelwatch.domain.models import (
 )
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import InvalidInputError, ModelLoadError, ModelwatchError
+from modelwatch.ports import Model
 from modelwatch.settings import Settings
 from modelwatch_cli.serving.registry import RegistryEditor
 from modelwatch_cli.training.importance import measure_importance
@@ -123,7 +125,6 @@ def adopt(
         model = PyfuncModel(folder, schema)
     step(f"predicting {len(frame)} rows")
     predictions = _predict(model, frame, reference)
-    data = predicted_data(version, frame, predictions.values, predictions.probabilities, labels)
     onnx, payload, onnx_problem = manifest.onnx if manifest else None, None, ""
     if verify_onnx:
         step("making and verifying the ONNX form")
@@ -131,6 +132,9 @@ def adopt(
             payload, onnx = export_onnx(model, frame)
         except NotExportableError as error:
             onnx_problem = str(error)
+        else:
+            predictions = _predict(OnnxModel(payload, schema, onnx), frame, reference)
+    data = predicted_data(version, frame, predictions.values, predictions.probabilities, labels)
     step("measuring what it depends on")
     importance, importance_problem = b"", ""
     try:
@@ -213,7 +217,7 @@ def _rows(
     return frame, labels.where(labels.notna(), None).tolist()
 
 
-def _predict(model: PyfuncModel, frame: pd.DataFrame, reference: Path) -> Predictions:
+def _predict(model: Model, frame: pd.DataFrame, reference: Path) -> Predictions:
     """Return what the model says of the rows, as predict would."""
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     starts = range(0, len(rows), _BATCH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from modelwatch.domain.records import Value
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.ports import Model
-from modelwatch_cli.training.flavors import Saving, saving_of
+from modelwatch_cli.training.flavors import Saving, savings_of
 from modelwatch_cli.training.importance import measure_importance
 from modelwatch_cli.training.onnx_export import NotExportableError, export_onnx, is_same
 
@@ -86,13 +87,8 @@ def make_candidate(
         schema = schema_from_signature(signature.inputs.to_dict())
     except ValueError as error:
         raise NotServableError(f"its input cannot be served: {error}") from error
-    saving = saving_of(model)
     path = folder / "saved"
-    try:
-        saving.save(str(path), signature=signature)
-    except Exception as error:  # whatever a foreign library raises means: it cannot be saved
-        reason = f"{type(error).__name__}: {str(error)[:300]}"
-        raise NotServableError(f"MLflow cannot save it: {reason}") from error
+    saving = _save(model, path, signature)
     try:
         original = PyfuncModel(path)
     except ModelwatchError as error:
@@ -112,6 +108,20 @@ def make_candidate(
     step("measuring how much it leans on each feature")
     importance = measure_importance(original.predict_frame, typed_frame(train, schema))
     return Candidate(saving, signature, schema, served, onnx, payload, problem, importance)
+
+
+def _save(model: Any, path: Path, signature: ModelSignature) -> Saving:
+    """Save ``model`` at ``path``, in the first format that holds it; return how."""
+    problem = ""
+    for saving in savings_of(model):
+        try:
+            saving.save(str(path), signature=signature)
+        except Exception as error:  # noqa: BLE001 - whatever a foreign library raises
+            shutil.rmtree(path, ignore_errors=True)
+            problem = f"{type(error).__name__}: {str(error)[:300]}"
+        else:
+            return saving
+    raise NotServableError(f"MLflow cannot save it: {problem}")
 
 
 def table_of(rows: Table, title: str) -> pd.DataFrame:

@@ -51,8 +51,8 @@ class Saving:
             return log_model(name="model", **self.arguments, **more)
 
 
-def saving_of(model: Any) -> Saving:
-    """Return how ``model`` is saved.
+def savings_of(model: Any) -> Iterator[Saving]:
+    """Yield the ways to save ``model``, the best one first.
 
     What follows scikit-learn's ways is saved with skops: that loads no other types than those that
     are named beside it, and these are the ones that are in this model. What skops does not know is
@@ -62,36 +62,33 @@ def saving_of(model: Any) -> Saving:
 
     modules = modules_of(model)
     own = tuple(sorted(name for name in modules if is_own(name)))
-    common = {"pip_requirements": requirements_of(modules)}
-    if isinstance(model, PythonModel):
-        return Saving("mlflow.pyfunc", {"python_model": model, **common}, own)
+    common: dict[str, Any] = {"pip_requirements": requirements_of(modules)}
     library = type(model).__module__.partition(".")[0]
-    if library in ("xgboost", "catboost") or (library == "lightgbm" and not _is_estimator(model)):
-        return Saving(f"mlflow.{library}", {_ARGUMENTS[library]: model, **common}, own)
-    module, argument = "mlflow.sklearn", "sk_model"
-    if library == "lightgbm":
-        module, argument = "mlflow.lightgbm", _ARGUMENTS[library]
-    form = {"serialization_format": "cloudpickle"} if own else _serialization(model)
-    return Saving(module, {argument: model, **form, **common}, own)
+    is_estimator = hasattr(model, "get_params")
+    if isinstance(model, PythonModel):
+        yield Saving("mlflow.pyfunc", {"python_model": model, **common}, own)
+    elif library in ("xgboost", "catboost") or (library == "lightgbm" and not is_estimator):
+        yield Saving(f"mlflow.{library}", {_ARGUMENTS[library]: model, **common}, own)
+    else:
+        module, argument = "mlflow.sklearn", "sk_model"
+        if library == "lightgbm":
+            module, argument = "mlflow.lightgbm", _ARGUMENTS[library]
+        for form in _formats(model, own):
+            yield Saving(module, {argument: model, **form, **common}, own)
 
 
-def _is_estimator(model: Any) -> bool:
-    return hasattr(model, "get_params")
-
-
-def _serialization(model: Any) -> dict[str, Any]:
+def _formats(model: Any, own: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     import skops.io
 
-    try:
-        payload = skops.io.dumps(model)
-        types = skops.io.get_untrusted_types(data=payload)
-        skops.io.loads(payload, trusted=types)
-    except Exception:  # noqa: BLE001 - skops raises many types for what it does not know
-        return {"serialization_format": "cloudpickle"}
-    if any(name.startswith("__main__.") for name in types):
-        # where it is loaded, another program is the main one
-        return {"serialization_format": "cloudpickle"}
-    return {"serialization_format": "skops", "skops_trusted_types": types}
+    types = None
+    if not own:
+        # whatever it raises: skops does not know what is in this model
+        with contextlib.suppress(Exception):
+            types = skops.io.get_untrusted_types(data=skops.io.dumps(model))
+    # where a model is loaded, another program is the main one
+    if types is not None and not any(name.startswith("__main__.") for name in types):
+        yield {"serialization_format": "skops", "skops_trusted_types": types}
+    yield {"serialization_format": "cloudpickle"}
 
 
 def modules_of(model: Any) -> set[str]:
