@@ -18,7 +18,7 @@ import pandas as pd
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from modelwatch.settings import Settings
 from modelwatch_cli.training.registration import register_model
@@ -26,8 +26,14 @@ from modelwatch_cli.training.registration import register_model
 rows = pd.DataFrame({"colour": ["red", "white"] * 50})
 rows["alcohol"] = [12.0 + number % 5 for number in range(100)]
 labels = rows["colour"].map({"red": "heavy", "white": "light"})
+def halved(numbers):
+    return numbers / 2
+
+
+# a function of a user's own has no ONNX form
 encode = make_column_transformer(
-    (OneHotEncoder(handle_unknown="ignore"), ["colour"]), remainder="passthrough"
+    (OneHotEncoder(handle_unknown="ignore"), ["colour"]),
+    (FunctionTransformer(halved), ["alcohol"]),
 )
 model = make_pipeline(encode, LogisticRegression()).fit(rows, labels)
 outcome = register_model(
@@ -56,7 +62,7 @@ def predict_url(stack: Any) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "inputs that are not numbers" in done.stdout
+    assert "cannot convert it" in done.stdout
     deployed = subprocess.run(
         [*stack.command, "deploy", "predict", "--json"],
         env={**stack.whole_environ, **variables},
