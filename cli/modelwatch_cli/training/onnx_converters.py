@@ -14,6 +14,9 @@ from sklearn.base import is_classifier
 
 from modelwatch.domain.schemas import Schema
 
+_OPSETS = {"": 18, "ai.onnx.ml": 3}
+"""The third version of the operators for machine learning has trees in 64 bits."""
+
 Conversion = Callable[[], Any]
 """Makes an ONNX graph (`onnx.ModelProto`)."""
 
@@ -63,8 +66,13 @@ def _sklearn(model: Any, schema: Schema, bits: int, is_matrix: bool) -> Any:
             (column.name, (StringTensorType if column.type == "string" else number)([None, 1]))
             for column in schema.columns
         ]
-    options = {id(model): {"zipmap": False}} if is_classifier(model) else None
-    graph = to_onnx(model, initial_types=inputs, options=options)
+    convert = partial(to_onnx, model, initial_types=inputs, target_opset=_OPSETS)
+    try:
+        # classifiers with probabilities would give them as mappings
+        options = {id(model): {"zipmap": False}} if is_classifier(model) else None
+        graph = convert(options=options)
+    except NameError:  # a classifier without that option
+        graph = convert()
     _route_missing_values(graph, model)
     return graph
 
