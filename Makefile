@@ -10,7 +10,7 @@ MODELWATCH := $(BIN)/modelwatch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-fast test-long zoo zoo-table test-grafana test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-serving setup-rivals bench-quality bench-performance-estimation lint format env-example lock clean
+.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-compose test-fast test-long zoo zoo-table test-grafana test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-serving setup-rivals bench-quality bench-performance-estimation lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ test-grafana: setup $(ENVS)/grafana/.stamp-drawing ## draw the dashboards of a f
 test-plugin: setup $(ENVS)/localstack/.stamp-test ## the LocalStack plugin's own tests
 	@cd localstack/lambda-process && LAMBDA_PROCESS_PYTHON=$(CURDIR)/$(ENVS)/runtime/bin/python \
 	  $(CURDIR)/$(ENVS)/localstack/bin/python -m pytest -q
+
+test-compose: setup ## compose.yaml brought up and used, in a sandbox (root; installs nothing, keeps nothing)
+	@PYTHONPATH=tests/compose $(BIN)/python -m pytest -q -p no:cacheprovider tests/compose
+	@$(BIN)/python tests/compose/run.py
 
 test-long: setup zoo ## every model of the zoo with all of its targets
 	@ZOO=all $(BIN)/python -m pytest -q -n auto tests/zoo

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from modelwatch.domain.event_ids import derived_event_id, is_event_id
-from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Record, Value, invalid_json
+from modelwatch.domain.faults import invalid_json
+from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Record, Value
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.capture.sagemaker.answers import labels, outputs
 from modelwatch_cli.capture.sagemaker.cells import letter_of, read_rows, typed_value

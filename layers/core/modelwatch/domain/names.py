@@ -1,23 +1,34 @@
-"""What a valid name is: one definition for registration, predict, capture and the commands."""
+"""Names of models, versions, variants and features, ids of events: one definition of a valid one."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import msgspec
 
-from modelwatch.errors import InvalidInputError
+from modelwatch.errors import Fault, InvalidInputError
 
 MOST_CHARACTERS = 250
 
-_MODEL = r"^[^/:=\x00-\x1f\x7f]+$"
+# Python's `$` also stands before a line break at the end; a regex of JSON Schema has no `\Z`
+NAME_PATTERN = r"^[^/:=\x00-\x1f]+$(?!\n)"
+EVENT_ID_PATTERN = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$(?!\n)"
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_CHARACTERS, pattern=_MODEL)]
-"""A model's or a version's name: it is a folder on S3 and part of MLflow's addresses."""
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_CHARACTERS, pattern=NAME_PATTERN)]
+"""A model's or version's name: it is a folder on S3 and part of `model_name=…`."""
 
-_model_name = re.compile(_MODEL)
+EventId = Annotated[str, msgspec.Meta(pattern=EVENT_ID_PATTERN)]
+"""A UUID in its canonical form."""
+
+EXPECTED = {
+    NAME_PATTERN: "a name without '/', ':', '=', tabs, line breaks and other control characters",
+    EVENT_ID_PATTERN: "a UUID, such as 018bcfe5-6800-7000-8000-000000000000",
+}
+"""What is right, in words, by pattern."""
+
+_model_name = re.compile(NAME_PATTERN)
 _control_characters = re.compile(r"[\x00-\x1f\x7f]")
 
 _known: set[str] = set()
@@ -41,7 +52,7 @@ def check_model_name(name: str, field: str = "name") -> None:
     modelwatch.errors.InvalidInputError: name: 'a=b' is no name of a model: it has 1 to 250 \
 characters, and none of them is a slash, a colon, an equals sign or a control character
     """
-    if 0 < len(name) <= MOST_CHARACTERS and _model_name.fullmatch(name) and _is_text(name):
+    if 0 < len(name) <= MOST_CHARACTERS and _model_name.match(name) and _is_text(name):
         return
     raise InvalidInputError(
         field,
@@ -67,17 +78,25 @@ def check_feature_names(names: Iterable[str], field: str = "features") -> None:
     modelwatch.errors.InvalidInputError: features: 'a\\tb' is no name of a feature: it has 1 to \
 250 characters, is not blank, and has no control character such as a tab
     """
+    faults = list(feature_name_faults(names, field))
+    if faults:
+        raise InvalidInputError.of(faults)
+
+
+def feature_name_faults(names: Iterable[str], field: str = "features") -> Iterator[Fault]:
+    """Yield what is wrong with names of features; see `check_feature_names`."""
     # a model's names come with every record: each is looked at once
-    unknown = set(names) - _known
+    unknown = [name for name in names if name not in _known]
     for name in unknown:
-        if not _is_feature(name):
-            raise InvalidInputError(
+        if _is_feature(name):
+            if len(_known) < _MOST_KNOWN:
+                _known.add(name)
+        else:
+            yield Fault(
                 field,
                 f"{_shown(name)} is no name of a feature: it has 1 to {MOST_CHARACTERS} "
                 "characters, is not blank, and has no control character such as a tab",
             )
-    if len(_known) < _MOST_KNOWN:
-        _known.update(unknown)
 
 
 def _is_feature(name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
-from modelwatch.domain.records import invalid_json
+from modelwatch.domain.faults import invalid_json
 from modelwatch.errors import InvalidInputError
 
 FORMAT = 1

@@ -24,8 +24,8 @@ from modelwatch.domain.constraints import (
 )
 from modelwatch.domain.constraints.document import Kind
 from modelwatch.domain.drift import DriftPolicy
+from modelwatch.domain.faults import invalid_json
 from modelwatch.domain.model_monitor.statistics import InferredType
-from modelwatch.domain.records import invalid_json
 from modelwatch.errors import InvalidInputError
 
 _SAYS_HOW_MANY_MUST = 0.5
