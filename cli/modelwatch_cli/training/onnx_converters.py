@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from modelwatch.domain.schemas import Schema
-
-_OPSETS = {"": 18, "ai.onnx.ml": 3}
-"""The third version of the operators for machine learning has trees in 64 bits."""
 
 Conversion = Callable[[], Any]
 """Makes an ONNX graph (`onnx.ModelProto`)."""
@@ -66,7 +64,7 @@ def _sklearn(model: Any, schema: Schema, bits: int, is_matrix: bool) -> Any:
             (column.name, (StringTensorType if column.type == "string" else number)([None, 1]))
             for column in schema.columns
         ]
-    convert = partial(to_onnx, model, initial_types=inputs, target_opset=_OPSETS)
+    convert = partial(to_onnx, model, initial_types=inputs)
     try:
         # classifiers with probabilities would give them as mappings
         options = {id(model): {"zipmap": False}} if is_classifier(model) else None
@@ -80,15 +78,33 @@ def _sklearn(model: Any, schema: Schema, bits: int, is_matrix: bool) -> Any:
 @cache
 def _register() -> None:
     """Teach skl2onnx what onnxmltools knows, for models and for the steps of pipelines."""
-    if not _has_onnxmltools():
-        return
     from skl2onnx import update_registered_converter
     from skl2onnx.common.shape_calculator import (
         calculate_linear_classifier_output_shapes,
         calculate_linear_regressor_output_shapes,
     )
+    from skl2onnx.operator_converters.random_forest import (
+        convert_sklearn_random_forest_classifier,
+        convert_sklearn_random_forest_regressor_converter,
+    )
 
-    options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+    options: dict[str, Any] = {
+        "nocl": [True, False], "zipmap": [True, False, "columns"]
+    }  # fmt: skip
+    update_registered_converter(
+        HistGradientBoostingClassifier, "SklearnHistGradientBoostingClassifier",
+        calculate_linear_classifier_output_shapes,
+        partial(_with_integers, convert_sklearn_random_forest_classifier),
+        options={**options, "raw_scores": [True, False], "output_class_labels": [False, True]},
+    )  # fmt: skip
+    update_registered_converter(
+        HistGradientBoostingRegressor, "SklearnHistGradientBoostingRegressor",
+        calculate_linear_regressor_output_shapes,
+        partial(_with_integers, convert_sklearn_random_forest_regressor_converter),
+        options={"raw_scores": [True, False]},
+    )  # fmt: skip
+    if not _has_onnxmltools():
+        return
     if importlib.util.find_spec("lightgbm"):
         from lightgbm import LGBMClassifier, LGBMRegressor
         from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
@@ -113,6 +129,25 @@ def _register() -> None:
             XGBRegressor, "XGBoostXGBRegressor", calculate_linear_regressor_output_shapes,
             convert_xgboost,
         )  # fmt: skip
+
+
+def _with_integers(convert: Any, scope: Any, operator: Any, container: Any) -> None:
+    """Convert trees whose attributes mix truth values with integers, which protobuf refuses."""
+
+    class Container:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(container, name)
+
+        def add_node(self, *arguments: Any, **attributes: Any) -> None:
+            plain = {
+                name: [int(each) if isinstance(each, bool | np.bool_) else each for each in value]
+                if isinstance(value, list)
+                else value
+                for name, value in attributes.items()
+            }
+            container.add_node(*arguments, **plain)
+
+    convert(scope, operator, Container())
 
 
 def _booster(model: Any, library: str, width: int) -> Any:

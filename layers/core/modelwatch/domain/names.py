@@ -1,4 +1,4 @@
-"""Names of models, versions, variants and features, ids of events: one definition of a valid one."""
+"""Names of models, versions, variants and features, ids of events: one definition of each."""
 
 from __future__ import annotations
 
