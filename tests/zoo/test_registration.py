@@ -25,6 +25,8 @@ from modelwatch_cli.training.candidate import NotServableError, make_candidate, 
 from modelwatch_cli.training.flavors import modules_of, requirements_of, savings_of
 from modelwatch_cli.training.registration import reference_data, register_model
 
+pytestmark = pytest.mark.zoo
+
 DRAW = np.random.default_rng(2)
 ROWS = pd.DataFrame(DRAW.random((80, 2)), columns=["age", "income"])
 GOOD = ROWS["age"] > ROWS["income"]
