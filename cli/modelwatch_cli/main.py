@@ -22,6 +22,7 @@ from modelwatch_cli.serving import commands as serving
 from modelwatch_cli.stack import commands as stack
 from modelwatch_cli.stack.environment import LOADER
 from modelwatch_cli.traffic import commands as traffic
+from modelwatch_cli.traffic import scenario_commands as scenarios
 from modelwatch_cli.training import adopt
 from modelwatch_cli.training import commands as training
 
@@ -60,6 +61,7 @@ for module in (
     serving,
     deployment,
     traffic,
+    scenarios,
     captures,
     labels,
     dlq,

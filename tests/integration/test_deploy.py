@@ -163,10 +163,13 @@ def test_a_second_deployment_changes_nothing(deployment):
 @pytest.mark.usefixtures("first")
 def test_changed_code_updates_that_app_alone_with_its_new_route(deployment):
     deployment.append("capture", ROUTE)
+    url = api_urls(deployment.settings())["capture"]
     plan = deployment.deploy(dry_run=True)
     actions = deployment.deploy()
     assert {part for part, action in plan.items() if action != "unchanged"} == {"capture"}
     assert {part for part, action in actions.items() if action != "unchanged"} == {"capture"}
+    assert actions["capture"] == "updated"
+    assert api_urls(deployment.settings())["capture"] == url
     assert deployment.get("capture", "/added").json() == {"added": True}
     assert deployment.get("capture", "/health").status_code == 200
     apis = deployment.stack.client("apigateway")
@@ -190,8 +193,13 @@ def test_one_app_can_be_deployed_alone(deployment):
 
 @pytest.mark.usefixtures("first")
 def test_a_failure_shows_its_reason_and_the_next_deployment_recovers(deployment):
+    template = deployment.project.merge_template("analyze")
+    right = template.read_text()
+    # the setting itself would be refused before anything changes
+    template.write_text(right.replace("!Ref AnalysisSchedule", "rate(1 fortnight)"))
     with pytest.raises(StackError, match=r"AnalyzeEvent .*ScheduleExpression is not valid"):
-        deployment.deploy("analyze", ANALYSIS_SCHEDULE="rate(1 fortnight)")
+        deployment.deploy("analyze")
+    template.write_text(right)
     assert deployment.deploy("analyze")["analyze"] in ("recreated", "updated")
     assert deployment.get("analyze", "/health").status_code == 200
     assert deployment.deploy("analyze")["analyze"] == "unchanged"

@@ -54,7 +54,14 @@ class Serving:
         own = {"MODEL_NAME": MODEL, "MODEL_REFRESH_SECONDS": "1"}
         self.stack = dataclasses.replace(stack, environ={**stack.environ, **own})
         self.environ = json.loads(self.run("env", "--json")) | own
+        # a name that the registry does not know is refused: it has other models
+        self.new_model(MODEL)
         self.url = json.loads(self.run("deploy", "--json"))["urls"]["predict"]
+
+    def new_model(self, name: str) -> None:
+        """Make a registered model without versions, unless it is there."""
+        url = f"{self.environ['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/registered-models/create"
+        assert httpx.post(url, json={"name": name}, timeout=30).status_code in (200, 400)
 
     def run(self, *arguments: str) -> str:
         done = self.stack.run(*arguments)
@@ -249,6 +256,7 @@ def test_a_version_of_plain_mlflow_is_served_once_it_is_exported(two_versions, t
     refused = serving.stack.run("promote", version, "--now")
     assert refused.returncode == 1
     assert "no verified ONNX form" in refused.stderr
+    assert "`modelwatch deploy predict` makes it an image" in refused.stderr
     assert serving.predict().json()["model_version"] == "2"
     needs_rows = serving.stack.run("export", version)
     assert needs_rows.returncode == 1
@@ -261,3 +269,31 @@ def test_a_version_of_plain_mlflow_is_served_once_it_is_exported(two_versions, t
     assert (info["flavor"], info["artifact_digest"]) == ("onnx", exported["onnx"]["sha256"])
     # again, now against the reference data that it has
     assert json.loads(serving.run("export", version, "--json"))["reference_rows"] == 178
+
+
+def test_wrong_settings_are_refused_before_anything_changes(two_versions, tmp_path):
+    serving = two_versions
+    file = tmp_path / "wrong.env"
+    wrong = {
+        **json.loads(serving.run("env", "--json")),
+        "MODEL_NAME": "serving_forrest",
+        "MODELNAME": "x",
+        "ANALYSIS_WINDOWS": "1H",
+        "DRIFT_SHARE_THRESHOLD": "50%",
+        "ANALYSIS_SCHEDULE": "rate(1 minut)",
+    }
+    file.write_text("".join(f"{name}='{value}'\n" for name, value in wrong.items()))
+    own = {name: value for name, value in serving.stack.environ.items() if name not in wrong}
+    stack = dataclasses.replace(serving.stack, environ=own)
+    for option in (["--dry-run"], []):
+        refused = stack.run("--env-file", str(file), "deploy", *option)
+        assert refused.returncode == 1
+        for said in (
+            "setting ANALYSIS_WINDOWS: '1H' is no duration",
+            "setting DRIFT_SHARE_THRESHOLD: '50%' is not a share",
+            "setting ANALYSIS_SCHEDULE: 'rate(1 minut)' is neither",
+            "setting MODELNAME: there is no such setting",
+            "setting MODEL_NAME: the registry has no model 'serving_forrest'",
+        ):
+            assert said in refused.stderr
+    assert serving.predict().status_code == 200

@@ -214,7 +214,7 @@ def _complain(summary: ImportSummary) -> None:
 
 
 def _name(option: str, text: str) -> str:
-    from modelwatch.domain.records import Name
+    from modelwatch.domain.names import Name
 
     if not text:
         return text

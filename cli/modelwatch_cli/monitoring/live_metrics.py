@@ -58,6 +58,13 @@ class LiveMetrics:
         return math.fsum(each.value for each in self.of(name, **labels))
 
 
+class ActiveAlert(NamedTuple):
+    """What is ``pending`` or ``firing`` of a rule."""
+
+    labels: Mapping[str, str]
+    state: str
+
+
 class Alert(NamedTuple):
     """An alerting rule of Prometheus.
 
@@ -68,14 +75,14 @@ class Alert(NamedTuple):
     evaluated_at
         When its group was evaluated last, as RFC 3339 text.
     active
-        Labels of what is pending or firing.
+        What is pending or firing.
     """
 
     name: str
     state: str
     hold_seconds: float
     evaluated_at: str
-    active: tuple[Mapping[str, str], ...]
+    active: tuple[ActiveAlert, ...]
 
 
 class Prometheus:
@@ -110,7 +117,7 @@ class Prometheus:
                 rule["state"],
                 float(rule["duration"]),
                 rule["lastEvaluation"],
-                tuple(each["labels"] for each in rule["alerts"]),
+                tuple(ActiveAlert(each["labels"], each["state"]) for each in rule["alerts"]),
             )
             for group in self._get("rules", {"type": "alert"})["groups"]
             for rule in group["rules"]

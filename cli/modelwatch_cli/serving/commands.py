@@ -257,7 +257,7 @@ def _in_force(
 
     from modelwatch_cli.deployment.endpoints import api_urls
 
-    url = f"{api_urls(settings)['predict']}/model/reload"
+    url = f"{api_urls(settings, ['predict'])['predict']}/model/reload"
     try:
         response = httpx.post(url, json={}, timeout=120)
     except httpx.HTTPError as error:

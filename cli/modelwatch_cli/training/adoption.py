@@ -188,13 +188,26 @@ def _schema(
         raise ModelLoadError(f"MLmodel cannot be read: {error}") from error
     came_from = "signature"
     if signature is None or signature.inputs is None:
-        rows = read_rows(reference)
-        features = rows.drop(columns=[labels_column] if labels_column in rows.columns else [])
+        features = _features(folder, read_rows(reference), labels_column)
         signature, came_from = infer_signature(features), "reference"
     try:
         return schema_from_signature(signature.inputs.to_dict()), came_from
     except ValueError as error:
         raise ModelwatchError(str(error)) from error
+
+
+def _features(folder: Path, rows: pd.DataFrame, labels_column: str | None) -> pd.DataFrame:
+    """Return the columns that a model without a signature takes: those that it was fitted on."""
+    import mlflow.pyfunc
+
+    try:
+        raw = mlflow.pyfunc.load_model(str(folder)).get_raw_model()
+        fitted_on = [str(name) for name in raw.feature_names_in_]
+    except Exception:  # noqa: BLE001 - not every model knows; loading it says what is wrong with it
+        fitted_on = []
+    if fitted_on and set(fitted_on) <= set(rows.columns):
+        return rows[fitted_on]
+    return rows.drop(columns=[labels_column] if labels_column in rows.columns else [])
 
 
 def _rows(
@@ -221,7 +234,8 @@ def _predict(model: PyfuncModel, frame: pd.DataFrame, reference: Path) -> Predic
         parts = [model.predict(rows[start : start + _BATCH]) for start in starts]
     except Exception as error:  # whatever a foreign model raises means: these are not its rows
         raise ModelwatchError(
-            f"the model does not take the rows of {reference}: {type(error).__name__}: {error}"
+            f"the model does not take the rows of {reference}: {type(error).__name__}: {error} "
+            "(--labels-column names a column that is no feature)"
         ) from error
     probabilities = [each for part in parts for each in part.probabilities or ()]
     values = [value for part in parts for value in part.values]
