@@ -10,7 +10,7 @@ MODELWATCH := $(BIN)/modelwatch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-compose test-fast test-grafana test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-serving setup-rivals bench-quality bench-performance-estimation lint format env-example lock clean
+.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-compose test-fast test-long test-grafana test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-serving setup-rivals bench-quality bench-performance-estimation lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ test-compose: setup ## compose.yaml brought up and used, in a sandbox (root; ins
 
 test-fast: setup ## the tests that start no server
 	@$(BIN)/python -m pytest -q -n auto -m "not servers"
+
+# 40 times the examples of `make test`; another number: make test-long EXAMPLES_FACTOR=400
+test-long: EXAMPLES_FACTOR ?= 40
+test-long: setup ## the property tests and the fuzzing of all borders with many examples
+	@EXAMPLES_FACTOR=$(EXAMPLES_FACTOR) $(BIN)/python -m pytest -q -n auto --timeout 7200 -m "hypothesis and not servers" tests
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
