@@ -42,9 +42,6 @@ test-compose: setup ## compose.yaml brought up and used, in a sandbox (root; ins
 	@PYTHONPATH=tests/compose $(BIN)/python -m pytest -q -p no:cacheprovider tests/compose
 	@$(BIN)/python tests/compose/run.py
 
-test-long: setup zoo ## every model of the zoo with all of its targets
-	@ZOO=all $(BIN)/python -m pytest -q -n auto tests/zoo
-
 zoo: setup $(ENVS)/zoo/.stamp ## XGBoost and CatBoost, for the zoo of models in tests/zoo
 
 zoo-table: zoo ## try every model of the zoo, and write the table of docs/models.md
@@ -52,6 +49,12 @@ zoo-table: zoo ## try every model of the zoo, and write the table of docs/models
 
 test-fast: setup ## the tests that start no server
 	@$(BIN)/python -m pytest -q -n auto -m "not servers and not zoo"
+
+# 40 times the examples of `make test`; another number: make test-long EXAMPLES_FACTOR=400
+test-long: EXAMPLES_FACTOR ?= 40
+test-long: setup zoo ## the property tests, the fuzzing of all borders and the zoo of models, whole
+	@ZOO=all $(BIN)/python -m pytest -q -n auto tests/zoo
+	@EXAMPLES_FACTOR=$(EXAMPLES_FACTOR) $(BIN)/python -m pytest -q -n auto --timeout 7200 -m "hypothesis and not servers" tests
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

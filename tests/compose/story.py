@@ -54,6 +54,7 @@ class Story:
         CommandError
             When a command failed.
         """
+        volumes = self._engine.docker("volume", "ls", "--quiet")  # of builds
         try:
             version, result = self._first_life()
             with self._steps.step("drain, down"):
@@ -66,7 +67,7 @@ class Story:
             self._stack.compose("--profile", "tools", "down", "--volumes")
             ours = ("--filter", "label=com.docker.compose.project")  # not those of builds
             _expect("containers", self._engine.docker("ps", "--all", "--quiet", *ours), "")
-            _expect("volumes", self._engine.docker("volume", "ls", "--quiet"), "")
+            _expect("volumes", self._engine.docker("volume", "ls", "--quiet"), volumes)
             custom = ("network", "ls", "--quiet", "--filter", "type=custom")
             _expect("networks", self._engine.docker(*custom), "")
 

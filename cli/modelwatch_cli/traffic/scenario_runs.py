@@ -111,14 +111,15 @@ def run_numbered(
     """
     expected = scenario.expectations(target.reference, options.firing)
     say(expected)
-    wait_for_own_minute(settings)
     before, alerts_before = watched.settled_metrics(), watched.alerts()
+    wait_for_own_minute(settings)
     schedule = make_schedule(
         scenario.pattern,
         options.rate or scenario.rate,
         Run(requests=options.requests or scenario.requests),
     )
     summary = running.send_traffic(target, scenario.rows, schedule, options.seed)
+    _require_whole(summary)
     if not summary.answered:
         raise ModelwatchError(f"no request was answered: {summary.first_problem[:300]}")
     captured = wait_for_captures(settings, summary.answered, summary.began)
@@ -176,6 +177,7 @@ def run_stress(
         options.slo_ms,
         note,
     )
+    _require_whole(summary)
     captured = wait_for_captures(settings, summary.answered, summary.began)
     evidence = Evidence(
         sent=dict(summary.statuses),
@@ -189,6 +191,11 @@ def run_stress(
         evaluated_after(watched.prometheus, datetime.now(UTC))
     evidence = replace(evidence, alerts=watched.alerts())
     return Report(STRESS_NUMBER, STRESS_NAME, _found(expected, evidence), steps)
+
+
+def _require_whole(summary: LoadSummary) -> None:
+    if summary.interrupted:
+        raise ModelwatchError("the scenario was ended before its time: nothing is looked at")
 
 
 def _look(

@@ -143,9 +143,9 @@ def _draw(
     for name in _whole(reference):
         # a fraction where there never was one would be another kind of data, or be refused
         kind = int if name in _integers(reference) else float
-        plain[name] = [
-            kind(round(each)) if isinstance(each, float) else each for each in plain[name]
-        ]
+        values = [kind(round(each)) if isinstance(each, float) else each for each in plain[name]]
+        # pandas would make NaN of None
+        plain[name] = pd.Series(values, dtype=object)
     return [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
 
 

@@ -118,6 +118,14 @@ def test_whole_numbers_stay_whole(numbers):
         assert not all(row["c"].is_integer() for row in rows)
 
 
+def test_a_missing_whole_number_is_null_as_any_other(numbers):
+    reference = pd.DataFrame({"grams": np.arange(100) * 1.0}).join(numbers[:100])
+    for name in ("missing_values", "data_quality"):
+        values = [row["grams"] for row in simulate_rows(SCENARIOS[name], reference, 90, seed=1)]
+        assert values.count(None) > 20
+        assert all(value is None or value == value for value in values)
+
+
 def test_data_quality_has_missing_mistyped_and_out_of_range_values(mixed):
     rows = simulated("data_quality", mixed)
     mistyped = rows["a"].eq(MISTYPED)
