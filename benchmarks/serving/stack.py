@@ -11,8 +11,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import mlflow
+
+from modelwatch_cli.stack.local_aws import LocalSession
 
 _FOREIGN = ("AWS_", "MLFLOW_", "S3_", "BRIDGE_", "STACK_", "MODELWATCH_")
 QUEUE = "bench-captures"
@@ -44,13 +45,7 @@ def running_stack(folder: Path) -> Iterator[dict[str, str]]:
         modelwatch("up")
         modelwatch("train")
         addresses = json.loads(modelwatch("env", "--json"))
-        sqs = boto3.client(
-            "sqs",
-            endpoint_url=addresses["AWS_ENDPOINT_URL"],
-            region_name="us-east-1",
-            aws_access_key_id=addresses["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=addresses["AWS_SECRET_ACCESS_KEY"],
-        )
+        sqs = LocalSession(addresses).client("sqs")
         url = sqs.create_queue(QueueName=QUEUE)["QueueUrl"]
         yield {**inherited, **addresses, "CAPTURE_QUEUE_URL": url, "LOG_LEVEL": "WARNING"}
     finally:

@@ -13,6 +13,7 @@ from modelwatch.errors import ModelwatchError
 from modelwatch_cli import demo
 from modelwatch_cli.baselines import commands as baselines
 from modelwatch_cli.capture import captures, dlq, forget, labels
+from modelwatch_cli.checks import commands as checks
 from modelwatch_cli.console import error_console
 from modelwatch_cli.deployment import commands as deployment
 from modelwatch_cli.monitoring import backtest, compare, model_monitor, performance, replay
@@ -21,6 +22,7 @@ from modelwatch_cli.serving import commands as serving
 from modelwatch_cli.stack import commands as stack
 from modelwatch_cli.stack.environment import LOADER
 from modelwatch_cli.traffic import commands as traffic
+from modelwatch_cli.traffic import scenario_commands as scenarios
 from modelwatch_cli.training import adopt
 from modelwatch_cli.training import commands as training
 
@@ -59,6 +61,7 @@ for module in (
     serving,
     deployment,
     traffic,
+    scenarios,
     captures,
     labels,
     dlq,
@@ -70,6 +73,7 @@ for module in (
     backtest,
     compare,
     baselines,
+    checks,
     demo,
 ):
     module.register(app)

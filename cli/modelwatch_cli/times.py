@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError
+
+_AHEAD = timedelta(minutes=5)
+"""How far ahead of our clock a record's may be."""
 
 
 def option_time(option: str, text: str) -> datetime:
@@ -25,3 +29,19 @@ def option_time(option: str, text: str) -> datetime:
     except ValueError as error:
         raise InvalidInputError(option, f"is not a time in ISO 8601: {error}") from None
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def option_window(since: str | None, until: str | None, length: timedelta) -> Window:
+    """Return the window from ``--since`` to ``--until``: up to now, and ``length`` before.
+
+    Raises
+    ------
+    InvalidInputError
+        When one is no time, or the window ends before it begins.
+    """
+    end = option_time("--until", until) if until else datetime.now(UTC) + _AHEAD
+    start = option_time("--since", since) if since else end - length
+    try:
+        return Window(start, end)
+    except ValueError as error:
+        raise InvalidInputError("--since", str(error)) from None

@@ -8,8 +8,11 @@ from chalice.app import CloudWatchEvent
 
 from chalicelib import wiring
 from modelwatch.http import Answer, answer
+from modelwatch.openapi.routes import add_docs
 from modelwatch.services.analysis_requests import parse_request
+from modelwatch.services.analyze import ReportPlace, Results
 from modelwatch.services.comparison_query import parse_query
+from modelwatch.services.contract import Alive
 
 app = Chalice(app_name="modelwatch-analyze")
 
@@ -17,7 +20,7 @@ app = Chalice(app_name="modelwatch-analyze")
 @app.route("/health", methods=["GET"])
 def health() -> Response:
     """Tell that the function answers."""
-    return answer(app.current_request, wiring.metrics(), lambda: Answer({"status": "healthy"}))
+    return answer(app.current_request, wiring.metrics(), lambda: Answer(Alive(status="healthy")))
 
 
 @app.route("/analyze", methods=["POST"], content_types=["*/*"])
@@ -36,7 +39,7 @@ def reports() -> Response:
     """List the newest results."""
 
     def run() -> Answer:
-        return Answer({"results": wiring.analyze_service().results(limit=50)})
+        return Answer(Results(wiring.analyze_service().results(limit=50)))
 
     return answer(app.current_request, wiring.metrics(), run)
 
@@ -47,7 +50,7 @@ def report(name: str) -> Response:
 
     def run() -> Answer:
         url = wiring.analyze_service().report_url(name)
-        return Answer({"url": url}, status=302, headers={"Location": url})
+        return Answer(ReportPlace(url), status=302, headers={"Location": url})
 
     return answer(app.current_request, wiring.metrics(), run)
 
@@ -64,6 +67,16 @@ def compare() -> Response:
         return Answer(found)
 
     return answer(app.current_request, wiring.metrics(), run)
+
+
+def _document() -> dict[str, Any]:
+    # no cold start needs it
+    from modelwatch.openapi.analyze import document
+
+    return document()
+
+
+add_docs(app, wiring.metrics, _document)
 
 
 # the merge template puts the setting ANALYSIS_SCHEDULE here

@@ -7,7 +7,9 @@ from chalice.app import CloudWatchEvent, SQSEvent
 
 from chalicelib import wiring
 from modelwatch.http import Answer, answer
+from modelwatch.openapi.routes import add_docs
 from modelwatch.services.compaction import CompactionService
+from modelwatch.services.contract import Accepted, AcceptedMany, Alive
 from modelwatch.services.deliveries import Message
 
 app = Chalice(app_name="modelwatch-capture")
@@ -16,7 +18,7 @@ app = Chalice(app_name="modelwatch-capture")
 @app.route("/health", methods=["GET"])
 def health() -> Response:
     """Tell that the function answers."""
-    return answer(app.current_request, wiring.metrics(), lambda: Answer({"status": "healthy"}))
+    return answer(app.current_request, wiring.metrics(), lambda: Answer(Alive(status="healthy")))
 
 
 @app.route("/capture", methods=["POST"], content_types=["*/*"])
@@ -25,7 +27,7 @@ def capture() -> Response:
 
     def run() -> Answer:
         event_id = wiring.capture_service().accept(app.current_request.raw_body)
-        return Answer({"event_id": event_id}, status=202)
+        return Answer(Accepted(event_id=event_id), status=202)
 
     return answer(app.current_request, wiring.metrics(), run)
 
@@ -36,7 +38,7 @@ def capture_batch() -> Response:
 
     def run() -> Answer:
         event_ids = wiring.capture_service().accept_batch(app.current_request.raw_body)
-        return Answer({"accepted": len(event_ids), "event_ids": event_ids}, status=202)
+        return Answer(AcceptedMany(accepted=len(event_ids), event_ids=event_ids), status=202)
 
     return answer(app.current_request, wiring.metrics(), run)
 
@@ -47,10 +49,20 @@ def ground_truth() -> Response:
 
     def run() -> Answer:
         event_ids, sample = wiring.capture_service().accept_labels(app.current_request.raw_body)
-        body = {"accepted": len(event_ids), "event_ids": event_ids}
+        body = AcceptedMany(accepted=len(event_ids), event_ids=event_ids)
         return Answer(body, status=202, samples=[sample])
 
     return answer(app.current_request, wiring.metrics(), run)
+
+
+def _document() -> dict[str, Any]:
+    # no cold start needs it
+    from modelwatch.openapi.capture import document
+
+    return document()
+
+
+add_docs(app, wiring.metrics, _document)
 
 
 # the merge template puts the real queue here

@@ -1,10 +1,13 @@
 """Routes of the predict function. What they do is in `modelwatch.services.predict`."""
 
+from typing import Any
+
 from chalice import Chalice, Response
 
-from chalicelib import docs_page, wiring
+from chalicelib import wiring
 from modelwatch.errors import PredictionError
 from modelwatch.http import Answer, answer, problem
+from modelwatch.openapi.routes import add_docs
 from modelwatch.ports import Sample
 
 app = Chalice(app_name="modelwatch-predict")
@@ -73,29 +76,14 @@ def reload_model() -> Response:
     )
 
 
-@app.route("/openapi.json", methods=["GET"])
-def openapi() -> Response:
-    """Describe all of this, with the features of the model that serves."""
+def _document() -> dict[str, Any]:
+    # a cold start that was for a prediction does without it
+    from modelwatch.openapi.predict import document
 
-    def describe() -> Answer:
-        # a cold start that was for a prediction does without it
-        from modelwatch.openapi import document
-
-        return Answer(document(wiring.predict_service().schema()))
-
-    return answer(app.current_request, wiring.metrics(), describe)
+    return document(wiring.predict_service().schema())
 
 
-@app.route("/docs", methods=["GET"])
-def docs() -> Response:
-    """Show the description as a page, to try things out."""
-    return answer(app.current_request, wiring.metrics(), docs_page.page)
-
-
-@app.route("/docs/{asset}", methods=["GET"])
-def docs_asset(asset: str) -> Response:
-    """Give a file of that page."""
-    return answer(app.current_request, wiring.metrics(), lambda: docs_page.asset(asset))
+add_docs(app, wiring.metrics, _document)
 
 
 def _error_sample(error_type: str) -> Sample:

@@ -11,8 +11,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from apps import served
 from in_memory import ConstantModel
-from predict_app import predict_app, served, service_with
+from predict_app import predict_app, service_with
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 

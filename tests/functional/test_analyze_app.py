@@ -65,11 +65,14 @@ def test_two_variants_are_compared(client, stage):
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        ("a=champion", ""),
+        ("a=champion", "b"),
         ("a=1&b=2&window=P1Y", "window"),
         ("a=1&b=2&until=2026-11-23T10:00:00", "until"),
         ("a=1&b=2&until=now", "until"),
-        ("a=1&b=2&speed=3", ""),
+        ("a=1&b=2&until=9999-12-31T23:59:59-14:00", "until"),
+        ("a=1&b=2/3", "b"),
+        ("a=1&b=2&metric=speed", "metric"),
+        ("a=1&b=2&speed=3", "speed"),
     ],
 )
 def test_a_wrong_comparison_is_refused(client, stage, query, field):
@@ -77,6 +80,26 @@ def test_a_wrong_comparison_is_refused(client, stage, query, field):
     response = app_client.http.get(f"/compare?{query}")
     assert response.status_code == 400
     assert response.json_body.get("field", "") == field
+
+
+def test_all_that_is_wrong_is_named_at_once(app_client):
+    body = (
+        b'{"min_rows": 0, "window_seconds": "1", "windows": 1, "window_end": "0001-01-01T00:00Z"}'
+    )
+    response = app_client.http.post("/analyze", headers=JSON, body=body)
+    fields = [each["field"] for each in response.json_body["errors"]]
+    assert (response.status_code, fields[0]) == (400, response.json_body["field"])
+    assert sorted(fields) == ["min_rows", "window_end", "window_seconds", "windows"]
+    response = app_client.http.get("/compare?b=&window=P1Y&until=1066-10-14T09:00:00Z&metric=speed")
+    fields = [each["field"] for each in response.json_body["errors"]]
+    assert sorted(fields) == ["a", "b", "metric", "until", "window"]
+
+
+@pytest.mark.parametrize("end", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"])
+def test_a_window_that_no_calendar_holds_is_refused(app_client, end):
+    body = b'{"window_end": "%s"}' % end.encode()
+    response = app_client.http.post("/analyze", headers=JSON, body=body)
+    assert (response.status_code, response.json_body["field"]) == (400, "window_end")
 
 
 def test_the_schedule_answers_with_the_verdicts(app_client):

@@ -103,6 +103,63 @@ def test_a_queue_that_is_down_is_told_to_the_application(app_client, queue):
     assert app_client.http.post("/capture", headers=JSON, body=body).status_code == 503
 
 
+def test_all_that_is_wrong_is_named_at_once(app_client, queue, label_queue):
+    wrong = {
+        **RECORD,
+        "event_id": "7",
+        "captured_at": "2099-01-01T00:00:00Z",
+        "features": {"alcohol": [1], "hue": {}, "colour": "red"},
+        "latency_ms": -1,
+        "speed": 1,
+    }
+    del wrong["model_version"]
+    fields = [
+        "captured_at",
+        "event_id",
+        "features.alcohol",
+        "features.hue",
+        "latency_ms",
+        "model_version",
+        "speed",
+    ]
+    response = app_client.http.post("/capture", headers=JSON, body=json.dumps(wrong).encode())
+    assert response.status_code == 400
+    assert sorted(each["field"] for each in response.json_body["errors"]) == fields
+    body = json.dumps([RECORD, wrong, {**RECORD, "prediction": None}]).encode()
+    response = app_client.http.post("/capture/batch", headers=JSON, body=body)
+    assert sorted(each["field"] for each in response.json_body["errors"]) == [
+        *(f"[1].{field}" for field in fields),
+        "[2].prediction",
+    ]
+    labels = [{"label": None, "labelled_at": "1066-10-14T09:00:00Z"}, LABEL, {**LABEL, "say": 1}]
+    response = app_client.http.post("/ground-truth", headers=JSON, body=json.dumps(labels).encode())
+    assert sorted(each["field"] for each in response.json_body["errors"]) == [
+        "[0].event_id",
+        "[0].label",
+        "[0].labelled_at",
+        "[2].say",
+    ]
+    assert queue.records == label_queue.labels == []
+
+
+@pytest.mark.parametrize("path", ["/capture", "/capture/batch"])
+@pytest.mark.parametrize("quoted", ['"alcohol"', '"\\u0061lcohol"'])
+def test_a_feature_that_is_there_twice_is_refused_by_name(app_client, queue, path, quoted):
+    body = json.dumps(RECORD).replace('{"alcohol": 13.5}', f'{{"alcohol": 13.5, {quoted}: 14}}')
+    place = "" if path == "/capture" else "[0]."
+    body = body if path == "/capture" else f"[{body}]"
+    response = app_client.http.post(path, headers=JSON, body=body.encode())
+    assert (response.status_code, response.json_body["field"]) == (400, f"{place}features.alcohol")
+    assert queue.records == []
+
+
+@pytest.mark.parametrize("name", ["wine\n", "a/b", "a=b", "", "tab\t", "x" * 251])
+def test_a_name_that_no_folder_can_have_is_refused(app_client, name):
+    body = json.dumps({**RECORD, "model_name": name}).encode()
+    response = app_client.http.post("/capture", headers=JSON, body=body)
+    assert (response.status_code, response.json_body["field"]) == (400, "model_name")
+
+
 LABEL = {"event_id": RECORD["event_id"], "label": 2}
 
 
@@ -119,7 +176,7 @@ def test_the_truth_of_a_prediction_is_queued_alone_and_in_lists(app_client, labe
     ("labels", "field"),
     [
         ({**LABEL, "label": None}, "label"),
-        ({"label": 1}, ""),
+        ({"label": 1}, "event_id"),
         ([LABEL, {**LABEL, "event_id": "42"}], "[1].event_id"),
         (
             [LABEL, {**LABEL, "event_id": "00000000-0000-4000-8000-000000000000"}],

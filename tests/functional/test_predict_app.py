@@ -87,6 +87,9 @@ def test_a_wrong_field_is_a_problem_that_names_it(http, metrics):
         "status": 400,
         "detail": "features.alcohol: found a string, expected a number or null",
         "field": "features.alcohol",
+        "errors": [
+            {"field": "features.alcohol", "detail": "found a string, expected a number or null"}
+        ],
     }
     assert metrics.value("model_prediction_errors_total", error_type="InvalidInputError") == 1
 

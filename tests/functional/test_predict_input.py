@@ -8,6 +8,7 @@ from chalice.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from in_memory import ConstantModel
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.http import MAX_BODY_BYTES
@@ -108,12 +109,12 @@ FEATURES = b'{"features": {"alcohol": 13.5, "colour": "red", "bottles": 6%s}}'
         (b" \n ", "", ["empty"]),
         (b"null", "", ["got 'null'"]),
         (b"[1, 2]", "", ["got 'array'"]),
-        (b"{}", "", ["missing required field 'features'"]),
+        (b"{}", "features", ["is missing", "'object | array'"]),
         (b'{"features": [1,', "", ["truncated"]),
         (b'{"features": [1]} x', "", ["trailing characters"]),
         (b"\xff\xfe", "", ["malformed"]),
         (b'{"features": ["\xff"]}', "", ["not UTF-8"]),
-        (b'{"features": [1], "more": 2}', "", ["unknown field 'more'"]),
+        (b'{"features": [1], "more": 2}', "more", ["no known field", "features, feature_names"]),
         (FEATURES % b', "colour": "white"', "features.colour", ["twice"]),
         (FEATURES % b', "c\\u006flour": "white"', "features.colour", ["twice"]),
         (b'{"features": [1], "features": [2]}', "features", ["twice"]),
@@ -137,6 +138,34 @@ def test_a_broken_body_is_refused_with_its_reason(post, body, field, words):
     assert response.status_code == 400, response.body
     assert response.json_body["field"] == field, response.body
     assert all(word in response.json_body["detail"] for word in words), response.body
+
+
+def test_all_that_is_wrong_is_named_at_once(post):
+    row = {"alcohol": "x", "colour": ["red"], "vintage": 2020}
+    body = {"features": row, "event_id": "7", "routing_key": 5, "more": 1}
+    in_row = {"alcohol", "bottles", "colour", "vintage"}
+    response = post(body)
+    assert response.status_code == 400
+    fields = [each["field"] for each in response.json_body["errors"]]
+    assert len(set(fields)) == len(fields)
+    assert set(fields) == {"event_id", "routing_key", "more", *(f"features.{n}" for n in in_row)}
+    response = post({"rows": [ROW, row, ["x"], LIST, ["x", 1, None, 1]]}, "/predict/batch")
+    assert {each["field"] for each in response.json_body["errors"]} == {
+        *(f"rows[1].{name}" for name in in_row),
+        "rows[2]",
+        *(f"rows[4].{name}" for name in ROW),
+    }
+    response = post({"rows": [{"alcohol": "x"}] * 1000}, "/predict/batch")
+    assert len(response.json_body["errors"]) == 100
+
+
+@pytest.mark.parametrize("route", ["/predict", "/predict/batch"])
+def test_names_beside_features_by_name_are_refused_as_the_document_says(post, route):
+    body = {"features": ROW} if route == "/predict" else {"rows": [LIST, ROW]}
+    response = post({**body, "feature_names": list(ROW)}, route)
+    assert (response.status_code, response.json_body["field"]) == (400, "feature_names")
+    assert "only for a list" in response.json_body["detail"]
+    assert [each["field"] for each in response.json_body["errors"]] == ["feature_names"]
 
 
 def test_a_repeated_name_is_found_in_any_row_of_a_batch(post):
@@ -222,7 +251,7 @@ def damaged(draw):
     return body[:at] + inserted + draw(st.sampled_from([b"", body[at:to]])) + body[to:]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     body=st.one_of(BODIES, damaged(), st.binary(max_size=40)),
     route=st.sampled_from(["/predict", "/predict/batch"]),
@@ -246,4 +275,4 @@ def test_nothing_gives_a_500(app, body, route, form):
     assert response["statusCode"] in (200, 400), response
     answer = json.loads(response["body"])
     if response["statusCode"] == 400:
-        assert {"type", "title", "status", "detail", "field"} == set(answer)
+        assert {"type", "title", "status", "detail", "field", "errors"} == set(answer)

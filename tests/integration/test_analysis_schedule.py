@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import boto3
 import pytest
 from botocore.config import Config
 
@@ -37,19 +36,11 @@ class Analyze:
         environ = json.loads(stack.run("env", "--json").stdout)
         settings = Settings(environ)
         self.model = f"application-{uuid4().hex[:8]}"
-        keys = {
-            "aws_access_key_id": environ["AWS_ACCESS_KEY_ID"],
-            "aws_secret_access_key": environ["AWS_SECRET_ACCESS_KEY"],
-            "region_name": "us-east-1",
-        }
-        s3 = boto3.client("s3", endpoint_url=environ["AWS_ENDPOINT_URL_S3"], **keys)
+        s3 = stack.client("s3")
         self.captures = S3RecordStore(s3, settings.text("CAPTURE_BUCKET"))
         self.reports = S3ReportStore(s3, settings.text("REPORT_BUCKET"))
-        self.functions = boto3.client(
-            "lambda",
-            endpoint_url=environ["AWS_ENDPOINT_URL"],
-            **keys,
-            config=Config(read_timeout=200, retries={"max_attempts": 1}),
+        self.functions = stack.client(
+            "lambda", config=Config(read_timeout=200, retries={"max_attempts": 1})
         )
 
     def capture(self, hours: int) -> None:

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-import boto3
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -41,6 +40,9 @@ class LocalStack(Protocol):
     """What the fixture `localstack` gives."""
 
     endpoint_url: str
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of it."""
 
 
 def free_port() -> int:
@@ -80,14 +82,8 @@ def emf(**metrics_and_labels: Any) -> str:
 class LogGroup:
     """A log group as a function of that name would write it."""
 
-    def __init__(self, endpoint_url: str, function: str) -> None:
-        self._client = boto3.client(
-            "logs",
-            endpoint_url=endpoint_url,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+    def __init__(self, localstack: LocalStack, function: str) -> None:
+        self._client = localstack.client("logs")
         self.name = f"/aws/lambda/{function}"
         self._streams: set[str] = set()
         self._client.create_log_group(logGroupName=self.name)
@@ -212,10 +208,7 @@ class Traffic(threading.Thread):
 def test_killed_under_load_it_counts_what_was_sent(
     bridge: Bridge, localstack: LocalStack, prefix: str
 ) -> None:
-    traffic = [
-        Traffic(LogGroup(localstack.endpoint_url, f"{prefix}{name}"))
-        for name in ("predict", "capture")
-    ]
+    traffic = [Traffic(LogGroup(localstack, f"{prefix}{name}")) for name in ("predict", "capture")]
     for writer in traffic:
         writer.start()
     dice = random.Random(7)
@@ -250,7 +243,7 @@ def test_killed_under_load_it_counts_what_was_sent(
 def test_logs_that_vanish_and_come_back_count_once(
     bridge: Bridge, localstack: LocalStack, prefix: str
 ) -> None:
-    group = LogGroup(localstack.endpoint_url, f"{prefix}predict")
+    group = LogGroup(localstack, f"{prefix}predict")
     for number in range(1, 4):
         group.write(f"[$LATEST]{number}", *[emf(capture_records_total=1, outcome="sent")] * 5)
         wait_for(
@@ -332,7 +325,7 @@ def prometheus(tmp_path: Path, bridge: Bridge) -> Iterator[str]:
 def test_prometheus_sees_drift_come_and_go(
     prometheus: str, localstack: LocalStack, prefix: str
 ) -> None:
-    group = LogGroup(localstack.endpoint_url, f"{prefix}analyze")
+    group = LogGroup(localstack, f"{prefix}analyze")
 
     def analysis(status: int) -> None:
         verdict = {"evidently_data_drift_detected": status} if status != 2 else {}
@@ -372,8 +365,7 @@ def test_prometheus_sees_drift_come_and_go(
 def test_queues_and_dead_letters_show_their_depth(
     tmp_path: Path, localstack: LocalStack, prefix: str
 ) -> None:
-    keys = {key.lower(): value for key, value in CREDENTIALS.items() if "REGION" not in key}
-    sqs = boto3.client("sqs", endpoint_url=localstack.endpoint_url, region_name="us-east-1", **keys)
+    sqs = localstack.client("sqs")
     dead = sqs.create_queue(QueueName=f"{prefix}dead")["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
     policy = {

@@ -13,7 +13,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 
@@ -66,13 +65,7 @@ class Predict:
         environ = json.loads(stack.run("env", "--json").stdout)
         self.tracking_uri = environ["MLFLOW_TRACKING_URI"]
         self.metrics_url = f"http://127.0.0.1:{stack.environ['BRIDGE_PORT']}/metrics"
-        self._lambda = boto3.client(
-            "lambda",
-            endpoint_url=stack.endpoint_url,
-            aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
-            region_name="us-east-1",
-        )
+        self._lambda = stack.client("lambda")
         deployed = stack.run("deploy", "--json")
         assert deployed.returncode == 0, deployed.stderr
         self.url = json.loads(deployed.stdout)["urls"]["predict"]

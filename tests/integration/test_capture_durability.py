@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import boto3
 import httpx
 import pytest
 
@@ -111,10 +110,10 @@ class Capture:
         self.stack = stack
         self.environ = json.loads(self.run("env", "--json"))
         self.url = json.loads(self.run("deploy", "capture", "--json"))["urls"]["capture"]
-        self.sqs = self.client("sqs")
+        self.sqs = self.stack.client("sqs")
         self.queue_url = self.sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
         self.dead_url = self.sqs.get_queue_url(QueueName=f"{QUEUE}-dead")["QueueUrl"]
-        self.s3 = self.client("s3", "AWS_ENDPOINT_URL_S3")
+        self.s3 = self.stack.client("s3")
         self.gate = S3Gate(self.environ["AWS_ENDPOINT_URL_S3"])
         self._variables: dict[str, dict[str, str]] = {}
 
@@ -123,18 +122,9 @@ class Capture:
         assert done.returncode == 0, done.stderr
         return str(done.stdout)
 
-    def client(self, service: str, endpoint: str = "AWS_ENDPOINT_URL") -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.environ[endpoint],
-            aws_access_key_id=self.environ["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.environ["AWS_SECRET_ACCESS_KEY"],
-            region_name="us-east-1",
-        )
-
     def configure(self, function: str, **variables: str) -> None:
         """Give a function ``variables`` more than it was deployed with."""
-        functions = self.client("lambda")
+        functions = self.stack.client("lambda")
         if function not in self._variables:
             found = functions.get_function_configuration(FunctionName=function)
             self._variables[function] = found["Environment"]["Variables"]

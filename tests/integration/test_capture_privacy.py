@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import httpx
 import pyarrow.parquet as pq
 import pytest
@@ -77,15 +76,6 @@ class Deployed:
         assert done.returncode == 0, done.stderr
         return str(done.stdout)
 
-    def client(self, service: str, endpoint: str = "AWS_ENDPOINT_URL") -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.environ[endpoint],
-            aws_access_key_id=self.environ["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.environ["AWS_SECRET_ACCESS_KEY"],
-            region_name="us-east-1",
-        )
-
     def predict(self) -> str:
         answer = httpx.post(f"{self.url}/predict", json={"features": ROW}, timeout=60)
         assert answer.status_code == 200, answer.text
@@ -93,7 +83,7 @@ class Deployed:
 
     def messages(self) -> list[str]:
         """Return what waits in the queue, and leave it there."""
-        sqs = self.client("sqs")
+        sqs = self.stack.client("sqs")
         url = sqs.get_queue_url(QueueName="modelwatch-local-captures")["QueueUrl"]
         found: dict[str, str] = {}
         for _ in range(30):
@@ -105,13 +95,13 @@ class Deployed:
         return list(found.values())
 
     def objects(self, prefix: str = "captures/") -> list[bytes]:
-        s3, bucket = self.client("s3", "AWS_ENDPOINT_URL_S3"), "modelwatch-captures"
+        s3, bucket = self.stack.client("s3"), "modelwatch-captures"
         listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", ())
         return [s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read() for entry in listed]
 
     def logs(self) -> bytes:
         """Return every line of every function's log."""
-        logs = self.client("logs")
+        logs = self.stack.client("logs")
         names = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
         events = [
             event["message"]

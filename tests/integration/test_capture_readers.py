@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -71,13 +70,7 @@ def bucket(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Ite
     environ = json.loads(stack.run("env", "--json").stdout)
     endpoint = environ["AWS_ENDPOINT_URL_S3"]
     key, secret = environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"]
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        region_name="us-east-1",
-    )
+    client = stack.client("s3")
     ensure_buckets(client, [BUCKET])
     store = S3RecordStore(client, BUCKET)
     for (version, hour), (features, types) in CAPTURED.items():

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import duckdb
 import httpx
 import numpy as np
@@ -50,7 +49,7 @@ class Captures:
         self.environ = json.loads(self.run("env", "--json"))
         self.settings = Settings(self.environ)
         self.url = json.loads(self.run("deploy", "capture", "--json"))["urls"]["capture"]
-        self.s3 = self.client("s3", "AWS_ENDPOINT_URL_S3")
+        self.s3 = self.stack.client("s3")
         self.bucket = self.settings.text("CAPTURE_BUCKET")
         self.records = S3RecordStore(self.s3, self.bucket)
         self.profiles = S3ProfileStore(self.s3, self.bucket)
@@ -63,15 +62,6 @@ class Captures:
         done = self.stack.run(*arguments)
         assert done.returncode == 0, done.stderr
         return str(done.stdout)
-
-    def client(self, service: str, endpoint: str = "AWS_ENDPOINT_URL") -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.environ[endpoint],
-            aws_access_key_id=self.environ["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.environ["AWS_SECRET_ACCESS_KEY"],
-            region_name="us-east-1",
-        )
 
     def post(self, records: list[dict[str, Any]]) -> None:
         """Send records through the API and the queue, and wait until they are on S3."""
@@ -96,7 +86,7 @@ class Captures:
 
     def compact(self) -> dict[str, Any]:
         """Run the deployed function."""
-        answer = self.client("lambda").invoke(
+        answer = self.stack.client("lambda").invoke(
             FunctionName=f"modelwatch-{self.settings.text('STAGE')}-capture-compact",
             Payload=json.dumps(
                 {
@@ -208,7 +198,7 @@ def test_a_prediction_is_forgotten(captures: Captures) -> None:
             )
         ]
     )
-    sqs = captures.client("sqs")
+    sqs = captures.stack.client("sqs")
     name = f"{captures.settings.text('CAPTURE_QUEUE_NAME')}-dead"
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody=json.dumps(whole))

@@ -4,7 +4,6 @@ import os
 import shutil
 import uuid
 
-import boto3
 import httpx
 import pytest
 
@@ -18,6 +17,7 @@ from modelwatch_cli.deployment.plan import APPS, make_plan
 from modelwatch_cli.deployment.project import Project
 from modelwatch_cli.deployment.removal import undeploy
 from modelwatch_cli.stack.environment import read_env_file
+from running_stack import RunningStack
 
 pytestmark = pytest.mark.servers
 
@@ -47,7 +47,8 @@ class Heard:
 class Deployment:
     """A stage of its own, deployed from a copy of the functions that a test may change."""
 
-    def __init__(self, project: Project, stage: str) -> None:
+    def __init__(self, stack: RunningStack, project: Project, stage: str) -> None:
+        self.stack = stack
         self.project = project
         self.stage = stage
         self.heard = Heard()
@@ -109,7 +110,7 @@ def deployment(stack, tmp_path_factory):
         variables = {**stack.environ, **read_env_file(stack.home / "stack.env")}
         for name, value in variables.items():
             environment.setenv(name, value)
-        deployment = Deployment(Project(root), f"t{uuid.uuid4().hex[:6]}")
+        deployment = Deployment(stack, Project(root), f"t{uuid.uuid4().hex[:6]}")
         yield deployment
         deployment.undeploy()
 
@@ -132,7 +133,7 @@ def test_the_first_deployment_creates_every_stack(first, deployment):
 
 @pytest.mark.usefixtures("first")
 def test_the_functions_are_as_the_templates_say(deployment):
-    functions = boto3.client("lambda", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    functions = deployment.stack.client("lambda")
     name = f"modelwatch-{deployment.stage}-capture"
     made = functions.get_function_configuration(FunctionName=name)
     assert (made["Timeout"], made["MemorySize"], made["Handler"]) == (60, 1769, "app.consume")
@@ -162,13 +163,16 @@ def test_a_second_deployment_changes_nothing(deployment):
 @pytest.mark.usefixtures("first")
 def test_changed_code_updates_that_app_alone_with_its_new_route(deployment):
     deployment.append("capture", ROUTE)
+    url = api_urls(deployment.settings())["capture"]
     plan = deployment.deploy(dry_run=True)
     actions = deployment.deploy()
     assert {part for part, action in plan.items() if action != "unchanged"} == {"capture"}
     assert {part for part, action in actions.items() if action != "unchanged"} == {"capture"}
+    assert actions["capture"] == "updated"
+    assert api_urls(deployment.settings())["capture"] == url
     assert deployment.get("capture", "/added").json() == {"added": True}
     assert deployment.get("capture", "/health").status_code == 200
-    apis = boto3.client("apigateway", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    apis = deployment.stack.client("apigateway")
     names = [api["name"] for api in apis.get_rest_apis(limit=500)["items"]]
     assert names.count(f"modelwatch-{deployment.stage}-capture") == 1
 
@@ -189,8 +193,14 @@ def test_one_app_can_be_deployed_alone(deployment):
 
 @pytest.mark.usefixtures("first")
 def test_a_failure_shows_its_reason_and_the_next_deployment_recovers(deployment):
+    template = deployment.project.merge_template("analyze")
+    right = template.read_text()
+    # the setting itself would be refused before anything changes
+    wrong = right.replace("!Ref AnalysisSchedule", "rate(1 fortnight)")
+    template.write_text(wrong.replace("!Ref AnalysisRuleName", "another-rule"))
     with pytest.raises(StackError, match=r"AnalyzeEvent .*ScheduleExpression is not valid"):
-        deployment.deploy("analyze", ANALYSIS_SCHEDULE="rate(1 fortnight)")
+        deployment.deploy("analyze")
+    template.write_text(right)
     assert deployment.deploy("analyze")["analyze"] in ("recreated", "updated")
     assert deployment.get("analyze", "/health").status_code == 200
     assert deployment.deploy("analyze")["analyze"] == "unchanged"
@@ -199,7 +209,7 @@ def test_a_failure_shows_its_reason_and_the_next_deployment_recovers(deployment)
 @pytest.mark.usefixtures("first")
 def test_a_changed_schedule_replaces_the_rule(deployment):
     assert deployment.deploy("analyze", ANALYSIS_SCHEDULE="rate(2 hours)")["analyze"] == "updated"
-    events = boto3.client("events", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    events = deployment.stack.client("events")
     rules = events.list_rules(NamePrefix=f"modelwatch-{deployment.stage}-analyze")["Rules"]
     assert [rule["ScheduleExpression"] for rule in rules] == ["rate(2 hours)"]
 

@@ -8,7 +8,6 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import httpx
 import numpy as np
 import pytest
@@ -43,13 +42,7 @@ class Labelling:
         environ = json.loads(self.run("env", "--json"))
         settings = Settings(environ)
         self.urls: dict[str, str] = json.loads(self.run("deploy", "--json"))["urls"]
-        client = boto3.client(
-            "s3",
-            endpoint_url=environ["AWS_ENDPOINT_URL_S3"],
-            aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
-            region_name="us-east-1",
-        )
+        client = stack.client("s3")
         bucket = settings.text("CAPTURE_BUCKET")
         self.labels = S3LabelStore(client, bucket)
         self.compaction = S3LabelCompaction(client, bucket)

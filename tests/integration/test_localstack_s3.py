@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 
@@ -43,8 +42,7 @@ def test_predictions_are_captured_and_analyzed(stack: RunningStack) -> None:
     urls = answer(stack, "deploy")["urls"]
     variables = answer(stack, "env")
     assert variables["AWS_ENDPOINT_URL_S3"] == variables["AWS_ENDPOINT_URL"]
-    session = boto3.Session("test", "test", region_name="us-east-1")
-    cloudformation = session.client("cloudformation", endpoint_url=stack.endpoint_url)
+    cloudformation = stack.client("cloudformation")
     resources = cloudformation.describe_stack_resources(StackName="modelwatch-local-storage")
     made = {
         resource["PhysicalResourceId"]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 
@@ -44,20 +45,9 @@ class Pipeline:
         assert done.returncode == 0, done.stderr
         return str(done.stdout)
 
-    def client(self, service: str, endpoint: str = "AWS_ENDPOINT_URL") -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.environ[endpoint],
-            aws_access_key_id=self.environ["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.environ["AWS_SECRET_ACCESS_KEY"],
-            region_name="us-east-1",
-        )
-
     def captured(self, version: str) -> dict[str, dict[str, Any]]:
         """Return the rows captured in the last hour, by event id."""
-        store = S3RecordStore(
-            self.client("s3", "AWS_ENDPOINT_URL_S3"), self.settings.text("CAPTURE_BUCKET")
-        )
+        store = S3RecordStore(self.stack.client("s3"), self.settings.text("CAPTURE_BUCKET"))
         now = datetime.now(UTC)
         window = Window(now - timedelta(hours=1), now + timedelta(minutes=1))
         rows = store.read("wine_quality_model", version, window).to_pylist()
@@ -89,8 +79,25 @@ def test_a_prediction_is_answered_captured_and_counted(pipeline):
     eventually(lambda: 'model_predictions_total{model_name="wine' in httpx.get(metrics).text)
 
 
+def test_the_documented_look_inside_works(pipeline):
+    page = (ROOT / "docs" / "looking-inside.md").read_text()
+    snippet = page.split("```python\n")[1].split("```")[0]
+    done = subprocess.run(
+        [sys.executable, "-c", snippet],
+        env={**pipeline.stack.whole_environ, **pipeline.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for queue in ("captures", "captures-dead"):
+        assert re.search(rf"^modelwatch-local-{queue} holds \d+ messages$", done.stdout, re.M)
+    assert re.search(r"^REPORT RequestId: ", done.stdout, re.M)
+    assert "captures/model_name=wine_quality_model/model_version=" in done.stdout
+
+
 def test_a_poisoned_message_is_put_aside_at_once_and_alone(pipeline):
-    sqs = pipeline.client("sqs")
+    sqs = pipeline.stack.client("sqs")
     name = pipeline.settings.text("CAPTURE_QUEUE_NAME")
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
 

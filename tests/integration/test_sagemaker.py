@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow as pa
 import pytest
 
@@ -39,13 +38,7 @@ class Stack:
         self.stack = stack
         environ = json.loads(stack.run("env", "--json").stdout)
         settings = Settings(environ)
-        self.client = boto3.client(
-            "s3",
-            endpoint_url=environ["AWS_ENDPOINT_URL_S3"],
-            aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
-            region_name="us-east-1",
-        )
+        self.client = stack.client("s3")
         self.bucket = settings.text("CAPTURE_BUCKET")
         self.records = S3RecordStore(self.client, self.bucket)
         self.labels = S3LabelStore(self.client, self.bucket)

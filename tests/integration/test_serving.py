@@ -13,7 +13,6 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 
@@ -55,21 +54,19 @@ class Serving:
         own = {"MODEL_NAME": MODEL, "MODEL_REFRESH_SECONDS": "1"}
         self.stack = dataclasses.replace(stack, environ={**stack.environ, **own})
         self.environ = json.loads(self.run("env", "--json")) | own
+        # a name that the registry does not know is refused: it has other models
+        self.new_model(MODEL)
         self.url = json.loads(self.run("deploy", "--json"))["urls"]["predict"]
+
+    def new_model(self, name: str) -> None:
+        """Make a registered model without versions, unless it is there."""
+        url = f"{self.environ['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/registered-models/create"
+        assert httpx.post(url, json={"name": name}, timeout=30).status_code in (200, 400)
 
     def run(self, *arguments: str) -> str:
         done = self.stack.run(*arguments)
         assert done.returncode == 0, done.stderr
         return str(done.stdout)
-
-    def client(self, service: str, endpoint: str = "AWS_ENDPOINT_URL") -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.environ[endpoint],
-            aws_access_key_id=self.environ["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.environ["AWS_SECRET_ACCESS_KEY"],
-            region_name="us-east-1",
-        )
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(f"{self.url}{path}", timeout=60)
@@ -79,14 +76,14 @@ class Serving:
 
     def captured(self, version: str) -> set[str]:
         """Return the event ids of the version's rows of the last hour."""
-        store = S3RecordStore(self.client("s3", "AWS_ENDPOINT_URL_S3"), "modelwatch-captures")
+        store = S3RecordStore(self.stack.client("s3"), "modelwatch-captures")
         now = datetime.now(UTC)
         window = Window(now - timedelta(hours=1), now + timedelta(minutes=1))
         return {row["event_id"] for row in store.read(MODEL, version, window).to_pylist()}
 
     def renew(self) -> None:
         """Let the next request be served by a new environment."""
-        functions = self.client("lambda")
+        functions = self.stack.client("lambda")
         functions.update_function_configuration(
             FunctionName="modelwatch-local-predict", Description=f"renewed at {time.time()}"
         )
@@ -259,6 +256,7 @@ def test_a_version_of_plain_mlflow_is_served_once_it_is_exported(two_versions, t
     refused = serving.stack.run("promote", version, "--now")
     assert refused.returncode == 1
     assert "no verified ONNX form" in refused.stderr
+    assert "`modelwatch deploy predict` makes it an image" in refused.stderr
     assert serving.predict().json()["model_version"] == "2"
     needs_rows = serving.stack.run("export", version)
     assert needs_rows.returncode == 1
@@ -271,3 +269,31 @@ def test_a_version_of_plain_mlflow_is_served_once_it_is_exported(two_versions, t
     assert (info["flavor"], info["artifact_digest"]) == ("onnx", exported["onnx"]["sha256"])
     # again, now against the reference data that it has
     assert json.loads(serving.run("export", version, "--json"))["reference_rows"] == 178
+
+
+def test_wrong_settings_are_refused_before_anything_changes(two_versions, tmp_path):
+    serving = two_versions
+    file = tmp_path / "wrong.env"
+    wrong = {
+        **json.loads(serving.run("env", "--json")),
+        "MODEL_NAME": "serving_forrest",
+        "MODELNAME": "x",
+        "ANALYSIS_WINDOWS": "1H",
+        "DRIFT_SHARE_THRESHOLD": "50%",
+        "ANALYSIS_SCHEDULE": "rate(1 minut)",
+    }
+    file.write_text("".join(f"{name}='{value}'\n" for name, value in wrong.items()))
+    own = {name: value for name, value in serving.stack.environ.items() if name not in wrong}
+    stack = dataclasses.replace(serving.stack, environ=own)
+    for option in (["--dry-run"], []):
+        refused = stack.run("--env-file", str(file), "deploy", *option)
+        assert refused.returncode == 1
+        for said in (
+            "setting ANALYSIS_WINDOWS: '1H' is no duration",
+            "setting DRIFT_SHARE_THRESHOLD: '50%' is not a share",
+            "setting ANALYSIS_SCHEDULE: 'rate(1 minut)' is neither",
+            "setting MODELNAME: there is no such setting",
+            "setting MODEL_NAME: the registry has no model 'serving_forrest'",
+        ):
+            assert said in refused.stderr
+    assert serving.predict().status_code == 200

@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 
+from modelwatch_cli.stack.local_aws import LocalSession
 from running_stack import RunningStack, listening_addresses, processes_of
 
 pytestmark = pytest.mark.servers
@@ -33,14 +33,6 @@ def _parts(stack: RunningStack) -> dict[str, dict[str, Any]]:
 
 def _variables(stack: RunningStack) -> dict[str, str]:
     return dict(json.loads(stack.run("env", "--json").stdout))
-
-
-def _client(stack: RunningStack, service: str) -> Any:
-    variables = _variables(stack)
-    endpoint = "AWS_ENDPOINT_URL_S3" if service == "s3" else "AWS_ENDPOINT_URL"
-    return boto3.Session(
-        variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"
-    ).client(service, endpoint_url=variables[endpoint])
 
 
 def test_second_up_is_harmless_and_quick(stack: RunningStack) -> None:
@@ -79,14 +71,14 @@ def test_secrets_are_the_users_alone(stack: RunningStack) -> None:
 def test_s3_asks_for_its_credentials(stack: RunningStack) -> None:
     variables = _variables(stack)
     assert httpx.get(variables["AWS_ENDPOINT_URL_S3"]).status_code == 403
-    stranger = boto3.Session("someone", "else", region_name="us-east-1")
-    client = stranger.client("s3", endpoint_url=variables["AWS_ENDPOINT_URL_S3"])
+    stranger = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "else"}
+    client = LocalSession({**variables, **stranger}).client("s3")
     with pytest.raises(client.exceptions.ClientError, match="InvalidAccessKeyId"):
         client.list_buckets()
 
 
 def test_the_account_is_localstacks_own(stack: RunningStack) -> None:
-    assert _client(stack, "sts").get_caller_identity()["Account"] == "000000000000"
+    assert stack.client("sts").get_caller_identity()["Account"] == "000000000000"
 
 
 def test_env_is_what_a_shell_can_eval(stack: RunningStack) -> None:
@@ -119,7 +111,7 @@ def test_logs_of_a_function_that_never_ran_is_a_sentence(stack: RunningStack) ->
 
 
 def test_logs_of_a_function_and_follow(stack: RunningStack) -> None:
-    client = _client(stack, "logs")
+    client = stack.client("logs")
     group = "/aws/lambda/modelwatch-local-teller"
     client.create_log_group(logGroupName=group)
     client.create_log_stream(logGroupName=group, logStreamName="one")
@@ -243,7 +235,7 @@ def test_data_survive_down_and_up_and_not_a_reset(new_stack: Callable[..., Runni
     assert stack.run("up").returncode == 0
     bucket = "modelwatch-captures"
     bodies = {f"object/{number}": os.urandom(1000 * number) for number in range(20)}
-    client = _client(stack, "s3")
+    client = stack.client("s3")
     for key, body in bodies.items():
         client.put_object(Bucket=bucket, Key=key, Body=body)
     tracking = _variables(stack)["MLFLOW_TRACKING_URI"]
@@ -260,7 +252,7 @@ def test_data_survive_down_and_up_and_not_a_reset(new_stack: Callable[..., Runni
 
     outcome = stack.run("up")
     assert outcome.returncode == 0, outcome.stderr
-    client = _client(stack, "s3")
+    client = stack.client("s3")
     for key, body in bodies.items():
         assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == body
     found = httpx.get(
@@ -287,9 +279,9 @@ def test_down_waits_for_the_capture_queue(new_stack: Callable[..., RunningStack]
     assert "s3" not in _parts(stack)
     variables = _variables(stack)
     assert variables["AWS_ENDPOINT_URL_S3"] == variables["AWS_ENDPOINT_URL"]
-    buckets = {bucket["Name"] for bucket in _client(stack, "s3").list_buckets()["Buckets"]}
+    buckets = {bucket["Name"] for bucket in stack.client("s3").list_buckets()["Buckets"]}
     assert buckets >= {"modelwatch-models", "modelwatch-captures", "modelwatch-reports"}
-    sqs = _client(stack, "sqs")
+    sqs = stack.client("sqs")
     url = sqs.create_queue(QueueName="slow-captures")["QueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody="a record")
     with subprocess.Popen(
@@ -311,7 +303,7 @@ def test_down_waits_for_the_capture_queue(new_stack: Callable[..., RunningStack]
 
 def test_the_buckets_of_the_compose_stack_are_made_by_the_same_hands(stack: RunningStack) -> None:
     script = Path(__file__).parents[2] / "templates" / "compose" / "make_buckets.py"
-    client = _client(stack, "s3")
+    client = stack.client("s3")
     variables = {"REPORT_BUCKET": "made-for-compose", **_variables(stack)}
     subprocess.run([stack.command[0], script], env={**stack.whole_environ, **variables}, check=True)
     assert client.head_bucket(Bucket="made-for-compose")

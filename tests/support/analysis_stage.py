@@ -71,17 +71,18 @@ class AnalysisStage:
             **{"plans": (WindowPlan(timedelta(hours=1)),), "min_rows": 20, **rules}
         )
         self.profiles.declared = self.training.declared = parse_segments(self.rules.segments)
+        self.references = References(
+            registry=self.registry,
+            training=self.training,
+            profiles=self.profiles,
+            baselines=self.baselines,
+        )
         self.service = AnalyzeService(
             model_name="wine",
             alias="production",
             registry=self.registry,
             profiles=self.profiles,
-            references=References(
-                registry=self.registry,
-                training=self.training,
-                profiles=self.profiles,
-                baselines=self.baselines,
-            ),
+            references=self.references,
             performance=self.performance,
             reporter=self.reporter,
             reports=self.reports,

@@ -324,6 +324,7 @@ class InMemoryPerformance:
         model_version: str,
         window: Window,
         *,
+        variant: str | None = None,
         reference: pa.Table | None = None,
     ) -> PerformanceAnswer:
         if self.failure:
@@ -333,6 +334,7 @@ class InMemoryPerformance:
             model_version=model_version,
             window_start=window.start,
             window_end=window.end,
+            variant=variant or "",
             verdict=verdict_of(PerformanceProfile(), PerformancePolicy()),
             records=0 if reference is None else reference.num_rows,
         )

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import sys
-import threading
-from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
+from contextlib import AbstractContextManager
 
 from chalice import Chalice
-from chalice.config import Config
-from chalice.local import LocalDevServer
 
+from apps import app_with
 from in_memory import (
     ConstantModel,
     InMemoryFleet,
@@ -28,8 +21,6 @@ from modelwatch.domain.routing import Routing
 from modelwatch.ports import MetricSink, RecordQueue
 from modelwatch.services.predict import PredictService, at_once
 from modelwatch.services.serving import ModelPool
-
-FUNCTION = Path(__file__).parents[2] / "functions" / "predict"
 
 
 def service_with(
@@ -72,37 +63,6 @@ def service_with(
     )
 
 
-@contextlib.contextmanager
-def predict_app(service: PredictService) -> Iterator[Chalice]:
+def predict_app(service: PredictService) -> AbstractContextManager[Chalice]:
     """Import `functions/predict/app.py` with a wiring that gives ``service``."""
-    names = ("chalicelib", "chalicelib.wiring")
-    kept = {name: sys.modules.get(name) for name in names}
-    package, wiring = ModuleType("chalicelib"), ModuleType("chalicelib.wiring")
-    metrics = InMemoryMetrics()
-    wiring.metrics = lambda: metrics
-    wiring.predict_service = lambda: service
-    package.wiring = wiring
-    package.__path__ = [str(FUNCTION / "chalicelib")]
-    sys.modules |= {"chalicelib": package, "chalicelib.wiring": wiring}
-    try:
-        spec = importlib.util.spec_from_file_location("predict_app_alone", FUNCTION / "app.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        yield module.app
-    finally:
-        for name in [name for name in sys.modules if name.startswith("chalicelib")]:
-            del sys.modules[name]
-        sys.modules |= {name: module for name, module in kept.items() if module}
-
-
-@contextlib.contextmanager
-def served(app: Chalice) -> Iterator[str]:
-    """Serve ``app`` with Chalice's own local server; give its address."""
-    server = LocalDevServer(app, Config(), "127.0.0.1", 0)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join(10)
+    return app_with("predict", metrics=InMemoryMetrics(), predict_service=service)

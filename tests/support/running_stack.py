@@ -10,6 +10,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from botocore.config import Config
+
+from modelwatch_cli.stack.environment import read_env_file
+from modelwatch_cli.stack.local_aws import LocalSession
 
 #: LocalStack, MLflow, the bridge (twice), Prometheus, and eight in a row for SeaweedFS.
 _PORTS = (
@@ -57,6 +63,11 @@ class RunningStack:
             name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)
         }
         return {**inherited, **self.environ}
+
+    def client(self, service: str, config: Config | None = None) -> Any:
+        """Return a boto3 client of a service of LocalStack, or of the S3, once the stack is up."""
+        stack_env = read_env_file(self.home / "stack.env")
+        return LocalSession(stack_env).client(service, config=config)
 
     def run(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """Run `modelwatch` with ``arguments`` and return what came of it."""

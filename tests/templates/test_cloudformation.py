@@ -60,7 +60,10 @@ def test_static_templates_are_clean(path: Path):
 
 def test_a_change_of_package_replaces_the_function_and_keeps_the_api(packaged):
     zipped = with_code(packaged["predict"], "bucket", "functions/key.zip")
-    image = as_image(packaged["predict"], "predict:abc", "-image")
+    plan = make_plan(SETTINGS, ["predict"], "image").apps["predict"]
+    image = as_image(packaged["predict"], "predict:abc", plan.name_suffix, plan.larger)
+    (function,) = functions(image).values()
+    assert (function["MemorySize"], function["Timeout"]) == (1769, 120), "mlflow is slow to import"
     names = [function_names(template, "local") for template in (zipped, image)]
     assert names == [["modelwatch-local-predict"], ["modelwatch-local-predict-image"]]
     apis = [template["Resources"]["RestAPI"]["Properties"] for template in (zipped, image)]

@@ -1,6 +1,6 @@
 """compose.yaml is one that Compose accepts, and runs what `modelwatch up` runs.
 
-Nothing is pulled or started here.
+Nothing is pulled or started here; `make test-compose` does that.
 """
 
 from __future__ import annotations
@@ -23,10 +23,20 @@ COMPOSE = Path(sys.executable).parent / "docker-compose"
 SECRETS = {
     "S3_ACCESS_KEY_ID": "key",
     "S3_SECRET_ACCESS_KEY": "secret",
+    "POSTGRES_PASSWORD": "p@ss/word",
     "GRAFANA_ADMIN_PASSWORD": "password",
 }
 PORTS = ("LOCALSTACK_PORT", "S3_PORT", "MLFLOW_PORT", "BRIDGE_PORT", "PROMETHEUS_PORT")
 GRAFANA_PORT = 3000
+
+
+IMAGES = {
+    "db": "POSTGRES_IMAGE",
+    "grafana": "GRAFANA_IMAGE",
+    "modelwatch": "MODELWATCH_IMAGE",
+    "prometheus": "PROMETHEUS_IMAGE",
+    "s3": "MINIO_IMAGE",
+}
 
 
 def _config(directory: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -77,8 +87,57 @@ def test_every_image_is_pinned_or_built_here(services: dict[str, Any]) -> None:
         if service["image"] == "modelwatch":
             assert (ROOT / service["build"]["dockerfile"]).exists()
         else:
-            _, _, tag = service["image"].rpartition(":")
-            assert any(character.isdigit() for character in tag)
+            assert _is_pinned(service["image"])
+
+
+def test_every_image_can_come_from_a_mirror(tmp_path: Path) -> None:
+    mirrored = {name: f"mirror.example/{name.lower()}:1" for name in IMAGES.values()}
+    outcome = _config(tmp_path, {**SECRETS, **mirrored, "BASE_IMAGE": "mirror.example/python:1"})
+    services = json.loads(outcome.stdout)["services"]
+    assert {service["image"] for service in services.values()} == set(mirrored.values())
+    for name, variable in IMAGES.items():
+        assert services[name]["image"] == mirrored[variable]
+    assert services["modelwatch"]["build"]["args"] == {"BASE_IMAGE": "mirror.example/python:1"}
+
+
+def test_dockerfiles_are_built_on_the_base_that_they_are_given(services: dict[str, Any]) -> None:
+    (default,) = services["modelwatch"]["build"]["args"].values()
+    assert _is_pinned(default)
+    for name in ("templates/compose/Dockerfile", "localstack/Dockerfile"):
+        lines = (ROOT / name).read_text().splitlines()
+        assert f"ARG BASE_IMAGE={default}" in lines
+        assert [line for line in lines if line.startswith("FROM ")] == ["FROM ${BASE_IMAGE}"]
+
+
+def _is_pinned(image: str) -> bool:
+    _, _, tag = image.rpartition(":")
+    return any(character.isdigit() for character in tag)
+
+
+def test_every_server_has_a_health_check(services: dict[str, Any]) -> None:
+    jobs = {"buckets", "modelwatch"}  # they end by themselves
+    for name in services.keys() - jobs:
+        assert services[name]["healthcheck"]["test"][0] == "CMD"
+
+
+def test_every_service_waits_until_what_it_needs_is_well(services: dict[str, Any]) -> None:
+    for name in services.keys() - {"network"}:
+        needed = services[name]["depends_on"]
+        assert "network" in needed  # if nothing else: Compose adds it itself
+        for other in needed.keys() - {"network"}:
+            done = other == "buckets"
+            wanted = "service_completed_successfully" if done else "service_healthy"
+            assert needed[other]["condition"] == wanted
+
+
+def test_what_is_kept_is_in_volumes(services: dict[str, Any]) -> None:
+    kept = {
+        mount["target"]
+        for service in services.values()
+        for mount in service.get("volumes", [])
+        if mount["type"] == "volume"
+    }
+    assert {"/data", "/var/lib/postgresql/data", "/var/lib/bridge", "/prometheus"} <= kept
 
 
 def test_what_is_mounted_is_there(services: dict[str, Any]) -> None:
@@ -135,6 +194,17 @@ def test_mlflow_runs_as_it_does_without_docker(services: dict[str, Any], plan: P
     for name, value in part.environ().items():
         if name.startswith(("MLFLOW_", "DO_NOT")):
             assert environ[name] == value
+
+
+def test_mlflow_keeps_its_records_in_the_database(services: dict[str, Any]) -> None:
+    mlflow, db = services["mlflow"], services["db"]
+    assert mlflow["environment"]["PGUSER"] == db["environment"]["POSTGRES_USER"]
+    assert mlflow["environment"]["PGPASSWORD"] == db["environment"]["POSTGRES_PASSWORD"]
+    store = next(word for word in mlflow["command"] if word.startswith("--backend-store-uri="))
+    # no password: it would show in every list of processes
+    assert store.endswith(
+        f"=postgresql+psycopg://127.0.0.1:5432/{db['environment']['POSTGRES_DB']}"
+    )
 
 
 def test_prometheus_runs_as_it_does_without_docker(services: dict[str, Any], plan: Plan) -> None:

@@ -80,7 +80,7 @@ def import_labels(
         with progress() as bar:
             task = bar.add_task("labels", total=good)
             accepted = send_labels(
-                api_urls(Settings())["capture"],
+                api_urls(Settings(), ["capture"])["capture"],
                 in_order(labels),
                 lambda sent: bar.advance(task, sent),
             )

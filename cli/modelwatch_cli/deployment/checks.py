@@ -88,9 +88,8 @@ def check_settings(
         lambda: architecture(settings),
         lambda: check_batches(settings),
         lambda: model_requirements(settings, {}),
+        lambda: check_capture(settings, lambda text: say("capture", text), schemas),
     ]
-    if "predict" in apps:
-        checks.append(lambda: check_capture(settings, lambda text: say("capture", text), schemas))
     if {"capture", "analyze"} & set(apps):
         checks.append(lambda: check_segments(settings, lambda text: say("segments", text), schemas))
     for check in checks:

@@ -178,7 +178,9 @@ class Deployer:
         image = build_image(self.project, package, app, self._environment(app, plan.environment))
         setting = self.settings.text("IMAGE_REPOSITORY")
         repository = image_repository(setting, self.project, self.plan.architecture)
-        self._templates[app] = as_image(package.template, repository.uri(image), plan.name_suffix)
+        self._templates[app] = as_image(
+            package.template, repository.uri(image), plan.name_suffix, plan.larger
+        )
         if not self.dry_run and repository.publish(image):
             seconds = time.monotonic() - started
             self.progress.say(

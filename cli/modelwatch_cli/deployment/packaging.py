@@ -8,9 +8,10 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from modelwatch_cli.deployment.archive import (
@@ -190,7 +191,12 @@ def with_code(template: Template, bucket: str, key: str) -> Template:
     )
 
 
-def as_image(template: Template, image_uri: str, name_suffix: str = "") -> Template:
+def as_image(
+    template: Template,
+    image_uri: str,
+    name_suffix: str = "",
+    larger: Mapping[str, int] = MappingProxyType({}),
+) -> Template:
     """Return ``template`` with its functions run from the image ``image_uri``.
 
     Chalice knows zip packages only. An image carries its runtime and its libraries, and the handler
@@ -201,6 +207,8 @@ def as_image(template: Template, image_uri: str, name_suffix: str = "") -> Templ
     name_suffix
         What the functions' names get at their end. Lambda does not turn a zip into an image:
         CloudFormation makes another function, which needs another name, and the API stays.
+    larger
+        Properties in which the functions differ from a zip's, such as MemorySize.
     """
 
     def from_image(properties: dict[str, Any]) -> dict[str, Any]:
@@ -209,7 +217,13 @@ def as_image(template: Template, image_uri: str, name_suffix: str = "") -> Templ
         command = {"Command": [properties["Handler"]]}
         name = properties["FunctionName"]["Fn::Sub"]
         kept["FunctionName"] = {"Fn::Sub": f"{name}{name_suffix}"}
-        return kept | {"PackageType": "Image", "ImageUri": image_uri, "ImageConfig": command}
+        return {
+            **kept,
+            **larger,
+            "PackageType": "Image",
+            "ImageUri": image_uri,
+            "ImageConfig": command,
+        }
 
     layers = [
         layer

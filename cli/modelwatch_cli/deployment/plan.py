@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from modelwatch.errors import InvalidInputError, SettingError
 from modelwatch.settings import Settings
@@ -12,6 +13,9 @@ from modelwatch.settings import Settings
 APPS = ("predict", "capture", "analyze")
 LAYERS = ("core", "inference", "capture")
 IMAGE_SUFFIX = "-image"
+# MLflow takes seconds of a whole CPU to import, and a function that is killed meanwhile begins anew
+# with every request. API Gateway answers 504 after 29 s; the model is there for the next request.
+_LARGER = MappingProxyType({"MemorySize": 1769, "Timeout": 120})
 
 # The layers of an app that is a zip, in the order in which they are applied.
 _LAYERS_OF = {"predict": ("core", "inference"), "capture": ("core", "capture")}
@@ -23,13 +27,15 @@ _ENVIRONMENT_OF = {"predict": "pyfunc", "analyze": "analysis"}
 class AppPlan:
     """How an app is delivered: as a zip with layers, or as an image of an environment.
 
-    ``name_suffix`` is what the names of its functions get at their end.
+    ``name_suffix`` is what the names of its functions get at their end, ``larger`` are properties
+    in which they differ from a zip's.
     """
 
     name: str
     layers: tuple[str, ...] = ()
     environment: str | None = None
     name_suffix: str = ""
+    larger: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +131,12 @@ def make_plan(settings: Settings, apps: Iterable[str] = (), predict_package: str
 
 def _app_plan(app: str, predict_package: str) -> AppPlan:
     if app == "analyze" or (app == "predict" and predict_package == "image"):
+        if app not in _LAYERS_OF:
+            return AppPlan(app, environment=_ENVIRONMENT_OF[app])
         # where an app may be either, each has a name: see `as_image`
-        suffix = IMAGE_SUFFIX if app in _LAYERS_OF else ""
-        return AppPlan(app, environment=_ENVIRONMENT_OF[app], name_suffix=suffix)
+        return AppPlan(
+            app, environment=_ENVIRONMENT_OF[app], name_suffix=IMAGE_SUFFIX, larger=_LARGER
+        )
     return AppPlan(app, layers=_LAYERS_OF[app])
 
 

@@ -189,9 +189,9 @@ def _refuse_contradiction(settings: Settings) -> None:
         known = ", ".join(sorted(model.aliases))
         raise SettingError(
             "MODEL_ALIAS",
-            f"{name} has no version with alias '{alias}' (it has {known})"
-            f"{meant(alias, list(model.aliases))}; "
-            f"`modelwatch promote VERSION --alias {alias}` makes it",
+            f"{name} has no version with alias '{alias}' (it has {known}); "
+            f"`modelwatch promote VERSION --alias {alias}` makes it"
+            f"{meant(alias, list(model.aliases))}",
         )
 
 

@@ -155,7 +155,7 @@ def _results(results: list[dict[str, Any]]) -> list[AnalysisResult]:
 def _api_url() -> str:
     from modelwatch_cli.deployment.endpoints import api_urls
 
-    return api_urls(Settings())["analyze"]
+    return api_urls(Settings(), ["analyze"])["analyze"]
 
 
 def _call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

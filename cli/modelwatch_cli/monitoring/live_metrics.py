@@ -58,6 +58,13 @@ class LiveMetrics:
         return math.fsum(each.value for each in self.of(name, **labels))
 
 
+class ActiveAlert(NamedTuple):
+    """What is ``pending`` or ``firing`` of a rule."""
+
+    labels: Mapping[str, str]
+    state: str
+
+
 class Alert(NamedTuple):
     """An alerting rule of Prometheus.
 
@@ -68,14 +75,14 @@ class Alert(NamedTuple):
     evaluated_at
         When its group was evaluated last, as RFC 3339 text.
     active
-        Labels of what is pending or firing.
+        What is pending or firing.
     """
 
     name: str
     state: str
     hold_seconds: float
     evaluated_at: str
-    active: tuple[Mapping[str, str], ...]
+    active: tuple[ActiveAlert, ...]
 
 
 class Prometheus:
@@ -83,6 +90,8 @@ class Prometheus:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
+        # one for all questions: to make one takes longer than to ask
+        self._client = httpx.Client(timeout=TIMEOUT_SECONDS)
 
     def query(self, expression: str) -> list[Sample]:
         """Return what an expression gives now.
@@ -108,16 +117,27 @@ class Prometheus:
                 rule["state"],
                 float(rule["duration"]),
                 rule["lastEvaluation"],
-                tuple(each["labels"] for each in rule["alerts"]),
+                tuple(ActiveAlert(each["labels"], each["state"]) for each in rule["alerts"]),
             )
             for group in self._get("rules", {"type": "alert"})["groups"]
+            for rule in group["rules"]
+        }
+
+    def rule_errors(self) -> dict[str, str]:
+        """Return every rule by its name, with why it fails, empty if it does not.
+
+        Raises as `query` does.
+        """
+        return {
+            rule["name"]: rule.get("lastError", "") if rule["health"] == "err" else ""
+            for group in self._get("rules", {})["groups"]
             for rule in group["rules"]
         }
 
     def _get(self, path: str, parameters: Mapping[str, str]) -> Any:
         url = f"{self.url}/api/v1/{path}"
         try:
-            response = httpx.get(url, params=dict(parameters), timeout=TIMEOUT_SECONDS)
+            response = self._client.get(url, params=dict(parameters))
             answer = response.json()
         except (httpx.HTTPError, ValueError) as error:
             raise ModelwatchError(f"Prometheus at {self.url} does not answer: {error}") from error

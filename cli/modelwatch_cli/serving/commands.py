@@ -71,10 +71,21 @@ def promote(
     alias: Annotated[
         str | None, typer.Option("--alias", help="alias to move; by default MODEL_ALIAS")
     ] = None,
+    least: Annotated[
+        list[str] | None,
+        typer.Option("--least", help="smallest value of a metric of its run, such as f1=0.8"),
+    ] = None,
+    max_drop: Annotated[
+        list[str] | None,
+        typer.Option("--max-drop", help="largest loss against what serves now, such as f1=0.02"),
+    ] = None,
     now: Annotated[bool, _NOW] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Move an alias to a version of the model: the way forward, and the way back.
+
+    With --least or --max-drop, which may be repeated, a version whose training measured less is
+    refused with exit status 1, and nothing changes.
 
     With MODEL_STAGE set, the version moves into that stage, and those that were in it are archived.
     """
@@ -84,11 +95,14 @@ def promote(
     editor = _editor(settings)
     model = editor.model(name)
     by_stage = bool(stage) and alias is None
+    before = model.in_stage(stage) if by_stage else model.aliases.get(target)
+    if least or max_drop:
+        from modelwatch_cli.serving.gate import hold_version_to
+
+        hold_version_to(settings, name, version, before, least or (), max_drop or ())
     if by_stage:
-        before = model.in_stage(stage)
         editor.to_stage(name, version, stage)
     else:
-        before = model.aliases.get(target)
         editor.promote(name, target, version)
     not_served = why_not_served(model, settings, alias)
     if not_served:
@@ -243,7 +257,7 @@ def _in_force(
 
     from modelwatch_cli.deployment.endpoints import api_urls
 
-    url = f"{api_urls(settings)['predict']}/model/reload"
+    url = f"{api_urls(settings, ['predict'])['predict']}/model/reload"
     try:
         response = httpx.post(url, json={}, timeout=120)
     except httpx.HTTPError as error:

@@ -161,7 +161,7 @@ def env(as_json: Annotated[bool, _JSON] = False) -> None:
 def drain() -> None:
     """Wait until the capture queue is empty; `down` does it by itself.
 
-    For a stack that runs elsewhere and is about to be stopped. Exits with 1 if records are left.
+    For a stack that runs elsewhere and is about to be stopped. Exits with 1 if messages are left.
     """
     import boto3
 
@@ -176,7 +176,9 @@ def drain() -> None:
             boto3.client("sqs", region_name=settings.text("AWS_DEFAULT_REGION")), settings, display
         )
     if left:
-        raise StackError(f"{left} records are still in the capture queue")
+        raise StackError(
+            f"{left} messages are still in the capture queue; each holds one record or many"
+        )
 
 
 def reset(
@@ -215,12 +217,12 @@ def _drain(sqs: Any, settings: Settings, display: Display) -> int:
     left, waited = wait_for_queue(
         sqs,
         settings.text("CAPTURE_QUEUE_NAME"),
-        lambda count: display.begins(title, f"draining: {count} records"),
+        lambda count: display.begins(title, f"draining: {count} messages"),
     )
     if waited and not left:
         # the bridge has yet to read what the last invocations reported
         time.sleep(settings.number("BRIDGE_POLL_SECONDS") + 0.5)
-    display.done(title, f"not drained: {left} records are lost if it stops" if left else "empty")
+    display.done(title, f"not drained: {left} messages are lost if it stops" if left else "empty")
     return left
 
 

@@ -16,16 +16,12 @@ _COUNTS = (
 
 def queue_client(stack_env: Mapping[str, str]) -> Any:
     """Return an SQS client for the stack that ``stack_env`` describes."""
-    import boto3
     from botocore.config import Config
 
-    return boto3.Session(
-        stack_env["AWS_ACCESS_KEY_ID"],
-        stack_env["AWS_SECRET_ACCESS_KEY"],
-        region_name=stack_env["AWS_DEFAULT_REGION"],
-    ).client(
+    from modelwatch_cli.stack.local_aws import LocalSession
+
+    return LocalSession(stack_env).client(
         "sqs",
-        endpoint_url=stack_env["AWS_ENDPOINT_URL"],
         config=Config(
             connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2}, proxies={}
         ),

@@ -57,11 +57,13 @@ def localstack(plan: Plan) -> Part:
             shutil.rmtree(left, ignore_errors=True)
 
     own_s3 = plan.has_own_s3
+    concurrency = plan.settings.text("STACK_FUNCTION_CONCURRENCY")
     return Part(
         name="localstack",
         settings={
             "LOCALSTACK_PORT": str(port),
             "STACK_S3": plan.settings.text("STACK_S3"),
+            "STACK_FUNCTION_CONCURRENCY": concurrency,
         },
         ports={port: "LOCALSTACK_PORT"},
         address=plan.url("LOCALSTACK_PORT"),
@@ -82,6 +84,7 @@ def localstack(plan: Plan) -> Part:
             "LAMBDA_RUNTIME_EXECUTOR": "process",
             "LAMBDA_PROCESS_PYTHON": str(_interpreter("runtime")),
             "LAMBDA_PROCESS_IMAGES_DIR": str(plan.images),
+            "LAMBDA_PROCESS_CONCURRENCY": concurrency,
             # it stays on this machine: no usage events, no certificate, no DNS server
             "DISABLE_EVENTS": "1",
             "SKIP_SSL_CERT_DOWNLOAD": "1",
@@ -262,21 +265,17 @@ def _make_buckets(plan: Plan) -> None:
 
 
 def _s3_client(plan: Plan) -> Any:
-    import boto3
     from botocore.config import Config
 
-    env = plan.stack_env()
-    return boto3.Session(
-        env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"],
-        region_name=env["AWS_DEFAULT_REGION"],
-    ).client(
+    from modelwatch_cli.stack.local_aws import LocalSession
+
+    return LocalSession(plan.stack_env()).client(
         "s3",
-        endpoint_url=env["AWS_ENDPOINT_URL_S3"],
         # `up` itself tries again, and shows that it waits
         config=Config(
             connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}, proxies={}
         ),
-    )  # fmt: skip
+    )
 
 
 def _nothing() -> None:

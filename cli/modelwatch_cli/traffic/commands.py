@@ -128,7 +128,7 @@ def simulate(
         int | None,
         typer.Option(
             min=1,
-            help="most requests under way at once; by default 16 on a stack of this machine, "
+            help="most requests under way at once; by default 8 on a stack of this machine, "
             "where each may start a process, and 4096 elsewhere",
         ),
     ] = None,

@@ -28,7 +28,7 @@ TIMEOUT_SECONDS = 35.0
 UNPACED_REQUESTS = 8
 """Requests under way at once where they are sent as fast as they go."""
 
-LOCAL_REQUESTS = 16
+LOCAL_REQUESTS = 8
 """The same where functions are processes of this machine: each request may start one."""
 
 MOST_REQUESTS = 4096

@@ -220,13 +220,30 @@ def analyze_traffic(
     lag = timedelta(seconds=settings.integer("ANALYSIS_LAG_SECONDS"))
     # so that the window up to now holds the last one, and the metrics are those of this analysis
     time.sleep(max(0.0, (ended + lag - datetime.now(UTC)).total_seconds() + 1))
-    length = math.ceil((datetime.now(UTC) - lag - began).total_seconds()) + 1
+    length = window_seconds(began, datetime.now(UTC) - lag)
     versions = {(each.model_name, each.model_version) for each in summary.answered}
     return [
         result
         for result in analyze_window(length)
         if (result.model_name, result.model_version) in versions and not result.variant
     ]
+
+
+def window_seconds(began: datetime, end: datetime) -> int:
+    """Return the length of a window that ends about ``end`` and holds ``began``.
+
+    Windows are rounded outward to whole minutes, so that it is right to start anywhere in the
+    minute of ``began``. Two seconds into it: the function's clock may be behind this one, and most
+    of a minute may pass until it reads it.
+
+    Examples
+    --------
+    >>> minute = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+    >>> window_seconds(minute + timedelta(seconds=55), minute + timedelta(seconds=90))
+    88
+    """
+    minute = began.replace(second=0, microsecond=0)
+    return max(1, math.floor((end - minute).total_seconds()) - 2)
 
 
 def any_seed() -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,6 +103,11 @@ def draw_rows(
         yield from _draw(scenario, reference, generator, progress)
 
 
+def is_mistyped(row: Mapping[str, object]) -> bool:
+    """Return whether `data_quality` made a row that the API must refuse."""
+    return MISTYPED in row.values()
+
+
 def simulate_rows(
     scenario: Scenario, reference: pd.DataFrame, count: int, seed: int
 ) -> list[dict[str, object]]:
@@ -135,9 +140,12 @@ def _draw(
         rows[name] = rows[name] + noise
     rows = scenario.change(rows, reference, generator, progress)
     plain = rows.astype(object).where(rows.notna(), None)
-    for name in _integers(reference):
-        # a model that takes whole numbers refuses others
-        plain[name] = [round(each) if isinstance(each, float) else each for each in plain[name]]
+    for name in _whole(reference):
+        # a fraction where there never was one would be another kind of data, or be refused
+        kind = int if name in _integers(reference) else float
+        values = [kind(round(each)) if isinstance(each, float) else each for each in plain[name]]
+        # pandas would make NaN of None
+        plain[name] = pd.Series(values, dtype=object)
     return [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
 
 
@@ -170,6 +178,11 @@ def _integers(frame: pd.DataFrame) -> list[str]:
     return [name for name in _numbers(frame) if pd.api.types.is_integer_dtype(frame[name])]
 
 
+def _whole(frame: pd.DataFrame) -> list[str]:
+    """Return the numbers that have no fractions, whatever their type."""
+    return [name for name in _numbers(frame) if (frame[name].dropna() % 1 == 0).all()]
+
+
 def _floats(frame: pd.DataFrame) -> list[str]:
     return [name for name in frame if pd.api.types.is_float_dtype(frame[name])]
 
@@ -179,8 +192,31 @@ def _spread(column: pd.Series) -> float:
     return spread if spread > 0 else 1.0
 
 
-def _first_share(frame: pd.DataFrame, share: float) -> list[str]:
+def first_share(frame: pd.DataFrame, share: float) -> list[str]:
+    """Return the first features, a ``share`` of all, that a drift moves."""
     return list(frame.columns[: max(1, round(len(frame.columns) * share))])
+
+
+def missing_features(reference: pd.DataFrame) -> list[str]:
+    """Return the features of which values are left out.
+
+    Only where the model takes a missing value: numbers that may be NaN.
+    """
+    return [name for name in first_share(reference, 0.4) if name in _floats(reference)]
+
+
+def out_of_range_feature(reference: pd.DataFrame) -> str:
+    """Return the number of which `data_quality` sends values beyond all of the reference.
+
+    Raises
+    ------
+    InvalidInputError
+        When the model has no numbers.
+    """
+    numbers = _numbers(reference)
+    if not numbers:
+        raise InvalidInputError("--scenario", "data_quality: the model has no numbers")
+    return numbers[-1]
 
 
 def _shift(
@@ -206,7 +242,7 @@ def _unchanged(
 def _gradual(
     rows: pd.DataFrame, reference: pd.DataFrame, _generator: _Generator, progress: _Progress
 ) -> pd.DataFrame:
-    return _shift(rows, reference, _first_share(rows, 0.6), 2.5 * progress)
+    return _shift(rows, reference, first_share(rows, 0.6), 2.5 * progress)
 
 
 def _sudden(
@@ -221,7 +257,7 @@ def _all_along(share: float, size: float) -> _Change:
     def change(
         rows: pd.DataFrame, reference: pd.DataFrame, _generator: _Generator, _progress: _Progress
     ) -> pd.DataFrame:
-        return _shift(rows, reference, _first_share(rows, share), np.full(len(rows), size))
+        return _shift(rows, reference, first_share(rows, share), np.full(len(rows), size))
 
     return change
 
@@ -229,8 +265,7 @@ def _all_along(share: float, size: float) -> _Change:
 def _missing(
     rows: pd.DataFrame, reference: pd.DataFrame, generator: _Generator, _progress: _Progress
 ) -> pd.DataFrame:
-    # only where the model takes a missing value: numbers that may be NaN
-    for name in [name for name in _floats(reference) if name in _first_share(rows, 0.4)]:
+    for name in missing_features(reference):
         rows[name] = rows[name].where(generator.random(len(rows)) >= 0.35, np.nan)
     return rows
 
@@ -238,15 +273,12 @@ def _missing(
 def _data_quality(
     rows: pd.DataFrame, reference: pd.DataFrame, generator: _Generator, progress: _Progress
 ) -> pd.DataFrame:
-    numbers = _numbers(reference)
-    if not numbers:
-        raise InvalidInputError("--scenario", "data_quality: the model has no numbers")
+    beyond = out_of_range_feature(reference)
     rows = _missing(rows, reference, generator, progress)
-    beyond = numbers[-1]
     reach = float(reference[beyond].max() - reference[beyond].min()) or 1.0
     is_beyond = generator.random(len(rows)) < OUT_OF_RANGE_SHARE
     rows[beyond] = rows[beyond].where(~is_beyond, float(reference[beyond].max()) + reach)
-    mistyped = numbers[0]
+    mistyped = _numbers(reference)[0]
     is_mistyped = generator.random(len(rows)) < MISTYPED_SHARE
     rows[mistyped] = rows[mistyped].astype(object).where(~is_mistyped, MISTYPED)
     return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Self
 
 
 class ModelwatchError(Exception):
@@ -26,21 +27,64 @@ class WrongSettingsError(ModelwatchError):
         super().__init__("\n".join(str(error) for error in errors))
 
 
+class Fault(NamedTuple):
+    """One thing that is wrong with an input.
+
+    Attributes
+    ----------
+    field
+        The place, as a path such as ``features.alcohol``; empty for the whole input.
+    problem
+        What was found and what would be right.
+    """
+
+    field: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.problem}" if self.field else self.problem
+
+
 class InvalidInputError(ModelwatchError):
     """A request or record is not what its contract asks for.
 
     Parameters
     ----------
-    field
-        The place, as a path such as ``features.alcohol``; empty for the whole body.
-    problem
-        What was found and what would be right.
+    field, problem
+        The first thing that is wrong: see `Fault`.
+    others
+        What else is wrong.
+
+    Examples
+    --------
+    >>> print(InvalidInputError("a", "is missing", [Fault("b", "is null"), Fault("c", "is null")]))
+    a: is missing (and 2 more errors, at b, c)
     """
 
-    def __init__(self, field: str, problem: str) -> None:
+    def __init__(self, field: str, problem: str, others: Sequence[Fault] = ()) -> None:
         self.field = field
         self.problem = problem
-        super().__init__(f"{field}: {problem}" if field else problem)
+        self.faults = (Fault(field, problem), *others)
+        places = ", ".join(dict.fromkeys(fault.field for fault in others[:5] if fault.field))
+        plural = "" if len(others) == 1 else "s"
+        more = f" (and {len(others)} more error{plural}" if others else ""
+        more += (f", at {places}" if places else "") + (")" if more else "")
+        super().__init__(f"{self.faults[0]}{more}")
+
+    @classmethod
+    def of(cls, faults: Sequence[Fault]) -> Self:
+        """Return the error of one or more ``faults``."""
+        return cls(*faults[0], faults[1:])
+
+    def within(self, place: str) -> Self:
+        """Return the same with paths that begin at ``place``, such as ``rows[3]``.
+
+        >>> InvalidInputError("alcohol", "is missing").within("[3]").field
+        '[3].alcohol'
+        """
+        return self.of(
+            [Fault(f"{place}.{field}" if field else place, each) for field, each in self.faults]
+        )
 
 
 class UnsupportedMediaTypeError(ModelwatchError):

@@ -1,6 +1,7 @@
 """The HTTP border of the functions: bodies in, JSON or a problem out, one line of metrics each.
 
-Problems are `application/problem+json` (RFC 9457) with a ``field`` where one is to blame.
+Problems are `application/problem+json` (RFC 9457); where a request is wrong, ``errors`` names all
+places that are.
 """
 
 from __future__ import annotations
@@ -41,14 +42,32 @@ _TITLES = {
 }
 
 
+class ProblemError(TypedDict):
+    """One thing that is wrong with a request: the place, empty for the whole, and what it is."""
+
+    field: str
+    detail: str
+
+
 class Problem(TypedDict):
-    """Why a request was not answered (RFC 9457); ``field`` is what is to blame."""
+    """Why a request was not answered (RFC 9457).
+
+    Attributes
+    ----------
+    detail
+        The first thing that is wrong, as a sentence, and how much else is.
+    field
+        Its place in the body or query, such as ``features.alcohol``; empty for the whole.
+    errors
+        All that is wrong: the first hundred places, where there are more.
+    """
 
     type: str
     title: str
     status: int
     detail: NotRequired[str]
     field: NotRequired[str]
+    errors: NotRequired[list[ProblemError]]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -130,6 +149,7 @@ def problem(error: Exception, samples: Sequence[Sample] = ()) -> Answer:
         body["detail"] = str(error)
     if isinstance(error, InvalidInputError):
         body["field"] = error.field
+        body["errors"] = [ProblemError(field=f, detail=each) for f, each in error.faults]
     return Answer(body, status, samples, media_type="application/problem+json")
 
 

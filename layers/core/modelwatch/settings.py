@@ -299,6 +299,12 @@ SETTINGS: tuple[Setting, ...] = (
         choice("seaweedfs", "localstack"),
     ),
     Setting(
+        "STACK_FUNCTION_CONCURRENCY",
+        "",
+        "calls of one function at once on this machine; others wait; empty: twice the cores",
+        whole(1),
+    ),
+    Setting(
         "S3_PORT",
         "8333",
         "SeaweedFS' S3; it takes this port and the seven after it",

@@ -221,7 +221,11 @@ def account(tmp_path_factory: pytest.TempPathFactory, runtime_python: Path) -> I
     images.mkdir()
     localstack = LocalStackProcess(
         root,
-        {"LAMBDA_PROCESS_PYTHON": str(runtime_python), "LAMBDA_PROCESS_IMAGES_DIR": str(images)},
+        {
+            "LAMBDA_PROCESS_PYTHON": str(runtime_python),
+            "LAMBDA_PROCESS_IMAGES_DIR": str(images),
+            "LAMBDA_PROCESS_CONCURRENCY": "8",
+        },
     )
     try:
         localstack.await_ready()

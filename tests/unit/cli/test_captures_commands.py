@@ -20,8 +20,8 @@ EXPORT = ("captures", "export", "nowhere")
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((*IMPORT, "--feature-names", "a,b", "--feature-types", "d"), "each of 2 feature names"),
-        ((*IMPORT, "--feature-names", '"a,b"', "--feature-types", "x"), "each of 1 feature names"),
+        ((*IMPORT, "--feature-names", "a,b", "--feature-types", "d"), "each of 2 names of"),
+        ((*IMPORT, "--feature-names", '"a,b"', "--feature-types", "x"), "each of 1 names of"),
         ((*IMPORT, "--model-name", "a/b"), "--model-name: "),
         ((*IMPORT, "--since", "yesterday"), "--since: is not a time in ISO 8601"),
         ((*IMPORT, "--since", "2026-02-01", "--until", "2026-01-01"), "must end after it starts"),

@@ -47,7 +47,10 @@ def test_problems_are_told_by_line(tmp_path):
     text = f"event_id,label\n{IDS[0]},1\nx,1\n{IDS[1]},\n{IDS[2]}\n{IDS[3]},0\n"
     found = read(tmp_path, text)
     assert [each.line for each in found if isinstance(each, Problem)] == [3, 4, 5]
-    assert str(found[1]) == "line 3: event_id: 'x' is not a UUID"
+    assert (
+        str(found[1])
+        == "line 3: event_id: 'x' is not a UUID, such as 018bcfe5-6800-7000-8000-000000000000"
+    )
     assert [each.label for each in found if isinstance(each, Label)] == [1, 0]
 
 

@@ -81,7 +81,7 @@ def test_prometheus_says_its_rules_and_values(url):
     prometheus = Prometheus(url)
     alert = prometheus.alerts()["DataDriftDetected"]
     assert (alert.state, alert.hold_seconds) == ("pending", 300)
-    assert alert.active == ({"model_name": "wine"},)
+    assert alert.active == (({"model_name": "wine"}, "pending"),)
     (sample,) = prometheus.query("up")
     assert (sample.name, sample.labels["job"], sample.value) == ("up", "x", 1)
 

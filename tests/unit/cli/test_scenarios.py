@@ -108,10 +108,22 @@ def test_a_model_without_categories_has_none_that_are_unseen(numbers):
 
 
 def test_whole_numbers_stay_whole(numbers):
-    reference = numbers.assign(rooms=np.arange(3000) % 7)
+    whole = np.arange(3000) % 7
+    reference = numbers.assign(rooms=whole, grams=whole * 100.0)
     for name in ("normal", "gradual_drift", "data_quality"):
-        values = [row["rooms"] for row in simulate_rows(SCENARIOS[name], reference, 50, seed=1)]
-        assert {type(value) for value in values} == {int}
+        rows = simulate_rows(SCENARIOS[name], reference, 50, seed=1)
+        assert {type(row["rooms"]) for row in rows} == {int}
+        assert {type(row["grams"]) for row in rows} == {float}
+        assert all(row["grams"].is_integer() for row in rows)
+        assert not all(row["c"].is_integer() for row in rows)
+
+
+def test_a_missing_whole_number_is_null_as_any_other(numbers):
+    reference = pd.DataFrame({"grams": np.arange(100) * 1.0}).join(numbers[:100])
+    for name in ("missing_values", "data_quality"):
+        values = [row["grams"] for row in simulate_rows(SCENARIOS[name], reference, 90, seed=1)]
+        assert values.count(None) > 20
+        assert all(value is None or value == value for value in values)
 
 
 def test_data_quality_has_missing_mistyped_and_out_of_range_values(mixed):

@@ -112,7 +112,7 @@ def test_of_a_list_only_the_bad_records_are_put_aside_each_alone(stage):
     assert len(stage.stored()) == 3
     (first, second) = stage.dead_letters.taken
     assert first[:2] == ("list", one)
-    assert first[2].startswith("[1]: ")
+    assert first[2].startswith("[1].event_id: ")
     assert "captured_at" in first[2]
     assert second[:2] == ("list", other)
     assert second[2].startswith("[2]: ")
@@ -125,7 +125,7 @@ def test_a_list_in_which_nothing_is_good_is_put_aside_whole(stage):
     assert stage.service.store_messages([Message("m", body)]) == []
     ((_, kept, reason),) = stage.dead_letters.taken
     assert kept == body
-    assert reason.startswith("[0]: ")
+    assert reason.startswith("[0].event_id: ")
     assert reason.endswith("; 499 more cannot be used, either")
     assert stage.metrics.value("capture_records_total", outcome="rejected") == 500
 

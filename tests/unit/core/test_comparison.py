@@ -26,7 +26,7 @@ from modelwatch.domain.performance.answers import PerformancePolicy
 from modelwatch.domain.performance.estimates import mean_of, wilson
 from modelwatch.domain.records import Record
 from modelwatch.domain.windows import Window
-from modelwatch.errors import InvalidInputError, NoModelError
+from modelwatch.errors import InvalidInputError, NotFoundError
 from modelwatch.services.comparison import Comparer
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.references import References
@@ -182,7 +182,7 @@ def test_variants_of_one_version_and_versions_as_a_whole(stage):
     for a, b in [("1", "shadow"), ("champion", "champion"), ("2", "2")]:
         with pytest.raises(InvalidInputError, match="have predictions in common"):
             stage.compare(a, b)
-    with pytest.raises(NoModelError):
+    with pytest.raises(NotFoundError):
         stage.compare("champion", "nobody")
     with pytest.raises(InvalidInputError, match="is none of accuracy, f1"):
         stage.compare(metric="speed")

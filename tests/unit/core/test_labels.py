@@ -66,7 +66,7 @@ def test_a_label_is_a_number_a_text_or_a_truth_value(value):
         ({"predicted_at": "9999-12-31T23:59:59-23:00"}, "predicted_at"),
         ({"labelled_at": "2026-11-23T10:10:00Z"}, "labelled_at"),
         ({"labelled_at": "0001-01-01T00:00:00+14:00"}, "labelled_at"),
-        ({"labeled_at": "2026-11-23T10:00:00Z"}, ""),
+        ({"labeled_at": "2026-11-23T10:00:00Z"}, "labeled_at"),
         ({"source": 1}, "source"),
     ],
 )

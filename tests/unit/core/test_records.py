@@ -45,7 +45,7 @@ def test_a_record_survives_the_way_through_json():
         ({"model_name": "../../etc"}, "model_name"),
         ({"model_version": ""}, "model_version"),
         ({"features": {}}, "features"),
-        ({"features": {"a": [1]}}, "features[...]"),
+        ({"features": {"a": [1]}}, "features.a"),
         ({"prediction": None}, "prediction"),
         ({"latency_ms": -1}, "latency_ms"),
     ],

@@ -89,6 +89,7 @@ def test_the_core_layer_is_the_shared_library_with_bytecode(project, tmp_path):
     names = zipfile.ZipFile(layer.path).namelist()
     assert "python/modelwatch/settings.py" in names
     assert "python/modelwatch/__pycache__/settings.cpython-313.pyc" in names
+    assert "python/modelwatch/openapi/swagger_ui/swagger-ui-bundle.js" in names
     assert all(name.startswith("python/modelwatch/") for name in names)
     code = "import modelwatch.settings; print(modelwatch.settings.Settings({}).text('MODEL_ALIAS'))"
     assert run_bare(unpack(layer, tmp_path), code) == "production"

@@ -21,7 +21,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from modelwatch.domain.records import Name, Record
+from modelwatch.domain.names import Name
+from modelwatch.domain.records import Record
 from modelwatch_cli.capture.sagemaker.cells import write_row
 
 DEFAULT_VARIANT = "AllTraffic"

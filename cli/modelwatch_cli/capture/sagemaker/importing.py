@@ -12,17 +12,17 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 
 from modelwatch.domain.records import Record
-from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError
 from modelwatch.ports import RecordStore
 from modelwatch_cli.capture.places import Place
 from modelwatch_cli.capture.sagemaker.lines import GroundTruth, decode_line, letters
 from modelwatch_cli.capture.sagemaker.payloads import Reading
+from modelwatch_cli.capture.storing import Stored, store_records_of_hour
 
 SUFFIX = ".jsonl"
 
@@ -74,14 +74,6 @@ class Checked:
     last: datetime | None = None
     problem_count: int = 0
     problems: list[Problem] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Stored:
-    """What became of a source's records: stored now, or there before (in it, or in the bucket)."""
-
-    stored: int = 0
-    known: int = 0
 
 
 def check(
@@ -239,11 +231,5 @@ def _store(store: RecordStore, held: dict[str, Record], done: Stored) -> None:
     for record in held.values():
         hour = record.captured_at.replace(minute=0, second=0, microsecond=0)
         groups[record.model_name, record.model_version, hour].append(record)
-    for (model_name, model_version, hour), records in groups.items():
-        there = store.read(model_name, model_version, Window(hour, hour + timedelta(hours=1)))
-        known = set(there["event_id"].to_pylist())
-        new = [record for record in records if record.event_id not in known]
-        if new:
-            store.write(new)
-        done.stored += len(new)
-        done.known += len(records) - len(new)
+    for (_, _, hour), records in groups.items():
+        store_records_of_hour(store, hour, records, done)

@@ -21,8 +21,7 @@ from modelwatch.errors import InvalidInputError
 from modelwatch.ports import LabelStore
 from modelwatch_cli.capture.sagemaker.hours import captured_hours
 from modelwatch_cli.capture.sagemaker.lines import GroundTruth
-
-_LABELS_AT_ONCE = 10_000
+from modelwatch_cli.capture.storing import Stored, store_labels_of_hour
 
 Truth = tuple[datetime | None, GroundTruth]
 """The hour in which it was told, if that is known, and what was told."""
@@ -90,7 +89,10 @@ def store_labels(
             continue
         hours[label.hour].append(label)
     for hour, told_of in hours.items():
-        _store(labels, hour, told_of, done)
+        counts = Stored()
+        store_labels_of_hour(labels, hour, told_of, counts)
+        done.stored += counts.stored
+        done.known += counts.known
     return done
 
 
@@ -122,25 +124,3 @@ def _label(
         # not the present: the same file again has to give the same label
         checked.labelled_at = checked.predicted_at
     return checked
-
-
-def _store(store: LabelStore, hour: datetime, labels: list[Label], done: StoredLabels) -> None:
-    there = store.read(store.objects(hour.date()).get(hour, []))
-    known = set(
-        zip(
-            there["event_id"].to_pylist(),
-            there["labelled_at"].to_pylist(),
-            there["label_text"].to_pylist(),
-            strict=True,
-        )
-    )
-    new = {
-        key: label
-        for label in labels
-        if (key := (label.event_id, label.labelled_at, label.text)) not in known
-    }
-    distinct = list(new.values())
-    for start in range(0, len(distinct), _LABELS_AT_ONCE):
-        store.write(distinct[start : start + _LABELS_AT_ONCE])
-    done.stored += len(distinct)
-    done.known += len(labels) - len(distinct)

@@ -122,8 +122,10 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
     value = b.value - a.value
     low = value - math.hypot(b.value - b.low, a.high - a.value)
     high = value + math.hypot(b.high - b.value, a.value - a.low)
-    method = "newcombe" if a.method == b.method == "wilson" else "mover"
-    return Estimate(value, low, high, method)
+    if a.method == b.method == "wilson":
+        # shares differ by 1 at most, and rounding leads beyond
+        return Estimate(value, max(low, -1.0), min(high, 1.0), "newcombe")
+    return Estimate(value, low, high, "mover")
 
 
 def labels_needed(difference: Estimate, labels: int) -> int | None:

@@ -7,7 +7,9 @@ import os
 import re
 import uuid
 
-_CANONICAL = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+from modelwatch.domain.names import EVENT_ID_PATTERN
+
+_CANONICAL = re.compile(EVENT_ID_PATTERN)
 
 
 def new_event_id(now_ms: int) -> str:

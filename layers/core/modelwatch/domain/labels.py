@@ -8,15 +8,17 @@ come again and are corrected: of several for one prediction, `rank` says which h
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
 
 from modelwatch.domain.event_ids import event_time_ms, is_event_id
-from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Refusal, invalid_json
-from modelwatch.errors import InvalidInputError
+from modelwatch.domain.faults import UNREADABLE, Blame, refusal
+from modelwatch.domain.names import EventId
+from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Refusal, all_of, time_faults
+from modelwatch.errors import Fault, InvalidInputError
 
 MAX_LABELS = 10_000
 """Most labels in one request."""
@@ -41,10 +43,10 @@ class Label(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
         Who says so.
     """
 
-    event_id: str
+    event_id: EventId
     label: float | int | bool | Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
-    labelled_at: datetime | None = None
-    predicted_at: datetime | None = None
+    labelled_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    predicted_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     source: Annotated[str, msgspec.Meta(max_length=250)] = "external"
 
     @property
@@ -154,36 +156,65 @@ def decode_label(body: bytes | str, now_ms: int) -> Label:
     """
     try:
         label = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise invalid_json(error) from None
+    except UNREADABLE as error:
+        raise refusal(
+            body, Label, error, lambda value, found: _further(value, found, now_ms)
+        ) from None
     return check_label(label, now_ms)
 
 
 def check_label(label: Label, now_ms: int) -> Label:
     """Check what types alone cannot say of ``label``, and fill in its times; see `decode_label`."""
-    if not is_event_id(label.event_id):
-        raise InvalidInputError("event_id", f"'{label.event_id[:60]}' is not a UUID")
+    if faults := list(_faults(label, now_ms)):
+        raise InvalidInputError.of(faults)
     label.event_id = label.event_id.lower()
+    label.labelled_at = _in_utc(label.labelled_at or _EPOCH + timedelta(milliseconds=now_ms))
+    predicted_at = label.predicted_at
+    if predicted_at is None:
+        predicted_at = _EPOCH + timedelta(milliseconds=event_time_ms(label.event_id) or 0)
+    label.predicted_at = _in_utc(predicted_at)
+    return label
+
+
+def _faults(label: Label, now_ms: int) -> Iterator[Fault]:
+    is_id = is_event_id(label.event_id)
+    if not is_id:
+        yield Fault("event_id", f"'{label.event_id[:60]}' is not a UUID")
     if not isinstance(label.label, str) and not _is_finite(label.label):
-        raise InvalidInputError("label", "is not a finite number of 64 bits")
-    now = _EPOCH + timedelta(milliseconds=now_ms)
-    label.labelled_at = _past("labelled_at", label.labelled_at or now, now_ms)
-    if label.predicted_at is None:
+        yield Fault("label", "is not a finite number of 64 bits")
+    if label.labelled_at is not None:
+        yield from time_faults("labelled_at", label.labelled_at, now_ms)
+    if label.predicted_at is not None:
+        yield from time_faults("predicted_at", label.predicted_at, now_ms)
+    elif is_id:
         predicted_ms = event_time_ms(label.event_id)
         if predicted_ms is None:
-            raise InvalidInputError(
+            yield Fault(
                 "predicted_at",
                 "is missing: the event_id is not a UUID of version 7, which would tell when the "
                 "prediction was made; give the time that the prediction's answer had",
             )
-        if predicted_ms > now_ms + FUTURE_TOLERANCE_MS:
-            raise InvalidInputError(
-                "predicted_at", "is missing, and the time in the event_id is in the future"
-            )
-        label.predicted_at = _EPOCH + timedelta(milliseconds=predicted_ms)
-    else:
-        label.predicted_at = _past("predicted_at", label.predicted_at, now_ms)
-    return label
+        elif predicted_ms > now_ms + FUTURE_TOLERANCE_MS:
+            problem = "is missing, and the time in the event_id is in the future"
+            yield Fault("predicted_at", problem)
+
+
+_STAND_INS: Mapping[str, object] = {
+    "event_id": "018bcfe5-6800-7000-8000-000000000000",
+    "label": 1,
+}
+"""In the place of fields that are wrong or missing, when the others are checked."""
+
+
+def _further(value: Any, found: Sequence[Blame], now_ms: int) -> Iterator[Fault]:
+    """Yield what types cannot say of the fields that are of the right types."""
+    if not isinstance(value, dict):
+        return
+    wrong = {blame.path[0] for blame in found}
+    right = {name: value[name] for name in value.keys() - wrong}
+    stand_ins = {name: each for name, each in _STAND_INS.items() if name in wrong}
+    label = msgspec.convert({**right, **stand_ins}, Label)
+    yield from (fault for fault in _faults(label, now_ms) if fault.field not in wrong)
 
 
 def decode_labels(body: bytes, now_ms: int) -> list[Label]:
@@ -192,15 +223,15 @@ def decode_labels(body: bytes, now_ms: int) -> list[Label]:
     Raises
     ------
     InvalidInputError
-        For the first label that breaks the contract (its field starts with its index), and for a
+        For the labels that break the contract (a field starts with its label's index), and for a
         list that is empty or longer than `MAX_LABELS`.
     """
     if not body.lstrip().startswith(b"["):
         return [decode_label(body, now_ms)]
     try:
         elements = _many_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise invalid_json(error) from None
+    except UNREADABLE as error:
+        raise refusal(body, list[Label], error) from None
     if not elements:
         raise InvalidInputError("", "the list is empty")
     if len(elements) > MAX_LABELS:
@@ -222,7 +253,7 @@ def is_label_message(body: str) -> bool:
         return False
     try:
         return "labels" in _keys_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return False
 
 
@@ -238,8 +269,8 @@ def sort_label_message(body: str, now_ms: int) -> tuple[list[Label], list[Refusa
     """
     try:
         message = _message_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise invalid_json(error) from None
+    except UNREADABLE as error:
+        raise refusal(body, LabelMessage, error) from None
     labels, refusals = _sort(message.labels, now_ms)
     return labels, [Refusal(f'{{"labels":[{body}]}}', error) for body, error in refusals]
 
@@ -247,7 +278,7 @@ def sort_label_message(body: str, now_ms: int) -> tuple[list[Label], list[Refusa
 def _decode_each(elements: Iterable[Any], now_ms: int) -> list[Label]:
     labels, refusals = _sort(elements, now_ms)
     if refusals:
-        raise refusals[0].error
+        raise all_of(refusals)
     return labels
 
 
@@ -258,21 +289,14 @@ def _sort(elements: Iterable[Any], now_ms: int) -> tuple[list[Label], list[Refus
         try:
             labels.append(decode_label(bytes(element), now_ms))
         except InvalidInputError as error:
-            field = f"[{index}].{error.field}" if error.field else f"[{index}]"
             text = bytes(element).decode(errors="replace")
-            refusals.append(Refusal(text, InvalidInputError(field, error.problem)))
+            refusals.append(Refusal(text, error.within(f"[{index}]")))
     return labels, refusals
 
 
-def _past(field: str, time: datetime, now_ms: int) -> datetime:
-    """Return ``time`` in UTC to the millisecond, if it is one that has been."""
-    if time.tzinfo is None:
-        raise InvalidInputError(field, "has no time zone; end it with 'Z' for UTC")
-    if not 1970 <= time.year < 9999:
-        raise InvalidInputError(field, f"{time.isoformat()} is not between 1970 and now")
+def _in_utc(time: datetime) -> datetime:
+    """Return ``time`` in UTC to the millisecond."""
     time = time.astimezone(UTC)
-    if _milliseconds(time) > now_ms + FUTURE_TOLERANCE_MS:
-        raise InvalidInputError(field, f"{time.isoformat()} is in the future")
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, NamedTuple
+from itertools import islice
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from modelwatch.domain.event_ids import is_event_id
-from modelwatch.errors import InvalidInputError
+from modelwatch.domain.faults import MOST_FAULTS, UNREADABLE, Blame, refusal
+from modelwatch.domain.names import EventId, Name, feature_name_faults
+from modelwatch.errors import Fault, InvalidInputError
 
 Value = float | int | str | bool | None
 """A feature's value: a number, a string, a truth value, or null for a missing one."""
@@ -18,8 +22,6 @@ FUTURE_TOLERANCE_MS = 5 * 60 * 1000
 
 PREDICT_SOURCE = "predict"
 """The source of predict's own records; what its capture policy dropped is missing in them."""
-
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=250, pattern=r"^[^/:=\x00-\x1f]+$")]
 
 
 class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -59,8 +61,8 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
         record of predict's own.
     """
 
-    event_id: str
-    captured_at: datetime
+    event_id: EventId
+    captured_at: Annotated[datetime, msgspec.Meta(tz=True)]
     model_name: Name
     model_version: Name
     features: Annotated[dict[str, Value], msgspec.Meta(max_length=10_000)]
@@ -85,6 +87,12 @@ class Refusal(NamedTuple):
 
     body: str
     error: InvalidInputError
+
+
+def all_of(refusals: Sequence[Refusal]) -> InvalidInputError:
+    """Return what is wrong with all elements of a list as one error, of as much as one names."""
+    faults = (fault for refusal in refusals for fault in refusal.error.faults)
+    return InvalidInputError.of(list(islice(faults, MOST_FAULTS)))
 
 
 _encoder = msgspec.json.Encoder()
@@ -115,36 +123,75 @@ def decode_record(body: bytes | str, now_ms: int) -> Record:
     """
     try:
         record = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise invalid_json(error) from None
+    except UNREADABLE as error:
+        raise refusal(
+            body, Record, error, lambda value, found: _further(value, found, now_ms)
+        ) from None
     return _checked(record, now_ms)
 
 
 def _checked(record: Record, now_ms: int) -> Record:
-    if not is_event_id(record.event_id):
-        raise InvalidInputError("event_id", f"'{record.event_id[:60]}' is not a UUID")
-    if record.source != PREDICT_SOURCE:
-        if not record.features:
-            raise InvalidInputError("features", "is empty; give one feature or more")
-        if record.prediction is None:
-            raise InvalidInputError("prediction", "is null; expected a number, string or boolean")
-        if record.error:
-            raise InvalidInputError("error", "is only for records of predict's own")
-    if record.error and record.prediction is not None:
-        raise InvalidInputError("error", "stands beside a prediction; give one of the two")
-    if record.captured_at.tzinfo is None:
-        raise InvalidInputError("captured_at", "has no time zone; end it with 'Z' for UTC")
-    if record.types and len(record.types) != len(record.features):
-        problem = f"has {len(record.types)} letters for {len(record.features)} features"
-        raise InvalidInputError("types", problem)
-    if not 1970 < record.captured_at.year < 9999:
-        # the year 1 is in another year elsewhere, and an object's name holds no time before 1970
-        raise InvalidInputError("captured_at", f"{record.captured_at.isoformat()} is no such time")
+    if faults := list(_faults(record, now_ms)):
+        raise InvalidInputError.of(faults)
     if record.captured_at.tzinfo is not UTC:
         record.captured_at = record.captured_at.astimezone(UTC)
-    if record.captured_at.timestamp() * 1000 > now_ms + FUTURE_TOLERANCE_MS:
-        raise InvalidInputError("captured_at", f"{record.captured_at.isoformat()} is in the future")
     return record
+
+
+def _faults(record: Record, now_ms: int) -> Iterator[Fault]:
+    """Yield what types alone cannot say of a record."""
+    if record.source != PREDICT_SOURCE:
+        if not record.features:
+            yield Fault("features", "is empty; give one feature or more")
+        yield from feature_name_faults(record.features)
+        if record.prediction is None:
+            yield Fault("prediction", "is null; expected a number, string or boolean")
+        if record.error:
+            yield Fault("error", "is only for records of predict's own")
+    if record.error and record.prediction is not None:
+        yield Fault("error", "stands beside a prediction; give one of the two")
+    if record.types and len(record.types) != len(record.features):
+        problem = f"has {len(record.types)} letters for {len(record.features)} features"
+        yield Fault("types", problem)
+    yield from time_faults("captured_at", record.captured_at, now_ms)
+
+
+def time_faults(field: str, time: datetime, now_ms: float = math.inf) -> Iterator[Fault]:
+    """Yield what is wrong with a time that should have a time zone, and have been by ``now_ms``."""
+    if time.tzinfo is None:
+        yield Fault(field, "has no time zone; end it with 'Z' for UTC")
+    elif not 1970 < time.year < 9999:
+        # the year 1 is in another year elsewhere, and an object's name holds no time before 1970
+        yield Fault(field, f"{time.isoformat()} is not a time from 1971 to 9998")
+    elif time.timestamp() * 1000 > now_ms + FUTURE_TOLERANCE_MS:
+        yield Fault(field, f"{time.isoformat()} is in the future")
+
+
+_STAND_INS: Mapping[str, object] = {
+    "event_id": "00000000-0000-4000-8000-000000000000",
+    "captured_at": "2000-01-01T00:00:00Z",
+    "model_name": "m",
+    "model_version": "1",
+    "features": {"f": 1},
+    "prediction": 1,
+    "source": PREDICT_SOURCE,
+}
+"""In the place of fields that are wrong or missing, when the others are checked."""
+
+
+def _further(value: Any, found: Sequence[Blame], now_ms: int) -> Iterator[Fault]:
+    """Yield what types cannot say of the fields that are of the right types."""
+    if not isinstance(value, dict):
+        return
+    wrong = {blame.path[0] for blame in found}
+    if "features" in wrong:
+        wrong.add("types")  # no one knows how many there should be
+    if "prediction" in wrong:
+        wrong.add("error")  # which goes with null alone
+    right = {name: value[name] for name in value.keys() - wrong}
+    stand_ins = {name: each for name, each in _STAND_INS.items() if name in wrong}
+    record = msgspec.convert({**right, **stand_ins}, Record)
+    yield from (fault for fault in _faults(record, now_ms) if fault.field not in wrong)
 
 
 def decode_records(body: bytes | str, now_ms: int) -> list[Record]:
@@ -153,11 +200,11 @@ def decode_records(body: bytes | str, now_ms: int) -> list[Record]:
     Raises
     ------
     InvalidInputError
-        For the first element that breaks the contract; the field starts with its index.
+        For the elements that break the contract; a field starts with its element's index.
     """
     records, refusals = sort_records(body, now_ms)
     if refusals:
-        raise refusals[0].error
+        raise all_of(refusals)
     return records
 
 
@@ -181,35 +228,21 @@ def sort_records(body: bytes | str, now_ms: int) -> tuple[list[Record], list[Ref
     try:
         # most lists are good, and read at once in half the time
         return [_checked(record, now_ms) for record in _list_decoder.decode(body)], []
-    except (msgspec.DecodeError, UnicodeDecodeError, InvalidInputError):
+    except (*UNREADABLE, InvalidInputError):
         return _sort_elements(body, now_ms)
 
 
 def _sort_elements(body: bytes, now_ms: int) -> tuple[list[Record], list[Refusal]]:
     try:
         elements = _many_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise invalid_json(error) from None
+    except UNREADABLE as error:
+        raise refusal(body, list[Record], error) from None
     records = []
     refusals = []
     for index, element in enumerate(elements):
         try:
             records.append(decode_record(bytes(element), now_ms))
         except InvalidInputError as error:
-            field = f"[{index}].{error.field}" if error.field else f"[{index}]"
             text = bytes(element).decode(errors="replace")
-            refusals.append(Refusal(text, InvalidInputError(field, error.problem)))
+            refusals.append(Refusal(text, error.within(f"[{index}]")))
     return records, refusals
-
-
-def invalid_json(error: Exception) -> InvalidInputError:
-    """Turn msgspec's complaint into ours: the JSON path becomes the field.
-
-    Examples
-    --------
-    >>> invalid_json(ValueError("Expected `str`, got `int` - at `$.features.alcohol`")).field
-    'features.alcohol'
-    """
-    problem, _, path = str(error).partition(" - at `")
-    field = path.rstrip("`").removeprefix("$").removeprefix(".")
-    return InvalidInputError("" if field.startswith("key") else field, problem.replace("`", "'"))

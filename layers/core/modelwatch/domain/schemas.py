@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 
+from modelwatch.domain.faults import repeated
+from modelwatch.domain.names import check_feature_names
 from modelwatch.domain.records import Value
-from modelwatch.errors import InvalidInputError
+from modelwatch.errors import Fault, InvalidInputError
 
 ColumnType = Literal["double", "float", "long", "integer", "boolean", "string"]
 
@@ -111,7 +112,7 @@ class Schema(msgspec.Struct, frozen=True):
         ------
         InvalidInputError
             When the count is wrong, a name is unknown, missing or repeated, or a value has the
-            wrong type.
+            wrong type: with all such faults of the row.
 
         Examples
         --------
@@ -119,43 +120,65 @@ class Schema(msgspec.Struct, frozen=True):
         >>> schema.row(["x", 1], ["b", "a"])
         {'a': 1.0, 'b': 'x'}
         """
-        named = self._named(features, feature_names)
-        unknown = [name for name in named if name not in self.names]
-        if unknown:
-            raise InvalidInputError(
-                f"features.{unknown[0]}",
-                f"is not a feature of this model; its features are {', '.join(self.names)}",
-            )
-        row: dict[str, Value] = {}
-        for column in self.columns:
-            if column.name in named:
-                row[column.name] = column.check(named[column.name])
-            elif column.required:
-                raise InvalidInputError(
-                    f"features.{column.name}", f"is missing; expected {column.expectation}"
-                )
-            else:
-                row[column.name] = None
+        row, faults = self._held(features, feature_names, ())
+        if faults:
+            raise InvalidInputError.of(faults)
         return row
 
-    def _named(
+    def faults(
         self,
         features: Sequence[object] | Mapping[str, object],
         feature_names: Sequence[str] | None,
-    ) -> Mapping[str, object]:
+        known: Collection[str | int],
+    ) -> list[Fault]:
+        """Return what `row` would blame, but for the names or indexes in ``known``."""
+        return self._held(features, feature_names, known)[1]
+
+    def _held(
+        self,
+        features: Sequence[object] | Mapping[str, object],
+        feature_names: Sequence[str] | None,
+        known: Collection[str | int],
+    ) -> tuple[dict[str, Value], list[Fault]]:
+        """Return the row and what is wrong with it."""
+        row: dict[str, Value] = {}
         if isinstance(features, Mapping):
             if feature_names is not None:
-                raise InvalidInputError("feature_names", "is only for a list of features")
-            return features
-        names = self.names if feature_names is None else feature_names
-        repeated = [name for name, count in Counter(names).items() if count > 1]
-        if repeated:
-            raise InvalidInputError("feature_names", f"'{repeated[0]}' stands there twice")
-        if len(features) != len(names):
-            raise InvalidInputError(
-                "features", f"found {len(features)} values, expected {len(names)}"
-            )
-        return dict(zip(names, features, strict=True))
+                problem = "is only for a list of features; leave it out for features by name"
+                return row, [Fault("feature_names", problem)]
+            named = features
+        else:
+            names = self.names if feature_names is None else feature_names
+            if len(frozenset(names)) < len(names):
+                twice = repeated(names)
+                return row, [Fault("feature_names", f"'{twice[0]}' stands there twice")]
+            if len(features) != len(names):
+                problem = f"found {len(features)} values, expected {len(names)}"
+                return row, [Fault("features", problem)]
+            named = dict(zip(names, features, strict=True))
+            if known:
+                known = {names[each] for each in known if isinstance(each, int)}
+        faults: list[Fault] = []
+        found = 0
+        for column in self.columns:
+            name = column.name
+            if name in named:
+                found += 1
+                try:
+                    row[name] = column.check(named[name])
+                except InvalidInputError as error:
+                    if name not in known:
+                        faults += error.faults
+            elif column.required:
+                expected = f"is missing; expected {column.expectation}"
+                faults.append(Fault(f"features.{name}", expected))
+            else:
+                row[name] = None
+        if found < len(named):
+            mine = frozenset(self.names)
+            problem = f"is not a feature of this model; its features are {', '.join(self.names)}"
+            faults += [Fault(f"features.{name}", problem) for name in named if name not in mine]
+        return row, faults
 
 
 def schema_from_signature(inputs: Sequence[Mapping[str, Any]]) -> Schema:
@@ -168,14 +191,20 @@ def schema_from_signature(inputs: Sequence[Mapping[str, Any]]) -> Schema:
     """
     columns = []
     for spec in inputs:
-        if spec.get("type") not in ColumnType.__args__ or not spec.get("name"):  # type: ignore[attr-defined]
+        # a table's columns may be numbered
+        name = str(spec.get("name", ""))
+        if spec.get("type") not in ColumnType.__args__ or not name:  # type: ignore[attr-defined]
             raise ValueError(
                 "the signature is not a table of named numbers, strings and truth values: "
-                f"found {spec.get('type')!r}"
+                f"found {spec.get('type')!r} for {name!r}"
             )
-        columns.append(Column(spec["name"], spec["type"], spec.get("required", True)))
+        columns.append(Column(name, spec["type"], spec.get("required", True)))
     if not columns:
         raise ValueError("the signature has no input columns")
+    try:
+        check_feature_names((column.name for column in columns), "the signature")
+    except InvalidInputError as error:
+        raise ValueError(str(error)) from error
     return Schema(tuple(columns))
 
 

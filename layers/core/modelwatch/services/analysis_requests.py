@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from modelwatch.domain.analysis_rules import AnalysisRules
-from modelwatch.domain.records import invalid_json
+from modelwatch.domain.faults import UNREADABLE, Blame, refusal, refuse_repeated_names
+from modelwatch.domain.records import time_faults
 from modelwatch.domain.windows import Window
-from modelwatch.errors import InvalidInputError
+from modelwatch.errors import Fault, InvalidInputError
 
 
 class AnalysisRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -29,9 +31,12 @@ class AnalysisRequest(msgspec.Struct, forbid_unknown_fields=True):
         Make the HTML report even when nothing drifted.
     """
 
-    window_seconds: Annotated[int, msgspec.Meta(ge=1, le=366 * 86_400)] | None = None
-    window_end: datetime | None = None
-    min_rows: Annotated[int, msgspec.Meta(ge=2)] | None = None
+    # whole numbers; to JSON Schema 60.0 is one, too, and msgspec's int refuses it
+    window_seconds: Annotated[float, msgspec.Meta(ge=1, le=366 * 86_400, multiple_of=1)] | None = (
+        None
+    )
+    window_end: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    min_rows: Annotated[float, msgspec.Meta(ge=2, le=10**12, multiple_of=1)] | None = None
     with_report: bool = False
 
 
@@ -41,17 +46,25 @@ def parse_request(body: bytes) -> AnalysisRequest:
     Raises
     ------
     InvalidInputError
-        When it is not such a request; names the field.
+        When it is not such a request; names all its faults.
     """
     if not body.strip():
         return AnalysisRequest()
     try:
         request = msgspec.json.decode(body, type=AnalysisRequest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise invalid_json(error) from None
-    if request.window_end is not None and request.window_end.tzinfo is None:
-        raise InvalidInputError("window_end", "has no time zone; end it with 'Z' for UTC")
+    except UNREADABLE as error:
+        raise refusal(body, AnalysisRequest, error, _further) from None
+    refuse_repeated_names(body, request)
+    if request.window_end and (faults := list(time_faults("window_end", request.window_end))):
+        raise InvalidInputError.of(faults)
     return request
+
+
+def _further(value: Any, found: Sequence[Blame]) -> Iterator[Fault]:
+    """Yield what is wrong with the time, where it is one and something else is wrong."""
+    if isinstance(value, dict) and not any(blame.path[:1] == ("window_end",) for blame in found):
+        end = msgspec.convert(value.get("window_end"), datetime | None)
+        yield from time_faults("window_end", end) if end else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,18 @@ class Analysis(msgspec.Struct, frozen=True):
     failures: dict[str, str]
 
 
+class Results(msgspec.Struct, frozen=True):
+    """The newest results, newest first."""
+
+    results: list[AnalysisResult]
+
+
+class ReportPlace(msgspec.Struct, frozen=True):
+    """Where a report is: the address works for an hour."""
+
+    url: str
+
+
 class AnalyzeService:
     """Analyzes every version with captures in the window, and the one that serves now."""
 
@@ -94,7 +106,7 @@ class AnalyzeService:
         window = Window.ending(end, seconds=length.total_seconds())
         rules = self._rules
         if request.min_rows:
-            rules = replace(rules, min_rows=request.min_rows)
+            rules = replace(rules, min_rows=int(request.min_rows))
         tasks = [
             AnalysisTask(
                 name,

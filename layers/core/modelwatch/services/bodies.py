@@ -6,27 +6,36 @@ takes longer happens only to bodies that are refused, or that have quotation mar
 
 from __future__ import annotations
 
-import contextlib
-import json
-import math
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from modelwatch.domain.records import invalid_json
-from modelwatch.errors import InvalidInputError
+from modelwatch.domain.faults import (
+    MOST_FAULTS,
+    UNREADABLE,
+    Blame,
+    refusal,
+    refuse_names_in,
+)
+from modelwatch.domain.records import Value
+from modelwatch.domain.schemas import Schema
+from modelwatch.errors import Fault, InvalidInputError
 from modelwatch.services.contract import BatchRequest, PredictRequest, Row
 
 _decode_request = msgspec.json.Decoder(PredictRequest).decode
 _decode_batch = msgspec.json.Decoder(BatchRequest).decode
 
-_Path = tuple[str | int, ...]
 
-
-def read_request(body: bytes) -> PredictRequest:
+def read_request(body: bytes, schema: Callable[[], Schema | None] = lambda: None) -> PredictRequest:
     """Return the body of ``POST /predict``.
+
+    Parameters
+    ----------
+    body
+        The body.
+    schema
+        Gives the model's schema: what is wrong with the features is told together with the rest.
 
     Raises
     ------
@@ -41,7 +50,7 @@ def read_request(body: bytes) -> PredictRequest:
     Traceback (most recent call last):
     modelwatch.errors.InvalidInputError: features.alcohol: stands there twice; give it once
     """
-    request = _decode(body, _decode_request, '{"features": [...]}')
+    request = _decode(body, PredictRequest, _decode_request, '{"features": [...]}', schema)
     strings = _strings(
         [request.features], request.feature_names, request.event_id, request.routing_key
     )
@@ -49,24 +58,82 @@ def read_request(body: bytes) -> PredictRequest:
     return request
 
 
-def read_batch(body: bytes) -> BatchRequest:
+def read_batch(body: bytes, schema: Callable[[], Schema | None] = lambda: None) -> BatchRequest:
     """Return the body of ``POST /predict/batch``; raises as `read_request` does."""
-    request = _decode(body, _decode_batch, '{"rows": [[...], ...]}')
+    request = _decode(body, BatchRequest, _decode_batch, '{"rows": [[...], ...]}', schema)
     _refuse_repeated_names(body, _strings(request.rows, request.feature_names, request.routing_key))
     return request
 
 
-def _decode[T](body: bytes, decode: Callable[[bytes], T], example: str) -> T:
+def batch_rows(request: BatchRequest, schema: Schema) -> list[dict[str, Value]]:
+    """Return the rows of a batch as `Schema.row` does.
+
+    Raises
+    ------
+    InvalidInputError
+        With what is wrong in all rows; a field starts with ``rows[index]``.
+    """
+    rows = []
+    faults: dict[Fault, None] = {}
+    for index, features in enumerate(request.rows):
+        try:
+            rows.append(schema.row(features, request.feature_names))
+        except InvalidInputError as error:
+            faults |= dict.fromkeys(_placed(error.faults, index))
+            if len(faults) >= MOST_FAULTS:
+                break
+    if faults:
+        raise InvalidInputError.of(list(faults)[:MOST_FAULTS])
+    return rows
+
+
+def _decode[T](
+    body: bytes,
+    kind: type[T],
+    decode: Callable[[bytes], T],
+    example: str,
+    schema: Callable[[], Schema | None],
+) -> T:
     if not body.strip():
         raise InvalidInputError("", f"the body is empty; expected {example}")
     try:
         return decode(body)
-    except UnicodeDecodeError as error:
-        raise InvalidInputError("", f"the body is not UTF-8: {error.reason}") from None
-    except RecursionError:
-        raise InvalidInputError("", f"the body is nested too deeply; expected {example}") from None
-    except msgspec.DecodeError as error:
-        raise _explained(body, error) from None
+    except UNREADABLE as error:
+        raise refusal(
+            body, kind, error, lambda value, found: _against_schema(value, found, schema())
+        ) from None
+
+
+def _against_schema(value: Any, found: Sequence[Blame], schema: Schema | None) -> Iterator[Fault]:
+    """Yield what a model's schema says of the rows of a body whose types are wrong somewhere."""
+    if schema is None or not isinstance(value, dict):
+        return
+    names = value.get("feature_names")
+    blamed = {blame.path for blame in found}
+    if any(path[:1] == ("feature_names",) for path in blamed):
+        names = None
+    told: set[Fault] = set()
+    batch = value.get("rows")
+    rows: Iterable[tuple[int | None, Any]] = [(None, value.get("features"))]
+    if isinstance(batch, list):
+        rows = enumerate(batch)
+    for index, row in rows:
+        place = ("features",) if index is None else ("rows", index)
+        if isinstance(row, list | dict):
+            known = {path[len(place)] for path in blamed if path[: len(place)] == place != path}
+            faults = schema.faults(row, names, known)
+            for fault in faults if index is None else _placed(faults, index):
+                if fault not in told:
+                    told.add(fault)
+                    yield fault
+
+
+def _placed(faults: Iterable[Fault], index: int) -> Iterator[Fault]:
+    """Yield the faults of a row with the row's place in the batch."""
+    for field, problem in faults:
+        place, rest = field[: len("features")], field[len("features") :]
+        is_in_row = place == "features" and rest[:1] in ("", ".")
+        yield Fault(f"rows[{index}]{rest}" if is_in_row else field, problem)
 
 
 def _strings(rows: Iterable[Row], feature_names: list[str] | None, *texts: str | None) -> int:
@@ -89,80 +156,4 @@ def _refuse_repeated_names(body: bytes, strings: int) -> None:
     # ones and the names of explicit nulls. No mark too many: nothing is repeated.
     if body.count(b'"') == 2 * strings:
         return
-    for path, value in _walk(_lenient(body)):
-        if isinstance(value, _Pairs):
-            names = [name for name, _ in value]
-            for index, name in enumerate(names):
-                if name in names[:index]:
-                    raise InvalidInputError(
-                        _field((*path, name)), "stands there twice; give it once"
-                    )
-
-
-class _Pairs(list[tuple[str, Any]]):
-    """A JSON object with all its names, the repeated ones, too."""
-
-
-class _Constant:
-    """NaN, Infinity or -Infinity, which are no JSON; or a number that is too large for a float."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-def _number(text: str) -> _Constant | None:
-    return _Constant(text) if math.isinf(float(text)) else None
-
-
-def _lenient(body: bytes) -> Any:
-    return json.loads(
-        body.decode(),
-        object_pairs_hook=_Pairs,
-        parse_constant=_Constant,
-        parse_int=_number,
-        parse_float=_number,
-    )
-
-
-def _walk(value: Any, path: _Path = ()) -> Iterator[tuple[_Path, Any]]:
-    """Yield every value with its path, as deep as rows of a batch go."""
-    yield path, value
-    if len(path) > 3:
-        return
-    steps: Iterable[tuple[str | int, Any]] = ()
-    if isinstance(value, _Pairs):
-        steps = value
-    elif isinstance(value, list):
-        steps = enumerate(value)
-    for step, inner in steps:
-        yield from _walk(inner, (*path, step))
-
-
-def _field(path: _Path) -> str:
-    """Write a path as a field.
-
-    >>> _field(("rows", 3, "alcohol"))
-    'rows[3].alcohol'
-    """
-    words = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return words.removeprefix(".")
-
-
-def _explained(body: bytes, error: msgspec.DecodeError) -> InvalidInputError:
-    """Add to msgspec's complaint what it does not say: the name, or the word that is no JSON."""
-    plain = invalid_json(error)
-    with contextlib.suppress(ValueError, RecursionError):
-        if "malformed" in plain.problem:
-            for path, value in _walk(_lenient(body)):
-                if isinstance(value, _Constant) and not value.name[-1].isdigit():
-                    problem = f"found {value.name}, which is not JSON; a missing number is null"
-                    return InvalidInputError(_field(path), problem)
-        elif plain.field.endswith("[...]"):
-            # a feature by name, and msgspec does not tell the name: the first that is no value
-            pattern = re.escape(plain.field.removesuffix("[...]")) + r"\..*"
-            for path, value in _walk(_lenient(body)):
-                if isinstance(value, list | _Constant) and re.fullmatch(
-                    pattern, _field(path), re.DOTALL
-                ):
-                    return InvalidInputError(_field(path), plain.problem)
-    return InvalidInputError(plain.field.removesuffix("[...]"), plain.problem)
+    refuse_names_in(body)

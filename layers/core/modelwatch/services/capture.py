@@ -9,11 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
-from modelwatch.domain.labels import (
-    Label,
-    decode_labels,
-    newest,
-)
+from modelwatch.domain.faults import refuse_repeated_names
+from modelwatch.domain.labels import Label, decode_labels, newest
 from modelwatch.domain.records import Record, decode_record, decode_records
 from modelwatch.errors import InvalidInputError, StoreError, stack_of
 from modelwatch.ports import (
@@ -140,6 +137,7 @@ class CaptureService:
             When the queue does not take it: nothing was accepted.
         """
         record = decode_record(_given(body), self._now_ms())
+        refuse_repeated_names(body, record)
         self._queue.send([record])
         return record.event_id
 
@@ -158,6 +156,7 @@ class CaptureService:
         records = decode_records(body, self._now_ms())
         if not records:
             raise InvalidInputError("", "the list is empty")
+        refuse_repeated_names(body, records)
         self._queue.send(records)
         return [record.event_id for record in records]
 
@@ -177,6 +176,7 @@ class CaptureService:
             When the queue fails: send them again; a label that comes twice is the same label.
         """
         labels = decode_labels(_given(body, "a label"), self._now_ms())
+        refuse_repeated_names(body, labels)
         self._label_queue.send(labels)
         sample = Sample("capture_labels_total", len(labels), {"outcome": "accepted"})
         return [label.event_id for label in labels], sample

@@ -24,7 +24,7 @@ from modelwatch.domain.drift import DriftPolicy, FeatureDrift
 from modelwatch.domain.performance.answers import PerformanceAnswer
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.windows import Window
-from modelwatch.errors import InvalidInputError, NoModelError
+from modelwatch.errors import InvalidInputError, NoModelError, NotFoundError
 from modelwatch.ports import ModelRegistry, ProfileStore
 from modelwatch.services.feature_judging import distributions
 from modelwatch.services.performance import PerformanceMonitor
@@ -88,7 +88,7 @@ class Comparer:
         ------
         InvalidInputError
             When both have the same predictions, or there is no such metric.
-        NoModelError
+        NotFoundError
             When there is no such alias or version.
         StoreError
             When a store does not answer.
@@ -122,7 +122,9 @@ class Comparer:
             # an application may capture for versions that no registry knows
             if name in versions:
                 return name, ""
-            raise
+            raise NotFoundError(
+                f"{model_name} has no alias and no captured version '{name[:80]}'"
+            ) from None
 
     def _found(
         self, model_name: str, name: str, version: str, variant: str, window: Window

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Annotated, Literal
 
 import msgspec
 
+from modelwatch.domain.comparison import DIRECTIONS
 from modelwatch.domain.durations import parse_duration
-from modelwatch.domain.records import invalid_json
+from modelwatch.domain.faults import blames
+from modelwatch.domain.names import Name
+from modelwatch.domain.records import time_faults
 from modelwatch.domain.windows import Window
-from modelwatch.errors import InvalidInputError
+from modelwatch.errors import Fault, InvalidInputError
 
 
 class ComparisonRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,23 +25,21 @@ class ComparisonRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     a, b
         Aliases or versions.
     window
-        Length of the window, in ISO 8601.
+        Length of the window, in ISO 8601, such as PT1H or P7D.
     until
         Its end, with a time zone; by default now.
     metric
         The one that decides; empty: see `modelwatch.services.comparison.Comparer`.
     """
 
-    a: str
-    b: str
+    a: Name
+    b: Name
     window: str = "PT1H"
-    until: datetime | None = None
-    metric: str = ""
+    until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    metric: Literal["", *DIRECTIONS] = ""  # type: ignore[valid-type]
 
     def asked_window(self) -> Window:
-        """Return the window; raises InvalidInputError when it cannot be read."""
-        if self.until is not None and self.until.tzinfo is None:
-            raise InvalidInputError("until", "has no time zone; end it with 'Z' for UTC")
+        """Return the window."""
         length = parse_duration(self.window, "window")
         end = self.until or datetime.now(UTC)
         return Window.ending(end, seconds=length.total_seconds())
@@ -49,14 +51,30 @@ def parse_query(query: Mapping[str, str]) -> ComparisonRequest:
     Raises
     ------
     InvalidInputError
-        When it is no such request; names the parameter.
+        When it is no such request; names all parameters that are wrong.
 
     Examples
     --------
     >>> parse_query({"a": "champion", "b": "challenger", "window": "P1D"}).window
     'P1D'
     """
+    given = dict(query)
+    found = list(blames(given, ComparisonRequest))
+    faults = [blame.fault() for blame in found]
+    wrong = {blame.path[0] for blame in found}
+    right = {name: each for name, each in given.items() if name not in wrong}
+    until = msgspec.convert(right.get("until"), datetime | None)
+    faults += _faults(right.get("window", "PT1H"), until)
+    if faults:
+        raise InvalidInputError.of(faults)
+    return msgspec.convert(given, ComparisonRequest)
+
+
+def _faults(window: str, until: datetime | None) -> Iterator[Fault]:
+    """Yield what types alone cannot say."""
     try:
-        return msgspec.convert(dict(query), ComparisonRequest, strict=False)
-    except msgspec.ValidationError as error:
-        raise invalid_json(error) from None
+        parse_duration(window, "window")
+    except InvalidInputError as error:
+        yield from error.faults
+    if until is not None:
+        yield from time_faults("until", until)

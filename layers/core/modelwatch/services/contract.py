@@ -7,6 +7,7 @@ from typing import Annotated, NotRequired, TypedDict
 
 import msgspec
 
+from modelwatch.domain.names import EventId
 from modelwatch.domain.records import Value
 
 MAX_BATCH_ROWS = 10_000
@@ -33,7 +34,7 @@ class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     features: Row
     feature_names: list[str] | None = None
-    event_id: str | None = None
+    event_id: EventId | None = None
     routing_key: RoutingKey | None = None
 
 
@@ -166,3 +167,22 @@ class Index(TypedDict):
 
     service: str
     routes: list[str]
+
+
+class Alive(TypedDict):
+    """Answer of ``GET /health`` of capture and analyze."""
+
+    status: str
+
+
+class Accepted(TypedDict):
+    """Answer of ``POST /capture``: the record is on the queue."""
+
+    event_id: str
+
+
+class AcceptedMany(TypedDict):
+    """Answer of ``POST /capture/batch`` and ``/ground-truth``: all are on the queue."""
+
+    accepted: int
+    event_ids: list[str]

@@ -31,7 +31,7 @@ _LOG = logging.getLogger(__name__)
 
 _HOUR = timedelta(hours=1)
 
-_GAUGES = {
+GAUGES = {
     "accuracy": "model_accuracy",
     "f1": "model_f1_score",
     "precision": "model_precision",
@@ -42,6 +42,7 @@ _GAUGES = {
     "rmse": "model_root_mean_squared_error",
     "r2": "model_r2_score",
 }
+"""The gauge of each metric."""
 
 
 @dataclass(slots=True)
@@ -270,8 +271,8 @@ def samples(answer: PerformanceAnswer) -> list[Sample]:
     if answer.maturity is not None:
         found.append(Sample("model_label_maturity_ratio", answer.maturity, model))
     for name, estimate in verdict.metrics.items():
-        if name in _GAUGES:
-            found.append(Sample(_GAUGES[name], estimate.value, model))
+        if name in GAUGES:
+            found.append(Sample(GAUGES[name], estimate.value, model))
         bounds = {"low": estimate.low, "high": estimate.high}
         if name in verdict.constant_metrics:
             bounds["constant"] = verdict.constant_metrics[name]

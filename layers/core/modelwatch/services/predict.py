@@ -6,19 +6,18 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from modelwatch.domain.event_ids import derived_event_id, is_event_id, new_event_id
+from modelwatch.domain.event_ids import derived_event_id, new_event_id
 from modelwatch.domain.records import Record, Value
 from modelwatch.domain.sampling import kept
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import (
-    InvalidInputError,
     ModelwatchError,
     PredictionError,
     QueueError,
     RecordTooLargeError,
 )
 from modelwatch.ports import AfterResponse, Fleet, MetricSink, RecordQueue, Sample
-from modelwatch.services.bodies import read_batch, read_request
+from modelwatch.services.bodies import batch_rows, read_batch, read_request
 from modelwatch.services.contract import (
     BatchResponse,
     Health,
@@ -100,9 +99,7 @@ class PredictService:
         NoModelError, ModelLoadError, RegistryError, StoreError
             When no model can be served.
         """
-        request = read_request(body)
-        if request.event_id is not None and not is_event_id(request.event_id):
-            raise InvalidInputError("event_id", "is not a UUID")
+        request = read_request(body, self.schema)
         event_id = request.event_id or new_event_id(int(self._clock() * 1000))
         serving = self._models.serving()
         loaded = serving.answering(request.routing_key or event_id)
@@ -129,17 +126,12 @@ class PredictService:
 
         Raises as `predict` does; the field of a wrong row starts with ``rows[index]``.
         """
-        request = read_batch(body)
+        request = read_batch(body, self.schema)
         now_ms = int(self._clock() * 1000)
         event_ids = [new_event_id(now_ms) for _ in request.rows]
         serving = self._models.serving()
         loaded = serving.answering(request.routing_key or event_ids[0])
-        rows = []
-        for index, features in enumerate(request.rows):
-            try:
-                rows.append(loaded.model.schema.row(features, request.feature_names))
-            except InvalidInputError as error:
-                raise InvalidInputError(f"rows[{index}].{error.field}", error.problem) from None
+        rows = batch_rows(request, loaded.model.schema)
         outcome, samples = self._run(loaded, serving, rows, event_ids)
         version = loaded.version
         response = BatchResponse(

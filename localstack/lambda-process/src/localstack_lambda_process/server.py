@@ -9,21 +9,39 @@ worker, CloudWatch's scheduler when a request loads that service during the shut
 process alive after everything was stopped, for seconds or for good.
 """
 
+import functools
 import os
 import threading
 from typing import Any
 
-from localstack.aws.serving.twisted import TLSMultiplexerFactory
+from localstack.aws.serving.twisted import TLSMultiplexer, TLSMultiplexerFactory
 from localstack.runtime.server.twisted import TwistedRuntimeServer
 from localstack.utils.aws import aws_stack
 from rolo.serving.twisted import TwistedGateway
 from twisted.internet import endpoints, reactor, ssl
 from twisted.internet.error import CannotListenError
+from twisted.web import http
 
 # For requests still being answered, when the services are stopped already.
 REQUESTS_GRACE_SECONDS = 5.0
 # For removing temporary files, when nothing is served any more.
 CLEANUP_GRACE_SECONDS = 1.0
+
+
+# Twisted parses the header as that of an e-mail, for each request anew: a tenth of its time.
+http._parseContentType = functools.lru_cache(maxsize=128)(http._parseContentType)
+
+
+class _Multiplexer(TLSMultiplexer):
+    """LocalStack's connection, which knows whether it is encrypted and is not asked for it."""
+
+    def isSecure(self) -> bool:
+        """Say whether it is; Twisted looks for an adapter otherwise, twice a request."""
+        return bool(self._isTLS)
+
+
+class _MultiplexerFactory(TLSMultiplexerFactory):
+    protocol = _Multiplexer
 
 
 class BoundTwistedRuntimeServer(TwistedRuntimeServer):
@@ -50,7 +68,7 @@ class BoundTwistedRuntimeServer(TwistedRuntimeServer):
             certificate_path, key_path = ssl_creds
             context_factory = ssl.DefaultOpenSSLContextFactory(key_path, certificate_path)
             context_factory.getContext().use_certificate_chain_file(certificate_path)
-            protocol_factory = TLSMultiplexerFactory(context_factory, False, protocol_factory)
+            protocol_factory = _MultiplexerFactory(context_factory, False, protocol_factory)
 
         for address in listen:
             is_ipv6 = ":" in address.host

@@ -1,5 +1,6 @@
 """The plugin's settings: the environment of the LocalStack process."""
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,11 +8,14 @@ from pathlib import Path
 
 PYTHON_VARIABLE = "LAMBDA_PROCESS_PYTHON"
 IMAGES_DIR_VARIABLE = "LAMBDA_PROCESS_IMAGES_DIR"
+CONCURRENCY_VARIABLE = "LAMBDA_PROCESS_CONCURRENCY"
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where functions find their interpreter.
+    """Where functions find their interpreter, and how many of one run at a time.
 
     Attributes
     ----------
@@ -20,10 +24,13 @@ class Settings:
         the setting is missing.
     images_dir
         Directory in which functions of package type Image are looked up. None when missing.
+    concurrency
+        Execution environments of one function, at most; by default twice the cores.
     """
 
     python: Path | None
     images_dir: Path | None
+    concurrency: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -32,6 +39,7 @@ class Settings:
         return cls(
             python=_path(source.get(PYTHON_VARIABLE)),
             images_dir=_path(source.get(IMAGES_DIR_VARIABLE)),
+            concurrency=_concurrency(source.get(CONCURRENCY_VARIABLE, "")),
         )
 
 
@@ -39,3 +47,18 @@ def _path(value: str | None) -> Path | None:
     # absolute(), not resolve(): a virtual environment's python is a symlink, and following it
     # would leave the environment.
     return Path(value.strip()).expanduser().absolute() if value and value.strip() else None
+
+
+def _concurrency(value: str) -> int:
+    default = 2 * (os.cpu_count() or 1)
+    if not value.strip():
+        return default
+    if value.strip().isdecimal() and int(value) > 0:
+        return int(value)
+    LOG.warning(
+        "%s is %r; expected a whole number of 1 or more. %d is used.",
+        CONCURRENCY_VARIABLE,
+        value,
+        default,
+    )
+    return default

@@ -1,0 +1,237 @@
+"""What the columns of a table mean, and which type each of them has."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from modelwatch.domain.records import Value
+from modelwatch.errors import InvalidInputError
+from modelwatch_cli.capture.tables.reading import Cell
+
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
+"""Texts of a CSV file that stand for a missing value, in lower case."""
+
+_LOOKS = re.compile(
+    rf"""\s*(?:
+      (?P<missing>{"|".join(map(re.escape, sorted(MISSING)))})
+    | (?P<b>true|false)
+    | (?P<code>[+-]?0\d+)
+    | (?P<l>[+-]?\d{{1,19}})
+    | (?P<d>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)
+    )\s*""",
+    re.ASCII | re.IGNORECASE | re.VERBOSE,
+)
+"""What the text of a cell looks like, by the name of the group."""
+
+_MILLISECONDS_FROM = 1e11
+"""A number that is larger is a time in milliseconds since 1970, a smaller one in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """Which column is what.
+
+    Attributes
+    ----------
+    prediction, timestamp
+        Names of these columns.
+    features
+        Names of the features' columns, in their order.
+    label, event_id
+        Names of these columns; empty where the table has none.
+    probabilities
+        Columns of the probabilities, in the order of the model's classes; may be empty.
+    """
+
+    prediction: str
+    timestamp: str
+    features: tuple[str, ...]
+    label: str = ""
+    event_id: str = ""
+    probabilities: tuple[str, ...] = ()
+
+
+def meaning_of(
+    columns: Sequence[str],
+    *,
+    prediction: str,
+    timestamp: str,
+    features: Sequence[str] = (),
+    label: str = "",
+    event_id: str = "",
+    probabilities: Sequence[str] = (),
+) -> Meaning:
+    """Return what ``columns`` mean; without ``features`` these are all columns that are left.
+
+    Raises
+    ------
+    InvalidInputError
+        When a column is not there or has two meanings; the field is the option.
+    """
+    named = [
+        ("--prediction", [prediction]),
+        ("--timestamp", [timestamp]),
+        ("--features", list(features)),
+        ("--label", [label] if label else []),
+        ("--id", [event_id] if event_id else []),
+        ("--probabilities", list(probabilities)),
+    ]
+    used: dict[str, str] = {}
+    for option, names in named:
+        for name in names:
+            if name not in columns:
+                problem = f"there is no column '{name}'; the columns are {', '.join(columns)}"
+                raise InvalidInputError(option, problem)
+            if name in used:
+                raise InvalidInputError(option, f"'{name}' is given by {used[name]} already")
+            used[name] = option
+    rest = tuple(features) or tuple(name for name in columns if name not in used)
+    if not rest:
+        raise InvalidInputError("--features", "there is no column left for the features")
+    return Meaning(prediction, timestamp, rest, label, event_id, tuple(probabilities))
+
+
+@dataclass(slots=True)
+class ColumnKinds:
+    """Counts the kinds of a column's values, and says the column's type once all were seen.
+
+    A type follows from the whole column, so that it is the same however the rows are batched.
+    """
+
+    is_text: bool
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, value: Cell) -> None:
+        """Count ``value``, as it was read."""
+        self.counts[_kind(value, self.is_text)] += 1
+
+    @property
+    def letter(self) -> str:
+        """Type as in `Record.types`: the one that most values have, and text for codes (``007``).
+
+        Examples
+        --------
+        >>> kinds = ColumnKinds(is_text=True)
+        >>> for text in ("1", "2.5", "n/a", "unknown"):
+        ...     kinds.add(text)
+        >>> kinds.letter
+        'd'
+        """
+        counts = self.counts
+        if counts["code"]:
+            return "s"
+        numbers = counts["l"] + counts["d"]
+        if numbers >= max(counts["s"], counts["b"]):
+            return "d" if counts["d"] or not counts["l"] else "l"
+        return "s" if counts["s"] >= counts["b"] else "b"
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether some of the values are not of the column's type."""
+        numbers = self.counts["l"] + self.counts["d"]
+        return (
+            sum(map(bool, (numbers, self.counts["s"] + self.counts["code"], self.counts["b"]))) > 1
+        )
+
+
+def _kind(value: Cell, is_text: bool) -> str:
+    if isinstance(value, str) and is_text:
+        looks = _LOOKS.fullmatch(value)
+        if looks is None:
+            return "s"
+        kind = str(looks.lastgroup)
+        return "s" if kind == "d" and not math.isfinite(float(value)) else kind
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "missing"
+    if isinstance(value, bool):
+        return "b"
+    if isinstance(value, int):
+        return "l"
+    return "d" if isinstance(value, float) and math.isfinite(value) else "s"
+
+
+def read_text(text: str) -> Value:
+    """Return the value that a cell of a CSV file stands for; what is no finite number is a text.
+
+    Examples
+    --------
+    >>> [read_text(text) for text in (" 3", "2.50", "NA", "true", "inf", "007", "red")]
+    [3, 2.5, None, True, 'inf', '007', 'red']
+    """
+    kind = _kind(text, True)
+    if kind == "missing":
+        return None
+    if kind == "b":
+        return text.strip().lower() == "true"
+    if kind == "l":
+        return int(text)
+    return float(text) if kind == "d" else text
+
+
+def value_of(cell: Cell, letter: str, is_text: bool) -> Value:
+    """Return ``cell`` as a column of the type ``letter`` holds it, or as it came.
+
+    Examples
+    --------
+    >>> value_of("3", "d", True), value_of("3", "s", True), value_of("n.d.", "d", True)
+    (3.0, '3', 'n.d.')
+    """
+    if isinstance(cell, datetime):
+        return cell.isoformat()
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return None if math.isnan(cell) else str(cell)
+    if isinstance(cell, str) and is_text:
+        value = read_text(cell)
+        if letter == "s" and value is not None:
+            value = cell
+    else:
+        value = cell
+    if letter == "d" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value) if abs(value) <= 2**53 else value
+    return value
+
+
+def time_of(cell: Cell) -> tuple[datetime, bool]:
+    """Return the time in ``cell`` in UTC, and whether it came without a zone (UTC is assumed).
+
+    Parameters
+    ----------
+    cell
+        A time in ISO 8601, or a number of seconds or milliseconds since 1970.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is none.
+    """
+    if isinstance(cell, str):
+        text = cell.strip()
+        cell = float(text) if _kind(text, True) in ("l", "d") else text
+    try:
+        if isinstance(cell, str):
+            cell = datetime.fromisoformat(cell)
+        if isinstance(cell, datetime):
+            return (
+                (cell.replace(tzinfo=UTC), True)
+                if cell.tzinfo is None
+                else (cell.astimezone(UTC), False)
+            )
+        if isinstance(cell, int | float) and not isinstance(cell, bool):
+            seconds = cell / 1000 if abs(cell) > _MILLISECONDS_FROM else cell
+            return datetime.fromtimestamp(seconds, UTC), False
+    except (ValueError, OverflowError, OSError):
+        pass  # said below, in one sentence for all kinds
+    shown = "nothing" if cell is None or cell == "" else f"'{str(cell)[:60]}'"
+    raise InvalidInputError(
+        "", f"found {shown}, expected a time: ISO 8601, or seconds or milliseconds since 1970"
+    )
+
+
+def letters_of(kinds: Mapping[str, ColumnKinds], given: Mapping[str, str]) -> dict[str, str]:
+    """Return the type of each column: as ``given``, or as its values show."""
+    return {name: given.get(name) or found.letter for name, found in kinds.items()}

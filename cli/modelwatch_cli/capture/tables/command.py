@@ -1,0 +1,225 @@
+"""`modelwatch captures import` of a table: the steps, and what they print."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.mlflow_registry import MlflowRegistry
+from modelwatch.adapters.s3_artifacts import S3Artifacts
+from modelwatch.adapters.s3_labels import S3LabelStore
+from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.domain.segments import read_segments
+from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch.settings import Settings
+from modelwatch_cli.capture.imports import types_of
+from modelwatch_cli.capture.storing import Stored
+from modelwatch_cli.capture.tables.columns import meaning_of
+from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImport
+from modelwatch_cli.capture.tables.reading import open_table
+from modelwatch_cli.console import console, error_console, print_json, print_table, progress
+
+_SHOWN_PROBLEMS = 20
+_KIND_NAMES = {"d": "number", "l": "whole number", "s": "text", "b": "truth value"}
+_LETTERS = {"double": "d", "float": "d", "long": "l", "integer": "l", "string": "s", "boolean": "b"}
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """The options of the command that are about tables, as the user gave them."""
+
+    path: Path
+    model_name: str
+    model_version: str
+    variant: str
+    prediction: str
+    timestamp: str
+    features: tuple[str, ...]
+    types: str
+    label: str
+    event_id: str
+    probabilities: tuple[str, ...]
+    dry_run: bool
+    rejected: Path | None
+    skip_invalid: bool
+
+
+def import_table(settings: Settings, options: TableOptions, as_json: bool) -> None:
+    """Check a table and store its records and labels; print what became of them.
+
+    Raises
+    ------
+    InvalidInputError
+        When an option is missing or wrong.
+    ModelwatchError
+        When rows cannot be used and are not to be left out: nothing is stored then.
+    StoreError
+        When S3 cannot be read or written.
+    """
+    for option, value, example in (
+        ("--model-name", options.model_name, "churn"),
+        ("--model-version", options.model_version, "3"),
+        ("--prediction", options.prediction, "predicted"),
+        ("--timestamp", options.timestamp, "scored_at"),
+    ):
+        if not value:
+            raise InvalidInputError(option, f"is missing; give it, as in {option} {example}")
+    given = types_of("--features", options.features, options.types)
+    total = options.path.stat().st_size if options.path.is_file() else 0
+    with progress() as bar:
+        reading = bar.add_task("checking rows", total=total)
+        table = open_table(options.path, lambda read: bar.advance(reading, read))
+        meaning = meaning_of(
+            table.columns,
+            prediction=options.prediction,
+            timestamp=options.timestamp,
+            features=options.features,
+            label=options.label,
+            event_id=options.event_id,
+            probabilities=options.probabilities,
+        )
+        types, origin = _schema_types(settings, options)
+        work = TableImport(
+            table,
+            meaning,
+            model_name=options.model_name,
+            model_version=options.model_version,
+            variant=options.variant,
+            types={**types, **given},
+            now_ms=time.time_ns() // 1_000_000,
+        )
+        with closing(work):
+            checked = _check(work, options)
+            records, labels = Stored(), Stored()
+            refused = bool(checked.rejected) and not options.skip_invalid
+            if checked.rows and not refused and not options.dry_run:
+                storing = bar.add_task("storing rows", total=checked.rows)
+                client, bucket = s3_client(settings), settings.text("CAPTURE_BUCKET")
+                segments = read_segments(settings.text("ANALYSIS_SEGMENTS"))
+                records, labels = work.store(
+                    S3RecordStore(client, bucket, segments),
+                    S3LabelStore(client, bucket),
+                    lambda rows: bar.advance(storing, rows),
+                )
+    imported = not refused and not options.dry_run
+    if as_json:
+        print_json(_summary(options, checked, records, labels, imported))
+    else:
+        if options.dry_run:
+            _preview(checked, origin)
+        _say(options, checked, records, labels, imported)
+    if refused and not options.dry_run:
+        raise ModelwatchError(
+            f"{checked.rejected} of {checked.rejected + checked.rows} rows cannot be used, so "
+            "nothing was imported; mend them, or write them to a file with --rejected FILE and "
+            "import the others"
+        )
+    if not checked.rows and not checked.rejected:
+        raise ModelwatchError(f"{options.path} has no rows")
+
+
+def _check(work: TableImport, options: TableOptions) -> Checked:
+    shown: list[Rejected] = []
+
+    def note(row: Rejected, file: IO[bytes] | None) -> None:
+        if file is not None:
+            file.write(msgspec.json.encode(row) + b"\n")
+        elif len(shown) < _SHOWN_PROBLEMS:
+            shown.append(row)
+
+    if options.rejected is None:
+        checked = work.check(lambda row: note(row, None))
+    else:
+        try:
+            with options.rejected.open("wb") as file:
+                checked = work.check(lambda row: note(row, file))
+        except OSError as error:
+            raise ModelwatchError(f"cannot write {options.rejected}: {error}") from error
+        if not checked.rejected:
+            options.rejected.unlink()
+    for row in shown:
+        error_console.print(f"{options.path}: row {row.row}: {row.reason}", markup=False)
+    if checked.rejected > len(shown) > 0:
+        error_console.print(f"and {checked.rejected - len(shown)} more")
+    return checked
+
+
+def _schema_types(settings: Settings, options: TableOptions) -> tuple[Mapping[str, str], str]:
+    """Return the types of the registered model's columns, and where types come from."""
+    registry = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI"))
+    try:
+        version = registry.version(options.model_name, options.model_version)
+        manifest = S3Artifacts(s3_client(settings), settings.text("MODEL_BUCKET")).manifest(version)
+    except ModelwatchError as error:
+        return {}, f"from the values: the registry has no schema of this version ({error})"
+    if manifest is None:
+        return {}, "from the values: the registry has no schema of this version"
+    columns = manifest.schema.columns
+    return {column.name: _LETTERS[column.type] for column in columns}, "from the model's schema"
+
+
+def _preview(checked: Checked, origin: str) -> None:
+    error_console.print(f"Types {origin}.", markup=False)
+    print_table(
+        ["feature", "type", "note"],
+        [
+            (name, _KIND_NAMES[letter], "some values are of another type" * (name in checked.mixed))
+            for name, letter in checked.letters.items()
+            if name
+        ],
+    )
+    if checked.examples:
+        names = list(checked.examples[0])
+        print_table(names, [[str(row.get(name, "")) for name in names] for row in checked.examples])
+
+
+def _say(
+    options: TableOptions, checked: Checked, records: Stored, labels: Stored, imported: bool
+) -> None:
+    if checked.first and checked.last:
+        console.print(
+            f"{checked.rows} rows from {checked.first.isoformat()} to {checked.last.isoformat()}; "
+            f"prediction: {_KIND_NAMES[checked.letters['']]}"
+        )
+    if checked.without_zone:
+        console.print(f"{checked.without_zone} times have no zone and count as UTC")
+    if checked.mixed:
+        console.print(
+            f"columns with values of another type, kept as they came: {', '.join(checked.mixed)}",
+            markup=False,
+        )
+    if checked.rejected and options.rejected:
+        console.print(
+            f"{checked.rejected} rows cannot be used; they are in {options.rejected}", markup=False
+        )
+    if imported:
+        console.print(
+            f"{records.stored} records stored, {labels.stored} labels; "
+            f"{records.known + labels.known} were there already"
+        )
+
+
+def _summary(
+    options: TableOptions, checked: Checked, records: Stored, labels: Stored, imported: bool
+) -> dict[str, Any]:
+    return {
+        "source": str(options.path),
+        "imported": imported,
+        "rows": checked.rows,
+        "rejected": checked.rejected,
+        "first": checked.first,
+        "last": checked.last,
+        "times_without_zone": checked.without_zone,
+        "types": {name: letter for name, letter in checked.letters.items() if name},
+        "prediction_type": checked.letters.get("", ""),
+        "mixed_columns": checked.mixed,
+        "records": asdict(records),
+        "labels": asdict(labels),
+    }

@@ -1,0 +1,343 @@
+"""An import of a table: every row is checked before the first is stored.
+
+The rows that can be used are kept in a temporary folder, a file an hour, until all of the table was
+read: then the type of each column is known, and an hour is stored at a time. So the memory that an
+import takes does not grow with the table, and each hour becomes few objects on S3 whatever the
+table's order.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import batched
+from pathlib import Path
+
+import msgspec
+
+from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.domain.event_ids import derived_event_id, is_event_id
+from modelwatch.domain.labels import Label
+from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Record, Value
+from modelwatch.errors import InvalidInputError
+from modelwatch.ports import LabelStore
+from modelwatch_cli.capture.storing import Stored, store_labels_of_hour, store_records_of_hour
+from modelwatch_cli.capture.tables.columns import (
+    MISSING,
+    ColumnKinds,
+    Meaning,
+    letters_of,
+    time_of,
+    value_of,
+)
+from modelwatch_cli.capture.tables.reading import Cell, Row, Table
+
+SOURCE = "import"
+"""Source of records and labels that come from a table."""
+
+_RECORDS_AT_ONCE = 50_000
+_ROWS_HELD = 100_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_encode = msgspec.json.Encoder().encode
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    """A row that can be used, on its way through the temporary folder."""
+
+    number: int
+    time_ms: int
+    event_id: str
+    features: list[float | int | str | bool | None]
+    prediction: float | int | str | bool
+    label: float | int | str | bool | None
+    probabilities: list[float] | None
+
+
+_decode = msgspec.json.Decoder(_Kept).decode
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A row that cannot be used: where it is, why, and what is in it."""
+
+    row: int
+    reason: str
+    values: dict[str, Cell]
+
+
+@dataclass(slots=True)
+class Checked:
+    """What a table holds.
+
+    Attributes
+    ----------
+    rows, rejected
+        How many rows can be used and how many cannot.
+    letters
+        Type of each feature, and of the prediction under the name "".
+    mixed
+        Columns some of whose values are not of the column's type; they are kept as they came.
+    first, last
+        Earliest and latest time.
+    without_zone
+        How many times had no zone and were taken for UTC.
+    examples
+        The first rows that can be used.
+    """
+
+    rows: int = 0
+    rejected: int = 0
+    letters: dict[str, str] = field(default_factory=dict)
+    mixed: list[str] = field(default_factory=list)
+    first: datetime | None = None
+    last: datetime | None = None
+    without_zone: int = 0
+    examples: list[dict[str, Cell]] = field(default_factory=list)
+
+
+_EXAMPLES = 5
+
+
+class TableImport:
+    """Takes a table in and stores it; its temporary folder goes with `close`.
+
+    Parameters
+    ----------
+    table
+        The table.
+    meaning
+        What its columns mean.
+    model_name, model_version, variant
+        What made the predictions.
+    types
+        Type of a feature, a letter as in `Record.types`, where the model's schema or the user says
+        it; the values of the whole column say it otherwise.
+    now_ms
+        The present, in milliseconds since 1970: rows from the future are rejected.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        meaning: Meaning,
+        *,
+        model_name: str,
+        model_version: str,
+        variant: str,
+        types: Mapping[str, str],
+        now_ms: int,
+    ) -> None:
+        self._table = table
+        self._meaning = meaning
+        self._model_name, self._model_version = model_name, model_version
+        self._variant = variant
+        self._types = types
+        self._latest_ms = now_ms + FUTURE_TOLERANCE_MS
+        self._folder = tempfile.TemporaryDirectory(prefix="modelwatch-import-")
+        self._held: defaultdict[datetime, list[bytes]] = defaultdict(list)
+        self._held_rows = 0
+        self.checked = Checked()
+
+    def close(self) -> None:
+        """Delete the temporary folder."""
+        self._folder.cleanup()
+
+    def check(self, rejected: Callable[[Rejected], None] = lambda _: None) -> Checked:
+        """Read the whole table, and store nothing.
+
+        Parameters
+        ----------
+        rejected
+            Called with each row that cannot be used.
+        """
+        checked, meaning = self.checked, self._meaning
+        kinds = {name: ColumnKinds(self._table.is_text) for name in ("", *meaning.features)}
+        for row in self._table.rows:
+            try:
+                kept = self._kept(row)
+            except InvalidInputError as error:
+                checked.rejected += 1
+                rejected(Rejected(row.number, str(error), row.values))
+                continue
+            kinds[""].add(row.values[meaning.prediction])
+            for name, value in zip(meaning.features, kept.features, strict=True):
+                kinds[name].add(value)
+            if len(checked.examples) < _EXAMPLES:
+                checked.examples.append(row.values)
+            self._keep(kept)
+        self._flush()
+        checked.letters = letters_of(kinds, self._types)
+        checked.mixed = [name for name, found in kinds.items() if name and found.is_mixed]
+        if kinds[""].is_mixed and not self._types.get(""):
+            # classes, some of which look like numbers: all are the texts that the file has
+            checked.letters[""] = "s"
+        return checked
+
+    def store(
+        self,
+        records: S3RecordStore,
+        labels: LabelStore,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> tuple[Stored, Stored]:
+        """Store what `check` kept; what is there already stays as it is.
+
+        Parameters
+        ----------
+        records, labels
+            Where they go.
+        advance
+            Called with the number of rows that are done.
+
+        Returns
+        -------
+        tuple
+            What became of the records, and of the labels.
+
+        Raises
+        ------
+        StoreError
+            When S3 cannot be read or written: import again, and the rest is stored.
+        """
+        done, labels_done = Stored(), Stored()
+        for path in sorted(Path(self._folder.name).glob("*.jsonl")):
+            hour = datetime.fromtimestamp(int(path.stem), UTC)
+            repeats: Counter[str] = Counter()
+            with path.open("rb") as file:
+                for lines in batched(file, _RECORDS_AT_ONCE, strict=False):
+                    pairs = [self._record(_decode(line), repeats) for line in lines]
+                    store_records_of_hour(records, hour, [record for record, _ in pairs], done)
+                    found = [label for _, label in pairs if label is not None]
+                    if found:
+                        store_labels_of_hour(labels, hour, found, labels_done)
+                    advance(len(lines))
+        return done, labels_done
+
+    def _kept(self, row: Row) -> _Kept:
+        """Return what a row says; raises InvalidInputError, with the column as field."""
+        if row.problem:
+            raise InvalidInputError("", row.problem)
+        values, meaning = row.values, self._meaning
+        at = self._time(values)
+        prediction = _plain(values.get(meaning.prediction))
+        if _is_missing(prediction):
+            raise InvalidInputError(meaning.prediction, "the prediction is missing")
+        if isinstance(prediction, float) and not math.isfinite(prediction):
+            raise InvalidInputError(meaning.prediction, "the prediction is no finite number")
+        label = _plain(values.get(meaning.label)) if meaning.label else None
+        return _Kept(
+            row.number,
+            round((at - _EPOCH) / timedelta(milliseconds=1)),
+            self._event_id(values),
+            [_plain(values.get(name)) for name in meaning.features],
+            prediction,  # type: ignore[arg-type]  # it is not missing
+            None if _is_missing(label) else label,
+            self._probabilities(values),
+        )
+
+    def _time(self, values: Mapping[str, Cell]) -> datetime:
+        name = self._meaning.timestamp
+        try:
+            at, assumed = time_of(values.get(name))
+        except InvalidInputError as error:
+            raise InvalidInputError(name, error.problem) from None
+        if not 1970 < at.year < 9999:
+            raise InvalidInputError(name, f"{at.isoformat()} is no such time")
+        if at.timestamp() * 1000 > self._latest_ms:
+            raise InvalidInputError(name, f"{at.isoformat()} is in the future")
+        checked = self.checked
+        checked.without_zone += assumed
+        checked.first = min(checked.first or at, at)
+        checked.last = max(checked.last or at, at)
+        return at
+
+    def _event_id(self, values: Mapping[str, Cell]) -> str:
+        if not self._meaning.event_id:
+            return ""
+        given = values.get(self._meaning.event_id)
+        if given is None or given == "":
+            raise InvalidInputError(self._meaning.event_id, "the id is missing")
+        text = str(given)
+        if is_event_id(text):
+            return text.lower()
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._model_name}/{text}"))
+
+    def _probabilities(self, values: Mapping[str, Cell]) -> list[float] | None:
+        found = []
+        for name in self._meaning.probabilities:
+            value = value_of(values.get(name), "d", self._table.is_text)
+            if not isinstance(value, float) or not 0 <= value <= 1:
+                raise InvalidInputError(name, f"found '{value}', expected a number from 0 to 1")
+            found.append(value)
+        return found or None
+
+    def _keep(self, kept: _Kept) -> None:
+        self.checked.rows += 1
+        hour = datetime.fromtimestamp(kept.time_ms // 3_600_000 * 3600, UTC)
+        self._held[hour].append(_encode(kept))
+        self._held_rows += 1
+        if self._held_rows >= _ROWS_HELD:
+            self._flush()
+
+    def _flush(self) -> None:
+        for hour, lines in self._held.items():
+            with Path(self._folder.name, f"{int(hour.timestamp()):012d}.jsonl").open("ab") as file:
+                file.write(b"\n".join(lines) + b"\n")
+        self._held.clear()
+        self._held_rows = 0
+
+    def _record(self, kept: _Kept, repeats: Counter[str]) -> tuple[Record, Label | None]:
+        letters, is_text = self.checked.letters, self._table.is_text
+        features: dict[str, Value] = {
+            name: value_of(value, letters[name], is_text)
+            for name, value in zip(self._meaning.features, kept.features, strict=True)
+        }
+        at = _EPOCH + timedelta(milliseconds=kept.time_ms)
+        event_id = kept.event_id or self._id_of_content(kept, repeats)
+        record = Record(
+            event_id=event_id,
+            captured_at=at,
+            model_name=self._model_name,
+            model_version=self._model_version,
+            variant=self._variant,
+            features=features,
+            types="".join(letters[name] for name in features),
+            prediction=value_of(kept.prediction, letters[""], is_text),
+            probabilities=kept.probabilities,
+            source=SOURCE,
+        )
+        if kept.label is None:
+            return record, None
+        # the prediction's type says how a label is read
+        value = value_of(kept.label, letters[""], is_text)
+        label = Label(
+            event_id=event_id,
+            label=kept.label if value is None else value,
+            labelled_at=at,
+            predicted_at=at,
+            source=SOURCE,
+        )
+        return record, label
+
+    def _id_of_content(self, kept: _Kept, repeats: Counter[str]) -> str:
+        """Return an id that always follows from the row; equal rows are counted through."""
+        content = _encode([self._model_version, kept.time_ms, kept.features, kept.prediction])
+        first = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._model_name}/{content.decode()}"))
+        repeat = repeats[first]
+        repeats[first] += 1
+        return derived_event_id(first, f"row {repeat}") if repeat else first
+
+
+def _plain(cell: Cell) -> float | int | str | bool | None:
+    if isinstance(cell, datetime):
+        return cell.isoformat()
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return None if math.isnan(cell) else str(cell)
+    return cell
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, str) and value.strip().lower() in MISSING)

@@ -1,0 +1,61 @@
+"""Whether the functions that a deployment made are still there, and able to run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from modelwatch.settings import Settings
+from modelwatch_cli.checks.steps import StepError
+from modelwatch_cli.deployment.clients import Clients, make_clients
+from modelwatch_cli.deployment.plan import stack_name, stage_of
+
+_GONE = "`modelwatch undeploy`, then `modelwatch deploy`; records that wait in the queue are lost"
+
+
+def check_functions(settings: Settings, apps: Iterable[str]) -> str:
+    """Return how many functions the stacks of ``apps`` have, all of them active.
+
+    Raises
+    ------
+    StepError
+        When one is gone or not active, or nothing takes from the queue.
+    """
+    clients = make_clients(settings)
+    troubles: list[str] = []
+    count, gone = 0, False
+    try:
+        for app in apps:
+            for name in _names(clients, stack_name(stage_of(settings), app)):
+                count += 1
+                state = _state(clients, name)
+                gone = gone or state == "gone"
+                if state != "Active":
+                    troubles.append(f"the function {name} is {state}")
+    except (BotoCoreError, ClientError) as error:
+        raise StepError(f"the functions cannot be asked for: {error}") from error
+    if troubles:
+        raise StepError(", ".join(troubles), _GONE if gone else "")
+    return f"{count} functions are active"
+
+
+def _names(clients: Clients, stack: str) -> list[str]:
+    resources = clients.cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
+    return [
+        resource["PhysicalResourceId"]
+        for resource in resources
+        if resource["ResourceType"] == "AWS::Lambda::Function"
+    ]
+
+
+def _state(clients: Clients, name: str) -> str:
+    try:
+        found = clients.functions.get_function_configuration(FunctionName=name)
+    except clients.functions.exceptions.ResourceNotFoundException:
+        return "gone"
+    # AWS puts a function to sleep that was not called for weeks; a call wakes it
+    state: str = found.get("State", "Active")
+    if state in ("Active", "Inactive"):
+        return "Active"
+    return f"{state}: {found.get('StateReason', 'no reason is given')}"

@@ -1,0 +1,57 @@
+"""What is known of the served version beside its metrics: its newest analysis, its predictions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.s3_reports import S3ReportStore
+from modelwatch.domain.drift import AnalysisResult
+from modelwatch.domain.windows import Window
+from modelwatch.settings import Settings
+from modelwatch_cli.checks.presence import Known
+from modelwatch_cli.monitoring.live_metrics import LiveMetrics
+
+_DAYS = timedelta(days=2)
+
+
+def ask_about_served(settings: Settings, live: LiveMetrics) -> Known:
+    """Return what is known of the version that serves, as ``live`` says.
+
+    Raises
+    ------
+    StoreError
+        When S3 cannot be read.
+    """
+    model = settings.text("MODEL_NAME")
+    infos = [each for each in live.of("model_version_info", model_name=model) if each.value == 1]
+    version = infos[-1].labels["version"] if infos else ""
+    s3 = s3_client(settings)
+    captures = S3RecordStore(s3, settings.text("CAPTURE_BUCKET"))
+    reports = S3ReportStore(s3, settings.text("REPORT_BUCKET"))
+    return Known(
+        settings,
+        model,
+        version,
+        _newest_result(reports, model, version) if version else None,
+        lambda: _has_numbers(captures, model, version),
+    )
+
+
+def _newest_result(reports: S3ReportStore, model: str, version: str) -> AnalysisResult | None:
+    """Return the newest result of the main window: the one that knows of the performance."""
+    last = {key: answer for key, answer in reports.last(model, version).items() if " " not in key}
+    answers = sorted(last.values(), key=lambda answer: answer.window_end, reverse=True)
+    results = [reports.result(answer.name) for answer in answers]
+    return next((each for each in results if each.performance), next(iter(results), None))
+
+
+def _has_numbers(captures: S3RecordStore, model: str, version: str) -> bool:
+    """Return whether the newest captured predictions are numbers; so they are without any."""
+    now = datetime.now(UTC)
+    objects = list(captures.objects(model, version, Window(now - _DAYS, now)))
+    if not objects:
+        return True
+    predictions = captures.rows(objects[-1].key)["prediction"]
+    return bool(predictions.null_count < len(predictions))

@@ -1,0 +1,249 @@
+"""The whole way of 20 predictions: API, S3, analysis, report, metrics."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+
+from modelwatch.errors import ModelwatchError
+from modelwatch.settings import Settings
+from modelwatch_cli.checks.functions import check_functions
+from modelwatch_cli.checks.steps import Step, StepError
+from modelwatch_cli.deployment.endpoints import deployed_urls
+from modelwatch_cli.deployment.plan import APPS
+from modelwatch_cli.monitoring.live_metrics import LiveMetrics, read_bridge
+from modelwatch_cli.stack.checks import require_stack
+from modelwatch_cli.traffic.captured import captured_ids, wait_for_captures
+from modelwatch_cli.traffic.labels import Answered
+from modelwatch_cli.traffic.load import send_predictions
+from modelwatch_cli.traffic.reference import reference_features
+from modelwatch_cli.traffic.scenarios import SCENARIOS, simulate_rows
+from modelwatch_cli.waiting import wait_until
+
+REQUESTS = 20
+CAPTURE_PATIENCE_SECONDS = 30
+METRICS_PATIENCE_SECONDS = 20
+_TIMEOUT_SECONDS = 60
+_ANALYSIS_SECONDS = 120
+
+
+class WholeWay:
+    """Sends predictions and follows them.
+
+    Parameters
+    ----------
+    settings
+        Where everything is.
+    bridge_url
+        The bridge's page of metrics.
+    """
+
+    def __init__(self, settings: Settings, bridge_url: str) -> None:
+        self._settings = settings
+        self._bridge_url = bridge_url
+        self._urls: dict[str, str] = {}
+        self._before: LiveMetrics | None = None
+        self._began = datetime.now(UTC)
+        self._answered: list[Answered] = []
+        self._stored = 0
+        self._analyzed: list[str] = []
+
+    def steps(self) -> list[Step]:
+        """Return the steps, in order."""
+        return [
+            Step("deployed", self._find, "`modelwatch up` starts the stack, `modelwatch deploy` "
+                 "puts the functions on it"),
+            Step("functions", lambda: check_functions(self._settings, self._urls),
+                 "`modelwatch deploy`", ("deployed",)),
+            Step("health", self._health, "`modelwatch logs predict` (capture, analyze) shows why",
+                 ("deployed",)),
+            Step("predict", self._predict, "`modelwatch logs predict` shows why", ("deployed",)),
+            Step("capture", self._capture, "`modelwatch logs capture` shows why", ("predict",)),
+            Step("analysis", self._analyze, "`modelwatch logs analyze` shows why", ("capture",)),
+            Step("report", self._report, "`modelwatch logs analyze` shows why", ("analysis",)),
+            Step("metrics", self._metrics, "`modelwatch status` and `modelwatch logs bridge` show "
+                 "why; --bridge URL when it runs elsewhere", ("predict",)),
+        ]  # fmt: skip
+
+    def _find(self) -> str:
+        require_stack(self._settings)
+        self._urls = deployed_urls(self._settings)
+        missing = [app for app in APPS if app not in self._urls]
+        if missing:
+            raise StepError(
+                f"not deployed: {', '.join(missing)}", f"`modelwatch deploy {' '.join(missing)}`"
+            )
+        return f"{', '.join(self._urls)} at {self._urls['predict']} and beside it"
+
+    def _health(self) -> str:
+        troubles, said = [], []
+        for app, url in self._urls.items():
+            answer = _call("GET", f"{url}/health")
+            body = _json(answer)
+            if answer.is_error or body.get("status") != "healthy":
+                problem = body.get("problem") or body.get("detail") or answer.text[:200]
+                troubles.append(f"{app} answers {answer.status_code}: {problem}")
+            said.append(f"{app} healthy")
+            if app == "predict" and not answer.is_error:
+                said[-1] += f" with {body['model_name']} version {body['model_version']}"
+        if troubles:
+            raise StepError("; ".join(troubles))
+        return ", ".join(said)
+
+    def _predict(self) -> str:
+        reference = reference_features(self._settings)
+        seed = time.time_ns() % 2**32
+        rows = simulate_rows(SCENARIOS["normal"], reference, REQUESTS, seed)
+        self._before = self._live()
+        self._began = datetime.now(UTC)
+        summary = send_predictions(self._urls["predict"], rows, None)
+        self._answered = summary.answered
+        if len(self._answered) < REQUESTS:
+            raise StepError(
+                f"{len(self._answered)} of {REQUESTS} requests were answered with a prediction; "
+                f"the first other answer: {summary.first_problem[:200]}"
+            )
+        return (
+            f"{REQUESTS} of {REQUESTS} requests answered with a prediction, "
+            f"p95 {summary.percentile_ms(95):.0f} ms"
+        )
+
+    def _capture(self) -> str:
+        sampled = sum(map(len, captured_ids(self._settings, self._answered).values()))
+        captured = wait_for_captures(
+            self._settings, self._answered, self._began, CAPTURE_PATIENCE_SECONDS
+        )
+        self._stored = captured.found
+        if not captured.is_complete:
+            raise StepError(
+                f"{captured.found} of {captured.wanted} predictions are on S3, and no other came "
+                f"within {CAPTURE_PATIENCE_SECONDS} s; {self._waiting()}"
+            )
+        left_out = f" (CAPTURE_SAMPLE_RATE leaves out {REQUESTS - sampled})"
+        return f"{captured.found} predictions are on S3" + (left_out if sampled < REQUESTS else "")
+
+    def _waiting(self) -> str:
+        """Return what the queue says about predictions that do not arrive."""
+        name = self._settings.text("CAPTURE_QUEUE_NAME")
+        sqs = boto3.client("sqs", region_name=self._settings.text("AWS_DEFAULT_REGION"))
+        try:
+            url = self._settings.text("CAPTURE_QUEUE_URL")
+            url = url or sqs.get_queue_url(QueueName=name)["QueueUrl"]
+            counts = sqs.get_queue_attributes(
+                QueueUrl=url,
+                AttributeNames=[
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesNotVisible",
+                ],
+            )["Attributes"]
+        except (BotoCoreError, ClientError) as error:
+            return f"the queue {name} cannot be asked: {error}"
+        waiting, taken = map(int, counts.values())
+        if waiting:
+            return f"{waiting} messages wait in the queue {name}: its function does not take them"
+        if taken:
+            return f"the function holds {taken} messages of the queue {name} and does not finish"
+        return f"the queue {name} is empty: `modelwatch dlq list` shows what could not be used"
+
+    def _analyze(self) -> str:
+        if not self._stored:
+            raise StepError("no prediction was captured", "set CAPTURE_SAMPLE_RATE above 0")
+        # a window with an end of its own is one of the past: it changes no gauge, and no alert
+        ended = datetime.now(UTC)
+        body = {
+            "window_end": (ended + timedelta(seconds=1)).isoformat(),
+            "window_seconds": int((ended - self._began).total_seconds()) + 2,
+            "min_rows": 2,
+            "with_report": True,
+        }
+        answer = _call("POST", f"{self._urls['analyze']}/analyze", body)
+        found = _json(answer)
+        if answer.is_error:
+            raise StepError(f"analyze answers {answer.status_code}: {answer.text[:200]}")
+        ours = {(each.model_name, each.model_version) for each in self._answered}
+        titles = {f"{name} version {version}" for name, version in ours}
+        failures = {title: why for title, why in found["failures"].items() if title in titles}
+        if failures:
+            raise StepError("; ".join(f"{title}: {why}" for title, why in failures.items()))
+        results = [
+            each
+            for each in found["results"]
+            if (each["model_name"], each["model_version"]) in ours and not each.get("variant")
+        ]
+        self._analyzed = [each["name"] for each in results if each["has_report"]]
+        rows = sum(each["rows"] for each in results)
+        if rows < self._stored:
+            raise StepError(f"{rows} of {self._stored} captured predictions were analyzed")
+        return ", ".join(
+            f"{each['rows']} rows of version {each['model_version']}: {each['status']}"
+            for each in results
+        )
+
+    def _report(self) -> str:
+        if not self._analyzed:
+            raise StepError(
+                "the analysis made no report: the version has no reference to compare with",
+                "`modelwatch train`, or make a baseline: `modelwatch baseline create`",
+            )
+        url = f"{self._urls['analyze']}/reports/{self._analyzed[0]}"
+        page = _call("GET", url)
+        if page.is_error or "<html" not in page.text:
+            raise StepError(f"{url} gives no page: {page.status_code} {page.text[:100]}")
+        return f"{len(page.content) / 1e6:.1f} MB of HTML at {url}"
+
+    def _metrics(self) -> str:
+        expected = {
+            "predictions": (len(self._answered), "model_predictions_total", {}),
+            "stored": (self._stored, "capture_records_total", {"outcome": "stored"}),
+            "analyses": (len(self._analyzed), "evidently_analysis_total", {}),
+        }
+        counted: dict[str, float] = {}
+
+        def all_counted() -> bool:
+            after = read_bridge(self._bridge_url)
+            before = self._before or LiveMetrics(())
+            counted.update(
+                (what, after.total(name, **labels) - before.total(name, **labels))
+                for what, (_, name, labels) in expected.items()
+            )
+            return all(counted[what] >= count for what, (count, *_) in expected.items())
+
+        if not wait_until(all_counted, METRICS_PATIENCE_SECONDS, every_seconds=0.5):
+            less = [
+                f"{counted[what]:.0f} of {count} {what}"
+                for what, (count, *_) in expected.items()
+                if counted[what] < count
+            ]
+            raise StepError(
+                f"the bridge at {self._bridge_url} counted {', '.join(less)} within "
+                f"{METRICS_PATIENCE_SECONDS} s"
+            )
+        return ", ".join(f"{counted[what]:.0f} {what}" for what in expected) + " counted"
+
+    def _live(self) -> LiveMetrics | None:
+        """Return what the bridge shows, None when it does not answer: the last step says that."""
+        try:
+            return read_bridge(self._bridge_url)
+        except ModelwatchError:
+            return None
+
+
+def _call(method: str, url: str, body: Any = None) -> httpx.Response:
+    timeout = _ANALYSIS_SECONDS if method == "POST" else _TIMEOUT_SECONDS
+    try:
+        return httpx.request(method, url, json=body, timeout=timeout, follow_redirects=True)
+    except httpx.HTTPError as error:
+        raise StepError(f"{url} does not answer: {error}") from error
+
+
+def _json(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        found = answer.json()
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

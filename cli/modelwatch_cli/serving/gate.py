@@ -1,0 +1,101 @@
+"""What a version must have measured in its training before it may serve."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from modelwatch.adapters.mlflow_registry import MlflowRegistry
+from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch.settings import Settings
+
+
+class GateError(ModelwatchError):
+    """A version does not measure up."""
+
+
+def hold_version_to(
+    settings: Settings,
+    name: str,
+    version: str,
+    before: str | None,
+    least: Iterable[str],
+    max_drop: Iterable[str],
+) -> None:
+    """Return if a version may serve in the place of ``before``; raises GateError otherwise."""
+    limits, drops = parse_limits("--least", least), parse_limits("--max-drop", max_drop)
+    registry = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI"))
+    measured = registry.metrics(registry.version(name, version))
+    serving = registry.metrics(registry.version(name, before)) if before else None
+    hold_to(measured, serving, limits, drops)
+
+
+def parse_limits(option: str, texts: Iterable[str]) -> dict[str, float]:
+    """Read limits such as ``f1=0.8``.
+
+    Raises
+    ------
+    InvalidInputError
+        When a text is not a metric's name and a number.
+
+    Examples
+    --------
+    >>> parse_limits("--least", ["f1=0.8", "accuracy=.9"])
+    {'f1': 0.8, 'accuracy': 0.9}
+    """
+    limits: dict[str, float] = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            limits[name.strip()] = float(number)
+        except ValueError:
+            limits[name.strip()] = math.nan
+        if not name.strip() or not math.isfinite(limits[name.strip()]):
+            raise InvalidInputError(option, f"'{text}' is not of the form METRIC=NUMBER")
+    return limits
+
+
+def hold_to(
+    metrics: Mapping[str, float],
+    before: Mapping[str, float] | None,
+    least: Mapping[str, float],
+    drops: Mapping[str, float],
+) -> None:
+    """Return if a version may serve.
+
+    Parameters
+    ----------
+    metrics
+        What its run measured; larger is better.
+    before
+        What the run of the version measured that served until now; None for the first one.
+    least
+        The smallest value of each metric.
+    drops
+        The largest loss of each metric against ``before``.
+
+    Raises
+    ------
+    GateError
+        When a metric is too small, lost too much, or was not measured.
+    """
+    problems = [
+        f"{name} is {metrics[name]:.4g}, less than {limit:g}"
+        for name, limit in least.items()
+        if name in metrics and not metrics[name] >= limit
+    ]
+    problems += [
+        f"{name} is {metrics[name]:.4g}, more than {limit:g} below the {before[name]:.4g} of what "
+        "serves now"
+        for name, limit in (drops.items() if before is not None else ())
+        if before is not None
+        and name in metrics
+        and name in before
+        and not metrics[name] >= before[name] - limit
+    ]
+    missing = [name for name in {**least, **drops} if name not in metrics]
+    if missing:
+        known = ", ".join(sorted(metrics)) or "nothing"
+        problems.append(f"its run did not measure {', '.join(missing)} (it measured {known})")
+    if problems:
+        raise GateError(f"the version may not serve: {'; '.join(problems)}")

@@ -1,0 +1,47 @@
+"""The routes by which an app describes itself: the same in every app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from chalice.app import Chalice, Request, Response
+
+from modelwatch.http import Answer, answer
+from modelwatch.openapi import page
+from modelwatch.ports import MetricSink
+
+
+def add_docs(
+    app: Chalice, metrics: Callable[[], MetricSink], document: Callable[[], dict[str, Any]]
+) -> None:
+    """Give ``app`` the routes ``/openapi.json`` and ``/docs``.
+
+    Parameters
+    ----------
+    app
+        Gets the routes.
+    metrics
+        Gives where the requests' metrics go.
+    document
+        Makes the OpenAPI document; called at each request for it.
+    """
+
+    @app.route("/openapi.json", methods=["GET"])
+    def openapi() -> Response:
+        """Describe all of this."""
+        return answer(_request(app), metrics(), lambda: Answer(document()))
+
+    @app.route("/docs", methods=["GET"])
+    def docs() -> Response:
+        """Show the description as a page, to try things out."""
+        return answer(_request(app), metrics(), page.page)
+
+    @app.route("/docs/{asset}", methods=["GET"])
+    def docs_asset(asset: str) -> Response:
+        """Give a file of that page."""
+        return answer(_request(app), metrics(), lambda: page.asset(asset))
+
+
+def _request(app: Chalice) -> Request:
+    return cast(Request, app.current_request)  # None only outside of a route

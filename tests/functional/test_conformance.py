@@ -1,0 +1,179 @@
+"""Requests that schemathesis derives from our own OpenAPI documents, right ones and wrong ones.
+
+Each app runs as it is, with its ports in memory, behind Chalice's own server in this process.
+"""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from analysis_stage import AnalysisStage, records
+from apps import app_with, served
+from examples import examples
+from in_memory import (
+    ConstantModel,
+    InMemoryDeadLetters,
+    InMemoryDeliveries,
+    InMemoryLabelQueue,
+    InMemoryLabelWriter,
+    InMemoryMetrics,
+    InMemoryQueue,
+    InMemoryRecordStore,
+)
+from modelwatch.domain.schemas import Column, Schema
+from modelwatch.openapi import analyze, capture, predict
+from modelwatch.services.capture import CaptureService
+from modelwatch.services.comparison import Comparer
+from predict_app import predict_app, service_with
+
+schemathesis = pytest.importorskip(
+    "schemathesis", reason="schemathesis is not installed: no one holds answers to the documents"
+)
+from hypothesis import HealthCheck, settings  # noqa: E402
+from schemathesis import GenerationMode  # noqa: E402
+from schemathesis.checks import not_a_server_error  # noqa: E402
+from schemathesis.specs.openapi.checks import (  # noqa: E402
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+pytestmark = pytest.mark.hypothesis
+
+SCHEMA = Schema(
+    (
+        Column("alcohol", "double"),
+        Column("colour", "string"),
+        Column("bottles", "long"),
+        Column("organic", "boolean", required=False),
+    )
+)
+
+BEYOND_SCHEMAS = re.compile(
+    r"(\[\d+\]\.)?(captured_at|labelled_at|predicted_at|types)"  # what has been; letters a feature
+    r"|(\[\d+\]\.)?lost_before"  # to JSON Schema, 5.0 is a whole number
+    r"|window_end|until|window"
+    r"|"  # two variants that are the same one
+)
+"""Fields of which a document cannot say all that is asked of them."""
+
+
+TIMES = {"captured_at", "labelled_at", "predicted_at"}
+
+
+def valid_data_is_accepted(_context, response, case):
+    """What the document calls valid is accepted, or refused for what no document can say."""
+    if case.meta is None or not case.meta.generation.mode.is_positive:
+        return
+    if response.status_code == 400:
+        fields = [each["field"] for each in response.json()["errors"]]
+        body = case.body if isinstance(case.body, dict) else {}
+        rows = body.get("rows", [body.get("features")])
+        # the type of a value follows from its place, or from the names beside
+        if any(isinstance(row, list) for row in rows):
+            fields = [each for each in fields if not each.startswith(("features", "rows"))]
+        assert all(BEYOND_SCHEMAS.fullmatch(field) for field in fields), response.json()
+
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+    valid_data_is_accepted,
+]
+
+
+@pytest.fixture(scope="module")
+def predict_address():
+    service = service_with(ConstantModel(prediction=1.5, schema=SCHEMA))
+    with predict_app(service) as app, served(app) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def capture_address():
+    metrics = InMemoryMetrics()
+    service = CaptureService(
+        store=InMemoryRecordStore(),
+        labels=InMemoryLabelWriter(),
+        queue=InMemoryQueue(),
+        label_queue=InMemoryLabelQueue(),
+        dead_letters=InMemoryDeadLetters(),
+        deliveries=InMemoryDeliveries(),
+        metrics=metrics,
+        clock=datetime(2026, 11, 23, tzinfo=UTC).timestamp,
+    )
+    with app_with("capture", metrics=metrics, capture_service=service) as app, served(app) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def analyze_address():
+    stage = AnalysisStage()
+    stage.store.write(records(60, 1.0))
+    stage.store.write(records(60, 2.0, version="2"))
+    comparer = Comparer(
+        registry=stage.registry,
+        profiles=stage.profiles,
+        references=stage.references,
+        performance=stage.performance,
+        policy=stage.rules.policy,
+        min_rows=stage.rules.min_rows,
+    )
+    parts = {
+        "metrics": stage.metrics,
+        "analyze_service": stage.service,
+        "comparer": comparer,
+        "model_name": "wine",
+    }
+    with app_with("analyze", **parts) as app, served(app) as url:
+        yield url
+
+
+def operations(document):
+    """Return what tests are derived from: all operations but those of the page."""
+    api = schemathesis.openapi.from_dict(document)
+    api.config.generation.update(modes=list(GenerationMode))
+    # TRACE and the like are refused by what stands before the app
+    api.config.phases.coverage.unexpected_methods = set()
+    return api.exclude(path_regex="^/docs")
+
+
+def of_the_past(case):
+    """Move the times of a valid record or label to where they can be, in most cases."""
+    if case.meta is not None and case.meta.generation.mode.is_positive:
+        for each in case.body if isinstance(case.body, list) else [case.body]:
+            for name in TIMES & each.keys() if isinstance(each, dict) else ():
+                if isinstance(each[name], str) and not each[name].endswith("7Z"):
+                    each[name] = "2026-11-22T10:00:00.5+01:00"
+    return case
+
+
+each = settings(
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+@operations(predict.document(SCHEMA)).parametrize()
+@each
+def test_predict_answers_as_its_document_says(case, predict_address):
+    case.call_and_validate(base_url=predict_address, checks=CHECKS)
+
+
+@operations(capture.document()).parametrize()
+@each
+def test_capture_answers_as_its_document_says(case, capture_address):
+    of_the_past(case).call_and_validate(base_url=capture_address, checks=CHECKS)
+
+
+@operations(analyze.document()).parametrize()
+@each
+def test_analyze_answers_as_its_document_says(case, analyze_address):
+    # a report lies elsewhere, and this address does not exist
+    case.call_and_validate(base_url=analyze_address, checks=CHECKS, allow_redirects=False)

@@ -1,0 +1,243 @@
+"""Tables of a user's own columns, imported: whole, once, and the same however they are ordered."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from in_memory_s3 import InMemoryS3
+from modelwatch.adapters.s3_labels import S3LabelStore
+from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.domain.windows import Window
+from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch_cli.capture.storing import Stored
+from modelwatch_cli.capture.tables.columns import Meaning, meaning_of, read_text, time_of
+from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImport
+from modelwatch_cli.capture.tables.reading import open_table
+
+HOUR = datetime(2026, 1, 11, 17, tzinfo=UTC)
+NOW_MS = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp() * 1000)
+
+
+def do_import(
+    s3: InMemoryS3, path: Path, types: dict[str, str] | None = None, **columns: Any
+) -> tuple[Checked, list[Rejected], Stored, Stored]:
+    table = open_table(path)
+    meaning = meaning_of(table.columns, prediction="said", timestamp="at", **columns)
+    work = TableImport(
+        table,
+        meaning,
+        model_name="churn",
+        model_version="3",
+        variant="",
+        types=types or {},
+        now_ms=NOW_MS,
+    )
+    rejected: list[Rejected] = []
+    with closing(work):
+        checked = work.check(rejected.append)
+        records, labels = work.store(S3RecordStore(s3, "captures"), S3LabelStore(s3, "captures"))
+    return checked, rejected, records, labels
+
+
+def stored(s3: InMemoryS3) -> list[dict[str, Any]]:
+    window = Window(HOUR - timedelta(days=1), HOUR + timedelta(days=1))
+    return list(S3RecordStore(s3, "captures").read("churn", "3", window).to_pylist())
+
+
+def write(tmp_path: Path, name: str, text: str, encoding: str = "utf-8") -> Path:
+    path = tmp_path / name
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+CSV = (
+    "id,at,age,city,said,truth\n"
+    "a,2026-01-11T17:00:01Z,31,Ulm,yes,yes\n"
+    "b,2026-01-11T17:59:59+00:00, 42.5,,no,yes\n"
+    "c,2026-01-11 18:00:00,NA,Köln,no,\n"
+)
+
+
+def test_a_csv_file_with_labels(tmp_path: Path) -> None:
+    s3 = InMemoryS3()
+    path = write(tmp_path, "t.csv", CSV, "utf-8-sig")
+    checked, rejected, records, labels = do_import(s3, path, label="truth", event_id="id")
+    assert (checked.rows, rejected) == (3, [])
+    assert checked.letters == {"": "s", "age": "d", "city": "s"}
+    assert checked.without_zone == 1
+    assert (records.stored, labels.stored) == (3, 2)
+    rows = stored(s3)
+    assert [row["feature_age"] for row in rows] == [31.0, 42.5, None]
+    assert [row["feature_city"] for row in rows] == ["Ulm", None, "Köln"]
+    assert [row["prediction_label"] for row in rows] == ["yes", "no", "no"]
+    assert {row["source"] for row in rows} == {"import"}
+    assert sum("captures/" in key for key in s3.objects) == 2, "an object an hour"
+
+
+def test_an_import_again_stores_nothing_again(tmp_path: Path) -> None:
+    s3 = InMemoryS3()
+    path = write(tmp_path, "t.csv", CSV)
+    do_import(s3, path, label="truth", event_id="id")
+    before = dict(s3.objects)
+    _, _, records, labels = do_import(s3, path, label="truth", event_id="id")
+    assert (records.stored, records.known, labels.stored, labels.known) == (0, 3, 0, 2)
+    assert s3.objects == before
+
+
+def test_without_ids_equal_rows_are_different_predictions_and_stay_so(tmp_path: Path) -> None:
+    s3 = InMemoryS3()
+    row = "2026-01-11T17:00:01Z,1,no\n"
+    path = write(tmp_path, "t.csv", "at,age,said\n" + row * 3)
+    do_import(s3, path)
+    _, _, records, _ = do_import(s3, path)
+    assert (records.stored, records.known) == (0, 3)
+    assert len({row["event_id"] for row in stored(s3)}) == 3
+
+
+def test_the_order_of_the_rows_changes_nothing(tmp_path: Path) -> None:
+    lines = CSV.splitlines(keepends=True)
+    forward, backward = InMemoryS3(), InMemoryS3()
+    do_import(forward, write(tmp_path, "f.csv", CSV), label="truth")
+    do_import(backward, write(tmp_path, "b.csv", lines[0] + "".join(lines[:0:-1])), label="truth")
+    assert stored(forward) == stored(backward)
+    assert forward.objects.keys() == backward.objects.keys()
+
+
+def test_parquet_and_json_lines_are_the_same_records(tmp_path: Path) -> None:
+    rows = [
+        {"at": HOUR, "age": 31, "member": True, "said": 1},
+        {"at": HOUR + timedelta(seconds=1), "age": None, "member": False, "said": 0},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    text = "".join(
+        f"{json.dumps({**row, 'at': row['at'].isoformat()})}\n"  # type: ignore[attr-defined]
+        for row in rows
+    )
+    from_parquet, from_json = InMemoryS3(), InMemoryS3()
+    checked, *_ = do_import(from_parquet, tmp_path / "t.parquet")
+    do_import(from_parquet, tmp_path / "t.parquet")
+    do_import(from_json, write(tmp_path, "t.jsonl", text))
+    assert checked.letters == {"": "l", "age": "l", "member": "b"}
+    assert stored(from_parquet) == stored(from_json)
+    assert [row["feature_member"] for row in stored(from_json)] == [True, False]
+
+
+def test_classes_that_look_like_numbers_stay_what_the_file_has(tmp_path: Path) -> None:
+    s3 = InMemoryS3()
+    text = "at,age,said,truth\n" + "".join(
+        f"2026-01-11T17:00:0{number}Z,1,{said},{said}\n"
+        for number, said in enumerate(["1.0", "1e5", "True", "red"])
+    )
+    do_import(s3, write(tmp_path, "t.csv", text), label="truth")
+    assert [row["prediction_label"] for row in stored(s3)] == ["1.0", "1e5", "True", "red"]
+    labels = S3LabelStore(s3, "captures")
+    found = labels.read(labels.objects(HOUR.date())[HOUR])
+    assert sorted(found["label_text"].to_pylist()) == ["1.0", "1e5", "True", "red"]
+
+
+def test_codes_stay_text(tmp_path: Path) -> None:
+    s3 = InMemoryS3()
+    text = "at,zip,said\n2026-01-11T17:00:00Z,02134,1\n2026-01-11T17:00:01Z,10001,1\n"
+    checked, *_ = do_import(s3, write(tmp_path, "t.csv", text))
+    assert checked.letters["zip"] == "s"
+    assert [row["feature_zip"] for row in stored(s3)] == ["02134", "10001"]
+
+
+def test_the_schema_of_the_model_wins(tmp_path: Path) -> None:
+    s3 = InMemoryS3()
+    text = "at,grade,said\n2026-01-11T17:00:00Z,1,1\n"
+    checked, *_ = do_import(s3, write(tmp_path, "t.csv", text), types={"grade": "s"})
+    assert checked.letters["grade"] == "s"
+    assert [row["feature_grade"] for row in stored(s3)] == ["1"]
+
+
+def test_rows_that_cannot_be_used_are_named_and_the_others_stay(tmp_path: Path) -> None:
+    s3 = InMemoryS3()
+    text = (
+        "at,age,said\n"
+        "2026-01-11T17:00:00Z,1,1\n"
+        "yesterday,1,1\n"
+        "2026-01-11T17:00:00Z,1\n"
+        "2026-01-11T17:00:02Z,1,\n"
+        "2035-01-01T00:00:00Z,1,1\n"
+        ",1,1\n"
+    )
+    checked, rejected, records, _ = do_import(s3, write(tmp_path, "t.csv", text))
+    assert (checked.rows, checked.rejected, records.stored) == (1, 5, 1)
+    assert [each.row for each in rejected] == [3, 4, 5, 6, 7]
+    reasons = "\n".join(each.reason for each in rejected)
+    for part in (
+        "at: found 'yesterday', expected a time",
+        "has 2 values for 3 columns",
+        "said: the prediction is missing",
+        "is in the future",
+        "at: found nothing",
+    ):
+        assert part in reasons
+    assert rejected[0].values["at"] == "yesterday"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("t.xlsx", "", "expected a file that ends in one of"),
+        ("t.csv", "", "has no columns"),
+        ("t.csv", "a,a\n1,2\n", "more than one column with the name a"),
+        ("t.parquet", "no", "is no Parquet file"),
+        ("t.jsonl", "[1]\n", "is no JSON object"),
+        ("t.jsonl", "", "line 1 is missing"),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path: Path, name: str, text: str, problem: str) -> None:
+    with pytest.raises(InvalidInputError, match=problem):
+        open_table(write(tmp_path, name, text))
+
+
+def test_text_in_another_encoding_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "t.csv", CSV, "latin-1")
+    with pytest.raises(ModelwatchError, match="line 4 is not UTF-8"):
+        list(open_table(path).rows)
+
+
+def test_columns_that_are_not_there_or_twice_used_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"--prediction.*'x'.*the columns are a, b"):
+        meaning_of(["a", "b"], prediction="x", timestamp="a")
+    with pytest.raises(InvalidInputError, match=r"--timestamp.*given by --prediction"):
+        meaning_of(["a", "b"], prediction="a", timestamp="a")
+    with pytest.raises(InvalidInputError, match="no column left"):
+        meaning_of(["a", "b"], prediction="a", timestamp="b")
+    assert meaning_of(["a", "b", "c"], prediction="a", timestamp="b") == Meaning("a", "b", ("c",))
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("2026-01-11T17:00:00Z", HOUR),
+        ("2026-01-11T18:00:00+01:00", HOUR),
+        ("2026-01-11 17:00:00", HOUR),
+        (HOUR.timestamp(), HOUR),
+        (str(int(HOUR.timestamp() * 1000)), HOUR),
+        (HOUR.replace(tzinfo=None), HOUR),
+    ],
+)
+def test_times(cell: Any, expected: datetime) -> None:
+    assert time_of(cell)[0] == expected
+
+
+@pytest.mark.parametrize("cell", ["", None, "noon", True, "1e400", float("nan")])
+def test_no_times(cell: Any) -> None:
+    with pytest.raises(InvalidInputError, match="expected a time"):
+        time_of(cell)
+
+
+def test_numbers_too_large_stay_text() -> None:
+    assert read_text("1e999") == "1e999"
+    assert read_text("9" * 400) == "9" * 400
