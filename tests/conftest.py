@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import settings
 
+from examples import examples
 from running_stack import RunningStack, describe_stack
 
 # A shell that runs the tests in the background has Ctrl-C ignored, and children inherit that;
@@ -15,7 +16,7 @@ from running_stack import RunningStack, describe_stack
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What an example takes on a machine that does other work says nothing of the code.
-settings.register_profile("modelwatch", deadline=None)
+settings.register_profile("modelwatch", deadline=None, max_examples=examples(100))
 settings.load_profile("modelwatch")
 
 

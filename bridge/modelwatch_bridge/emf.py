@@ -72,7 +72,9 @@ def read_emf(line: str, catalog: Mapping[str, Metric], findings: Findings) -> No
         for directive in directives:
             if directive["Namespace"] == NAMESPACE:
                 _read_directive(document, directive, catalog, findings)
-    except (msgspec.DecodeError, UnicodeError, KeyError, TypeError, AttributeError):
+    except (
+        msgspec.DecodeError, UnicodeError, RecursionError, KeyError, TypeError, AttributeError
+    ):  # fmt: skip
         findings.parse_errors += 1
 
 
@@ -100,14 +102,23 @@ def _reading(document: Mapping[str, Any], dimension_sets: Any, metric: Metric) -
         raise _UnusableError
     values = document.get(metric.name)
     values = tuple(values) if isinstance(values, list) else (values,)
-    for value in values:
-        if type(value) not in (int, float) or not math.isfinite(value):
-            raise _UnusableError
-        if metric.kind == "counter" and value < 0:
-            raise _UnusableError
-    return Reading(
-        metric, tuple([label_value(document.get(name)) for name in labels]), tuple(values)
-    )
+    numbers = tuple([_number(value) for value in values])
+    if metric.kind == "counter" and any(number < 0 for number in numbers):
+        raise _UnusableError
+    return Reading(metric, tuple([label_value(document.get(name)) for name in labels]), numbers)
+
+
+def _number(value: object) -> float:
+    """Return ``value`` as a finite number of 64 bits; JSON has longer ones."""
+    if type(value) is not int and type(value) is not float:
+        raise _UnusableError
+    try:
+        number = float(value)
+    except OverflowError:
+        raise _UnusableError from None
+    if not math.isfinite(number):
+        raise _UnusableError
+    return number
 
 
 def label_value(value: object) -> str:
@@ -122,7 +133,10 @@ def label_value(value: object) -> str:
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise _UnusableError
-    text = str(value)
+    try:
+        text = str(value)
+    except ValueError:  # an integer of more digits than Python writes
+        raise _UnusableError from None
     if len(text) <= LABEL_LENGTH and text.isascii():
         return text
     data = text.encode("utf-8", "replace")

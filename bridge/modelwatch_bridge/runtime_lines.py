@@ -13,6 +13,7 @@ A message logged at level ERROR reads `[ERROR]<tab>time…` and is not a failed 
 
 from __future__ import annotations
 
+import math
 import re
 
 from modelwatch.metric_names import CATALOG
@@ -83,10 +84,14 @@ def _read_report(line: str, function: str, findings: Findings) -> None:
     except (KeyError, ValueError):
         findings.parse_errors += 1
         return
+    gigabyte_seconds, memory_bytes = billed * memory_size / 1024, memory_used * _MEGABYTE
+    if not (math.isfinite(gigabyte_seconds) and math.isfinite(memory_bytes)):
+        findings.parse_errors += 1
+        return
     readings = findings.readings
     readings.append(Reading(_DURATION, labels, (duration,)))
-    readings.append(Reading(_BILLED, labels, (billed * memory_size / 1024,)))
-    readings.append(Reading(_MEMORY, labels, (memory_used * _MEGABYTE,)))
+    readings.append(Reading(_BILLED, labels, (gigabyte_seconds,)))
+    readings.append(Reading(_MEMORY, labels, (memory_bytes,)))
     if init is not None:
         readings.append(Reading(_INIT, labels, (init,)))
         readings.append(Reading(_COLDSTARTS, labels, (1.0,)))

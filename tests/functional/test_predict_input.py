@@ -8,6 +8,7 @@ from chalice.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from in_memory import ConstantModel
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.http import MAX_BODY_BYTES
@@ -250,7 +251,7 @@ def damaged(draw):
     return body[:at] + inserted + draw(st.sampled_from([b"", body[at:to]])) + body[to:]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     body=st.one_of(BODIES, damaged(), st.binary(max_size=40)),
     route=st.sampled_from(["/predict", "/predict/batch"]),

@@ -11,6 +11,7 @@ from typing import TextIO
 
 import msgspec
 
+from modelwatch.domain.faults import UNREADABLE, invalid_json
 from modelwatch.domain.labels import Label, decode_label
 from modelwatch.errors import InvalidInputError, ModelwatchError
 
@@ -59,7 +60,7 @@ def read_labels(path: Path, now_ms: int, *, as_text: bool = False) -> Iterator[L
             start = file.read(4096).lstrip()[:1]
             file.seek(0)
             if start == "[":
-                yield from _elements(file.read(), now_ms)
+                yield from _elements(path, file.read(), now_ms)
             elif start == "{":
                 lines = ((number, line.strip()) for number, line in enumerate(file, 1))
                 yield from _decoded(((number, line) for number, line in lines if line), now_ms)
@@ -69,11 +70,11 @@ def read_labels(path: Path, now_ms: int, *, as_text: bool = False) -> Iterator[L
         raise ModelwatchError(f"cannot read {path}: {error}") from error
 
 
-def _elements(text: str, now_ms: int) -> Iterator[Label | Problem]:
+def _elements(path: Path, text: str, now_ms: int) -> Iterator[Label | Problem]:
     try:
         elements = msgspec.json.decode(text, type=list[msgspec.Raw])
-    except msgspec.DecodeError as error:
-        raise ModelwatchError(f"the file is no JSON list: {error}") from error
+    except UNREADABLE as error:
+        raise ModelwatchError(f"{path} is no JSON list: {invalid_json(error)}") from None
     return _decoded(((n, bytes(element)) for n, element in enumerate(elements, 1)), now_ms)
 
 
@@ -104,7 +105,12 @@ def _rows(path: Path, file: TextIO, now_ms: int, as_text: bool) -> Iterator[Labe
             name: value for name, value in zip(header, row, strict=True) if value
         }
         if not as_text:
-            fields["label"] = _typed(str(fields.get("label", "")))
+            try:
+                fields["label"] = _typed(str(fields.get("label", "")))
+            except msgspec.ValidationError:
+                problem = f"'{fields['label']!s:.40}' is larger than any number of 64 bits"
+                yield Problem(reader.line_num, "label", problem)
+                continue
         yield from _decoded([(reader.line_num, _encode(fields))], now_ms)
 
 

@@ -40,7 +40,7 @@ def whole(at_least: int = 0, at_most: int | None = None) -> Kind:
             number = int(value)
             if number >= at_least and (at_most is None or number <= at_most):
                 return number
-        raise ValueError(f"'{value}' is not a whole number {limits}")
+        raise ValueError(f"'{value[:80]}' is not a whole number {limits}")
 
     return read
 
@@ -52,7 +52,7 @@ def number(value: str) -> float:
     except ValueError:
         read = -1.0
     if not 0 <= read < float("inf"):
-        raise ValueError(f"'{value}' is not a number of 0 or more")
+        raise ValueError(f"'{value[:80]}' is not a number of 0 or more")
     return read
 
 
@@ -72,7 +72,7 @@ def share(value: str) -> float:
         return read
     percent = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*%", value)
     hint = f"; {percent[1]} % is {float(percent[1]) / 100:g}" if percent else ""
-    raise ValueError(f"'{value}' is not a share, a number from 0 to 1{hint}")
+    raise ValueError(f"'{value[:80]}' is not a share, a number from 0 to 1{hint}")
 
 
 def duration(value: str) -> timedelta:
@@ -140,7 +140,9 @@ def choice(*choices: str) -> Kind:
     def read(value: str) -> str:
         if value in choices:
             return value
-        raise ValueError(f"'{value}' is not one of {', '.join(choices)}{meant(value, choices)}")
+        raise ValueError(
+            f"'{value[:80]}' is not one of {', '.join(choices)}{meant(value, choices)}"
+        )
 
     return read
 

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from modelwatch_bridge.events import LogEvent
 from modelwatch_bridge.follower import LogGroupFollower, Reach
 from modelwatch_bridge.in_memory import InMemoryLogSource, ManualClock
@@ -146,7 +147,7 @@ class Bridge:
         self.connection.statements_to_full = None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     wanted=st.lists(events, max_size=30),
     todo=steps,
@@ -210,7 +211,7 @@ def test_each_event_counts_once(
         bridge.ledger.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_totals_do_not_depend_on_the_order(emf: Callable[..., str], data: st.DataObject) -> None:
     kinds = [

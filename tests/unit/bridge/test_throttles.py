@@ -13,6 +13,7 @@ from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from modelwatch_bridge.events import LogEvent
 from modelwatch_bridge.in_memory import InMemoryLogSource, ManualClock
 from modelwatch_bridge.ledger import Ledger
@@ -58,7 +59,7 @@ def reader(throttles: FakeThrottles, ledger: Ledger, clock: ManualClock) -> Thro
     return ThrottleReader(source, throttles, ledger, clock, 60_000, 300_000, 3_600_000)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(
     st.lists(st.integers(0, 1800), max_size=30),
     st.lists(st.tuples(st.integers(1, 400), st.booleans()), min_size=1, max_size=12),

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from any_records import FIRST_MS, LAST_MS, records
+from examples import examples
 from in_memory import copy_of
 from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.parquet import records_table
@@ -80,7 +81,7 @@ def table_of(store: S3RecordStore, version: str) -> pa.Table:
 
 
 @given(st.lists(records(), max_size=6, unique_by=lambda each: each.event_id), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_what_was_exported_is_imported_as_it_was(given_records, csv):
     before, after = new_store(), new_store()
     span = LAST_MS - FIRST_MS

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from examples import examples
 from modelwatch.domain.binomial import fisher_tail, upper_bound, upper_tail
 
 counts = st.integers(1, 10_000_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -20,7 +21,7 @@ def test_the_tail_is_scipys(pair, share):
     assert upper_tail(count, rows, share) == pytest.approx(expected, rel=1e-5, abs=1e-12)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(counts, st.floats(0.5, 1 - 1e-7))
 def test_the_bound_is_clopper_and_pearsons(pair, confidence):
     count, rows = pair
@@ -28,7 +29,7 @@ def test_the_bound_is_clopper_and_pearsons(pair, confidence):
     assert upper_bound(count, rows, confidence) == pytest.approx(upper, rel=1e-5, abs=1e-12)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(small, small)
 def test_the_test_is_fishers(window, reference):
     (count, rows), (broken, reference_rows) = window, reference

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from modelwatch.domain.decisions import benjamini_hochberg, decide, run_level
 from modelwatch.domain.drift import AnalysisResult, DriftPolicy
 from modelwatch.domain.profiles import number_column
@@ -131,7 +132,7 @@ def test_odd_columns(reference, window, status):
     assert answer(reference, window).status == status
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     reference=st.lists(st.floats(allow_nan=True), max_size=40),
     window=st.lists(st.floats(allow_nan=True), max_size=40),
@@ -147,7 +148,7 @@ def test_any_column_has_an_answer(reference, window, method):
         assert feature.needed >= 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     values=st.lists(st.integers(-1000, 1000), min_size=20, max_size=60),
     factor=st.sampled_from([1e-3, 7.0, 1e6]),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.s3_label_compaction import MIN_OBJECTS, S3LabelCompaction
 from modelwatch.adapters.s3_labels import S3LabelStore
@@ -116,7 +117,7 @@ def test_erased_events_do_not_come_back():
     assert keys(everything) == []
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     st.lists(
         st.lists(

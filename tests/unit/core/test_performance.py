@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from sklearn.isotonic import IsotonicRegression
 
+from examples import examples
 from modelwatch.domain.performance.calibration import (
     estimate_performance,
     isotonic,
@@ -62,7 +63,7 @@ def width_of(rows):
     return rows.probabilities.shape[1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seeds, st.integers(20, 400), st.sampled_from([2, 3]), st.integers(1, 5))
 def test_merged_profiles_give_the_metrics_of_scikit_learn(seed, count, width, parts):
     predicted, actual, probabilities = classified(seed, count, width)
@@ -96,7 +97,7 @@ def test_merged_profiles_give_the_metrics_of_scikit_learn(seed, count, width, pa
         )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seeds, st.integers(2, 200), st.integers(1, 4))
 def test_the_area_of_bins_is_that_of_the_rows_within_its_rounding(seed, count, decimals):
     random = np.random.default_rng(seed)
@@ -110,7 +111,7 @@ def test_the_area_of_bins_is_that_of_the_rows_within_its_rounding(seed, count, d
         assert area is None
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(seeds, st.integers(1, 6))
 def test_many_bins_are_joined_and_no_order_of_merging_matters(seed, parts):
     random = np.random.default_rng(seed)
@@ -130,7 +131,7 @@ def test_many_bins_are_joined_and_no_order_of_merging_matters(seed, parts):
         assert each.sums == pytest.approx(whole.sums)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seeds, st.integers(2, 300), st.sampled_from([0.0, 5.0, 1e6]), st.integers(1, 4))
 def test_merged_residuals_give_the_metrics_of_scikit_learn(seed, count, offset, parts):
     random = np.random.default_rng(seed)
@@ -157,7 +158,7 @@ def test_merged_residuals_give_the_metrics_of_scikit_learn(seed, count, offset, 
     assert constant["rmse"] == pytest.approx(np.std(actual), rel=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(seeds, st.integers(1, 120), st.integers(2, 3))
 def test_a_profile_survives_its_encoding(seed, count, width):
     predicted, actual, probabilities = classified(seed, count, width)
@@ -169,7 +170,7 @@ def test_a_profile_survives_its_encoding(seed, count, width):
     assert again.variants[""].labelled == count - 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seeds, st.integers(2, 100))
 def test_isotonic_regression_is_that_of_scikit_learn(seed, count):
     random = np.random.default_rng(seed)
@@ -303,7 +304,7 @@ def expected_area(scores, chances):
     return (pairs * ahead).sum() / pairs.sum()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seeds, st.integers(100, 400), st.sampled_from([2, 3]), st.integers(1, 5), st.booleans())
 def test_the_expected_area_is_that_of_the_rows(seed, count, width, parts, learned):
     predicted, actual, honest = classified(seed, count + 400, width)

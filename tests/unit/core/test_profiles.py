@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from examples import examples
 from modelwatch.domain.profiles import (
     FREQUENT_TEXTS,
     Profile,
@@ -197,7 +198,7 @@ def test_no_profiles_merge_to_an_empty_one() -> None:
     assert merge_profiles([]) == Profile()
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(numbers, st.dictionaries(st.text(max_size=5), st.integers(1, 9), max_size=8))
 def test_what_is_written_is_read_again_to_the_bit(values: np.ndarray, texts) -> None:
     slices = [
@@ -211,7 +212,7 @@ def test_what_is_written_is_read_again_to_the_bit(values: np.ndarray, texts) -> 
     assert dict(again[0].profile.features["b"].counts) == texts
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(numbers, min_size=1, max_size=4))
 def test_merging_is_repeatable_to_the_bit(parts: list[np.ndarray]) -> None:
     def merged() -> bytes:

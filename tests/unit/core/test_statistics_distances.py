@@ -10,6 +10,7 @@ from evidently.legacy.core import ColumnType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from modelwatch.domain.profiles import number_column, text_column
 from modelwatch.domain.statistics.distances import METHODS
 from modelwatch.domain.statistics.distributions import Distribution
@@ -68,7 +69,7 @@ def test_numbers_have_evidentlys_scores(name, shift, sizes, kind):
     assert_same(name, "numerical", shifted(kind, sizes[0], 0, 1), shifted(kind, sizes[1], shift, 2))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     name=st.sampled_from(NUMERICAL),
     reference=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60),
@@ -78,7 +79,7 @@ def test_any_numbers_have_evidentlys_scores(name, reference, window):
     assert_same(name, "numerical", reference, window)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     name=st.sampled_from(CATEGORICAL),
     reference=st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=80),

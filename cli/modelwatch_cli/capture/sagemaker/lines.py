@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from modelwatch.domain.event_ids import derived_event_id, is_event_id
-from modelwatch.domain.faults import invalid_json
+from modelwatch.domain.faults import UNREADABLE, invalid_json
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Record, Value
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.capture.sagemaker.answers import labels, outputs
@@ -49,7 +49,7 @@ def decode_line(line: bytes, reading: Reading, now_ms: int) -> list[Record] | li
     """
     try:
         read = _lines.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise invalid_json(error) from None
     metadata = read.event_metadata
     own = _attributes(metadata.custom_attributes)
@@ -119,7 +119,7 @@ def _attributes(given: list[str] | str | None) -> Attributes | None:
     for text in [given] if isinstance(given, str) else given or []:
         try:
             found = msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             continue  # somebody else's attribute, in a form of their own
         if isinstance(found, dict) and "modelwatch" in found:
             try:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.records import Value
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.capture.sagemaker.cells import Cell, value_of
@@ -94,10 +95,10 @@ def json_rows(text: str, attribute: str, place: str) -> list[Any]:
     rows: list[Any] = []
     try:
         documents = [msgspec.json.decode(text)]
-    except msgspec.DecodeError:
+    except UNREADABLE:
         try:
             documents = [msgspec.json.decode(each) for each in text.split("\n") if each.strip()]
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise InvalidInputError(f"{place}.data", f"is not JSON: {error}") from None
     for document in documents:
         found = document
@@ -118,7 +119,7 @@ def own_row(text: str, place: str, name: str = "") -> dict[str, Any]:
     """
     try:
         row = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidInputError(f"{place}.data", f"is not JSON: {error}") from None
     if not isinstance(row, dict) or (name and name not in row):
         raise InvalidInputError(f"{place}.data", f"is no JSON object with '{name}'")

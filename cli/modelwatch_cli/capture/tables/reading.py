@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.errors import InvalidInputError, ModelwatchError
 
 Cell = float | int | str | bool | datetime | None
@@ -122,7 +123,7 @@ def _json_lines(path: Path, advance: Callable[[int], None]) -> Table:
     def row(number: int, line: str) -> Row:
         try:
             values = decode(line)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             return Row(number, {}, f"is no JSON object: {error}")
         for name, value in values.items():
             if isinstance(value, list | dict):

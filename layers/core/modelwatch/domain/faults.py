@@ -18,6 +18,9 @@ import msgspec
 from modelwatch.domain.names import EXPECTED
 from modelwatch.errors import Fault, InvalidInputError
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises when a text is not what is asked for."""
+
 MOST_FAULTS = 100
 """So many are named in one answer: a long list of wrong rows is not listed whole."""
 
@@ -75,6 +78,10 @@ def invalid_json(error: Exception) -> InvalidInputError:
     >>> invalid_json(ValueError("Expected `str`, got `int` - at `$.features.alcohol`")).field
     'features.alcohol'
     """
+    if isinstance(error, UnicodeDecodeError):
+        return InvalidInputError("", f"the text is not UTF-8: {error.reason}")
+    if isinstance(error, RecursionError):
+        return InvalidInputError("", "the text is nested too deeply")
     problem, _, path = str(error).partition(" - at `")
     field = path.rstrip("`").removeprefix("$").removeprefix(".")
     if problem.endswith("with a timezone component"):
@@ -123,10 +130,6 @@ def refusal(
         faults = [blame.fault() for blame in found]
         faults += islice(further(value, found), MOST_FAULTS - len(faults))
         return InvalidInputError.of(faults)
-    if isinstance(error, UnicodeDecodeError):
-        return InvalidInputError("", f"the text is not UTF-8: {error.reason}")
-    if isinstance(error, RecursionError):
-        return InvalidInputError("", "the text is nested too deeply")
     plain = invalid_json(error)
     return InvalidInputError(plain.field.removesuffix("[...]"), plain.problem)
 

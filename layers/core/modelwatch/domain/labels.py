@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 
 from modelwatch.domain.event_ids import event_time_ms, is_event_id
-from modelwatch.domain.faults import Blame, refusal
+from modelwatch.domain.faults import UNREADABLE, Blame, refusal
 from modelwatch.domain.names import EventId
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Refusal, all_of, time_faults
 from modelwatch.errors import Fault, InvalidInputError
@@ -156,7 +156,7 @@ def decode_label(body: bytes | str, now_ms: int) -> Label:
     """
     try:
         label = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise refusal(
             body, Label, error, lambda value, found: _further(value, found, now_ms)
         ) from None
@@ -230,7 +230,7 @@ def decode_labels(body: bytes, now_ms: int) -> list[Label]:
         return [decode_label(body, now_ms)]
     try:
         elements = _many_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise refusal(body, list[Label], error) from None
     if not elements:
         raise InvalidInputError("", "the list is empty")
@@ -253,7 +253,7 @@ def is_label_message(body: str) -> bool:
         return False
     try:
         return "labels" in _keys_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return False
 
 
@@ -269,7 +269,7 @@ def sort_label_message(body: str, now_ms: int) -> tuple[list[Label], list[Refusa
     """
     try:
         message = _message_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise refusal(body, LabelMessage, error) from None
     labels, refusals = _sort(message.labels, now_ms)
     return labels, [Refusal(f'{{"labels":[{body}]}}', error) for body, error in refusals]

@@ -10,8 +10,8 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from modelwatch.domain.faults import MOST_FAULTS, Blame, refusal
-from modelwatch.domain.names import EventId, Name
+from modelwatch.domain.faults import MOST_FAULTS, UNREADABLE, Blame, refusal
+from modelwatch.domain.names import EventId, Name, feature_name_faults
 from modelwatch.errors import Fault, InvalidInputError
 
 Value = float | int | str | bool | None
@@ -123,7 +123,7 @@ def decode_record(body: bytes | str, now_ms: int) -> Record:
     """
     try:
         record = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise refusal(
             body, Record, error, lambda value, found: _further(value, found, now_ms)
         ) from None
@@ -143,6 +143,7 @@ def _faults(record: Record, now_ms: int) -> Iterator[Fault]:
     if record.source != PREDICT_SOURCE:
         if not record.features:
             yield Fault("features", "is empty; give one feature or more")
+        yield from feature_name_faults(record.features)
         if record.prediction is None:
             yield Fault("prediction", "is null; expected a number, string or boolean")
         if record.error:
@@ -227,14 +228,14 @@ def sort_records(body: bytes | str, now_ms: int) -> tuple[list[Record], list[Ref
     try:
         # most lists are good, and read at once in half the time
         return [_checked(record, now_ms) for record in _list_decoder.decode(body)], []
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidInputError):
+    except (*UNREADABLE, InvalidInputError):
         return _sort_elements(body, now_ms)
 
 
 def _sort_elements(body: bytes, now_ms: int) -> tuple[list[Record], list[Refusal]]:
     try:
         elements = _many_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise refusal(body, list[Record], error) from None
     records = []
     refusals = []

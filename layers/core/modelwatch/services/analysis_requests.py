@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 from modelwatch.domain.analysis_rules import AnalysisRules
-from modelwatch.domain.faults import Blame, refusal, refuse_repeated_names
+from modelwatch.domain.faults import UNREADABLE, Blame, refusal, refuse_repeated_names
 from modelwatch.domain.records import time_faults
 from modelwatch.domain.windows import Window
 from modelwatch.errors import Fault, InvalidInputError
@@ -52,7 +52,7 @@ def parse_request(body: bytes) -> AnalysisRequest:
         return AnalysisRequest()
     try:
         request = msgspec.json.decode(body, type=AnalysisRequest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise refusal(body, AnalysisRequest, error, _further) from None
     refuse_repeated_names(body, request)
     if request.window_end and (faults := list(time_faults("window_end", request.window_end))):

@@ -13,6 +13,7 @@ import msgspec
 
 from modelwatch.domain.faults import (
     MOST_FAULTS,
+    UNREADABLE,
     Blame,
     refusal,
     refuse_names_in,
@@ -97,7 +98,7 @@ def _decode[T](
         raise InvalidInputError("", f"the body is empty; expected {example}")
     try:
         return decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise refusal(
             body, kind, error, lambda value, found: _against_schema(value, found, schema())
         ) from None

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
-from modelwatch.domain.faults import invalid_json
+from modelwatch.domain.faults import UNREADABLE, invalid_json
 from modelwatch.errors import InvalidInputError
 
 FORMAT = 1
@@ -223,7 +223,7 @@ def _check_column(column: ColumnConstraints, field: str) -> None:
 def _decoded(payload: bytes, kind: type[Any], prefix: str) -> Any:
     try:
         return msgspec.json.decode(payload, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         found = invalid_json(error)
         field = ".".join(part for part in (prefix, found.field) if part)
         problem = found.problem

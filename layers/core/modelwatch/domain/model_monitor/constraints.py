@@ -24,7 +24,7 @@ from modelwatch.domain.constraints import (
 )
 from modelwatch.domain.constraints.document import Kind
 from modelwatch.domain.drift import DriftPolicy
-from modelwatch.domain.faults import invalid_json
+from modelwatch.domain.faults import UNREADABLE, invalid_json
 from modelwatch.domain.model_monitor.statistics import InferredType
 from modelwatch.errors import InvalidInputError
 
@@ -135,7 +135,7 @@ def is_constraints_document(payload: bytes) -> bool:
     """
     try:
         document = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return False
     return isinstance(document, dict) and "features" in document and "columns" not in document
 
@@ -161,7 +161,7 @@ def read_constraints_document(payload: bytes) -> Constraints:
     """
     try:
         document = msgspec.json.decode(payload, type=_Document)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise invalid_json(error) from None
     config = document.monitoring_config
     if config.evaluate_constraints == "Disabled":

@@ -9,8 +9,10 @@ true nor false, and only rows for which the whole is true belong.
 from __future__ import annotations
 
 import ast
+import math
 import operator
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -78,11 +80,15 @@ class Expression:
         self._field = field
         self._names: dict[str, str] = {}
         try:
-            parsed = ast.parse(_TOKEN.sub(self._stand_in, self.text), mode="eval").body
+            with warnings.catch_warnings(action="ignore", category=SyntaxWarning):
+                parsed = ast.parse(_TOKEN.sub(self._stand_in, self.text), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise self._error(self.text, getattr(error, "msg", "it cannot be read")) from None
         self._columns: set[str] = set()
-        self._check(parsed)
+        try:
+            self._check(parsed)
+        except RecursionError:
+            raise self._error(self.text, "is nested too deeply") from None
         self._tree = parsed
         self.columns = frozenset(self._columns)
 
@@ -164,15 +170,29 @@ class Expression:
             case ast.Constant(value=bool() | str() as value):
                 return value
             case ast.Constant(value=int() | float() as number):
-                return float(number)
+                return self._finite(number)
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
-                return -float(number)
+                return -self._finite(number)
             case ast.Constant(value=None):
                 raise self._error("None", "compare with 'is None'")
         raise self._error(ast.unparse(node), "is no column, number or string")
 
+    def _finite(self, number: float) -> float:
+        try:
+            finite = float(number)
+        except OverflowError:
+            finite = math.inf
+        if math.isinf(finite):
+            raise self._error(f"{number}", "is larger than any number of a column")
+        return finite
+
     def _name(self, node: ast.Name) -> str:
-        return self._names.get(node.id, node.id)
+        if node.id in self._names:
+            return self._names[node.id]
+        if node.id not in self.text:
+            # Python's parser takes letters such as the ligature fi for others
+            raise self._error(node.id, "is not what stands there: put it between backticks")
+        return node.id
 
     # --- what it is for rows
 
