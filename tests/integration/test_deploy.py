@@ -196,7 +196,8 @@ def test_a_failure_shows_its_reason_and_the_next_deployment_recovers(deployment)
     template = deployment.project.merge_template("analyze")
     right = template.read_text()
     # the setting itself would be refused before anything changes
-    template.write_text(right.replace("!Ref AnalysisSchedule", "rate(1 fortnight)"))
+    wrong = right.replace("!Ref AnalysisSchedule", "rate(1 fortnight)")
+    template.write_text(wrong.replace("!Ref AnalysisRuleName", "another-rule"))
     with pytest.raises(StackError, match=r"AnalyzeEvent .*ScheduleExpression is not valid"):
         deployment.deploy("analyze")
     template.write_text(right)
