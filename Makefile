@@ -10,7 +10,7 @@ MODELWATCH := $(BIN)/modelwatch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-compose test-fast test-long test-grafana test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-serving setup-rivals bench-quality bench-performance-estimation lint format env-example lock clean
+.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-compose test-fast test-long zoo zoo-table test-grafana test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-serving setup-rivals bench-quality bench-performance-estimation lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ down: setup ## drain the capture queue and stop what `up` started
 status: setup ## what runs, and where
 	@$(MODELWATCH) status
 
-test: setup-pyfunc $(if $(shell command -v java),setup-spark) $(if $(shell command -v npm),setup-grafana) lint test-plugin ## everything: lint, types, unit, functional, integration, e2e
+test: setup-pyfunc zoo $(if $(shell command -v java),setup-spark) $(if $(shell command -v npm),setup-grafana) lint test-plugin ## everything: lint, types, unit, functional, integration, e2e
 	@# three workers, each with a stack of its own: most of the time is spent waiting
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile
 
@@ -42,12 +42,18 @@ test-compose: setup ## compose.yaml brought up and used, in a sandbox (root; ins
 	@PYTHONPATH=tests/compose $(BIN)/python -m pytest -q -p no:cacheprovider tests/compose
 	@$(BIN)/python tests/compose/run.py
 
+zoo: setup $(ENVS)/zoo/.stamp ## XGBoost and CatBoost, for the zoo of models in tests/zoo
+
+zoo-table: zoo ## try every model of the zoo, and write the table of docs/models.md
+	@$(BIN)/python tests/zoo/table.py
+
 test-fast: setup ## the tests that start no server
-	@$(BIN)/python -m pytest -q -n auto -m "not servers"
+	@$(BIN)/python -m pytest -q -n auto -m "not servers and not zoo"
 
 # 40 times the examples of `make test`; another number: make test-long EXAMPLES_FACTOR=400
 test-long: EXAMPLES_FACTOR ?= 40
-test-long: setup ## the property tests and the fuzzing of all borders with many examples
+test-long: setup zoo ## the property tests, the fuzzing of all borders and the zoo of models, whole
+	@ZOO=all $(BIN)/python -m pytest -q -n auto tests/zoo
 	@EXAMPLES_FACTOR=$(EXAMPLES_FACTOR) $(BIN)/python -m pytest -q -n auto --timeout 7200 -m "hypothesis and not servers" tests
 
 lint: setup ## ruff and mypy
@@ -128,6 +134,12 @@ $(ENVS)/spark/.stamp: tests/spark/requirements.txt | $(UV)
 	$(call environment,spark,tests/spark/requirements.txt)
 	@touch $@
 
+# beside the development environment, not in it: 300 MB that only tests/zoo imports
+$(ENVS)/zoo/.stamp: tests/zoo/requirements.txt | $(UV)
+	@echo "==> environment zoo, from $<"
+	@rm -rf $(ENVS)/zoo && $(UV) pip install -q --target $(ENVS)/zoo --python 3.13 --no-deps --require-hashes -r $<
+	@touch $@
+
 $(ENVS)/rivals/.stamp: benchmarks/requirements.txt | $(UV)
 	$(call environment,rivals,benchmarks/requirements.txt)
 	@touch $@
@@ -157,6 +169,7 @@ lock: $(UV) ## resolve every requirements.in anew
 	@for layer in inference capture analysis pyfunc; do \
 	  $(UV) $(LOCK) --upgrade -c requirements.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
 	@$(UV) $(LOCK) --upgrade tests/spark/requirements.in -o tests/spark/requirements.txt
+	@$(UV) $(LOCK) --upgrade --no-deps -c requirements.txt tests/zoo/requirements.in -o tests/zoo/requirements.txt
 	@$(UV) $(LOCK) --upgrade benchmarks/requirements.in -o benchmarks/requirements.txt
 	@$(UV) $(LOCK) --upgrade localstack/runtime/requirements.in -o localstack/runtime/requirements.txt
 	@cd tests/grafana && rm -f package-lock.json && npm install --package-lock-only

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -55,6 +57,30 @@ def progress() -> Progress:
         transient=True,
         disable=not error_console.is_terminal,
     )
+
+
+@contextmanager
+def steps(out: Console) -> Iterator[Callable[[str], None]]:
+    """Show what long work does: the step it is at, and a line for each one that is done.
+
+    The step of an error is not done: it is the one that follows the last line.
+    """
+    title, began = "", 0.0
+
+    def finish() -> None:
+        if title:
+            out.print(f"  {title} ({time.perf_counter() - began:.1f} s)", markup=False)
+
+    with out.status("starting") as status:
+
+        def step(text: str) -> None:
+            nonlocal title, began
+            finish()
+            title, began = text, time.perf_counter()
+            status.update(text)
+
+        yield step
+        finish()
 
 
 def _cell(value: object) -> str:

@@ -6,13 +6,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from modelwatch.adapters.aws import s3_client
 from modelwatch.adapters.mlflow_registry import MANIFEST_TAG, MlflowRegistry
 from modelwatch.adapters.parquet import FEATURE_PREFIX
+from modelwatch.adapters.pyfunc_model import PyfuncModel
 from modelwatch.adapters.s3_artifacts import S3Artifacts, check_files
 from modelwatch.domain.models import (
     ONNX_PATH,
@@ -20,8 +21,8 @@ from modelwatch.domain.models import (
     ModelVersion,
     OnnxArtifact,
 )
-from modelwatch.domain.schemas import Schema, schema_from_signature
-from modelwatch.errors import InvalidInputError, ModelLoadError, ModelwatchError
+from modelwatch.domain.schemas import Schema
+from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.settings import Settings
 from modelwatch_cli.training.onnx_export import NotExportableError, export_onnx
 from modelwatch_cli.training.registration import (
@@ -69,11 +70,12 @@ def add_onnx(
     )
     manifest = artifacts.manifest(version)
     step("loading the original")
-    model, schema, files = _original(artifacts, version, manifest)
+    original, files = _original(artifacts, version, manifest)
+    schema = original.schema
     rows = _reference_rows(artifacts, version, schema)
     step("making and verifying the ONNX form")
     try:
-        payload, onnx = export_onnx(model, schema, rows)
+        payload, onnx = export_onnx(original, rows)
     except NotExportableError as error:
         raise ModelwatchError(
             f"{name} version {number} has no ONNX form that is the same model: {error}"
@@ -87,26 +89,15 @@ def add_onnx(
 
 def _original(
     artifacts: S3Artifacts, version: ModelVersion, manifest: Manifest | None
-) -> tuple[Any, Schema, dict[str, str]]:
-    """Return the scikit-learn model, its input columns, and the digests of MLflow's files."""
-    import mlflow.pyfunc
-
+) -> tuple[PyfuncModel, dict[str, str]]:
+    """Return the version as MLflow loads it, and the digests of MLflow's files."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         artifacts.download(version, folder)
         if manifest is not None:
             check_files(version, manifest, folder)
         files = dict(manifest.files) if manifest else file_digests(folder)
-        try:
-            loaded = mlflow.pyfunc.load_model(str(folder))
-            signature = loaded.metadata.get_input_schema()
-            schema = schema_from_signature(signature.to_dict() if signature else [])
-            model = loaded.get_raw_model()
-        except Exception as error:  # whatever a foreign model raises means: it cannot be exported
-            raise ModelLoadError(
-                f"{version.name} version {version.version} cannot be exported: {error}"
-            ) from error
-    return model, schema, files
+        return PyfuncModel(folder, manifest.schema if manifest else None), files
 
 
 def _reference_rows(artifacts: S3Artifacts, version: ModelVersion, schema: Schema) -> pd.DataFrame:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pandas as pd
 from mlflow.models import infer_signature
 
 from modelwatch.adapters.aws import s3_client
 from modelwatch.adapters.mlflow_registry import MANIFEST_TAG, MlflowRegistry
-from modelwatch.adapters.pyfunc_model import PyfuncModel
+from modelwatch.adapters.onnx_model import OnnxModel
+from modelwatch.adapters.pyfunc_model import PyfuncModel, typed_frame
 from modelwatch.adapters.s3_artifacts import MEGABYTE, S3Artifacts, check_files
 from modelwatch.domain.models import (
     IMPORTANCE_PATH,
@@ -29,6 +29,7 @@ from modelwatch.domain.models import (
 )
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import InvalidInputError, ModelLoadError, ModelwatchError
+from modelwatch.ports import Model
 from modelwatch.settings import Settings
 from modelwatch_cli.serving.registry import RegistryEditor
 from modelwatch_cli.training.importance import measure_importance
@@ -122,21 +123,24 @@ def adopt(
         frame, labels = _rows(reference, schema, labels_column)
         step("loading the model")
         model = PyfuncModel(folder, schema)
-    raw = _estimator(model)
     step(f"predicting {len(frame)} rows")
     predictions = _predict(model, frame, reference)
-    data = predicted_data(version, frame, predictions.values, predictions.probabilities, labels)
     onnx, payload, onnx_problem = manifest.onnx if manifest else None, None, ""
     if verify_onnx:
         step("making and verifying the ONNX form")
         try:
-            payload, onnx = export_onnx(raw, schema, frame)
+            payload, onnx = export_onnx(model, frame)
         except NotExportableError as error:
             onnx_problem = str(error)
+        else:
+            predictions = _predict(OnnxModel(payload, schema, onnx), frame, reference)
+    data = predicted_data(version, frame, predictions.values, predictions.probabilities, labels)
     step("measuring what it depends on")
     importance, importance_problem = b"", ""
     try:
-        importance = msgspec.json.encode(measure_importance(raw, frame))
+        importance = msgspec.json.encode(
+            measure_importance(model.predict_frame, typed_frame(frame, schema))
+        )
     except Exception as error:  # noqa: BLE001 - a foreign model may refuse shuffled rows
         importance_problem = f"{type(error).__name__}: {error}"
     step("writing")
@@ -224,7 +228,7 @@ def _rows(
     return frame, labels.where(labels.notna(), None).tolist()
 
 
-def _predict(model: PyfuncModel, frame: pd.DataFrame, reference: Path) -> Predictions:
+def _predict(model: Model, frame: pd.DataFrame, reference: Path) -> Predictions:
     """Return what the model says of the rows, as predict would."""
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     starts = range(0, len(rows), _BATCH)
@@ -238,27 +242,3 @@ def _predict(model: PyfuncModel, frame: pd.DataFrame, reference: Path) -> Predic
     probabilities = [each for part in parts for each in part.probabilities or ()]
     values = [value for part in parts for value in part.values]
     return Predictions(values, probabilities if len(probabilities) == len(values) else None)
-
-
-def _estimator(model: PyfuncModel) -> Any:
-    """Return scikit-learn's own object where there is one, or the model in its manner."""
-    try:
-        raw = model.raw()
-    except (AttributeError, NotImplementedError):  # not every flavor has one
-        return _Served(model)
-    return raw if hasattr(raw, "fit") and hasattr(raw, "predict") else _Served(model)
-
-
-class _Served:
-    """A model of any flavor in the manner of scikit-learn."""
-
-    def __init__(self, model: PyfuncModel) -> None:
-        self._model = model
-
-    def fit(self, _x: Any, _y: Any) -> None:
-        """Do nothing: it is fitted, and scikit-learn asks for the method."""
-
-    def predict(self, frame: pd.DataFrame) -> Any:
-        """Predict the rows of ``frame``."""
-        rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-        return np.asarray(self._model.predict(rows).values)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from modelwatch.settings import Settings
-from modelwatch_cli.console import console, error_console, print_json
+from modelwatch_cli.console import console, error_console, print_json, steps
+
+if TYPE_CHECKING:
+    from modelwatch_cli.training.registration import Registration
 
 
 def register(app: typer.Typer) -> None:
@@ -25,13 +29,15 @@ def train(
     """
     settings = Settings()
     out = error_console if as_json else console
-    with out.status("importing scikit-learn and mlflow"):
+    with steps(out) as step:
+        step("importing scikit-learn and mlflow")
         from modelwatch_cli.stack.checks import require_stack
 
         require_stack(settings)
         from modelwatch_cli.training.registration import register_model
         from modelwatch_cli.training.wine import PARAMETERS, train_wine_model
-    with out.status("training a random forest") as status:
+
+        step("training a random forest")
         trained = train_wine_model()
         registration = register_model(
             trained.model,
@@ -42,26 +48,38 @@ def train(
             parameters=PARAMETERS,
             metrics=trained.metrics,
             settings=settings,
-            step=status.update,
+            step=step,
         )
     if as_json:
         print_json({"metrics": trained.metrics, "registration": registration})
         return
-    version = registration.version
     console.print("Loading wine dataset...")
     console.print(f"Training set: {len(trained.train)} samples, test set: {len(trained.test)}")
     console.print("Model Performance:")
     for name, value in trained.metrics.items():
         console.print(f"  {name.capitalize():10} {value:.4f}")
-    console.print(f"Run ID: {version.run_id}")
-    console.print(
-        f"Registered {version.name} version {version.version}, alias '{version.alias}' moved to it"
+    print_registration(registration, console)
+
+
+def print_registration(registration: Registration, out: Console) -> None:
+    """Print what was registered: version, form, columns, reference, alias."""
+    version = registration.version
+    out.print(f"Run ID: {version.run_id}")
+    before = registration.alias_before
+    since = f" (it was at version {before})" if before else ""
+    out.print(
+        f"Registered {version.name} version {version.version}, alias '{version.alias}' moved to "
+        f"it{since}"
     )
     if registration.onnx:
         checked = registration.onnx.verification
-        console.print(
-            f"ONNX form verified: same prediction on {checked.rows} rows, "
-            f"probabilities within {checked.max_difference:.1g}"
+        out.print(
+            f"Served as ONNX: verified, same predictions on {checked.rows} rows, probabilities "
+            f"within {checked.max_difference:.1g}"
         )
     else:
-        console.print(f"Served by mlflow.pyfunc, without an ONNX form: {registration.onnx_problem}")
+        out.print(f"Served by mlflow.pyfunc, without an ONNX form: {registration.onnx_problem}")
+    for kind, names in registration.columns.items():
+        shown = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+        out.print(f"Columns of type {kind}: {len(names)} ({shown})")
+    out.print(f"Reference: {registration.reference_rows} rows")

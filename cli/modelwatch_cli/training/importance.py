@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from sklearn.inspection import permutation_importance
 
 from modelwatch.domain.importance import Importance
-from modelwatch_cli.training.onnx_export import Estimator
+from modelwatch.domain.models import Predictions
 
 SEED = 42
 MOST_ROWS = 1000
 REPETITIONS = 5
 
+Answer = Callable[[pd.DataFrame], Predictions]
 
-def measure_importance(model: Estimator, rows: pd.DataFrame) -> Importance:
+
+def measure_importance(answer: Answer, rows: pd.DataFrame) -> Importance:
     """Measure how far predictions move when a feature is shuffled; see `Importance`.
 
     That is permutation importance (Breiman, *Random Forests*, Machine Learning 45 (2001) 5) with
@@ -25,48 +26,51 @@ def measure_importance(model: Estimator, rows: pd.DataFrame) -> Importance:
 
     Parameters
     ----------
-    model
-        A fitted scikit-learn model.
+    answer
+        What a fitted model predicts for a table.
     rows
         Feature columns; of more than `MOST_ROWS`, as many are drawn.
     """
     if len(rows) > MOST_ROWS:
         rows = rows.sample(MOST_ROWS, random_state=SEED)
     rows = rows.reset_index(drop=True)
-    predict, measure = _predictor(model, rows)
-    before = predict(rows)
+    distance, measure = _distance(answer(rows))
+    draw = np.random.default_rng(SEED)
 
-    def minus_distance(_model: Any, shuffled: pd.DataFrame, _target: Any) -> float:
-        return -float(np.mean(np.abs(predict(shuffled) - before)))
+    def moved(name: str) -> float:
+        order = draw.permutation(len(rows))
+        shuffled = rows[name].take(order).reset_index(drop=True)
+        return distance(answer(rows.assign(**{name: shuffled})))
 
-    found = permutation_importance(
-        model,
-        rows,
-        np.zeros(len(rows)),
-        scoring=minus_distance,
-        n_repeats=REPETITIONS,
-        random_state=SEED,
-    )
-    means = np.maximum(found["importances_mean"], 0.0).tolist()
     return Importance(
-        features=dict(zip(map(str, rows.columns), means, strict=True)),
+        features={
+            name: float(np.mean([moved(name) for _ in range(REPETITIONS)])) for name in rows.columns
+        },
         rows=len(rows),
         repetitions=REPETITIONS,
         measure=measure,
     )
 
 
-def _predictor(model: Any, rows: pd.DataFrame) -> tuple[Any, str]:
-    """Return what gives numbers whose mean absolute difference is the distance, and its name."""
-    if hasattr(model, "predict_proba"):
-        # half the sum over the classes, and the mean over them comes after
-        classes = model.predict_proba(rows.head(1)).shape[1]
-        return lambda frame: model.predict_proba(frame) * classes / 2, "total variation"
-    predicted = np.asarray(model.predict(rows))
-    if predicted.dtype.kind == "f":
-        scale = float(predicted.std()) or 1.0
-        return lambda frame: np.asarray(model.predict(frame)) / scale, "standard deviations"
-    return (
-        lambda frame: (np.asarray(model.predict(frame)) != predicted).astype(float),
-        "share of other predictions",
-    )
+def _distance(before: Predictions) -> tuple[Callable[[Predictions], float], str]:
+    """Return what measures how far predictions are from those ``before``, and its name."""
+    if before.probabilities is not None:
+        first = np.asarray(before.probabilities, np.float64)
+        return lambda now: _mean(
+            np.abs(np.asarray(now.probabilities, np.float64) - first).sum(axis=1) / 2
+        ), "total variation"
+    if all(isinstance(value, float) for value in before.values):
+        numbers = np.asarray(before.values, np.float64)
+        scale = float(np.nanstd(numbers)) or 1.0
+        return lambda now: _mean(
+            np.abs(np.asarray(now.values, np.float64) - numbers) / scale
+        ), "standard deviations"
+    return lambda now: _mean(
+        [one != other for one, other in zip(before.values, now.values, strict=True)]
+    ), "share of other predictions"
+
+
+def _mean(distances: object) -> float:
+    known = np.asarray(distances, np.float64)
+    known = known[np.isfinite(known)]
+    return float(known.mean()) if len(known) else 0.0

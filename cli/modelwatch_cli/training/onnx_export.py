@@ -2,127 +2,227 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from typing import Any, Protocol
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
 from modelwatch.adapters.onnx_model import OnnxModel
-from modelwatch.domain.models import OnnxArtifact, Verification
-from modelwatch.domain.schemas import Schema
+from modelwatch.adapters.pyfunc_model import PyfuncModel, typed_frame
+from modelwatch.domain.models import OnnxArtifact, Predictions, Verification, fault_of
+from modelwatch_cli.training.onnx_converters import conversions
 
 PROBABILITY_TOLERANCE = 1e-5
 """Largest difference that 32-bit arithmetic explains."""
 
+RELATIVE_TOLERANCE = 1e-12
+"""So far may predicted numbers be apart: the order of a sum of 64-bit numbers explains it."""
 
-class Estimator(Protocol):
-    """What scikit-learn's models have in common."""
+VARIED_ROWS = 500
+"""So many rows are predicted again with something about them changed."""
 
-    def predict(self, X: Any) -> Any:  # noqa: N803 - scikit-learn's name
-        """Predict rows."""
-        ...
+MOST_TEXTS = 10_000
+"""More texts of a column are not kept beside an ONNX form."""
+
+UNSEEN = "modelwatch: a text that no model has seen"
 
 
 class NotExportableError(Exception):
     """The model has no ONNX form that gives its own predictions; `str()` says why."""
 
 
-def export_onnx(model: Estimator, schema: Schema, rows: pd.DataFrame) -> tuple[bytes, OnnxArtifact]:
-    """Convert ``model`` to ONNX and verify it.
+def export_onnx(original: PyfuncModel, rows: pd.DataFrame) -> tuple[bytes, OnnxArtifact]:
+    """Convert a model to ONNX and verify it.
 
-    It counts as verified only if it gives the original's predictions on all ``rows``, and on the
-    same rows with each feature missing in turn where the original takes missing values.
+    It counts as verified only if it gives the original's predictions, equal in type and in text, on
+    all ``rows``; and on `VARIED_ROWS` of them with each feature missing in turn, with some missing
+    at random, with the values of each column in another order, and with texts that are empty or
+    were never seen, where the original takes that. What the original refuses, the ONNX form does.
 
     Parameters
     ----------
-    model
-        A fitted scikit-learn classifier or regressor.
-    schema
-        The model's input columns; ONNX forms are made for numbers only.
+    original
+        The model as predict serves it.
     rows
-        Training and test set, in the schema's columns.
+        Training and test set, with the schema's columns.
 
     Raises
     ------
     NotExportableError
-        When it cannot be converted, or the ONNX form differs.
+        When it cannot be converted, or every ONNX form differs.
     """
-    if any(column.type not in ("double", "float", "long", "integer") for column in schema.columns):
-        raise NotExportableError("it has inputs that are not numbers")
-    payload = _convert(model, len(schema.columns))
-    verification = _verify(model, OnnxModel(payload, schema), rows)
-    if verification.label_agreement < 1 or verification.max_difference > PROBABILITY_TOLERANCE:
-        raise NotExportableError(
-            f"its ONNX form agrees on {verification.label_agreement:.2%} of the rows and differs "
-            f"by up to {verification.max_difference:.2g}"
-        )
-    digest = hashlib.sha256(payload).hexdigest()
-    return payload, OnnxArtifact(digest, len(payload), verification)
-
-
-def _convert(model: Estimator, width: int) -> bytes:
-    from skl2onnx import to_onnx
-    from skl2onnx.common.data_types import FloatTensorType
-
-    options = {id(model): {"zipmap": False}} if hasattr(model, "predict_proba") else None
-    try:
-        onnx = to_onnx(
-            model, initial_types=[("features", FloatTensorType([None, width]))], options=options
-        )
-    except Exception as error:  # skl2onnx raises many types for what it does not know
-        raise NotExportableError(f"it cannot be converted: {error}") from error
-    _route_missing_values(onnx, model)
-    payload: bytes = onnx.SerializeToString()
-    return payload
-
-
-def _route_missing_values(onnx: Any, model: Estimator) -> None:
-    """Send missing values down the same branches as scikit-learn's forests do.
-
-    The converter leaves ``nodes_missing_value_tracks_true`` at 0 everywhere; scikit-learn keeps
-    for every node whether a missing value goes left, in the same order of nodes.
-    """
-    trees = getattr(model, "estimators_", None) or [model]
-    if not all(hasattr(tree, "tree_") for tree in trees):
-        return
-    go_left = np.concatenate([t.tree_.__getstate__()["nodes"]["missing_go_to_left"] for t in trees])
-    for node in onnx.graph.node:
-        for attribute in node.attribute:
-            if attribute.name == "nodes_missing_value_tracks_true" and len(attribute.ints) == len(
-                go_left
-            ):
-                attribute.ints[:] = [int(left) for left in go_left]
-
-
-def _verify(model: Estimator, onnx: OnnxModel, rows: pd.DataFrame) -> Verification:
-    checked, agreeing, difference = 0, 0, 0.0
-
-    def compare(frame: pd.DataFrame) -> None:
-        nonlocal checked, agreeing, difference
-        expected = np.asarray(model.predict(frame))
-        answer = onnx.predict(frame.to_dict("records"))
-        values = np.asarray(answer.values)
-        if answer.probabilities is not None and hasattr(model, "predict_proba"):
-            agreeing += int((values == expected).sum())
-            gap = np.abs(np.asarray(answer.probabilities) - model.predict_proba(frame))
+    model = original.raw
+    if model is None:
+        raise NotExportableError("it is code of its own, which has no ONNX form")
+    rows = typed_frame(rows, original.schema)
+    examined = _examine(original, rows)
+    problems: dict[str, None] = {}
+    for name, convert in conversions(model, original.schema):
+        try:
+            graph = convert()
+            if not examined.has_probabilities:
+                # decision values are no probabilities
+                del graph.graph.output[1:]
+            payload: bytes = graph.SerializeToString()
+            form = OnnxArtifact(
+                hashlib.sha256(payload).hexdigest(),
+                len(payload),
+                Verification(0, 0.0, 0.0, not examined.never_missing),
+                kind=examined.kind,
+                never_missing=examined.never_missing,
+                known_texts=examined.known_texts,
+            )
+            verification = _verify(OnnxModel(payload, original.schema, form), examined)
+        except NotExportableError as error:
+            problems[str(error)] = None
+        except Exception as error:  # noqa: BLE001 - converters and onnxruntime raise many types
+            reason = " ".join(str(error).split())[:200]
+            problems[f"{name} cannot convert it: {type(error).__name__}: {reason}"] = None
         else:
-            gap = np.abs(values - expected) / np.maximum(1.0, np.abs(expected))
-            agreeing += int((gap <= PROBABILITY_TOLERANCE).sum())
-        difference = max(difference, float(gap.max()))
-        checked += len(frame)
-
-    compare(rows)
-    missing_values = _takes_missing_values(model, rows)
-    if missing_values:
-        for name in rows.columns:
-            compare(rows.assign(**{name: np.nan}))
-    return Verification(checked, agreeing / checked, difference, missing_values)
+            return payload, msgspec.structs.replace(form, verification=verification)
+    raise NotExportableError("; ".join(problems) or "no converter knows it")
 
 
-def _takes_missing_values(model: Estimator, rows: pd.DataFrame) -> bool:
-    try:
-        model.predict(rows.head(1).assign(**{rows.columns[0]: np.nan}))
-    except ValueError:
+@dataclass(slots=True)
+class _Examined:
+    """What the original gives: for tables, and for which inputs it gives nothing."""
+
+    kind: str
+    has_probabilities: bool
+    cases: list[tuple[pd.DataFrame, Predictions]] = field(default_factory=list)
+    never_missing: tuple[str, ...] = ()
+    known_texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def _examine(original: PyfuncModel, rows: pd.DataFrame) -> _Examined:
+    first = original.predict_frame(rows)
+    kinds = {type(value).__name__ for value in first.values}
+    if len(kinds) != 1:
+        raise NotExportableError(f"its predictions are of several types: {', '.join(kinds)}")
+    examined = _Examined(kinds.pop(), first.probabilities is not None, [(rows, first)])
+    some = rows.sample(min(VARIED_ROWS, len(rows)), random_state=0).reset_index(drop=True)
+    known: dict[str, tuple[str, ...]] = {}
+    never_missing: list[str] = []
+    for column in original.schema.columns:
+        name = column.name
+        may_be_null = column.type in ("double", "float") or not column.required
+        if may_be_null and not _try(original, examined, _with(some, name, None)):
+            never_missing.append(name)
+        if column.type == "string":
+            _try(original, examined, _with(some, name, ""))
+            if not _try(original, examined, _with(some, name, UNSEEN)):
+                texts = tuple(sorted(set(rows[name].dropna())))
+                if len(texts) > MOST_TEXTS:
+                    raise NotExportableError(f"'{name}' has more than {MOST_TEXTS} known texts")
+                known[name] = texts
+    examined.never_missing, examined.known_texts = tuple(never_missing), known
+    for varied in _varied(some, never_missing):
+        _try(original, examined, varied)
+    return examined
+
+
+def _with(rows: pd.DataFrame, name: str, value: str | None) -> pd.DataFrame:
+    kind = rows[name].dtype
+    if value is None and kind.kind in "iub":
+        kind = np.dtype(object if kind.kind == "b" else float)
+    return rows.assign(**{name: pd.Series([value] * len(rows), dtype=kind)})
+
+
+def _varied(rows: pd.DataFrame, never_missing: list[str]) -> Iterator[pd.DataFrame]:
+    """Yield rows with their columns in other orders, and with values missing at random."""
+    draw = np.random.default_rng(0)
+    shuffled = rows.copy()
+    for name in rows.columns:
+        shuffled[name] = rows[name].to_numpy()[draw.permutation(len(rows))]
+    yield shuffled.astype(rows.dtypes)
+    nullable = [
+        name
+        for name, kind in rows.dtypes.items()
+        if name not in never_missing and kind.kind not in "iub"
+    ]
+    if nullable:
+        holes = rows.copy()
+        for name in nullable:
+            holes[name] = rows[name].mask(draw.random(len(rows)) < 0.3)
+        yield holes
+
+
+def _try(original: PyfuncModel, examined: _Examined, rows: pd.DataFrame) -> bool:
+    """Add what the original gives for ``rows``; return whether it takes them."""
+    with contextlib.suppress(Exception):  # whatever it raises, it does not take them
+        examined.cases.append((rows, original.predict_frame(rows)))
+        return True
+    return False
+
+
+def _verify(form: OnnxModel, examined: _Examined) -> Verification:
+    checked, agreeing, difference = 0, 0, 0.0
+    example = ""
+    for rows, expected in examined.cases:
+        names = list(rows.columns)
+        plain = rows.astype(object).where(rows.notna(), None).to_numpy().tolist()
+        found = form.predict([dict(zip(names, row, strict=True)) for row in plain])
+        scale = _scale(expected)
+        for one, other in zip(expected.values, found.values, strict=True):
+            same = is_same(one, other, scale)
+            agreeing += same
+            if not same and not example:
+                example = f": {other!r} instead of {one!r}"
+        checked += len(rows)
+        difference = max(difference, _gap(expected, found))
+    if agreeing < checked or not difference <= PROBABILITY_TOLERANCE:
+        raise NotExportableError(
+            f"its ONNX form agrees on {agreeing} of {checked} rows{example}, and probabilities "
+            f"differ by up to {difference:.2g}"
+        )
+    return Verification(checked, 1.0, difference, not examined.never_missing)
+
+
+def is_same(one: Any, other: Any, scale: float = 0.0) -> bool:
+    """Tell whether two predictions are captured and shown as the same one.
+
+    Numbers with a fraction may differ by `RELATIVE_TOLERANCE` of themselves or of ``scale``.
+
+    Examples
+    --------
+    >>> is_same(1, True), is_same(3, 3.0), is_same("a", "a"), is_same(0.1 + 0.2, 0.3)
+    (False, False, True, True)
+    >>> is_same(123_456_789.25, 123_456_792.0), is_same(3.0, 3.0000000000000004)
+    (False, False)
+    """
+    if type(one) is not type(other):
         return False
-    return True
+    if fault_of(one) or fault_of(other):
+        return fault_of(one) == fault_of(other)
+    if one == other:
+        return True
+    if not isinstance(one, float) or one.is_integer() or other.is_integer():
+        return False
+    limit = RELATIVE_TOLERANCE
+    return math.isclose(one, other, rel_tol=limit, abs_tol=limit * scale)
+
+
+def _scale(predictions: Predictions) -> float:
+    sizes = [
+        abs(value)
+        for value in predictions.values
+        if isinstance(value, float) and math.isfinite(value)
+    ]
+    return max(sizes, default=0.0)
+
+
+def _gap(one: Predictions, other: Predictions) -> float:
+    """Return the largest difference of two probabilities; infinity where only one side has any."""
+    if one.probabilities is None and other.probabilities is None:
+        return 0.0
+    first, second = np.asarray(one.probabilities), np.asarray(other.probabilities)
+    if first.shape != second.shape or None in (one.probabilities, other.probabilities):
+        return math.inf
+    gaps = np.where(np.isnan(first) & np.isnan(second), 0.0, np.abs(first - second))
+    return float(np.max(np.nan_to_num(gaps, nan=math.inf), initial=0.0))

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -19,11 +19,10 @@ import mlflow
 import msgspec
 import pandas as pd
 import pyarrow as pa
-from mlflow.exceptions import RestException
-from mlflow.models import infer_signature
+from mlflow.exceptions import MlflowException
 
 from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.mlflow_registry import MANIFEST_TAG, MlflowRegistry
+from modelwatch.adapters.mlflow_registry import MANIFEST_TAG
 from modelwatch.adapters.parquet import records_table, write_table
 from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.domain.event_ids import new_event_id
@@ -37,140 +36,238 @@ from modelwatch.domain.models import (
     Manifest,
     ModelVersion,
     OnnxArtifact,
+    fault_of,
     manifest_path,
 )
-from modelwatch.domain.records import Record, Value
-from modelwatch.domain.schemas import Schema, schema_from_signature
+from modelwatch.domain.names import check_model_name
+from modelwatch.domain.records import PREDICT_SOURCE, Record, Value
+from modelwatch.errors import RegistryError
+from modelwatch.ports import Model
 from modelwatch.settings import Settings
-from modelwatch_cli.training.importance import measure_importance
-from modelwatch_cli.training.onnx_export import Estimator, NotExportableError, export_onnx
+from modelwatch_cli.training.candidate import (
+    Candidate,
+    Table,
+    columns_by_type,
+    labels_of,
+    make_candidate,
+    table_of,
+)
+
+_LOG = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What was registered; ``onnx_problem`` says why there is no ONNX form, if there is none."""
+    """What was registered.
+
+    Attributes
+    ----------
+    onnx, onnx_problem
+        The verified ONNX form; and, where there is none, why.
+    columns
+        Names of the input columns by type.
+    reference_rows
+        Rows that windows are compared with.
+    alias_before
+        The version that the alias pointed to before; empty where it is new.
+    """
 
     version: ModelVersion
     onnx: OnnxArtifact | None
     onnx_problem: str
+    columns: Mapping[str, list[str]]
     reference_rows: int
+    alias_before: str
+
+    @property
+    def flavor(self) -> str:
+        """The form that predict runs: ``onnx`` or ``pyfunc``."""
+        return "onnx" if self.onnx else "pyfunc"
 
 
 def register_model(
-    model: Estimator,
+    model: Any,
     *,
     name: str,
-    train: pd.DataFrame,
-    test: pd.DataFrame,
-    parameters: Mapping[str, Any],
-    metrics: Mapping[str, float],
+    train: Table,
+    test: Table,
     settings: Settings,
-    labels: Sequence[Value] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, float] | None = None,
+    labels: Any = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> Registration:
     """Log ``model`` to MLflow, register it, and move the alias `MODEL_ALIAS` to the new version.
 
-    The alias moves last: a version that it points to is complete.
+    What cannot be served is refused before anything is kept. The alias moves last: a version that
+    it points to is complete. When a step fails after the version was made, the version is deleted.
 
     Parameters
     ----------
     model
-        A fitted scikit-learn model.
+        A fitted model: scikit-learn's, LightGBM's, XGBoost's, CatBoost's, a pipeline of these, or a
+        `mlflow.pyfunc.PythonModel`.
     name
         Registered model; also the experiment's name.
     train, test
-        Feature columns of both sets. The training rows and the model's predictions on them become
-        the version's reference data; an ONNX form must predict both sets as the model does. What
-        it says of the test rows is what its predictions and probabilities are compared with.
-    labels
-        Of the test rows: what its probabilities are worth is learned from them.
-    parameters, metrics
-        What is logged to the run.
+        Feature columns of both sets, as tables or arrays of shape (rows, features). The training
+        rows and the predictions on them become the version's reference data; an ONNX form must
+        predict both sets as the model does. What it says of the test rows is what its predictions
+        and probabilities are compared with.
     settings
         Where MLflow and S3 are, and the alias.
+    parameters, metrics
+        What is logged to the run.
+    labels
+        Of the test rows: what its probabilities are worth is learned from them.
     step
         Told what happens next, in a few words.
+
+    Raises
+    ------
+    NotServableError, InvalidInputError
+        When the model, its name, its columns or its predictions cannot be served.
+    RegistryError, StoreError
+        When MLflow or S3 does not take it; no version is left then.
     """
     quiet()
-    tracking_uri = settings.text("MLFLOW_TRACKING_URI")
-    alias = settings.text("MODEL_ALIAS")
-    mlflow.set_tracking_uri(tracking_uri)
-    mlflow.set_experiment(name)
-    client = mlflow.MlflowClient()
-    step("logging the run to MLflow")
-    signature = infer_signature(train, model.predict(train))
-    schema = schema_from_signature(signature.inputs.to_dict())
-    with mlflow.start_run() as run:
-        mlflow.log_params(dict(parameters))
-        mlflow.log_metrics(dict(metrics))
-        logged = mlflow.sklearn.log_model(
-            model,
-            name="model",
-            signature=signature,
-            input_example=train.head(3),
-            # what a forest of scikit-learn is made of; skops refuses it otherwise
-            skops_trusted_types=["sklearn.tree._tree.Tree"],
-            pip_requirements=_pip_requirements(),
+    check_model_name(name)
+    train, test = table_of(train, "train"), table_of(test, "test")
+    known = None if labels is None else labels_of(labels, len(test))
+    with tempfile.TemporaryDirectory(prefix="modelwatch-") as folder:
+        candidate = make_candidate(model, train, test, Path(folder), step)
+        step(f"predicting {len(train) + len(test)} rows for the reference data")
+        version = ModelVersion(name, "new", "")
+        added = {
+            REFERENCE_PATH: reference_data(version, candidate.served, train),
+            HOLDOUT_PATH: reference_data(version, candidate.served, test, known),
+            IMPORTANCE_PATH: _encode(candidate.importance),
+        }
+    if candidate.onnx:
+        added[ONNX_PATH] = candidate.payload
+    with _registry_errors():
+        return _publish(
+            candidate, name, len(train), added, parameters or {}, metrics or {}, settings, step
         )
+
+
+def _publish(
+    candidate: Candidate,
+    name: str,
+    rows: int,
+    added: Mapping[str, bytes],
+    parameters: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    settings: Settings,
+    step: Callable[[str], None],
+) -> Registration:
+    mlflow.set_tracking_uri(settings.text("MLFLOW_TRACKING_URI"))
+    mlflow.set_experiment(name)
+    alias = settings.text("MODEL_ALIAS")
+    client = mlflow.MlflowClient()
+    with contextlib.ExitStack() as undo:
+        step("logging the run to MLflow")
+        with mlflow.start_run(nested=mlflow.active_run() is not None) as run:
+            undo.callback(_undone, client.delete_run, run.info.run_id)
+            mlflow.log_params(dict(parameters))
+            mlflow.log_metrics({**metrics, **_onnx_metrics(candidate.onnx)})
+            if candidate.problem:
+                mlflow.set_tag("onnx_problem", candidate.problem[:500])
+            logged = candidate.saving.log(signature=candidate.signature)
+        if logged.model_id:
+            undo.callback(_undone, client.delete_logged_model, logged.model_id)
         step("registering the version")
-        with contextlib.suppress(RestException):  # it is there already
-            client.create_registered_model(name)
-        registered = client.create_model_version(
+        alias_before = _make_model(client, name, alias, undo)
+        made = client.create_model_version(
             name, logged.model_uri, run.info.run_id, model_id=logged.model_id
         )
-        version = MlflowRegistry(tracking_uri).version(name, str(registered.version))
-        step("making and verifying the ONNX form")
-        onnx, problem, digest = _add_artifacts(
+        number = str(made.version)
+        undo.callback(_undone, client.delete_model_version, name, number)
+        source = client.get_model_version_download_uri(name, number)
+        version = ModelVersion(name, number, source, run.info.run_id, alias)
+        step("keeping what serving and monitoring need beside it")
+        digest = _keep(
             S3Artifacts(s3_client(settings), settings.text("MODEL_BUCKET")),
             version,
-            model,
-            schema,
-            train,
-            test,
-            labels,
+            candidate,
+            added,
+            rows,
         )
-        if onnx:
-            mlflow.log_metric("onnx_verified_rows", onnx.verification.rows)
-            mlflow.log_metric("onnx_label_agreement", onnx.verification.label_agreement)
-            mlflow.log_metric("onnx_max_difference", onnx.verification.max_difference)
-        else:
-            mlflow.set_tag("onnx_problem", problem[:500])
-    client.set_model_version_tag(name, version.version, "onnx", "verified" if onnx else "none")
-    # the registry vouches for the manifest, the manifest for every artifact
-    client.set_model_version_tag(name, version.version, MANIFEST_TAG, digest)
-    client.set_registered_model_alias(name, alias, version.version)
-    version = msgspec.structs.replace(version, run_id=run.info.run_id, alias=alias)
-    return Registration(version, onnx, problem, len(train))
+        tag = "verified" if candidate.onnx else "none"
+        client.set_model_version_tag(name, number, "onnx", tag)
+        # the registry vouches for the manifest, the manifest for every artifact
+        client.set_model_version_tag(name, number, MANIFEST_TAG, digest)
+        step(f"moving the alias '{alias}'")
+        client.set_registered_model_alias(name, alias, number)
+        undo.pop_all()
+    return Registration(
+        msgspec.structs.replace(version, manifest_sha256=digest),
+        candidate.onnx,
+        candidate.problem,
+        columns_by_type(candidate.schema),
+        rows,
+        alias_before,
+    )
 
 
-def _add_artifacts(
+def _make_model(
+    client: mlflow.MlflowClient, name: str, alias: str, undo: contextlib.ExitStack
+) -> str:
+    """Make the registered model where there is none; return what ``alias`` points to now."""
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return str(client.get_registered_model(name).aliases.get(alias, ""))
+    undo.callback(_undone, client.delete_registered_model, name)
+    return ""
+
+
+def _undone(delete: Callable[..., object], *names: str) -> None:
+    try:
+        delete(*names)
+    except MlflowException as error:
+        # what failed before is what is told; that this is left behind is said here
+        _LOG.error("%s %s failed: %s", delete.__name__, " ".join(names), error)
+
+
+def _onnx_metrics(onnx: OnnxArtifact | None) -> dict[str, float]:
+    if onnx is None:
+        return {}
+    return {
+        "onnx_verified_rows": onnx.verification.rows,
+        "onnx_label_agreement": onnx.verification.label_agreement,
+        "onnx_max_difference": onnx.verification.max_difference,
+    }
+
+
+def _keep(
     artifacts: S3Artifacts,
     version: ModelVersion,
-    model: Estimator,
-    schema: Schema,
-    train: pd.DataFrame,
-    test: pd.DataFrame,
-    labels: Sequence[Value] | None,
-) -> tuple[OnnxArtifact | None, str, str]:
-    """Add what modelwatch needs; return the ONNX form, why there is none, the manifest's digest."""
-    onnx: OnnxArtifact | None = None
-    problem = ""
-    with tempfile.TemporaryDirectory() as folder:
+    candidate: Candidate,
+    added: Mapping[str, bytes],
+    rows: int,
+) -> str:
+    """Put what modelwatch adds beside the version; return the digest of its manifest."""
+    with tempfile.TemporaryDirectory(prefix="modelwatch-") as folder:
         artifacts.download(version, Path(folder))
         files = file_digests(Path(folder))
-    try:
-        payload, onnx = export_onnx(model, schema, pd.concat([train, test]))
-        artifacts.write(version, ONNX_PATH, payload)
-    except NotExportableError as error:
-        problem = str(error)
-    artifacts.write(version, REFERENCE_PATH, reference_data(version, model, train))
-    artifacts.write(version, HOLDOUT_PATH, reference_data(version, model, test, labels))
-    artifacts.write(version, IMPORTANCE_PATH, _encode(measure_importance(model, train)))
+    for path, payload in added.items():
+        artifacts.write(version, path, payload)
     # the manifest last: what it names is there
-    digest = write_manifest(artifacts, version, Manifest(schema, onnx, files, len(train)))
-    return onnx, problem, digest
+    manifest = Manifest(candidate.schema, candidate.onnx, files, rows)
+    return write_manifest(artifacts, version, manifest)
+
+
+@contextlib.contextmanager
+def _registry_errors() -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        raise RegistryError(f"MLflow refused it: {str(error)[:500]}") from error
 
 
 def write_manifest(artifacts: S3Artifacts, version: ModelVersion, manifest: Manifest) -> str:
@@ -197,18 +294,17 @@ def file_digests(folder: Path) -> dict[str, str]:
 
 
 def reference_data(
-    version: ModelVersion,
-    model: Estimator,
-    frame: pd.DataFrame,
-    labels: Sequence[Value] | None = None,
+    version: ModelVersion, served: Model, frame: pd.DataFrame, labels: Sequence[Value] | None = None
 ) -> bytes:
-    """Return rows and the model's predictions on them, in the columns of captures.
+    """Return rows and what predict would answer for them, in the columns of captures.
 
-    ``labels``, where they are known, are in one more column, ``label``.
+    ``served`` is the form that predict runs. ``labels``, where they are known, are in one more
+    column, ``label``.
     """
-    probabilities = model.predict_proba(frame).tolist() if hasattr(model, "predict_proba") else None
-    predictions = pd.Series(model.predict(frame)).tolist()
-    return predicted_data(version, frame, predictions, probabilities, labels)
+    frame = frame[list(served.schema.names)]
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    answer = served.predict(rows)
+    return predicted_data(version, frame, answer.values, answer.probabilities, labels)
 
 
 def predicted_data(
@@ -219,41 +315,37 @@ def predicted_data(
     labels: Sequence[Value] | None = None,
 ) -> bytes:
     """Return rows and what was predicted for them; see `reference_data`."""
-    now = time.time()
+    now = int(time.time())
+    captured_at = pd.Timestamp(now, unit="s", tz="UTC").to_pydatetime()
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    records = [
-        Record(
-            event_id=new_event_id(int(now * 1000)),
-            captured_at=pd.Timestamp(int(now), unit="s", tz="UTC").to_pydatetime(),
-            model_name=version.name,
-            model_version=version.version,
-            features=row,
-            prediction=prediction,
-            probabilities=probability,
-            source="training",
+    records = []
+    for row, value, shares in zip(
+        rows, predictions, probabilities or repeat(None, len(frame)), strict=True
+    ):
+        fault = fault_of(value, shares)
+        records.append(
+            Record(
+                event_id=new_event_id(now * 1000),
+                captured_at=captured_at,
+                model_name=version.name,
+                model_version=version.version,
+                features=row,
+                prediction=None if fault else value,
+                probabilities=None if fault else shares,
+                source=PREDICT_SOURCE if fault else "training",
+                error=fault,
+            )
         )
-        for row, prediction, probability in zip(
-            rows, predictions, probabilities or repeat(None, len(frame)), strict=True
-        )
-    ]
     table = records_table(records)
     if labels is not None:
         table = table.append_column("label", pa.array(labels))
     return write_table(table)
 
 
-def _pip_requirements() -> list[str]:
-    # named here, so that mlflow does not go looking for them by loading the model once more
-    import sklearn
-    import skops
-
-    return [f"scikit-learn=={sklearn.__version__}", f"skops=={skops.__version__}", "pandas<3.1"]
-
-
 def quiet() -> None:
     """Keep mlflow and skl2onnx from talking of what a user cannot act on."""
     # mlflow tells things that a user of this command cannot act on, some of them on stdout
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
-    logging.getLogger("skl2onnx").setLevel(logging.ERROR)
+    for name in ("mlflow", "skl2onnx", "onnxmltools", "lightgbm", "xgboost"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=UserWarning, module="mlflow")

@@ -16,10 +16,17 @@ from modelwatch_cli.capture.tables.reading import Cell
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
 """Texts of a CSV file that stand for a missing value, in lower case."""
 
-_WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)", re.ASCII)
-_REAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_CODE = re.compile(r"[+-]?0\d+", re.ASCII)
-_TRUTH = {"true": True, "false": False}
+_LOOKS = re.compile(
+    rf"""\s*(?:
+      (?P<missing>{"|".join(map(re.escape, sorted(MISSING)))})
+    | (?P<b>true|false)
+    | (?P<code>[+-]?0\d+)
+    | (?P<l>[+-]?\d{{1,19}})
+    | (?P<d>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)
+    )\s*""",
+    re.ASCII | re.IGNORECASE | re.VERBOSE,
+)
+"""What the text of a cell looks like, by the name of the group."""
 
 _MILLISECONDS_FROM = 1e11
 """A number that is larger is a time in milliseconds since 1970, a smaller one in seconds."""
@@ -134,10 +141,11 @@ class ColumnKinds:
 
 def _kind(value: Cell, is_text: bool) -> str:
     if isinstance(value, str) and is_text:
-        text = value.strip()
-        if _CODE.fullmatch(text):
-            return "code"
-        value = read_text(value)
+        looks = _LOOKS.fullmatch(value)
+        if looks is None:
+            return "s"
+        kind = str(looks.lastgroup)
+        return "s" if kind == "d" and not math.isfinite(float(value)) else kind
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "missing"
     if isinstance(value, bool):
@@ -152,21 +160,17 @@ def read_text(text: str) -> Value:
 
     Examples
     --------
-    >>> [read_text(text) for text in (" 3", "2.50", "NA", "true", "inf", "red")]
-    [3, 2.5, None, True, 'inf', 'red']
+    >>> [read_text(text) for text in (" 3", "2.50", "NA", "true", "inf", "007", "red")]
+    [3, 2.5, None, True, 'inf', '007', 'red']
     """
-    bare = text.strip()
-    lowered = bare.lower()
-    if lowered in MISSING:
+    kind = _kind(text, True)
+    if kind == "missing":
         return None
-    if lowered in _TRUTH:
-        return _TRUTH[lowered]
-    if _WHOLE.fullmatch(bare):
-        return int(bare) if len(bare) <= 20 else text
-    if _REAL.fullmatch(bare):
-        number = float(bare)
-        return number if math.isfinite(number) else text
-    return text
+    if kind == "b":
+        return text.strip().lower() == "true"
+    if kind == "l":
+        return int(text)
+    return float(text) if kind == "d" else text
 
 
 def value_of(cell: Cell, letter: str, is_text: bool) -> Value:
@@ -182,9 +186,9 @@ def value_of(cell: Cell, letter: str, is_text: bool) -> Value:
     if isinstance(cell, float) and not math.isfinite(cell):
         return None if math.isnan(cell) else str(cell)
     if isinstance(cell, str) and is_text:
-        if cell.strip().lower() in MISSING:
-            return None
-        value = cell if letter == "s" else read_text(cell)
+        value = read_text(cell)
+        if letter == "s" and value is not None:
+            value = cell
     else:
         value = cell
     if letter == "d" and isinstance(value, int) and not isinstance(value, bool):
@@ -207,7 +211,7 @@ def time_of(cell: Cell) -> tuple[datetime, bool]:
     """
     if isinstance(cell, str):
         text = cell.strip()
-        cell = float(text) if _REAL.fullmatch(text) else text
+        cell = float(text) if _kind(text, True) in ("l", "d") else text
     try:
         if isinstance(cell, str):
             cell = datetime.fromisoformat(cell)

@@ -64,7 +64,7 @@ def _onnx(payload: bytes | None, onnx: OnnxArtifact, schema: Schema) -> Model:
         raise ModelLoadError(f"{onnx.path} is missing")
     from modelwatch.adapters.onnx_model import OnnxModel
 
-    return OnnxModel(payload, schema, onnx.sha256)
+    return OnnxModel(payload, schema, onnx)
 
 
 def _title(version: ModelVersion) -> str:

@@ -9,13 +9,21 @@ from typing import Any
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
+from mlflow.models import ModelSignature
 
 from modelwatch.domain.models import Predictions
 from modelwatch.domain.records import Value
-from modelwatch.domain.schemas import Schema, schema_from_signature
-from modelwatch.errors import ModelLoadError
+from modelwatch.domain.schemas import Column, Schema, schema_from_signature
+from modelwatch.errors import ModelLoadError, PredictionError
 
-_DTYPES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32"}
+_DTYPES: Mapping[str, Any] = {
+    "double": "float64",
+    "float": "float32",
+    "long": "int64",
+    "integer": "int32",
+    # a missing text is NaN, as in tables that pandas reads
+    "string": pd.StringDtype(na_value=np.nan),
+}
 
 
 class PyfuncModel:
@@ -45,6 +53,10 @@ class PyfuncModel:
             problem = f"mlflow cannot load the model: {type(error).__name__}: {error}"
             raise ModelLoadError(problem) from error
         self.schema = schema or self._signed()
+        # rows are held against the schema before they come here, and mlflow's own check has no
+        # form for a whole number that is missing
+        params = self._model.metadata.get_params_schema()
+        self._model.metadata.signature = ModelSignature(params=params) if params else None
         self._whole = [c.name for c in self.schema.columns if c.type in ("long", "integer")]
 
     def _signed(self) -> Schema:
@@ -59,58 +71,96 @@ class PyfuncModel:
         except ValueError as error:
             raise ModelLoadError(str(error)) from error
 
+    @property
+    def raw(self) -> Any:
+        """The library's own model; None where mlflow does not give it out."""
+        try:
+            return self._model.get_raw_model()
+        except (AttributeError, NotImplementedError):  # not every flavor has one
+            return None
+
     def predict(self, rows: Sequence[Mapping[str, Value]]) -> Predictions:
-        """Predict ``rows``; see `Model.predict`."""
+        """Predict ``rows``; see `Model.predict`.
+
+        Raises
+        ------
+        PredictionError
+            When the model gives something else than one value a row.
+        """
         groups = self._groups(rows)
         if len(groups) == 1:
-            return self._predict(rows, *groups)
+            return self.predict_frame(self._frame(rows, *groups))
         values: list[Any] = [None] * len(rows)
         probabilities: list[list[float]] = [[]] * len(rows)
-        for left_out, places in groups.items():
-            answer = self._predict([rows[place] for place in places], left_out)
+        for missing, places in groups.items():
+            answer = self.predict_frame(self._frame([rows[place] for place in places], missing))
             for index, place in enumerate(places):
                 values[place] = answer.values[index]
                 if answer.probabilities is not None:
                     probabilities[place] = answer.probabilities[index]
         return Predictions(values, probabilities if all(probabilities) else None)
 
-    def raw(self) -> Any:
-        """Return the flavor's own object; AttributeError or NotImplementedError: it has none."""
-        return self._model.get_raw_model()
+    def predict_frame(self, frame: pd.DataFrame) -> Predictions:
+        """Predict the rows of a table in the schema's columns and types; raises as `predict`."""
+        found = np.asarray(self._model.predict(frame))
+        if found.size != len(frame):
+            each = found.size // max(len(frame), 1)
+            raise PredictionError(
+                f"the model gives {each} values a row (shape {found.shape}); modelwatch serves "
+                "models that give one: a class, a number, a text or a truth value"
+            )
+        values = [_plain(value) for value in found.reshape(len(frame)).tolist()]
+        return Predictions(values=values, probabilities=self._probabilities(frame))
 
     def _groups(self, rows: Sequence[Mapping[str, Value]]) -> dict[tuple[str, ...], list[int]]:
-        """Return the rows' places by the columns that have to be left out for them.
+        """Return the rows' places by the whole numbers that they lack.
 
-        Whole numbers cannot be missing in mlflow's tables, only their whole (optional) column can.
+        A column of whole numbers cannot lack one, so that it becomes one of floats; the other rows
+        are not to be touched by that.
         """
         groups: dict[tuple[str, ...], list[int]] = {}
         for place, row in enumerate(rows):
-            left_out = tuple(name for name in self._whole if row[name] is None)
-            groups.setdefault(left_out, []).append(place)
+            missing = tuple(name for name in self._whole if row[name] is None)
+            groups.setdefault(missing, []).append(place)
         return groups
 
-    def _predict(
-        self, rows: Sequence[Mapping[str, Value]], left_out: tuple[str, ...]
-    ) -> Predictions:
-        frame = pd.DataFrame(
+    def _frame(self, rows: Sequence[Mapping[str, Value]], missing: tuple[str, ...]) -> pd.DataFrame:
+        return pd.DataFrame(
             {
-                column.name: pd.Series(
-                    [row[column.name] for row in rows], dtype=_DTYPES.get(column.type, "object")
-                )
+                column.name: _series([row[column.name] for row in rows], column, missing)
                 for column in self.schema.columns
-                if column.name not in left_out
             },
             index=range(len(rows)),
         )
-        values = np.asarray(self._model.predict(frame)).reshape(len(rows)).tolist()
-        return Predictions(values=values, probabilities=self._probabilities(frame))
 
     def _probabilities(self, frame: pd.DataFrame) -> list[list[float]] | None:
-        try:
-            raw = self.raw()
-        except (AttributeError, NotImplementedError):  # not every flavor has one
-            return None
-        if not hasattr(raw, "predict_proba"):
+        raw = self.raw
+        if not (hasattr(raw, "predict_proba") and hasattr(raw, "classes_")):
             return None
         probabilities: list[list[float]] = np.asarray(raw.predict_proba(frame)).tolist()
         return probabilities
+
+
+def typed_frame(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Return the schema's columns of a table, in the types in which requests reach a model."""
+    return pd.DataFrame(
+        {
+            column.name: _series(
+                frame[column.name].astype(object).where(frame[column.name].notna(), None).tolist(),
+                column,
+                (column.name,) if frame[column.name].isna().any() else (),
+            )
+            for column in schema.columns
+        },
+        index=range(len(frame)),
+    )
+
+
+def _series(values: list[Any], column: Column, missing: tuple[str, ...]) -> pd.Series:
+    if column.type == "boolean":
+        return pd.Series(values, dtype=object).fillna(np.nan).infer_objects()
+    return pd.Series(values, dtype="float64" if column.name in missing else _DTYPES[column.type])
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

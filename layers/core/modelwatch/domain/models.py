@@ -77,12 +77,26 @@ class Verification(msgspec.Struct, frozen=True):
 
 
 class OnnxArtifact(msgspec.Struct, frozen=True):
-    """The ONNX form of a version, and the proof that it is the same model."""
+    """The ONNX form of a version, and the proof that it is the same model.
+
+    Attributes
+    ----------
+    kind
+        Python's type of the original's predictions: ``bool``, ``int``, ``float`` or ``str``; empty
+        where it was not looked at.
+    never_missing
+        Columns of which the original takes no missing value.
+    known_texts
+        By column: the texts that the original knows, where it refuses others.
+    """
 
     sha256: str
     payload_bytes: int
     verification: Verification
     path: str = ONNX_PATH
+    kind: str = ""
+    never_missing: tuple[str, ...] = ()
+    known_texts: Mapping[str, tuple[str, ...]] = {}
 
 
 class Manifest(msgspec.Struct, frozen=True):

@@ -1,16 +1,22 @@
-"""Names of models, versions and variants, and ids of events: one definition each of a valid one."""
+"""Names of models, versions, variants and features, ids of events: one definition of each."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import msgspec
+
+from modelwatch.errors import Fault, InvalidInputError
+
+MOST_CHARACTERS = 250
 
 # Python's `$` also stands before a line break at the end; a regex of JSON Schema has no `\Z`
 NAME_PATTERN = r"^[^/:=\x00-\x1f]+$(?!\n)"
 EVENT_ID_PATTERN = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$(?!\n)"
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=250, pattern=NAME_PATTERN)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_CHARACTERS, pattern=NAME_PATTERN)]
 """A model's or version's name: it is a folder on S3 and part of `model_name=…`."""
 
 EventId = Annotated[str, msgspec.Meta(pattern=EVENT_ID_PATTERN)]
@@ -21,3 +27,94 @@ EXPECTED = {
     EVENT_ID_PATTERN: "a UUID, such as 018bcfe5-6800-7000-8000-000000000000",
 }
 """What is right, in words, by pattern."""
+
+_model_name = re.compile(NAME_PATTERN)
+_control_characters = re.compile(r"[\x00-\x1f\x7f]")
+
+_known: set[str] = set()
+_MOST_KNOWN = 100_000
+
+
+def check_model_name(name: str, field: str = "name") -> None:
+    """Refuse what is no name of a model.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is empty, too long, or has a slash, colon, equals sign or control character.
+
+    Examples
+    --------
+    >>> check_model_name("churn model (v2)")
+    >>> check_model_name("a=b")
+    Traceback (most recent call last):
+        ...
+    modelwatch.errors.InvalidInputError: name: 'a=b' is no name of a model: it has 1 to 250 \
+characters, and none of them is a slash, a colon, an equals sign or a control character
+    """
+    if 0 < len(name) <= MOST_CHARACTERS and _model_name.match(name) and _is_text(name):
+        return
+    raise InvalidInputError(
+        field,
+        f"{_shown(name)} is no name of a model: it has 1 to {MOST_CHARACTERS} characters, and none "
+        "of them is a slash, a colon, an equals sign or a control character",
+    )
+
+
+def check_feature_names(names: Iterable[str], field: str = "features") -> None:
+    """Refuse what is no name of a feature.
+
+    Raises
+    ------
+    InvalidInputError
+        For the first one that is blank, too long, or has a control character (a tab, a line's end).
+
+    Examples
+    --------
+    >>> check_feature_names(["alcohol", "a=b", "0", "größe"])
+    >>> check_feature_names(["alcohol", "a\\tb"])
+    Traceback (most recent call last):
+        ...
+    modelwatch.errors.InvalidInputError: features: 'a\\tb' is no name of a feature: it has 1 to \
+250 characters, is not blank, and has no control character such as a tab
+    """
+    faults = list(feature_name_faults(names, field))
+    if faults:
+        raise InvalidInputError.of(faults)
+
+
+def feature_name_faults(names: Iterable[str], field: str = "features") -> Iterator[Fault]:
+    """Yield what is wrong with names of features; see `check_feature_names`."""
+    # a model's names come with every record: each is looked at once
+    unknown = [name for name in names if name not in _known]
+    for name in unknown:
+        if _is_feature(name):
+            if len(_known) < _MOST_KNOWN:
+                _known.add(name)
+        else:
+            yield Fault(
+                field,
+                f"{_shown(name)} is no name of a feature: it has 1 to {MOST_CHARACTERS} "
+                "characters, is not blank, and has no control character such as a tab",
+            )
+
+
+def _is_feature(name: str) -> bool:
+    return (
+        0 < len(name) <= MOST_CHARACTERS
+        and not name.isspace()
+        and not _control_characters.search(name)
+        and _is_text(name)
+    )
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair: no file and no JSON can hold it
+        return False
+    return True
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= 60 else name[:57] + "…")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from modelwatch.domain.faults import MOST_FAULTS, UNREADABLE, Blame, refusal
-from modelwatch.domain.names import EventId, Name
+from modelwatch.domain.names import EventId, Name, feature_name_faults
 from modelwatch.errors import Fault, InvalidInputError
 
 Value = float | int | str | bool | None
@@ -143,6 +143,7 @@ def _faults(record: Record, now_ms: int) -> Iterator[Fault]:
     if record.source != PREDICT_SOURCE:
         if not record.features:
             yield Fault("features", "is empty; give one feature or more")
+        yield from feature_name_faults(record.features)
         if record.prediction is None:
             yield Fault("prediction", "is null; expected a number, string or boolean")
         if record.error:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from modelwatch.domain.faults import repeated
+from modelwatch.domain.names import check_feature_names
 from modelwatch.domain.records import Value
 from modelwatch.errors import Fault, InvalidInputError
 
@@ -190,14 +191,20 @@ def schema_from_signature(inputs: Sequence[Mapping[str, Any]]) -> Schema:
     """
     columns = []
     for spec in inputs:
-        if spec.get("type") not in ColumnType.__args__ or not spec.get("name"):  # type: ignore[attr-defined]
+        # a table's columns may be numbered
+        name = str(spec.get("name", ""))
+        if spec.get("type") not in ColumnType.__args__ or not name:  # type: ignore[attr-defined]
             raise ValueError(
                 "the signature is not a table of named numbers, strings and truth values: "
-                f"found {spec.get('type')!r}"
+                f"found {spec.get('type')!r} for {name!r}"
             )
-        columns.append(Column(spec["name"], spec["type"], spec.get("required", True)))
+        columns.append(Column(name, spec["type"], spec.get("required", True)))
     if not columns:
         raise ValueError("the signature has no input columns")
+    try:
+        check_feature_names((column.name for column in columns), "the signature")
+    except InvalidInputError as error:
+        raise ValueError(str(error)) from error
     return Schema(tuple(columns))
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from modelwatch.domain.models import Predictions, fault_of
 from modelwatch.domain.records import PREDICT_SOURCE, Record, Value
-from modelwatch.errors import ModelLoadError, ModelRefusalError, stack_of
+from modelwatch.errors import ModelLoadError, ModelRefusalError, PredictionError, stack_of
 from modelwatch.ports import Sample
 from modelwatch.services.serving import LoadedModel
 
@@ -24,12 +24,16 @@ def run_model(loaded: LoadedModel, rows: Sequence[dict[str, Value]]) -> tuple[Pr
     ------
     ModelRefusalError
         When the model does not take these values.
+    PredictionError
+        When it gives something else than one value a row.
     ModelLoadError
         When it fails in another way.
     """
     began = time.perf_counter()
     try:
         predictions = loaded.model.predict(rows)
+    except PredictionError:
+        raise
     except Exception as error:
         # whatever a foreign model raises on rows that fit its schema is its failure
         _LOG.error("the model failed on rows that fit its schema:\n%s", stack_of(error))

@@ -1,0 +1,241 @@
+"""A model before it has a version: saved, loaded as predict loads it, and held against itself."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.models import ModelSignature, infer_signature
+
+from modelwatch.adapters.onnx_model import OnnxModel
+from modelwatch.adapters.pyfunc_model import PyfuncModel, typed_frame
+from modelwatch.domain.importance import Importance
+from modelwatch.domain.models import OnnxArtifact, fault_of
+from modelwatch.domain.names import check_feature_names
+from modelwatch.domain.records import Value
+from modelwatch.domain.schemas import Schema, schema_from_signature
+from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch.ports import Model
+from modelwatch_cli.training.flavors import Saving, savings_of
+from modelwatch_cli.training.importance import measure_importance
+from modelwatch_cli.training.onnx_export import NotExportableError, export_onnx, is_same
+
+type Table = pd.DataFrame | np.ndarray[Any, Any]
+
+COMPARED_ROWS = 1000
+"""So many rows are predicted by the model as it was given, to compare."""
+
+
+class NotServableError(ModelwatchError):
+    """The model cannot be registered; `str()` says why, and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that can be served.
+
+    Attributes
+    ----------
+    saving
+        How it is saved.
+    signature, schema
+        Its input columns, as MLflow keeps them and as requests are held against.
+    served
+        What predict would run: the ONNX form where there is one, else the saved model.
+    onnx, payload
+        The verified ONNX form; None where there is none.
+    problem
+        Why there is none.
+    importance
+        How much it leans on each feature.
+    """
+
+    saving: Saving
+    signature: ModelSignature
+    schema: Schema
+    served: Model
+    onnx: OnnxArtifact | None
+    payload: bytes
+    problem: str
+    importance: Importance
+
+
+def make_candidate(
+    model: Any,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    folder: Path,
+    step: Callable[[str], None] = lambda _: None,
+) -> Candidate:
+    """Save ``model`` below ``folder``, load it as predict does, and verify what it would serve.
+
+    Raises
+    ------
+    NotServableError, InvalidInputError
+        When its inputs or its predictions cannot be served. Nothing is kept anywhere then.
+    """
+    if not hasattr(model, "predict"):
+        raise NotServableError(f"a {type(model).__name__} has no method `predict`")
+    step("saving the model, and loading it as predict does")
+    signature = _signature(train)
+    try:
+        schema = schema_from_signature(signature.inputs.to_dict())
+    except ValueError as error:
+        raise NotServableError(f"its input cannot be served: {error}") from error
+    path = folder / "saved"
+    saving = _save(model, path, signature)
+    try:
+        original = PyfuncModel(path)
+    except ModelwatchError as error:
+        raise NotServableError(str(error)) from error
+    step(f"comparing its predictions on {min(COMPARED_ROWS, len(train))} rows")
+    _compare(model, original, train)
+    _compare(model, original, test)
+    step("making and verifying the ONNX form")
+    rows = pd.concat([train, test], ignore_index=True)
+    served: Model = original
+    onnx, payload, problem = None, b"", ""
+    try:
+        payload, onnx = export_onnx(original, rows)
+        served = OnnxModel(payload, schema, onnx)
+    except NotExportableError as error:
+        problem = str(error)
+    step("measuring how much it leans on each feature")
+    importance = measure_importance(original.predict_frame, typed_frame(train, schema))
+    return Candidate(saving, signature, schema, served, onnx, payload, problem, importance)
+
+
+def _save(model: Any, path: Path, signature: ModelSignature) -> Saving:
+    """Save ``model`` at ``path``, in the first format that holds it; return how."""
+    problem = ""
+    for saving in savings_of(model):
+        try:
+            saving.save(str(path), signature=signature)
+        except Exception as error:  # noqa: BLE001 - whatever a foreign library raises
+            shutil.rmtree(path, ignore_errors=True)
+            problem = f"{type(error).__name__}: {str(error)[:300]}"
+        else:
+            return saving
+    raise NotServableError(f"MLflow cannot save it: {problem}")
+
+
+def table_of(rows: Table, title: str) -> pd.DataFrame:
+    """Return rows of features as a table whose columns have valid names.
+
+    Columns that are numbered (an array's, say) are named by their numbers.
+
+    Raises
+    ------
+    InvalidInputError
+        When there is no row, or a name is no name of a feature, or is there twice.
+    """
+    frame = pd.DataFrame(rows).reset_index(drop=True)
+    if any(not isinstance(name, str | int | np.integer) for name in frame.columns):
+        raise InvalidInputError(title, "has a column whose name is neither a text nor a number")
+    frame.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
+    check_feature_names(frame.columns, title)
+    repeated = frame.columns[frame.columns.duplicated()]
+    if len(repeated):
+        raise InvalidInputError(title, f"has two columns with the name '{repeated[0]}'")
+    if frame.empty:
+        raise InvalidInputError(title, "has no rows, or no columns")
+    return frame
+
+
+def labels_of(labels: Any, rows: int) -> list[Value]:
+    """Return labels as plain values: of a list, an array, a Series, or a table of one column.
+
+    Raises
+    ------
+    InvalidInputError
+        When they are not one a row, or not numbers, texts and truth values.
+    """
+    values = np.asarray(labels)
+    if values.size != rows:
+        raise InvalidInputError("labels", f"has {values.size} values for {rows} rows")
+    plain = [
+        value.item() if isinstance(value, np.generic) else value
+        for value in values.reshape(rows).tolist()
+    ]
+    for value in plain:
+        if value is not None and fault_of(value):
+            problem = fault_of(value).replace("prediction", "label")
+            raise InvalidInputError("labels", f"cannot be kept: {problem}")
+    return plain
+
+
+def _signature(train: pd.DataFrame) -> ModelSignature:
+    try:
+        return infer_signature(train)
+    except Exception as error:  # whatever mlflow raises for types that it does not know
+        kinds = ", ".join(f"'{name}': {kind}" for name, kind in train.dtypes.items())
+        raise NotServableError(
+            "its input columns are not all numbers, texts and truth values "
+            f"({kinds[:300]}): {str(error)[:200]}"
+        ) from error
+
+
+def _compare(model: Any, original: PyfuncModel, rows: pd.DataFrame) -> None:
+    """Hold what was saved, on rows as requests bring them, against what was given."""
+    rows = rows.head(COMPARED_ROWS)
+    try:
+        found = original.predict_frame(typed_frame(rows, original.schema))
+    except ModelwatchError as error:
+        raise NotServableError(str(error)) from error
+    except Exception as error:
+        raise NotServableError(
+            "what MLflow saved of it fails on its own training data, as requests bring it: "
+            f"{type(error).__name__}: {str(error)[:300]}"
+        ) from error
+    faults = [fault_of(value) for value in found.values]
+    problem = next((fault for fault in faults if fault.endswith("truth value")), "")
+    if problem:
+        raise NotServableError(problem)
+    if found.probabilities is not None:
+        _check_probabilities(found.values, found.probabilities)
+    expected = _predictions(model, rows)
+    if expected is None:
+        return
+    for place, (one, other) in enumerate(zip(expected, found.values, strict=True)):
+        if not is_same(one, other, abs(one) if isinstance(one, float) else 0.0):
+            raise NotServableError(
+                f"what MLflow saved of it gives {other!r} where the model gives {one!r} "
+                f"(row {place}): its answers depend on types of columns that requests cannot have"
+            )
+
+
+def _predictions(model: Any, rows: pd.DataFrame) -> list[Any] | None:
+    """Return what the model gives itself; None for one that only MLflow can call."""
+    if not hasattr(model, "get_params"):
+        return None
+    try:
+        values = np.asarray(model.predict(rows)).reshape(len(rows)).tolist()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error)[:300]}"
+        raise NotServableError(f"it fails on its own training data: {reason}") from error
+    return [value.item() if isinstance(value, np.generic) else value for value in values]
+
+
+def _check_probabilities(values: Sequence[Any], probabilities: Sequence[list[float]]) -> None:
+    for value, row in zip(values, probabilities, strict=True):
+        fault = fault_of(value, row)
+        if fault and not fault_of(value):
+            raise NotServableError(f"what its predict_proba gives: {fault}; found {row[:5]}")
+
+
+def columns_by_type(schema: Schema) -> dict[str, list[str]]:
+    """Return the names of the columns by their type.
+
+    >>> from modelwatch.domain.schemas import Column
+    >>> columns_by_type(Schema((Column("a", "double"), Column("b", "double"))))
+    {'double': ['a', 'b']}
+    """
+    found: dict[str, list[str]] = {}
+    for column in schema.columns:
+        found.setdefault(column.type, []).append(column.name)
+    return found

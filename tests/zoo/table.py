@@ -1,0 +1,125 @@
+"""What becomes of every model of the zoo, as the table in docs/models.md.
+
+`make zoo-table` tries them all and writes it; `tests/zoo/test_zoo.py` holds the code to it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "tests" / "support")]
+sys.path += [str(ROOT / ".envs" / "zoo")]  # XGBoost and CatBoost: `make zoo`
+
+from modelwatch.errors import ModelwatchError  # noqa: E402
+from modelwatch_cli.training.candidate import Candidate, make_candidate, table_of  # noqa: E402
+from modelwatch_cli.training.onnx_export import is_same  # noqa: E402
+from modelwatch_cli.training.registration import quiet  # noqa: E402
+from zoo import CLASSES, MISSING, TARGETS, Case, everything  # noqa: E402
+
+DOCUMENT = ROOT / "docs" / "models.md"
+_BEGIN, _END = "<!-- make zoo-table: begin -->", "<!-- make zoo-table: end -->"
+
+TITLES = [*CLASSES, *TARGETS, MISSING]
+
+
+class Outcome(NamedTuple):
+    """What became of a model: a word for the table, and why."""
+
+    word: str
+    reason: str = ""
+
+
+def outcome_of(case: Case, title: str) -> Outcome:
+    """Fit a case, make a candidate of it, and hold what would be served against the model.
+
+    Raises
+    ------
+    AssertionError
+        When what would be served gives other predictions than the model itself.
+    """
+    try:
+        model, train, test = case.fitted(title)
+    except Exception as error:  # noqa: BLE001 - the library's own limits
+        return Outcome("—", f"the library does not fit it: {type(error).__name__}")
+    quiet()
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = make_candidate(
+                model, table_of(train, "train"), table_of(test, "test"), Path(folder)
+            )
+        except ModelwatchError as error:
+            return Outcome("refused", str(error))
+        _check_served(found, model, test)
+    if found.onnx:
+        return Outcome("ONNX")
+    return Outcome(f"pyfunc {_mark(found.problem)}", found.problem)
+
+
+def _mark(problem: str) -> str:
+    if "agrees on" in problem:
+        return "(differs)"
+    return "(no converter)"
+
+
+def _check_served(candidate: Candidate, model: object, rows: pd.DataFrame) -> None:
+    if not hasattr(model, "get_params"):
+        return  # a booster takes tables of its own: candidates are held to what MLflow saved
+    plain = rows.astype(object).where(rows.notna(), None).to_dict("records")
+    served = candidate.served.predict(plain)
+    expected = np.asarray(model.predict(rows)).reshape(len(rows)).tolist()
+    size = max((abs(each) for each in expected if isinstance(each, float)), default=0.0)
+    for one, other in zip(expected, served.values, strict=True):
+        assert is_same(one, other, size), f"{other!r} is served instead of {one!r}"
+    if hasattr(model, "predict_proba"):
+        assert served.probabilities is not None
+        gap = np.abs(np.asarray(served.probabilities) - model.predict_proba(rows))
+        assert np.nanmax(gap) < 1e-5
+    else:
+        assert served.probabilities is None
+
+
+def rows_of_document() -> dict[str, dict[str, str]]:
+    """Return the table of docs/models.md: by model the word by title."""
+    text = DOCUMENT.read_text()
+    section = text[text.index(_BEGIN) : text.index(_END)]
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    header, *rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
+    return {row[0].strip("`"): dict(zip(header[1:], row[1:], strict=True)) for row in rows[1:]}
+
+
+def write(cases: Iterable[Case]) -> None:
+    """Try all cases, and put what became of them into docs/models.md."""
+    lines = [f"| model | {' | '.join(TITLES)} |", "| --- |" + " --- |" * len(TITLES)]
+    reasons: dict[str, set[str]] = {}
+    for case in cases:
+        words = {}
+        for title in case.titles():
+            found = outcome_of(case, title)
+            words[title] = found.word
+            if found.word == "refused":
+                reasons.setdefault(found.reason, set()).add(case.name)
+            sys.stdout.write(f"{' | '.join([case.name, title, *found])}\n")
+        cells = " | ".join(words.get(title, " ") for title in TITLES)
+        lines.append(f"| `{case.name}` | {cells} |")
+    lines += ["", "Refused, with these sentences:", ""]
+    for reason, names in sorted(reasons.items()):
+        told = re.sub(r"\s+", " ", reason)[:240]
+        lines.append(f"- {', '.join(f'`{name}`' for name in sorted(names))}: {told}")
+    text = DOCUMENT.read_text()
+    before, rest = text[: text.index(_BEGIN)], text[text.index(_END) :]
+    DOCUMENT.write_text(f"{before}{_BEGIN}\n" + "\n".join(lines) + f"\n{rest}")
+
+
+if __name__ == "__main__":
+    write(everything())

@@ -1,0 +1,212 @@
+"""What is registered is what is served; what cannot be served leaves nothing behind."""
+
+from __future__ import annotations
+
+import io
+
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from mlflow import MlflowClient
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from modelwatch.domain.labels import as_text
+from modelwatch.domain.models import ModelVersion
+from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch.settings import Settings
+from modelwatch_cli.training.candidate import NotServableError, make_candidate, table_of
+from modelwatch_cli.training.flavors import modules_of, requirements_of, savings_of
+from modelwatch_cli.training.registration import reference_data, register_model
+
+pytestmark = pytest.mark.zoo
+
+DRAW = np.random.default_rng(2)
+ROWS = pd.DataFrame(DRAW.random((80, 2)), columns=["age", "income"])
+GOOD = ROWS["age"] > ROWS["income"]
+WINES = ROWS.assign(colour=np.where(GOOD, "red", "white"))
+
+
+def candidate(model, tmp_path, rows=ROWS):
+    return make_candidate(model, rows, rows.head(20), tmp_path)
+
+
+def served(found, rows):
+    return found.served.predict(
+        rows.astype(object).where(rows.notna(), None).to_dict("records")
+    ).values
+
+
+def shown(values):
+    return [(type(value), str(value)) for value in values]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        GOOD,
+        GOOD.astype(int),
+        GOOD.astype(int) + 5,
+        GOOD.astype(float) + 1.0,
+        GOOD.map({True: "good", False: "bad"}),
+        GOOD.map({True: "True", False: "1.0"}).to_numpy(dtype=str),
+    ],
+    ids=["bool", "0 and 1", "5 and 6", "floats", "text", "numpy text"],
+)
+def test_classes_are_served_in_their_own_type(target, tmp_path):
+    model = RandomForestClassifier(5, random_state=0).fit(ROWS, target)
+    found = candidate(model, tmp_path)
+    assert found.served.flavor == "onnx", found.problem
+    assert shown(served(found, ROWS)) == shown(model.predict(ROWS).tolist())
+    stored = reference_data(ModelVersion("m", "1", ""), found.served, ROWS)
+    labels = pq.read_table(io.BytesIO(stored))["prediction_label"].to_pylist()
+    assert labels == [as_text(value) for value in model.predict(ROWS).tolist()]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float64"])
+def test_large_numbers_keep_their_precision(dtype, tmp_path):
+    target = (123_456_789 + 1000 * ROWS["age"]).round().astype(dtype)
+    model = DecisionTreeRegressor(random_state=0).fit(ROWS, target)
+    found = candidate(model, tmp_path)
+    assert shown(served(found, ROWS)) == shown(model.predict(ROWS).tolist())
+
+
+def test_decision_values_are_no_probabilities(tmp_path):
+    found = candidate(RidgeClassifier().fit(ROWS, GOOD), tmp_path)
+    assert found.served.flavor == "onnx", found.problem
+    answer = found.served.predict(ROWS.to_dict("records"))
+    assert answer.probabilities is None
+    assert {type(value) for value in answer.values} == {bool}
+
+
+def test_a_text_that_the_model_does_not_know_is_refused_by_both_forms(tmp_path):
+    encode = make_column_transformer((OneHotEncoder(), ["colour"]), remainder="passthrough")
+    model = make_pipeline(encode, LogisticRegression()).fit(WINES, GOOD)
+    found = candidate(model, tmp_path, WINES)
+    assert found.served.flavor == "onnx", found.problem
+    assert found.onnx.known_texts == {"colour": ("red", "white")}
+    with pytest.raises(ValueError, match="colour has a text"):
+        found.served.predict([{"age": 0.1, "income": 0.2, "colour": "rosé"}])
+
+
+def test_a_missing_number_is_refused_where_the_model_refuses_it(tmp_path):
+    found = candidate(LogisticRegression().fit(ROWS, GOOD), tmp_path)
+    assert found.onnx.never_missing == ("age", "income")
+    with pytest.raises(ValueError, match="age is missing"):
+        found.served.predict([{"age": None, "income": 0.2}])
+
+
+def test_numbered_columns_are_named_by_their_numbers(tmp_path):
+    model = DecisionTreeClassifier(random_state=0).fit(ROWS.to_numpy(), GOOD)
+    rows = table_of(ROWS.to_numpy(), "train")
+    found = candidate(model, tmp_path, rows)
+    assert found.schema.names == ("0", "1")
+    assert served(found, rows) == GOOD.tolist()
+
+
+def test_a_table_of_one_column_as_target_is_one_answer_a_row(tmp_path):
+    model = LinearRegression().fit(ROWS, pd.DataFrame({"y": ROWS["age"]}))
+    assert len(served(candidate(model, tmp_path), ROWS)) == len(ROWS)
+
+
+class Twice(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):  # noqa: ARG002 - names of mlflow
+        return (2 * model_input["age"]).tolist()
+
+
+def test_a_python_model_of_a_users_own_file_is_saved_with_it(tmp_path):
+    found = candidate(Twice(), tmp_path)
+    assert (found.served.flavor, found.saving.module) == ("pyfunc", "mlflow.pyfunc")
+    assert found.saving.own_modules == (Twice.__module__,)
+    assert served(found, ROWS) == (2 * ROWS["age"]).tolist()
+
+
+class NoPrediction:
+    def fit(self, *_):
+        return self
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        (LinearRegression().fit(ROWS, ROWS), "the model gives 2 values a row"),
+        (NoPrediction(), "has no method `predict`"),
+        (LinearRegression(), "fails on its own training data"),
+    ],
+    ids=["several outputs", "no predict", "not fitted"],
+)
+def test_what_cannot_be_served_is_refused_with_the_reason(model, sentence, tmp_path):
+    with pytest.raises(NotServableError, match=sentence):
+        candidate(model, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        (["a\tb", "b"], "is no name of a feature"),
+        (["a" * 251, "b"], "is no name of a feature"),
+        ([" ", "b"], "is no name of a feature"),
+        (["1", 1], "has two columns with the name '1'"),
+        ([("a", "b"), ("a", "c")], "neither a text nor a number"),
+    ],
+)
+def test_columns_whose_names_no_record_can_have_are_refused(columns, problem):
+    rows = pd.DataFrame([[1.0, 2.0]])
+    rows.columns = pd.Index(columns, tupleize_cols=False)
+    with pytest.raises(InvalidInputError, match=problem):
+        table_of(rows, "train")
+
+
+@pytest.mark.parametrize("name", ["a=b", "a/b", "a:b", "tab\there", "n" * 251, ""])
+def test_a_name_that_no_record_can_have_is_refused_before_anything_is_asked(name):
+    settings = Settings({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
+    with pytest.raises(InvalidInputError, match="is no name of a model"):
+        register_model(None, name=name, train=ROWS, test=ROWS, settings=settings)
+
+
+def test_a_step_that_fails_leaves_no_version_and_moves_no_alias(tmp_path, monkeypatch):
+    # the version's artifacts are files here, which the store for them on S3 refuses
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(
+        {
+            "MLFLOW_TRACKING_URI": uri,
+            "MODEL_BUCKET": "models",
+            "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "b",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+        }
+    )
+    client = MlflowClient(uri)
+    model = DecisionTreeClassifier(random_state=0).fit(ROWS, GOOD)
+    for existing in (False, True):
+        if existing:
+            client.create_registered_model("wine")
+            made = client.create_model_version("wine", str(tmp_path))
+            client.set_registered_model_alias("wine", "production", made.version)
+        with pytest.raises(ModelwatchError):
+            register_model(model, name="wine", train=ROWS, test=ROWS, settings=settings)
+        versions = [each.version for each in client.search_model_versions("name='wine'")]
+        assert [str(each) for each in versions] == (["1"] if existing else [])
+        assert len(client.search_registered_models()) == existing
+    assert str(client.get_model_version_by_alias("wine", "production").version) == "1"
+
+
+def test_the_packages_of_a_model_are_found_in_it():
+    model = make_pipeline(FunctionTransformer(np.sqrt), DecisionTreeClassifier().fit(ROWS, GOOD))
+    found = {each.partition("==")[0] for each in requirements_of(modules_of(model))}
+    assert {"scikit-learn", "skops", "numpy", "pandas"} <= found
+
+
+def test_types_are_trusted_that_are_in_the_model_and_no_others():
+    model = RandomForestClassifier(2, random_state=0).fit(ROWS, GOOD)
+    first, second = savings_of(model)
+    assert first.arguments["serialization_format"] == "skops"
+    assert first.arguments["skops_trusted_types"] == ["sklearn.tree._tree.Tree"]
+    assert second.arguments["serialization_format"] == "cloudpickle"
