@@ -62,7 +62,7 @@ def add_onnx(
     """
     quiet()
     name = settings.text("MODEL_NAME")
-    version = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI")).version(name, number)
+    version = MlflowRegistry.of(settings).version(name, number)
     artifacts = S3Artifacts(
         s3_client(settings),
         settings.text("MODEL_BUCKET"),

@@ -26,7 +26,7 @@ def reference_features(settings: Settings) -> pd.DataFrame:
     NotFoundError
         When the version has no reference data.
     """
-    version = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI")).resolve(
+    version = MlflowRegistry.of(settings).resolve(
         settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS")
     )
     table = S3Artifacts(s3_client(settings), settings.text("MODEL_BUCKET")).reference(version)
