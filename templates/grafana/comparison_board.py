@@ -129,7 +129,7 @@ def _drift() -> list[Any]:
             "Share of missing values of the feature that misses most.",
             "percentunit",
             *_both("max(evidently_missing_values_ratio{%s})"),
-        ),
+        ).max(1),
         *(
             heat(
                 f"{side.upper()}: features over time",

@@ -9,6 +9,7 @@ from panels import (
     DRIFT_COLOURS,
     DRIFT_STATES,
     NO_DATA,
+    TALL,
     VERSION,
     bars,
     board,
@@ -23,7 +24,8 @@ from panels import (
 )
 
 _BY_VERSION = "{{model_name}} {{model_version}}"
-_BY_FEATURE = "{{model_name}} {{model_version}} {{feature}}"
+_BY_FEATURE = "{{model_version}} {{feature}}"
+_SCORE = f"{_BY_FEATURE} ({{{{method}}}})"
 
 
 def data_drift() -> Any:
@@ -104,16 +106,18 @@ def _features() -> list[Any]:
             "Features over time",
             "Drift score by feature, in the method's own scale; where nothing is drawn, unknown.",
             "short",
-            (f"max by (model_version, feature) ({scores})", "{{model_version}} {{feature}}"),
+            (f"max by (model_version, feature) ({scores})", _BY_FEATURE),
         ),
         red(
             bars(
                 "Scores by feature",
                 "Newest drift score in the method's own scale. Red: drifted.",
                 "short",
-                (f"sort_desc({scores} and {drifted})", f"{_BY_FEATURE} ({{{{method}}}})"),
-                (f"sort_desc({scores} unless {drifted})", f"{_BY_FEATURE} ({{{{method}}}})"),
-            ).decimals(3),
+                (f"sort_desc({scores} and {drifted})", _SCORE),
+                (f"sort_desc({scores} unless {drifted})", _SCORE),
+            )
+            .decimals(3)
+            .height(TALL),
             "A",
         ),
         bars(
@@ -121,14 +125,16 @@ def _features() -> list[Any]:
             "Share of missing values in the window.",
             "percentunit",
             (f"sort_desc({missing})", _BY_FEATURE),
-        ).max(1),
+        )
+        .max(1)
+        .height(TALL),
         lines(
             "Missing values over time",
             "Share of missing values, of the features that miss most.",
             "percentunit",
             (f"topk(10, {missing})", _BY_FEATURE),
             per_row=1,
-        ),
+        ).max(1),
     ]
 
 

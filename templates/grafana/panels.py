@@ -13,8 +13,14 @@ from grafana_foundation_sdk.builders import (
     statushistory,
     timeseries,
 )
-from grafana_foundation_sdk.builders.common import ReduceDataOptions
-from grafana_foundation_sdk.models.common import BarGaugeDisplayMode, VisibilityMode, VizOrientation
+from grafana_foundation_sdk.builders.common import ReduceDataOptions, VizLegendOptions
+from grafana_foundation_sdk.models.common import (
+    BarGaugeDisplayMode,
+    LegendDisplayMode,
+    LegendPlacement,
+    VisibilityMode,
+    VizOrientation,
+)
 from grafana_foundation_sdk.models.dashboard import (
     DashboardLinkType,
     DashboardSpecialValueMapOptions,
@@ -36,6 +42,8 @@ SOURCE = DataSourceRef(type_val="prometheus", uid="prometheus-datasource")
 MODEL = 'model_name=~"$model_name"'
 VERSION = f'{MODEL},model_version=~"$model_version"'
 BRIDGE = "bridge_url"
+TALL = 11
+"""Height of what has a line for each feature or bucket: 13 of them fit."""
 PER_ROW = {1: 24, 2: 12, 3: 8, 4: 6, 6: 4}
 
 DRIFT_STATES = ValueMap(
@@ -80,6 +88,8 @@ def _basics(panel: Any, title: str, description: str, unit: str, per_row: int) -
 def lines(title: str, description: str, unit: str, *queries: Query, per_row: int = 2) -> Any:
     """Return a panel of lines over time."""
     panel = _basics(timeseries.Panel(), title, description, unit, per_row)
+    legend = VizLegendOptions().display_mode(LegendDisplayMode.LIST).show_legend(True)
+    panel = panel.legend(legend.placement(LegendPlacement.BOTTOM))
     return _queries(panel.fill_opacity(8).min(0), queries)
 
 
@@ -103,6 +113,7 @@ def distribution(title: str, description: str, query: Query, per_row: int = 2) -
     first.
     """
     panel = _horizontal(_basics(bargauge.Panel(), title, description, "short", per_row)).decimals(0)
+    panel = panel.height(TALL)
     return _queries(panel, (query,), instant=True, form=PromQueryFormat.HEATMAP)
 
 
@@ -124,6 +135,11 @@ def red(panel: Any, *ref_ids: str) -> Any:
     return panel
 
 
+def none(label: str) -> str:
+    """Return the end of a query that shows 0, as ``label`` "none", while nothing was counted."""
+    return f'or label_replace(vector(0), "{label}", "none", "", "")'
+
+
 def states(title: str, description: str, *queries: Query, per_row: int = 1) -> Any:
     """Return the answers of analyses over time, a band per series, in the three colours."""
     panel = _basics(statetimeline.Panel(), title, description, "short", per_row).height(5)
@@ -136,7 +152,7 @@ def heat(title: str, description: str, unit: str, *queries: Query, per_row: int 
 
     It is a status history, since Grafana's heat map takes series for buckets of a histogram.
     """
-    panel = _basics(statushistory.Panel(), title, description, unit, per_row).height(11)
+    panel = _basics(statushistory.Panel(), title, description, unit, per_row).height(TALL)
     colours = dashboard.FieldColor().mode(FieldColorModeId.CONTINUOUS_BL_YL_RD)
     panel = panel.color_scheme(colours).min(0).row_height(0.9).max_data_points(60)
     return _queries(panel.show_value(VisibilityMode.NEVER), queries)

@@ -6,7 +6,18 @@ from typing import Any
 
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models.common import BigValueTextMode
-from panels import MODEL, VERSION, board, distribution, lines, number, quantiles, thresholds
+from panels import (
+    MODEL,
+    TALL,
+    VERSION,
+    board,
+    distribution,
+    lines,
+    none,
+    number,
+    quantiles,
+    thresholds,
+)
 
 
 def ml_monitoring() -> Any:
@@ -96,8 +107,8 @@ def ml_monitoring() -> Any:
                 "Failed predictions",
                 "Predictions that failed, per minute, by type of error; 0 while there were none.",
                 "short",
-                (f"60 * sum by (error_type) ({errors}) or vector(0)", "{{error_type}}"),
-            )
+                (f"60 * sum by (error_type) ({errors}) {none('error_type')}", "{{error_type}}"),
+            ).height(TALL)
         )
         .with_panel(
             lines(
@@ -160,7 +171,7 @@ def ml_monitoring() -> Any:
                 "Share of invocations that raised, timed out or died.",
                 "percentunit",
                 ("modelwatch:function_error_ratio:rate15m", "{{function}}"),
-            )
+            ).max(1)
         )
         .with_panel(
             lines(
@@ -170,7 +181,7 @@ def ml_monitoring() -> Any:
                 "short",
                 (
                     "60 * sum by (function) (rate(faas_throttles_total[$__rate_interval])) "
-                    "or vector(0)",
+                    + none("function"),
                     "{{function}}",
                 ),
             )

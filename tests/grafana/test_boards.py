@@ -166,6 +166,15 @@ def test_each_panel_has_a_number_of_its_own(board: dict[str, Any]) -> None:
     assert ids == list(range(1, len(ids) + 1))
 
 
+@pytest.mark.parametrize("panel", PANELS)
+def test_lines_say_which_they_are_and_shares_end_at_one(panel: dict[str, Any]) -> None:
+    if panel["type"] == "timeseries":
+        assert panel["options"]["legend"]["showLegend"] is True
+    defaults = panel["fieldConfig"]["defaults"]
+    if panel["type"] in ("timeseries", "bargauge") and defaults["unit"] == "percentunit":
+        assert defaults["max"] == 1
+
+
 def test_buckets_come_in_their_order() -> None:
     """As plain series they come in the order of `le` as text, +Inf first."""
     by_bound = [

@@ -188,14 +188,40 @@ def clean() -> Expectation:
     return Expectation("no rule of data quality is broken", look)
 
 
-def counted(name: str, what: Callable[[Evidence], int], **labels: str) -> Expectation:
-    """Expect a counter on the bridge to have grown by exactly ``what``."""
+def predicted() -> Expectation:
+    """Expect the bridge to count each prediction of the versions that answered; not of shadows."""
+
+    def look(evidence: Evidence) -> Finding:
+        grew = [
+            evidence.grew(
+                "model_predictions_total",
+                model_name=result.model_name,
+                model_version=result.model_version,
+            )
+            for result in evidence.results
+        ]
+        if evidence.after is None or evidence.before is None:
+            return NO_BRIDGE
+        total = sum(each or 0.0 for each in grew)
+        wanted = evidence.sent.get("200", 0)
+        return Finding(total == wanted, f"{total:g}, and should by {wanted}")
+
+    sentence = "on the bridge model_predictions_total grows by what was sent"
+    return Expectation(sentence, look, on_bridge=True)
+
+
+def counted(
+    name: str, what: Callable[[Evidence], int], at_least: bool = False, **labels: str
+) -> Expectation:
+    """Expect a counter on the bridge to have grown by ``what``, or (``at_least``) by more."""
 
     def look(evidence: Evidence) -> Finding:
         grew = evidence.grew(name, **labels)
         if grew is None:
             return NO_BRIDGE
-        return Finding(grew == what(evidence), f"{grew:g}, and should by {what(evidence)}")
+        wanted = what(evidence)
+        met = grew >= wanted if at_least else grew == wanted
+        return Finding(met, f"{grew:g}, and should by {wanted}{' or more' * at_least}")
 
     return Expectation(
         f"on the bridge {_series(name, labels)} grows by what was sent", look, on_bridge=True

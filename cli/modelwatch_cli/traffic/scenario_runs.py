@@ -27,6 +27,7 @@ from modelwatch_cli.traffic.numbered import (
     STRESS_NAME,
     STRESS_NUMBER,
     Numbered,
+    stored,
 )
 from modelwatch_cli.traffic.scenarios import SCENARIOS, draw_rows, is_mistyped
 from modelwatch_cli.traffic.schedule import Run, make_schedule
@@ -160,7 +161,7 @@ def run_stress(
             ),
         ),
         expect.nothing_lost(),
-        expect.counted("capture_records_total", lambda seen: seen.on_s3, outcome="stored"),
+        stored(),
         *expect.quiet(*LOSS_ALERTS),
     ]
     say(expected)

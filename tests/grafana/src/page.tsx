@@ -1,7 +1,7 @@
 /**
  * One dashboard on a page, drawn by Grafana's scenes library.
  *
- * The page's `asked` says which dashboard, which time, and how often Prometheus asks its targets;
+ * The page's `asked` says which dashboard, which time, and how often which Prometheus asks;
  * `isDrawn()` is true once every panel shows what Prometheus answered.
  */
 import { LoadingState, ThemeContext } from "@grafana/data";

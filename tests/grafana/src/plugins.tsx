@@ -1,6 +1,8 @@
 /** Panels by their type, from the components that Grafana publishes: its own panels are not. */
 import {
+  type DataFrame,
   FieldColorModeId,
+  FieldType,
   type PanelProps,
   PanelPlugin,
   ThresholdsMode,
@@ -82,11 +84,21 @@ function Bars(props: PanelProps): JSX.Element {
   return <Repeated {...props} one={one} />;
 }
 
+/** Gaps where a value is no number, as Grafana's time series panel has them. */
+function withGaps(series: DataFrame): DataFrame {
+  const fields = series.fields.map((field) => {
+    const gap = (value: number | null) => (Number.isFinite(value) ? value : null);
+    return field.type === FieldType.number ? { ...field, values: field.values.map(gap) } : field;
+  });
+  return { ...series, fields };
+}
+
 function Lines({ data, options, timeRange, width, height }: PanelProps): JSX.Element {
-  if (!data.series.some((series) => series.length > 0)) {
+  const frames = data.series.map(withGaps);
+  if (!frames.some((series) => series.length > 0)) {
     return <div style={{ textAlign: "center", paddingTop: height / 2 - 10 }}>No data</div>;
   }
-  const drawn = { frames: data.series, timeRange, timeZone: "utc", width, height, legend: options.legend, options };
+  const drawn = { frames, timeRange, timeZone: "utc", width, height, legend: options.legend, options };
   return <TimeSeries {...(drawn as any)} />;
 }
 

@@ -17,7 +17,8 @@ export function interpolate(text: string, scope?: ScopedVars): string {
 }
 
 async function get(path: string, query: Record<string, string>): Promise<any> {
-  const answer = await (await fetch(`${path}?${new URLSearchParams(query)}`)).json();
+  const { prometheus } = (window as any).asked;
+  const answer = await (await fetch(`${prometheus}${path}?${new URLSearchParams(query)}`)).json();
   if (answer.status !== "success") throw new Error(answer.error);
   return answer.data;
 }

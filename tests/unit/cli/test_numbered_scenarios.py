@@ -37,11 +37,14 @@ def result(**changes: object) -> AnalysisResult:
 
 
 def page(lost: float = 0, predictions: float = 0, detected: float | None = None) -> LiveMetrics:
+    labels = 'model_name="wine",model_version="1"'
     text = (
-        f'capture_records_total{{outcome="lost"}} {lost}\nmodel_predictions_total {predictions}\n'
+        f'capture_records_total{{outcome="lost"}} {lost}\n'
+        f"model_predictions_total{{{labels}}} {predictions}\n"
+        # a shadow's
+        f'model_predictions_total{{model_name="wine",model_version="2"}} {predictions * 2}\n'
     )
     if detected is not None:
-        labels = 'model_name="wine",model_version="1"'
         text += f"evidently_data_drift_detected{{{labels}}} {detected}\n"
     return LiveMetrics.parse(text)
 
@@ -112,10 +115,16 @@ def test_broken_rules_are_named_by_feature_and_check():
 
 
 def test_metrics_are_looked_at_where_there_is_a_bridge():
-    grown = expect.counted("model_predictions_total", lambda seen: seen.sent["200"])
-    assert met(grown)
-    assert met(grown, after=page(predictions=106)) is False
-    assert met(grown, before=None) is None
+    assert met(expect.predicted())
+    assert met(expect.predicted(), after=page(predictions=106)) is False
+    assert met(expect.predicted(), before=None) is None
+    lost = {"outcome": "lost"}
+    exactly = expect.counted("capture_records_total", lambda seen: seen.refused, **lost)
+    at_least = expect.counted("capture_records_total", lambda seen: seen.refused, True, **lost)
+    three = page(lost=3)
+    assert [met(exactly, refused=n, after=three) for n in (2, 3, 4)] == [False, True, False]
+    assert [met(at_least, refused=n, after=three) for n in (2, 3, 4)] == [True, True, False]
+    assert met(exactly, after=None) is None
     assert met(expect.shown("evidently_data_drift_detected", 0))
     assert met(expect.shown("evidently_data_drift_detected", 1)) is False
     assert met(expect.shown("evidently_data_drift_detected", 0), after=page()) is False
