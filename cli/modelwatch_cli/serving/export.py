@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.feature_columns import FEATURE_PREFIX
 from modelwatch.adapters.mlflow_registry import MANIFEST_TAG, MlflowRegistry
-from modelwatch.adapters.parquet import FEATURE_PREFIX
 from modelwatch.adapters.pyfunc_model import PyfuncModel
 from modelwatch.adapters.s3_artifacts import S3Artifacts, check_files
 from modelwatch.domain.models import (

@@ -9,8 +9,8 @@ import httpx
 import pandas as pd
 
 from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.feature_columns import FEATURE_PREFIX
 from modelwatch.adapters.mlflow_registry import MlflowRegistry
-from modelwatch.adapters.parquet import FEATURE_PREFIX
 from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.errors import InvalidInputError, NotFoundError
 from modelwatch.settings import Settings
