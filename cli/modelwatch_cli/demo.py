@@ -92,7 +92,7 @@ def _observe(settings: Settings, scenario: str, requests: int, expected: str) ->
     from modelwatch_cli.traffic.display import print_summary
     from modelwatch_cli.traffic.schedule import Pattern, Run, make_schedule
 
-    version = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI")).resolve(
+    version = MlflowRegistry.of(settings).resolve(
         settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS")
     )
     s3 = s3_client(settings)

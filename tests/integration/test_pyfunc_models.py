@@ -52,7 +52,7 @@ from modelwatch.settings import Settings
 from modelwatch_cli.training.registration import register_model
 
 rows = pd.DataFrame({"alcohol": [12.0 + number % 5 for number in range(100)]})
-model = LogisticRegression().fit(rows, rows["alcohol"] > 14)
+model = LogisticRegression().fit(rows, (rows["alcohol"] > 14).astype(int))
 outcome = register_model(
     model, name="colours", train=rows, test=rows.head(10), parameters={}, metrics={},
     settings=Settings(),
@@ -192,4 +192,4 @@ def test_another_package_keeps_the_address(stage):
     }
     info = stage.info()
     assert (info["flavor"], info["model_version"]) == ("onnx", version)
-    assert stage.predict({"alcohol": 16.0}).json()["prediction"] is True
+    assert stage.predict({"alcohol": 16.0}).json()["prediction"] == 1

@@ -10,7 +10,7 @@ from modelwatch.domain.records import Record
 
 FIRST_MS, LAST_MS = 1_700_000_000_000, 1_800_000_000_000
 
-numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+numbers = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 values = st.none() | st.booleans() | numbers | st.text()
 
 

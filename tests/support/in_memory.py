@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from modelwatch.adapters.arrow_profiles import profile_segments, profile_slices, profile_table
 from modelwatch.adapters.parquet import FIXED_SCHEMA, records_table
+from modelwatch.domain.blocks import Block
 from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift, LastAnswer
 from modelwatch.domain.evidence import Evidence
 from modelwatch.domain.importance import Importance
@@ -229,10 +230,15 @@ class InMemoryRecordStore:
     groups: dict[frozenset[str], list[Record]] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
 
-    def write(self, records: Sequence[Record]) -> str:
-        if records[0].model_version in self.broken:
+    def write(self, records: Sequence[Record] | Sequence[Block]) -> str:
+        found = [
+            record
+            for each in records
+            for record in (each.records() if isinstance(each, Block) else [each])
+        ]
+        if found[0].model_version in self.broken:
             raise StoreError("the store is down")
-        self.groups[frozenset(record.event_id for record in records)] = list(records)
+        self.groups[frozenset(record.event_id for record in found)] = found
         return "object"
 
     def versions(self, window: Window) -> list[tuple[str, str]]:

@@ -62,7 +62,7 @@ class BaselineMaker:
     def __init__(self, settings: Settings, model_name: str, client: Any) -> None:
         self._settings = settings
         self._model_name = model_name
-        self._registry = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI"))
+        self._registry = MlflowRegistry.of(settings)
         self._artifacts = S3Artifacts(client, settings.text("MODEL_BUCKET"))
         segments = read_segments(settings.text("ANALYSIS_SEGMENTS"))
         self._captures = S3ProfileStore(client, settings.text("CAPTURE_BUCKET"), segments)

@@ -125,6 +125,9 @@ def make_plan(settings: Settings, apps: Iterable[str] = (), predict_package: str
         if owns_buckets and app != "predict":
             needs.add("storage")
         stacks |= dict.fromkeys(sorted(needs), frozenset())
+        if app == "predict" and "capture" in plans:
+            # the consumer reads a new form of messages before predict sends it
+            needs.add("capture")
         stacks[app] = frozenset(needs)
     return Plan(stage_of(settings), architecture(settings), plans, layers, stacks, owns_buckets)
 

@@ -86,9 +86,7 @@ def read_served(settings: Settings) -> tuple[ServedVersion, ...]:
     ModelwatchError
         When it is not known, or nothing is registered yet.
     """
-    registry = MlflowRegistry(
-        settings.text("MLFLOW_TRACKING_URI"), stage=settings.text("MODEL_STAGE")
-    )
+    registry = MlflowRegistry.of(settings)
     try:
         plan = registry.plan(settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS"))
     except NoModelError as error:

@@ -91,7 +91,7 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
     from modelwatch.services.references import References
 
     s3, bucket = s3_client(settings), settings.text("CAPTURE_BUCKET")
-    registry = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI"))
+    registry = MlflowRegistry.of(settings)
     policy = read_policy(settings.text("CAPTURE_POLICY"), settings.text("CAPTURE_HASH_KEY"))
     profiles = S3ProfileStore(s3, bucket)
     labels = settings.integer("PERFORMANCE_MIN_LABELS")

@@ -85,7 +85,7 @@ def _evaluate(
 
     length = parse_duration(window, "--window")
     until = (end or datetime.now(UTC)).replace(tzinfo=UTC)
-    registry = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI"))
+    registry = MlflowRegistry.of(settings)
     name = settings.text("MODEL_NAME")
     found = (
         registry.version(name, version)

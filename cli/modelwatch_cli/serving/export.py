@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.feature_columns import FEATURE_PREFIX
 from modelwatch.adapters.mlflow_registry import MANIFEST_TAG, MlflowRegistry
-from modelwatch.adapters.parquet import FEATURE_PREFIX
 from modelwatch.adapters.pyfunc_model import PyfuncModel
 from modelwatch.adapters.s3_artifacts import S3Artifacts, check_files
 from modelwatch.domain.models import (
@@ -62,7 +62,7 @@ def add_onnx(
     """
     quiet()
     name = settings.text("MODEL_NAME")
-    version = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI")).version(name, number)
+    version = MlflowRegistry.of(settings).version(name, number)
     artifacts = S3Artifacts(
         s3_client(settings),
         settings.text("MODEL_BUCKET"),

@@ -24,7 +24,7 @@ def hold_version_to(
 ) -> None:
     """Return if a version may serve in the place of ``before``; raises GateError otherwise."""
     limits, drops = parse_limits("--least", least), parse_limits("--max-drop", max_drop)
-    registry = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI"))
+    registry = MlflowRegistry.of(settings)
     measured = registry.metrics(registry.version(name, version))
     serving = registry.metrics(registry.version(name, before)) if before else None
     hold_to(measured, serving, limits, drops)

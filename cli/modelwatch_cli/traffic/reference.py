@@ -9,8 +9,8 @@ import httpx
 import pandas as pd
 
 from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.feature_columns import FEATURE_PREFIX
 from modelwatch.adapters.mlflow_registry import MlflowRegistry
-from modelwatch.adapters.parquet import FEATURE_PREFIX
 from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.errors import InvalidInputError, NotFoundError
 from modelwatch.settings import Settings
@@ -26,7 +26,7 @@ def reference_features(settings: Settings) -> pd.DataFrame:
     NotFoundError
         When the version has no reference data.
     """
-    version = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI")).resolve(
+    version = MlflowRegistry.of(settings).resolve(
         settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS")
     )
     table = S3Artifacts(s3_client(settings), settings.text("MODEL_BUCKET")).reference(version)

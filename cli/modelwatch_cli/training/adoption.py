@@ -165,9 +165,7 @@ def adopt(
 
 
 def _version(settings: Settings, name: str, number: str | None) -> ModelVersion:
-    registry = MlflowRegistry(
-        settings.text("MLFLOW_TRACKING_URI"), stage=settings.text("MODEL_STAGE")
-    )
+    registry = MlflowRegistry.of(settings)
     if number is not None:
         return registry.version(name, number)
     alias = settings.text("MODEL_ALIAS")

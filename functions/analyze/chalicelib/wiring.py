@@ -90,7 +90,7 @@ def _parts() -> _Parts:
     settings = Settings()
     segments = read_segments(settings.text("ANALYSIS_SEGMENTS"))
     s3 = s3_client(settings)
-    registry = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI"))
+    registry = MlflowRegistry.of(settings)
     profiles = S3ProfileStore(s3, settings.text("CAPTURE_BUCKET"), segments)
     policy = read_policy(settings.text("CAPTURE_POLICY"), settings.text("CAPTURE_HASH_KEY"))
     artifacts = S3Artifacts(s3, settings.text("MODEL_BUCKET"))

@@ -51,9 +51,7 @@ def predict_service() -> PredictService:
     models = ModelPool(
         model_name=settings.text("MODEL_NAME"),
         alias=settings.text("MODEL_ALIAS"),
-        registry=MlflowRegistry(
-            settings.text("MLFLOW_TRACKING_URI"), stage=settings.text("MODEL_STAGE")
-        ),
+        registry=MlflowRegistry.of(settings),
         loader=ArtifactModelLoader(artifacts),
         memory=StoredPlanMemory(s3, bucket, cache_folder / "plans"),
         metrics=metrics(),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from modelwatch.domain.baselines import Baseline
+    from modelwatch.domain.blocks import Block
     from modelwatch.domain.compaction import CaptureHour, MergedHour
     from modelwatch.domain.constraints import Constraints
     from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift, LastAnswer
@@ -266,7 +267,7 @@ class DeadLetters(Protocol):
 class RecordStore(Protocol):
     """Keeps captured records, by model version and hour."""
 
-    def write(self, records: Sequence[Record]) -> str:
+    def write(self, records: Sequence[Record] | Sequence[Block]) -> str:
         """Store records of one model version and hour; the same records again change nothing.
 
         Returns the name of the stored object; raises StoreError when it cannot be written.

@@ -1,6 +1,7 @@
 """The capture service with its ports in memory."""
 
 import json
+import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,15 +16,22 @@ from in_memory import (
     InMemoryRecordStore,
     copy_of,
 )
+from in_memory_s3 import InMemoryS3
+from modelwatch.adapters.parquet import read_table
+from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.adapters.sqs_queue import label_bodies
+from modelwatch.domain.blocks import blocks_of
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label
-from modelwatch.domain.records import Record, encode_record
+from modelwatch.domain.packing import pack
+from modelwatch.domain.records import Record, decode_record, encode_record
 from modelwatch.errors import InvalidInputError, QueueError
 from modelwatch.services.capture import CaptureService
 from modelwatch.services.deliveries import Message
+from modelwatch.services.storing import event_ids_of
 
 NOW = datetime(2026, 11, 23, 9, 59, 30, tzinfo=UTC)
+NOW_MS = int(NOW.timestamp() * 1000)
 
 
 def record(**changes) -> Record:
@@ -166,10 +174,10 @@ def test_what_the_store_does_not_take_is_handed_back_for_longer_and_longer(stage
 def test_what_nobody_thought_of_costs_the_other_objects_nothing(stage, caplog):
     write = stage.store.write
 
-    def fail(records):
-        if records[0].model_version == "2":
-            raise ZeroDivisionError(str(records[0].features))
-        return write(records)
+    def fail(blocks):
+        if blocks[0].head.model_version == "2":
+            raise ZeroDivisionError(str(blocks[0].columns))
+        return write(blocks)
 
     stage.store.write = fail
     versions = [message(each, record(model_version=each), receipt=each) for each in "123"]
@@ -352,3 +360,141 @@ def test_labels_of_a_year_are_an_object_an_hour(stage):
     labels = [label(hours) for hours in range(0, 24 * 365, 7)]
     assert stage.service.store_messages([label_message("year", *labels)]) == []
     assert len(stage.labels.groups) == len(labels)
+
+
+def choking(write, *bad: str):
+    """Return ``write`` as it raises, for a reason that no one foresaw, on events of ``bad``."""
+
+    def written(elements):
+        if not set(bad).isdisjoint(event_ids_of(elements)):
+            raise RecursionError(str(elements))
+        return write(elements)
+
+    return written
+
+
+def test_a_record_that_raises_is_put_aside_alone(stage, caplog):
+    records = [record() for _ in range(9)]
+    bad = records[6]
+    stage.store.write = choking(stage.store.write, bad.event_id)
+    assert stage.service.store_messages([message("a", *records), message("b", record())]) == []
+    assert len(stage.stored()) == 9
+    assert bad.event_id not in stage.stored()
+    ((message_id, body, reason),) = stage.dead_letters.taken
+    assert (message_id, decode_record(body, NOW_MS)) == ("a", bad)
+    assert reason == "storing it raised RecursionError"
+    assert "13.0" not in caplog.text
+    assert stage.metrics.value("capture_records_total", outcome="rejected") == 1
+    assert stage.metrics.value("capture_records_total", outcome="stored") == 9
+
+
+def test_where_nothing_can_be_stored_the_messages_come_again_before_they_are_put_aside(stage):
+    records = [record(), record()]
+    stage.store.write = choking(stage.store.write, *[each.event_id for each in records])
+    for deliveries in (1, 2):
+        assert stage.service.store_messages(
+            [message("a", *records, receipt="here", deliveries=deliveries)]
+        ) == ["a"]
+        assert stage.dead_letters.taken == []
+    assert stage.service.store_messages([message("a", *records, deliveries=3)]) == []
+    assert len(stage.dead_letters.taken) == 2
+
+
+def test_a_label_that_raises_is_put_aside_alone(stage):
+    labels = [Label(event_id=new_event_id(int(NOW.timestamp() * 1000)), label=n) for n in range(5)]
+    stage.labels.write = choking(stage.labels.write, labels[2].event_id)
+    (body,) = label_bodies(labels)
+    assert stage.service.store_messages([Message("a", body), message("b", record())]) == []
+    assert sum(map(len, stage.labels.groups)) == 4
+    ((_, kept, reason),) = stage.dead_letters.taken
+    assert json.loads(kept)["labels"][0]["event_id"] == labels[2].event_id
+    assert reason == "storing it raised RecursionError"
+
+
+@pytest.mark.parametrize("port", ["dead_letters.put", "deliveries.hand_back", "metrics.emit"])
+def test_an_exception_of_a_step_around_them_loses_no_record(stage, port):
+    def fail(*_):
+        raise RuntimeError("unforeseen")
+
+    stage.store.broken.add("2")
+    name, method = port.split(".")
+    setattr(getattr(stage, name), method, fail)
+    good = record()
+    failed = stage.service.store_messages(
+        [message("good", good), message("later", record(model_version="2"), receipt="x"), POISON]
+    )
+    assert stage.stored() == [good.event_id]
+    assert failed == (["later", "poison"] if name == "dead_letters" else ["later"])
+
+
+def packed(*records: Record) -> Message:
+    (block,) = blocks_of(records)
+    return Message("packed", pack(block).decode())
+
+
+def test_a_packed_message_is_stored_as_its_records(stage):
+    records = [
+        record(
+            features={"a": 0.1 * number, "b": None, "c": "x", "d": 2**60 + number, "e": True},
+            types="ddslb",
+            probabilities=[0.25, 0.75],
+            captured_at=NOW + timedelta(milliseconds=number),
+            latency_ms=0.5,
+            lost_before=number,
+            source="predict",
+        )
+        for number in range(5)
+    ]
+    assert stage.service.store_messages([packed(*records), packed(records[0])]) == []
+    (stored,) = stage.store.groups.values()
+    assert stored == records
+    plain = [record(features={"a": 1, "b": "x"}) for _ in range(3)]
+    assert stage.service.store_messages([packed(*plain)]) == []
+    assert plain in stage.store.groups.values()
+
+
+def test_of_a_packed_message_only_the_bad_records_are_put_aside(stage):
+    records = [record(source="predict") for _ in range(4)]
+    records[1].captured_at += timedelta(days=3)
+    records[2].event_id = "7"
+    assert stage.service.store_messages([packed(*records)]) == []
+    assert stage.stored() == sorted([records[0].event_id, records[3].event_id])
+    assert [letter[2].partition(":")[0] for letter in stage.dead_letters.taken] == [
+        "[1].captured_at",
+        "[2].event_id",
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"packed": 2},
+        {"ids": []},
+        {"at": [1, 2]},
+        {"doubles": "AAAA"},
+        {"doubles": "?"},
+        {"columns": [[1]] * 3},
+        {"predictions": [10**400]},
+        {"head": {"model_name": "a/b"}},
+        {"at": [10**18]},
+        {"more": 1},
+    ],
+)
+def test_a_damaged_packed_message_is_put_aside(stage, change):
+    body = json.loads(packed(record(types="d")).body)
+    damaged = json.dumps({**body, **change}, separators=(",", ":"))
+    assert stage.service.store_messages([Message("bad", damaged), message("b", record())]) == []
+    assert len(stage.stored()) == 1
+    assert stage.dead_letters.letters["bad"][0] == damaged
+
+
+def test_an_infinite_double_in_a_packed_message_costs_no_other_record():
+    stage = Stage()
+    s3 = InMemoryS3()
+    stage.store.write = S3RecordStore(s3, "bucket").write
+    records = [record(types="d", features={"a": value}) for value in (1.0, math.inf, 3.0)]
+    assert stage.service.store_messages([packed(*records)]) == []
+    rows = [read_table(body) for body in s3.objects.values()]
+    assert sorted(row for table in rows for row in table["feature_a"].to_pylist()) == [1.0, 3.0]
+    ((_, body, _),) = stage.dead_letters.taken
+    assert json.loads(body)["event_id"] == records[1].event_id

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 import duckdb
 import pyarrow as pa
+import pytest
+from msgspec.structs import replace as replaced
 
 from modelwatch.adapters.arrow_profiles import profile_table
 from modelwatch.adapters.parquet import read_table, records_table, write_table
@@ -26,21 +28,57 @@ def record(number: int, prediction: object = 1, **features: object) -> Record:
     )
 
 
-def test_columns_are_typed_by_their_values():
+def test_each_value_finds_its_column_alone():
     table = records_table(
         [
             record(1, a=1, b="x", c=True, d=None, e=1),
             record(2, a=2.5, b=None, c=None, d=None, e="one", f=9),
+            record(3, a=2**53 + 1),
         ]
     )
-    types = {name: table.schema.field(name).type for name in table.column_names}
-    assert types["feature_a"] == pa.float64()
-    assert types["feature_b"] == pa.string()
-    assert types["feature_c"] == pa.bool_()
-    assert types["feature_d"] == pa.float64()
-    assert table["feature_e"].to_pylist() == ["1", "one"]
-    assert table["feature_f"].to_pylist() == [None, 9.0]
-    assert table["captured_at"].to_pylist() == [NOW, NOW]
+    assert {name: str(table.schema.field(name).type) for name in table.column_names[11:]} == {
+        "feature_a": "double",
+        "long_a": "int64",
+        "feature_b": "double",
+        "string_b": "string",
+        "feature_c": "double",
+        "boolean_c": "bool",
+        "feature_d": "double",
+        "feature_e": "double",
+        "string_e": "string",
+        "feature_f": "double",
+    }
+    assert table["feature_a"].to_pylist() == [1.0, 2.5, None]
+    assert table["long_a"].to_pylist() == [None, None, 2**53 + 1]
+    assert table["string_b"].to_pylist() == ["x", None, None]
+    assert table["feature_e"].to_pylist() == [1.0, None, None]
+    assert table["string_e"].to_pylist() == [None, "one", None]
+    assert table["captured_at"].to_pylist() == [NOW] * 3
+
+
+@pytest.mark.parametrize(
+    ("letter", "value", "stored"),
+    [
+        ("d", 2, {"feature_a": 2.0}),
+        ("d", 2**53 + 1, {"long_a": 2**53 + 1}),
+        ("d", True, {"boolean_a": True}),
+        ("d", "n/a", {"string_a": "n/a"}),
+        ("l", 2**63 - 1, {"feature_a": 2**63 - 1}),
+        ("l", 2.0, {"feature_a": 2}),
+        ("l", 1.5, {"double_a": 1.5}),
+        ("l", False, {"boolean_a": False}),
+        ("s", 5, {"long_a": 5}),
+        ("s", "5", {"feature_a": "5"}),
+        ("b", 1, {"long_a": 1}),
+        ("b", True, {"feature_a": True}),
+    ],
+)
+def test_nothing_is_changed_to_fit_a_type(letter, value, stored):
+    table = records_table([replaced(record(1, a=value), types=letter)])
+    kept = {name: table[name][0].as_py() for name in table.column_names[11:]}
+    assert {name: each for name, each in kept.items() if each is not None} == stored
+    (found,) = stored.values()
+    assert type(next(each for each in kept.values() if each is not None)) is type(found)
 
 
 def test_any_prediction_has_a_label_and_a_number_where_it_is_one():

@@ -182,7 +182,8 @@ def test_columns_may_change_between_objects(captures: Captures) -> None:
     captures.records.write([record(3, extra=2.5)])
     captures.records.write([record(4)])
     table = captures.records.read("wine", "3", DAY)
-    assert table["feature_extra"].to_pylist() == [None, "x", "2.5", None]
+    assert table["feature_extra"].to_pylist() == [None, None, 2.5, None]
+    assert table["string_extra"].to_pylist() == [None, "x", None, None]
     column = captures.column(name="extra")
     assert (column.rows, column.nulls, column.strings, column.numbers) == (4, 2, 1, 1)
 

@@ -15,7 +15,9 @@ from modelwatch.adapters.sqs_queue import (
     SqsDeliveries,
     SqsRecordQueue,
     message_bodies,
+    packed_bodies,
 )
+from modelwatch.domain.packing import unpack
 from modelwatch.domain.records import Record, decode_records, encode_record
 from modelwatch.errors import QueueError, RecordTooLargeError
 
@@ -119,6 +121,36 @@ def test_what_is_split_into_messages_comes_out_whole_and_in_order(texts):
     for body in bodies:
         assert len(body.encode()) <= 1_048_576
         assert not {"\ufffe", "\uffff"} & set(body)
+
+
+@given(st.lists(st.text(max_size=3).map(lambda text: text * 30_000), max_size=8))
+def test_what_is_packed_into_messages_comes_out_whole(texts):
+    records = [record(number, text) for number, text in enumerate(texts)]
+    for each in records:
+        each.source = "predict"
+    bodies = packed_bodies(records)
+    found = [unpack(body, NOW_MS) for body in bodies]
+    assert all(not refusals for _, refusals in found)
+    out = [one for block, _ in found for one in block.records()]
+    assert sorted(out, key=lambda each: each.event_id) == records
+    for body in bodies:
+        assert len(body.encode()) <= 1_048_576
+        assert not {"\ufffe", "\uffff"} & set(body)
+
+
+def test_a_batch_of_predictions_shares_a_message_and_its_names():
+    records = [record(number) for number in range(1000)]
+    for each in records:
+        each.source, each.types = "predict", "d"
+        each.features = {"a_long_name_of_a_feature": each.captured_at_ms / 7}
+    (body,) = packed_bodies(records)
+    assert body.count("a_long_name_of_a_feature") == 1
+    assert len(body) < sum(len(encode_record(each)) for each in records) / 3
+    too_large = record(7, "x" * MESSAGE_LIMIT_BYTES)
+    too_large.source = "predict"
+    with pytest.raises(RecordTooLargeError) as caught:
+        packed_bodies([records[0], too_large])
+    assert caught.value.event_ids == {too_large.event_id}
 
 
 def test_messages_are_handed_back_ten_at_a_time_until_the_queue_does_not_answer(sqs):

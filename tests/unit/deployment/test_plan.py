@@ -18,7 +18,7 @@ def test_everything_is_deployed_when_no_app_is_named():
     plan = plan_of()
     assert list(plan.apps) == ["predict", "capture", "analyze"]
     assert plan.layers == ("core", "inference", "capture")
-    assert plan.stacks["predict"] == {"pipeline", "layers"}
+    assert plan.stacks["predict"] == {"pipeline", "layers", "capture"}
     assert plan.stacks["capture"] == {"pipeline", "layers", "storage"}
     assert plan.stacks["analyze"] == {"storage"}
     assert plan.stacks["pipeline"] == plan.stacks["layers"] == plan.stacks["storage"] == frozenset()

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from modelwatch.adapters.parquet import FEATURE_PREFIX
+from modelwatch.adapters.feature_columns import FEATURE_PREFIX, parts_of
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.records import Record, Value
 from modelwatch.domain.windows import Window
@@ -101,14 +101,19 @@ def records_of(
     others = (name for name in table.column_names if name.startswith(FEATURE_PREFIX))
     columns = list(dict.fromkeys([*first, *others]))
     types = "".join(_letter(table.schema.field(name).type) for name in columns)
-    for row in table.to_pylist():
+    names = [name.removeprefix(FEATURE_PREFIX) for name in columns]
+    parts = {name: [part.to_pylist() for part in parts_of(table, name)] for name in names}
+    for place, row in enumerate(table.to_pylist()):
         yield Record(
             event_id=row["event_id"],
             captured_at=row["captured_at"],
             model_name=model_name,
             model_version=model_version,
             variant=row["variant"],
-            features={name.removeprefix(FEATURE_PREFIX): row[name] for name in columns},
+            features={
+                name: next((part[place] for part in found if part[place] is not None), None)
+                for name, found in parts.items()
+            },
             prediction=_prediction(row),
             probabilities=row["probabilities"],
             latency_ms=row["latency_ms"],

@@ -153,7 +153,7 @@ def _check(work: TableImport, options: TableOptions) -> Checked:
 
 def _schema_types(settings: Settings, options: TableOptions) -> tuple[Mapping[str, str], str]:
     """Return the types of the registered model's columns, and where types come from."""
-    registry = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI"))
+    registry = MlflowRegistry.of(settings)
     try:
         version = registry.version(options.model_name, options.model_version)
         manifest = S3Artifacts(s3_client(settings), settings.text("MODEL_BUCKET")).manifest(version)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelwatch.adapters.arrow_segments import segment_rows
-from modelwatch.adapters.parquet import FEATURE_PREFIX
+from modelwatch.adapters.feature_columns import feature_names, parts_by_name
 from modelwatch.domain.profiles import (
     FAILURES,
     MINUTE_MS,
@@ -43,9 +44,8 @@ def profile_table(table: pa.Table) -> Profile:
         first_ms=pc.min(times).as_py() or 0 if times is not None else 0,
         last_ms=pc.max(times).as_py() or 0 if times is not None else 0,
         features={
-            name.removeprefix(FEATURE_PREFIX): profile_column(table[name])
-            for name in table.column_names
-            if name.startswith(FEATURE_PREFIX)
+            name: _feature(parts)
+            for name, parts in parts_by_name(table, feature_names(table.column_names)).items()
         },
         outputs=dict(_outputs(table)),
     )
@@ -97,6 +97,17 @@ def profile_column(column: pa.ChunkedArray) -> ColumnProfile:
     return text_column(counts, column.null_count, boolean=pa.types.is_boolean(kind))
 
 
+def _feature(parts: list[pa.ChunkedArray]) -> ColumnProfile:
+    """Profile a feature from its columns: in each row one of them at most has a value."""
+    first, *others = map(profile_column, parts)
+    if not others:
+        return first
+    # merged they are the rows of one below the other
+    rows = first.rows
+    merged = merge_columns([first, *others], rows * len(parts))
+    return replace(merged, rows=rows, nulls=merged.nulls - rows * len(others))
+
+
 def hash_events(table: pa.Table) -> Hashes:
     """Return the hash of each row's event id; see `modelwatch.domain.profiles.hashes`."""
     column = table["event_id"].combine_chunks()
@@ -110,8 +121,10 @@ def _outputs(table: pa.Table) -> Iterator[tuple[str, ColumnProfile]]:
     numbers = table["prediction"] if "prediction" in names else None
     if numbers is not None and numbers.null_count < len(numbers):
         yield "prediction", profile_column(numbers)
-    if "prediction_label" in names and _are_classes(table):
-        yield "prediction_label", profile_column(table["prediction_label"])
+    if "prediction_label" in names:
+        classes = _classes(table)
+        if classes.null_count < len(classes):
+            yield "prediction_label", profile_column(classes)
     if "probabilities" in names:
         yield from _probabilities(table["probabilities"].combine_chunks())
     if "latency_ms" in names:
@@ -120,25 +133,30 @@ def _outputs(table: pa.Table) -> Iterator[tuple[str, ColumnProfile]]:
         yield FAILURES, profile_column(table["error"])
 
 
-def _are_classes(table: pa.Table) -> bool:
-    """Tell whether predictions name classes: texts, whole numbers, or with probabilities."""
-    numbers = table["prediction"]
-    texts = numbers.null_count - table["prediction_label"].null_count
-    if texts or table["probabilities"].null_count < table.num_rows:
-        return True
-    values = numbers.drop_null().to_numpy()
-    return bool(np.all(values == np.floor(values)))
+def _classes(table: pa.Table) -> pa.ChunkedArray:
+    """Return the labels of the predictions that may name classes.
+
+    Those are texts, whole numbers, and what has probabilities. Each row is looked at alone, so
+    that a window has the same columns however its rows came together.
+    """
+    numbers, labels = table["prediction"], table["prediction_label"]
+    may = pc.or_(pc.is_null(numbers), pc.is_valid(table["probabilities"]))
+    whole = pc.fill_null(pc.equal(numbers, pc.floor(numbers)), True)
+    may = pc.or_(may, whole)
+    return labels if pc.all(may).as_py() else pc.if_else(may, labels, None)
 
 
 def _probabilities(lists: pa.ListArray) -> Iterator[tuple[str, ColumnProfile]]:
-    lengths = pc.min_max(pc.list_value_length(lists)).as_py()
-    if lengths["min"] != lengths["max"]:
-        # a model whose number of classes changes has no probability of a class to follow
+    if lists.null_count == len(lists):
         return
-    values = lists.drop_null().flatten().to_numpy(zero_copy_only=False)
-    if not len(values):
+    lengths = pc.list_value_length(lists)
+    shortest, longest = pc.min_max(lengths).as_py().values()
+    if shortest == longest and not lists.null_count:
+        values = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
+        for index, column in enumerate(values.T[:MOST_CLASSES]):
+            yield f"probability_{index}", number_column(np.ascontiguousarray(column))
         return
-    classes = values.reshape(len(lists) - lists.null_count, -1).T
-    for index, column in enumerate(classes[:MOST_CLASSES]):
-        profile = number_column(np.ascontiguousarray(column))
-        yield f"probability_{index}", merge_columns([profile], len(lists))
+    for index in range(min(longest, MOST_CLASSES)):
+        longer = pc.if_else(pc.greater(lengths, index), lists, None)
+        column = pc.list_element(longer, index)
+        yield f"probability_{index}", profile_column(pa.chunked_array([column]))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from modelwatch.adapters.parquet import FEATURE_PREFIX
+from modelwatch.adapters.feature_columns import feature_names, parts_by_name
 from modelwatch.domain.segments import SegmentKey, Segments
 from modelwatch.domain.segments.columns import Bools
 
@@ -19,13 +20,35 @@ def segment_rows(segments: Segments, table: pa.Table) -> dict[SegmentKey, Bools]
     The table's features are in the columns of `modelwatch.adapters.parquet`; only those that the
     segments are about are looked at.
     """
-    present = set(table.column_names)
-    columns = {
-        name: _values(table[FEATURE_PREFIX + name])
-        for name in segments.columns
-        if FEATURE_PREFIX + name in present
-    }
-    return segments.rows(columns, table.num_rows)
+    present = set(feature_names(table.column_names))
+    parts = parts_by_name(table, [name for name in segments.columns if name in present])
+    if all(len(found) == 1 for found in parts.values()):
+        columns = {name: _values(found[0]) for name, found in parts.items()}
+        return segments.rows(columns, table.num_rows)
+    return _mixed_rows(segments, table.num_rows, parts)
+
+
+def _mixed_rows(
+    segments: Segments, rows: int, parts: Mapping[str, list[pa.ChunkedArray]]
+) -> dict[SegmentKey, Bools]:
+    """Look apart at the rows whose features have their values in the same columns each.
+
+    An expression sees values of one kind, and each row is to be in the segments of its own values.
+    """
+    kinds = np.zeros((len(parts), rows), np.int8)
+    for row, found in zip(kinds, parts.values(), strict=True):
+        for number, part in enumerate(found):
+            row[part.is_valid().to_numpy()] = number
+    together: dict[SegmentKey, Bools] = {}
+    for signature in np.unique(kinds, axis=1).T:
+        mine = (kinds == signature[:, None]).all(axis=0)
+        columns = {
+            name: _values(found[number].filter(pa.array(mine)))
+            for (name, found), number in zip(parts.items(), signature.tolist(), strict=True)
+        }
+        for key, members in segments.rows(columns, int(mine.sum())).items():
+            together.setdefault(key, np.zeros(rows, np.bool_))[np.flatnonzero(mine)[members]] = True
+    return together
 
 
 def _values(column: pa.ChunkedArray) -> NDArray[Any]:

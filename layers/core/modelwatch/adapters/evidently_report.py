@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from modelwatch.adapters.parquet import FEATURE_PREFIX
+from modelwatch.adapters.feature_columns import as_one, feature_names
 from modelwatch.domain.drift import DriftPolicy, FeatureDrift
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def run_preset(
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
-    old, new = _frame(reference), _frame(current)
+    numerical = {each.feature for each in features if each.kind == "numerical"}
+    old, new = _frame(reference, numerical), _frame(current, numerical)
     answered = [
         feature
         for feature in sorted(features, key=lambda each: -(each.score or 0.0))
@@ -88,16 +90,14 @@ def scores_of(snapshot: Any) -> dict[str, float]:
     }
 
 
-def _frame(table: pa.Table) -> pd.DataFrame:
-    columns = {
-        # truth values as the profiles know them: as the texts true and false
-        name.removeprefix(FEATURE_PREFIX): column.cast(pa.string())
-        if pa.types.is_boolean(column.type)
-        else column
-        for name, column in zip(table.column_names, table.columns, strict=True)
-        if name.startswith(FEATURE_PREFIX)
-    }
-    return pa.table(columns).to_pandas()
+def _frame(table: pa.Table, numerical: AbstractSet[str]) -> pd.DataFrame:
+    """Return the features as the profiles know them: truth values are the texts true and false."""
+    return pa.table(
+        {
+            name: as_one(table, name, numbers=name in numerical)
+            for name in feature_names(table.column_names)
+        }
+    ).to_pandas()
 
 
 def _has_values(old: pd.DataFrame, new: pd.DataFrame, name: str) -> bool:

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from modelwatch.adapters.arrow_profiles import hash_events
-from modelwatch.adapters.parquet import ROW_GROUP_ROWS, unified
+from modelwatch.adapters.feature_columns import conformed, unified_schema
+from modelwatch.adapters.parquet import ROW_GROUP_ROWS
 from modelwatch.domain.profiles.hashes import Hashes
 from modelwatch.domain.profiles.quantiles import Ints
 
@@ -74,7 +75,7 @@ class MergedRows:
         self._whole = np.bincount(self._owners(self._kept), minlength=len(paths)) == counts
         self.first_ms = int(times[self._order[0]]) if len(self) else 0
         self.last_ms = int(times[self._order[-1]]) if len(self) else 0
-        self.schema = _schema([pq.read_schema(path).remove_metadata() for path in paths])
+        self.schema = unified_schema([pq.read_schema(path).remove_metadata() for path in paths])
         self._group_rows = min(group_rows, _GROUP_BYTES // (_VALUE_BYTES * len(self.schema)) or 1)
 
     def __len__(self) -> int:
@@ -104,8 +105,7 @@ class MergedRows:
                 for owner, mine in zip(found, np.split(positions[by_file], firsts[1:]), strict=True)
                 for part in _read(self._paths[owner], mine - self._starts[owner])
             ]
-            together = unified([self.schema.empty_table(), *parts])
-            table = pa.concat_tables(together, promote_options="permissive")
+            table = conformed(parts, self.schema)
             places = np.empty(len(positions), np.int64)
             places[by_file] = np.arange(len(positions))
             yield table.take(pa.array(places)).combine_chunks()
@@ -139,8 +139,3 @@ def _read(path: Path, rows: Ints) -> list[pa.Table]:
             table = file.read_row_group(int(group))
             tables.append(table if len(mine) == table.num_rows else table.take(pa.array(mine)))
     return tables
-
-
-def _schema(schemas: Sequence[pa.Schema]) -> pa.Schema:
-    tables = unified([schema.empty_table() for schema in dict.fromkeys(schemas)])
-    return pa.concat_tables(tables, promote_options="permissive").schema

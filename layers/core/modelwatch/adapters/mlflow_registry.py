@@ -13,6 +13,7 @@ import urllib3
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.routing import ROUTING_TAG, Routing, ServingPlan
 from modelwatch.errors import NoModelError, RegistryError
+from modelwatch.settings import Settings
 
 _TIMEOUT = urllib3.Timeout(connect=2.0, read=5.0)
 _RETRIES = urllib3.Retry(total=1, backoff_factor=0.2)
@@ -30,16 +31,33 @@ class MlflowRegistry:
     stage
         For models that are promoted by stage, MLflow's way before aliases: plans then follow the
         newest version in this stage, and the alias is not asked for.
+    stage_alias
+        The alias that stands for that stage.
     """
 
     def __init__(
-        self, tracking_uri: str, *, stage: str = "", headers: Mapping[str, str] | None = None
+        self,
+        tracking_uri: str,
+        *,
+        stage: str = "",
+        stage_alias: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._base = f"{tracking_uri.rstrip('/')}/api/2.0/mlflow"
         self._http = urllib3.PoolManager(headers=dict(headers or {}))
         self._stage = stage
+        self._stage_alias = stage_alias
         # where a version's artifacts are never changes
         self._versions: dict[tuple[str, str], ModelVersion] = {}
+
+    @classmethod
+    def of(cls, settings: Settings) -> MlflowRegistry:
+        """Return the registry that the settings name, following MODEL_STAGE where it is set."""
+        return cls(
+            settings.text("MLFLOW_TRACKING_URI"),
+            stage=settings.text("MODEL_STAGE"),
+            stage_alias=settings.text("MODEL_ALIAS"),
+        )
 
     def plan(self, name: str, alias: str) -> ServingPlan:
         """Return what shall serve; see `ModelRegistry.plan`."""
@@ -67,6 +85,10 @@ class MlflowRegistry:
 
     def resolve(self, name: str, alias: str) -> ModelVersion:
         """Return the version that ``alias`` points to; see `ModelRegistry.resolve`."""
+        if self._stage and alias == self._stage_alias:
+            model = self._get("registered-models/get", name=name).get("registered_model") or {}
+            version = self._in_stage(name, model.get("latest_versions", ()))
+            return msgspec.structs.replace(self.version(name, version), alias=alias)
         found = self._get("registered-models/alias", name=name, alias=alias)
         version = str((found.get("model_version") or {}).get("version", ""))
         return msgspec.structs.replace(self.version(name, version), alias=alias)

@@ -1,30 +1,37 @@
 """Records as Parquet, in the columns that every reader of the bucket sees.
 
-Fixed columns first (`FIXED_SCHEMA`), then one ``feature_<name>`` column a feature, typed as the
-model's signature says. Where nobody says it, numbers are doubles, strings strings and truth values
-booleans, and a feature that is null in a whole batch is written as doubles.
+Fixed columns first (`FIXED_SCHEMA`), then those of each feature: see
+`modelwatch.adapters.feature_columns`.
 """
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from modelwatch.adapters.feature_columns import FEATURE_PREFIX, feature_columns, unified
+from modelwatch.domain.blocks import Block, blocks_of, places_by_head
+from modelwatch.domain.labels import as_text
 from modelwatch.domain.records import Record, Value
-from modelwatch.errors import ProfileFormatError
-
-FEATURE_PREFIX = "feature_"
+from modelwatch.errors import InvalidInputError, ProfileFormatError
 
 ROW_GROUP_ROWS = 1_000_000
 
 _CODEC = pa.Codec("zstd")
+
+_NOTES = "modelwatch.notes"
+"""Names the notes between the rows and the footer, with their sizes in bytes."""
+
+_DICTIONARY_ROWS = 10_000
+_DOUBLES = ("probabilities", "double_")
 
 FIXED_SCHEMA = pa.schema(
     [
@@ -44,80 +51,141 @@ FIXED_SCHEMA = pa.schema(
 
 
 def records_table(records: Sequence[Record]) -> pa.Table:
-    """Return ``records`` as a table, one row each, in their order.
+    """Return ``records`` as a table, one row each, in their order; see `blocks_table`."""
+    if not records:
+        return FIXED_SCHEMA.empty_table()
+    table = blocks_table(blocks_of(records))
+    return table.take(np.argsort(np.concatenate(places_by_head(records))))
+
+
+def blocks_table(blocks: Sequence[Block]) -> pa.Table:
+    """Return the records of ``blocks`` as a table, one row each, in their order.
 
     A numeric prediction is in ``prediction``; any prediction is, as text, in
     ``prediction_label``; why there is none is in ``error``, which is null where there is one.
-    A feature's column has the type that the records tell (`Record.types`), else that of the values.
+
+    Raises
+    ------
+    InvalidInputError
+        When a double is infinite.
     """
-    shapes: dict[tuple[str, ...], list[int]] = {}
-    for index, record in enumerate(records):
-        shapes.setdefault((record.types, *record.features), []).append(index)
-    tables = [_shaped_table([records[index] for index in found]) for found in shapes.values()]
-    if not tables:
-        return FIXED_SCHEMA.empty_table()
-    table = pa.concat_tables(unified(tables), promote_options="permissive")
-    if len(tables) > 1:
-        table = table.take(np.argsort(np.concatenate(list(shapes.values()))))
-    kinds = (field.type for field in table.schema)
-    known = [pa.float64() if pa.types.is_null(kind) else kind for kind in kinds]
-    return table.cast(
-        pa.schema([field.with_type(kind) for field, kind in zip(table.schema, known, strict=True)])
-    )
+    tables = [_block_table(block) for block in blocks]
+    if len(tables) == 1:
+        return tables[0]
+    return pa.concat_tables(unified(tables), promote_options="permissive")
 
 
-def _shaped_table(records: Sequence[Record]) -> pa.Table:
-    """Return records that have the same features, in the same order and of the same types."""
+def _block_table(block: Block) -> pa.Table:
+    rows, head = len(block), block.head
+    numbers, labels = _predictions(block.predictions)
     fixed = {
-        "event_id": [record.event_id for record in records],
-        "captured_at": [record.captured_at_ms for record in records],
-        "variant": [record.variant for record in records],
-        "prediction": [_number(record.prediction) for record in records],
-        "prediction_label": [
-            None if record.prediction is None else _label(record.prediction) for record in records
-        ],
-        "probabilities": [record.probabilities for record in records],
-        "latency_ms": [record.latency_ms for record in records],
-        "source": [record.source for record in records],
-        "sample_rate": [record.sample_rate for record in records],
-        "lost_before": [record.lost_before for record in records],
-        "error": [record.error or None for record in records],
+        "event_id": block.event_ids,
+        "captured_at": block.captured_at_ms,
+        "variant": [head.variant] * rows,
+        "prediction": numbers,
+        "prediction_label": labels,
+        "probabilities": block.probabilities,
+        "latency_ms": block.latencies_ms,
+        "source": [head.source] * rows,
+        "sample_rate": np.full(rows, head.sample_rate),
+        "lost_before": block.lost_before,
+        "error": [error or None for error in block.errors],
     }
-    columns = {
-        name: pa.array(values, FIXED_SCHEMA.field(name).type) for name, values in fixed.items()
+    columns: dict[pa.Field, pa.Array] = {
+        field: pa.array(fixed[field.name], field.type) for field in FIXED_SCHEMA
     }
-    names = list(records[0].features)
-    letters = records[0].types or " " * len(names)
-    values = zip(*[record.features.values() for record in records], strict=True)
-    for name, letter, column in zip(names, letters, values, strict=False):
-        columns[FEATURE_PREFIX + name] = _feature(column, letter)
-    return pa.table(columns)
+    doubles = iter(_doubles(block))
+    for name, letter, column in zip(
+        head.names, head.types or " " * len(head.names), block.columns, strict=True
+    ):
+        if column is None:
+            columns[pa.field(FEATURE_PREFIX + name, pa.float64())] = next(doubles)
+        else:
+            columns |= feature_columns(name, letter, column)
+    return pa.table(list(columns.values()), pa.schema(list(columns)))
+
+
+def _doubles(block: Block) -> Iterator[pa.Array]:
+    """Yield the columns of the features that are in the block's bytes."""
+    width = block.columns.count(None)
+    if not width:
+        return
+    matrix = np.frombuffer(block.doubles, "<f8").reshape(-1, width)
+    matrix = np.ascontiguousarray(matrix.T, np.float64)
+    if np.isinf(matrix).any():
+        raise InvalidInputError("features", "holds an infinite number")
+    for column, has_gaps in zip(matrix, np.isnan(matrix).any(axis=1).tolist(), strict=True):
+        yield pa.array(column, from_pandas=has_gaps)
+
+
+def _predictions(values: Sequence[Value]) -> tuple[list[float | None], list[str | None]]:
+    """Return predictions as numbers, and as the texts by which classes are told apart."""
+    numbers: dict[object, float | None] = {}
+    texts: dict[object, str | None] = {}
+    # there are few classes, and 1, 1.0 and True are one key
+    keys = [(type(value), value) for value in values]
+    for key in set(keys):
+        value = key[1]
+        numbers[key] = _number(value)
+        texts[key] = None if value is None else as_text(value)
+    return [numbers[key] for key in keys], [texts[key] for key in keys]
 
 
 def write_table(table: pa.Table, notes: Mapping[str, bytes] | None = None) -> bytes:
-    """Return ``table`` as one Parquet file, as `write_tables` writes it."""
+    """Return ``table`` as one Parquet file, as `write_tables` writes it.
+
+    ``notes`` lie, compressed, between the rows and the footer, where readers of Parquet do not
+    look; `read_notes` gives them back. In the footer they would be texts, a third longer.
+    """
     sink = io.BytesIO()
-    write_tables(sink, table.schema, [table], notes)
-    return sink.getvalue()
+    packed = {name: compress(note) for name, note in (notes or {}).items()}
+    sizes = {name: len(note) for name, note in packed.items()}
+    with _writer(sink, table.schema, table.num_rows) as writer:
+        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        if packed:
+            writer.add_key_value_metadata({_NOTES: json.dumps(sizes)})
+    file = sink.getvalue()
+    rows = len(file) - _footer_bytes(file)
+    return b"".join([file[:rows], *packed.values(), file[rows:]])
 
 
 def write_tables(
-    sink: Path | BinaryIO,
-    schema: pa.Schema,
-    tables: Iterable[pa.Table],
-    notes: Mapping[str, bytes] | None = None,
+    sink: Path, schema: pa.Schema, tables: Iterable[pa.Table], notes: Mapping[str, bytes]
 ) -> None:
     """Write ``tables`` as one Parquet file: zstd, row groups of a million rows at most.
 
     ``notes`` are kept in the footer by their names, compressed; `read_notes` gives them back.
     """
-    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+    with _writer(sink, schema) as writer:
         for table in tables:
             writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         # the footer's values are texts
         writer.add_key_value_metadata(
-            {name: base64.b64encode(compress(note)) for name, note in (notes or {}).items()}
+            {name: base64.b64encode(compress(note)) for name, note in notes.items()}
         )
+
+
+def _writer(sink: Path | BinaryIO, schema: pa.Schema, rows: int = ROW_GROUP_ROWS) -> Any:
+    """Return a writer whose encodings suit so many rows: of few, nearly all doubles differ."""
+    encodings = {"event_id": "DELTA_BYTE_ARRAY", "captured_at": "DELTA_BINARY_PACKED"}
+    repeated = [
+        field.name
+        for field in schema
+        if (
+            field.name not in encodings
+            and (rows >= _DICTIONARY_ROWS or not field.name.startswith((*_DOUBLES, FEATURE_PREFIX)))
+        )
+        or (field.name.startswith(FEATURE_PREFIX) and not pa.types.is_floating(field.type))
+    ]
+    return pq.ParquetWriter(
+        sink,
+        schema,
+        compression="zstd",
+        use_dictionary=[
+            f"{name}.list.element" if name == "probabilities" else name for name in repeated
+        ],
+        column_encoding={name: way for name, way in encodings.items() if name in schema.names},
+    )
 
 
 def read_table(payload: bytes, columns: list[str] | None = None) -> pa.Table:
@@ -126,27 +194,47 @@ def read_table(payload: bytes, columns: list[str] | None = None) -> pa.Table:
 
 
 def footer_bytes(end: bytes) -> int:
-    """Return the size of a Parquet file's footer, from the last bytes of the file.
+    """Return how many last bytes of a Parquet file hold its footer and notes.
+
+    ``end`` is some of them. Of an end that does not hold all of the footer, it is the size of that.
 
     Raises
     ------
     ProfileFormatError
         When they are not the end of a Parquet file.
     """
+    size = _footer_bytes(end)
+    if size > len(end):
+        return size
+    return size + sum(_note_sizes(pq.read_metadata(io.BytesIO(end)).metadata).values())
+
+
+def _footer_bytes(end: bytes) -> int:
     if end[-4:] != b"PAR1":
         raise ProfileFormatError("not the end of a Parquet file")
     return int.from_bytes(end[-8:-4], "little") + 8
 
 
+def _note_sizes(metadata: Mapping[bytes, bytes] | None) -> dict[str, int]:
+    sizes: dict[str, int] = json.loads((metadata or {}).get(_NOTES.encode(), b"{}"))
+    return sizes
+
+
 def read_notes(file: bytes | Path) -> dict[str, bytes]:
-    """Return the notes in a Parquet footer, from a file or an end of it that holds its footer."""
-    where = io.BytesIO(file) if isinstance(file, bytes) else file
-    metadata = pq.read_metadata(where).metadata or {}
-    return {
+    """Return the notes in a Parquet file, from all of it or the end that `footer_bytes` says."""
+    end = file if isinstance(file, bytes) else file.read_bytes()
+    metadata = pq.read_metadata(io.BytesIO(end)).metadata or {}
+    notes = {
         name.decode(): decompress(base64.b64decode(value))
         for name, value in metadata.items()
-        if name.startswith(b"modelwatch.")
+        if name.startswith(b"modelwatch.") and name != _NOTES.encode()
     }
+    sizes = _note_sizes(metadata)
+    start = len(end) - _footer_bytes(end) - sum(sizes.values())
+    for name, size in sizes.items():
+        notes[name] = decompress(end[start : start + size])
+        start += size
+    return notes
 
 
 def compress(data: bytes) -> bytes:
@@ -171,59 +259,5 @@ def decompress(data: bytes) -> bytes:
     return unpacked
 
 
-def unified(tables: Sequence[pa.Table]) -> list[pa.Table]:
-    """Return the tables with each feature in one type that holds the values of all of them.
-
-    Whole numbers and doubles become doubles; numbers, truth values and texts together texts.
-    """
-    kinds: dict[str, set[pa.DataType]] = {}
-    for table in tables:
-        for field in table.schema:
-            kinds.setdefault(field.name, set()).add(field.type)
-    wanted = {name: _widest(types) for name, types in kinds.items() if len(types) > 1}
-    return [
-        table.cast(
-            pa.schema(
-                [field.with_type(wanted.get(field.name, field.type)) for field in table.schema]
-            )
-        )
-        for table in tables
-    ]
-
-
-def _widest(types: set[pa.DataType]) -> pa.DataType:
-    types = {kind for kind in types if not pa.types.is_null(kind)}
-    if len(types) <= 1:
-        return next(iter(types), pa.null())
-    numbers = all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in types)
-    return pa.float64() if numbers else pa.string()
-
-
-_COLUMN_TYPES = {"d": pa.float64(), "l": pa.int64(), "s": pa.string(), "b": pa.bool_()}
-
-
-def _feature(values: Sequence[Value], letter: str) -> pa.Array:
-    if letter in _COLUMN_TYPES:
-        try:
-            return pa.array(values, _COLUMN_TYPES[letter])
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-            # an application may send other values than it says: they are kept as they are
-            pass
-    kinds = {type(value) for value in values if value is not None}
-    if not kinds:
-        return pa.nulls(len(values))
-    if kinds <= {int, float}:
-        return pa.array([None if value is None else float(value) for value in values], pa.float64())
-    if kinds == {bool}:
-        return pa.array(values, pa.bool_())
-    return pa.array([None if value is None else _label(value) for value in values], pa.string())
-
-
 def _number(value: Value) -> float | None:
     return float(value) if isinstance(value, int | float) else None
-
-
-def _label(value: Value) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:.17g}" if isinstance(value, float) else str(value)

@@ -152,8 +152,8 @@ class S3ProfileStore:
 
     def _footer(self, found: CaptureObject) -> _Footer:
         end = self._objects.read_end(found.key, _FOOTER_GUESS_BYTES)
-        size = footer_bytes(end)
-        if size > len(end):
+        # once for the footer, and once more for the notes that it names
+        while (size := footer_bytes(end)) > len(end):
             end = self._objects.read_end(found.key, size)
         notes = read_notes(end)
         if MERGED_NOTE in notes:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from operator import attrgetter
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,14 +23,15 @@ from modelwatch.adapters.capture_layout import (
     model_prefix,
     version_prefix,
 )
+from modelwatch.adapters.feature_columns import unified
 from modelwatch.adapters.parquet import (
     FIXED_SCHEMA,
+    blocks_table,
     read_table,
-    records_table,
-    unified,
     write_table,
 )
 from modelwatch.adapters.s3_objects import S3Objects
+from modelwatch.domain.blocks import Block, blocks_of, joined_blocks
 from modelwatch.domain.profiles import encode_slices
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record
@@ -65,19 +65,25 @@ class S3RecordStore:
         self._objects = S3Objects(client, bucket)
         self._segments = segments
 
-    def write(self, records: Sequence[Record]) -> str:
+    def write(self, records: Sequence[Record] | Sequence[Block]) -> str:
         """Store records of one model version and hour, with their profile; return the key."""
-        ordered = sorted(records, key=attrgetter("captured_at", "event_id"))
-        first, last = ordered[0], ordered[-1]
-        event_ids = [record.event_id for record in ordered]
-        key = capture_key(
-            first.model_name,
-            first.model_version,
-            first.captured_at_ms,
-            last.captured_at_ms,
-            event_ids,
+        blocks = [each for each in records if isinstance(each, Block)]
+        blocks = joined_blocks(
+            blocks or blocks_of([each for each in records if isinstance(each, Record)])
         )
-        table = records_table(ordered)
+        table = blocks_table(blocks)
+        event_ids = [event_id for block in blocks for event_id in block.event_ids]
+        times = [at for block in blocks for at in block.captured_at_ms]
+        keys = list(zip(times, event_ids, strict=True))
+        ordered = sorted(keys)
+        if ordered != keys:
+            order = sorted(range(len(keys)), key=keys.__getitem__)
+            table = table.take(order)
+            event_ids = [event_ids[place] for place in order]
+        head = blocks[0].head
+        key = capture_key(
+            head.model_name, head.model_version, ordered[0][0], ordered[-1][0], event_ids
+        )
         notes = {
             PROFILE_NOTE: encode_slices(profile_slices(table, self._segments)),
             IDS_NOTE: np.sort(hash_event_ids(event_ids)).astype("<u8").tobytes(),

@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from modelwatch.domain.blocks import blocks_of
 from modelwatch.domain.labels import Label
-from modelwatch.domain.records import Record
+from modelwatch.domain.packing import pack
+from modelwatch.domain.records import PREDICT_SOURCE, Record
 from modelwatch.errors import QueueError, RecordTooLargeError
 
 _LOG = logging.getLogger(__name__)
@@ -54,7 +56,10 @@ class _Address:
 
 
 class SqsRecordQueue:
-    """Sends records as JSON messages: a list of records each, as many as fit.
+    """Sends records as JSON messages, as many in each as fit.
+
+    Predict's own are packed (`modelwatch.domain.packing`): those of a batch share their names, and
+    nothing has to be parsed that can be copied. What applications sent goes on as it came.
 
     Parameters
     ----------
@@ -78,7 +83,9 @@ class SqsRecordQueue:
         QueueError
             When the queue does not take them, possibly after some.
         """
-        bodies = list(message_bodies(records))
+        own = [record for record in records if record.source == PREDICT_SOURCE]
+        others = [record for record in records if record.source != PREDICT_SOURCE]
+        bodies = [*packed_bodies(own), *message_bodies(others)]
         try:
             for body in bodies:
                 self._client.send_message(QueueUrl=self._address.url(), MessageBody=body)
@@ -215,6 +222,35 @@ def message_bodies(records: Sequence[Record]) -> Iterator[str]:
     yield from _lists(parts)
 
 
+def packed_bodies(records: Sequence[Record]) -> list[str]:
+    """Return packed messages of ``records``, as long as they may become, or of one that is longer.
+
+    Raises
+    ------
+    RecordTooLargeError
+        When records alone are larger than a message.
+    """
+    bodies: list[str] = []
+    too_large: dict[str, int] = {}
+    waiting = blocks_of(records)
+    while waiting:
+        block = waiting.pop()
+        body = pack(block)
+        if len(body) > LIST_LIMIT_BYTES and len(block) > 1:
+            parts = min(len(block), len(body) // LIST_LIMIT_BYTES + 1)
+            waiting += [
+                block.select(places)
+                for places in batched(range(len(block)), -(-len(block) // parts), strict=False)
+            ]
+        elif len(body) > MESSAGE_LIMIT_BYTES:
+            too_large[block.event_ids[0]] = len(body)
+        else:
+            bodies.append(_as_message(body))
+    if too_large:
+        raise RecordTooLargeError(too_large, MESSAGE_LIMIT_BYTES)
+    return bodies
+
+
 def label_bodies(labels: Sequence[Label]) -> Iterator[str]:
     """Yield messages of ``labels``, as long as a list may become."""
     for labels_list in _lists([_encode(label) for label in labels]):
@@ -237,7 +273,11 @@ def _lists(parts: Sequence[bytes]) -> Iterator[str]:
 
 
 def _list(parts: Sequence[bytes]) -> str:
-    body = f"[{b','.join(parts).decode()}]"
+    return _as_message(b"[" + b",".join(parts) + b"]")
+
+
+def _as_message(json: bytes) -> str:
+    body = json.decode()
     for refused, escaped in _NOT_IN_JSON.items():
         body = body.replace(refused, escaped)
     return body

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from modelwatch.adapters.arrow_profiles import profile_segments, profile_table
-from modelwatch.adapters.parquet import FEATURE_PREFIX
+from modelwatch.adapters.feature_columns import FEATURE_PREFIX
 from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.domain.capture_policy import (
     PREDICTION,

@@ -7,7 +7,6 @@ come again and are corrected: of several for one prediction, `rank` says which h
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ import msgspec
 from modelwatch.domain.event_ids import event_time_ms, is_event_id
 from modelwatch.domain.faults import UNREADABLE, Blame, refusal
 from modelwatch.domain.names import EventId
+from modelwatch.domain.numbers import Number, is_number
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Refusal, all_of, time_faults
 from modelwatch.errors import Fault, InvalidInputError
 
@@ -44,7 +44,7 @@ class Label(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     """
 
     event_id: EventId
-    label: float | int | bool | Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+    label: Number | bool | Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
     labelled_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     predicted_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     source: Annotated[str, msgspec.Meta(max_length=250)] = "external"
@@ -92,17 +92,17 @@ _many_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _keys_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def as_text(value: float | int | str | bool) -> str:
+def as_text(value: Number | str | bool) -> str:
     """Return a prediction or label as the text by which classes are told apart.
 
     Examples
     --------
-    >>> as_text(2), as_text(2.0), as_text(True), as_text("red")
-    ('2', '2', 'true', 'red')
+    >>> as_text(2), as_text(2.0), as_text(True), as_text("red"), as_text(-0.0)
+    ('2', '2', 'true', 'red', '0')
     """
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:.17g}" if isinstance(value, float) else str(value)
+    return f"{value + 0.0:.17g}" if isinstance(value, float) else str(value)
 
 
 def rank(label: Label) -> tuple[int, str, bool, str]:
@@ -180,7 +180,7 @@ def _faults(label: Label, now_ms: int) -> Iterator[Fault]:
     is_id = is_event_id(label.event_id)
     if not is_id:
         yield Fault("event_id", f"'{label.event_id[:60]}' is not a UUID")
-    if not isinstance(label.label, str) and not _is_finite(label.label):
+    if not isinstance(label.label, str | bool) and not is_number(label.label):
         yield Fault("label", "is not a finite number of 64 bits")
     if label.labelled_at is not None:
         yield from time_faults("labelled_at", label.labelled_at, now_ms)
@@ -298,10 +298,6 @@ def _in_utc(time: datetime) -> datetime:
     """Return ``time`` in UTC to the millisecond."""
     time = time.astimezone(UTC)
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
-
-
-def _is_finite(value: float | int | bool) -> bool:
-    return math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63
 
 
 def _milliseconds(time: datetime) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Annotated, Any, NamedTuple
 
@@ -12,9 +12,10 @@ import msgspec
 
 from modelwatch.domain.faults import MOST_FAULTS, UNREADABLE, Blame, refusal
 from modelwatch.domain.names import EventId, Name, feature_name_faults
+from modelwatch.domain.numbers import Number
 from modelwatch.errors import Fault, InvalidInputError
 
-Value = float | int | str | bool | None
+Value = Number | str | bool | None
 """A feature's value: a number, a string, a truth value, or null for a missing one."""
 
 FUTURE_TOLERANCE_MS = 5 * 60 * 1000
@@ -22,6 +23,9 @@ FUTURE_TOLERANCE_MS = 5 * 60 * 1000
 
 PREDICT_SOURCE = "predict"
 """The source of predict's own records; what its capture policy dropped is missing in them."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -49,7 +53,8 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
         Who sent it: ``predict``, or an external application's name.
     types
         Type of each feature in the order of ``features``, a letter each: d number, l whole number,
-        s string, b truth value. Empty where nobody knows: then the values tell.
+        s string, b truth value. Empty where no one says it. A value of another type is kept as it
+        is, apart from the others.
     sample_rate
         Share of the predictions that is captured, of which this is one; each stands for
         ``1 / sample_rate`` of them.
@@ -66,7 +71,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     model_name: Name
     model_version: Name
     features: Annotated[dict[str, Value], msgspec.Meta(max_length=10_000)]
-    prediction: float | int | str | bool | None
+    prediction: Value
     variant: str = ""
     probabilities: list[float] | None = None
     latency_ms: Annotated[float, msgspec.Meta(ge=0)] = 0.0
@@ -79,7 +84,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     @property
     def captured_at_ms(self) -> int:
         """``captured_at`` in milliseconds since 1970."""
-        return int(self.captured_at.timestamp() * 1000)
+        return (self.captured_at - _EPOCH) // _MILLISECOND
 
 
 class Refusal(NamedTuple):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
+from modelwatch.domain.blocks import Block
 from modelwatch.domain.faults import refuse_repeated_names
 from modelwatch.domain.labels import Label, decode_labels, newest
-from modelwatch.domain.records import Record, decode_record, decode_records
-from modelwatch.errors import InvalidInputError, StoreError, stack_of
+from modelwatch.domain.records import decode_record, decode_records
+from modelwatch.errors import InvalidInputError
 from modelwatch.ports import (
     DeadLetters,
     Deliveries,
@@ -31,8 +30,7 @@ from modelwatch.services.deliveries import (
     read_message,
     retry_delays,
 )
-
-_LOG = logging.getLogger(__name__)
+from modelwatch.services.storing import attempt, by_partition, event_ids_of, write_groups
 
 _STORE_SECONDS = 25.0
 """How long a run goes on to the next object. One that hangs may take as long again, and the run has
@@ -43,6 +41,9 @@ _LABEL_HOURS_AT_ONCE = 8
 
 _PUT_ASIDE_SECONDS = 45.0
 """How long a run goes on to the next dead letter."""
+
+_TRIES = 3
+"""So often a message may come when nothing of what it holds can be stored, for no known reason."""
 
 
 class CaptureService:
@@ -75,46 +76,49 @@ class CaptureService:
         What cannot be used goes to the dead letters with its reason, alone, and is done with; its
         message fails only where they do not take it. When the store refuses an object, the messages
         with a record or label in it fail, whole, and are handed back; what was stored already is
-        recognised when it comes again.
+        recognised when it comes again. What raises an exception that no one foresaw is found and
+        put aside like what cannot be used, and everything beside it is stored.
         """
         began = self._clock()
         now_ms = self._now_ms()
-        failed: dict[str, None] = {}
         letters: list[Letter] = []
-        records: dict[str, Record] = {}
+        blocks: list[Block] = []
         labels: list[Label] = []
-        held: list[tuple[str, Sequence[Record | Label]]] = []
+        held: list[tuple[Message, list[str]]] = []
         for message in messages:
             found, unusable = read_message(message, now_ms)
             for element in found:
-                if isinstance(element, Record):
-                    records[element.event_id] = element
+                if isinstance(element, Block):
+                    blocks.append(element)
                 else:
                     labels.append(element)
             letters += unusable
-            held.append((message.id, found))
-        groups = _by_partition(records.values())
-        stored, refused = _write_groups(self._store.write, groups, self._until(began))
-        stored_labels, refused_labels = _write_groups(
+            held.append((message, event_ids_of(found)))
+        records = write_groups(self._store.write, by_partition(blocks), self._until(began))
+        truths = write_groups(
             self._labels.write, _by_hour(labels), self._until(began), _LABEL_HOURS_AT_ONCE
         )
-        if again := {*refused, *refused_labels}:
-            failed.update(
-                (message_id, None)
-                for message_id, found in held
-                if any(element.event_id in again for element in found)
-            )
+        again = {*records.waiting, *truths.waiting}
+        faults = {**records.faults, **truths.faults}
+        for message, event_ids in held:
+            mine = [faults[event_id] for event_id in event_ids if event_id in faults]
+            if mine and not any(fault.is_alone for fault in mine) and message.deliveries < _TRIES:
+                # nothing that was with them could be stored: that may pass
+                again.update(event_ids)
+            letters += [Letter(message.id, fault.body, fault.reason, 1) for fault in mine]
+        failed = {
+            message.id: None for message, event_ids in held if not again.isdisjoint(event_ids)
+        }
         # a message that comes again brings its bad records, too
         done_with = [letter for letter in letters if letter.message_id not in failed]
         rejected, not_taken = put_aside(
             done_with, self._dead_letters, self._until(began, _PUT_ASIDE_SECONDS)
         )
         failed.update(dict.fromkeys(not_taken))
-        self._deliveries.hand_back(
-            retry_delays([message for message in messages if message.id in failed])
-        )
+        delays = retry_delays([message for message in messages if message.id in failed])
+        attempt("handing messages back", lambda: self._deliveries.hand_back(delays))
         samples = [
-            Sample("capture_records_total", stored, {"outcome": "stored"}),
+            Sample("capture_records_total", records.stored, {"outcome": "stored"}),
             Sample("capture_records_total", rejected, {"outcome": "rejected"}),
             *(
                 Sample("capture_queue_delay_seconds", seconds, {})
@@ -122,8 +126,8 @@ class CaptureService:
             ),
         ]
         if labels:
-            samples.append(Sample("capture_labels_total", stored_labels, {"outcome": "stored"}))
-        self._metrics.emit(samples)
+            samples.append(Sample("capture_labels_total", truths.stored, {"outcome": "stored"}))
+        attempt("counting", lambda: self._metrics.emit(samples))
         return list(failed)
 
     def accept(self, body: bytes) -> str:
@@ -193,46 +197,6 @@ def _given(body: bytes, expected: str = "a record") -> bytes:
     if not body.strip():
         raise InvalidInputError("", f"the body is empty; expected {expected} as JSON")
     return body
-
-
-def _write_groups[T: (Record, Label)](
-    write: Callable[[Sequence[T]], str],
-    groups: Iterable[list[T]],
-    may_go_on: Callable[[], bool],
-    at_once: int = 1,
-) -> tuple[int, list[str]]:
-    """Write each group, so many at once; return how many elements were stored, and others' ids.
-
-    Once it may not go on, the rest counts as refused.
-    """
-
-    def refused(group: list[T]) -> list[str]:
-        if not may_go_on():
-            _LOG.error("%d records or labels wait for another try: no time", len(group))
-            return [element.event_id for element in group]
-        try:
-            write(group)
-        except StoreError as error:
-            _LOG.error("%d records or labels wait for another try: %s", len(group), error)
-        except Exception as error:  # noqa: BLE001 - what nobody thought of concerns one object
-            place = stack_of(error)
-            _LOG.error("%d records or labels wait for another try:\n%s", len(group), place)
-        else:
-            return []
-        return [element.event_id for element in group]
-
-    chosen = list(groups)
-    with ThreadPoolExecutor(at_once) as threads:
-        waiting = [event_id for each in threads.map(refused, chosen) for event_id in each]
-    return sum(map(len, chosen)) - len(waiting), waiting
-
-
-def _by_partition(records: Iterable[Record]) -> Iterable[list[Record]]:
-    groups: defaultdict[tuple[str, str, int, int], list[Record]] = defaultdict(list)
-    for record in records:
-        day, hour = record.captured_at.toordinal(), record.captured_at.hour
-        groups[record.model_name, record.model_version, day, hour].append(record)
-    return groups.values()
 
 
 def _by_hour(labels: Iterable[Label]) -> Iterable[list[Label]]:

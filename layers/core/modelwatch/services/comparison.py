@@ -155,7 +155,8 @@ class Comparer:
 
     def _inputs(self, model_name: str, window: Window, first: _Found, second: _Found) -> Comparison:
         """Return the comparison without labels; it has no sentence yet when they are to decide."""
-        outputs = first.profile.outputs.keys() & second.profile.outputs.keys() - {_LATENCY}
+        one, other = first.profile.answers, second.profile.answers
+        outputs = sorted(one.keys() & other.keys())
         inputs = decide(
             distributions(first.profile.features),
             distributions(second.profile.features),
@@ -173,8 +174,8 @@ class Comparer:
             inputs=tuple(inputs),
             outputs=tuple(
                 decide(
-                    distributions({name: first.profile.outputs[name] for name in sorted(outputs)}),
-                    distributions({name: second.profile.outputs[name] for name in sorted(outputs)}),
+                    distributions({name: one[name] for name in outputs}),
+                    distributions({name: other[name] for name in outputs}),
                     self._policy,
                     LEVEL,
                 )

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from modelwatch.domain.blocks import Block, blocks_of
 from modelwatch.domain.labels import Label, is_label_message, sort_label_message
-from modelwatch.domain.records import Record, sort_records
-from modelwatch.errors import InvalidInputError, QueueError
+from modelwatch.domain.packing import is_packed, unpack
+from modelwatch.domain.records import Refusal, sort_records
+from modelwatch.errors import InvalidInputError, QueueError, stack_of
 from modelwatch.ports import DeadLetters
 
 _LOG = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ class Message:
     id
         What the queue calls it, however often it comes.
     body
-        One record, a list of them, or labels, as JSON.
+        Records as `modelwatch.domain.packing` packs them, one record, a list of them, or labels.
     receipt
         What this delivery of it can be handed back by; empty where it cannot.
     deliveries
@@ -64,23 +66,36 @@ class Letter(NamedTuple):
 
 def read_message(
     message: Message, now_ms: int
-) -> tuple[Sequence[Record] | Sequence[Label], list[Letter]]:
+) -> tuple[Sequence[Block] | Sequence[Label], list[Letter]]:
     """Return the records or the labels of a message, and what of it cannot be used.
 
     A bad one of a list is a letter alone. A message that holds nothing good is one letter, as it
-    came: a sender that does everything wrong shall not cost a request a record.
+    came: a sender that does everything wrong shall not cost a request a record. An exception that
+    no one foresaw makes a letter of the whole message.
     """
-    sort = sort_label_message if is_label_message(message.body) else sort_records
-    good: Sequence[Record] | Sequence[Label]
     try:
-        good, refusals = sort(message.body, now_ms)
+        good, refusals = _sorted(message.body, now_ms)
     except InvalidInputError as error:
         return [], [Letter(message.id, message.body, str(error), 1)]
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other messages are stored
+        _LOG.error("message %s cannot be read:\n%s", message.id, stack_of(error))
+        reason = f"reading it raised {type(error).__name__}"
+        return [], [Letter(message.id, message.body, reason, 1)]
     if refusals and not good:
         others = f"; {len(refusals) - 1} more cannot be used, either" if len(refusals) > 1 else ""
         reason = f"{refusals[0].error}{others}"
         return [], [Letter(message.id, message.body, reason, len(refusals))]
     return good, [Letter(message.id, refusal.body, str(refusal.error), 1) for refusal in refusals]
+
+
+def _sorted(body: str, now_ms: int) -> tuple[Sequence[Block] | Sequence[Label], list[Refusal]]:
+    if is_packed(body):
+        block, refusals = unpack(body, now_ms)
+        return [block] if block else [], refusals
+    if is_label_message(body):
+        return sort_label_message(body, now_ms)
+    records, refusals = sort_records(body, now_ms)
+    return blocks_of(records), refusals
 
 
 def put_aside(
@@ -117,6 +132,10 @@ def put_aside(
             except QueueError as error:
                 failures += 1
                 _LOG.error("message %s waits for another try: %s", letter.message_id, error)
+            except Exception as error:  # noqa: BLE001 - the other letters are not its concern
+                failures += 1
+                place = stack_of(error)
+                _LOG.error("message %s waits for another try:\n%s", letter.message_id, place)
         not_taken[letter.message_id] = None
     return taken, list(not_taken)
 

@@ -11,7 +11,7 @@ from modelwatch.domain.baselines import refusal
 from modelwatch.domain.constraints import check
 from modelwatch.domain.decisions import decide
 from modelwatch.domain.drift import AnalysisResult
-from modelwatch.domain.profiles import FAILURES, Profile
+from modelwatch.domain.profiles import Profile
 from modelwatch.domain.segments import SegmentKey
 from modelwatch.domain.windows import Window
 from modelwatch.services.feature_judging import distributions, features_judged
@@ -20,9 +20,6 @@ from modelwatch.services.segment_judging import SegmentedWindow, with_segments
 
 _MONITORS = 3
 """Features, outputs and data quality have an even share each of what false alarms are allowed."""
-
-_NOT_COMPARED = {"latency_ms", FAILURES}
-"""Outputs that say something about the function, not about the data."""
 
 
 def why_unknown(
@@ -111,11 +108,8 @@ def judged(
     if failed and verdict.status == "ok":
         # where a model fails, the data may look as ever, and nothing is ok
         verdict = msgspec.structs.replace(verdict, status="unknown", reason=failed.sentence)
-    outputs = [
-        name
-        for name in profile.outputs
-        if name in reference.profile.outputs and name not in _NOT_COMPARED
-    ]
+    before, now = reference.profile.answers, profile.answers
+    outputs = [name for name in now if name in before]
     return msgspec.structs.replace(
         result,
         status=verdict.status,
@@ -126,8 +120,8 @@ def judged(
         features=judged_features.features,
         outputs=tuple(
             decide(
-                distributions({name: reference.profile.outputs[name] for name in outputs}),
-                distributions({name: profile.outputs[name] for name in outputs}),
+                distributions({name: before[name] for name in outputs}),
+                distributions({name: now[name] for name in outputs}),
                 policy,
                 level,
             )

@@ -1,15 +1,17 @@
 """How profiles are written down: MessagePack.
 
-Numbers are little-endian doubles, transposed so that bytes of the same rank stand together, which
-compresses.
+Numbers are transposed so that bytes of the same rank stand together, which compresses: doubles, or,
+where all of them are decimals of few places, the differences of whole numbers.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from modelwatch.domain.profiles.columns import ColumnProfile
 from modelwatch.domain.profiles.profile import Profile, Slice
@@ -17,8 +19,11 @@ from modelwatch.domain.profiles.quantiles import Floats, QuantileSketch
 from modelwatch.domain.segments.keys import EVERYTHING, SegmentKey
 from modelwatch.errors import ProfileFormatError
 
-FORMAT = 1
-"""Version of what `encode_slices` writes."""
+FORMAT = 2
+"""Version of what `encode_slices` writes; in the first, numbers were doubles alone."""
+
+_MOST_PLACES = 6
+_EXACT = 2.0**53
 
 
 class _Column(msgspec.Struct, array_like=True):
@@ -86,13 +91,13 @@ def decode_slices(data: bytes) -> list[Slice]:
     """
     try:
         document = _decoder.decode(data)
-        if document.format != FORMAT:
+        if not 1 <= document.format <= FORMAT:
             raise ProfileFormatError(f"format {document.format}, and this code reads {FORMAT}")
         return [
             Slice(
                 each.variant,
                 each.minute_ms,
-                _profile_in(each.profile),
+                _profile_in(each.profile, document.format),
                 SegmentKey(*each.segment),
             )
             for each in document.slices
@@ -133,15 +138,15 @@ def _profile_out(profile: Profile) -> _Profile:
     )
 
 
-def _profile_in(profile: _Profile) -> Profile:
+def _profile_in(profile: _Profile, written: int) -> Profile:
     return Profile(
         rows=profile.rows,
         estimated_rows=profile.estimated_rows,
         lost=profile.lost,
         first_ms=profile.first_ms,
         last_ms=profile.last_ms,
-        features={name: _column_in(column) for name, column in profile.features.items()},
-        outputs={name: _column_in(column) for name, column in profile.outputs.items()},
+        features={name: _column_in(column, written) for name, column in profile.features.items()},
+        outputs={name: _column_in(column, written) for name, column in profile.outputs.items()},
     )
 
 
@@ -159,7 +164,7 @@ def _column_out(column: ColumnProfile) -> _Column:
         column.sketch.minimum,
         column.sketch.maximum,
         tuple(map(len, levels)),
-        _transposed(np.concatenate(levels)) if levels else b"",
+        _numbers_out(np.concatenate(levels)) if levels else b"",
         dict(column.counts),
         column.rest,
         column.undercount,
@@ -167,8 +172,8 @@ def _column_out(column: ColumnProfile) -> _Column:
     )
 
 
-def _column_in(column: _Column) -> ColumnProfile:
-    values = _untransposed(column.values)
+def _column_in(column: _Column, written: int) -> ColumnProfile:
+    values = _untransposed(column.values) if written == 1 else _numbers_in(column.values)
     ends = np.cumsum(column.levels, dtype=int)
     if int(sum(column.levels)) != len(values):
         raise ProfileFormatError("a sketch holds another number of values than it says")
@@ -188,6 +193,38 @@ def _column_in(column: _Column) -> ColumnProfile:
         undercount=column.undercount,
         registers=np.frombuffer(column.registers, np.uint8),
     )
+
+
+def _numbers_out(values: Floats) -> bytes:
+    """Write numbers: a byte that says how many decimal places they have, 255 for doubles."""
+    whole = _as_whole(values)
+    if whole is None:
+        return b"\xff" + _transposed(values)
+    places, numbers = whole
+    differences = np.diff(numbers, prepend=0)
+    return bytes([places]) + _transposed(differences.view(np.float64))
+
+
+def _numbers_in(data: bytes) -> Floats:
+    if data[:1] == b"\xff" or not data:
+        return _untransposed(data[1:])
+    numbers = np.cumsum(_untransposed(data[1:]).view(np.int64))
+    return numbers / 10.0 ** data[0]
+
+
+def _as_whole(values: Floats) -> tuple[int, NDArray[np.int64]] | None:
+    """Return the decimal places of all values, by a look at some, and these without the point."""
+    places = max(len(f"{value!r}".partition(".")[2]) for value in values[:4].tolist())
+    scale = 10.0 ** min(places, _MOST_PLACES)
+    if scale == 10.0 and np.array_equal(np.rint(values), values):
+        scale = 1.0
+    with np.errstate(over="ignore"):
+        numbers = np.rint(values * scale)
+    if not np.abs(numbers).max() < _EXACT or not np.array_equal(numbers / scale, values):
+        return None
+    if (np.signbit(numbers) & (numbers == 0)).any():
+        return None
+    return round(math.log10(scale)), numbers.astype(np.int64)
 
 
 def _transposed(values: Floats) -> bytes:

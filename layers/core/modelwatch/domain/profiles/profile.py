@@ -16,6 +16,9 @@ FAILURES = "error"
 """Output that says why rows have no prediction; there is none where all of them have one."""
 
 
+_NO_COLUMN = ColumnProfile(rows=0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """What is kept of rows of one model version, in place of the rows.
@@ -44,6 +47,19 @@ class Profile:
     last_ms: int = 0
     features: Mapping[str, ColumnProfile] = field(default_factory=dict)
     outputs: Mapping[str, ColumnProfile] = field(default_factory=dict)
+
+    @property
+    def answers(self) -> Mapping[str, ColumnProfile]:
+        """What the model answered, to be compared with another profile's.
+
+        Left out are outputs that say something about the function, and the labels of a regression,
+        of which only some rows look like a class.
+        """
+        apart = {"latency_ms", FAILURES}
+        numbers = self.outputs.get("prediction", _NO_COLUMN).numbers
+        if self.outputs.get("prediction_label", _NO_COLUMN).strings < numbers:
+            apart.add("prediction_label")
+        return {name: column for name, column in self.outputs.items() if name not in apart}
 
     @property
     def failures(self) -> int:

@@ -1,0 +1,66 @@
+"""What a number is, for every border: a finite double, or a whole number of 64 bits.
+
+Whole numbers are kept exactly. What is larger than either is refused where it comes in, with the
+field's name, so that nothing behind a border meets a number that it cannot hold.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Final
+
+import msgspec
+
+WHOLE_LIMIT: Final = 2**63
+"""Whole numbers are at least ``-WHOLE_LIMIT`` and less than ``WHOLE_LIMIT``."""
+
+Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A whole number, as msgspec checks it; JSON's floats are finite there by themselves."""
+
+Number = float | Whole
+
+
+def is_number(value: object) -> bool:
+    """Tell whether ``value`` is an acceptable number; truth values are none.
+
+    Examples
+    --------
+    >>> is_number(2**63 - 1), is_number(2**63), is_number(1e308), is_number(float("inf"))
+    (True, False, True, False)
+    """
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and -WHOLE_LIMIT <= value < WHOLE_LIMIT
+    )
+
+
+def exact_double(value: float) -> float | None:
+    """Return ``value`` as a double, or None where none is equal to it.
+
+    Examples
+    --------
+    >>> exact_double(3), exact_double(2**53 + 1), exact_double(10**400)
+    (3.0, None, None)
+    """
+    try:
+        double = float(value)
+    except OverflowError:
+        return None
+    return double if double == value else None
+
+
+def exact_whole(value: float) -> int | None:
+    """Return ``value`` as a whole number of 64 bits, or None where none is equal to it.
+
+    Examples
+    --------
+    >>> exact_whole(2.0), exact_whole(1.5), exact_whole(1e300)
+    (2, None, None)
+    """
+    if not math.isfinite(value) or not -WHOLE_LIMIT <= value < WHOLE_LIMIT:
+        return None
+    whole = int(value)
+    return whole if whole == value else None

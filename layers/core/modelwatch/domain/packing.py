@@ -1,0 +1,206 @@
+"""Messages of records as predict sends them: their head once, doubles as bytes, lists by field.
+
+A message is JSON and stands alone: its head names the features, so that it can be read whenever it
+comes, from the dead letters, too, and with nothing else at hand. A reader keeps the heads that it
+has read: the same bytes are the same head. Values of type d are little-endian doubles in base64,
+record after record, with NaN for a missing one: there is nothing to be parsed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from modelwatch.domain.blocks import Block, Head
+from modelwatch.domain.event_ids import is_event_id
+from modelwatch.domain.faults import invalid_json
+from modelwatch.domain.numbers import Whole
+from modelwatch.domain.records import (
+    FUTURE_TOLERANCE_MS,
+    PREDICT_SOURCE,
+    Refusal,
+    Value,
+    decode_record,
+    encode_record,
+)
+from modelwatch.errors import InvalidInputError
+
+_BEGINS = '{"packed":'
+_MOST_HEADS = 1000
+_FIRST_MS, _LAST_MS = 31_536_000_000, 253_370_764_799_999
+"""The years 1971 to 9998, as `decode_record` has them."""
+
+_NAN = float("nan")
+
+
+class _Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    packed: Literal[1]
+    head: msgspec.Raw
+    ids: list[str]
+    at: list[Whole]
+    predictions: list[Value]
+    latencies: list[float]
+    probabilities: list[list[float] | None] = []
+    lost: list[Whole] = []
+    errors: list[str] = []
+    columns: list[list[Value] | None] = []
+    doubles: bytes = b""
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(_Message)
+_head_decoder = msgspec.json.Decoder(Head)
+_heads: dict[bytes, Head] = {}
+
+
+def pack(block: Block) -> bytes:
+    """Return ``block`` as a message."""
+    columns, doubles = _packed_columns(block)
+    message = _Message(
+        packed=1,
+        head=msgspec.Raw(_encoder.encode(block.head)),
+        ids=block.event_ids,
+        at=block.captured_at_ms,
+        predictions=block.predictions,
+        latencies=block.latencies_ms,
+        probabilities=block.probabilities if any(block.probabilities) else [],
+        lost=block.lost_before if any(block.lost_before) else [],
+        errors=block.errors if any(block.errors) else [],
+        columns=columns,
+        doubles=doubles,
+    )
+    return _encoder.encode(message)
+
+
+def is_packed(body: str) -> bool:
+    """Tell whether a message of the capture queue is one that `pack` made.
+
+    Examples
+    --------
+    >>> is_packed('{"packed":1}'), is_packed('[{"event_id":""}]')
+    (True, False)
+    """
+    return body.startswith(_BEGINS)
+
+
+def unpack(body: str, now_ms: int) -> tuple[Block | None, list[Refusal]]:
+    """Read what `pack` made, and part the good records from the others; see `sort_records`.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is something else.
+    """
+    try:
+        message = _decoder.decode(body)
+        head = _head_of(bytes(message.head))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise invalid_json(error) from None
+    rows = len(message.ids)
+    block = Block(
+        head=head,
+        event_ids=message.ids,
+        captured_at_ms=message.at,
+        predictions=message.predictions,
+        probabilities=message.probabilities or [None] * rows,
+        latencies_ms=message.latencies,
+        lost_before=message.lost or [0] * rows,
+        errors=message.errors or [""] * rows,
+        columns=message.columns or [None] * len(head.names),
+        doubles=message.doubles,
+    )
+    _check_form(block)
+    return (block, []) if _is_plainly_good(block, now_ms) else _parted(block, now_ms)
+
+
+def _head_of(data: bytes) -> Head:
+    head = _heads.get(data)
+    if head is None:
+        head = _head_decoder.decode(data)
+        if head.types and len(head.types) != len(head.names):
+            problem = f"has {len(head.types)} letters for {len(head.names)} features"
+            raise InvalidInputError("head.types", problem)
+        if len(_heads) >= _MOST_HEADS:
+            _heads.clear()
+        _heads[data] = head
+    return head
+
+
+def _packed_columns(block: Block) -> tuple[list[list[Value] | None], bytes]:
+    """Return the columns with None for those that can go as doubles, and these."""
+    letters = block.head.types or " " * len(block.columns)
+    columns: list[list[Value] | None] = []
+    doubles: list[list[float]] = []
+    for letter, column in zip(letters, block.columns, strict=True):
+        if column is None:
+            raise ValueError("the block is packed already")
+        if letter == "d" and {type(value) for value in column} <= {float, type(None)}:
+            doubles.append([_NAN if value is None else value for value in column])  # type: ignore[misc]
+            columns.append(None)
+        else:
+            columns.append(column)
+    if len(doubles) == len(columns):
+        columns = []
+    if not doubles:
+        return columns, b""
+    row = struct.Struct(f"<{len(doubles)}d")
+    return columns, b"".join([row.pack(*values) for values in zip(*doubles, strict=True)])
+
+
+def _check_form(block: Block) -> None:
+    rows, width = len(block), sum(column is None for column in block.columns)
+    lists: list[tuple[str, Sequence[object]]] = [
+        ("at", block.captured_at_ms),
+        ("predictions", block.predictions),
+        ("probabilities", block.probabilities),
+        ("latencies", block.latencies_ms),
+        ("lost", block.lost_before),
+        ("errors", block.errors),
+    ]
+    lists += [("columns", column) for column in block.columns if column is not None]
+    for field, values in lists:
+        if len(values) != rows:
+            raise InvalidInputError(field, f"has {len(values)} values for {rows} records")
+    if len(block.columns) != len(block.head.names):
+        problem = f"has {len(block.columns)} entries for {len(block.head.names)} features"
+        raise InvalidInputError("columns", problem)
+    if len(block.doubles) != 8 * width * rows:
+        problem = f"has {len(block.doubles)} bytes for {width} features of {rows} records"
+        raise InvalidInputError("doubles", problem)
+
+
+def _is_plainly_good(block: Block, now_ms: int) -> bool:
+    """Tell whether all records are good, as far as that shows without a look at each."""
+    return (
+        len(block) > 0
+        and block.head.source == PREDICT_SOURCE
+        and not any(block.errors)
+        and min(block.captured_at_ms) >= _FIRST_MS
+        and max(block.captured_at_ms) <= min(now_ms + FUTURE_TOLERANCE_MS, _LAST_MS)
+        and min(block.latencies_ms) >= 0
+        and min(block.lost_before) >= 0
+        and all(map(is_event_id, block.event_ids))
+    )
+
+
+def _parted(block: Block, now_ms: int) -> tuple[Block | None, list[Refusal]]:
+    good, refusals = [], []
+    for place in range(len(block)):
+        try:
+            text = encode_record(block.select([place]).records()[0])
+        except OverflowError:
+            raise InvalidInputError(
+                "at", f"{block.captured_at_ms[place]} is no such time"
+            ) from None
+        try:
+            decode_record(text, now_ms)
+        except InvalidInputError as error:
+            refusals.append(Refusal(text.decode(), error.within(f"[{place}]")))
+        else:
+            good.append(place)
+    if not refusals:
+        return block, []
+    return (block.select(good) if good else None), refusals

@@ -1,0 +1,69 @@
+"""The registry over its REST API, against a small server that answers as MLflow does."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from modelwatch.adapters.mlflow_registry import MlflowRegistry
+from modelwatch.errors import NoModelError
+from modelwatch.settings import Settings
+
+MODEL = {
+    "aliases": [{"alias": "production", "version": "1"}, {"alias": "candidate", "version": "3"}],
+    "latest_versions": [
+        {"version": "2", "current_stage": "Production"},
+        {"version": "3", "current_stage": "Staging"},
+    ],
+}
+
+
+class Mlflow(BaseHTTPRequestHandler):
+    """Answers what is asked of one model."""
+
+    def do_GET(self):
+        path = urlsplit(self.path).path.rpartition("/mlflow/")[2]
+        query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        alias = {each["alias"]: each for each in MODEL["aliases"]}.get(query.get("alias", ""))
+        answers = {
+            "registered-models/get": {"registered_model": MODEL},
+            "registered-models/alias": {"model_version": alias},
+            "model-versions/get": {"model_version": {"name": "wine"}},
+            "model-versions/get-download-uri": {"artifact_uri": "s3://models/x"},
+        }
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(answers[path]).encode())
+
+    def log_message(self, *_):
+        """Write nothing."""
+
+
+@pytest.fixture(scope="module")
+def registry_of():
+    server = HTTPServer(("127.0.0.1", 0), Mlflow)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    uri = f"http://127.0.0.1:{server.server_address[1]}"
+    yield lambda **given: MlflowRegistry.of(Settings({"MLFLOW_TRACKING_URI": uri, **given}))
+    server.shutdown()
+    thread.join(10)
+    server.server_close()
+
+
+@pytest.mark.parametrize(("stage", "version"), [("", "1"), ("Production", "2"), ("staging", "3")])
+def test_the_version_that_serves_is_the_same_for_all_who_ask(registry_of, stage, version):
+    registry = registry_of(MODEL_STAGE=stage)
+    plan = registry.plan("wine", "production")
+    assert plan.versions["production"].version == version
+    assert registry.resolve("wine", "production").version == version
+    assert registry.resolve("wine", "candidate").version == "3", "an alias of its own stays one"
+
+
+def test_a_stage_without_a_version_is_no_model(registry_of):
+    registry = registry_of(MODEL_STAGE="Archived")
+    for ask in (registry.plan, registry.resolve):
+        with pytest.raises(NoModelError, match="no version in stage 'Archived'"):
+            ask("wine", "production")
