@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import re
+import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,23 +98,36 @@ def rows_of_document() -> dict[str, dict[str, str]]:
     return {row[0].strip("`"): dict(zip(header[1:], row[1:], strict=True)) for row in rows[1:]}
 
 
-def write(cases: Iterable[Case]) -> None:
+def _tried(name: str, title: str) -> Outcome:
+    try:
+        return outcome_of(next(case for case in everything() if case.name == name), title)
+    except Exception as error:  # noqa: BLE001 - the table says so, and its test fails
+        return Outcome("error", f"{type(error).__name__}: {error}")
+
+
+def write() -> None:
     """Try all cases, and put what became of them into docs/models.md."""
     lines = [f"| model | {' | '.join(TITLES)} |", "| --- |" + " --- |" * len(TITLES)]
     reasons: dict[str, set[str]] = {}
+    cases = everything()
+    tasks = [(case.name, title) for case in cases for title in case.titles()]
+    found: dict[tuple[str, str], Outcome] = {}
+    with ProcessPoolExecutor(int(os.environ.get("WORKERS", os.cpu_count() or 1))) as workers:
+        for task, outcome in zip(
+            tasks, workers.map(_tried, *zip(*tasks, strict=True)), strict=True
+        ):
+            found[task] = outcome
+            if outcome.word in ("refused", "error"):
+                reasons.setdefault(outcome.reason, set()).add(task[0])
+            sys.stdout.write(f"{len(found)}/{len(tasks)} {' | '.join([*task, *outcome])}\n")
+            sys.stdout.flush()
     for case in cases:
-        words = {}
-        for title in case.titles():
-            found = outcome_of(case, title)
-            words[title] = found.word
-            if found.word == "refused":
-                reasons.setdefault(found.reason, set()).add(case.name)
-            sys.stdout.write(f"{' | '.join([case.name, title, *found])}\n")
-        cells = " | ".join(words.get(title, " ") for title in TITLES)
+        cells = " | ".join(found[case.name, title].word if (case.name, title) in found else " "
+                           for title in TITLES)  # fmt: skip
         lines.append(f"| `{case.name}` | {cells} |")
     lines += ["", "Refused, with these sentences:", ""]
     for reason, names in sorted(reasons.items()):
-        told = re.sub(r"\s+", " ", reason)[:240]
+        told = " ".join(reason.split())[:240]
         lines.append(f"- {', '.join(f'`{name}`' for name in sorted(names))}: {told}")
     text = DOCUMENT.read_text()
     before, rest = text[: text.index(_BEGIN)], text[text.index(_END) :]
@@ -122,4 +135,4 @@ def write(cases: Iterable[Case]) -> None:
 
 
 if __name__ == "__main__":
-    write(everything())
+    write()

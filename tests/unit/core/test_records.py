@@ -108,3 +108,12 @@ def test_only_a_record_of_predict_may_say_why_there_is_no_prediction():
         with pytest.raises(InvalidInputError) as caught:
             decode_record(json.dumps(wrong), NOW_MS)
         assert caught.value.field == "error"
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\tb", "a\n", "\x7f", "n" * 251])
+def test_a_feature_has_a_name_that_everything_behind_can_hold(name):
+    with pytest.raises(InvalidInputError, match="is no name of a feature") as caught:
+        decode_record(json.dumps({**BODY, "features": {"alcohol": 1.0, name: 1.0}}), NOW_MS)
+    assert caught.value.field == "features"
+    for good in ("a=b", "0", "größe", "a b", "n" * 250):
+        assert decode_record(json.dumps({**BODY, "features": {good: 1.0}}), NOW_MS)

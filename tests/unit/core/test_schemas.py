@@ -81,3 +81,14 @@ def test_a_signature_that_is_not_a_table_is_refused():
         with pytest.raises(ValueError, match="signature"):
             schema_from_signature(signature)
     assert schema_from_signature([{"type": "double", "name": "a"}]).names == ("a",)
+
+
+def test_numbered_columns_are_named_by_their_numbers():
+    schema = schema_from_signature([{"name": n, "type": "double"} for n in (0, 1)])
+    assert schema.names == ("0", "1")
+    assert schema.row({"0": 1.5, "1": 2}) == {"0": 1.5, "1": 2.0}
+
+
+def test_a_column_whose_name_no_record_can_have_is_refused():
+    with pytest.raises(ValueError, match="is no name of a feature"):
+        schema_from_signature([{"name": "a\tb", "type": "double"}])

@@ -16,6 +16,9 @@ MOST_CHARACTERS = 250
 NAME_PATTERN = r"^[^/:=\x00-\x1f]+$(?!\n)"
 EVENT_ID_PATTERN = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$(?!\n)"
 
+FEATURE_PATTERN = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$(?!\n)"
+"""Of a feature's name: no control character, and something else than blanks."""
+
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_CHARACTERS, pattern=NAME_PATTERN)]
 """A model's or version's name: it is a folder on S3 and part of `model_name=…`."""
 
@@ -29,7 +32,7 @@ EXPECTED = {
 """What is right, in words, by pattern."""
 
 _model_name = re.compile(NAME_PATTERN)
-_control_characters = re.compile(r"[\x00-\x1f\x7f]")
+_feature_name = re.compile(FEATURE_PATTERN)
 
 _known: set[str] = set()
 _MOST_KNOWN = 100_000
@@ -100,12 +103,7 @@ def feature_name_faults(names: Iterable[str], field: str = "features") -> Iterat
 
 
 def _is_feature(name: str) -> bool:
-    return (
-        0 < len(name) <= MOST_CHARACTERS
-        and not name.isspace()
-        and not _control_characters.search(name)
-        and _is_text(name)
-    )
+    return len(name) <= MOST_CHARACTERS and bool(_feature_name.match(name)) and _is_text(name)
 
 
 def _is_text(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from modelwatch.domain.labels import MAX_LABELS, Label
+from modelwatch.domain.names import FEATURE_PATTERN, MOST_CHARACTERS
 from modelwatch.domain.records import PREDICT_SOURCE, Record
 from modelwatch.openapi.document import build, json_body, operation, reference
 from modelwatch.services.contract import Accepted, AcceptedMany, Alive
@@ -46,7 +47,10 @@ def document() -> dict[str, Any]:
         {
             "title": "of another application",
             "properties": {
-                "features": {"minProperties": 1},
+                "features": {
+                    "minProperties": 1,
+                    "propertyNames": {"maxLength": MOST_CHARACTERS, "pattern": FEATURE_PATTERN},
+                },
                 "prediction": {"type": ["number", "string", "boolean"]},
                 "error": {"const": ""},
             },
