@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import mlflow.pyfunc
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
@@ -21,7 +23,7 @@ from modelwatch.domain.labels import as_text
 from modelwatch.domain.models import ModelVersion
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.settings import Settings
-from modelwatch_cli.training.candidate import NotServableError, make_candidate, table_of
+from modelwatch_cli.training.candidate import NotServableError, labels_of, make_candidate, table_of
 from modelwatch_cli.training.flavors import modules_of, requirements_of, savings_of
 from modelwatch_cli.training.registration import reference_data, register_model
 
@@ -127,6 +129,106 @@ def test_a_python_model_of_a_users_own_file_is_saved_with_it(tmp_path):
     assert served(found, ROWS) == (2 * ROWS["age"]).tolist()
 
 
+class Asked(ClassifierMixin, BaseEstimator):
+    """Gives what it was made with, for each row or as it is."""
+
+    def __init__(self, prediction=0, probabilities=None):
+        self.prediction = prediction
+        self.probabilities = probabilities
+
+    def fit(self, *_):
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict(self, rows):
+        return np.full(len(rows), self.prediction)
+
+    def predict_proba(self, _rows):
+        return self.probabilities
+
+
+class Locked(DecisionTreeClassifier):
+    """Holds what cannot be pickled."""
+
+    def fit(self, *arguments):
+        self.lock_ = threading.Lock()
+        return super().fit(*arguments)
+
+
+class OlderThanRich(mlflow.pyfunc.PythonModel):
+    """Refuses rows that its own training data has none of."""
+
+    def predict(self, context, model_input, params=None):  # noqa: ARG002 - names of mlflow
+        if (model_input["income"] > model_input["age"]).any():
+            raise ValueError("too rich for that age")
+        return model_input["age"].tolist()
+
+
+def test_a_model_that_refuses_shuffled_rows_is_served_without_importance(tmp_path):
+    rows = ROWS[GOOD]
+    found = candidate(OlderThanRich(), tmp_path, rows)
+    assert found.importance is None
+    assert served(found, rows) == rows["age"].tolist()
+
+
+def test_columns_of_32_bits_reach_both_forms_in_32_bits(tmp_path):
+    rows = ROWS.astype("float32")
+    model = LinearRegression().fit(rows, 3 * ROWS["age"] + ROWS["income"] ** 2)
+    found = candidate(model, tmp_path, rows)
+    assert found.served.flavor == "onnx", found.problem
+    row = {"age": 0.1, "income": 0.7}
+    (expected,) = model.predict(pd.DataFrame([row]).astype("float32")).tolist()
+    assert found.served.predict([row]).values == [pytest.approx(expected, rel=1e-12)]
+
+
+@pytest.mark.parametrize(
+    ("test", "problem"),
+    [
+        (ROWS[["age"]], "test: lacks the column 'income'"),
+        (ROWS.assign(label=1), "test: has a column 'label'"),
+        (ROWS.assign(age="n/a"), "test: row 0: features.age: found a string"),
+        (ROWS.assign(bottles=1.5), "test: row 0: features.bottles: .* a fraction"),
+    ],
+    ids=["missing", "added", "text", "fraction"],
+)
+def test_test_rows_that_no_request_could_bring_are_refused_as_such(test, problem, tmp_path):
+    train = ROWS.assign(bottles=3) if "bottles" in test else ROWS
+    model = DecisionTreeClassifier().fit(train, GOOD)
+    with pytest.raises(InvalidInputError, match=problem):
+        make_candidate(model, train, test, tmp_path)
+
+
+def test_the_order_of_the_test_columns_does_not_matter(tmp_path):
+    model = DecisionTreeClassifier(random_state=0).fit(ROWS, GOOD)
+    make_candidate(model, ROWS, ROWS[["income", "age"]], tmp_path)
+
+
+@pytest.mark.parametrize("rows", [np.zeros((3, 2, 2)), "train.csv", 5], ids=str)
+def test_what_is_no_table_is_refused_with_what_is_one(rows):
+    with pytest.raises(InvalidInputError, match=r"no table: give a DataFrame, or an array|no rows"):
+        table_of(rows, "train")
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem"),
+    [
+        ([1, "a"], "are of several types: int, str"),
+        (pd.Series([True, 3], dtype=object), "are of several types: bool, int"),
+        ([2**70, 1], "64 bits do not hold"),
+        (pd.Series([pd.Timestamp("2020-01-01")] * 2), "no number, text or truth value"),
+    ],
+    ids=["texts", "truth values", "large", "dates"],
+)
+def test_labels_are_of_one_type_or_refused(labels, problem):
+    with pytest.raises(InvalidInputError, match=problem):
+        labels_of(labels, 2)
+
+
+def test_labels_keep_their_values():
+    assert labels_of([1, 2.5], 2) == [1.0, 2.5]
+    assert labels_of(pd.Series([1, None], dtype="Int64"), 2) == [1, None]
+
+
 class NoPrediction:
     def fit(self, *_):
         return self
@@ -138,8 +240,25 @@ class NoPrediction:
         (LinearRegression().fit(ROWS, ROWS), "the model gives 2 values a row"),
         (NoPrediction(), "has no method `predict`"),
         (LinearRegression(), "fails on its own training data"),
+        (
+            Asked(np.datetime64("2020-01-01", "ns"), np.full((80, 2), 0.5)).fit(),
+            "no number, text or truth value",
+        ),
+        (Asked(0, np.full(80, 0.5)).fit(), "predict_proba gives float64 of shape"),
+        (Asked(0, np.full((1, 2), 0.5)).fit(), "predict_proba gives float64 of shape"),
+        (Asked(0, np.full((80, 2), "a")).fit(), "predict_proba gives <U1 of shape"),
+        (Locked().fit(ROWS, GOOD), "it cannot be pickled"),
     ],
-    ids=["several outputs", "no predict", "not fitted"],
+    ids=[
+        "several outputs",
+        "no predict",
+        "not fitted",
+        "dates",
+        "one probability a row",
+        "too few probabilities",
+        "texts for probabilities",
+        "not to be pickled",
+    ],
 )
 def test_what_cannot_be_served_is_refused_with_the_reason(model, sentence, tmp_path):
     with pytest.raises(NotServableError, match=sentence):

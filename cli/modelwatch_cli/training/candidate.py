@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pandas as pd
 from mlflow.models import ModelSignature, infer_signature
 
 from modelwatch.adapters.onnx_model import OnnxModel
-from modelwatch.adapters.pyfunc_model import PyfuncModel, typed_frame
+from modelwatch.adapters.pyfunc_model import PyfuncModel, plain_values, typed_frame
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.models import OnnxArtifact, fault_of
 from modelwatch.domain.names import check_feature_names
@@ -52,7 +53,7 @@ class Candidate:
     problem
         Why there is none.
     importance
-        How much it leans on each feature.
+        How much it leans on each feature; None where it refuses rows of shuffled values.
     """
 
     saving: Saving
@@ -62,7 +63,7 @@ class Candidate:
     onnx: OnnxArtifact | None
     payload: bytes
     problem: str
-    importance: Importance
+    importance: Importance | None
 
 
 def make_candidate(
@@ -87,6 +88,7 @@ def make_candidate(
         schema = schema_from_signature(signature.inputs.to_dict())
     except ValueError as error:
         raise NotServableError(f"its input cannot be served: {error}") from error
+    test = _held_to(schema, train, test)
     path = folder / "saved"
     saving = _save(model, path, signature)
     try:
@@ -101,19 +103,31 @@ def make_candidate(
     served: Model = original
     onnx, payload, problem = None, b"", ""
     try:
-        payload, onnx = export_onnx(original, rows)
+        with foreign_errors_are_refusals():
+            payload, onnx = export_onnx(original, rows)
         served = OnnxModel(payload, schema, onnx)
     except NotExportableError as error:
         problem = str(error)
     step("measuring how much it leans on each feature")
-    importance = measure_importance(original.predict_frame, typed_frame(train, schema))
+    importance = None
+    try:
+        importance = measure_importance(original.predict_frame, typed_frame(train, schema))
+    except Exception as error:  # noqa: BLE001 - a foreign model may refuse shuffled rows
+        step(f"that is not known: {type(error).__name__}: {str(error)[:200]}")
     return Candidate(saving, signature, schema, served, onnx, payload, problem, importance)
 
 
 def _save(model: Any, path: Path, signature: ModelSignature) -> Saving:
     """Save ``model`` at ``path``, in the first format that holds it; return how."""
     problem = ""
-    for saving in savings_of(model):
+    try:
+        savings = list(savings_of(model))
+    except Exception as error:  # whatever pickling what is in a foreign model raises
+        raise NotServableError(
+            f"it cannot be pickled, so that MLflow cannot save it: {type(error).__name__}: "
+            f"{str(error)[:300]}"
+        ) from error
+    for saving in savings:
         try:
             saving.save(str(path), signature=signature)
         except Exception as error:  # noqa: BLE001 - whatever a foreign library raises
@@ -134,7 +148,14 @@ def table_of(rows: Table, title: str) -> pd.DataFrame:
     InvalidInputError
         When there is no row, or a name is no name of a feature, or is there twice.
     """
-    frame = pd.DataFrame(rows).reset_index(drop=True)
+    try:
+        frame = pd.DataFrame(rows).reset_index(drop=True)
+    except Exception as error:  # whatever pandas raises for what is no table
+        raise InvalidInputError(
+            title,
+            f"is a {type(rows).__name__} that is no table: give a DataFrame, or an array of shape "
+            "(rows, features)",
+        ) from error
     if any(not isinstance(name, str | int | np.integer) for name in frame.columns):
         raise InvalidInputError(title, "has a column whose name is neither a text nor a number")
     frame.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
@@ -155,18 +176,50 @@ def labels_of(labels: Any, rows: int) -> list[Value]:
     InvalidInputError
         When they are not one a row, or not numbers, texts and truth values.
     """
-    values = np.asarray(labels)
-    if values.size != rows:
-        raise InvalidInputError("labels", f"has {values.size} values for {rows} rows")
-    plain = [
-        value.item() if isinstance(value, np.generic) else value
-        for value in values.reshape(rows).tolist()
-    ]
+    plain = plain_values(labels)
+    if len(plain) != rows:
+        raise InvalidInputError("labels", f"has {len(plain)} values for {rows} rows")
     for value in plain:
         if value is not None and fault_of(value):
             problem = fault_of(value).replace("prediction", "label")
             raise InvalidInputError("labels", f"cannot be kept: {problem}")
+    kinds = sorted({type(value).__name__ for value in plain if value is not None})
+    if len(kinds) > 1 and kinds != ["float", "int"]:
+        raise InvalidInputError("labels", f"are of several types: {', '.join(kinds)}; give one")
+    if kinds == ["float", "int"]:
+        plain = [None if value is None else float(value) for value in plain]
+    if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in plain):
+        raise InvalidInputError("labels", "has a whole number that 64 bits do not hold")
     return plain
+
+
+def _held_to(schema: Schema, train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
+    """Return ``test`` with the columns of ``train`` in their order.
+
+    Raises
+    ------
+    InvalidInputError
+        When it has other columns, or one of the tables has a value that no request can bring.
+    """
+    missing = [name for name in train.columns if name not in test.columns]
+    added = [name for name in test.columns if name not in train.columns]
+    if missing or added:
+        problem = f"lacks the column '{missing[0]}'" if missing else f"has a column '{added[0]}'"
+        raise InvalidInputError("test", f"{problem}: train and test have the same columns")
+    for title, table in (("train", train), ("test", test)):
+        for column in schema.columns:
+            values = table[column.name]
+            # a column of one of numpy's types holds nothing else; what it is was seen in train
+            if values.dtype == train[column.name].dtype != object:
+                continue
+            for place, value in enumerate(plain_values(values.astype(object))):
+                try:
+                    # what lacks is looked at where the ONNX form is made
+                    if value is not None and value == value:
+                        column.check(value)
+                except InvalidInputError as error:
+                    raise InvalidInputError(title, f"row {place}: {error}") from error
+    return test[list(train.columns)]
 
 
 def _signature(train: pd.DataFrame) -> ModelSignature:
@@ -183,15 +236,8 @@ def _signature(train: pd.DataFrame) -> ModelSignature:
 def _compare(model: Any, original: PyfuncModel, rows: pd.DataFrame) -> None:
     """Hold what was saved, on rows as requests bring them, against what was given."""
     rows = rows.head(COMPARED_ROWS)
-    try:
+    with foreign_errors_are_refusals():
         found = original.predict_frame(typed_frame(rows, original.schema))
-    except ModelwatchError as error:
-        raise NotServableError(str(error)) from error
-    except Exception as error:
-        raise NotServableError(
-            "what MLflow saved of it fails on its own training data, as requests bring it: "
-            f"{type(error).__name__}: {str(error)[:300]}"
-        ) from error
     faults = [fault_of(value) for value in found.values]
     problem = next((fault for fault in faults if fault.endswith("truth value")), "")
     if problem:
@@ -209,16 +255,34 @@ def _compare(model: Any, original: PyfuncModel, rows: pd.DataFrame) -> None:
             )
 
 
+@contextlib.contextmanager
+def foreign_errors_are_refusals() -> Iterator[None]:
+    """Refuse a model that fails on the rows that it was given with."""
+    try:
+        yield
+    except NotExportableError:
+        raise
+    except ModelwatchError as error:
+        raise NotServableError(str(error)) from error
+    except Exception as error:
+        raise NotServableError(
+            "what MLflow saved of it fails on its own training data, as requests bring it: "
+            f"{type(error).__name__}: {str(error)[:300]}"
+        ) from error
+
+
 def _predictions(model: Any, rows: pd.DataFrame) -> list[Any] | None:
     """Return what the model gives itself; None for one that only MLflow can call."""
     if not hasattr(model, "get_params"):
         return None
     try:
-        values = np.asarray(model.predict(rows)).reshape(len(rows)).tolist()
+        values = plain_values(model.predict(rows))
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error)[:300]}"
         raise NotServableError(f"it fails on its own training data: {reason}") from error
-    return [value.item() if isinstance(value, np.generic) else value for value in values]
+    if len(values) != len(rows):
+        raise NotServableError(f"it gives {len(values)} values for {len(rows)} rows")
+    return values
 
 
 def _check_probabilities(values: Sequence[Any], probabilities: Sequence[list[float]]) -> None:

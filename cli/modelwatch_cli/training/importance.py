@@ -61,9 +61,12 @@ def _distance(before: Predictions) -> tuple[Callable[[Predictions], float], str]
         ), "total variation"
     if all(isinstance(value, float) for value in before.values):
         numbers = np.asarray(before.values, np.float64)
-        scale = float(np.nanstd(numbers)) or 1.0
+        known = numbers[np.isfinite(numbers)]
+        # squares of large numbers overflow, of tiny ones vanish
+        size = float(np.max(np.abs(known), initial=0.0)) or 1.0
+        scale = float(np.std(known / size)) if len(known) else 1.0
         return lambda now: _mean(
-            np.abs(np.asarray(now.values, np.float64) - numbers) / scale
+            np.abs(np.asarray(now.values, np.float64) / size - numbers / size) / (scale or 1 / size)
         ), "standard deviations"
     return lambda now: _mean(
         [one != other for one, other in zip(before.values, now.values, strict=True)]

@@ -48,6 +48,7 @@ from modelwatch_cli.training.candidate import (
     Candidate,
     Table,
     columns_by_type,
+    foreign_errors_are_refusals,
     labels_of,
     make_candidate,
     table_of,
@@ -140,11 +141,13 @@ def register_model(
         candidate = make_candidate(model, train, test, Path(folder), step)
         step(f"predicting {len(train) + len(test)} rows for the reference data")
         version = ModelVersion(name, "new", "")
-        added = {
-            REFERENCE_PATH: reference_data(version, candidate.served, train),
-            HOLDOUT_PATH: reference_data(version, candidate.served, test, known),
-            IMPORTANCE_PATH: _encode(candidate.importance),
-        }
+        with foreign_errors_are_refusals():
+            added = {
+                REFERENCE_PATH: reference_data(version, candidate.served, train),
+                HOLDOUT_PATH: reference_data(version, candidate.served, test, known),
+            }
+    if candidate.importance:
+        added[IMPORTANCE_PATH] = _encode(candidate.importance)
     if candidate.onnx:
         added[ONNX_PATH] = candidate.payload
     with _registry_errors():

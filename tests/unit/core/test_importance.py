@@ -101,3 +101,15 @@ def test_importance_is_read_from_beside_the_version():
     artifacts = S3Artifacts(Client(), "models")
     assert artifacts.importance(ModelVersion("m", "1", "s3://models/p/1")) == importance(a=1.0)
     assert artifacts.importance(ModelVersion("m", "2", "s3://models/p/2")) is None
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_importance_does_not_depend_on_the_unit_of_the_predictions(unit):
+    plain, scaled = (
+        measure_importance(
+            lambda rows, unit=unit: Predictions([float(each) * unit for each in rows["much"]]), ROWS
+        )
+        for unit in (1.0, unit)
+    )
+    assert plain.features["much"] > 1
+    assert scaled.features == pytest.approx(plain.features)

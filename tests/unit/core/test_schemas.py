@@ -92,3 +92,11 @@ def test_numbered_columns_are_named_by_their_numbers():
 def test_a_column_whose_name_no_record_can_have_is_refused():
     with pytest.raises(ValueError, match="is no name of a feature"):
         schema_from_signature([{"name": "a\tb", "type": "double"}])
+
+
+def test_a_number_that_the_columns_type_does_not_hold_is_refused():
+    single, double = Column("age", "float"), Column("age", "double")
+    assert single.check(3.4028234663852886e38) == double.check(3.4028234663852886e38)
+    assert double.check(1e39) == 1e39
+    with pytest.raises(InvalidInputError, match="the number is too large"):
+        single.check(1e39)

@@ -58,6 +58,9 @@ class OnnxModel:
         self._is_matrix = len(self._inputs) == 1 and (
             len(schema.columns) > 1 or self._inputs[0][1] is not np.object_
         )
+        self._single = [
+            place for place, column in enumerate(schema.columns) if column.type == "float"
+        ]
         self._never_missing = artifact.never_missing
         self._known_texts = {name: set(texts) for name, texts in artifact.known_texts.items()}
         self._read = _KINDS[artifact.kind]
@@ -93,11 +96,18 @@ class OnnxModel:
     def _feed(self, rows: Sequence[Mapping[str, Value]]) -> dict[str, Any]:
         if self._is_matrix:
             ((name, dtype),) = self._inputs
-            return {name: _tensor([list(row.values()) for row in rows], dtype)}
-        return {
+            matrix = _tensor([list(row.values()) for row in rows], dtype)
+            if self._single and dtype is np.float64:
+                # the original gets these columns in 32 bits
+                matrix[:, self._single] = matrix[:, self._single].astype(np.float32)
+            return {name: matrix}
+        feed = {
             name: _tensor([[row[column]] for row in rows], dtype)
             for (name, dtype), column in zip(self._inputs, self.schema.names, strict=True)
         }
+        for name in (self._inputs[place][0] for place in self._single):
+            feed[name] = feed[name].astype(np.float32).astype(feed[name].dtype)
+        return feed
 
 
 def _tensor(values: list[list[Any]], dtype: Any) -> Any:

@@ -102,14 +102,17 @@ class PyfuncModel:
 
     def predict_frame(self, frame: pd.DataFrame) -> Predictions:
         """Predict the rows of a table in the schema's columns and types; raises as `predict`."""
-        found = np.asarray(self._model.predict(frame))
-        if found.size != len(frame):
-            each = found.size // max(len(frame), 1)
+        found = self._model.predict(frame)
+        values = plain_values(found)
+        if len(values) != len(frame):
+            each, rest = divmod(len(values), max(len(frame), 1))
+            count = f"{each} values a row"
+            if rest:
+                count = f"{len(values)} values for {len(frame)} rows"
             raise PredictionError(
-                f"the model gives {each} values a row (shape {found.shape}); modelwatch serves "
+                f"the model gives {count} (a {type(found).__name__}); modelwatch serves "
                 "models that give one: a class, a number, a text or a truth value"
             )
-        values = [_plain(value) for value in found.reshape(len(frame)).tolist()]
         return Predictions(values=values, probabilities=self._probabilities(frame))
 
     def _groups(self, rows: Sequence[Mapping[str, Value]]) -> dict[tuple[str, ...], list[int]]:
@@ -137,8 +140,40 @@ class PyfuncModel:
         raw = self.raw
         if not (hasattr(raw, "predict_proba") and hasattr(raw, "classes_")):
             return None
-        probabilities: list[list[float]] = np.asarray(raw.predict_proba(frame)).tolist()
+        found = np.asarray(raw.predict_proba(frame))
+        if found.ndim != 2 or len(found) != len(frame) or found.dtype.kind not in "fiub":
+            raise PredictionError(
+                f"its predict_proba gives {found.dtype} of shape {found.shape}; expected are "
+                f"numbers of shape ({len(frame)}, classes)"
+            )
+        probabilities: list[list[float]] = found.tolist()
         return probabilities
+
+
+def plain_values(found: Any) -> list[Any]:
+    """Return what a model gave as plain values, each in the type that it came in.
+
+    Parameters
+    ----------
+    found
+        An array, a list, a Series or a table of one column. What has no plain form (a date) stays.
+
+    Examples
+    --------
+    >>> plain_values([1, "a", True, 2.5]), plain_values(np.array([[1], [2]]))
+    ([1, 'a', True, 2.5], [1, 2])
+    >>> plain_values(pd.Series([3, None], dtype="Int64"))
+    [3, None]
+    """
+    # where types are mixed, or something is missing, numpy would make one type of all: the text "1"
+    # of 1, 1 of true, 1.0 of 1
+    if isinstance(found, pd.DataFrame):
+        found = found.astype(object)
+    mixed = (list, tuple, pd.Series, pd.Index, pd.api.extensions.ExtensionArray)
+    array = np.asarray(found, object if isinstance(found, mixed) else None).reshape(-1)
+    # the plain form of a date would be a whole number
+    values: list[Any] = list(array) if array.dtype.kind in "mM" else array.tolist()
+    return [_plain(value) for value in values]
 
 
 def typed_frame(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -163,4 +198,8 @@ def _series(values: list[Any], column: Column, missing: tuple[str, ...]) -> pd.S
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    if value is pd.NA:
+        return None
+    if isinstance(value, np.generic) and value.dtype.kind not in "mM":
+        return value.item()
+    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ ColumnType = Literal["double", "float", "long", "integer", "boolean", "string"]
 
 _REAL = frozenset({"double", "float"})
 _WHOLE = {"long": 2**63, "integer": 2**31}
+_LARGEST = {"double": sys.float_info.max, "float": (2 - 2**-23) * 2.0**127}
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -66,7 +68,8 @@ class Column(msgspec.Struct, frozen=True):
             real = float(value)
         except OverflowError:
             real = math.inf
-        if not math.isfinite(real):
+        # what 32 bits do not hold would reach the model as infinity
+        if not abs(real) <= _LARGEST[self.type]:
             raise InvalidInputError(f"features.{self.name}", "the number is too large")
         return real
 
