@@ -66,6 +66,7 @@ class Predict:
         self.tracking_uri = environ["MLFLOW_TRACKING_URI"]
         self.metrics_url = f"http://127.0.0.1:{stack.environ['BRIDGE_PORT']}/metrics"
         self._lambda = stack.client("lambda")
+        stack.know_model()
         deployed = stack.run("deploy", "--json")
         assert deployed.returncode == 0, deployed.stderr
         self.url = json.loads(deployed.stdout)["urls"]["predict"]

@@ -128,6 +128,10 @@ def test_the_first_deployment_creates_every_stack(first, deployment):
     assert first == dict.fromkeys(parts, "created")
     for app in ("capture", "analyze"):  # predict has no model to be healthy with
         assert deployment.get(app, "/health").status_code == 200
+        paths = deployment.get(app, "/openapi.json").json()["paths"]
+        assert {"/health", "/docs", "/docs/{asset}"} <= paths.keys()
+        assert "swagger-ui-bundle.js" in deployment.get(app, "/docs").text
+        assert deployment.get(app, "/docs/swagger-ui-bundle.js").status_code == 200
     assert deployment.get("predict", "/").status_code == 200
 
 

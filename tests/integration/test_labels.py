@@ -41,6 +41,7 @@ class Labelling:
         self.stack = stack
         environ = json.loads(self.run("env", "--json"))
         settings = Settings(environ)
+        stack.know_model()
         self.urls: dict[str, str] = json.loads(self.run("deploy", "--json"))["urls"]
         client = stack.client("s3")
         bucket = settings.text("CAPTURE_BUCKET")

@@ -37,6 +37,7 @@ class Pipeline:
         self.stack = stack
         self.environ = json.loads(self.run("env", "--json"))
         self.settings = Settings(self.environ)
+        stack.know_model()
         addresses = json.loads(self.run("deploy", "--json"))
         self.urls: dict[str, str] = addresses["urls"]
 

@@ -54,14 +54,8 @@ class Serving:
         own = {"MODEL_NAME": MODEL, "MODEL_REFRESH_SECONDS": "1"}
         self.stack = dataclasses.replace(stack, environ={**stack.environ, **own})
         self.environ = json.loads(self.run("env", "--json")) | own
-        # a name that the registry does not know is refused: it has other models
-        self.new_model(MODEL)
+        stack.know_model(MODEL)
         self.url = json.loads(self.run("deploy", "--json"))["urls"]["predict"]
-
-    def new_model(self, name: str) -> None:
-        """Make a registered model without versions, unless it is there."""
-        url = f"{self.environ['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/registered-models/create"
-        assert httpx.post(url, json={"name": name}, timeout=30).status_code in (200, 400)
 
     def run(self, *arguments: str) -> str:
         done = self.stack.run(*arguments)

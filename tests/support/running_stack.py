@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 from botocore.config import Config
 
 from modelwatch_cli.stack.environment import read_env_file
@@ -68,6 +69,16 @@ class RunningStack:
         """Return a boto3 client of a service of LocalStack, or of the S3, once the stack is up."""
         stack_env = read_env_file(self.home / "stack.env")
         return LocalSession(stack_env).client(service, config=config)
+
+    def know_model(self, name: str = "wine_quality_model") -> None:
+        """Make a registered model without versions, unless it is there.
+
+        A deployment refuses a name that the registry has not, while it has others: those of other
+        tests on the same stack.
+        """
+        url = f"http://127.0.0.1:{self.environ['MLFLOW_PORT']}/api/2.0/mlflow"
+        made = httpx.post(f"{url}/registered-models/create", json={"name": name}, timeout=60)
+        assert made.status_code in (200, 400), made.text
 
     def run(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """Run `modelwatch` with ``arguments`` and return what came of it."""

@@ -24,6 +24,7 @@ from modelwatch.domain.profiles import (
     merge_profiles,
     merge_slices,
     number_column,
+    number_columns,
     text_column,
 )
 from modelwatch.domain.profiles.distinct import RELATIVE_ERROR
@@ -98,7 +99,7 @@ def test_columns_merge_as_if_profiled_at_once(parts: list[np.ndarray]) -> None:
     if len(finite) and np.abs(finite).max() < 1e150:
         scale = float(np.abs(finite).max())
         assert merged.mean == pytest.approx(whole.mean, rel=1e-9, abs=1e-9 * scale)
-        assert merged.variance == pytest.approx(whole.variance, rel=1e-6, abs=1e-9 * scale**2)
+        assert merged.deviation == pytest.approx(whole.deviation, rel=1e-6, abs=1e-6 * scale)
         assert whole.mean == pytest.approx(finite.mean(), rel=1e-9, abs=1e-9 * scale)
 
 
@@ -171,8 +172,60 @@ def test_a_column_tells_what_it_mostly_holds(column, kind: str) -> None:
 
 def test_large_numbers_do_not_overflow() -> None:
     column = number_column(np.array([1.7e308, 1.7e308, -1.7e308]))
-    assert math.isfinite(column.mean)
-    assert column.variance == math.inf
+    assert column.mean == pytest.approx(1.7e308 / 3)
+    assert column.deviation == pytest.approx(1.7e308 / 3 * math.sqrt(8))
+
+
+@pytest.mark.parametrize("unit", [1e-320, 1e-200, 1e153, 1e154, 1e200, 1e307])
+def test_moments_are_right_in_every_unit(unit: float) -> None:
+    values = np.arange(1.0, 17.0) * unit
+    parts = [values[:3], values[3:], np.array([])]
+    for column in (
+        number_column(values),
+        merge_columns([number_column(part) for part in parts], 16),
+        decode_profile(encode_profile(profile(a=number_column(values)))).features["a"],
+    ):
+        assert column.mean == pytest.approx(8.5 * unit, rel=1e-3)
+        assert column.deviation == pytest.approx(np.std(np.arange(16.0)) * unit, rel=1e-3)
+
+
+def test_numbers_of_any_size_merge_with_others() -> None:
+    parts = [number_column(np.array(each)) for each in ([1.0, 3.0], [1e200], [-1e-300])]
+    merged = merge_columns(parts, 4)
+    assert merged.mean == pytest.approx(2.5e199)
+    assert merged.deviation == pytest.approx(np.std([0, 0, 1, 0]) * 1e200)
+
+
+matrices = st.integers(1, 3).flatmap(
+    lambda rows: st.lists(
+        st.lists(st.floats(width=64), min_size=rows, max_size=rows), min_size=1, max_size=4
+    )
+)
+
+
+@given(
+    matrices | st.integers(300, 3000).map(lambda n: np.random.default_rng(n).normal(size=(3, n)))
+)
+def test_many_columns_at_once_are_the_same_to_the_bit(rows) -> None:
+    matrix = np.array(rows, np.float64)
+    for column, values in zip(number_columns(matrix), matrix, strict=True):
+        one = profile(a=column, rows=9999)
+        assert encode_profile(one) == encode_profile(profile(a=number_column(values), rows=9999))
+
+
+@given(
+    st.lists(
+        st.floats(allow_nan=False, allow_infinity=False)
+        | st.decimals(-(10**6), 10**6, places=3).map(float),
+        min_size=1,
+        max_size=50,
+    )
+)
+def test_numbers_come_back_to_the_bit(values: list[float]) -> None:
+    column = number_column(np.array(values))
+    again = decode_profile(encode_profile(profile(a=column))).features["a"]
+    for one, other in zip(column.sketch.levels, again.sketch.levels, strict=True):
+        assert one.tobytes() == other.tobytes()
 
 
 def profile(rows: int | None = None, **features) -> Profile:

@@ -17,18 +17,19 @@ from modelwatch.errors import InvalidInputError
 _CELL = re.compile(r'(?:"((?:[^"]|"")*)"|((?:[^",\r\n][^,\r\n]*)?))(,|\r\n|\n|\r|\Z)')
 _ENDS = re.compile(r"\r\n|\n|\r")
 _NUMBER = re.compile(
-    r"(?P<whole>[+-]?\d+)|[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?[iI]nf(?:inity)?",
-    re.ASCII,
+    r"(?P<whole>[+-]?\d+)|[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf(?:inity)?",
+    re.ASCII | re.IGNORECASE,
 )
 _WORDS: dict[str, Value] = {
     "": None,
     "nan": None,
-    "NaN": None,
+    "null": None,
+    "na": None,
+    "n/a": None,
     "true": True,
     "false": False,
-    "True": True,
-    "False": False,
 }
+"""What words mean, in small letters or not; in a column of texts they are texts."""
 
 
 class Cell(str):
@@ -69,6 +70,7 @@ def read_rows(text: str) -> list[list[Cell]]:
     >>> read_rows('1,"a,b"\\n,\\n')
     [['1', 'a,b'], ['', '']]
     """
+    text = text.removeprefix("\ufeff")
     if '"' not in text:
         lines = _ENDS.split(text)
         if len(lines) > 1 and not lines[-1]:
@@ -93,19 +95,22 @@ def read_rows(text: str) -> list[list[Cell]]:
 
 
 def value_of(text: str) -> Value:
-    """Read a bare cell for what it looks like.
+    """Read a bare cell for what it looks like; blanks around a number or a word do not count.
 
     Examples
     --------
+    >>> [value_of(text) for text in (" 3.5", "null", "NA", "-INF", " red")]
+    [3.5, None, None, -inf, ' red']
     >>> [value_of(text) for text in ("1", "1.0", "true", "", "nan", "1_0", "inf")]
     [1, 1.0, True, None, None, '1_0', inf]
     """
-    if text in _WORDS:
-        return _WORDS[text]
-    number = _NUMBER.fullmatch(text)
+    bare = text.strip(" \t")
+    if bare.lower() in _WORDS:
+        return _WORDS[bare.lower()]
+    number = _NUMBER.fullmatch(bare)
     if number is None:
         return str(text)
-    return int(text) if number["whole"] else float(text)
+    return int(bare) if number["whole"] else float(bare)
 
 
 def typed_value(value: Value, letter: str) -> Value:
@@ -138,6 +143,27 @@ def typed_value(value: Value, letter: str) -> Value:
             return int(value)
     expected = {"d": "a number", "l": "a whole number", "b": "a truth value"}[letter]
     raise InvalidInputError("", f"found {value!r}, expected {expected}")
+
+
+def own_value(value: Value, letter: str) -> Value:
+    """Read what `write_row` or JSON wrote: a value may have another type than its column.
+
+    Examples
+    --------
+    >>> [own_value(Cell(text), "s") for text in ("red", "5", "true", "")]
+    ['red', 5, True, None]
+    >>> own_value(False, "d"), own_value(1.5, "l"), own_value(QuotedCell("5"), "d")
+    (False, 1.5, '5')
+    """
+    if isinstance(value, QuotedCell):
+        return str(value)
+    plain = value_of(value) if isinstance(value, Cell) else value
+    if letter not in "dl" or isinstance(plain, str | bool) or plain is None:
+        return plain
+    try:
+        return typed_value(plain, letter)
+    except InvalidInputError:
+        return plain
 
 
 def text_of(value: Value) -> str | None:

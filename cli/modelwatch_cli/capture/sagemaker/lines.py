@@ -14,7 +14,7 @@ from modelwatch.domain.faults import UNREADABLE, invalid_json
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Record, Value
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.capture.sagemaker.answers import labels, outputs
-from modelwatch_cli.capture.sagemaker.cells import letter_of, read_rows, typed_value
+from modelwatch_cli.capture.sagemaker.cells import letter_of, own_value, read_rows, typed_value
 from modelwatch_cli.capture.sagemaker.form import EPOCH, Attributes, Line, Payload
 from modelwatch_cli.capture.sagemaker.payloads import (
     Reading,
@@ -198,8 +198,9 @@ def _typed(
             raise InvalidInputError(f"{place}.{name}", "is nested; only flat rows can be read")
         letter = own.types[number : number + 1] if own else reading.types.get(name, "")
         plain = value if letter else plain_value(value, own is not None)
+        read = own_value if own else typed_value
         try:
-            typed[name] = typed_value(value, letter) if letter else plain
+            typed[name] = read(value, letter) if letter else plain
         except InvalidInputError as error:
             raise InvalidInputError(f"{place}.{name}", error.problem) from None
     return typed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import batched
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +20,14 @@ from modelwatch.domain.profiles import (
     Slice,
     merge_columns,
     number_column,
+    number_columns,
     text_column,
 )
 from modelwatch.domain.profiles.hashes import Hashes, hash_event_ids
 from modelwatch.domain.segments import NO_SEGMENTS, SegmentKey, Segments
+
+_AT_ONCE = 64
+"""Columns that are profiled together: they are copied for it."""
 
 MOST_CLASSES = 100
 """So many probabilities are profiled, each class as a column of its own."""
@@ -43,10 +48,7 @@ def profile_table(table: pa.Table) -> Profile:
         lost=pc.sum(table["lost_before"]).as_py() or 0 if "lost_before" in names else 0,
         first_ms=pc.min(times).as_py() or 0 if times is not None else 0,
         last_ms=pc.max(times).as_py() or 0 if times is not None else 0,
-        features={
-            name: _feature(parts)
-            for name, parts in parts_by_name(table, feature_names(table.column_names)).items()
-        },
+        features=_features(parts_by_name(table, feature_names(table.column_names))),
         outputs=dict(_outputs(table)),
     )
 
@@ -95,6 +97,20 @@ def profile_column(column: pa.ChunkedArray) -> ColumnProfile:
         zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True)
     )
     return text_column(counts, column.null_count, boolean=pa.types.is_boolean(kind))
+
+
+def _features(parts: Mapping[str, list[pa.ChunkedArray]]) -> dict[str, ColumnProfile]:
+    """Profile features; those of nothing but doubles together."""
+    alike = [
+        name
+        for name, (first, *others) in parts.items()
+        if not others and first.type == pa.float64() and not first.null_count and len(first)
+    ]
+    found: dict[str, ColumnProfile] = {}
+    for names in batched(alike, _AT_ONCE, strict=False):
+        matrix = np.stack([parts[name][0].to_numpy() for name in names])
+        found |= zip(names, number_columns(matrix), strict=True)
+    return {name: found[name] if name in found else _feature(each) for name, each in parts.items()}
 
 
 def _feature(parts: list[pa.ChunkedArray]) -> ColumnProfile:
@@ -153,8 +169,8 @@ def _probabilities(lists: pa.ListArray) -> Iterator[tuple[str, ColumnProfile]]:
     shortest, longest = pc.min_max(lengths).as_py().values()
     if shortest == longest and not lists.null_count:
         values = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
-        for index, column in enumerate(values.T[:MOST_CLASSES]):
-            yield f"probability_{index}", number_column(np.ascontiguousarray(column))
+        columns = number_columns(np.ascontiguousarray(values.T[:MOST_CLASSES]))
+        yield from ((f"probability_{index}", column) for index, column in enumerate(columns))
         return
     for index in range(min(longest, MOST_CLASSES)):
         longer = pc.if_else(pc.greater(lengths, index), lists, None)

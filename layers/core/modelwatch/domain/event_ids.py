@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import uuid
+from collections.abc import Iterable
 
 from modelwatch.domain.names import EVENT_ID_PATTERN
 
@@ -54,6 +55,11 @@ def is_event_id(text: str) -> bool:
     (True, False)
     """
     return _CANONICAL.fullmatch(text) is not None
+
+
+def are_event_ids(texts: Iterable[str]) -> bool:
+    """Tell whether all of ``texts`` are; see `is_event_id`."""
+    return all(map(_CANONICAL.fullmatch, texts))
 
 
 def event_time_ms(event_id: str) -> int | None:

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from modelwatch.domain.blocks import Block, Head
-from modelwatch.domain.event_ids import is_event_id
+from modelwatch.domain.event_ids import are_event_ids
 from modelwatch.domain.faults import invalid_json
 from modelwatch.domain.numbers import Whole
 from modelwatch.domain.records import (
@@ -182,7 +182,7 @@ def _is_plainly_good(block: Block, now_ms: int) -> bool:
         and max(block.captured_at_ms) <= min(now_ms + FUTURE_TOLERANCE_MS, _LAST_MS)
         and min(block.latencies_ms) >= 0
         and min(block.lost_before) >= 0
-        and all(map(is_event_id, block.event_ids))
+        and are_event_ids(block.event_ids)
     )
 
 

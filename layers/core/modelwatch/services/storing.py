@@ -135,6 +135,12 @@ def by_partition(blocks: Iterable[Block]) -> list[list[Block]]:
 
 
 def _places_by_hour(block: Block, seen: set[str]) -> dict[int, list[int]]:
+    events = set(block.event_ids)
+    first, last = min(block.captured_at_ms) // _HOUR_MS, max(block.captured_at_ms) // _HOUR_MS
+    if first == last and len(events) == len(block) and seen.isdisjoint(events):
+        # most blocks: there is nothing to be looked at one by one
+        seen |= events
+        return {first: list(range(len(block)))}
     places: defaultdict[int, list[int]] = defaultdict(list)
     for place, (event_id, at) in enumerate(zip(block.event_ids, block.captured_at_ms, strict=True)):
         if event_id not in seen:

@@ -87,7 +87,7 @@ def _moments(column: ColumnProfile) -> dict[str, float]:
     found = {
         "mean": column.mean,
         "sum": column.mean * column.sketch.n,
-        "std_dev": math.sqrt(column.square / column.sketch.n),
+        "std_dev": column.deviation or 0.0,
         "min": column.sketch.minimum,
         "max": column.sketch.maximum,
     }

@@ -29,6 +29,7 @@ from modelwatch.domain.profiles.profile import (
     merge_slices,
 )
 from modelwatch.domain.profiles.quantiles import QuantileSketch
+from modelwatch.domain.profiles.together import number_columns
 
 __all__ = [
     "FAILURES",
@@ -49,5 +50,6 @@ __all__ = [
     "merge_segments",
     "merge_slices",
     "number_column",
+    "number_columns",
     "text_column",
 ]

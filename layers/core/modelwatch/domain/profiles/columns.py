@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -39,7 +40,8 @@ class ColumnProfile:
     infinities
         Infinite numbers: left out of the moments and of the sketch.
     mean, square
-        Mean of the finite numbers, and the sum of squares of their differences from it.
+        Mean of the finite numbers, and the sum of squares of their differences from it, in units
+        of ``4**exponent``.
     sketch
         The distribution of the finite numbers.
     counts
@@ -51,6 +53,8 @@ class ColumnProfile:
         A text, in ``counts`` or not, came at most so much more often than ``counts`` says.
     registers
         HyperLogLog of all values; see `modelwatch.domain.profiles.distinct`.
+    exponent
+        0, but for numbers so large or so small that their squares are no doubles.
     """
 
     rows: int
@@ -66,6 +70,7 @@ class ColumnProfile:
     rest: int = 0
     undercount: int = 0
     registers: Registers = field(default_factory=lambda: registers_of(np.empty(0, np.uint64)))
+    exponent: int = 0
 
     @property
     def kind(self) -> ColumnKind:
@@ -96,9 +101,24 @@ class ColumnProfile:
         return self.sketch.maximum if self.sketch.n else None
 
     @property
-    def variance(self) -> float | None:
-        """Variance of the finite numbers (dividing by their number); None without any."""
-        return self.square / self.sketch.n if self.sketch.n else None
+    def deviation(self) -> float | None:
+        """Standard deviation of the finite numbers (dividing by their number); None without any."""
+        n = self.sketch.n
+        if not n:
+            return None
+        deviation = float(np.ldexp(math.sqrt(self.square / n), self.exponent))
+        return min(deviation, sys.float_info.max)
+
+
+def is_plain(matrix: Floats) -> NDArray[np.bool_]:
+    """Tell which rows have finite numbers alone, whose squares and sum are doubles."""
+    # 0 and NaN are handled apart; a row of nothing but zeros is plain
+    largest = np.abs(matrix).max(axis=-1, initial=0.0)
+    plain: NDArray[np.bool_] = (largest < _LARGE) & ((largest > 1 / _LARGE) | (largest == 0))
+    return plain
+
+
+_LARGE = 2.0**400
 
 
 def number_column(values: Floats) -> ColumnProfile:
@@ -107,19 +127,23 @@ def number_column(values: Floats) -> ColumnProfile:
     Examples
     --------
     >>> column = number_column(np.array([1.0, 3.0, np.nan, np.inf]))
-    >>> column.rows, column.nulls, column.infinities, column.mean, column.variance
+    >>> column.rows, column.nulls, column.infinities, column.mean, column.deviation
     (4, 1, 1, 2.0, 1.0)
+    >>> number_column(np.array([1e308, -1e308])).deviation
+    1e+308
     """
     present = values[~np.isnan(values)]
     finite = present[np.isfinite(present)]
-    mean = square = 0.0
+    mean, square, exponent = 0.0, 0.0, 0
     if len(finite):
-        with np.errstate(over="ignore"):
-            mean = float(np.mean(finite))
-            if not np.isfinite(mean):
-                # the sum of large numbers overflows, their mean does not
-                mean = float(np.sum(finite / len(finite)))
-            square = float(np.sum(np.square(finite - mean)))
+        scaled = finite
+        if not is_plain(finite):
+            exponent = math.frexp(float(np.abs(finite).max()))[1]
+            scaled = np.ldexp(finite, -exponent)
+        mean = float(np.mean(scaled))
+        square = float(np.sum(np.square(scaled - mean)))
+        if exponent:
+            mean = float(np.clip(np.ldexp(mean, exponent), finite.min(), finite.max()))
     return ColumnProfile(
         rows=len(values),
         nulls=len(values) - len(present),
@@ -129,6 +153,7 @@ def number_column(values: Floats) -> ColumnProfile:
         square=square,
         sketch=QuantileSketch.from_values(finite),
         registers=registers_of(hash_numbers(present)),
+        exponent=exponent,
     )
 
 
@@ -163,7 +188,7 @@ def merge_columns(columns: Sequence[ColumnProfile], rows: int) -> ColumnProfile:
     absent = rows - sum(column.rows for column in columns)
     if len(columns) == 1 and not absent:
         return columns[0]
-    mean, square = _moments(columns)
+    mean, square, exponent = _moments(columns)
     counts: dict[str, int] = {}
     for column in columns:
         for text, count in column.counts.items():
@@ -183,21 +208,30 @@ def merge_columns(columns: Sequence[ColumnProfile], rows: int) -> ColumnProfile:
         rest=dropped + sum(column.rest for column in columns),
         undercount=undercount + sum(column.undercount for column in columns),
         registers=np.maximum.reduce([column.registers for column in columns]),
+        exponent=exponent,
     )
 
 
-def _moments(columns: Sequence[ColumnProfile]) -> tuple[float, float]:
+def _moments(columns: Sequence[ColumnProfile]) -> tuple[float, float, int]:
     """Merge means and squares: Chan, Golub, LeVeque, *Updating Formulae* (1979)."""
     columns = [column for column in columns if column.sketch.n]
     if not columns:
-        return 0.0, 0.0
+        return 0.0, 0.0, 0
     sizes = np.array([column.sketch.n for column in columns], np.float64)
     total = float(sizes.sum())
     means = np.array([column.mean for column in columns])
-    mean = float(means @ (sizes / total))
     squares: NDArray[np.float64] = np.array([column.square for column in columns])
-    with np.errstate(over="ignore", invalid="ignore"):
-        return mean, float(squares.sum() + sizes @ np.square(means - mean))
+    exponents = np.array([column.exponent for column in columns])
+    mean = float(means @ (sizes / total))
+    exponent = 0
+    if exponents.any():
+        # in units in which all of them are doubles
+        largest = float(np.abs(means).max())
+        units = exponents[squares > 0].tolist() + ([math.frexp(largest)[1]] if largest else [])
+        exponent = max(units, default=0)
+        squares = np.ldexp(squares, 2 * (exponents - exponent))
+    differences = np.ldexp(means, -exponent) - math.ldexp(mean, -exponent)
+    return mean, float(squares.sum() + sizes @ np.square(differences)), exponent
 
 
 def _frequent(counts: Mapping[str, int]) -> tuple[dict[str, int], int, int]:

@@ -35,6 +35,17 @@ def registers_of(hashes: Hashes) -> Registers:
     return registers
 
 
+def registers_of_rows(hashes: NDArray[np.uint64]) -> list[Registers]:
+    """Return the registers of each row of ``hashes``, as `registers_of` does."""
+    rest = hashes & np.uint64((1 << _REST) - 1)
+    _, exponents = np.frexp((rest >> np.uint64(1)).astype(np.float64))
+    lengths = (_REST - exponents).astype(np.uint8)
+    starts = np.arange(len(hashes), dtype=np.uint64)[:, None] << np.uint64(_BITS)
+    registers = np.zeros(len(hashes) * _REGISTERS, np.uint8)
+    np.maximum.at(registers, ((hashes >> np.uint64(_REST)) + starts).ravel(), lengths.ravel())
+    return list(registers.reshape(-1, _REGISTERS))
+
+
 def distinct_estimate(registers: Registers) -> float:
     """Return how many different values the registers have seen."""
     longest = _REST + 1

@@ -43,6 +43,7 @@ class _Column(msgspec.Struct, array_like=True):
     rest: int
     undercount: int
     registers: bytes
+    exponent: int = 0
 
 
 class _Profile(msgspec.Struct, array_like=True):
@@ -169,6 +170,7 @@ def _column_out(column: ColumnProfile) -> _Column:
         column.rest,
         column.undercount,
         column.registers.tobytes(),
+        column.exponent,
     )
 
 
@@ -192,6 +194,7 @@ def _column_in(column: _Column, written: int) -> ColumnProfile:
         rest=column.rest,
         undercount=column.undercount,
         registers=np.frombuffer(column.registers, np.uint8),
+        exponent=column.exponent,
     )
 
 

@@ -63,6 +63,16 @@ class QuantileSketch:
         ordered = np.sort(np.asarray(values, np.float64))
         return cls(_compacted([ordered]), float(ordered[0]), float(ordered[-1]))
 
+    @classmethod
+    def of_each(cls, rows: Floats) -> list[QuantileSketch]:
+        """Sketch each row of finite values, of which it has some, as `from_values` does."""
+        ordered = np.sort(rows, axis=1)
+        levels = _compacted_rows([ordered])
+        return [
+            cls([level[row] for level in levels], float(values[0]), float(values[-1]))
+            for row, values in enumerate(ordered)
+        ]
+
     @staticmethod
     def merge(sketches: Sequence[QuantileSketch]) -> QuantileSketch:
         """Return the sketch of all values together."""
@@ -148,6 +158,26 @@ def _compacted(levels: list[Floats]) -> list[Floats]:
             levels.append(promoted)
         elif len(levels[height + 1]):
             levels[height + 1] = np.sort(np.concatenate([levels[height + 1], promoted]))
+        else:
+            levels[height + 1] = promoted
+
+
+def _compacted_rows(levels: list[Floats]) -> list[Floats]:
+    """Do as `_compacted` does with each row of the levels: only the coins differ between rows."""
+    levels = list(levels)
+    while True:
+        capacities = _capacities(len(levels))
+        if sum(level.shape[1] for level in levels) <= sum(capacities):
+            return levels
+        height = next(h for h, level in enumerate(levels) if level.shape[1] > capacities[h])
+        odd = levels[height].shape[1] % 2
+        levels[height], level = levels[height][:, :odd], levels[height][:, odd:]
+        coins = np.array([_coin(values) for values in level])
+        promoted = np.where(coins[:, None] == 1, level[:, 1::2], level[:, ::2])
+        if height + 1 == len(levels):
+            levels.append(promoted)
+        elif levels[height + 1].shape[1]:
+            levels[height + 1] = np.sort(np.hstack([levels[height + 1], promoted]), axis=1)
         else:
             levels[height + 1] = promoted
 

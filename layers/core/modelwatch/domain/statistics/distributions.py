@@ -151,7 +151,7 @@ class Distribution:
             weights=np.add.reduceat(weights.astype(np.float64), first),
             minimum=sketch.minimum,
             maximum=sketch.maximum,
-            deviation=math.sqrt(column.variance or 0.0),
+            deviation=column.deviation or 0.0,
             distinct=len(values) if sketch.exact else max(len(values), round(column.distinct)),
             error=0.0 if sketch.exact else sketch.RANK_ERROR,
         )
