@@ -133,7 +133,7 @@ def typed_value(value: Value, letter: str) -> Value:
     """Hold ``value``, text or read already, against the type ``letter`` of its column.
 
     Letters are those of `Record.types`: d number, l whole number, s string, b truth value. What
-    looks like a number and is none stays text, and a whole number that no double equals stays whole.
+    looks like a number and is none stays text; a whole number that no double equals stays whole.
 
     Raises
     ------
