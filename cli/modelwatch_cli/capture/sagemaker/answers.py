@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from modelwatch.domain.numbers import is_number
 from modelwatch.domain.records import Value
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.capture.sagemaker.cells import read_rows
@@ -97,9 +99,12 @@ def _numbers(values: Any, place: str) -> list[float] | None:
         return None
     numbers = values if isinstance(values, list) else [values]
     try:
-        return [float(number) for number in numbers]
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"{place}.data", "a probability is not a number") from None
+        read = [float(number) for number in numbers]
+    except (TypeError, ValueError, OverflowError):
+        read = [math.inf]
+    if not all(map(is_number, read)):
+        raise InvalidInputError(f"{place}.data", "a probability is not a number")
+    return read
 
 
 def labels(payload: Payload) -> list[bool | int | float | str]:
