@@ -78,7 +78,7 @@ def _elements(path: Path, text: str, now_ms: int) -> Iterator[Label | Problem]:
 
 
 def _rows(path: Path, file: TextIO, now_ms: int, as_text: bool) -> Iterator[Label | Problem]:
-    reader = csv.reader(file)
+    reader = csv.reader(file, strict=True)
     header = [name.strip() for name in next(reader, [])]
     unknown = [name for name in header if name not in COLUMNS]
     missing = [name for name in COLUMNS[:2] if name not in header]
