@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import msgspec
 
 from modelwatch.domain.faults import repeated
 from modelwatch.domain.names import check_feature_names
+from modelwatch.domain.numbers import exact_double
 from modelwatch.domain.records import Value
 from modelwatch.errors import Fault, InvalidInputError
 
@@ -62,13 +64,16 @@ class Column(msgspec.Struct, frozen=True):
         )
 
     def _real(self, value: float) -> float:
-        try:
-            real = float(value)
-        except OverflowError:
-            real = math.inf
-        if not math.isfinite(real):
-            raise InvalidInputError(f"features.{self.name}", "the number is too large")
-        return real
+        real = exact_double(value)
+        if real is not None and math.isfinite(real):
+            return real
+        problem = "the number is too large"
+        if abs(value) <= sys.float_info.max:
+            problem = (
+                f"found {value}, a whole number that no double equals; write it with a decimal "
+                "point where the nearest double will do"
+            )
+        raise InvalidInputError(f"features.{self.name}", problem)
 
     @property
     def expectation(self) -> str:
