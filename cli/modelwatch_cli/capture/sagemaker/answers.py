@@ -8,7 +8,8 @@ from typing import Any
 from modelwatch.domain.numbers import is_number
 from modelwatch.domain.records import Value
 from modelwatch.errors import InvalidInputError
-from modelwatch_cli.capture.sagemaker.cells import read_rows
+from modelwatch_cli.capture.label_cells import label_of_cell
+from modelwatch_cli.capture.sagemaker.cells import Cell, read_rows
 from modelwatch_cli.capture.sagemaker.form import Attributes, Payload
 from modelwatch_cli.capture.sagemaker.payloads import (
     Reading,
@@ -107,8 +108,8 @@ def _numbers(values: Any, place: str) -> list[float] | None:
     return read
 
 
-def labels(payload: Payload) -> list[bool | int | float | str]:
-    """Return the label of each row of a ground truth.
+def labels(payload: Payload) -> list[tuple[bool | int | float | str, str | None]]:
+    """Return the label of each row of a ground truth, and its `Label.cell`.
 
     Raises
     ------
@@ -118,12 +119,18 @@ def labels(payload: Payload) -> list[bool | int | float | str]:
     place = "groundTruthData"
     text, is_csv = content(payload, place)
     rows = read_rows(text) if is_csv else json_rows(text, "", place)
-    read: list[bool | int | float | str] = []
+    read: list[tuple[bool | int | float | str, str | None]] = []
     for row in rows:
         while isinstance(row, list) and len(row) == 1:
             row = row[0]
         label = None if isinstance(row, list | dict) else plain_value(row, False)
         if label is None:
             raise InvalidInputError(f"{place}.data", "is not one label a row")
-        read.append(label)
+        if isinstance(row, Cell):
+            try:
+                read.append(label_of_cell(row))
+            except InvalidInputError as error:
+                raise InvalidInputError(f"{place}.data", error.problem) from None
+        else:
+            read.append((label, None))
     return read
