@@ -5,7 +5,6 @@ Format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatc
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from modelwatch.domain.numbers import is_number
 from modelwatch.metric_names import NAMESPACE, Metric
 
 LABEL_LENGTH = 128
@@ -109,16 +109,10 @@ def _reading(document: Mapping[str, Any], dimension_sets: Any, metric: Metric) -
 
 
 def _number(value: object) -> float:
-    """Return ``value`` as a finite number of 64 bits; JSON has longer ones."""
-    if type(value) is not int and type(value) is not float:
+    """Return ``value`` as a double, if it is an acceptable number; JSON has longer ones."""
+    if not isinstance(value, int | float) or not is_number(value):
         raise _UnusableError
-    try:
-        number = float(value)
-    except OverflowError:
-        raise _UnusableError from None
-    if not math.isfinite(number):
-        raise _UnusableError
-    return number
+    return float(value)
 
 
 def label_value(value: object) -> str:

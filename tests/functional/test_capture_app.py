@@ -220,3 +220,25 @@ def test_the_consumer_puts_aside_what_it_cannot_use_and_names_what_failed(
 
 def test_health(app_client):
     assert app_client.http.get("/health").json_body == {"status": "healthy"}
+
+
+@pytest.mark.parametrize("half", ["\\ud800", "\\udc00x"])
+@pytest.mark.parametrize(
+    "field",
+    ["captured_at", "latency_ms", "sample_rate", "lost_before", "event_id", "types", "more"],
+)
+@pytest.mark.parametrize("route", ["/capture", "/capture/batch", "/ground-truth"])
+def test_half_of_a_surrogate_pair_is_refused_with_its_field(app_client, route, field, half):
+    body = RECORD if route != "/ground-truth" else {"event_id": RECORD["event_id"], "label": 1}
+    if route == "/ground-truth" and field not in ("event_id", "more"):
+        field = "labelled_at"
+    text = json.dumps([body | {field: "@"}] if route == "/capture/batch" else body | {field: "@"})
+    response = app_client.http.post(route, headers=JSON, body=text.replace("@", half).encode())
+    assert response.status_code == 400, response.body
+    assert field in {each["field"].rpartition(".")[2] for each in response.json_body["errors"]}
+
+
+def test_half_of_a_surrogate_pair_as_a_name_is_refused(app_client):
+    text = json.dumps(RECORD | {"@": 1}).replace("@", "\\ud800").encode()
+    response = app_client.http.post("/capture", headers=JSON, body=text)
+    assert response.status_code == 400, response.body

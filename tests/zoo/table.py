@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
 import warnings
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,33 +101,45 @@ def rows_of_document() -> dict[str, dict[str, str]]:
     return {row[0].strip("`"): dict(zip(header[1:], row[1:], strict=True)) for row in rows[1:]}
 
 
+@cache
+def _cases() -> dict[str, Case]:
+    return {case.name: case for case in everything()}
+
+
 def _tried(name: str, title: str) -> Outcome:
     try:
-        return outcome_of(next(case for case in everything() if case.name == name), title)
+        return outcome_of(_cases()[name], title)
     except Exception as error:  # noqa: BLE001 - the table says so, and its test fails
         return Outcome("error", f"{type(error).__name__}: {error}")
 
 
-def write() -> None:
-    """Try all cases, and put what became of them into docs/models.md."""
-    lines = [f"| model | {' | '.join(TITLES)} |", "| --- |" + " --- |" * len(TITLES)]
-    reasons: dict[str, set[str]] = {}
-    cases = everything()
+def write(limit_seconds: float | None = None) -> None:
+    """Try all cases, and put what became of them into docs/models.md.
+
+    What is not done within the limit is a question mark in the table.
+    """
+    cases = _cases().values()
     tasks = [(case.name, title) for case in cases for title in case.titles()]
     found: dict[tuple[str, str], Outcome] = {}
-    with ProcessPoolExecutor(int(os.environ.get("WORKERS", os.cpu_count() or 1))) as workers:
-        for task, outcome in zip(
-            tasks, workers.map(_tried, *zip(*tasks, strict=True)), strict=True
-        ):
+    workers = int(os.environ.get("WORKERS", os.cpu_count() or 1))
+    # forked processes hang in libraries that have threads
+    pool = ProcessPoolExecutor(workers, get_context("spawn"))
+    futures = {pool.submit(_tried, *task): task for task in tasks}
+    with contextlib.suppress(TimeoutError):
+        for future in as_completed(futures, limit_seconds):
+            task, outcome = futures[future], future.result()
             found[task] = outcome
-            if outcome.word in ("refused", "error"):
-                reasons.setdefault(outcome.reason, set()).add(task[0])
             sys.stdout.write(f"{len(found)}/{len(tasks)} {' | '.join([*task, *outcome])}\n")
             sys.stdout.flush()
+    pool.shutdown(wait=False, cancel_futures=True)
+    lines = [f"| model | {' | '.join(TITLES)} |", "| --- |" + " --- |" * len(TITLES)]
+    reasons: dict[str, set[str]] = {}
+    for (name, _), outcome in found.items():
+        if outcome.word in ("refused", "error"):
+            reasons.setdefault(outcome.reason, set()).add(name)
     for case in cases:
-        cells = " | ".join(found[case.name, title].word if (case.name, title) in found else " "
-                           for title in TITLES)  # fmt: skip
-        lines.append(f"| `{case.name}` | {cells} |")
+        words = {title: found.get((case.name, title), Outcome("?")).word for title in case.titles()}
+        lines.append(f"| `{case.name}` | {' | '.join(words.get(each, ' ') for each in TITLES)} |")
     lines += ["", "Refused, with these sentences:", ""]
     for reason, names in sorted(reasons.items()):
         told = " ".join(reason.split())[:240]
@@ -135,4 +150,4 @@ def write() -> None:
 
 
 if __name__ == "__main__":
-    write()
+    write(float(os.environ["LIMIT_SECONDS"]) if "LIMIT_SECONDS" in os.environ else None)

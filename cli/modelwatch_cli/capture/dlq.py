@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from datetime import UTC, datetime
@@ -73,15 +74,37 @@ def show(
     letter_id: Annotated[str, typer.Argument(metavar="ID", help="the letter's id")],
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Print a letter: why it is there, and its whole body, features included."""
+    """Print a letter: why it is there, and its whole body, features included.
+
+    Of a packed message, as predict sends them, the records are shown.
+    """
     with open_box() as box:
         (letter,) = box.find([letter_id])
+    records = packed_records(letter.body)
     if as_json:
-        print_json({**_facts(letter), "body": letter.body})
+        unpacked = {"records": [json.loads(each) for each in records]} if records else {}
+        print_json({**_facts(letter), "body": letter.body, **unpacked})
         return
     for name, value in _facts(letter).items():
         error_console.print(f"{name}: {value}", markup=False)
-    console.print(letter.body, markup=False)
+    for text in records or [letter.body]:
+        console.print(text, markup=False, soft_wrap=True)
+
+
+def packed_records(body: str) -> list[str]:
+    """Return the records of a packed message as JSON; none where it is another one, or broken."""
+    from modelwatch.domain.packing import is_packed, unpack
+    from modelwatch.domain.records import encode_record
+    from modelwatch.errors import InvalidInputError
+
+    if not is_packed(body):
+        return []
+    try:
+        block, refusals = unpack(body, time.time_ns() // 1_000_000)
+    except InvalidInputError:
+        return []
+    good = block.records() if block else []
+    return [*(encode_record(each).decode() for each in good), *(each.body for each in refusals)]
 
 
 @app.command()

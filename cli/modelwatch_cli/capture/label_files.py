@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,11 @@ import msgspec
 from modelwatch.domain.faults import UNREADABLE, invalid_json
 from modelwatch.domain.labels import Label, decode_label
 from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch_cli.capture.label_cells import label_of_cell
 
-COLUMNS = Label.__struct_fields__
+COLUMNS = tuple(name for name in Label.__struct_fields__ if name != "cell")
 """Columns that a CSV file may have; the first two it must have."""
 
-_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -79,7 +78,7 @@ def _elements(path: Path, text: str, now_ms: int) -> Iterator[Label | Problem]:
 
 
 def _rows(path: Path, file: TextIO, now_ms: int, as_text: bool) -> Iterator[Label | Problem]:
-    reader = csv.reader(file)
+    reader = csv.reader(file, strict=True)
     header = [name.strip() for name in next(reader, [])]
     unknown = [name for name in header if name not in COLUMNS]
     missing = [name for name in COLUMNS[:2] if name not in header]
@@ -104,27 +103,16 @@ def _rows(path: Path, file: TextIO, now_ms: int, as_text: bool) -> Iterator[Labe
         fields: dict[str, object] = {
             name: value for name, value in zip(header, row, strict=True) if value
         }
-        if not as_text:
+        if not as_text and "label" in fields:
             try:
-                fields["label"] = _typed(str(fields.get("label", "")))
-            except msgspec.ValidationError:
-                problem = f"'{fields['label']!s:.40}' is larger than any number of 64 bits"
-                yield Problem(reader.line_num, "label", problem)
+                fields["label"], cell = label_of_cell(str(fields["label"]))
+            except InvalidInputError as error:
+                problem = f"{error.problem}; --text takes it as text"
+                yield Problem(reader.line_num, error.field, problem)
                 continue
+            if cell is not None:
+                fields["cell"] = cell
         yield from _decoded([(reader.line_num, _encode(fields))], now_ms)
-
-
-def _typed(text: str) -> object:
-    """Return a label of a CSV file as what it looks like; ``007`` looks like text.
-
-    Examples
-    --------
-    >>> _typed("2"), _typed("-0.5"), _typed("TRUE"), _typed("007"), _typed("red")
-    (2, -0.5, True, '007', 'red')
-    """
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    return msgspec.json.decode(text) if _NUMBER.fullmatch(text) else text
 
 
 def _decoded(elements: Iterable[tuple[int, str | bytes]], now_ms: int) -> Iterator[Label | Problem]:

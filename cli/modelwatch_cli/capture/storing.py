@@ -60,13 +60,14 @@ def store_labels_of_hour(
             there["event_id"].to_pylist(),
             there["labelled_at"].to_pylist(),
             there["label_text"].to_pylist(),
+            there["label_cell"].to_pylist(),
             strict=True,
         )
     )
     new = {
         key: label
         for label in labels
-        if (key := (label.event_id, label.labelled_at, label.text)) not in known
+        if (key := (label.event_id, label.labelled_at, label.text, label.cell)) not in known
     }
     distinct = list(new.values())
     for start in range(0, len(distinct), _LABELS_AT_ONCE):

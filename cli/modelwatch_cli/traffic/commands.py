@@ -128,8 +128,8 @@ def simulate(
         int | None,
         typer.Option(
             min=1,
-            help="most requests under way at once; by default 8 on a stack of this machine, "
-            "where each may start a process, and 4096 elsewhere",
+            help="most requests under way at once; by default 64 on a stack of this machine "
+            "and 4096 elsewhere",
         ),
     ] = None,
     no_capture: Annotated[bool, typer.Option("--no-capture", hidden=True)] = False,

@@ -28,8 +28,9 @@ TIMEOUT_SECONDS = 35.0
 UNPACED_REQUESTS = 8
 """Requests under way at once where they are sent as fast as they go."""
 
-LOCAL_REQUESTS = 8
-"""The same where functions are processes of this machine: each request may start one."""
+LOCAL_REQUESTS = 64
+"""The most under way at once on a stack of this machine: its functions take a few at a time, and
+more would wait there until they time out."""
 
 MOST_REQUESTS = 4096
 """The same anywhere else."""

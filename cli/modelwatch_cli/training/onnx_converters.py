@@ -79,6 +79,7 @@ def _sklearn(model: Any, schema: Schema, bits: int, is_matrix: bool) -> Any:
 def _register() -> None:
     """Teach skl2onnx what onnxmltools knows, for models and for the steps of pipelines."""
     from skl2onnx import update_registered_converter
+    from skl2onnx.common import tree_ensemble
     from skl2onnx.common.shape_calculator import (
         calculate_linear_classifier_output_shapes,
         calculate_linear_regressor_output_shapes,
@@ -88,6 +89,7 @@ def _register() -> None:
         convert_sklearn_random_forest_regressor_converter,
     )
 
+    tree_ensemble.sklearn_threshold = partial(_threshold, tree_ensemble.sklearn_threshold)
     options: dict[str, Any] = {
         "nocl": [True, False], "zipmap": [True, False, "columns"]
     }  # fmt: skip
@@ -129,6 +131,15 @@ def _register() -> None:
             XGBRegressor, "XGBoostXGBRegressor", calculate_linear_regressor_output_shapes,
             convert_xgboost,
         )  # fmt: skip
+
+
+def _threshold(search: Any, threshold: float, *arguments: Any) -> Any:
+    """Keep the infinite threshold of a split between missing values and all others.
+
+    The converter's search for its neighbour in 32 bits never ends there.
+    """
+    is_finite = np.isfinite(np.float32(threshold))
+    return search(threshold, *arguments) if is_finite else np.float64(threshold)
 
 
 def _with_integers(convert: Any, scope: Any, operator: Any, container: Any) -> None:

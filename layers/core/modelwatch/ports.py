@@ -195,7 +195,7 @@ class LabelStore(LabelWriter, Protocol):
         """Return the labels that hold among those behind ``names``, one a prediction, by its id.
 
         The columns are ``event_id``, ``predicted_at``, ``labelled_at``, ``label`` (the number),
-        ``label_text`` and ``source``.
+        ``label_text``, ``source`` and ``label_cell`` (see `Label.cell`).
         """
         ...
 

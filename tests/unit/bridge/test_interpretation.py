@@ -74,7 +74,9 @@ def test_what_no_catalog_lists_is_counted_and_not_served(emf: Callable[..., str]
 
 
 @pytest.mark.parametrize(
-    "value", [-1, "1", None, True, [1, None], {"a": 1}], ids=lambda value: repr(value)
+    "value",
+    [-1, "1", None, True, [1, None], {"a": 1}, 2**63, 10**400],
+    ids=lambda value: repr(value)[:20],
 )
 def test_values_that_are_no_counts_are_parse_errors(value: object, emf: Callable[..., str]) -> None:
     findings = read(emf("capture_records_total", value, outcome="sent"))

@@ -2,10 +2,15 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from in_memory_sqs import InMemorySqs
+from modelwatch.domain.blocks import blocks_of
+from modelwatch.domain.packing import pack
+from modelwatch.domain.records import Record, encode_record
 from modelwatch_cli.capture.dead_letters import HIDDEN_SECONDS, DeadLetterBox, DeadLetterError
+from modelwatch_cli.capture.dlq import packed_records
 
 QUEUE, DEAD = "https://sqs.example/captures", "https://sqs.example/captures-dead"
 
@@ -143,3 +148,25 @@ def test_a_purge_takes_all(sqs, box):
         assert box.count() == 1
         box.purge()
         assert box.count() == 0
+
+
+def test_a_packed_message_is_shown_as_its_records():
+    records = [
+        Record(
+            event_id=f"018bcfe5-6800-7000-8000-{number:012d}",
+            captured_at=datetime(2026, 1, 11, 17, tzinfo=UTC),
+            model_name="wine",
+            model_version="1",
+            features={"alcohol": 1.5 * number, "colour": "red"},
+            types="ds",
+            prediction=number,
+            source="predict",
+        )
+        for number in range(3)
+    ]
+    (block,) = blocks_of(records)
+    body = pack(block).decode()
+    shown = [msgspec.json.decode(each, type=Record) for each in packed_records(body)]
+    assert shown == records
+    assert packed_records(encode_record(records[0]).decode()) == []
+    assert packed_records(body[:-10]) == []

@@ -28,7 +28,8 @@ def test_csv_with_types_by_their_looks(tmp_path):
         for event_id, label in zip(IDS, ["2", '"a, b"', "True", "007"], strict=True)
     )
     text = f"\ufeffevent_id,label,labelled_at\n{rows}\n\n"
-    assert [found.label for found in read(tmp_path, text)] == [2, "a, b", True, "007"]
+    assert [found.label for found in read(tmp_path, text)] == [2, "a, b", True, 7]
+    assert [found.cell for found in read(tmp_path, text)] == [None, None, "True", "007"]
     assert [found.label for found in read(tmp_path, text, as_text=True)] == [
         "2",
         "a, b",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from any_records import FIRST_MS, LAST_MS, records
@@ -80,7 +80,20 @@ def table_of(store: S3RecordStore, version: str) -> pa.Table:
     return table.select(sorted(table.column_names)).sort_by("event_id")
 
 
+def of_whole_numbers(number: int, value: object) -> Record:
+    """Return a record of a column of whole numbers that has ``value`` there."""
+    return copy_of(record(number, a=value), types="l")
+
+
+BEYOND = [
+    of_whole_numbers(number, value)
+    for number, value in enumerate([1, 2.0**63, -(2.0**63), 9.223372036854775e18, 2**63 - 1, 1.5])
+]
+
+
 @given(st.lists(records(), max_size=6, unique_by=lambda each: each.event_id), st.booleans())
+@example(BEYOND, True)
+@example(BEYOND, False)
 @settings(max_examples=examples(60), deadline=None)
 def test_what_was_exported_is_imported_as_it_was(given_records, csv):
     before, after = new_store(), new_store()
@@ -149,6 +162,28 @@ def test_a_column_has_one_type_in_all_files(tmp_path):
     assert table["feature_c"].type == pa.float64()
     assert table["feature_d"].to_pylist() == [True, False, None]
     assert set(table["variant"].to_pylist()) == {"blue"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [("INF", "INF"), ("-inf", "-inf"), ("1e999", "1e999"), ("1" + "0" * 400, "1" + "0" * 400)],
+)
+def test_what_is_no_number_lies_beside_the_numbers_of_its_column(tmp_path, cell, text):
+    (tmp_path / "1.jsonl").write_text(line(1, "1.5") + line(2, cell) + line(3, "2"))
+    store = new_store()
+    assert bring_in(store, tmp_path, Reading("wine", "1", feature_names=("a",))).stored == 3
+    table = store.read("wine", "1", WINDOW).sort_by("captured_at")
+    assert table["feature_a"].to_pylist() == [1.5, None, 2.0]
+    assert table["string_a"].to_pylist() == [None, text, None]
+
+
+def test_a_whole_number_that_no_double_holds_is_kept_exactly(tmp_path):
+    (tmp_path / "1.jsonl").write_text(line(1, "0.5") + line(2, str(2**53 + 1)))
+    store = new_store()
+    bring_in(store, tmp_path, Reading("wine", "1", feature_names=("a",)))
+    table = store.read("wine", "1", WINDOW).sort_by("captured_at")
+    assert table["feature_a"].to_pylist() == [0.5, None]
+    assert table["long_a"].to_pylist() == [None, 2**53 + 1]
 
 
 def test_new_files_of_a_source_bring_their_records_alone(tmp_path):

@@ -108,8 +108,12 @@ def test_a_label_without_its_prediction_is_told(bucket, tmp_path):
 
 def test_a_label_that_is_none_is_told(bucket, tmp_path):
     folder_of(tmp_path, "all.jsonl", captured("42"), truth("42", "1e999"))
-    done = bucket.bring_in(tmp_path)
-    assert (done.stored, done.refused) == (0, 1)
+    source = Folder(tmp_path)
+    (problem,) = check(source, ["all.jsonl"], READING, NOW_MS, lambda: None).problems
+    assert str(problem) == (
+        "all.jsonl:2: groundTruthData.data: '1e999' is not a finite number of 64 bits"
+    )
+    assert bucket.bring_in(tmp_path).stored == 0
 
 
 def test_a_prefix_is_read_and_written_like_a_folder():

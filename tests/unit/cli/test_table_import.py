@@ -17,8 +17,10 @@ from modelwatch.adapters.s3_labels import S3LabelStore
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch.settings import Settings
 from modelwatch_cli.capture.storing import Stored
 from modelwatch_cli.capture.tables.columns import Meaning, meaning_of, read_text, time_of
+from modelwatch_cli.capture.tables.command import TableOptions, import_table
 from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImport
 from modelwatch_cli.capture.tables.reading import open_table
 
@@ -241,3 +243,116 @@ def test_no_times(cell: Any) -> None:
 def test_numbers_too_large_stay_text() -> None:
     assert read_text("1e999") == "1e999"
     assert read_text("9" * 400) == "9" * 400
+
+
+def at(second: int) -> str:
+    return f"2026-01-11T17:00:{second:02d}Z"
+
+
+@pytest.mark.parametrize("header", ["at,said,", "at,said,a\x0bb", f"at,said,{'x' * 251}"])
+def test_a_column_that_no_record_can_have_is_refused_before_a_row_is_read(
+    tmp_path: Path, header: str
+) -> None:
+    path = write(tmp_path, "t.csv", f"{header}\n{at(0)},1,2\n")
+    with pytest.raises(InvalidInputError, match=r"--features: .* is no name of a feature"):
+        do_import(InMemoryS3(), path)
+
+
+def test_whole_numbers_beyond_64_bits_are_texts_of_a_csv_file_and_refused_elsewhere(
+    tmp_path: Path,
+) -> None:
+    whole = ["12345678901234567891", "9223372036854775808", "9223372036854775807", "7"]
+    text = "at,n,said\n" + "".join(f"{at(n)},{each},1\n" for n, each in enumerate(whole))
+    s3 = InMemoryS3()
+    do_import(s3, write(tmp_path, "t.csv", text))
+    found = [row.get("string_n") or row["feature_n"] for row in stored(s3)]
+    # 2**63 is a double; the largest whole number is kept exactly beside it
+    assert found[0] == "12345678901234567891"
+    assert [row.get("long_n") for row in stored(s3)][2] == 2**63 - 1
+
+    lines = "".join(
+        f'{{"at": "{at(n)}", "n": {each}, "said": 1}}\n' for n, each in enumerate(whole)
+    )
+    checked, rejected, records, _ = do_import(InMemoryS3(), write(tmp_path, "t.jsonl", lines))
+    assert (checked.rejected, records.stored) == (2, 2)
+    assert "n: '12345678901234567891' is larger than any whole number" in rejected[0].reason
+    assert rejected[0].values["n"] == "12345678901234567891"
+
+
+def test_an_infinite_prediction_is_refused_and_the_others_stay_numbers(tmp_path: Path) -> None:
+    for said in ("inf", "-Infinity", "1e999"):
+        s3 = InMemoryS3()
+        path = write(tmp_path, "t.csv", f"at,n,said\n{at(0)},1,0.5\n{at(1)},1,{said}\n")
+        checked, rejected, *_ = do_import(s3, path)
+        assert (checked.letters[""], [row["prediction"] for row in stored(s3)]) == (
+            "d",
+            [0.5],
+        )
+        assert rejected[0].reason == f"said: '{said}' is no finite number"
+        assert checked.last == checked.first, "a row that is refused is not counted"
+
+
+def test_a_row_without_an_id_is_refused_whatever_stands_for_it(tmp_path: Path) -> None:
+    text = "".join(f"{at(n)},{each},1,1\n" for n, each in enumerate(["", "NA", " ", "null", "7"]))
+    checked, *_ = do_import(
+        InMemoryS3(), write(tmp_path, "t.csv", "at,id,n,said\n" + text), event_id="id"
+    )
+    assert (checked.rows, checked.rejected) == (1, 4)
+
+    rows = [{"at": HOUR, "id": each, "n": 1, "said": 1} for each in (1.0, None, float("nan"), 7.0)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    s3 = InMemoryS3()
+    checked, *_ = do_import(s3, tmp_path / "t.parquet", event_id="id")
+    assert (checked.rows, checked.rejected) == (2, 2)
+    whole = InMemoryS3()
+    lines = "".join(f'{{"at": "{at(0)}", "id": {each}, "n": 1, "said": 1}}\n' for each in (1, 7))
+    do_import(whole, write(tmp_path, "t.jsonl", lines), event_id="id")
+    assert {row["event_id"] for row in stored(s3)} == {row["event_id"] for row in stored(whole)}
+
+
+def test_a_name_that_a_later_json_line_brings_is_a_column_and_one_twice_is_refused(
+    tmp_path: Path,
+) -> None:
+    lines = (
+        f'{{"at": "{at(0)}", "said": 1, "a": 1}}\n'
+        f'{{"at": "{at(1)}", "said": 1, "a": 2, "b": "say \\"b\\""}}\n'
+        f'{{"at": "{at(2)}", "said": 1, "a": 2, "a": 3}}\n'
+    )
+    s3 = InMemoryS3()
+    _, rejected, *_ = do_import(s3, write(tmp_path, "t.jsonl", lines))
+    assert [row["feature_b"] for row in stored(s3)] == [None, 'say "b"']
+    assert [row.reason for row in rejected] == ["a: stands there twice; give it once"]
+
+
+def test_text_after_a_closing_quotation_mark_is_refused(tmp_path: Path) -> None:
+    s3 = InMemoryS3()
+    path = write(tmp_path, "t.csv", f'at,a,said\n{at(0)},"x"y,1\n{at(1)},"two\nlines",1\n')
+    _, rejected, *_ = do_import(s3, path)
+    assert [row["feature_a"] for row in stored(s3)] == ["two\nlines"]
+    assert "is no line of a CSV file" in rejected[0].reason
+
+
+def test_a_time_that_no_calendar_has_is_named_and_bytes_are_refused(tmp_path: Path) -> None:
+    column = pa.array([2**62], pa.timestamp("us"))
+    pq.write_table(pa.table({"at": column, "a": [1], "said": [1]}), tmp_path / "t.parquet")
+    with pytest.raises(ModelwatchError, match="the rows after 0 cannot be read"):
+        do_import(InMemoryS3(), tmp_path / "t.parquet")
+    for kind in (pa.binary(2), pa.dictionary(pa.int8(), pa.binary())):
+        cells = (
+            pa.array([b"ab"], pa.binary()).cast(pa.binary(2))
+            if kind == pa.binary(2)
+            else (pa.array([b"ab"]).dictionary_encode().cast(kind))
+        )
+        pq.write_table(pa.table({"at": [HOUR], "a": cells, "said": [1]}), tmp_path / "t.parquet")
+        with pytest.raises(InvalidInputError, match="column a is of type"):
+            open_table(tmp_path / "t.parquet")
+
+
+def test_the_table_itself_is_no_file_for_rejected_rows(tmp_path: Path) -> None:
+    path = write(tmp_path, "t.csv", CSV)
+    options = TableOptions(
+        path, "churn", "3", "", "said", "at", (), "", "truth", "id", (), True, path, True
+    )
+    with pytest.raises(InvalidInputError, match="--rejected: is the table itself"):
+        import_table(Settings({}), options, as_json=True)
+    assert path.read_text() == CSV

@@ -488,6 +488,20 @@ def test_a_damaged_packed_message_is_put_aside(stage, change):
     assert stage.dead_letters.letters["bad"][0] == damaged
 
 
+@pytest.mark.parametrize("at", [2**62, -(2**62), -1, 253_402_300_800_000])
+def test_a_time_that_no_date_holds_costs_one_record_of_a_packed_message(stage, at):
+    records = [record(source="predict") for _ in range(3)]
+    body = json.loads(packed(*records).body)
+    body["at"][1] = at
+    sent = Message("m", json.dumps(body, separators=(",", ":")))
+    assert stage.service.store_messages([sent]) == []
+    assert stage.stored() == sorted([records[0].event_id, records[2].event_id])
+    ((_, letter, reason),) = stage.dead_letters.taken
+    assert reason == f"[1].captured_at: {at} is no time from 1971 to 9998"
+    assert json.loads(letter)["event_id"] == records[1].event_id
+    assert json.loads(letter)["captured_at"] == at
+
+
 def test_an_infinite_double_in_a_packed_message_costs_no_other_record():
     stage = Stage()
     s3 = InMemoryS3()

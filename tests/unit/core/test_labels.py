@@ -119,6 +119,7 @@ several = st.lists(
         labelled_at=st.integers(0, 2).map(lambda days: NOW + timedelta(days=days)),
         predicted_at=st.just(NOW),
         source=st.sampled_from(["clinic", "audit"]),
+        cell=st.sampled_from([None, "1.0", "01"]),
     ),
     min_size=1,
     max_size=12,
@@ -127,7 +128,8 @@ several = st.lists(
 
 def said(labels):
     return [
-        (each.event_id, each.labelled_at, each.text, each.number, each.source) for each in labels
+        (each.event_id, each.labelled_at, each.text, each.number, each.source, each.cell)
+        for each in labels
     ]
 
 
@@ -143,6 +145,13 @@ def test_the_store_and_the_consumer_agree_which_label_holds(labels):
     rows = _newest_rows(labels_table(labels)).sort_by("event_id")
     assert rows.schema == LABEL_SCHEMA
     assert [
-        (row["event_id"], row["labelled_at"], row["label_text"], row["label"], row["source"])
+        (
+            row["event_id"],
+            row["labelled_at"],
+            row["label_text"],
+            row["label"],
+            row["source"],
+            row["label_cell"],
+        )
         for row in rows.to_pylist()
     ] == said(newest(labels))

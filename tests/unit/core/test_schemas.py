@@ -44,6 +44,7 @@ def test_a_real_number_may_be_missing():
         ({**ROW, "alcohol": "13"}, None, "features.alcohol", "found a string, expected a number"),
         ({**ROW, "alcohol": True}, None, "features.alcohol", "found true"),
         ({**ROW, "alcohol": 10**400}, None, "features.alcohol", "too large"),
+        ({**ROW, "alcohol": 2**53 + 1}, None, "features.alcohol", "that no double equals"),
         ({**ROW, "bottles": 2.5}, None, "features.bottles", "with a fraction"),
         ({**ROW, "bottles": None}, None, "features.bottles", "found null, expected a whole number"),
         ({**ROW, "bottles": 2**63}, None, "features.bottles", "out of range"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from modelwatch.domain.numbers import is_number
 from modelwatch.domain.records import Value
 from modelwatch.errors import InvalidInputError
-from modelwatch_cli.capture.sagemaker.cells import read_rows
+from modelwatch_cli.capture.label_cells import label_of_cell
+from modelwatch_cli.capture.sagemaker.cells import Cell, read_rows
 from modelwatch_cli.capture.sagemaker.form import Attributes, Payload
 from modelwatch_cli.capture.sagemaker.payloads import (
     Reading,
@@ -97,13 +100,16 @@ def _numbers(values: Any, place: str) -> list[float] | None:
         return None
     numbers = values if isinstance(values, list) else [values]
     try:
-        return [float(number) for number in numbers]
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"{place}.data", "a probability is not a number") from None
+        read = [float(number) for number in numbers]
+    except (TypeError, ValueError, OverflowError):
+        read = [math.inf]
+    if not all(map(is_number, read)):
+        raise InvalidInputError(f"{place}.data", "a probability is not a number")
+    return read
 
 
-def labels(payload: Payload) -> list[bool | int | float | str]:
-    """Return the label of each row of a ground truth.
+def labels(payload: Payload) -> list[tuple[bool | int | float | str, str | None]]:
+    """Return the label of each row of a ground truth, and its `Label.cell`.
 
     Raises
     ------
@@ -113,12 +119,18 @@ def labels(payload: Payload) -> list[bool | int | float | str]:
     place = "groundTruthData"
     text, is_csv = content(payload, place)
     rows = read_rows(text) if is_csv else json_rows(text, "", place)
-    read: list[bool | int | float | str] = []
+    read: list[tuple[bool | int | float | str, str | None]] = []
     for row in rows:
         while isinstance(row, list) and len(row) == 1:
             row = row[0]
         label = None if isinstance(row, list | dict) else plain_value(row, False)
         if label is None:
             raise InvalidInputError(f"{place}.data", "is not one label a row")
-        read.append(label)
+        if isinstance(row, Cell):
+            try:
+                read.append(label_of_cell(row))
+            except InvalidInputError as error:
+                raise InvalidInputError(f"{place}.data", error.problem) from None
+        else:
+            read.append((label, None))
     return read

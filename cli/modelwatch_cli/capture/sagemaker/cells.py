@@ -7,10 +7,10 @@ that would be read as one of them is quoted. Programs that know nothing of it se
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 
+from modelwatch.domain.numbers import exact_double, exact_whole, is_number
 from modelwatch.domain.records import Value
 from modelwatch.errors import InvalidInputError
 
@@ -20,6 +20,9 @@ _NUMBER = re.compile(
     r"(?P<whole>[+-]?\d+)|[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf(?:inity)?",
     re.ASCII | re.IGNORECASE,
 )
+_LONGEST_NUMBER = 400
+"""No number that a double holds needs more characters; Python's int refuses very long texts."""
+
 _WORDS: dict[str, Value] = {
     "": None,
     "nan": None,
@@ -97,26 +100,40 @@ def read_rows(text: str) -> list[list[Cell]]:
 def value_of(text: str) -> Value:
     """Read a bare cell for what it looks like; blanks around a number or a word do not count.
 
+    What looks like a number and is none (`modelwatch.domain.numbers`) stays the text that it is.
+
     Examples
     --------
     >>> [value_of(text) for text in (" 3.5", "null", "NA", "-INF", " red")]
-    [3.5, None, None, -inf, ' red']
-    >>> [value_of(text) for text in ("1", "1.0", "true", "", "nan", "1_0", "inf")]
-    [1, 1.0, True, None, None, '1_0', inf]
+    [3.5, None, None, '-INF', ' red']
+    >>> [value_of(text) for text in ("1", "1.0", "true", "", "nan", "1_0", "1e999")]
+    [1, 1.0, True, None, None, '1_0', '1e999']
     """
     bare = text.strip(" \t")
     if bare.lower() in _WORDS:
         return _WORDS[bare.lower()]
     number = _NUMBER.fullmatch(bare)
-    if number is None:
+    if number is None or len(bare) > _LONGEST_NUMBER:
         return str(text)
-    return int(bare) if number["whole"] else float(bare)
+    value = int(bare) if number["whole"] else float(bare)
+    return value if is_number(value) else str(text)
+
+
+def is_no_number(value: Value) -> bool:
+    """Tell whether ``value`` looks like a number and is none: INF, 1e999, 2**64.
+
+    It says nothing about its column: it lies, as text, beside the numbers.
+    """
+    if not isinstance(value, str):
+        return not (value is None or isinstance(value, bool) or is_number(value))
+    return _NUMBER.fullmatch(value.strip(" \t")) is not None and isinstance(value_of(value), str)
 
 
 def typed_value(value: Value, letter: str) -> Value:
     """Hold ``value``, text or read already, against the type ``letter`` of its column.
 
-    Letters are those of `Record.types`: d number, l whole number, s string, b truth value.
+    Letters are those of `Record.types`: d number, l whole number, s string, b truth value. What
+    looks like a number and is none stays text; a whole number that no double equals stays whole.
 
     Raises
     ------
@@ -127,9 +144,13 @@ def typed_value(value: Value, letter: str) -> Value:
     --------
     >>> typed_value("1", "d"), typed_value("1", "s"), typed_value("1", "b"), typed_value(2.0, "l")
     (1.0, '1', True, 2)
+    >>> typed_value("INF", "d"), typed_value("9007199254740993", "d")
+    ('INF', 9007199254740993)
     """
     if letter == "s":
         return text_of(value)
+    if letter in "dl" and is_no_number(value):
+        return str(value)
     if isinstance(value, str):
         value = value_of(value)
     if value is None:
@@ -138,9 +159,10 @@ def typed_value(value: Value, letter: str) -> Value:
         return bool(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         if letter == "d":
-            return float(value)
-        if letter == "l" and math.isfinite(value) and value == int(value):
-            return int(value)
+            double = exact_double(value)
+            return value if double is None else double
+        if letter == "l" and (whole := exact_whole(value)) is not None:
+            return whole
     expected = {"d": "a number", "l": "a whole number", "b": "a truth value"}[letter]
     raise InvalidInputError("", f"found {value!r}, expected {expected}")
 
@@ -178,14 +200,14 @@ def text_of(value: Value) -> str | None:
 
 
 def letter_of(value: Value) -> str:
-    """Return the type of ``value``, and nothing for a null.
+    """Return the type of ``value``, and nothing for a null and what `is_no_number`.
 
     Examples
     --------
-    >>> [letter_of(value) for value in (1, 1.5, True, "a", None)]
-    ['d', 'd', 'b', 's', '']
+    >>> [letter_of(value) for value in (1, 1.5, True, "a", None, "INF")]
+    ['d', 'd', 'b', 's', '', '']
     """
-    if value is None:
+    if value is None or is_no_number(value):
         return ""
     if isinstance(value, bool):
         return "b"

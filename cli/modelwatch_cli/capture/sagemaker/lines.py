@@ -33,6 +33,7 @@ class GroundTruth(NamedTuple):
     model_name: str
     event_id: str
     label: bool | int | float | str
+    cell: str | None = None
 
 
 def decode_line(line: bytes, reading: Reading, now_ms: int) -> list[Record] | list[GroundTruth]:
@@ -60,8 +61,8 @@ def decode_line(line: bytes, reading: Reading, now_ms: int) -> list[Record] | li
     if read.ground_truth_data is not None:
         truths = labels(read.ground_truth_data)
         return [
-            GroundTruth(model_name, id_of_row(event_id, row), label)
-            for row, label in enumerate(truths)
+            GroundTruth(model_name, id_of_row(event_id, row), label, cell)
+            for row, (label, cell) in enumerate(truths)
         ]
     if read.capture_data is None:
         raise InvalidInputError("", "has neither captureData nor groundTruthData")

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from modelwatch.domain.faults import UNREADABLE
+from modelwatch.domain.numbers import is_number
 from modelwatch.domain.records import Value
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.capture.sagemaker.cells import Cell, value_of
@@ -150,7 +151,8 @@ def plain_value(value: Any, quotes_tell: bool) -> Value:
     In a file of theirs an empty cell in quotes is as empty as one without.
     """
     if not isinstance(value, Cell):
-        return value if value is None or isinstance(value, bool | int | float) else str(value)
+        plain = value is None or isinstance(value, bool) or is_number(value)
+        return value if plain else str(value)
     if quotes_tell and value.quoted:
         return str(value)
     return value_of(value)

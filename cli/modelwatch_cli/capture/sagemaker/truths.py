@@ -118,6 +118,7 @@ def _label(
         labelled_at=hour,
         predicted_at=predicted_at,
         source="sagemaker",
+        cell=truth.cell,
     )
     checked = check_label(label, now_ms)
     if hour is None:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from modelwatch.domain.names import check_feature_names
+from modelwatch.domain.numbers import exact_double, is_number
 from modelwatch.domain.records import Value
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.capture.tables.reading import Cell
@@ -71,7 +73,8 @@ def meaning_of(
     Raises
     ------
     InvalidInputError
-        When a column is not there or has two meanings; the field is the option.
+        When a column is not there, has two meanings, or its name cannot be a feature's; the field
+        is the option.
     """
     named = [
         ("--prediction", [prediction]),
@@ -93,6 +96,7 @@ def meaning_of(
     rest = tuple(features) or tuple(name for name in columns if name not in used)
     if not rest:
         raise InvalidInputError("--features", "there is no column left for the features")
+    check_feature_names(rest, "--features")
     return Meaning(prediction, timestamp, rest, label, event_id, tuple(probabilities))
 
 
@@ -145,7 +149,12 @@ def _kind(value: Cell, is_text: bool) -> str:
         if looks is None:
             return "s"
         kind = str(looks.lastgroup)
-        return "s" if kind == "d" and not math.isfinite(float(value)) else kind
+        # what no number holds is a text, and so are whole numbers that would be rounded
+        if kind == "l" and not is_number(int(value)):
+            kind = "d"
+        if kind == "d" and not _is_kept(value):
+            return "s"
+        return kind
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "missing"
     if isinstance(value, bool):
@@ -153,6 +162,28 @@ def _kind(value: Cell, is_text: bool) -> str:
     if isinstance(value, int):
         return "l"
     return "d" if isinstance(value, float) and math.isfinite(value) else "s"
+
+
+def _is_kept(text: str) -> bool:
+    """Tell whether the number in ``text`` is finite and, if it is written as whole, exact."""
+    number = float(text)
+    if not math.isfinite(number):
+        return False
+    return not text.strip().lstrip("+-").isdigit() or exact_double(int(text)) is not None
+
+
+def looks_infinite(text: str) -> bool:
+    """Tell whether ``text`` is a number that no double holds.
+
+    Examples
+    --------
+    >>> [looks_infinite(text) for text in ("-inf", "1e999", "9" * 400, "infra", "12")]
+    [True, True, True, False, False]
+    """
+    try:
+        return math.isinf(float(text))
+    except ValueError:
+        return False
 
 
 def read_text(text: str) -> Value:

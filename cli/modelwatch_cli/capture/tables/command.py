@@ -71,6 +71,8 @@ def import_table(settings: Settings, options: TableOptions, as_json: bool) -> No
     ):
         if not value:
             raise InvalidInputError(option, f"is missing; give it, as in {option} {example}")
+    if options.rejected and options.rejected.resolve() == options.path.resolve():
+        raise InvalidInputError("--rejected", "is the table itself; give another file")
     given = types_of("--features", options.features, options.types)
     total = options.path.stat().st_size if options.path.is_file() else 0
     with progress() as bar:

@@ -23,6 +23,7 @@ import msgspec
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.event_ids import derived_event_id, is_event_id
 from modelwatch.domain.labels import Label
+from modelwatch.domain.numbers import is_number
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Record, Value
 from modelwatch.errors import InvalidInputError
 from modelwatch.ports import LabelStore
@@ -32,6 +33,7 @@ from modelwatch_cli.capture.tables.columns import (
     ColumnKinds,
     Meaning,
     letters_of,
+    looks_infinite,
     time_of,
     value_of,
 )
@@ -161,7 +163,7 @@ class TableImport:
                 kept = self._kept(row)
             except InvalidInputError as error:
                 checked.rejected += 1
-                rejected(Rejected(row.number, str(error), row.values))
+                rejected(Rejected(row.number, str(error), _shown(row.values)))
                 continue
             kinds[""].add(row.values[meaning.prediction])
             for name, value in zip(meaning.features, kept.features, strict=True):
@@ -221,24 +223,35 @@ class TableImport:
         if row.problem:
             raise InvalidInputError("", row.problem)
         values, meaning = row.values, self._meaning
-        at = self._time(values)
-        prediction = _plain(values.get(meaning.prediction))
+        at, assumed = self._time(values)
+        prediction = self._said(values, meaning.prediction)
         if _is_missing(prediction):
             raise InvalidInputError(meaning.prediction, "the prediction is missing")
-        if isinstance(prediction, float) and not math.isfinite(prediction):
-            raise InvalidInputError(meaning.prediction, "the prediction is no finite number")
-        label = _plain(values.get(meaning.label)) if meaning.label else None
-        return _Kept(
+        label = self._said(values, meaning.label) if meaning.label else None
+        kept = _Kept(
             row.number,
             round((at - _EPOCH) / timedelta(milliseconds=1)),
             self._event_id(values),
-            [_plain(values.get(name)) for name in meaning.features],
+            [_plain(values.get(name), name) for name in meaning.features],
             prediction,  # type: ignore[arg-type]  # it is not missing
             None if _is_missing(label) else label,
             self._probabilities(values),
         )
+        checked = self.checked
+        checked.without_zone += assumed
+        checked.first = min(checked.first or at, at)
+        checked.last = max(checked.last or at, at)
+        return kept
 
-    def _time(self, values: Mapping[str, Cell]) -> datetime:
+    def _said(self, values: Mapping[str, Cell], name: str) -> float | int | str | bool | None:
+        """Return a prediction or a label: one that is infinite would pass for a class."""
+        cell = values.get(name)
+        infinite = isinstance(cell, float) and math.isinf(cell)
+        if infinite or (self._table.is_text and isinstance(cell, str) and looks_infinite(cell)):
+            raise InvalidInputError(name, f"'{cell!s:.60}' is no finite number")
+        return _plain(cell, name)
+
+    def _time(self, values: Mapping[str, Cell]) -> tuple[datetime, bool]:
         name = self._meaning.timestamp
         try:
             at, assumed = time_of(values.get(name))
@@ -248,19 +261,18 @@ class TableImport:
             raise InvalidInputError(name, f"{at.isoformat()} is no such time")
         if at.timestamp() * 1000 > self._latest_ms:
             raise InvalidInputError(name, f"{at.isoformat()} is in the future")
-        checked = self.checked
-        checked.without_zone += assumed
-        checked.first = min(checked.first or at, at)
-        checked.last = max(checked.last or at, at)
-        return at
+        return at, assumed
 
     def _event_id(self, values: Mapping[str, Cell]) -> str:
         if not self._meaning.event_id:
             return ""
-        given = values.get(self._meaning.event_id)
-        if given is None or given == "":
-            raise InvalidInputError(self._meaning.event_id, "the id is missing")
-        text = str(given)
+        name = self._meaning.event_id
+        given = _plain(values.get(name), name)
+        if _is_missing(given):
+            raise InvalidInputError(name, "the id is missing")
+        # whole numbers beside a missing one are doubles in a data frame's column
+        is_whole = isinstance(given, float) and given.is_integer()
+        text = str(int(given) if is_whole else given)  # type: ignore[arg-type]
         if is_event_id(text):
             return text.lower()
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._model_name}/{text}"))
@@ -331,7 +343,9 @@ class TableImport:
         return derived_event_id(first, f"row {repeat}") if repeat else first
 
 
-def _plain(cell: Cell) -> float | int | str | bool | None:
+def _plain(cell: Cell, name: str) -> float | int | str | bool | None:
+    if isinstance(cell, int) and not isinstance(cell, bool) and not is_number(cell):
+        raise InvalidInputError(name, f"'{cell!s:.40}' is larger than any whole number of 64 bits")
     if isinstance(cell, datetime):
         return cell.isoformat()
     if isinstance(cell, float) and not math.isfinite(cell):
@@ -341,3 +355,11 @@ def _plain(cell: Cell) -> float | int | str | bool | None:
 
 def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, str) and value.strip().lower() in MISSING)
+
+
+def _shown(values: Mapping[str, Cell]) -> dict[str, Cell]:
+    """Return a row with whole numbers that no JSON encoder takes as texts."""
+    return {
+        name: str(cell) if isinstance(cell, int) and cell.bit_length() > 63 else cell
+        for name, cell in values.items()
+    }

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
-from modelwatch.domain.faults import UNREADABLE
+from modelwatch.domain.faults import UNREADABLE, refuse_names_in
 from modelwatch.errors import InvalidInputError, ModelwatchError
 
 Cell = float | int | str | bool | datetime | None
@@ -47,7 +47,7 @@ class Table(NamedTuple):
     Attributes
     ----------
     columns
-        Names of the columns; of JSON lines those of the first line.
+        Names of the columns; of JSON lines those of all lines, as they come.
     is_text
         Whether every value is a text, whose type the values of the whole column show.
     rows
@@ -92,7 +92,7 @@ def open_table(path: Path, advance: Callable[[int], None] = lambda _: None) -> T
 
 def _csv(path: Path, advance: Callable[[int], None]) -> Table:
     source = _Lines(path, advance)
-    reader = csv.reader(source)
+    reader = csv.reader(source, strict=True)
     try:
         header = tuple(name.strip() for name in next(reader, []))
     except csv.Error as error:
@@ -125,6 +125,13 @@ def _json_lines(path: Path, advance: Callable[[int], None]) -> Table:
             values = decode(line)
         except UNREADABLE as error:
             return Row(number, {}, f"is no JSON object: {error}")
+        strings = len(values) + sum(isinstance(value, str) for value in values.values())
+        if line.count('"') != 2 * strings:
+            # quotation marks inside texts, or a name that stands there twice
+            try:
+                refuse_names_in(line.encode())
+            except InvalidInputError as error:
+                return Row(number, values, str(error))
         for name, value in values.items():
             if isinstance(value, list | dict):
                 problem = f"{name}: is a list or an object; only flat rows can be read"
@@ -136,10 +143,18 @@ def _json_lines(path: Path, advance: Callable[[int], None]) -> Table:
             if line.strip():
                 yield row(number, line)
 
-    first = next((row(1, line) for line in _Lines(path, lambda _: None) if line.strip()), None)
-    if first is None or first.problem:
-        raise InvalidInputError(str(path), f"line 1 {first.problem if first else 'is missing'}")
-    return Table(tuple(first.values), False, rows())
+    columns: dict[str, None] = {}
+    problem = ""
+    for number, line in enumerate(_Lines(path, lambda _: None), 1):
+        if line.strip():
+            found = row(number, line)
+            if found.problem:
+                problem = problem or f"line {number} {found.problem}"
+            else:
+                columns |= dict.fromkeys(found.values)
+    if not columns:
+        raise InvalidInputError(str(path), problem or "line 1 is missing")
+    return Table(tuple(columns), False, rows())
 
 
 def _parquet(path: Path, advance: Callable[[int], None]) -> Table:
@@ -154,7 +169,7 @@ def _parquet(path: Path, advance: Callable[[int], None]) -> Table:
     columns = tuple(name for name in schema.names if not name.startswith("__index_level_"))
     for name in columns:
         kind = schema.field(name).type
-        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        if pa.types.is_nested(kind) or _is_binary(kind):
             raise InvalidInputError(
                 str(path), f"column {name} is of type {kind}; only flat values can be read"
             )
@@ -162,8 +177,17 @@ def _parquet(path: Path, advance: Callable[[int], None]) -> Table:
 
     def rows() -> Iterator[Row]:
         size, number = path.stat().st_size, 0
-        for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns)):
-            lists = [batch.column(name).to_pylist() for name in columns]
+        batches = file.iter_batches(_BATCH_ROWS, columns=list(columns))
+        while True:
+            try:
+                batch = next(batches, None)
+                if batch is None:
+                    return
+                lists = [batch.column(name).to_pylist() for name in columns]
+            except (pa.ArrowException, ValueError, OverflowError, OSError) as error:
+                # a page that is damaged, a time that no calendar has, a zone that no one knows
+                problem = f"{path}: the rows after {number} cannot be read: {error}"
+                raise ModelwatchError(problem) from error
             for values in zip(*lists, strict=True):
                 number += 1
                 plain = map(_plain, values)
@@ -171,6 +195,13 @@ def _parquet(path: Path, advance: Callable[[int], None]) -> Table:
             advance(size * batch.num_rows // rows_of_file)
 
     return Table(columns, False, rows())
+
+
+def _is_binary(kind: Any) -> bool:
+    import pyarrow as pa
+
+    held = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return str(held).removeprefix("large_").removeprefix("fixed_size_").startswith("binary")
 
 
 def _plain(value: Any) -> Cell:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from modelwatch.adapters.arrow_profiles import hash_events
 from modelwatch.adapters.parquet import read_table, write_table
-from modelwatch.adapters.s3_labels import LABELS, hour_of
+from modelwatch.adapters.s3_labels import LABELS, hour_of, joined
 from modelwatch.adapters.s3_objects import S3Objects
 from modelwatch.adapters.s3_records import CONNECTIONS, PARQUET
 from modelwatch.domain.compaction import CaptureHour, MergedHour
@@ -83,7 +83,7 @@ class S3LabelCompaction:
         except NotFoundError as error:
             _LOG.info("another run is at work on %s: %s", hour.name, error)
             return None
-        table = pa.concat_tables(tables)
+        table = joined(tables)
         kept = table.filter(pa.array(~np.isin(hash_events(table), left_out)))
         # the same label, sent again: nothing but its place differs
         distinct = kept.group_by(kept.column_names).aggregate([]).select(kept.column_names)

@@ -33,9 +33,13 @@ LABEL_SCHEMA = pa.schema(
         ("label", pa.float64()),
         ("label_text", pa.string()),
         ("source", pa.string()),
+        ("label_cell", pa.string()),
     ]
 )
-"""A label that is a number or a truth value is in ``label``; any is, as text, in ``label_text``."""
+"""A label that is a number or a truth value is in ``label``; any is, as text, in ``label_text``.
+
+``label_cell`` is `Label.cell`; objects that are older do not have it.
+"""
 
 _KEY = re.compile(r"^labels/date=([\d-]{10})/hour=(\d\d)/\d+-\d+-[0-9a-f]+\.parquet$")
 _CONNECTIONS = 8
@@ -82,7 +86,7 @@ class S3LabelStore:
         with ThreadPoolExecutor(_CONNECTIONS) as threads:
             payloads = threads.map(self._objects.read, sorted(names))
             tables = [read_table(payload) for payload in payloads]
-        return _newest_rows(pa.concat_tables(tables))
+        return _newest_rows(joined(tables))
 
 
 def hour_of(key: str) -> datetime | None:
@@ -91,6 +95,12 @@ def hour_of(key: str) -> datetime | None:
     if parts is None:
         return None
     return datetime.strptime(f"{parts[1]} {parts[2]}", "%Y-%m-%d %H").replace(tzinfo=UTC)
+
+
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the labels of objects, old ones, too, in the columns of `LABEL_SCHEMA`."""
+    table = pa.concat_tables([LABEL_SCHEMA.empty_table(), *tables], promote_options="default")
+    return table.select(LABEL_SCHEMA.names)
 
 
 def labels_table(labels: Sequence[Label]) -> pa.Table:
@@ -102,16 +112,20 @@ def labels_table(labels: Sequence[Label]) -> pa.Table:
         "label": [label.number for label in labels],
         "label_text": [label.text for label in labels],
         "source": [label.source for label in labels],
+        "label_cell": [label.cell for label in labels],
     }
     return pa.table(columns, schema=LABEL_SCHEMA)
 
 
 def _newest_rows(table: pa.Table) -> pa.Table:
     """Keep of each event id the row that `modelwatch.domain.labels.rank` puts last."""
-    ranked = table.append_column("is_text", pc.is_null(table["label"])).sort_by(
+    ranked = table.append_column("is_text", pc.is_null(table["label"])).append_column(
+        "cell", pc.fill_null(table["label_cell"], "")
+    )
+    ranked = ranked.sort_by(
         [
             (name, "ascending")
-            for name in ("event_id", "labelled_at", "label_text", "is_text", "source")
+            for name in ("event_id", "labelled_at", "label_text", "is_text", "source", "cell")
         ]
     )
     ids = ranked["event_id"].combine_chunks()
@@ -127,6 +141,8 @@ def _prefix(hour: datetime) -> str:
 
 def _digest(labels: Sequence[Label]) -> str:
     said = [
-        (label.event_id, label.labelled_at_ms, repr(label.label), label.source) for label in labels
+        (label.event_id, label.labelled_at_ms, repr(label.label), label.source)
+        + ((label.cell,) if label.cell else ())
+        for label in labels
     ]
     return hashlib.sha256(repr(said).encode()).hexdigest()[:20]

@@ -20,7 +20,7 @@ from modelwatch.adapters.s3_objects import S3Objects
 from modelwatch.adapters.s3_records import CONNECTIONS, S3RecordStore, unmoved
 from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.labels import as_text
-from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes
+from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes, given
 from modelwatch.domain.sampling import kept
 from modelwatch.domain.windows import Window
 
@@ -119,8 +119,12 @@ class S3OutcomeStore:
         labels = self._labels.read(names)
         place = _places(ids, table["variant"], labels)
         texts = _taken(labels["label_text"].to_numpy(), place, None)
-        numbers = _taken(labels["label"].to_numpy(), place, np.nan)
-        rows = _outcomes(table, texts, numbers.astype(np.float64))
+        numbers = _taken(labels["label"].to_numpy(), place, np.nan).astype(np.float64)
+        cells = _taken(labels["label_cell"].to_numpy(zero_copy_only=False), place, None)
+        # what no one said the type of is read in the type of the prediction
+        as_came = given(cells) & pc.is_null(table["prediction"]).to_numpy()
+        texts[as_came], numbers[as_came] = cells[as_came], np.nan
+        rows = _outcomes(table, texts, numbers)
         variants = table["variant"]
         return HourOutcomes(
             {

@@ -114,7 +114,7 @@ def decide(
         if math.isfinite(score):
             scores[name] = score
         else:
-            problems[name] = "no finite score"
+            problems[name] = "no finite distance: the values are too large"
     chance: dict[str, Chance] = {}
     cut = alpha
     if policy.mode == "calibrated":

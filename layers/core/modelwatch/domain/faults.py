@@ -36,7 +36,7 @@ class Blame(NamedTuple):
 
     def fault(self) -> Fault:
         """Return the same with the path written out."""
-        return Fault(field_of(self.path), self.problem)
+        return Fault(_writable(field_of(self.path)), _writable(self.problem))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,13 +201,20 @@ def blames(value: Any, kind: Any, path: Path = ()) -> Iterator[Blame]:
         msgspec.convert(value, kind)
         return
     except msgspec.ValidationError as error:
-        whole = invalid_json(error)
+        problem = invalid_json(error).problem
+    except UnicodeEncodeError:
+        problem = "holds half of a surrogate pair, which is no text"
     deeper = False
     for blame in _inside(value, kind, path):
         deeper = True
         yield blame
     if not deeper:
-        yield Blame(path, _in_words(value, kind, whole.problem))
+        yield Blame(path, _in_words(value, kind, problem))
+
+
+def _writable(text: str) -> str:
+    """Return ``text`` with half of a surrogate pair as an escape: no answer can hold it."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def repeated(names: Iterable[str]) -> list[str]:

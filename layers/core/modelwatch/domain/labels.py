@@ -41,6 +41,9 @@ class Label(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
         When the prediction was made, in UTC; in a decoded label never None.
     source
         Who says so.
+    cell
+        The text that ``label`` was read from where nothing told its type, as in a CSV file: what a
+        prediction that is a text is compared with. None where it is ``label`` as text.
     """
 
     event_id: EventId
@@ -48,6 +51,7 @@ class Label(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     labelled_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     predicted_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     source: Annotated[str, msgspec.Meta(max_length=250)] = "external"
+    cell: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] | None = None
 
     @property
     def labelled_at_ms(self) -> int:
@@ -105,13 +109,14 @@ def as_text(value: Number | str | bool) -> str:
     return f"{value + 0.0:.17g}" if isinstance(value, float) else str(value)
 
 
-def rank(label: Label) -> tuple[int, str, bool, str]:
+def rank(label: Label) -> tuple[int, str, bool, str, str]:
     """Return what orders the labels of one prediction: the greatest holds.
 
     The newest wins; of two from the same millisecond, one wins that does not depend on the order
     in which they came.
     """
-    return label.labelled_at_ms, label.text, isinstance(label.label, str), label.source
+    is_text = isinstance(label.label, str)
+    return label.labelled_at_ms, label.text, is_text, label.source, label.cell or ""
 
 
 def newest(labels: Iterable[Label]) -> list[Label]:

@@ -189,12 +189,17 @@ def _is_plainly_good(block: Block, now_ms: int) -> bool:
 def _parted(block: Block, now_ms: int) -> tuple[Block | None, list[Refusal]]:
     good, refusals = [], []
     for place in range(len(block)):
-        try:
-            text = encode_record(block.select([place]).records()[0])
-        except OverflowError:
-            raise InvalidInputError(
-                "at", f"{block.captured_at_ms[place]} is no such time"
-            ) from None
+        alone, at = block.select([place]), block.captured_at_ms[place]
+        if not _FIRST_MS <= at <= _LAST_MS:
+            # no date can hold it: the record is shown with the number
+            error = InvalidInputError(
+                f"[{place}].captured_at", f"{at} is no time from 1971 to 9998"
+            )
+            alone.captured_at_ms = [0]
+            shown = msgspec.to_builtins(alone.records()[0]) | {"captured_at": at}
+            refusals.append(Refusal(_encoder.encode(shown).decode(), error))
+            continue
+        text = encode_record(alone.records()[0])
         try:
             decode_record(text, now_ms)
         except InvalidInputError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
@@ -11,6 +10,7 @@ import msgspec
 
 from modelwatch.domain.faults import repeated
 from modelwatch.domain.names import check_feature_names
+from modelwatch.domain.numbers import exact_double
 from modelwatch.domain.records import Value
 from modelwatch.errors import Fault, InvalidInputError
 
@@ -64,14 +64,17 @@ class Column(msgspec.Struct, frozen=True):
         )
 
     def _real(self, value: float) -> float:
-        try:
-            real = float(value)
-        except OverflowError:
-            real = math.inf
+        real = exact_double(value)
         # what 32 bits do not hold would reach the model as infinity
-        if not abs(real) <= _LARGEST[self.type]:
-            raise InvalidInputError(f"features.{self.name}", "the number is too large")
-        return real
+        if real is not None and abs(real) <= _LARGEST[self.type]:
+            return real
+        problem = "the number is too large"
+        if abs(value) <= _LARGEST[self.type]:
+            problem = (
+                f"found {value}, a whole number that no double equals; write it with a decimal "
+                "point where the nearest double will do"
+            )
+        raise InvalidInputError(f"features.{self.name}", problem)
 
     @property
     def expectation(self) -> str:

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PYTHON_VARIABLE = "LAMBDA_PROCESS_PYTHON"
@@ -30,7 +30,7 @@ class Settings:
 
     python: Path | None
     images_dir: Path | None
-    concurrency: int
+    concurrency: int = field(default_factory=lambda: 2 * (os.cpu_count() or 1))
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -39,7 +39,7 @@ class Settings:
         return cls(
             python=_path(source.get(PYTHON_VARIABLE)),
             images_dir=_path(source.get(IMAGES_DIR_VARIABLE)),
-            concurrency=_concurrency(source.get(CONCURRENCY_VARIABLE, "")),
+            **_concurrency(source.get(CONCURRENCY_VARIABLE, "")),
         )
 
 
@@ -49,16 +49,14 @@ def _path(value: str | None) -> Path | None:
     return Path(value.strip()).expanduser().absolute() if value and value.strip() else None
 
 
-def _concurrency(value: str) -> int:
-    default = 2 * (os.cpu_count() or 1)
+def _concurrency(value: str) -> dict[str, int]:
     if not value.strip():
-        return default
+        return {}
     if value.strip().isdecimal() and int(value) > 0:
-        return int(value)
+        return {"concurrency": int(value)}
     LOG.warning(
-        "%s is %r; expected a whole number of 1 or more. %d is used.",
+        "%s is %r; expected a whole number of 1 or more. The default is used.",
         CONCURRENCY_VARIABLE,
         value,
-        default,
     )
-    return default
+    return {}

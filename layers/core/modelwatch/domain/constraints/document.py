@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
 from modelwatch.domain.faults import UNREADABLE, invalid_json
+from modelwatch.domain.numbers import is_number
 from modelwatch.errors import InvalidInputError
 
 FORMAT = 1
@@ -214,7 +214,7 @@ def _check_column(column: ColumnConstraints, field: str) -> None:
                 f"{field}.categories.known.{text}", f"{share:g} is not a share, from 0 to 1"
             )
     constant = column.constant.value if column.constant else None
-    if isinstance(constant, float) and not math.isfinite(constant):
+    if isinstance(constant, float) and not is_number(constant):
         raise InvalidInputError(f"{field}.constant.value", "must be finite")
     if column.constant and column.varying:
         raise InvalidInputError(f"{field}.varying", "contradicts 'constant'; leave one of them out")
