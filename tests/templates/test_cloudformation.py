@@ -66,7 +66,7 @@ def test_a_change_of_package_replaces_the_function_and_keeps_the_api(packaged):
     assert (function["MemorySize"], function["Timeout"]) == (1769, 120), "mlflow is slow to import"
     names = [function_names(template, "local") for template in (zipped, image)]
     assert names == [["modelwatch-local-predict"], ["modelwatch-local-predict-image"]]
-    apis = [template["Resources"]["RestAPI"]["Properties"] for template in (zipped, image)]
+    apis = [dict(each["Resources"]["RestAPI"]["Properties"]) for each in (zipped, image)]
     # SAM deploys the stage anew when the definition is another: it would go on calling the old one
     assert apis[0].pop("DefinitionBody") != apis[1].pop("DefinitionBody")
     assert apis[0] == apis[1]

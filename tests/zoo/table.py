@@ -97,7 +97,7 @@ def rows_of_document() -> dict[str, dict[str, str]]:
     text = DOCUMENT.read_text()
     section = text[text.index(_BEGIN) : text.index(_END)]
     lines = [line for line in section.splitlines() if line.startswith("| ")]
-    header, *rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
+    header, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     return {row[0].strip("`"): dict(zip(header[1:], row[1:], strict=True)) for row in rows[1:]}
 
 

@@ -122,7 +122,7 @@ def test_results_are_listed_newest_first(stage):
         (b'{"min_rows": 1}', "min_rows"),
         (b'{"window_end": "2026-11-23T10:00:00"}', "window_end"),
         (b'{"window_end": "now"}', "window_end"),
-        (b'{"windows": 3}', ""),
+        (b'{"windows": 3}', "windows"),
         (b"[", ""),
     ],
 )

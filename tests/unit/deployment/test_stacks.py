@@ -145,7 +145,9 @@ def test_a_template_that_is_refused_as_a_whole_tells_so(aws, deployer):
 def test_a_broken_stack_is_deleted_and_made_anew_with_a_word(aws, deployer, status):
     aws.stacks[NAME] = {"StackStatus": status}  # without its outputs
     said, deleted = [], []
-    action, _ = deployer.deploy(NAME, TEMPLATE, {}, said.append, lambda: deleted.append(1))
+    action, _ = deployer.deploy(
+        NAME, TEMPLATE, {}, said.append, after_delete=lambda: deleted.append(1)
+    )
     assert (action, verbs(aws), deleted) == ("recreated", ["DELETE", "CREATE"], [1])
     assert said == [f"was left in {status}: deleting it and making it anew"]
 
