@@ -70,6 +70,10 @@ def field_of(path: Path) -> str:
     return words.removeprefix(".")
 
 
+_BEYOND_64_BITS = (f"Expected `int` <= {2**63 - 1}", f"Expected `int` >= {-(2**63)}")
+"""How msgspec names a whole number that `modelwatch.domain.numbers` refuses."""
+
+
 def invalid_json(error: Exception) -> InvalidInputError:
     """Turn msgspec's complaint into ours: the JSON path becomes the field.
 
@@ -89,6 +93,8 @@ def invalid_json(error: Exception) -> InvalidInputError:
     for pattern, expected in EXPECTED.items():
         if problem.endswith(f"matching regex {pattern!r}"):
             problem = f"is not {expected}"
+    if problem.startswith(_BEYOND_64_BITS):
+        problem = "is not a finite number of 64 bits"
     return InvalidInputError("" if field.startswith("key") else field, problem.replace("`", "'"))
 
 
