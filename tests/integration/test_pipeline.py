@@ -93,7 +93,8 @@ def test_the_documented_look_inside_works(pipeline):
     assert done.returncode == 0, done.stderr
     for queue in ("captures", "captures-dead"):
         assert re.search(rf"^modelwatch-local-{queue} holds \d+ messages$", done.stdout, re.M)
-    assert re.search(r"^REPORT RequestId: ", done.stdout, re.M)
+    # the newest lines of the log: of the platform, or of metrics
+    assert re.search(r'^(START|END|REPORT) RequestId: |^{"_aws"', done.stdout, re.M)
     assert "captures/model_name=wine_quality_model/model_version=" in done.stdout
 
 
