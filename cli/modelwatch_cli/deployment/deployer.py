@@ -271,7 +271,9 @@ class Deployer:
             return "created"
         if stack.is_broken:
             return "recreated"
-        if any(needed not in self._deployed for needed in self.plan.stacks[part]):
+        # predict waits for capture, and takes nothing from it
+        gives = self.plan.stacks[part] - self.plan.apps.keys()
+        if any(needed not in self._deployed for needed in gives):
             return "updated"  # what it takes from a stack that changes is not known yet
         parameters = template_parameters(template, self.settings, provided)
         if stack.digest != stack_digest(template, parameters):
