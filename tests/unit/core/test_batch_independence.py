@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -19,6 +21,7 @@ from modelwatch.adapters.s3_compaction import S3Compaction
 from modelwatch.adapters.s3_erasures import S3Erasures
 from modelwatch.adapters.s3_profiles import S3ProfileStore
 from modelwatch.adapters.s3_records import S3RecordStore, joined
+from modelwatch.domain.blocks import Block, Head, joined_blocks
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.records import Record
 from modelwatch.domain.windows import Window
@@ -159,3 +162,25 @@ def test_what_senders_disagree_on_is_kept_by_one_rule():
     assert table["feature_a"].to_pylist() == [None, None, None, 2**53 + 1, None]
     assert table["double_a"].to_pylist() == [None, None, 2.5, None, None]
     assert table["string_a"].to_pylist() == ["red", "5", None, None, None]
+
+
+def test_blocks_with_other_columns_among_the_doubles_are_not_joined():
+    head = Head(model_name="m", model_version="1", names=("a", "b"), types="dd")
+
+    def block(number: int, columns: list[Any], double: float) -> Block:
+        return Block(
+            head=head,
+            event_ids=[f"018bcfe5-6800-7000-8000-{number:012d}"],
+            captured_at_ms=[0],
+            predictions=[1],
+            probabilities=[None],
+            latencies_ms=[0.0],
+            lost_before=[0],
+            errors=[""],
+            columns=columns,
+            doubles=struct.pack("<d", double),
+        )
+
+    blocks = [block(1, [None, ["x"]], 1.0), block(2, [["y"], None], 2.0)]
+    features = [record.features for each in joined_blocks(blocks) for record in each.records()]
+    assert features == [{"a": 1.0, "b": "x"}, {"a": "y", "b": 2.0}]

@@ -187,9 +187,10 @@ def _block(records: Sequence[Record]) -> Block:
 
 def joined_blocks(blocks: Iterable[Block]) -> list[Block]:
     """Return blocks with all records of ``blocks``, those of the same form together."""
-    groups: dict[tuple[Head, int], list[Block]] = {}
+    groups: dict[tuple[Head, tuple[bool, ...]], list[Block]] = {}
     for block in blocks:
-        groups.setdefault((block.head, block._width), []).append(block)
+        form = tuple([column is None for column in block.columns])
+        groups.setdefault((block.head, form), []).append(block)
     return [found[0] if len(found) == 1 else _joined(found) for found in groups.values()]
 
 
