@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.feature_columns import FEATURE_PREFIX
 from modelwatch.adapters.mlflow_registry import MANIFEST_TAG, MlflowRegistry
 from modelwatch.adapters.pyfunc_model import PyfuncModel
 from modelwatch.adapters.s3_artifacts import S3Artifacts, check_files
@@ -30,6 +29,7 @@ from modelwatch_cli.training.registration import (
     quiet,
     write_manifest,
 )
+from modelwatch_cli.training.rows_files import features_frame
 
 if TYPE_CHECKING:
     from modelwatch_cli.serving.registry import RegistryEditor
@@ -108,5 +108,4 @@ def _reference_rows(artifacts: S3Artifacts, version: ModelVersion, schema: Schem
             f"{version.name} version {version.version} has no reference data to verify an "
             "ONNX form with: give a CSV or Parquet file of training rows",
         )
-    rows = table.to_pandas().rename(columns=lambda name: name.removeprefix(FEATURE_PREFIX))
-    return rows[list(schema.names)]
+    return features_frame(table)[list(schema.names)]

@@ -9,11 +9,11 @@ import httpx
 import pandas as pd
 
 from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.feature_columns import FEATURE_PREFIX
 from modelwatch.adapters.mlflow_registry import MlflowRegistry
 from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.errors import InvalidInputError, NotFoundError
 from modelwatch.settings import Settings
+from modelwatch_cli.training.rows_files import features_frame, read_rows
 
 
 def reference_features(settings: Settings) -> pd.DataFrame:
@@ -32,9 +32,7 @@ def reference_features(settings: Settings) -> pd.DataFrame:
     table = S3Artifacts(s3_client(settings), settings.text("MODEL_BUCKET")).reference(version)
     if table is None:
         raise NotFoundError(f"{version.name} version {version.version} has no reference data")
-    names = [name for name in table.column_names if name.startswith(FEATURE_PREFIX)]
-    frame: pd.DataFrame = table.select(names).to_pandas()
-    return frame.rename(columns=lambda name: name.removeprefix(FEATURE_PREFIX))
+    return features_frame(table)
 
 
 def file_features(path: Path, url: str, headers: Mapping[str, str]) -> pd.DataFrame:
@@ -49,11 +47,9 @@ def file_features(path: Path, url: str, headers: Mapping[str, str]) -> pd.DataFr
         When the file cannot be read, has no rows, or not all features.
     """
     try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InvalidInputError("--rows", f"{path} cannot be read: {error}") from error
-    if frame.empty:
-        raise InvalidInputError("--rows", f"{path} has no rows")
+        frame = read_rows(path)
+    except InvalidInputError as error:
+        raise InvalidInputError("--rows", f"{path} {error.problem}") from error
     features = _model_features(url, headers)
     if features is None:
         return frame

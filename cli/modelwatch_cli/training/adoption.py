@@ -134,7 +134,9 @@ def adopt(
             onnx_problem = str(error)
         else:
             predictions = _predict(OnnxModel(payload, schema, onnx), frame, reference)
-    data = predicted_data(version, frame, predictions.values, predictions.probabilities, labels)
+    data = predicted_data(
+        version, schema, frame, predictions.values, predictions.probabilities, labels
+    )
     step("measuring what it depends on")
     importance, importance_problem = b"", ""
     try:

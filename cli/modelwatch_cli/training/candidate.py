@@ -18,6 +18,7 @@ from modelwatch.adapters.pyfunc_model import PyfuncModel, plain_values, typed_fr
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.models import OnnxArtifact, fault_of
 from modelwatch.domain.names import check_feature_names
+from modelwatch.domain.numbers import exact_whole
 from modelwatch.domain.records import Value
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import InvalidInputError, ModelwatchError
@@ -188,7 +189,7 @@ def labels_of(labels: Any, rows: int) -> list[Value]:
         raise InvalidInputError("labels", f"are of several types: {', '.join(kinds)}; give one")
     if kinds == ["float", "int"]:
         plain = [None if value is None else float(value) for value in plain]
-    if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in plain):
+    if any(isinstance(value, int) and exact_whole(value) is None for value in plain):
         raise InvalidInputError("labels", "has a whole number that 64 bits do not hold")
     return plain
 

@@ -41,6 +41,7 @@ from modelwatch.domain.models import (
 )
 from modelwatch.domain.names import check_model_name
 from modelwatch.domain.records import PREDICT_SOURCE, Record, Value
+from modelwatch.domain.schemas import LETTERS, Schema
 from modelwatch.errors import RegistryError
 from modelwatch.ports import Model
 from modelwatch.settings import Settings
@@ -307,17 +308,24 @@ def reference_data(
     frame = frame[list(served.schema.names)]
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     answer = served.predict(rows)
-    return predicted_data(version, frame, answer.values, answer.probabilities, labels)
+    return predicted_data(
+        version, served.schema, frame, answer.values, answer.probabilities, labels
+    )
 
 
 def predicted_data(
     version: ModelVersion,
+    schema: Schema,
     frame: pd.DataFrame,
     predictions: Sequence[Any],
     probabilities: Sequence[list[float]] | None,
     labels: Sequence[Value] | None = None,
 ) -> bytes:
-    """Return rows and what was predicted for them; see `reference_data`."""
+    """Return rows in the columns of ``schema`` and what was predicted for them.
+
+    See `reference_data`.
+    """
+    types = "".join(LETTERS[column.type] for column in schema.columns)
     now = int(time.time())
     captured_at = pd.Timestamp(now, unit="s", tz="UTC").to_pydatetime()
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
@@ -333,6 +341,7 @@ def predicted_data(
                 model_name=version.name,
                 model_version=version.version,
                 features=row,
+                types=types,
                 prediction=None if fault else value,
                 probabilities=None if fault else shares,
                 source=PREDICT_SOURCE if fault else "training",

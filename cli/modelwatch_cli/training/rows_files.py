@@ -1,11 +1,13 @@
-"""Training rows from a user's own file, in the types that a model's columns have."""
+"""Training rows: from a user's own file in the types of a model's columns, and as stored."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
+from modelwatch.adapters.feature_columns import feature_names, parts_of, values_of
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import InvalidInputError
 
@@ -40,6 +42,20 @@ def read_rows(path: Path, texts: list[str] | None = None) -> pd.DataFrame:
         if isinstance(rows[name].dtype, pd.CategoricalDtype):
             rows[name] = rows[name].astype(object)
     return rows
+
+
+def features_frame(table: pa.Table) -> pd.DataFrame:
+    """Return the features of stored rows, as reference data has them."""
+    columns = {}
+    for name in feature_names(table.column_names):
+        parts = parts_of(table, name)
+        filled = [part for part in parts if part.null_count < len(part)] or parts[:1]
+        columns[name] = (
+            filled[0].to_pandas()
+            if len(filled) == 1
+            else pd.Series(values_of(table, name), dtype=object)
+        )
+    return pd.DataFrame(columns)
 
 
 def rows_of(rows: pd.DataFrame, schema: Schema, place: str) -> pd.DataFrame:

@@ -71,7 +71,13 @@ def test_training_data_becomes_what_captures_of_it_would_be(features, prediction
     plan = CapturePlan(policy, SCHEMA)
     pairs = list(enumerate(zip(map(SCHEMA.row, features), predictions, strict=True)))
     raw = [
-        record(number, features=row, prediction=prediction, probabilities=[0.25, 0.75])
+        record(
+            number,
+            features=row,
+            prediction=prediction,
+            probabilities=[0.25, 0.75],
+            types="lds",
+        )
         for number, (row, prediction) in pairs
     ]
     captured = [
@@ -89,3 +95,14 @@ def test_training_data_becomes_what_captures_of_it_would_be(features, prediction
     assert set(reference.column_names) == set(expected.column_names)
     for name in expected.column_names:
         assert reference[name].to_pylist() == expected[name].to_pylist(), name
+
+
+def test_what_lies_beside_its_column_is_under_the_policy_too():
+    untyped = [record(0, features={"age": 1, "email": "ada@example.org"}, prediction=1)]
+    policy = read_policy(json.dumps({"email": "hash", "age": "drop"}), KEY)
+    reference = TrainingReferences(Artifacts(records_table(untyped)), policy).reference(VERSION)
+    plan = CapturePlan(policy, SCHEMA)
+    hashed = plan.features({"age": 1, "income": None, "email": "ada@example.org"})["email"]
+    assert reference["feature_email"].to_pylist() == [hashed]
+    features = {name for name in reference.column_names if name.endswith(("_email", "_age"))}
+    assert features == {"feature_email"}

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from modelwatch.adapters.feature_columns import FEATURE_PREFIX, parts_of
+from modelwatch.adapters.feature_columns import FEATURE_PREFIX, values_of
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.records import Record, Value
 from modelwatch.domain.windows import Window
@@ -102,7 +102,7 @@ def records_of(
     columns = list(dict.fromkeys([*first, *others]))
     types = "".join(_letter(table.schema.field(name).type) for name in columns)
     names = [name.removeprefix(FEATURE_PREFIX) for name in columns]
-    parts = {name: [part.to_pylist() for part in parts_of(table, name)] for name in names}
+    values = {name: values_of(table, name) for name in names}
     for place, row in enumerate(table.to_pylist()):
         yield Record(
             event_id=row["event_id"],
@@ -110,10 +110,7 @@ def records_of(
             model_name=model_name,
             model_version=model_version,
             variant=row["variant"],
-            features={
-                name: next((part[place] for part in found if part[place] is not None), None)
-                for name, found in parts.items()
-            },
+            features={name: column[place] for name, column in values.items()},
             prediction=_prediction(row),
             probabilities=row["probabilities"],
             latency_ms=row["latency_ms"],

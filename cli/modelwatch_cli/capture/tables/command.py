@@ -16,6 +16,7 @@ from modelwatch.adapters.mlflow_registry import MlflowRegistry
 from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.adapters.s3_labels import S3LabelStore
 from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.domain.schemas import LETTERS
 from modelwatch.domain.segments import read_segments
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.settings import Settings
@@ -28,7 +29,6 @@ from modelwatch_cli.console import console, error_console, print_json, print_tab
 
 _SHOWN_PROBLEMS = 20
 _KIND_NAMES = {"d": "number", "l": "whole number", "s": "text", "b": "truth value"}
-_LETTERS = {"double": "d", "float": "d", "long": "l", "integer": "l", "string": "s", "boolean": "b"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def _schema_types(settings: Settings, options: TableOptions) -> tuple[Mapping[st
     if manifest is None:
         return {}, "from the values: the registry has no schema of this version"
     columns = manifest.schema.columns
-    return {column.name: _LETTERS[column.type] for column in columns}, "from the model's schema"
+    return {column.name: LETTERS[column.type] for column in columns}, "from the model's schema"
 
 
 def _preview(checked: Checked, origin: str) -> None:

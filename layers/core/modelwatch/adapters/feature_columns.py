@@ -59,6 +59,25 @@ def parts_by_name(table: pa.Table, names: Sequence[str]) -> dict[str, list[pa.Ch
     }
 
 
+def without_feature(table: pa.Table, name: str) -> pa.Table:
+    """Return the table without the columns of a feature."""
+    prefixes = (FEATURE_PREFIX, *BESIDE.values())
+    present = set(table.column_names)
+    return table.drop_columns([prefix + name for prefix in prefixes if prefix + name in present])
+
+
+def values_of(table: pa.Table, name: str) -> list[Value]:
+    """Return the values of a feature, each as it came; None where a row has none."""
+    first: list[Value]
+    first, *others = [part.to_pylist() for part in parts_of(table, name)]
+    for other in others:
+        first = [
+            value if value is not None else beside
+            for value, beside in zip(first, other, strict=True)
+        ]
+    return first
+
+
 def as_one(table: pa.Table, name: str, *, numbers: bool) -> pa.ChunkedArray:
     """Return a feature as one column of doubles, or of texts: values of the other kind are null.
 

@@ -8,7 +8,12 @@ from dataclasses import replace
 import pyarrow as pa
 
 from modelwatch.adapters.arrow_profiles import profile_segments, profile_table
-from modelwatch.adapters.feature_columns import FEATURE_PREFIX
+from modelwatch.adapters.feature_columns import (
+    feature_columns,
+    feature_names,
+    values_of,
+    without_feature,
+)
 from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.domain.capture_policy import (
     PREDICTION,
@@ -91,12 +96,16 @@ class TrainingReferences:
         return self._importance[key]
 
     def _captured(self, table: pa.Table) -> pa.Table:
-        names = [name for name in table.column_names if name.startswith(FEATURE_PREFIX)]
-        columns = {name.removeprefix(FEATURE_PREFIX): table[name].to_pylist() for name in names}
-        kept = apply_policy(self._policy, columns)
-        table = table.drop_columns(names)
-        for name, values in kept.items():
-            table = table.append_column(f"{FEATURE_PREFIX}{name}", pa.array(values))
+        names = feature_names(table.column_names)
+        kept = apply_policy(self._policy, {name: values_of(table, name) for name in names})
+        for name in names:
+            if self._policy.of_feature(name) != "keep":
+                table = without_feature(table, name)
+                # a hash is a text, the edge of a bucket a number
+                letter = "s" if self._policy.of_feature(name) == "hash" else ""
+                columns = feature_columns(name, letter, kept[name]) if name in kept else {}
+                for field, values in columns.items():
+                    table = table.append_column(field, values)
         return self._with_captured_outputs(table)
 
     def _with_captured_outputs(self, table: pa.Table) -> pa.Table:

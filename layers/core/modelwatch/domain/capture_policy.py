@@ -16,7 +16,7 @@ from typing import Any
 
 from modelwatch.domain.capture_rules import Bucket, Change, Hash, Rule
 from modelwatch.domain.records import Value
-from modelwatch.domain.schemas import Schema
+from modelwatch.domain.schemas import LETTERS, Schema
 from modelwatch.errors import SettingError
 
 POLICY_SETTING = "CAPTURE_POLICY"
@@ -33,7 +33,6 @@ MIN_KEY_LENGTH = 16
 _WORDS: dict[str, Rule] = {"keep": "keep", "drop": "drop", "hash": "hash"}
 _EXPECTED = 'expected "keep", "drop", "hash" or {"bucket": a width, or two or more edges}'
 _LARGEST = 1e300
-_LETTERS = {"double": "d", "float": "d", "long": "l", "integer": "l", "boolean": "b", "string": "s"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class CapturePolicy:
             if name not in types:
                 known = ", ".join(types)
                 said.append(f"'{name}' is no feature of the model; its features are {known}")
-            elif isinstance(rule, Bucket) and _LETTERS[types[name]] not in "dl":
+            elif isinstance(rule, Bucket) and LETTERS[types[name]] not in "dl":
                 said.append(f"'{name}' is of type {types[name]}, and only numbers have buckets")
         return said
 
@@ -108,7 +107,7 @@ class CapturePlan:
         self._changes = tuple((name, change) for name, change in changes.items() if change)
         self._untouched = not self._changes and len(self._names) == len(rules)
         self.types = "".join(
-            _letter(_LETTERS[column.type], rules[column.name])
+            _letter(LETTERS[column.type], rules[column.name])
             for column in schema.columns
             if column.name in changes
         )

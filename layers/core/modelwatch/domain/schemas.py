@@ -16,6 +16,16 @@ from modelwatch.errors import Fault, InvalidInputError
 
 ColumnType = Literal["double", "float", "long", "integer", "boolean", "string"]
 
+LETTERS: Mapping[str, str] = {
+    "double": "d",
+    "float": "d",
+    "long": "l",
+    "integer": "l",
+    "boolean": "b",
+    "string": "s",
+}
+"""The letter of a column's type in `modelwatch.domain.records.Record.types`."""
+
 _REAL = frozenset({"double", "float"})
 _WHOLE = {"long": 2**63, "integer": 2**31}
 _LARGEST = {"double": sys.float_info.max, "float": (2 - 2**-23) * 2.0**127}
