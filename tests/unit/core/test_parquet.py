@@ -3,15 +3,17 @@
 from datetime import UTC, datetime
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 from msgspec.structs import replace as replaced
 
 from modelwatch.adapters.arrow_profiles import profile_table
-from modelwatch.adapters.parquet import read_table, records_table, write_table
+from modelwatch.adapters.parquet import read_notes, read_table, records_table, write_table
 from modelwatch.adapters.s3_records import joined
 from modelwatch.domain.profiles import decode_profile, encode_profile, merge_profiles
 from modelwatch.domain.records import Record
+from modelwatch.errors import ProfileFormatError
 
 NOW = datetime(2026, 11, 23, 9, 59, 30, 123000, tzinfo=UTC)
 
@@ -130,3 +132,28 @@ def test_failed_predictions_are_profiled_and_make_no_classes_of_numbers():
     assert (together.rows, together.failures) == (7, 1)
     assert together.outputs["error"].counts == {"the prediction is NaN": 1}
     assert decode_profile(encode_profile(together)).failures == 1
+
+
+@pytest.mark.parametrize("size", [10, 1_000_000])
+def test_notes_are_read_without_the_rows(tmp_path, size):
+    note = np.random.default_rng(1).bytes(size)
+    table = records_table([record(number, a=number / 7) for number in range(50_000)])
+    file = write_table(table, {"modelwatch.note": note})
+    path = tmp_path / "file.parquet"
+    path.write_bytes(file)
+    asked = []
+
+    def read_end(wanted):
+        asked.append(wanted)
+        return file[-wanted:]
+
+    assert read_notes(file) == read_notes(path) == read_notes(read_end)
+    assert read_notes(read_end) == {"modelwatch.note": note}
+    assert max(asked) < size + 140_000 < len(file)
+
+
+def test_a_file_that_is_shorter_than_its_footer_says_is_refused(tmp_path):
+    path = tmp_path / "file.parquet"
+    path.write_bytes((1_000_000).to_bytes(4, "little") + b"PAR1")
+    with pytest.raises(ProfileFormatError, match="shorter than its footer says"):
+        read_notes(path)

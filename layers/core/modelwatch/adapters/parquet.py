@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,6 +30,9 @@ _CODEC = pa.Codec("zstd")
 
 _NOTES = "modelwatch.notes"
 """Names the notes between the rows and the footer, with their sizes in bytes."""
+
+_END_GUESS_BYTES = 128 * 1024
+"""The footer and notes of most objects."""
 
 _DICTIONARY_ROWS = 10_000
 _DOUBLES = ("probabilities", "double_")
@@ -193,36 +197,21 @@ def read_table(payload: bytes, columns: list[str] | None = None) -> pa.Table:
     return pq.read_table(io.BytesIO(payload), columns=columns)
 
 
-def footer_bytes(end: bytes) -> int:
-    """Return how many last bytes of a Parquet file hold its footer and notes.
+def read_notes(file: bytes | Path | Callable[[int], bytes]) -> dict[str, bytes]:
+    """Return the notes in a Parquet file.
 
-    ``end`` is some of them. Of an end that does not hold all of the footer, it is the size of that.
+    Parameters
+    ----------
+    file
+        The file; or a function that returns so many of its last bytes, or all where it has fewer:
+        it is called as seldom as goes, and never for the rows.
 
     Raises
     ------
     ProfileFormatError
-        When they are not the end of a Parquet file.
+        When it is no Parquet file.
     """
-    size = _footer_bytes(end)
-    if size > len(end):
-        return size
-    return size + sum(_note_sizes(pq.read_metadata(io.BytesIO(end)).metadata).values())
-
-
-def _footer_bytes(end: bytes) -> int:
-    if end[-4:] != b"PAR1":
-        raise ProfileFormatError("not the end of a Parquet file")
-    return int.from_bytes(end[-8:-4], "little") + 8
-
-
-def _note_sizes(metadata: Mapping[bytes, bytes] | None) -> dict[str, int]:
-    sizes: dict[str, int] = json.loads((metadata or {}).get(_NOTES.encode(), b"{}"))
-    return sizes
-
-
-def read_notes(file: bytes | Path) -> dict[str, bytes]:
-    """Return the notes in a Parquet file, from all of it or the end that `footer_bytes` says."""
-    end = file if isinstance(file, bytes) else file.read_bytes()
+    end = file if isinstance(file, bytes) else _end(file)
     metadata = pq.read_metadata(io.BytesIO(end)).metadata or {}
     notes = {
         name.decode(): decompress(base64.b64decode(value))
@@ -235,6 +224,41 @@ def read_notes(file: bytes | Path) -> dict[str, bytes]:
         notes[name] = decompress(end[start : start + size])
         start += size
     return notes
+
+
+def _end(file: Path | Callable[[int], bytes]) -> bytes:
+    """Return the end of a file that holds its footer and notes."""
+    read_end = partial(_end_of, file) if isinstance(file, Path) else file
+    end = read_end(_END_GUESS_BYTES)
+    # once for the footer, and once more for the notes that it names
+    while (size := _footer_bytes(end)) > len(end) or (size := _noted_bytes(end)) > len(end):
+        end = read_end(size)
+        if len(end) < size:
+            raise ProfileFormatError("the file is shorter than its footer says")
+    return end
+
+
+def _end_of(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-min(size, path.stat().st_size), io.SEEK_END)
+        return file.read()
+
+
+def _footer_bytes(end: bytes) -> int:
+    if end[-4:] != b"PAR1":
+        raise ProfileFormatError("not the end of a Parquet file")
+    return int.from_bytes(end[-8:-4], "little") + 8
+
+
+def _noted_bytes(end: bytes) -> int:
+    """Return the bytes of the footer, which is in ``end``, and of the notes before it."""
+    sizes = _note_sizes(pq.read_metadata(io.BytesIO(end)).metadata)
+    return _footer_bytes(end) + sum(sizes.values())
+
+
+def _note_sizes(metadata: Mapping[bytes, bytes] | None) -> dict[str, int]:
+    sizes: dict[str, int] = json.loads((metadata or {}).get(_NOTES.encode(), b"{}"))
+    return sizes
 
 
 def compress(data: bytes) -> bytes:

@@ -57,7 +57,7 @@ from modelwatch.domain.compaction import CaptureHour, MergedHour
 from modelwatch.domain.profiles import Slice, decode_slices, encode_slices
 from modelwatch.domain.profiles.hashes import Hashes
 from modelwatch.domain.segments import NO_SEGMENTS, Segments
-from modelwatch.errors import NotFoundError, StoreError
+from modelwatch.errors import NotFoundError, ProfileFormatError, StoreError
 
 _PROFILE_TYPE = "application/octet-stream"
 
@@ -131,7 +131,7 @@ class S3Compaction:
             except NotFoundError as error:
                 _LOG.info("another run is at work on %s: %s", hour.name, error)
                 return None
-            except (OSError, pa.ArrowException) as error:
+            except (OSError, pa.ArrowException, ProfileFormatError) as error:
                 raise StoreError(f"cannot merge {hour.name}: {error}") from error
 
     def _read(self, hour: CaptureHour, folder: Path) -> list[_Input]:

@@ -24,7 +24,7 @@ from modelwatch.adapters.capture_layout import (
     SAMPLE_ROWS,
     CaptureObject,
 )
-from modelwatch.adapters.parquet import decompress, footer_bytes, read_notes, read_table
+from modelwatch.adapters.parquet import decompress, read_notes, read_table
 from modelwatch.adapters.s3_objects import S3Objects
 from modelwatch.adapters.s3_records import CONNECTIONS, S3RecordStore, joined, unmoved
 from modelwatch.domain.profiles import (
@@ -39,9 +39,6 @@ from modelwatch.domain.profiles.hashes import Hashes
 from modelwatch.domain.segments import EVERYTHING, NO_SEGMENTS, SegmentKey, Segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import NotFoundError
-
-_FOOTER_GUESS_BYTES = 128 * 1024
-"""Footers of batches are mostly smaller: one request reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +148,7 @@ class S3ProfileStore:
         return [footer for footer in footers if footer.found.name not in replaced]
 
     def _footer(self, found: CaptureObject) -> _Footer:
-        end = self._objects.read_end(found.key, _FOOTER_GUESS_BYTES)
-        # once for the footer, and once more for the notes that it names
-        while (size := footer_bytes(end)) > len(end):
-            end = self._objects.read_end(found.key, size)
-        notes = read_notes(end)
+        notes = read_notes(lambda size: self._objects.read_end(found.key, size))
         if MERGED_NOTE in notes:
             replaces = msgspec.json.decode(notes[MERGED_NOTE], type=frozenset[str])
             return _Footer(found, [], None, replaces)
