@@ -4,26 +4,19 @@ Each app runs as it is, with its ports in memory, behind Chalice's own server in
 """
 
 import re
-from datetime import UTC, datetime
 
 import pytest
 
 from analysis_stage import AnalysisStage, records
 from apps import app_with, served
+from capture_stage import capture_service
 from examples import examples
 from in_memory import (
     ConstantModel,
-    InMemoryDeadLetters,
-    InMemoryDeliveries,
-    InMemoryLabelQueue,
-    InMemoryLabelWriter,
     InMemoryMetrics,
-    InMemoryQueue,
-    InMemoryRecordStore,
 )
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.openapi import analyze, capture, predict
-from modelwatch.services.capture import CaptureService
 from modelwatch.services.comparison import Comparer
 from predict_app import predict_app, service_with
 
@@ -97,16 +90,7 @@ def predict_address():
 @pytest.fixture(scope="module")
 def capture_address():
     metrics = InMemoryMetrics()
-    service = CaptureService(
-        store=InMemoryRecordStore(),
-        labels=InMemoryLabelWriter(),
-        queue=InMemoryQueue(),
-        label_queue=InMemoryLabelQueue(),
-        dead_letters=InMemoryDeadLetters(),
-        deliveries=InMemoryDeliveries(),
-        metrics=metrics,
-        clock=datetime(2026, 11, 23, tzinfo=UTC).timestamp,
-    )
+    service = capture_service(metrics=metrics)
     with app_with("capture", metrics=metrics, capture_service=service) as app, served(app) as url:
         yield url
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -10,37 +9,18 @@ from chalice.test import Client
 
 from analysis_stage import AnalysisStage
 from apps import app_with
+from capture_stage import capture_service
 from in_memory import (
     SCHEMA,
     ConstantModel,
-    InMemoryDeadLetters,
-    InMemoryDeliveries,
-    InMemoryLabelQueue,
-    InMemoryLabelWriter,
     InMemoryMetrics,
-    InMemoryQueue,
-    InMemoryRecordStore,
 )
 from modelwatch.http import Problem
 from modelwatch.openapi import analyze, capture, predict
 from modelwatch.services import contract
-from modelwatch.services.capture import CaptureService
 from predict_app import predict_app, service_with
 
 JSON = {"Content-Type": "application/json"}
-
-
-def capture_service():
-    return CaptureService(
-        store=InMemoryRecordStore(),
-        labels=InMemoryLabelWriter(),
-        queue=InMemoryQueue(),
-        label_queue=InMemoryLabelQueue(),
-        dead_letters=InMemoryDeadLetters(),
-        deliveries=InMemoryDeliveries(),
-        metrics=InMemoryMetrics(),
-        clock=datetime(2026, 11, 23, tzinfo=UTC).timestamp,
-    )
 
 
 @pytest.fixture(scope="module")

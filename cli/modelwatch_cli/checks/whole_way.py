@@ -143,7 +143,8 @@ class WholeWay:
             )["Attributes"]
         except (BotoCoreError, ClientError) as error:
             return f"the queue {name} cannot be asked: {error}"
-        waiting, taken = map(int, counts.values())
+        waiting = int(counts["ApproximateNumberOfMessages"])
+        taken = int(counts["ApproximateNumberOfMessagesNotVisible"])
         if waiting:
             return f"{waiting} messages wait in the queue {name}: its function does not take them"
         if taken:

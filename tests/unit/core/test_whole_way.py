@@ -17,14 +17,10 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from capture_stage import capture_service
 from examples import examples
 from in_memory import (
     InMemoryDeadLetters,
-    InMemoryDeliveries,
-    InMemoryLabelQueue,
-    InMemoryLabelWriter,
-    InMemoryMetrics,
-    InMemoryQueue,
 )
 from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.s3_compaction import S3Compaction
@@ -35,7 +31,6 @@ from modelwatch.domain.drift import DriftPolicy
 from modelwatch.domain.names import FEATURE_PATTERN
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.windows import Window
-from modelwatch.services.capture import CaptureService
 from modelwatch.services.deliveries import Message
 from modelwatch.services.feature_judging import distributions
 
@@ -94,15 +89,10 @@ class Way:
     def __init__(self) -> None:
         self.s3 = InMemoryS3()
         self.dead_letters = InMemoryDeadLetters()
-        self.capture = CaptureService(
+        self.capture = capture_service(
+            (NOON + timedelta(hours=2)).timestamp,
             store=S3RecordStore(self.s3, "captures"),
-            labels=InMemoryLabelWriter(),
-            queue=InMemoryQueue(),
-            label_queue=InMemoryLabelQueue(),
             dead_letters=self.dead_letters,
-            deliveries=InMemoryDeliveries(),
-            metrics=InMemoryMetrics(),
-            clock=(NOON + timedelta(hours=2)).timestamp,
         )
 
     def send(self, groups: Sequence[Sequence[dict[str, Any]]]) -> None:

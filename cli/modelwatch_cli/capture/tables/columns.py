@@ -223,7 +223,8 @@ def value_of(cell: Cell, letter: str, is_text: bool) -> Value:
     else:
         value = cell
     if letter == "d" and isinstance(value, int) and not isinstance(value, bool):
-        return float(value) if abs(value) <= 2**53 else value
+        double = exact_double(value)
+        return value if double is None else double
     return value
 
 

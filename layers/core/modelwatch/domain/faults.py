@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -138,6 +138,34 @@ def refusal(
         return InvalidInputError.of(faults)
     plain = invalid_json(error)
     return InvalidInputError(plain.field.removesuffix("[...]"), plain.problem)
+
+
+def beyond_types[T](
+    value: dict[str, Any],
+    wrong: Set[str | int],
+    kind: type[T],
+    stand_ins: Mapping[str, object],
+    faults: Callable[[T], Iterable[Fault]],
+) -> Iterator[Fault]:
+    """Yield what types cannot say of the fields of an object that are of the right types.
+
+    Parameters
+    ----------
+    value
+        The object, as `lenient` read it.
+    wrong
+        The fields that are blamed already: nothing more is said of them.
+    kind
+        What the object should be.
+    stand_ins
+        What takes the place of a wrong field that must not be missing.
+    faults
+        Checks a ``kind``.
+    """
+    right = {name: value[name] for name in value.keys() - wrong}
+    replaced = {name: each for name, each in stand_ins.items() if name in wrong}
+    found = msgspec.convert({**right, **replaced}, kind)
+    yield from (fault for fault in faults(found) if fault.field not in wrong)
 
 
 def refuse_repeated_names(body: bytes, decoded: object) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from modelwatch.domain.event_ids import event_time_ms, is_event_id
-from modelwatch.domain.faults import UNREADABLE, Blame, refusal
+from modelwatch.domain.faults import UNREADABLE, Blame, beyond_types, refusal
 from modelwatch.domain.names import EventId
 from modelwatch.domain.numbers import Number, is_number
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Refusal, all_of, time_faults
@@ -216,10 +216,7 @@ def _further(value: Any, found: Sequence[Blame], now_ms: int) -> Iterator[Fault]
     if not isinstance(value, dict):
         return
     wrong = {blame.path[0] for blame in found}
-    right = {name: value[name] for name in value.keys() - wrong}
-    stand_ins = {name: each for name, each in _STAND_INS.items() if name in wrong}
-    label = msgspec.convert({**right, **stand_ins}, Label)
-    yield from (fault for fault in _faults(label, now_ms) if fault.field not in wrong)
+    yield from beyond_types(value, wrong, Label, _STAND_INS, lambda label: _faults(label, now_ms))
 
 
 def decode_labels(body: bytes, now_ms: int) -> list[Label]:

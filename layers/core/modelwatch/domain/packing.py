@@ -16,7 +16,7 @@ import msgspec
 
 from modelwatch.domain.blocks import Block, Head
 from modelwatch.domain.event_ids import are_event_ids
-from modelwatch.domain.faults import invalid_json
+from modelwatch.domain.faults import UNREADABLE, invalid_json
 from modelwatch.domain.numbers import Whole
 from modelwatch.domain.records import (
     FUTURE_TOLERANCE_MS,
@@ -97,7 +97,7 @@ def unpack(body: str, now_ms: int) -> tuple[Block | None, list[Refusal]]:
     try:
         message = _decoder.decode(body)
         head = _head_of(bytes(message.head))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise invalid_json(error) from None
     rows = len(message.ids)
     block = Block(

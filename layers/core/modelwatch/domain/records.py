@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from modelwatch.domain.faults import MOST_FAULTS, UNREADABLE, Blame, refusal
+from modelwatch.domain.faults import MOST_FAULTS, UNREADABLE, Blame, beyond_types, refusal
 from modelwatch.domain.names import EventId, Name, feature_name_faults
 from modelwatch.domain.numbers import Number
 from modelwatch.errors import Fault, InvalidInputError
@@ -193,10 +193,9 @@ def _further(value: Any, found: Sequence[Blame], now_ms: int) -> Iterator[Fault]
         wrong.add("types")  # no one knows how many there should be
     if "prediction" in wrong:
         wrong.add("error")  # which goes with null alone
-    right = {name: value[name] for name in value.keys() - wrong}
-    stand_ins = {name: each for name, each in _STAND_INS.items() if name in wrong}
-    record = msgspec.convert({**right, **stand_ins}, Record)
-    yield from (fault for fault in _faults(record, now_ms) if fault.field not in wrong)
+    yield from beyond_types(
+        value, wrong, Record, _STAND_INS, lambda record: _faults(record, now_ms)
+    )
 
 
 def decode_records(body: bytes | str, now_ms: int) -> list[Record]:

@@ -26,18 +26,13 @@ RELATIVE_ERROR = 1.04 / math.sqrt(_REGISTERS)
 
 def registers_of(hashes: Hashes) -> Registers:
     """Return the registers (1024 of uint8) after values with these uniform 64-bit hashes."""
-    registers = np.zeros(_REGISTERS, np.uint8)
-    if len(hashes):
-        rest = hashes & np.uint64((1 << _REST) - 1)
-        # 54 bits do not fit a double; what the lowest one would tell is never seen
-        _, exponents = np.frexp((rest >> np.uint64(1)).astype(np.float64))
-        np.maximum.at(registers, hashes >> np.uint64(_REST), (_REST - exponents).astype(np.uint8))
-    return registers
+    return registers_of_rows(hashes[None, :])[0]
 
 
 def registers_of_rows(hashes: NDArray[np.uint64]) -> list[Registers]:
-    """Return the registers of each row of ``hashes``, as `registers_of` does."""
+    """Return the registers of each row of ``hashes``; see `registers_of`."""
     rest = hashes & np.uint64((1 << _REST) - 1)
+    # 54 bits do not fit a double; what the lowest one would tell is never seen
     _, exponents = np.frexp((rest >> np.uint64(1)).astype(np.float64))
     lengths = (_REST - exponents).astype(np.uint8)
     starts = np.arange(len(hashes), dtype=np.uint64)[:, None] << np.uint64(_BITS)

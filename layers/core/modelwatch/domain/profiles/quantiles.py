@@ -142,38 +142,27 @@ class QuantileSketch:
 
 
 def _compacted(levels: list[Floats]) -> list[Floats]:
-    """Halve levels, lowest first, until all together hold no more than their capacities."""
-    levels = list(levels)
-    while True:
-        capacities = _capacities(len(levels))
-        if sum(map(len, levels)) <= sum(capacities):
-            return levels
-        # when together they hold too much, one of them does
-        height = next(h for h, level in enumerate(levels) if len(level) > capacities[h])
-        level = levels[height]
-        # an odd one stays behind, so that the sketch keeps standing for every value
-        levels[height], level = level[: len(level) % 2], level[len(level) % 2 :]
-        promoted = level[_coin(level) :: 2]
-        if height + 1 == len(levels):
-            levels.append(promoted)
-        elif len(levels[height + 1]):
-            levels[height + 1] = np.sort(np.concatenate([levels[height + 1], promoted]))
-        else:
-            levels[height + 1] = promoted
+    """Halve levels as `_compacted_rows` does: those of one sketch."""
+    return [level[0] for level in _compacted_rows([level[None, :] for level in levels])]
 
 
 def _compacted_rows(levels: list[Floats]) -> list[Floats]:
-    """Do as `_compacted` does with each row of the levels: only the coins differ between rows."""
+    """Halve levels, lowest first, until all together hold no more than their capacities.
+
+    Each level has a row a sketch. The sketches hold equally many values, so that only the coins
+    differ between them.
+    """
     levels = list(levels)
     while True:
         capacities = _capacities(len(levels))
         if sum(level.shape[1] for level in levels) <= sum(capacities):
             return levels
+        # when together they hold too much, one of them does
         height = next(h for h, level in enumerate(levels) if level.shape[1] > capacities[h])
+        # an odd one stays behind, so that the sketch keeps standing for every value
         odd = levels[height].shape[1] % 2
         levels[height], level = levels[height][:, :odd], levels[height][:, odd:]
-        coins = np.array([_coin(values) for values in level])
-        promoted = np.where(coins[:, None] == 1, level[:, 1::2], level[:, ::2])
+        promoted = np.array([values[_coin(values) :: 2] for values in level])
         if height + 1 == len(levels):
             levels.append(promoted)
         elif levels[height + 1].shape[1]:
