@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from modelwatch.adapters.emf import emf_lines
-from modelwatch.domain.drift import AnalysisResult
+from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.errors import StoreError
 from modelwatch.metric_names import CATALOG
 from modelwatch.ports import Sample

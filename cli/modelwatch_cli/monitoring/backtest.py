@@ -15,8 +15,8 @@ from modelwatch_cli.monitoring.replay import report_store
 from modelwatch_cli.times import option_time
 
 if TYPE_CHECKING:
-    from modelwatch.domain.drift import Status
     from modelwatch.domain.episodes import Episode
+    from modelwatch.domain.verdict.results import Status
     from modelwatch.services.backtest import Series
 
 _STATUSES: tuple[Status, ...] = ("drift", "ok", "unknown")

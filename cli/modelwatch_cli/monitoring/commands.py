@@ -12,7 +12,7 @@ from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, print_table
 
 if TYPE_CHECKING:
-    from modelwatch.domain.drift import AnalysisResult
+    from modelwatch.domain.verdict.results import AnalysisResult
 
 
 def register(app: typer.Typer) -> None:
@@ -147,7 +147,7 @@ def _require_no_failures(answer: dict[str, Any]) -> None:
 def _results(results: list[dict[str, Any]]) -> list[AnalysisResult]:
     import msgspec
 
-    from modelwatch.domain.drift import AnalysisResult
+    from modelwatch.domain.verdict.results import AnalysisResult
 
     return msgspec.convert(results, list[AnalysisResult])
 

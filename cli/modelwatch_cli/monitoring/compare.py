@@ -13,7 +13,7 @@ from modelwatch_cli.times import option_time
 
 if TYPE_CHECKING:
     from modelwatch.domain.comparison import Comparison, Side
-    from modelwatch.domain.drift import FeatureDrift
+    from modelwatch.domain.verdict.results import FeatureDrift
     from modelwatch.services.comparison import Comparer
 
 _COLOURS = {
@@ -85,7 +85,7 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
     from modelwatch.adapters.s3_profiles import S3ProfileStore
     from modelwatch.adapters.training_references import TrainingReferences
     from modelwatch.domain.capture_policy import read_policy
-    from modelwatch.domain.performance.answers import PerformancePolicy
+    from modelwatch.domain.performance.results import PerformancePolicy
     from modelwatch.services.comparison import Comparer
     from modelwatch.services.performance import PerformanceMonitor
     from modelwatch.services.references import References

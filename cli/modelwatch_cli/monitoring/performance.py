@@ -12,8 +12,8 @@ from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, print_table
 
 if TYPE_CHECKING:
-    from modelwatch.domain.performance.answers import PerformanceAnswer, PerformancePolicy
     from modelwatch.domain.performance.estimates import Estimate
+    from modelwatch.domain.performance.results import PerformancePolicy, PerformanceResult
 
 
 class TaskName(StrEnum):
@@ -51,7 +51,7 @@ def performance(
     The window is rounded outward to whole hours. What the labels of an hour add up to is kept in
     the bucket of captures, and made anew when they changed. An unknown answer is no failure.
     """
-    from modelwatch.domain.performance.answers import PerformancePolicy
+    from modelwatch.domain.performance.results import PerformancePolicy
 
     policy = PerformancePolicy(
         min_labels=min_labels,
@@ -73,7 +73,7 @@ def _evaluate(
     end: datetime | None,
     variant: str | None,
     policy: PerformancePolicy,
-) -> PerformanceAnswer:
+) -> PerformanceResult:
     from modelwatch.adapters.aws import s3_client
     from modelwatch.adapters.mlflow_registry import MlflowRegistry
     from modelwatch.adapters.s3_artifacts import S3Artifacts
@@ -111,7 +111,7 @@ def _evaluate(
     )
 
 
-def print_answer(answer: PerformanceAnswer) -> None:
+def print_answer(answer: PerformanceResult) -> None:
     """Print the answer: what the labels say, and what the probabilities lead to expect."""
     verdict = answer.verdict
     colour = {"ok": "green", "unknown": "yellow"}[verdict.status]

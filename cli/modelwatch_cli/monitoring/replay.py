@@ -12,7 +12,7 @@ from modelwatch_cli.console import console, error_console, print_json, print_tab
 
 if TYPE_CHECKING:
     from modelwatch.adapters.s3_reports import S3ReportStore
-    from modelwatch.domain.evidence import CodeVersion
+    from modelwatch.domain.verdict.evidence import CodeVersion
     from modelwatch.services.replay import Replay
 
 
@@ -55,7 +55,7 @@ def report_store(settings: Settings) -> S3ReportStore:
 
 def this_code(settings: Settings) -> CodeVersion:
     """Return the version of the code that runs this command."""
-    from modelwatch.domain.evidence import CodeVersion
+    from modelwatch.domain.verdict.evidence import CodeVersion
     from modelwatch_cli.deployment.project import Project
     from modelwatch_cli.deployment.revision import git_revision
 

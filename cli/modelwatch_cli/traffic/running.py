@@ -30,7 +30,7 @@ from modelwatch_cli.traffic.schedule import Schedule
 if TYPE_CHECKING:
     import pandas as pd
 
-    from modelwatch.domain.drift import AnalysisResult
+    from modelwatch.domain.verdict.results import AnalysisResult
 
 API_KEY_HEADER = "x-api-key"
 

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from modelwatch.domain.performance.answers import (
-    PerformanceAnswer,
-    PerformancePolicy,
-    verdict_of,
-)
 from modelwatch.domain.performance.profile import PerformanceProfile
+from modelwatch.domain.performance.results import (
+    PerformancePolicy,
+    PerformanceResult,
+    evaluate_performance,
+)
 from modelwatch.domain.performance.rows import outcomes
 from modelwatch_cli.monitoring.performance import print_answer
 
@@ -17,12 +17,12 @@ START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 
 
 def answer(profile, **changes):
-    return PerformanceAnswer(
+    return PerformanceResult(
         model_name="wine",
         model_version="3",
         window_start=START,
         window_end=START + timedelta(hours=2),
-        verdict=verdict_of(profile, PerformancePolicy(min_labels=4)),
+        verdict=evaluate_performance(profile, PerformancePolicy(min_labels=4)),
         **changes,
     )
 

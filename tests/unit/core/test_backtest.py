@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from analysis_stage import AnalysisStage, records
 from modelwatch.adapters import analysis_settings
 from modelwatch.adapters.parquet import records_table
-from modelwatch.domain.drift import DriftPolicy
 from modelwatch.domain.episodes import Answer, episodes
+from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.errors import InvalidInputError
 from modelwatch.services.backtest import Backtester
 from modelwatch_cli.monitoring.backtest import parse_changes

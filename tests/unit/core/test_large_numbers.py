@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modelwatch.domain.decisions import decide
-from modelwatch.domain.drift import DriftPolicy
 from modelwatch.domain.statistics.distances import METHODS
 from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.verdict.features import evaluate_columns
+from modelwatch.domain.verdict.rules import DriftPolicy
 
 BIG = [1e154, 1e300, 1.7e308]
 NUMERICAL = sorted(name for name, method in METHODS.items() if "numerical" in method.kinds)
@@ -19,7 +19,9 @@ def decided(reference, window, method, mode):
     numbers = Distribution.of_numbers
     policy = DriftPolicy(mode=mode, numerical_method=method)
     with np.errstate(all="raise", under="ignore"):
-        (found,) = decide({"a": numbers(reference)}, {"a": numbers(window)}, policy, alpha=0.001)
+        (found,) = evaluate_columns(
+            {"a": numbers(reference)}, {"a": numbers(window)}, policy, level=0.001
+        )
     return found
 
 

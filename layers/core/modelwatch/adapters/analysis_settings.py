@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import cast
 
-from modelwatch.domain.analysis_rules import AnalysisRules
-from modelwatch.domain.drift import DriftMode, DriftPolicy
 from modelwatch.domain.segments import SEGMENTS_SETTING
+from modelwatch.domain.verdict.rules import AnalysisRules, DriftMode, DriftPolicy
 from modelwatch.settings import Settings
 
 DECIDING = (

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from modelwatch.adapters.feature_columns import as_one, feature_names
-from modelwatch.domain.drift import DriftPolicy, FeatureDrift
+from modelwatch.domain.verdict.results import FeatureDrift
+from modelwatch.domain.verdict.rules import DriftPolicy
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,9 +16,9 @@ import msgspec
 
 from modelwatch.adapters.s3_objects import S3Objects
 from modelwatch.adapters.s3_reports import REFERENCES, model_prefix, version_prefix
-from modelwatch.domain.drift import AnalysisResult
 from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.model_monitor import STATISTICS, VIOLATIONS
+from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.errors import InvalidInputError
 
 _encode = msgspec.json.Encoder().encode

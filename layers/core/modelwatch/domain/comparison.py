@@ -9,9 +9,9 @@ from typing import Literal
 
 import msgspec
 
-from modelwatch.domain.drift import FeatureDrift
-from modelwatch.domain.performance.answers import Verdict as PerformanceVerdict
 from modelwatch.domain.performance.estimates import Estimate
+from modelwatch.domain.performance.results import PerformanceVerdict
+from modelwatch.domain.verdict.results import FeatureDrift
 
 Outcome = Literal["a better", "b better", "no difference shown", "not comparable", "unknown"]
 """What can be said. ``unknown`` (nothing is known) is not ``no difference shown``."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from modelwatch.domain.drift import AnalysisResult
+from modelwatch.domain.verdict.results import AnalysisResult
 
 _CIRCUMSTANCES = {"duration_seconds", "has_report", "late", "manifest", "performance", "repeated"}
 """What is not computed from profiles."""

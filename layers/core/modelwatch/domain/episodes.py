@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from modelwatch.domain.drift import Status
+from modelwatch.domain.verdict.results import Status
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from modelwatch.domain.analysis_rules import AnalysisRules
 from modelwatch.domain.faults import UNREADABLE, Blame, refusal, refuse_repeated_names
 from modelwatch.domain.records import time_faults
+from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.windows import Window
 from modelwatch.errors import Fault, InvalidInputError
 

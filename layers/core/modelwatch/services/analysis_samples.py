@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from modelwatch.domain.drift import AnalysisResult, FeatureDrift
+from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift
 from modelwatch.metric_names import DRIFT_STATUS, SEGMENT_STATUS, STATUS_VALUES
 from modelwatch.ports import Sample
 

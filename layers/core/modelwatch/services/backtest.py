@@ -9,13 +9,13 @@ from datetime import datetime
 
 import msgspec
 
-from modelwatch.domain.analysis_rules import AnalysisRules
-from modelwatch.domain.drift import AnalysisResult, ResultName, Status
 from modelwatch.domain.episodes import Answer, Episode, episodes
-from modelwatch.domain.evidence import Evidence
+from modelwatch.domain.verdict.evidence import Evidence
+from modelwatch.domain.verdict.results import AnalysisResult, ResultName, Status
+from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.errors import EvidenceError
 from modelwatch.ports import ReportStore
-from modelwatch.services.evidence import answered_again
+from modelwatch.services.replay import evaluate_again
 
 _AT_ONCE = 16
 """Windows that are read together, and are in memory together."""
@@ -149,7 +149,7 @@ class Backtester:
         try:
             if isinstance(evidence, EvidenceError):
                 raise evidence
-            other = _answer(answered_again(given, evidence, self._rules))
+            other = _answer(evaluate_again(given, evidence, self._rules))
         except EvidenceError as error:
             problem = str(error)
         return BacktestedWindow(

@@ -19,14 +19,14 @@ from modelwatch.domain.comparison import (
     labels_needed,
     outcome_of,
 )
-from modelwatch.domain.decisions import decide
-from modelwatch.domain.drift import DriftPolicy, FeatureDrift
-from modelwatch.domain.performance.answers import PerformanceAnswer
+from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.profiles import Profile, merge_profiles
+from modelwatch.domain.verdict.features import distributions, evaluate_columns, evaluate_outputs
+from modelwatch.domain.verdict.results import FeatureDrift
+from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, NoModelError, NotFoundError
 from modelwatch.ports import ModelRegistry, ProfileStore
-from modelwatch.services.feature_judging import distributions
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.references import References
 
@@ -42,7 +42,7 @@ class _Found:
 
     side: Side
     profile: Profile
-    performance: PerformanceAnswer
+    performance: PerformanceResult
 
 
 class Comparer:
@@ -155,9 +155,7 @@ class Comparer:
 
     def _inputs(self, model_name: str, window: Window, first: _Found, second: _Found) -> Comparison:
         """Return the comparison without labels; it has no sentence yet when they are to decide."""
-        one, other = first.profile.answers, second.profile.answers
-        outputs = sorted(one.keys() & other.keys())
-        inputs = decide(
+        inputs = evaluate_columns(
             distributions(first.profile.features),
             distributions(second.profile.features),
             self._policy,
@@ -172,14 +170,7 @@ class Comparer:
             outcome="unknown",
             sentence="",
             inputs=tuple(inputs),
-            outputs=tuple(
-                decide(
-                    distributions({name: one[name] for name in outputs}),
-                    distributions({name: other[name] for name in outputs}),
-                    self._policy,
-                    LEVEL,
-                )
-            ),
+            outputs=evaluate_outputs(first.profile, second.profile, self._policy, LEVEL),
             performance=compared(first.performance.verdict, second.performance.verdict),
         )
         outcome, sentence = self._comparable(first.side, second.side, inputs)

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from modelwatch.domain.performance.answers import (
-    HourMaturity,
-    PerformanceAnswer,
-    PerformancePolicy,
-    verdict_of,
-)
 from modelwatch.domain.performance.calibration import learn_calibration
 from modelwatch.domain.performance.encoding import HourPerformance, LabelledHour
 from modelwatch.domain.performance.profile import PerformanceProfile, merge_performance
+from modelwatch.domain.performance.results import (
+    HourMaturity,
+    PerformancePolicy,
+    PerformanceResult,
+    evaluate_performance,
+)
 from modelwatch.domain.performance.rows import CapturedHour, whole_order
 from modelwatch.domain.windows import Window
 from modelwatch.metric_names import STATUS_VALUES
@@ -112,7 +112,7 @@ class PerformanceMonitor:
         variant: str | None = None,
         classes: Sequence[str] = (),
         reference: pa.Table | None = None,
-    ) -> PerformanceAnswer:
+    ) -> PerformanceResult:
         """Return how well a version predicted in ``window``.
 
         Parameters
@@ -145,13 +145,13 @@ class PerformanceMonitor:
         chosen = {hour: _merged(kept, variant) for hour, kept in sorted(sums.hours.items())}
         profile = merge_performance(chosen.values())
         labels, unknown = self._labels(window, sums.renewed)
-        return PerformanceAnswer(
+        return PerformanceResult(
             model_name=model_name,
             model_version=model_version,
             variant=variant or "",
             window_start=window.start,
             window_end=window.end,
-            verdict=verdict_of(profile, self._policy, calibrations),
+            verdict=evaluate_performance(profile, self._policy, calibrations),
             records=profile.records,
             labelled=profile.labelled,
             maturity=profile.labelled / profile.records if profile.records else None,
@@ -255,7 +255,7 @@ def whole_hours(window: Window) -> Window:
     return Window(hours[0], hours[-1] + _HOUR)
 
 
-def samples(answer: PerformanceAnswer) -> list[Sample]:
+def samples(answer: PerformanceResult) -> list[Sample]:
     """Return the metrics of an answer; only those that it has a value for.
 
     An answer for one variant alone has none: it would overwrite the version's.

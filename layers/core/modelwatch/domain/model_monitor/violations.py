@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from modelwatch.domain.constraints import Quality
-from modelwatch.domain.drift import FeatureDrift
 from modelwatch.domain.statistics.distances import METHODS
+from modelwatch.domain.verdict.results import FeatureDrift
 
 CHECK_TYPES = {
     "kind": "data_type_check",

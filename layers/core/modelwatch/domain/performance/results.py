@@ -61,7 +61,7 @@ class HourMaturity(msgspec.Struct, frozen=True):
         return self.labelled / self.records if self.records else 0.0
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class PerformanceVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a profile says.
 
     Attributes
@@ -93,7 +93,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     estimated: EstimatedPerformance = EstimatedPerformance(status="unknown")
 
 
-class PerformanceAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class PerformanceResult(msgspec.Struct, frozen=True, kw_only=True):
     """How well a version predicted in a window.
 
     Attributes
@@ -122,7 +122,7 @@ class PerformanceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     model_version: str
     window_start: datetime
     window_end: datetime
-    verdict: Verdict
+    verdict: PerformanceVerdict
     variant: str = ""
     records: int = 0
     labelled: int = 0
@@ -134,20 +134,20 @@ class PerformanceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     outdated_hours: int = 0
 
 
-def verdict_of(
+def evaluate_performance(
     profile: PerformanceProfile,
     policy: PerformancePolicy,
     calibrations: Mapping[str, Calibration] | None = None,
-) -> Verdict:
+) -> PerformanceVerdict:
     """Return what a window's profile says of a model version.
 
     Examples
     --------
     >>> from modelwatch.domain.performance.rows import outcomes
     >>> profile = PerformanceProfile.of(outcomes([1, 0, 1, 0], [1, 0, 0, None]))
-    >>> verdict_of(profile, PerformancePolicy()).reason
+    >>> evaluate_performance(profile, PerformancePolicy()).reason
     '3 labelled predictions; 100 are needed'
-    >>> verdict = verdict_of(profile, PerformancePolicy(min_labels=3))
+    >>> verdict = evaluate_performance(profile, PerformancePolicy(min_labels=3))
     >>> round(verdict.metrics["accuracy"].value, 3), verdict.constant
     (0.667, '0')
     """
@@ -157,7 +157,7 @@ def verdict_of(
     if not reason and task == "regression" and profile.residuals.n < policy.min_labels:
         reason = f"{profile.residuals.n} labels that are numbers; {policy.min_labels} are needed"
     if reason:
-        return Verdict(status="unknown", reason=reason, task=task, estimated=estimated)
+        return PerformanceVerdict(status="unknown", reason=reason, task=task, estimated=estimated)
     if task == "regression":
         metrics, missing = regression_metrics(profile.residuals)
         mean, constant_metrics = mean_predictor(profile.residuals)
@@ -167,7 +167,7 @@ def verdict_of(
         metrics, missing = classification_metrics(profile)
         constant, constant_metrics = majority(profile.confusion) if profile.confusion else ("", {})
         classes = classes_performance(profile)
-    return Verdict(
+    return PerformanceVerdict(
         status="ok",
         reason=f"{profile.comparable} of {profile.records} predictions are labelled",
         task=task,
