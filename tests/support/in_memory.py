@@ -321,7 +321,7 @@ class InMemoryProfiles:
 
 @dataclass
 class InMemoryPerformance:
-    """Answers for every version that its labels are too few; raises `failure` when set."""
+    """Says of every version that its labels are too few; raises `failure` when set."""
 
     failure: Exception | None = None
 
@@ -411,9 +411,9 @@ class InMemoryReportStore:
         return self.remembered.get((model_name, model_version), {})
 
     def remember(
-        self, model_name: str, model_version: str, answers: Mapping[str, LastResult]
+        self, model_name: str, model_version: str, newest: Mapping[str, LastResult]
     ) -> None:
-        self.remembered[model_name, model_version] = dict(answers)
+        self.remembered[model_name, model_version] = dict(newest)
 
     def results(self, limit: int) -> list[AnalysisResult]:
         newest = sorted(self.saved.values(), key=lambda result: result.window_end, reverse=True)

@@ -1,4 +1,4 @@
-"""`modelwatch replay`: an answer of the past, made again."""
+"""`modelwatch replay`: a result of the past, made again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def replay(
         bool, typer.Option("--json", help="print differences and the manifest as JSON")
     ] = False,
 ) -> None:
-    """Make an answer again from what was kept beside it, and compare, to the last bit.
+    """Make a result again from what was kept beside it, and compare, to the last bit.
 
     Neither captures nor registry nor baselines are read, and today's configuration does not matter.
     Exits with 1 when anything differs.

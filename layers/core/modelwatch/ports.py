@@ -502,7 +502,7 @@ class ReportStore(Protocol):
         ...
 
     def remember(
-        self, model_name: str, model_version: str, answers: Mapping[str, LastResult]
+        self, model_name: str, model_version: str, newest: Mapping[str, LastResult]
     ) -> None:
         """Remember a version's newest analyses, in place of what was remembered."""
         ...

@@ -166,7 +166,7 @@ def test_too_little_is_unknown_and_never_no_difference(stage):
     found = stage.compare()
     assert found.outcome == "unknown"
     assert found.sentence == (
-        "labels do not tell yet how good challenger is: 0 labelled predictions; 50 are needed"
+        "labels do not show yet how good challenger is: 0 labelled predictions; 50 are needed"
     )
     assert found.inputs
 

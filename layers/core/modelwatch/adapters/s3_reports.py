@@ -133,11 +133,11 @@ class S3ReportStore:
         return _decode_last(payload)
 
     def remember(
-        self, model_name: str, model_version: str, answers: Mapping[str, LastResult]
+        self, model_name: str, model_version: str, newest: Mapping[str, LastResult]
     ) -> None:
         """Remember a version's newest analyses."""
         key = f"{version_prefix(model_name, model_version)}{_LAST}"
-        self._objects.write(key, _encode(answers), _JSON)
+        self._objects.write(key, _encode(newest), _JSON)
 
     def report_url(self, name: str, expires_seconds: int) -> str:
         """Return a presigned URL of the report of the result ``name``."""

@@ -26,7 +26,7 @@ class AnalysisRequest(msgspec.Struct, forbid_unknown_fields=True):
     window_end
         Its end, with a time zone; by default now, less the time that captures need to arrive.
     min_rows
-        Fewest distinct records that allow a verdict; below, the answer is ``unknown``.
+        Fewest distinct records that allow a verdict; below, the status is ``unknown``.
     with_report
         Make the HTML report even when nothing drifted.
     """

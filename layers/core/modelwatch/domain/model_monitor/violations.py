@@ -36,9 +36,9 @@ def violations_document(
     Parameters
     ----------
     quality
-        The answer about its quality, where there is one.
+        The verdict on its quality, where there is one.
     features
-        The answers about drift. Those that drifted are violations, whose descriptions end in
+        The verdicts on drift. Those that drifted are violations, whose descriptions end in
         ``distance: <score> exceeds threshold: <threshold>`` where the score is a distance, as
         readers of Model Monitor's files expect it.
 

@@ -1,4 +1,4 @@
-"""What a window's performance profile says of a model version."""
+"""The verdict on a model version's performance, by the profile of a window."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_WHOLE_CLASSES = 20
 
 
 class PerformancePolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """What it takes for an answer.
+    """What it takes for a result.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class PerformancePolicy(msgspec.Struct, frozen=True, kw_only=True):
         Smallest share of the window's predictions whose label is known. The labels that come first
         may be of predictions that are not like the others: those that are easy to check, say.
     task
-        What the model does; None: the predictions and labels tell, see `task_of`.
+        What the model does; None: the predictions and labels show it, see `task_of`.
     """
 
     min_labels: int = 100
@@ -75,7 +75,7 @@ class PerformanceVerdict(msgspec.Struct, frozen=True, kw_only=True):
     missing
         Why a metric is not among them, by name.
     constant, constant_metrics
-        The best constant answer (the class that is true most often; the mean), and what it gives.
+        The best constant prediction (the most frequent class; the mean), and what it gives.
     classes
         Of a classifier, how each class fares.
     estimated
@@ -110,10 +110,10 @@ class PerformanceResult(msgspec.Struct, frozen=True, kw_only=True):
     hours
         Maturity by hour, of hours with predictions.
     pending_hours
-        Hours left out of the answer: to be summed up by a later one, or not over yet and with more
+        Hours left out of the result: to be summed up by a later one, or not over yet and with more
         rows than are read each time.
     outdated_hours
-        Hours whose newest captures or labels are not in the answer, but in a later one.
+        Hours whose newest captures or labels are not in the result, but in a later one.
     verdict
         What the labels say.
     """
