@@ -15,7 +15,7 @@ import msgspec
 
 from modelwatch.domain.event_ids import event_time_ms, is_event_id
 from modelwatch.domain.faults import UNREADABLE, Blame, beyond_types, refusal
-from modelwatch.domain.names import EventId
+from modelwatch.domain.names import EventId, Source
 from modelwatch.domain.numbers import Number, is_number
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Refusal, all_of, time_faults
 from modelwatch.errors import Fault, InvalidInputError
@@ -50,7 +50,7 @@ class Label(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     label: Number | bool | Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
     labelled_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     predicted_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    source: Annotated[str, msgspec.Meta(max_length=250)] = "external"
+    source: Source = "external"
     cell: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] | None = None
 
     @property

@@ -201,7 +201,7 @@ def _parted(block: Block, now_ms: int) -> tuple[Block | None, list[Refusal]]:
             continue
         text = encode_record(alone.records()[0])
         try:
-            decode_record(text, now_ms)
+            decode_record(text, now_ms, is_ours=True)
         except InvalidInputError as error:
             refusals.append(Refusal(text.decode(), error.within(f"[{place}]")))
         else:
