@@ -16,7 +16,7 @@ import msgspec
 from modelwatch.domain.event_ids import event_time_ms, is_event_id
 from modelwatch.domain.faults import UNREADABLE, Blame, beyond_types, refusal
 from modelwatch.domain.names import EventId, Source
-from modelwatch.domain.numbers import Number, is_number
+from modelwatch.domain.numbers import Number, exact_whole, is_number
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Refusal, all_of, time_faults
 from modelwatch.errors import Fault, InvalidInputError
 
@@ -99,14 +99,21 @@ _keys_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def as_text(value: Number | str | bool) -> str:
     """Return a prediction or label as the text by which classes are told apart.
 
+    A whole number of 64 bits has its digits, whatever type holds it.
+
     Examples
     --------
     >>> as_text(2), as_text(2.0), as_text(True), as_text("red"), as_text(-0.0)
     ('2', '2', 'true', 'red', '0')
+    >>> as_text(1e17), as_text(10**17), as_text(0.5)
+    ('100000000000000000', '100000000000000000', '0.5')
     """
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value + 0.0:.17g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    whole = exact_whole(value)
+    return f"{value:.17g}" if whole is None else str(whole)
 
 
 def rank(label: Label) -> tuple[int, str, bool, str, str]:

@@ -81,7 +81,7 @@ def few_decide(reference: Distribution, window: Distribution, step: float) -> bo
 
 def _deciles(reference: Distribution) -> Floats:
     """Return the deciles of the values, and of the different values: most may be one value."""
-    places = np.arange(1, 10) / 10
+    places = [tenth / 10 for tenth in range(1, 10)]
     different = np.quantile(reference.values, places, method="inverted_cdf")
     return np.union1d(reference.quantiles(places), different)
 

@@ -73,7 +73,7 @@ def wasserstein(reference: Distribution, window: Distribution) -> float:
     core = max(core_deviation(reference), SMALLEST_DEVIATION)
     if norm < FEW_DECIDE * core:
         return score
-    middle = float(reference.quantiles(np.array([0.5]))[0])
+    middle = float(reference.quantiles([0.5])[0])
     limits = (middle - FARTHEST * core, middle + FARTHEST * core)
     return max(score, _area(reference.within(*limits), window.within(*limits), core))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -159,18 +159,19 @@ class Distribution:
             error=0.0 if sketch.exact else sketch.RANK_ERROR,
         )
 
-    def quantiles(self, shares: Floats) -> Floats:
+    def quantiles(self, shares: Sequence[float]) -> Floats:
         """Return the smallest number that so large ``shares`` (0 to 1) of the numbers reach.
 
         Examples
         --------
-        >>> Distribution.of_numbers(range(1, 101)).quantiles(np.array([0.0, 0.5, 1.0])).tolist()
+        >>> Distribution.of_numbers(range(1, 101)).quantiles([0.0, 0.5, 1.0]).tolist()
         [1.0, 50.0, 100.0]
         """
         ranks = np.cumsum(self.weights)
         # sums of shares are a little off
-        places = np.searchsorted(ranks, shares * ranks[-1] * (1 - 1e-12))
-        return self.values[np.minimum(places, len(ranks) - 1)]
+        places = np.searchsorted(ranks, np.array(shares) * ranks[-1] * (1 - 1e-12))
+        found: Floats = self.values[np.minimum(places, len(ranks) - 1)]
+        return found
 
     def core(self) -> tuple[Floats, Floats]:
         """Return the numbers and their weights without a few at each end (`FEW`, one at least).
