@@ -134,7 +134,7 @@ def test_every_setting_that_has_a_part_in_an_answer_can_be_changed():
     ("given", "problem"),
     [
         (["DRIFT_MODE"], "is not NAME=VALUE"),
-        (["CAPTURE_BUCKET=x"], "has no part in the answer"),
+        (["CAPTURE_BUCKET=x"], "has no part in the verdict"),
         (["DRIFT_MODE=classic", "DRIFT_MODE=calibrated"], "is there twice"),
     ],
 )
