@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from modelwatch.adapters.mlflow_registry import MlflowRegistry
+from modelwatch.adapters.registries import registry_of
 from modelwatch.errors import NoModelError
 from modelwatch.settings import Settings
 
@@ -42,28 +42,28 @@ class Mlflow(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def registry_of():
+def registry_with():
     server = HTTPServer(("127.0.0.1", 0), Mlflow)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     uri = f"http://127.0.0.1:{server.server_address[1]}"
-    yield lambda **given: MlflowRegistry.of(Settings({"MLFLOW_TRACKING_URI": uri, **given}))
+    yield lambda **given: registry_of(Settings({"MLFLOW_TRACKING_URI": uri, **given}))
     server.shutdown()
     thread.join(10)
     server.server_close()
 
 
 @pytest.mark.parametrize(("stage", "version"), [("", "1"), ("Production", "2"), ("staging", "3")])
-def test_the_version_that_serves_is_the_same_for_all_who_ask(registry_of, stage, version):
-    registry = registry_of(MODEL_STAGE=stage)
+def test_the_version_that_serves_is_the_same_for_all_who_ask(registry_with, stage, version):
+    registry = registry_with(MODEL_STAGE=stage)
     plan = registry.plan("wine", "production")
     assert plan.versions["production"].version == version
     assert registry.resolve("wine", "production").version == version
     assert registry.resolve("wine", "candidate").version == "3", "an alias of its own stays one"
 
 
-def test_a_stage_without_a_version_is_no_model(registry_of):
-    registry = registry_of(MODEL_STAGE="Archived")
+def test_a_stage_without_a_version_is_no_model(registry_with):
+    registry = registry_with(MODEL_STAGE="Archived")
     for ask in (registry.plan, registry.resolve):
         with pytest.raises(NoModelError, match="no version in stage 'Archived'"):
             ask("wine", "production")
