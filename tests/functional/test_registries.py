@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import httpx
 import mlflow.pyfunc
 import pytest
 
-from modelwatch.adapters.registries import NewVersion, Registry, registry_of
+from modelwatch.adapters.registries import KINDS, NewVersion, Registry, registry_of
 from modelwatch.adapters.registries.base import MANIFEST_TAG
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.routing import Routing
@@ -246,3 +247,22 @@ def test_any_valid_name_is_a_model(opened: Open, odd: str) -> None:
     publish(opened(), odd)
     assert opened().resolve(odd, "production").version == "1"
     assert odd in opened().names()
+
+
+def test_nothing_else_names_a_registry() -> None:
+    root = Path(__file__).parents[2]
+    files = [
+        *(root / "functions").rglob("*.py"),
+        *(root / "cli").rglob("*.py"),
+        *(root / "bridge").rglob("*.py"),
+        *(root / "layers/core/modelwatch").rglob("*.py"),
+    ]
+    kinds = {target.partition(":")[2] for target in KINDS.values()}
+    found = {
+        path.name
+        for path in files
+        if path.parent.name != "registries"
+        and re.search(rf"{'|'.join(kinds)}|api/2.0/mlflow|\bS3Artifacts\(\w+[,)]", path.read_text())
+        and path.name != "s3_artifacts.py"
+    }
+    assert found == set()

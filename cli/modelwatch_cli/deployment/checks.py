@@ -100,7 +100,7 @@ def check_settings(
         try:
             check()
         except SettingError as error:
-            if error.name not in wrong:
+            if error.name not in {each.name for each in errors}:
                 errors.append(error)
     if errors:
         raise WrongSettingsError(errors)

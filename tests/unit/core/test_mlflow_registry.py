@@ -3,12 +3,13 @@
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from modelwatch.adapters.registries import registry_of
-from modelwatch.errors import NoModelError
+from modelwatch.errors import NoModelError, RegistryError
 from modelwatch.settings import Settings
 
 MODEL = {
@@ -23,7 +24,10 @@ MODEL = {
 class Mlflow(BaseHTTPRequestHandler):
     """Answers what is asked of one model."""
 
+    seen: ClassVar[list[str | None]] = []
+
     def do_GET(self):
+        self.seen.append(self.headers["Authorization"])
         path = urlsplit(self.path).path.rpartition("/mlflow/")[2]
         query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
         alias = {each["alias"]: each for each in MODEL["aliases"]}.get(query.get("alias", ""))
@@ -36,6 +40,11 @@ class Mlflow(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(json.dumps(answers[path]).encode())
+
+    def refuse(self):
+        self.send_response(401)
+        self.end_headers()
+        self.wfile.write(b"You are not authenticated.")
 
     def log_message(self, *_):
         """Write nothing."""
@@ -67,3 +76,26 @@ def test_a_stage_without_a_version_is_no_model(registry_with):
     for ask in (registry.plan, registry.resolve):
         with pytest.raises(NoModelError, match="no version in stage 'Archived'"):
             ask("wine", "production")
+
+
+@pytest.mark.parametrize(
+    ("given", "header"),
+    [
+        ({}, None),
+        ({"USERNAME": "ann", "PASSWORD": "pass word"}, "Basic YW5uOnBhc3Mgd29yZA=="),
+        ({"TOKEN": "secret"}, "Bearer secret"),
+        ({"TOKEN": "secret", "USERNAME": "ann", "PASSWORD": "p"}, "Bearer secret"),
+    ],
+)
+def test_every_request_says_who_asks(registry_with, given, header):
+    Mlflow.seen.clear()
+    registry_with(**{f"MLFLOW_TRACKING_{name}": value for name, value in given.items()}).plan(
+        "wine", "production"
+    )
+    assert Mlflow.seen == [header] * 3
+
+
+def test_whom_mlflow_refuses_is_said_what_to_set(registry_with, monkeypatch):
+    monkeypatch.setattr(Mlflow, "do_GET", Mlflow.refuse)
+    with pytest.raises(RegistryError, match="refused with 401: MLFLOW_TRACKING_TOKEN, or"):
+        registry_with().names()
