@@ -28,11 +28,22 @@ STAGES = ("Staging", "Production", "Archived")
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_CHARACTERS, pattern=NAME_PATTERN)]
 """A model's or version's name: it is a folder on S3 and part of `model_name=…`."""
 
+VARIANT_PATTERN = r"^[^/:=\x00-\x1f]*$(?!\n)"
+SOURCE_PATTERN = r"^[^\x00-\x1f\x7f]*$(?!\n)"
+
+VariantName = Annotated[str, msgspec.Meta(max_length=MOST_CHARACTERS, pattern=VARIANT_PATTERN)]
+"""A variant's name: as a model's, or empty. It is part of the names of results."""
+
+Source = Annotated[str, msgspec.Meta(max_length=MOST_CHARACTERS, pattern=SOURCE_PATTERN)]
+"""Who sent a record or a label: an application's name, or empty."""
+
 EventId = Annotated[str, msgspec.Meta(pattern=EVENT_ID_PATTERN)]
 """A UUID in its canonical form."""
 
 EXPECTED = {
     NAME_PATTERN: "a name without '/', ':', '=', tabs, line breaks and other control characters",
+    VARIANT_PATTERN: "a name without '/', ':', '=', tabs, line breaks and other control characters",
+    SOURCE_PATTERN: "a text without tabs, line breaks and other control characters",
     EVENT_ID_PATTERN: "a UUID, such as 018bcfe5-6800-7000-8000-000000000000",
 }
 """What is right, in words, by pattern."""
