@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,11 @@ class Candidate:
     payload: bytes
     problem: str
     importance: Importance | None
+
+    def signed(self) -> Saving:
+        """Return how it is saved, with its signature."""
+        arguments = {**self.saving.arguments, "signature": self.signature}
+        return replace(self.saving, arguments=arguments)
 
 
 def make_candidate(
