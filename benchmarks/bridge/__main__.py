@@ -26,14 +26,14 @@ from rich.console import Console
 from rich.table import Table
 
 from modelwatch.metric_names import CATALOG, NAMESPACE
-from modelwatch_bridge.collector import TEXT, Page, TotalsCollector
-from modelwatch_bridge.events import LogEvent
-from modelwatch_bridge.health import Health
-from modelwatch_bridge.history import History
-from modelwatch_bridge.history_file import HistoryFile
-from modelwatch_bridge.ledger import Ledger
-from modelwatch_bridge.server import BridgeServer
-from modelwatch_bridge.site import Site
+from modelwatch_bridge.counting.collector import TEXT, Page, TotalsCollector
+from modelwatch_bridge.counting.ledger import Ledger
+from modelwatch_bridge.history.history import History
+from modelwatch_bridge.history.history_file import HistoryFile
+from modelwatch_bridge.lines.events import LogEvent
+from modelwatch_bridge.serving.health import Health
+from modelwatch_bridge.serving.server import BridgeServer
+from modelwatch_bridge.serving.site import Site
 
 PAGE_EVENTS = 10_000
 MODELS, FEATURES = 50, 100

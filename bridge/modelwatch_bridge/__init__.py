@@ -1,17 +1,14 @@
 """The metrics bridge: what the functions log goes in, Prometheus metrics come out.
 
-One event's way through the modules::
+One event's way through the packages::
 
-    CloudWatch Logs --- cloudwatch.py, follower.py --.      .-- collector.py --.  (for Prometheus)
-    files of EMF lines --------------- files.py -----+      |                  +-- server.py (HTTP)
-    EMF lines over TCP --------------- tcp.py -------+      |-- history.py ----'
-    CloudWatch's metric -------------- throttles.py -'      |   hour.py, analyses.py, overview.py,
-                                               |            |   reports.py, site.py, page/
-                                           ledger.py --- totals.py              (for people)
-                                       (one transaction)  (the numbers)
-                                               |
-                                       interpretation.py -- emf.py, runtime_lines.py
-                                       (a line -> readings)
+    sources/            lines/            counting/             serving/
+    CloudWatch Logs --. (a line ->        ledger (one      .--> collector's page --> Prometheus
+    files of EMF -----+- readings) -----> transaction) ----+
+    EMF over TCP -----+                   -> totals        '--> history/ --> site --> people
+    CloudWatch metric '                   (the numbers)
 
-`follower.py` tells why nothing is counted twice and nothing is left out.
+`lines` imports none of the others, `counting` imports `lines`; `sources` and `history` import
+these two, and `serving` imports `history`. `service.py` is the loop, `main.py` the process;
+`sources/follower.py` says why nothing is counted twice and nothing is left out.
 """

@@ -17,21 +17,20 @@ from modelwatch.adapters.aws import s3_client
 from modelwatch.errors import ModelwatchError
 from modelwatch.metric_names import CATALOG, Metric, declared_metrics
 from modelwatch.settings import Settings
-from modelwatch_bridge.cloudwatch import CloudWatchLogSource, SQSQueues
-from modelwatch_bridge.collector import Page, TotalsCollector
-from modelwatch_bridge.files import FileFollower
-from modelwatch_bridge.follower import LogGroupFollower, Reach
-from modelwatch_bridge.health import Health
-from modelwatch_bridge.history import History
-from modelwatch_bridge.history_file import HistoryFile
-from modelwatch_bridge.ledger import Ledger
-from modelwatch_bridge.ports import Reader
-from modelwatch_bridge.reports import Reports, Results
-from modelwatch_bridge.server import BridgeServer
-from modelwatch_bridge.service import BridgeService
-from modelwatch_bridge.site import Site
-from modelwatch_bridge.tcp import HOST, EmfListener
-from modelwatch_bridge.throttles import CloudWatchThrottles, ThrottleReader
+from modelwatch_bridge.counting.collector import Page, TotalsCollector
+from modelwatch_bridge.counting.ledger import Ledger
+from modelwatch_bridge.history.history import History
+from modelwatch_bridge.history.history_file import HistoryFile
+from modelwatch_bridge.service import BridgeService, Reader
+from modelwatch_bridge.serving.health import Health
+from modelwatch_bridge.serving.reports import Reports, Results
+from modelwatch_bridge.serving.server import BridgeServer
+from modelwatch_bridge.serving.site import Site
+from modelwatch_bridge.sources.cloudwatch import CloudWatchLogSource, SQSQueues
+from modelwatch_bridge.sources.files import FileFollower
+from modelwatch_bridge.sources.follower import LogGroupFollower, Reach
+from modelwatch_bridge.sources.tcp import HOST, EmfListener
+from modelwatch_bridge.sources.throttles import CloudWatchThrottles, ThrottleReader
 
 LOG = logging.getLogger(__name__)
 

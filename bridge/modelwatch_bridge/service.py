@@ -5,20 +5,63 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from modelwatch.errors import ModelwatchError
 from modelwatch.metric_names import Metric
-from modelwatch_bridge.collector import LiveValues, Page
-from modelwatch_bridge.health import Health
-from modelwatch_bridge.history import History
-from modelwatch_bridge.ledger import Ledger
-from modelwatch_bridge.ports import Clock, Queues, Reader
-from modelwatch_bridge.retirement import retired_series
+from modelwatch_bridge.counting.collector import LiveValues, Page
+from modelwatch_bridge.counting.ledger import Ledger
+from modelwatch_bridge.counting.retirement import retired_series
+from modelwatch_bridge.history.history import History
+from modelwatch_bridge.lines.events import Clock
+from modelwatch_bridge.serving.health import Health
 
 LOG = logging.getLogger(__name__)
 
 _RETIRE_EVERY_MS = 60_000
 _LONGEST_PAUSE_SECONDS = 30.0
+
+
+class Reader(Protocol):
+    """Something that brings new events into the ledger when it is polled."""
+
+    def poll(self) -> None:
+        """Read what is new.
+
+        Raises
+        ------
+        SourceError
+            When a source could not be read; the other sources were.
+        LedgerError
+            When the events could not be stored.
+        """
+
+
+class Queues(Protocol):
+    """Queues whose depth can be asked for."""
+
+    def depths(self) -> dict[tuple[str, str], float]:
+        """Return the number of messages by queue name and state (visible, in_flight, delayed).
+
+        A queue that does not exist is left out.
+
+        Raises
+        ------
+        SourceError
+            When the service does not answer.
+        """
+
+    def oldest_sent_ms(self) -> dict[str, int]:
+        """Return when the oldest message was sent, in milliseconds since 1970, by queue.
+
+        Only of the dead-letter queues that `depths` found not empty: the capture queue's messages
+        are not ours to receive, and its consumer tells how old they are.
+
+        Raises
+        ------
+        SourceError
+            When the service does not answer.
+        """
 
 
 class BridgeService:

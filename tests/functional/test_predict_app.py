@@ -15,6 +15,7 @@ from in_memory import (
     InMemoryRegistry,
 )
 from modelwatch.errors import SettingError
+from modelwatch.services.outbox import Outbox
 from modelwatch.services.predict import PredictService, at_once
 from modelwatch.services.serving import ModelPool
 
@@ -52,7 +53,7 @@ def http(client, metrics, registry, model):
     )
     service = PredictService(
         models=pool,
-        queue=InMemoryQueue(),
+        outbox=Outbox(InMemoryQueue()),
         metrics=metrics,
         fleet=InMemoryFleet(),
         after_response=at_once,

@@ -12,21 +12,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.support.bridge_in_memory import ManualClock
+
 from modelwatch.adapters.emf import emf_lines
 from modelwatch.domain.drift import AnalysisResult
 from modelwatch.errors import StoreError
 from modelwatch.metric_names import CATALOG
 from modelwatch.ports import Sample
-from modelwatch_bridge.collector import Page, TotalsCollector
-from modelwatch_bridge.events import LogEvent
-from modelwatch_bridge.health import Health
-from modelwatch_bridge.history import History
-from modelwatch_bridge.history_file import HistoryFile
-from modelwatch_bridge.in_memory import ManualClock
-from modelwatch_bridge.ledger import Ledger
-from modelwatch_bridge.reports import Reports
-from modelwatch_bridge.server import BridgeServer
-from modelwatch_bridge.site import Site
+from modelwatch_bridge.counting.collector import Page, TotalsCollector
+from modelwatch_bridge.counting.ledger import Ledger
+from modelwatch_bridge.history.history import History
+from modelwatch_bridge.history.history_file import HistoryFile
+from modelwatch_bridge.lines.events import LogEvent
+from modelwatch_bridge.serving.health import Health
+from modelwatch_bridge.serving.reports import Reports
+from modelwatch_bridge.serving.server import BridgeServer
+from modelwatch_bridge.serving.site import Site
 
 FEATURES = (
     "alcohol", "malic_acid", "ash", "alcalinity_of_ash", "magnesium", "total_phenols", "flavanoids",

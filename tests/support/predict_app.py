@@ -19,6 +19,7 @@ from in_memory import (
 from modelwatch.domain.capture_policy import CapturePolicy
 from modelwatch.domain.routing import Routing
 from modelwatch.ports import MetricSink, RecordQueue
+from modelwatch.services.outbox import Outbox
 from modelwatch.services.predict import PredictService, at_once
 from modelwatch.services.serving import ModelPool
 
@@ -55,7 +56,7 @@ def service_with(
     )
     return PredictService(
         models=pool,
-        queue=queue or InMemoryQueue(),
+        outbox=Outbox(queue or InMemoryQueue()),
         metrics=metrics,
         fleet=InMemoryFleet(),
         after_response=at_once,

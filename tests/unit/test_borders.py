@@ -20,7 +20,7 @@ from modelwatch.domain.segments.expressions import Expression
 from modelwatch.errors import ModelwatchError, SettingError
 from modelwatch.metric_names import CATALOG, NAMESPACE
 from modelwatch.settings import SETTINGS, Settings
-from modelwatch_bridge.interpretation import interpret
+from modelwatch_bridge.lines.interpretation import interpret
 from modelwatch_cli.capture.label_files import COLUMNS, Problem, read_labels
 
 NOW_MS = 1_800_000_000_000
@@ -166,6 +166,7 @@ def path(tmp_path_factory):
 @example(data=f'event_id,label\n{ID},"'.encode() + b"x" * 200_000)
 @example(data=f"event_id,label\n{ID},1e999".encode())
 @example(data=b"event_id,label\n\x00,1")
+@example(data=b'"')
 @example(data=b"[" * 100_000)
 @example(data=b'{"label": ' * 100_000)
 def test_any_file_of_labels_gives_labels_or_says_where_it_is_wrong(path, data):

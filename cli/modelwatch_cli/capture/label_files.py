@@ -65,7 +65,8 @@ def read_labels(path: Path, now_ms: int, *, as_text: bool = False) -> Iterator[L
                 yield from _decoded(((number, line) for number, line in lines if line), now_ms)
             else:
                 yield from _rows(path, file, now_ms, as_text)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        # of later rows `_rows` names the line; what is left for here is a header without an end
         raise ModelwatchError(f"cannot read {path}: {error}") from error
 
 

@@ -214,6 +214,8 @@ def _drain(sqs: Any, settings: Settings, display: Display) -> int:
 
     title = "capture queue"
     display.begins(title, "draining")
+    # predict may hold the records of its last requests for so long
+    time.sleep(settings.integer("CAPTURE_FLUSH_MS") / 1000)
     left, waited = wait_for_queue(
         sqs,
         settings.text("CAPTURE_QUEUE_NAME"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from modelwatch.adapters.feature_columns import feature_names, parts_of, values_of
 from modelwatch.domain.schemas import Column, Schema
@@ -29,7 +30,9 @@ def read_rows(path: Path, texts: list[str] | None = None) -> pd.DataFrame:
     """
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
-            rows = pd.read_parquet(path)
+            # not pd.read_parquet: like pq.read_table, it may abort the process at its end
+            with pq.ParquetFile(path) as file:
+                rows = file.read().to_pandas()
         else:
             dtypes = dict.fromkeys(texts or (), "str")
             rows = pd.read_csv(path, dtype=dtypes, encoding="utf-8-sig")

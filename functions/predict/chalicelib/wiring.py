@@ -15,6 +15,7 @@ from modelwatch.adapters.s3_artifacts import MEGABYTE, S3Artifacts
 from modelwatch.adapters.sqs_queue import SqsRecordQueue
 from modelwatch.domain.capture_policy import read_policy
 from modelwatch.ports import Fleet, MetricSink
+from modelwatch.services.outbox import Outbox
 from modelwatch.services.predict import PredictService, SingleProcess
 from modelwatch.services.serving import ModelPool
 from modelwatch.settings import Settings
@@ -58,13 +59,19 @@ def predict_service() -> PredictService:
         refresh_seconds=settings.integer("MODEL_REFRESH_SECONDS"),
         policy=read_policy(settings.text("CAPTURE_POLICY"), settings.text("CAPTURE_HASH_KEY")),
     )
-    return PredictService(
-        models=models,
-        queue=SqsRecordQueue(
+    outbox = Outbox(
+        SqsRecordQueue(
             LazyClient(lambda: sqs_client(settings, budget_ms)),
             queue_url=settings.text("CAPTURE_QUEUE_URL"),
             queue_name=settings.text("CAPTURE_QUEUE_NAME"),
         ),
+        flush_seconds=settings.integer("CAPTURE_FLUSH_MS") / 1000,
+        may_wait=lambda: after_response().listens,
+    )
+    after_response().flushes(outbox)
+    return PredictService(
+        models=models,
+        outbox=outbox,
         metrics=metrics(),
         fleet=_fleet(settings),
         after_response=after_response(),

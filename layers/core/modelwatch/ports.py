@@ -140,6 +140,18 @@ class AfterResponse(Protocol):
         ...
 
 
+class WaitingRecords(Protocol):
+    """Records that wait to be sent with later ones."""
+
+    def due_in(self) -> float | None:
+        """Return in how many seconds they are to be sent, or None when there are none."""
+        ...
+
+    def flush(self, *, is_last: bool = False) -> list[Sample]:
+        """Send them now; return what became of them. After the last time none wait."""
+        ...
+
+
 class RecordQueue(Protocol):
     """Takes records on their way to the store."""
 

@@ -113,6 +113,12 @@ SETTINGS: tuple[Setting, ...] = (
         "longest that capture may hold up a prediction, in ms",
         whole(1),
     ),
+    Setting(
+        "CAPTURE_FLUSH_MS",
+        "1000",
+        "longest that a record waits for others where requests are dense, in ms; 0: none waits",
+        whole(0, 60_000),
+    ),
     Setting("CAPTURE_SAMPLE_RATE", "1", "share of the predictions that is captured, 0 to 1", share),
     Setting("CAPTURE_POLICY", "", "what is captured of each field, as JSON: see docs/capture.md"),
     Setting("CAPTURE_HASH_KEY", "", "key of hashed fields; 16 characters or more, secret"),

@@ -197,3 +197,48 @@ def handler(event, context):
         "Extension.MissingExtensionIdentifier",
         "Extension.UnknownExtensionIdentifier",
     ]
+
+
+LAST_WORDS = (
+    EXTENSION
+    + """
+import signal
+
+def say(*_):
+    print("last words", flush=True)
+    time.sleep(float(os.environ["SECONDS"]))
+    print("and more", flush=True)
+    os._exit(0)
+
+def later(event, api, identifier):
+    def speak():
+        time.sleep(1)
+        print("between invocations", flush=True)
+    threading.Thread(target=speak, daemon=True).start()
+
+signal.signal(signal.SIGTERM, say)
+start("after", later)
+def handler(event, context):
+    return os.getpid()
+"""
+)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 20.0])
+def test_an_environment_with_an_extension_ends_by_sigterm_and_in_half_a_second(
+    account: Any, wait_until: Any, process_runs: Any, seconds: float
+) -> None:
+    name = account.function(LAST_WORDS, Variables={"SECONDS": str(seconds)})
+    pid = account.invoke(name).payload
+    account.update(name, "def handler(event, context): return 1")
+    wait_until(lambda: not process_runs(pid), seconds=5)
+    events = account.events(name, until="last words")
+    assert any("and more" in each for each in events) == (seconds < 0.5)
+
+
+def test_what_an_extension_says_between_invocations_is_logged_without_another_one(
+    account: Any,
+) -> None:
+    name = account.function(LAST_WORDS, Variables={"SECONDS": "0"})
+    account.invoke(name)
+    account.events(name, until="between invocations")

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.bridge_in_memory import InMemoryLogSource, ManualClock
 
-from modelwatch_bridge.in_memory import InMemoryLogSource, ManualClock
-from modelwatch_bridge.ledger import Ledger
+from modelwatch_bridge.counting.ledger import Ledger
 
 
 def _emf(name: str, value: object, **labels: object) -> str:

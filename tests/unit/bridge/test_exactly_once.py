@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.bridge_in_memory import InMemoryLogSource, ManualClock
 
 from examples import examples
-from modelwatch_bridge.events import LogEvent
-from modelwatch_bridge.follower import LogGroupFollower, Reach
-from modelwatch_bridge.in_memory import InMemoryLogSource, ManualClock
-from modelwatch_bridge.ledger import Ledger
-from modelwatch_bridge.ports import LedgerError, SourceError
+from modelwatch_bridge.counting.ledger import Ledger, LedgerError
+from modelwatch_bridge.lines.events import LogEvent
+from modelwatch_bridge.sources.follower import LogGroupFollower, Reach
+from modelwatch_bridge.sources.ports import SourceError
 
 GROUPS = ("/aws/lambda/modelwatch-test-predict", "/aws/lambda/modelwatch-test-capture")
 LATE_SECONDS = 30

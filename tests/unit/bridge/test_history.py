@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from bridge_story import BridgeStory
 from modelwatch.metric_names import CATALOG, LATENCY_BUCKETS
 from modelwatch.ports import Sample
-from modelwatch_bridge import analyses
-from modelwatch_bridge import history as limits
-from modelwatch_bridge.collector import TotalsCollector
-from modelwatch_bridge.history import History
-from modelwatch_bridge.history_file import HistoryFile
-from modelwatch_bridge.hour import quantile
-from modelwatch_bridge.overview import drift, overview
+from modelwatch_bridge.counting.collector import TotalsCollector
+from modelwatch_bridge.history import analyses
+from modelwatch_bridge.history import history as limits
+from modelwatch_bridge.history.history import History
+from modelwatch_bridge.history.history_file import HistoryFile
+from modelwatch_bridge.history.hour import quantile
+from modelwatch_bridge.serving.overview import drift, overview
 
 WINE = ("wine", "3")
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from modelwatch.metric_names import CATALOG
-from modelwatch_bridge.emf import Findings
-from modelwatch_bridge.interpretation import interpret
+from modelwatch_bridge.lines.emf import Findings
+from modelwatch_bridge.lines.interpretation import interpret
 
 FUNCTION = "modelwatch-test-predict"
 REPORT = (

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from modelwatch.metric_names import CATALOG
-from modelwatch_bridge.events import LogEvent
-from modelwatch_bridge.ledger import Ledger
-from modelwatch_bridge.retirement import retired_series
+from modelwatch_bridge.counting.ledger import Ledger
+from modelwatch_bridge.counting.retirement import retired_series
+from modelwatch_bridge.lines.events import LogEvent
 
 Emf = Callable[..., str]
 Values = Callable[[Ledger, str], dict[tuple[str, ...], float]]

@@ -9,9 +9,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from modelwatch_bridge.collector import OPENMETRICS, TEXT, Page, TotalsCollector, content_type_for
-from modelwatch_bridge.events import LogEvent
-from modelwatch_bridge.ledger import Ledger
+from modelwatch_bridge.counting.collector import (
+    OPENMETRICS,
+    TEXT,
+    Page,
+    TotalsCollector,
+    content_type_for,
+)
+from modelwatch_bridge.counting.ledger import Ledger
+from modelwatch_bridge.lines.events import LogEvent
 
 Emf = Callable[..., str]
 Samples = dict[tuple[str, frozenset[str]], float]

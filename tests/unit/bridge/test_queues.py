@@ -9,8 +9,8 @@ import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
-from modelwatch_bridge.cloudwatch import SQSQueues
-from modelwatch_bridge.ports import SourceError
+from modelwatch_bridge.sources.cloudwatch import SQSQueues
+from modelwatch_bridge.sources.ports import SourceError
 
 POLICY = json.dumps({"deadLetterTargetArn": "arn:aws:sqs:us-east-1:1:captures-dead"})
 

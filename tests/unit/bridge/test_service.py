@@ -11,21 +11,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.support.bridge_in_memory import InMemoryLogSource, ManualClock
 
 from modelwatch.errors import SettingError
 from modelwatch.metric_names import CATALOG, declared_metrics
-from modelwatch_bridge.collector import TEXT, Page, TotalsCollector
-from modelwatch_bridge.events import LogEvent
-from modelwatch_bridge.files import FileFollower
-from modelwatch_bridge.follower import LogGroupFollower
-from modelwatch_bridge.health import Health
-from modelwatch_bridge.history import History
-from modelwatch_bridge.in_memory import InMemoryLogSource, ManualClock
-from modelwatch_bridge.ledger import Ledger
-from modelwatch_bridge.ports import Reader, SourceError
-from modelwatch_bridge.server import BridgeServer
-from modelwatch_bridge.service import BridgeService
-from modelwatch_bridge.site import Site
+from modelwatch_bridge.counting.collector import TEXT, Page, TotalsCollector
+from modelwatch_bridge.counting.ledger import Ledger
+from modelwatch_bridge.history.history import History
+from modelwatch_bridge.lines.events import LogEvent
+from modelwatch_bridge.service import BridgeService, Reader
+from modelwatch_bridge.serving.health import Health
+from modelwatch_bridge.serving.server import BridgeServer
+from modelwatch_bridge.serving.site import Site
+from modelwatch_bridge.sources.files import FileFollower
+from modelwatch_bridge.sources.follower import LogGroupFollower
+from modelwatch_bridge.sources.ports import SourceError
 
 GROUP = "/aws/lambda/modelwatch-test-predict"
 Emf = Callable[..., str]

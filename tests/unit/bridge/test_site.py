@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from bridge_story import BridgeStory, served
-from modelwatch_bridge import site as site_module
-from modelwatch_bridge.site import Site
+from modelwatch_bridge.serving import site as site_module
+from modelwatch_bridge.serving.site import Site
 
 
 @pytest.fixture

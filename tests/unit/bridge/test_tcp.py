@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
+from tests.support.bridge_in_memory import ManualClock
 
 from modelwatch.adapters.emf import EmfMetricSink
 from modelwatch.adapters.emf_agent import AgentStream
 from modelwatch.ports import Sample
-from modelwatch_bridge import tcp
-from modelwatch_bridge.in_memory import ManualClock
-from modelwatch_bridge.ledger import Ledger
-from modelwatch_bridge.ports import LedgerError
-from modelwatch_bridge.tcp import EmfListener
+from modelwatch_bridge.counting.ledger import Ledger, LedgerError
+from modelwatch_bridge.sources import tcp
+from modelwatch_bridge.sources.tcp import EmfListener
 
 Emf = Callable[..., str]
 Values = Callable[[Ledger, str], dict[tuple[str, ...], float]]

@@ -12,13 +12,13 @@ import pytest
 from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.bridge_in_memory import InMemoryLogSource, ManualClock
 
 from examples import examples
-from modelwatch_bridge.events import LogEvent
-from modelwatch_bridge.in_memory import InMemoryLogSource, ManualClock
-from modelwatch_bridge.ledger import Ledger
-from modelwatch_bridge.ports import SourceError
-from modelwatch_bridge.throttles import MINUTE_MS, CloudWatchThrottles, ThrottleReader
+from modelwatch_bridge.counting.ledger import Ledger
+from modelwatch_bridge.lines.events import LogEvent
+from modelwatch_bridge.sources.ports import SourceError
+from modelwatch_bridge.sources.throttles import MINUTE_MS, CloudWatchThrottles, ThrottleReader
 
 Values = Callable[[Ledger, str], dict[tuple[str, ...], float]]
 FUNCTION = "modelwatch-test-predict"

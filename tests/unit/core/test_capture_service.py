@@ -512,3 +512,51 @@ def test_an_infinite_double_in_a_packed_message_costs_no_other_record():
     assert sorted(row for table in rows for row in table["feature_a"].to_pylist()) == [1.0, 3.0]
     ((_, body, _),) = stage.dead_letters.taken
     assert json.loads(body)["event_id"] == records[1].event_id
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("predictions", [1], "[1].prediction: "),
+        ("predictions", 10**400, "[1].prediction: "),
+        ("at", "now", '[1].captured_at: "now" is no time from 1971 to 9998'),
+        ("at", 1.5, "[1].captured_at: 1.5 is no time from 1971 to 9998"),
+        ("ids", 7, "[1].event_id: "),
+        ("latencies", "fast", "[1].latency_ms: "),
+        ("probabilities", ["high"], "[1].probabilities"),
+        ("lost", "some", "[1].lost_before: "),
+        ("errors", 5, "[1].error: "),
+        ("a", {"b": 1}, "[1].features.a: "),
+        ("a", 2**70, "[1].features.a: "),
+    ],
+)
+def test_a_value_of_a_wrong_type_costs_one_record_of_a_packed_message(stage, field, value, reason):
+    records = [
+        record(
+            features={"a": "x", "b": number + 0.5},
+            types="sd",
+            probabilities=[0.5, 0.5],
+            lost_before=number + 1,
+            source="predict",
+        )
+        for number in range(3)
+    ]
+    body = json.loads(packed(*records).body)
+    body.setdefault("errors", [""] * 3)
+    column = body["columns"][0] if field == "a" else body[field]
+    column[1] = value
+    sent = Message("m", json.dumps(body, separators=(",", ":")))
+    assert stage.service.store_messages([sent]) == []
+    ((_, letter, why),) = stage.dead_letters.taken
+    assert why.startswith(reason)
+    assert json.dumps(value, separators=(",", ":")) in letter
+    (stored,) = stage.store.groups.values()
+    assert stored == [records[0], records[2]]
+
+
+def test_a_packed_message_that_names_a_feature_twice_is_put_aside_whole(stage):
+    records = [record(features={"a": 1.0, "b": 2.0}, types="dd", source="predict")] * 2
+    body = packed(*records).body.replace('"names":["a","b"]', '"names":["a","a"]')
+    assert stage.service.store_messages([Message("m", body)]) == []
+    assert stage.stored() == []
+    assert stage.dead_letters.taken == [("m", body, "head.names: has 'a' more than once")]

@@ -55,6 +55,25 @@ def test_imports_point_inward(place):
                 assert any(module.startswith(allowed) for allowed in ALLOWED[place]), (path, module)
 
 
+@pytest.mark.parametrize(
+    ("package", "allowed"),
+    [
+        ("lines", ()),
+        ("counting", ("lines",)),
+        ("sources", ("lines", "counting")),
+        ("history", ("lines", "counting")),
+        ("serving", ("lines", "counting", "history")),
+    ],
+)
+def test_the_bridges_packages_import_one_way(package, allowed):
+    paths = sorted((ROOT / "bridge/modelwatch_bridge" / package).rglob("*.py"))
+    assert paths
+    for path in paths:
+        for module in imports(path):
+            if module.startswith("modelwatch_bridge."):
+                assert module.split(".")[1] in (package, *allowed), (path, module)
+
+
 @pytest.mark.parametrize("place", ["domain", "ports.py", "services"])
 def test_the_inner_rooms_import_no_heavy_library(place):
     for path in sources(place):

@@ -1,7 +1,11 @@
 """The internal extension against an Extensions API that this file plays, over real HTTP."""
 
 import json
+import signal
+import subprocess
+import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
 
@@ -60,6 +64,15 @@ def api():
     yield api
     api.events.put(None)
     api.server.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _sigterm():
+    """Leave this process's way to end as it was."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+    signal.set_wakeup_fd(-1)
 
 
 @pytest.fixture
@@ -151,3 +164,117 @@ def test_an_api_that_breaks_loses_no_work_and_is_reported(api, metrics):
     assert api.called() == "exit/error"
     assert handle({}, None) == SENT
     assert metrics.samples == []
+
+
+class Waiting:
+    """Records that wait, due `due` seconds after that was set; None: there are none."""
+
+    def __init__(self) -> None:
+        self.due: float | None = None
+        self.began = time.monotonic()
+        self.flushes: Queue[bool] = Queue()
+
+    def due_in(self) -> float | None:
+        return None if self.due is None else max(0, self.began + self.due - time.monotonic())
+
+    def flush(self, *, is_last: bool = False) -> list[Sample]:
+        self.due = None
+        self.flushes.put(is_last)
+        return SENT
+
+
+def test_what_is_due_is_flushed_before_the_environment_is_given_back(api, metrics):
+    extension, waiting = LambdaExtension(api.address, metrics), Waiting()
+    extension.flushes(waiting)
+    waiting.due = 100.0
+
+    def handler(_event, _context):
+        waiting.due = 0.0
+
+    handle = extension.around(handler)
+    assert [api.called(), api.called()][1] == "event/next"
+    api.events.put("first")
+    handle({}, None)
+    assert api.called() == "event/next"
+    assert waiting.flushes.get_nowait() is False
+    assert metrics.samples == SENT
+
+
+def test_what_becomes_due_between_requests_is_flushed_then(api, metrics):
+    extension, waiting = LambdaExtension(api.address, metrics), Waiting()
+    extension.flushes(waiting)
+
+    def handler(_event, _context):
+        waiting.due, waiting.began = 0.2, time.monotonic()
+
+    handle = extension.around(handler)
+    assert [api.called(), api.called()][1] == "event/next"
+    api.events.put("first")
+    handle({}, None)
+    assert api.called() == "event/next"
+    assert waiting.flushes.empty()
+    assert waiting.flushes.get(timeout=10) is False
+
+
+def test_an_api_that_breaks_leaves_nothing_waiting(api, metrics):
+    extension, waiting = LambdaExtension(api.address, metrics), Waiting()
+    extension.flushes(waiting)
+    waiting.due = 100.0
+    extension.around(lambda _event, _context: None)
+    assert [api.called(), api.called()][1] == "event/next"
+    api.events.put(None)
+    assert waiting.flushes.get(timeout=10) is False
+    assert api.called() == "exit/error"
+    assert not extension.listens
+
+
+PROCESS = """
+import ctypes, sys
+from modelwatch.adapters.lambda_extension import LambdaExtension
+from modelwatch.adapters.emf import EmfMetricSink
+
+class Waiting:
+    def due_in(self):
+        return 100.0
+
+    def flush(self, *, is_last=False):
+        print("flushed", is_last, flush=True)
+        return []
+
+extension = LambdaExtension(sys.argv[1], EmfMetricSink())
+extension.flushes(Waiting())
+handle = extension.around(lambda event, context: None)
+if "served" in sys.argv:
+    handle({}, None)
+# as the runtime's own wait: in C, where no signal handler of Python's runs
+while True:
+    ctypes.CDLL(None).sleep(1)
+"""
+
+
+@pytest.mark.parametrize("served", [[], ["served"]])
+def test_sigterm_flushes_and_ends_the_process(api, served):
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROCESS, api.address, *served], stdout=subprocess.PIPE, text=True
+    )
+    assert [api.called(), api.called()][1] == "event/next"
+    if served:
+        api.events.put("first")
+        assert api.called() == "event/next"
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=10)
+    assert (output, process.returncode) == ("flushed True\n", 0)
+
+
+def test_sigterm_ends_a_process_whose_extension_is_gone(api):
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROCESS, api.address],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert [api.called(), api.called()][1] == "event/next"
+    api.events.put(None)
+    assert api.called() == "exit/error"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    assert process.returncode == 128 + signal.SIGTERM

@@ -21,6 +21,7 @@ from modelwatch.errors import (
     PredictionError,
     RegistryError,
 )
+from modelwatch.services.outbox import Outbox
 from modelwatch.services.predict import PredictService, at_once
 from modelwatch.services.serving import ModelPool
 
@@ -52,7 +53,7 @@ class Stage:
         )
         self.service = PredictService(
             models=pool,
-            queue=self.queue,
+            outbox=Outbox(self.queue),
             metrics=self.metrics,
             fleet=self.fleet,
             after_response=at_once,
@@ -98,7 +99,8 @@ def test_a_queue_that_is_down_costs_the_record_and_not_the_prediction(stage, cap
     assert stage.predict().prediction == 2
     assert stage.metrics.value("capture_records_total", outcome="accepted") == 1
     assert stage.metrics.value("capture_records_total", outcome="lost") == 1
-    assert "lost records: 1: the queue is down" in caplog.text
+    assert "the queue refused 1 records: the queue is down" in caplog.text
+    assert "lost records: 1" in caplog.text
     assert "13.5" not in caplog.text
     stage.predict()
     stage.queue.down = False

@@ -10,6 +10,12 @@ returning a response from an AWS Lambda function".)
 A process that is killed between response and work loses the work without a word. So what is handed
 over is counted with the request (``accepted``), and what became of it with the work (``sent`` or
 ``lost``): the difference that stays is lost too. Lambda's timeout is for both together.
+
+Records that wait for those of later requests are sent in the same thread: when they are due, as
+long as the environment runs, and when it ends. Lambda ends an environment with SIGTERM and, where
+an internal extension is registered, 500 ms; such an extension gets no SHUTDOWN event. (AWS, "Lambda
+execution environment lifecycle".) A frozen environment sends nothing: what waits in it is due at
+its next request, or at its end.
 """
 
 from __future__ import annotations
@@ -17,13 +23,17 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import os
+import select
+import signal
+import socket
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
 from modelwatch.errors import stack_of
-from modelwatch.ports import MetricSink, Sample
+from modelwatch.ports import MetricSink, Sample, WaitingRecords
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,6 +66,17 @@ class LambdaExtension:
         self._lock = threading.Lock()
         self._handed_over: list[Work] = []
         self._answered: SimpleQueue[list[Work]] = SimpleQueue()
+        self._waiting: WaitingRecords | None = None
+        self._ends, self._end = socket.socketpair()
+
+    @property
+    def listens(self) -> bool:
+        """Whether work is done after the response, and what waits is flushed."""
+        return self._listens
+
+    def flushes(self, waiting: WaitingRecords) -> None:
+        """Flush ``waiting`` from now on: when it is due, and when the environment ends."""
+        self._waiting = waiting
 
     def __call__(self, work: Work) -> list[Sample]:
         """Keep ``work`` for when the handler has returned."""
@@ -78,6 +99,7 @@ class LambdaExtension:
             _LOG.warning("records are sent before the response: no extension: %s", error)
             return handler
         self._listens = True
+        self._hear_of_the_end()
         threading.Thread(target=self._run, args=(identifier,), name=NAME, daemon=True).start()
 
         def handle(event: Any, context: Any) -> Any:
@@ -103,15 +125,54 @@ class LambdaExtension:
         try:
             while True:
                 headers = {"Lambda-Extension-Identifier": identifier}
-                _request(connection, "GET", "event/next", headers)
+                _send(connection, "GET", "event/next", headers)
+                self._await_event(connection.sock)
+                _answer(connection, "event/next")
                 self._do(self._answered.get())
+                # now, and not after the environment was given back: then it may be frozen
+                self._flush_what_is_due()
         except (OSError, http.client.HTTPException) as error:
             _LOG.error("records are sent before the response from now on: %s", error)
         with self._lock:
             self._listens = False
         while not self._answered.empty():
             self._do(self._answered.get())
+        self._flush()
         self._report_exit(identifier)
+
+    def _await_event(self, connection: socket.socket) -> None:
+        """Return when the next event is there; flush meanwhile, and end the process if told so."""
+        while True:
+            due = None if self._waiting is None else self._waiting.due_in()
+            found, _, _ = select.select([connection, self._ends], [], [], due)
+            if self._ends in found and signal.SIGTERM in self._ends.recv(64):
+                self._flush(is_last=True)
+                os._exit(0)
+            if connection in found:
+                return
+            self._flush_what_is_due()
+
+    def _hear_of_the_end(self) -> None:
+        """Have SIGTERM end the process when the extension has flushed.
+
+        The main thread may be in a call that no signal interrupts; the byte comes all the same.
+        """
+        self._end.setblocking(False)
+        signal.set_wakeup_fd(self._end.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._end_at_once_if_alone)
+
+    def _end_at_once_if_alone(self, number: int, _frame: object) -> None:
+        if not self._listens:
+            os._exit(128 + number)
+
+    def _flush_what_is_due(self) -> None:
+        if self._waiting is not None and self._waiting.due_in() == 0:
+            self._flush()
+
+    def _flush(self, *, is_last: bool = False) -> None:
+        waiting = self._waiting
+        if waiting is not None:
+            self._do([lambda: waiting.flush(is_last=is_last)])
 
     def _do(self, works: list[Work]) -> None:
         for work in works:
@@ -151,8 +212,22 @@ def _request(
     headers: dict[str, str],
     body: Any = None,
 ) -> http.client.HTTPResponse:
+    _send(connection, method, path, headers, body)
+    return _answer(connection, path)
+
+
+def _send(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    body: Any = None,
+) -> None:
     payload = None if body is None else json.dumps(body)
     connection.request(method, f"{_API}/{path}", payload, headers)
+
+
+def _answer(connection: http.client.HTTPConnection, path: str) -> http.client.HTTPResponse:
     answer = connection.getresponse()
     content = answer.read()
     if answer.status >= 300:

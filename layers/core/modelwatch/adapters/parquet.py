@@ -205,7 +205,11 @@ def _writer(
 
 def read_table(payload: bytes, columns: list[str] | None = None) -> pa.Table:
     """Read one Parquet file, or some of its columns."""
-    return pq.read_table(io.BytesIO(payload), columns=columns)
+    # not pq.read_table: its threads may still let go of `payload` when the interpreter ends, and
+    # abort the process then (apache/arrow issue 34314); it also imports pyarrow.dataset
+    with pq.ParquetFile(pa.BufferReader(payload)) as file:
+        table = file.read(columns)
+    return table.select(columns) if columns else table
 
 
 def read_notes(file: bytes | Path | Callable[[int], bytes]) -> dict[str, bytes]:

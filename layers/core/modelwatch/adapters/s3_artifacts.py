@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import os
 import tempfile
@@ -163,9 +162,9 @@ class S3Artifacts:
         payload = self.read(version, path)
         if payload is None:
             return None
-        import pyarrow.parquet as pq
+        from modelwatch.adapters.parquet import read_table
 
-        return pq.read_table(io.BytesIO(payload))
+        return read_table(payload)
 
     def importance(self, version: ModelVersion) -> Importance | None:
         """Return how much the version depends on each feature; see `ReferenceStore`."""

@@ -8,19 +8,21 @@ record after record, with NaN for a missing one: there is nothing to be parsed.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
-from modelwatch.domain.blocks import Block, Head
+from modelwatch.domain.blocks import Block, Head, blocks_of
 from modelwatch.domain.event_ids import are_event_ids
 from modelwatch.domain.faults import UNREADABLE, invalid_json
 from modelwatch.domain.numbers import Whole
 from modelwatch.domain.records import (
     FUTURE_TOLERANCE_MS,
     PREDICT_SOURCE,
+    Record,
     Refusal,
     Value,
     decode_record,
@@ -50,8 +52,23 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, k
     doubles: bytes = b""
 
 
+class _UntypedMessage(_Message):
+    """The same with its values as they came: one that is wrong is of one record."""
+
+    ids: list[msgspec.Raw]  # type: ignore[assignment]
+    at: list[msgspec.Raw]  # type: ignore[assignment]
+    predictions: list[msgspec.Raw]  # type: ignore[assignment]
+    latencies: list[msgspec.Raw]  # type: ignore[assignment]
+    probabilities: list[msgspec.Raw] = []  # type: ignore[assignment]
+    lost: list[msgspec.Raw] = []  # type: ignore[assignment]
+    errors: list[msgspec.Raw] = []  # type: ignore[assignment]
+    columns: list[list[msgspec.Raw] | None] = []  # type: ignore[assignment]
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Message)
+_untyped_decoder = msgspec.json.Decoder(_UntypedMessage)
+_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _head_decoder = msgspec.json.Decoder(Head)
 _heads: dict[bytes, Head] = {}
 
@@ -95,10 +112,18 @@ def unpack(body: str, now_ms: int) -> tuple[Block | None, list[Refusal]]:
         When it is something else.
     """
     try:
-        message = _decoder.decode(body)
-        head = _head_of(bytes(message.head))
+        block = _block(_decoder.decode(body))
     except UNREADABLE as error:
-        raise invalid_json(error) from None
+        try:
+            untyped = _block(_untyped_decoder.decode(body))
+        except UNREADABLE:
+            raise invalid_json(error) from None
+        return _parted(untyped, now_ms)
+    return (block, []) if _is_plainly_good(block, now_ms) else _parted(block, now_ms)
+
+
+def _block(message: _Message) -> Block:
+    head = _head_of(bytes(message.head))
     rows = len(message.ids)
     block = Block(
         head=head,
@@ -113,7 +138,7 @@ def unpack(body: str, now_ms: int) -> tuple[Block | None, list[Refusal]]:
         doubles=message.doubles,
     )
     _check_form(block)
-    return (block, []) if _is_plainly_good(block, now_ms) else _parted(block, now_ms)
+    return block
 
 
 def _head_of(data: bytes) -> Head:
@@ -123,6 +148,9 @@ def _head_of(data: bytes) -> Head:
         if head.types and len(head.types) != len(head.names):
             problem = f"has {len(head.types)} letters for {len(head.names)} features"
             raise InvalidInputError("head.types", problem)
+        if len(set(head.names)) != len(head.names):
+            twice = next(name for name in head.names if head.names.count(name) > 1)
+            raise InvalidInputError("head.names", f"has {twice!r} more than once")
         if len(_heads) >= _MOST_HEADS:
             _heads.clear()
         _heads[data] = head
@@ -189,23 +217,48 @@ def _is_plainly_good(block: Block, now_ms: int) -> bool:
 def _parted(block: Block, now_ms: int) -> tuple[Block | None, list[Refusal]]:
     good, refusals = [], []
     for place in range(len(block)):
-        alone, at = block.select([place]), block.captured_at_ms[place]
-        if not _FIRST_MS <= at <= _LAST_MS:
-            # no date can hold it: the record is shown with the number
-            error = InvalidInputError(
-                f"[{place}].captured_at", f"{at} is no time from 1971 to 9998"
-            )
-            alone.captured_at_ms = [0]
-            shown = msgspec.to_builtins(alone.records()[0]) | {"captured_at": at}
-            refusals.append(Refusal(_encoder.encode(shown).decode(), error))
-            continue
-        text = encode_record(alone.records()[0])
         try:
-            decode_record(text, now_ms)
-        except InvalidInputError as error:
-            refusals.append(Refusal(text.decode(), error.within(f"[{place}]")))
-        else:
-            good.append(place)
+            good.append(_checked(block.select([place]), now_ms))
+        except _RefusedError as refused:
+            body, error = refused.args
+            refusals.append(Refusal(body.decode(), error.within(f"[{place}]")))
     if not refusals:
         return block, []
-    return (block.select(good) if good else None), refusals
+    return (blocks_of(good)[0] if good else None), refusals
+
+
+class _RefusedError(Exception):
+    """A record as JSON, and what is wrong with it."""
+
+
+def _checked(alone: Block, now_ms: int) -> Record:
+    """Return the one record of a block, whose values may be of any type."""
+    at = alone.captured_at_ms[0]
+    known = _milliseconds(at)
+    alone.captured_at_ms = [known or 0]
+    record = alone.records()[0]
+    text = encode_record(record)
+    if known is None:
+        # no date can hold it: the record is shown with what it is
+        text = _encoder.encode(_fields_decoder.decode(text) | {"captured_at": at})
+        shown = bytes(at).decode() if isinstance(at, msgspec.Raw) else at
+        raise _RefusedError(
+            text, InvalidInputError("captured_at", f"{shown} is no time from 1971 to 9998")
+        )
+    for name, value in record.features.items():
+        if isinstance(value, float) and math.isinf(value):
+            # JSON has null for it
+            raise _RefusedError(text, InvalidInputError(f"features.{name}", "is infinite"))
+    try:
+        return decode_record(text, now_ms)
+    except InvalidInputError as error:
+        raise _RefusedError(text, error) from None
+
+
+def _milliseconds(at: int | msgspec.Raw) -> int | None:
+    if isinstance(at, msgspec.Raw):
+        try:
+            at = msgspec.json.decode(at, type=int)
+        except UNREADABLE:
+            return None
+    return at if _FIRST_MS <= at <= _LAST_MS else None

@@ -10,13 +10,8 @@ from modelwatch.domain.event_ids import derived_event_id, new_event_id
 from modelwatch.domain.records import Record, Value
 from modelwatch.domain.sampling import kept
 from modelwatch.domain.schemas import Schema
-from modelwatch.errors import (
-    ModelwatchError,
-    PredictionError,
-    QueueError,
-    RecordTooLargeError,
-)
-from modelwatch.ports import AfterResponse, Fleet, MetricSink, RecordQueue, Sample
+from modelwatch.errors import ModelwatchError, PredictionError
+from modelwatch.ports import AfterResponse, Fleet, MetricSink, Sample
 from modelwatch.services.bodies import batch_rows, read_batch, read_request
 from modelwatch.services.contract import (
     BatchResponse,
@@ -27,9 +22,9 @@ from modelwatch.services.contract import (
     Variant,
     Variants,
 )
+from modelwatch.services.outbox import Outbox
 from modelwatch.services.outcome import (
     Outcome,
-    capture_samples,
     faults_of,
     prediction_samples,
     records_of,
@@ -49,6 +44,8 @@ class PredictService:
 
     Parameters
     ----------
+    outbox
+        Takes the records.
     after_response
         Runs what the caller need not wait for.
     sample_rate
@@ -61,7 +58,7 @@ class PredictService:
         self,
         *,
         models: ModelPool,
-        queue: RecordQueue,
+        outbox: Outbox,
         metrics: MetricSink,
         fleet: Fleet,
         after_response: AfterResponse,
@@ -69,13 +66,12 @@ class PredictService:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._models = models
-        self._queue = queue
+        self._outbox = outbox
         self._metrics = metrics
         self._fleet = fleet
         self._after_response = after_response
         self._sample_rate = sample_rate
         self._clock = clock
-        self._lost: dict[tuple[str, str], int] = {}
         self._started = clock()
 
     def predict(self, body: bytes) -> tuple[PredictResponse | PredictionError, list[Sample]]:
@@ -240,10 +236,13 @@ class PredictService:
         shadows = serving.shadows()
 
         def capture() -> list[Sample]:
-            sent = self._send(records_of(outcome, places, self._sample_rate))
+            records = records_of(outcome, places, self._sample_rate)
+            samples: list[Sample] = []
             for shadow in shadows:
-                sent += self._shadow(shadow, outcome, places)
-            return sent
+                shadowed, found = self._shadow(shadow, outcome, places)
+                records += shadowed
+                samples += found
+            return samples + self._outbox.put(records)
 
         samples = prediction_samples(outcome, len(places))
         if faults:
@@ -255,8 +254,8 @@ class PredictService:
 
     def _shadow(
         self, shadow: LoadedModel, original: Outcome, places: Sequence[int]
-    ) -> list[Sample]:
-        """Predict what was predicted, and capture it under ids that follow from the originals.
+    ) -> tuple[list[Record], list[Sample]]:
+        """Predict what was predicted; return records under ids that follow from the originals.
 
         What is captured of the original is captured of the shadow.
         """
@@ -267,14 +266,14 @@ class PredictService:
             predictions, latency_ms = run_model(shadow, rows)
         except ModelwatchError as error:
             _LOG.warning("shadow %s failed: %s", alias, error)
-            return [self.error_sample(f"Shadow{type(error).__name__}")]
+            return [], [self.error_sample(f"Shadow{type(error).__name__}")]
         captured_at = original.captured_at
         faults = faults_of(predictions)
         outcome = Outcome(shadow, rows, event_ids, predictions, captured_at, latency_ms, faults)
         samples = prediction_samples(outcome, len(places))
         if faults:
             samples.append(self.error_sample(f"Shadow{PredictionError.__name__}", len(faults)))
-        return samples + self._send(records_of(outcome, places, self._sample_rate))
+        return records_of(outcome, places, self._sample_rate), samples
 
     def _captured(self, event_ids: Sequence[str]) -> Sequence[int]:
         """Return the indexes of the events that are captured."""
@@ -283,29 +282,6 @@ class PredictService:
         return [
             place for place, event_id in enumerate(event_ids) if kept(event_id, self._sample_rate)
         ]
-
-    def _send(self, records: Sequence[Record]) -> list[Sample]:
-        if not records:
-            return []
-        # the first record that gets through tells of those that did not: a window that lacks many
-        # is not to be judged
-        served = (records[0].model_version, records[0].variant)
-        records[0].lost_before = self._lost.get(served, 0)
-        try:
-            self._queue.send(records)
-        except RecordTooLargeError as error:
-            _LOG.warning("lost records: %d: %s", len(error.event_ids), error)
-            rest = [record for record in records if record.event_id not in error.event_ids]
-            lost = len(records) - len(rest)
-            self._lost[served] = self._lost.get(served, 0) + lost
-            return capture_samples(lost=lost) + self._send(rest)
-        except QueueError as error:
-            # never the features: only how many records are lost, and why
-            _LOG.warning("lost records: %d: %s", len(records), error)
-            self._lost[served] = self._lost.get(served, 0) + len(records)
-            return capture_samples(lost=len(records))
-        self._lost.pop(served, None)
-        return capture_samples(sent=len(records))
 
 
 class SingleProcess:

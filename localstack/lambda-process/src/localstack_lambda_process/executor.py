@@ -18,9 +18,10 @@ it one event at a time, and to *stop* it. Here:
 - With an extension listening, the caller has the answer while the extension still works. Then a
   thread settles the invocation and writes END and REPORT to the log itself, and the environment's
   next invocation waits for that thread.
-- `stop` kills, and waits for nothing; an invocation in flight may finish unless LocalStack itself
-  is stopping, since AWS lets it when code is updated. Should LocalStack be killed, `guardian`
-  sees to it that no process is left.
+- `stop` kills, and waits for nothing; where an extension is registered, SIGTERM and 500 ms come
+  first, as on AWS. An invocation in flight may finish unless LocalStack itself is stopping, since
+  AWS lets it when code is updated. Should LocalStack be killed, `guardian` sees to it that no
+  process is left.
 """
 
 import logging
@@ -51,6 +52,9 @@ def _work_directory() -> Path:
     return Path(tempfile.gettempdir()) / "lambda"
 
 
+_IDLE_LOG_SECONDS = 0.5
+"""How often the output of an idle environment is looked at."""
+
 LAYERS = LayerStore(_work_directory() / "opt")
 
 
@@ -70,6 +74,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         self._log_group = ""
         self._log_stream = ""
         self._late_log: LateLog | None = None
+        self._logged: Sandbox | None = None
         self._scratch = _work_directory() / "environments" / id
 
     @classmethod
@@ -115,15 +120,17 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
                 self._invoking = False
                 close = self._stopping and self._settled.is_set()
             if close:
-                self._close()
+                self._shut_down()
 
     def stop(self) -> None:
         """End the environment without waiting for anything."""
         with self._lock:
             self._stopping = True
             busy = self._invoking or not self._settled.is_set()
-        if not busy or events.infra_stopping.is_set():
+        if events.infra_stopping.is_set():
             self._close()
+        elif not busy:
+            threading.Thread(target=self._shut_down, name="lambda-process-end", daemon=True).start()
 
     def get_address(self) -> str:
         """Address of the environment: this machine."""
@@ -199,6 +206,14 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         if invocation.failure is None and sandbox.has_extensions:
             log = before + sandbox.take_output()
             self._settled = threading.Event()
+            if sandbox is not self._logged:
+                self._logged = sandbox
+                threading.Thread(
+                    target=self._log_while_idle,
+                    args=(self._open_late_log(), sandbox),
+                    name="lambda-process-idle-log",
+                    daemon=True,
+                ).start()
             threading.Thread(
                 target=self._settle,
                 args=(self._open_late_log(), sandbox, invocation, init_ms, self._settled),
@@ -278,10 +293,24 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
                 settled.set()
                 close = self._stopping and not self._invoking
             if close:
-                self._close()
+                self._shut_down()
         # After `settled`: the next invocation need not wait for a log.
         if not events.infra_stopping.is_set():
             late_log.write(text)
+
+    def _log_while_idle(self, late_log: LateLog, sandbox: Sandbox) -> None:
+        """Write what the environment says between invocations and at its end.
+
+        On AWS it is frozen between them; here an extension may go on.
+        """
+        ended = False
+        while not ended:
+            ended = sandbox.await_end(_IDLE_LOG_SECONDS)
+            with self._lock:
+                is_idle = self._settled.is_set() and not self._invoking
+                text = sandbox.take_output() if is_idle else ""
+            if text and not events.infra_stopping.is_set():
+                late_log.write(text)
 
     def _open_late_log(self) -> LateLog:
         if self._late_log is None:
@@ -290,6 +319,11 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
                 identifier.account, identifier.region, self._log_group, self._log_stream
             )
         return self._late_log
+
+    def _shut_down(self) -> None:
+        if self._sandbox is not None:
+            self._sandbox.shut_down()
+        self._close()
 
     def _close(self) -> None:
         if self._sandbox is not None:

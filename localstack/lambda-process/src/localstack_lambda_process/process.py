@@ -63,6 +63,13 @@ class FunctionProcess:
             if not self._reaped:
                 self._kill_group()
 
+    def terminate(self) -> None:
+        """Ask the process to end. Safe to call at any time."""
+        with self._reap_lock:
+            if not self._reaped:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(self.pid, signal.SIGTERM)
+
     def peak_memory_bytes(self) -> int:
         """Highest resident memory seen, in bytes; after the end, what was last seen alive."""
         with contextlib.suppress(OSError, ValueError):

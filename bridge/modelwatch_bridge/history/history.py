@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from modelwatch.metric_names import CATALOG, DRIFT_STATUS, Metric
-from modelwatch_bridge.analyses import ANALYSIS_METRICS, Analysis, NewestAnalyses, Version
-from modelwatch_bridge.collector import LiveValues, TotalsCollector
-from modelwatch_bridge.ports import Clock, HistoryStore
-from modelwatch_bridge.totals import Totals
+from modelwatch_bridge.counting.collector import LiveValues, TotalsCollector
+from modelwatch_bridge.counting.totals import Totals
+from modelwatch_bridge.history.analyses import ANALYSIS_METRICS, Analysis, NewestAnalyses, Version
+from modelwatch_bridge.lines.events import Clock
 
 SLOT_MS = 10_000
 SLOTS = 360
@@ -82,6 +82,22 @@ class Slot(NamedTuple):
     at_ms: int
     added: Mapping[Key, Added]
     depths: Mapping[tuple[str, ...], float]
+
+
+class HistoryStore(Protocol):
+    """Keeps the page's history across restarts; when it cannot, it says so in the log."""
+
+    def slots(self, since_ms: int) -> Iterator[Slot]:
+        """Yield the slots from a time on, in order."""
+
+    def analyses(self, limit: int) -> Iterator[tuple[Version, Analysis]]:
+        """Yield the newest ``limit`` analyses of each version, the older ones first."""
+
+    def add_slot(self, slot: Slot, keep_since_ms: int) -> None:
+        """Keep a slot, and none of before a time."""
+
+    def add_analysis(self, version: Version, analysis: Analysis, limit: int) -> None:
+        """Keep an analysis, in place of one of the same time; of a version the newest ``limit``."""
 
 
 @dataclass(frozen=True, slots=True)

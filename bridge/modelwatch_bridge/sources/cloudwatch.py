@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from modelwatch_bridge.events import LogEvent
-from modelwatch_bridge.ports import SourceError
+from modelwatch_bridge.lines.events import LogEvent
+from modelwatch_bridge.sources.ports import SourceError
 
 if TYPE_CHECKING:
     from mypy_boto3_logs.client import CloudWatchLogsClient

@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from modelwatch.errors import ModelwatchError
 from modelwatch.metric_names import CATALOG, Metric
-from modelwatch_bridge.emf import Reading
-from modelwatch_bridge.events import LogEvent
-from modelwatch_bridge.interpretation import interpret
-from modelwatch_bridge.ports import LedgerError
-from modelwatch_bridge.runtime_lines import failure
-from modelwatch_bridge.totals import Draft, Sample, SeriesKey, Totals
+from modelwatch_bridge.counting.totals import Draft, Sample, SeriesKey, Totals
+from modelwatch_bridge.lines.emf import Reading
+from modelwatch_bridge.lines.events import LogEvent
+from modelwatch_bridge.lines.interpretation import interpret
+from modelwatch_bridge.lines.runtime_lines import failure
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS source (
@@ -46,6 +46,10 @@ _REQUEST_MEMORY_MS = 15 * 60 * 1000
 _EVENTS = Reading(CATALOG["bridge_events_total"], (), (1.0,))
 _PARSE_ERRORS = CATALOG["bridge_parse_errors_total"]
 _UNKNOWN = CATALOG["bridge_unknown_metrics_total"]
+
+
+class LedgerError(ModelwatchError):
+    """What was counted cannot be stored. Nothing of the batch was counted."""
 
 
 def _connect(path: Path) -> sqlite3.Connection:

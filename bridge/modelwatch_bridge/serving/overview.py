@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from modelwatch.metric_names import DRIFT_STATUS
-from modelwatch_bridge.analyses import Analysis, Version
-from modelwatch_bridge.history import SLOT_MS, View
-from modelwatch_bridge.hour import Hour
+from modelwatch_bridge.history.analyses import Analysis, Version
+from modelwatch_bridge.history.history import SLOT_MS, View
+from modelwatch_bridge.history.hour import Hour
 
 STATUSES = ("ok", "drift", "unknown")
 MAX_VERSIONS = 24

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from modelwatch.metric_names import Metric
-from modelwatch_bridge.emf import Findings, looks_like_emf, read_emf
-from modelwatch_bridge.runtime_lines import read_runtime_line
+from modelwatch_bridge.lines.emf import Findings, looks_like_emf, read_emf
+from modelwatch_bridge.lines.runtime_lines import read_runtime_line
 
 _LAMBDA_PREFIX = "/aws/lambda/"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from modelwatch_bridge.events import LogEvent
-from modelwatch_bridge.ports import SourceError
+from modelwatch_bridge.lines.events import LogEvent
+from modelwatch_bridge.sources.ports import SourceError
 
 
 class ManualClock:

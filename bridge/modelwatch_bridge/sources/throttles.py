@@ -15,10 +15,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.adapters.emf import emf_lines
 from modelwatch.ports import Sample
-from modelwatch_bridge.events import LogEvent
-from modelwatch_bridge.interpretation import function_of
-from modelwatch_bridge.ledger import Ledger
-from modelwatch_bridge.ports import Clock, LogSource, SourceError
+from modelwatch_bridge.counting.ledger import Ledger
+from modelwatch_bridge.lines.events import Clock, LogEvent
+from modelwatch_bridge.lines.interpretation import function_of
+from modelwatch_bridge.sources.ports import LogSource, SourceError
 
 MINUTE_MS = 60_000
 _DAY_MS = 86_400_000

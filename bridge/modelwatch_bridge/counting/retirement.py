@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from modelwatch.metric_names import Metric
-from modelwatch_bridge.totals import SeriesKey, Totals
+from modelwatch_bridge.counting.totals import SeriesKey, Totals
 
 Owner = tuple[str, ...]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TypedDict
 
-from modelwatch_bridge.ports import Clock
+from modelwatch_bridge.lines.events import Clock
 
 
 class HealthReport(TypedDict):

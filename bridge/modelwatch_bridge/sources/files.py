@@ -11,9 +11,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from modelwatch_bridge.events import LogEvent
-from modelwatch_bridge.ledger import Ledger
-from modelwatch_bridge.ports import Clock, SourceError
+from modelwatch_bridge.counting.ledger import Ledger
+from modelwatch_bridge.lines.events import Clock, LogEvent
+from modelwatch_bridge.sources.ports import SourceError
 
 _CHUNK_BYTES = 1024 * 1024
 

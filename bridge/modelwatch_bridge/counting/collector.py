@@ -23,7 +23,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from modelwatch.metric_names import CATALOG, DRIFT_UNKNOWN, Metric
-from modelwatch_bridge.totals import Sample, Totals
+from modelwatch_bridge.counting.totals import Sample, Totals
 
 TEXT = exposition.CONTENT_TYPE_PLAIN_0_0_4
 OPENMETRICS = openmetrics.CONTENT_TYPE_LATEST

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from modelwatch.metric_names import CATALOG
-from modelwatch_bridge.history import SLOT_MS, SLOTS, Added, Slot, View
+from modelwatch_bridge.history.history import SLOT_MS, SLOTS, Added, Slot, View
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _MINUTE = 60_000 // SLOT_MS

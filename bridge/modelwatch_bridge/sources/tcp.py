@@ -19,9 +19,8 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from modelwatch_bridge.events import LogEvent
-from modelwatch_bridge.ledger import Ledger
-from modelwatch_bridge.ports import Clock
+from modelwatch_bridge.counting.ledger import Ledger
+from modelwatch_bridge.lines.events import Clock, LogEvent
 
 LOG = logging.getLogger(__name__)
 

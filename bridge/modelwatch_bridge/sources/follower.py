@@ -41,9 +41,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from modelwatch_bridge.interpretation import function_of
-from modelwatch_bridge.ledger import Ledger
-from modelwatch_bridge.ports import Clock, LogSource, SourceError
+from modelwatch_bridge.counting.ledger import Ledger
+from modelwatch_bridge.lines.events import Clock
+from modelwatch_bridge.lines.interpretation import function_of
+from modelwatch_bridge.sources.ports import LogSource, SourceError
 
 LOG = logging.getLogger(__name__)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import NamedTuple
+
+Clock = Callable[[], int]
+"""Milliseconds since 1970."""
 
 
 class LogEvent(NamedTuple):

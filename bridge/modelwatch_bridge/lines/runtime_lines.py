@@ -17,7 +17,7 @@ import math
 import re
 
 from modelwatch.metric_names import CATALOG
-from modelwatch_bridge.emf import Findings, Reading
+from modelwatch_bridge.lines.emf import Findings, Reading
 
 _DURATION = CATALOG["faas_invoke_duration_seconds"]
 _INIT = CATALOG["faas_init_duration_seconds"]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from modelwatch.metric_names import DRIFT_STATUS
-from modelwatch_bridge.totals import Sample, Totals
+from modelwatch_bridge.counting.totals import Sample, Totals
 
 MAX_FEATURES = 200
 """Most features of an analysis; the worst are kept."""

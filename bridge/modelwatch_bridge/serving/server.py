@@ -9,9 +9,9 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-from modelwatch_bridge.collector import Page, content_type_for
-from modelwatch_bridge.health import Health
-from modelwatch_bridge.site import JSON, Answer, Site
+from modelwatch_bridge.counting.collector import Page, content_type_for
+from modelwatch_bridge.serving.health import Health
+from modelwatch_bridge.serving.site import JSON, Answer, Site
 
 LOG = logging.getLogger(__name__)
 

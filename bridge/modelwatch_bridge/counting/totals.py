@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from modelwatch.metric_names import CATALOG, Metric
-from modelwatch_bridge.emf import Reading
+from modelwatch_bridge.lines.emf import Reading
 
 OVERFLOW = "_overflow"
 """Label value that takes the counts of series that are too many."""

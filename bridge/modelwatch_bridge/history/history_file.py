@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from modelwatch_bridge.analyses import Analysis, Version
-from modelwatch_bridge.history import Slot
+from modelwatch_bridge.history.analyses import Analysis, Version
+from modelwatch_bridge.history.history import Slot
 
 LOG = logging.getLogger(__name__)
 

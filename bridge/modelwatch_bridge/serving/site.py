@@ -12,10 +12,10 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from modelwatch.errors import ModelwatchError, NotFoundError
-from modelwatch_bridge.health import Health
-from modelwatch_bridge.history import History
-from modelwatch_bridge.overview import drift, overview
-from modelwatch_bridge.reports import Reports
+from modelwatch_bridge.history.history import History
+from modelwatch_bridge.serving.health import Health
+from modelwatch_bridge.serving.overview import drift, overview
+from modelwatch_bridge.serving.reports import Reports
 
 JSON = "application/json"
 _PLAIN = "text/plain; charset=utf-8"

@@ -1,0 +1,1 @@
+"""The last hour and the newest analyses, kept for the page."""
