@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 from benchmarks.capture.prices import PRICES, PRICES_OF, bill
+from benchmarks.capture.sending import sent_by
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -253,6 +254,41 @@ def _profiles(records: list[Record]) -> dict[str, float]:
     }
 
 
+def _bills(console: Console, results: dict[str, float]) -> dict[str, float]:
+    """Print the bill of a million predictions by how densely requests come to an environment."""
+    merged = results["merged_bytes_per_row"] + results["merged_profile_bytes_per_row"]
+    ways = {
+        "one a message": sent_by(_records, per_second=1, flush_seconds=0, requests=200),
+        **{f"{rate} a second": sent_by(_records, per_second=rate) for rate in (1, 5, 20, 50)},
+        "batches of 100": sent_by(_records, per_second=0.1, rows=100, requests=50),
+    }
+    bills = {
+        way: bill(
+            messages=sent.messages / sent.records,
+            billed_sends=sent.billed / sent.records,
+            message_bytes=sent.size / sent.records,
+            rows_per_second=results["rows_per_second_1000"],
+            stored_bytes_per_row=merged,
+            merge_requests_per_object=results["merge_requests_per_object"],
+        )
+        for way, sent in ways.items()
+    }
+    title = (
+        f"USD at AWS for a million predictions ({PRICES.region}, prices of {PRICES_OF}), by the "
+        "requests that an environment gets"
+    )
+    table = Table("what", *ways, title=title)
+    for items in zip(*bills.values(), strict=True):
+        table.add_row(items[0].what, *(f"{item.usd:.4f}" for item in items))
+    totals = {way: sum(item.usd for item in items) for way, items in bills.items()}
+    table.add_row("together", *(f"{total:.4f}" for total in totals.values()))
+    table.add_row(
+        "records a message", *(f"{sent.records / sent.messages:.1f}" for sent in ways.values())
+    )
+    console.print(table)
+    return {f"usd_per_million_{way.replace(' ', '_')}": total for way, total in totals.items()}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -283,22 +319,7 @@ def main() -> None:
             table.add_row(name, f"{value:,.2f}")
         console.print(table)
         results |= found
-    table = Table(
-        "a million predictions captured", "requests", "USD",
-        title=f"the bill at AWS ({PRICES.region}, prices of {PRICES_OF})",
-    )  # fmt: skip
-    merged = results["merged_bytes_per_row"] + results["merged_profile_bytes_per_row"]
-    items = bill(
-        rows_per_second=results["rows_per_second_1000"],
-        stored_bytes_per_row=merged,
-        merge_requests_per_object=results["merge_requests_per_object"],
-    )
-    for item in items:
-        table.add_row(item.what, f"{item.requests:,.0f}", f"{item.usd:.4f}")
-    total = sum(item.usd for item in items)
-    table.add_row("together", "", f"{total:.4f}")
-    console.print(table)
-    results["usd_per_million"] = total
+    results |= _bills(console, results)
     print(json.dumps({name: round(value, 4) for name, value in results.items()}))
 
 

@@ -8,10 +8,13 @@ PRICES_OF = "2026-11"
 
 ROWS = 1_000_000
 BATCH_ROWS = 1_000
-"""Records that a run of the consumer takes, one a message."""
+"""Records that a run of the consumer takes."""
 
 _POLL_MESSAGES = 10
 """SQS hands over ten messages a request, and deletes as many."""
+
+_CHUNK_BYTES = 64 * 1024
+"""And bills so much of a payload as a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,21 @@ class Item:
 
 
 def bill(
-    *, rows_per_second: float, stored_bytes_per_row: float, merge_requests_per_object: float
+    *,
+    messages: float,
+    billed_sends: float,
+    message_bytes: float,
+    rows_per_second: float,
+    stored_bytes_per_row: float,
+    merge_requests_per_object: float,
 ) -> list[Item]:
-    """Return the bill of capturing a million predictions, one a message, and keeping them a month.
+    """Return the bill of capturing a million predictions and keeping them a month.
 
     Parameters
     ----------
+    messages, billed_sends, message_bytes
+        Of a prediction: its messages (less than one where they share one), the requests that SQS
+        bills for sending them, and their bytes.
     rows_per_second
         Of the consumer, as measured; AWS's whole CPU is taken for one of ours.
     stored_bytes_per_row
@@ -56,14 +68,16 @@ def bill(
         S3 requests by which an object of a batch is merged, deletions (free) included.
     """
     objects = ROWS / BATCH_ROWS
-    sends = ROWS
-    polls = 2 * ROWS / _POLL_MESSAGES
+    sends = ROWS * billed_sends
+    polls = ROWS * messages / _POLL_MESSAGES
+    receives = max(polls, ROWS * message_bytes / _CHUNK_BYTES)
     seconds = ROWS / rows_per_second
     merges = objects * merge_requests_per_object
     stored_gb = ROWS * stored_bytes_per_row / 1e9
     return [
-        Item("SQS: predict sends, one a prediction", sends, sends * PRICES.sqs_request),
-        Item("SQS: the consumer receives and deletes, by ten", polls, polls * PRICES.sqs_request),
+        Item("SQS: predict sends", sends, sends * PRICES.sqs_request),
+        Item("SQS: the consumer receives, by ten", receives, receives * PRICES.sqs_request),
+        Item("SQS: it deletes, by ten", polls, polls * PRICES.sqs_request),
         Item("Lambda: runs of the consumer", objects, objects * PRICES.lambda_request),
         Item(
             "Lambda: GB-seconds of the consumer",

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,24 @@ from typing import Any
 import httpx
 import pytest
 
+from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.domain.windows import Window
 from waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
 FUNCTION = "modelwatch-local-predict"
+MODEL = "wine_quality_model"
 WINE = [14.23, 1.71, 2.43, 15.6, 127.0, 2.8, 3.06, 0.28, 2.29, 5.64, 1.04, 3.92, 1065.0]
 SLOW_SECONDS = 3.0
 
 
 class SlowQueue:
-    """Hands requests on to the real SQS, `SLOW_SECONDS` after they came."""
+    """Hands requests on to the real SQS, `seconds` after they came."""
 
     def __init__(self, endpoint_url: str) -> None:
         self.taken = 0
+        self.seconds = SLOW_SECONDS
         self.arrived = threading.Semaphore(0)
         slow = self
 
@@ -39,7 +44,7 @@ class SlowQueue:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 slow.arrived.release()
-                time.sleep(SLOW_SECONDS)
+                time.sleep(slow.seconds)
                 headers = {name: self.headers[name] for name in self.headers if name != "Host"}
                 answer = httpx.post(endpoint_url, content=body, headers=headers, timeout=30)
                 slow.taken += 1
@@ -62,6 +67,7 @@ class Predict:
 
     def __init__(self, stack: Any, queue: SlowQueue) -> None:
         self.queue = queue
+        self._stack = stack
         environ = json.loads(stack.run("env", "--json").stdout)
         self.tracking_uri = environ["MLFLOW_TRACKING_URI"]
         self.metrics_url = f"http://127.0.0.1:{stack.environ['BRIDGE_PORT']}/metrics"
@@ -85,6 +91,21 @@ class Predict:
         answer = httpx.post(f"{self.url}/predict", json={"features": WINE}, timeout=30)
         assert answer.status_code == 200, answer.text
         return time.monotonic() - began
+
+    def burst(self, requests: int) -> list[str]:
+        """Send requests one after the other, densely; return the event ids."""
+        with httpx.Client(timeout=30) as client:
+            answers = [
+                client.post(f"{self.url}/predict", json={"features": WINE}) for _ in range(requests)
+            ]
+        return [answer.json()["event_id"] for answer in answers]
+
+    def stored(self) -> set[str]:
+        """Return the event ids of the captures of the last hour."""
+        now = datetime.now(UTC)
+        window = Window(now - timedelta(hours=1), now + timedelta(minutes=1))
+        store = S3RecordStore(self._stack.client("s3"), "modelwatch-captures")
+        return set(store.read(MODEL, "1", window)["event_id"].to_pylist())
 
     def health(self) -> None:
         assert httpx.get(f"{self.url}/health", timeout=30).status_code == 200
@@ -148,3 +169,27 @@ def test_a_killed_process_shows_as_a_missing_record(predict):
     predict.predict()  # in a new process: nothing goes missing any more
     eventually(lambda: predict.counts()["accepted"] == accepted + 2)
     eventually(lambda: predict.missing() == before + 1)
+
+
+def test_dense_requests_share_messages_and_a_replaced_environment_loses_none(predict):
+    predict.queue.seconds = 0.0
+    # the interval is longer than the bursts: only the environment's end sends the last records
+    predict.configure(
+        AWS_ENDPOINT_URL_SQS=predict.queue.url, CAPTURE_BUDGET_MS="400", CAPTURE_FLUSH_MS="60000"
+    )
+    predict.health()
+    before, taken = predict.counts(), predict.queue.taken
+    event_ids = predict.burst(50)
+    assert predict.queue.taken - taken <= 5
+    predict.configure(AWS_ENDPOINT_URL_SQS=predict.queue.url, CAPTURE_FLUSH_MS="1000")
+    eventually(lambda: predict.counts()["sent"] == before["sent"] + 50)
+    assert predict.queue.taken - taken <= 10
+    predict.health()
+    taken = predict.queue.taken
+    event_ids += predict.burst(50)
+    # no request comes any more, and the environment goes on
+    eventually(lambda: predict.counts()["sent"] == before["sent"] + 100)
+    assert predict.queue.taken - taken <= 25
+    assert predict.counts()["lost"] == before.get("lost", 0)
+    assert len(set(event_ids)) == 100
+    eventually(lambda: set(event_ids) <= predict.stored())

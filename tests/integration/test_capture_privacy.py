@@ -142,7 +142,9 @@ def test_what_leaves_predict_is_what_the_policy_and_the_rate_say(deployed):
 
     def queued() -> bool:
         in_queue.update(dict.fromkeys(deployed.messages(), ""))
-        return len(in_queue) >= len(chosen)
+        # dense requests share messages
+        together = "".join(in_queue)
+        return all(event_id in together for event_id in chosen)
 
     eventually(queued)
     assert all(str(ROW["ash"]) in body for body in in_queue)
