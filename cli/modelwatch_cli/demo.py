@@ -85,14 +85,14 @@ def _reload(settings: Settings) -> None:
 def _observe(settings: Settings, scenario: str, requests: int, expected: str) -> None:
     """Send traffic, wait until it is captured and analyzed on schedule, and judge the answer."""
     from modelwatch.adapters.aws import s3_client
-    from modelwatch.adapters.mlflow_registry import MlflowRegistry
+    from modelwatch.adapters.registries import registry_of
     from modelwatch_cli.monitoring.commands import print_result
     from modelwatch_cli.traffic import running
     from modelwatch_cli.traffic.commands import labels_sentence
     from modelwatch_cli.traffic.display import print_summary
     from modelwatch_cli.traffic.schedule import Pattern, Run, make_schedule
 
-    version = MlflowRegistry.of(settings).resolve(
+    version = registry_of(settings).resolve(
         settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS")
     )
     s3 = s3_client(settings)

@@ -19,6 +19,7 @@ from modelwatch_cli.deployment import commands as deployment
 from modelwatch_cli.monitoring import backtest, compare, model_monitor, performance, replay
 from modelwatch_cli.monitoring import commands as monitoring
 from modelwatch_cli.serving import commands as serving
+from modelwatch_cli.serving import models
 from modelwatch_cli.stack import commands as stack
 from modelwatch_cli.stack.environment import LOADER
 from modelwatch_cli.traffic import commands as traffic
@@ -59,6 +60,7 @@ for module in (
     training,
     adopt,
     serving,
+    models,
     deployment,
     traffic,
     scenarios,

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.mlflow_registry import MlflowRegistry
-from modelwatch.adapters.s3_artifacts import S3Artifacts
+from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record
@@ -72,8 +71,8 @@ def test_a_version_says_how_much_it_leans_on_each_feature(
     stack: RunningStack, version: str
 ) -> None:
     settings, client = of_stack(stack)
-    registered = MlflowRegistry(settings.text("MLFLOW_TRACKING_URI")).version(MODEL, version)
-    importance = S3Artifacts(client, settings.text("MODEL_BUCKET")).importance(registered)
+    registered = registry_of(settings).version(MODEL, version)
+    importance = artifacts_of(settings, client).importance(registered)
     assert importance is not None
     assert (len(importance.features), importance.measure) == (13, "total variation")
     assert importance.features["flavanoids"] > importance.features["ash"] > 0

@@ -119,14 +119,21 @@ def test_functions_get_every_setting_that_they_read(packaged):
         "AWS_LAMBDA_FUNCTION_NAME",
         "CAPTURE_QUEUE_NAME",
     }
-    used = {"analyze": ("aws.py", "analysis_settings.py")}
+    # what predict may load is for analyze to read
+    by_default = {"analyze": {"MODEL_MAX_MB"}}
+    registries = [f"registries/{name}.py" for name in ("__init__", "base", "mlflow", "folder")]
+    used = {
+        "predict": ("aws.py", *registries),
+        "capture": ("aws.py",),
+        "analyze": ("aws.py", "analysis_settings.py", *registries),
+    }
     for app, template in packaged.items():
         wiring = (PROJECT.function(app) / "chalicelib" / "wiring.py").read_text()
-        for adapter in used.get(app, ("aws.py",)):
+        for adapter in used[app]:
             wiring += (PROJECT.core / "modelwatch" / "adapters" / adapter).read_text()
         read = set(re.findall(r'settings\.\w+\(\s*"([A-Z0-9_]+)"', wiring))
         variables = template["Globals"]["Function"]["Environment"]["Variables"]
-        assert read - given_otherwise <= variables.keys()
+        assert read - given_otherwise - by_default.get(app, set()) <= variables.keys()
 
 
 def test_a_parameter_that_may_be_empty_says_so(packaged):
@@ -161,6 +168,9 @@ def test_secrets_are_not_shown(packaged):
             assert template["Parameters"][name]["NoEcho"] is True
         assert template["Parameters"].get("CaptureHashKey", {"NoEcho": True})["NoEcho"] is True
     assert "CaptureHashKey" in packaged["predict"]["Parameters"]
+    for app in ("predict", "analyze"):
+        for name in ("MlflowTrackingPassword", "MlflowTrackingToken"):
+            assert packaged[app]["Parameters"][name]["NoEcho"] is True
 
 
 def test_no_role_may_do_everything(packaged):

@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
@@ -71,6 +72,27 @@ def test_classes_are_served_in_their_own_type(target, tmp_path):
     stored = reference_data(ModelVersion("m", "1", ""), found.served, ROWS)
     labels = pq.read_table(io.BytesIO(stored))["prediction_label"].to_pylist()
     assert labels == [as_text(value) for value in model.predict(ROWS).tolist()]
+
+
+def test_a_value_that_is_missing_in_the_test_rows_alone_may_be_missing(tmp_path):
+    train = WINES.assign(rooms=np.arange(80) % 5)
+    test = train.head(20).astype({"rooms": "Int64"})
+    test.loc[3, ["rooms", "income"]] = None
+    test.loc[4, "colour"] = None
+    model = make_pipeline(
+        make_column_transformer(
+            (OneHotEncoder(handle_unknown="ignore"), ["colour"]),
+            (SimpleImputer(), ["age", "income", "rooms"]),
+        ),
+        LogisticRegression(),
+    ).fit(train, GOOD)
+    found = make_candidate(model, train, test, tmp_path)
+    required = {column.name: column.required for column in found.schema.columns}
+    assert required == {"age": True, "income": False, "colour": False, "rooms": False}
+    assert {column.name: column.type for column in found.schema.columns}["rooms"] == "long"
+    row = {"age": 0.5, "income": None, "colour": None, "rooms": None}
+    assert found.schema.row(row) == row
+    assert type(found.served.predict([row]).values[0]) is bool
 
 
 @pytest.mark.parametrize("dtype", ["int64", "float64"])

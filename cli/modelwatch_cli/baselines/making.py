@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 
 from modelwatch.adapters.arrow_profiles import profile_table
-from modelwatch.adapters.mlflow_registry import MlflowRegistry
-from modelwatch.adapters.s3_artifacts import S3Artifacts
+from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.adapters.s3_baselines import S3BaselineStore
 from modelwatch.adapters.s3_profiles import S3ProfileStore
 from modelwatch.domain.baselines import (
@@ -62,8 +61,8 @@ class BaselineMaker:
     def __init__(self, settings: Settings, model_name: str, client: Any) -> None:
         self._settings = settings
         self._model_name = model_name
-        self._registry = MlflowRegistry.of(settings)
-        self._artifacts = S3Artifacts(client, settings.text("MODEL_BUCKET"))
+        self._registry = registry_of(settings)
+        self._artifacts = artifacts_of(settings, client)
         segments = read_segments(settings.text("ANALYSIS_SEGMENTS"))
         self._captures = S3ProfileStore(client, settings.text("CAPTURE_BUCKET"), segments)
         self._store = S3BaselineStore(client, settings.text("REPORT_BUCKET"))

@@ -13,11 +13,14 @@ from modelwatch_cli.deployment.capture_policy import check_capture
 from modelwatch_cli.deployment.environments import model_requirements
 from modelwatch_cli.deployment.plan import architecture, check_batches
 from modelwatch_cli.deployment.segments import check_segments
-from modelwatch_cli.deployment.served import ServedVersion
+from modelwatch_cli.deployment.served import ServedVersion, check_reach
 
 _NAMES = [setting.name for setting in SETTINGS]
 _FOREIGN = ("AWS_", "MLFLOW_")
 """Read by boto3 and MLflow, which have more of them than are documented here."""
+_ASKED_WITH = {
+    *("MODEL_NAME", "MODEL_ALIAS", "MODEL_STAGE", "MODEL_REGISTRY", "MLFLOW_TRACKING_URI"),
+}
 _OURS = tuple(
     f"{word}_"
     for word in ("MODEL", "CAPTURE", "ANALYSIS", "DRIFT", "PERFORMANCE", "COMPACTION", "BRIDGE")
@@ -67,7 +70,7 @@ def check_settings(
             say("settings", f"the variable {name} is no setting; is {near} meant?")
     served: tuple[ServedVersion, ...] = ()
     wrong = {error.name for error in errors}
-    if not wrong & {"MODEL_NAME", "MODEL_ALIAS", "MODEL_STAGE", "MLFLOW_TRACKING_URI"}:
+    if not wrong & _ASKED_WITH:
         try:
             served = read(settings)
         except SettingError as error:
@@ -85,6 +88,7 @@ def check_settings(
         return [each.schema() for each in served]
 
     checks: list[Callable[[], object]] = [
+        lambda: check_reach(settings, apps),
         lambda: architecture(settings),
         lambda: check_batches(settings),
         lambda: model_requirements(settings, {}),
@@ -96,7 +100,7 @@ def check_settings(
         try:
             check()
         except SettingError as error:
-            if error.name not in wrong:
+            if error.name not in {each.name for each in errors}:
                 errors.append(error)
     if errors:
         raise WrongSettingsError(errors)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
-from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.mlflow_registry import MlflowRegistry
-from modelwatch.adapters.s3_artifacts import S3Artifacts
+from modelwatch.adapters.artifacts import Artifacts
+from modelwatch.adapters.registries import Registry, artifacts_of, registry_of
 from modelwatch.domain.models import Manifest, ModelVersion
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import ModelLoadError, NoModelError, SettingError
@@ -21,7 +20,6 @@ from modelwatch.settings import Settings
 from modelwatch_cli.deployment.errors import DeploymentError
 from modelwatch_cli.deployment.plan import stack_name, stage_of
 from modelwatch_cli.deployment.stacks import StackDeployer
-from modelwatch_cli.serving.registry import RegistryEditor
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -49,7 +47,7 @@ class ServedVersion:
     @property
     def title(self) -> str:
         """Model and version, in words."""
-        return f"{self.version.name} version {self.version.version}"
+        return self.version.title
 
     @property
     def has_onnx(self) -> bool:
@@ -86,15 +84,32 @@ def read_served(settings: Settings) -> tuple[ServedVersion, ...]:
     ModelwatchError
         When it is not known, or nothing is registered yet.
     """
-    registry = MlflowRegistry.of(settings)
+    registry = registry_of(settings)
     try:
         plan = registry.plan(settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS"))
     except NoModelError as error:
-        _refuse_contradiction(settings)
+        _refuse_contradiction(settings, registry)
         raise NoModelError(str(error)) from error
-    artifacts = S3Artifacts(s3_client(settings), settings.text("MODEL_BUCKET"))
+    artifacts = artifacts_of(settings)
     versions = {version.version: version for version in plan.versions.values()}
     return tuple(_served(artifacts, version) for version in versions.values())
+
+
+def check_reach(settings: Settings, apps: Collection[str]) -> None:
+    """Refuse a registry that the functions ``apps`` could not read where they are deployed.
+
+    Raises
+    ------
+    SettingError
+        When it is on this machine and they are on AWS, or there is no such registry.
+    """
+    on_aws = not settings.text("AWS_ENDPOINT_URL")
+    if on_aws and {"predict", "analyze"} & set(apps) and registry_of(settings).is_local:
+        raise SettingError(
+            "MODEL_REGISTRY",
+            f"functions on AWS cannot read {settings.text('MODEL_REGISTRY')}, which is on this "
+            "machine; leave it empty, and name an MLflow with MLFLOW_TRACKING_URI",
+        )
 
 
 def choose_package(
@@ -152,7 +167,7 @@ def deployed_package(client: CloudFormationClient, settings: Settings) -> str:
     return ZIP if "CoreLayer" in stack.parameters else IMAGE
 
 
-def _served(artifacts: S3Artifacts, version: ModelVersion) -> ServedVersion:
+def _served(artifacts: Artifacts, version: ModelVersion) -> ServedVersion:
     return ServedVersion(
         version,
         artifacts.manifest(version),
@@ -161,11 +176,10 @@ def _served(artifacts: S3Artifacts, version: ModelVersion) -> ServedVersion:
     )
 
 
-def _refuse_contradiction(settings: Settings) -> None:
+def _refuse_contradiction(settings: Settings, registry: Registry) -> None:
     """Raise what the registry contradicts; return where it only has nothing yet."""
     name, alias = settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS")
-    editor = RegistryEditor(settings.text("MLFLOW_TRACKING_URI"))
-    names = editor.names()
+    names = registry.names()
     if name not in names:
         if names:
             known = ", ".join(sorted(names)[:10])
@@ -174,7 +188,7 @@ def _refuse_contradiction(settings: Settings) -> None:
                 f"the registry has no model '{name}' (it has {known}){meant(name, names)}",
             )
         return
-    model = editor.model(name)
+    model = registry.model(name)
     stage = settings.text("MODEL_STAGE")
     if stage and model.stages:
         known = ", ".join(sorted(f"version {v} in {s}" for s, v in model.stages.items()))

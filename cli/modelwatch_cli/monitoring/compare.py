@@ -77,8 +77,7 @@ def compare(
 def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | None) -> Comparer:
     from modelwatch.adapters.analysis_settings import drift_policy
     from modelwatch.adapters.aws import s3_client
-    from modelwatch.adapters.mlflow_registry import MlflowRegistry
-    from modelwatch.adapters.s3_artifacts import S3Artifacts
+    from modelwatch.adapters.registries import artifacts_of, registry_of
     from modelwatch.adapters.s3_baselines import S3BaselineStore
     from modelwatch.adapters.s3_outcomes import S3OutcomeStore
     from modelwatch.adapters.s3_performance import S3PerformanceStore
@@ -91,7 +90,7 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
     from modelwatch.services.references import References
 
     s3, bucket = s3_client(settings), settings.text("CAPTURE_BUCKET")
-    registry = MlflowRegistry.of(settings)
+    registry = registry_of(settings)
     policy = read_policy(settings.text("CAPTURE_POLICY"), settings.text("CAPTURE_HASH_KEY"))
     profiles = S3ProfileStore(s3, bucket)
     labels = settings.integer("PERFORMANCE_MIN_LABELS")
@@ -101,7 +100,7 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
         profiles=profiles,
         references=References(
             registry=registry,
-            training=TrainingReferences(S3Artifacts(s3, settings.text("MODEL_BUCKET")), policy),
+            training=TrainingReferences(artifacts_of(settings, s3), policy),
             profiles=profiles,
             baselines=S3BaselineStore(s3, settings.text("REPORT_BUCKET")),
         ),

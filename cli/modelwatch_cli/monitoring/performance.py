@@ -75,8 +75,7 @@ def _evaluate(
     policy: PerformancePolicy,
 ) -> PerformanceAnswer:
     from modelwatch.adapters.aws import s3_client
-    from modelwatch.adapters.mlflow_registry import MlflowRegistry
-    from modelwatch.adapters.s3_artifacts import S3Artifacts
+    from modelwatch.adapters.registries import artifacts_of, registry_of
     from modelwatch.adapters.s3_outcomes import S3OutcomeStore
     from modelwatch.adapters.s3_performance import S3PerformanceStore
     from modelwatch.domain.durations import parse_duration
@@ -85,7 +84,7 @@ def _evaluate(
 
     length = parse_duration(window, "--window")
     until = (end or datetime.now(UTC)).replace(tzinfo=UTC)
-    registry = MlflowRegistry.of(settings)
+    registry = registry_of(settings)
     name = settings.text("MODEL_NAME")
     found = (
         registry.version(name, version)
@@ -107,7 +106,7 @@ def _evaluate(
         found.version,
         Window(until - length, until),
         variant=variant,
-        reference=S3Artifacts(s3, settings.text("MODEL_BUCKET")).holdout(found),
+        reference=artifacts_of(settings, s3).holdout(found),
     )
 
 

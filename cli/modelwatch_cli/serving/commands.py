@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelwatch.domain.routing import Routing
+from modelwatch.domain.routing import RegisteredModel, Routing
 from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError
 from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, print_table
@@ -16,7 +16,7 @@ from modelwatch_cli.console import console, error_console, print_json, print_tab
 if TYPE_CHECKING:
     import httpx
 
-    from modelwatch_cli.serving.registry import RegisteredModel
+    from modelwatch.adapters.registries import Registry
 
 _JSON = typer.Option("--json", help="print the outcome as JSON")
 _NOW = typer.Option("--now", help="let every environment serve it before this returns")
@@ -51,17 +51,17 @@ def route(
     routing = parse_routing(weights or [], shadow or [], settings.text("MODEL_ALIAS"))
     if (routing is not None) + clear + show > 1:
         raise InvalidInputError("", "give either shares and shadows, or --clear, or --show")
-    editor = _editor(settings)
+    registry = _registry(settings)
     name = settings.text("MODEL_NAME")
-    model = editor.model(name)
+    model = registry.model(name)
     if routing or clear:
         if settings.text("MODEL_STAGE"):
             raise InvalidInputError("MODEL_STAGE", "models served by stage have no routing")
         if routing:
             refuse_unknown_aliases(model, routing)
         if routing != model.routing:
-            editor.route(name, routing)
-            model = editor.model(name)
+            registry.route(name, routing)
+            model = registry.model(name)
         _in_force(settings, now, as_json)
     _print_routing(model, settings.text("MODEL_ALIAS"), as_json)
 
@@ -92,18 +92,18 @@ def promote(
     settings = Settings()
     name, stage = settings.text("MODEL_NAME"), settings.text("MODEL_STAGE")
     target = alias or settings.text("MODEL_ALIAS")
-    editor = _editor(settings)
-    model = editor.model(name)
+    registry = _registry(settings)
+    model = registry.model(name)
     by_stage = bool(stage) and alias is None
     before = model.in_stage(stage) if by_stage else model.aliases.get(target)
     if least or max_drop:
         from modelwatch_cli.serving.gate import hold_version_to
 
-        hold_version_to(settings, name, version, before, least or (), max_drop or ())
+        hold_version_to(registry, name, version, before, least or (), max_drop or ())
     if by_stage:
-        editor.to_stage(name, version, stage)
+        registry.to_stage(name, version, stage)
     else:
-        editor.promote(name, target, version)
+        registry.promote(name, target, version)
     not_served = why_not_served(model, settings, alias)
     if not_served:
         (error_console if as_json else console).print(not_served, markup=False)
@@ -144,7 +144,7 @@ def export(
             return
         from modelwatch_cli.serving.export import add_onnx
 
-        exported = add_onnx(settings, version, _editor(settings), status.update)
+        exported = add_onnx(settings, version, status.update)
     if as_json:
         print_json(exported)
         return
@@ -162,8 +162,8 @@ def _adopt(
     from modelwatch_cli.training.adopt import say
     from modelwatch_cli.training.adoption import adopt
 
-    name, editor = settings.text("MODEL_NAME"), _editor(settings)
-    adopted = adopt(settings, name, version, reference, verify_onnx=True, editor=editor, step=step)
+    name = settings.text("MODEL_NAME")
+    adopted = adopt(settings, name, version, reference, verify_onnx=True, step=step)
     if as_json:
         print_json(adopted)
     else:
@@ -202,8 +202,7 @@ def parse_routing(weights: list[str], shadows: list[str], alias: str) -> Routing
 def why_not_served(model: RegisteredModel, settings: Settings, alias: str | None) -> str:
     """Say why what serves is not changed by moving ``alias`` (None: what is followed); or nothing.
 
-    >>> from modelwatch_cli.serving.registry import RegisteredModel
-    >>> why_not_served(RegisteredModel("wine", {}, None), Settings({}), "candidate")
+    >>> why_not_served(RegisteredModel("wine"), Settings({}), "candidate")
     "What serves has not changed: it follows 'production', not 'candidate' (`modelwatch route`)."
     """
     stage = settings.text("MODEL_STAGE")
@@ -238,10 +237,10 @@ def refuse_unknown_aliases(model: RegisteredModel, routing: Routing) -> None:
         )
 
 
-def _editor(settings: Settings) -> Any:
-    from modelwatch_cli.serving.registry import RegistryEditor
+def _registry(settings: Settings) -> Registry:
+    from modelwatch.adapters.registries import registry_of
 
-    return RegistryEditor(settings.text("MLFLOW_TRACKING_URI"))
+    return registry_of(settings)
 
 
 def _in_force(

@@ -6,14 +6,12 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.mlflow_registry import MANIFEST_TAG, MlflowRegistry
+from modelwatch.adapters.artifacts import Artifacts, check_files
 from modelwatch.adapters.pyfunc_model import PyfuncModel
-from modelwatch.adapters.s3_artifacts import S3Artifacts, check_files
+from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.domain.models import (
     ONNX_PATH,
     Manifest,
@@ -27,12 +25,10 @@ from modelwatch_cli.training.onnx_export import NotExportableError, export_onnx
 from modelwatch_cli.training.registration import (
     file_digests,
     quiet,
+    tags_of,
     write_manifest,
 )
 from modelwatch_cli.training.rows_files import features_frame
-
-if TYPE_CHECKING:
-    from modelwatch_cli.serving.registry import RegistryEditor
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +44,6 @@ class Exported:
 def add_onnx(
     settings: Settings,
     number: str,
-    editor: RegistryEditor,
     step: Callable[[str], None] = lambda _: None,
 ) -> Exported:
     """Make the ONNX form of version ``number``, verify it on its reference data, and add it.
@@ -62,12 +57,9 @@ def add_onnx(
     """
     quiet()
     name = settings.text("MODEL_NAME")
-    version = MlflowRegistry.of(settings).version(name, number)
-    artifacts = S3Artifacts(
-        s3_client(settings),
-        settings.text("MODEL_BUCKET"),
-        limit_bytes=settings.integer("MODEL_MAX_MB") * 1_000_000,
-    )
+    registry = registry_of(settings)
+    version = registry.version(name, number)
+    artifacts = artifacts_of(settings)
     manifest = artifacts.manifest(version)
     step("loading the original")
     original, files = _original(artifacts, version, manifest)
@@ -82,13 +74,13 @@ def add_onnx(
         ) from error
     artifacts.write(version, ONNX_PATH, payload)
     digest = write_manifest(artifacts, version, Manifest(schema, onnx, files, len(rows)))
-    editor.tag_version(name, number, MANIFEST_TAG, digest)
-    editor.tag_version(name, number, "onnx", "verified")
+    for key, value in tags_of(digest, onnx).items():
+        registry.tag_version(name, number, key, value)
     return Exported(name, number, onnx, len(rows))
 
 
 def _original(
-    artifacts: S3Artifacts, version: ModelVersion, manifest: Manifest | None
+    artifacts: Artifacts, version: ModelVersion, manifest: Manifest | None
 ) -> tuple[PyfuncModel, dict[str, str]]:
     """Return the version as MLflow loads it, and the digests of MLflow's files."""
     with tempfile.TemporaryDirectory() as name:
@@ -100,7 +92,7 @@ def _original(
         return PyfuncModel(folder, manifest.schema if manifest else None), files
 
 
-def _reference_rows(artifacts: S3Artifacts, version: ModelVersion, schema: Schema) -> pd.DataFrame:
+def _reference_rows(artifacts: Artifacts, version: ModelVersion, schema: Schema) -> pd.DataFrame:
     table = artifacts.reference(version)
     if table is None:
         raise InvalidInputError(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from modelwatch.adapters.mlflow_registry import MlflowRegistry
+from modelwatch.adapters.registries import Registry
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch.settings import Settings
 
 
 class GateError(ModelwatchError):
@@ -15,7 +14,7 @@ class GateError(ModelwatchError):
 
 
 def hold_version_to(
-    settings: Settings,
+    registry: Registry,
     name: str,
     version: str,
     before: str | None,
@@ -24,7 +23,6 @@ def hold_version_to(
 ) -> None:
     """Return if a version may serve in the place of ``before``; raises GateError otherwise."""
     limits, drops = parse_limits("--least", least), parse_limits("--max-drop", max_drop)
-    registry = MlflowRegistry.of(settings)
     measured = registry.metrics(registry.version(name, version))
     serving = registry.metrics(registry.version(name, before)) if before else None
     hold_to(measured, serving, limits, drops)

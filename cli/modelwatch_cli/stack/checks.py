@@ -18,7 +18,8 @@ _ADDRESSES = {
 def require_stack(settings: Settings) -> None:
     """Return if whatever ``settings`` name an address for accepts connections.
 
-    An address that is not set means AWS itself, and is not asked.
+    An address that is not set means AWS itself, and is not asked; nor is MLflow where
+    MODEL_REGISTRY names another registry.
 
     Raises
     ------
@@ -27,6 +28,8 @@ def require_stack(settings: Settings) -> None:
     """
     silent = []
     for name, title in _ADDRESSES.items():
+        if name == "MLFLOW_TRACKING_URI" and settings.text("MODEL_REGISTRY"):
+            continue
         url = urlsplit(settings.text(name))
         if url.hostname:
             port = url.port or (443 if url.scheme == "https" else 80)

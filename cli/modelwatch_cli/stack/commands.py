@@ -268,7 +268,10 @@ def _addresses() -> dict[str, str]:
     except (NotDeployedError, StoreError) as error:
         error_console.print(str(error), markup=False)
     found = {f"{app} API": url for app, url in apis.items()}
-    found["MLflow"] = settings.text("MLFLOW_TRACKING_URI")
+    if settings.text("MODEL_REGISTRY"):
+        found["registry"] = settings.text("MODEL_REGISTRY")
+    else:
+        found["MLflow"] = settings.text("MLFLOW_TRACKING_URI")
     for part in Supervisor().status():
         if part.name == "bridge" and part.state == "up":
             found = {"live page": part.address.removesuffix("metrics"), **found}

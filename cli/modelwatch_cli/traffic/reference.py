@@ -8,9 +8,7 @@ from pathlib import Path
 import httpx
 import pandas as pd
 
-from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.mlflow_registry import MlflowRegistry
-from modelwatch.adapters.s3_artifacts import S3Artifacts
+from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.errors import InvalidInputError, NotFoundError
 from modelwatch.settings import Settings
 from modelwatch_cli.training.rows_files import features_frame, read_rows
@@ -26,10 +24,10 @@ def reference_features(settings: Settings) -> pd.DataFrame:
     NotFoundError
         When the version has no reference data.
     """
-    version = MlflowRegistry.of(settings).resolve(
+    version = registry_of(settings).resolve(
         settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS")
     )
-    table = S3Artifacts(s3_client(settings), settings.text("MODEL_BUCKET")).reference(version)
+    table = artifacts_of(settings).reference(version)
     if table is None:
         raise NotFoundError(f"{version.name} version {version.version} has no reference data")
     return features_frame(table)

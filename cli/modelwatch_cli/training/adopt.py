@@ -46,7 +46,6 @@ def adopt(
     settings = Settings()
     out = error_console if as_json else console
     with out.status("importing mlflow") as status:
-        from modelwatch_cli.serving.registry import RegistryEditor
         from modelwatch_cli.training.adoption import adopt as add
 
         adopted = add(
@@ -56,7 +55,6 @@ def adopt(
             reference,
             labels_column=labels_column,
             verify_onnx=verify_onnx,
-            editor=RegistryEditor(settings.text("MLFLOW_TRACKING_URI")),
             step=status.update,
         )
     if as_json:

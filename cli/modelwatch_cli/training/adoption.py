@@ -13,11 +13,10 @@ import msgspec
 import pandas as pd
 from mlflow.models import infer_signature
 
-from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.mlflow_registry import MANIFEST_TAG, MlflowRegistry
+from modelwatch.adapters.artifacts import check_files
 from modelwatch.adapters.onnx_model import OnnxModel
 from modelwatch.adapters.pyfunc_model import PyfuncModel, typed_frame
-from modelwatch.adapters.s3_artifacts import MEGABYTE, S3Artifacts, check_files
+from modelwatch.adapters.registries import Registry, artifacts_of, registry_of
 from modelwatch.domain.models import (
     IMPORTANCE_PATH,
     ONNX_PATH,
@@ -31,13 +30,13 @@ from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import InvalidInputError, ModelLoadError, ModelwatchError
 from modelwatch.ports import Model
 from modelwatch.settings import Settings
-from modelwatch_cli.serving.registry import RegistryEditor
 from modelwatch_cli.training.importance import measure_importance
 from modelwatch_cli.training.onnx_export import NotExportableError, export_onnx
 from modelwatch_cli.training.registration import (
     file_digests,
     predicted_data,
     quiet,
+    tags_of,
     write_manifest,
 )
 from modelwatch_cli.training.rows_files import read_rows, rows_of
@@ -77,7 +76,6 @@ def adopt(
     *,
     labels_column: str | None = None,
     verify_onnx: bool = False,
-    editor: RegistryEditor,
     step: Callable[[str], None] = lambda _: None,
 ) -> Adopted:
     """Add a manifest, the reference data and, if it verifies, an ONNX form to a version.
@@ -104,12 +102,9 @@ def adopt(
         When the version or the rows cannot be read, or do not fit each other.
     """
     quiet()
-    version = _version(settings, name, number)
-    artifacts = S3Artifacts(
-        s3_client(settings),
-        settings.text("MODEL_BUCKET"),
-        limit_bytes=settings.integer("MODEL_MAX_MB") * MEGABYTE,
-    )
+    registry = registry_of(settings)
+    version = _version(registry, settings.text("MODEL_ALIAS"), name, number)
+    artifacts = artifacts_of(settings)
     manifest = artifacts.manifest(version)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -152,8 +147,8 @@ def adopt(
         artifacts.write(version, IMPORTANCE_PATH, importance)
     artifacts.write(version, REFERENCE_PATH, data)
     digest = write_manifest(artifacts, version, Manifest(schema, onnx, files, len(frame)))
-    editor.tag_version(name, version.version, MANIFEST_TAG, digest)
-    editor.tag_version(name, version.version, "onnx", "verified" if onnx else "none")
+    for key, value in tags_of(digest, onnx).items():
+        registry.tag_version(name, version.version, key, value)
     return Adopted(
         name,
         version.version,
@@ -166,11 +161,9 @@ def adopt(
     )
 
 
-def _version(settings: Settings, name: str, number: str | None) -> ModelVersion:
-    registry = MlflowRegistry.of(settings)
+def _version(registry: Registry, alias: str, name: str, number: str | None) -> ModelVersion:
     if number is not None:
         return registry.version(name, number)
-    alias = settings.text("MODEL_ALIAS")
     plan = registry.plan(name, alias)
     if len(plan.versions) > 1 and alias not in plan.versions:
         known = ", ".join(each.version for each in plan.versions.values())

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature, infer_signature
+from mlflow.types.schema import ColSpec, TensorSpec
+from mlflow.types.schema import Schema as Columns
 
 from modelwatch.adapters.onnx_model import OnnxModel
 from modelwatch.adapters.pyfunc_model import PyfuncModel, plain_values, typed_frame
@@ -66,6 +68,11 @@ class Candidate:
     problem: str
     importance: Importance | None
 
+    def signed(self) -> Saving:
+        """Return how it is saved, with its signature."""
+        arguments = {**self.saving.arguments, "signature": self.signature}
+        return replace(self.saving, arguments=arguments)
+
 
 def make_candidate(
     model: Any,
@@ -84,7 +91,7 @@ def make_candidate(
     if not hasattr(model, "predict"):
         raise NotServableError(f"a {type(model).__name__} has no method `predict`")
     step("saving the model, and loading it as predict does")
-    signature = _signature(train)
+    signature = _signature(train, test)
     try:
         schema = schema_from_signature(signature.inputs.to_dict())
     except ValueError as error:
@@ -223,15 +230,26 @@ def _held_to(schema: Schema, train: pd.DataFrame, test: pd.DataFrame) -> pd.Data
     return test[list(train.columns)]
 
 
-def _signature(train: pd.DataFrame) -> ModelSignature:
+def _signature(train: pd.DataFrame, test: pd.DataFrame) -> ModelSignature:
+    """Return the columns of ``train``; a value may be missing where one is in either table."""
     try:
-        return infer_signature(train)
+        signature = infer_signature(train)
     except Exception as error:  # whatever mlflow raises for types that it does not know
         kinds = ", ".join(f"'{name}': {kind}" for name, kind in train.dtypes.items())
         raise NotServableError(
             "its input columns are not all numbers, texts and truth values "
             f"({kinds[:300]}): {str(error)[:200]}"
         ) from error
+    columns: list[ColSpec | TensorSpec] = [
+        ColSpec(
+            column.type,
+            column.name,
+            required=column.required
+            and not (column.name in test.columns and test[column.name].isna().any()),
+        )
+        for column in signature.inputs.inputs
+    ]
+    return ModelSignature(inputs=Columns(columns))
 
 
 def _compare(model: Any, original: PyfuncModel, rows: pd.DataFrame) -> None:

@@ -31,9 +31,11 @@ def train(
     out = error_console if as_json else console
     with steps(out) as step:
         step("importing scikit-learn and mlflow")
+        from modelwatch.adapters.registries import registry_of
         from modelwatch_cli.stack.checks import require_stack
 
-        require_stack(settings)
+        if not registry_of(settings).is_local:
+            require_stack(settings)
         from modelwatch_cli.training.registration import register_model
         from modelwatch_cli.training.wine import PARAMETERS, train_wine_model
 
@@ -64,7 +66,8 @@ def train(
 def print_registration(registration: Registration, out: Console) -> None:
     """Print what was registered: version, form, columns, reference, alias."""
     version = registration.version
-    out.print(f"Run ID: {version.run_id}")
+    if version.run_id:
+        out.print(f"Run ID: {version.run_id}")
     before = registration.alias_before
     since = f" (it was at version {before})" if before else ""
     out.print(

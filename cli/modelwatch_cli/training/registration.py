@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import msgspec
 import pandas as pd
 import pyarrow as pa
-from mlflow.exceptions import MlflowException
 
-from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.mlflow_registry import MANIFEST_TAG
+from modelwatch.adapters.artifacts import Artifacts
 from modelwatch.adapters.parquet import records_table, write_table
-from modelwatch.adapters.s3_artifacts import S3Artifacts
+from modelwatch.adapters.registries import NewVersion, artifacts_of, registry_of
+from modelwatch.adapters.registries.base import MANIFEST_TAG, ONNX_TAG
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.models import (
     ARTIFACT_FOLDER,
@@ -42,7 +39,6 @@ from modelwatch.domain.models import (
 from modelwatch.domain.names import check_model_name
 from modelwatch.domain.records import PREDICT_SOURCE, Record, Value
 from modelwatch.domain.schemas import LETTERS, Schema
-from modelwatch.errors import RegistryError
 from modelwatch.ports import Model
 from modelwatch.settings import Settings
 from modelwatch_cli.training.candidate import (
@@ -54,8 +50,6 @@ from modelwatch_cli.training.candidate import (
     make_candidate,
     table_of,
 )
-
-_LOG = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -101,7 +95,7 @@ def register_model(
     labels: Any = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> Registration:
-    """Log ``model`` to MLflow, register it, and move the alias `MODEL_ALIAS` to the new version.
+    """Make ``model`` a version in the registry, and move the alias `MODEL_ALIAS` to it.
 
     What cannot be served is refused before anything is kept. The alias moves last: a version that
     it points to is complete. When a step fails after the version was made, the version is deleted.
@@ -112,16 +106,16 @@ def register_model(
         A fitted model: scikit-learn's, LightGBM's, XGBoost's, CatBoost's, a pipeline of these, or a
         `mlflow.pyfunc.PythonModel`.
     name
-        Registered model; also the experiment's name.
+        Registered model; with MLflow also the experiment's name.
     train, test
         Feature columns of both sets, as tables or arrays of shape (rows, features). The training
         rows and the predictions on them become the version's reference data; an ONNX form must
         predict both sets as the model does. What it says of the test rows is what its predictions
         and probabilities are compared with.
     settings
-        Where MLflow and S3 are, and the alias.
+        Where the registry and its artifacts are, and the alias.
     parameters, metrics
-        What is logged to the run.
+        What is kept with the version, or its run.
     labels
         Of the test rows: what its probabilities are worth is learned from them.
     step
@@ -132,10 +126,11 @@ def register_model(
     NotServableError, InvalidInputError
         When the model, its name, its columns or its predictions cannot be served.
     RegistryError, StoreError
-        When MLflow or S3 does not take it; no version is left then.
+        When the registry or S3 does not take it; no version is left then.
     """
     quiet()
     check_model_name(name)
+    registry = registry_of(settings)
     train, test = table_of(train, "train"), table_of(test, "test")
     known = None if labels is None else labels_of(labels, len(test))
     with tempfile.TemporaryDirectory(prefix="modelwatch-") as folder:
@@ -151,91 +146,32 @@ def register_model(
         added[IMPORTANCE_PATH] = _encode(candidate.importance)
     if candidate.onnx:
         added[ONNX_PATH] = candidate.payload
-    with _registry_errors():
-        return _publish(
-            candidate, name, len(train), added, parameters or {}, metrics or {}, settings, step
-        )
 
-
-def _publish(
-    candidate: Candidate,
-    name: str,
-    rows: int,
-    added: Mapping[str, bytes],
-    parameters: Mapping[str, Any],
-    metrics: Mapping[str, float],
-    settings: Settings,
-    step: Callable[[str], None],
-) -> Registration:
-    mlflow.set_tracking_uri(settings.text("MLFLOW_TRACKING_URI"))
-    mlflow.set_experiment(name)
-    alias = settings.text("MODEL_ALIAS")
-    client = mlflow.MlflowClient()
-    with contextlib.ExitStack() as undo:
-        step("logging the run to MLflow")
-        with mlflow.start_run(nested=mlflow.active_run() is not None) as run:
-            undo.callback(_undone, client.delete_run, run.info.run_id)
-            mlflow.log_params(dict(parameters))
-            mlflow.log_metrics({**metrics, **_onnx_metrics(candidate.onnx)})
-            if candidate.problem:
-                mlflow.set_tag("onnx_problem", candidate.problem[:500])
-            logged = candidate.saving.log(signature=candidate.signature)
-        if logged.model_id:
-            undo.callback(_undone, client.delete_logged_model, logged.model_id)
-        step("registering the version")
-        alias_before = _make_model(client, name, alias, undo)
-        made = client.create_model_version(
-            name, logged.model_uri, run.info.run_id, model_id=logged.model_id
-        )
-        number = str(made.version)
-        undo.callback(_undone, client.delete_model_version, name, number)
-        source = client.get_model_version_download_uri(name, number)
-        version = ModelVersion(name, number, source, run.info.run_id, alias)
+    def complete(version: ModelVersion) -> Mapping[str, str]:
         step("keeping what serving and monitoring need beside it")
-        digest = _keep(
-            S3Artifacts(s3_client(settings), settings.text("MODEL_BUCKET")),
-            version,
-            candidate,
-            added,
-            rows,
-        )
-        tag = "verified" if candidate.onnx else "none"
-        client.set_model_version_tag(name, number, "onnx", tag)
-        # the registry vouches for the manifest, the manifest for every artifact
-        client.set_model_version_tag(name, number, MANIFEST_TAG, digest)
-        step(f"moving the alias '{alias}'")
-        client.set_registered_model_alias(name, alias, number)
-        undo.pop_all()
+        digest = _keep(artifacts_of(settings), version, candidate, added, len(train))
+        return tags_of(digest, candidate.onnx)
+
+    published = registry.publish(
+        name,
+        settings.text("MODEL_ALIAS"),
+        NewVersion(
+            candidate.signed(),
+            parameters or {},
+            {**(metrics or {}), **_onnx_metrics(candidate.onnx)},
+            {"onnx_problem": candidate.problem[:500]} if candidate.problem else {},
+        ),
+        complete,
+        step,
+    )
     return Registration(
-        msgspec.structs.replace(version, manifest_sha256=digest),
+        published.version,
         candidate.onnx,
         candidate.problem,
         columns_by_type(candidate.schema),
-        rows,
-        alias_before,
+        len(train),
+        published.alias_before,
     )
-
-
-def _make_model(
-    client: mlflow.MlflowClient, name: str, alias: str, undo: contextlib.ExitStack
-) -> str:
-    """Make the registered model where there is none; return what ``alias`` points to now."""
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-        return str(client.get_registered_model(name).aliases.get(alias, ""))
-    undo.callback(_undone, client.delete_registered_model, name)
-    return ""
-
-
-def _undone(delete: Callable[..., object], *names: str) -> None:
-    try:
-        delete(*names)
-    except MlflowException as error:
-        # what failed before is what is told; that this is left behind is said here
-        _LOG.error("%s %s failed: %s", delete.__name__, " ".join(names), error)
 
 
 def _onnx_metrics(onnx: OnnxArtifact | None) -> dict[str, float]:
@@ -249,7 +185,7 @@ def _onnx_metrics(onnx: OnnxArtifact | None) -> dict[str, float]:
 
 
 def _keep(
-    artifacts: S3Artifacts,
+    artifacts: Artifacts,
     version: ModelVersion,
     candidate: Candidate,
     added: Mapping[str, bytes],
@@ -266,15 +202,15 @@ def _keep(
     return write_manifest(artifacts, version, manifest)
 
 
-@contextlib.contextmanager
-def _registry_errors() -> Iterator[None]:
-    try:
-        yield
-    except MlflowException as error:
-        raise RegistryError(f"MLflow refused it: {str(error)[:500]}") from error
+def tags_of(digest: str, onnx: OnnxArtifact | None) -> dict[str, str]:
+    """Return the tags of a version with a manifest; `MANIFEST_TAG`, which it takes up, is last.
+
+    The registry vouches for the manifest, and the manifest for every artifact.
+    """
+    return {ONNX_TAG: "verified" if onnx else "none", MANIFEST_TAG: digest}
 
 
-def write_manifest(artifacts: S3Artifacts, version: ModelVersion, manifest: Manifest) -> str:
+def write_manifest(artifacts: Artifacts, version: ModelVersion, manifest: Manifest) -> str:
     """Put ``manifest`` beside the version's artifacts; return its SHA-256.
 
     It goes where its digest says, so that it takes the place of another only when the registry

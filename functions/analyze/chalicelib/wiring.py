@@ -8,8 +8,7 @@ from modelwatch.adapters.analysis_settings import analysis_rules
 from modelwatch.adapters.aws import s3_client
 from modelwatch.adapters.emf import metric_sink
 from modelwatch.adapters.evidently_report import EvidentlyReporter
-from modelwatch.adapters.mlflow_registry import MlflowRegistry
-from modelwatch.adapters.s3_artifacts import S3Artifacts
+from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.adapters.s3_baselines import S3BaselineStore
 from modelwatch.adapters.s3_outcomes import S3OutcomeStore
 from modelwatch.adapters.s3_performance import S3PerformanceStore
@@ -20,7 +19,7 @@ from modelwatch.domain.capture_policy import read_policy
 from modelwatch.domain.evidence import CodeVersion
 from modelwatch.domain.performance.answers import PerformancePolicy
 from modelwatch.domain.segments import read_segments
-from modelwatch.ports import MetricSink
+from modelwatch.ports import MetricSink, ModelRegistry
 from modelwatch.services.analyze import AnalyzeService
 from modelwatch.services.comparison import Comparer
 from modelwatch.services.performance import PerformanceMonitor
@@ -79,7 +78,7 @@ def model_name() -> str:
 class _Parts:
     """What both look at."""
 
-    registry: MlflowRegistry
+    registry: ModelRegistry
     profiles: S3ProfileStore
     references: References
     performance: PerformanceMonitor
@@ -90,10 +89,10 @@ def _parts() -> _Parts:
     settings = Settings()
     segments = read_segments(settings.text("ANALYSIS_SEGMENTS"))
     s3 = s3_client(settings)
-    registry = MlflowRegistry.of(settings)
+    registry = registry_of(settings)
     profiles = S3ProfileStore(s3, settings.text("CAPTURE_BUCKET"), segments)
     policy = read_policy(settings.text("CAPTURE_POLICY"), settings.text("CAPTURE_HASH_KEY"))
-    artifacts = S3Artifacts(s3, settings.text("MODEL_BUCKET"))
+    artifacts = artifacts_of(settings, s3)
     return _Parts(
         registry=registry,
         profiles=profiles,

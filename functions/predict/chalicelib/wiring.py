@@ -8,10 +8,9 @@ from modelwatch.adapters.chalice_local import answer_in_one_segment
 from modelwatch.adapters.emf import metric_sink
 from modelwatch.adapters.lambda_extension import LambdaExtension
 from modelwatch.adapters.lambda_fleet import LambdaFleet
-from modelwatch.adapters.mlflow_registry import MlflowRegistry
 from modelwatch.adapters.model_loader import ArtifactModelLoader
 from modelwatch.adapters.plan_memory import StoredPlanMemory
-from modelwatch.adapters.s3_artifacts import MEGABYTE, S3Artifacts
+from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.adapters.sqs_queue import SqsRecordQueue
 from modelwatch.domain.capture_policy import read_policy
 from modelwatch.ports import Fleet, MetricSink
@@ -43,18 +42,14 @@ def predict_service() -> PredictService:
     cache_folder = Path(settings.text("MODEL_CACHE"))
     bucket = settings.text("MODEL_BUCKET")
     budget_ms = settings.integer("CAPTURE_BUDGET_MS")
-    artifacts = S3Artifacts(
-        s3,
-        bucket,
-        limit_bytes=settings.integer("MODEL_MAX_MB") * MEGABYTE,
-        cache=cache_folder / "artifacts",
-    )
+    artifacts = artifacts_of(settings, s3, cache=cache_folder / "artifacts")
+    registry = registry_of(settings)
     models = ModelPool(
         model_name=settings.text("MODEL_NAME"),
         alias=settings.text("MODEL_ALIAS"),
-        registry=MlflowRegistry.of(settings),
+        registry=registry,
         loader=ArtifactModelLoader(artifacts),
-        memory=StoredPlanMemory(s3, bucket, cache_folder / "plans"),
+        memory=StoredPlanMemory(None if registry.is_local else s3, bucket, cache_folder / "plans"),
         metrics=metrics(),
         refresh_seconds=settings.integer("MODEL_REFRESH_SECONDS"),
         policy=read_policy(settings.text("CAPTURE_POLICY"), settings.text("CAPTURE_HASH_KEY")),

@@ -128,6 +128,22 @@ def model_name(value: str) -> str:
         ) from None
 
 
+def alias(value: str) -> str:
+    """Take an alias that the registry takes."""
+    from modelwatch.domain.names import check_alias
+
+    check_alias(value)
+    return value
+
+
+def model_stage(value: str) -> str:
+    """Take a stage that the registry knows."""
+    from modelwatch.domain.names import stage_of
+
+    stage_of(value)
+    return value
+
+
 def choice(*choices: str) -> Kind:
     """Return the kind that is one of ``choices``.
 
@@ -186,11 +202,10 @@ def meant(value: str, known: tuple[str, ...] | list[str]) -> str:
     return f"; is {found} meant?" if found else ""
 
 
-alias = matching(
-    r"(?!(?i:latest)$)(?!(?i:v\d+)$)[\w-]{1,255}",
-    "an alias: up to 255 letters, digits, _ and -, neither latest nor like v1",
+registry = matching(
+    r"[a-z][a-z0-9+.-]*://\S(.*\S)?",
+    "the address of a registry, such as file:///srv/models; leave it empty for MLflow",
 )
-model_stage = matching(r"(?i:staging|production|archived)", "one of Staging, Production, Archived")
 bucket = matching(
     r"(?!.*\.\.)(?!\d+(?:\.\d+){3}$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
     "a bucket's name: 3 to 63 of a-z, 0-9, . and -, beginning and ending with a letter or digit",

@@ -28,6 +28,7 @@ from modelwatch.setting_kinds import (
     port,
     queue,
     region,
+    registry,
     schedule,
     segments,
     share,
@@ -83,11 +84,20 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MODEL_MAX_MB", "500", "largest model that is loaded, unpacked, in MB", whole(1)),
     Setting("MODEL_CACHE", "/tmp/modelwatch-models", "where a function keeps what it loaded"),
     Setting(
+        "MODEL_REGISTRY",
+        "",
+        "empty: MLflow; a folder as a registry without a server: file:///srv/models",
+        registry,
+    ),
+    Setting(
         "MLFLOW_TRACKING_URI",
         "http://127.0.0.1:5000",
         "MLflow server: tracking and registry",
         _HTTP,
     ),
+    Setting("MLFLOW_TRACKING_USERNAME", "", "who asks an MLflow that wants to know"),
+    Setting("MLFLOW_TRACKING_PASSWORD", "", "password of that user"),
+    Setting("MLFLOW_TRACKING_TOKEN", "", "token for MLflow, in place of user and password"),
     # -- capture
     Setting(
         "CAPTURE_QUEUE_NAME",

@@ -19,6 +19,7 @@ from modelwatch.domain.constraints import (
     FailedRule,
     InfiniteRule,
     KindRule,
+    Margins,
     MissingRule,
     RangeRule,
     Seen,
@@ -140,6 +141,31 @@ def test_a_range_is_rounded_outward_and_little(scale, shift):
         rule.minimum == 0
     )
     assert values.max() + 0.9 * tolerance <= rule.maximum <= values.max() + tolerance + slack
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-12, 0.05])
+@pytest.mark.parametrize("scale", [1e-300, 0.037, 1.0, 12_345.678901, 1e16, 1e290])
+def test_the_references_own_extremes_keep_the_range(tolerance, scale):
+    for _ in range(50):
+        values = scale * (RNG.random(30) - 0.5)
+        reference = profile(30, a=number_column(values))
+        margins = Margins(range_tolerance=tolerance)
+        rule = learn_constraints(reference, margins).columns["a"].range
+        assert rule.minimum <= values.min() <= values.max() <= rule.maximum
+        if not tolerance:
+            assert (rule.minimum, rule.maximum) == (values.min(), values.max())
+        strict = msgspec.structs.replace(rule, allowed_share=0.0)
+        constraints = Constraints(columns={"a": ColumnConstraints(range=strict)})
+        read = decode_constraints(encode_constraints(constraints))
+        assert check(read, reference).violations == ()
+
+
+def test_a_bound_is_shown_with_every_digit():
+    rule = RangeRule(minimum=0, maximum=1234567.25, allowed_share=0.0)
+    constraints = Constraints(columns={"a": ColumnConstraints(range=rule)})
+    window = profile(100, a=number_column(np.r_[RNG.random(99), 1234567.5]))
+    (violation,) = check(constraints, window).violations
+    assert "are not from 0 to 1234567.25" in violation.sentence
 
 
 def test_whole_numbers_that_are_no_more():

@@ -7,6 +7,7 @@ import pytest
 
 from modelwatch.domain.decisions import decide
 from modelwatch.domain.drift import DriftPolicy
+from modelwatch.domain.profiles import number_column
 from modelwatch.domain.statistics.distances import METHODS
 from modelwatch.domain.statistics.distributions import Distribution
 
@@ -53,3 +54,52 @@ def test_the_same_values_have_no_distance(big, method, mode):
     found = decided(mixed, mixed, method, mode)
     assert found.status == "ok"
     assert found.score == (1.0 if METHODS[method].low_is_drift else 0.0)
+
+
+@pytest.mark.parametrize("far", [1e300, -1e300, 1e18, 1e6, 1000.0])
+@pytest.mark.parametrize("method", NUMERICAL)
+@pytest.mark.parametrize("mode", ["classic", "calibrated"])
+@pytest.mark.parametrize("where", ["reference", "window", "both"])
+@pytest.mark.parametrize("rows", [60, 1000])
+def test_one_far_value_hides_no_drift_of_the_others(far, method, mode, where, rows):
+    generator = np.random.default_rng(3)
+    reference, window = generator.normal(size=rows), generator.normal(2, 1, size=rows)
+    if where in ("reference", "both"):
+        reference = np.append(reference, far)
+    if where in ("window", "both"):
+        window = np.append(window, far)
+    assert decided(reference, window, method, mode).status == "drift"
+
+
+@pytest.mark.parametrize("method", NUMERICAL)
+@pytest.mark.parametrize("where", ["reference", "window", "both"])
+def test_one_far_value_is_no_drift_of_the_others(method, where):
+    generator = np.random.default_rng(3)
+    reference, window = generator.normal(size=1000), generator.normal(size=1000)
+    if where in ("reference", "both"):
+        reference = np.append(reference, 1e300)
+    if where in ("window", "both"):
+        window = np.append(window, 1e300)
+    assert decided(reference, window, method, "calibrated").status == "ok"
+
+
+@pytest.mark.parametrize("method", NUMERICAL)
+@pytest.mark.parametrize("far", [[1e18], [1e300, -1e300, 1e18]])
+def test_far_values_in_a_sketch_hide_no_drift_either(method, far):
+    generator = np.random.default_rng(3)
+    reference = np.concatenate([generator.normal(size=100_000), far])
+    policy = DriftPolicy(mode="calibrated", numerical_method=method)
+    sides = [
+        {"a": Distribution.of_column(number_column(values))}
+        for values in (reference, generator.normal(1, 1, size=20_000))
+    ]
+    (found,) = decide(*sides, policy, alpha=0.001)
+    assert found.status == "drift"
+
+
+def test_a_rare_value_of_a_constant_column_still_counts():
+    rare = np.repeat([0.0, 1.0], [999, 1])
+    often = np.repeat([0.0, 1.0], [700, 300])
+    for mode in ("classic", "calibrated"):
+        assert decided(rare, often, "wasserstein", mode).status == "drift"
+        assert decided(rare, rare, "wasserstein", mode).status == "ok"

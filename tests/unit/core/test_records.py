@@ -96,18 +96,61 @@ def test_event_ids_are_uuids_that_sort_by_time():
 
 def test_only_a_record_of_predict_may_have_everything_dropped():
     body = {**BODY, "features": {}, "prediction": None, "source": "predict"}
-    record = decode_record(json.dumps(body), NOW_MS)
+    record = decode_record(json.dumps(body), NOW_MS, is_ours=True)
     assert (record.features, record.prediction) == ({}, None)
+    with pytest.raises(InvalidInputError):
+        decode_record(json.dumps({**body, "source": "another"}), NOW_MS, is_ours=True)
 
 
 def test_only_a_record_of_predict_may_say_why_there_is_no_prediction():
     failed = {**BODY, "prediction": None, "error": "the prediction is NaN", "source": "predict"}
-    record = decode_record(json.dumps(failed), NOW_MS)
+    record = decode_record(json.dumps(failed), NOW_MS, is_ours=True)
     assert (record.prediction, record.error) == (None, "the prediction is NaN")
     for wrong in ({**failed, "prediction": 1}, {**BODY, "error": "mine"}):
         with pytest.raises(InvalidInputError) as caught:
-            decode_record(json.dumps(wrong), NOW_MS)
+            decode_record(json.dumps(wrong), NOW_MS, is_ours=True)
         assert caught.value.field == "error"
+
+
+@pytest.mark.parametrize("source", ["predict", "external", ""])
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"features": {}}, "features"),
+        ({"features": {"a\tb": 1}}, "features"),
+        ({"prediction": None}, "prediction"),
+        ({"error": "mine"}, "error"),
+    ],
+)
+def test_a_caller_that_says_it_is_predict_is_checked_like_others(source, wrong, field):
+    body = json.dumps({**BODY, "source": source, **wrong})
+    for given in (body, f"[{body}]"):
+        with pytest.raises(InvalidInputError) as caught:
+            decode_records(given, NOW_MS)
+        assert caught.value.field.endswith(field)
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("source", "s" * 251),
+        ("source", "a\nb"),
+        ("source", "a\n"),
+        ("variant", "v" * 251),
+        ("variant", "a/b"),
+        ("variant", "a\x00"),
+    ],
+)
+def test_source_and_variant_are_short_names(field, text):
+    with pytest.raises(InvalidInputError) as caught:
+        decode_record(json.dumps({**BODY, field: text}), NOW_MS)
+    assert caught.value.field == field
+
+
+def test_source_and_variant_may_be_empty_and_of_any_language():
+    for text in ("", "größe 模型", "a" * 250):
+        body = {**BODY, "source": text, "variant": text}
+        assert decode_record(json.dumps(body), NOW_MS).variant == text
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\tb", "a\n", "\x7f", "n" * 251])

@@ -12,8 +12,7 @@ from typing import IO, Any
 import msgspec
 
 from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.mlflow_registry import MlflowRegistry
-from modelwatch.adapters.s3_artifacts import S3Artifacts
+from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.adapters.s3_labels import S3LabelStore
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.schemas import LETTERS
@@ -155,10 +154,10 @@ def _check(work: TableImport, options: TableOptions) -> Checked:
 
 def _schema_types(settings: Settings, options: TableOptions) -> tuple[Mapping[str, str], str]:
     """Return the types of the registered model's columns, and where types come from."""
-    registry = MlflowRegistry.of(settings)
+    registry = registry_of(settings)
     try:
         version = registry.version(options.model_name, options.model_version)
-        manifest = S3Artifacts(s3_client(settings), settings.text("MODEL_BUCKET")).manifest(version)
+        manifest = artifacts_of(settings).manifest(version)
     except ModelwatchError as error:
         return {}, f"from the values: the registry has no schema of this version ({error})"
     if manifest is None:

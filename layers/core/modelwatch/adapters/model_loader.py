@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from modelwatch.adapters.s3_artifacts import S3Artifacts, check_files
+from modelwatch.adapters.artifacts import Artifacts, check_files
 from modelwatch.domain.models import Manifest, ModelVersion, OnnxArtifact
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import ModelLoadError
@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 class ArtifactModelLoader:
     """Loads versions from their artifacts, importing a heavy library only where one needs it."""
 
-    def __init__(self, artifacts: S3Artifacts) -> None:
+    def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
 
     def load(self, version: ModelVersion) -> Model:
@@ -38,13 +38,13 @@ class ArtifactModelLoader:
         except Exception as error:  # noqa: BLE001 - whatever onnxruntime raises
             problem = f"its ONNX form cannot be loaded here: {error}"
         model = self._load_pyfunc(version, manifest, problem)
-        _LOG.warning("%s: mlflow runs it, since %s", _title(version), problem)
+        _LOG.warning("%s: mlflow runs it, since %s", version.title, problem)
         return model
 
     def _load_pyfunc(self, version: ModelVersion, manifest: Manifest | None, why: str) -> Model:
         if importlib.util.find_spec("mlflow") is None:
             raise ModelLoadError(
-                f"{_title(version)}: {why}, and this function is a zip without mlflow: "
+                f"{version.title}: {why}, and this function is a zip without mlflow: "
                 "`modelwatch deploy predict` makes it an image (unless PREDICT_PACKAGE is zip)"
             )
         from modelwatch.adapters.pyfunc_model import PyfuncModel
@@ -65,7 +65,3 @@ def _onnx(payload: bytes | None, onnx: OnnxArtifact, schema: Schema) -> Model:
     from modelwatch.adapters.onnx_model import OnnxModel
 
     return OnnxModel(payload, schema, onnx)
-
-
-def _title(version: ModelVersion) -> str:
-    return f"{version.name} version {version.version}"

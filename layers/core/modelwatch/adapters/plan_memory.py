@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from modelwatch.adapters.whole_files import write_whole
 from modelwatch.domain.routing import ServingPlan
 
 _LOG = logging.getLogger(__name__)
@@ -24,9 +23,12 @@ _decode = msgspec.json.Decoder(ServingPlan).decode
 
 
 class StoredPlanMemory:
-    """Keeps plans in ``bucket`` and below ``folder``; see `modelwatch.ports.PlanMemory`."""
+    """Keeps plans in ``bucket`` and below ``folder``; see `modelwatch.ports.PlanMemory`.
 
-    def __init__(self, client: Any, bucket: str, folder: Path) -> None:
+    Without a ``client``, which a registry on this machine does not need, below ``folder`` alone.
+    """
+
+    def __init__(self, client: Any | None, bucket: str, folder: Path) -> None:
         self._client = client
         self._bucket = bucket
         self._folder = folder
@@ -40,7 +42,7 @@ class StoredPlanMemory:
         key = _key(plan.model_name)
         try:
             # environments start with the plan that is there already: read before you write
-            if self._stored(key) != payload:
+            if self._client is not None and self._stored(key) != payload:
                 self._client.put_object(Bucket=self._bucket, Key=key, Body=payload)
             self._write_file(plan.model_name, payload)
         except (BotoCoreError, ClientError, OSError) as error:
@@ -63,6 +65,8 @@ class StoredPlanMemory:
             return None
 
     def _stored(self, key: str) -> bytes | None:
+        if self._client is None:
+            return None
         try:
             payload: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         except self._client.exceptions.NoSuchKey:
@@ -74,9 +78,7 @@ class StoredPlanMemory:
 
     def _write_file(self, model_name: str, payload: bytes) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
-            file.write(payload)
-        os.replace(file.name, self._file(model_name))
+        write_whole(self._file(model_name), payload, 0o600)
 
 
 def _key(model_name: str) -> str:

@@ -16,6 +16,7 @@ from modelwatch.domain.records import Value
 from modelwatch.domain.schemas import Column, Schema, schema_from_signature
 from modelwatch.errors import ModelLoadError, PredictionError
 
+_WHOLE = ("long", "integer")
 _DTYPES: Mapping[str, Any] = {
     "double": "float64",
     "float": "float32",
@@ -57,7 +58,7 @@ class PyfuncModel:
         # form for a whole number that is missing
         params = self._model.metadata.get_params_schema()
         self._model.metadata.signature = ModelSignature(params=params) if params else None
-        self._whole = [c.name for c in self.schema.columns if c.type in ("long", "integer")]
+        self._whole = [c.name for c in self.schema.columns if c.type in _WHOLE]
 
     def _signed(self) -> Schema:
         signature = self._model.metadata.get_input_schema()
@@ -194,7 +195,9 @@ def typed_frame(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 def _series(values: list[Any], column: Column, missing: tuple[str, ...]) -> pd.Series:
     if column.type == "boolean":
         return pd.Series(values, dtype=object).fillna(np.nan).infer_objects()
-    return pd.Series(values, dtype="float64" if column.name in missing else _DTYPES[column.type])
+    # whole numbers one of which is missing are doubles in a table of pandas
+    doubles = column.type in _WHOLE and column.name in missing
+    return pd.Series(values, dtype="float64" if doubles else _DTYPES[column.type])
 
 
 def _plain(value: Any) -> Any:

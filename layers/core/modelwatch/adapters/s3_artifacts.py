@@ -1,52 +1,32 @@
-"""Artifacts of model versions on S3: the manifest, the ONNX form, the reference data."""
+"""Artifacts of model versions on S3."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import os
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from modelwatch.domain.importance import Importance
-from modelwatch.domain.models import (
-    HOLDOUT_PATH,
-    IMPORTANCE_PATH,
-    MANIFEST_PATH,
-    REFERENCE_PATH,
-    Manifest,
-    ModelVersion,
-    manifest_path,
-)
-from modelwatch.errors import ModelLoadError, StoreError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-_LOG = logging.getLogger(__name__)
-
-MEGABYTE = 1_000_000
+from modelwatch.adapters.artifacts import MEGABYTE, Artifacts
+from modelwatch.domain.models import ModelVersion
+from modelwatch.errors import ModelLoadError
 
 
-class S3Artifacts:
-    """Reads and adds to what lies below a model version's artifact URI (``s3://bucket/prefix``).
+class S3Artifacts(Artifacts):
+    """Artifacts below ``s3://bucket/…``, the project's own model bucket.
 
     Parameters
     ----------
     client
         S3 client.
     bucket
-        The project's own model bucket: artifacts elsewhere are refused, since loading a model is
-        running its author's code.
-    limit_bytes
-        The most that a version may have, unpacked.
-    cache
-        Folder that keeps artifacts by digest, for a process that starts while S3 is away.
+        The model bucket: artifacts elsewhere are refused.
+    limit_bytes, cache
+        See `Artifacts`.
     """
+
+    failures = (BotoCoreError, ClientError)
 
     def __init__(
         self,
@@ -56,183 +36,41 @@ class S3Artifacts:
         limit_bytes: int = 500 * MEGABYTE,
         cache: Path | None = None,
     ) -> None:
+        super().__init__(limit_bytes=limit_bytes, cache=cache)
         self._client = client
         self._bucket = bucket
-        self._limit_bytes = limit_bytes
-        self._cache = cache
 
-    def manifest(self, version: ModelVersion) -> Manifest | None:
-        """Return the version's manifest, or None when modelwatch did not make one.
-
-        Raises
-        ------
-        ModelLoadError
-            When there is one that cannot be read, or is not the one that was registered.
-        """
-        digest = version.manifest_sha256
-        payload = self.read(version, manifest_path(digest), digest)
-        if payload is None and digest:
-            # registered before manifests were kept by digest
-            payload = self.read(version, MANIFEST_PATH, digest)
-        if payload is None:
-            if version.manifest_sha256:
-                raise ModelLoadError(f"{MANIFEST_PATH} of {_title(version)} is missing")
-            return None
+    def _open(self, version: ModelVersion, path: str) -> tuple[int, Callable[[], bytes]] | None:
+        key = self._key(version, path)
         try:
-            return msgspec.json.decode(payload, type=Manifest)
-        except msgspec.DecodeError as error:
-            raise ModelLoadError(f"{MANIFEST_PATH} of {_title(version)}: {error}") from error
-
-    def read(self, version: ModelVersion, path: str, sha256: str = "") -> bytes | None:
-        """Return an artifact, or None when it is not there.
-
-        Raises
-        ------
-        ModelLoadError
-            When ``sha256`` is given and the artifact has another digest, or it is too large.
-        StoreError
-            When the store does not answer, and the cache has no copy.
-        """
-        cached = self._cached(sha256)
-        if cached is not None:
-            return cached
-        prefix = self._prefix(version)
-        try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=f"{prefix}/{path}")
-            self._check_size(version, answer["ContentLength"])
-            payload: bytes = answer["Body"].read()
+            found = self._client.get_object(Bucket=self._bucket, Key=key)
         except self._client.exceptions.NoSuchKey:
             return None
-        except (BotoCoreError, ClientError) as error:
-            raise StoreError(f"cannot read {path} of {_title(version)}: {error}") from error
-        if sha256:
-            _check_digest(version, path, payload, sha256)
-            self._keep(sha256, payload)
-        return payload
+        return found["ContentLength"], found["Body"].read
 
-    def download(self, version: ModelVersion, folder: Path) -> None:
-        """Write every artifact of the version below ``folder``.
+    def _sizes(self, version: ModelVersion) -> dict[str, int]:
+        prefix = self._key(version, "")
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=prefix
+        )
+        return {
+            entry["Key"].removeprefix(prefix): entry["Size"]
+            for page in pages
+            for entry in page.get("Contents", ())
+        }
 
-        Raises
-        ------
-        ModelLoadError
-            When there is too much of it, or a path leads out of ``folder``.
-        StoreError
-            When the store does not answer.
-        """
-        prefix = self._prefix(version)
-        try:
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=f"{prefix}/"
-            )
-            entries = [entry for page in pages for entry in page.get("Contents", ())]
-            self._check_size(version, sum(entry["Size"] for entry in entries))
-            for entry in entries:
-                target = (folder / entry["Key"].removeprefix(f"{prefix}/")).resolve()
-                if not target.is_relative_to(folder.resolve()):
-                    raise ModelLoadError(f"{_title(version)} has an artifact outside itself")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                self._client.download_file(self._bucket, entry["Key"], str(target))
-        except (BotoCoreError, ClientError) as error:
-            raise StoreError(f"cannot read the artifacts of {_title(version)}: {error}") from error
+    def _fetch(self, version: ModelVersion, path: str, target: Path) -> None:
+        self._client.download_file(self._bucket, self._key(version, path), str(target))
 
-    def write(self, version: ModelVersion, path: str, payload: bytes) -> None:
-        """Put an artifact beside the version's others.
+    def _put(self, version: ModelVersion, path: str, payload: bytes) -> None:
+        key = self._key(version, path)
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=payload)
 
-        Raises
-        ------
-        StoreError
-            When the store does not take it.
-        """
-        key = f"{self._prefix(version)}/{path}"
-        try:
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=payload)
-        except (BotoCoreError, ClientError) as error:
-            raise StoreError(f"cannot write {path} of {_title(version)}: {error}") from error
-
-    def reference(self, version: ModelVersion) -> pa.Table | None:
-        """Return the version's reference data; see `ReferenceStore.reference`."""
-        return self._table(version, REFERENCE_PATH)
-
-    def holdout(self, version: ModelVersion) -> pa.Table | None:
-        """Return rows that it was not trained on; see `ReferenceStore.holdout`."""
-        return self._table(version, HOLDOUT_PATH)
-
-    def _table(self, version: ModelVersion, path: str) -> pa.Table | None:
-        payload = self.read(version, path)
-        if payload is None:
-            return None
-        from modelwatch.adapters.parquet import read_table
-
-        return read_table(payload)
-
-    def importance(self, version: ModelVersion) -> Importance | None:
-        """Return how much the version depends on each feature; see `ReferenceStore`."""
-        payload = self.read(version, IMPORTANCE_PATH)
-        if payload is None:
-            return None
-        try:
-            return msgspec.json.decode(payload, type=Importance)
-        except msgspec.DecodeError as error:
-            raise StoreError(f"{IMPORTANCE_PATH} of {_title(version)}: {error}") from error
-
-    def _prefix(self, version: ModelVersion) -> str:
+    def _key(self, version: ModelVersion, path: str) -> str:
         start = f"s3://{self._bucket}/"
         if not version.source.startswith(start) or version.source == start:
             raise ModelLoadError(
-                f"the artifacts of {_title(version)} are at '{version.source}', which is not in "
+                f"the artifacts of {version.title} are at '{version.source}', which is not in "
                 f"the model bucket '{self._bucket}'"
             )
-        return version.source.removeprefix(start).rstrip("/")
-
-    def _check_size(self, version: ModelVersion, payload_bytes: int) -> None:
-        if payload_bytes > self._limit_bytes:
-            raise ModelLoadError(
-                f"{_title(version)} has {payload_bytes / MEGABYTE:.0f} MB; "
-                f"at most {self._limit_bytes / MEGABYTE:.0f} MB are loaded"
-            )
-
-    def _cached(self, sha256: str) -> bytes | None:
-        if not sha256 or self._cache is None:
-            return None
-        try:
-            payload = (self._cache / sha256).read_bytes()
-        except OSError:
-            return None
-        return payload if hashlib.sha256(payload).hexdigest() == sha256 else None
-
-    def _keep(self, sha256: str, payload: bytes) -> None:
-        if self._cache is None:
-            return
-        try:
-            self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._cache, delete=False) as file:
-                file.write(payload)
-            os.replace(file.name, self._cache / sha256)
-        except OSError as error:
-            _LOG.warning("the artifact is not kept in %s: %s", self._cache, error)
-
-
-def check_files(version: ModelVersion, manifest: Manifest, folder: Path) -> None:
-    """Hold the files in ``folder`` against the manifest's digests.
-
-    Raises
-    ------
-    ModelLoadError
-        When one is missing or is not what was registered.
-    """
-    for path, sha256 in manifest.files.items():
-        try:
-            payload = (folder / path).read_bytes()
-        except OSError:
-            raise ModelLoadError(f"{path} of {_title(version)} is missing") from None
-        _check_digest(version, path, payload, sha256)
-
-
-def _check_digest(version: ModelVersion, path: str, payload: bytes, sha256: str) -> None:
-    if hashlib.sha256(payload).hexdigest() != sha256:
-        raise ModelLoadError(f"{path} of {_title(version)} is not what was registered")
-
-
-def _title(version: ModelVersion) -> str:
-    return f"{version.name} version {version.version}"
+        return f"{version.source.removeprefix(start).rstrip('/')}/{path}"

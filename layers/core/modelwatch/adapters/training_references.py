@@ -8,13 +8,13 @@ from dataclasses import replace
 import pyarrow as pa
 
 from modelwatch.adapters.arrow_profiles import profile_segments, profile_table
+from modelwatch.adapters.artifacts import Artifacts
 from modelwatch.adapters.feature_columns import (
     feature_columns,
     feature_names,
     values_of,
     without_feature,
 )
-from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.domain.capture_policy import (
     PREDICTION,
     PROBABILITIES,
@@ -42,7 +42,7 @@ class TrainingReferences:
     """
 
     def __init__(
-        self, artifacts: S3Artifacts, policy: CapturePolicy, segments: Segments = NO_SEGMENTS
+        self, artifacts: Artifacts, policy: CapturePolicy, segments: Segments = NO_SEGMENTS
     ) -> None:
         self._artifacts = artifacts
         self._policy = policy

@@ -15,8 +15,8 @@ import msgspec
 
 from modelwatch.domain.event_ids import event_time_ms, is_event_id
 from modelwatch.domain.faults import UNREADABLE, Blame, beyond_types, refusal
-from modelwatch.domain.names import EventId
-from modelwatch.domain.numbers import Number, is_number
+from modelwatch.domain.names import EventId, Source
+from modelwatch.domain.numbers import Number, exact_whole, is_number
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Refusal, all_of, time_faults
 from modelwatch.errors import Fault, InvalidInputError
 
@@ -50,7 +50,7 @@ class Label(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     label: Number | bool | Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
     labelled_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     predicted_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    source: Annotated[str, msgspec.Meta(max_length=250)] = "external"
+    source: Source = "external"
     cell: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] | None = None
 
     @property
@@ -99,14 +99,21 @@ _keys_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def as_text(value: Number | str | bool) -> str:
     """Return a prediction or label as the text by which classes are told apart.
 
+    A whole number of 64 bits has its digits, whatever type holds it.
+
     Examples
     --------
     >>> as_text(2), as_text(2.0), as_text(True), as_text("red"), as_text(-0.0)
     ('2', '2', 'true', 'red', '0')
+    >>> as_text(1e17), as_text(10**17), as_text(0.5)
+    ('100000000000000000', '100000000000000000', '0.5')
     """
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value + 0.0:.17g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    whole = exact_whole(value)
+    return f"{value:.17g}" if whole is None else str(whole)
 
 
 def rank(label: Label) -> tuple[int, str, bool, str, str]:

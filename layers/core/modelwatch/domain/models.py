@@ -54,6 +54,11 @@ class ModelVersion(msgspec.Struct, frozen=True):
     alias: str = ""
     manifest_sha256: str = ""
 
+    @property
+    def title(self) -> str:
+        """Model and version, in words."""
+        return f"{self.name} version {self.version}"
+
 
 class Verification(msgspec.Struct, frozen=True):
     """How an ONNX form was held against the original.

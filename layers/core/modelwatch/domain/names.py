@@ -19,19 +19,37 @@ EVENT_ID_PATTERN = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$(?!\n)"
 FEATURE_PATTERN = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$(?!\n)"
 """Of a feature's name: no control character, and something else than blanks."""
 
+ALIAS_PATTERN = r"^(?!(?i:latest)$)(?!(?i:v\d+)$)[\w-]{1,255}$(?!\n)"
+"""Of an alias: MLflow's rule, which every registry keeps."""
+
+STAGES = ("Staging", "Production", "Archived")
+"""The stages that a version may be in."""
+
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_CHARACTERS, pattern=NAME_PATTERN)]
 """A model's or version's name: it is a folder on S3 and part of `model_name=…`."""
+
+VARIANT_PATTERN = r"^[^/:=\x00-\x1f]*$(?!\n)"
+SOURCE_PATTERN = r"^[^\x00-\x1f\x7f]*$(?!\n)"
+
+VariantName = Annotated[str, msgspec.Meta(max_length=MOST_CHARACTERS, pattern=VARIANT_PATTERN)]
+"""A variant's name: as a model's, or empty. It is part of the names of results."""
+
+Source = Annotated[str, msgspec.Meta(max_length=MOST_CHARACTERS, pattern=SOURCE_PATTERN)]
+"""Who sent a record or a label: an application's name, or empty."""
 
 EventId = Annotated[str, msgspec.Meta(pattern=EVENT_ID_PATTERN)]
 """A UUID in its canonical form."""
 
 EXPECTED = {
     NAME_PATTERN: "a name without '/', ':', '=', tabs, line breaks and other control characters",
+    VARIANT_PATTERN: "a name without '/', ':', '=', tabs, line breaks and other control characters",
+    SOURCE_PATTERN: "a text without tabs, line breaks and other control characters",
     EVENT_ID_PATTERN: "a UUID, such as 018bcfe5-6800-7000-8000-000000000000",
 }
 """What is right, in words, by pattern."""
 
 _model_name = re.compile(NAME_PATTERN)
+_alias = re.compile(ALIAS_PATTERN)
 _feature_name = re.compile(FEATURE_PATTERN)
 
 _known: set[str] = set()
@@ -62,6 +80,36 @@ characters, and none of them is a slash, a colon, an equals sign or a control ch
         f"{_shown(name)} is no name of a model: it has 1 to {MOST_CHARACTERS} characters, and none "
         "of them is a slash, a colon, an equals sign or a control character",
     )
+
+
+def check_alias(name: str, field: str = "alias") -> None:
+    """Refuse what is no alias of a version; raises InvalidInputError.
+
+    >>> check_alias("champion")
+    >>> check_alias("v2")
+    Traceback (most recent call last):
+        ...
+    modelwatch.errors.InvalidInputError: alias: 'v2' is not an alias: up to 255 letters, digits, \
+_ and -, neither latest nor like v1
+    """
+    if not _alias.match(name):
+        raise InvalidInputError(
+            field,
+            f"{_shown(name)} is not an alias: up to 255 letters, digits, _ and -, neither latest "
+            "nor like v1",
+        )
+
+
+def stage_of(text: str, field: str = "stage") -> str:
+    """Return the stage that ``text`` names, whose case does not count.
+
+    >>> stage_of("production")
+    'Production'
+    """
+    stage = text.capitalize()
+    if stage not in STAGES:
+        raise InvalidInputError(field, f"{_shown(text)} is not one of {', '.join(STAGES)}")
+    return stage
 
 
 def check_feature_names(names: Iterable[str], field: str = "features") -> None:

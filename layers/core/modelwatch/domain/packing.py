@@ -250,7 +250,7 @@ def _checked(alone: Block, now_ms: int) -> Record:
             # JSON has null for it
             raise _RefusedError(text, InvalidInputError(f"features.{name}", "is infinite"))
     try:
-        return decode_record(text, now_ms)
+        return decode_record(text, now_ms, is_ours=True)
     except InvalidInputError as error:
         raise _RefusedError(text, error) from None
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from modelwatch.domain.faults import MOST_FAULTS, UNREADABLE, Blame, beyond_types, refusal
-from modelwatch.domain.names import EventId, Name, feature_name_faults
+from modelwatch.domain.names import EventId, Name, Source, VariantName, feature_name_faults
 from modelwatch.domain.numbers import Number
 from modelwatch.errors import Fault, InvalidInputError
 
@@ -72,10 +72,10 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     model_version: Name
     features: Annotated[dict[str, Value], msgspec.Meta(max_length=10_000)]
     prediction: Value
-    variant: str = ""
+    variant: VariantName = ""
     probabilities: list[float] | None = None
     latency_ms: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    source: str = "external"
+    source: Source = "external"
     types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")] = ""
     sample_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     lost_before: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
@@ -111,7 +111,7 @@ def encode_record(record: Record) -> bytes:
     return _encoder.encode(record)
 
 
-def decode_record(body: bytes | str, now_ms: int) -> Record:
+def decode_record(body: bytes | str, now_ms: int, *, is_ours: bool = False) -> Record:
     """Read one record from JSON and check what its types alone cannot say.
 
     Parameters
@@ -120,6 +120,9 @@ def decode_record(body: bytes | str, now_ms: int) -> Record:
         JSON text of one record.
     now_ms
         The present, in milliseconds since 1970: a record from the future is refused.
+    is_ours
+        Whether the body comes from our own queue, where a record's source is known to be true: one
+        of predict's may lack features and prediction. Of what a caller sends, no record may.
 
     Raises
     ------
@@ -130,22 +133,22 @@ def decode_record(body: bytes | str, now_ms: int) -> Record:
         record = _decoder.decode(body)
     except UNREADABLE as error:
         raise refusal(
-            body, Record, error, lambda value, found: _further(value, found, now_ms)
+            body, Record, error, lambda value, found: _further(value, found, now_ms, is_ours)
         ) from None
-    return _checked(record, now_ms)
+    return _checked(record, now_ms, is_ours)
 
 
-def _checked(record: Record, now_ms: int) -> Record:
-    if faults := list(_faults(record, now_ms)):
+def _checked(record: Record, now_ms: int, is_ours: bool) -> Record:
+    if faults := list(_faults(record, now_ms, is_ours)):
         raise InvalidInputError.of(faults)
     if record.captured_at.tzinfo is not UTC:
         record.captured_at = record.captured_at.astimezone(UTC)
     return record
 
 
-def _faults(record: Record, now_ms: int) -> Iterator[Fault]:
+def _faults(record: Record, now_ms: int, is_ours: bool) -> Iterator[Fault]:
     """Yield what types alone cannot say of a record."""
-    if record.source != PREDICT_SOURCE:
+    if not is_ours or record.source != PREDICT_SOURCE:
         if not record.features:
             yield Fault("features", "is empty; give one feature or more")
         yield from feature_name_faults(record.features)
@@ -184,7 +187,7 @@ _STAND_INS: Mapping[str, object] = {
 """In the place of fields that are wrong or missing, when the others are checked."""
 
 
-def _further(value: Any, found: Sequence[Blame], now_ms: int) -> Iterator[Fault]:
+def _further(value: Any, found: Sequence[Blame], now_ms: int, is_ours: bool) -> Iterator[Fault]:
     """Yield what types cannot say of the fields that are of the right types."""
     if not isinstance(value, dict):
         return
@@ -194,12 +197,12 @@ def _further(value: Any, found: Sequence[Blame], now_ms: int) -> Iterator[Fault]
     if "prediction" in wrong:
         wrong.add("error")  # which goes with null alone
     yield from beyond_types(
-        value, wrong, Record, _STAND_INS, lambda record: _faults(record, now_ms)
+        value, wrong, Record, _STAND_INS, lambda record: _faults(record, now_ms, is_ours)
     )
 
 
 def decode_records(body: bytes | str, now_ms: int) -> list[Record]:
-    """Read a JSON list of records, or one record alone.
+    """Read a JSON list of records of a caller's, or one record alone.
 
     Raises
     ------
@@ -212,8 +215,12 @@ def decode_records(body: bytes | str, now_ms: int) -> list[Record]:
     return records
 
 
-def sort_records(body: bytes | str, now_ms: int) -> tuple[list[Record], list[Refusal]]:
+def sort_records(
+    body: bytes | str, now_ms: int, *, is_ours: bool = False
+) -> tuple[list[Record], list[Refusal]]:
     """Read a JSON list of records, or one record alone, and part the good from the others.
+
+    ``is_ours`` is as for `decode_record`.
 
     Returns
     -------
@@ -228,15 +235,15 @@ def sort_records(body: bytes | str, now_ms: int) -> tuple[list[Record], list[Ref
     """
     body = body.encode() if isinstance(body, str) else body
     if not body.lstrip().startswith(b"["):
-        return [decode_record(body, now_ms)], []
+        return [decode_record(body, now_ms, is_ours=is_ours)], []
     try:
         # most lists are good, and read at once in half the time
-        return [_checked(record, now_ms) for record in _list_decoder.decode(body)], []
+        return [_checked(record, now_ms, is_ours) for record in _list_decoder.decode(body)], []
     except (*UNREADABLE, InvalidInputError):
-        return _sort_elements(body, now_ms)
+        return _sort_elements(body, now_ms, is_ours)
 
 
-def _sort_elements(body: bytes, now_ms: int) -> tuple[list[Record], list[Refusal]]:
+def _sort_elements(body: bytes, now_ms: int, is_ours: bool) -> tuple[list[Record], list[Refusal]]:
     try:
         elements = _many_decoder.decode(body)
     except UNREADABLE as error:
@@ -245,7 +252,7 @@ def _sort_elements(body: bytes, now_ms: int) -> tuple[list[Record], list[Refusal
     refusals = []
     for index, element in enumerate(elements):
         try:
-            records.append(decode_record(bytes(element), now_ms))
+            records.append(decode_record(bytes(element), now_ms, is_ours=is_ours))
         except InvalidInputError as error:
             text = bytes(element).decode(errors="replace")
             refusals.append(Refusal(text, error.within(f"[{index}]")))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from modelwatch.domain.models import ModelVersion
+from modelwatch.errors import RegistryError
 
 
 class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,3 +69,36 @@ class ServingPlan(msgspec.Struct, frozen=True):
     model_name: str
     routing: Routing
     versions: Mapping[str, ModelVersion]
+
+
+class RegisteredModel(msgspec.Struct, frozen=True):
+    """A model as its registry knows it.
+
+    Attributes
+    ----------
+    aliases, stages
+        The version behind each alias; the newest version in each stage.
+    routing
+        How its requests are shared out; None where MODEL_ALIAS answers them all.
+    """
+
+    name: str
+    aliases: Mapping[str, str] = {}
+    routing: Routing | None = None
+    stages: Mapping[str, str] = {}
+
+    def in_stage(self, stage: str) -> str | None:
+        """Return the newest version in ``stage``, whose case does not count.
+
+        >>> RegisteredModel("wine", stages={"Production": "3"}).in_stage("production")
+        '3'
+        """
+        return next((v for s, v in self.stages.items() if s.lower() == stage.lower()), None)
+
+
+def read_routing(name: str, text: str) -> Routing:
+    """Return the routing of the model ``name`` as its registry keeps it; raises RegistryError."""
+    try:
+        return msgspec.json.decode(text, type=Routing)
+    except msgspec.DecodeError as error:
+        raise RegistryError(f"tag {ROUTING_TAG} of {name}: {error}") from error

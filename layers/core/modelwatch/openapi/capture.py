@@ -6,7 +6,7 @@ from typing import Any
 
 from modelwatch.domain.labels import MAX_LABELS, Label
 from modelwatch.domain.names import FEATURE_PATTERN, MOST_CHARACTERS
-from modelwatch.domain.records import PREDICT_SOURCE, Record
+from modelwatch.domain.records import Record
 from modelwatch.openapi.document import build, json_body, operation, reference
 from modelwatch.services.contract import Accepted, AcceptedMany, Alive
 
@@ -42,30 +42,15 @@ def document() -> dict[str, Any]:
         ),
     )
     schemas = described["components"]["schemas"]
-    # what predict itself leaves out, its capture policy has dropped
-    schemas["Record"]["anyOf"] = [
-        {
-            "title": "of another application",
-            "properties": {
-                "features": {
-                    "minProperties": 1,
-                    "propertyNames": {"maxLength": MOST_CHARACTERS, "pattern": FEATURE_PATTERN},
-                },
-                "prediction": {"type": ["number", "string", "boolean"]},
-                "error": {"const": ""},
-            },
-        },
-        {
-            "title": "of predict",
-            "properties": {"source": {"const": PREDICT_SOURCE}, "error": {"const": ""}},
-            "required": ["source"],
-        },
-        {
-            "title": "of predict, where the model had no prediction",
-            "properties": {"source": {"const": PREDICT_SOURCE}, "prediction": {"type": "null"}},
-            "required": ["source"],
-        },
-    ]
+    # what only a record on its way from predict may lack or have
+    properties = schemas["Record"]["properties"]
+    properties["features"] |= {
+        "minProperties": 1,
+        "propertyNames": {"maxLength": MOST_CHARACTERS, "pattern": FEATURE_PATTERN},
+    }
+    values = properties["prediction"]["anyOf"]
+    properties["prediction"]["anyOf"] = [each for each in values if each != {"type": "null"}]
+    properties["error"] = {"const": "", "default": ""}
     return described
 
 

@@ -94,7 +94,7 @@ def _sorted(body: str, now_ms: int) -> tuple[Sequence[Block] | Sequence[Label], 
         return [block] if block else [], refusals
     if is_label_message(body):
         return sort_label_message(body, now_ms)
-    records, refusals = sort_records(body, now_ms)
+    records, refusals = sort_records(body, now_ms, is_ours=True)
     return blocks_of(records), refusals
 
 

@@ -190,7 +190,7 @@ def _range(name: str, rule: RangeRule, column: ColumnProfile) -> Iterator[Breach
     below = _beyond(column, rule.minimum, below=True)
     above = _beyond(column, rule.maximum, below=False)
     proved, estimate = below[0] + above[0], below[1] + above[1]
-    words = f"are not from {rule.minimum:g} to {rule.maximum:g}"
+    words = f"are not from {_shown(rule.minimum)} to {_shown(rule.maximum)}"
     yield _breach(name, "range", rule, sketch.n, proved, estimate, words)
     if rule.non_negative:
         proved, estimate = _beyond(column, 0.0, below=True)
@@ -284,7 +284,8 @@ def _varying(name: str, rule: VaryingRule, column: ColumnProfile) -> Breach:
 def _shown(value: bool | float | str | None) -> str:
     if isinstance(value, str):
         return f"'{value[:60]}'"
-    return f"{value:g}" if type(value) is float else str(value).lower()
+    # every digit: a bound that is shown rounded seems to be kept by what breaks it
+    return repr(value).removesuffix(".0") if type(value) is float else str(value).lower()
 
 
 def _percent(share: float) -> str:

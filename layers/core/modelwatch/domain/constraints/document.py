@@ -206,7 +206,7 @@ def _check_column(column: ColumnConstraints, field: str) -> None:
     if bounds is not None and bounds.minimum > bounds.maximum:
         raise InvalidInputError(
             f"{field}.range",
-            f"the minimum {bounds.minimum:g} is above the maximum {bounds.maximum:g}",
+            f"the minimum {bounds.minimum:.15g} is above the maximum {bounds.maximum:.15g}",
         )
     for text, share in (column.categories.known if column.categories else {}).items():
         if not 0 <= share <= 1:

@@ -229,9 +229,14 @@ def _range(column: ColumnProfile, margins: Margins, whole: bool) -> RangeRule:
         minimum, maximum = low, high
     # as many decimals as people read; whole numbers have none
     decimals = 0 if whole else _decimals(high / 2 - low / 2)
+    if minimum < low:
+        minimum = _rounded(minimum, decimals, math.floor)
+    if maximum > high:
+        maximum = _rounded(maximum, decimals, math.ceil)
     return RangeRule(
-        minimum=_rounded(minimum, decimals, math.floor),
-        maximum=_rounded(maximum, decimals, math.ceil),
+        # the reference's own extremes are exact, and never beyond the bounds
+        minimum=min(minimum, low),
+        maximum=max(maximum, high),
         non_negative=low >= 0,
         # that new draws are beyond the extremes of old ones is as likely as if one of these
         # was: Wilks 1941, see `fisher_tail`

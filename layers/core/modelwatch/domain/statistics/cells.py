@@ -2,7 +2,9 @@
 
 The cells are Evidently's (0.7.23, ``get_binned_data``), so that its numbers come out: one for each
 value when the reference has at most 20 different ones, else equal steps by Sturges' rule over the
-values of both sides together.
+values of both sides together. A few far values make such steps so wide that all others lie in one
+of them, and no distance sees what these do. So where all but a few values of both sides
+(`Distribution.core`) span less than a step, the reference's deciles are further edges.
 """
 
 from __future__ import annotations
@@ -54,8 +56,34 @@ def cells_of(reference: Distribution, window: Distribution) -> Cells:
 
 
 def by_edges(reference: Distribution, window: Distribution, edges: Floats) -> Cells:
-    """Count numbers between ``edges``, as `numpy.histogram` does: the last cell is closed."""
+    """Count numbers between ``edges``, as `numpy.histogram` does: the last cell is closed.
+
+    Steps that a few far values made too wide are divided at the reference's deciles.
+
+    Examples
+    --------
+    >>> numbers = Distribution.of_numbers
+    >>> reference, window = numbers([*range(99), 1e300]), numbers(range(40, 139))
+    >>> by_edges(reference, window, sturges_edges(0.0, 1e300, 199)).window[:6].tolist()
+    [0.0, 0.0, 0.0, 0.0, 9.0, 10.0]
+    """
+    if few_decide(reference, window, edges[1] - edges[0]):
+        edges = np.union1d(edges, _deciles(reference))
     return Cells(_histogram(reference, edges), _histogram(window, edges))
+
+
+def few_decide(reference: Distribution, window: Distribution, step: float) -> bool:
+    """Tell whether all but a few values of both sides span less than ``step``."""
+    cores = [side.core()[0] for side in (reference, window)]
+    # Python's floats: a difference of the largest ones is infinite without a warning
+    return max(float(core[-1]) for core in cores) - min(float(core[0]) for core in cores) < step
+
+
+def _deciles(reference: Distribution) -> Floats:
+    """Return the deciles of the values, and of the different values: most may be one value."""
+    places = [tenth / 10 for tenth in range(1, 10)]
+    different = np.quantile(reference.values, places, method="inverted_cdf")
+    return np.union1d(reference.quantiles(places), different)
 
 
 def sturges_edges(low: float, high: float, count: int) -> Floats:

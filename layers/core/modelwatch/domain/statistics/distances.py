@@ -1,6 +1,7 @@
 """How far a window is from its reference, by Evidently's names and definitions.
 
 Every score equals that of Evidently 0.7.23 on the same rows; on sketches it is within their error.
+Where a few far values would hide what all others do, it is higher (`cells`, `wasserstein`).
 Evidently's own docstrings do not tell apart which of its scores are distances (a high one means
 drift) and which are p-values (a low one does); `METHODS` does.
 """
@@ -21,6 +22,12 @@ from modelwatch.domain.statistics.special import chi_square_sf
 
 SMALLEST_DEVIATION = 0.001
 """Evidently divides a Wasserstein distance by no less."""
+
+FEW_DECIDE = 3.0
+"""A few values decide when without them the deviation is this many times smaller."""
+
+FARTHEST = 10.0
+"""Then no value counts as farther from the median than so many deviations."""
 
 PERMUTATIONS = 1000
 """How many permutations give the p-value of ``TVD``."""
@@ -52,6 +59,8 @@ def wasserstein(reference: Distribution, window: Distribution) -> float:
     """Return the first Wasserstein distance in standard deviations of the reference.
 
     The area between the two cumulative distribution functions; by a deviation of 0.001 at least.
+    Where a few far values make the reference's deviation, it is no smaller than the distance in
+    deviations of the other values, with far ones at `FARTHEST` of these.
 
     Examples
     --------
@@ -59,10 +68,29 @@ def wasserstein(reference: Distribution, window: Distribution) -> float:
     >>> wasserstein(numbers([0.0, 2.0]), numbers([1.0, 3.0]))
     1.0
     """
-    gaps, differences = cdf_differences(reference, window)
     norm = max(reference.deviation, SMALLEST_DEVIATION)
+    score = _area(reference, window, norm)
+    core = max(core_deviation(reference), SMALLEST_DEVIATION)
+    if norm < FEW_DECIDE * core:
+        return score
+    middle = float(reference.quantiles([0.5])[0])
+    limits = (middle - FARTHEST * core, middle + FARTHEST * core)
+    return max(score, _area(reference.within(*limits), window.within(*limits), core))
+
+
+def _area(reference: Distribution, window: Distribution, norm: float) -> float:
+    gaps, differences = cdf_differences(reference, window)
     with np.errstate(over="ignore"):
         return float(np.sum(gaps / norm * np.abs(differences)))
+
+
+def core_deviation(distribution: Distribution) -> float:
+    """Return the standard deviation of the numbers but a few (`Distribution.core`)."""
+    values, weights = distribution.core()
+    scale = max(float(np.abs(values).max()), 1e-300)
+    values = values / scale
+    mean = np.average(values, weights=weights)
+    return scale * math.sqrt(float(np.average((values - mean) ** 2, weights=weights)))
 
 
 def cdf_differences(reference: Distribution, window: Distribution) -> tuple[Floats, Floats]:

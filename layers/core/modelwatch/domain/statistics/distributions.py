@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from modelwatch.domain.profiles import ColumnProfile
 
 Floats = NDArray[np.float64]
+
+FEW = 0.01
+"""So large a share of the values, at each end, is a few of them."""
 
 NUMBERS = "\x00numbers"
 """The category of a column of texts that stands for its rows with a number."""
@@ -155,6 +158,43 @@ class Distribution:
             distinct=len(values) if sketch.exact else max(len(values), round(column.distinct)),
             error=0.0 if sketch.exact else sketch.RANK_ERROR,
         )
+
+    def quantiles(self, shares: Sequence[float]) -> Floats:
+        """Return the smallest number that so large ``shares`` (0 to 1) of the numbers reach.
+
+        Examples
+        --------
+        >>> Distribution.of_numbers(range(1, 101)).quantiles([0.0, 0.5, 1.0]).tolist()
+        [1.0, 50.0, 100.0]
+        """
+        ranks = np.cumsum(self.weights)
+        # sums of shares are a little off
+        places = np.searchsorted(ranks, np.array(shares) * ranks[-1] * (1 - 1e-12))
+        found: Floats = self.values[np.minimum(places, len(ranks) - 1)]
+        return found
+
+    def core(self) -> tuple[Floats, Floats]:
+        """Return the numbers and their weights without a few at each end (`FEW`, one at least).
+
+        Examples
+        --------
+        >>> Distribution.of_numbers([-1e300, 1.0, 2.0, 2.0, 1e300]).core()[0].tolist()
+        [1.0, 2.0]
+        """
+        ranks = np.cumsum(self.weights)
+        few = max(FEW * self.size, 1.0)
+        if ranks[-1] <= 2 * few:
+            return self.values, self.weights
+        weights = np.diff(np.clip(ranks, few, ranks[-1] - few), prepend=few)
+        return self.values[weights > 0], weights[weights > 0]
+
+    def within(self, low: float, high: float) -> Distribution:
+        """Return the numbers with those beyond ``low`` or ``high`` moved there.
+
+        ``minimum``, ``maximum``, ``deviation`` and ``distinct`` stay those of all numbers.
+        """
+        values, places = np.unique(np.clip(self.values, low, high), return_inverse=True)
+        return replace(self, values=values, weights=np.bincount(places, self.weights))
 
 
 def _deviation(values: Floats) -> float:
