@@ -257,7 +257,7 @@ def test_an_exception_that_no_one_foresaw_costs_no_other_request(stage):
 def test_a_queue_that_fails_in_another_way_holds_nothing_up(stage, listens):
     stage.listens = listens
     stage.put()
-    send, stage.queue.send = stage.queue.send, lambda records: 1 / 0
+    send, stage.queue.send = stage.queue.send, lambda _: 1 / 0
     stage.now += 5
     stage.put()
     assert stage.count("lost") == 1
