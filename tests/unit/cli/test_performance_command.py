@@ -37,7 +37,7 @@ def test_a_classifier_is_shown_beside_the_constant_and_by_class(capsys):
     said = capsys.readouterr().out
     assert "wine version 3, 2026-11-22 08:00 to 2026-11-22 10:00 UTC: ok" in said
     assert "2 of 6 labels are of no prediction" in said
-    assert "1 hours are not in the answer" in said
+    assert "1 hours are not in the result" in said
     lines = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line.split()}
     assert lines["metric"][-2:] == ["always", "0"]
     assert (lines["accuracy"][0], lines["accuracy"][-1]) == ("0.75", "0.75")
