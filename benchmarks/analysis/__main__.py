@@ -86,7 +86,7 @@ def main() -> None:
             found.setdefault("modelwatch", {})[size] = _measured(
                 [
                     sys.executable,
-                    programs / "decision.py",
+                    programs / "verdict.py",
                     folder / "reference.profile",
                     *[folder / f"{size}.profile"] * hours,
                 ]

@@ -10,9 +10,9 @@ from benchmarks.detection.draws import MIX, SHIFTS, T3, Family
 from benchmarks.detection.rules import Columns, flagged, measured
 from sklearn.datasets import load_wine
 
-from modelwatch.domain.decisions import MONTH_SECONDS, run_level
 from modelwatch.domain.profiles import number_column
 from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.verdict.rules import MONTH_SECONDS, run_level
 from modelwatch_cli.traffic.scenarios import SCENARIOS, simulate_rows
 
 HOURLY = run_level(1.0, MONTH_SECONDS / 3600)

@@ -17,11 +17,11 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from modelwatch.domain.decisions import benjamini_hochberg
 from modelwatch.domain.statistics.distances import METHODS, ks_statistic
 from modelwatch.domain.statistics.distributions import Distribution
 from modelwatch.domain.statistics.kolmogorov import two_sample_sf
 from modelwatch.domain.statistics.significance import chances
+from modelwatch.domain.verdict.features import benjamini_hochberg
 
 THRESHOLD = 0.1
 FEW_REFERENCE_ROWS = 1000

@@ -6,10 +6,11 @@ import pytest
 
 from modelwatch.adapters.arrow_profiles import profile_table
 from modelwatch.adapters.evidently_report import EvidentlyReporter, run_preset, scores_of
-from modelwatch.domain.decisions import decide
-from modelwatch.domain.drift import DriftPolicy, FeatureDrift
 from modelwatch.domain.profiles import QuantileSketch, merge_profiles
 from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.verdict.features import evaluate_columns
+from modelwatch.domain.verdict.results import FeatureDrift
+from modelwatch.domain.verdict.rules import DriftPolicy
 
 RNG = np.random.default_rng(7)
 COLOURS = np.array(["red", "white", "rosé"])
@@ -37,7 +38,7 @@ def decided(
         {name: Distribution.of_column(column) for name, column in profile.features.items()}
         for profile in (profile_table(reference), window)
     ]
-    return {each.feature: each for each in decide(*sides, policy, alpha=0.05)}
+    return {each.feature: each for each in evaluate_columns(*sides, policy, level=0.05)}
 
 
 @pytest.mark.parametrize(

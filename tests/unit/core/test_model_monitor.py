@@ -25,7 +25,6 @@ from modelwatch.domain.constraints import (
     learn_constraints,
 )
 from modelwatch.domain.constraints.document import _RULES
-from modelwatch.domain.drift import DriftPolicy, FeatureDrift
 from modelwatch.domain.model_monitor import (
     constraints_document,
     is_constraints_document,
@@ -35,6 +34,8 @@ from modelwatch.domain.model_monitor import (
 )
 from modelwatch.domain.model_monitor.violations import CHECK_TYPES
 from modelwatch.domain.profiles import Profile
+from modelwatch.domain.verdict.results import FeatureDrift
+from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.errors import InvalidInputError
 
 SCHEMAS = Path(__file__).parents[2] / "support" / "model_monitor"

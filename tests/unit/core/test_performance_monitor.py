@@ -14,7 +14,7 @@ from modelwatch.adapters.s3_performance import S3PerformanceStore
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.event_ids import derived_event_id, new_event_id
 from modelwatch.domain.labels import Label, newest
-from modelwatch.domain.performance.answers import PerformancePolicy
+from modelwatch.domain.performance.results import PerformancePolicy
 from modelwatch.domain.records import Record
 from modelwatch.domain.sampling import kept
 from modelwatch.domain.windows import Window

@@ -17,16 +17,17 @@ from modelwatch.adapters.s3_reports import S3ReportStore
 from modelwatch.domain.baselines import Baseline, RollingWindow
 from modelwatch.domain.constraints import learn_constraints
 from modelwatch.domain.differences import differences
-from modelwatch.domain.drift import DriftPolicy
-from modelwatch.domain.evidence import (
+from modelwatch.domain.importance import Importance
+from modelwatch.domain.profiles import Profile, number_column
+from modelwatch.domain.verdict.evidence import (
     CodeVersion,
+    ReadReference,
     decode_manifest,
     decode_reference,
     decode_window,
     encode_manifest,
 )
-from modelwatch.domain.importance import Importance
-from modelwatch.domain.profiles import Profile, number_column
+from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.errors import EvidenceError, NotFoundError
 from modelwatch.services.replay import Replayer
 
@@ -250,7 +251,10 @@ def test_a_manifest_of_another_format_is_refused(stage):
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_reading(payload):
-    for decode in (decode_manifest, decode_reference, decode_window):
+    def reference(payload):
+        return decode_reference(payload, ReadReference(title="", rows=0, sha256=""))
+
+    for decode in (decode_manifest, reference, decode_window):
         with pytest.raises(EvidenceError):
             decode(payload)
 

@@ -8,25 +8,25 @@ from dataclasses import dataclass
 import msgspec
 
 from modelwatch.domain.comparison import (
-    DECIDES,
     DIRECTIONS,
+    MAIN_METRICS,
     QUANTILES,
     Comparison,
     MetricComparison,
     Outcome,
     Side,
-    compared,
+    compare_metrics,
     labels_needed,
     outcome_of,
 )
-from modelwatch.domain.decisions import decide
-from modelwatch.domain.drift import DriftPolicy, FeatureDrift
-from modelwatch.domain.performance.answers import PerformanceAnswer
+from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.profiles import Profile, merge_profiles
+from modelwatch.domain.verdict.features import distributions, evaluate_columns, evaluate_outputs
+from modelwatch.domain.verdict.results import FeatureDrift
+from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, NoModelError, NotFoundError
 from modelwatch.ports import ModelRegistry, ProfileStore
-from modelwatch.services.feature_judging import distributions
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.references import References
 
@@ -42,7 +42,7 @@ class _Found:
 
     side: Side
     profile: Profile
-    performance: PerformanceAnswer
+    performance: PerformanceResult
 
 
 class Comparer:
@@ -51,7 +51,7 @@ class Comparer:
     Parameters
     ----------
     policy
-        Methods and thresholds by which features and predictions are told apart; whatever its mode,
+        Methods and thresholds by which features and predictions are compared; whatever its mode,
         chance is allowed for.
     min_rows
         Fewest predictions of each.
@@ -82,7 +82,7 @@ class Comparer:
         Parameters
         ----------
         metric
-            The one that decides; by default accuracy or, of a regression, the mean absolute error.
+            The one that makes the verdict; by default accuracy or, of a regression, ``mae``.
 
         Raises
         ------
@@ -154,10 +154,8 @@ class Comparer:
         return _Found(side, profile, performance)
 
     def _inputs(self, model_name: str, window: Window, first: _Found, second: _Found) -> Comparison:
-        """Return the comparison without labels; it has no sentence yet when they are to decide."""
-        one, other = first.profile.answers, second.profile.answers
-        outputs = sorted(one.keys() & other.keys())
-        inputs = decide(
+        """Return the comparison without labels; no sentence yet where labels make the verdict."""
+        inputs = evaluate_columns(
             distributions(first.profile.features),
             distributions(second.profile.features),
             self._policy,
@@ -172,15 +170,8 @@ class Comparer:
             outcome="unknown",
             sentence="",
             inputs=tuple(inputs),
-            outputs=tuple(
-                decide(
-                    distributions({name: one[name] for name in outputs}),
-                    distributions({name: other[name] for name in outputs}),
-                    self._policy,
-                    LEVEL,
-                )
-            ),
-            performance=compared(first.performance.verdict, second.performance.verdict),
+            outputs=evaluate_outputs(first.profile, second.profile, self._policy, LEVEL),
+            performance=compare_metrics(first.performance.verdict, second.performance.verdict),
         )
         outcome, sentence = self._comparable(first.side, second.side, inputs)
         return msgspec.structs.replace(comparison, outcome=outcome, sentence=sentence)
@@ -191,7 +182,7 @@ class Comparer:
                 problem = f"{side.rows} predictions by {side.name}; {self._min_rows} are needed"
                 return "unknown", problem
         if all(each.status == "unknown" for each in inputs):
-            return "unknown", "no feature can be compared: nothing tells whether inputs are alike"
+            return "unknown", "no feature can be compared: nothing shows whether inputs are alike"
         different = [each.feature for each in inputs if each.status == "drift"]
         if different:
             names = ", ".join(different[:5]) + (" and more" if len(different) > 5 else "")
@@ -221,9 +212,9 @@ def _by_labels(comparison: Comparison, first: _Found, second: _Found, metric: st
     for found in (first, second):
         verdict = found.performance.verdict
         if verdict.status == "unknown":
-            problem = f"labels do not tell yet how good {found.side.name} is: {verdict.reason}"
+            problem = f"labels do not show yet how good {found.side.name} is: {verdict.reason}"
             return msgspec.structs.replace(comparison, sentence=problem)
-    metric = metric or DECIDES[first.performance.verdict.task or "classification"]
+    metric = metric or MAIN_METRICS[first.performance.verdict.task or "classification"]
     if metric not in comparison.performance:
         problem = f"there is no {metric} of both"
         return msgspec.structs.replace(comparison, sentence=problem)

@@ -62,7 +62,7 @@ class Breach(NamedTuple):
     reference: Seen | None = None
 
     @property
-    def judged_rows(self) -> int:
+    def tested_rows(self) -> int:
         """How many rows the proof has."""
         return self.rows if self.trials is None else self.trials
 

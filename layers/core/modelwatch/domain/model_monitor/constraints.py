@@ -23,9 +23,9 @@ from modelwatch.domain.constraints import (
     WholeRule,
 )
 from modelwatch.domain.constraints.document import Kind
-from modelwatch.domain.drift import DriftPolicy
 from modelwatch.domain.faults import UNREADABLE, invalid_json
 from modelwatch.domain.model_monitor.statistics import InferredType
+from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.errors import InvalidInputError
 
 _SAYS_HOW_MANY_MUST = 0.5

@@ -140,7 +140,7 @@ def _packed(profile: PerformanceProfile) -> _Profile:
         residuals.n,
         (
             residuals.origin,
-            *residuals.truths.tolist(),
+            *residuals.labels.tolist(),
             *residuals.squares.tolist(),
             residuals.absolute,
             residuals.signed,

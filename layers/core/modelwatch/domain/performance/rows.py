@@ -1,4 +1,4 @@
-"""What a model version answered, row by row, with what was true where it is known."""
+"""What a model version predicted, row by row, with what was true where it is known."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def aligned_actual(rows: Outcomes) -> Texts:
     """Return the labels as text in the kind of the predictions.
 
     A label ``true`` of a prediction 1 is ``1``, and a label 1 of a prediction ``true`` is ``true``:
-    who labels need not know whether the model answers with truth values or numbers.
+    who labels need not know whether the model predicts truth values or numbers.
 
     Examples
     --------

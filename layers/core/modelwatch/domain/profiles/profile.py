@@ -49,8 +49,8 @@ class Profile:
     outputs: Mapping[str, ColumnProfile] = field(default_factory=dict)
 
     @property
-    def answers(self) -> Mapping[str, ColumnProfile]:
-        """What the model answered, to be compared with another profile's.
+    def predictions(self) -> Mapping[str, ColumnProfile]:
+        """What the model predicted, to be compared with another profile's.
 
         Left out are outputs that say something about the function, and the labels of a regression,
         of which only some rows look like a class.

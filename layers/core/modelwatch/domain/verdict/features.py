@@ -1,8 +1,8 @@
-"""Which features drifted: distances against thresholds, and against what chance alone does.
+"""The verdicts on features, and the one on the model that follows from them.
 
 In the mode ``calibrated`` a feature drifts when its distance reaches the threshold of its kind
-*and* is more than chance allows at the level of the run; in the mode ``classic`` the threshold
-alone decides, as by Evidently.
+*and* is more than chance allows at the level of the run; in the mode ``classic`` the threshold is
+enough, as for Evidently.
 
 The level of a run comes from a budget of false alarms (`run_level`). Over the features of a run the
 procedure of Benjamini and Hochberg holds it: when nothing changed, any feature drifts with that
@@ -16,71 +16,67 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from modelwatch.domain.drift import DriftPolicy, FeatureDrift, FeatureKind, Status
+from modelwatch.domain.importance import Importance, drift_headline, rank_drift
+from modelwatch.domain.profiles import ColumnProfile, Profile
 from modelwatch.domain.statistics.distances import METHODS, Method
 from modelwatch.domain.statistics.distributions import Distribution
 from modelwatch.domain.statistics.significance import Chance, chances
-
-MONTH_SECONDS = 365.25 * 86_400 / 12
-
-LARGEST_LEVEL = 0.05
-"""A run's level is never higher, however few runs a month has."""
+from modelwatch.domain.verdict.results import FeatureDrift, Status, Verdict
+from modelwatch.domain.verdict.rules import DriftPolicy, FeatureKind
 
 _NOTHING = Distribution(kind="empty", missing_ratio=1.0)
 
 
-def run_level(false_alarms_per_month: float, decisions_per_month: float) -> float:
-    """Return the probability of a false alarm that one decision may have.
-
-    The expected number of false alarms is the sum of their probabilities, whether decisions depend
-    on each other (overlapping windows, one reference for all) or not. So the budget is shared out
-    evenly.
-
-    Parameters
-    ----------
-    false_alarms_per_month
-        How many are acceptable, per model.
-    decisions_per_month
-        Runs of the schedule times the windows (and variants) that each of them decides on.
-
-    Examples
-    --------
-    >>> round(run_level(1, MONTH_SECONDS / 3600), 5)  # hourly
-    0.00137
-    >>> run_level(1, 1)
-    0.05
-    """
-    return min(LARGEST_LEVEL, false_alarms_per_month / max(decisions_per_month, 1e-9))
-
-
-def benjamini_hochberg(p_values: Sequence[float], level: float) -> float:
-    """Return the largest p-value that passes, or what one must be below when none does.
-
-    Benjamini and Hochberg, *Controlling the false discovery rate* (1995).
-
-    Examples
-    --------
-    >>> benjamini_hochberg([0.01, 0.02, 0.9, 0.8], level=0.05)
-    0.025
-    >>> benjamini_hochberg([0.5, 0.6], level=0.05)
-    0.025
-    """
-    if not len(p_values):
-        return level
-    steps = level * np.arange(1, len(p_values) + 1) / len(p_values)
-    passing = np.flatnonzero(np.sort(np.asarray(p_values)) <= steps)
-    return float(steps[passing[-1]] if len(passing) else steps[0])
+def evaluate_features(
+    reference: Profile,
+    window: Profile,
+    importance: Importance | None,
+    policy: DriftPolicy,
+    level: float,
+) -> Verdict:
+    """Return the verdict on rows by their features, at a ``level`` (0 to 1) for all of them."""
+    features = evaluate_columns(
+        distributions(reference.features), distributions(window.features), policy, level
+    )
+    status, share, reason = model_status(features, policy.share_threshold)
+    drifted = {each.feature: _strength(each) for each in features if each.status == "drift"}
+    ranked = rank_drift(drifted, importance)
+    return Verdict(
+        status=status,
+        reason=reason,
+        rows=window.rows,
+        reference_rows=reference.rows,
+        drift_share=share,
+        drifted_features=tuple(each.feature for each in ranked),
+        headline=drift_headline(ranked),
+        features=tuple(features),
+    )
 
 
-def decide(
+def evaluate_outputs(
+    reference: Profile, window: Profile, policy: DriftPolicy, level: float
+) -> tuple[FeatureDrift, ...]:
+    """Return the verdicts on what the model predicted, of the outputs that both sides have."""
+    before, now = reference.predictions, window.predictions
+    both = [name for name in now if name in before]
+    sides = [distributions({name: side[name] for name in both}) for side in (before, now)]
+    return tuple(evaluate_columns(sides[0], sides[1], policy, level))
+
+
+def distributions(columns: Mapping[str, ColumnProfile]) -> dict[str, Distribution]:
+    """Return what is compared of each column."""
+    return {name: Distribution.of_column(column) for name, column in columns.items()}
+
+
+def evaluate_columns(
     reference: Mapping[str, Distribution],
     window: Mapping[str, Distribution],
     policy: DriftPolicy,
-    alpha: float,
+    level: float,
 ) -> list[FeatureDrift]:
-    """Decide for each feature of either side, in the reference's order.
+    """Return the verdict on each column of either side, in the reference's order.
 
-    A feature that cannot be compared is ``unknown``, with the reason. Never raises for what a
+    A column that cannot be compared is ``unknown``, with the reason. Never raises for what a
     column holds.
 
     Parameters
@@ -89,16 +85,16 @@ def decide(
         Distribution by feature.
     policy
         Methods, thresholds and mode.
-    alpha
+    level
         Level of the run, 0 to 1 (`run_level`); not looked at in the mode ``classic``.
 
     Examples
     --------
     >>> numbers = Distribution.of_numbers
-    >>> policy = DriftPolicy(mode="calibrated")
     >>> wine = {"alcohol": numbers(range(100)), "ash": numbers(range(100))}
     >>> now = {"alcohol": numbers(range(60, 160)), "ash": numbers([])}
-    >>> [(f.feature, f.status, f.reason) for f in decide(wine, now, policy, alpha=0.001)]
+    >>> found = evaluate_columns(wine, now, DriftPolicy(), level=0.001)
+    >>> [(each.feature, each.status, each.reason) for each in found]
     [('alcohol', 'drift', ''), ('ash', 'unknown', 'the window has no value in it')]
     """
     names = list(dict.fromkeys([*reference, *window]))
@@ -116,7 +112,7 @@ def decide(
         else:
             problems[name] = "no finite distance: the values are too large"
     chance: dict[str, Chance] = {}
-    cut = alpha
+    cut = level
     if policy.mode == "calibrated":
         chance = _chances(scores, pairs, methods)
         # what is not far enough cannot drift: it counts as what chance alone would do
@@ -127,10 +123,10 @@ def decide(
                 else 1.0
                 for name, score in scores.items()
             ],
-            alpha,
+            level,
         )
     return [
-        _answer(
+        _verdict(
             name, kinds[name], methods[name], policy, scores.get(name), chance.get(name), cut,
             pairs[name][1].missing_ratio, problems[name],
         )
@@ -175,7 +171,26 @@ def _chances(
     return found
 
 
-def _answer(
+def benjamini_hochberg(p_values: Sequence[float], level: float) -> float:
+    """Return the largest p-value that passes, or what one must be below when none does.
+
+    Benjamini and Hochberg, *Controlling the false discovery rate* (1995).
+
+    Examples
+    --------
+    >>> benjamini_hochberg([0.01, 0.02, 0.9, 0.8], level=0.05)
+    0.025
+    >>> benjamini_hochberg([0.5, 0.6], level=0.05)
+    0.025
+    """
+    if not len(p_values):
+        return level
+    steps = level * np.arange(1, len(p_values) + 1) / len(p_values)
+    passing = np.flatnonzero(np.sort(np.asarray(p_values)) <= steps)
+    return float(steps[passing[-1]] if len(passing) else steps[0])
+
+
+def _verdict(
     name: str,
     kind: FeatureKind,
     method: Method,
@@ -188,7 +203,7 @@ def _answer(
 ) -> FeatureDrift:
     threshold = policy.threshold(kind)
     status: Status = "unknown"
-    reason, needed = problem, None
+    reason, critical = problem, None
     if score is not None:
         far = method.reaches(score, threshold)
         by_chance = chance is not None and chance.p_value > cut
@@ -196,8 +211,8 @@ def _answer(
         if far and chance is not None and by_chance:
             reason = f"far enough, but chance alone does that: p = {chance.p_value:.2g}"
         if chance is not None:
-            at_chance = chance.distance_at(cut)
-            needed = min(threshold, at_chance) if method.low_is_drift else max(threshold, at_chance)
+            nearer = min if method.low_is_drift else max
+            critical = nearer(threshold, chance.distance_at(cut))
     return FeatureDrift(
         feature=name,
         kind=kind,
@@ -208,5 +223,38 @@ def _answer(
         missing_ratio=missing_ratio,
         reason=reason,
         p_value=chance.p_value if chance is not None else None,
-        needed=needed,
+        critical_score=critical,
     )
+
+
+def model_status(
+    features: Sequence[FeatureDrift], share_threshold: float
+) -> tuple[Status, float, str]:
+    """Return a model version's status, the share of its features that drifted, and the reason.
+
+    Unknown features do not count, neither way; if all are unknown, so is the version.
+
+    Examples
+    --------
+    >>> drifted = FeatureDrift(feature="a", kind="numerical", status="drift",
+    ...                        method="wasserstein", threshold=0.2, score=0.9)
+    >>> model_status([drifted], share_threshold=0.5)
+    ('drift', 1.0, '1 of 1 features drifted; drift from a share of 0.5')
+    >>> model_status([], share_threshold=0.5)
+    ('unknown', 0.0, 'no feature can be compared')
+    """
+    known = [feature.status for feature in features if feature.status != "unknown"]
+    if not known:
+        return "unknown", 0.0, "no feature can be compared"
+    drifted = known.count("drift")
+    share = drifted / len(known)
+    reason = f"{drifted} of {len(known)} features drifted"
+    status: Status = "drift" if share >= share_threshold else "ok"
+    return status, share, f"{reason}; drift from a share of {share_threshold:g}"
+
+
+def _strength(found: FeatureDrift) -> float:
+    """Return how far a feature drifted, in multiples of its threshold."""
+    score, threshold = found.score or 0.0, found.threshold
+    far, near = (threshold, score) if METHODS[found.method].low_is_drift else (score, threshold)
+    return far / max(near, 1e-300)
