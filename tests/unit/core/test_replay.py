@@ -1,4 +1,4 @@
-"""What is kept of an analysis, and the same answer made of it again."""
+"""What is kept of an analysis, and the same result made of it again."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -91,7 +91,7 @@ class Comparer:
         NotFoundError
             When there is no such alias or version.
         StoreError
-            When a store does not answer.
+            When a store does not respond.
         """
         if metric and metric not in DIRECTIONS:
             known = ", ".join(DIRECTIONS)
