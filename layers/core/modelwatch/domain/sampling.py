@@ -6,7 +6,7 @@ import hashlib
 
 
 def is_sampled(event_id: str, rate: float) -> bool:
-    """Tell whether the event is among the share ``rate`` of all that is captured.
+    """Return whether the event is among the share ``rate`` of all that is captured.
 
     The result follows from the two arguments alone: in every process it is the same for a
     prediction, its label and its shadow. What is sampled at a rate is sampled at every higher one.

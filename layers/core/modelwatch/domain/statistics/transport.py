@@ -35,7 +35,7 @@ SMALLEST_DEVIATION = 0.001
 """Evidently divides a Wasserstein distance by no less."""
 
 FEW_DECIDE = 3.0
-"""A few values decide when without them the deviation is this many times smaller."""
+"""A few values make the deviation when without them the deviation is this many times smaller."""
 
 FARTHEST = 10.0
 """Then no value counts as farther from the median than so many deviations."""
