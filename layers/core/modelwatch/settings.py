@@ -216,7 +216,7 @@ SETTINGS: tuple[Setting, ...] = (
         "window whose labels tell how well the model predicts",
         duration,
     ),
-    Setting("PERFORMANCE_MIN_LABELS", "100", "fewest labels that allow an answer", whole(1)),
+    Setting("PERFORMANCE_MIN_LABELS", "100", "fewest labels that allow metrics", whole(1)),
     Setting(
         "PERFORMANCE_MIN_MATURITY",
         "0.5",

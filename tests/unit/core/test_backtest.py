@@ -1,4 +1,4 @@
-"""What other rules would have answered."""
+"""The verdicts of other rules on windows of the past."""
 
 import inspect
 import re

@@ -79,9 +79,9 @@ class Stage:
             at = START + timedelta(seconds=3500 * number / count)
             truth = self.draw.normal(5, 2) if regression else float(self.draw.integers(2))
             if regression:
-                answer = float(truth + self.draw.normal(0, 1 - right))
+                value = float(truth + self.draw.normal(0, 1 - right))
             else:
-                answer = truth if self.draw.random() < right else 1 - truth
+                value = truth if self.draw.random() < right else 1 - truth
             record = Record(
                 event_id=new_event_id(int(at.timestamp() * 1000)),
                 captured_at=at,
@@ -89,7 +89,7 @@ class Stage:
                 model_version=version,
                 variant=variant,
                 features={"alcohol": float(self.draw.normal(mean, 1)), "hue": float(number % 7)},
-                prediction=answer if regression else int(answer),
+                prediction=value if regression else int(value),
                 latency_ms=float(self.draw.exponential(10 if version == "1" else 20)),
             )
             records.append(record)

@@ -338,9 +338,9 @@ def test_drift_reads_as_readers_of_violations_expect_it():
             score=score,
         )
 
-    answers = [feature("wasserstein", "drift", 0.25), feature("ks", "drift", 0.01)]
-    answers.append(feature("psi", "ok", 0.05))
-    document = published("constraint_violations", violations_document(None, answers))
+    features = [feature("wasserstein", "drift", 0.25), feature("ks", "drift", 0.01)]
+    features.append(feature("psi", "ok", 0.05))
+    document = published("constraint_violations", violations_document(None, features))
     first, second = document["violations"]
     assert first["constraint_check_type"] == "baseline_drift_check"
     found = re.search("distance: (.+) exceeds threshold: (.+)", first["description"])

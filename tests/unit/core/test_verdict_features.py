@@ -1,4 +1,4 @@
-"""Verdicts on features: every odd column has one, and chance is told from drift at every size."""
+"""Verdicts on features: every odd column has one, and chance is no drift at any size."""
 
 import time
 

@@ -62,8 +62,8 @@ class MetricComparison(msgspec.Struct, frozen=True):
     difference: Estimate
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of two.
+class ComparisonVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be said of which of two is better.
 
     Attributes
     ----------
@@ -74,6 +74,19 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     labels_needed
         Where no difference is shown: how many more labels, of both together, would show the
         difference that is seen, if it stays what it is; None where there is none.
+    """
+
+    outcome: Outcome
+    sentence: str
+    metric: str = ""
+    labels_needed: int | None = None
+
+
+class Comparison(ComparisonVerdict, frozen=True):
+    """What is known of two.
+
+    Attributes
+    ----------
     inputs, outputs
         Whether features, and predictions with probabilities, are distributed alike: B beside A.
     performance
@@ -89,10 +102,6 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     window_end: datetime
     a: Side
     b: Side
-    outcome: Outcome
-    sentence: str
-    metric: str = ""
-    labels_needed: int | None = None
     inputs: tuple[FeatureDrift, ...] = ()
     outputs: tuple[FeatureDrift, ...] = ()
     performance: Mapping[str, MetricComparison] = {}

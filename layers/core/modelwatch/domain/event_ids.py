@@ -49,7 +49,7 @@ def derived_event_id(event_id: str, name: str) -> str:
 
 
 def is_event_id(text: str) -> bool:
-    """Tell whether ``text`` is a UUID in its canonical form.
+    """Return whether ``text`` is a UUID in its canonical form.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def is_event_id(text: str) -> bool:
 
 
 def are_event_ids(texts: Sequence[str]) -> bool:
-    """Tell whether all of ``texts`` are; see `is_event_id`.
+    """Return whether all of ``texts`` are; see `is_event_id`.
 
     Examples
     --------

@@ -119,7 +119,7 @@ class Backtester:
         Raises
         ------
         StoreError
-            When the store does not answer.
+            When the store does not respond.
         """
         found: dict[tuple[str, str, str], list[BacktestedWindow]] = {}
         for given, evidence in self._read(names):

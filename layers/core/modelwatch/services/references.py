@@ -48,7 +48,7 @@ class References:
         Raises
         ------
         RegistryError, StoreError
-            When the registry or a store does not answer.
+            When the registry or a store does not respond.
         """
         try:
             version = self._registry.version(model_name, model_version)

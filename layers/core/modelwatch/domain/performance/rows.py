@@ -70,7 +70,7 @@ class HourOutcomes:
         Names of the objects that they were read from.
     label_hours
         Hours in which labels were looked for: that of the predictions, and those that the ids of
-        predictions tell where these are others.
+        predictions show it where these are others.
     """
 
     variants: Mapping[str, Outcomes]
@@ -147,7 +147,7 @@ def aligned_actual(rows: Outcomes) -> Texts:
 
 
 def class_order(rows: Outcomes, known: Sequence[str] = ()) -> tuple[str | None, ...]:
-    """Return which class each column of the probabilities is; None where nothing tells.
+    """Return which class each column of the probabilities is; None where nothing shows it.
 
     ``known`` is right when it is as long as there are columns. Else the predictions and labels
     tell: when they are of as many classes as there are columns, these are in order, as
@@ -182,7 +182,7 @@ def class_order(rows: Outcomes, known: Sequence[str] = ()) -> tuple[str | None, 
 
 
 def whole_order(parts: Iterable[Outcomes], known: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the first order that one of ``parts`` tells of all columns; empty when none does."""
+    """Return the first order that one of ``parts`` shows of all columns; empty when none does."""
     for rows in parts:
         order = class_order(rows, known)
         names = tuple(name for name in order if name is not None)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,11 +21,11 @@ from modelwatch.domain.importance import Importance, drift_headline, rank_drift
 from modelwatch.domain.profiles import ColumnProfile, Profile
 from modelwatch.domain.statistics.distances import METHODS, Method
 from modelwatch.domain.statistics.distributions import Distribution
-from modelwatch.domain.statistics.significance import Chance, chances
+from modelwatch.domain.statistics.significance import Chance
 from modelwatch.domain.verdict.results import FeatureDrift, Status, Verdict
 from modelwatch.domain.verdict.rules import DriftPolicy, FeatureKind
 
-_NOTHING = Distribution(kind="empty", missing_ratio=1.0)
+_NO_COLUMN = Distribution(kind="empty", missing_ratio=1.0)
 
 
 def evaluate_features(
@@ -97,78 +98,82 @@ def evaluate_columns(
     >>> [(each.feature, each.status, each.reason) for each in found]
     [('alcohol', 'drift', ''), ('ash', 'unknown', 'the window has no value in it')]
     """
-    names = list(dict.fromkeys([*reference, *window]))
-    pairs = {name: (reference.get(name, _NOTHING), window.get(name, _NOTHING)) for name in names}
-    problems = {name: _problem(name, reference, window, policy.min_values) for name in names}
-    kinds = {name: _kind(*pair) for name, pair in pairs.items()}
-    methods = {name: METHODS[policy.method(kind)] for name, kind in kinds.items()}
-    scores: dict[str, float] = {}
-    for name in names:
-        if problems[name]:
-            continue
-        score = methods[name].score(*pairs[name])
-        if math.isfinite(score):
-            scores[name] = score
-        else:
-            problems[name] = "no finite distance: the values are too large"
-    chance: dict[str, Chance] = {}
-    cut = level
+    columns = [
+        _compare(name, reference.get(name, _NO_COLUMN), window.get(name, _NO_COLUMN), policy)
+        for name in dict.fromkeys([*reference, *window])
+    ]
+    level_of_one = level
     if policy.mode == "calibrated":
-        chance = _chances(scores, pairs, methods)
+        known = [column for column in columns if column.score is not None]
+        for method in dict.fromkeys(column.method for column in known):
+            alike = [column for column in known if column.method is method]
+            chances = method.chances([(column.reference, column.window) for column in alike])
+            for column, chance in zip(alike, chances, strict=True):
+                column.chance = chance
         # what is not far enough cannot drift: it counts as what chance alone would do
-        cut = benjamini_hochberg(
-            [
-                chance[name].p_value
-                if methods[name].reaches(score, policy.threshold(kinds[name]))
-                else 1.0
-                for name, score in scores.items()
-            ],
-            level,
+        level_of_one = benjamini_hochberg(
+            [each.chance.p_value if each.chance and each.is_far else 1.0 for each in known], level
         )
-    return [
-        _verdict(
-            name, kinds[name], methods[name], policy, scores.get(name), chance.get(name), cut,
-            pairs[name][1].missing_ratio, problems[name],
-        )
-        for name in names
-    ]  # fmt: skip
+    return [_verdict(column, level_of_one) for column in columns]
 
 
-def _problem(
-    name: str,
-    reference: Mapping[str, Distribution],
-    window: Mapping[str, Distribution],
-    min_values: int,
-) -> str:
-    for sides, side in ((reference, "the reference"), (window, "the window")):
-        if name not in sides:
-            return f"{side} has no such column"
-        if sides[name].kind == "empty":
-            return f"{side} has no value in it"
-    old, new = reference[name], window[name]
-    if old.kind != new.kind:
+@dataclass(slots=True, kw_only=True)
+class _Column:
+    """A column of both sides, on its way to a verdict."""
+
+    name: str
+    kind: FeatureKind
+    method: Method
+    threshold: float
+    reference: Distribution
+    window: Distribution
+    problem: str = ""
+    score: float | None = None
+    chance: Chance | None = None
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the score reaches the threshold."""
+        return self.score is not None and self.method.reaches(self.score, self.threshold)
+
+
+def _compare(
+    name: str, reference: Distribution, window: Distribution, policy: DriftPolicy
+) -> _Column:
+    """Return a column with its score, or with why it has none."""
+    known = [side.kind for side in (reference, window) if side.kind != "empty"]
+    kind: FeatureKind = "categorical" if known[:1] == ["categorical"] else "numerical"
+    column = _Column(
+        name=name,
+        kind=kind,
+        method=METHODS[policy.method(kind)],
+        threshold=policy.threshold(kind),
+        reference=reference,
+        window=window,
+        problem=_problem(reference, window, policy.min_values),
+    )
+    if not column.problem:
+        score = column.method.score(reference, window)
+        if math.isfinite(score):
+            column.score = score
+        else:
+            column.problem = "no finite distance: the values are too large"
+    return column
+
+
+def _problem(reference: Distribution, window: Distribution, min_values: int) -> str:
+    sides = (("the reference", reference), ("the window", window))
+    for title, side in sides:
+        if side is _NO_COLUMN:
+            return f"{title} has no such column"
+        if side.kind == "empty":
+            return f"{title} has no value in it"
+    if reference.kind != window.kind:
         return "numbers on one side, other values on the other"
-    for sized, side in ((old, "the reference"), (new, "the window")):
-        if sized.size < min_values:
-            return f"{sized.size} values in {side}; {min_values} are needed"
+    for title, side in sides:
+        if side.size < min_values:
+            return f"{side.size} values in {title}; {min_values} are needed"
     return ""
-
-
-def _kind(old: Distribution, new: Distribution) -> FeatureKind:
-    known = [side.kind for side in (old, new) if side.kind != "empty"]
-    return "categorical" if known and known[0] == "categorical" else "numerical"
-
-
-def _chances(
-    scores: Mapping[str, float],
-    pairs: Mapping[str, tuple[Distribution, Distribution]],
-    methods: Mapping[str, Method],
-) -> dict[str, Chance]:
-    found: dict[str, Chance] = {}
-    for method in dict.fromkeys(methods.values()):
-        names = [name for name in scores if methods[name] is method]
-        found.update(zip(names, chances(method, [pairs[name] for name in names]), strict=True))
-    return found
 
 
 def benjamini_hochberg(p_values: Sequence[float], level: float) -> float:
@@ -190,40 +195,30 @@ def benjamini_hochberg(p_values: Sequence[float], level: float) -> float:
     return float(steps[passing[-1]] if len(passing) else steps[0])
 
 
-def _verdict(
-    name: str,
-    kind: FeatureKind,
-    method: Method,
-    policy: DriftPolicy,
-    score: float | None,
-    chance: Chance | None,
-    cut: float,
-    missing_ratio: float,
-    problem: str,
-) -> FeatureDrift:
-    threshold = policy.threshold(kind)
+def _verdict(column: _Column, level: float) -> FeatureDrift:
+    """Return the verdict on a column whose p-value has to be at ``level`` or below."""
     status: Status = "unknown"
-    reason, critical = problem, None
-    if score is not None:
-        far = method.reaches(score, threshold)
-        by_chance = chance is not None and chance.p_value > cut
-        status = "drift" if far and not by_chance else "ok"
-        if far and chance is not None and by_chance:
+    reason, critical_score = column.problem, None
+    chance = column.chance
+    if column.score is not None:
+        by_chance = chance is not None and chance.p_value > level
+        status = "drift" if column.is_far and not by_chance else "ok"
+        if column.is_far and chance is not None and by_chance:
             reason = f"far enough, but chance alone does that: p = {chance.p_value:.2g}"
         if chance is not None:
-            nearer = min if method.low_is_drift else max
-            critical = nearer(threshold, chance.distance_at(cut))
+            farther = min if column.method.low_is_drift else max
+            critical_score = farther(column.threshold, chance.score_at(level))
     return FeatureDrift(
-        feature=name,
-        kind=kind,
+        feature=column.name,
+        kind=column.kind,
         status=status,
-        method=method.name,
-        threshold=threshold,
-        score=score,
-        missing_ratio=missing_ratio,
+        method=column.method.name,
+        threshold=column.threshold,
+        score=column.score,
+        missing_ratio=column.window.missing_ratio,
         reason=reason,
         p_value=chance.p_value if chance is not None else None,
-        critical_score=critical,
+        critical_score=critical_score,
     )
 
 

@@ -97,7 +97,7 @@ def test_small_segments_are_unknown():
     labels = {
         sample.labels["segment"] for sample in stage.metrics.samples if "segment" in sample.labels
     }
-    # of values that nobody has seen before there may be any number
+    # of values that no one has seen before there may be any number
     assert labels == set(found) - {"colour=orange"}
 
 
