@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable
+from datetime import datetime
+from types import GenericAlias
+from typing import Any, Literal
 
 import msgspec
+from msgspec import NODEFAULT
 
 from modelwatch.domain.blocks import Block, Head, blocks_of
 from modelwatch.domain.event_ids import are_event_ids
@@ -22,7 +25,9 @@ from modelwatch.domain.numbers import Whole
 from modelwatch.domain.records import (
     FUTURE_TOLERANCE_MS,
     PREDICT_SOURCE,
+    ROW_FIELDS,
     Record,
+    RecordField,
     Refusal,
     Value,
     decode_record,
@@ -37,37 +42,40 @@ _FIRST_MS, _LAST_MS = 31_536_000_000, 253_370_764_799_999
 
 _NAN = float("nan")
 
+_FURTHER_FIELDS = [each for each in ROW_FIELDS if each.name not in ("event_id", "captured_at")]
+
 
 class _Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A message but for its lists; these are attributes with the names that `Form.packed` gives."""
+
     packed: Literal[1]
     head: msgspec.Raw
-    ids: list[str]
-    at: list[Whole]
-    predictions: list[Value]
-    latencies: list[float]
-    probabilities: list[list[float] | None] = []
-    lost: list[Whole] = []
-    errors: list[str] = []
-    columns: list[list[Value] | None] = []
+    columns: list[Any] = []
     doubles: bytes = b""
 
 
-class _UntypedMessage(_Message):
-    """The same with its values as they came: one that is wrong is of one record."""
+def _message_type(value_of: Callable[[Any], Any]) -> Any:
+    """Return the type of messages whose values are of the types that ``value_of`` makes of ours."""
+    fields: list[Any] = [("columns", _list_of(_list_of(value_of(Value)) | None), [])]
+    for each in ROW_FIELDS:
+        # of what has a default there is no list where no record says another
+        default = [] if each.default is NODEFAULT else [[]]
+        fields.append((each.form.packed, _list_of(value_of(each.value_type)), *default))
+    return msgspec.defstruct("Message", fields, bases=(_Message,), module=__name__, kw_only=True)
 
-    ids: list[msgspec.Raw]  # type: ignore[assignment]
-    at: list[msgspec.Raw]  # type: ignore[assignment]
-    predictions: list[msgspec.Raw]  # type: ignore[assignment]
-    latencies: list[msgspec.Raw]  # type: ignore[assignment]
-    probabilities: list[msgspec.Raw] = []  # type: ignore[assignment]
-    lost: list[msgspec.Raw] = []  # type: ignore[assignment]
-    errors: list[msgspec.Raw] = []  # type: ignore[assignment]
-    columns: list[list[msgspec.Raw] | None] = []  # type: ignore[assignment]
 
+def _list_of(kind: Any) -> Any:
+    return GenericAlias(list, (kind,))
+
+
+_WHOLE = {int: Whole, datetime: Whole}
+_Typed = _message_type(lambda kind: _WHOLE.get(kind, kind))
+_Untyped = _message_type(lambda _: msgspec.Raw)
+"""With its values as they came: one that is wrong is of one record."""
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(_Message)
-_untyped_decoder = msgspec.json.Decoder(_UntypedMessage)
+_decoder = msgspec.json.Decoder(_Typed)
+_untyped_decoder = msgspec.json.Decoder(_Untyped)
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _head_decoder = msgspec.json.Decoder(Head)
 _heads: dict[bytes, Head] = {}
@@ -76,16 +84,15 @@ _heads: dict[bytes, Head] = {}
 def pack(block: Block) -> bytes:
     """Return ``block`` as a message."""
     columns, doubles = _packed_columns(block)
-    message = _Message(
+    lists = {
+        each.form.packed: values
+        for each in ROW_FIELDS
+        if (values := block.rows[each.name]).count(each.default) < len(values)
+    }
+    message = _Typed(
         packed=1,
         head=msgspec.Raw(_encoder.encode(block.head)),
-        ids=block.event_ids,
-        at=block.captured_at_ms,
-        predictions=block.predictions,
-        latencies=block.latencies_ms,
-        probabilities=block.probabilities if any(block.probabilities) else [],
-        lost=block.lost_before if any(block.lost_before) else [],
-        errors=block.errors if any(block.errors) else [],
+        **lists,
         columns=columns,
         doubles=doubles,
     )
@@ -124,16 +131,13 @@ def unpack(body: str, now_ms: int) -> tuple[Block | None, list[Refusal]]:
 
 def _block(message: _Message) -> Block:
     head = _head_of(bytes(message.head))
-    rows = len(message.ids)
+    rows = {each.name: getattr(message, each.form.packed) for each in ROW_FIELDS}
+    for each in ROW_FIELDS:
+        if each.default is not NODEFAULT and not rows[each.name]:
+            rows[each.name] = [each.default] * len(rows["event_id"])
     block = Block(
         head=head,
-        event_ids=message.ids,
-        captured_at_ms=message.at,
-        predictions=message.predictions,
-        probabilities=message.probabilities or [None] * rows,
-        latencies_ms=message.latencies,
-        lost_before=message.lost or [0] * rows,
-        errors=message.errors or [""] * rows,
+        rows=rows,
         columns=message.columns or [None] * len(head.names),
         doubles=message.doubles,
     )
@@ -180,14 +184,7 @@ def _packed_columns(block: Block) -> tuple[list[list[Value] | None], bytes]:
 
 def _check_form(block: Block) -> None:
     rows, width = len(block), sum(column is None for column in block.columns)
-    lists: list[tuple[str, Sequence[object]]] = [
-        ("at", block.captured_at_ms),
-        ("predictions", block.predictions),
-        ("probabilities", block.probabilities),
-        ("latencies", block.latencies_ms),
-        ("lost", block.lost_before),
-        ("errors", block.errors),
-    ]
+    lists = [(each.form.packed, block.rows[each.name]) for each in ROW_FIELDS]
     lists += [("columns", column) for column in block.columns if column is not None]
     for field, values in lists:
         if len(values) != rows:
@@ -205,13 +202,19 @@ def _is_plainly_good(block: Block, now_ms: int) -> bool:
     return (
         len(block) > 0
         and block.head.source == PREDICT_SOURCE
-        and not any(block.errors)
         and min(block.captured_at_ms) >= _FIRST_MS
         and max(block.captured_at_ms) <= min(now_ms + FUTURE_TOLERANCE_MS, _LAST_MS)
-        and min(block.latencies_ms) >= 0
-        and min(block.lost_before) >= 0
         and are_event_ids(block.event_ids)
+        and all(_are_plainly_good(each, block.rows[each.name]) for each in _FURTHER_FIELDS)
     )
+
+
+def _are_plainly_good(field: RecordField, values: list[Any]) -> bool:
+    """Tell whether values of the right type are good; texts need a look at each."""
+    if field.value_type is str:
+        return not any(values)
+    least, most = field.meta.ge, field.meta.le
+    return (least is None or min(values) >= least) and (most is None or max(values) <= most)
 
 
 def _parted(block: Block, now_ms: int) -> tuple[Block | None, list[Refusal]]:
@@ -235,7 +238,7 @@ def _checked(alone: Block, now_ms: int) -> Record:
     """Return the one record of a block, whose values may be of any type."""
     at = alone.captured_at_ms[0]
     known = _milliseconds(at)
-    alone.captured_at_ms = [known or 0]
+    alone.rows["captured_at"] = [known or 0]
     record = alone.records()[0]
     text = encode_record(record)
     if known is None:
