@@ -1,4 +1,4 @@
-"""One table declares a record's fields; head, messages, columns, SageMaker's form and docs follow."""
+"""One table declares a record's fields; messages, columns, SageMaker's form, docs follow it."""
 
 import re
 from datetime import UTC, datetime

@@ -42,6 +42,9 @@ HEAD_FIELDS = tuple(name for name in Head.__struct_fields__ if name != "names")
 """The fields of a record that its head says."""
 
 _head_of = attrgetter(*HEAD_FIELDS)
+_row_of = attrgetter(
+    *["captured_at_ms" if each.name == "captured_at" else each.name for each in ROW_FIELDS]
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,15 +105,14 @@ class Block:
         inner = iter(zip(*self._unpacked(), strict=True))
         columns = [next(inner) if column is None else column for column in self.columns]
         features = zip(*columns, strict=True) if columns else [()] * len(self)
-        names = list(self.rows)
+        names = self.head.names
+        rows = self.rows | {
+            "captured_at": [_EPOCH + timedelta(milliseconds=at) for at in self.captured_at_ms],
+            "features": [dict(zip(names, values, strict=True)) for values in features],
+        }
         common = dict(zip(HEAD_FIELDS, _head_of(self.head), strict=True))
-        records = []
-        for row, values in zip(zip(*self.rows.values(), strict=True), features, strict=True):
-            own = dict(zip(names, row, strict=True))
-            own["captured_at"] = _EPOCH + timedelta(milliseconds=own["captured_at"])
-            own["features"] = dict(zip(self.head.names, values, strict=True))
-            records.append(Record(**common, **own))
-        return records
+        own = (zip(rows, row, strict=False) for row in zip(*rows.values(), strict=True))
+        return [Record(**common, **dict(each)) for each in own]
 
     def _unpacked(self) -> list[list[Value]]:
         """Return ``doubles`` as rows of values."""
@@ -141,11 +143,10 @@ def _block(records: Sequence[Record]) -> Block:
     first = records[0]
     values = zip(*[record.features.values() for record in records], strict=True)
     common = dict(zip(HEAD_FIELDS, _head_of(first), strict=True))
-    rows = {each.name: list(map(attrgetter(each.name), records)) for each in ROW_FIELDS}
-    rows["captured_at"] = [record.captured_at_ms for record in records]
+    columns = zip(*map(_row_of, records), strict=True)
     return Block(
         head=Head(names=tuple(first.features), **common),
-        rows=rows,
+        rows={field.name: list(column) for field, column in zip(ROW_FIELDS, columns, strict=True)},
         columns=[list(column) for column in values],
     )
 

@@ -12,6 +12,7 @@ import math
 import struct
 from collections.abc import Callable
 from datetime import datetime
+from operator import attrgetter
 from types import GenericAlias
 from typing import Any, Literal
 
@@ -27,7 +28,6 @@ from modelwatch.domain.records import (
     PREDICT_SOURCE,
     ROW_FIELDS,
     Record,
-    RecordField,
     Refusal,
     Value,
     decode_record,
@@ -42,7 +42,13 @@ _FIRST_MS, _LAST_MS = 31_536_000_000, 253_370_764_799_999
 
 _NAN = float("nan")
 
-_FURTHER_FIELDS = [each for each in ROW_FIELDS if each.name not in ("event_id", "captured_at")]
+# what is done for every message is done with as little as goes
+_PACKED = {each.name: each.form.packed for each in ROW_FIELDS}
+_lists_of = attrgetter(*_PACKED.values())
+_DEFAULTS = [(each.name, each.default) for each in ROW_FIELDS if each.default is not NODEFAULT]
+_TEXTS = [each.name for each in ROW_FIELDS if each.value_type is str and each.name != "event_id"]
+_LEAST = [(each.name, each.meta.ge) for each in ROW_FIELDS if each.meta.ge is not None]
+_MOST = [(each.name, each.meta.le) for each in ROW_FIELDS if each.meta.le is not None]
 
 
 class _Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -59,7 +65,7 @@ def _message_type(value_of: Callable[[Any], Any]) -> Any:
     fields: list[Any] = [("columns", _list_of(_list_of(value_of(Value)) | None), [])]
     for each in ROW_FIELDS:
         # of what has a default there is no list where no record says another
-        default = [] if each.default is NODEFAULT else [[]]
+        default: list[Any] = [] if each.default is NODEFAULT else [[]]
         fields.append((each.form.packed, _list_of(value_of(each.value_type)), *default))
     return msgspec.defstruct("Message", fields, bases=(_Message,), module=__name__, kw_only=True)
 
@@ -84,11 +90,10 @@ _heads: dict[bytes, Head] = {}
 def pack(block: Block) -> bytes:
     """Return ``block`` as a message."""
     columns, doubles = _packed_columns(block)
-    lists = {
-        each.form.packed: values
-        for each in ROW_FIELDS
-        if (values := block.rows[each.name]).count(each.default) < len(values)
-    }
+    lists = {packed: block.rows[name] for name, packed in _PACKED.items()}
+    for name, default in _DEFAULTS:
+        if block.rows[name].count(default) == len(block):
+            del lists[_PACKED[name]]
     message = _Typed(
         packed=1,
         head=msgspec.Raw(_encoder.encode(block.head)),
@@ -131,10 +136,10 @@ def unpack(body: str, now_ms: int) -> tuple[Block | None, list[Refusal]]:
 
 def _block(message: _Message) -> Block:
     head = _head_of(bytes(message.head))
-    rows = {each.name: getattr(message, each.form.packed) for each in ROW_FIELDS}
-    for each in ROW_FIELDS:
-        if each.default is not NODEFAULT and not rows[each.name]:
-            rows[each.name] = [each.default] * len(rows["event_id"])
+    rows: dict[str, list[Any]] = dict(zip(_PACKED, _lists_of(message), strict=True))
+    for name, default in _DEFAULTS:
+        if not rows[name]:
+            rows[name] = [default] * len(rows["event_id"])
     block = Block(
         head=head,
         rows=rows,
@@ -183,12 +188,13 @@ def _packed_columns(block: Block) -> tuple[list[list[Value] | None], bytes]:
 
 
 def _check_form(block: Block) -> None:
-    rows, width = len(block), sum(column is None for column in block.columns)
-    lists = [(each.form.packed, block.rows[each.name]) for each in ROW_FIELDS]
-    lists += [("columns", column) for column in block.columns if column is not None]
-    for field, values in lists:
-        if len(values) != rows:
-            raise InvalidInputError(field, f"has {len(values)} values for {rows} records")
+    rows, width = len(block), sum([column is None for column in block.columns])
+    if {*map(len, block.rows.values())} != {rows} or len(block.columns) != width:
+        lists = [(_PACKED[name], values) for name, values in block.rows.items()]
+        lists += [("columns", column) for column in block.columns if column is not None]
+        for field, values in lists:
+            if len(values) != rows:
+                raise InvalidInputError(field, f"has {len(values)} values for {rows} records")
     if len(block.columns) != len(block.head.names):
         problem = f"has {len(block.columns)} entries for {len(block.head.names)} features"
         raise InvalidInputError("columns", problem)
@@ -198,23 +204,19 @@ def _check_form(block: Block) -> None:
 
 
 def _is_plainly_good(block: Block, now_ms: int) -> bool:
-    """Return whether all records are good, as far as that shows without a look at each."""
+    """Tell whether all records are good, as far as that shows without a look at each text."""
+    rows = block.rows
+    times = rows["captured_at"]
     return (
-        len(block) > 0
+        len(times) > 0
         and block.head.source == PREDICT_SOURCE
-        and min(block.captured_at_ms) >= _FIRST_MS
-        and max(block.captured_at_ms) <= min(now_ms + FUTURE_TOLERANCE_MS, _LAST_MS)
-        and are_event_ids(block.event_ids)
-        and all(_are_plainly_good(each, block.rows[each.name]) for each in _FURTHER_FIELDS)
+        and min(times) >= _FIRST_MS
+        and max(times) <= min(now_ms + FUTURE_TOLERANCE_MS, _LAST_MS)
+        and not any([any(rows[name]) for name in _TEXTS])
+        and all([min(rows[name]) >= least for name, least in _LEAST])
+        and all([max(rows[name]) <= most for name, most in _MOST])
+        and are_event_ids(rows["event_id"])
     )
-
-
-def _are_plainly_good(field: RecordField, values: list[Any]) -> bool:
-    """Tell whether values of the right type are good; texts need a look at each."""
-    if field.value_type is str:
-        return not any(values)
-    least, most = field.meta.ge, field.meta.le
-    return (least is None or min(values) >= least) and (most is None or max(values) <= most)
 
 
 def _parted(block: Block, now_ms: int) -> tuple[Block | None, list[Refusal]]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_args
 
 import msgspec
 
@@ -141,16 +141,14 @@ class RecordField(NamedTuple):
     form: Form
 
 
-def _fields() -> Iterator[RecordField]:
-    hints = get_type_hints(Record, include_extras=True)
-    for field in msgspec.structs.fields(Record):
-        value_type, *notes = get_args(hints[field.name])
-        meta = next((note for note in notes if isinstance(note, msgspec.Meta)), msgspec.Meta())
-        form = next(note for note in notes if isinstance(note, Form))
-        yield RecordField(field.name, hints[field.name], value_type, meta, field.default, form)
+def _field(field: msgspec.structs.FieldInfo) -> RecordField:
+    value_type, *notes = get_args(field.type)
+    meta = next((note for note in notes if isinstance(note, msgspec.Meta)), msgspec.Meta())
+    form = next(note for note in notes if isinstance(note, Form))
+    return RecordField(field.name, field.type, value_type, meta, field.default, form)
 
 
-FIELDS = {field.name: field for field in _fields()}
+FIELDS = {field.name: _field(field) for field in msgspec.structs.fields(Record)}
 """The fields of a record by name, in the order of the columns."""
 
 ROW_FIELDS = tuple(
