@@ -45,7 +45,11 @@ _NAN = float("nan")
 # what is done for every message is done with as little as goes
 _PACKED = {each.name: each.form.packed for each in ROW_FIELDS}
 _lists_of = attrgetter(*_PACKED.values())
-_DEFAULTS = [(each.name, each.default) for each in ROW_FIELDS if each.default is not NODEFAULT]
+_DEFAULTS = {
+    each.name: each.default
+    for each in ROW_FIELDS
+    if not (each.default is NODEFAULT or each.form.is_always_packed)
+}
 _TEXTS = [each.name for each in ROW_FIELDS if each.value_type is str and each.name != "event_id"]
 _LEAST = [(each.name, each.meta.ge) for each in ROW_FIELDS if each.meta.ge is not None]
 _MOST = [(each.name, each.meta.le) for each in ROW_FIELDS if each.meta.le is not None]
@@ -64,8 +68,7 @@ def _message_type(value_of: Callable[[Any], Any]) -> Any:
     """Return the type of messages whose values are of the types that ``value_of`` makes of ours."""
     fields: list[Any] = [("columns", _list_of(_list_of(value_of(Value)) | None), [])]
     for each in ROW_FIELDS:
-        # of what has a default there is no list where no record says another
-        default: list[Any] = [] if each.default is NODEFAULT else [[]]
+        default: list[Any] = [[]] if each.name in _DEFAULTS else []
         fields.append((each.form.packed, _list_of(value_of(each.value_type)), *default))
     return msgspec.defstruct("Message", fields, bases=(_Message,), module=__name__, kw_only=True)
 
@@ -91,7 +94,7 @@ def pack(block: Block) -> bytes:
     """Return ``block`` as a message."""
     columns, doubles = _packed_columns(block)
     lists = {packed: block.rows[name] for name, packed in _PACKED.items()}
-    for name, default in _DEFAULTS:
+    for name, default in _DEFAULTS.items():
         if block.rows[name].count(default) == len(block):
             del lists[_PACKED[name]]
     message = _Typed(
@@ -137,7 +140,7 @@ def unpack(body: str, now_ms: int) -> tuple[Block | None, list[Refusal]]:
 def _block(message: _Message) -> Block:
     head = _head_of(bytes(message.head))
     rows: dict[str, list[Any]] = dict(zip(_PACKED, _lists_of(message), strict=True))
-    for name, default in _DEFAULTS:
+    for name, default in _DEFAULTS.items():
         if not rows[name]:
             rows[name] = [default] * len(rows["event_id"])
     block = Block(

@@ -36,6 +36,8 @@ class Form(NamedTuple):
     packed
         Its list in a packed message, with a value a record. Empty: the message says it once, in its
         head, for all of its records.
+    is_always_packed
+        Whether a message has the list also where all of its records have the default.
     has_column
         Whether a column of the captures has the field's name and type.
     sagemaker
@@ -45,6 +47,7 @@ class Form(NamedTuple):
     """
 
     packed: str = ""
+    is_always_packed: bool = False
     has_column: bool = True
     sagemaker: str = ""
     since: str = "0.1.0"
@@ -105,7 +108,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     ]
     prediction: Annotated[Value, Form("predictions", sagemaker=_OUTPUT)]
     probabilities: Annotated[list[float] | None, Form("probabilities", sagemaker=_OUTPUT)] = None
-    latency_ms: Annotated[float, msgspec.Meta(ge=0), Form("latencies")] = 0.0
+    latency_ms: Annotated[float, msgspec.Meta(ge=0), Form("latencies", is_always_packed=True)] = 0.0
     source: Annotated[Source, Form()] = "external"
     types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$"), Form(has_column=False)] = ""
     sample_rate: Annotated[float, msgspec.Meta(gt=0, le=1), Form()] = 1.0
