@@ -19,9 +19,9 @@ from modelwatch.domain.segments import parse_segments
 from modelwatch.domain.segments.expressions import Expression
 from modelwatch.errors import ModelwatchError, SettingError
 from modelwatch.metric_names import CATALOG, NAMESPACE
-from modelwatch.settings import SETTINGS, Settings
 from modelwatch_bridge.lines.interpretation import interpret
 from modelwatch_cli.capture.label_files import COLUMNS, Problem, read_labels
+from modelwatch_cli.settings import Settings
 
 NOW_MS = 1_800_000_000_000
 ID = "018bcfe5-6800-7000-8000-000000000000"
@@ -302,8 +302,8 @@ setting_texts = st.one_of(
 
 
 @settings(max_examples=examples(300))
-@given(setting=st.sampled_from(SETTINGS), text=setting_texts)
-@example(next(each for each in SETTINGS if each.name == "ANALYSIS_WINDOWS"), "P" + "9" * 5000 + "D")
+@given(setting=st.sampled_from([*Settings.declared().values()]), text=setting_texts)
+@example(Settings.analysis_windows, "P" + "9" * 5000 + "D")
 def test_any_text_is_a_setting_or_says_what_is_right(setting, text):
     _, error = tried(lambda: Settings({setting.name: text}).text(setting.name))
     if error is not None:
