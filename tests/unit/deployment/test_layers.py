@@ -88,7 +88,7 @@ def test_the_core_layer_is_the_shared_library_with_bytecode(project, tmp_path):
     layer = build_layer(project, "core", "x86_64")
     names = zipfile.ZipFile(layer.path).namelist()
     assert "python/modelwatch/settings/reading.py" in names
-    assert "python/modelwatch/__pycache__/settings.cpython-313.pyc" in names
+    assert "python/modelwatch/settings/__pycache__/reading.cpython-313.pyc" in names
     assert "python/modelwatch/openapi/swagger_ui/swagger-ui-bundle.js" in names
     assert all(name.startswith("python/modelwatch/") for name in names)
     code = "import modelwatch.settings; print(modelwatch.settings.Settings({}).model_alias)"

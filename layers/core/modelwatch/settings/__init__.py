@@ -2,8 +2,8 @@
 
 A setting is one line of its group: default, a sentence and its kind (`kinds`). The variable is
 named as the attribute is, in capitals. The groups of the functions are here, those of the bridge,
-the stack and the deployment beside what they steer. A program's class derives from the groups that it
-needs (`functions.PredictSettings`); a deployment gives a function these, and no others.
+the stack and the deployment beside what they steer. A program's class derives from the groups that
+it needs (`functions.PredictSettings`); a deployment gives a function these, and no others.
 `.env.example` lists all settings.
 """
 
