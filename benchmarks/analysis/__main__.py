@@ -1,10 +1,10 @@
-"""How long a decision takes, and in how much memory, over windows of ten thousand to 100 M rows.
+"""How long a verdict takes, and in how much memory, over windows of ten thousand to 100 M rows.
 
     make bench-analysis
 
 Windows are made of the profiles that capture writes: real rows of 13 features through the capture
-code, hour by hour, and merged; larger windows repeat hours of 1 M rows. Each decision runs in a
-process of its own, from reading the profiles of its hours to the answers for all features. Beside
+code, hour by hour, and merged; larger windows repeat hours of 1 M rows. Each verdict runs in a
+process of its own, from reading the profiles of its hours to the status of all features. Beside
 it, on the same rows and likewise each in a process of its own: Evidently's drift preset, whylogs
 and NannyML, up to a million rows. Seconds are those of the CPU. Prints a table, and JSON as the
 last line.
@@ -59,8 +59,8 @@ def _hour(count: int, seed: int) -> bytes:
 
 def _measured(command: list[str | Path]) -> tuple[float, float]:
     """Run a program that prints seconds and its peak of memory in MB."""
-    told = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
-    seconds, peak_mb = told.split()[-2:]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    seconds, peak_mb = printed.split()[-2:]
     return float(seconds), float(peak_mb)
 
 
@@ -86,7 +86,7 @@ def main() -> None:
             found.setdefault("modelwatch", {})[size] = _measured(
                 [
                     sys.executable,
-                    programs / "decision.py",
+                    programs / "verdict.py",
                     folder / "reference.profile",
                     *[folder / f"{size}.profile"] * hours,
                 ]
@@ -98,14 +98,14 @@ def main() -> None:
                 if not window.exists():
                     pq.write_table(_rows(size, seed=2).select(features), window)
                 program = (
-                    [sys.executable, programs / "evidently_decision.py"]
+                    [sys.executable, programs / "evidently_drift.py"]
                     if rival == "evidently"
                     else [RIVALS, ROOT / "benchmarks" / "rivals" / "drift_decision.py", rival]
                 )
                 found.setdefault(rival, {})[size] = _measured(
                     [*program, folder / "reference.parquet", window]
                 )
-    table = Table("rows", *found, title="a decision over 13 features: CPU seconds, peak MB")
+    table = Table("rows", *found, title="a verdict over 13 features: CPU seconds, peak MB")
     results: dict[str, float] = {}
     for size in sizes:
         cells = []

@@ -10,13 +10,13 @@ from benchmarks.detection.draws import MIX, SHIFTS, T3, Family
 from benchmarks.detection.rules import Columns, flagged, measured
 from sklearn.datasets import load_wine
 
-from modelwatch.domain.decisions import MONTH_SECONDS, run_level
 from modelwatch.domain.profiles import number_column
 from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.verdict.rules import MONTH_SECONDS, run_level
 from modelwatch_cli.traffic.scenarios import SCENARIOS, simulate_rows
 
 HOURLY = run_level(1.0, MONTH_SECONDS / 3600)
-"""Level of a run at the default budget, one false alarm a month, when a model is judged hourly."""
+"""Level of a run at the default budget, one false alarm a month, with a verdict an hour."""
 
 LEVELS = (0.05, 0.01, HOURLY)
 FEATURES = (5, 13, 100)
@@ -26,7 +26,7 @@ Row = dict[str, float]
 def false_alarms(
     sizes: tuple[int, ...], references: tuple[int, ...], repetitions: int, seed: int
 ) -> Iterator[Row]:
-    """Judge windows of what the reference is of: every drift is a false alarm."""
+    """Evaluate windows of what the reference is of: every drift is a false alarm."""
     for reference in references:
         for size in sizes:
             generator = np.random.default_rng([seed, size, reference])
@@ -168,7 +168,7 @@ def _single(columns: Columns) -> Columns:
 def delays(shifts: tuple[float, ...], repetitions: int, seed: int) -> Iterator[Row]:
     """Count rows from a change until a window of the last 500 has a drifted feature.
 
-    It is judged every 50 rows. Of five features (reference: 10,000 rows) three move by the shift.
+    There is a verdict every 50 rows. Of five features (reference: 10,000 rows) three move.
     """
     window, step, most = 500, 50, 1000
     families = MIX[:5]
@@ -186,9 +186,9 @@ def delays(shifts: tuple[float, ...], repetitions: int, seed: int) -> Iterator[R
                 sides = [_side(family, stream[after : after + window])
                          for family, stream in zip(families, streams, strict=True)]  # fmt: skip
                 seen = measured(list(zip(reference, sides, strict=True))).take(_grid(1, 5))
-                answers = {"calibrated": flagged(seen, HOURLY).any(),
+                verdicts = {"calibrated": flagged(seen, HOURLY).any(),
                            "evidently": seen.evidently.any()}  # fmt: skip
-                for rule, drifted in answers.items():
+                for rule, drifted in verdicts.items():
                     if drifted:
                         waiting[rule] = min(waiting[rule], after)
                 if max(waiting.values()) < most:
@@ -209,7 +209,7 @@ def _side(family: Family, rows: np.ndarray) -> Distribution:
 
 
 def scenarios(sizes: tuple[int, ...], repetitions: int, seed: int) -> Iterator[dict]:
-    """Judge the simulator's scenarios on 142 wines with their cultivar: drift of half of it all."""
+    """Evaluate the simulator's scenarios on 142 wines with their cultivar: half of all drifts."""
     data = load_wine(as_frame=True)
     wines = data.data.assign(cultivar=data.target.map(lambda number: f"class {number}"))
     for name, scenario in SCENARIOS.items():

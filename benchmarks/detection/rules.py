@@ -17,11 +17,10 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from modelwatch.domain.decisions import benjamini_hochberg
-from modelwatch.domain.statistics.distances import METHODS, ks_statistic
+from modelwatch.domain.statistics.distances import METHODS
 from modelwatch.domain.statistics.distributions import Distribution
-from modelwatch.domain.statistics.kolmogorov import two_sample_sf
-from modelwatch.domain.statistics.significance import chances
+from modelwatch.domain.statistics.kolmogorov import ks_statistic, two_sample_sf
+from modelwatch.domain.verdict.features import benjamini_hochberg
 
 THRESHOLD = 0.1
 FEW_REFERENCE_ROWS = 1000
@@ -55,7 +54,7 @@ def measured(pairs: list[Pair]) -> Columns:
         ours = METHODS[method]
         score[places] = [ours.score(*pairs[place]) for place in places]
         p_value[places] = [
-            chance.p_value for chance in chances(ours, [pairs[place] for place in places])
+            chance.p_value for chance in ours.chances([pairs[place] for place in places])
         ]
     evidence, drifted = np.empty(len(pairs)), np.empty(len(pairs), bool)
     for place, pair in enumerate(pairs):

@@ -14,8 +14,8 @@ from modelwatch_cli.settings import Settings
 from modelwatch_cli.waiting import wait_until
 
 if TYPE_CHECKING:
-    from modelwatch.domain.drift import AnalysisResult
     from modelwatch.domain.models import ModelVersion
+    from modelwatch.domain.verdict.results import AnalysisResult
 
 NORMAL_REQUESTS = 150
 DRIFTED_REQUESTS = 300

@@ -17,9 +17,9 @@ from botocore.config import Config
 
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.adapters.s3_reports import S3ReportStore
-from modelwatch.domain.drift import AnalysisResult
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record
+from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch_cli.settings import Settings
 from running_stack import RunningStack
 

@@ -115,7 +115,7 @@ def eventually(probe: Callable[[], Any], seconds: float = 90) -> Any:
 def test_without_labels_it_is_unknown_which_is_better(trial):
     found = trial.compare()
     assert found["outcome"] == "unknown"
-    assert "labels do not tell yet how good champion is" in found["sentence"]
+    assert "labels do not show yet how good champion is" in found["sentence"]
     assert found["a"]["rows"] + found["b"]["rows"] == REQUESTS
     assert min(found["a"]["rows"], found["b"]["rows"]) > REQUESTS / 3
     # weights are drawn at random: both see the same traffic
@@ -183,9 +183,9 @@ def test_another_configuration_is_tried_on_the_past(trial):
     strict = ("--set", "DRIFT_MODE=classic", "--set", "DRIFT_NUMERICAL_THRESHOLD=0.0001")
     found = trial.answer("backtest", *options, *strict)
     (series,) = found["series"]
-    judged = [each for each in series["windows"] if each["other"]["status"] != "unknown"]
-    assert len(judged) >= 2
-    assert {each["other"]["status"] for each in judged} == {"drift"}
+    evaluated = [each for each in series["windows"] if each["other"]["status"] != "unknown"]
+    assert len(evaluated) >= 2
+    assert {each["other"]["status"] for each in evaluated} == {"drift"}
     lax = ("--set", "DRIFT_NUMERICAL_THRESHOLD=99", "--set", "DRIFT_SHARE_THRESHOLD=1")
     found = trial.answer("backtest", *options, *lax)
     (series,) = found["series"]

@@ -19,7 +19,7 @@ from modelwatch.adapters.s3_outcomes import S3OutcomeStore
 from modelwatch.adapters.s3_performance import S3PerformanceStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label
-from modelwatch.domain.performance.answers import PerformanceAnswer, PerformancePolicy
+from modelwatch.domain.performance.results import PerformancePolicy, PerformanceResult
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.windows import Window
 from modelwatch.services.performance import PerformanceMonitor
@@ -68,7 +68,7 @@ class Labelling:
     def post(self, app: str, path: str, body: object) -> httpx.Response:
         return httpx.post(f"{self.urls[app]}{path}", json=body, timeout=60)
 
-    def answer(self, version: str = "1", model: str = MODEL) -> PerformanceAnswer:
+    def answer(self, version: str = "1", model: str = MODEL) -> PerformanceResult:
         return self.monitor.evaluate(model, version, self.window)
 
     def _record(self, number: int) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def test_a_days_labels_come_late_and_twice_and_corrected(labelling, tmp_path):
         "log_loss": sk.log_loss(truth, probabilities, labels=[0, 1]),
     }
 
-    def corrected() -> PerformanceAnswer | None:
+    def corrected() -> PerformanceResult | None:
         answer = labelling.answer()
         right = answer.verdict.metrics["accuracy"].value == pytest.approx(expected["accuracy"])
         return answer if right and answer.unknown_labels == 11 else None

@@ -16,9 +16,9 @@ from modelwatch.adapters.s3_labels import S3LabelStore
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.adapters.s3_reports import S3ReportStore
 from modelwatch.domain.constraints import check
-from modelwatch.domain.drift import AnalysisResult, FeatureDrift, ResultName
 from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.records import Record
+from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift, ResultName
 from modelwatch.domain.windows import Window
 from modelwatch_cli.settings import Settings
 from running_stack import RunningStack

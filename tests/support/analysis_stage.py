@@ -17,12 +17,12 @@ from in_memory import (
 from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.parquet import records_table
 from modelwatch.adapters.s3_baselines import S3BaselineStore
-from modelwatch.domain.analysis_rules import AnalysisRules
 from modelwatch.domain.event_ids import new_event_id
-from modelwatch.domain.evidence import CodeVersion
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.records import Record
 from modelwatch.domain.segments import parse_segments
+from modelwatch.domain.verdict.evidence import CodeVersion
+from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.services.analysis_requests import AnalysisRequest
 from modelwatch.services.analyze import Analysis, AnalyzeService

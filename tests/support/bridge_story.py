@@ -15,7 +15,7 @@ from typing import Any
 from tests.support.bridge_in_memory import ManualClock
 
 from modelwatch.adapters.emf import emf_lines
-from modelwatch.domain.drift import AnalysisResult
+from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.errors import StoreError
 from modelwatch.metric_names import CATALOG
 from modelwatch.ports import Sample

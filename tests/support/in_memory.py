@@ -12,22 +12,23 @@ import pyarrow as pa
 from modelwatch.adapters.arrow_profiles import profile_segments, profile_slices, profile_table
 from modelwatch.adapters.parquet import FIXED_SCHEMA, records_table
 from modelwatch.domain.blocks import Block
-from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift, LastAnswer
-from modelwatch.domain.evidence import Evidence
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.labels import Label
 from modelwatch.domain.models import ModelVersion, Predictions
-from modelwatch.domain.performance.answers import (
-    PerformanceAnswer,
-    PerformancePolicy,
-    verdict_of,
-)
 from modelwatch.domain.performance.profile import PerformanceProfile
+from modelwatch.domain.performance.results import (
+    PerformancePolicy,
+    PerformanceResult,
+    evaluate_performance,
+)
 from modelwatch.domain.profiles import Profile, WindowProfile, merge_profiles
 from modelwatch.domain.records import Record, Value
 from modelwatch.domain.routing import Routing, ServingPlan
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.domain.segments import NO_SEGMENTS, SegmentKey, Segments
+from modelwatch.domain.verdict.evidence import Evidence
+from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift, LastResult
+from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.domain.windows import Window
 from modelwatch.errors import (
     EvidenceError,
@@ -320,7 +321,7 @@ class InMemoryProfiles:
 
 @dataclass
 class InMemoryPerformance:
-    """Answers for every version that its labels are too few; raises `failure` when set."""
+    """Says of every version that its labels are too few; raises `failure` when set."""
 
     failure: Exception | None = None
 
@@ -332,16 +333,16 @@ class InMemoryPerformance:
         *,
         variant: str | None = None,
         reference: pa.Table | None = None,
-    ) -> PerformanceAnswer:
+    ) -> PerformanceResult:
         if self.failure:
             raise self.failure
-        return PerformanceAnswer(
+        return PerformanceResult(
             model_name=model_name,
             model_version=model_version,
             window_start=window.start,
             window_end=window.end,
             variant=variant or "",
-            verdict=verdict_of(PerformanceProfile(), PerformancePolicy()),
+            verdict=evaluate_performance(PerformanceProfile(), PerformancePolicy()),
             records=0 if reference is None else reference.num_rows,
         )
 
@@ -371,7 +372,7 @@ class InMemoryReportStore:
     kept: dict[str, Evidence] = field(default_factory=dict)
     reports: dict[str, bytes] = field(default_factory=dict)
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    remembered: dict[tuple[str, str], dict[str, LastAnswer]] = field(default_factory=dict)
+    remembered: dict[tuple[str, str], dict[str, LastResult]] = field(default_factory=dict)
 
     def save(
         self,
@@ -406,13 +407,13 @@ class InMemoryReportStore:
         found.sort(key=lambda each: each.window_end)
         return [each.name for each in found if each.model_name == model_name]
 
-    def last(self, model_name: str, model_version: str) -> dict[str, LastAnswer]:
+    def last(self, model_name: str, model_version: str) -> dict[str, LastResult]:
         return self.remembered.get((model_name, model_version), {})
 
     def remember(
-        self, model_name: str, model_version: str, answers: Mapping[str, LastAnswer]
+        self, model_name: str, model_version: str, newest: Mapping[str, LastResult]
     ) -> None:
-        self.remembered[model_name, model_version] = dict(answers)
+        self.remembered[model_name, model_version] = dict(newest)
 
     def results(self, limit: int) -> list[AnalysisResult]:
         newest = sorted(self.saved.values(), key=lambda result: result.window_end, reverse=True)

@@ -303,8 +303,27 @@ setting_texts = st.one_of(
 
 @settings(max_examples=examples(300))
 @given(setting=st.sampled_from([*Settings.declared().values()]), text=setting_texts)
-@example(Settings.analysis_windows, "P" + "9" * 5000 + "D")
 def test_any_text_is_a_setting_or_says_what_is_right(setting, text):
+    said_in_a_message(setting, text)
+
+
+LONG_TEXTS = [
+    "9" * 400,
+    "a" * 4000,
+    "P" + "9" * 5000 + "D",
+    f"rate({'9' * 5000} minutes)",
+    f"cron({'9' * 5000} * * * ? *)",
+    f"cron({'0,' * 2000}0 * * * ? *)",
+]
+
+
+@pytest.mark.parametrize("text", LONG_TEXTS, ids=lambda text: text[:8])
+def test_a_long_text_of_a_setting_has_a_short_message(text):
+    for setting in Settings.declared().values():
+        said_in_a_message(setting, text)
+
+
+def said_in_a_message(setting, text):
     _, error = tried(lambda: Settings({setting.name: text}).text(setting.name))
     if error is not None:
         assert isinstance(error, SettingError)

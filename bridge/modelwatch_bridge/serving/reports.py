@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypedDict
 from modelwatch.errors import ModelwatchError, StoreError
 
 if TYPE_CHECKING:
-    from modelwatch.domain.drift import AnalysisResult
+    from modelwatch.domain.verdict.results import AnalysisResult
 
 LOG = logging.getLogger(__name__)
 

@@ -139,6 +139,7 @@ def import_captures(
     chosen = form or (SourceFormat.TABLE if prediction else SourceFormat.SAGEMAKER)
     name = _name("--model-name", model_name)
     version = _name("--model-version", model_version)
+    variant = _name("--variant", variant)
     if chosen is SourceFormat.TABLE:
         from modelwatch_cli.capture.tables.command import TableOptions, import_table
 

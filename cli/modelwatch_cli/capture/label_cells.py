@@ -5,6 +5,7 @@ from __future__ import annotations
 from modelwatch.domain.labels import as_text
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.capture.sagemaker.cells import is_no_number, value_of
+from modelwatch_cli.capture.tables.columns import refuse_decimal_comma
 
 
 def label_of_cell(text: str) -> tuple[bool | int | float | str, str | None]:
@@ -13,8 +14,8 @@ def label_of_cell(text: str) -> tuple[bool | int | float | str, str | None]:
     Raises
     ------
     InvalidInputError
-        When it looks like a number and is none: compared as text with predictions that are
-        numbers, it would look like a wrong one.
+        When it looks like a number and is none, or has a decimal comma: compared as text with
+        predictions that are numbers, it would look like a wrong one.
 
     Examples
     --------
@@ -26,6 +27,7 @@ def label_of_cell(text: str) -> tuple[bool | int | float | str, str | None]:
     if is_no_number(text):
         problem = f"'{text[:40]}' is not a finite number of 64 bits"
         raise InvalidInputError("label", problem)
+    refuse_decimal_comma(text, "label")
     value = value_of(text)
     if value is None or isinstance(value, str):
         return str(text), None

@@ -14,6 +14,7 @@ from modelwatch.domain.faults import UNREADABLE, invalid_json
 from modelwatch.domain.labels import Label, decode_label
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.capture.label_cells import label_of_cell
+from modelwatch_cli.capture.tables.reading import delimiter_of
 
 COLUMNS = tuple(name for name in Label.__struct_fields__ if name != "cell")
 """Columns that a CSV file may have; the first two it must have."""
@@ -79,7 +80,9 @@ def _elements(path: Path, text: str, now_ms: int) -> Iterator[Label | Problem]:
 
 
 def _rows(path: Path, file: TextIO, now_ms: int, as_text: bool) -> Iterator[Label | Problem]:
-    reader = csv.reader(file, strict=True)
+    delimiter = delimiter_of(file.readline())
+    file.seek(0)
+    reader = csv.reader(file, strict=True, delimiter=delimiter)
     header = [name.strip() for name in next(reader, [])]
     unknown = [name for name in header if name not in COLUMNS]
     missing = [name for name in COLUMNS[:2] if name not in header]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from modelwatch.domain.drift import AnalysisResult
+from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.metric_names import CATALOG, SEGMENT_STATUS
 from modelwatch.services.performance import GAUGES
 from modelwatch_cli.checks.promql import Selector

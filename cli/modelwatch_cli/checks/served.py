@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from modelwatch.adapters.aws import s3_client
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.adapters.s3_reports import S3ReportStore
-from modelwatch.domain.drift import AnalysisResult
+from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.domain.windows import Window
 from modelwatch_cli.checks.presence import Known
 from modelwatch_cli.monitoring.live_metrics import LiveMetrics

@@ -1,4 +1,4 @@
-"""`modelwatch backtest`: what another configuration would have answered."""
+"""`modelwatch backtest`: the verdicts that another configuration would have given."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_time
 
 if TYPE_CHECKING:
-    from modelwatch.domain.drift import Status
     from modelwatch.domain.episodes import Episode
+    from modelwatch.domain.verdict.results import Status
     from modelwatch.services.backtest import Series
 
 _STATUSES: tuple[Status, ...] = ("drift", "ok", "unknown")
@@ -44,10 +44,10 @@ def backtest(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print every window as JSON")] = False,
 ) -> None:
-    """Tell which alarms another configuration would have raised over windows of the past.
+    """Show which alarms another configuration would have raised over windows of the past.
 
-    It is today's configuration with what --set changes. Windows are judged by their kept profiles,
-    each against the reference that it was compared with: no row is read, and nothing is written.
+    It is today's configuration with what --set changes. Windows are evaluated by their kept
+    profiles, each against the reference of then: no row is read, and nothing is written.
     """
     from modelwatch.adapters.analysis_settings import analysis_rules
     from modelwatch.services.backtest import Backtester
@@ -88,25 +88,25 @@ def parse_changes(given: list[str]) -> dict[str, str]:
     Raises
     ------
     InvalidInputError
-        When one is no setting that has a part in an answer, or is there twice.
+        When one is no setting that has a part in a verdict, or is there twice.
 
     Examples
     --------
     >>> parse_changes(["DRIFT_MODE=classic"])
     {'DRIFT_MODE': 'classic'}
     """
-    from modelwatch.adapters.analysis_settings import DECIDING
+    from modelwatch.adapters.analysis_settings import VERDICT_SETTINGS
 
     changes: dict[str, str] = {}
     for each in given:
         name, equals, value = each.partition("=")
         if not equals:
             raise InvalidInputError("--set", f"'{each[:80]}' is not NAME=VALUE")
-        if name not in DECIDING:
+        if name not in VERDICT_SETTINGS:
             raise InvalidInputError(
                 "--set",
-                f"{name[:80]} has no part in the answer about a window; "
-                f"those that have: {', '.join(DECIDING)}",
+                f"{name[:80]} has no part in the verdict on a window; "
+                f"those that have: {', '.join(VERDICT_SETTINGS)}",
             )
         if name in changes:
             raise InvalidInputError("--set", f"{name} is there twice")
@@ -145,7 +145,7 @@ def _print(found: list[Series]) -> None:
     problems = [each.problem for series in found for each in series.windows if each.problem]
     if problems:
         console.print(
-            f"{len(problems)} windows cannot be judged again; of the first: {problems[0]}",
+            f"{len(problems)} windows cannot be evaluated again; of the first: {problems[0]}",
             markup=False,
         )
 

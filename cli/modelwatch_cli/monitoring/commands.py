@@ -12,7 +12,7 @@ from modelwatch_cli.console import console, error_console, print_json, print_tab
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
-    from modelwatch.domain.drift import AnalysisResult
+    from modelwatch.domain.verdict.results import AnalysisResult
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def analyze(
 ) -> None:
     """Analyze the window up to now, without waiting for the schedule.
 
-    Exits with 1 when a version could not be analyzed; drift is an answer, not a failure.
+    Exits with 1 when a version could not be analyzed; drift is a verdict, not a failure.
     """
     body = {
         "window_seconds": window_seconds,
@@ -43,24 +43,24 @@ def analyze(
         "with_report": with_report,
     }
     with error_console.status("analyzing"):
-        answer = _call("POST", "/analyze", body)
+        found = _call("POST", "/analyze", body)
     if as_json:
-        print_json(answer)
+        print_json(found)
     else:
-        for result in _results(answer["results"]):
+        for result in _results(found["results"]):
             print_result(result)
-    _require_no_failures(answer)
+    _require_no_failures(found)
 
 
 def reports(
     as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
     """List the newest results; the address of a report opens it for anybody for an hour."""
-    answer = _call("GET", "/reports")
+    found = _call("GET", "/reports")
     if as_json:
-        print_json(answer)
+        print_json(found)
         return
-    results = _results(answer["results"])
+    results = _results(found["results"])
     if not results:
         console.print("There are no results yet: wait for the schedule, or run modelwatch analyze")
         return
@@ -84,7 +84,7 @@ def reports(
 
 
 def print_result(result: AnalysisResult) -> None:
-    """Print the answer for a model version, and its features as a table."""
+    """Print the verdict on a model version, and its features as a table."""
     colour = {"ok": "green", "drift": "red", "unknown": "yellow"}[result.status]
     console.print(
         f"{result.model_name} version {result.model_version}, "
@@ -130,24 +130,24 @@ def analyze_window(window_seconds: int) -> list[AnalysisResult]:
     Raises
     ------
     ModelwatchError
-        When the analyze API is not deployed or does not answer, or a version could not be analyzed.
+        When the analyze API is not deployed or does not respond, or a version was not analyzed.
     """
     with error_console.status("analyzing"):
-        answer = _call("POST", "/analyze", {"window_seconds": window_seconds})
-    _require_no_failures(answer)
-    return _results(answer["results"])
+        found = _call("POST", "/analyze", {"window_seconds": window_seconds})
+    _require_no_failures(found)
+    return _results(found["results"])
 
 
-def _require_no_failures(answer: dict[str, Any]) -> None:
-    if answer["failures"]:
-        details = "; ".join(f"{name}: {why}" for name, why in answer["failures"].items())
+def _require_no_failures(found: dict[str, Any]) -> None:
+    if found["failures"]:
+        details = "; ".join(f"{name}: {why}" for name, why in found["failures"].items())
         raise ModelwatchError(f"the analysis failed for {details}")
 
 
 def _results(results: list[dict[str, Any]]) -> list[AnalysisResult]:
     import msgspec
 
-    from modelwatch.domain.drift import AnalysisResult
+    from modelwatch.domain.verdict.results import AnalysisResult
 
     return msgspec.convert(results, list[AnalysisResult])
 
@@ -165,9 +165,9 @@ def _call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[st
     given = {name: value for name, value in (body or {}).items() if value is not None}
     try:
         response = httpx.request(method, url, json=given if body is not None else None, timeout=120)
-        answer = response.json()
+        found = response.json()
     except (httpx.HTTPError, ValueError) as error:
-        raise ModelwatchError(f"{url} does not answer: {error}") from error
+        raise ModelwatchError(f"{url} does not respond: {error}") from error
     if response.is_error:
-        raise ModelwatchError(f"{url}: {answer.get('detail', response.text[:300])}")
-    return dict(answer)
+        raise ModelwatchError(f"{url}: {found.get('detail', response.text[:300])}")
+    return dict(found)

@@ -13,7 +13,7 @@ from modelwatch_cli.times import option_time
 
 if TYPE_CHECKING:
     from modelwatch.domain.comparison import Comparison, Side
-    from modelwatch.domain.drift import FeatureDrift
+    from modelwatch.domain.verdict.results import FeatureDrift
     from modelwatch.services.comparison import Comparer
 
 _COLOURS = {
@@ -37,7 +37,7 @@ def compare(
     until: Annotated[str | None, typer.Option(help="its end, in ISO 8601; by default now")] = None,
     metric: Annotated[
         str | None,
-        typer.Option(help="what decides; by default accuracy or, of a regression, mae"),
+        typer.Option(help="what makes the verdict; by default accuracy or, of a regression, mae"),
     ] = None,
     min_labels: Annotated[
         int | None,
@@ -56,7 +56,7 @@ def compare(
 ) -> None:
     """Compare two variants or versions of a model: inputs, predictions, performance and latency.
 
-    A difference that is not shown, or not known yet, is an answer and no failure.
+    A difference that is not shown, or not known yet, is a result and no failure.
     """
     from modelwatch.domain.durations import parse_duration
     from modelwatch.domain.windows import Window
@@ -84,7 +84,7 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
     from modelwatch.adapters.s3_profiles import S3ProfileStore
     from modelwatch.adapters.training_references import TrainingReferences
     from modelwatch.domain.capture_policy import read_policy
-    from modelwatch.domain.performance.answers import PerformancePolicy
+    from modelwatch.domain.performance.results import PerformancePolicy
     from modelwatch.services.comparison import Comparer
     from modelwatch.services.performance import PerformanceMonitor
     from modelwatch.services.references import References
@@ -148,10 +148,10 @@ def _print(found: Comparison) -> None:
                 for name, each in found.performance.items()
             ],
         )
-    for title, answers in (("inputs", found.inputs), ("predictions", found.outputs)):
-        if answers:
+    for title, features in (("inputs", found.inputs), ("predictions", found.outputs)):
+        if features:
             console.print()
-            _print_answers(title, answers)
+            _print_features(title, features)
 
 
 def _facts(a: Side, b: Side) -> list[list[object]]:
@@ -169,7 +169,7 @@ def _latency(side: Side) -> str:
     return ", ".join(f"{value:.3g}" for value in side.latency_ms)
 
 
-def _print_answers(title: str, answers: tuple[FeatureDrift, ...]) -> None:
+def _print_features(title: str, features: tuple[FeatureDrift, ...]) -> None:
     words = {"ok": "alike", "drift": "different", "unknown": "unknown"}
     print_table(
         [title, "", "distance", "method", "p", "why"],
@@ -182,6 +182,6 @@ def _print_answers(title: str, answers: tuple[FeatureDrift, ...]) -> None:
                 "-" if each.p_value is None else f"{each.p_value:.2g}",
                 each.reason,
             ]
-            for each in answers
+            for each in features
         ],
     )

@@ -15,8 +15,8 @@ from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from modelwatch.domain.constraints import Constraints
-    from modelwatch.domain.drift import AnalysisResult
     from modelwatch.domain.profiles import Profile
+    from modelwatch.domain.verdict.results import AnalysisResult
 
 _DESTINATION = typer.Argument(help="a folder, or s3://bucket/prefix")
 _JSON = typer.Option("--json", help="print the outcome as JSON")
@@ -106,8 +106,8 @@ def _baseline(settings: Settings, model: str, name: str | None) -> tuple[str, Pr
 def _window(settings: Settings, found: AnalysisResult) -> Profile:
     from modelwatch.adapters.aws import s3_client
     from modelwatch.adapters.s3_profiles import S3ProfileStore
-    from modelwatch.domain.evidence import decode_window
     from modelwatch.domain.profiles import merge_profiles
+    from modelwatch.domain.verdict.evidence import decode_window
     from modelwatch.domain.windows import Window
 
     try:

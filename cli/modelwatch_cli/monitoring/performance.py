@@ -12,8 +12,8 @@ from modelwatch_cli.console import console, error_console, print_json, print_tab
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
-    from modelwatch.domain.performance.answers import PerformanceAnswer, PerformancePolicy
     from modelwatch.domain.performance.estimates import Estimate
+    from modelwatch.domain.performance.results import PerformancePolicy, PerformanceResult
 
 
 class TaskName(StrEnum):
@@ -36,22 +36,22 @@ def performance(
     ] = None,
     variant: Annotated[str | None, typer.Option(help="only predictions under this alias")] = None,
     min_labels: Annotated[
-        int, typer.Option(min=1, help="fewest labelled predictions that allow an answer")
+        int, typer.Option(min=1, help="fewest labelled predictions that allow metrics")
     ] = 100,
     min_maturity: Annotated[
         float, typer.Option(min=0, max=1, help="smallest share of labelled predictions that does")
     ] = 0.5,
     task: Annotated[
-        TaskName | None, typer.Option(help="what the model does; else its predictions tell")
+        TaskName | None, typer.Option(help="what the model does; else its predictions show it")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the answer as JSON")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
-    """Tell how well a model version predicted, by the labels that came so far.
+    """Show how well a model version predicted, by the labels that came so far.
 
     The window is rounded outward to whole hours. What the labels of an hour add up to is kept in
-    the bucket of captures, and made anew when they changed. An unknown answer is no failure.
+    the bucket of captures, and made anew when they changed. An unknown result is no failure.
     """
-    from modelwatch.domain.performance.answers import PerformancePolicy
+    from modelwatch.domain.performance.results import PerformancePolicy
 
     policy = PerformancePolicy(
         min_labels=min_labels,
@@ -59,11 +59,11 @@ def performance(
         task=None if task is None else task.value,
     )
     with error_console.status("summing up"):
-        answer = _evaluate(Settings(), version, window, end, variant, policy)
+        result = _evaluate(Settings(), version, window, end, variant, policy)
     if as_json:
-        print_json(answer)
+        print_json(result)
     else:
-        print_answer(answer)
+        print_result(result)
 
 
 def _evaluate(
@@ -73,7 +73,7 @@ def _evaluate(
     end: datetime | None,
     variant: str | None,
     policy: PerformancePolicy,
-) -> PerformanceAnswer:
+) -> PerformanceResult:
     from modelwatch.adapters.aws import s3_client
     from modelwatch.adapters.registries import artifacts_of, registry_of
     from modelwatch.adapters.s3_outcomes import S3OutcomeStore
@@ -108,21 +108,21 @@ def _evaluate(
     )
 
 
-def print_answer(answer: PerformanceAnswer) -> None:
-    """Print the answer: what the labels say, and what the probabilities lead to expect."""
-    verdict = answer.verdict
+def print_result(result: PerformanceResult) -> None:
+    """Print the result: what the labels say, and what the probabilities lead to expect."""
+    verdict = result.verdict
     colour = {"ok": "green", "unknown": "yellow"}[verdict.status]
     console.print(
-        f"{answer.model_name} version {answer.model_version}"
-        + (f" as {answer.variant}" if answer.variant else "")
-        + f", {answer.window_start:%Y-%m-%d %H:%M} to {answer.window_end:%Y-%m-%d %H:%M} UTC: "
+        f"{result.model_name} version {result.model_version}"
+        + (f" as {result.variant}" if result.variant else "")
+        + f", {result.window_start:%Y-%m-%d %H:%M} to {result.window_end:%Y-%m-%d %H:%M} UTC: "
         f"[{colour}]{verdict.status}[/{colour}] ({verdict.reason})"
     )
-    if answer.unknown_labels:
-        console.print(f"{answer.unknown_labels} of {answer.labels} labels are of no prediction")
-    late = answer.pending_hours + answer.outdated_hours
+    if result.unknown_labels:
+        console.print(f"{result.unknown_labels} of {result.labels} labels are of no prediction")
+    late = result.pending_hours + result.outdated_hours
     if late:
-        console.print(f"{late} hours are not in the answer, or not with their newest labels")
+        console.print(f"{late} hours are not in the result, or not with their newest labels")
     if verdict.metrics:
         rows = [
             [name, *_cells(estimate), verdict.constant_metrics.get(name)]

@@ -1,4 +1,4 @@
-"""`modelwatch replay`: an answer of the past, made again."""
+"""`modelwatch replay`: a result of the past, made again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from modelwatch.adapters.s3_reports import S3ReportStore
-    from modelwatch.domain.evidence import CodeVersion
+    from modelwatch.domain.verdict.evidence import CodeVersion
     from modelwatch.services.replay import Replay
 
 
@@ -27,7 +27,7 @@ def replay(
         bool, typer.Option("--json", help="print differences and the manifest as JSON")
     ] = False,
 ) -> None:
-    """Make an answer again from what was kept beside it, and compare, to the last bit.
+    """Make a result again from what was kept beside it, and compare, to the last bit.
 
     Neither captures nor registry nor baselines are read, and today's configuration does not matter.
     Exits with 1 when anything differs.
@@ -55,7 +55,7 @@ def report_store(settings: Settings) -> S3ReportStore:
 
 def this_code(settings: Settings) -> CodeVersion:
     """Return the version of the code that runs this command."""
-    from modelwatch.domain.evidence import CodeVersion
+    from modelwatch.domain.verdict.evidence import CodeVersion
     from modelwatch_cli.deployment.project import Project
     from modelwatch_cli.deployment.revision import git_revision
 

@@ -14,7 +14,7 @@ from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.schedule import Bursts, Pattern, Run, make_schedule, parse_seconds
 
 if TYPE_CHECKING:
-    from modelwatch.domain.drift import AnalysisResult
+    from modelwatch.domain.verdict.results import AnalysisResult
     from modelwatch_cli.traffic.load import LoadSummary
 
 DEFAULT_REQUESTS = 200

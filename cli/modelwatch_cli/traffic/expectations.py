@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from modelwatch_cli.monitoring.live_metrics import Alert, LiveMetrics
 
 if TYPE_CHECKING:
-    from modelwatch.domain.drift import AnalysisResult
+    from modelwatch.domain.verdict.results import AnalysisResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Answered:
     model_version: str
 
 
-def simulate_truths(predictions: Sequence[Outcome], accuracy: float, seed: int) -> list[Outcome]:
+def simulate_labels(predictions: Sequence[Outcome], accuracy: float, seed: int) -> list[Outcome]:
     """Return what is to be true, the same for the same seed.
 
     Parameters
@@ -61,21 +61,21 @@ def simulate_truths(predictions: Sequence[Outcome], accuracy: float, seed: int) 
     generator = np.random.default_rng(seed)
     right = generator.random(len(predictions)) < accuracy
     classes = {as_text(prediction): prediction for prediction in predictions}
-    truths: list[Outcome] = []
+    labels: list[Outcome] = []
     for prediction, is_right in zip(predictions, right, strict=True):
         if is_right:
-            truths.append(prediction)
+            labels.append(prediction)
             continue
         others = [each for each in sorted(classes) if each != as_text(prediction)]
         chosen = classes[others[generator.integers(len(others))]] if others else None
-        truths.append(_unlike(prediction) if chosen is None else chosen)
-    return truths
+        labels.append(_unlike(prediction) if chosen is None else chosen)
+    return labels
 
 
 def send_labels(
     url: str,
     answered: Sequence[Answered],
-    truths: Sequence[Outcome],
+    labels: Sequence[Outcome],
     delay_seconds: float,
     on_sent: Callable[[int], None] = lambda _: None,
 ) -> None:
@@ -93,11 +93,11 @@ def send_labels(
     ModelwatchError
         When they are not accepted.
     """
-    pairs = sorted(zip(answered, truths, strict=True), key=lambda pair: pair[0].answered_at)
+    pairs = sorted(zip(answered, labels, strict=True), key=lambda pair: pair[0].answered_at)
     with httpx.Client(timeout=35) as client:
         for batch in batched(pairs, LABELS_AT_ONCE, strict=False):
             time.sleep(max(0.0, batch[-1][0].answered_at + delay_seconds - time.monotonic()))
-            labels = [
+            body = [
                 {
                     "event_id": each.event_id,
                     "label": truth,
@@ -107,7 +107,7 @@ def send_labels(
                 for each, truth in batch
             ]
             try:
-                response = client.post(f"{url}/ground-truth", json=labels)
+                response = client.post(f"{url}/ground-truth", json=body)
             except httpx.HTTPError as error:
                 raise ModelwatchError(f"{url} does not answer: {error}") from error
             if response.status_code != httpx.codes.ACCEPTED:

@@ -25,7 +25,7 @@ from modelwatch_cli.settings import Settings
 from modelwatch_cli.waiting import wait_until
 
 if TYPE_CHECKING:
-    from modelwatch.domain.drift import AnalysisResult
+    from modelwatch.domain.verdict.results import AnalysisResult
 
 BRIDGE_PATIENCE_SECONDS = 30
 ALERT_PATIENCE_SECONDS = 40

@@ -17,7 +17,7 @@ from modelwatch_cli.console import error_console, progress
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.captured import Captured, require_captured, wait_for_captures
 from modelwatch_cli.traffic.display import watching
-from modelwatch_cli.traffic.labels import send_labels, simulate_truths
+from modelwatch_cli.traffic.labels import send_labels, simulate_labels
 from modelwatch_cli.traffic.load import (
     LOCAL_REQUESTS,
     MOST_REQUESTS,
@@ -30,7 +30,7 @@ from modelwatch_cli.traffic.schedule import Schedule
 if TYPE_CHECKING:
     import pandas as pd
 
-    from modelwatch.domain.drift import AnalysisResult
+    from modelwatch.domain.verdict.results import AnalysisResult
 
 API_KEY_HEADER = "x-api-key"
 
@@ -179,13 +179,13 @@ def post_labels(
 
     url = api_urls(settings, ["capture"])["capture"]
     predictions = [each.prediction for each in summary.answered]
-    truths = simulate_truths(predictions, accuracy, any_seed() if seed is None else seed)
+    labels = simulate_labels(predictions, accuracy, any_seed() if seed is None else seed)
     with progress() as bar:
-        task = bar.add_task("labels", total=len(truths))
+        task = bar.add_task("labels", total=len(labels))
         send_labels(
-            url, summary.answered, truths, delay_seconds, lambda count: bar.advance(task, count)
+            url, summary.answered, labels, delay_seconds, lambda count: bar.advance(task, count)
         )
-    return sum(prediction == truth for prediction, truth in zip(predictions, truths, strict=True))
+    return sum(prediction == truth for prediction, truth in zip(predictions, labels, strict=True))
 
 
 def require_on_s3(settings: Settings, summary: LoadSummary) -> Captured:

@@ -35,7 +35,7 @@ from modelwatch_cli.traffic.stress import Step, highest, step_up
 from modelwatch_cli.waiting import wait_until
 
 if TYPE_CHECKING:
-    from modelwatch.domain.drift import AnalysisResult
+    from modelwatch.domain.verdict.results import AnalysisResult
 
 LABEL_PATIENCE_SECONDS = 60
 LABEL_ACCURACY = 0.9

@@ -197,16 +197,25 @@ def _route_missing_values(graph: Any, model: Any) -> None:
     """Send missing values down the same branches as scikit-learn's forests do.
 
     The converter leaves ``nodes_missing_value_tracks_true`` at 0 everywhere; scikit-learn keeps
-    for every node whether a missing value goes left, in the same order of nodes.
+    for every node of a tree whether a missing value goes left, in the same order of nodes. A forest
+    is one node of the graph, bagged trees are one each.
     """
+    model = model.steps[-1][1] if hasattr(model, "steps") else model
     found = getattr(model, "estimators_", None)
     trees = [model] if found is None else list(np.ravel(np.asarray(found, object)))
     if not trees or not all(hasattr(tree, "tree_") for tree in trees):
         return
     go_left = np.concatenate([t.tree_.__getstate__()["nodes"]["missing_go_to_left"] for t in trees])
-    for node in graph.graph.node:
-        for attribute in node.attribute:
-            if attribute.name == "nodes_missing_value_tracks_true" and len(attribute.ints) == len(
-                go_left
-            ):
-                attribute.ints[:] = [int(left) for left in go_left]
+    tracks = [
+        attribute.ints
+        for node in graph.graph.node
+        for attribute in node.attribute
+        if attribute.name == "nodes_missing_value_tracks_true"
+    ]
+    if sum(map(len, tracks)) != len(go_left):
+        return
+    start = 0
+    for track in tracks:
+        size = len(track)
+        track[:] = [int(left) for left in go_left[start : start + size]]
+        start += size

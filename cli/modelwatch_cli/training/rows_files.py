@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 from modelwatch.adapters.feature_columns import feature_names, parts_of, values_of
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import InvalidInputError
+from modelwatch_cli.capture.tables.reading import delimiter_of
 
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
 
@@ -35,8 +37,10 @@ def read_rows(path: Path, texts: list[str] | None = None) -> pd.DataFrame:
                 rows = file.read().to_pandas()
         else:
             dtypes = dict.fromkeys(texts or (), "str")
-            rows = pd.read_csv(path, dtype=dtypes, encoding="utf-8-sig")
-    except (OSError, ValueError, ImportError) as error:
+            with path.open(encoding="utf-8-sig") as lines:
+                delimiter = delimiter_of(lines.readline())
+            rows = pd.read_csv(path, sep=delimiter, dtype=dtypes, encoding="utf-8-sig")
+    except (OSError, ValueError, ImportError, csv.Error) as error:
         raise InvalidInputError(str(path), f"cannot be read: {error}") from error
     if rows.empty:
         raise InvalidInputError(str(path), "has no rows")

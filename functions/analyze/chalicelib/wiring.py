@@ -16,9 +16,9 @@ from modelwatch.adapters.s3_profiles import S3ProfileStore
 from modelwatch.adapters.s3_reports import S3ReportStore
 from modelwatch.adapters.training_references import TrainingReferences
 from modelwatch.domain.capture_policy import read_policy
-from modelwatch.domain.evidence import CodeVersion
-from modelwatch.domain.performance.answers import PerformancePolicy
+from modelwatch.domain.performance.results import PerformancePolicy
 from modelwatch.domain.segments import read_segments
+from modelwatch.domain.verdict.evidence import CodeVersion
 from modelwatch.ports import MetricSink, ModelRegistry
 from modelwatch.services.analyze import AnalyzeService
 from modelwatch.services.comparison import Comparer

@@ -16,13 +16,11 @@ if TYPE_CHECKING:
     from modelwatch.domain.blocks import Block
     from modelwatch.domain.compaction import CaptureHour, MergedHour
     from modelwatch.domain.constraints import Constraints
-    from modelwatch.domain.drift import AnalysisResult, DriftPolicy, FeatureDrift, LastAnswer
-    from modelwatch.domain.evidence import Evidence
     from modelwatch.domain.importance import Importance
     from modelwatch.domain.labels import Label
     from modelwatch.domain.models import ModelVersion, Predictions
-    from modelwatch.domain.performance.answers import PerformanceAnswer
     from modelwatch.domain.performance.encoding import HourPerformance, LabelledHour
+    from modelwatch.domain.performance.results import PerformanceResult
     from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes
     from modelwatch.domain.profiles import Profile, WindowProfile
     from modelwatch.domain.profiles.hashes import Hashes
@@ -30,6 +28,9 @@ if TYPE_CHECKING:
     from modelwatch.domain.routing import ServingPlan
     from modelwatch.domain.schemas import Schema
     from modelwatch.domain.segments import SegmentKey
+    from modelwatch.domain.verdict.evidence import Evidence
+    from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift, LastResult
+    from modelwatch.domain.verdict.rules import DriftPolicy
     from modelwatch.domain.windows import Window
 
 
@@ -496,12 +497,12 @@ class ReportStore(Protocol):
         """Return the newest results, newest first."""
         ...
 
-    def last(self, model_name: str, model_version: str) -> dict[str, LastAnswer]:
-        """Return what is remembered of a version's newest analyses, by `LastAnswer` key."""
+    def last(self, model_name: str, model_version: str) -> dict[str, LastResult]:
+        """Return what is remembered of a version's newest analyses, by `LastResult` key."""
         ...
 
     def remember(
-        self, model_name: str, model_version: str, answers: Mapping[str, LastAnswer]
+        self, model_name: str, model_version: str, newest: Mapping[str, LastResult]
     ) -> None:
         """Remember a version's newest analyses, in place of what was remembered."""
         ...
@@ -524,7 +525,7 @@ class PerformanceMonitor(Protocol):
         window: Window,
         *,
         reference: pa.Table | None = None,
-    ) -> PerformanceAnswer:
+    ) -> PerformanceResult:
         """Return how well a version predicted in ``window``, by the labels that came so far.
 
         ``reference``: rows that it was not trained on, with probabilities and labels.

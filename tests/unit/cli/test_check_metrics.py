@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from modelwatch.domain.constraints import Quality
-from modelwatch.domain.drift import AnalysisResult
+from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.metric_names import CATALOG
 from modelwatch_cli.checks.metrics import Examiner, Finding, check_catalog, rule_problems
 from modelwatch_cli.checks.presence import FAULTS, Known, why_absent

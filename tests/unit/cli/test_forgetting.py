@@ -22,20 +22,20 @@ from modelwatch.adapters.s3_labels import S3LabelStore
 from modelwatch.adapters.s3_profiles import S3ProfileStore
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.adapters.s3_reports import S3ReportStore
-from modelwatch.domain.analysis_rules import AnalysisRules
 from modelwatch.domain.constraints import Quality, Violation, learn_constraints
-from modelwatch.domain.drift import AnalysisResult, ResultName
 from modelwatch.domain.event_ids import derived_event_id, new_event_id
-from modelwatch.domain.evidence import CodeVersion, Evidence
 from modelwatch.domain.labels import Label
 from modelwatch.domain.profiles import decode_slices, merge_profiles
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record, encode_record
+from modelwatch.domain.verdict.evidence import CodeVersion, Evidence
+from modelwatch.domain.verdict.results import AnalysisResult, ResultName
+from modelwatch.domain.verdict.rules import AnalysisRules
+from modelwatch.domain.verdict.sides import Reference, WindowProfiles
 from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, StoreError
-from modelwatch.services.evidence import evidence_of
-from modelwatch.services.references import Reference
+from modelwatch.services.replay import evidence_of
 from modelwatch_cli.capture.dead_letters import DeadLetterBox
 from modelwatch_cli.capture.forgetting import Erased, Forgetting, read_ids, without
 
@@ -161,15 +161,21 @@ class World:
         profiles = S3ProfileStore(self.s3, "bucket")
         profile = merge_profiles(list(profiles.profiles(*version, DAYS).variants.values()))
         reference = Reference(
-            "the day",
-            profile,
-            learn_constraints(profile),
-            lambda limit: profiles.sample(*version, DAYS, limit),
+            title="the day",
+            profile=profile,
+            constraints=learn_constraints(profile),
             window=DAYS,
         )
         rules = AnalysisRules(plans=(WindowPlan(timedelta(hours=1)),), min_rows=2)
         code = CodeVersion("0.1.0")
-        return evidence_of(result, profile, reference, rules, ("a", "b"), None, code)
+        found = WindowProfiles(
+            model_name=version[0],
+            model_version=version[1],
+            window=Window(result.window_start, result.window_end),
+            profile=profile,
+            objects=("a", "b"),
+        )
+        return evidence_of(result.name, found, reference, rules, code)
 
     def hours(self):
         return [

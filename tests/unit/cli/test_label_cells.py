@@ -22,9 +22,9 @@ from modelwatch.domain.records import Record, Value
 from modelwatch.domain.windows import Window
 from modelwatch_cli.capture.label_files import read_labels
 from modelwatch_cli.capture.places import Folder
+from modelwatch_cli.capture.sagemaker.ground_truth import store_labels
 from modelwatch_cli.capture.sagemaker.importing import check, ground_truths
 from modelwatch_cli.capture.sagemaker.payloads import Reading
-from modelwatch_cli.capture.sagemaker.truths import store_labels
 
 HOUR = datetime(2026, 1, 11, 17, tzinfo=UTC)
 NOW_MS = int((HOUR + timedelta(days=1)).timestamp() * 1000)

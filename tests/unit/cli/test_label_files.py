@@ -38,6 +38,15 @@ def test_csv_with_types_by_their_looks(tmp_path):
     ]
 
 
+def test_values_may_be_separated_by_semicolons_but_not_have_a_decimal_comma(tmp_path):
+    text = f"event_id;label\n{IDS[0]};2.5\n{IDS[1]};2,5\n"
+    good, bad = read(tmp_path, text)
+    assert good.label == 2.5
+    assert (bad.line, bad.field) == (3, "label")
+    assert bad.problem.startswith("'2,5' has a decimal comma; write numbers with a point")
+    assert [found.label for found in read(tmp_path, text, as_text=True)] == ["2.5", "2,5"]
+
+
 @pytest.mark.parametrize("join", ["\n".join, lambda lines: "[" + ",\n".join(lines) + "]"])
 def test_json_lines_and_lists(tmp_path, join):
     lines = [json.dumps({"event_id": each, "label": n}) for n, each in enumerate(IDS)]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from modelwatch.domain.constraints import Quality, Violation
-from modelwatch.domain.drift import AnalysisResult
+from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch_cli.monitoring.live_metrics import ActiveAlert, Alert, LiveMetrics
 from modelwatch_cli.traffic import expectations as expect
 from modelwatch_cli.traffic.expectations import Evidence

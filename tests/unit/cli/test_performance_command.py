@@ -4,25 +4,25 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from modelwatch.domain.performance.answers import (
-    PerformanceAnswer,
-    PerformancePolicy,
-    verdict_of,
-)
 from modelwatch.domain.performance.profile import PerformanceProfile
+from modelwatch.domain.performance.results import (
+    PerformancePolicy,
+    PerformanceResult,
+    evaluate_performance,
+)
 from modelwatch.domain.performance.rows import outcomes
-from modelwatch_cli.monitoring.performance import print_answer
+from modelwatch_cli.monitoring.performance import print_result
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 
 
-def answer(profile, **changes):
-    return PerformanceAnswer(
+def result(profile, **changes):
+    return PerformanceResult(
         model_name="wine",
         model_version="3",
         window_start=START,
         window_end=START + timedelta(hours=2),
-        verdict=verdict_of(profile, PerformancePolicy(min_labels=4)),
+        verdict=evaluate_performance(profile, PerformancePolicy(min_labels=4)),
         **changes,
     )
 
@@ -33,11 +33,11 @@ def test_a_classifier_is_shown_beside_the_constant_and_by_class(capsys):
         [1, 0, 0, 0, None],
         [[0.2, 0.8], [0.9, 0.1], [0.4, 0.6], [0.7, 0.3], [0.1, 0.9]],
     )
-    print_answer(answer(PerformanceProfile.of(rows), labels=6, unknown_labels=2, pending_hours=1))
+    print_result(result(PerformanceProfile.of(rows), labels=6, unknown_labels=2, pending_hours=1))
     said = capsys.readouterr().out
     assert "wine version 3, 2026-11-22 08:00 to 2026-11-22 10:00 UTC: ok" in said
     assert "2 of 6 labels are of no prediction" in said
-    assert "1 hours are not in the answer" in said
+    assert "1 hours are not in the result" in said
     lines = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line.split()}
     assert lines["metric"][-2:] == ["always", "0"]
     assert (lines["accuracy"][0], lines["accuracy"][-1]) == ("0.75", "0.75")
@@ -55,7 +55,7 @@ def test_a_classifier_is_shown_beside_the_constant_and_by_class(capsys):
     ],
 )
 def test_what_is_not_known_and_what_is_a_number(capsys, predicted, actual, expected):
-    print_answer(answer(PerformanceProfile.of(outcomes(predicted, actual))))
+    print_result(result(PerformanceProfile.of(outcomes(predicted, actual))))
     said = capsys.readouterr().out
     assert expected in said
     assert "nothing can be expected without labels: the predictions have no probabilities" in said

@@ -39,6 +39,13 @@ def test_the_columns_have_the_models_types_in_its_order(file):
     assert frame["organic"].tolist() == [True, None]
 
 
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_values_may_be_separated_otherwise(file, mark):
+    expected = read_rows(file, texts=["code"])
+    file.write_text(CSV.replace(",", mark))
+    pd.testing.assert_frame_equal(read_rows(file, texts=["code"]), expected)
+
+
 def test_parquet_gives_the_same(file, tmp_path):
     rows = read_rows(file, texts=["code"])
     rows["code"] = rows["code"].astype("category")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label, decode_labels
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch_cli.traffic.labels import LABELS_AT_ONCE, Answered, send_labels, simulate_truths
+from modelwatch_cli.traffic.labels import LABELS_AT_ONCE, Answered, send_labels, simulate_labels
 
 outcomes = st.one_of(
     st.lists(st.integers(0, 3), min_size=1),
@@ -24,20 +24,20 @@ outcomes = st.one_of(
 
 @given(outcomes, st.integers(0, 2**32))
 def test_an_accuracy_of_1_is_always_right_and_one_of_0_never(predictions, seed):
-    assert simulate_truths(predictions, 1, seed) == predictions
-    wrong = simulate_truths(predictions, 0, seed)
+    assert simulate_labels(predictions, 1, seed) == predictions
+    wrong = simulate_labels(predictions, 0, seed)
     assert not any(truth == guess for truth, guess in zip(wrong, predictions, strict=True))
     assert {type(truth) for truth in wrong} == {type(guess) for guess in predictions}
 
 
 def test_the_accuracy_is_met_and_follows_from_the_seed():
     predictions = [number % 3 for number in range(3000)]
-    truths = simulate_truths(predictions, 0.8, seed=1)
-    right = sum(truth == guess for truth, guess in zip(truths, predictions, strict=True))
-    assert right / len(truths) == pytest.approx(0.8, abs=0.03)
-    assert set(truths) == {0, 1, 2}
-    assert simulate_truths(predictions, 0.8, seed=1) == truths
-    assert simulate_truths(predictions, 0.8, seed=2) != truths
+    labels = simulate_labels(predictions, 0.8, seed=1)
+    right = sum(truth == guess for truth, guess in zip(labels, predictions, strict=True))
+    assert right / len(labels) == pytest.approx(0.8, abs=0.03)
+    assert set(labels) == {0, 1, 2}
+    assert simulate_labels(predictions, 0.8, seed=1) == labels
+    assert simulate_labels(predictions, 0.8, seed=2) != labels
 
 
 class GroundTruth:

@@ -356,3 +356,61 @@ def test_the_table_itself_is_no_file_for_rejected_rows(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="--rejected: is the table itself"):
         import_table(Settings({}), options, as_json=True)
     assert path.read_text() == CSV
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_what_separates_values_is_seen_in_the_header(tmp_path: Path, mark: str) -> None:
+    s3 = InMemoryS3()
+    text = CSV.replace(",", mark)
+    checked, rejected, _, labels = do_import(
+        s3, write(tmp_path, "t.csv", text), label="truth", event_id="id"
+    )
+    assert (checked.rows, rejected, labels.stored) == (3, [], 2)
+    assert [row["feature_age"] for row in stored(s3)] == [31.0, 42.5, None]
+
+
+def test_a_decimal_comma_is_refused_with_its_column(tmp_path: Path) -> None:
+    text = (
+        "at;age;code;said\n"
+        "2026-01-11T17:00:00Z;42.5;1,5;1\n"
+        "2026-01-11T17:00:01Z;42,5;x;1\n"
+        "2026-01-11T17:00:02Z;1.234,5;x;1\n"
+        "2026-01-11T17:00:03Z;3;x;0,5\n"
+    )
+    path = write(tmp_path, "t.csv", text)
+    checked, rejected, *_ = do_import(InMemoryS3(), path, types={"code": "s"})
+    assert checked.rows == 1
+    problem = "has a decimal comma; write numbers with a point"
+    assert [(row.row, row.reason) for row in rejected] == [
+        (3, f"age: '42,5' {problem}"),
+        (4, f"age: '1.234,5' {problem}"),
+        (5, f"said: '0,5' {problem}"),
+    ]
+    # a column that is text may have any text
+    _, rejected, *_ = do_import(InMemoryS3(), path)
+    assert [row.row for row in rejected] == [2, 3, 4, 5]
+
+
+REPEATED = (
+    "id,at,age,said,truth\n"
+    "a,2026-01-11T17:00:01Z,31,yes,yes\n"
+    "b,2026-01-11T17:00:02Z,32,no,yes\n"
+    "a,2026-01-11T17:00:01Z,31,yes,yes\n"  # the same again
+    "a,2026-01-11T17:00:01Z,99,yes,yes\n"  # another value
+    "b,2026-01-11T18:00:02Z,32,no,yes\n"  # another hour
+    "b,2026-01-11T17:00:02Z,32,no,no\n"  # another label
+)
+
+
+def test_a_repeated_id_with_another_content_is_rejected(tmp_path: Path) -> None:
+    s3 = InMemoryS3()
+    path = write(tmp_path, "t.csv", REPEATED)
+    checked, rejected, records, labels = do_import(s3, path, label="truth", event_id="id")
+    assert (checked.rows, checked.repeated, checked.rejected) == (2, 1, 3)
+    assert [(row.row, row.reason) for row in rejected] == [
+        (5, "id: the id 'a' is that of row 2, which differs"),
+        (6, "id: the id 'b' is that of row 3, which differs"),
+        (7, "id: the id 'b' is that of row 3, which differs"),
+    ]
+    assert (records.stored, records.known, labels.stored, labels.known) == (2, 0, 2, 0)
+    assert [row["feature_age"] for row in stored(s3)] == [31, 32]

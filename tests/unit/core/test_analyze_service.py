@@ -81,7 +81,7 @@ def test_only_the_window_counts(stage):
     stage.metrics.samples.clear()
     past = stage.analyze(window_seconds=300, window_end=NOW - timedelta(seconds=500)).results[0]
     assert (past.status, past.rows) == ("drift", 30)
-    # gauges tell of the present
+    # gauges show the present
     assert stage.metrics.names() == {
         "evidently_analysis_total",
         "evidently_analysis_duration_seconds",
@@ -142,7 +142,7 @@ def test_the_schedule_repeats_nothing(stage):
     assert [result.status for result in first.results] == ["drift"]
     samples = len(stage.metrics.samples)
     assert stage.run_after(seconds=0).results == []
-    # another run at the same time, which did not see the first one's answer
+    # another run at the same time, which did not see the first one's result
     stage.reports.remembered.clear()
     stage.run_after(seconds=0)
     assert len(stage.metrics.samples) == samples

@@ -1,4 +1,4 @@
-"""What other rules would have answered."""
+"""The verdicts of other rules on windows of the past."""
 
 import inspect
 import re
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from analysis_stage import AnalysisStage, records
 from modelwatch.adapters import analysis_settings
 from modelwatch.adapters.parquet import records_table
-from modelwatch.domain.drift import DriftPolicy
-from modelwatch.domain.episodes import Answer, episodes
+from modelwatch.domain.episodes import WindowStatus, episodes
+from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.errors import InvalidInputError
 from modelwatch.services.backtest import Backtester
 from modelwatch_cli.monitoring.backtest import parse_changes
@@ -114,27 +114,27 @@ def test_versions_and_variants_are_told_apart(stage):
 
 @given(st.lists(st.sampled_from(["ok", "drift", "unknown"])))
 def test_every_drift_is_in_one_episode(statuses):
-    answers = [Answer(START + timedelta(hours=i), each) for i, each in enumerate(statuses)]
-    found = list(episodes(answers))
+    verdicts = [WindowStatus(START + timedelta(hours=i), each) for i, each in enumerate(statuses)]
+    found = list(episodes(verdicts))
     assert sum(each.windows for each in found) == statuses.count("drift")
     assert not any(one.overlaps(other) for one in found for other in found if one is not other)
     assert all(each.is_over for each in found[:-1])
-    without = [each for each in answers if each.status != "unknown"]
+    without = [each for each in verdicts if each.status != "unknown"]
     assert list(episodes(without)) == found
 
 
 def test_every_setting_that_has_a_part_in_an_answer_can_be_changed():
     read = set(re.findall(r'settings\.\w+\(\s*"([A-Z_]+)"', inspect.getsource(analysis_settings)))
     others = {"ANALYSIS_LAG_SECONDS", "PERFORMANCE_WINDOW", "REPORT_EVERY", "REPORT_ROWS"}
-    assert read <= {*analysis_settings.DECIDING, *others}
-    assert not others & {*analysis_settings.DECIDING}
+    assert read <= {*analysis_settings.VERDICT_SETTINGS, *others}
+    assert not others & {*analysis_settings.VERDICT_SETTINGS}
 
 
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
         (["DRIFT_MODE"], "is not NAME=VALUE"),
-        (["CAPTURE_BUCKET=x"], "has no part in the answer"),
+        (["CAPTURE_BUCKET=x"], "has no part in the verdict"),
         (["DRIFT_MODE=classic", "DRIFT_MODE=calibrated"], "is there twice"),
     ],
 )

@@ -71,7 +71,7 @@ def counted(profile: Profile) -> dict[str, tuple[object, ...]]:
             column.distinct,
             column.sketch.n,
         )
-        for side, columns in (("in", profile.features), ("out", profile.answers))
+        for side, columns in (("in", profile.features), ("out", profile.predictions))
         for name, column in columns.items()
     }
 

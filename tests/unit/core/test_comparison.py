@@ -18,13 +18,13 @@ from modelwatch.adapters.s3_performance import S3PerformanceStore
 from modelwatch.adapters.s3_profiles import S3ProfileStore
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.comparison import difference, labels_needed
-from modelwatch.domain.drift import DriftPolicy
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label
 from modelwatch.domain.models import ModelVersion
-from modelwatch.domain.performance.answers import PerformancePolicy
 from modelwatch.domain.performance.estimates import mean_of, wilson
+from modelwatch.domain.performance.results import PerformancePolicy
 from modelwatch.domain.records import Record
+from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, NotFoundError
 from modelwatch.services.comparison import Comparer
@@ -79,9 +79,9 @@ class Stage:
             at = START + timedelta(seconds=3500 * number / count)
             truth = self.draw.normal(5, 2) if regression else float(self.draw.integers(2))
             if regression:
-                answer = float(truth + self.draw.normal(0, 1 - right))
+                value = float(truth + self.draw.normal(0, 1 - right))
             else:
-                answer = truth if self.draw.random() < right else 1 - truth
+                value = truth if self.draw.random() < right else 1 - truth
             record = Record(
                 event_id=new_event_id(int(at.timestamp() * 1000)),
                 captured_at=at,
@@ -89,7 +89,7 @@ class Stage:
                 model_version=version,
                 variant=variant,
                 features={"alcohol": float(self.draw.normal(mean, 1)), "hue": float(number % 7)},
-                prediction=answer if regression else int(answer),
+                prediction=value if regression else int(value),
                 latency_ms=float(self.draw.exponential(10 if version == "1" else 20)),
             )
             records.append(record)
@@ -166,7 +166,7 @@ def test_too_little_is_unknown_and_never_no_difference(stage):
     found = stage.compare()
     assert found.outcome == "unknown"
     assert found.sentence == (
-        "labels do not tell yet how good challenger is: 0 labelled predictions; 50 are needed"
+        "labels do not show yet how good challenger is: 0 labelled predictions; 50 are needed"
     )
     assert found.inputs
 

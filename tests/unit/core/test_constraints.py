@@ -308,8 +308,8 @@ def test_false_alarms_stay_within_the_level(reference_rows, rows):
             },
         )
 
-    answers = [check(learn_constraints(draw(reference_rows)), draw(rows)) for _ in range(100)]
-    assert sum(answer.status == "violated" for answer in answers) <= 4  # 1 % + 1 %, with 99 %
+    verdicts = [check(learn_constraints(draw(reference_rows)), draw(rows)) for _ in range(100)]
+    assert sum(each.status == "violated" for each in verdicts) <= 4  # 1 % + 1 %, with 99 %
 
 
 # --- the document --------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""False alarms and power of drift decisions, in short: `make bench-detection` is the whole."""
+"""False alarms and power of drift verdicts, in short: `make bench-detection` is the whole."""
 
 import json
 import os

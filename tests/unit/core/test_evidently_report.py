@@ -1,4 +1,4 @@
-"""Evidently itself beside our decisions: the same methods, the same numbers, one page."""
+"""Evidently itself beside our verdicts: the same methods, the same numbers, one page."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,10 +6,11 @@ import pytest
 
 from modelwatch.adapters.arrow_profiles import profile_table
 from modelwatch.adapters.evidently_report import EvidentlyReporter, run_preset, scores_of
-from modelwatch.domain.decisions import decide
-from modelwatch.domain.drift import DriftPolicy, FeatureDrift
 from modelwatch.domain.profiles import QuantileSketch, merge_profiles
 from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.verdict.features import evaluate_columns
+from modelwatch.domain.verdict.results import FeatureDrift
+from modelwatch.domain.verdict.rules import DriftPolicy
 
 RNG = np.random.default_rng(7)
 COLOURS = np.array(["red", "white", "rosé"])
@@ -29,7 +30,7 @@ def rows(count: int, shift: float) -> pa.Table:
     )
 
 
-def decided(
+def evaluate(
     reference: pa.Table, windows: list[pa.Table], policy: DriftPolicy
 ) -> dict[str, FeatureDrift]:
     window = merge_profiles([profile_table(each) for each in windows])
@@ -37,7 +38,7 @@ def decided(
         {name: Distribution.of_column(column) for name, column in profile.features.items()}
         for profile in (profile_table(reference), window)
     ]
-    return {each.feature: each for each in decide(*sides, policy, alpha=0.05)}
+    return {each.feature: each for each in evaluate_columns(*sides, policy, level=0.05)}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_where_evidently_sees_all_rows_its_scores_are_ours(numerical, categorica
     skip = {"colour"} if categorical == "z" else set()
     for count, shift in ((150, 0.0), (200, 1.0)):
         reference, window = rows(200, 0.0), rows(count, shift)
-        ours = decided(reference, [window], policy)
+        ours = evaluate(reference, [window], policy)
         theirs = scores_of(
             run_preset(reference, window, [ours[name] for name in ours if name not in skip], policy)
         )
@@ -69,9 +70,9 @@ def test_on_sketches_the_distance_is_within_their_error_and_the_decision_is_the_
     policy = DriftPolicy(mode="classic", numerical_threshold=0.2)
     reference = rows(20_000, 0.0)
     parts = [rows(1_000, 2.0) for _ in range(40)]
-    ours = decided(reference, parts, policy)
-    answers = list(ours.values())
-    theirs = scores_of(run_preset(reference, pa.concat_tables(parts), answers, policy))
+    ours = evaluate(reference, parts, policy)
+    features = list(ours.values())
+    theirs = scores_of(run_preset(reference, pa.concat_tables(parts), features, policy))
     for name, score in theirs.items():
         assert (score >= policy.threshold(ours[name].kind)) == (ours[name].status == "drift"), name
     for name in ("same", "moved"):
@@ -83,7 +84,7 @@ def test_on_sketches_the_distance_is_within_their_error_and_the_decision_is_the_
 
 
 @pytest.fixture(scope="module")
-def answers() -> dict[str, FeatureDrift]:
+def verdicts() -> dict[str, FeatureDrift]:
     numbers = np.linspace(5, 15, 300)
     reference = table(
         same=numbers, moved=numbers, empty=[1.0] * 300, constant=[5.0] * 300, gone=numbers,
@@ -94,13 +95,13 @@ def answers() -> dict[str, FeatureDrift]:
         constant=[5.0] * 150, new=numbers[::2], mixed=["x"] * 150,
     )  # fmt: skip
     policy = DriftPolicy()
-    found = decided(reference, [window], policy)
+    found = evaluate(reference, [window], policy)
     page = EvidentlyReporter().html(reference, window, list(found.values()), policy)
     return {"page": page, **found}
 
 
-def test_every_feature_has_its_own_answer(answers):
-    statuses = {name: answer.status for name, answer in answers.items() if name != "page"}
+def test_every_feature_has_its_own_verdict(verdicts):
+    statuses = {name: each.status for name, each in verdicts.items() if name != "page"}
     assert statuses == {
         "same": "ok",
         "moved": "drift",
@@ -110,19 +111,19 @@ def test_every_feature_has_its_own_answer(answers):
         "new": "unknown",
         "mixed": "unknown",
     }
-    assert answers["empty"].reason == "the window has no value in it"
-    assert answers["empty"].missing_ratio == 1.0
-    assert answers["gone"].reason == "the window has no such column"
+    assert verdicts["empty"].reason == "the window has no value in it"
+    assert verdicts["empty"].missing_ratio == 1.0
+    assert verdicts["gone"].reason == "the window has no such column"
 
 
-def test_the_report_is_one_page_of_what_could_be_compared(answers):
-    assert b"<html" in answers["page"]
-    assert b"moved" in answers["page"]
-    assert b"mixed" not in answers["page"]
+def test_the_report_is_one_page_of_what_could_be_compared(verdicts):
+    assert b"<html" in verdicts["page"]
+    assert b"moved" in verdicts["page"]
+    assert b"mixed" not in verdicts["page"]
 
 
 def test_nothing_to_compare_is_no_failure():
     policy = DriftPolicy()
     left, right = table(a=[1.0]), table(b=[1.0])
-    found = list(decided(left, [right], policy).values())
+    found = list(evaluate(left, [right], policy).values())
     assert b"No feature" in EvidentlyReporter().html(left, right, found, policy)

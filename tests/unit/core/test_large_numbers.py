@@ -5,22 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modelwatch.domain.decisions import decide
-from modelwatch.domain.drift import DriftPolicy
 from modelwatch.domain.profiles import number_column
 from modelwatch.domain.statistics.distances import METHODS
 from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.verdict.features import evaluate_columns
+from modelwatch.domain.verdict.rules import DriftPolicy
 
 BIG = [1e154, 1e300, 1.7e308]
 NUMERICAL = sorted(name for name, method in METHODS.items() if "numerical" in method.kinds)
 SHARES = np.random.default_rng(0).uniform(0, 1, 300)
 
 
-def decided(reference, window, method, mode):
+def evaluate(reference, window, method, mode):
     numbers = Distribution.of_numbers
     policy = DriftPolicy(mode=mode, numerical_method=method)
     with np.errstate(all="raise", under="ignore"):
-        (found,) = decide({"a": numbers(reference)}, {"a": numbers(window)}, policy, alpha=0.001)
+        (found,) = evaluate_columns(
+            {"a": numbers(reference)}, {"a": numbers(window)}, policy, level=0.001
+        )
     return found
 
 
@@ -34,7 +36,7 @@ def test_what_is_far_apart_is_a_drift_or_unknown(big, method, mode):
         (np.zeros(300), np.full(300, big)),
         (np.full(300, big), np.full(300, -big)),
     ):
-        found = decided(reference, window, method, mode)
+        found = evaluate(reference, window, method, mode)
         if found.status == "unknown":
             assert (found.score, found.reason) == (
                 None,
@@ -51,7 +53,7 @@ def test_what_is_far_apart_is_a_drift_or_unknown(big, method, mode):
 @pytest.mark.parametrize("mode", ["classic", "calibrated"])
 def test_the_same_values_have_no_distance(big, method, mode):
     mixed = (SHARES * 2 - 1) * big
-    found = decided(mixed, mixed, method, mode)
+    found = evaluate(mixed, mixed, method, mode)
     assert found.status == "ok"
     assert found.score == (1.0 if METHODS[method].low_is_drift else 0.0)
 
@@ -68,7 +70,7 @@ def test_one_far_value_hides_no_drift_of_the_others(far, method, mode, where, ro
         reference = np.append(reference, far)
     if where in ("window", "both"):
         window = np.append(window, far)
-    assert decided(reference, window, method, mode).status == "drift"
+    assert evaluate(reference, window, method, mode).status == "drift"
 
 
 @pytest.mark.parametrize("method", NUMERICAL)
@@ -80,7 +82,7 @@ def test_one_far_value_is_no_drift_of_the_others(method, where):
         reference = np.append(reference, 1e300)
     if where in ("window", "both"):
         window = np.append(window, 1e300)
-    assert decided(reference, window, method, "calibrated").status == "ok"
+    assert evaluate(reference, window, method, "calibrated").status == "ok"
 
 
 @pytest.mark.parametrize("method", NUMERICAL)
@@ -93,7 +95,7 @@ def test_far_values_in_a_sketch_hide_no_drift_either(method, far):
         {"a": Distribution.of_column(number_column(values))}
         for values in (reference, generator.normal(1, 1, size=20_000))
     ]
-    (found,) = decide(*sides, policy, alpha=0.001)
+    (found,) = evaluate_columns(*sides, policy, level=0.001)
     assert found.status == "drift"
 
 
@@ -101,5 +103,5 @@ def test_a_rare_value_of_a_constant_column_still_counts():
     rare = np.repeat([0.0, 1.0], [999, 1])
     often = np.repeat([0.0, 1.0], [700, 300])
     for mode in ("classic", "calibrated"):
-        assert decided(rare, often, "wasserstein", mode).status == "drift"
-        assert decided(rare, rare, "wasserstein", mode).status == "ok"
+        assert evaluate(rare, often, "wasserstein", mode).status == "drift"
+        assert evaluate(rare, rare, "wasserstein", mode).status == "ok"

@@ -25,7 +25,6 @@ from modelwatch.domain.constraints import (
     learn_constraints,
 )
 from modelwatch.domain.constraints.document import _RULES
-from modelwatch.domain.drift import DriftPolicy, FeatureDrift
 from modelwatch.domain.model_monitor import (
     constraints_document,
     is_constraints_document,
@@ -35,6 +34,8 @@ from modelwatch.domain.model_monitor import (
 )
 from modelwatch.domain.model_monitor.violations import CHECK_TYPES
 from modelwatch.domain.profiles import Profile
+from modelwatch.domain.verdict.results import FeatureDrift
+from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.errors import InvalidInputError
 
 SCHEMAS = Path(__file__).parents[2] / "support" / "model_monitor"
@@ -337,9 +338,9 @@ def test_drift_reads_as_readers_of_violations_expect_it():
             score=score,
         )
 
-    answers = [feature("wasserstein", "drift", 0.25), feature("ks", "drift", 0.01)]
-    answers.append(feature("psi", "ok", 0.05))
-    document = published("constraint_violations", violations_document(None, answers))
+    features = [feature("wasserstein", "drift", 0.25), feature("ks", "drift", 0.01)]
+    features.append(feature("psi", "ok", 0.05))
+    document = published("constraint_violations", violations_document(None, features))
     first, second = document["violations"]
     assert first["constraint_check_type"] == "baseline_drift_check"
     found = re.search("distance: (.+) exceeds threshold: (.+)", first["description"])

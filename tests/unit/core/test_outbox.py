@@ -240,3 +240,28 @@ def test_an_interval_of_nothing_sends_at_once(stage):
     for _ in range(3):
         outbox.put([record()])
     assert stage.queue.sizes == [1, 1, 1]
+
+
+def test_an_exception_that_no_one_foresaw_costs_no_other_request(stage):
+    stage.put()
+    stage.put()
+    broken = record()
+    broken.features["note"] = object()  # no message can hold it
+    stage.metrics.emit(stage.outbox.put([broken]))
+    assert stage.count("lost") == 1
+    stage.flush()
+    assert stage.queue.records == stage.made
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_queue_that_fails_in_another_way_holds_nothing_up(stage, listens):
+    stage.listens = listens
+    stage.put()
+    send, stage.queue.send = stage.queue.send, lambda _: 1 / 0
+    stage.now += 5
+    stage.put()
+    assert stage.count("lost") == 1
+    stage.queue.send = send
+    stage.now += 5
+    stage.put()
+    assert [each.lost_before for each in stage.queue.records] == [0, 1]

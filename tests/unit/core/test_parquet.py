@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace as replaced
 
@@ -100,7 +101,7 @@ def test_a_query_engine_reads_the_file(tmp_path):
     assert read_table(path.read_bytes()).equals(table)
     (count, total), *_ = duckdb.sql(f"select count(*), sum(feature_a) from '{path}'").fetchall()
     assert (count, total) == (10, 45.0)
-    assert pa.parquet.ParquetFile(path).num_row_groups == 1
+    assert pq.ParquetFile(path).num_row_groups == 1
 
 
 def failed(number: int) -> Record:
@@ -159,6 +160,52 @@ def test_a_file_that_is_shorter_than_its_footer_says_is_refused(tmp_path):
     path.write_bytes((1_000_000).to_bytes(4, "little") + b"PAR1")
     with pytest.raises(ProfileFormatError, match="shorter than its footer says"):
         read_notes(path)
+
+
+def test_a_small_object_holds_what_readers_ask_for_and_no_more():
+    rows = [record(n, a=n / 8, b="x", c=None) for n in range(100)]
+    for each in rows:
+        each.types = "dsd"
+    file = write_table(records_table(rows))
+    metadata = pq.read_metadata(pa.BufferReader(file))
+    columns = [metadata.row_group(0).column(n) for n in range(metadata.num_columns)]
+    assert [each.path_in_schema for each in columns if each.is_stats_set] == ["captured_at"]
+    # the types are Parquet's own: no copy of Arrow's schema says them again
+    assert metadata.metadata is None
+    assert read_table(file).equals(records_table(rows))
+
+
+def test_a_large_object_has_statistics_of_every_column():
+    file = write_table(records_table([record(n, a=float(n)) for n in range(10_000)]))
+    metadata = pq.read_metadata(pa.BufferReader(file))
+    group = metadata.row_group(0)
+    assert all(group.column(n).is_stats_set for n in range(metadata.num_columns))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        records_table([record(1, a=1.5)]),  # no one says the type of a
+        pa.table({"a": pa.array(["x", "y"]).dictionary_encode()}),
+        pa.table({"a": pa.array([1], pa.duration("s"))}),
+    ],
+    ids=["unsaid", "categories", "durations"],
+)
+def test_a_schema_that_parquet_cannot_tell_is_kept(table):
+    schema = read_table(write_table(table)).schema
+    assert schema == table.schema
+    assert [field.metadata for field in schema] == [field.metadata for field in table.schema]
+
+
+def test_objects_with_and_without_arrows_schema_are_joined():
+    tables = []
+    for number, store_schema in ((1, True), (2, False)):
+        one = record(number, a=1.5)
+        one.types = "d"
+        sink = pa.BufferOutputStream()
+        pq.write_table(records_table([one]), sink, store_schema=store_schema)
+        tables.append(read_table(sink.getvalue().to_pybytes()))
+    assert joined(tables)["probabilities"].to_pylist() == [[0.5, 0.5]] * 2
 
 
 def test_a_process_that_read_a_table_ends_well():

@@ -14,7 +14,7 @@ from modelwatch.adapters.s3_performance import S3PerformanceStore
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.event_ids import derived_event_id, new_event_id
 from modelwatch.domain.labels import Label, newest
-from modelwatch.domain.performance.answers import PerformancePolicy
+from modelwatch.domain.performance.results import PerformancePolicy
 from modelwatch.domain.records import Record
 from modelwatch.domain.sampling import kept
 from modelwatch.domain.windows import Window
@@ -109,8 +109,8 @@ def stage():
     return Stage()
 
 
-def values(answer):
-    return {name: estimate.value for name, estimate in answer.verdict.metrics.items()}
+def values(result):
+    return {name: estimate.value for name, estimate in result.verdict.metrics.items()}
 
 
 def expected(records, truth):
@@ -138,12 +138,12 @@ def test_labels_that_come_late_twice_and_corrected_give_the_numbers_of_scikit_le
     first = monitor.evaluate("wine", "1", WINDOW)
     assert (first.records, first.labelled) == (90, 70)
     stage.label(records[40:], truth[40:], days=3)
-    answer = monitor.evaluate("wine", "1", WINDOW)
-    assert values(answer) == pytest.approx(expected(records, truth))
-    assert (answer.labelled, answer.maturity, answer.verdict.task) == (90, 1.0, "classification")
-    assert [(each.records, each.labelled) for each in answer.hours] == [(30, 30)] * 3
+    result = monitor.evaluate("wine", "1", WINDOW)
+    assert values(result) == pytest.approx(expected(records, truth))
+    assert (result.labelled, result.maturity, result.verdict.task) == (90, 1.0, "classification")
+    assert [(each.records, each.labelled) for each in result.hours] == [(30, 30)] * 3
     # another monitor finds the same, whatever order the objects come in
-    assert stage.monitor().evaluate("wine", "1", WINDOW).verdict == answer.verdict
+    assert stage.monitor().evaluate("wine", "1", WINDOW).verdict == result.verdict
 
 
 def test_what_was_summed_up_is_not_read_again_until_its_labels_change(stage):
@@ -190,9 +190,9 @@ def test_ids_that_nobody_captured_are_counted_apart(stage):
     stage.label(strangers, [1] * 7)
     others = stage.predict(20, model_version="2")
     stage.label(others, [1] * 20)
-    answer = stage.monitor().evaluate("wine", "1", WINDOW)
-    assert (answer.labels, answer.unknown_labels) == (117, 7)
-    assert answer.labelled == 90
+    result = stage.monitor().evaluate("wine", "1", WINDOW)
+    assert (result.labels, result.unknown_labels) == (117, 7)
+    assert result.labelled == 90
 
 
 def test_a_prediction_at_the_edge_of_an_hour_finds_its_label_by_the_time_in_its_id(stage):
@@ -205,16 +205,16 @@ def test_a_prediction_at_the_edge_of_an_hour_finds_its_label_by_the_time_in_its_
     for record, label in zip(records, truth, strict=True):
         id_time = datetime.fromtimestamp(int(record.event_id.replace("-", "")[:12], 16) / 1000, UTC)
         stage.label([record], [label], predicted_at=id_time)
-    answer = stage.monitor().evaluate("wine", "1", WINDOW)
-    assert (answer.labelled, answer.unknown_labels) == (120, 0)
-    assert values(answer) == pytest.approx(expected(records, truth))
+    result = stage.monitor().evaluate("wine", "1", WINDOW)
+    assert (result.labelled, result.unknown_labels) == (120, 0)
+    assert values(result) == pytest.approx(expected(records, truth))
 
 
 def test_ids_without_a_time_are_found_by_the_time_that_was_given(stage):
     records = stage.predict(1, event_id=V4.upper())
     stage.label(records, [1])
-    answer = stage.monitor().evaluate("wine", "1", WINDOW)
-    assert (answer.records, answer.labelled, answer.unknown_labels) == (1, 1, 0)
+    result = stage.monitor().evaluate("wine", "1", WINDOW)
+    assert (result.records, result.labelled, result.unknown_labels) == (1, 1, 0)
 
 
 def test_what_is_true_of_a_prediction_is_true_of_its_shadow(stage):
@@ -230,9 +230,9 @@ def test_what_is_true_of_a_prediction_is_true_of_its_shadow(stage):
             model_version="2",
             variant="challenger",
         )
-    answer = stage.monitor().evaluate("wine", "2", WINDOW)
-    assert values(answer) == pytest.approx(expected(shadows, truth))
-    assert answer.unknown_labels == 0
+    result = stage.monitor().evaluate("wine", "2", WINDOW)
+    assert values(result) == pytest.approx(expected(shadows, truth))
+    assert result.unknown_labels == 0
 
 
 def test_hours_in_which_nothing_tells_the_classes_learn_it_from_the_others(stage):
@@ -247,12 +247,12 @@ def test_hours_in_which_nothing_tells_the_classes_learn_it_from_the_others(stage
     truth[35] = 1
     stage.label(rare, truth)
     monitor = stage.monitor()
-    # the hours are summed up from the newest on, the one that tells is in the middle
+    # the hours are summed up from the newest on, the one that shows it is in the middle
     first = monitor.evaluate("wine", "1", WINDOW)
-    answer = monitor.evaluate("wine", "1", WINDOW)
+    result = monitor.evaluate("wine", "1", WINDOW)
     assert first.verdict.estimated.rows < 90
-    assert answer.verdict.estimated.rows == 90
-    found, wanted = values(answer), expected(rare, truth)
+    assert result.verdict.estimated.rows == 90
+    found, wanted = values(result), expected(rare, truth)
     assert found["roc_auc"] == wanted["roc_auc"]
     assert found["log_loss"] == pytest.approx(wanted["log_loss"])
     stage.reads()
@@ -272,8 +272,8 @@ def test_a_reference_tells_the_classes(stage):
             "probabilities": [[0.9, 0.1], [0.2, 0.8]],
         }
     )
-    told = stage.monitor().evaluate("wine", "1", WINDOW, reference=reference)
-    assert told.verdict.estimated.accuracy.value == pytest.approx(0.9)
+    found = stage.monitor().evaluate("wine", "1", WINDOW, reference=reference)
+    assert found.verdict.estimated.accuracy.value == pytest.approx(0.9)
 
 
 def test_of_a_large_reference_a_part_is_enough():
@@ -299,7 +299,7 @@ def test_variants_are_kept_apart_and_together(stage):
     assert monitor.evaluate("wine", "1", WINDOW).records == 120
     canary = monitor.evaluate("wine", "1", WINDOW, variant="canary")
     assert values(canary) == pytest.approx(expected(other, others))
-    assert monitor.evaluate("wine", "1", WINDOW, variant="nobody").verdict.status == "unknown"
+    assert monitor.evaluate("wine", "1", WINDOW, variant="unused").verdict.status == "unknown"
     assert samples(canary) == []
 
 
@@ -321,8 +321,8 @@ def test_labels_of_what_sampling_left_out_are_not_unknown(stage):
         for each in ids
     ]
     stage.label(everything, [1] * len(ids))
-    answer = stage.monitor().evaluate("wine", "1", WINDOW)
-    assert (answer.labels, answer.labelled, answer.unknown_labels) == (200, len(kept_ids), 0)
+    result = stage.monitor().evaluate("wine", "1", WINDOW)
+    assert (result.labels, result.labelled, result.unknown_labels) == (200, len(kept_ids), 0)
 
 
 @pytest.mark.parametrize(
@@ -333,28 +333,28 @@ def test_too_few_labels_and_immature_ones_are_unknown(stage, labelled, reason):
     records = stage.predict()
     if labelled:
         stage.label(records[:labelled], stage.truth(records)[:labelled])
-    answer = stage.monitor().evaluate("wine", "1", WINDOW)
-    assert answer.verdict.reason.startswith(reason)
-    assert (answer.verdict.status == "ok") == (labelled == 45)
+    result = stage.monitor().evaluate("wine", "1", WINDOW)
+    assert result.verdict.reason.startswith(reason)
+    assert (result.verdict.status == "ok") == (labelled == 45)
     # what the probabilities lead to expect needs no label
-    assert answer.verdict.estimated.status == "ok"
-    names = {sample.name for sample in samples(answer)}
+    assert result.verdict.estimated.status == "ok"
+    names = {sample.name for sample in samples(result)}
     assert ("model_accuracy" in names) == (labelled == 45)
     assert {"model_label_maturity_ratio", "model_estimated_accuracy"} <= names
 
 
 def test_a_window_without_predictions_is_unknown(stage):
-    answer = stage.monitor().evaluate("wine", "1", WINDOW)
-    assert (answer.verdict.status, answer.maturity) == ("unknown", None)
-    assert answer.verdict.reason == "no predictions in the window"
+    result = stage.monitor().evaluate("wine", "1", WINDOW)
+    assert (result.verdict.status, result.maturity) == ("unknown", None)
+    assert result.verdict.reason == "no predictions in the window"
 
 
 def test_the_hour_that_is_not_over_is_read_and_not_kept_unless_it_is_large(stage):
     records = stage.predict(40, NOW - timedelta(minutes=20), 0.2)
     stage.label(records, stage.truth(records))
     window = Window(NOW - timedelta(minutes=30), NOW)
-    answer = stage.monitor().evaluate("wine", "1", window)
-    assert (answer.records, answer.labelled, answer.labels) == (40, 40, 0)
+    result = stage.monitor().evaluate("wine", "1", window)
+    assert (result.records, result.labelled, result.labels) == (40, 40, 0)
     assert not [key for key in stage.s3.objects if key.startswith("performance/")]
     large = stage.monitor(open_hour_bytes=10).evaluate("wine", "1", window)
     assert (large.records, large.pending_hours) == (0, 1)
@@ -398,15 +398,15 @@ def test_predicted_numbers_are_measured(stage):
         )
     truth = [record.prediction + float(stage.random.normal(0, 0.5)) for record in records]
     stage.label(records, truth)
-    answer = stage.monitor().evaluate("wine", "1", WINDOW)
+    result = stage.monitor().evaluate("wine", "1", WINDOW)
     predicted = [record.prediction for record in records]
-    found = values(answer)
-    assert answer.verdict.task == "regression"
+    found = values(result)
+    assert result.verdict.task == "regression"
     assert found["mae"] == pytest.approx(sk.mean_absolute_error(truth, predicted))
     assert found["rmse"] == pytest.approx(sk.root_mean_squared_error(truth, predicted))
     assert found["r2"] == pytest.approx(sk.r2_score(truth, predicted))
-    assert answer.verdict.constant_metrics["rmse"] == pytest.approx(np.std(truth))
-    names = {sample.name for sample in samples(answer)}
+    assert result.verdict.constant_metrics["rmse"] == pytest.approx(np.std(truth))
+    names = {sample.name for sample in samples(result)}
     assert {"model_mean_absolute_error", "model_root_mean_squared_error", "model_r2_score"} <= names
 
 
@@ -422,9 +422,9 @@ def test_a_labelled_reference_calibrates_what_is_expected(stage):
             "label": [number % 2 for number in range(400)],
         }
     )
-    answer = stage.monitor().evaluate("wine", "1", WINDOW, reference=reference)
-    assert answer.verdict.estimated.calibration == "reference"
-    assert answer.verdict.estimated.accuracy.value == pytest.approx(0.5, abs=0.02)
+    result = stage.monitor().evaluate("wine", "1", WINDOW, reference=reference)
+    assert result.verdict.estimated.calibration == "reference"
+    assert result.verdict.estimated.accuracy.value == pytest.approx(0.5, abs=0.02)
     plain = stage.monitor().evaluate("wine", "1", WINDOW, reference=reference.drop(["label"]))
     assert plain.verdict.estimated.accuracy.value == pytest.approx(0.75, abs=0.05)
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from modelwatch.domain.event_ids import is_event_id, new_event_id
+from modelwatch.domain.event_ids import are_event_ids, is_event_id, new_event_id
 from modelwatch.domain.records import decode_record, decode_records, encode_record, sort_records
 from modelwatch.errors import InvalidInputError
 
@@ -92,6 +92,30 @@ def test_event_ids_are_uuids_that_sort_by_time():
     assert ids == sorted(ids)
     assert all(is_event_id(event_id) and event_id[14] == "7" for event_id in ids)
     assert len({new_event_id(NOW_MS) for _ in range(1000)}) == 1000
+
+
+EVENT_ID = "018bcfe5-6800-7000-8000-00000000000a"
+
+
+@pytest.mark.parametrize(
+    ("texts", "are"),
+    [
+        ([], True),
+        ([EVENT_ID], True),
+        ([EVENT_ID, EVENT_ID.upper()], True),
+        ([EVENT_ID, EVENT_ID + "\n"], False),
+        ([EVENT_ID[:-1], "0" + EVENT_ID], False),
+        ([EVENT_ID[:-1], EVENT_ID + "0"], False),
+        ([EVENT_ID, ""], False),
+        ([EVENT_ID.replace("-", "0")], False),
+        ([EVENT_ID[:-1] + "g"], False),
+        ([EVENT_ID[:-1] + "é"], False),
+        ([EVENT_ID[:-1] + "٣"], False),
+        ([EVENT_ID[:-1] + "\ud800"], False),
+    ],
+)
+def test_event_ids_are_known_together_as_one_by_one(texts, are):
+    assert are_event_ids(texts) == all(map(is_event_id, texts)) == are
 
 
 def test_only_a_record_of_predict_may_have_everything_dropped():

@@ -1,7 +1,9 @@
-"""What is kept of an analysis, and the same answer made of it again."""
+"""What is kept of an analysis, and the same result made of it again."""
 
 import json
+import lzma
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -17,20 +19,25 @@ from modelwatch.adapters.s3_reports import S3ReportStore
 from modelwatch.domain.baselines import Baseline, RollingWindow
 from modelwatch.domain.constraints import learn_constraints
 from modelwatch.domain.differences import differences
-from modelwatch.domain.drift import DriftPolicy
-from modelwatch.domain.evidence import (
+from modelwatch.domain.importance import Importance
+from modelwatch.domain.profiles import Profile, number_column
+from modelwatch.domain.verdict.evidence import (
     CodeVersion,
+    Evidence,
+    ReadReference,
     decode_manifest,
     decode_reference,
     decode_window,
     encode_manifest,
 )
-from modelwatch.domain.importance import Importance
-from modelwatch.domain.profiles import Profile, number_column
+from modelwatch.domain.verdict.results import AnalysisResult
+from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.errors import EvidenceError, NotFoundError
-from modelwatch.services.replay import Replayer
+from modelwatch.services.replay import Replayer, evaluate_again
 
 CODE = CodeVersion("0.2.0", "ffff")
+STORED = Path(__file__).parents[2] / "support" / "results" / "before_critical_score.msgpack.xz"
+"""A result, and its evidence, of the release that wrote `needed` alone."""
 
 
 @pytest.fixture
@@ -250,7 +257,10 @@ def test_a_manifest_of_another_format_is_refused(stage):
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_reading(payload):
-    for decode in (decode_manifest, decode_reference, decode_window):
+    def reference(payload):
+        return decode_reference(payload, ReadReference(title="", rows=0, sha256=""))
+
+    for decode in (decode_manifest, reference, decode_window):
         with pytest.raises(EvidenceError):
             decode(payload)
 
@@ -258,3 +268,15 @@ def test_no_bytes_break_the_reading(payload):
 def test_ends_of_windows_are_in_utc(stage):
     (result,) = stage.analyze(window_end=datetime(2026, 11, 23, 10, tzinfo=UTC)).results
     assert replay(stage, result.name).manifest.window.end == result.window_end
+
+
+def test_a_result_of_an_earlier_release_replays():
+    stored = msgspec.msgpack.decode(lzma.decompress(STORED.read_bytes()))
+    given = msgspec.json.decode(stored["result"], type=AnalysisResult)
+    assert [each.critical_score > 0.2 for each in given.features] == [True] * 3
+    manifest = decode_manifest(stored["manifest"])
+    evidence = Evidence(manifest, stored["window"], stored["reference"])
+    assert evidence.digest == given.manifest
+    # another processor may round otherwise
+    for each in differences(given, evaluate_again(given, evidence)):
+        assert each.now == pytest.approx(each.given, rel=1e-9)

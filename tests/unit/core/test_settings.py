@@ -50,6 +50,8 @@ WRONG = [
     ("COMPACTION_SCHEDULE", "cron(60 * * * ? *)", "'60' is no minutes (0 to 59)"),
     ("COMPACTION_SCHEDULE", "cron(0 12 ? * MOO *)", "'MOO' is no day of week (1 to 7)"),
     ("COMPACTION_SCHEDULE", "cron(0/0 12 ? * 2 *)", "'0/0' is no minutes"),
+    ("COMPACTION_SCHEDULE", "cron(٣ 12 ? * 2 *)", "'٣' is no minutes"),
+    ("COMPACTION_SCHEDULE", f"cron({'0,' * 150}0 12 ? * 2 *)", "EventBridge takes 256 at most"),
     ("BRIDGE_PORT", "65536", "is not a whole number from 1 to 65535"),
     ("S3_PORT", "65529", "is not a whole number from 1 to 65528"),
     ("CAPTURE_BUCKET", "My_Bucket", "'My_Bucket' is not a bucket's name"),

@@ -13,8 +13,13 @@ from hypothesis import strategies as st
 from examples import examples
 from modelwatch.domain.profiles import number_column, text_column
 from modelwatch.domain.statistics.cells import few_decide
-from modelwatch.domain.statistics.distances import METHODS, core_deviation
+from modelwatch.domain.statistics.distances import METHODS, Method
 from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.statistics.significance import PValue
+from modelwatch.domain.statistics.transport import core_deviation
+from modelwatch.domain.verdict.features import evaluate_columns
+from modelwatch.domain.verdict.rules import DriftPolicy
+from modelwatch.settings.kinds import distance
 
 NUMERICAL = [name for name, method in METHODS.items() if "numerical" in method.kinds]
 CATEGORICAL = [
@@ -177,3 +182,21 @@ def test_missing_and_infinite_values_do_not_count():
     assert Distribution.of_counts({}, missing=4).missing_ratio == 1.0
     column = number_column(np.array([1.0, np.nan, np.inf, 3.0]))
     assert Distribution.of_column(column).size == 2
+
+
+def test_a_method_is_one_object_in_one_place(monkeypatch):
+    """Settings take a new one, and verdicts are made by it: no other table has to know it."""
+
+    def moved(reference: Distribution, window: Distribution) -> float:
+        return abs(reference.minimum - window.minimum)
+
+    new = Method("moved", ("numerical",), moved, lambda pairs: [PValue(0.001) for _ in pairs], 2.0)
+    monkeypatch.setitem(METHODS, new.name, new)
+    assert distance("numerical")("moved") == "moved"
+    with pytest.raises(ValueError, match="moved"):
+        distance("categorical")("moved")
+    policy = DriftPolicy(numerical_method="moved", numerical_threshold=new.threshold)
+    sides = [{"a": numbers_of([first, *range(20, 40)])} for first in (0, 3)]
+    (found,) = evaluate_columns(*sides, policy, level=0.01)
+    assert (found.method, found.status, found.score) == ("moved", "drift", 3.0)
+    assert (found.p_value, found.critical_score) == (0.001, 2.0)

@@ -26,13 +26,12 @@ from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.s3_compaction import S3Compaction
 from modelwatch.adapters.s3_profiles import S3ProfileStore
 from modelwatch.adapters.s3_records import S3RecordStore
-from modelwatch.domain.decisions import decide
-from modelwatch.domain.drift import DriftPolicy
 from modelwatch.domain.names import FEATURE_PATTERN
 from modelwatch.domain.profiles import Profile, merge_profiles
+from modelwatch.domain.verdict.features import distributions, evaluate_columns
+from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.domain.windows import Window
 from modelwatch.services.deliveries import Message
-from modelwatch.services.feature_judging import distributions
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = Window(NOON, NOON + timedelta(hours=1))
@@ -135,7 +134,7 @@ def told(profile: Profile) -> dict[str, Any]:
 
 def verdict(profile: Profile, reference: Profile) -> Any:
     """Return what is decided about each feature."""
-    found = decide(
+    found = evaluate_columns(
         distributions(reference.features),
         distributions(profile.features),
         DriftPolicy(min_values=2),

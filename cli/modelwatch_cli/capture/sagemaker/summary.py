@@ -14,7 +14,7 @@ from modelwatch.domain.segments import read_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.capture.places import place
-from modelwatch_cli.capture.sagemaker import importing, truths
+from modelwatch_cli.capture.sagemaker import ground_truth, importing
 from modelwatch_cli.capture.sagemaker.payloads import Reading
 from modelwatch_cli.console import error_console, progress
 from modelwatch_cli.settings import Settings
@@ -107,7 +107,9 @@ def import_source(
         told = list(importing.ground_truths(where, checked, reading, now_ms))
         searched = window or _searched(checked.first, [hour for hour, _ in told if hour])
         with error_console.status("importing labels"):
-            done = truths.store_labels(S3LabelStore(client, bucket), store, told, searched, now_ms)
+            done = ground_truth.store_labels(
+                S3LabelStore(client, bucket), store, told, searched, now_ms
+            )
         summary.labels = LabelCounts(
             checked.labels, done.stored, done.known, done.unmatched, done.refused
         )

@@ -186,6 +186,34 @@ def looks_infinite(text: str) -> bool:
         return False
 
 
+_DECIMAL_COMMA = re.compile(
+    r"\s*[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+(?:e[+-]?\d+)?\s*", re.I | re.A
+)
+
+
+def refuse_decimal_comma(text: str, name: str) -> None:
+    """Refuse a number with a decimal comma: as text it would be compared with numbers.
+
+    Raises
+    ------
+    InvalidInputError
+        When ``text`` is one; ``name`` is the field.
+
+    Examples
+    --------
+    >>> for text in ("42.5", "1,2,3", "a,5"):
+    ...     refuse_decimal_comma(text, "age")
+    >>> refuse_decimal_comma("-1.234,50", "age")
+    Traceback (most recent call last):
+        ...
+    modelwatch.errors.InvalidInputError: age: '-1.234,50' has a decimal comma; write numbers with \
+a point
+    """
+    if _DECIMAL_COMMA.fullmatch(text):
+        problem = f"'{text[:60]}' has a decimal comma; write numbers with a point"
+        raise InvalidInputError(name, problem)
+
+
 def read_text(text: str) -> Value:
     """Return the value that a cell of a CSV file stands for; what is no finite number is a text.
 

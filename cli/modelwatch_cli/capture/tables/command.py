@@ -22,7 +22,7 @@ from modelwatch_cli.capture.imports import types_of
 from modelwatch_cli.capture.storing import Stored
 from modelwatch_cli.capture.tables.columns import meaning_of
 from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImport
-from modelwatch_cli.capture.tables.reading import open_table
+from modelwatch_cli.capture.tables.reading import DELIMITERS, open_table
 from modelwatch_cli.console import console, error_console, print_json, print_table, progress
 from modelwatch_cli.settings import Settings
 
@@ -114,11 +114,14 @@ def import_table(settings: Settings, options: TableOptions, as_json: bool) -> No
         print_json(_summary(options, checked, records, labels, imported))
     else:
         if options.dry_run:
+            if table.is_text:
+                console.print(f"Values are separated by {DELIMITERS[table.delimiter]}.")
             _preview(checked, origin)
         _say(options, checked, records, labels, imported)
     if refused and not options.dry_run:
+        rows = checked.rows + checked.repeated + checked.rejected
         raise ModelwatchError(
-            f"{checked.rejected} of {checked.rejected + checked.rows} rows cannot be used, so "
+            f"{checked.rejected} of {rows} rows cannot be used, so "
             "nothing was imported; mend them, or write them to a file with --rejected FILE and "
             "import the others"
         )
@@ -196,6 +199,10 @@ def _say(
             f"columns with values of another type, kept as they came: {', '.join(checked.mixed)}",
             markup=False,
         )
+    if checked.repeated:
+        console.print(
+            f"{checked.repeated} rows say what a row with their id says; each counts once"
+        )
     if checked.rejected and options.rejected:
         console.print(
             f"{checked.rejected} rows cannot be used; they are in {options.rejected}", markup=False
@@ -215,6 +222,7 @@ def _summary(
         "imported": imported,
         "rows": checked.rows,
         "rejected": checked.rejected,
+        "repeated": checked.repeated,
         "first": checked.first,
         "last": checked.last,
         "times_without_zone": checked.without_zone,

@@ -34,10 +34,12 @@ from modelwatch_cli.capture.tables.columns import (
     Meaning,
     letters_of,
     looks_infinite,
+    refuse_decimal_comma,
     time_of,
     value_of,
 )
 from modelwatch_cli.capture.tables.reading import Cell, Row, Table
+from modelwatch_cli.capture.tables.seen_ids import SeenIds
 
 SOURCE = "import"
 """Source of records and labels that come from a table."""
@@ -79,6 +81,8 @@ class Checked:
     ----------
     rows, rejected
         How many rows can be used and how many cannot.
+    repeated
+        How many rows more say all that a row with the same id says.
     letters
         Type of each feature, and of the prediction under the name "".
     mixed
@@ -93,6 +97,7 @@ class Checked:
 
     rows: int = 0
     rejected: int = 0
+    repeated: int = 0
     letters: dict[str, str] = field(default_factory=dict)
     mixed: list[str] = field(default_factory=list)
     first: datetime | None = None
@@ -142,10 +147,12 @@ class TableImport:
         self._folder = tempfile.TemporaryDirectory(prefix="modelwatch-import-")
         self._held: defaultdict[datetime, list[bytes]] = defaultdict(list)
         self._held_rows = 0
+        self._ids = SeenIds(Path(self._folder.name, "ids"))
         self.checked = Checked()
 
     def close(self) -> None:
         """Delete the temporary folder."""
+        self._ids.close()
         self._folder.cleanup()
 
     def check(self, rejected: Callable[[Rejected], None] = lambda _: None) -> Checked:
@@ -161,6 +168,9 @@ class TableImport:
         for row in self._table.rows:
             try:
                 kept = self._kept(row)
+                if self._repeats(kept, row):
+                    checked.repeated += 1
+                    continue
             except InvalidInputError as error:
                 checked.rejected += 1
                 rejected(Rejected(row.number, str(error), _shown(row.values)))
@@ -232,7 +242,7 @@ class TableImport:
             row.number,
             round((at - _EPOCH) / timedelta(milliseconds=1)),
             self._event_id(values),
-            [_plain(values.get(name), name) for name in meaning.features],
+            [self._cell(values, name) for name in meaning.features],
             prediction,  # type: ignore[arg-type]  # it is not missing
             None if _is_missing(label) else label,
             self._probabilities(values),
@@ -243,12 +253,30 @@ class TableImport:
         checked.last = max(checked.last or at, at)
         return kept
 
+    def _repeats(self, kept: _Kept, row: Row) -> bool:
+        """Tell whether an earlier row says the same; one that has its id and differs is refused."""
+        if not kept.event_id:
+            return False
+        content = _encode([*msgspec.structs.astuple(kept)[1:]])
+        first, is_same = self._ids.first(kept.event_id, content, row.number)
+        if first != row.number and not is_same:
+            name = self._meaning.event_id
+            problem = f"the id '{row.values[name]!s:.60}' is that of row {first}, which differs"
+            raise InvalidInputError(name, problem)
+        return first != row.number
+
     def _said(self, values: Mapping[str, Cell], name: str) -> float | int | str | bool | None:
         """Return a prediction or a label: one that is infinite would pass for a class."""
         cell = values.get(name)
         infinite = isinstance(cell, float) and math.isinf(cell)
         if infinite or (self._table.is_text and isinstance(cell, str) and looks_infinite(cell)):
             raise InvalidInputError(name, f"'{cell!s:.60}' is no finite number")
+        return self._cell(values, name)
+
+    def _cell(self, values: Mapping[str, Cell], name: str) -> float | int | str | bool | None:
+        cell = values.get(name)
+        if self._table.is_text and isinstance(cell, str) and self._types.get(name) != "s":
+            refuse_decimal_comma(cell, name)
         return _plain(cell, name)
 
     def _time(self, values: Mapping[str, Cell]) -> tuple[datetime, bool]:
@@ -280,7 +308,7 @@ class TableImport:
     def _probabilities(self, values: Mapping[str, Cell]) -> list[float] | None:
         found = []
         for name in self._meaning.probabilities:
-            value = value_of(values.get(name), "d", self._table.is_text)
+            value = value_of(self._cell(values, name), "d", self._table.is_text)
             if not isinstance(value, float) or not 0 <= value <= 1:
                 raise InvalidInputError(name, f"found '{value}', expected a number from 0 to 1")
             found.append(value)

@@ -20,6 +20,9 @@ Cell = float | int | str | bool | datetime | None
 FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 """Format by the ending of a file's name."""
 
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+"""What separates the values of a CSV file, in words."""
+
 _BATCH_ROWS = 10_000
 
 
@@ -52,11 +55,14 @@ class Table(NamedTuple):
         Whether every value is a text, whose type the values of the whole column show.
     rows
         Its rows.
+    delimiter
+        What separates the values, one of `DELIMITERS`; a comma where nothing does.
     """
 
     columns: tuple[str, ...]
     is_text: bool
     rows: Iterator[Row]
+    delimiter: str = ","
 
 
 def open_table(path: Path, advance: Callable[[int], None] = lambda _: None) -> Table:
@@ -90,10 +96,23 @@ def open_table(path: Path, advance: Callable[[int], None] = lambda _: None) -> T
     return opened
 
 
+def delimiter_of(header: str) -> str:
+    r"""Return the one of `DELIMITERS` that makes most columns of the line ``header``.
+
+    Examples
+    --------
+    >>> [delimiter_of(line) for line in ("a,b", "a;b;'c,d'", "a\tb", "a|b", "a")]
+    [',', ';', '\t', '|', ',']
+    """
+    # max returns the first of several that are alike
+    return max(DELIMITERS, key=lambda each: len(next(csv.reader([header], delimiter=each), [])))
+
+
 def _csv(path: Path, advance: Callable[[int], None]) -> Table:
     source = _Lines(path, advance)
-    reader = csv.reader(source, strict=True)
     try:
+        delimiter = delimiter_of(next(iter(_Lines(path, lambda _: None)), ""))
+        reader = csv.reader(source, strict=True, delimiter=delimiter)
         header = tuple(name.strip() for name in next(reader, []))
     except csv.Error as error:
         raise InvalidInputError(str(path), f"line 1: {error}") from None
@@ -114,7 +133,7 @@ def _csv(path: Path, advance: Callable[[int], None]) -> Table:
                 problem = f"has {len(cells)} values for {len(header)} columns"
             yield Row(reader.line_num, dict(zip(header, cells, strict=False)), problem)
 
-    return Table(header, True, rows())
+    return Table(header, True, rows(), delimiter)
 
 
 def _json_lines(path: Path, advance: Callable[[int], None]) -> Table:

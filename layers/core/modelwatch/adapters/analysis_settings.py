@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import cast
 
-from modelwatch.domain.analysis_rules import AnalysisRules
-from modelwatch.domain.drift import DriftMode, DriftPolicy
 from modelwatch.domain.segments import SEGMENTS_SETTING
+from modelwatch.domain.verdict.rules import AnalysisRules, DriftMode, DriftPolicy
 from modelwatch.settings.analysis import AnalysisSettings
 
-DECIDING = (
+VERDICT_SETTINGS = (
     "ANALYSIS_WINDOWS",
     "ANALYSIS_SCHEDULE",
     "ANALYSIS_MIN_ROWS",
@@ -25,7 +24,7 @@ DECIDING = (
     "DRIFT_SHARE_THRESHOLD",
     SEGMENTS_SETTING,
 )
-"""The settings that have a part in the answer about a window."""
+"""The settings that have a part in the verdict on a window."""
 
 
 def analysis_rules(settings: AnalysisSettings) -> AnalysisRules:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import batched
 
@@ -39,17 +39,21 @@ def profile_table(table: pa.Table) -> Profile:
     Columns that it lacks are left out: training data has no ``captured_at``, say.
     """
     names = set(table.column_names)
-    times = table["captured_at"].cast(pa.int64()) if "captured_at" in names else None
+    times = table["captured_at"].cast(pa.int64()).to_numpy() if "captured_at" in names else ()
     rates = table["sample_rate"].to_numpy() if "sample_rate" in names else np.empty(0)
     rates = np.where(np.isnan(rates), 1.0, rates)
+    features = parts_by_name(table, feature_names(table.column_names))
+    outputs = {name: [column] for name, column in _outputs(table)}
+    # all columns of doubles at once, whatever they are of
+    profiles = iter(_profiled([*features.values(), *outputs.values()]))
     return Profile(
         rows=table.num_rows,
         estimated_rows=float(np.sum(1 / rates)) if len(rates) else float(table.num_rows),
         lost=pc.sum(table["lost_before"]).as_py() or 0 if "lost_before" in names else 0,
-        first_ms=pc.min(times).as_py() or 0 if times is not None else 0,
-        last_ms=pc.max(times).as_py() or 0 if times is not None else 0,
-        features=_features(parts_by_name(table, feature_names(table.column_names))),
-        outputs=dict(_outputs(table)),
+        first_ms=int(np.min(times)) if len(times) else 0,
+        last_ms=int(np.max(times)) if len(times) else 0,
+        features=dict(zip(features, profiles, strict=False)),
+        outputs=dict(zip(outputs, profiles, strict=True)),
     )
 
 
@@ -68,7 +72,9 @@ def profile_slices(table: pa.Table, segments: Segments = NO_SEGMENTS) -> list[Sl
     codes = variants.indices.to_numpy(zero_copy_only=False)
     members = segment_rows(segments, table)
     slices = []
-    for code, minute in sorted(set(zip(codes.tolist(), minutes.tolist(), strict=True))):
+    # a code has 32 bits, and so has a minute until the year 9000
+    pairs = np.unique(codes.astype(np.int64) << 32 | minutes).tolist()
+    for code, minute in [divmod(pair, 1 << 32) for pair in pairs]:
         within = (codes == code) & (minutes == minute)
         part = table if within.all() else table.filter(pa.array(within))
         variant = variants.dictionary[code].as_py()
@@ -99,22 +105,25 @@ def profile_column(column: pa.ChunkedArray) -> ColumnProfile:
     return text_column(counts, column.null_count, boolean=pa.types.is_boolean(kind))
 
 
-def _features(parts: Mapping[str, list[pa.ChunkedArray]]) -> dict[str, ColumnProfile]:
-    """Profile features; those of nothing but doubles together."""
+def _profiled(columns: Sequence[list[pa.ChunkedArray]]) -> list[ColumnProfile]:
+    """Profile features and outputs, each in its parts; those of nothing but doubles together."""
     alike = [
-        name
-        for name, (first, *others) in parts.items()
+        place
+        for place, (first, *others) in enumerate(columns)
         if not others and first.type == pa.float64() and not first.null_count and len(first)
     ]
-    found: dict[str, ColumnProfile] = {}
-    for names in batched(alike, _AT_ONCE, strict=False):
-        matrix = np.stack([parts[name][0].to_numpy() for name in names])
-        found |= zip(names, number_columns(matrix), strict=True)
-    return {name: found[name] if name in found else _feature(each) for name, each in parts.items()}
+    found: dict[int, ColumnProfile] = {}
+    for places in batched(alike, _AT_ONCE, strict=False):
+        matrix = np.stack([columns[place][0].to_numpy() for place in places])
+        found |= zip(places, number_columns(matrix), strict=True)
+    return [
+        found[place] if place in found else _one_by_one(parts)
+        for place, parts in enumerate(columns)
+    ]
 
 
-def _feature(parts: list[pa.ChunkedArray]) -> ColumnProfile:
-    """Profile a feature from its columns: in each row one of them at most has a value."""
+def _one_by_one(parts: list[pa.ChunkedArray]) -> ColumnProfile:
+    """Profile a feature from its parts: in each row one of them at most has a value."""
     first, *others = map(profile_column, parts)
     if not others:
         return first
@@ -132,21 +141,21 @@ def hash_events(table: pa.Table) -> Hashes:
     return hash_event_ids([together[0].as_py()])
 
 
-def _outputs(table: pa.Table) -> Iterator[tuple[str, ColumnProfile]]:
+def _outputs(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:
     names = set(table.column_names)
     numbers = table["prediction"] if "prediction" in names else None
     if numbers is not None and numbers.null_count < len(numbers):
-        yield "prediction", profile_column(numbers)
+        yield "prediction", numbers
     if "prediction_label" in names:
         classes = _classes(table)
         if classes.null_count < len(classes):
-            yield "prediction_label", profile_column(classes)
+            yield "prediction_label", classes
     if "probabilities" in names:
         yield from _probabilities(table["probabilities"].combine_chunks())
     if "latency_ms" in names:
-        yield "latency_ms", profile_column(table["latency_ms"])
+        yield "latency_ms", table["latency_ms"]
     if "error" in names and table["error"].null_count < table.num_rows:
-        yield FAILURES, profile_column(table["error"])
+        yield FAILURES, table["error"]
 
 
 def _classes(table: pa.Table) -> pa.ChunkedArray:
@@ -162,17 +171,18 @@ def _classes(table: pa.Table) -> pa.ChunkedArray:
     return labels if pc.all(may).as_py() else pc.if_else(may, labels, None)
 
 
-def _probabilities(lists: pa.ListArray) -> Iterator[tuple[str, ColumnProfile]]:
+def _probabilities(lists: pa.ListArray) -> Iterator[tuple[str, pa.ChunkedArray]]:
     if lists.null_count == len(lists):
         return
     lengths = pc.list_value_length(lists)
     shortest, longest = pc.min_max(lengths).as_py().values()
     if shortest == longest and not lists.null_count:
         values = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
-        columns = number_columns(np.ascontiguousarray(values.T[:MOST_CLASSES]))
-        yield from ((f"probability_{index}", column) for index, column in enumerate(columns))
+        columns = np.ascontiguousarray(values.T[:MOST_CLASSES])
+        for index, column in enumerate(columns):
+            yield f"probability_{index}", pa.chunked_array([column])
         return
     for index in range(min(longest, MOST_CLASSES)):
         longer = pc.if_else(pc.greater(lengths, index), lists, None)
         column = pc.list_element(longer, index)
-        yield f"probability_{index}", profile_column(pa.chunked_array([column]))
+        yield f"probability_{index}", pa.chunked_array([column])

@@ -1,7 +1,7 @@
-"""Evidently's report: it explains, on samples, what was decided from profiles of all rows.
+"""Evidently's report: it explains, on samples, the verdict that profiles of all rows gave.
 
-Evidently picks p-values or distances by the number of reference rows when it is not told; here it
-is always told the method, and for each feature the threshold that decided.
+By itself Evidently picks p-values or distances by the number of reference rows; here it always gets
+the method, and for each feature the threshold of the verdict.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from modelwatch.adapters.feature_columns import as_one, feature_names
-from modelwatch.domain.drift import DriftPolicy, FeatureDrift
+from modelwatch.domain.verdict.results import FeatureDrift
+from modelwatch.domain.verdict.rules import DriftPolicy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ class EvidentlyReporter:
         features: Sequence[FeatureDrift],
         policy: DriftPolicy,
     ) -> bytes:
-        """Return the report of the features that have an answer, as one HTML page."""
+        """Return the report of the features that have a score, as one HTML page."""
         snapshot = run_preset(reference, current, features, policy)
         if snapshot is None:
             return _NOTHING
@@ -56,14 +57,14 @@ def run_preset(
 
     numerical = {each.feature for each in features if each.kind == "numerical"}
     old, new = _frame(reference, numerical), _frame(current, numerical)
-    answered = [
+    known = [
         feature
         for feature in sorted(features, key=lambda each: -(each.score or 0.0))
         if feature.score is not None and _has_values(old, new, feature.feature)
     ][:MOST_FEATURES]
-    if not answered:
+    if not known:
         return None
-    kinds = {feature.feature: feature.kind for feature in answered}
+    kinds = {feature.feature: feature.kind for feature in known}
     definition = DataDefinition(
         numerical_columns=[name for name, kind in kinds.items() if kind == "numerical"],
         categorical_columns=[name for name, kind in kinds.items() if kind == "categorical"],
@@ -72,7 +73,7 @@ def run_preset(
         columns=list(kinds),
         num_method=policy.numerical_method,
         cat_method=policy.categorical_method,
-        per_column_threshold={feature.feature: feature.threshold for feature in answered},
+        per_column_threshold={feature.feature: feature.threshold for feature in known},
         drift_share=policy.share_threshold,
     )
     columns = list(kinds)

@@ -12,13 +12,13 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from modelwatch.adapters.feature_columns import FEATURE_PREFIX, feature_columns, unified
+from modelwatch.adapters.feature_columns import BESIDE, FEATURE_PREFIX, feature_columns, unified
 from modelwatch.domain.blocks import Block, blocks_of, places_by_head
 from modelwatch.domain.labels import as_text
 from modelwatch.domain.records import Record, Value
@@ -35,6 +35,8 @@ _END_GUESS_BYTES = 128 * 1024
 """The footer and notes of most objects."""
 
 _DICTIONARY_ROWS = 10_000
+"""In so many rows, doubles come again."""
+
 _DOUBLES = ("probabilities", "double_")
 
 FIXED_SCHEMA = pa.schema(
@@ -52,6 +54,9 @@ FIXED_SCHEMA = pa.schema(
         ("error", pa.string()),
     ]
 )
+
+_PARQUET_TYPES = {*FIXED_SCHEMA.types, *BESIDE}
+"""What Parquet tells itself: no copy of Arrow's schema is needed to read these as they were."""
 
 
 def records_table(records: Sequence[Record]) -> pa.Table:
@@ -82,21 +87,22 @@ def blocks_table(blocks: Sequence[Block]) -> pa.Table:
 def _block_table(block: Block) -> pa.Table:
     rows, head = len(block), block.head
     numbers, labels = _predictions(block.predictions)
+    alike = {"variant": head.variant, "source": head.source, "sample_rate": head.sample_rate}
     fixed = {
         "event_id": block.event_ids,
         "captured_at": block.captured_at_ms,
-        "variant": [head.variant] * rows,
         "prediction": numbers,
         "prediction_label": labels,
         "probabilities": block.probabilities,
         "latency_ms": block.latencies_ms,
-        "source": [head.source] * rows,
-        "sample_rate": np.full(rows, head.sample_rate),
         "lost_before": block.lost_before,
         "error": [error or None for error in block.errors],
     }
     columns: dict[pa.Field, pa.Array] = {
-        field: pa.array(fixed[field.name], field.type) for field in FIXED_SCHEMA
+        field: pa.repeat(pa.scalar(alike[field.name], field.type), rows)
+        if field.name in alike
+        else pa.array(fixed[field.name], field.type)
+        for field in FIXED_SCHEMA
     }
     doubles = iter(_doubles(block))
     for name, letter, column in zip(
@@ -124,15 +130,12 @@ def _doubles(block: Block) -> Iterator[pa.Array]:
 
 def _predictions(values: Sequence[Value]) -> tuple[list[float | None], list[str | None]]:
     """Return predictions as numbers, and as the texts by which classes are told apart."""
-    numbers: dict[object, float | None] = {}
-    texts: dict[object, str | None] = {}
     # there are few classes, and 1, 1.0 and True are one key
-    keys = [(type(value), value) for value in values]
-    for key in set(keys):
-        value = key[1]
-        numbers[key] = _number(value)
-        texts[key] = None if value is None else as_text(value)
-    return [numbers[key] for key in keys], [texts[key] for key in keys]
+    keys = list(zip(map(type, values), values, strict=True))
+    distinct = set(keys)
+    numbers = {key: _number(key[1]) for key in distinct}
+    texts = {key: None if key[1] is None else as_text(key[1]) for key in distinct}
+    return list(map(numbers.__getitem__, keys)), list(map(texts.__getitem__, keys))
 
 
 def write_table(table: pa.Table, notes: Mapping[str, bytes] | None = None) -> bytes:
@@ -141,14 +144,14 @@ def write_table(table: pa.Table, notes: Mapping[str, bytes] | None = None) -> by
     ``notes`` lie, compressed, between the rows and the footer, where readers of Parquet do not
     look; `read_notes` gives them back. In the footer they would be texts, a third longer.
     """
-    sink = io.BytesIO()
+    sink = pa.BufferOutputStream()
     packed = {name: compress(note) for name, note in (notes or {}).items()}
     sizes = {name: len(note) for name, note in packed.items()}
     with _writer(sink, table.schema, table.num_rows) as writer:
         writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         if packed:
             writer.add_key_value_metadata({_NOTES: json.dumps(sizes)})
-    file = sink.getvalue()
+    file = memoryview(sink.getvalue())
     rows = len(file) - _footer_bytes(file)
     return b"".join([file[:rows], *packed.values(), file[rows:]])
 
@@ -169,15 +172,21 @@ def write_tables(
         )
 
 
-def _writer(sink: Path | BinaryIO, schema: pa.Schema, rows: int = ROW_GROUP_ROWS) -> Any:
-    """Return a writer whose encodings suit so many rows: of few, nearly all doubles differ."""
+def _writer(
+    sink: Path | pa.BufferOutputStream, schema: pa.Schema, rows: int = ROW_GROUP_ROWS
+) -> Any:
+    """Return a writer whose encodings suit so many rows.
+
+    Of few, nearly all doubles differ, and they are read whole: only their times have statistics.
+    """
+    is_small = rows < _DICTIONARY_ROWS
     encodings = {"event_id": "DELTA_BYTE_ARRAY", "captured_at": "DELTA_BINARY_PACKED"}
     repeated = [
         field.name
         for field in schema
         if (
             field.name not in encodings
-            and (rows >= _DICTIONARY_ROWS or not field.name.startswith((*_DOUBLES, FEATURE_PREFIX)))
+            and not (is_small and field.name.startswith((*_DOUBLES, FEATURE_PREFIX)))
         )
         or (field.name.startswith(FEATURE_PREFIX) and not pa.types.is_floating(field.type))
     ]
@@ -189,6 +198,8 @@ def _writer(sink: Path | BinaryIO, schema: pa.Schema, rows: int = ROW_GROUP_ROWS
             f"{name}.list.element" if name == "probabilities" else name for name in repeated
         ],
         column_encoding={name: way for name, way in encodings.items() if name in schema.names},
+        write_statistics=["captured_at"] if is_small else True,
+        store_schema=any(field.metadata or field.type not in _PARQUET_TYPES for field in schema),
     )
 
 
@@ -248,7 +259,7 @@ def _end_of(path: Path, size: int) -> bytes:
         return file.read()
 
 
-def _footer_bytes(end: bytes) -> int:
+def _footer_bytes(end: bytes | memoryview) -> int:
     if end[-4:] != b"PAR1":
         raise ProfileFormatError("not the end of a Parquet file")
     return int.from_bytes(end[-8:-4], "little") + 8

@@ -16,9 +16,9 @@ import msgspec
 
 from modelwatch.adapters.s3_objects import S3Objects
 from modelwatch.adapters.s3_reports import REFERENCES, model_prefix, version_prefix
-from modelwatch.domain.drift import AnalysisResult
 from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.model_monitor import STATISTICS, VIOLATIONS
+from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.errors import InvalidInputError
 
 _encode = msgspec.json.Encoder().encode
@@ -71,7 +71,7 @@ class S3ReportErasure:
         """Delete kept references that were captured at one of these times; return their keys.
 
         A result whose reference is gone says so when it is replayed. Those of many windows, from
-        which another version may be judged, are looked for below every version.
+        which another version may be evaluated, are looked for below every version.
         """
         places = list(keys)
         model = model_prefix(model_name)
@@ -101,7 +101,7 @@ def _results(keys: Sequence[str], times: Sequence[datetime]) -> Iterator[tuple[s
 
 
 def _may_hold(ending: str, times: Sequence[datetime]) -> bool:
-    """Tell whether a window may hold one of ``times``, by the last part of its result's name."""
+    """Return whether a window may hold one of ``times``, by the last part of its result's name."""
     end, *rest = ending.split(".")
     ends = _time(end) + _ROUNDED
     try:

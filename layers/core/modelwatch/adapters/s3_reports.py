@@ -21,14 +21,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.adapters.parquet import compress, decompress
 from modelwatch.adapters.s3_objects import S3Objects
-from modelwatch.domain.drift import AnalysisResult, LastAnswer, ResultName
-from modelwatch.domain.evidence import (
+from modelwatch.domain.verdict.evidence import (
     Evidence,
     ReadReference,
     decode_manifest,
     encode_manifest,
     sha256,
 )
+from modelwatch.domain.verdict.results import AnalysisResult, LastResult, ResultName
 from modelwatch.errors import EvidenceError, NotFoundError, ProfileFormatError, StoreError
 
 REFERENCES = ".references"
@@ -47,7 +47,7 @@ _HORIZONS = (timedelta(hours=3), timedelta(days=3), timedelta(days=100), None)
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(AnalysisResult).decode
-_decode_last = msgspec.json.Decoder(dict[str, LastAnswer]).decode
+_decode_last = msgspec.json.Decoder(dict[str, LastResult]).decode
 
 
 class S3ReportStore:
@@ -124,7 +124,7 @@ class S3ReportStore:
         keys.sort(key=lambda key: key.removesuffix(_RESULT).rsplit("/", 1)[1], reverse=True)
         return [_decode(self._objects.read(key)) for key in keys[:limit]]
 
-    def last(self, model_name: str, model_version: str) -> dict[str, LastAnswer]:
+    def last(self, model_name: str, model_version: str) -> dict[str, LastResult]:
         """Return what is remembered of a version's newest analyses."""
         try:
             payload = self._objects.read(f"{version_prefix(model_name, model_version)}{_LAST}")
@@ -133,11 +133,11 @@ class S3ReportStore:
         return _decode_last(payload)
 
     def remember(
-        self, model_name: str, model_version: str, answers: Mapping[str, LastAnswer]
+        self, model_name: str, model_version: str, newest: Mapping[str, LastResult]
     ) -> None:
         """Remember a version's newest analyses."""
         key = f"{version_prefix(model_name, model_version)}{_LAST}"
-        self._objects.write(key, _encode(answers), _JSON)
+        self._objects.write(key, _encode(newest), _JSON)
 
     def report_url(self, name: str, expires_seconds: int) -> str:
         """Return a presigned URL of the report of the result ``name``."""

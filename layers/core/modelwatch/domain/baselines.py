@@ -106,7 +106,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     format: int = FORMAT
 
     def applies_to(self, version: str) -> bool:
-        """Tell whether windows of ``version`` are compared with it, when it is in use."""
+        """Return whether windows of ``version`` are compared with it, when it is in use."""
         return self.model_version in ("", version)
 
 
@@ -159,7 +159,7 @@ def refusal(
     same_version
         Whether both are captures of the same model version (and variant).
     objects, reference_objects
-        Names of the stored objects that the rows of both come from. They tell that both are the
+        Names of the stored objects that the rows of both come from. They show that both are the
         same even where the times do not. Part of them in common is not enough for a refusal: an
         hour that was merged into one object is neighbour to the next window.
 

@@ -2,7 +2,7 @@
 
 Everything is the regularised incomplete beta function, by Lentz's continued fraction (Press et al.,
 Numerical Recipes, 3rd ed., section 6.4). scipy has it too; importing it would cost the scheduled
-function more time than all its decisions.
+function more time than all its verdicts.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ from typing import Literal
 
 import msgspec
 
-from modelwatch.domain.drift import FeatureDrift
-from modelwatch.domain.performance.answers import Verdict as PerformanceVerdict
 from modelwatch.domain.performance.estimates import Estimate
+from modelwatch.domain.performance.results import PerformanceVerdict
+from modelwatch.domain.verdict.results import FeatureDrift
 
 Outcome = Literal["a better", "b better", "no difference shown", "not comparable", "unknown"]
 """What can be said. ``unknown`` (nothing is known) is not ``no difference shown``."""
@@ -22,8 +22,8 @@ DIRECTIONS: Mapping[str, int] = {
 }  # fmt: skip
 """By metric: 1 where more is better, -1 where less is."""
 
-DECIDES: Mapping[str, str] = {"classification": "accuracy", "regression": "mae"}
-"""The metric that decides, by what the models do, unless another is asked for."""
+MAIN_METRICS: Mapping[str, str] = {"classification": "accuracy", "regression": "mae"}
+"""The metric that makes the verdict, by what the models do, unless another is asked for."""
 
 QUANTILES = (0.5, 0.95, 0.99)
 
@@ -40,7 +40,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     rows
         Distinct predictions in the window.
     latency_ms
-        Quantiles of the time that a prediction took, by `QUANTILES`; empty where nobody measured.
+        Quantiles of the time that a prediction took, by `QUANTILES`; empty where no one measured.
     records, labelled
         Predictions in the whole hours of the window, and those of them whose label is known.
     """
@@ -62,18 +62,31 @@ class MetricComparison(msgspec.Struct, frozen=True):
     difference: Estimate
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of two.
+class ComparisonVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be said of which of two is better.
 
     Attributes
     ----------
     outcome, sentence
         The verdict, also in words.
     metric
-        The one that decides; empty where none could be compared.
+        The one that makes the verdict; empty where none could be compared.
     labels_needed
         Where no difference is shown: how many more labels, of both together, would show the
         difference that is seen, if it stays what it is; None where there is none.
+    """
+
+    outcome: Outcome
+    sentence: str
+    metric: str = ""
+    labels_needed: int | None = None
+
+
+class Comparison(ComparisonVerdict, frozen=True):
+    """What is known of two.
+
+    Attributes
+    ----------
     inputs, outputs
         Whether features, and predictions with probabilities, are distributed alike: B beside A.
     performance
@@ -89,10 +102,6 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     window_end: datetime
     a: Side
     b: Side
-    outcome: Outcome
-    sentence: str
-    metric: str = ""
-    labels_needed: int | None = None
     inputs: tuple[FeatureDrift, ...] = ()
     outputs: tuple[FeatureDrift, ...] = ()
     performance: Mapping[str, MetricComparison] = {}
@@ -147,7 +156,7 @@ def labels_needed(difference: Estimate, labels: int) -> int | None:
     return max(1, math.ceil(labels * (times - 1)))
 
 
-def compared(a: PerformanceVerdict, b: PerformanceVerdict) -> dict[str, MetricComparison]:
+def compare_metrics(a: PerformanceVerdict, b: PerformanceVerdict) -> dict[str, MetricComparison]:
     """Return the metrics that both have and of which it is known what is better."""
     return {
         name: MetricComparison(a.metrics[name], b.metrics[name], difference(a.metrics[name], found))

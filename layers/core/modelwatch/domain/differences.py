@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from modelwatch.domain.drift import AnalysisResult
+from modelwatch.domain.verdict.results import AnalysisResult
 
 _CIRCUMSTANCES = {"duration_seconds", "has_report", "late", "manifest", "performance", "repeated"}
 """What is not computed from profiles."""
@@ -67,7 +67,7 @@ def _are_named(elements: list[Any]) -> bool:
 
 
 def _by_name(elements: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return answers by feature or segment; violations have a check as well."""
+    """Return verdicts by feature or segment; violations have a check as well."""
     return {
         ".".join(str(each[key]) for key in ("feature", "name", "check") if key in each): each
         for each in elements

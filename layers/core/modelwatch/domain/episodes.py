@@ -7,11 +7,11 @@ from datetime import datetime
 
 import msgspec
 
-from modelwatch.domain.drift import Status
+from modelwatch.domain.verdict.results import Status
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What was answered about a window that ends at ``at``."""
+class WindowStatus(msgspec.Struct, frozen=True):
+    """The verdict on a window that ends at ``at``."""
 
     at: datetime
     status: Status
@@ -40,12 +40,12 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     drifted_features: tuple[str, ...]
 
     def overlaps(self, other: Episode) -> bool:
-        """Tell whether a window may be of both."""
+        """Return whether a window may be of both."""
         return self.begins <= other.ends and other.begins <= self.ends
 
 
-def episodes(answers: Iterable[Answer]) -> Iterator[Episode]:
-    """Yield the episodes of answers that are in the order of time.
+def episodes(verdicts: Iterable[WindowStatus]) -> Iterator[Episode]:
+    """Yield the episodes of verdicts that are in the order of time.
 
     What is unknown neither begins nor ends one: nothing is known of it.
 
@@ -54,23 +54,23 @@ def episodes(answers: Iterable[Answer]) -> Iterator[Episode]:
     >>> from datetime import UTC, timedelta
     >>> start = datetime(2026, 1, 1, tzinfo=UTC)
     >>> days = ["ok", "drift", "unknown", "drift", "ok", "drift"]
-    >>> answers = [Answer(start + timedelta(days=i), day) for i, day in enumerate(days)]
-    >>> [(e.begins.day, e.ends.day, e.windows, e.is_over) for e in episodes(answers)]
+    >>> verdicts = [WindowStatus(start + timedelta(days=i), day) for i, day in enumerate(days)]
+    >>> [(e.begins.day, e.ends.day, e.windows, e.is_over) for e in episodes(verdicts)]
     [(2, 4, 2, True), (6, 6, 1, False)]
     """
-    drifting: list[Answer] = []
-    for answer in answers:
-        if answer.status == "drift":
-            drifting.append(answer)
-        elif answer.status == "ok" and drifting:
+    drifting: list[WindowStatus] = []
+    for verdict in verdicts:
+        if verdict.status == "drift":
+            drifting.append(verdict)
+        elif verdict.status == "ok" and drifting:
             yield _episode(drifting, is_over=True)
             drifting = []
     if drifting:
         yield _episode(drifting, is_over=False)
 
 
-def _episode(drifting: Sequence[Answer], *, is_over: bool) -> Episode:
-    features = [name for answer in drifting for name in answer.drifted_features]
+def _episode(drifting: Sequence[WindowStatus], *, is_over: bool) -> Episode:
+    features = [name for verdict in drifting for name in verdict.drifted_features]
     return Episode(
         begins=drifting[0].at,
         ends=drifting[-1].at,

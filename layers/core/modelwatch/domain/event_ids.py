@@ -6,11 +6,13 @@ import hashlib
 import os
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from modelwatch.domain.names import EVENT_ID_PATTERN
 
 _CANONICAL = re.compile(EVENT_ID_PATTERN)
+_SHAPE = b"00000000-0000-0000-0000-000000000000"
+_DIGITS = bytes.maketrans(b"123456789abcdefABCDEF", b"0" * 21)
 
 
 def new_event_id(now_ms: int) -> str:
@@ -47,7 +49,7 @@ def derived_event_id(event_id: str, name: str) -> str:
 
 
 def is_event_id(text: str) -> bool:
-    """Tell whether ``text`` is a UUID in its canonical form.
+    """Return whether ``text`` is a UUID in its canonical form.
 
     Examples
     --------
@@ -57,9 +59,17 @@ def is_event_id(text: str) -> bool:
     return _CANONICAL.fullmatch(text) is not None
 
 
-def are_event_ids(texts: Iterable[str]) -> bool:
-    """Tell whether all of ``texts`` are; see `is_event_id`."""
-    return all(map(_CANONICAL.fullmatch, texts))
+def are_event_ids(texts: Sequence[str]) -> bool:
+    """Return whether all of ``texts`` are; see `is_event_id`.
+
+    Examples
+    --------
+    >>> are_event_ids(["018bcfe5-6800-7000-8000-000000000000"] * 2), are_event_ids(["42"])
+    (True, False)
+    """
+    # all at once: a look at each alone takes several times as long
+    shapes = "".join(texts).encode(errors="replace").translate(_DIGITS)
+    return shapes == _SHAPE * len(texts) and set(map(len, texts)) <= {len(_SHAPE)}
 
 
 def event_time_ms(event_id: str) -> int | None:

@@ -22,7 +22,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises when a text is not what is asked for."""
 
 MOST_FAULTS = 100
-"""So many are named in one answer: a long list of wrong rows is not listed whole."""
+"""So many are named in one response: a long list of wrong rows is not listed whole."""
 
 Path = tuple[str | int, ...]
 """The way to a value: names and indexes."""
@@ -115,7 +115,7 @@ def refusal(
     error
         What msgspec said; it stands where nothing more is found, as in a text that is cut off.
     further
-        Finds what types alone cannot tell, given what `lenient` read and what is blamed already.
+        Finds what types alone cannot show, given what `lenient` read and what is blamed already.
 
     Examples
     --------
@@ -247,7 +247,7 @@ def blames(value: Any, kind: Any, path: Path = ()) -> Iterator[Blame]:
 
 
 def _writable(text: str) -> str:
-    """Return ``text`` with half of a surrogate pair as an escape: no answer can hold it."""
+    """Return ``text`` with half of a surrogate pair as an escape: no response can hold it."""
     return text.encode(errors="backslashreplace").decode()
 
 

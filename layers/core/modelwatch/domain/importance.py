@@ -63,7 +63,7 @@ def rank_drift(
 ) -> list[RankedDrift]:
     """Order drifted features by importance times strength: the first is the one to read.
 
-    What has no importance comes last, by strength; without any, strength alone decides.
+    What has no importance comes last, by strength; without any, by strength alone.
 
     Parameters
     ----------

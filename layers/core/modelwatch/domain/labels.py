@@ -1,4 +1,4 @@
-"""Ground truth: what a prediction should have been, told when it is known.
+"""Ground truth: what a prediction should have been, sent when it is known.
 
 A label belongs to the hour in which its prediction was made. That is ``predicted_at`` where it is
 given, and else the time in the prediction's id, if that is a UUID of version 7. Labels come late,
@@ -42,7 +42,7 @@ class Label(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     source
         Who says so.
     cell
-        The text that ``label`` was read from where nothing told its type, as in a CSV file: what a
+        The text that ``label`` was read from where nothing gave its type, as in a CSV file: what a
         prediction that is a text is compared with. None where it is ``label`` as text.
     """
 
@@ -83,7 +83,7 @@ class LabelMessage(msgspec.Struct, forbid_unknown_fields=True):
     """Labels on their way through the capture queue.
 
     A message of records is a list, or a record alone, which may not have a field ``labels``: so
-    one look tells the two apart.
+    one look separates the two.
     """
 
     labels: list[msgspec.Raw]
@@ -97,7 +97,7 @@ _keys_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def as_text(value: Number | str | bool) -> str:
-    """Return a prediction or label as the text by which classes are told apart.
+    """Return a prediction or label as the text by which classes are distinguished.
 
     A whole number of 64 bits has its digits, whatever type holds it.
 
@@ -163,7 +163,7 @@ def decode_label(body: bytes | str, now_ms: int) -> Label:
     Raises
     ------
     InvalidInputError
-        When it is not JSON, breaks the contract, or does not tell when the prediction was made;
+        When it is not JSON, breaks the contract, or does not say when the prediction was made;
         names the field.
     """
     try:
@@ -203,8 +203,8 @@ def _faults(label: Label, now_ms: int) -> Iterator[Fault]:
         if predicted_ms is None:
             yield Fault(
                 "predicted_at",
-                "is missing: the event_id is not a UUID of version 7, which would tell when the "
-                "prediction was made; give the time that the prediction's answer had",
+                "is missing: the event_id is not a UUID of version 7, which would say when the "
+                "prediction was made; give the timestamp of the prediction's response",
             )
         elif predicted_ms > now_ms + FUTURE_TOLERANCE_MS:
             problem = "is missing, and the time in the event_id is in the future"
@@ -250,14 +250,14 @@ def decode_labels(body: bytes, now_ms: int) -> list[Label]:
 
 
 def is_label_message(body: str) -> bool:
-    """Tell whether a message of the capture queue is one of labels.
+    """Return whether a message of the capture queue is one of labels.
 
     Examples
     --------
     >>> is_label_message('{"labels": []}'), is_label_message('[]'), is_label_message('{')
     (True, False, False)
     """
-    # nearly all messages are of records: they are told without being read
+    # nearly all messages are of records: they are recognized without being read
     if '"labels"' not in body or not body.lstrip().startswith("{"):
         return False
     try:

@@ -1,4 +1,4 @@
-"""What is known of a model version, and what a loaded one answers."""
+"""What is known of a model version, and what a loaded one predicts."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 class Predictions(msgspec.Struct, frozen=True):
-    """Answers for rows, in the rows' order.
+    """Predictions for rows, in the rows' order.
 
     Attributes
     ----------
@@ -182,7 +182,7 @@ def fault_of(value: object, probabilities: Sequence[float] | None = None) -> str
 
 
 def are_probabilities(row: Sequence[float]) -> bool:
-    """Tell whether numbers are probabilities of classes that exclude each other.
+    """Return whether numbers are probabilities of classes that exclude each other.
 
     >>> are_probabilities([0.2, 0.8]), are_probabilities([0.2, float("nan")])
     (True, False)

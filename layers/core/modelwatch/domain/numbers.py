@@ -21,7 +21,7 @@ Number = float | Whole
 
 
 def is_number(value: object) -> bool:
-    """Tell whether ``value`` is an acceptable number; truth values are none.
+    """Return whether ``value`` is an acceptable number; truth values are none.
 
     Examples
     --------

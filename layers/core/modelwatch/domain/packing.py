@@ -93,7 +93,7 @@ def pack(block: Block) -> bytes:
 
 
 def is_packed(body: str) -> bool:
-    """Tell whether a message of the capture queue is one that `pack` made.
+    """Return whether a message of the capture queue is one that `pack` made.
 
     Examples
     --------
@@ -201,7 +201,7 @@ def _check_form(block: Block) -> None:
 
 
 def _is_plainly_good(block: Block, now_ms: int) -> bool:
-    """Tell whether all records are good, as far as that shows without a look at each."""
+    """Return whether all records are good, as far as that shows without a look at each."""
     return (
         len(block) > 0
         and block.head.source == PREDICT_SOURCE

@@ -43,8 +43,8 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
         Value by feature name, as the model received it, or what the capture policy made of it.
         Only a record of predict's own may have none.
     prediction
-        The model's answer; only in a record of predict's own may it be null, where it was dropped
-        or where there is an ``error``.
+        Of the model; only in a record of predict's own may it be null, where it was dropped or
+        where there is an ``error``.
     probabilities
         Of the classes, in the model's order; None where the model has none.
     latency_ms

@@ -1,4 +1,4 @@
-"""Which alias of a model answers a request: weights for A/B tests and canaries, and shadows."""
+"""Which alias of a model serves a request: weights for A/B tests and canaries, and shadows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weights
         Share by alias, in any unit: ``{"champion": 90, "challenger": 10}``.
     shadows
-        Aliases that predict every request as well, and whose answers nobody gets.
+        Aliases that predict every request as well, and whose predictions no one gets.
     """
 
     weights: Mapping[str, int]
@@ -32,7 +32,7 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("an alias cannot both answer and be a shadow")
 
     def choose(self, key: str) -> str:
-        """Return the alias that answers the request with ``key``.
+        """Return the alias that serves the request with ``key``.
 
         The same key always gets the same alias; over keys, each alias gets its share (the key's
         BLAKE2 hash is uniform). Aliases are laid out in the order of ``weights``, so that moving a
@@ -54,7 +54,7 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        """Every alias that is to be loaded, those that answer first."""
+        """Every alias that is to be loaded, those that serve first."""
         answering = (alias for alias, weight in self.weights.items() if weight)
         return (*answering, *self.shadows)
 

@@ -6,9 +6,9 @@ import hashlib
 
 
 def kept(event_id: str, rate: float) -> bool:
-    """Tell whether the event is among the share ``rate`` of all that is captured.
+    """Return whether the event is among the share ``rate`` of all that is captured.
 
-    The answer follows from the two arguments alone: in every process it is the same for a
+    The result follows from the two arguments alone: in every process it is the same for a
     prediction, its label and its shadow. What is kept at a rate is kept at every higher one. The
     BLAKE2 hash of the id is uniform, and personalised, so that it has nothing to do with the
     variant that the same id was routed to (`Routing.choose`).

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from modelwatch.errors import InvalidInputError
 
 _RATE = re.compile(r"rate\((?P<count>[1-9]\d{0,5}) (?P<unit>minute|hour|day)(?P<plural>s?)\)")
+_MOST_CHARACTERS = 256
+_NUMBER = re.compile(r"[0-9]+")
 _CRON = re.compile(r"cron\((.+)\)")
 _UNITS = {
     "minute": timedelta(minutes=1),
@@ -59,6 +61,9 @@ def parse_schedule(text: str, field: str = "") -> timedelta:
     >>> parse_schedule("rate(2 hours)"), parse_schedule("cron(0/15 8-17 ? * MON-FRI *)")
     (datetime.timedelta(seconds=7200), datetime.timedelta(seconds=60))
     """
+    if len(text) > _MOST_CHARACTERS:
+        problem = f"has {len(text)} characters; EventBridge takes {_MOST_CHARACTERS} at most"
+        raise InvalidInputError(field, problem)
     rate = _RATE.fullmatch(text)
     if rate is not None:
         count, unit = int(rate["count"]), rate["unit"]
@@ -99,7 +104,7 @@ def _is_right(field: _Field, part: str) -> bool:
 
 def _is_range(field: _Field, part: str) -> bool:
     span, slash, step = part.partition("/")
-    if slash and not (step.isdecimal() and 0 < int(step) <= field.highest):
+    if slash and not (_NUMBER.fullmatch(step) and 0 < int(step) <= field.highest):
         return False
     if span == "*":
         return True
@@ -112,4 +117,4 @@ def _is_range(field: _Field, part: str) -> bool:
 def _number(field: _Field, text: str) -> int | None:
     if text in field.names:
         return field.names.index(text) + field.lowest
-    return int(text) if text.isdecimal() else None
+    return int(text) if _NUMBER.fullmatch(text) else None

@@ -42,7 +42,7 @@ class WindowPlan:
 
     @property
     def name(self) -> str:
-        """Its length in ISO 8601, which tells the windows of a run apart."""
+        """Its length in ISO 8601, which distinguishes the windows of a run."""
         return format_duration(self.length)
 
     def newest(self, now: datetime) -> Window:
@@ -129,7 +129,7 @@ class DueWindows:
     Attributes
     ----------
     missed
-        Number of windows that nobody will analyze.
+        Number of windows that no one will analyze.
     missed_from, missed_until
         Ends of the first and the last of them.
     """

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from modelwatch.domain.analysis_rules import AnalysisRules
 from modelwatch.domain.faults import UNREADABLE, Blame, refusal, refuse_repeated_names
 from modelwatch.domain.records import time_faults
+from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.windows import Window
 from modelwatch.errors import Fault, InvalidInputError
 
@@ -26,7 +26,7 @@ class AnalysisRequest(msgspec.Struct, forbid_unknown_fields=True):
     window_end
         Its end, with a time zone; by default now, less the time that captures need to arrive.
     min_rows
-        Fewest distinct records that allow a verdict; below, the answer is ``unknown``.
+        Fewest distinct records that allow a verdict; below, the status is ``unknown``.
     with_report
         Make the HTML report even when nothing drifted.
     """

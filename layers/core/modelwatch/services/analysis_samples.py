@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from modelwatch.domain.drift import AnalysisResult, FeatureDrift
+from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift
 from modelwatch.metric_names import DRIFT_STATUS, SEGMENT_STATUS, STATUS_VALUES
 from modelwatch.ports import Sample
 
@@ -18,7 +18,7 @@ def failure_sample(model_name: str, model_version: str) -> Sample:
 def result_samples(result: AnalysisResult, *, main: bool, present: bool) -> list[Sample]:
     """Return the metrics of a result; of the ``main`` window, those of its features as well.
 
-    A window of the past is counted, and changes no gauge: they tell of the ``present``.
+    A window of the past is counted, and changes no gauge: they show the ``present``.
     """
     model = {"model_name": result.model_name, "model_version": result.model_version}
     samples = [
@@ -44,9 +44,9 @@ def result_samples(result: AnalysisResult, *, main: bool, present: bool) -> list
 
 
 def watched_segments(result: AnalysisResult) -> tuple[str, ...]:
-    """Return the names of the segments that metrics tell of.
+    """Return the names of the segments that metrics show.
 
-    A value of a column that the reference has never seen is none of them: nobody knows how many of
+    A value of a column that the reference has never seen is none of them: no one knows how many of
     those will come.
     """
     return tuple(each.name for each in result.segments if each.reference_rows or not each.column)
@@ -55,7 +55,7 @@ def watched_segments(result: AnalysisResult) -> tuple[str, ...]:
 def segment_samples(result: AnalysisResult, before: Collection[str]) -> list[Sample]:
     """Return the metrics of a result's segments.
 
-    What metrics told of ``before`` and do not any more is unknown now: a gauge would keep saying
+    What metrics showed ``before`` and do not any more is unknown now: a gauge would keep saying
     what it said last.
     """
     model = {"model_name": result.model_name, "model_version": result.model_version}
@@ -84,14 +84,14 @@ def _verdict(result: AnalysisResult, model: dict[str, str]) -> list[Sample]:
 
 
 def _scores(
-    answers: Sequence[FeatureDrift], model: dict[str, str], family: str, label: str
+    features: Sequence[FeatureDrift], model: dict[str, str], family: str, label: str
 ) -> list[Sample]:
     samples = []
-    for answer in answers:
-        if answer.score is not None:
-            labels = {**model, label: answer.feature}
+    for feature in features:
+        if feature.score is not None:
+            labels = {**model, label: feature.feature}
             samples += [
-                Sample(f"{family}_score", answer.score, {**labels, "method": answer.method}),
-                Sample(f"{family}_detected", int(answer.status == "drift"), labels),
+                Sample(f"{family}_score", feature.score, {**labels, "method": feature.method}),
+                Sample(f"{family}_detected", int(feature.status == "drift"), labels),
             ]
     return samples

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from modelwatch.domain.analysis_rules import AnalysisRules
-from modelwatch.domain.drift import AnalysisResult, LastAnswer, ResultName
 from modelwatch.domain.durations import format_duration
-from modelwatch.domain.evidence import CodeVersion
-from modelwatch.domain.performance.answers import PerformanceAnswer
-from modelwatch.domain.profiles import Profile, merge_profiles
-from modelwatch.domain.segments import SegmentKey
+from modelwatch.domain.performance.results import PerformanceResult
+from modelwatch.domain.profiles import Profile, WindowProfile, merge_profiles
+from modelwatch.domain.verdict.evidence import CodeVersion
+from modelwatch.domain.verdict.results import AnalysisResult, LastResult, ResultName
+from modelwatch.domain.verdict.rules import AnalysisRules
+from modelwatch.domain.verdict.sides import WindowProfiles
+from modelwatch.domain.verdict.window import evaluate_window
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, NoModelError
 from modelwatch.ports import (
@@ -35,10 +36,9 @@ from modelwatch.services.analysis_samples import (
     result_samples,
     segment_samples,
 )
-from modelwatch.services.evidence import evidence_of
-from modelwatch.services.judging import answered
 from modelwatch.services.performance import samples as performance_samples
-from modelwatch.services.references import Reference, References
+from modelwatch.services.references import References, SampledReference
+from modelwatch.services.replay import evidence_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -207,55 +207,78 @@ class AnalyzeService:
         return sorted({*versions, (serving.name, serving.version)})
 
     def _analyze(self, task: AnalysisTask) -> list[AnalysisResult]:
-        """Answer for all rows of a version and, where it has several variants, for each of them."""
+        """Evaluate all rows of a version and, where it has several variants, each of them."""
         began = time.perf_counter()
-        found = self._profiles.profiles(task.name, task.version, task.window)
-        profiles = {"": merge_profiles(list(found.variants.values()))}
-        if len(found.variants) > 1:
-            profiles.update((variant, each) for variant, each in found.variants.items() if variant)
+        read = self._profiles.profiles(task.name, task.version, task.window)
+        profiles = {"": merge_profiles(list(read.variants.values()))}
+        if len(read.variants) > 1:
+            profiles.update((variant, each) for variant, each in read.variants.items() if variant)
         enough = max(each.rows for each in profiles.values()) >= task.rules.min_rows
         reference = self._references.of(task.name, task.version, task.window) if enough else None
         last = self._reports.last(task.name, task.version)
-        answers: dict[str, LastAnswer] = {}
+        newest: dict[str, LastResult] = {}
         results = []
         for variant, profile in profiles.items():
-            segments = found.segments if task.main and not variant else None
-            result = self._judge(task, variant, profile, reference, found.objects, segments)
-            result = msgspec.structs.replace(
-                result,
-                repeated=0 if variant else found.repeated,
-                performance=self._performance_of(task, variant),
-            )
             key = _key(task.title, variant)
-            files = report_files(
-                task, result, profile, reference, last.get(key), self._profiles, self._reporter
-            )
-            result = msgspec.structs.replace(
-                result,
-                has_report=bool(files),
-                duration_seconds=round(time.perf_counter() - began, 3),
-            )
-            evidence = evidence_of(
-                result, profile, reference, task.rules, found.objects, segments, self._code
-            )
-            result = msgspec.structs.replace(result, manifest=evidence.digest)
-            if self._reports.save(result, files, evidence, replace=task.replace):
-                main = task.main and not variant
-                self._metrics.emit(result_samples(result, main=main, present=task.present))
-                if main and task.present:
-                    before = last[key].segments if key in last else ()
-                    self._metrics.emit(segment_samples(result, before))
-                if result.performance is not None:
-                    self._metrics.emit(performance_samples(result.performance))
-            answers[key] = remembered(result, last.get(key))
+            result = self._evaluate(task, variant, profile, read, reference, last.get(key), began)
+            newest[key] = remembered(result, last.get(key))
             results.append(result)
         if task.present:
-            self._reports.remember(task.name, task.version, {**last, **answers})
+            self._reports.remember(task.name, task.version, {**last, **newest})
         return results
 
-    def _performance_of(self, task: AnalysisTask, variant: str) -> PerformanceAnswer | None:
-        if variant or not (task.main and task.present):
-            return None
+    def _evaluate(
+        self,
+        task: AnalysisTask,
+        variant: str,
+        profile: Profile,
+        read: WindowProfile,
+        reference: SampledReference | None,
+        last: LastResult | None,
+        began: float,
+    ) -> AnalysisResult:
+        """Make, store and report the result of one variant; an empty one stands for all rows."""
+        main = task.main and not variant
+        found = WindowProfiles(
+            model_name=task.name,
+            model_version=task.version,
+            window=task.window,
+            profile=profile,
+            objects=read.objects,
+            segments=read.segments if main else None,
+        )
+        verdict = evaluate_window(found, reference, task.rules)
+        performance = self._performance_of(task) if main and task.present else None
+        files = report_files(
+            task, variant, verdict, profile, reference, last, self._profiles, self._reporter
+        )
+        name = str(ResultName(task.name, task.version, task.window.end, task.title, variant))
+        evidence = evidence_of(name, found, reference, task.rules, self._code)
+        result = AnalysisResult(
+            name=name,
+            model_name=task.name,
+            model_version=task.version,
+            variant=variant,
+            window=task.title,
+            window_start=task.window.start,
+            window_end=task.window.end,
+            repeated=0 if variant else read.repeated,
+            late=task.late,
+            performance=performance,
+            duration_seconds=round(time.perf_counter() - began, 3),
+            has_report=bool(files),
+            manifest=evidence.digest,
+            **msgspec.structs.asdict(verdict),
+        )
+        if self._reports.save(result, files, evidence, replace=task.replace):
+            self._metrics.emit(result_samples(result, main=main, present=task.present))
+            if main and task.present:
+                self._metrics.emit(segment_samples(result, last.segments if last else ()))
+            if performance is not None:
+                self._metrics.emit(performance_samples(performance))
+        return result
+
+    def _performance_of(self, task: AnalysisTask) -> PerformanceResult | None:
         window = Window.ending(
             task.window.end, seconds=task.rules.performance_window.total_seconds()
         )
@@ -270,32 +293,6 @@ class AnalyzeService:
             # labels are another matter than drift: trouble with them must not hide the verdict
             _LOG.exception("the performance of %s is not known", _title(task.name, task.version))
             return None
-
-    def _judge(
-        self,
-        task: AnalysisTask,
-        variant: str,
-        profile: Profile,
-        reference: Reference | None,
-        objects: tuple[str, ...],
-        segments: Mapping[SegmentKey, Profile] | None,
-    ) -> AnalysisResult:
-        name = ResultName(task.name, task.version, task.window.end, task.title, variant)
-        asked = AnalysisResult(
-            name=str(name),
-            model_name=task.name,
-            model_version=task.version,
-            variant=variant,
-            window=task.title,
-            window_start=task.window.start,
-            window_end=task.window.end,
-            status="unknown",
-            reason="",
-            rows=profile.rows,
-            reference_rows=0,
-            late=task.late,
-        )
-        return answered(asked, profile, reference, task.rules, objects, segments)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(int(self._clock()), UTC)

@@ -1,4 +1,4 @@
-"""Backtest: what other rules would have answered about windows of the past."""
+"""Backtest: the verdicts of other rules on windows of the past."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from datetime import datetime
 
 import msgspec
 
-from modelwatch.domain.analysis_rules import AnalysisRules
-from modelwatch.domain.drift import AnalysisResult, ResultName, Status
-from modelwatch.domain.episodes import Answer, Episode, episodes
-from modelwatch.domain.evidence import Evidence
+from modelwatch.domain.episodes import Episode, WindowStatus, episodes
+from modelwatch.domain.verdict.evidence import Evidence
+from modelwatch.domain.verdict.results import AnalysisResult, ResultName, Status
+from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.errors import EvidenceError
 from modelwatch.ports import ReportStore
-from modelwatch.services.evidence import answered_again
+from modelwatch.services.replay import evaluate_again
 
 _AT_ONCE = 16
 """Windows that are read together, and are in memory together."""
 
 
 class BacktestedWindow(msgspec.Struct, frozen=True, kw_only=True):
-    """A window, and what is answered about it.
+    """A window, and the verdicts on it.
 
     Attributes
     ----------
     name
         Of the result that was given.
     given, other
-        The answer that was given, and that of the other rules; the latter is None when nobody can
-        tell: ``problem`` says why.
+        The verdict that was given, and that of the other rules; the latter is None when there can
+        be none: ``problem`` says why.
     """
 
     name: str
     window_start: datetime
     window_end: datetime
-    given: Answer
-    other: Answer | None
+    given: WindowStatus
+    other: WindowStatus | None
     problem: str = ""
 
 
@@ -57,7 +57,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     given, other
-        How many windows have which answer; `untold` is how many have none by the other rules.
+        How many windows have which status; `untold` is how many have none by the other rules.
     alarms
         Episodes by either rules.
     """
@@ -83,7 +83,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Backtester:
-    """Judges kept windows by other rules, each against the reference that it was compared with.
+    """Evaluates kept windows by other rules, each against the reference that it was compared with.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class Backtester:
     def run(
         self, names: Sequence[str], on_window: Callable[[], object] = lambda: None
     ) -> list[Series]:
-        """Return what the other rules answer about the windows of these results.
+        """Return the verdicts of the other rules on the windows of these results.
 
         Parameters
         ----------
@@ -119,12 +119,12 @@ class Backtester:
         Raises
         ------
         StoreError
-            When the store does not answer.
+            When the store does not respond.
         """
         found: dict[tuple[str, str, str], list[BacktestedWindow]] = {}
         for given, evidence in self._read(names):
             key = (given.model_version, given.variant, given.window)
-            found.setdefault(key, []).append(self._judged(given, evidence))
+            found.setdefault(key, []).append(self._evaluate_again(given, evidence))
             on_window()
         return [_series(*key, windows) for key, windows in sorted(found.items())]
 
@@ -142,21 +142,21 @@ class Backtester:
         except EvidenceError as error:
             return given, error
 
-    def _judged(
+    def _evaluate_again(
         self, given: AnalysisResult, evidence: Evidence | EvidenceError
     ) -> BacktestedWindow:
         other, problem = None, ""
         try:
             if isinstance(evidence, EvidenceError):
                 raise evidence
-            other = _answer(answered_again(given, evidence, self._rules))
+            other = _status(evaluate_again(given, evidence, self._rules))
         except EvidenceError as error:
             problem = str(error)
         return BacktestedWindow(
             name=given.name,
             window_start=given.window_start,
             window_end=given.window_end,
-            given=_answer(given),
+            given=_status(given),
             other=other,
             problem=problem,
         )
@@ -196,8 +196,8 @@ def _begin(alarm: Alarm) -> datetime:
     return min(each.begins for each in (alarm.given, alarm.other) if each is not None)
 
 
-def _answer(result: AnalysisResult) -> Answer:
-    return Answer(result.window_end, result.status, result.drifted_features)
+def _status(result: AnalysisResult) -> WindowStatus:
+    return WindowStatus(result.window_end, result.status, result.drifted_features)
 
 
 def _parsed(name: str) -> ResultName:

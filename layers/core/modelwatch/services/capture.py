@@ -95,11 +95,11 @@ class CaptureService:
             letters += unusable
             held.append((message, event_ids_of(found)))
         records = write_groups(self._store.write, by_partition(blocks), self._until(began))
-        truths = write_groups(
+        labelled = write_groups(
             self._labels.write, _by_hour(labels), self._until(began), _LABEL_HOURS_AT_ONCE
         )
-        again = {*records.waiting, *truths.waiting}
-        faults = {**records.faults, **truths.faults}
+        again = {*records.waiting, *labelled.waiting}
+        faults = {**records.faults, **labelled.faults}
         for message, event_ids in held:
             mine = [faults[event_id] for event_id in event_ids if event_id in faults]
             if mine and not any(fault.is_alone for fault in mine) and message.deliveries < _TRIES:
@@ -126,7 +126,7 @@ class CaptureService:
             ),
         ]
         if labels:
-            samples.append(Sample("capture_labels_total", truths.stored, {"outcome": "stored"}))
+            samples.append(Sample("capture_labels_total", labelled.stored, {"outcome": "stored"}))
         attempt("counting", lambda: self._metrics.emit(samples))
         return list(failed)
 

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from modelwatch.domain.comparison import (
-    DECIDES,
     DIRECTIONS,
+    MAIN_METRICS,
     QUANTILES,
     Comparison,
+    ComparisonVerdict,
     MetricComparison,
     Outcome,
     Side,
-    compared,
+    compare_metrics,
     labels_needed,
     outcome_of,
 )
-from modelwatch.domain.decisions import decide
-from modelwatch.domain.drift import DriftPolicy, FeatureDrift
-from modelwatch.domain.performance.answers import PerformanceAnswer
+from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.profiles import Profile, merge_profiles
+from modelwatch.domain.verdict.features import distributions, evaluate_columns, evaluate_outputs
+from modelwatch.domain.verdict.results import FeatureDrift
+from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, NoModelError, NotFoundError
 from modelwatch.ports import ModelRegistry, ProfileStore
-from modelwatch.services.feature_judging import distributions
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.references import References
 
@@ -42,7 +43,7 @@ class _Found:
 
     side: Side
     profile: Profile
-    performance: PerformanceAnswer
+    performance: PerformanceResult
 
 
 class Comparer:
@@ -51,7 +52,7 @@ class Comparer:
     Parameters
     ----------
     policy
-        Methods and thresholds by which features and predictions are told apart; whatever its mode,
+        Methods and thresholds by which features and predictions are compared; whatever its mode,
         chance is allowed for.
     min_rows
         Fewest predictions of each.
@@ -82,7 +83,7 @@ class Comparer:
         Parameters
         ----------
         metric
-            The one that decides; by default accuracy or, of a regression, the mean absolute error.
+            The one that makes the verdict; by default accuracy or, of a regression, ``mae``.
 
         Raises
         ------
@@ -91,7 +92,7 @@ class Comparer:
         NotFoundError
             When there is no such alias or version.
         StoreError
-            When a store does not answer.
+            When a store does not respond.
         """
         if metric and metric not in DIRECTIONS:
             known = ", ".join(DIRECTIONS)
@@ -106,11 +107,26 @@ class Comparer:
             self._found(model_name, name, *each, window)
             for name, each in zip((a, b), asked, strict=True)
         )
-        comparison = self._inputs(model_name, window, first, second)
-        if comparison.outcome == "unknown" and not comparison.sentence:
-            comparison = _by_labels(comparison, first, second, metric)
-        notes = self._moved(model_name, window, versions, [first.side, second.side])
-        return msgspec.structs.replace(comparison, notes=(*comparison.notes, *notes))
+        inputs = evaluate_columns(
+            distributions(first.profile.features),
+            distributions(second.profile.features),
+            self._policy,
+            LEVEL,
+        )
+        metrics = compare_metrics(first.performance.verdict, second.performance.verdict)
+        verdict = self._incomparable(first.side, second.side, inputs)
+        return Comparison(
+            model_name=model_name,
+            window_start=window.start,
+            window_end=window.end,
+            a=first.side,
+            b=second.side,
+            inputs=tuple(inputs),
+            outputs=evaluate_outputs(first.profile, second.profile, self._policy, LEVEL),
+            performance=metrics,
+            notes=tuple(self._moved(model_name, window, versions, [first.side, second.side])),
+            **msgspec.structs.asdict(verdict or _by_labels(metrics, first, second, metric)),
+        )
 
     def _asked(self, model_name: str, name: str, versions: Sequence[str]) -> tuple[str, str]:
         """Return the version and the variant that are meant."""
@@ -153,50 +169,23 @@ class Comparer:
         )
         return _Found(side, profile, performance)
 
-    def _inputs(self, model_name: str, window: Window, first: _Found, second: _Found) -> Comparison:
-        """Return the comparison without labels; it has no sentence yet when they are to decide."""
-        one, other = first.profile.answers, second.profile.answers
-        outputs = sorted(one.keys() & other.keys())
-        inputs = decide(
-            distributions(first.profile.features),
-            distributions(second.profile.features),
-            self._policy,
-            LEVEL,
-        )
-        comparison = Comparison(
-            model_name=model_name,
-            window_start=window.start,
-            window_end=window.end,
-            a=first.side,
-            b=second.side,
-            outcome="unknown",
-            sentence="",
-            inputs=tuple(inputs),
-            outputs=tuple(
-                decide(
-                    distributions({name: one[name] for name in outputs}),
-                    distributions({name: other[name] for name in outputs}),
-                    self._policy,
-                    LEVEL,
-                )
-            ),
-            performance=compared(first.performance.verdict, second.performance.verdict),
-        )
-        outcome, sentence = self._comparable(first.side, second.side, inputs)
-        return msgspec.structs.replace(comparison, outcome=outcome, sentence=sentence)
-
-    def _comparable(self, a: Side, b: Side, inputs: Sequence[FeatureDrift]) -> tuple[Outcome, str]:
-        for side in (a, b):
-            if side.rows < self._min_rows:
-                problem = f"{side.rows} predictions by {side.name}; {self._min_rows} are needed"
-                return "unknown", problem
-        if all(each.status == "unknown" for each in inputs):
-            return "unknown", "no feature can be compared: nothing tells whether inputs are alike"
+    def _incomparable(
+        self, a: Side, b: Side, inputs: Sequence[FeatureDrift]
+    ) -> ComparisonVerdict | None:
+        """Return the verdict where labels have no part in it; else None."""
+        few = next((side for side in (a, b) if side.rows < self._min_rows), None)
         different = [each.feature for each in inputs if each.status == "drift"]
-        if different:
+        outcome: Outcome = "unknown"
+        if few:
+            sentence = f"{few.rows} predictions by {few.name}; {self._min_rows} are needed"
+        elif all(each.status == "unknown" for each in inputs):
+            sentence = "no feature can be compared: nothing shows whether inputs are alike"
+        elif different:
             names = ", ".join(different[:5]) + (" and more" if len(different) > 5 else "")
-            return "not comparable", f"the inputs differ, in {names}"
-        return "unknown", ""
+            outcome, sentence = "not comparable", f"the inputs differ, in {names}"
+        else:
+            return None
+        return ComparisonVerdict(outcome=outcome, sentence=sentence)
 
     def _moved(
         self, model_name: str, window: Window, versions: Sequence[str], sides: Sequence[Side]
@@ -217,45 +206,29 @@ class Comparer:
         return notes
 
 
-def _by_labels(comparison: Comparison, first: _Found, second: _Found, metric: str) -> Comparison:
+def _by_labels(
+    metrics: Mapping[str, MetricComparison], first: _Found, second: _Found, metric: str
+) -> ComparisonVerdict:
+    a, b = first.side, second.side
     for found in (first, second):
         verdict = found.performance.verdict
         if verdict.status == "unknown":
-            problem = f"labels do not tell yet how good {found.side.name} is: {verdict.reason}"
-            return msgspec.structs.replace(comparison, sentence=problem)
-    metric = metric or DECIDES[first.performance.verdict.task or "classification"]
-    if metric not in comparison.performance:
-        problem = f"there is no {metric} of both"
-        return msgspec.structs.replace(comparison, sentence=problem)
-    found_metric = comparison.performance[metric]
-    outcome = outcome_of(metric, found_metric)
-    labels = first.side.labelled + second.side.labelled
-    needed = (
-        labels_needed(found_metric.difference, labels) if outcome == "no difference shown" else None
+            problem = f"labels do not show yet how good {found.side.name} is: {verdict.reason}"
+            return ComparisonVerdict(outcome="unknown", sentence=problem)
+    metric = metric or MAIN_METRICS[first.performance.verdict.task or "classification"]
+    if metric not in metrics:
+        return ComparisonVerdict(outcome="unknown", sentence=f"there is no {metric} of both")
+    both = metrics[metric]
+    outcome, far, more = outcome_of(metric, both), both.difference, None
+    sentence = (
+        f"{metric} {both.a.value:.4g} of {a.name}, {both.b.value:.4g} of {b.name}: "
+        f"{far.value:+.4g} ({far.low:+.4g} to {far.high:+.4g})"
     )
-    return msgspec.structs.replace(
-        comparison,
-        outcome=outcome,
-        sentence=_sentence(outcome, metric, found_metric, comparison, needed),
-        metric=metric,
-        labels_needed=needed,
-    )
-
-
-def _sentence(
-    outcome: Outcome,
-    metric: str,
-    found: MetricComparison,
-    comparison: Comparison,
-    needed: int | None,
-) -> str:
-    a, b = comparison.a.name, comparison.b.name
-    far = found.difference
-    numbers = (
-        f"{metric} {found.a.value:.4g} of {a}, {found.b.value:.4g} of {b}: {far.value:+.4g} "
-        f"({far.low:+.4g} to {far.high:+.4g})"
-    )
-    if outcome != "no difference shown":
-        return f"{b if outcome == 'b better' else a} is better: {numbers}"
-    more = f"; about {needed} more labels would show it, if it stays so" if needed else ""
-    return f"no difference is shown yet: {numbers}{more}"
+    if outcome == "no difference shown":
+        sentence = f"no difference is shown yet: {sentence}"
+        more = labels_needed(far, a.labelled + b.labelled)
+        if more:
+            sentence += f"; about {more} more labels would show it, if it stays so"
+    else:
+        sentence = f"{b.name if outcome == 'b better' else a.name} is better: {sentence}"
+    return ComparisonVerdict(outcome=outcome, sentence=sentence, metric=metric, labels_needed=more)

@@ -29,7 +29,7 @@ class ComparisonRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     until
         Its end, with a time zone; by default now.
     metric
-        The one that decides; empty: see `modelwatch.services.comparison.Comparer`.
+        The one that makes the verdict; empty: see `modelwatch.services.comparison.Comparer`.
     """
 
     a: Name

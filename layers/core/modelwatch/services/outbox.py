@@ -11,7 +11,7 @@ from typing import NamedTuple
 from modelwatch.domain.blocks import blocks_of
 from modelwatch.domain.packing import pack
 from modelwatch.domain.records import Record
-from modelwatch.errors import QueueError, RecordTooLargeError
+from modelwatch.errors import QueueError, RecordTooLargeError, stack_of
 from modelwatch.ports import RecordQueue, Sample
 from modelwatch.services.outcome import capture_samples
 
@@ -81,7 +81,11 @@ class Outbox:
             if not records:
                 return []
             samples: list[Sample] = []
-            request = _Request(list(records), _size(records) if may_wait else 0)
+            try:
+                request = _Request(list(records), _size(records) if may_wait else 0)
+            except Exception as error:  # noqa: BLE001 - what no one foresaw concerns this request
+                _LOG.error("records cannot be packed:\n%s", stack_of(error))
+                return self._lose(records)
             was_refused = False
             if self._size() + request.size > WAITING_LIMIT_BYTES:
                 samples += self._flush(keeps=may_wait)
@@ -153,6 +157,9 @@ class Outbox:
             except QueueError as error:
                 _LOG.warning("the queue refused %d records: %s", len(records), error)
                 return records, samples
+            except Exception as error:  # noqa: BLE001 - it would stop what comes later as well
+                _LOG.error("sending records failed:\n%s", stack_of(error))
+                return [], samples + self._lose(records)
             else:
                 self._lost.pop(served, None)
                 return [], samples + capture_samples(sent=len(records))

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from modelwatch.domain.performance.answers import (
-    HourMaturity,
-    PerformanceAnswer,
-    PerformancePolicy,
-    verdict_of,
-)
 from modelwatch.domain.performance.calibration import learn_calibration
 from modelwatch.domain.performance.encoding import HourPerformance, LabelledHour
 from modelwatch.domain.performance.profile import PerformanceProfile, merge_performance
+from modelwatch.domain.performance.results import (
+    HourMaturity,
+    PerformancePolicy,
+    PerformanceResult,
+    evaluate_performance,
+)
 from modelwatch.domain.performance.rows import CapturedHour, whole_order
 from modelwatch.domain.windows import Window
 from modelwatch.metric_names import STATUS_VALUES
@@ -56,7 +56,7 @@ class _Sums:
 
 
 class PerformanceMonitor:
-    """Answers for a model version and window, from sums that are kept hour by hour.
+    """Evaluates a model version in a window, from sums that are kept hour by hour.
 
     An hour's rows are read once when the hour is over, and again only when its captures or its
     labels changed, and then not more often than every ``refresh_seconds``: a window costs a few
@@ -69,15 +69,15 @@ class PerformanceMonitor:
     profiles
         Keeps the sums.
     policy
-        What it takes for an answer.
+        What it takes for a result.
     lag_seconds
         How long after its end an hour counts as over.
     open_hour_bytes
-        The hour that is not over is read at every answer, if its captures are no larger.
+        The hour that is not over is read for every result, if its captures are no larger.
     refresh_seconds
         How long the sums of an hour are good at least, whatever labels come meanwhile.
     seconds
-        How long one answer may go on to sum up hours, the newest first; the next ones go on.
+        How long one result may take to sum up hours, the newest first; the next ones go on.
     clock
         Seconds since 1970.
     """
@@ -112,7 +112,7 @@ class PerformanceMonitor:
         variant: str | None = None,
         classes: Sequence[str] = (),
         reference: pa.Table | None = None,
-    ) -> PerformanceAnswer:
+    ) -> PerformanceResult:
         """Return how well a version predicted in ``window``.
 
         Parameters
@@ -124,8 +124,8 @@ class PerformanceMonitor:
         variant
             Of predictions under this alias alone; None for all.
         classes
-            The class of each probability as text, where somebody knows; else the reference or the
-            predictions tell.
+            The class of each probability as text, where someone knows; else the reference or the
+            predictions show it.
         reference
             Reference data. If it has ``probabilities`` and labels (column ``label``), of rows that
             the model was not trained on, it is learned from it what the probabilities are worth.
@@ -145,13 +145,13 @@ class PerformanceMonitor:
         chosen = {hour: _merged(kept, variant) for hour, kept in sorted(sums.hours.items())}
         profile = merge_performance(chosen.values())
         labels, unknown = self._labels(window, sums.renewed)
-        return PerformanceAnswer(
+        return PerformanceResult(
             model_name=model_name,
             model_version=model_version,
             variant=variant or "",
             window_start=window.start,
             window_end=window.end,
-            verdict=verdict_of(profile, self._policy, calibrations),
+            verdict=evaluate_performance(profile, self._policy, calibrations),
             records=profile.records,
             labelled=profile.labelled,
             maturity=profile.labelled / profile.records if profile.records else None,
@@ -255,21 +255,21 @@ def whole_hours(window: Window) -> Window:
     return Window(hours[0], hours[-1] + _HOUR)
 
 
-def samples(answer: PerformanceAnswer) -> list[Sample]:
-    """Return the metrics of an answer; only those that it has a value for.
+def samples(result: PerformanceResult) -> list[Sample]:
+    """Return the metrics of a result; only those that it has a value for.
 
-    An answer for one variant alone has none: it would overwrite the version's.
+    A result of one variant alone has none: it would overwrite the version's.
     """
-    if answer.variant:
+    if result.variant:
         return []
-    model = {"model_name": answer.model_name, "model_version": answer.model_version}
-    verdict = answer.verdict
+    model = {"model_name": result.model_name, "model_version": result.model_version}
+    verdict = result.verdict
     found = [
         Sample("model_performance_status", STATUS_VALUES[verdict.status], model),
-        Sample("model_unknown_labels", answer.unknown_labels, model),
+        Sample("model_unknown_labels", result.unknown_labels, model),
     ]
-    if answer.maturity is not None:
-        found.append(Sample("model_label_maturity_ratio", answer.maturity, model))
+    if result.maturity is not None:
+        found.append(Sample("model_label_maturity_ratio", result.maturity, model))
     for name, estimate in verdict.metrics.items():
         if name in GAUGES:
             found.append(Sample(GAUGES[name], estimate.value, model))
@@ -301,9 +301,11 @@ def _is_fresh(
     order: Sequence[str],
 ) -> bool:
     names = [name for hour in kept.label_hours for name in labels.get(hour, ())]
-    # another hour may have told since then which probability is of which class
-    untold = order and not kept.classes and any(p.probabilities for p in kept.variants.values())
-    return kept.captures == _digest(captured.names) and kept.labels == _digest(names) and not untold
+    # another hour may have shown since then which probability is of which class
+    unordered = order and not kept.classes and any(p.probabilities for p in kept.variants.values())
+    return (
+        kept.captures == _digest(captured.names) and kept.labels == _digest(names) and not unordered
+    )
 
 
 def _digest(names: Iterable[str]) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from modelwatch.domain.baselines import TRAINING, CapturedWindow, TrainingData
 from modelwatch.domain.constraints import Constraints, learn_constraints
-from modelwatch.domain.importance import Importance
 from modelwatch.domain.models import ModelVersion
-from modelwatch.domain.profiles import Profile, merge_profiles
-from modelwatch.domain.segments import SegmentKey
+from modelwatch.domain.profiles import merge_profiles
+from modelwatch.domain.verdict.sides import Reference
 from modelwatch.domain.windows import Window
 from modelwatch.errors import NoModelError
 from modelwatch.ports import BaselineStore, ModelRegistry, ProfileStore, ReferenceStore
@@ -20,37 +19,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What a window is compared with.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampledReference(Reference):
+    """A reference, and ``rows``, which gives a sample of so many of its rows, for a report."""
 
-    Attributes
-    ----------
-    title
-        What it is, in words.
-    profile, constraints
-        What its rows look like, and what is asked of rows because of it.
-    rows
-        Gives a sample of so many rows, to be shown beside the window's.
-    importance
-        How much the analyzed version depends on each feature; None where that is not known.
-    same_version
-        Whether it was captured of the analyzed version.
-    window, objects
-        When it was captured, and in which stored objects; None and empty for training data.
-    segments
-        What its rows of each segment look like.
-    """
-
-    title: str
-    profile: Profile
-    constraints: Constraints
     rows: Callable[[int], pa.Table]
-    importance: Importance | None = None
-    same_version: bool = True
-    window: Window | None = None
-    objects: tuple[str, ...] = ()
-    segments: Mapping[SegmentKey, Profile] = field(default_factory=dict)
 
 
 class References:
@@ -69,13 +42,13 @@ class References:
         self._profiles = profiles
         self._baselines = baselines
 
-    def of(self, model_name: str, model_version: str, window: Window) -> Reference | None:
+    def of(self, model_name: str, model_version: str, window: Window) -> SampledReference | None:
         """Return the reference of a version's window; None when it has none.
 
         Raises
         ------
         RegistryError, StoreError
-            When the registry or a store does not answer.
+            When the registry or a store does not respond.
         """
         try:
             version = self._registry.version(model_name, model_version)
@@ -96,7 +69,7 @@ class References:
 
     def _in_use(
         self, model_name: str, model_version: str, version: ModelVersion | None, window: Window
-    ) -> Reference | None:
+    ) -> SampledReference | None:
         name = self._baselines.in_use(model_name)
         if name == TRAINING:
             return self._trained_on(version)
@@ -108,19 +81,19 @@ class References:
         title = f"baseline {name}: {origin}"
         if isinstance(origin, TrainingData):
             trained = self._registry.version(model_name, origin.version)
-            return Reference(
-                title,
-                self._baselines.profile(baseline),
-                constraints,
-                lambda limit: _some(self._training.reference(trained), limit),
+            return SampledReference(
+                title=title,
+                profile=self._baselines.profile(baseline),
+                constraints=constraints,
+                rows=lambda limit: _some(self._training.reference(trained), limit),
                 segments=self._training.segments(trained),
             )
         if isinstance(origin, CapturedWindow):
-            return Reference(
-                title,
-                self._baselines.profile(baseline),
-                constraints,
-                lambda limit: self._profiles.sample(
+            return SampledReference(
+                title=title,
+                profile=self._baselines.profile(baseline),
+                constraints=constraints,
+                rows=lambda limit: self._profiles.sample(
                     model_name, origin.version, origin.window, limit
                 ),
                 same_version=origin.version == model_version,
@@ -129,15 +102,15 @@ class References:
             )
         return self._rolling(model_name, model_version, origin.before(window), title, constraints)
 
-    def _trained_on(self, version: ModelVersion | None) -> Reference | None:
+    def _trained_on(self, version: ModelVersion | None) -> SampledReference | None:
         profile = None if version is None else self._training.profile(version)
         if version is None or profile is None or not profile.rows:
             return None
-        return Reference(
-            str(TrainingData(version.version)),
-            profile,
-            learn_constraints(profile),
-            lambda limit: _some(self._training.reference(version), limit),
+        return SampledReference(
+            title=str(TrainingData(version.version)),
+            profile=profile,
+            constraints=learn_constraints(profile),
+            rows=lambda limit: _some(self._training.reference(version), limit),
             segments=self._training.segments(version),
         )
 
@@ -148,13 +121,13 @@ class References:
         window: Window,
         title: str,
         constraints: Constraints,
-    ) -> Reference:
+    ) -> SampledReference:
         found = self._profiles.profiles(model_name, model_version, window)
-        return Reference(
-            title,
-            merge_profiles(list(found.variants.values())),
-            constraints,
-            lambda limit: self._profiles.sample(model_name, model_version, window, limit),
+        return SampledReference(
+            title=title,
+            profile=merge_profiles(list(found.variants.values())),
+            constraints=constraints,
+            rows=lambda limit: self._profiles.sample(model_name, model_version, window, limit),
             window=window,
             objects=found.objects,
             segments=found.segments,

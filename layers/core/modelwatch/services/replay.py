@@ -1,13 +1,114 @@
-"""Replay: an answer of the past, made again from what was kept beside it."""
+"""Replay: what a result was made of is kept beside it, and gives the same result again."""
 
 from __future__ import annotations
 
 import msgspec
 
 from modelwatch.domain.differences import Difference, differences
-from modelwatch.domain.evidence import CodeVersion, Manifest
+from modelwatch.domain.profiles import Profile
+from modelwatch.domain.segments import SegmentKey
+from modelwatch.domain.verdict.evidence import (
+    CodeVersion,
+    Evidence,
+    Manifest,
+    ReadReference,
+    ReadWindow,
+    decode_reference,
+    decode_window,
+    encode_reference,
+    encode_window,
+    sha256,
+)
+from modelwatch.domain.verdict.results import AnalysisResult
+from modelwatch.domain.verdict.rules import AnalysisRules
+from modelwatch.domain.verdict.sides import Reference, WindowProfiles
+from modelwatch.domain.verdict.window import evaluate_window
+from modelwatch.domain.windows import Window
+from modelwatch.errors import EvidenceError
 from modelwatch.ports import ReportStore
-from modelwatch.services.evidence import answered_again
+
+
+def evidence_of(
+    name: str,
+    found: WindowProfiles,
+    reference: Reference | None,
+    rules: AnalysisRules,
+    code: CodeVersion,
+) -> Evidence:
+    """Return what the result ``name`` is made of: all that `evaluate_window` gets.
+
+    Of a window with too few rows for a verdict no profile is kept, unless it has segments.
+    """
+    enough = found.profile.rows >= rules.min_rows or found.segments
+    window = encode_window(found.profile, found.segments or {}) if enough else b""
+    kept = b""
+    read = None
+    if reference is not None:
+        kept = encode_reference(reference)
+        read = ReadReference(
+            title=reference.title,
+            rows=reference.profile.rows,
+            sha256=sha256(kept),
+            start=reference.window.start if reference.window else None,
+            end=reference.window.end if reference.window else None,
+            same_version=reference.same_version,
+            objects=reference.objects,
+        )
+    manifest = Manifest(
+        result=name,
+        code=code,
+        rules=rules,
+        window=ReadWindow(
+            start=found.window.start,
+            end=found.window.end,
+            rows=found.profile.rows,
+            objects=found.objects,
+            profile_sha256=sha256(window) if window else "",
+            has_segments=found.segments is not None,
+        ),
+        reference=read,
+    )
+    return Evidence(manifest, window, kept)
+
+
+def evaluate_again(
+    given: AnalysisResult, evidence: Evidence, rules: AnalysisRules | None = None
+) -> AnalysisResult:
+    """Return ``given`` with the verdict that follows from its evidence now.
+
+    Parameters
+    ----------
+    rules
+        Other ones than those that were in force.
+
+    Raises
+    ------
+    EvidenceError
+        When what was kept is damaged.
+    """
+    manifest = evidence.manifest
+    if manifest.result != given.name:
+        raise EvidenceError(f"the manifest of {given.name} is that of {manifest.result}")
+    rules = manifest.rules if rules is None else rules
+    # of what was too little to be kept, the number of rows is all that matters
+    profile = Profile(rows=manifest.window.rows)
+    segments: dict[SegmentKey, Profile] = {}
+    if not evidence.window and profile.rows >= rules.min_rows:
+        raise EvidenceError(f"of {given.name} no profile was kept: it had too few rows")
+    if evidence.window:
+        profile, segments = decode_window(evidence.window)
+    found = WindowProfiles(
+        model_name=given.model_name,
+        model_version=given.model_version,
+        window=Window(given.window_start, given.window_end),
+        profile=profile,
+        objects=manifest.window.objects,
+        segments=segments if manifest.window.has_segments else None,
+    )
+    read = manifest.reference
+    reference = decode_reference(evidence.reference, read) if read else None
+    verdict = evaluate_window(found, reference, rules)
+    return msgspec.structs.replace(given, **msgspec.structs.asdict(verdict))
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,9 +123,9 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     differences
         Where it is not.
     given_by, replayed_by
-        The code that gave the answer, and the code that was asked now.
+        The code that made the result, and this code.
     manifest
-        What the answer was made of.
+        What the result was made of.
     """
 
     result: str
@@ -36,7 +137,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replayer:
-    """Makes answers of the past again: no capture, registry or baseline is asked.
+    """Makes results of the past again: no capture, registry or baseline is asked.
 
     Parameters
     ----------
@@ -62,7 +163,7 @@ class Replayer:
         """
         given = self._reports.result(name)
         evidence = self._reports.evidence(given)
-        found = differences(given, answered_again(given, evidence))
+        found = differences(given, evaluate_again(given, evidence))
         return Replay(
             result=name,
             same=not found,

@@ -60,7 +60,9 @@ def write_groups[T: (Block, Label)](
 
     together = Written()
     with ThreadPoolExecutor(at_once) as threads:
-        for found in threads.map(written, groups):
+        # one alone needs no thread: a new one takes a tenth of the time that a batch takes
+        run = map if at_once == 1 else threads.map
+        for found in run(written, groups):
             _add(together, found)
     return together
 

@@ -57,7 +57,7 @@ class AnalysisSettings(StoredSettings, PolicySettings, ResultSettings):
     performance_window = Setting(
         "P7D", "window whose labels tell how well the model predicts", duration
     )
-    performance_min_labels = Setting("100", "fewest labels that allow an answer", whole(1))
+    performance_min_labels = Setting("100", "fewest labels that allow metrics", whole(1))
     performance_min_maturity = Setting("0.5", "smallest share of labelled records that does", share)
     report_every = Setting("PT1H", "while a drift lasts, a report is made so often", duration)
     report_rows = Setting("2000", "rows of each side in a report: a uniform sample", whole(2))

@@ -1,4 +1,4 @@
-"""Holding a window to constraints: what is broken beyond chance, and what cannot be told."""
+"""Holding a window to constraints: what is broken beyond chance, and what is not known."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
     found, expected
         Share of the rows that break the rule, and the share that is allowed, both 0 to 1.
     rows
-        How many rows break it: exactly, or as the sketch of the numbers tells.
+        How many rows break it: exactly, or as the sketch of the numbers shows.
     sentence
         The same in words.
     """
@@ -41,7 +41,7 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Undecided(msgspec.Struct, frozen=True, kw_only=True):
-    """Checks that the window cannot answer; of no ``feature``: all checks of the window."""
+    """Checks that the window does not allow; of no ``feature``: all checks of the window."""
 
     feature: str
     checks: tuple[str, ...]
@@ -49,10 +49,10 @@ class Undecided(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer about a window's quality.
+    """The verdict on a window's quality.
 
-    ``status`` is ``violated`` when a rule is, ``unknown`` when no rule can be judged at all.
-    ``decided`` is the number of rules that were; `undecided` tells of the others.
+    ``status`` is ``violated`` when a rule is, ``unknown`` when no rule can be evaluated at all.
+    ``decided`` is the number of rules that were; `undecided` lists the others.
     """
 
     status: QualityStatus
@@ -81,7 +81,7 @@ def check(
     constraints
         The rules.
     profile
-        Profile of the window. What its sketches cannot count to the row is judged by the fewest
+        Profile of the window. What its sketches cannot count to the row is evaluated by the fewest
         rows that it can be, so that a sketch's error is never taken for a violation.
     level
         Probability of a false alarm of the whole window.
@@ -142,7 +142,7 @@ def _violated(tests: list[Breach], family: int, level: float) -> set[int]:
     """Return the indices of the tests that fail, by Holm's method among ``family`` tests."""
     # no more than are allowed is never proof, and of most rules nothing is broken
     suspects = [
-        index for index, test in enumerate(tests) if test.proved > test.allowed * test.judged_rows
+        index for index, test in enumerate(tests) if test.proved > test.allowed * test.tested_rows
     ]
     chances = _chances([tests[index] for index in suspects], [tests[i].proved for i in suspects])
     order = np.argsort(chances, kind="stable").tolist()
@@ -158,7 +158,7 @@ def _chances(tests: list[Breach], broken: list[int]) -> Floats:
     """Return for each test how likely so many broken rows are by chance, at most."""
     if not tests:
         return np.empty(0)
-    rows = np.array([test.judged_rows for test in tests])
+    rows = np.array([test.tested_rows for test in tests])
     of_share = upper_tail(broken, rows, [test.allowed for test in tests])
     seen = [test.reference or _NOTHING for test in tests]
     of_reference = fisher_tail(
@@ -174,7 +174,7 @@ def _doubts(tests: list[Breach], level: float, min_rows: int) -> list[str]:
     # thousands of columns have the same few sizes
     sizes: dict[Any, float] = {}
     for test in tests:
-        sizes.setdefault((test.judged_rows, test.allowed, test.reference), 0.0)
+        sizes.setdefault((test.tested_rows, test.allowed, test.reference), 0.0)
     alike = [
         Breach("", "", rows, rows, rows, allowed, reference=reference)
         for rows, allowed, reference in sizes
@@ -182,7 +182,7 @@ def _doubts(tests: list[Breach], level: float, min_rows: int) -> list[str]:
     sizes = dict(zip(sizes, _chances(alike, [each.rows for each in alike]).tolist(), strict=True))
     doubts = []
     for test in tests:
-        rows = test.judged_rows
+        rows = test.tested_rows
         if rows < min_rows:
             doubts.append(f"{rows} rows to judge by; {min_rows} are needed")
         elif sizes[rows, test.allowed, test.reference] > level:

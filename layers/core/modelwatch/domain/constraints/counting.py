@@ -1,4 +1,4 @@
-"""How many rows of a window break each rule, as far as its profile can tell."""
+"""How many rows of a window break each rule, as far as its profile shows."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Breach(NamedTuple):
     reference: Seen | None = None
 
     @property
-    def judged_rows(self) -> int:
+    def tested_rows(self) -> int:
         """How many rows the proof has."""
         return self.rows if self.trials is None else self.trials
 
@@ -223,7 +223,7 @@ def _categories(name: str, rule: CategoryRule, column: ColumnProfile) -> Iterato
 def _vanished(name: str, rule: CategoryRule, column: ColumnProfile, rows: int) -> Iterator[Breach]:
     gone = [] if column.undercount else [text for text in rule.known if text not in column.counts]
     most = max(rule.known, key=rule.known.__getitem__, default="")
-    # one that is there stands for the others that are: it tells whether rows are enough
+    # one that is there stands for the others that are: it shows whether rows are enough
     for text in gone if most in gone or not most else [most, *gone]:
         share = rule.known[text]
         other = CategoryRule(allowed_share=1 - share, known={})

@@ -23,14 +23,14 @@ from modelwatch.domain.constraints import (
     WholeRule,
 )
 from modelwatch.domain.constraints.document import Kind
-from modelwatch.domain.drift import DriftPolicy
 from modelwatch.domain.faults import UNREADABLE, invalid_json
 from modelwatch.domain.model_monitor.statistics import InferredType
+from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.errors import InvalidInputError
 
 _SAYS_HOW_MANY_MUST = 0.5
 """Amazon's page calls the thresholds of types and domains the share that may be wrong, its
-containers and SDK (default: 1.0) take them for the share that must be right. Nobody means a
+containers and SDK (default: 1.0) take them for the share that must be right. No one means a
 majority of wrong values: from here on it is the latter, below it the former."""
 
 _LARGEST = sys.float_info.max
@@ -124,7 +124,7 @@ def constraints_document(
 
 
 def is_constraints_document(payload: bytes) -> bool:
-    """Tell whether ``payload`` is in this form, and not in that of `encode_constraints`.
+    """Return whether ``payload`` is in this form, and not in that of `encode_constraints`.
 
     Examples
     --------

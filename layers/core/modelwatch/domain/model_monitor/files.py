@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import msgspec
 
 from modelwatch.domain.constraints import Constraints
-from modelwatch.domain.drift import AnalysisResult
 from modelwatch.domain.model_monitor.constraints import constraints_document
 from modelwatch.domain.model_monitor.statistics import statistics_document
 from modelwatch.domain.model_monitor.violations import violations_document
 from modelwatch.domain.profiles import Profile
+from modelwatch.domain.verdict.results import WindowVerdict
 
 STATISTICS = "statistics.json"
 CONSTRAINTS = "constraints.json"
@@ -19,14 +19,14 @@ VIOLATIONS = "constraint_violations.json"
 
 
 def job_files(
-    result: AnalysisResult, profile: Profile, constraints: Constraints
+    verdict: WindowVerdict, profile: Profile, constraints: Constraints
 ) -> Mapping[str, bytes]:
     """Return the files of a job that analyzed a window, by name.
 
     Parameters
     ----------
-    result
-        The answers: violations are broken rules, and features and outputs that drifted.
+    verdict
+        Its violations are broken rules, and features and outputs that drifted.
     profile
         The window's.
     constraints
@@ -34,7 +34,7 @@ def job_files(
     """
     documents = {
         STATISTICS: statistics_document(profile),
-        CONSTRAINTS: constraints_document(constraints, result.policy),
-        VIOLATIONS: violations_document(result.quality, [*result.features, *result.outputs]),
+        CONSTRAINTS: constraints_document(constraints, verdict.policy),
+        VIOLATIONS: violations_document(verdict.quality, [*verdict.features, *verdict.outputs]),
     }
     return {name: msgspec.json.encode(document) for name, document in documents.items()}

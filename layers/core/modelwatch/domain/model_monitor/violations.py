@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from modelwatch.domain.constraints import Quality
-from modelwatch.domain.drift import FeatureDrift
 from modelwatch.domain.statistics.distances import METHODS
+from modelwatch.domain.verdict.results import FeatureDrift
 
 CHECK_TYPES = {
     "kind": "data_type_check",
@@ -36,9 +36,9 @@ def violations_document(
     Parameters
     ----------
     quality
-        The answer about its quality, where there is one.
+        The verdict on its quality, where there is one.
     features
-        The answers about drift. Those that drifted are violations, whose descriptions end in
+        The verdicts on drift. Those that drifted are violations, whose descriptions end in
         ``distance: <score> exceeds threshold: <threshold>`` where the score is a distance, as
         readers of Model Monitor's files expect it.
 

@@ -5,7 +5,7 @@ Confidence-based performance estimation (CBPE): a prediction that is calibrated 
 confusion matrix to expect, and from it follow the metrics.
 
 It holds while the probabilities stay calibrated: while the features drift and what follows from
-them does not. When that changes (concept drift), only labels can tell.
+them does not. When that changes (concept drift), only labels can show it.
 
 References
 ----------
@@ -190,9 +190,9 @@ def expected_roc_auc(
 ) -> Estimate | None:
     """Return the ROC AUC to expect: of two classes that of the second, of more the mean.
 
-    Rows are ranked by the model's probability of the class, as they are when labels tell, and each
-    counts for the class with its calibrated share and against it with the rest. The share of pairs
-    in the right order follows from the sums by bin; rows of one bin count as tied, so that the area
+    Rows are ranked by the model's probability of the class, as with labels, and each counts for the
+    class with its calibrated share and against it with the rest. The share of pairs in the
+    right order follows from the sums by bin; rows of one bin count as tied, so that the area
     is a little too small: by 0.0003 where probabilities spread over 40 bins, by 0.002 over 14. The
     interval is DeLong's for as many rows of each class as are expected.
 

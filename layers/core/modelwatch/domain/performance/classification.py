@@ -190,9 +190,9 @@ def macro_metrics(matrix: Floats) -> dict[str, float]:
 
 
 def majority(confusion: Mapping[tuple[str, str], int]) -> tuple[str, dict[str, float]]:
-    """Return the class that is true most often, and what answering it always would give.
+    """Return the class that is true most often, and what predicting it always would give.
 
-    The log loss is that of answering the classes' shares. Everything takes the window's own labels
+    The log loss is that of predicting the classes' shares. Everything takes the window's own labels
     for granted, which no model can: it is the best that a constant could have done.
 
     Examples

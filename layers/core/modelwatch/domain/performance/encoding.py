@@ -27,12 +27,12 @@ class HourPerformance(msgspec.Struct, frozen=True):
     captures, labels
         Digests of the names of the objects that it was made from.
     label_hours
-        Hours whose labels these are: that of the predictions, and others that are told by the ids
+        Hours whose labels these are: that of the predictions, and others that follow from the ids
         of predictions at its edges.
     made_ms
         When, in milliseconds since 1970.
     classes
-        The class of each probability; empty where nothing in this hour told it.
+        The class of each probability; empty where nothing in this hour showed it.
     """
 
     variants: Mapping[str, PerformanceProfile]
@@ -140,7 +140,7 @@ def _packed(profile: PerformanceProfile) -> _Profile:
         residuals.n,
         (
             residuals.origin,
-            *residuals.truths.tolist(),
+            *residuals.labels.tolist(),
             *residuals.squares.tolist(),
             residuals.absolute,
             residuals.signed,

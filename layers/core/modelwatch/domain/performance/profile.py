@@ -61,14 +61,14 @@ class PerformanceProfile:
         Of labelled ones with probabilities whose class is known to the model: number, and the sums
         of the loss and of its square; shape (3,).
     unscored
-        Labelled ones with probabilities of which nothing tells which of them is the label's.
+        Labelled ones with probabilities of which nothing shows which of them is the label's.
     scores
         By class: over labelled rows by the bin of the class's probability (`bins_of`), the number
         of rows of the class and of others, and the sum of the probability.
     expected
         By (predicted, class): over all rows, labelled or not, by the coarse bin of the class's
         probability, the number of rows and the sum of the probability. Without rows of hours in
-        which nothing told the class of each probability.
+        which nothing showed the class of each probability.
     """
 
     records: int = 0
@@ -217,9 +217,9 @@ class _Scored:
             if None in order:
                 # what a row is expected to be must add up
                 continue
-            for answer in set(predicted.tolist()) - {None}:
-                chosen = predicted == answer
-                expected[answer, name] = Histogram.of(
+            for value in set(predicted.tolist()) - {None}:
+                chosen = predicted == value
+                expected[value, name] = Histogram.of(
                     bins[chosen], np.ones(chosen.sum()), p[chosen], level=COARSE_LEVEL
                 )
         found = losses[~np.isnan(losses)]

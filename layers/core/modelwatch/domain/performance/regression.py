@@ -44,7 +44,7 @@ def regression_metrics(residuals: Residuals) -> tuple[dict[str, Estimate], dict[
 
 
 def mean_predictor(residuals: Residuals) -> tuple[float, dict[str, float]]:
-    """Return the mean of the true numbers, and what answering it always would give.
+    """Return the mean of the true numbers, and what predicting it always would give.
 
     The mean absolute error is missing: it does not follow from sums.
 
@@ -60,7 +60,7 @@ def mean_predictor(residuals: Residuals) -> tuple[float, dict[str, float]]:
 def _r2(residuals: Residuals) -> Estimate:
     centred = residuals.around(residuals.mean)
     n = centred.n
-    v1, v2 = centred.truths[2] / n, centred.truths[4] / n
+    v1, v2 = centred.labels[2] / n, centred.labels[4] / n
     u1, u2 = centred.squares[0] / n, centred.fourths / n
     unexplained = u1 / v1
     # of the ratio u / v: var(u - ratio v) / mean(v)^2 / n

@@ -23,7 +23,7 @@ class Residuals:
         Number of pairs.
     origin
         What is subtracted of y below.
-    truths
+    labels
         Sums of (y - origin)^k for k = 0 to 4; shape (5,).
     squares
         Sums of e^2 (y - origin)^k for k = 0 to 2; shape (3,).
@@ -33,7 +33,7 @@ class Residuals:
 
     n: int
     origin: float
-    truths: Floats
+    labels: Floats
     squares: Floats
     absolute: float
     signed: float
@@ -71,7 +71,7 @@ class Residuals:
         return Residuals(
             self.n,
             origin,
-            moved(self.truths),
+            moved(self.labels),
             moved(self.squares),
             self.absolute,
             self.signed,
@@ -88,7 +88,7 @@ class Residuals:
         return Residuals(
             n,
             mean,
-            one.truths + two.truths,
+            one.labels + two.labels,
             one.squares + two.squares,
             one.absolute + two.absolute,
             one.signed + two.signed,
@@ -98,14 +98,14 @@ class Residuals:
     @property
     def mean(self) -> float:
         """Mean of the true numbers; 0 of none."""
-        return self.origin + float(self.truths[1]) / self.n if self.n else 0.0
+        return self.origin + float(self.labels[1]) / self.n if self.n else 0.0
 
     @property
     def variance(self) -> float:
         """Variance of the true numbers, with n in the denominator; 0 of none."""
         if not self.n:
             return 0.0
-        first, second = self.truths[1:3] / self.n
+        first, second = self.labels[1:3] / self.n
         return max(float(second - first**2), 0.0)
 
 

@@ -1,4 +1,4 @@
-"""What a model version answered, row by row, with what was true where it is known."""
+"""What a model version predicted, row by row, with what was true where it is known."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class HourOutcomes:
         Names of the objects that they were read from.
     label_hours
         Hours in which labels were looked for: that of the predictions, and those that the ids of
-        predictions tell where these are others.
+        predictions show it where these are others.
     """
 
     variants: Mapping[str, Outcomes]
@@ -128,7 +128,7 @@ def aligned_actual(rows: Outcomes) -> Texts:
     """Return the labels as text in the kind of the predictions.
 
     A label ``true`` of a prediction 1 is ``1``, and a label 1 of a prediction ``true`` is ``true``:
-    who labels need not know whether the model answers with truth values or numbers.
+    who labels need not know whether the model predicts truth values or numbers.
 
     Examples
     --------
@@ -147,7 +147,7 @@ def aligned_actual(rows: Outcomes) -> Texts:
 
 
 def class_order(rows: Outcomes, known: Sequence[str] = ()) -> tuple[str | None, ...]:
-    """Return which class each column of the probabilities is; None where nothing tells.
+    """Return which class each column of the probabilities is; None where nothing shows it.
 
     ``known`` is right when it is as long as there are columns. Else the predictions and labels
     tell: when they are of as many classes as there are columns, these are in order, as
@@ -182,7 +182,7 @@ def class_order(rows: Outcomes, known: Sequence[str] = ()) -> tuple[str | None, 
 
 
 def whole_order(parts: Iterable[Outcomes], known: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the first order that one of ``parts`` tells of all columns; empty when none does."""
+    """Return the first order that one of ``parts`` shows of all columns; empty when none does."""
     for rows in parts:
         order = class_order(rows, known)
         names = tuple(name for name in order if name is not None)

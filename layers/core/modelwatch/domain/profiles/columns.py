@@ -111,7 +111,7 @@ class ColumnProfile:
 
 
 def is_plain(matrix: Floats) -> NDArray[np.bool_]:
-    """Tell which rows have finite numbers alone, whose squares and sum are doubles."""
+    """Return which rows have finite numbers alone, whose squares and sum are doubles."""
     # 0 and NaN are handled apart; a row of nothing but zeros is plain
     largest = np.abs(matrix).max(axis=-1, initial=0.0)
     plain: NDArray[np.bool_] = (largest < _LARGE) & ((largest > 1 / _LARGE) | (largest == 0))

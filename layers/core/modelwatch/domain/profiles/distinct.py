@@ -32,7 +32,7 @@ def registers_of(hashes: Hashes) -> Registers:
 def registers_of_rows(hashes: NDArray[np.uint64]) -> list[Registers]:
     """Return the registers of each row of ``hashes``; see `registers_of`."""
     rest = hashes & np.uint64((1 << _REST) - 1)
-    # 54 bits do not fit a double; what the lowest one would tell is never seen
+    # 54 bits do not fit a double; what the lowest one would show is never seen
     _, exponents = np.frexp((rest >> np.uint64(1)).astype(np.float64))
     lengths = (_REST - exponents).astype(np.uint8)
     starts = np.arange(len(hashes), dtype=np.uint64)[:, None] << np.uint64(_BITS)

@@ -204,8 +204,8 @@ def _numbers_out(values: Floats) -> bytes:
     if whole is None:
         return b"\xff" + _transposed(values)
     places, numbers = whole
-    differences = np.diff(numbers, prepend=0)
-    return bytes([places]) + _transposed(differences.view(np.float64))
+    numbers[1:] = numbers[1:] - numbers[:-1]
+    return bytes([places]) + _transposed(numbers.view(np.float64))
 
 
 def _numbers_in(data: bytes) -> Floats:
@@ -219,15 +219,16 @@ def _as_whole(values: Floats) -> tuple[int, NDArray[np.int64]] | None:
     """Return the decimal places of all values, by a look at some, and these without the point."""
     places = max(len(f"{value!r}".partition(".")[2]) for value in values[:4].tolist())
     scale = 10.0 ** min(places, _MOST_PLACES)
-    if scale == 10.0 and np.array_equal(np.rint(values), values):
+    if scale == 10.0 and (np.rint(values) == values).all():
         scale = 1.0
-    with np.errstate(over="ignore"):
-        numbers = np.rint(values * scale)
-    if not np.abs(numbers).max() < _EXACT or not np.array_equal(numbers / scale, values):
+    # finite, and no infinity comes of the product: `places` follows from the values
+    if not max(-values.min(), values.max()) < _EXACT / scale:
         return None
-    if (np.signbit(numbers) & (numbers == 0)).any():
+    numbers = np.rint(values * scale).astype(np.int64)
+    # bit for bit: -0.0 is another number than 0.0
+    if (numbers / scale).tobytes() != values.tobytes():
         return None
-    return round(math.log10(scale)), numbers.astype(np.int64)
+    return round(math.log10(scale)), numbers
 
 
 def _transposed(values: Floats) -> bytes:

@@ -30,7 +30,7 @@ class Profile:
     estimated_rows
         Number of predictions that they stand for: the sum of ``1 / sample_rate``.
     lost
-        Records that their senders could not hand over, as far as they could tell later.
+        Records that their senders could not hand over, as far as they could count later.
     first_ms, last_ms
         Earliest and latest ``captured_at``, in milliseconds since 1970; 0 without rows.
     features
@@ -49,8 +49,8 @@ class Profile:
     outputs: Mapping[str, ColumnProfile] = field(default_factory=dict)
 
     @property
-    def answers(self) -> Mapping[str, ColumnProfile]:
-        """What the model answered, to be compared with another profile's.
+    def predictions(self) -> Mapping[str, ColumnProfile]:
+        """What the model predicted, to be compared with another profile's.
 
         Left out are outputs that say something about the function, and the labels of a regression,
         of which only some rows look like a class.

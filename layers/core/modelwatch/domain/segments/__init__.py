@@ -61,7 +61,7 @@ class ColumnSegments:
         return frozenset({self.column})
 
     def declares(self, key: SegmentKey) -> bool:
-        """Tell whether a segment is one of these."""
+        """Return whether a segment is one of these."""
         return key.column == self.column and not key.expression
 
     def rows(self, columns: Mapping[str, NDArray[Any]], rows: int) -> dict[SegmentKey, Bools]:
@@ -78,7 +78,7 @@ class ColumnSegments:
         for code in sorted(frequent.tolist()):
             key = SegmentKey(f"{self.column}={_text(values[code])}", self.column)
             mine = _at(present[codes == code], rows)
-            # long values may differ behind what is told of them
+            # long values may differ behind what is shown of them
             found[key] = found[key] | mine if key in found else mine
         if len(values) > MOST_SEGMENTS:
             rest = SegmentKey("", self.column).rest
@@ -105,7 +105,7 @@ class NamedSegment:
         return SegmentKey(self.name, "", self.expression.text)
 
     def declares(self, key: SegmentKey) -> bool:
-        """Tell whether a segment is this one."""
+        """Return whether a segment is this one."""
         return key == self.key
 
     def rows(self, columns: Mapping[str, NDArray[Any]], rows: int) -> dict[SegmentKey, Bools]:
@@ -134,7 +134,7 @@ class Segments:
         return frozenset[str]().union(*(part.columns for part in self.parts))
 
     def declares(self, key: SegmentKey) -> bool:
-        """Tell whether a segment is one of these."""
+        """Return whether a segment is one of these."""
         return any(part.declares(key) for part in self.parts)
 
     @property

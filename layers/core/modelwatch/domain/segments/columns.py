@@ -77,18 +77,18 @@ class Column:
         return cls(kind, values, np.ones(rows, np.bool_))
 
     def equals(self, value: float | str | bool) -> Truth:
-        """Tell where the column has ``value``; a value of another kind is never equal."""
+        """Return where the column has ``value``; a value of another kind is never equal."""
         return self.equals_column(Column.constant(value, len(self.values)))
 
     def equals_column(self, other: Column) -> Truth:
-        """Tell where both have the same value."""
+        """Return where both have the same value."""
         known = self.known & other.known
         if self.kind != other.kind:
             return Truth(np.zeros(len(known), np.bool_), known)
         return Truth(np.equal(self.values, other.values).astype(np.bool_) & known, known)
 
     def ordered(self, other: Column, compare: Callable[[Any, Any], Any]) -> Truth:
-        """Tell where ``compare`` holds; of values of different kinds nobody knows.
+        """Return where ``compare`` holds; of values of different kinds no one knows.
 
         Only numbers, and only texts, have an order among them.
         """

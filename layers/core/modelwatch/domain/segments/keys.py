@@ -1,4 +1,4 @@
-"""What tells segments apart where their rows are profiled."""
+"""What distinguishes segments where their rows are profiled."""
 
 from __future__ import annotations
 

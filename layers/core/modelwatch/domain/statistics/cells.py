@@ -73,7 +73,7 @@ def by_edges(reference: Distribution, window: Distribution, edges: Floats) -> Ce
 
 
 def few_decide(reference: Distribution, window: Distribution, step: float) -> bool:
-    """Tell whether all but a few values of both sides span less than ``step``."""
+    """Return whether all but a few values of both sides span less than ``step``."""
     cores = [side.core()[0] for side in (reference, window)]
     # Python's floats: a difference of the largest ones is infinite without a warning
     return max(float(core[-1]) for core in cores) - min(float(core[0]) for core in cores) < step
@@ -120,7 +120,7 @@ def _by_value(reference: Distribution, window: Distribution) -> Cells:
 def _by_category(reference: Distribution, window: Distribution) -> Cells:
     """Count by category; one that a side may only have among its uncounted rows joins them.
 
-    Joined cells never tell more than apart: the distance is a lower bound then.
+    Joined cells never show more than apart: the distance is a lower bound then.
     """
     shared: list[tuple[float, float]] = []
     rest = [float(reference.rest), float(window.rest)]

@@ -2,8 +2,11 @@
 
 Every score equals that of Evidently 0.7.23 on the same rows; on sketches it is within their error.
 Where a few far values would hide what all others do, it is higher (`cells`, `wasserstein`).
-Evidently's own docstrings do not tell apart which of its scores are distances (a high one means
-drift) and which are p-values (a low one does); `METHODS` does.
+Evidently's own docstrings do not say which of its scores are distances (a high one means drift) and
+which are p-values (a low one does); `METHODS` does.
+
+To add a method, write its score here and add it to `METHODS` with its null distribution: settings,
+verdicts and the test beside Evidently follow.
 """
 
 from __future__ import annotations
@@ -11,23 +14,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from modelwatch.domain.statistics.cells import by_edges, cells_of, sturges_edges
 from modelwatch.domain.statistics.distributions import Distribution, Floats
-from modelwatch.domain.statistics.kolmogorov import two_sample_sf
+from modelwatch.domain.statistics.homogeneity import cell_chances
+from modelwatch.domain.statistics.kolmogorov import ks, ks_chances
+from modelwatch.domain.statistics.significance import NullDistribution
 from modelwatch.domain.statistics.special import chi_square_sf
-
-SMALLEST_DEVIATION = 0.001
-"""Evidently divides a Wasserstein distance by no less."""
-
-FEW_DECIDE = 3.0
-"""A few values decide when without them the deviation is this many times smaller."""
-
-FARTHEST = 10.0
-"""Then no value counts as farther from the median than so many deviations."""
+from modelwatch.domain.statistics.transport import transport_chances, wasserstein
 
 PERMUTATIONS = 1000
 """How many permutations give the p-value of ``TVD``."""
@@ -37,78 +33,34 @@ Score = Callable[[Distribution, Distribution], float]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One of Evidently's methods.
+    """All that there is to know of one of Evidently's methods.
 
-    ``low_is_drift`` tells p-values from distances, ``threshold`` is Evidently's default, and
-    ``family`` says by which test the score is held against chance (see `significance`).
+    Attributes
+    ----------
+    name
+        Evidently's.
+    kinds
+        Of features that it takes: ``numerical``, ``categorical``.
+    score
+        How far a window is from its reference.
+    chances
+        The null distribution of the score.
+    threshold
+        Evidently's default.
+    low_is_drift
+        Whether the score is a p-value: a low one means drift.
     """
 
     name: str
     kinds: tuple[str, ...]
     score: Score
-    family: Literal["transport", "ranks", "cells"]
+    chances: NullDistribution
     threshold: float = 0.1
     low_is_drift: bool = False
 
     def reaches(self, score: float, threshold: float) -> bool:
         """Whether ``score`` is as far as ``threshold``, or farther."""
         return score <= threshold if self.low_is_drift else score >= threshold
-
-
-def wasserstein(reference: Distribution, window: Distribution) -> float:
-    """Return the first Wasserstein distance in standard deviations of the reference.
-
-    The area between the two cumulative distribution functions; by a deviation of 0.001 at least.
-    Where a few far values make the reference's deviation, it is no smaller than the distance in
-    deviations of the other values, with far ones at `FARTHEST` of these.
-
-    Examples
-    --------
-    >>> numbers = Distribution.of_numbers
-    >>> wasserstein(numbers([0.0, 2.0]), numbers([1.0, 3.0]))
-    1.0
-    """
-    norm = max(reference.deviation, SMALLEST_DEVIATION)
-    score = _area(reference, window, norm)
-    core = max(core_deviation(reference), SMALLEST_DEVIATION)
-    if norm < FEW_DECIDE * core:
-        return score
-    middle = float(reference.quantiles([0.5])[0])
-    limits = (middle - FARTHEST * core, middle + FARTHEST * core)
-    return max(score, _area(reference.within(*limits), window.within(*limits), core))
-
-
-def _area(reference: Distribution, window: Distribution, norm: float) -> float:
-    gaps, differences = cdf_differences(reference, window)
-    with np.errstate(over="ignore"):
-        return float(np.sum(gaps / norm * np.abs(differences)))
-
-
-def core_deviation(distribution: Distribution) -> float:
-    """Return the standard deviation of the numbers but a few (`Distribution.core`)."""
-    values, weights = distribution.core()
-    scale = max(float(np.abs(values).max()), 1e-300)
-    values = values / scale
-    mean = np.average(values, weights=weights)
-    return scale * math.sqrt(float(np.average((values - mean) ** 2, weights=weights)))
-
-
-def cdf_differences(reference: Distribution, window: Distribution) -> tuple[Floats, Floats]:
-    """Return the gaps between the different values of both sides, and by how much the
-    cumulative shares of the two differ in each gap (the window's less the reference's).
-    """
-    values = np.union1d(reference.values, window.values)
-    old = cumulative(reference, values)[:-1] / reference.size
-    new = cumulative(window, values)[:-1] / window.size
-    with np.errstate(over="ignore"):
-        gaps = np.diff(values)
-    return np.minimum(gaps, np.finfo(np.float64).max), new - old
-
-
-def cumulative(distribution: Distribution, values: Floats) -> Floats:
-    """Return how many of the distribution's numbers are at or below each of ``values``."""
-    ranks = np.concatenate([[0.0], np.cumsum(distribution.weights)])
-    return ranks[np.searchsorted(distribution.values, values, side="right")]
 
 
 def jensenshannon(reference: Distribution, window: Distribution) -> float:
@@ -168,24 +120,6 @@ def hellinger(reference: Distribution, window: Distribution) -> float:
     return math.sqrt(1.0 - min(1.0, float(np.sum(np.sqrt(old * new)))))
 
 
-def ks(reference: Distribution, window: Distribution) -> float:
-    """Return the p-value of the two-sample Kolmogorov-Smirnov test."""
-    return two_sample_sf(ks_statistic(reference, window), reference.size, window.size)
-
-
-def ks_statistic(reference: Distribution, window: Distribution) -> float:
-    """Return the largest difference between the two cumulative distribution functions.
-
-    Examples
-    --------
-    >>> numbers = Distribution.of_numbers
-    >>> ks_statistic(numbers([1.0, 2.0]), numbers([2.0, 3.0]))
-    0.5
-    """
-    _, differences = cdf_differences(reference, window)
-    return float(np.abs(differences).max()) if len(differences) else 0.0
-
-
 def chisquare(reference: Distribution, window: Distribution) -> float:
     """Return the p-value of the chi-square test of the window against the reference's shares.
 
@@ -238,21 +172,24 @@ def tvd(reference: Distribution, window: Distribution) -> float:
     return float(np.mean(distances >= observed - 1e-12))
 
 
+_NUMBERS, _TEXTS = ("numerical",), ("categorical",)
+_BOTH = _NUMBERS + _TEXTS
+
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("wasserstein", ("numerical",), wasserstein, "transport"),
-        Method("jensenshannon", ("numerical", "categorical"), jensenshannon, "cells"),
-        Method("psi", ("numerical", "categorical"), psi, "cells"),
-        Method("kl_div", ("numerical", "categorical"), kl_div, "cells"),
-        Method("hellinger", ("numerical", "categorical"), hellinger, "cells"),
-        Method("ks", ("numerical",), ks, "ranks", 0.05, low_is_drift=True),
-        Method("chisquare", ("categorical",), chisquare, "cells", 0.05, low_is_drift=True),
-        Method("z", ("categorical",), z, "cells", 0.05, low_is_drift=True),
-        Method("TVD", ("categorical",), tvd, "cells", 0.1, low_is_drift=True),
+        Method("wasserstein", _NUMBERS, wasserstein, transport_chances),
+        Method("jensenshannon", _BOTH, jensenshannon, cell_chances(lambda x: math.sqrt(x / 8))),
+        Method("psi", _BOTH, psi, cell_chances(lambda x: x)),
+        Method("kl_div", _BOTH, kl_div, cell_chances(lambda x: x / 2)),
+        Method("hellinger", _BOTH, hellinger, cell_chances(lambda x: math.sqrt(x / 8))),
+        Method("ks", _NUMBERS, ks, ks_chances, 0.05, low_is_drift=True),
+        Method("chisquare", _TEXTS, chisquare, cell_chances(), 0.05, low_is_drift=True),
+        Method("z", _TEXTS, z, cell_chances(), 0.05, low_is_drift=True),
+        Method("TVD", _TEXTS, tvd, cell_chances(), 0.1, low_is_drift=True),
     )
 }
-"""Every method that is offered, by Evidently's name."""
+"""Every method that is offered, by Evidently's name: a new one is one line here."""
 
 
 def _relative_entropy(old: Floats, new: Floats) -> float:

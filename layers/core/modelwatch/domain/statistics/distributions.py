@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+type Pair = tuple[Distribution, Distribution]
+"""A column's distribution in the reference, and in the window."""
+
 FEW = 0.01
 """So large a share of the values, at each end, is a few of them."""
 
@@ -195,6 +198,24 @@ class Distribution:
         """
         values, places = np.unique(np.clip(self.values, low, high), return_inverse=True)
         return replace(self, values=values, weights=np.bincount(places, self.weights))
+
+
+def cdf_differences(reference: Distribution, window: Distribution) -> tuple[Floats, Floats]:
+    """Return the gaps between the different values of both sides, and by how much the
+    cumulative shares of the two differ in each gap (the window's less the reference's).
+    """
+    values = np.union1d(reference.values, window.values)
+    old = cumulative(reference, values)[:-1] / reference.size
+    new = cumulative(window, values)[:-1] / window.size
+    with np.errstate(over="ignore"):
+        gaps = np.diff(values)
+    return np.minimum(gaps, np.finfo(np.float64).max), new - old
+
+
+def cumulative(distribution: Distribution, values: Floats) -> Floats:
+    """Return how many of the distribution's numbers are at or below each of ``values``."""
+    ranks = np.concatenate([[0.0], np.cumsum(distribution.weights)])
+    return ranks[np.searchsorted(distribution.values, values, side="right")]
 
 
 def _deviation(values: Floats) -> float:

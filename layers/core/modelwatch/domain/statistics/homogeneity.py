@@ -10,12 +10,14 @@ least five expected ones; those that hardly have any are counted together, exact
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from modelwatch.domain.statistics.cells import Cells, cells_of
 from modelwatch.domain.statistics.distributions import Distribution, Floats
+from modelwatch.domain.statistics.significance import Chance, NullDistribution, PValue
 from modelwatch.domain.statistics.special import chi_square_isf, chi_square_sf, log_factorial
 
 FEWEST_EXPECTED = 5.0
@@ -27,39 +29,44 @@ RARE = 1.0
 CELL_ERROR = 0.25
 """Shares of cells count as different from this share of the sketches' error on (as by `CLIP`)."""
 
-# chi-square per effective row of a small distance: distance = sqrt(x) or x, times this
-_ROOTS = {"jensenshannon": 1 / 8, "hellinger": 1 / 8}
-_LINEAR = {"psi": 1.0, "kl_div": 0.5}
-
 
 @dataclass(frozen=True, slots=True)
 class CellChance:
-    """What chance makes of a distance over cells: p-value, and what the distance would be at."""
+    """What chance makes of a distance over cells; ``score_of`` is as for `cell_chances`."""
 
     p_value: float
-    method: str
     freedom: int
     effective: float
+    score_of: Callable[[float], float]
 
-    def distance_at(self, level: float) -> float:
+    def score_at(self, level: float) -> float:
         """Return the distance that chance exceeds with a probability of about ``level``."""
-        needed = chi_square_isf(level, self.freedom) / self.effective
-        if self.method in _ROOTS:
-            return math.sqrt(needed * _ROOTS[self.method])
-        return needed * _LINEAR[self.method] if self.method in _LINEAR else level
+        return self.score_of(chi_square_isf(level, self.freedom) / self.effective)
 
 
-def homogeneity_chance(reference: Distribution, window: Distribution, method: str) -> CellChance:
-    """Return what chance makes of the distance by ``method`` of two distributions over cells.
+def cell_chances(score_of: Callable[[float], float] | None = None) -> NullDistribution:
+    """Return the null distribution of a method that compares cells.
+
+    Parameters
+    ----------
+    score_of
+        What the method gives for small differences, by chi-square per effective row; None for a
+        method whose score is a p-value.
 
     Examples
     --------
     >>> counts = Distribution.of_counts
-    >>> chance = homogeneity_chance(
-    ...     counts({"red": 50, "white": 50}), counts({"red": 70, "white": 30}), "jensenshannon")
-    >>> round(chance.p_value, 4), round(chance.distance_at(0.01), 2)
+    >>> pair = counts({"red": 50, "white": 50}), counts({"red": 70, "white": 30})
+    >>> (chance,) = cell_chances(lambda x: math.sqrt(x / 8))([pair])
+    >>> round(chance.p_value, 4), round(chance.score_at(0.01), 2)
     (0.0039, 0.13)
     """
+    return lambda pairs: [_chance(*pair, score_of) for pair in pairs]
+
+
+def _chance(
+    reference: Distribution, window: Distribution, score_of: Callable[[float], float] | None
+) -> Chance:
     cells = cells_of(reference, window)
     sizes = (float(cells.reference.sum()), float(cells.window.sum()))
     error = CELL_ERROR * 2 * math.hypot(reference.error, window.error)
@@ -77,7 +84,9 @@ def homogeneity_chance(reference: Distribution, window: Distribution, method: st
         by_rare = _binomial_two_sided(in_rare[1], sum(in_rare), sizes[1] / sum(sizes))
         p_value = min(1.0, 2 * min(p_value, by_rare))
     effective = sizes[0] * sizes[1] / sum(sizes)
-    return CellChance(p_value, method, max(len(old) - 1, 1), effective)
+    if score_of is None:
+        return PValue(p_value)
+    return CellChance(p_value, max(len(old) - 1, 1), effective, score_of)
 
 
 def _grouped(old: Floats, new: Floats, expected: Floats) -> tuple[Floats, Floats]:

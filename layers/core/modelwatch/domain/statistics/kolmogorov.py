@@ -1,16 +1,48 @@
-"""The two-sample Kolmogorov-Smirnov test: its statistic's distribution, in numpy alone."""
+"""The two-sample Kolmogorov-Smirnov test, in numpy alone."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
+from modelwatch.domain.statistics.distributions import Distribution, Pair, cdf_differences
+from modelwatch.domain.statistics.significance import PValue
 from modelwatch.domain.statistics.special import log_factorial
 
 EXACT_SIZE = 10_000
 """Up to this size of the larger sample the probability is exact; scipy has the same limit."""
+
+
+def ks(reference: Distribution, window: Distribution) -> float:
+    """Return the p-value of the two-sample Kolmogorov-Smirnov test."""
+    return two_sample_sf(ks_statistic(reference, window), reference.size, window.size)
+
+
+def ks_statistic(reference: Distribution, window: Distribution) -> float:
+    """Return the largest difference between the two cumulative distribution functions.
+
+    Examples
+    --------
+    >>> numbers = Distribution.of_numbers
+    >>> ks_statistic(numbers([1.0, 2.0]), numbers([2.0, 3.0]))
+    0.5
+    """
+    _, differences = cdf_differences(reference, window)
+    return float(np.abs(differences).max()) if len(differences) else 0.0
+
+
+def ks_chances(pairs: Sequence[Pair]) -> list[PValue]:
+    """Return what chance makes of the test's p-value: itself, less what a sketch's error may be."""
+    found = []
+    for reference, window in pairs:
+        # the largest difference is just where a sketch errs most
+        error = math.hypot(reference.error, window.error)
+        statistic = max(0.0, ks_statistic(reference, window) - error)
+        found.append(PValue(two_sample_sf(statistic, reference.size, window.size)))
+    return found
 
 
 @lru_cache(maxsize=4096)

@@ -1,4 +1,4 @@
-"""What chance makes of the area between two cumulative distribution functions (Wasserstein).
+"""Wasserstein's distance, the area between two cumulative distributions, and its chance.
 
 The p-value is that of two permutation tests on the same simulated splits (`splits`): of the
 distance itself, and of the same distance on normal scores of the pooled values (van der Waerden
@@ -21,10 +21,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelwatch.domain.statistics.distances import SMALLEST_DEVIATION, cumulative
-from modelwatch.domain.statistics.distributions import Distribution, Floats
+from modelwatch.domain.statistics.distributions import (
+    Distribution,
+    Floats,
+    Pair,
+    cdf_differences,
+    cumulative,
+)
 from modelwatch.domain.statistics.special import normal_isf
 from modelwatch.domain.statistics.splits import SPLITS, Splits, splits_of
+
+SMALLEST_DEVIATION = 0.001
+"""Evidently divides a Wasserstein distance by no less."""
+
+FEW_DECIDE = 3.0
+"""A few values make the deviation when without them the deviation is this many times smaller."""
+
+FARTHEST = 10.0
+"""Then no value counts as farther from the median than so many deviations."""
 
 CLIP = 0.25
 """Cumulative shares count as different from this share of the sketches' error on.
@@ -42,11 +56,47 @@ _KEPT = np.array([SPLITS // 2, SPLITS // 5, SPLITS // 10, SPLITS // 20, SPLITS /
 # areas are summed in single precision: what is equal must count as reached
 _TIE = 1e-4
 
-Pair = tuple[Distribution, Distribution]
+
+def wasserstein(reference: Distribution, window: Distribution) -> float:
+    """Return the first Wasserstein distance in standard deviations of the reference.
+
+    The area between the two cumulative distribution functions; by a deviation of 0.001 at least.
+    Where a few far values make the reference's deviation, it is no smaller than the distance in
+    deviations of the other values, with far ones at `FARTHEST` of these.
+
+    Examples
+    --------
+    >>> numbers = Distribution.of_numbers
+    >>> wasserstein(numbers([0.0, 2.0]), numbers([1.0, 3.0]))
+    1.0
+    """
+    norm = max(reference.deviation, SMALLEST_DEVIATION)
+    score = _area(reference, window, norm)
+    core = max(core_deviation(reference), SMALLEST_DEVIATION)
+    if norm < FEW_DECIDE * core:
+        return score
+    middle = float(reference.quantiles([0.5])[0])
+    limits = (middle - FARTHEST * core, middle + FARTHEST * core)
+    return max(score, _area(reference.within(*limits), window.within(*limits), core))
+
+
+def _area(reference: Distribution, window: Distribution, norm: float) -> float:
+    gaps, differences = cdf_differences(reference, window)
+    with np.errstate(over="ignore"):
+        return float(np.sum(gaps / norm * np.abs(differences)))
+
+
+def core_deviation(distribution: Distribution) -> float:
+    """Return the standard deviation of the numbers but a few (`Distribution.core`)."""
+    values, weights = distribution.core()
+    scale = max(float(np.abs(values).max()), 1e-300)
+    values = values / scale
+    mean = np.average(values, weights=weights)
+    return scale * math.sqrt(float(np.average((values - mean) ** 2, weights=weights)))
 
 
 @dataclass(frozen=True, slots=True)
-class Chance:
+class AreaChance:
     """What chance makes of one column's distance.
 
     Attributes
@@ -64,7 +114,7 @@ class Chance:
     unit: float = 0.0
     stretch: float = 0.0
 
-    def distance_at(self, level: float) -> float:
+    def score_at(self, level: float) -> float:
         """Return the distance that chance exceeds with a probability of about ``level``."""
         if not self.quantiles:
             return 0.0
@@ -91,9 +141,9 @@ class _Column:
     to_distance: float
 
 
-def transport_chances(pairs: Sequence[Pair]) -> list[Chance]:
+def transport_chances(pairs: Sequence[Pair]) -> list[AreaChance]:
     """Return what chance makes of the distance of each pair (reference, window) of numbers."""
-    chances = [Chance(1.0)] * len(pairs)
+    chances = [AreaChance(1.0)] * len(pairs)
     groups: dict[int, tuple[Splits, list[int]]] = {}
     for position, (reference, window) in enumerate(pairs):
         splits = splits_of(window.size, reference.size)
@@ -151,7 +201,7 @@ def _tail(values: Floats, weights: Floats, smaller: int) -> tuple[float, float]:
     return math.sqrt(variance), math.sqrt(max(excess, 0.0) / smaller) / 3.0
 
 
-def _chances(columns: Sequence[_Column], splits: Splits) -> Iterator[Chance]:
+def _chances(columns: Sequence[_Column], splits: Splits) -> Iterator[AreaChance]:
     if not columns:
         return
     areas = [
@@ -175,7 +225,7 @@ def _chances(columns: Sequence[_Column], splits: Splits) -> Iterator[Chance]:
             )
             for kind in (0, 1)
         ]
-        yield Chance(
+        yield AreaChance(
             min(1.0, float(factors[index]) * min(p_values)),
             tuple((ordered[0][index] * column.to_distance).tolist()),
             column.to_distance,

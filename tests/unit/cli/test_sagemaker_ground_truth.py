@@ -13,9 +13,9 @@ from modelwatch.adapters.s3_labels import S3LabelStore
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.windows import Window
 from modelwatch_cli.capture.places import Folder, S3Prefix
+from modelwatch_cli.capture.sagemaker.ground_truth import StoredLabels, store_labels
 from modelwatch_cli.capture.sagemaker.importing import check, ground_truths, store_records
 from modelwatch_cli.capture.sagemaker.payloads import Reading
-from modelwatch_cli.capture.sagemaker.truths import StoredLabels, store_labels
 
 HOUR = datetime(2026, 1, 11, 17, tzinfo=UTC)
 WINDOW = Window(HOUR - timedelta(days=1), HOUR + timedelta(days=1))

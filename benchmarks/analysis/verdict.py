@@ -1,6 +1,6 @@
-"""Decide from profiles; print CPU seconds and peak MB.
+"""Evaluate features from profiles; print CPU seconds and peak MB.
 
-python decision.py REFERENCE.profile HOUR.profile...
+python verdict.py REFERENCE.profile HOUR.profile...
 """
 
 import sys
@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 
 from modelwatch.adapters.parquet import decompress
-from modelwatch.domain.decisions import decide
-from modelwatch.domain.drift import DriftPolicy
 from modelwatch.domain.profiles import Profile, decode_slices, merge_profiles
 from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.verdict.features import evaluate_columns
+from modelwatch.domain.verdict.rules import DriftPolicy
 
 
 def peak_mb() -> float:
-    """Return the peak of this program's memory; getrusage tells that of its parent, if larger."""
+    """Return the peak of this program's memory; getrusage gives that of its parent, if larger."""
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 
@@ -25,14 +25,14 @@ def read(path: str) -> Profile:
 
 
 def distributions(profile: Profile) -> dict[str, Distribution]:
-    """Return what decisions are made of."""
+    """Return what is compared."""
     return {name: Distribution.of_column(column) for name, column in profile.features.items()}
 
 
 reference = distributions(read(sys.argv[1]))
 began = time.process_time()
 window = merge_profiles([read(path) for path in sys.argv[2:]])
-answers = decide(reference, distributions(window), DriftPolicy(), alpha=0.001)
+verdicts = evaluate_columns(reference, distributions(window), DriftPolicy(), level=0.001)
 seconds = time.process_time() - began
-assert {answer.status for answer in answers} == {"ok"}
+assert {each.status for each in verdicts} == {"ok"}
 print(seconds, peak_mb())

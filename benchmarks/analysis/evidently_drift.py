@@ -1,4 +1,4 @@
-"""Decide with Evidently: python evidently_decision.py REFERENCE WINDOW; CPU seconds, peak MB."""
+"""Compare with Evidently: python evidently_drift.py REFERENCE WINDOW; CPU seconds, peak MB."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ from evidently.presets import DataDriftPreset
 
 
 def peak_mb():
-    """Return the peak of this program's memory; getrusage tells that of its parent, if larger."""
+    """Return the peak of this program's memory; getrusage gives that of its parent, if larger."""
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 

@@ -11,10 +11,10 @@ from analysis_stage import NOW, AnalysisStage
 from modelwatch.adapters.parquet import records_table
 from modelwatch.domain.baselines import Baseline, CapturedWindow, RollingWindow, TrainingData
 from modelwatch.domain.constraints import learn_constraints
-from modelwatch.domain.drift import SegmentResult
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.profiles import merge_profiles
 from modelwatch.domain.records import Record
+from modelwatch.domain.verdict.results import SegmentResult
 from modelwatch.domain.windows import Window
 
 DECLARED = "colour; strong: alcohol > 13"
@@ -97,7 +97,7 @@ def test_small_segments_are_unknown():
     labels = {
         sample.labels["segment"] for sample in stage.metrics.samples if "segment" in sample.labels
     }
-    # of values that nobody has seen before there may be any number
+    # of values that no one has seen before there may be any number
     assert labels == set(found) - {"colour=orange"}
 
 
@@ -146,17 +146,19 @@ def test_only_all_rows_of_the_main_window_have_segments():
 
 
 def test_the_budget_of_false_alarms_is_shared():
-    def needed(declared: str) -> dict[str, float]:
+    def critical_scores(declared: str) -> dict[str, float]:
         stage = staged(declared, false_alarms_per_month=200)
         stage.store.write(rows(2, {"red": 950, "white": 50}))
         (result,) = stage.analyze().results
-        answers = {"": result, **{each.name: each for each in result.segments}}
+        verdicts = {"": result, **{each.name: each for each in result.segments}}
         return {
-            name: answer.features[0].needed for name, answer in answers.items() if answer.features
+            name: each.features[0].critical_score
+            for name, each in verdicts.items()
+            if each.features
         }
 
-    alone, shared, more = needed(""), needed("white: colour == 'white'"), needed("colour")
-    # white has few rows: what it needs is beyond its threshold, and more of the smaller the level
+    alone, shared, more = map(critical_scores, ("", "white: colour == 'white'", "colour"))
+    # white has few rows: its critical score is beyond its threshold, and more the smaller the level
     assert alone[""] <= shared[""] == more[""]
     assert shared["white"] < more["colour=white"]
 

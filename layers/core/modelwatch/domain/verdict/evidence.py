@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
-from modelwatch.domain.analysis_rules import AnalysisRules
-from modelwatch.domain.constraints import Constraints, decode_constraints, encode_constraints
+from modelwatch.domain.constraints import decode_constraints, encode_constraints
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.profiles import Profile, Slice, decode_slices, encode_slices
 from modelwatch.domain.segments import EVERYTHING, SegmentKey
+from modelwatch.domain.verdict.rules import AnalysisRules
+from modelwatch.domain.verdict.sides import Reference
+from modelwatch.domain.windows import Window
 from modelwatch.errors import EvidenceError, InvalidInputError, ProfileFormatError
 
 FORMAT = 1
@@ -113,7 +115,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A manifest, and the documents that it tells the digests of; empty where it tells none.
+    """A manifest, and the documents whose digests it has; empty where it has none.
 
     ``window`` is as `encode_window` writes it, ``reference`` as `encode_reference` does.
     """
@@ -126,16 +128,6 @@ class Evidence:
     def digest(self) -> str:
         """Digest of the manifest as it is written down, and so of everything."""
         return sha256(encode_manifest(self.manifest))
-
-
-@dataclass(frozen=True, slots=True)
-class KeptReference:
-    """What is kept of a reference: all that has a part in an answer."""
-
-    profile: Profile
-    constraints: Constraints
-    importance: Importance | None = None
-    segments: Mapping[SegmentKey, Profile] = field(default_factory=dict)
 
 
 class _Reference(msgspec.Struct, array_like=True):
@@ -171,8 +163,8 @@ def decode_manifest(payload: bytes) -> Manifest:
     return manifest
 
 
-def encode_reference(reference: KeptReference) -> bytes:
-    """Write down what is kept of a reference."""
+def encode_reference(reference: Reference) -> bytes:
+    """Write down what has a part in a verdict of a reference; `ReadReference` has the rest."""
     return msgspec.msgpack.encode(
         _Reference(
             FORMAT,
@@ -183,14 +175,21 @@ def encode_reference(reference: KeptReference) -> bytes:
     )
 
 
-def decode_reference(payload: bytes) -> KeptReference:
+def decode_reference(payload: bytes, read: ReadReference) -> Reference:
     """Read what `encode_reference` wrote; raises as `decode_manifest` does."""
     try:
         found = msgspec.msgpack.decode(payload, type=_Reference)
         _check_format("reference", found.format)
         profile, segments = _profiles(found.profile)
-        return KeptReference(
-            profile, decode_constraints(found.constraints), found.importance, segments
+        return Reference(
+            title=read.title,
+            profile=profile,
+            constraints=decode_constraints(found.constraints),
+            importance=found.importance,
+            same_version=read.same_version,
+            window=Window(read.start, read.end) if read.start and read.end else None,
+            objects=read.objects,
+            segments=segments,
         )
     except (msgspec.DecodeError, ProfileFormatError, InvalidInputError) as error:
         raise EvidenceError(f"the reference is damaged: {error}") from error

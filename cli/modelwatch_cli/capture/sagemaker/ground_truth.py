@@ -1,6 +1,6 @@
 """Ground truth in SageMaker's form becomes labels.
 
-A label belongs to the hour of its prediction, which ground truth does not tell: it is the time in
+A label belongs to the hour of its prediction, which ground truth does not say: it is the time in
 the event id where that is a UUID of version 7, and is looked up among the captured records
 otherwise.
 """
@@ -23,8 +23,8 @@ from modelwatch_cli.capture.sagemaker.hours import captured_hours
 from modelwatch_cli.capture.sagemaker.lines import GroundTruth
 from modelwatch_cli.capture.storing import Stored, store_labels_of_hour
 
-Truth = tuple[datetime | None, GroundTruth]
-"""The hour in which it was told, if that is known, and what was told."""
+TimedGroundTruth = tuple[datetime | None, GroundTruth]
+"""The hour of its file, if that is known, and a line's ground truth."""
 
 
 class StoredLabels(msgspec.Struct):
@@ -43,11 +43,11 @@ class StoredLabels(msgspec.Struct):
 def store_labels(
     labels: LabelStore,
     records: S3RecordStore,
-    truths: Iterable[Truth],
+    ground_truth: Iterable[TimedGroundTruth],
     window: Window,
     now_ms: int,
 ) -> StoredLabels:
-    """Store ``truths`` as labels; those that are there already stay as they are.
+    """Store ``ground_truth`` as labels; those that are there already stay as they are.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ def store_labels(
         Where they go.
     records
         Where their predictions are looked up.
-    truths
-        The ground truth; a label counts as told in the hour of its file, or with its prediction.
+    ground_truth
+        A label counts as made in the hour of its file, or with its prediction.
     window
         Where predictions are looked for.
     now_ms
@@ -67,15 +67,15 @@ def store_labels(
     StoreError
         When an object cannot be read or written.
     """
-    told = list(truths)
+    found = list(ground_truth)
     asked: defaultdict[str, set[str]] = defaultdict(set)
-    for _, truth in told:
+    for _, truth in found:
         if event_time_ms(truth.event_id) is None:
             asked[truth.model_name].add(truth.event_id)
     times = {name: dict(_times(records, name, ids, window)) for name, ids in asked.items()}
     done = StoredLabels()
     hours: defaultdict[datetime, list[Label]] = defaultdict(list)
-    for hour, truth in told:
+    for hour, truth in found:
         predicted_at = times.get(truth.model_name, {}).get(truth.event_id)
         if predicted_at is None and event_time_ms(truth.event_id) is None:
             done.unmatched += 1
@@ -88,9 +88,9 @@ def store_labels(
             done.problems.append(f"event {truth.event_id}: {error}")
             continue
         hours[label.hour].append(label)
-    for hour, told_of in hours.items():
+    for hour, labels_of_hour in hours.items():
         counts = Stored()
-        store_labels_of_hour(labels, hour, told_of, counts)
+        store_labels_of_hour(labels, hour, labels_of_hour, counts)
         done.stored += counts.stored
         done.known += counts.known
     return done

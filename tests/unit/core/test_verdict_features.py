@@ -1,4 +1,4 @@
-"""Decisions: every odd column has an answer, and chance is told from drift at every size."""
+"""Verdicts on features: every odd column has one, and chance is no drift at any size."""
 
 import time
 
@@ -9,39 +9,40 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from examples import examples
-from modelwatch.domain.decisions import benjamini_hochberg, decide, run_level
-from modelwatch.domain.drift import AnalysisResult, DriftPolicy
 from modelwatch.domain.profiles import number_column
 from modelwatch.domain.statistics.distances import METHODS
 from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.verdict.features import benjamini_hochberg, evaluate_columns
+from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift
+from modelwatch.domain.verdict.rules import DriftPolicy, run_level
 
 numbers, counts = Distribution.of_numbers, Distribution.of_counts
 CALIBRATED, CLASSIC = DriftPolicy(mode="calibrated"), DriftPolicy(mode="classic")
 LARGEST = 1.7e308
 
 
-def answer(reference, window, policy=CALIBRATED, alpha=0.001):
-    (feature,) = decide({"a": reference}, {"a": window}, policy, alpha)
+def evaluate(reference, window, policy=CALIBRATED, level=0.001):
+    (feature,) = evaluate_columns({"a": reference}, {"a": window}, policy, level)
     return feature
 
 
 def test_a_small_window_of_the_same_is_ok_where_the_threshold_alone_says_drift():
     generator = np.random.default_rng(1)
     reference, window = numbers(generator.normal(size=142)), numbers(generator.normal(size=50))
-    assert answer(reference, window, CLASSIC).status == "drift"
-    calibrated = answer(reference, window)
+    assert evaluate(reference, window, CLASSIC).status == "drift"
+    calibrated = evaluate(reference, window)
     assert calibrated.status == "ok"
     assert calibrated.score >= calibrated.threshold
     assert "chance" in calibrated.reason
-    assert calibrated.needed > calibrated.score
+    assert calibrated.critical_score > calibrated.score
 
 
 def test_a_shift_is_drift_and_as_far_as_needed():
     generator = np.random.default_rng(2)
     reference = numbers(generator.normal(size=142))
-    drifted = answer(reference, numbers(generator.normal(1.2, size=50)))
+    drifted = evaluate(reference, numbers(generator.normal(1.2, size=50)))
     assert drifted.status == "drift"
-    assert drifted.score >= drifted.needed >= drifted.threshold
+    assert drifted.score >= drifted.critical_score >= drifted.threshold
     assert drifted.p_value < 0.001
     assert drifted.reason == ""
 
@@ -49,10 +50,10 @@ def test_a_shift_is_drift_and_as_far_as_needed():
 def test_a_significant_difference_that_does_not_matter_is_ok():
     generator = np.random.default_rng(3)
     reference = numbers(generator.normal(size=100_000))
-    tiny = answer(reference, numbers(generator.normal(0.04, size=100_000)))
+    tiny = evaluate(reference, numbers(generator.normal(0.04, size=100_000)))
     assert tiny.p_value < 1e-6
     assert tiny.status == "ok"
-    assert tiny.needed == tiny.threshold
+    assert tiny.critical_score == tiny.threshold
 
 
 @pytest.mark.parametrize("method", [n for n, m in METHODS.items() if "categorical" in m.kinds])
@@ -62,8 +63,8 @@ def test_categories_by_every_method(method):
         mode="calibrated", categorical_method=method, categorical_threshold=threshold
     )
     old = counts({"red": 500, "white": 300, "rosé": 20})
-    same = answer(old, counts({"red": 52, "white": 28, "rosé": 1}), policy)
-    moved = answer(old, counts({"red": 20, "white": 40, "rosé": 40}), policy)
+    same = evaluate(old, counts({"red": 52, "white": 28, "rosé": 1}), policy)
+    moved = evaluate(old, counts({"red": 20, "white": 40, "rosé": 40}), policy)
     assert (same.status, moved.status) == ("ok", "drift")
 
 
@@ -74,14 +75,14 @@ def test_numbers_by_every_method(method):
         mode="calibrated", numerical_method=method, numerical_threshold=METHODS[method].threshold
     )
     old = numbers(generator.normal(size=3000))
-    same = answer(old, numbers(generator.normal(size=500)), policy)
-    moved = answer(old, numbers(generator.normal(1.0, size=500)), policy)
+    same = evaluate(old, numbers(generator.normal(size=500)), policy)
+    moved = evaluate(old, numbers(generator.normal(1.0, size=500)), policy)
     assert (same.status, moved.status) == ("ok", "drift")
 
 
 def test_a_category_that_was_never_seen_is_drift_although_it_is_rare():
     old = counts({"red": 60_000, "white": 40_000})
-    assert answer(old, counts({"red": 57, "white": 38, "blue": 5})).status == "drift"
+    assert evaluate(old, counts({"red": 57, "white": 38, "blue": 5})).status == "drift"
 
 
 @pytest.mark.parametrize(
@@ -101,12 +102,14 @@ def test_a_category_that_was_never_seen_is_drift_although_it_is_rare():
 )
 @pytest.mark.parametrize("policy", [CALIBRATED, CLASSIC])
 def test_what_cannot_be_compared_is_unknown(reference, window, reason, policy):
-    feature = answer(reference, window, policy)
+    feature = evaluate(reference, window, policy)
     assert (feature.status, feature.reason, feature.score) == ("unknown", reason, None)
 
 
 def test_a_column_of_one_side_is_unknown():
-    one, other = decide({"a": numbers(range(9))}, {"b": numbers(range(9))}, CALIBRATED, 0.01)
+    one, other = evaluate_columns(
+        {"a": numbers(range(9))}, {"b": numbers(range(9))}, CALIBRATED, 0.01
+    )
     assert (one.feature, one.status, one.reason) == (
         "a",
         "unknown",
@@ -129,7 +132,7 @@ def test_a_column_of_one_side_is_unknown():
     ],
 )
 def test_odd_columns(reference, window, status):
-    assert answer(reference, window).status == status
+    assert evaluate(reference, window).status == status
 
 
 @settings(max_examples=examples(80), deadline=None)
@@ -138,14 +141,14 @@ def test_odd_columns(reference, window, status):
     window=st.lists(st.floats(allow_nan=True), max_size=40),
     method=st.sampled_from([n for n, m in METHODS.items() if "numerical" in m.kinds]),
 )
-def test_any_column_has_an_answer(reference, window, method):
+def test_any_column_has_a_verdict(reference, window, method):
     policy = DriftPolicy(mode="calibrated", numerical_method=method, min_values=1)
-    feature = answer(numbers(reference), numbers(window), policy)
+    feature = evaluate(numbers(reference), numbers(window), policy)
     assert feature.status in ("ok", "drift", "unknown")
     assert (feature.status == "unknown") == bool(feature.score is None)
     if feature.p_value is not None:
         assert 0 <= feature.p_value <= 1
-        assert feature.needed >= 0
+        assert feature.critical_score >= 0
 
 
 @settings(max_examples=examples(60), deadline=None)
@@ -155,13 +158,13 @@ def test_any_column_has_an_answer(reference, window, method):
 )
 def test_the_unit_of_a_column_does_not_matter_to_its_p_value(values, factor):
     half = len(values) // 2
-    one = answer(numbers(values[:half]), numbers(values[half:]))
+    one = evaluate(numbers(values[:half]), numbers(values[half:]))
     scaled = np.array(values) * factor
-    other = answer(numbers(scaled[:half]), numbers(scaled[half:]))
+    other = evaluate(numbers(scaled[:half]), numbers(scaled[half:]))
     assert one.p_value == pytest.approx(other.p_value, rel=0.02, abs=0.002)
 
 
-def test_the_budget_is_shared_out_among_the_decisions():
+def test_the_budget_is_shared_out_among_the_verdicts():
     assert run_level(1, 720) == pytest.approx(1 / 720)
     assert run_level(3, 720) == pytest.approx(3 / 720)
     assert run_level(10, 1) == 0.05
@@ -182,7 +185,7 @@ def test_the_noise_of_sketches_never_alarms():
         sides = [Distribution.of_column(number_column(draw(size=10**6))) for _ in range(2)]
         for method in ("wasserstein", "ks", "jensenshannon", "psi"):
             threshold = 1.0 if METHODS[method].low_is_drift else 0.0
-            feature = answer(
+            feature = evaluate(
                 *sides,
                 msgspec.structs.replace(
                     policy, numerical_method=method, numerical_threshold=threshold
@@ -199,7 +202,7 @@ def test_thousands_of_columns_take_seconds():
     reference = {f"f{i}": old[i % 40] for i in range(2_000)}
     window = {f"f{i}": new[i % 40] for i in range(2_000)}
     began = time.process_time()
-    features = decide(reference, window, CALIBRATED, 0.001)
+    features = evaluate_columns(reference, window, CALIBRATED, 0.001)
     assert time.process_time() - began < 30  # 1.3 s on a quiet core
     assert len(features) == 2_000
 
@@ -212,3 +215,14 @@ def test_results_of_before_still_decode():
     "policy":{"numerical_method":"wasserstein","numerical_threshold":0.2,
     "categorical_method":"jensenshannon","categorical_threshold":0.2,"share_threshold":0.5}}"""
     assert msgspec.json.decode(stored, type=AnalysisResult).features[0].p_value is None
+
+
+def test_the_critical_score_is_read_and_written_by_its_old_name_too():
+    stored = b"""{"feature":"a","kind":"numerical","status":"ok","method":"wasserstein",
+    "threshold":0.2,"score":0.1,"p_value":0.5,"needed":0.3}"""
+    found = msgspec.json.decode(stored, type=FeatureDrift)
+    assert found.critical_score == found.needed == 0.3
+    written = msgspec.json.decode(msgspec.json.encode(found))
+    assert written["critical_score"] == written["needed"] == 0.3
+    changed = msgspec.structs.replace(found, critical_score=0.4)
+    assert msgspec.json.decode(msgspec.json.encode(changed))["needed"] == 0.4

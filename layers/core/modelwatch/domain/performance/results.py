@@ -1,4 +1,4 @@
-"""What a window's performance profile says of a model version."""
+"""The verdict on a model version's performance, by the profile of a window."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_WHOLE_CLASSES = 20
 
 
 class PerformancePolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """What it takes for an answer.
+    """What it takes for a result.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class PerformancePolicy(msgspec.Struct, frozen=True, kw_only=True):
         Smallest share of the window's predictions whose label is known. The labels that come first
         may be of predictions that are not like the others: those that are easy to check, say.
     task
-        What the model does; None: the predictions and labels tell, see `task_of`.
+        What the model does; None: the predictions and labels show it, see `task_of`.
     """
 
     min_labels: int = 100
@@ -61,7 +61,7 @@ class HourMaturity(msgspec.Struct, frozen=True):
         return self.labelled / self.records if self.records else 0.0
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class PerformanceVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a profile says.
 
     Attributes
@@ -75,7 +75,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     missing
         Why a metric is not among them, by name.
     constant, constant_metrics
-        The best constant answer (the class that is true most often; the mean), and what it gives.
+        The best constant prediction (the most frequent class; the mean), and what it gives.
     classes
         Of a classifier, how each class fares.
     estimated
@@ -93,7 +93,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     estimated: EstimatedPerformance = EstimatedPerformance(status="unknown")
 
 
-class PerformanceAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class PerformanceResult(msgspec.Struct, frozen=True, kw_only=True):
     """How well a version predicted in a window.
 
     Attributes
@@ -110,10 +110,10 @@ class PerformanceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     hours
         Maturity by hour, of hours with predictions.
     pending_hours
-        Hours left out of the answer: to be summed up by a later one, or not over yet and with more
+        Hours left out of the result: to be summed up by a later one, or not over yet and with more
         rows than are read each time.
     outdated_hours
-        Hours whose newest captures or labels are not in the answer, but in a later one.
+        Hours whose newest captures or labels are not in the result, but in a later one.
     verdict
         What the labels say.
     """
@@ -122,7 +122,7 @@ class PerformanceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     model_version: str
     window_start: datetime
     window_end: datetime
-    verdict: Verdict
+    verdict: PerformanceVerdict
     variant: str = ""
     records: int = 0
     labelled: int = 0
@@ -134,20 +134,20 @@ class PerformanceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     outdated_hours: int = 0
 
 
-def verdict_of(
+def evaluate_performance(
     profile: PerformanceProfile,
     policy: PerformancePolicy,
     calibrations: Mapping[str, Calibration] | None = None,
-) -> Verdict:
+) -> PerformanceVerdict:
     """Return what a window's profile says of a model version.
 
     Examples
     --------
     >>> from modelwatch.domain.performance.rows import outcomes
     >>> profile = PerformanceProfile.of(outcomes([1, 0, 1, 0], [1, 0, 0, None]))
-    >>> verdict_of(profile, PerformancePolicy()).reason
+    >>> evaluate_performance(profile, PerformancePolicy()).reason
     '3 labelled predictions; 100 are needed'
-    >>> verdict = verdict_of(profile, PerformancePolicy(min_labels=3))
+    >>> verdict = evaluate_performance(profile, PerformancePolicy(min_labels=3))
     >>> round(verdict.metrics["accuracy"].value, 3), verdict.constant
     (0.667, '0')
     """
@@ -157,7 +157,7 @@ def verdict_of(
     if not reason and task == "regression" and profile.residuals.n < policy.min_labels:
         reason = f"{profile.residuals.n} labels that are numbers; {policy.min_labels} are needed"
     if reason:
-        return Verdict(status="unknown", reason=reason, task=task, estimated=estimated)
+        return PerformanceVerdict(status="unknown", reason=reason, task=task, estimated=estimated)
     if task == "regression":
         metrics, missing = regression_metrics(profile.residuals)
         mean, constant_metrics = mean_predictor(profile.residuals)
@@ -167,7 +167,7 @@ def verdict_of(
         metrics, missing = classification_metrics(profile)
         constant, constant_metrics = majority(profile.confusion) if profile.confusion else ("", {})
         classes = classes_performance(profile)
-    return Verdict(
+    return PerformanceVerdict(
         status="ok",
         reason=f"{profile.comparable} of {profile.records} predictions are labelled",
         task=task,

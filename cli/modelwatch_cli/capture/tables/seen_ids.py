@@ -1,0 +1,48 @@
+"""Which ids a table had already, on disk: memory does not grow with the table."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import uuid
+from pathlib import Path
+
+
+class SeenIds:
+    """Ids of rows, each with a digest of what the row says, in the file ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = sqlite3.connect(path, isolation_level=None)
+        # the file goes with the process: there is nothing to be recovered
+        self._database.execute("pragma journal_mode=off")
+        self._database.execute("pragma synchronous=off")
+        self._database.execute("begin")
+        self._database.execute(
+            "create table seen (id blob primary key, content blob, row integer) without rowid"
+        )
+
+    def close(self) -> None:
+        """Close the file; it may be deleted then."""
+        self._database.close()
+
+    def first(self, event_id: str, content: bytes, row: int) -> tuple[int, bool]:
+        """Return the number of the first row with the id, and whether it has the same content.
+
+        Parameters
+        ----------
+        event_id
+            A UUID.
+        content
+            What the row says.
+        row
+            Its number, which is kept where no row had the id.
+        """
+        key, digest = uuid.UUID(event_id).bytes, hashlib.blake2b(content, digest_size=16).digest()
+        added = self._database.execute(
+            "insert into seen values (?, ?, ?) on conflict do nothing", (key, digest, row)
+        )
+        if added.rowcount:
+            return row, True
+        found = self._database.execute("select row, content from seen where id = ?", (key,))
+        first, known = found.fetchone()
+        return first, known == digest

@@ -1,0 +1,30 @@
+r"""The verdict on a window of one model version. Read the modules in this order.
+
+    rules.py        methods and thresholds, fewest rows, budget of false alarms -> level of a run
+
+    sides.py        profile of the window        profile of the reference
+                               \                        /
+    features.py                 distance of each column        how far?       (domain/statistics)
+                                    |
+                                p-value                        more than chance?
+                                    |
+                                threshold                      does it matter?
+                                    |
+                                false-discovery control        at one level for all features
+                                    |
+                                ok, drift or unknown           by feature
+                                    |
+                                share of drifted features      -> ok, drift or unknown
+
+    segments.py     the same for each declared segment, with half of the budget
+
+    window.py       too few rows, stale, lost, no reference?   -> unknown, with the reason
+                    else features + outputs + data quality + segments -> status, reason, headline
+
+    results.py      what it says: FeatureDrift < Verdict < WindowVerdict < AnalysisResult
+    evidence.py     what it was made of, as documents that give the same verdict again
+
+Nothing here reads a store: `services/analyze.py` brings the two sides and stores the result, and
+`services/replay.py` evaluates it again. How well a version predicts is another verdict, by labels:
+`modelwatch.domain.performance`.
+"""

@@ -1,0 +1,255 @@
+"""The verdicts on features, and the one on the model that follows from them.
+
+In the mode ``calibrated`` a feature drifts when its distance reaches the threshold of its kind
+*and* is more than chance allows at the level of the run; in the mode ``classic`` the threshold is
+enough, as for Evidently.
+
+The level of a run comes from a budget of false alarms (`run_level`). Over the features of a run the
+procedure of Benjamini and Hochberg holds it: when nothing changed, any feature drifts with that
+probability at most, and otherwise no larger share of the drifted ones is false, on average.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelwatch.domain.importance import Importance, drift_headline, rank_drift
+from modelwatch.domain.profiles import ColumnProfile, Profile
+from modelwatch.domain.statistics.distances import METHODS, Method
+from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.statistics.significance import Chance
+from modelwatch.domain.verdict.results import FeatureDrift, Status, Verdict
+from modelwatch.domain.verdict.rules import DriftPolicy, FeatureKind
+
+_NO_COLUMN = Distribution(kind="empty", missing_ratio=1.0)
+
+
+def evaluate_features(
+    reference: Profile,
+    window: Profile,
+    importance: Importance | None,
+    policy: DriftPolicy,
+    level: float,
+) -> Verdict:
+    """Return the verdict on rows by their features, at a ``level`` (0 to 1) for all of them."""
+    features = evaluate_columns(
+        distributions(reference.features), distributions(window.features), policy, level
+    )
+    status, share, reason = model_status(features, policy.share_threshold)
+    drifted = {each.feature: _strength(each) for each in features if each.status == "drift"}
+    ranked = rank_drift(drifted, importance)
+    return Verdict(
+        status=status,
+        reason=reason,
+        rows=window.rows,
+        reference_rows=reference.rows,
+        drift_share=share,
+        drifted_features=tuple(each.feature for each in ranked),
+        headline=drift_headline(ranked),
+        features=tuple(features),
+    )
+
+
+def evaluate_outputs(
+    reference: Profile, window: Profile, policy: DriftPolicy, level: float
+) -> tuple[FeatureDrift, ...]:
+    """Return the verdicts on what the model predicted, of the outputs that both sides have."""
+    before, now = reference.predictions, window.predictions
+    both = [name for name in now if name in before]
+    sides = [distributions({name: side[name] for name in both}) for side in (before, now)]
+    return tuple(evaluate_columns(sides[0], sides[1], policy, level))
+
+
+def distributions(columns: Mapping[str, ColumnProfile]) -> dict[str, Distribution]:
+    """Return what is compared of each column."""
+    return {name: Distribution.of_column(column) for name, column in columns.items()}
+
+
+def evaluate_columns(
+    reference: Mapping[str, Distribution],
+    window: Mapping[str, Distribution],
+    policy: DriftPolicy,
+    level: float,
+) -> list[FeatureDrift]:
+    """Return the verdict on each column of either side, in the reference's order.
+
+    A column that cannot be compared is ``unknown``, with the reason. Never raises for what a
+    column holds.
+
+    Parameters
+    ----------
+    reference, window
+        Distribution by feature.
+    policy
+        Methods, thresholds and mode.
+    level
+        Level of the run, 0 to 1 (`run_level`); not looked at in the mode ``classic``.
+
+    Examples
+    --------
+    >>> numbers = Distribution.of_numbers
+    >>> wine = {"alcohol": numbers(range(100)), "ash": numbers(range(100))}
+    >>> now = {"alcohol": numbers(range(60, 160)), "ash": numbers([])}
+    >>> found = evaluate_columns(wine, now, DriftPolicy(), level=0.001)
+    >>> [(each.feature, each.status, each.reason) for each in found]
+    [('alcohol', 'drift', ''), ('ash', 'unknown', 'the window has no value in it')]
+    """
+    columns = [
+        _compare(name, reference.get(name, _NO_COLUMN), window.get(name, _NO_COLUMN), policy)
+        for name in dict.fromkeys([*reference, *window])
+    ]
+    level_of_one = level
+    if policy.mode == "calibrated":
+        known = [column for column in columns if column.score is not None]
+        for method in dict.fromkeys(column.method for column in known):
+            alike = [column for column in known if column.method is method]
+            chances = method.chances([(column.reference, column.window) for column in alike])
+            for column, chance in zip(alike, chances, strict=True):
+                column.chance = chance
+        # what is not far enough cannot drift: it counts as what chance alone would do
+        level_of_one = benjamini_hochberg(
+            [each.chance.p_value if each.chance and each.is_far else 1.0 for each in known], level
+        )
+    return [_verdict(column, level_of_one) for column in columns]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Column:
+    """A column of both sides, on its way to a verdict."""
+
+    name: str
+    kind: FeatureKind
+    method: Method
+    threshold: float
+    reference: Distribution
+    window: Distribution
+    problem: str = ""
+    score: float | None = None
+    chance: Chance | None = None
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the score reaches the threshold."""
+        return self.score is not None and self.method.reaches(self.score, self.threshold)
+
+
+def _compare(
+    name: str, reference: Distribution, window: Distribution, policy: DriftPolicy
+) -> _Column:
+    """Return a column with its score, or with why it has none."""
+    known = [side.kind for side in (reference, window) if side.kind != "empty"]
+    kind: FeatureKind = "categorical" if known[:1] == ["categorical"] else "numerical"
+    column = _Column(
+        name=name,
+        kind=kind,
+        method=METHODS[policy.method(kind)],
+        threshold=policy.threshold(kind),
+        reference=reference,
+        window=window,
+        problem=_problem(reference, window, policy.min_values),
+    )
+    if not column.problem:
+        score = column.method.score(reference, window)
+        if math.isfinite(score):
+            column.score = score
+        else:
+            column.problem = "no finite distance: the values are too large"
+    return column
+
+
+def _problem(reference: Distribution, window: Distribution, min_values: int) -> str:
+    sides = (("the reference", reference), ("the window", window))
+    for title, side in sides:
+        if side is _NO_COLUMN:
+            return f"{title} has no such column"
+        if side.kind == "empty":
+            return f"{title} has no value in it"
+    if reference.kind != window.kind:
+        return "numbers on one side, other values on the other"
+    for title, side in sides:
+        if side.size < min_values:
+            return f"{side.size} values in {title}; {min_values} are needed"
+    return ""
+
+
+def benjamini_hochberg(p_values: Sequence[float], level: float) -> float:
+    """Return the largest p-value that passes, or what one must be below when none does.
+
+    Benjamini and Hochberg, *Controlling the false discovery rate* (1995).
+
+    Examples
+    --------
+    >>> benjamini_hochberg([0.01, 0.02, 0.9, 0.8], level=0.05)
+    0.025
+    >>> benjamini_hochberg([0.5, 0.6], level=0.05)
+    0.025
+    """
+    if not len(p_values):
+        return level
+    steps = level * np.arange(1, len(p_values) + 1) / len(p_values)
+    passing = np.flatnonzero(np.sort(np.asarray(p_values)) <= steps)
+    return float(steps[passing[-1]] if len(passing) else steps[0])
+
+
+def _verdict(column: _Column, level: float) -> FeatureDrift:
+    """Return the verdict on a column whose p-value has to be at ``level`` or below."""
+    status: Status = "unknown"
+    reason, critical_score = column.problem, None
+    chance = column.chance
+    if column.score is not None:
+        by_chance = chance is not None and chance.p_value > level
+        status = "drift" if column.is_far and not by_chance else "ok"
+        if column.is_far and chance is not None and by_chance:
+            reason = f"far enough, but chance alone does that: p = {chance.p_value:.2g}"
+        if chance is not None:
+            farther = min if column.method.low_is_drift else max
+            critical_score = farther(column.threshold, chance.score_at(level))
+    return FeatureDrift(
+        feature=column.name,
+        kind=column.kind,
+        status=status,
+        method=column.method.name,
+        threshold=column.threshold,
+        score=column.score,
+        missing_ratio=column.window.missing_ratio,
+        reason=reason,
+        p_value=chance.p_value if chance is not None else None,
+        critical_score=critical_score,
+    )
+
+
+def model_status(
+    features: Sequence[FeatureDrift], share_threshold: float
+) -> tuple[Status, float, str]:
+    """Return a model version's status, the share of its features that drifted, and the reason.
+
+    Unknown features do not count, neither way; if all are unknown, so is the version.
+
+    Examples
+    --------
+    >>> drifted = FeatureDrift(feature="a", kind="numerical", status="drift",
+    ...                        method="wasserstein", threshold=0.2, score=0.9)
+    >>> model_status([drifted], share_threshold=0.5)
+    ('drift', 1.0, '1 of 1 features drifted; drift from a share of 0.5')
+    >>> model_status([], share_threshold=0.5)
+    ('unknown', 0.0, 'no feature can be compared')
+    """
+    known = [feature.status for feature in features if feature.status != "unknown"]
+    if not known:
+        return "unknown", 0.0, "no feature can be compared"
+    drifted = known.count("drift")
+    share = drifted / len(known)
+    reason = f"{drifted} of {len(known)} features drifted"
+    status: Status = "drift" if share >= share_threshold else "ok"
+    return status, share, f"{reason}; drift from a share of {share_threshold:g}"
+
+
+def _strength(found: FeatureDrift) -> float:
+    """Return how far a feature drifted, in multiples of its threshold."""
+    score, threshold = found.score or 0.0, found.threshold
+    far, near = (threshold, score) if METHODS[found.method].low_is_drift else (score, threshold)
+    return far / max(near, 1e-300)

@@ -1,0 +1,217 @@
+"""What a verdict says: of a feature, of a segment, of a window; and the names of results."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+
+from modelwatch.domain.constraints import Quality
+from modelwatch.domain.performance.results import PerformanceResult
+from modelwatch.domain.verdict.rules import DriftPolicy, FeatureKind
+
+Status = Literal["ok", "drift", "unknown"]
+"""``unknown`` is never to be shown as ``ok``."""
+
+
+class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on one feature; ``score`` is None and ``reason`` set when it is unknown.
+
+    In the mode ``calibrated`` ``p_value`` is how likely such a score is when nothing changed, and
+    ``critical_score`` the score that drift takes at this number of values: no less than
+    ``threshold`` (where a low score means drift: no more). ``needed`` is its old name, written and
+    read for one release more.
+    """
+
+    feature: str
+    kind: FeatureKind
+    status: Status
+    method: str
+    threshold: float
+    score: float | None = None
+    missing_ratio: float = 0.0
+    reason: str = ""
+    p_value: float | None = None
+    critical_score: float | None = None
+    needed: float | None = None
+
+    def __post_init__(self) -> None:
+        known = self.needed if self.critical_score is None else self.critical_score
+        msgspec.structs.force_setattr(self, "critical_score", known)
+        msgspec.structs.force_setattr(self, "needed", known)
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on rows of a model version, by their features.
+
+    Attributes
+    ----------
+    rows, reference_rows
+        Rows on both sides.
+    drift_share
+        Share of drifted features among those that are known, 0 to 1.
+    drifted_features
+        Those that matter most to the model first.
+    headline
+        The same in words, with how far they drifted.
+    features
+        The verdict on each feature; empty when the rows cannot be compared.
+    """
+
+    status: Status
+    reason: str
+    rows: int
+    reference_rows: int = 0
+    drift_share: float = 0.0
+    drifted_features: tuple[str, ...] = ()
+    headline: str = ""
+    features: tuple[FeatureDrift, ...] = ()
+
+
+class SegmentResult(Verdict, frozen=True):
+    """The verdict on one segment of the rows.
+
+    ``name`` is as it was declared, or ``column=value``; ``column`` is the column whose value it is,
+    empty for an expression.
+    """
+
+    name: str
+    column: str = ""
+
+
+class WindowVerdict(Verdict, frozen=True, kw_only=True):
+    """The verdict on a window: all that follows from its profile, a reference and the rules.
+
+    Attributes
+    ----------
+    reference
+        What the window was compared with, in words.
+    outputs
+        The verdict on predictions and probabilities; they do not count in ``drift_share``.
+    segments
+        The verdict on each declared segment, in the main window of all rows; they do not count in
+        ``status``, and ``reason`` names those that drift.
+    quality
+        The verdict on data quality; None when there is no reference to learn from.
+    """
+
+    reference: str = ""
+    outputs: tuple[FeatureDrift, ...] = ()
+    segments: tuple[SegmentResult, ...] = ()
+    quality: Quality | None = None
+    policy: DriftPolicy = DriftPolicy()
+
+
+class AnalysisResult(WindowVerdict, frozen=True):
+    """One analysis: what `result.json` holds.
+
+    Attributes
+    ----------
+    name
+        Under which it is listed and fetched; see `ResultName`.
+    variant
+        The alias whose rows it is about; empty for all rows of the version.
+    window
+        Length of the window, as an ISO 8601 duration.
+    rows
+        Distinct records in the window, rounded outward to whole minutes.
+    repeated
+        Records that were stored more than once, and count once.
+    performance
+        How well the version predicted by the labels that came so far, in a window of its own; only
+        with the newest result for all rows of the main window.
+    late
+        Whether a missed window was caught up.
+    manifest
+        Digest of the manifest: what it was made of (`modelwatch.domain.verdict.evidence`).
+    """
+
+    name: str
+    model_name: str
+    model_version: str
+    window_start: datetime
+    window_end: datetime
+    variant: str = ""
+    window: str = ""
+    repeated: int = 0
+    late: bool = False
+    performance: PerformanceResult | None = None
+    duration_seconds: float = 0.0
+    has_report: bool = False
+    manifest: str = ""
+
+
+class LastResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What is remembered of the newest result of a window and variant.
+
+    Attributes
+    ----------
+    window_end
+        End of the newest window: what ended before need not be caught up.
+    segments
+        Names of the segments that metrics show.
+    reported_at, reported_features
+        When the newest report was made, by its window's end, and which drifted features it shows.
+    """
+
+    name: str
+    window_end: datetime
+    status: Status
+    segments: tuple[str, ...] = ()
+    reported_at: datetime | None = None
+    reported_features: tuple[str, ...] = ()
+
+
+_NAME = re.compile(
+    r"(?P<model>.+)\.(?P<version>[^.]+)\.(?P<end>\d{8}T\d{6}Z)"
+    r"(?:\.(?P<window>P[0-9A-Z]+)(?:\.(?P<variant>[^.]+))?)?"
+)
+
+
+class ResultName(NamedTuple):
+    """The parts of a result's name."""
+
+    model_name: str
+    model_version: str
+    window_end: datetime
+    window: str = ""
+    variant: str = ""
+
+    def __str__(self) -> str:
+        """Return the name under which a result is listed and fetched.
+
+        Examples
+        --------
+        >>> str(ResultName("wine", "3", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "PT1H"))
+        'wine.3.20260102T030405Z.PT1H'
+        """
+        return f"{self.model_name}.{_dotless(self.model_version)}.{self.ending}"
+
+    @property
+    def ending(self) -> str:
+        """What the name says of the window: names of a version sort by it as by time."""
+        parts = (f"{self.window_end:%Y%m%dT%H%M%SZ}", self.window, _dotless(self.variant))
+        return ".".join(part for part in parts if part)
+
+    @classmethod
+    def parse(cls, name: str) -> ResultName | None:
+        """Return the parts of ``name``; None when it is no result's.
+
+        Examples
+        --------
+        >>> ResultName.parse("my.wine.1%2E5.20260102T030405Z.PT1H.champion")[:2]
+        ('my.wine', '1.5')
+        """
+        found = _NAME.fullmatch(name)
+        if found is None:
+            return None
+        end = datetime.strptime(found["end"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        version, variant = unquote(found["version"]), unquote(found["variant"] or "")
+        return cls(found["model"], version, end, found["window"] or "", variant)
+
+
+def _dotless(part: str) -> str:
+    return part.replace("%", "%25").replace(".", "%2E")

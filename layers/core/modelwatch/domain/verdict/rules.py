@@ -1,0 +1,138 @@
+"""The rules of a verdict: methods and thresholds, what is enough, how many false alarms may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+import msgspec
+
+from modelwatch.domain.window_plans import WindowPlan
+
+FeatureKind = Literal["numerical", "categorical"]
+
+DriftMode = Literal["calibrated", "classic"]
+"""Whether chance is allowed for (see `modelwatch.domain.verdict.features`), or only thresholds."""
+
+MONTH_SECONDS = 365.25 * 86_400 / 12
+
+LARGEST_LEVEL = 0.05
+"""A run's level is never higher, however few runs a month has."""
+
+
+class DriftPolicy(msgspec.Struct, frozen=True):
+    """Which methods and thresholds make a verdict.
+
+    A feature drifts when its score reaches the threshold of its kind; the model version drifts
+    when ``share_threshold`` of its known features do. Methods have Evidently's names;
+    `modelwatch.domain.statistics.distances.METHODS` says which are distances (a high score means
+    drift) and which p-values (a low one does). In ``calibrated`` mode a score must also be beyond
+    what chance makes of windows of its size; in ``classic`` mode the threshold is enough. A feature
+    with fewer than ``min_values`` values on either side is unknown.
+    """
+
+    numerical_method: str = "wasserstein"
+    numerical_threshold: float = 0.1
+    categorical_method: str = "jensenshannon"
+    categorical_threshold: float = 0.1
+    share_threshold: float = 0.5
+    mode: DriftMode = "calibrated"
+    min_values: int = 10
+
+    def method(self, kind: FeatureKind) -> str:
+        """Return the method for features of ``kind``."""
+        return self.numerical_method if kind == "numerical" else self.categorical_method
+
+    def threshold(self, kind: FeatureKind) -> float:
+        """Return the threshold for features of ``kind``."""
+        return self.numerical_threshold if kind == "numerical" else self.categorical_threshold
+
+
+def run_level(false_alarms_per_month: float, verdicts_per_month: float) -> float:
+    """Return the probability of a false alarm that one verdict may have.
+
+    The expected number of false alarms is the sum of their probabilities, whether verdicts depend
+    on each other (overlapping windows, one reference for all) or not. So the budget is shared out
+    evenly.
+
+    Parameters
+    ----------
+    false_alarms_per_month
+        How many are acceptable, per model.
+    verdicts_per_month
+        Runs of the schedule times the windows (and variants) that each of them evaluates.
+
+    Examples
+    --------
+    >>> round(run_level(1, MONTH_SECONDS / 3600), 5)  # hourly
+    0.00137
+    >>> run_level(1, 1)
+    0.05
+    """
+    return min(LARGEST_LEVEL, false_alarms_per_month / max(verdicts_per_month, 1e-9))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisRules:
+    """How windows are evaluated.
+
+    Attributes
+    ----------
+    plans
+        The windows of a run; metrics by feature are those of the first.
+    policy
+        Methods and thresholds.
+    min_rows
+        Fewest rows, of the window and of its reference, that allow a verdict.
+    lag
+        Age at which captures count as complete.
+    max_loss
+        A window of which a larger share was lost on its way to the store is ``unknown``.
+    stale
+        A window whose newest record is older at its end is ``unknown``.
+    run_every
+        How often the schedule runs.
+    false_alarms_per_month
+        How many are acceptable for a model version.
+    report_every
+        While a drift lasts, reports are made so often, and when other features drift.
+    performance_window
+        Length of the window whose labels show how well the version predicts.
+    sample_rows
+        Rows of each side in a report.
+    segments
+        The declared segments, as `modelwatch.domain.segments.parse_segments` reads them.
+    """
+
+    plans: tuple[WindowPlan, ...]
+    policy: DriftPolicy = field(default_factory=DriftPolicy)
+    min_rows: int = 100
+    lag: timedelta = timedelta(seconds=5)
+    max_loss: float = 0.05
+    stale: timedelta = timedelta(days=1)
+    run_every: timedelta = timedelta(minutes=1)
+    false_alarms_per_month: float = 1.0
+    report_every: timedelta = timedelta(hours=1)
+    performance_window: timedelta = timedelta(days=7)
+    sample_rows: int = 2000
+    segments: str = ""
+
+    @property
+    def alpha(self) -> float:
+        """Probability of a false alarm that one window of one run may have.
+
+        The budget is shared evenly by all windows of a month. By the union bound their expected
+        false alarms add up to no more than the budget, however much the windows overlap.
+
+        Examples
+        --------
+        >>> rules = AnalysisRules(
+        ...     plans=(WindowPlan(timedelta(hours=1)),), run_every=timedelta(hours=1)
+        ... )
+        >>> round(1 / rules.alpha)
+        730
+        """
+        intervals = [max(plan.step or self.run_every, self.run_every) for plan in self.plans]
+        windows = sum(MONTH_SECONDS / interval.total_seconds() for interval in intervals)
+        return run_level(self.false_alarms_per_month, windows)

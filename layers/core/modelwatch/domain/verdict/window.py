@@ -1,0 +1,98 @@
+"""The verdict on a window: enough rows, features, outputs, data quality, segments."""
+
+from __future__ import annotations
+
+import msgspec
+
+from modelwatch.domain.baselines import refusal
+from modelwatch.domain.constraints import check
+from modelwatch.domain.verdict.features import evaluate_features, evaluate_outputs
+from modelwatch.domain.verdict.results import SegmentResult, WindowVerdict
+from modelwatch.domain.verdict.rules import AnalysisRules
+from modelwatch.domain.verdict.segments import evaluate_segments
+from modelwatch.domain.verdict.sides import Reference, WindowProfiles
+
+_MONITORS = 3
+"""Features, outputs and data quality have an even share each of what false alarms are allowed."""
+
+_NAMED = 5
+"""So many drifting segments are named in one line."""
+
+
+def evaluate_window(
+    found: WindowProfiles, reference: Reference | None, rules: AnalysisRules
+) -> WindowVerdict:
+    """Return the verdict on a window; it follows from the arguments alone, to the bit."""
+    problem = why_unknown(found, reference, rules)
+    segments, level = evaluate_segments(found.segments, reference, rules, problem)
+    if problem or reference is None:
+        return WindowVerdict(
+            status="unknown",
+            reason=problem,
+            rows=found.profile.rows,
+            reference_rows=reference.profile.rows if reference else 0,
+            reference=reference.title if reference else "",
+            segments=segments,
+            policy=rules.policy,
+        )
+    level /= _MONITORS
+    verdict = evaluate_features(
+        reference.profile, found.profile, reference.importance, rules.policy, level
+    )
+    quality = check(
+        reference.constraints, found.profile, level=level, min_rows=min(rules.min_rows, 30)
+    )
+    status, reason, headline = verdict.status, verdict.reason, verdict.headline
+    failed = next((each for each in quality.violations if each.check == "failed"), None)
+    if failed and status == "ok":
+        # where a model fails, the data may look as ever, and nothing is ok
+        status, reason = "unknown", failed.sentence
+    drifting = sorted(
+        (each for each in segments if each.status == "drift"), key=lambda each: -each.drift_share
+    )
+    if drifting:
+        reason += f"; drift in the segment{_names(drifting)}"
+        headline += f"; in the segment {drifting[0].name}: {drifting[0].headline}"
+    said = msgspec.structs.asdict(verdict)
+    return WindowVerdict(
+        **said | {"status": status, "reason": reason, "headline": headline},
+        reference=reference.title,
+        outputs=evaluate_outputs(reference.profile, found.profile, rules.policy, level),
+        segments=segments,
+        quality=quality,
+        policy=rules.policy,
+    )
+
+
+def why_unknown(found: WindowProfiles, reference: Reference | None, rules: AnalysisRules) -> str:
+    """Return why there can be no verdict on the window; empty when there can."""
+    profile, window = found.profile, found.window
+    if profile.rows < rules.min_rows:
+        return f"{profile.rows} rows in the window; {rules.min_rows} are needed"
+    age_seconds = (window.end_ms - profile.last_ms) / 1000
+    if age_seconds > rules.stale.total_seconds():
+        return f"the newest record is {age_seconds / 3600:.1f} hours old at the window's end"
+    loss = profile.lost / (profile.rows + profile.lost)
+    if loss > rules.max_loss:
+        return f"{loss:.1%} of the window's records were lost; at most {rules.max_loss:.1%} may be"
+    if reference is None:
+        return (
+            f"no reference: `modelwatch adopt {found.model_name} --version {found.model_version} "
+            "--reference train.parquet` gives the version one, `modelwatch baseline` takes captures"
+        )
+    return refusal(
+        reference_rows=reference.profile.rows,
+        min_rows=min(rules.min_rows, 30),
+        window=window,
+        reference_window=reference.window,
+        same_version=reference.same_version,
+        objects=found.objects,
+        reference_objects=reference.objects,
+    )
+
+
+def _names(drifting: list[SegmentResult]) -> str:
+    names = ", ".join(each.name for each in drifting[:_NAMED])
+    if len(drifting) > _NAMED:
+        names += f" and {len(drifting) - _NAMED} more"
+    return f"{'s' if len(drifting) > 1 else ''} {names}"
