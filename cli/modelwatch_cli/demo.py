@@ -83,7 +83,7 @@ def _reload(settings: Settings) -> None:
 
 
 def _observe(settings: Settings, scenario: str, requests: int, expected: str) -> None:
-    """Send traffic, wait until it is captured and analyzed on schedule, and judge the answer."""
+    """Send traffic, wait until it is captured and analyzed on schedule, and check the verdict."""
     from modelwatch.adapters.aws import s3_client
     from modelwatch.adapters.registries import registry_of
     from modelwatch_cli.monitoring.commands import print_result

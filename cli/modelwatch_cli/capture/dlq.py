@@ -15,7 +15,7 @@ from modelwatch_cli.console import console, error_console, print_json, print_tab
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
-    from modelwatch_cli.capture.dead_letters import DeadLetterBox, Letter
+    from modelwatch_cli.capture.dead_letters import DeadLetter, DeadLetterBox
 
 app = typer.Typer(
     help="See, send back or delete the records that capture could not use.",
@@ -39,7 +39,7 @@ def list_letters(
     from rich.markup import escape
 
     with open_box() as box:
-        letters: list[Letter] = []
+        letters: list[DeadLetter] = []
         for some in box.letters():
             letters += some
             if len(letters) >= limit:
@@ -181,7 +181,7 @@ def open_box() -> DeadLetterBox:
     return DeadLetterBox(sqs, *urls)
 
 
-def _facts(letter: Letter) -> dict[str, object]:
+def _facts(letter: DeadLetter) -> dict[str, object]:
     return {
         "id": letter.id,
         "reason": letter.reason,
@@ -193,7 +193,7 @@ def _facts(letter: Letter) -> dict[str, object]:
     }
 
 
-def _age(letter: Letter) -> str:
+def _age(letter: DeadLetter) -> str:
     seconds = max(0.0, time.time() - letter.sent_at.timestamp())
     for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:

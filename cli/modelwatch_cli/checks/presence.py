@@ -117,7 +117,7 @@ def _why_no_value(name: str, selector: Selector, result: AnalysisResult) -> str:
     if name == "evidently_constraint_violations_count":
         if result.quality is None:
             return unknown if result.status == "unknown" else "no constraints are in use"
-        return "no constraint could be decided" if result.quality.status == "unknown" else ""
+        return "no constraint could be evaluated" if result.quality.status == "unknown" else ""
     if name == SEGMENT_STATUS:
         return "" if result.segments else "no segments are declared, or none has rows"
     return _why_no_performance(name, selector, result)

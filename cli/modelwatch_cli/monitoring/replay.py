@@ -32,11 +32,11 @@ def replay(
     Neither captures nor registry nor baselines are read, and today's configuration does not matter.
     Exits with 1 when anything differs.
     """
-    from modelwatch.services.replay import Replayer
+    from modelwatch.services.replay import replay as replay_result
 
     settings = Settings()
     with error_console.status("replaying"):
-        done = Replayer(report_store(settings), this_code(settings)).replay(name)
+        done = replay_result(report_store(settings), name, this_code(settings))
     if as_json:
         print_json(done)
     else:

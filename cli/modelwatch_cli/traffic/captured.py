@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from modelwatch.adapters.aws import s3_client
 from modelwatch.adapters.s3_records import S3RecordStore
-from modelwatch.domain.sampling import kept
+from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, NotFoundError
 from modelwatch_cli.console import progress
@@ -82,7 +82,7 @@ def captured_ids(settings: Settings, answered: Iterable[Answered]) -> dict[Versi
     rate = settings.capture_sample_rate
     wanted: dict[Version, set[str]] = {}
     for each in answered:
-        if kept(each.event_id, rate):
+        if is_sampled(each.event_id, rate):
             wanted.setdefault((each.model_name, each.model_version), set()).add(each.event_id)
     return wanted
 

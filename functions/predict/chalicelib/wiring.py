@@ -9,8 +9,8 @@ from modelwatch.adapters.emf import metric_sink
 from modelwatch.adapters.lambda_extension import LambdaExtension
 from modelwatch.adapters.lambda_fleet import LambdaFleet
 from modelwatch.adapters.model_loader import ArtifactModelLoader
-from modelwatch.adapters.plan_memory import StoredPlanMemory
 from modelwatch.adapters.registries import artifacts_of, registry_of
+from modelwatch.adapters.serving_plan_cache import StoredServingPlanCache
 from modelwatch.adapters.sqs_queue import SqsRecordQueue
 from modelwatch.domain.capture_policy import read_policy
 from modelwatch.ports import Fleet, MetricSink
@@ -49,7 +49,9 @@ def predict_service() -> PredictService:
         alias=settings.model_alias,
         registry=registry,
         loader=ArtifactModelLoader(artifacts),
-        memory=StoredPlanMemory(None if registry.is_local else s3, bucket, cache_folder / "plans"),
+        plan_cache=StoredServingPlanCache(
+            None if registry.is_local else s3, bucket, cache_folder / "plans"
+        ),
         metrics=metrics(),
         refresh_seconds=settings.model_refresh_seconds,
         policy=read_policy(settings.capture_policy, settings.capture_hash_key),

@@ -39,7 +39,7 @@ def run(stage: AnalysisStage, **policy):
     return tester.run(tester.names("wine", START - timedelta(days=1), START + timedelta(days=1)))
 
 
-def test_the_same_rules_answer_the_same(stage):
+def test_the_same_rules_give_the_same_verdicts(stage):
     (series,) = run(stage)
     assert [each.given.status for each in series.windows] == [
         "ok",

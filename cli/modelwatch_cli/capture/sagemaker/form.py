@@ -117,17 +117,17 @@ def encode_line(record: Record, encoding: Encoding, header: bool = False) -> byt
         rows.append(write_row(list(record.features.values())))
         # a row of one null is empty; the end of its line shows that it is there
         given = "\n".join(rows) + ("" if rows[-1] else "\n")
-        answer = write_row([record.prediction, *(probabilities or ())])
+        result = write_row([record.prediction, *(probabilities or ())])
     else:
         output: dict[str, Any] = {"prediction": record.prediction}
         if probabilities is not None:
             output["probabilities"] = probabilities
-        given, answer = _json(record.features), _json(output)
+        given, result = _json(record.features), _json(output)
     kind = "text/csv" if encoding is Encoding.CSV else "application/json"
-    answered = record.prediction is not None or probabilities is not None
+    has_output = record.prediction is not None or probabilities is not None
     captured = CaptureData(
         Payload(given, encoding.upper(), kind, "INPUT") if record.features else None,
-        Payload(answer, encoding.upper(), kind, "OUTPUT") if answered else None,
+        Payload(result, encoding.upper(), kind, "OUTPUT") if has_output else None,
     )
     attributes = Attributes(
         model_name=record.model_name,

@@ -13,9 +13,9 @@ from modelwatch.domain.event_ids import derived_event_id, is_event_id
 from modelwatch.domain.faults import UNREADABLE, invalid_json
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Record, Value
 from modelwatch.errors import InvalidInputError
-from modelwatch_cli.capture.sagemaker.answers import labels, outputs
 from modelwatch_cli.capture.sagemaker.cells import letter_of, own_value, read_rows, typed_value
 from modelwatch_cli.capture.sagemaker.form import EPOCH, Attributes, Line, Payload
+from modelwatch_cli.capture.sagemaker.outputs import labels, outputs
 from modelwatch_cli.capture.sagemaker.payloads import (
     Reading,
     content,
@@ -70,9 +70,9 @@ def decode_line(line: bytes, reading: Reading, now_ms: int) -> list[Record] | li
         raise InvalidInputError("", "the line does not name its version; give --model-version")
     captured_at = _time(metadata.inference_time, own, now_ms)
     rows = _inputs(read.capture_data.endpoint_input, reading, own)
-    answers = outputs(read.capture_data.endpoint_output, reading, own, len(rows))
-    if len(rows) != len(answers):
-        problem = f"{len(rows)} rows went in and {len(answers)} came out"
+    out = outputs(read.capture_data.endpoint_output, reading, own, len(rows))
+    if len(rows) != len(out):
+        problem = f"{len(rows)} rows went in and {len(out)} came out"
         raise InvalidInputError("captureData", problem)
     common: dict[str, Any] = {
         "captured_at": captured_at,
@@ -93,7 +93,7 @@ def decode_line(line: bytes, reading: Reading, now_ms: int) -> list[Record] | li
             probabilities=probabilities,
             **common,
         )
-        for number, (row, (prediction, probabilities)) in enumerate(zip(rows, answers, strict=True))
+        for number, (row, (prediction, probabilities)) in enumerate(zip(rows, out, strict=True))
     ]
 
 
@@ -120,7 +120,7 @@ def _attributes(given: list[str] | str | None) -> Attributes | None:
         try:
             found = msgspec.json.decode(text)
         except UNREADABLE:
-            continue  # somebody else's attribute, in a form of their own
+            continue  # someone else's attribute, in a form of their own
         if isinstance(found, dict) and "modelwatch" in found:
             try:
                 return msgspec.convert(found["modelwatch"], Attributes)
@@ -175,7 +175,7 @@ def _inputs(
 
 def _named(names: Sequence[str], row: list[Any], place: str) -> dict[str, Any]:
     if not names:
-        problem = "does not tell the features' names; give --feature-names or --header"
+        problem = "does not say the features' names; give --feature-names or --header"
         raise InvalidInputError(f"{place}.data", problem)
     if len(names) != len(row):
         problem = f"has {len(row)} values for {len(names)} feature names"

@@ -66,7 +66,7 @@ def import_source(
         How lines are to be read.
     window
         Where the predictions of ground truth are looked for; None for the records of the source
-        and the week before the ground truth was told.
+        and the week before the labels.
     skip_invalid
         Store the good lines of a source with bad ones.
 
@@ -104,11 +104,11 @@ def import_source(
             )
             summary.records = RecordCounts(checked.records, stored.stored, stored.known)
     if checked.labels and summary.imported:
-        told = list(importing.ground_truths(where, checked, reading, now_ms))
-        searched = window or _searched(checked.first, [hour for hour, _ in told if hour])
+        labels = list(importing.read_ground_truth(where, checked, reading, now_ms))
+        searched = window or _searched(checked.first, [hour for hour, _ in labels if hour])
         with error_console.status("importing labels"):
             done = ground_truth.store_labels(
-                S3LabelStore(client, bucket), store, told, searched, now_ms
+                S3LabelStore(client, bucket), store, labels, searched, now_ms
             )
         summary.labels = LabelCounts(
             checked.labels, done.stored, done.known, done.unmatched, done.refused
@@ -117,9 +117,9 @@ def import_source(
     return summary
 
 
-def _searched(first: datetime | None, told: list[datetime]) -> Window:
-    """Return where the predictions of ground truth may be: up to a week before it was told."""
+def _searched(first: datetime | None, labelled: list[datetime]) -> Window:
+    """Return where the predictions of labels may be: up to a week before the first label."""
     now = datetime.now(UTC)
-    starts = [hour - _WEEK for hour in told] or [now - _WEEK]
-    end = max(told) + _HOUR if told else now + _AHEAD
+    starts = [hour - _WEEK for hour in labelled] or [now - _WEEK]
+    end = max(labelled) + _HOUR if labelled else now + _AHEAD
     return Window(min([*starts, *([first] if first else [])]), end)

@@ -192,7 +192,8 @@ def _writer(
     ]
     return pq.ParquetWriter(
         sink,
-        schema,
+        # a table that was read has its file's notes in its schema; they are not this file's
+        schema.remove_metadata(),
         compression="zstd",
         use_dictionary=[
             f"{name}.list.element" if name == "probabilities" else name for name in repeated
