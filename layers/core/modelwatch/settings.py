@@ -29,6 +29,7 @@ from modelwatch.setting_kinds import (
     queue,
     region,
     registry,
+    sample_rate,
     schedule,
     segments,
     share,
@@ -129,7 +130,9 @@ SETTINGS: tuple[Setting, ...] = (
         "longest that a record waits for others where requests are dense, in ms; 0: none waits",
         whole(0, 60_000),
     ),
-    Setting("CAPTURE_SAMPLE_RATE", "1", "share of the predictions that is captured, 0 to 1", share),
+    Setting(
+        "CAPTURE_SAMPLE_RATE", "1", "share of the predictions that is captured, 0 to 1", sample_rate
+    ),
     Setting("CAPTURE_POLICY", "", "what is captured of each field, as JSON: see docs/capture.md"),
     Setting("CAPTURE_HASH_KEY", "", "key of hashed fields; 16 characters or more, secret"),
     Setting("CAPTURE_BUCKET", "modelwatch-captures", "bucket of captured predictions", bucket),

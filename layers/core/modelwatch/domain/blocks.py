@@ -16,6 +16,7 @@ from typing import Annotated
 import msgspec
 
 from modelwatch.domain.names import Name
+from modelwatch.domain.numbers import SampleRate
 from modelwatch.domain.records import Record, Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,7 +35,7 @@ class Head(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True, kw_
     variant: str = ""
     source: str = "external"
     types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")] = ""
-    sample_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    sample_rate: SampleRate = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
