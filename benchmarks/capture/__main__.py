@@ -68,7 +68,7 @@ class _Nowhere:
         """Refuse a dead letter: there is to be none."""
         raise AssertionError(f"{reason}: {body[:200]}")
 
-    def hand_back(self, delays_seconds: object) -> None:
+    def release(self, delays_seconds: object) -> None:
         """Take messages back: there are to be none."""
         assert not delays_seconds
 

@@ -7,7 +7,7 @@ from chalice import Chalice, Rate, Response
 from chalice.app import CloudWatchEvent
 
 from chalicelib import wiring
-from modelwatch.http import Answer, answer
+from modelwatch.http import HttpResponse, handle_request
 from modelwatch.openapi.routes import add_docs
 from modelwatch.services.analysis_requests import parse_request
 from modelwatch.services.analyze import ReportPlace, Results
@@ -20,53 +20,55 @@ app = Chalice(app_name="modelwatch-analyze")
 @app.route("/health", methods=["GET"])
 def health() -> Response:
     """Tell that the function answers."""
-    return answer(app.current_request, wiring.metrics(), lambda: Answer(Alive(status="healthy")))
+    return handle_request(
+        app.current_request, wiring.metrics(), lambda: HttpResponse(Alive(status="healthy"))
+    )
 
 
 @app.route("/analyze", methods=["POST"], content_types=["*/*"])
 def analyze_now() -> Response:
     """Analyze now, or a window of the past."""
 
-    def run() -> Answer:
+    def run() -> HttpResponse:
         request = parse_request(app.current_request.raw_body)
-        return Answer(wiring.analyze_service().analyze(request))
+        return HttpResponse(wiring.analyze_service().analyze(request))
 
-    return answer(app.current_request, wiring.metrics(), run)
+    return handle_request(app.current_request, wiring.metrics(), run)
 
 
 @app.route("/reports", methods=["GET"])
 def reports() -> Response:
     """List the newest results."""
 
-    def run() -> Answer:
-        return Answer(Results(wiring.analyze_service().results(limit=50)))
+    def run() -> HttpResponse:
+        return HttpResponse(Results(wiring.analyze_service().results(limit=50)))
 
-    return answer(app.current_request, wiring.metrics(), run)
+    return handle_request(app.current_request, wiring.metrics(), run)
 
 
 @app.route("/reports/{name}", methods=["GET"])
 def report(name: str) -> Response:
     """Redirect to a report."""
 
-    def run() -> Answer:
+    def run() -> HttpResponse:
         url = wiring.analyze_service().report_url(name)
-        return Answer(ReportPlace(url), status=302, headers={"Location": url})
+        return HttpResponse(ReportPlace(url), status=302, headers={"Location": url})
 
-    return answer(app.current_request, wiring.metrics(), run)
+    return handle_request(app.current_request, wiring.metrics(), run)
 
 
 @app.route("/compare", methods=["GET"])
 def compare() -> Response:
     """Compare two variants or versions: ``?a=champion&b=challenger&window=PT1H``."""
 
-    def run() -> Answer:
+    def run() -> HttpResponse:
         asked = parse_query(app.current_request.query_params or {})
         window = asked.asked_window()
         name = wiring.model_name()
         found = wiring.comparer().compare(name, asked.a, asked.b, window, asked.metric)
-        return Answer(found)
+        return HttpResponse(found)
 
-    return answer(app.current_request, wiring.metrics(), run)
+    return handle_request(app.current_request, wiring.metrics(), run)
 
 
 def _document() -> dict[str, Any]:

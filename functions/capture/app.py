@@ -6,7 +6,7 @@ from chalice import Chalice, Rate, Response
 from chalice.app import CloudWatchEvent, SQSEvent
 
 from chalicelib import wiring
-from modelwatch.http import Answer, answer
+from modelwatch.http import HttpResponse, handle_request
 from modelwatch.openapi.routes import add_docs
 from modelwatch.services.compaction import CompactionService
 from modelwatch.services.contract import Accepted, AcceptedMany, Alive
@@ -18,41 +18,43 @@ app = Chalice(app_name="modelwatch-capture")
 @app.route("/health", methods=["GET"])
 def health() -> Response:
     """Tell that the function answers."""
-    return answer(app.current_request, wiring.metrics(), lambda: Answer(Alive(status="healthy")))
+    return handle_request(
+        app.current_request, wiring.metrics(), lambda: HttpResponse(Alive(status="healthy"))
+    )
 
 
 @app.route("/capture", methods=["POST"], content_types=["*/*"])
 def capture() -> Response:
     """Take one record from another application."""
 
-    def run() -> Answer:
+    def run() -> HttpResponse:
         event_id = wiring.capture_service().accept(app.current_request.raw_body)
-        return Answer(Accepted(event_id=event_id), status=202)
+        return HttpResponse(Accepted(event_id=event_id), status=202)
 
-    return answer(app.current_request, wiring.metrics(), run)
+    return handle_request(app.current_request, wiring.metrics(), run)
 
 
 @app.route("/capture/batch", methods=["POST"], content_types=["*/*"])
 def capture_batch() -> Response:
     """Take a list of records from another application, all or none."""
 
-    def run() -> Answer:
+    def run() -> HttpResponse:
         event_ids = wiring.capture_service().accept_batch(app.current_request.raw_body)
-        return Answer(AcceptedMany(accepted=len(event_ids), event_ids=event_ids), status=202)
+        return HttpResponse(AcceptedMany(accepted=len(event_ids), event_ids=event_ids), status=202)
 
-    return answer(app.current_request, wiring.metrics(), run)
+    return handle_request(app.current_request, wiring.metrics(), run)
 
 
 @app.route("/ground-truth", methods=["POST"], content_types=["*/*"])
 def ground_truth() -> Response:
     """Take the ground truth of predictions: one label, or a list of them, all or none."""
 
-    def run() -> Answer:
+    def run() -> HttpResponse:
         event_ids, sample = wiring.capture_service().accept_labels(app.current_request.raw_body)
         body = AcceptedMany(accepted=len(event_ids), event_ids=event_ids)
-        return Answer(body, status=202, samples=[sample])
+        return HttpResponse(body, status=202, samples=[sample])
 
-    return answer(app.current_request, wiring.metrics(), run)
+    return handle_request(app.current_request, wiring.metrics(), run)
 
 
 def _document() -> dict[str, Any]:

@@ -6,7 +6,7 @@ from chalice import Chalice, Response
 
 from chalicelib import wiring
 from modelwatch.errors import PredictionError
-from modelwatch.http import Answer, answer, problem
+from modelwatch.http import HttpResponse, handle_request, problem
 from modelwatch.openapi.routes import add_docs
 from modelwatch.ports import Sample
 
@@ -20,59 +20,61 @@ def index() -> Response:
         f"{method} {path}" for path, entries in app.routes.items() for method in sorted(entries)
     ]
     body = {"service": "modelwatch predict", "routes": sorted(routes)}
-    return answer(app.current_request, wiring.metrics(), lambda: Answer(body))
+    return handle_request(app.current_request, wiring.metrics(), lambda: HttpResponse(body))
 
 
 @app.route("/health", methods=["GET"])
 def health() -> Response:
     """Tell whether a model is loaded, and which."""
 
-    def check() -> Answer:
+    def check() -> HttpResponse:
         state = wiring.predict_service().health()
-        return Answer(state, 200 if state["model_loaded"] else 503)
+        return HttpResponse(state, 200 if state["model_loaded"] else 503)
 
-    return answer(app.current_request, wiring.metrics(), check)
+    return handle_request(app.current_request, wiring.metrics(), check)
 
 
 @app.route("/predict", methods=["POST"], content_types=["*/*"])
 def predict() -> Response:
     """Predict one row."""
 
-    def run() -> Answer:
+    def run() -> HttpResponse:
         response, samples = wiring.predict_service().predict(app.current_request.raw_body)
         if isinstance(response, PredictionError):
             return problem(response, samples)
-        return Answer(response, samples=samples)
+        return HttpResponse(response, samples=samples)
 
-    return answer(app.current_request, wiring.metrics(), run, _error_sample)
+    return handle_request(app.current_request, wiring.metrics(), run, _error_sample)
 
 
 @app.route("/predict/batch", methods=["POST"], content_types=["*/*"])
 def predict_batch() -> Response:
     """Predict up to 10,000 rows."""
 
-    def run() -> Answer:
+    def run() -> HttpResponse:
         response, samples = wiring.predict_service().predict_batch(app.current_request.raw_body)
-        return Answer(response, samples=samples)
+        return HttpResponse(response, samples=samples)
 
-    return answer(app.current_request, wiring.metrics(), run, _error_sample)
+    return handle_request(app.current_request, wiring.metrics(), run, _error_sample)
 
 
 @app.route("/model/info", methods=["GET"])
 def model_info() -> Response:
     """Describe the model that is served."""
-    return answer(
+    return handle_request(
         app.current_request,
         wiring.metrics(),
-        lambda: Answer(wiring.predict_service().model_info()),
+        lambda: HttpResponse(wiring.predict_service().model_info()),
     )
 
 
 @app.route("/model/reload", methods=["POST"], content_types=["*/*"])
 def reload_model() -> Response:
     """Serve what the registry says now, in every environment."""
-    return answer(
-        app.current_request, wiring.metrics(), lambda: Answer(wiring.predict_service().reload())
+    return handle_request(
+        app.current_request,
+        wiring.metrics(),
+        lambda: HttpResponse(wiring.predict_service().reload()),
     )
 
 

@@ -168,7 +168,7 @@ def _analyses() -> list[Any]:
         dashboard.Row("Analyses"),
         lines(
             "Analyses",
-            "Analyses per minute, by answer.",
+            "Analyses per minute, by status.",
             "short",
             (f"60 * sum by (status) ({analyses})", "{{status}}"),
             per_row=3,

@@ -141,7 +141,7 @@ def none(label: str) -> str:
 
 
 def states(title: str, description: str, *queries: Query, per_row: int = 1) -> Any:
-    """Return the answers of analyses over time, a band per series, in the three colours."""
+    """Return the statuses of analyses over time, a band per series, in the three colours."""
     panel = _basics(statetimeline.Panel(), title, description, "short", per_row).height(5)
     panel = panel.mappings([DRIFT_STATES]).thresholds(DRIFT_COLOURS).fill_opacity(85)
     return _queries(panel.merge_values(True).show_value(VisibilityMode.AUTO), queries)

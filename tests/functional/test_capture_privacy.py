@@ -16,7 +16,7 @@ from modelwatch.adapters.sqs_queue import SqsRecordQueue
 from modelwatch.domain.capture_policy import apply_policy, read_policy
 from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.records import Record
-from modelwatch.domain.sampling import kept
+from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.services.deliveries import Message, read_message
 from predict_app import service_with
@@ -197,7 +197,7 @@ def test_a_record_and_its_shadow_are_sampled_together(serve, messages):
     event_ids = post(http, "/predict/batch", {"rows": [ROW] * 200})["event_ids"]
     event_ids += [post(http, "/predict", {"features": ROW})["event_id"] for _ in range(20)]
     captured = {record.event_id: record for record in messages.records()}
-    chosen = [event_id for event_id in event_ids if kept(event_id, 0.3)]
+    chosen = [event_id for event_id in event_ids if is_sampled(event_id, 0.3)]
     assert 30 < len(chosen) < 110
     assert captured.keys() == {*chosen, *(derived_event_id(each, "candidate") for each in chosen)}
     assert {record.sample_rate for record in captured.values()} == {0.3}

@@ -10,9 +10,9 @@ from in_memory import (
     InMemoryFleet,
     InMemoryLoader,
     InMemoryMetrics,
-    InMemoryPlanMemory,
     InMemoryQueue,
     InMemoryRegistry,
+    InMemoryServingPlanCache,
 )
 from modelwatch.errors import SettingError
 from modelwatch.services.outbox import Outbox
@@ -46,7 +46,7 @@ def http(client, metrics, registry, model):
         alias="production",
         registry=registry,
         loader=InMemoryLoader(model),
-        memory=InMemoryPlanMemory(),
+        plan_cache=InMemoryServingPlanCache(),
         metrics=metrics,
         refresh_seconds=30,
         start=lambda work: work(),

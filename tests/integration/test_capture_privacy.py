@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from modelwatch.domain.capture_policy import apply_policy, read_policy
-from modelwatch.domain.sampling import kept
+from modelwatch.domain.sampling import is_sampled
 from modelwatch_cli.capture.dlq import packed_records
 from running_stack import RunningStack
 from waiting import eventually
@@ -135,7 +135,7 @@ def test_what_leaves_predict_is_what_the_policy_and_the_rate_say(deployed):
     event_ids = [deployed.predict() for _ in range(40)]
     wrong = httpx.post(f"{deployed.url}/predict", json={"features": {**ROW, "ash": "x"}})
     assert wrong.status_code == 400
-    chosen = {event_id for event_id in event_ids if kept(event_id, RATE)}
+    chosen = {event_id for event_id in event_ids if is_sampled(event_id, RATE)}
     assert 0 < len(chosen) < len(event_ids)
 
     in_queue: dict[str, str] = {}
@@ -207,7 +207,7 @@ def test_simulated_labels_are_stored_for_every_prediction(deployed):
 def test_the_reference_is_compared_as_it_would_have_been_captured(deployed):
     url = json.loads(deployed.run("deploy", "analyze", "--json"))["urls"]["analyze"]
     done = json.loads(deployed.run("simulate", "-n", "300", "--rate", "50", "--json"))
-    chosen = {event_id for event_id in done["event_ids"] if kept(event_id, RATE)}
+    chosen = {event_id for event_id in done["event_ids"] if is_sampled(event_id, RATE)}
 
     def analyzed() -> dict[str, Any]:
         answer = httpx.post(f"{url}/analyze", json={"min_rows": len(chosen)}, timeout=120).json()

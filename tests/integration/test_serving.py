@@ -75,7 +75,7 @@ class Serving:
         window = Window(now - timedelta(hours=1), now + timedelta(minutes=1))
         return {row["event_id"] for row in store.read(MODEL, version, window).to_pylist()}
 
-    def renew(self) -> None:
+    def recycle_environments(self) -> None:
         """Let the next request be served by a new environment."""
         functions = self.stack.client("lambda")
         functions.update_function_configuration(
@@ -205,7 +205,7 @@ def test_mlflow_may_stop_while_environments_serve_and_start(two_versions):
     try:
         eventually(lambda: serving.get("/health").json()["status"] == "stale", seconds=30)
         assert serving.predict().status_code == 200
-        serving.renew()
+        serving.recycle_environments()
         answer = serving.predict()
         assert answer.status_code == 200, answer.text
         assert answer.json()["model_version"] == "2"
@@ -228,7 +228,7 @@ def test_s3_may_stop_while_an_environment_serves(two_versions):
             time.sleep(0.5)
         assert serving.get("/health").json()["model_loaded"]
         # a new environment may have nothing: it says so, and is well again with S3
-        serving.renew()
+        serving.recycle_environments()
         assert serving.predict().status_code in (200, 503)
     finally:
         serving.run("up")

@@ -129,7 +129,7 @@ class InMemoryLoader:
 
 
 @dataclass
-class InMemoryPlanMemory:
+class InMemoryServingPlanCache:
     """The plans that were remembered, by model."""
 
     plans: dict[str, ServingPlan] = field(default_factory=dict)
@@ -143,12 +143,12 @@ class InMemoryPlanMemory:
 
 @dataclass
 class InMemoryFleet:
-    """Counts how often it was renewed."""
+    """Counts how often its environments were recycled."""
 
-    renewals: int = 0
+    recycled: int = 0
 
-    def renew(self) -> None:
-        self.renewals += 1
+    def recycle_environments(self) -> None:
+        self.recycled += 1
 
 
 @dataclass
@@ -196,11 +196,11 @@ class InMemoryLabelWriter:
 
 @dataclass
 class InMemoryDeliveries:
-    """The delays with which messages were handed back, by receipt."""
+    """The delays with which messages were released, by receipt."""
 
     delays: dict[str, int] = field(default_factory=dict)
 
-    def hand_back(self, delays_seconds: Mapping[str, int]) -> None:
+    def release(self, delays_seconds: Mapping[str, int]) -> None:
         self.delays.update(delays_seconds)
 
 

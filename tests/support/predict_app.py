@@ -12,9 +12,9 @@ from in_memory import (
     InMemoryFleet,
     InMemoryLoader,
     InMemoryMetrics,
-    InMemoryPlanMemory,
     InMemoryQueue,
     InMemoryRegistry,
+    InMemoryServingPlanCache,
 )
 from modelwatch.domain.capture_policy import CapturePolicy
 from modelwatch.domain.routing import Routing
@@ -48,7 +48,7 @@ def service_with(
         alias="production",
         registry=registry,
         loader=loader,
-        memory=InMemoryPlanMemory(),
+        plan_cache=InMemoryServingPlanCache(),
         metrics=metrics,
         refresh_seconds=30,
         start=lambda work: work(),

@@ -34,7 +34,7 @@ class DeadLetterError(ModelwatchError):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetter:
     """A message of the dead-letter queue.
 
     Parameters
@@ -48,7 +48,7 @@ class Letter:
     message_id
         Id of the message that it was, or was a part of, in the capture queue.
     sent_at
-        When it was sent: put aside by capture, or, where the redrive policy moved it, predicted.
+        When it was sent: by capture, or, where the redrive policy moved it, predicted.
     receive_count
         How often it was received, looks included.
     """
@@ -112,7 +112,7 @@ class DeadLetterBox:
         found = self._attributes(self._url, names)
         return sum(int(found.get(name, 0)) for name in names)
 
-    def letters(self, sent_before: datetime | None = None) -> Iterator[list[Letter]]:
+    def letters(self, sent_before: datetime | None = None) -> Iterator[list[DeadLetter]]:
         """Yield the letters, each once, a few at a time, hidden until the context ends.
 
         With ``sent_before`` the later ones are left out, and counted in `newer`.
@@ -140,7 +140,7 @@ class DeadLetterBox:
             self.newer += len(new) - len(old)
             yield old
 
-    def find(self, letter_ids: Iterable[str]) -> list[Letter]:
+    def find(self, letter_ids: Iterable[str]) -> list[DeadLetter]:
         """Return the letters with these ids.
 
         Raises
@@ -149,7 +149,7 @@ class DeadLetterBox:
             When one is not there, or hidden because somebody else looks at it.
         """
         wanted = set(letter_ids)
-        found: list[Letter] = []
+        found: list[DeadLetter] = []
         for letters in self.letters():
             found += [letter for letter in letters if letter.id in wanted]
             if len(found) == len(wanted):
@@ -160,13 +160,13 @@ class DeadLetterBox:
             f"{HIDDEN_SECONDS} s"
         )
 
-    def send_back(self, letters: Sequence[Letter]) -> list[Letter]:
+    def send_back(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
         """Send letters to the capture queue, and then delete them here; return those sent.
 
         One that was sent and could not be deleted is in both queues: its records come twice, and
         are counted once.
         """
-        sent: list[Letter] = []
+        sent: list[DeadLetter] = []
         for together in _requests(letters):
             entries = [
                 {"Id": str(index), "MessageBody": letter.body}
@@ -180,7 +180,7 @@ class DeadLetterBox:
             sent += taken
         return sent
 
-    def replace(self, letter: Letter, body: str) -> None:
+    def replace(self, letter: DeadLetter, body: str) -> None:
         """Put a letter with another body, and the same reason, in the place of one; or none.
 
         With an empty ``body`` the letter is deleted.
@@ -213,7 +213,7 @@ class DeadLetterBox:
         with _asking():
             self._sqs.purge_queue(QueueUrl=self._url)
 
-    def _delete(self, letters: Sequence[Letter]) -> None:
+    def _delete(self, letters: Sequence[DeadLetter]) -> None:
         entries = [
             {"Id": str(index), "ReceiptHandle": self._held[letter.id]}
             for index, letter in enumerate(letters)
@@ -223,13 +223,13 @@ class DeadLetterBox:
         for letter in letters:
             del self._held[letter.id]
 
-    def _letter(self, message: Mapping[str, Any]) -> Letter:
+    def _letter(self, message: Mapping[str, Any]) -> DeadLetter:
         system: Mapping[str, str] = message.get("Attributes", {})
         given = {
             name: attribute.get("StringValue", "")
             for name, attribute in message.get("MessageAttributes", {}).items()
         }
-        return Letter(
+        return DeadLetter(
             id=message["MessageId"],
             body=message["Body"],
             reason=given.get("reason") or self._reason_of_policy(system),
@@ -262,9 +262,9 @@ def _asking() -> Iterator[None]:
         raise DeadLetterError(f"the dead-letter queue: {error}") from error
 
 
-def _requests(letters: Sequence[Letter]) -> Iterator[list[Letter]]:
+def _requests(letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
     """Yield letters in requests that SQS takes: few enough, and small enough together."""
-    together: list[Letter] = []
+    together: list[DeadLetter] = []
     for letter in letters:
         size = sum(each.size_bytes for each in together) + letter.size_bytes
         if together and (len(together) == _AT_ONCE or size > _REQUEST_BYTES):

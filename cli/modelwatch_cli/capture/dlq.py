@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwatch.errors import ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, print_table, progress
+from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
-    from modelwatch_cli.capture.dead_letters import DeadLetterBox, Letter
+    from modelwatch_cli.capture.dead_letters import DeadLetter, DeadLetterBox
 
 app = typer.Typer(
     help="See, send back or delete the records that capture could not use.",
@@ -39,7 +39,7 @@ def list_letters(
     from rich.markup import escape
 
     with open_box() as box:
-        letters: list[Letter] = []
+        letters: list[DeadLetter] = []
         for some in box.letters():
             letters += some
             if len(letters) >= limit:
@@ -165,8 +165,8 @@ def open_box() -> DeadLetterBox:
     from modelwatch_cli.capture.dead_letters import DeadLetterBox, DeadLetterError
 
     settings = Settings()
-    sqs = boto3.client("sqs", region_name=settings.text("AWS_DEFAULT_REGION"))
-    name = settings.text("CAPTURE_QUEUE_NAME")
+    sqs = boto3.client("sqs", region_name=settings.aws_default_region)
+    name = settings.capture_queue_name
     urls = []
     for setting, queue in (("CAPTURE_QUEUE_URL", name), ("DEAD_LETTER_QUEUE_URL", f"{name}-dead")):
         try:
@@ -181,7 +181,7 @@ def open_box() -> DeadLetterBox:
     return DeadLetterBox(sqs, *urls)
 
 
-def _facts(letter: Letter) -> dict[str, object]:
+def _facts(letter: DeadLetter) -> dict[str, object]:
     return {
         "id": letter.id,
         "reason": letter.reason,
@@ -193,7 +193,7 @@ def _facts(letter: Letter) -> dict[str, object]:
     }
 
 
-def _age(letter: Letter) -> str:
+def _age(letter: DeadLetter) -> str:
     seconds = max(0.0, time.time() - letter.sent_at.timestamp())
     for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:

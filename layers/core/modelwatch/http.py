@@ -70,7 +70,7 @@ class Problem(TypedDict):
     errors: NotRequired[list[ProblemError]]
 
 
-class Answer(msgspec.Struct, frozen=True):
+class HttpResponse(msgspec.Struct, frozen=True):
     """What a route answers: a body to be encoded as JSON, status, headers, further metrics.
 
     With a ``media_type`` that is not JSON, the body is text and is sent as it is.
@@ -83,10 +83,10 @@ class Answer(msgspec.Struct, frozen=True):
     media_type: str = "application/json"
 
 
-def answer(
+def handle_request(
     request: Request,
     metrics: MetricSink,
-    handler: Callable[[], Answer],
+    handler: Callable[[], HttpResponse],
     on_error: Callable[[str], Sample] | None = None,
 ) -> Response:
     """Run ``handler`` for ``request`` and turn what comes of it into a response.
@@ -141,7 +141,7 @@ def _check_body(request: Request) -> None:
         )
 
 
-def problem(error: Exception, samples: Sequence[Sample] = ()) -> Answer:
+def problem(error: Exception, samples: Sequence[Sample] = ()) -> HttpResponse:
     """Return what stands for ``error``: `application/problem+json`, its status by the one table."""
     status = http_status(error) if isinstance(error, ModelwatchError) else 500
     body: Problem = {"type": "about:blank", "title": _TITLES[status], "status": status}
@@ -150,7 +150,7 @@ def problem(error: Exception, samples: Sequence[Sample] = ()) -> Answer:
     if isinstance(error, InvalidInputError):
         body["field"] = error.field
         body["errors"] = [ProblemError(field=f, detail=each) for f, each in error.faults]
-    return Answer(body, status, samples, media_type="application/problem+json")
+    return HttpResponse(body, status, samples, media_type="application/problem+json")
 
 
 def _counted(error: Exception, on_error: Callable[[str], Sample] | None) -> list[Sample]:

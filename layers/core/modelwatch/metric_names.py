@@ -82,7 +82,7 @@ SEGMENT_STATUS = "evidently_segment_drift_status"
 DRIFT_OK, DRIFT_DETECTED, DRIFT_UNKNOWN = 0, 1, 2
 
 STATUS_VALUES = {"ok": DRIFT_OK, "drift": DRIFT_DETECTED, "unknown": DRIFT_UNKNOWN}
-"""How gauges tell the three answers, of every monitor."""
+"""How gauges show the three statuses, of every monitor."""
 
 PERFORMANCE_STATUS = "model_performance_status"
 """Gauge that tells whether labels allow metrics: 0, or `DRIFT_UNKNOWN`."""
@@ -332,7 +332,7 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         "evidently_analysis_total",
         "counter",
         (*_MODEL, "status"),
-        "Analyses, by answer: ok, drift, unknown or error.",
+        "Analyses, by status: ok, drift, unknown or error.",
         "Count",
     ),
     Metric(

@@ -106,7 +106,7 @@ class ModelLoader(Protocol):
         ...
 
 
-class PlanMemory(Protocol):
+class ServingPlanCache(Protocol):
     """Remembers the serving plan that was good last, for when the registry cannot be asked."""
 
     def remember(self, plan: ServingPlan) -> None:
@@ -121,8 +121,8 @@ class PlanMemory(Protocol):
 class Fleet(Protocol):
     """All environments that serve the same function."""
 
-    def renew(self) -> None:
-        """Renew them: no request that starts after this returned is served by an older one.
+    def recycle_environments(self) -> None:
+        """Replace them all: no request that starts after this returned is served by an older one.
 
         Raises FleetError when that cannot be had.
         """
@@ -167,10 +167,10 @@ class RecordQueue(Protocol):
 class Deliveries(Protocol):
     """Messages that the queue has delivered and that are not done with."""
 
-    def hand_back(self, delays_seconds: Mapping[str, int]) -> None:
+    def release(self, delays_seconds: Mapping[str, int]) -> None:
         """Let messages be delivered again after a while each, by receipt; never raises.
 
-        What cannot be handed back comes again when the queue's own time for it is over.
+        What cannot be released comes again when the queue's own time for it is over.
         """
         ...
 

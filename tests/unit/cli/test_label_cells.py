@@ -23,7 +23,7 @@ from modelwatch.domain.windows import Window
 from modelwatch_cli.capture.label_files import read_labels
 from modelwatch_cli.capture.places import Folder
 from modelwatch_cli.capture.sagemaker.ground_truth import store_labels
-from modelwatch_cli.capture.sagemaker.importing import check, ground_truths
+from modelwatch_cli.capture.sagemaker.importing import check, read_ground_truth
 from modelwatch_cli.capture.sagemaker.payloads import Reading
 
 HOUR = datetime(2026, 1, 11, 17, tzinfo=UTC)
@@ -109,9 +109,9 @@ def import_sagemaker(bucket: Bucket, folder: Path, cells: list[str]) -> None:
     source, reading = Folder(folder), Reading("wine", "1")
     checked = check(source, ["x.jsonl"], reading, NOW_MS, lambda: None)
     assert checked.problems == []
-    told = ground_truths(source, checked, reading, NOW_MS)
+    labels = read_ground_truth(source, checked, reading, NOW_MS)
     window = Window(HOUR, HOUR + timedelta(hours=1))
-    assert store_labels(bucket.labels, bucket.records, told, window, NOW_MS).stored == len(cells)
+    assert store_labels(bucket.labels, bucket.records, labels, window, NOW_MS).stored == len(cells)
 
 
 @pytest.mark.parametrize(("label", "correct"), [(1.0, 0), ("1.0", 1), (1, 0)])

@@ -1,4 +1,4 @@
-"""Ground truth in SageMaker's form: told once, of predictions that were captured."""
+"""Ground truth in SageMaker's form: given once, for predictions that were captured."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.windows import Window
 from modelwatch_cli.capture.places import Folder, S3Prefix
 from modelwatch_cli.capture.sagemaker.ground_truth import StoredLabels, store_labels
-from modelwatch_cli.capture.sagemaker.importing import check, ground_truths, store_records
+from modelwatch_cli.capture.sagemaker.importing import check, read_ground_truth, store_records
 from modelwatch_cli.capture.sagemaker.payloads import Reading
 
 HOUR = datetime(2026, 1, 11, 17, tzinfo=UTC)
@@ -36,7 +36,7 @@ def captured(inference_id: str) -> str:
     return json.dumps({"captureData": data, "eventMetadata": metadata, "eventVersion": "0"}) + "\n"
 
 
-def truth(event_id: str, label: str) -> str:
+def line_of(event_id: str, label: str) -> str:
     data = {"data": label, "encoding": "CSV"}
     line = {"groundTruthData": data, "eventMetadata": {"eventId": event_id}, "eventVersion": "0"}
     return json.dumps(line) + "\n"
@@ -54,8 +54,8 @@ class Bucket:
         source = Folder(folder)
         checked = check(source, list(source.keys(".jsonl")), READING, NOW_MS, lambda: None)
         store_records(self.records, source, checked, READING, NOW_MS, lambda: None)
-        told = ground_truths(source, checked, READING, NOW_MS)
-        return store_labels(self.labels, self.records, told, WINDOW, NOW_MS)
+        labels = read_ground_truth(source, checked, READING, NOW_MS)
+        return store_labels(self.labels, self.records, labels, WINDOW, NOW_MS)
 
     def stored(self) -> list[tuple[object, ...]]:
         names = self.labels.objects(HOUR.date())[HOUR]
@@ -78,13 +78,13 @@ def folder_of(root: Path, key: str, *lines: str) -> Path:
 
 def test_ground_truth_becomes_the_label_of_its_prediction(bucket, tmp_path):
     folder_of(tmp_path, "wine/blue/2026/01/11/17/05-00-000-x.jsonl", captured("42"))
-    folder_of(tmp_path, "truth/2026/01/12/09/x.jsonl", truth("42", "2"), truth(TIMED, "red"))
+    folder_of(tmp_path, "truth/2026/01/12/09/x.jsonl", line_of("42", "2"), line_of(TIMED, "red"))
     done = bucket.bring_in(tmp_path)
     assert done == StoredLabels(stored=2)
-    told = datetime(2026, 1, 12, 9, tzinfo=UTC)
+    labelled_at = datetime(2026, 1, 12, 9, tzinfo=UTC)
     assert bucket.stored() == [
-        (HOUR + timedelta(minutes=5), told, 2.0, "2", "sagemaker"),
-        (HOUR + timedelta(minutes=59, seconds=30), told, None, "red", "sagemaker"),
+        (HOUR + timedelta(minutes=5), labelled_at, 2.0, "2", "sagemaker"),
+        (HOUR + timedelta(minutes=59, seconds=30), labelled_at, None, "red", "sagemaker"),
     ]
     objects = dict(bucket.client.objects)
     assert bucket.bring_in(tmp_path) == StoredLabels(known=2)
@@ -92,22 +92,22 @@ def test_ground_truth_becomes_the_label_of_its_prediction(bucket, tmp_path):
 
 
 def test_a_file_without_a_time_tells_the_same_again(bucket, tmp_path):
-    folder_of(tmp_path, "all.jsonl", captured("42"), truth("42", "2"), truth("42", "2"))
+    folder_of(tmp_path, "all.jsonl", captured("42"), line_of("42", "2"), line_of("42", "2"))
     assert bucket.bring_in(tmp_path) == StoredLabels(stored=1, known=1)
     assert bucket.bring_in(tmp_path) == StoredLabels(known=2)
     ((predicted_at, labelled_at, *_),) = bucket.stored()
     assert predicted_at == labelled_at
 
 
-def test_a_label_without_its_prediction_is_told(bucket, tmp_path):
-    folder_of(tmp_path, "all.jsonl", captured("42"), truth("43", "2"), truth("42", "2"))
+def test_a_label_without_its_prediction_is_reported(bucket, tmp_path):
+    folder_of(tmp_path, "all.jsonl", captured("42"), line_of("43", "2"), line_of("42", "2"))
     done = bucket.bring_in(tmp_path)
     assert (done.stored, done.unmatched) == (1, 1)
     assert "was not captured in the window" in done.problems[0]
 
 
-def test_a_label_that_is_none_is_told(bucket, tmp_path):
-    folder_of(tmp_path, "all.jsonl", captured("42"), truth("42", "1e999"))
+def test_a_label_that_is_none_is_reported(bucket, tmp_path):
+    folder_of(tmp_path, "all.jsonl", captured("42"), line_of("42", "1e999"))
     source = Folder(tmp_path)
     (problem,) = check(source, ["all.jsonl"], READING, NOW_MS, lambda: None).problems
     assert str(problem) == (

@@ -17,12 +17,12 @@ from modelwatch.adapters.s3_labels import S3LabelStore
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.capture.storing import Stored
 from modelwatch_cli.capture.tables.columns import Meaning, meaning_of, read_text, time_of
 from modelwatch_cli.capture.tables.command import TableOptions, import_table
 from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImport
 from modelwatch_cli.capture.tables.reading import open_table
+from modelwatch_cli.settings import Settings
 
 HOUR = datetime(2026, 1, 11, 17, tzinfo=UTC)
 NOW_MS = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp() * 1000)

@@ -411,7 +411,7 @@ def test_a_label_that_raises_is_put_aside_alone(stage):
     assert reason == "storing it raised RecursionError"
 
 
-@pytest.mark.parametrize("port", ["dead_letters.put", "deliveries.hand_back", "metrics.emit"])
+@pytest.mark.parametrize("port", ["dead_letters.put", "deliveries.release", "metrics.emit"])
 def test_an_exception_of_a_step_around_them_loses_no_record(stage, port):
     def fail(*_):
         raise RuntimeError("unforeseen")

@@ -111,7 +111,7 @@ class Bucket:
         (key,) = self.captures
         found = CaptureObject.parse(key)
         assert self.beside == sorted(
-            found.beside(end) for end in (".hour", ".minutes", ".sample.parquet")
+            found.sidecar_key(end) for end in (".hour", ".minutes", ".sample.parquet")
         )
         table = read_table(self.s3.objects[key])
         times = table["captured_at"].to_pylist()

@@ -16,7 +16,7 @@ from modelwatch.domain.event_ids import derived_event_id, new_event_id
 from modelwatch.domain.labels import Label, newest
 from modelwatch.domain.performance.results import PerformancePolicy
 from modelwatch.domain.records import Record
-from modelwatch.domain.sampling import kept
+from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.windows import Window
 from modelwatch.metric_names import CATALOG
 from modelwatch.services.performance import PerformanceMonitor, samples
@@ -306,7 +306,7 @@ def test_variants_are_kept_apart_and_together(stage):
 def test_labels_of_what_sampling_left_out_are_not_unknown(stage):
     rate = 0.5
     ids = [new_event_id(int(START.timestamp() * 1000) + number) for number in range(200)]
-    kept_ids = [each for each in ids if kept(each, rate)]
+    kept_ids = [each for each in ids if is_sampled(each, rate)]
     for event_id in kept_ids:
         stage.predict(1, hours=1, event_id=event_id, sample_rate=rate)
     everything = [

@@ -9,9 +9,9 @@ from in_memory import (
     InMemoryFleet,
     InMemoryLoader,
     InMemoryMetrics,
-    InMemoryPlanMemory,
     InMemoryQueue,
     InMemoryRegistry,
+    InMemoryServingPlanCache,
 )
 from modelwatch.domain.routing import Routing
 from modelwatch.errors import (
@@ -45,7 +45,7 @@ class Stage:
             alias="production",
             registry=self.registry,
             loader=self.loader,
-            memory=InMemoryPlanMemory(),
+            plan_cache=InMemoryServingPlanCache(),
             metrics=self.metrics,
             refresh_seconds=30,
             clock=lambda: self.now,
@@ -247,10 +247,10 @@ def test_a_reload_renews_the_fleet_once_the_version_is_loaded_here(stage):
     stage.registry.point("wine", "production", "4")
     with pytest.raises(ModelLoadError):
         stage.service.reload()
-    assert stage.fleet.renewals == 0
+    assert stage.fleet.recycled == 0
     stage.loader.models["4"] = ConstantModel()
     assert stage.service.reload()["variants"]["production"]["model_version"] == "4"
-    assert stage.fleet.renewals == 1
+    assert stage.fleet.recycled == 1
 
 
 NAN, INFINITY = float("nan"), float("inf")

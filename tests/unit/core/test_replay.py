@@ -33,7 +33,8 @@ from modelwatch.domain.verdict.evidence import (
 from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.errors import EvidenceError, NotFoundError
-from modelwatch.services.replay import Replayer, evaluate_again
+from modelwatch.services.replay import evaluate_again
+from modelwatch.services.replay import replay as replay_result
 
 CODE = CodeVersion("0.2.0", "ffff")
 STORED = Path(__file__).parents[2] / "support" / "results" / "before_critical_score.msgpack.xz"
@@ -73,7 +74,7 @@ def capture(stage: AnalysisStage, mean: float, **options) -> None:
 
 
 def replay(stage: AnalysisStage, name: str):
-    return Replayer(stage.reports, CODE).replay(name)
+    return replay_result(stage.reports, name, CODE)
 
 
 def key(stage: AnalysisStage, part: str) -> str:

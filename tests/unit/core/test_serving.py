@@ -8,8 +8,8 @@ from in_memory import (
     ConstantModel,
     InMemoryLoader,
     InMemoryMetrics,
-    InMemoryPlanMemory,
     InMemoryRegistry,
+    InMemoryServingPlanCache,
 )
 from modelwatch.domain.routing import Routing
 from modelwatch.errors import ModelLoadError, NoModelError, RegistryError
@@ -17,11 +17,11 @@ from modelwatch.services.serving import REFUSAL_SECONDS, ModelPool
 
 
 class Stage:
-    def __init__(self, memory: InMemoryPlanMemory | None = None) -> None:
+    def __init__(self, plan_cache: InMemoryServingPlanCache | None = None) -> None:
         self.registry = InMemoryRegistry()
         self.registry.point("wine", "production", "1")
         self.loader = InMemoryLoader(ConstantModel())
-        self.memory = memory or InMemoryPlanMemory()
+        self.plan_cache = plan_cache or InMemoryServingPlanCache()
         self.metrics = InMemoryMetrics()
         self.now = 1000.0
         self.started: list = []
@@ -30,7 +30,7 @@ class Stage:
             alias="production",
             registry=self.registry,
             loader=self.loader,
-            memory=self.memory,
+            plan_cache=self.plan_cache,
             metrics=self.metrics,
             refresh_seconds=30,
             clock=lambda: self.now,
@@ -75,7 +75,7 @@ def test_the_first_request_after_a_pause_waits_for_what_is_fresh(stage):
         alias="production",
         registry=stage.registry,
         loader=stage.loader,
-        memory=stage.memory,
+        plan_cache=stage.plan_cache,
         metrics=stage.metrics,
         refresh_seconds=30,
         clock=lambda: stage.now,
@@ -115,7 +115,7 @@ def test_a_version_that_cannot_be_loaded_is_refused_and_not_tried_again(stage):
 
 
 def test_a_new_environment_starts_from_the_plan_that_was_good_last(stage):
-    fresh = Stage(stage.memory)
+    fresh = Stage(stage.plan_cache)
     fresh.registry.failure = RegistryError("away")
     serving = fresh.pool.serving()
     assert (serving.primary.version.version, serving.problem) == ("1", "away")
@@ -135,7 +135,7 @@ def test_without_a_plan_in_reach_the_failure_is_told():
 
 
 def test_no_model_is_not_covered_up_by_an_old_plan(stage):
-    fresh = Stage(stage.memory)
+    fresh = Stage(stage.plan_cache)
     fresh.registry.aliases.clear()
     with pytest.raises(NoModelError):
         fresh.pool.serving()

@@ -69,23 +69,23 @@ def store_labels(
     """
     found = list(ground_truth)
     asked: defaultdict[str, set[str]] = defaultdict(set)
-    for _, truth in found:
-        if event_time_ms(truth.event_id) is None:
-            asked[truth.model_name].add(truth.event_id)
+    for _, each in found:
+        if event_time_ms(each.event_id) is None:
+            asked[each.model_name].add(each.event_id)
     times = {name: dict(_times(records, name, ids, window)) for name, ids in asked.items()}
     done = StoredLabels()
     hours: defaultdict[datetime, list[Label]] = defaultdict(list)
-    for hour, truth in found:
-        predicted_at = times.get(truth.model_name, {}).get(truth.event_id)
-        if predicted_at is None and event_time_ms(truth.event_id) is None:
+    for hour, each in found:
+        predicted_at = times.get(each.model_name, {}).get(each.event_id)
+        if predicted_at is None and event_time_ms(each.event_id) is None:
             done.unmatched += 1
-            done.problems.append(f"event {truth.event_id} was not captured in the window")
+            done.problems.append(f"event {each.event_id} was not captured in the window")
             continue
         try:
-            label = _label(hour, truth, predicted_at, now_ms)
+            label = _label(hour, each, predicted_at, now_ms)
         except InvalidInputError as error:
             done.refused += 1
-            done.problems.append(f"event {truth.event_id}: {error}")
+            done.problems.append(f"event {each.event_id}: {error}")
             continue
         hours[label.hour].append(label)
     for hour, labels_of_hour in hours.items():
@@ -110,15 +110,15 @@ def _times(
 
 
 def _label(
-    hour: datetime | None, truth: GroundTruth, predicted_at: datetime | None, now_ms: int
+    hour: datetime | None, ground_truth: GroundTruth, predicted_at: datetime | None, now_ms: int
 ) -> Label:
     label = Label(
-        event_id=truth.event_id,
-        label=truth.label,
+        event_id=ground_truth.event_id,
+        label=ground_truth.label,
         labelled_at=hour,
         predicted_at=predicted_at,
         source="sagemaker",
-        cell=truth.cell,
+        cell=ground_truth.cell,
     )
     checked = check_label(label, now_ms)
     if hour is None:

@@ -163,10 +163,10 @@ def store_records(
     return done
 
 
-def ground_truths(
+def read_ground_truth(
     source: Place, checked: Checked, reading: Reading, now_ms: int
 ) -> Iterator[tuple[datetime | None, GroundTruth]]:
-    """Yield the labels of a source that was checked, each with the hour that its key tells."""
+    """Yield the labels of a source that was checked, each with the hour that its key says."""
     for file, content in _contents(source, checked.files):
         key = _KEY.search(f"/prefix/{file}")
         hour = datetime.strptime(key[2], "%Y/%m/%d/%H").replace(tzinfo=UTC) if key else None
@@ -174,14 +174,14 @@ def ground_truths(
             try:
                 found = decode_line(line, of_file(reading, file), now_ms)
             except InvalidInputError:
-                continue  # `check` has told it
+                continue  # `check` has reported it
             for item in found:
                 if isinstance(item, GroundTruth):
                     yield hour, item
 
 
 def of_file(reading: Reading, file: str) -> Reading:
-    """Return how the lines of ``file`` are to be read: its key may tell the variant.
+    """Return how the lines of ``file`` are to be read: its key may say the variant.
 
     Examples
     --------
@@ -222,7 +222,7 @@ def _records(line: bytes, reading: Reading, now_ms: int) -> list[Record]:
     try:
         found = decode_line(line, reading, now_ms)
     except InvalidInputError:
-        return []  # `check` has told it
+        return []  # `check` has reported it
     return [item for item in found if isinstance(item, Record)]
 
 

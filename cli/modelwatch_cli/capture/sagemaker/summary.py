@@ -13,11 +13,11 @@ from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.segments import read_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.capture.places import place
 from modelwatch_cli.capture.sagemaker import ground_truth, importing
 from modelwatch_cli.capture.sagemaker.payloads import Reading
 from modelwatch_cli.console import error_console, progress
+from modelwatch_cli.settings import Settings
 
 _WEEK = timedelta(days=7)
 _HOUR = timedelta(hours=1)
@@ -66,7 +66,7 @@ def import_source(
         How lines are to be read.
     window
         Where the predictions of ground truth are looked for; None for the records of the source
-        and the week before the ground truth was told.
+        and the week before the labels.
     skip_invalid
         Store the good lines of a source with bad ones.
 
@@ -83,8 +83,8 @@ def import_source(
         files = list(where.keys(importing.SUFFIX))
     if not files:
         raise ModelwatchError(f"{source} has no file that ends in {importing.SUFFIX}")
-    client, bucket = s3_client(settings), settings.text("CAPTURE_BUCKET")
-    store = S3RecordStore(client, bucket, read_segments(settings.text("ANALYSIS_SEGMENTS")))
+    client, bucket = s3_client(settings), settings.capture_bucket
+    store = S3RecordStore(client, bucket, read_segments(settings.analysis_segments))
     with progress() as bar:
         task = bar.add_task("checking files", total=len(files))
         checked = importing.check(where, files, reading, now_ms, lambda: bar.advance(task))
@@ -104,11 +104,11 @@ def import_source(
             )
             summary.records = RecordCounts(checked.records, stored.stored, stored.known)
     if checked.labels and summary.imported:
-        told = list(importing.ground_truths(where, checked, reading, now_ms))
-        searched = window or _searched(checked.first, [hour for hour, _ in told if hour])
+        labels = list(importing.read_ground_truth(where, checked, reading, now_ms))
+        searched = window or _searched(checked.first, [hour for hour, _ in labels if hour])
         with error_console.status("importing labels"):
             done = ground_truth.store_labels(
-                S3LabelStore(client, bucket), store, told, searched, now_ms
+                S3LabelStore(client, bucket), store, labels, searched, now_ms
             )
         summary.labels = LabelCounts(
             checked.labels, done.stored, done.known, done.unmatched, done.refused
@@ -117,9 +117,9 @@ def import_source(
     return summary
 
 
-def _searched(first: datetime | None, told: list[datetime]) -> Window:
-    """Return where the predictions of ground truth may be: up to a week before it was told."""
+def _searched(first: datetime | None, labelled: list[datetime]) -> Window:
+    """Return where the predictions of labels may be: up to a week before the first label."""
     now = datetime.now(UTC)
-    starts = [hour - _WEEK for hour in told] or [now - _WEEK]
-    end = max(told) + _HOUR if told else now + _AHEAD
+    starts = [hour - _WEEK for hour in labelled] or [now - _WEEK]
+    end = max(labelled) + _HOUR if labelled else now + _AHEAD
     return Window(min([*starts, *([first] if first else [])]), end)

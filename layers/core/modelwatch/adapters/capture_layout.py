@@ -35,7 +35,7 @@ MERGED_NOTE = "modelwatch.merged"
 HOUR_END = ".hour"
 MINUTES_END = ".minutes"
 SAMPLE_END = ".sample.parquet"
-BESIDE_ENDS = (HOUR_END, MINUTES_END, SAMPLE_END)
+SIDECAR_ENDS = (HOUR_END, MINUTES_END, SAMPLE_END)
 
 SAMPLE_ROWS = 1000
 """Rows in the sample beside a merged object: those with the smallest hashes of their event ids."""
@@ -88,7 +88,7 @@ class CaptureObject:
         """Tell whether all rows of it are within ``window``."""
         return window.start_ms <= self.first_ms and self.last_ms < window.end_ms
 
-    def beside(self, end: str) -> str:
+    def sidecar_key(self, end: str) -> str:
         """Return the key of what is kept of a merged object besides its rows."""
         return f"{PROFILES}{self.partition}{self.stem}{end}"
 

@@ -37,7 +37,7 @@ class LambdaFleet:
         self._clock = clock
         self._sleep = sleep
 
-    def renew(self) -> None:
+    def recycle_environments(self) -> None:
         """Replace every environment by new ones; see `modelwatch.ports.Fleet`."""
         try:
             found = self._wait_until_updated()

@@ -30,7 +30,6 @@ import pyarrow as pa
 
 from modelwatch.adapters.arrow_profiles import hash_events, profile_slices
 from modelwatch.adapters.capture_layout import (
-    BESIDE_ENDS,
     CAPTURES,
     HOUR_END,
     MERGED_NOTE,
@@ -38,6 +37,7 @@ from modelwatch.adapters.capture_layout import (
     PROFILE_NOTE,
     SAMPLE_END,
     SAMPLE_ROWS,
+    SIDECAR_ENDS,
     CaptureObject,
     merged_key,
 )
@@ -211,7 +211,9 @@ class S3Compaction:
         if each.replaces is None:
             return None
         try:
-            return decode_slices(decompress(self._objects.read(each.found.beside(MINUTES_END))))
+            return decode_slices(
+                decompress(self._objects.read(each.found.sidecar_key(MINUTES_END)))
+            )
         except NotFoundError:
             return None
 
@@ -223,9 +225,11 @@ class S3Compaction:
             (HOUR_END, profiles.hour(merged.hour)),
             (MINUTES_END, profiles.minutes()),
         ):
-            self._objects.write(merged.beside(end), compress(encode_slices(slices)), _PROFILE_TYPE)
-        self._objects.write(merged.beside(SAMPLE_END), write_table(sample), PARQUET)
-        return [merged.beside(end) for end in BESIDE_ENDS]
+            self._objects.write(
+                merged.sidecar_key(end), compress(encode_slices(slices)), _PROFILE_TYPE
+            )
+        self._objects.write(merged.sidecar_key(SAMPLE_END), write_table(sample), PARQUET)
+        return [merged.sidecar_key(end) for end in SIDECAR_ENDS]
 
     def _delete(self, inputs: Sequence[_Input]) -> None:
         """Delete objects, and before them what is beside them: nothing else would lead there.
@@ -236,10 +240,10 @@ class S3Compaction:
         """
         keys = [each.found.key for each in inputs]
         beside = [
-            each.found.beside(end)
+            each.found.sidecar_key(end)
             for each in inputs
             if each.replaces is not None
-            for end in BESIDE_ENDS
+            for end in SIDECAR_ENDS
         ]
         self._objects.delete([*beside, *keys[:1]])
         self._objects.delete(keys[1:])

@@ -202,7 +202,7 @@ class S3Erasure:
     def _delete_leftovers(self, hour: CaptureHour) -> None:
         """Delete what stands beside no object: an interrupted compaction left samples, say."""
         objects = filter(None, map(CaptureObject.parse, hour.objects))
-        there = tuple(each.beside(".") for each in objects)
+        there = tuple(each.sidecar_key(".") for each in objects)
         beside = [key for key, _ in self._objects.keys(f"{PROFILES}{hour.name}")]
         self._objects.delete([key for key in beside if not key.startswith(there)])
 

@@ -21,7 +21,7 @@ from modelwatch.adapters.s3_records import CONNECTIONS, S3RecordStore, unmoved
 from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.labels import as_text
 from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes, given
-from modelwatch.domain.sampling import kept
+from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.windows import Window
 
 MAX_LABEL_HOURS = 24
@@ -150,7 +150,9 @@ class S3OutcomeStore:
             known |= pc.is_in(ids, value_set=captured.combine_chunks()).to_numpy(False)
             rate = min(rate, pc.min(table["sample_rate"]).as_py() or 1.0)
         # what sampling left out has a label nevertheless: nobody lost its record
-        unknown = [each for each in ids.filter(pa.array(~known)).to_pylist() if kept(each, rate)]
+        unknown = [
+            each for each in ids.filter(pa.array(~known)).to_pylist() if is_sampled(each, rate)
+        ]
         return len(ids), len(unknown)
 
     def _columns(self, keys: Sequence[str], columns: list[str]) -> pa.Table:

@@ -194,7 +194,7 @@ class S3ProfileStore:
             return footer.slices
         hour = footer.found.hour
         whole = window.start <= hour and hour + timedelta(hours=1) <= window.end
-        key = footer.found.beside(HOUR_END if whole else MINUTES_END)
+        key = footer.found.sidecar_key(HOUR_END if whole else MINUTES_END)
         try:
             return decode_slices(decompress(self._objects.read(key)))
         except NotFoundError:
@@ -203,6 +203,6 @@ class S3ProfileStore:
 
     def _sample_of(self, footer: _Footer) -> pa.Table:
         try:
-            return read_table(self._objects.read(footer.found.beside(SAMPLE_END)))
+            return read_table(self._objects.read(footer.found.sidecar_key(SAMPLE_END)))
         except NotFoundError:
             return self._records.rows(footer.found.key)

@@ -179,7 +179,7 @@ class SqsDeliveries:
         self._client = client
         self._address = _Address(client, queue_url, queue_name)
 
-    def hand_back(self, delays_seconds: Mapping[str, int]) -> None:
+    def release(self, delays_seconds: Mapping[str, int]) -> None:
         """Let messages be delivered again after a while each; see the port."""
         for some in batched(delays_seconds.items(), _HAND_BACK_AT_ONCE, strict=False):
             entries = [

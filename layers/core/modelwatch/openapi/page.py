@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from modelwatch.errors import NotFoundError
-from modelwatch.http import Answer
+from modelwatch.http import HttpResponse
 
 FOLDER = Path(__file__).parent / "swagger_ui"
 
@@ -17,13 +17,13 @@ ASSETS = {
 _POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 
 
-def page() -> Answer:
+def page() -> HttpResponse:
     """Return the page."""
     headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
     return _text("page.html", "text/html; charset=utf-8", headers)
 
 
-def asset(name: str) -> Answer:
+def asset(name: str) -> HttpResponse:
     """Return a script or style of the page.
 
     Raises
@@ -37,6 +37,6 @@ def asset(name: str) -> Answer:
     return _text(name, ASSETS[name], headers)
 
 
-def _text(name: str, media_type: str, headers: dict[str, str]) -> Answer:
+def _text(name: str, media_type: str, headers: dict[str, str]) -> HttpResponse:
     text = (FOLDER / name).read_text(encoding="utf-8")
-    return Answer(text, headers=headers, media_type=media_type)
+    return HttpResponse(text, headers=headers, media_type=media_type)

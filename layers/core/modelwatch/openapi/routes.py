@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from chalice.app import Chalice, Request, Response
 
-from modelwatch.http import Answer, answer
+from modelwatch.http import HttpResponse, handle_request
 from modelwatch.openapi import page
 from modelwatch.ports import MetricSink
 
@@ -30,17 +30,17 @@ def add_docs(
     @app.route("/openapi.json", methods=["GET"])
     def openapi() -> Response:
         """Describe all of this."""
-        return answer(_request(app), metrics(), lambda: Answer(document()))
+        return handle_request(_request(app), metrics(), lambda: HttpResponse(document()))
 
     @app.route("/docs", methods=["GET"])
     def docs() -> Response:
         """Show the description as a page, to try things out."""
-        return answer(_request(app), metrics(), page.page)
+        return handle_request(_request(app), metrics(), page.page)
 
     @app.route("/docs/{asset}", methods=["GET"])
     def docs_asset(asset: str) -> Response:
         """Give a file of that page."""
-        return answer(_request(app), metrics(), lambda: page.asset(asset))
+        return handle_request(_request(app), metrics(), lambda: page.asset(asset))
 
 
 def _request(app: Chalice) -> Request:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import batched
 
 import msgspec
 
 from modelwatch.domain.episodes import Episode, WindowStatus, episodes
-from modelwatch.domain.verdict.evidence import Evidence
 from modelwatch.domain.verdict.results import AnalysisResult, ResultName, Status
 from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.errors import EvidenceError
@@ -122,37 +122,22 @@ class Backtester:
             When the store does not respond.
         """
         found: dict[tuple[str, str, str], list[BacktestedWindow]] = {}
-        for given, evidence in self._read(names):
-            key = (given.model_version, given.variant, given.window)
-            found.setdefault(key, []).append(self._evaluate_again(given, evidence))
-            on_window()
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            for some in batched(names, _AT_ONCE, strict=False):
+                for given, window in threads.map(self._backtested, some):
+                    key = (given.model_version, given.variant, given.window)
+                    found.setdefault(key, []).append(window)
+                    on_window()
         return [_series(*key, windows) for key, windows in sorted(found.items())]
 
-    def _read(
-        self, names: Sequence[str]
-    ) -> Iterator[tuple[AnalysisResult, Evidence | EvidenceError]]:
-        with ThreadPoolExecutor(_AT_ONCE) as threads:
-            for start in range(0, len(names), _AT_ONCE):
-                yield from threads.map(self._evidence, names[start : start + _AT_ONCE])
-
-    def _evidence(self, name: str) -> tuple[AnalysisResult, Evidence | EvidenceError]:
+    def _backtested(self, name: str) -> tuple[AnalysisResult, BacktestedWindow]:
         given = self._reports.result(name)
-        try:
-            return given, self._reports.evidence(given)
-        except EvidenceError as error:
-            return given, error
-
-    def _evaluate_again(
-        self, given: AnalysisResult, evidence: Evidence | EvidenceError
-    ) -> BacktestedWindow:
         other, problem = None, ""
         try:
-            if isinstance(evidence, EvidenceError):
-                raise evidence
-            other = _status(evaluate_again(given, evidence, self._rules))
+            other = _status(evaluate_again(given, self._reports.evidence(given), self._rules))
         except EvidenceError as error:
             problem = str(error)
-        return BacktestedWindow(
+        window = BacktestedWindow(
             name=given.name,
             window_start=given.window_start,
             window_end=given.window_end,
@@ -160,6 +145,7 @@ class Backtester:
             other=other,
             problem=problem,
         )
+        return given, window
 
 
 def _series(

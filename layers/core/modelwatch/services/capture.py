@@ -23,12 +23,12 @@ from modelwatch.ports import (
     Sample,
 )
 from modelwatch.services.deliveries import (
-    Letter,
+    DeadLetter,
     Message,
     oldest_seconds,
-    put_aside,
     read_message,
     retry_delays,
+    send_to_dlq,
 )
 from modelwatch.services.storing import attempt, by_partition, event_ids_of, write_groups
 
@@ -39,7 +39,7 @@ _STORE_SECONDS = 25.0
 _LABEL_HOURS_AT_ONCE = 8
 """Records of a batch are of an hour or two; its labels may be of every hour of a year."""
 
-_PUT_ASIDE_SECONDS = 45.0
+_DLQ_SECONDS = 45.0
 """How long a run goes on to the next dead letter."""
 
 _TRIES = 3
@@ -75,13 +75,13 @@ class CaptureService:
 
         What cannot be used goes to the dead letters with its reason, alone, and is done with; its
         message fails only where they do not take it. When the store refuses an object, the messages
-        with a record or label in it fail, whole, and are handed back; what was stored already is
+        with a record or label in it fail, whole, and are released; what was stored already is
         recognised when it comes again. What raises an exception that no one foresaw is found and
-        put aside like what cannot be used, and everything beside it is stored.
+        becomes a dead letter like what cannot be used; everything beside it is stored.
         """
         began = self._clock()
         now_ms = self._now_ms()
-        letters: list[Letter] = []
+        letters: list[DeadLetter] = []
         blocks: list[Block] = []
         labels: list[Label] = []
         held: list[tuple[Message, list[str]]] = []
@@ -105,18 +105,18 @@ class CaptureService:
             if mine and not any(fault.is_alone for fault in mine) and message.deliveries < _TRIES:
                 # nothing that was with them could be stored: that may pass
                 again.update(event_ids)
-            letters += [Letter(message.id, fault.body, fault.reason, 1) for fault in mine]
+            letters += [DeadLetter(message.id, fault.body, fault.reason, 1) for fault in mine]
         failed = {
             message.id: None for message, event_ids in held if not again.isdisjoint(event_ids)
         }
         # a message that comes again brings its bad records, too
         done_with = [letter for letter in letters if letter.message_id not in failed]
-        rejected, not_taken = put_aside(
-            done_with, self._dead_letters, self._until(began, _PUT_ASIDE_SECONDS)
+        rejected, not_taken = send_to_dlq(
+            done_with, self._dead_letters, self._until(began, _DLQ_SECONDS)
         )
         failed.update(dict.fromkeys(not_taken))
         delays = retry_delays([message for message in messages if message.id in failed])
-        attempt("handing messages back", lambda: self._deliveries.hand_back(delays))
+        attempt("releasing messages", lambda: self._deliveries.release(delays))
         samples = [
             Sample("capture_records_total", records.stored, {"outcome": "stored"}),
             Sample("capture_records_total", rejected, {"outcome": "rejected"}),

@@ -1,8 +1,8 @@
 """What the queue delivers: how a message is read, and what becomes of one that cannot be stored.
 
-A message leaves the queue when everything in it is stored or put aside. A record that nobody can
-use goes to the dead letters alone, with its reason; a message whose records S3 does not take now is
-handed back, to come again after a delay that grows.
+A message leaves the queue when everything in it is stored or a dead letter. A record that no one
+can use goes to the dead letters alone, with its reason. A message whose records S3 does not take
+now is released: it comes again after a delay that grows.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Message:
     body
         Records as `modelwatch.domain.packing` packs them, one record, a list of them, or labels.
     receipt
-        What this delivery of it can be handed back by; empty where it cannot.
+        What releases this delivery of it; empty where nothing does.
     deliveries
         How often it was delivered, this time included.
     sent_ms
@@ -55,7 +55,7 @@ class Message:
     sent_ms: int = 0
 
 
-class Letter(NamedTuple):
+class DeadLetter(NamedTuple):
     """What goes to the dead letters: a message or one record of it, why, how many records it is."""
 
     message_id: str
@@ -66,7 +66,7 @@ class Letter(NamedTuple):
 
 def read_message(
     message: Message, now_ms: int
-) -> tuple[Sequence[Block] | Sequence[Label], list[Letter]]:
+) -> tuple[Sequence[Block] | Sequence[Label], list[DeadLetter]]:
     """Return the records or the labels of a message, and what of it cannot be used.
 
     A bad one of a list is a letter alone. A message that holds nothing good is one letter, as it
@@ -76,16 +76,18 @@ def read_message(
     try:
         good, refusals = _sorted(message.body, now_ms)
     except InvalidInputError as error:
-        return [], [Letter(message.id, message.body, str(error), 1)]
+        return [], [DeadLetter(message.id, message.body, str(error), 1)]
     except Exception as error:  # noqa: BLE001 - whatever it is, the other messages are stored
         _LOG.error("message %s cannot be read:\n%s", message.id, stack_of(error))
         reason = f"reading it raised {type(error).__name__}"
-        return [], [Letter(message.id, message.body, reason, 1)]
+        return [], [DeadLetter(message.id, message.body, reason, 1)]
     if refusals and not good:
         others = f"; {len(refusals) - 1} more cannot be used, either" if len(refusals) > 1 else ""
         reason = f"{refusals[0].error}{others}"
-        return [], [Letter(message.id, message.body, reason, len(refusals))]
-    return good, [Letter(message.id, refusal.body, str(refusal.error), 1) for refusal in refusals]
+        return [], [DeadLetter(message.id, message.body, reason, len(refusals))]
+    return good, [
+        DeadLetter(message.id, refusal.body, str(refusal.error), 1) for refusal in refusals
+    ]
 
 
 def _sorted(body: str, now_ms: int) -> tuple[Sequence[Block] | Sequence[Label], list[Refusal]]:
@@ -98,10 +100,10 @@ def _sorted(body: str, now_ms: int) -> tuple[Sequence[Block] | Sequence[Label], 
     return blocks_of(records), refusals
 
 
-def put_aside(
-    letters: Iterable[Letter], dead_letters: DeadLetters, may_go_on: Callable[[], bool]
+def send_to_dlq(
+    letters: Iterable[DeadLetter], dead_letters: DeadLetters, may_go_on: Callable[[], bool]
 ) -> tuple[int, list[str]]:
-    """Hand ``letters`` to the dead letters.
+    """Send ``letters`` to the dead-letter queue.
 
     Parameters
     ----------
@@ -115,7 +117,7 @@ def put_aside(
     Returns
     -------
     tuple[int, list[str]]
-        How many records were put aside, and the ids of the messages that must come again.
+        How many records are dead letters now, and the ids of the messages that must come again.
     """
     taken = 0
     failures = 0

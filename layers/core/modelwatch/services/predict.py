@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from modelwatch.domain.event_ids import derived_event_id, new_event_id
 from modelwatch.domain.records import Record, Value
-from modelwatch.domain.sampling import kept
+from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import ModelwatchError, PredictionError
 from modelwatch.ports import AfterResponse, Fleet, MetricSink, Sample
@@ -156,7 +156,7 @@ class PredictService:
             When that cannot be had; what was loaded goes on serving.
         """
         serving = self._models.reload()
-        self._fleet.renew()
+        self._fleet.recycle_environments()
         return Variants(variants=_variants(serving))
 
     def health(self) -> Health:
@@ -280,14 +280,16 @@ class PredictService:
         if self._sample_rate == 1:
             return range(len(event_ids))
         return [
-            place for place, event_id in enumerate(event_ids) if kept(event_id, self._sample_rate)
+            place
+            for place, event_id in enumerate(event_ids)
+            if is_sampled(event_id, self._sample_rate)
         ]
 
 
 class SingleProcess:
     """A fleet of one, as `chalice local` is: what is loaded here is loaded everywhere."""
 
-    def renew(self) -> None:
+    def recycle_environments(self) -> None:
         """Do nothing: see `Fleet`."""
 
 

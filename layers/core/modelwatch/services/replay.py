@@ -136,39 +136,26 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     manifest: Manifest
 
 
-class Replayer:
-    """Makes results of the past again: no capture, registry or baseline is asked.
+def replay(reports: ReportStore, name: str, code: CodeVersion) -> Replay:
+    """Make the result ``name`` again, and say what is different.
 
-    Parameters
-    ----------
-    reports
-        Where results are, and what they were made of.
-    code
-        This code.
+    No capture, registry or baseline is read. ``code`` is this code.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such result.
+    EvidenceError
+        When what it was made of was not kept, or is missing or damaged.
     """
-
-    def __init__(self, reports: ReportStore, code: CodeVersion) -> None:
-        self._reports = reports
-        self._code = code
-
-    def replay(self, name: str) -> Replay:
-        """Make the result ``name`` again, and say what is different.
-
-        Raises
-        ------
-        NotFoundError
-            When there is no such result.
-        EvidenceError
-            When what it was made of was not kept, or is missing or damaged.
-        """
-        given = self._reports.result(name)
-        evidence = self._reports.evidence(given)
-        found = differences(given, evaluate_again(given, evidence))
-        return Replay(
-            result=name,
-            same=not found,
-            differences=found,
-            given_by=evidence.manifest.code,
-            replayed_by=self._code,
-            manifest=evidence.manifest,
-        )
+    given = reports.result(name)
+    evidence = reports.evidence(given)
+    found = differences(given, evaluate_again(given, evidence))
+    return Replay(
+        result=name,
+        same=not found,
+        differences=found,
+        given_by=evidence.manifest.code,
+        replayed_by=code,
+        manifest=evidence.manifest,
+    )

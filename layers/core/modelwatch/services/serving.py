@@ -5,7 +5,7 @@ it again beside the requests, twice in `refresh_seconds`, so that none waits and
 an older plan than that. Only a request after a pause longer than `refresh_seconds` waits for the
 thread, a moment at most. A version that cannot be loaded is refused for a while and the one before
 it goes on serving. When the registry itself cannot be
-read, a new environment starts from the plan that was good last, kept in `PlanMemory`.
+read, a new environment starts from the plan that was good last, kept in `ServingPlanCache`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from modelwatch.domain.capture_policy import CapturePlan, CapturePolicy
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.routing import Routing, ServingPlan
 from modelwatch.errors import ModelLoadError, ModelwatchError, NoModelError, RegistryError
-from modelwatch.ports import MetricSink, Model, ModelLoader, ModelRegistry, PlanMemory, Sample
+from modelwatch.ports import MetricSink, Model, ModelLoader, ModelRegistry, Sample, ServingPlanCache
 
 _LOG = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class ModelPool:
         alias: str,
         registry: ModelRegistry,
         loader: ModelLoader,
-        memory: PlanMemory,
+        plan_cache: ServingPlanCache,
         metrics: MetricSink,
         refresh_seconds: float,
         clock: Callable[[], float] = time.time,
@@ -115,7 +115,7 @@ class ModelPool:
         self._alias = alias
         self._registry = registry
         self._loader = loader
-        self._memory = memory
+        self._plan_cache = plan_cache
         self._metrics = metrics
         self._refresh_seconds = refresh_seconds
         self._clock = clock
@@ -184,7 +184,7 @@ class ModelPool:
         except NoModelError:
             raise
         except ModelwatchError as error:
-            remembered = self._memory.recall(self.model_name)
+            remembered = self._plan_cache.recall(self.model_name)
             if remembered is None:
                 raise
             return self._follow(remembered, problem=str(error))
@@ -227,7 +227,7 @@ class ModelPool:
             serving = Serving(plan.routing, models, problem, self._now())
             _LOG.warning("serving the versions that were good last: %s", problem)
         else:
-            self._memory.remember(plan)
+            self._plan_cache.remember(plan)
         self._report(serving)
         self._serving = serving
         return serving

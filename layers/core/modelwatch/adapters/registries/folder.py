@@ -41,7 +41,7 @@ from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.names import check_model_name
 from modelwatch.domain.routing import RegisteredModel, Routing
 from modelwatch.errors import ModelLoadError, NoModelError, RegistryError, SettingError
-from modelwatch.settings import Settings
+from modelwatch.settings.serving import RegistrySettings
 
 FORMAT = 1
 
@@ -89,18 +89,18 @@ class FolderRegistry(Registry):
         self._root = root
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: RegistrySettings) -> Self:
         """Return the registry in the folder of MODEL_REGISTRY."""
         return cls(
             folder_of(settings),
-            stage=settings.text("MODEL_STAGE"),
-            stage_alias=settings.text("MODEL_ALIAS"),
+            stage=settings.model_stage,
+            stage_alias=settings.model_alias,
         )
 
     @classmethod
     def artifacts(
         cls,
-        settings: Settings,
+        settings: RegistrySettings,
         s3: Any,  # noqa: ARG003 - that of other registries
         *,
         limit_bytes: int,
@@ -329,7 +329,7 @@ class FolderArtifacts(Artifacts):
         return folder
 
 
-def folder_of(settings: Settings) -> Path:
+def folder_of(settings: RegistrySettings) -> Path:
     """Return the folder that MODEL_REGISTRY names.
 
     Raises
@@ -337,7 +337,7 @@ def folder_of(settings: Settings) -> Path:
     SettingError
         When it is no address of one on this machine.
     """
-    address = settings.text("MODEL_REGISTRY")
+    address = settings.model_registry
     try:
         folder = Path.from_uri(address)
     except ValueError:

@@ -21,7 +21,7 @@ from modelwatch_cli.capture.sagemaker.payloads import (
 )
 
 _PREDICTIONS = ("prediction", "predicted_label", "predicted_value", "score")
-"""Where a JSON output is looked for when nobody says."""
+"""Where a JSON output is looked for when no one says."""
 
 
 def outputs(
@@ -57,12 +57,12 @@ def outputs(
     else:
         rows = json_rows(text, "", place)
     if not own and len(rows) == 1 and isinstance(rows[0], list) and len(rows[0]) == count:
-        # several answers in one list, as XGBoost's and scikit-learn's containers give them
+        # several outputs in one list, as XGBoost's and scikit-learn's containers give them
         (rows,) = rows
-    answers: list[tuple[Value, list[float] | None]] = []
+    found: list[tuple[Value, list[float] | None]] = []
     for row in rows:
         if own is None:
-            prediction, probabilities = _foreign_answer(row, reading, place)
+            prediction, probabilities = _foreign_output(row, reading, place)
         elif isinstance(row, list):
             columns = own.probabilities
             prediction, probabilities = row[0], None if columns is None else row[1 : columns + 1]
@@ -74,11 +74,11 @@ def outputs(
         numbers = _numbers(probabilities, place)
         if numbers is not None and own is None and (problem := probabilities_problem(numbers)):
             raise InvalidInputError(f"{place}.data", f"the probabilities {problem}")
-        answers.append((value, numbers))
-    return answers
+        found.append((value, numbers))
+    return found
 
 
-def _foreign_answer(row: Any, reading: Reading, place: str) -> tuple[Any, Any]:
+def _foreign_output(row: Any, reading: Reading, place: str) -> tuple[Any, Any]:
     wanted = reading.inference_attribute
     probabilities = None
     if reading.probability_attribute:
@@ -93,7 +93,7 @@ def _foreign_answer(row: Any, reading: Reading, place: str) -> tuple[Any, Any]:
     while isinstance(row, list) and len(row) == 1:
         row = row[0]
     if isinstance(row, list | dict):
-        problem = "does not tell which of its values is the prediction; give --inference-attribute"
+        problem = "does not say which of its values is the prediction; give --inference-attribute"
         raise InvalidInputError(f"{place}.data", problem)
     return row, probabilities
 

@@ -22,8 +22,8 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 _decode = msgspec.json.Decoder(ServingPlan).decode
 
 
-class StoredPlanMemory:
-    """Keeps plans in ``bucket`` and below ``folder``; see `modelwatch.ports.PlanMemory`.
+class StoredServingPlanCache:
+    """Keeps plans in ``bucket`` and below ``folder``; see `modelwatch.ports.ServingPlanCache`.
 
     Without a ``client``, which a registry on this machine does not need, below ``folder`` alone.
     """
