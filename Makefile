@@ -87,7 +87,7 @@ format: setup ## rewrite the sources in the project's format
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 env-example: setup ## write .env.example from the declared settings
-	@$(BIN)/python -m modelwatch.settings > .env.example
+	@$(BIN)/python -m modelwatch_cli.settings > .env.example
 
 # --- environments: one stamp per lock; a changed lock makes its environment anew -----------------
 

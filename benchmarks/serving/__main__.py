@@ -30,11 +30,11 @@ from benchmarks.serving.stack import download_model, free_port, running_stack
 from rich.console import Console
 from rich.table import Table
 
-from modelwatch.settings import Settings
 from modelwatch_cli.deployment.layers import build_layer
 from modelwatch_cli.deployment.packaging import package_app
 from modelwatch_cli.deployment.plan import architecture
 from modelwatch_cli.deployment.project import Project
+from modelwatch_cli.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"

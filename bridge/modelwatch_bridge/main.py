@@ -15,10 +15,10 @@ from botocore.config import Config
 
 from modelwatch.adapters.aws import s3_client
 from modelwatch.errors import ModelwatchError
-from modelwatch.metric_names import CATALOG, Metric, declared_metrics
-from modelwatch.settings import Settings
+from modelwatch.metric_names import CATALOG, Metric
 from modelwatch_bridge.counting.collector import Page, TotalsCollector
 from modelwatch_bridge.counting.ledger import Ledger
+from modelwatch_bridge.declared_metrics import declared_metrics
 from modelwatch_bridge.history.history import History
 from modelwatch_bridge.history.history_file import HistoryFile
 from modelwatch_bridge.service import BridgeService, Reader
@@ -26,6 +26,7 @@ from modelwatch_bridge.serving.health import Health
 from modelwatch_bridge.serving.reports import Reports, Results
 from modelwatch_bridge.serving.server import BridgeServer
 from modelwatch_bridge.serving.site import Site
+from modelwatch_bridge.settings import BridgeSettings
 from modelwatch_bridge.sources.cloudwatch import CloudWatchLogSource, SQSQueues
 from modelwatch_bridge.sources.files import FileFollower
 from modelwatch_bridge.sources.follower import LogGroupFollower, Reach
@@ -45,10 +46,8 @@ def now_ms() -> int:
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
-    settings = Settings()
-    logging.basicConfig(
-        level=settings.text("LOG_LEVEL"), format="%(asctime)s %(levelname)s %(message)s"
-    )
+    settings = BridgeSettings()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -61,7 +60,7 @@ def main() -> int:
     return 0
 
 
-def serve(settings: Settings, stop: threading.Event) -> None:
+def serve(settings: BridgeSettings, stop: threading.Event) -> None:
     """Run the bridge until ``stop`` is set.
 
     Raises
@@ -69,11 +68,11 @@ def serve(settings: Settings, stop: threading.Event) -> None:
     ModelwatchError
         When a setting is wrong, the port is taken or the state file is in use.
     """
-    metrics_file = settings.text("METRICS_FILE")
+    metrics_file = settings.metrics_file
     catalog = CATALOG | (declared_metrics(Path(metrics_file)) if metrics_file else {})
-    state = Path(settings.text("BRIDGE_STATE"))
-    ledger = Ledger(state, catalog, settings.integer("BRIDGE_MAX_SERIES"))
-    health = Health(now_ms, int(settings.number("BRIDGE_STALE_SECONDS") * 1000))
+    state = Path(settings.bridge_state)
+    ledger = Ledger(state, catalog, settings.bridge_max_series)
+    health = Health(now_ms, int(settings.bridge_stale_seconds * 1000))
     collector = TotalsCollector(ledger.totals, catalog)
     page = Page(collector, ledger.totals, catalog)
     store = HistoryFile(state.with_name(f"{state.stem}-history.sqlite"))
@@ -99,10 +98,10 @@ def serve(settings: Settings, stop: threading.Event) -> None:
     server.server_close()
 
 
-def _server(settings: Settings, page: Page, history: History, health: Health) -> BridgeServer:
-    address = settings.text("BRIDGE_HOST"), settings.integer("BRIDGE_PORT")
+def _server(settings: BridgeSettings, page: Page, history: History, health: Health) -> BridgeServer:
+    address = settings.bridge_host, settings.bridge_port
     reports = Reports(lambda: _results(settings), now_ms)
-    site = Site(history, health, reports, settings.text("STAGE"))
+    site = Site(history, health, reports, settings.stage)
     try:
         return BridgeServer(address, page, health, site)
     except OSError as error:
@@ -111,15 +110,15 @@ def _server(settings: Settings, page: Page, history: History, health: Health) ->
         ) from error
 
 
-def _results(settings: Settings) -> Results:
+def _results(settings: BridgeSettings) -> Results:
     # brings half of the analysis' libraries with it, 30 MB
     from modelwatch.adapters.s3_reports import S3ReportStore
 
-    return S3ReportStore(s3_client(settings), settings.text("REPORT_BUCKET"))
+    return S3ReportStore(s3_client(settings), settings.report_bucket)
 
 
-def _listener(settings: Settings, ledger: Ledger) -> EmfListener | None:
-    port = settings.integer("BRIDGE_EMF_PORT")
+def _listener(settings: BridgeSettings, ledger: Ledger) -> EmfListener | None:
+    port = settings.bridge_emf_port
     if not port:
         return None
     try:
@@ -131,7 +130,7 @@ def _listener(settings: Settings, ledger: Ledger) -> EmfListener | None:
 
 
 def _service(
-    settings: Settings,
+    settings: BridgeSettings,
     more: list[EmfListener],
     ledger: Ledger,
     page: Page,
@@ -144,12 +143,12 @@ def _service(
     config = Config(
         connect_timeout=3, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3}
     )
-    region = settings.text("AWS_DEFAULT_REGION")
-    late_ms = int(settings.number("BRIDGE_LATE_SECONDS") * 1000)
-    lookback_ms = int(settings.number("BRIDGE_LOOKBACK_SECONDS") * 1000)
+    region = settings.aws_default_region
+    late_ms = int(settings.bridge_late_seconds * 1000)
+    lookback_ms = int(settings.bridge_lookback_seconds * 1000)
     source = CloudWatchLogSource(
         boto3.client("logs", region_name=region, config=config),
-        settings.text("BRIDGE_LOG_GROUP_PREFIX"),
+        settings.bridge_log_group_prefix,
     )
     follower = LogGroupFollower(
         source,
@@ -164,15 +163,15 @@ def _service(
         stop.is_set,
     )
     readers: list[Reader] = [follower, *more]
-    if files := _names(settings.text("BRIDGE_FILES")):
+    if files := _names(settings.bridge_files):
         readers.append(FileFollower([Path(name) for name in files], ledger, now_ms))
-    if every_seconds := settings.number("BRIDGE_THROTTLES_SECONDS"):
+    if every_seconds := settings.bridge_throttles_seconds:
         metrics = CloudWatchThrottles(boto3.client("cloudwatch", region_name=region, config=config))
         every_ms = int(every_seconds * 1000)
         readers.append(
             ThrottleReader(source, metrics, ledger, now_ms, every_ms, late_ms, lookback_ms)
         )
-    watched = settings.text("BRIDGE_QUEUES") or settings.text("CAPTURE_QUEUE_NAME")
+    watched = settings.bridge_queues or settings.capture_queue_name
     names = [] if watched == "-" else _names(watched)
     queues = SQSQueues(boto3.client("sqs", region_name=region, config=config), names)
     return BridgeService(
@@ -184,8 +183,8 @@ def _service(
         health=health,
         catalog=catalog,
         clock=now_ms,
-        poll_seconds=max(0.05, settings.number("BRIDGE_POLL_SECONDS")),
-        retire_ms=int(settings.number("BRIDGE_RETIRE_SECONDS") * 1000),
+        poll_seconds=max(0.05, settings.bridge_poll_seconds),
+        retire_ms=int(settings.bridge_retire_seconds * 1000),
         lag_seconds=lambda: follower.lag_seconds,
     )
 

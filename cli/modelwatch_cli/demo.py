@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from modelwatch.errors import ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -92,9 +92,7 @@ def _observe(settings: Settings, scenario: str, requests: int, expected: str) ->
     from modelwatch_cli.traffic.display import print_summary
     from modelwatch_cli.traffic.schedule import Pattern, Run, make_schedule
 
-    version = registry_of(settings).resolve(
-        settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS")
-    )
+    version = registry_of(settings).resolve(settings.model_name, settings.model_alias)
     s3 = s3_client(settings)
     began = datetime.now(UTC)
     schedule = make_schedule(Pattern.STEADY, RATE, Run(requests=requests))
@@ -121,7 +119,7 @@ def _wait_for_result(
     """Return the version's results since ``began``, newest first, once one covers ``captured``."""
     from modelwatch.adapters.s3_reports import S3ReportStore
 
-    store = S3ReportStore(s3, settings.text("REPORT_BUCKET"))
+    store = S3ReportStore(s3, settings.report_bucket)
     found: list[AnalysisResult] = []
 
     def analyzed() -> bool:

@@ -6,8 +6,8 @@ import time
 
 from modelwatch.adapters.aws import s3_client
 from modelwatch.errors import StoreError
-from modelwatch.settings import Settings
 from modelwatch_cli.buckets import ensure_buckets
+from modelwatch_cli.settings import Settings
 
 PATIENCE_SECONDS = 60
 

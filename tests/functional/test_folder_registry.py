@@ -17,8 +17,8 @@ from sklearn.tree import DecisionTreeClassifier
 from modelwatch.adapters.registries import NewVersion, artifacts_of, registry_of
 from modelwatch.domain.models import ModelVersion
 from modelwatch.errors import ModelLoadError, NoModelError, RegistryError, SettingError
-from modelwatch.settings import Settings
 from modelwatch_cli.deployment.served import check_reach, read_served
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.training.adoption import adopt
 from modelwatch_cli.training.registration import register_model
 
@@ -89,7 +89,7 @@ def test_processes_that_publish_at_once_make_a_version_each(tmp_path):
 import sys
 from pathlib import Path
 from modelwatch.adapters.registries import NewVersion, registry_of
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 class Files:
     def save(self, path): Path(path).mkdir()
 registry = registry_of(Settings({{"MODEL_REGISTRY": {(tmp_path / "models").as_uri()!r}}}))
@@ -122,6 +122,14 @@ for number in range(8):
     }
     tags = msgspec.json.decode((tmp_path / "models/wine/versions/1/version.json").read_bytes())
     assert set(tags["tags"]) == set(model.aliases), "no tag was lost"
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_name_that_is_a_place_stays_in_the_folder(tmp_path, name):
+    registry = registry_of(settings_of(tmp_path / "models"))
+    registry.publish(name, "production", NewVersion(Files()), lambda _: {})
+    assert registry.names() == [name]
+    assert [each.name for each in tmp_path.iterdir()] == ["models"]
 
 
 def test_a_number_is_not_given_twice_after_its_version_is_gone(tmp_path):

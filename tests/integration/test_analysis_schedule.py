@@ -20,7 +20,7 @@ from modelwatch.adapters.s3_reports import S3ReportStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record
 from modelwatch.domain.verdict.results import AnalysisResult
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from running_stack import RunningStack
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(400)]
@@ -37,8 +37,8 @@ class Analyze:
         settings = Settings(environ)
         self.model = f"application-{uuid4().hex[:8]}"
         s3 = stack.client("s3")
-        self.captures = S3RecordStore(s3, settings.text("CAPTURE_BUCKET"))
-        self.reports = S3ReportStore(s3, settings.text("REPORT_BUCKET"))
+        self.captures = S3RecordStore(s3, settings.capture_bucket)
+        self.reports = S3ReportStore(s3, settings.report_bucket)
         self.functions = stack.client(
             "lambda", config=Config(read_timeout=200, retries={"max_attempts": 1})
         )

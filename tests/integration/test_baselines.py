@@ -15,7 +15,7 @@ from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from running_stack import RunningStack
 
 pytestmark = pytest.mark.servers
@@ -54,7 +54,7 @@ def version(stack: RunningStack) -> str:
         for index in range(ROWS)
     ]
     settings, client = of_stack(stack)
-    S3RecordStore(client, settings.text("CAPTURE_BUCKET")).write(records)
+    S3RecordStore(client, settings.capture_bucket).write(records)
     return str(version)
 
 

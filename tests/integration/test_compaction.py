@@ -24,9 +24,9 @@ from modelwatch.domain.labels import Label
 from modelwatch.domain.records import Record
 from modelwatch.domain.windows import Window
 from modelwatch.errors import QueueError
-from modelwatch.settings import Settings
 from modelwatch_cli.buckets import ensure_buckets, expire_captures
 from modelwatch_cli.capture.forgetting import Forgetting
+from modelwatch_cli.settings import Settings
 from running_stack import RunningStack
 from waiting import eventually
 
@@ -50,7 +50,7 @@ class Captures:
         self.settings = Settings(self.environ)
         self.url = json.loads(self.run("deploy", "capture", "--json"))["urls"]["capture"]
         self.s3 = self.stack.client("s3")
-        self.bucket = self.settings.text("CAPTURE_BUCKET")
+        self.bucket = self.settings.capture_bucket
         self.records = S3RecordStore(self.s3, self.bucket)
         self.profiles = S3ProfileStore(self.s3, self.bucket)
         now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -87,7 +87,7 @@ class Captures:
     def compact(self) -> dict[str, Any]:
         """Run the deployed function."""
         answer = self.stack.client("lambda").invoke(
-            FunctionName=f"modelwatch-{self.settings.text('STAGE')}-capture-compact",
+            FunctionName=f"modelwatch-{self.settings.stage}-capture-compact",
             Payload=json.dumps(
                 {
                     "id": "1",
@@ -199,7 +199,7 @@ def test_a_prediction_is_forgotten(captures: Captures) -> None:
         ]
     )
     sqs = captures.stack.client("sqs")
-    name = f"{captures.settings.text('CAPTURE_QUEUE_NAME')}-dead"
+    name = f"{captures.settings.capture_queue_name}-dead"
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody=json.dumps(whole))
     assert traces(captures.s3, captures.bucket, [*gone, MARK])

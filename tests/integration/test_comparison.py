@@ -18,7 +18,7 @@ from modelwatch.adapters.s3_compaction import S3Compaction
 from modelwatch.adapters.s3_objects import S3Objects
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.windows import Window
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from running_stack import RunningStack
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
@@ -42,8 +42,8 @@ class Trial:
             monkeypatch.setenv(name, value)
         self.settings = Settings(environ)
         self.client = s3_client(self.settings)
-        self.captures = S3RecordStore(self.client, self.settings.text("CAPTURE_BUCKET"))
-        self.reports = S3Objects(self.client, self.settings.text("REPORT_BUCKET"))
+        self.captures = S3RecordStore(self.client, self.settings.capture_bucket)
+        self.reports = S3Objects(self.client, self.settings.report_bucket)
         self.urls = self.answer("deploy")["urls"]
         for alias, version in self.versions.items():
             self.run("promote", version, "--alias", alias)
@@ -165,7 +165,7 @@ def test_a_promoted_challenger_has_its_own_reference_and_its_answers_are_made_ag
     trial.run("baseline", "use", "other")
     changed = {"DRIFT_MODE": "classic", "DRIFT_NUMERICAL_THRESHOLD": "0.0001"}
     trial.run("deploy", environ=changed)
-    compaction = S3Compaction(trial.client, trial.settings.text("CAPTURE_BUCKET"))
+    compaction = S3Compaction(trial.client, trial.settings.capture_bucket)
     for hour in compaction.hours(since=trial.began - timedelta(hours=1)):
         if f"model_version={version}/" in hour.name:
             compaction.merge(hour, np.empty(0, np.uint64))

@@ -7,7 +7,6 @@ import uuid
 import httpx
 import pytest
 
-from modelwatch.settings import Settings
 from modelwatch_cli.buckets import ensure_buckets
 from modelwatch_cli.deployment.clients import make_clients
 from modelwatch_cli.deployment.deployer import Deployer
@@ -16,6 +15,7 @@ from modelwatch_cli.deployment.errors import NotDeployedError, StackError
 from modelwatch_cli.deployment.plan import APPS, make_plan
 from modelwatch_cli.deployment.project import Project
 from modelwatch_cli.deployment.removal import undeploy
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.environment import read_env_file
 from running_stack import RunningStack
 

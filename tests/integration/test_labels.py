@@ -23,7 +23,7 @@ from modelwatch.domain.performance.results import PerformancePolicy, Performance
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.windows import Window
 from modelwatch.services.performance import PerformanceMonitor
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
@@ -44,7 +44,7 @@ class Labelling:
         stack.know_model()
         self.urls: dict[str, str] = json.loads(self.run("deploy", "--json"))["urls"]
         client = stack.client("s3")
-        bucket = settings.text("CAPTURE_BUCKET")
+        bucket = settings.capture_bucket
         self.labels = S3LabelStore(client, bucket)
         self.compaction = S3LabelCompaction(client, bucket)
         self.monitor = PerformanceMonitor(

@@ -21,7 +21,7 @@ import pytest
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.windows import Window
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
@@ -48,7 +48,7 @@ class Pipeline:
 
     def captured(self, version: str) -> dict[str, dict[str, Any]]:
         """Return the rows captured in the last hour, by event id."""
-        store = S3RecordStore(self.stack.client("s3"), self.settings.text("CAPTURE_BUCKET"))
+        store = S3RecordStore(self.stack.client("s3"), self.settings.capture_bucket)
         now = datetime.now(UTC)
         window = Window(now - timedelta(hours=1), now + timedelta(minutes=1))
         rows = store.read("wine_quality_model", version, window).to_pylist()
@@ -100,7 +100,7 @@ def test_the_documented_look_inside_works(pipeline):
 
 def test_a_poisoned_message_is_put_aside_at_once_and_alone(pipeline):
     sqs = pipeline.stack.client("sqs")
-    name = pipeline.settings.text("CAPTURE_QUEUE_NAME")
+    name = pipeline.settings.capture_queue_name
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
 
     def in_flight() -> int:

@@ -48,7 +48,7 @@ OURS = """
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.training.registration import register_model
 
 rows = pd.DataFrame({"alcohol": [12.0 + number % 5 for number in range(100)]})

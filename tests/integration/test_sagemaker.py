@@ -20,7 +20,7 @@ from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.records import Record
 from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift, ResultName
 from modelwatch.domain.windows import Window
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from running_stack import RunningStack
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
@@ -39,11 +39,11 @@ class Stack:
         environ = json.loads(stack.run("env", "--json").stdout)
         settings = Settings(environ)
         self.client = stack.client("s3")
-        self.bucket = settings.text("CAPTURE_BUCKET")
+        self.bucket = settings.capture_bucket
         self.records = S3RecordStore(self.client, self.bucket)
         self.labels = S3LabelStore(self.client, self.bucket)
-        self.baselines = S3BaselineStore(self.client, settings.text("REPORT_BUCKET"))
-        self.reports = S3ReportStore(self.client, settings.text("REPORT_BUCKET"))
+        self.baselines = S3BaselineStore(self.client, settings.report_bucket)
+        self.reports = S3ReportStore(self.client, settings.report_bucket)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.stack.run(*arguments, "--json")

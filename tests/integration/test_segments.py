@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.reference import reference_features
 from modelwatch_cli.traffic.scenarios import Segment, segment_of
 from running_stack import RunningStack

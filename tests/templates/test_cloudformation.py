@@ -9,7 +9,7 @@ from cfnlint.api import ManualArgs, lint
 
 from modelwatch.adapters.sqs_queue import MESSAGE_LIMIT_BYTES
 from modelwatch.services.deliveries import Message, retry_delays
-from modelwatch.settings import Settings
+from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_cli.deployment.packaging import (
     as_image,
     function_names,
@@ -26,6 +26,7 @@ from modelwatch_cli.deployment.parameters import (
 from modelwatch_cli.deployment.plan import APPS, LAYERS, make_plan
 from modelwatch_cli.deployment.project import Project
 from modelwatch_cli.deployment.templates import load_template
+from modelwatch_cli.settings import Settings
 
 PROJECT = Project()
 REGION = "us-east-1"
@@ -103,37 +104,34 @@ def test_the_outputs_of_one_stack_are_the_parameters_of_others(packaged):
     assert taken >= OUTPUTS.keys()
 
 
-def test_functions_read_only_settings_that_are_declared(packaged):
-    from modelwatch.settings import SETTINGS as DECLARED
-
-    declared = {setting.name for setting in DECLARED}
-    for template in packaged.values():
-        variables = template["Globals"]["Function"]["Environment"]["Variables"]
-        assert variables.keys() <= declared
-
-
-def test_functions_get_every_setting_that_they_read(packaged):
-    # Lambda sets the region and the function's name, and the queue is found by its URL
-    given_otherwise = {
-        "AWS_DEFAULT_REGION",
-        "AWS_LAMBDA_FUNCTION_NAME",
-        "CAPTURE_QUEUE_NAME",
+def test_a_function_has_the_settings_that_it_reads_and_no_others(packaged):
+    has = {
+        app: set(template["Globals"]["Function"]["Environment"]["Variables"])
+        for app, template in packaged.items()
     }
-    # what predict may load is for analyze to read
-    by_default = {"analyze": {"MODEL_MAX_MB"}}
-    registries = [f"registries/{name}.py" for name in ("__init__", "base", "mlflow", "folder")]
-    used = {
-        "predict": ("aws.py", *registries),
-        "capture": ("aws.py",),
-        "analyze": ("aws.py", "analysis_settings.py", *registries),
+    store = {"AWS_ENDPOINT_URL_S3", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"}
+    assert has["capture"] == store | {
+        *("CAPTURE_QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "CAPTURE_BUCKET"),
+        *("ANALYSIS_SEGMENTS", "COMPACTION_LAG_SECONDS"),
     }
-    for app, template in packaged.items():
-        wiring = (PROJECT.function(app) / "chalicelib" / "wiring.py").read_text()
-        for adapter in used[app]:
-            wiring += (PROJECT.core / "modelwatch" / "adapters" / adapter).read_text()
-        read = set(re.findall(r'settings\.\w+\(\s*"([A-Z0-9_]+)"', wiring))
-        variables = template["Globals"]["Function"]["Environment"]["Variables"]
-        assert read - given_otherwise - by_default.get(app, set()) <= variables.keys()
+    assert store | {"MLFLOW_TRACKING_TOKEN"} < has["predict"] & has["analyze"]
+    assert not {each for each in has["predict"] if each.startswith(("ANALYSIS", "DRIFT"))}
+    assert not {"MODEL_CACHE", "CAPTURE_BUDGET_MS", "CAPTURE_QUEUE_URL"} & has["analyze"]
+    foreign = ("BRIDGE_", "STACK_", "MODELWATCH_", "PACKAGE_", "STAGE", "LOG_LEVEL")
+    assert not [each for names in has.values() for each in names if each.startswith(foreign)]
+    for app, names in has.items():
+        read = FUNCTIONS[app].declared()
+        assert names == {name for name, setting in read.items() if not setting.is_given}
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_the_wiring_of_a_function_reads_its_own_settings(app):
+    wiring = (PROJECT.function(app) / "chalicelib" / "wiring.py").read_text()
+    read = set(re.findall(r"(?<!modelwatch\.)settings\.([a-z0-9_]+)", wiring))
+    assert read
+    assert {name.upper() for name in read} <= FUNCTIONS[app].declared().keys()
+    assert f"{app.capitalize()}Settings()" in wiring
+    assert not re.search(r"(?<!\w)Settings\(", wiring), "all settings there are"
 
 
 def test_a_parameter_that_may_be_empty_says_so(packaged):
@@ -166,10 +164,8 @@ def test_secrets_are_not_shown(packaged):
     for template in packaged.values():
         for name in ("S3AccessKeyId", "S3SecretAccessKey"):
             assert template["Parameters"][name]["NoEcho"] is True
-        assert template["Parameters"].get("CaptureHashKey", {"NoEcho": True})["NoEcho"] is True
-    assert "CaptureHashKey" in packaged["predict"]["Parameters"]
     for app in ("predict", "analyze"):
-        for name in ("MlflowTrackingPassword", "MlflowTrackingToken"):
+        for name in ("CaptureHashKey", "MlflowTrackingPassword", "MlflowTrackingToken"):
             assert packaged[app]["Parameters"][name]["NoEcho"] is True
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from modelwatch.settings import SETTINGS, Settings
+from modelwatch_bridge.settings import BridgeSettings
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack import servers
 from modelwatch_cli.stack.plan import Plan
 
@@ -76,7 +77,7 @@ def test_only_the_shared_network_publishes_and_only_to_this_machine(
     ports = services["network"]["ports"]
     assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
     assert all(int(port["published"]) == port["target"] for port in ports)
-    defaults = {Settings({}).integer(name) for name in PORTS}
+    defaults = {int(Settings({}).text(name)) for name in PORTS}
     assert {port["target"] for port in ports} == {*defaults, GRAFANA_PORT}
     others = {name for name in services if name != "network"}
     assert {services[name]["network_mode"] for name in others} == {"service:network"}
@@ -164,7 +165,7 @@ def test_the_stack_is_found_as_modelwatch_up_says(services: dict[str, Any], plan
 
 
 def test_every_variable_of_the_bridge_is_declared(services: dict[str, Any], plan: Plan) -> None:
-    declared = {setting.name for setting in SETTINGS}
+    declared = BridgeSettings.declared().keys()
     assert services["bridge"]["environment"].keys() - plan.stack_env().keys() <= declared
 
 

@@ -19,9 +19,9 @@ from modelwatch.domain.segments import parse_segments
 from modelwatch.domain.segments.expressions import Expression
 from modelwatch.errors import ModelwatchError, SettingError
 from modelwatch.metric_names import CATALOG, NAMESPACE
-from modelwatch.settings import SETTINGS, Settings
 from modelwatch_bridge.lines.interpretation import interpret
 from modelwatch_cli.capture.label_files import COLUMNS, Problem, read_labels
+from modelwatch_cli.settings import Settings
 
 NOW_MS = 1_800_000_000_000
 ID = "018bcfe5-6800-7000-8000-000000000000"
@@ -302,7 +302,7 @@ setting_texts = st.one_of(
 
 
 @settings(max_examples=examples(300))
-@given(setting=st.sampled_from(SETTINGS), text=setting_texts)
+@given(setting=st.sampled_from([*Settings.declared().values()]), text=setting_texts)
 def test_any_text_is_a_setting_or_says_what_is_right(setting, text):
     said_in_a_message(setting, text)
 
@@ -319,7 +319,7 @@ LONG_TEXTS = [
 
 @pytest.mark.parametrize("text", LONG_TEXTS, ids=lambda text: text[:8])
 def test_a_long_text_of_a_setting_has_a_short_message(text):
-    for setting in SETTINGS:
+    for setting in Settings.declared().values():
         said_in_a_message(setting, text)
 
 

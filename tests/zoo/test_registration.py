@@ -24,7 +24,8 @@ from modelwatch.domain.labels import as_text
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch.settings import Settings
+from modelwatch.settings import Setting
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.training.candidate import NotServableError, labels_of, make_candidate, table_of
 from modelwatch_cli.training.flavors import modules_of, requirements_of, savings_of
 from modelwatch_cli.training.onnx_converters import conversions
@@ -327,9 +328,7 @@ def test_a_name_that_no_record_can_have_is_refused_before_anything_is_asked(name
 class Files(Settings):
     """Settings of an MLflow that is a file, which no deployed stack has."""
 
-    def text(self, name):
-        known = {"MLFLOW_TRACKING_URI", "MODEL_BUCKET"}
-        return self._environ[name] if name in known else super().text(name)
+    mlflow_tracking_uri = Setting("", "", str)
 
 
 def test_a_step_that_fails_leaves_no_version_and_moves_no_alias(tmp_path, monkeypatch):

@@ -9,8 +9,8 @@ import typer
 
 from modelwatch.domain.baselines import TRAINING
 from modelwatch.errors import InvalidInputError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from modelwatch.adapters.s3_baselines import S3BaselineStore
@@ -66,7 +66,7 @@ def create(
 ) -> None:
     """Make a baseline and learn its constraints; `baseline use` activates it."""
     settings = Settings()
-    model = model_name or settings.text("MODEL_NAME")
+    model = model_name or settings.model_name
     with error_console.status("reading the reference"):
         from modelwatch_cli.baselines.making import BaselineMaker, Source
 
@@ -264,8 +264,8 @@ def _store(model_name: str | None) -> tuple[S3BaselineStore, str]:
     from modelwatch.adapters.s3_baselines import S3BaselineStore
 
     settings = Settings()
-    store = S3BaselineStore(_client(settings), settings.text("REPORT_BUCKET"))
-    return store, model_name or settings.text("MODEL_NAME")
+    store = S3BaselineStore(_client(settings), settings.report_bucket)
+    return store, model_name or settings.model_name
 
 
 def _client(settings: Settings) -> Any:

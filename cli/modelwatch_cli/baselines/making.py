@@ -26,7 +26,7 @@ from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.segments import SegmentKey, read_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 
 _DAY = timedelta(days=1)
 
@@ -63,9 +63,9 @@ class BaselineMaker:
         self._model_name = model_name
         self._registry = registry_of(settings)
         self._artifacts = artifacts_of(settings, client)
-        segments = read_segments(settings.text("ANALYSIS_SEGMENTS"))
-        self._captures = S3ProfileStore(client, settings.text("CAPTURE_BUCKET"), segments)
-        self._store = S3BaselineStore(client, settings.text("REPORT_BUCKET"))
+        segments = read_segments(settings.analysis_segments)
+        self._captures = S3ProfileStore(client, settings.capture_bucket, segments)
+        self._store = S3BaselineStore(client, settings.report_bucket)
 
     def make(self, name: str, source: Source, only_version: str = "") -> Baseline:
         """Make a baseline and learn its constraints.
@@ -79,7 +79,7 @@ class BaselineMaker:
         """
         check_name(name)
         origin, profile, segments = self._found(source)
-        least = self._settings.integer("ANALYSIS_MIN_ROWS")
+        least = self._settings.analysis_min_rows
         if profile.rows < least:
             raise ModelwatchError(
                 f"{origin} has {profile.rows} rows; a baseline needs {least} (ANALYSIS_MIN_ROWS)"
@@ -119,7 +119,7 @@ class BaselineMaker:
         return TrainingData(version), self._training(version), {}
 
     def _serving_version(self) -> str:
-        alias = self._settings.text("MODEL_ALIAS")
+        alias = self._settings.model_alias
         return self._registry.resolve(self._model_name, alias).version
 
     def _captured(self, version: str, window: Window) -> tuple[Profile, _Segments]:

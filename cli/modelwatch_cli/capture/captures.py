@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.capture.compaction import compact_captures
 from modelwatch_cli.capture.imports import import_captures
 from modelwatch_cli.console import error_console, print_json, print_table, progress
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_window
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def export_captures(
         raise InvalidInputError("--header", "is only for --encoding csv")
     settings = Settings()
     window = option_window(since, until, _DAY)
-    store = S3RecordStore(s3_client(settings), settings.text("CAPTURE_BUCKET"))
+    store = S3RecordStore(s3_client(settings), settings.capture_bucket)
     with error_console.status("listing"):
         hours = {
             (name, version): captured_hours(store, name, version, window)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from modelwatch.errors import ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, print_json, print_table, progress
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_time
 
 _SHOWN_HOURS = 50
@@ -36,11 +36,11 @@ def compact_captures(
 
     settings = Settings()
     s3 = s3_client(settings)
-    bucket = settings.text("CAPTURE_BUCKET")
+    bucket = settings.capture_bucket
     service = CompactionService(
-        captures=S3Compaction(s3, bucket, read_segments(settings.text("ANALYSIS_SEGMENTS"))),
+        captures=S3Compaction(s3, bucket, read_segments(settings.analysis_segments)),
         erasures=S3Erasures(s3, bucket),
-        lag_seconds=settings.integer("COMPACTION_LAG_SECONDS"),
+        lag_seconds=settings.compaction_lag_seconds,
     )
     with progress() as bar:
         task = bar.add_task("hours", total=None)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwatch.errors import ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, print_table, progress
+from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from modelwatch_cli.capture.dead_letters import DeadLetter, DeadLetterBox
@@ -167,8 +167,8 @@ def open_box() -> DeadLetterBox:
     from modelwatch_cli.capture.dead_letters import DeadLetterBox, DeadLetterError
 
     settings = Settings()
-    sqs = boto3.client("sqs", region_name=settings.text("AWS_DEFAULT_REGION"))
-    name = settings.text("CAPTURE_QUEUE_NAME")
+    sqs = boto3.client("sqs", region_name=settings.aws_default_region)
+    name = settings.capture_queue_name
     urls = []
     for setting, queue in (("CAPTURE_QUEUE_URL", name), ("DEAD_LETTER_QUEUE_URL", f"{name}-dead")):
         try:

@@ -13,8 +13,8 @@ import typer
 
 from modelwatch.domain.segments import read_segments
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, progress
+from modelwatch_cli.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -64,10 +64,10 @@ def forget(
 
         forgetting = Forgetting(
             s3_client(settings),
-            settings.text("CAPTURE_BUCKET"),
-            settings.text("REPORT_BUCKET"),
+            settings.capture_bucket,
+            settings.report_bucket,
             begin,
-            read_segments(settings.text("ANALYSIS_SEGMENTS")),
+            read_segments(settings.analysis_segments),
         )
         found = forgetting.find(events, everywhere=everywhere)
         bar.stop()

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from modelwatch.adapters.s3_erasure import Events, Match, S3Erasure
 from modelwatch.adapters.s3_erasures import S3Erasures
 from modelwatch.adapters.s3_report_erasure import S3ReportErasure
 from modelwatch.domain.event_ids import derived_event_id, is_event_id
+from modelwatch.domain.keys import parse_version
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.segments import NO_SEGMENTS, Segments
 from modelwatch.errors import ModelwatchError, StoreError
@@ -128,7 +128,8 @@ class Forgetting:
         )
         advance = self._on_progress("reports", len(found.matches))
         for match in found.matches:
-            done.reports += self._reports.erase(*_version(match.hour.name), match.times_ms)
+            if version := parse_version(match.hour.name):
+                done.reports += self._reports.erase(*version, match.times_ms)
             advance()
         done.label_objects = self._erasure.erase_labels(events, found.label_hours)
         self._erasure.forget_performance([match.hour for match in found.matches])
@@ -252,10 +253,3 @@ def _missing(events: Events, matches: list[Match]) -> list[str]:
     found = {value for match in matches for value in match.found.tolist()}
     hashes = hash_event_ids(events.ids).tolist()
     return [each for each, value in zip(events.ids, hashes, strict=True) if value not in found]
-
-
-def _version(hour_name: str) -> tuple[str, str]:
-    model, version, *_ = hour_name.split("/")
-    return unquote(model.removeprefix("model_name=")), unquote(
-        version.removeprefix("model_version=")
-    )

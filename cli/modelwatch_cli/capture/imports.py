@@ -11,8 +11,8 @@ import msgspec
 import typer
 
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_window
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwatch.errors import ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, progress
+from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from modelwatch.domain.labels import Label

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.adapters.aws import s3_client
 from modelwatch.errors import InvalidInputError, StoreError
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 
 _S3 = "s3://"
 

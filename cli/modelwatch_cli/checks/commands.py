@@ -11,8 +11,8 @@ import typer
 from rich.markup import escape
 
 from modelwatch.errors import ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, progress
+from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from modelwatch_cli.checks.metrics import Finding
@@ -134,7 +134,7 @@ def metrics_addresses(settings: Settings, bridge: str = "", prometheus: str = ""
     if given:
         return given
     supervisor = Supervisor()
-    if settings.text("AWS_ENDPOINT_URL") != supervisor.plan.url("LOCALSTACK_PORT"):
+    if settings.aws_endpoint_url != supervisor.plan.url("LOCALSTACK_PORT"):
         raise ModelwatchError(
             "the metrics of a deployment elsewhere are not on this machine: say where they are, "
             "with --bridge http://HOST:9108/metrics or, for `check metrics`, --prometheus URL"

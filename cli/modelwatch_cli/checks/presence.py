@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.metric_names import CATALOG, SEGMENT_STATUS
 from modelwatch.services.performance import GAUGES
-from modelwatch.settings import Settings
 from modelwatch_cli.checks.promql import Selector
+from modelwatch_cli.settings import Settings
 
 FAULTS = {
     "model_prediction_errors_total": "no prediction has failed",
@@ -76,7 +76,7 @@ def why_absent(selector: Selector, known: Known) -> str:
         return FAULTS[name]
     if name in STATUSES and any(label == "status" for label, _, _ in selector.matchers):
         return STATUSES[name]
-    if name == "queue_messages" and known.settings.text("BRIDGE_QUEUES") == "-":
+    if name == "queue_messages" and known.settings.bridge_queues == "-":
         return "BRIDGE_QUEUES says that no queue is watched"
     if name == "model_prediction_value":
         return "" if known.has_numbers() else "the predictions are no numbers"

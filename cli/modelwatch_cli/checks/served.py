@@ -9,9 +9,9 @@ from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.adapters.s3_reports import S3ReportStore
 from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.domain.windows import Window
-from modelwatch.settings import Settings
 from modelwatch_cli.checks.presence import Known
 from modelwatch_cli.monitoring.live_metrics import LiveMetrics
+from modelwatch_cli.settings import Settings
 
 _DAYS = timedelta(days=2)
 
@@ -24,12 +24,12 @@ def ask_about_served(settings: Settings, live: LiveMetrics) -> Known:
     StoreError
         When S3 cannot be read.
     """
-    model = settings.text("MODEL_NAME")
+    model = settings.model_name
     infos = [each for each in live.of("model_version_info", model_name=model) if each.value == 1]
     version = infos[-1].labels["version"] if infos else ""
     s3 = s3_client(settings)
-    captures = S3RecordStore(s3, settings.text("CAPTURE_BUCKET"))
-    reports = S3ReportStore(s3, settings.text("REPORT_BUCKET"))
+    captures = S3RecordStore(s3, settings.capture_bucket)
+    reports = S3ReportStore(s3, settings.report_bucket)
     return Known(
         settings,
         model,

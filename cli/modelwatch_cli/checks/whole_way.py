@@ -11,12 +11,12 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.errors import ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.checks.functions import check_functions
 from modelwatch_cli.checks.steps import Step, StepError
 from modelwatch_cli.deployment.endpoints import deployed_urls
 from modelwatch_cli.deployment.plan import APPS
 from modelwatch_cli.monitoring.live_metrics import LiveMetrics, read_bridge
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.checks import require_stack
 from modelwatch_cli.traffic.captured import captured_ids, wait_for_captures
 from modelwatch_cli.traffic.labels import Answered
@@ -129,10 +129,10 @@ class WholeWay:
 
     def _waiting(self) -> str:
         """Return what the queue shows about predictions that do not arrive."""
-        name = self._settings.text("CAPTURE_QUEUE_NAME")
-        sqs = boto3.client("sqs", region_name=self._settings.text("AWS_DEFAULT_REGION"))
+        name = self._settings.capture_queue_name
+        sqs = boto3.client("sqs", region_name=self._settings.aws_default_region)
         try:
-            url = self._settings.text("CAPTURE_QUEUE_URL")
+            url = self._settings.capture_queue_url
             url = url or sqs.get_queue_url(QueueName=name)["QueueUrl"]
             counts = sqs.get_queue_attributes(
                 QueueUrl=url,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from modelwatch.domain.capture_policy import KEY_SETTING, POLICY_SETTING, read_policy
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import ModelwatchError, SettingError
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 
 
 def check_capture(
@@ -34,7 +34,7 @@ def check_capture(
     SettingError
         When the rate or the policy is none, hashes have no key, or a rule fits no feature.
     """
-    settings.number("CAPTURE_SAMPLE_RATE")
+    settings.text("CAPTURE_SAMPLE_RATE")
     policy = read_policy(settings.text(POLICY_SETTING), settings.text(KEY_SETTING))
     if not policy.rules:
         return

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import ModelwatchError, SettingError, WrongSettingsError
-from modelwatch.settings import SETTINGS, Settings
 from modelwatch_cli.deployment.capture_policy import check_capture
 from modelwatch_cli.deployment.environments import model_requirements
 from modelwatch_cli.deployment.plan import architecture, check_batches
 from modelwatch_cli.deployment.segments import check_segments
 from modelwatch_cli.deployment.served import ServedVersion, check_reach
+from modelwatch_cli.settings import Settings
 
-_NAMES = [setting.name for setting in SETTINGS]
+_NAMES = list(Settings.declared())
 _FOREIGN = ("AWS_", "MLFLOW_")
 """Read by boto3 and MLflow, which have more of them than are documented here."""
 _ASKED_WITH = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -42,8 +42,8 @@ class Clients:
 
 def make_clients(settings: Settings) -> Clients:
     """Return clients for the services at AWS_ENDPOINT_URL, or on AWS when it is empty."""
-    endpoint_url = settings.text("AWS_ENDPOINT_URL") or None
-    region = settings.text("AWS_DEFAULT_REGION")
+    endpoint_url = settings.aws_endpoint_url or None
+    region = settings.aws_default_region
     session = boto3.Session(region_name=region)
     # The stacks of a deployment are read and written side by side.
     config = Config(

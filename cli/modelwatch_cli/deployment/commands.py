@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console as standard_console
 from modelwatch_cli.console import error_console, print_json, print_table
+from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from modelwatch_cli.deployment.deployer import StackResult
@@ -102,7 +102,7 @@ def deploy(
         model_requirements=needs,
         dry_run=dry_run,
     )
-    where = settings.text("AWS_ENDPOINT_URL") or f"AWS, {settings.text('AWS_DEFAULT_REGION')}"
+    where = settings.aws_endpoint_url or f"AWS, {settings.aws_default_region}"
     console.print(f"Deploying stage {plan.stage} to {where}")
     with console.status("deploying …"):
         results = deployer.run()

@@ -10,7 +10,6 @@ from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from modelwatch.settings import Settings
 from modelwatch_cli.deployment.apis import clear_stage, ensure_api
 from modelwatch_cli.deployment.clients import Clients
 from modelwatch_cli.deployment.endpoints import api_url
@@ -42,6 +41,7 @@ from modelwatch_cli.deployment.project import Project
 from modelwatch_cli.deployment.revision import git_revision
 from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer, stack_digest
 from modelwatch_cli.deployment.templates import Template, load_template
+from modelwatch_cli.settings import Settings
 
 
 class Progress(Protocol):
@@ -108,13 +108,13 @@ class Deployer:
     results: list[StackResult] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._store = PackageStore(self.clients.packages, self.settings.text("PACKAGE_BUCKET"))
+        self._store = PackageStore(self.clients.packages, self.settings.package_bucket)
         self._stacks = StackDeployer(self.clients.cloudformation, self._store.store_template)
         self._deployed: dict[str, Stack] = {}
         self._layers: dict[str, Artifact] = {}
         self._templates: dict[str, Template] = {}
         self._provided = common_parameters(self.plan, self.settings)
-        known = self.settings.text("CODE_REVISION")
+        known = self.settings.code_revision
         self._provided["CodeRevision"] = known or git_revision(self.project.root)
 
     def run(self) -> list[StackResult]:
@@ -167,7 +167,7 @@ class Deployer:
     def _make_app(self, app: str) -> None:
         started = time.monotonic()
         plan = self.plan.apps[app]
-        package = package_app(self.project, app, self.settings.text("AWS_DEFAULT_REGION"))
+        package = package_app(self.project, app, self.settings.aws_default_region)
         if plan.environment is None:
             self._templates[app] = with_code(
                 package.template, self._store.bucket, package.artifact.key
@@ -176,7 +176,7 @@ class Deployer:
             self._upload(f"function {app}", package.artifact, started)
             return
         image = build_image(self.project, package, app, self._environment(app, plan.environment))
-        setting = self.settings.text("IMAGE_REPOSITORY")
+        setting = self.settings.image_repository
         repository = image_repository(setting, self.project, self.plan.architecture)
         self._templates[app] = as_image(
             package.template, repository.uri(image), plan.name_suffix, plan.larger
@@ -242,13 +242,13 @@ class Deployer:
 
     def _make_way(self, part: str, template: Template, before: Stack | None) -> None:
         # only a custom endpoint is a LocalStack: on AWS a stage without interruption is updated
-        is_custom = bool(self.settings.text("AWS_ENDPOINT_URL"))
+        is_custom = bool(self.settings.aws_endpoint_url)
         if is_custom and part in self.plan.apps and before and "RestAPIId" in before.outputs:
             clear_stage(self.clients.apis, template, before.outputs)
 
     def _say_address(self, before: Stack | None, now: Stack) -> None:
         """Say that an API has another address than it had."""
-        endpoint_url = self.settings.text("AWS_ENDPOINT_URL")
+        endpoint_url = self.settings.aws_endpoint_url
         urls = [
             api_url(stack, endpoint_url)
             for stack in (before, now)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from modelwatch.settings import Settings
 from modelwatch_cli.deployment.clients import make_clients
 from modelwatch_cli.deployment.errors import NotDeployedError
 from modelwatch_cli.deployment.plan import APPS, stack_name, stage_of
 from modelwatch_cli.deployment.stacks import Stack, StackDeployer
+from modelwatch_cli.settings import Settings
 
 API_STAGE = "api"
 
@@ -49,7 +49,7 @@ def deployed_urls(settings: Settings) -> dict[str, str]:
         stacks = {app: deployer.read(stack_name(stage_of(settings), app)) for app in APPS}
     except (BotoCoreError, ClientError) as error:
         raise NotDeployedError(f"CloudFormation cannot be asked for the URLs: {error}") from error
-    endpoint_url = settings.text("AWS_ENDPOINT_URL")
+    endpoint_url = settings.aws_endpoint_url
     return {
         app: api_url(stack, endpoint_url)
         for app, stack in stacks.items()

@@ -19,12 +19,12 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from modelwatch.errors import SettingError
-from modelwatch.settings import Settings
 from modelwatch_cli.deployment.archive import put_in_place
 from modelwatch_cli.deployment.digests import digest
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.layers import PLATFORMS
 from modelwatch_cli.deployment.project import Project
+from modelwatch_cli.settings import Settings
 
 SETTING = "MODEL_REQUIREMENTS"
 NOTHING = "none"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_cli.deployment.archive import (
     compile_bytecode,
     put_in_place,
@@ -23,6 +25,7 @@ from modelwatch_cli.deployment.archive import (
 from modelwatch_cli.deployment.digests import builder_digest, digest, tree_digest
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.layers import Artifact
+from modelwatch_cli.deployment.parameters import with_settings
 from modelwatch_cli.deployment.project import Project
 from modelwatch_cli.deployment.templates import Template, load_template
 
@@ -63,11 +66,13 @@ def package_app(project: Project, app: str, region: str) -> Package:
         when it has a function that the merge template does not know.
     """
     refuse_requirements(project.function(app) / "requirements.txt")
-    merge_template = project.merge_template(app)
+    merge_template = json.dumps(
+        with_settings(load_template(project.merge_template(app)), FUNCTIONS[app])
+    )
     # Chalice imports the app, and the app imports the core.
     inputs = digest(
         builder_digest("packaging", "archive"),
-        merge_template.read_bytes(),
+        merge_template.encode(),
         (project.function(app) / ".chalice" / "config.json").read_bytes(),
         tree_digest(project.function(app)),
         tree_digest(project.core),
@@ -81,7 +86,7 @@ def package_app(project: Project, app: str, region: str) -> Package:
             source = Path(scratch) / app
             shutil.copytree(project.function(app), source, ignore=_not_packaged)
             built = Path(scratch) / "built"
-            _run_chalice(project, app, source, built, region)
+            _run_chalice(project, app, source, built, merge_template, region)
             _repack(built)
             put_in_place(built, output)
     template = load_template(output / "sam.yaml")
@@ -94,11 +99,16 @@ def package_app(project: Project, app: str, region: str) -> Package:
     return Package(template, artifact, output / "task", content)
 
 
-def _run_chalice(project: Project, app: str, source: Path, output: Path, region: str) -> None:
+def _run_chalice(
+    project: Project, app: str, source: Path, output: Path, merge_template: str, region: str
+) -> None:
     """Run `chalice package` in a process of its own: it imports a module named ``app``."""
+    # by its name Chalice writes YAML, which JSON is as well
+    merged = source.with_suffix(".yaml")
+    merged.write_text(merge_template)
     command = [sys.executable, "-c", "import sys, chalice.cli; sys.exit(chalice.cli.main())"]
     command += ["--project-dir", str(source), "package"]
-    command += ["--merge-template", str(project.merge_template(app)), str(output)]
+    command += ["--merge-template", str(merged), str(output)]
     path = os.pathsep.join(p for p in (str(project.core), os.environ.get("PYTHONPATH")) if p)
     environ = {
         **os.environ,

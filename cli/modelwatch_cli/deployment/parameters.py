@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from modelwatch.settings import SETTINGS, Settings
+from modelwatch.settings import Group
 from modelwatch_cli.deployment.digests import digest
 from modelwatch_cli.deployment.plan import Plan
+from modelwatch_cli.deployment.templates import Template
+from modelwatch_cli.settings import Settings
 
 # The consumer's own limit; AWS asks that a record stays hidden for six times as long.
 CONSUMER_TIMEOUT_SECONDS = 60
@@ -22,12 +24,40 @@ def parameter_name(setting: str) -> str:
     return "".join(word.capitalize() for word in setting.split("_"))
 
 
-_SETTING_OF = {parameter_name(setting.name): setting.name for setting in SETTINGS}
+_SETTING_OF = {parameter_name(name): name for name in Settings.declared()}
+
+
+def with_settings(template: Template, group: type[Group]) -> Template:
+    """Return a merge template whose functions have the settings of ``group``, and no others.
+
+    Each becomes a parameter and a variable; one that may be left out is no variable when it is.
+    """
+    parameters: dict[str, Any] = {}
+    conditions: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
+    for setting in group.declared().values():
+        if setting.is_given:
+            continue
+        name = parameter_name(setting.name)
+        parameters[name] = {"Type": "String"} | ({"NoEcho": True} if setting.is_secret else {})
+        value: dict[str, Any] = {"Ref": name}
+        if not setting.default:
+            # LocalStack takes an empty value of one without a default for no value at all
+            parameters[name]["Default"] = ""
+            conditions[f"Has{name}"] = {"Fn::Not": [{"Fn::Equals": [value, ""]}]}
+            value = {"Fn::If": [f"Has{name}", value, {"Ref": "AWS::NoValue"}]}
+        variables[setting.name] = value
+    return {
+        **template,
+        "Parameters": {**parameters, **template.get("Parameters", {})},
+        "Conditions": {**conditions, **template.get("Conditions", {})},
+        "Globals": {"Function": {"Environment": {"Variables": variables}}},
+    }
 
 
 def common_parameters(plan: Plan, settings: Settings) -> dict[str, str]:
     """Return the parameters that are not simply a setting's value."""
-    hidden_seconds = 6 * CONSUMER_TIMEOUT_SECONDS + settings.integer("CAPTURE_BATCH_WINDOW_SECONDS")
+    hidden_seconds = 6 * CONSUMER_TIMEOUT_SECONDS + settings.capture_batch_window_seconds
     schedules = {name: settings.text(f"{name}_SCHEDULE") for name in ("ANALYSIS", "COMPACTION")}
     return {
         "Stage": plan.stage,
@@ -37,7 +67,7 @@ def common_parameters(plan: Plan, settings: Settings) -> dict[str, str]:
         "ConsumerTimeoutSeconds": str(CONSUMER_TIMEOUT_SECONDS),
         "VisibilityTimeoutSeconds": str(hidden_seconds),
         # Where S3 is among the other services, a function finds it as it finds those.
-        "AwsEndpointUrlS3": "" if plan.owns_buckets else settings.text("AWS_ENDPOINT_URL_S3"),
+        "AwsEndpointUrlS3": "" if plan.owns_buckets else settings.aws_endpoint_url_s3,
     }
 
 
@@ -80,7 +110,7 @@ def bucket_parameters(
 
 
 def template_parameters(
-    template: Mapping[str, Any], settings: Settings, provided: Mapping[str, str]
+    template: Template, settings: Settings, provided: Mapping[str, str]
 ) -> dict[str, str]:
     """Return a value for every parameter that ``template`` declares.
 
@@ -103,7 +133,7 @@ def template_parameters(
     return values
 
 
-def secret_parameters(template: Mapping[str, Any]) -> frozenset[str]:
+def secret_parameters(template: Template) -> frozenset[str]:
     """Return the parameters that must not be shown."""
     declarations = template.get("Parameters", {}).items()
     return frozenset(name for name, declared in declarations if declared.get("NoEcho"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from modelwatch.errors import InvalidInputError, SettingError
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 
 APPS = ("predict", "capture", "analyze")
 LAYERS = ("core", "inference", "capture")
@@ -81,7 +81,7 @@ def stack_name(stage: str, part: str) -> str:
 
 def stage_of(settings: Settings) -> str:
     """Return the stage."""
-    return settings.text("STAGE")
+    return settings.stage
 
 
 def chosen_apps(apps: Iterable[str] = ()) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ def make_plan(settings: Settings, apps: Iterable[str] = (), predict_package: str
     """
     plans = {app: _app_plan(app, predict_package) for app in chosen_apps(apps)}
     layers = LAYERS if any(plan.layers for plan in plans.values()) else ()
-    owns_buckets = settings.text("AWS_ENDPOINT_URL_S3") in ("", settings.text("AWS_ENDPOINT_URL"))
+    owns_buckets = settings.aws_endpoint_url_s3 in ("", settings.aws_endpoint_url)
     stacks: dict[str, frozenset[str]] = {}
     for app, plan in plans.items():
         needs = {"pipeline"} if app != "analyze" else set()
@@ -147,7 +147,7 @@ def retention_days(settings: Settings) -> int | None:
     """Return after how many days captures are deleted; None: never."""
     if not settings.text("CAPTURE_RETENTION_DAYS"):
         return None
-    return settings.integer("CAPTURE_RETENTION_DAYS")
+    return settings.capture_retention_days
 
 
 def check_batches(settings: Settings) -> None:
@@ -158,9 +158,7 @@ def check_batches(settings: Settings) -> None:
     SettingError
         When it is so large that it needs a window, and has none.
     """
-    if settings.integer("CAPTURE_BATCH_SIZE") > 10 and not settings.integer(
-        "CAPTURE_BATCH_WINDOW_SECONDS"
-    ):
+    if settings.capture_batch_size > 10 and not settings.capture_batch_window_seconds:
         raise SettingError(
             "CAPTURE_BATCH_WINDOW_SECONDS", "0 allows no more than 10 for CAPTURE_BATCH_SIZE"
         )
@@ -175,7 +173,7 @@ def architecture(settings: Settings) -> str:
         When Lambda has no such instruction set.
     """
     here = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
-    chosen = settings.text("LAMBDA_ARCHITECTURE")
+    chosen = settings.lambda_architecture
     if chosen:
         return chosen
     machine = platform.machine()

@@ -8,7 +8,7 @@ from modelwatch.domain.capture_policy import KEY_SETTING, POLICY_SETTING, read_p
 from modelwatch.domain.schemas import Schema
 from modelwatch.domain.segments import SEGMENTS_SETTING, read_segments
 from modelwatch.errors import ModelwatchError, SettingError
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 
 
 def check_segments(

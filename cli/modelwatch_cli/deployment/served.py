@@ -15,11 +15,11 @@ from modelwatch.adapters.registries import Registry, artifacts_of, registry_of
 from modelwatch.domain.models import Manifest, ModelVersion
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import ModelLoadError, NoModelError, SettingError
-from modelwatch.setting_kinds import meant
-from modelwatch.settings import Settings
+from modelwatch.settings.kinds import meant
 from modelwatch_cli.deployment.errors import DeploymentError
 from modelwatch_cli.deployment.plan import stack_name, stage_of
 from modelwatch_cli.deployment.stacks import StackDeployer
+from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -86,7 +86,7 @@ def read_served(settings: Settings) -> tuple[ServedVersion, ...]:
     """
     registry = registry_of(settings)
     try:
-        plan = registry.plan(settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS"))
+        plan = registry.plan(settings.model_name, settings.model_alias)
     except NoModelError as error:
         _refuse_contradiction(settings, registry)
         raise NoModelError(str(error)) from error
@@ -103,11 +103,11 @@ def check_reach(settings: Settings, apps: Collection[str]) -> None:
     SettingError
         When it is on this machine and they are on AWS, or there is no such registry.
     """
-    on_aws = not settings.text("AWS_ENDPOINT_URL")
+    on_aws = not settings.aws_endpoint_url
     if on_aws and {"predict", "analyze"} & set(apps) and registry_of(settings).is_local:
         raise SettingError(
             "MODEL_REGISTRY",
-            f"functions on AWS cannot read {settings.text('MODEL_REGISTRY')}, which is on this "
+            f"functions on AWS cannot read {settings.model_registry}, which is on this "
             "machine; leave it empty, and name an MLflow with MLFLOW_TRACKING_URI",
         )
 
@@ -129,7 +129,7 @@ def choose_package(
     SettingError
         When a zip is asked for, and a version has no ONNX form.
     """
-    setting = settings.text("PREDICT_PACKAGE")
+    setting = settings.predict_package
     without = [each.title for each in served if not each.has_onnx]
     if setting == ZIP and without:
         raise SettingError(
@@ -178,7 +178,7 @@ def _served(artifacts: Artifacts, version: ModelVersion) -> ServedVersion:
 
 def _refuse_contradiction(settings: Settings, registry: Registry) -> None:
     """Raise what the registry contradicts; return where it only has nothing yet."""
-    name, alias = settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS")
+    name, alias = settings.model_name, settings.model_alias
     names = registry.names()
     if name not in names:
         if names:
@@ -189,7 +189,7 @@ def _refuse_contradiction(settings: Settings, registry: Registry) -> None:
             )
         return
     model = registry.model(name)
-    stage = settings.text("MODEL_STAGE")
+    stage = settings.model_stage
     if stage and model.stages:
         known = ", ".join(sorted(f"version {v} in {s}" for s, v in model.stages.items()))
         raise SettingError(

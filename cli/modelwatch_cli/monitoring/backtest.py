@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, print_json, print_table, progress
 from modelwatch_cli.monitoring.replay import report_store
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_time
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def backtest(
     start = _since(since, end)
     if start >= end:
         raise InvalidInputError("--since", "is not before --until")
-    model = model_name or settings.text("MODEL_NAME")
+    model = model_name or settings.model_name
     tester = Backtester(report_store(settings), rules)
     names = tester.names(model, start, end, model_version or "")
     if not names:

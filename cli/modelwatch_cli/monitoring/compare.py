@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_time
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def compare(
     asked = Window(end - parse_duration(window, "--window"), end)
     with error_console.status("comparing"):
         found = _comparer(settings, min_labels, min_maturity).compare(
-            model_name or settings.text("MODEL_NAME"), a, b, asked, metric or ""
+            model_name or settings.model_name, a, b, asked, metric or ""
         )
     if as_json:
         print_json(found)
@@ -89,12 +89,12 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
     from modelwatch.services.performance import PerformanceMonitor
     from modelwatch.services.references import References
 
-    s3, bucket = s3_client(settings), settings.text("CAPTURE_BUCKET")
+    s3, bucket = s3_client(settings), settings.capture_bucket
     registry = registry_of(settings)
-    policy = read_policy(settings.text("CAPTURE_POLICY"), settings.text("CAPTURE_HASH_KEY"))
+    policy = read_policy(settings.capture_policy, settings.capture_hash_key)
     profiles = S3ProfileStore(s3, bucket)
-    labels = settings.integer("PERFORMANCE_MIN_LABELS")
-    maturity = settings.number("PERFORMANCE_MIN_MATURITY")
+    labels = settings.performance_min_labels
+    maturity = settings.performance_min_maturity
     return Comparer(
         registry=registry,
         profiles=profiles,
@@ -102,7 +102,7 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
             registry=registry,
             training=TrainingReferences(artifacts_of(settings, s3), policy),
             profiles=profiles,
-            baselines=S3BaselineStore(s3, settings.text("REPORT_BUCKET")),
+            baselines=S3BaselineStore(s3, settings.report_bucket),
         ),
         performance=PerformanceMonitor(
             outcomes=S3OutcomeStore(s3, bucket),
@@ -116,7 +116,7 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
             seconds=3600,
         ),
         policy=drift_policy(settings),
-        min_rows=settings.integer("ANALYSIS_MIN_ROWS"),
+        min_rows=settings.analysis_min_rows,
     )
 
 

@@ -9,9 +9,9 @@ import typer
 from modelwatch.domain.baselines import TRAINING
 from modelwatch.domain.model_monitor import CONSTRAINTS, STATISTICS, VIOLATIONS
 from modelwatch.errors import EvidenceError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json
 from modelwatch_cli.monitoring.replay import report_store
+from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from modelwatch.domain.constraints import Constraints
@@ -50,7 +50,7 @@ def baseline(
     from modelwatch.domain.model_monitor import constraints_document, statistics_document
 
     settings = Settings()
-    model = model_name or settings.text("MODEL_NAME")
+    model = model_name or settings.model_name
     with error_console.status("reading the baseline"):
         name, profile, constraints = _baseline(settings, model, name)
         policy = drift_policy(settings)
@@ -92,7 +92,7 @@ def _baseline(settings: Settings, model: str, name: str | None) -> tuple[str, Pr
     from modelwatch.domain.constraints import learn_constraints
 
     client = s3_client(settings)
-    store = S3BaselineStore(client, settings.text("REPORT_BUCKET"))
+    store = S3BaselineStore(client, settings.report_bucket)
     name = name or store.in_use(model)
     if name != TRAINING:
         kept = store.baseline(model, name)
@@ -116,7 +116,7 @@ def _window(settings: Settings, found: AnalysisResult) -> Profile:
     except EvidenceError as error:
         # the captures may still exist
         error_console.print(f"{error}; its captures are read", markup=False)
-    store = S3ProfileStore(s3_client(settings), settings.text("CAPTURE_BUCKET"))
+    store = S3ProfileStore(s3_client(settings), settings.capture_bucket)
     window = Window(found.window_start, found.window_end)
     variants = store.profiles(found.model_name, found.model_version, window).variants
     wanted = [each for name, each in variants.items() if found.variant in ("", name)]

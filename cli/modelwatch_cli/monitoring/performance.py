@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from modelwatch.domain.performance.estimates import Estimate
@@ -89,14 +89,12 @@ def _evaluate(
     length = parse_duration(window, "--window")
     until = (end or datetime.now(UTC)).replace(tzinfo=UTC)
     registry = registry_of(settings)
-    name = settings.text("MODEL_NAME")
+    name = settings.model_name
     found = (
-        registry.version(name, version)
-        if version
-        else registry.resolve(name, settings.text("MODEL_ALIAS"))
+        registry.version(name, version) if version else registry.resolve(name, settings.model_alias)
     )
     s3 = s3_client(settings)
-    bucket = settings.text("CAPTURE_BUCKET")
+    bucket = settings.capture_bucket
     monitor = PerformanceMonitor(
         outcomes=S3OutcomeStore(s3, bucket),
         profiles=S3PerformanceStore(s3, bucket),

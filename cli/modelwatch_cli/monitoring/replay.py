@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelwatch import __version__
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from modelwatch.adapters.s3_reports import S3ReportStore
@@ -50,7 +50,7 @@ def report_store(settings: Settings) -> S3ReportStore:
     from modelwatch.adapters.aws import s3_client
     from modelwatch.adapters.s3_reports import S3ReportStore
 
-    return S3ReportStore(s3_client(settings), settings.text("REPORT_BUCKET"))
+    return S3ReportStore(s3_client(settings), settings.report_bucket)
 
 
 def this_code(settings: Settings) -> CodeVersion:
@@ -59,7 +59,7 @@ def this_code(settings: Settings) -> CodeVersion:
     from modelwatch_cli.deployment.project import Project
     from modelwatch_cli.deployment.revision import git_revision
 
-    revision = settings.text("CODE_REVISION") or git_revision(Project().root)
+    revision = settings.code_revision or git_revision(Project().root)
     return CodeVersion(__version__, revision)
 
 

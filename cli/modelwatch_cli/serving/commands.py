@@ -10,8 +10,8 @@ import typer
 
 from modelwatch.domain.routing import RegisteredModel, Routing
 from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     import httpx
@@ -48,14 +48,14 @@ def route(
     Without arguments, shows the routing. Requests with the same routing_key stay with one alias.
     """
     settings = Settings()
-    routing = parse_routing(weights or [], shadow or [], settings.text("MODEL_ALIAS"))
+    routing = parse_routing(weights or [], shadow or [], settings.model_alias)
     if (routing is not None) + clear + show > 1:
         raise InvalidInputError("", "give either shares and shadows, or --clear, or --show")
     registry = _registry(settings)
-    name = settings.text("MODEL_NAME")
+    name = settings.model_name
     model = registry.model(name)
     if routing or clear:
-        if settings.text("MODEL_STAGE"):
+        if settings.model_stage:
             raise InvalidInputError("MODEL_STAGE", "models served by stage have no routing")
         if routing:
             refuse_unknown_aliases(model, routing)
@@ -63,7 +63,7 @@ def route(
             registry.route(name, routing)
             model = registry.model(name)
         _in_force(settings, now, as_json)
-    _print_routing(model, settings.text("MODEL_ALIAS"), as_json)
+    _print_routing(model, settings.model_alias, as_json)
 
 
 def promote(
@@ -90,8 +90,8 @@ def promote(
     With MODEL_STAGE set, the version moves into that stage, and the versions in it are archived.
     """
     settings = Settings()
-    name, stage = settings.text("MODEL_NAME"), settings.text("MODEL_STAGE")
-    target = alias or settings.text("MODEL_ALIAS")
+    name, stage = settings.model_name, settings.model_stage
+    target = alias or settings.model_alias
     registry = _registry(settings)
     model = registry.model(name)
     by_stage = bool(stage) and alias is None
@@ -162,7 +162,7 @@ def _adopt(
     from modelwatch_cli.training.adopt import say
     from modelwatch_cli.training.adoption import adopt
 
-    name = settings.text("MODEL_NAME")
+    name = settings.model_name
     adopted = adopt(settings, name, version, reference, verify_onnx=True, step=step)
     if as_json:
         print_json(adopted)
@@ -205,13 +205,13 @@ def why_not_served(model: RegisteredModel, settings: Settings, alias: str | None
     >>> why_not_served(RegisteredModel("wine"), Settings({}), "candidate")
     "What serves has not changed: it follows 'production', not 'candidate' (`modelwatch route`)."
     """
-    stage = settings.text("MODEL_STAGE")
+    stage = settings.model_stage
     if alias is None and stage:
         return ""
     if stage:
         return f"What serves has not changed: it follows the stage '{stage}' (MODEL_STAGE)."
-    target = alias or settings.text("MODEL_ALIAS")
-    followed = model.routing.aliases if model.routing else (settings.text("MODEL_ALIAS"),)
+    target = alias or settings.model_alias
+    followed = model.routing.aliases if model.routing else (settings.model_alias,)
     if target in followed:
         return ""
     names = ", ".join(f"'{each}'" for each in followed)
@@ -249,7 +249,7 @@ def _in_force(
     """Print when a change takes effect; with ``now`` wait until predict serves ``wanted``."""
     out = error_console if as_json else console
     if not now:
-        seconds = settings.integer("MODEL_REFRESH_SECONDS")
+        seconds = settings.model_refresh_seconds
         out.print(f"Takes effect within {seconds} s of requests; --now applies it at once.")
         return
     import httpx

@@ -20,7 +20,7 @@ from modelwatch.domain.models import (
 )
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.training.onnx_export import NotExportableError, export_onnx
 from modelwatch_cli.training.registration import (
     file_digests,
@@ -56,7 +56,7 @@ def add_onnx(
         When the version, its rows or its ONNX form is not available.
     """
     quiet()
-    name = settings.text("MODEL_NAME")
+    name = settings.model_name
     registry = registry_of(settings)
     version = registry.version(name, number)
     artifacts = artifacts_of(settings)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from modelwatch.settings import Settings
 from modelwatch_cli.console import error_console, print_json, print_table
+from modelwatch_cli.settings import Settings
 
 
 def register(app: typer.Typer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.errors import StackDownError
 from modelwatch_cli.stack.ports import answers
 
@@ -28,7 +28,7 @@ def require_stack(settings: Settings) -> None:
     """
     silent = []
     for name, title in _ADDRESSES.items():
-        if name == "MLFLOW_TRACKING_URI" and settings.text("MODEL_REGISTRY"):
+        if name == "MLFLOW_TRACKING_URI" and settings.model_registry:
             continue
         url = urlsplit(settings.text(name))
         if url.hostname:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelwatch.errors import ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from modelwatch_cli.stack.display import Display
@@ -173,7 +173,7 @@ def drain() -> None:
     require_stack(settings)
     with Display(error_console) as display:
         left = _drain(
-            boto3.client("sqs", region_name=settings.text("AWS_DEFAULT_REGION")), settings, display
+            boto3.client("sqs", region_name=settings.aws_default_region), settings, display
         )
     if left:
         raise StackError(
@@ -215,15 +215,15 @@ def _drain(sqs: Any, settings: Settings, display: Display) -> int:
     title = "capture queue"
     display.begins(title, "draining")
     # predict may keep the records of its last requests for this time
-    time.sleep(settings.integer("CAPTURE_FLUSH_MS") / 1000)
+    time.sleep(settings.capture_flush_ms / 1000)
     left, waited = wait_for_queue(
         sqs,
-        settings.text("CAPTURE_QUEUE_NAME"),
+        settings.capture_queue_name,
         lambda count: display.begins(title, f"draining: {count} messages"),
     )
     if waited and not left:
         # the bridge still has to read the reports of the last invocations
-        time.sleep(settings.number("BRIDGE_POLL_SECONDS") + 0.5)
+        time.sleep(settings.bridge_poll_seconds + 0.5)
     display.done(title, f"not drained: {left} messages are lost if it stops" if left else "empty")
     return left
 
@@ -244,7 +244,7 @@ def _log_lines(name: str, lines: int, follow: bool) -> Iterator[str]:
     from modelwatch_cli.stack.function_logs import read_function_log
 
     try:
-        client = boto3.client("logs", region_name=settings.text("AWS_DEFAULT_REGION"))
+        client = boto3.client("logs", region_name=settings.aws_default_region)
         yield from read_function_log(client, settings, name, lines, follow)
     except (BotoCoreError, ClientError) as error:
         raise StackError(f"CloudWatch Logs cannot be read: {error}") from error
@@ -268,10 +268,10 @@ def _addresses() -> dict[str, str]:
     except (NotDeployedError, StoreError) as error:
         error_console.print(str(error), markup=False)
     found = {f"{app} API": url for app, url in apis.items()}
-    if settings.text("MODEL_REGISTRY"):
-        found["registry"] = settings.text("MODEL_REGISTRY")
+    if settings.model_registry:
+        found["registry"] = settings.model_registry
     else:
-        found["MLflow"] = settings.text("MLFLOW_TRACKING_URI")
+        found["MLflow"] = settings.mlflow_tracking_uri
     for part in Supervisor().status():
         if part.name == "bridge" and part.state == "up":
             found = {"live page": part.address.removesuffix("metrics"), **found}
@@ -288,6 +288,6 @@ def _newest_report(settings: Settings, analyze_url: str | None) -> str | None:
 
     if analyze_url is None:
         return None
-    store = S3ReportStore(s3_client(settings), settings.text("REPORT_BUCKET"))
+    store = S3ReportStore(s3_client(settings), settings.report_bucket)
     names = [result.name for result in store.results(limit=20) if result.has_report]
     return f"{analyze_url}/reports/{names[0]}" if names else None

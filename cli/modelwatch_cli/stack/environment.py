@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from modelwatch.errors import SettingError
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.errors import StackDownError
 from modelwatch_cli.stack.home import Home, project_root
 from modelwatch_cli.stack.ports import HOST
@@ -110,12 +110,12 @@ def default_addresses(settings: Settings) -> dict[str, str]:
 
     A command that runs too early therefore finds a closed port, and not an AWS account.
     """
-    localstack = f"http://{HOST}:{settings.integer('LOCALSTACK_PORT')}"
+    localstack = f"http://{HOST}:{settings.localstack_port}"
     return {
         "AWS_ENDPOINT_URL": localstack,
         "AWS_ACCESS_KEY_ID": "not-up",
         "AWS_SECRET_ACCESS_KEY": "not-up",
-        "MLFLOW_TRACKING_URI": f"http://{HOST}:{settings.integer('MLFLOW_PORT')}",
+        "MLFLOW_TRACKING_URI": f"http://{HOST}:{settings.mlflow_port}",
     }
 
 

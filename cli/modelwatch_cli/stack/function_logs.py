@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from modelwatch.errors import NotFoundError
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 
 _FOLLOW_SECONDS = 1.0
 #: Events may become visible later than their time; this much is read again.
@@ -39,7 +39,7 @@ def read_function_log(
     NotFoundError
         When no function of that name has written anything.
     """
-    prefix = f"/aws/lambda/modelwatch-{settings.text('STAGE')}-{name}"
+    prefix = f"/aws/lambda/modelwatch-{settings.stage}-{name}"
     pages = client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix)
     groups = [group["logGroupName"] for page in pages for group in page["logGroups"]]
     if not groups:

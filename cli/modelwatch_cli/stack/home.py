@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.errors import StackError
 
 
@@ -39,7 +39,7 @@ class Home:
     @classmethod
     def of(cls, settings: Settings) -> Home:
         """Return the home that ``settings`` name; a relative path is meant from the checkout."""
-        return cls(project_root() / settings.text("MODELWATCH_HOME"))
+        return cls(project_root() / settings.modelwatch_home)
 
     @property
     def logs(self) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.credentials import Credentials, ensure_credentials
 from modelwatch_cli.stack.home import Home, project_root
 from modelwatch_cli.stack.ports import HOST
@@ -38,7 +38,7 @@ class Plan:
     @property
     def has_own_s3(self) -> bool:
         """Whether SeaweedFS is a part; otherwise LocalStack's S3 serves."""
-        return self.settings.text("STACK_S3") == "seaweedfs"
+        return self.settings.stack_s3 == "seaweedfs"
 
     @property
     def credentials(self) -> Credentials:
@@ -47,7 +47,7 @@ class Plan:
 
     def port(self, setting: str) -> int:
         """Return the port that ``setting`` names."""
-        return self.settings.integer(setting)
+        return int(self.settings.text(setting))
 
     @property
     def emf_port(self) -> int:
@@ -69,7 +69,7 @@ class Plan:
             "AWS_SECRET_ACCESS_KEY": pair.secret,
             "S3_ACCESS_KEY_ID": pair.key,
             "S3_SECRET_ACCESS_KEY": pair.secret,
-            "AWS_DEFAULT_REGION": self.settings.text("AWS_DEFAULT_REGION"),
+            "AWS_DEFAULT_REGION": self.settings.aws_default_region,
             "AWS_EC2_METADATA_DISABLED": "true",
             "MLFLOW_TRACKING_URI": self.url("MLFLOW_PORT"),
             "MLFLOW_S3_ENDPOINT_URL": s3,

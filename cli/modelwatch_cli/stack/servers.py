@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from modelwatch.settings import SETTINGS
+from modelwatch_bridge.settings import BridgeSettings
 from modelwatch_cli.stack.answers import ANY_STATUS
 from modelwatch_cli.stack.credentials import ensure_credentials
 from modelwatch_cli.stack.errors import StackError
@@ -62,7 +62,7 @@ def localstack(plan: Plan) -> Part:
         name="localstack",
         settings={
             "LOCALSTACK_PORT": str(port),
-            "STACK_S3": plan.settings.text("STACK_S3"),
+            "STACK_S3": plan.settings.stack_s3,
             "STACK_FUNCTION_CONCURRENCY": concurrency,
         },
         ports={port: "LOCALSTACK_PORT"},
@@ -165,7 +165,7 @@ def mlflow(plan: Plan) -> Part:
             *("--backend-store-uri", f"sqlite:///{database}"),
             # clients read and write artifacts on S3 themselves, as they do on AWS
             "--no-serve-artifacts",
-            *("--default-artifact-root", f"s3://{plan.settings.text('MODEL_BUCKET')}/mlflow"),
+            *("--default-artifact-root", f"s3://{plan.settings.model_bucket}/mlflow"),
             *("--host", HOST, "--port", str(port), "--workers", "1"),
             *("--allowed-hosts", ",".join(hosts)),
         ],
@@ -188,7 +188,7 @@ def bridge(plan: Plan) -> Part:
     folder = plan.home.root / "bridge"
     port = plan.port("BRIDGE_PORT")
     # PYTHONPATH: for the one part that is this project's own code
-    names = ["PYTHONPATH", *(setting.name for setting in SETTINGS)]
+    names = ["PYTHONPATH", *BridgeSettings.declared()]
     own = {name: plan.environ[name] for name in names if name in plan.environ}
     state = project_root() / own.get("BRIDGE_STATE", folder / "state.sqlite")
     emf_port = plan.emf_port
@@ -220,7 +220,7 @@ def prometheus(plan: Plan) -> Part:
     port = plan.port("PROMETHEUS_PORT")
     target = {
         "targets": [f"{HOST}:{plan.port('BRIDGE_PORT')}"],
-        "labels": {"stage": plan.settings.text("STAGE")},
+        "labels": {"stage": plan.settings.stage},
     }
 
     def prepare() -> None:

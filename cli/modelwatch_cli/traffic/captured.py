@@ -11,8 +11,8 @@ from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, NotFoundError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import progress
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.labels import Answered
 from modelwatch_cli.waiting import wait_until
 
@@ -79,7 +79,7 @@ class CaptureCount:
 
 def captured_ids(settings: Settings, answered: Iterable[Answered]) -> dict[Version, set[str]]:
     """Return the event ids that capture samples (``CAPTURE_SAMPLE_RATE``), by version."""
-    rate = settings.number("CAPTURE_SAMPLE_RATE")
+    rate = settings.capture_sample_rate
     wanted: dict[Version, set[str]] = {}
     for each in answered:
         if is_sampled(each.event_id, rate):
@@ -104,7 +104,7 @@ def wait_for_captures(
     patience_seconds
         The longest time without a new prediction; then the current number is returned.
     """
-    store = S3RecordStore(s3_client(settings), settings.text("CAPTURE_BUCKET"))
+    store = S3RecordStore(s3_client(settings), settings.capture_bucket)
     counting = CaptureCount(store, captured_ids(settings, answered), began)
     captured = counting.count()
     with progress() as bar:

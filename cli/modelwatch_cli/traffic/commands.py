@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, print_json
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.schedule import Bursts, Pattern, Run, make_schedule, parse_seconds
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from modelwatch.adapters.aws import s3_client
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.windows import Window
 from modelwatch.metric_names import DRIFT_STATUS, STATUS_VALUES
-from modelwatch.settings import Settings
 from modelwatch_cli.console import error_console
 from modelwatch_cli.monitoring.live_metrics import (
     Alert,
@@ -22,6 +21,7 @@ from modelwatch_cli.monitoring.live_metrics import (
     read_bridge,
     stack_addresses,
 )
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def wait_for_own_minute(settings: Settings) -> None:
 
     It waits for the next minute if something was captured in this one.
     """
-    store = S3RecordStore(s3_client(settings), settings.text("CAPTURE_BUCKET"))
+    store = S3RecordStore(s3_client(settings), settings.capture_bucket)
     now = datetime.now(UTC)
     minute = now.replace(second=0, microsecond=0)
     following = minute + timedelta(minutes=1)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.errors import InvalidInputError, NotFoundError
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.training.rows_files import features_frame, read_rows
 
 
@@ -24,9 +24,7 @@ def reference_features(settings: Settings) -> pd.DataFrame:
     NotFoundError
         When the version has no reference data.
     """
-    version = registry_of(settings).resolve(
-        settings.text("MODEL_NAME"), settings.text("MODEL_ALIAS")
-    )
+    version = registry_of(settings).resolve(settings.model_name, settings.model_alias)
     table = artifacts_of(settings).reference(version)
     if table is None:
         raise NotFoundError(f"{version.name} version {version.version} has no reference data")

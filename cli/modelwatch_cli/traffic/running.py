@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import httpx
 
 from modelwatch.errors import ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import error_console, progress
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.captured import Captured, require_captured, wait_for_captures
 from modelwatch_cli.traffic.display import watching
 from modelwatch_cli.traffic.labels import send_labels, simulate_labels
@@ -81,13 +81,13 @@ def find_target(
     from modelwatch_cli.deployment.endpoints import api_urls
     from modelwatch_cli.traffic.reference import file_features, reference_features
 
-    key = api_key or settings.text("PREDICT_API_KEY")
+    key = api_key or settings.predict_api_key
     headers = {API_KEY_HEADER: key} if key else {}
     if url:
         where = url.rstrip("/").removesuffix("/predict")
     else:
         where = api_urls(settings, ["predict"])["predict"]
-    is_local = bool(settings.text("AWS_ENDPOINT_URL")) and not url
+    is_local = bool(settings.aws_endpoint_url) and not url
     most = most or (LOCAL_REQUESTS if is_local else MOST_REQUESTS)
     _require_api(where, headers)
     if rows is not None:
@@ -217,7 +217,7 @@ def analyze_traffic(
         raise ModelwatchError("there is nothing to analyze: the API returned no event ids")
     times = sorted(_predicted_at(each.predicted_at) for each in summary.answered)
     began, ended = times[-newest if newest and newest < len(times) else 0], times[-1]
-    lag = timedelta(seconds=settings.integer("ANALYSIS_LAG_SECONDS"))
+    lag = timedelta(seconds=settings.analysis_lag_seconds)
     # so that the window up to now holds the last one, and the metrics are those of this analysis
     time.sleep(max(0.0, (ended + lag - datetime.now(UTC)).total_seconds() + 1))
     length = window_seconds(began, datetime.now(UTC) - lag)

@@ -8,8 +8,8 @@ import typer
 from rich.markup import escape
 
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from modelwatch_cli.traffic.expectations import Expectation

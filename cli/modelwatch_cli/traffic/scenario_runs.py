@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from modelwatch.errors import ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.monitoring.live_metrics import LiveMetrics
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic import expectations as expect
 from modelwatch_cli.traffic import running
 from modelwatch_cli.traffic.captured import wait_for_captures

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json
+from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from modelwatch_cli.training.adoption import Adopted

@@ -29,7 +29,7 @@ from modelwatch.domain.models import (
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import InvalidInputError, ModelLoadError, ModelwatchError
 from modelwatch.ports import Model
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.training.importance import measure_importance
 from modelwatch_cli.training.onnx_export import NotExportableError, export_onnx
 from modelwatch_cli.training.registration import (
@@ -103,7 +103,7 @@ def adopt(
     """
     quiet()
     registry = registry_of(settings)
-    version = _version(registry, settings.text("MODEL_ALIAS"), name, number)
+    version = _version(registry, settings.model_alias, name, number)
     artifacts = artifacts_of(settings)
     manifest = artifacts.manifest(version)
     with ExitStack() as stack:

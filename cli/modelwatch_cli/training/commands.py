@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from modelwatch.settings import Settings
 from modelwatch_cli.console import console, error_console, print_json, steps
+from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from modelwatch_cli.training.registration import Registration
@@ -43,7 +43,7 @@ def train(
         trained = train_wine_model()
         registration = register_model(
             trained.model,
-            name=settings.text("MODEL_NAME"),
+            name=settings.model_name,
             train=trained.train,
             test=trained.test,
             labels=trained.test_labels,

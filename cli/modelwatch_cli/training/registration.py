@@ -40,7 +40,7 @@ from modelwatch.domain.names import check_model_name
 from modelwatch.domain.records import PREDICT_SOURCE, Record, Value
 from modelwatch.domain.schemas import LETTERS, Schema
 from modelwatch.ports import Model
-from modelwatch.settings import Settings
+from modelwatch.settings.serving import RegistrySettings
 from modelwatch_cli.training.candidate import (
     Candidate,
     Table,
@@ -89,7 +89,7 @@ def register_model(
     name: str,
     train: Table,
     test: Table,
-    settings: Settings,
+    settings: RegistrySettings,
     parameters: Mapping[str, Any] | None = None,
     metrics: Mapping[str, float] | None = None,
     labels: Any = None,
@@ -154,7 +154,7 @@ def register_model(
 
     published = registry.publish(
         name,
-        settings.text("MODEL_ALIAS"),
+        settings.model_alias,
         NewVersion(
             candidate.signed(),
             parameters or {},

@@ -24,7 +24,7 @@ from modelwatch.services.analyze import AnalyzeService
 from modelwatch.services.comparison import Comparer
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.references import References
-from modelwatch.settings import Settings
+from modelwatch.settings.functions import AnalyzeSettings
 
 _OPEN_HOUR_BYTES = 4 * 2**20
 """The rows of the running hour are read at every run: only where they are few."""
@@ -33,32 +33,32 @@ _OPEN_HOUR_BYTES = 4 * 2**20
 @cache
 def metrics() -> MetricSink:
     """Return where metrics go."""
-    return metric_sink(Settings())
+    return metric_sink(AnalyzeSettings())
 
 
 @cache
 def analyze_service() -> AnalyzeService:
     """Return the service."""
-    settings, parts = Settings(), _parts()
+    settings, parts = AnalyzeSettings(), _parts()
     return AnalyzeService(
-        model_name=settings.text("MODEL_NAME"),
-        alias=settings.text("MODEL_ALIAS"),
+        model_name=settings.model_name,
+        alias=settings.model_alias,
         registry=parts.registry,
         profiles=parts.profiles,
         references=parts.references,
         performance=parts.performance,
         reporter=EvidentlyReporter(),
-        reports=S3ReportStore(s3_client(settings), settings.text("REPORT_BUCKET")),
+        reports=S3ReportStore(s3_client(settings), settings.report_bucket),
         metrics=metrics(),
         rules=analysis_rules(settings),
-        code=CodeVersion(__version__, settings.text("CODE_REVISION")),
+        code=CodeVersion(__version__, settings.code_revision),
     )
 
 
 @cache
 def comparer() -> Comparer:
     """Return what compares variants."""
-    parts, rules = _parts(), analysis_rules(Settings())
+    parts, rules = _parts(), analysis_rules(AnalyzeSettings())
     return Comparer(
         registry=parts.registry,
         profiles=parts.profiles,
@@ -71,7 +71,7 @@ def comparer() -> Comparer:
 
 def model_name() -> str:
     """Return the name of the model that is watched."""
-    return Settings().text("MODEL_NAME")
+    return AnalyzeSettings().model_name
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ class _Parts:
 
 @cache
 def _parts() -> _Parts:
-    settings = Settings()
-    segments = read_segments(settings.text("ANALYSIS_SEGMENTS"))
+    settings = AnalyzeSettings()
+    segments = read_segments(settings.analysis_segments)
     s3 = s3_client(settings)
     registry = registry_of(settings)
-    profiles = S3ProfileStore(s3, settings.text("CAPTURE_BUCKET"), segments)
-    policy = read_policy(settings.text("CAPTURE_POLICY"), settings.text("CAPTURE_HASH_KEY"))
+    profiles = S3ProfileStore(s3, settings.capture_bucket, segments)
+    policy = read_policy(settings.capture_policy, settings.capture_hash_key)
     artifacts = artifacts_of(settings, s3)
     return _Parts(
         registry=registry,
@@ -100,14 +100,14 @@ def _parts() -> _Parts:
             registry=registry,
             training=TrainingReferences(artifacts, policy, segments),
             profiles=profiles,
-            baselines=S3BaselineStore(s3, settings.text("REPORT_BUCKET")),
+            baselines=S3BaselineStore(s3, settings.report_bucket),
         ),
         performance=PerformanceMonitor(
-            outcomes=S3OutcomeStore(s3, settings.text("CAPTURE_BUCKET")),
-            profiles=S3PerformanceStore(s3, settings.text("CAPTURE_BUCKET")),
+            outcomes=S3OutcomeStore(s3, settings.capture_bucket),
+            profiles=S3PerformanceStore(s3, settings.capture_bucket),
             policy=PerformancePolicy(
-                min_labels=settings.integer("PERFORMANCE_MIN_LABELS"),
-                min_maturity=settings.number("PERFORMANCE_MIN_MATURITY"),
+                min_labels=settings.performance_min_labels,
+                min_maturity=settings.performance_min_maturity,
             ),
             open_hour_bytes=_OPEN_HOUR_BYTES,
         ),

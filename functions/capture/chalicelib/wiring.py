@@ -19,7 +19,7 @@ from modelwatch.domain.segments import read_segments
 from modelwatch.ports import MetricSink
 from modelwatch.services.capture import CaptureService
 from modelwatch.services.compaction import CompactionService
-from modelwatch.settings import Settings
+from modelwatch.settings.functions import CaptureSettings
 
 _QUEUE_BUDGET_MS = 5_000
 """An application that hands over a record waits for the queue's word; nobody waits behind it."""
@@ -37,26 +37,26 @@ _LABEL_COMPACTION_BUDGET_SECONDS = 120
 @cache
 def metrics() -> MetricSink:
     """Return where metrics go."""
-    return metric_sink(Settings())
+    return metric_sink(CaptureSettings())
 
 
 @cache
 def capture_service() -> CaptureService:
     """Return the service."""
-    settings = Settings()
+    settings = CaptureSettings()
     sqs = sqs_client(settings, _QUEUE_BUDGET_MS)
-    queue_name = settings.text("CAPTURE_QUEUE_NAME")
-    queue_url = settings.text("CAPTURE_QUEUE_URL")
+    queue_name = settings.capture_queue_name
+    queue_url = settings.capture_queue_url
     s3 = s3_client(settings, _STORE_BUDGET_MS)
-    bucket = settings.text("CAPTURE_BUCKET")
+    bucket = settings.capture_bucket
     return CaptureService(
-        store=S3RecordStore(s3, bucket, read_segments(settings.text("ANALYSIS_SEGMENTS"))),
+        store=S3RecordStore(s3, bucket, read_segments(settings.analysis_segments)),
         labels=S3LabelStore(s3, bucket),
         queue=SqsRecordQueue(sqs, queue_url=queue_url, queue_name=queue_name),
         label_queue=SqsLabelQueue(sqs, queue_url=queue_url, queue_name=queue_name),
         dead_letters=SqsDeadLetters(
             sqs,
-            queue_url=settings.text("DEAD_LETTER_QUEUE_URL"),
+            queue_url=settings.dead_letter_queue_url,
             queue_name=f"{queue_name}-dead",
         ),
         deliveries=SqsDeliveries(sqs, queue_url=queue_url, queue_name=queue_name),
@@ -67,13 +67,13 @@ def capture_service() -> CaptureService:
 @cache
 def compaction_service() -> CompactionService:
     """Return the service that merges objects."""
-    settings = Settings()
+    settings = CaptureSettings()
     s3 = s3_client(settings)
-    bucket = settings.text("CAPTURE_BUCKET")
+    bucket = settings.capture_bucket
     return CompactionService(
-        captures=S3Compaction(s3, bucket, read_segments(settings.text("ANALYSIS_SEGMENTS"))),
+        captures=S3Compaction(s3, bucket, read_segments(settings.analysis_segments)),
         erasures=S3Erasures(s3, bucket),
-        lag_seconds=settings.integer("COMPACTION_LAG_SECONDS"),
+        lag_seconds=settings.compaction_lag_seconds,
         budget_seconds=_COMPACTION_BUDGET_SECONDS,
     )
 
@@ -81,12 +81,12 @@ def compaction_service() -> CompactionService:
 @cache
 def label_compaction_service() -> CompactionService:
     """Return the service that merges objects of labels."""
-    settings = Settings()
+    settings = CaptureSettings()
     s3 = s3_client(settings)
-    bucket = settings.text("CAPTURE_BUCKET")
+    bucket = settings.capture_bucket
     return CompactionService(
         captures=S3LabelCompaction(s3, bucket),
         erasures=S3Erasures(s3, bucket),
-        lag_seconds=settings.integer("COMPACTION_LAG_SECONDS"),
+        lag_seconds=settings.compaction_lag_seconds,
         budget_seconds=_LABEL_COMPACTION_BUDGET_SECONDS,
     )

@@ -17,7 +17,7 @@ from modelwatch.ports import Fleet, MetricSink
 from modelwatch.services.outbox import Outbox
 from modelwatch.services.predict import PredictService, SingleProcess
 from modelwatch.services.serving import ModelPool
-from modelwatch.settings import Settings
+from modelwatch.settings.functions import PredictSettings
 
 answer_in_one_segment()
 
@@ -25,44 +25,44 @@ answer_in_one_segment()
 @cache
 def metrics() -> MetricSink:
     """Return where metrics go."""
-    return metric_sink(Settings())
+    return metric_sink(PredictSettings())
 
 
 @cache
 def after_response() -> LambdaExtension:
     """Return what does the work that a caller need not wait for: see `lambda_handler`."""
-    return LambdaExtension(Settings().text("AWS_LAMBDA_RUNTIME_API"), metrics())
+    return LambdaExtension(PredictSettings().aws_lambda_runtime_api, metrics())
 
 
 @cache
 def predict_service() -> PredictService:
     """Return the service."""
-    settings = Settings()
+    settings = PredictSettings()
     s3 = s3_client(settings)
-    cache_folder = Path(settings.text("MODEL_CACHE"))
-    bucket = settings.text("MODEL_BUCKET")
-    budget_ms = settings.integer("CAPTURE_BUDGET_MS")
+    cache_folder = Path(settings.model_cache)
+    bucket = settings.model_bucket
+    budget_ms = settings.capture_budget_ms
     artifacts = artifacts_of(settings, s3, cache=cache_folder / "artifacts")
     registry = registry_of(settings)
     models = ModelPool(
-        model_name=settings.text("MODEL_NAME"),
-        alias=settings.text("MODEL_ALIAS"),
+        model_name=settings.model_name,
+        alias=settings.model_alias,
         registry=registry,
         loader=ArtifactModelLoader(artifacts),
         plan_cache=StoredServingPlanCache(
             None if registry.is_local else s3, bucket, cache_folder / "plans"
         ),
         metrics=metrics(),
-        refresh_seconds=settings.integer("MODEL_REFRESH_SECONDS"),
-        policy=read_policy(settings.text("CAPTURE_POLICY"), settings.text("CAPTURE_HASH_KEY")),
+        refresh_seconds=settings.model_refresh_seconds,
+        policy=read_policy(settings.capture_policy, settings.capture_hash_key),
     )
     outbox = Outbox(
         SqsRecordQueue(
             LazyClient(lambda: sqs_client(settings, budget_ms)),
-            queue_url=settings.text("CAPTURE_QUEUE_URL"),
-            queue_name=settings.text("CAPTURE_QUEUE_NAME"),
+            queue_url=settings.capture_queue_url,
+            queue_name=settings.capture_queue_name,
         ),
-        flush_seconds=settings.integer("CAPTURE_FLUSH_MS") / 1000,
+        flush_seconds=settings.capture_flush_ms / 1000,
         may_wait=lambda: after_response().listens,
     )
     after_response().flushes(outbox)
@@ -72,12 +72,12 @@ def predict_service() -> PredictService:
         metrics=metrics(),
         fleet=_fleet(settings),
         after_response=after_response(),
-        sample_rate=settings.number("CAPTURE_SAMPLE_RATE"),
+        sample_rate=settings.capture_sample_rate,
     )
 
 
-def _fleet(settings: Settings) -> Fleet:
-    name = settings.text("AWS_LAMBDA_FUNCTION_NAME")
+def _fleet(settings: PredictSettings) -> Fleet:
+    name = settings.aws_lambda_function_name
     return (
         LambdaFleet(LazyClient(lambda: lambda_client(settings)), name) if name else SingleProcess()
     )

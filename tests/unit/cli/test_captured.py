@@ -6,7 +6,7 @@ from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.captured import CaptureCount, Captured, captured_ids
 from modelwatch_cli.traffic.labels import Answered
 

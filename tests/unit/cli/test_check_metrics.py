@@ -14,12 +14,12 @@ import pytest
 from modelwatch.domain.constraints import Quality
 from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.metric_names import CATALOG
-from modelwatch.settings import Settings
 from modelwatch_cli.checks.metrics import Examiner, Finding, check_catalog, rule_problems
 from modelwatch_cli.checks.presence import FAULTS, Known, why_absent
 from modelwatch_cli.checks.promql import Selector, selectors
 from modelwatch_cli.checks.questions import Question, board_questions, rule_questions
 from modelwatch_cli.monitoring.live_metrics import LiveMetrics, Sample
+from modelwatch_cli.settings import Settings
 
 MODEL = {"model_name": "wine", "model_version": "3"}
 RECORDED = {each.title: each.expression for each in rule_questions() if each.kind == "recording"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from modelwatch.errors import SettingError
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.environment import (
     EnvironmentLoader,
     merge,
@@ -115,7 +115,7 @@ def test_another_file_takes_the_place_of_both(tmp_path: Path) -> None:
     loader = EnvironmentLoader(environ)
     loader.load(aws)
     assert environ["AWS_ACCESS_KEY_ID"] == "AKIA"
-    assert Settings(environ).text("AWS_ENDPOINT_URL") == ""
+    assert Settings(environ).aws_endpoint_url == ""
     assert loader.from_file() == {"STAGE": "prod"}
 
 

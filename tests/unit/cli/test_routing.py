@@ -4,8 +4,8 @@ import pytest
 
 from modelwatch.domain.routing import RegisteredModel, Routing
 from modelwatch.errors import InvalidInputError, NoModelError
-from modelwatch.settings import Settings
 from modelwatch_cli.serving.commands import parse_routing, refuse_unknown_aliases, why_not_served
+from modelwatch_cli.settings import Settings
 
 
 @pytest.mark.parametrize(

@@ -21,13 +21,13 @@ from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.records import Record
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.capture.places import Folder, place
 from modelwatch_cli.capture.sagemaker.exporting import export_captures
 from modelwatch_cli.capture.sagemaker.form import Encoding, encode_line
 from modelwatch_cli.capture.sagemaker.hours import captured_hours
 from modelwatch_cli.capture.sagemaker.importing import Stored, check, of_file, store_records
 from modelwatch_cli.capture.sagemaker.payloads import Reading
+from modelwatch_cli.settings import Settings
 
 HOUR = datetime(2026, 1, 11, 17, tzinfo=UTC)
 WINDOW = Window(HOUR, HOUR + timedelta(hours=1))

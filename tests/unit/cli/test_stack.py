@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from modelwatch.errors import NotFoundError, SettingError
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.checks import require_stack
 from modelwatch_cli.stack.credentials import ensure_credentials
 from modelwatch_cli.stack.draining import drain

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.running import find_target
 
 INFO = {"features": [{"name": "a", "type": "double"}, {"name": "b", "type": "long"}]}

@@ -170,13 +170,11 @@ def test_blocks_with_other_columns_among_the_doubles_are_not_joined():
     def block(number: int, columns: list[Any], double: float) -> Block:
         return Block(
             head=head,
-            event_ids=[f"018bcfe5-6800-7000-8000-{number:012d}"],
-            captured_at_ms=[0],
-            predictions=[1],
-            probabilities=[None],
-            latencies_ms=[0.0],
-            lost_before=[0],
-            errors=[""],
+            rows={
+                "event_id": [f"018bcfe5-6800-7000-8000-{number:012d}"],
+                "captured_at": [0],
+                "prediction": [1],
+            },
             columns=columns,
             doubles=struct.pack("<d", double),
         )

@@ -8,7 +8,7 @@ import pytest
 from modelwatch.adapters.emf import metric_sink
 from modelwatch.adapters.emf_agent import AgentStream
 from modelwatch.errors import SettingError
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 
 
 def test_standard_output_unless_an_agent_is_named():

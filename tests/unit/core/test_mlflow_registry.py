@@ -10,7 +10,7 @@ import pytest
 
 from modelwatch.adapters.registries import registry_of
 from modelwatch.errors import NoModelError, RegistryError
-from modelwatch.settings import Settings
+from modelwatch_cli.settings import Settings
 
 MODEL = {
     "aliases": [{"alias": "production", "version": "1"}, {"alias": "candidate", "version": "3"}],

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from modelwatch.errors import SettingError
-from modelwatch.settings import SETTINGS, Settings, env_example
+from modelwatch.settings import Group, Setting
+from modelwatch_cli.settings import Settings, env_example
 
 ROOT = Path(__file__).parents[3]
 
@@ -14,13 +15,13 @@ ROOT = Path(__file__).parents[3]
 def test_env_example_lists_every_setting_with_its_default():
     assert (ROOT / ".env.example").read_text() == env_example(), "run `make env-example`"
     listed = dict(re.findall(r"^#([A-Z0-9_]+)=(.*)$", env_example(), re.MULTILINE))
-    assert listed == {setting.name: setting.default or "" for setting in SETTINGS}
+    assert listed == {name: each.default for name, each in Settings.declared().items()}
 
 
 @pytest.mark.parametrize("value", ["-1", "1.5", "ten", "1e3"])
 def test_a_whole_number_is_asked_for_by_name(value):
     with pytest.raises(SettingError, match=r"setting ANALYSIS_MIN_ROWS: '.*' is not a whole"):
-        Settings({"ANALYSIS_MIN_ROWS": value}).integer("ANALYSIS_MIN_ROWS")
+        assert Settings({"ANALYSIS_MIN_ROWS": value}).analysis_min_rows
 
 
 WRONG = [
@@ -110,8 +111,24 @@ def test_the_defaults_are_right():
     assert Settings({}).wrong() == []
 
 
+def test_a_setting_is_declared_once():
+    groups = [group for group in Settings.__mro__ if issubclass(group, Group)]
+    values = [value for group in groups for value in vars(group).values()]
+    names = [value.name for value in values if isinstance(value, Setting)]
+    assert sorted(names) == sorted(Settings.declared())
+
+
+def test_what_may_be_left_out_has_a_value_of_its_type():
+    empty = Settings({})
+    for name, setting in Settings.declared().items():
+        if not setting.default:
+            assert getattr(empty, name.lower()) == setting.blank
+    assert empty.capture_retention_days is None
+    assert Settings({"CAPTURE_RETENTION_DAYS": "30"}).capture_retention_days == 30
+
+
 def test_blank_means_not_set():
-    assert Settings({"MODEL_ALIAS": "  "}).text("MODEL_ALIAS") == "production"
+    assert Settings({"MODEL_ALIAS": "  "}).model_alias == "production"
 
 
 def test_only_settings_reads_the_environment():
@@ -119,7 +136,7 @@ def test_only_settings_reads_the_environment():
         path
         for folder in ("layers/core/modelwatch", "functions")
         for path in (ROOT / folder).rglob("*.py")
-        if path.name != "settings.py"
+        if path.name != "reading.py"
     ]
     assert sources
     readers = [

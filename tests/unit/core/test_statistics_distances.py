@@ -19,7 +19,7 @@ from modelwatch.domain.statistics.significance import PValue
 from modelwatch.domain.statistics.transport import core_deviation
 from modelwatch.domain.verdict.features import evaluate_columns
 from modelwatch.domain.verdict.rules import DriftPolicy
-from modelwatch.setting_kinds import distance
+from modelwatch.settings.kinds import distance
 
 NUMERICAL = [name for name, method in METHODS.items() if "numerical" in method.kinds]
 CATEGORICAL = [

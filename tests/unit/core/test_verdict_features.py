@@ -93,11 +93,7 @@ def test_a_category_that_was_never_seen_is_drift_although_it_is_rare():
         (numbers(range(99)), numbers([np.inf] * 50), "the window has no value in it"),
         (numbers(range(99)), numbers([4.0]), "1 values in the window; 10 are needed"),
         (numbers([4.0]), numbers(range(99)), "1 values in the reference; 10 are needed"),
-        (
-            numbers(range(99)),
-            counts({"red": 50}),
-            "numbers on one side, other values on the other",
-        ),
+        (numbers(range(99)), counts({"red": 50}), "numbers on one side, other values on the other"),
     ],
 )
 @pytest.mark.parametrize("policy", [CALIBRATED, CLASSIC])
@@ -110,11 +106,8 @@ def test_a_column_of_one_side_is_unknown():
     one, other = evaluate_columns(
         {"a": numbers(range(9))}, {"b": numbers(range(9))}, CALIBRATED, 0.01
     )
-    assert (one.feature, one.status, one.reason) == (
-        "a",
-        "unknown",
-        "the window has no such column",
-    )
+    assert (one.feature, one.status) == ("a", "unknown")
+    assert one.reason == "the window has no such column"
     assert one.missing_ratio == 1.0
     assert (other.feature, other.reason) == ("b", "the reference has no such column")
 

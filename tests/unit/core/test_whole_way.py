@@ -133,7 +133,7 @@ def told(profile: Profile) -> dict[str, Any]:
 
 
 def verdict(profile: Profile, reference: Profile) -> Any:
-    """Return what is decided about each feature."""
+    """Return the verdict on each feature."""
     found = evaluate_columns(
         distributions(reference.features),
         distributions(profile.features),

@@ -6,8 +6,8 @@ import pytest
 
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import NoModelError, SettingError
-from modelwatch.settings import Settings
 from modelwatch_cli.deployment.capture_policy import check_capture
+from modelwatch_cli.settings import Settings
 
 SCHEMA = Schema((Column("email", "string"), Column("age", "long")))
 

@@ -7,10 +7,10 @@ import pytest
 from modelwatch.domain.models import Manifest, ModelVersion, OnnxArtifact, Verification
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import NoModelError, RegistryError, SettingError, WrongSettingsError
-from modelwatch.settings import Settings
 from modelwatch_cli.deployment.checks import check_settings
 from modelwatch_cli.deployment.plan import APPS
 from modelwatch_cli.deployment.served import ServedVersion, choose_package
+from modelwatch_cli.settings import Settings
 
 SCHEMA = Schema((Column("colour", "string"), Column("alcohol", "double")))
 ONNX = OnnxArtifact("00", 1, Verification(1, 1.0, 0.0, True))

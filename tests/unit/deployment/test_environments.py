@@ -3,7 +3,6 @@
 import pytest
 
 from modelwatch.errors import SettingError
-from modelwatch.settings import Settings
 from modelwatch_cli.deployment.environments import (
     base_environment,
     environment_with,
@@ -12,6 +11,7 @@ from modelwatch_cli.deployment.environments import (
 )
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.project import Project
+from modelwatch_cli.settings import Settings
 
 LOGGED = {
     "wine version 3": b"mlflow==3.17.2\nscikit-learn==1.9.1\nlightgbm==4.6.0  # boosting\n",

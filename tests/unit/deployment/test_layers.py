@@ -10,12 +10,12 @@ import onnx
 import onnx.helper as oh
 import pytest
 
-from modelwatch.settings import Settings
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.layers import UNZIPPED_BYTES_LIMIT, build_layer, check_size, install
 from modelwatch_cli.deployment.plan import architecture
 from modelwatch_cli.deployment.project import Project
 from modelwatch_cli.deployment.trimming import is_trimmed
+from modelwatch_cli.settings import Settings
 
 ROOT = Project().root
 
@@ -87,12 +87,12 @@ def test_what_is_left_of_the_inference_set_runs_a_model(project, tmp_path):
 def test_the_core_layer_is_the_shared_library_with_bytecode(project, tmp_path):
     layer = build_layer(project, "core", "x86_64")
     names = zipfile.ZipFile(layer.path).namelist()
-    assert "python/modelwatch/settings.py" in names
-    assert "python/modelwatch/__pycache__/settings.cpython-313.pyc" in names
+    assert "python/modelwatch/settings/reading.py" in names
+    assert "python/modelwatch/settings/__pycache__/reading.cpython-313.pyc" in names
     assert "python/modelwatch/openapi/swagger_ui/swagger-ui-bundle.js" in names
     assert all(name.startswith("python/modelwatch/") for name in names)
-    code = "import modelwatch.settings; print(modelwatch.settings.Settings({}).text('MODEL_ALIAS'))"
-    assert run_bare(unpack(layer, tmp_path), code) == "production"
+    code = "import modelwatch.settings; print(modelwatch.settings.Settings({}).report_bucket)"
+    assert run_bare(unpack(layer, tmp_path), code) == "modelwatch-reports"
 
 
 def test_an_unchanged_layer_is_not_built_again(project):

@@ -143,7 +143,7 @@ def test_an_images_code_is_the_app_chalice_and_the_shared_library(project):
     package = package_app(project, "capture", REGION)
     analysis, pyfunc = (base_environment(project, name) for name in ("analysis", "pyfunc"))
     image = build_image(project, package, "capture", analysis)
-    for path in ("app.py", "chalicelib/__init__.py", "chalice/app.py", "modelwatch/settings.py"):
+    for path in ("app.py", "chalicelib/__init__.py", "chalice/app.py", "modelwatch/errors.py"):
         assert (image.task / path).is_file()
     assert build_image(project, package, "capture", analysis) == image
     assert build_image(project, package, "capture", pyfunc).tag != image.tag

@@ -2,13 +2,13 @@
 
 import pytest
 
-from modelwatch.settings import Settings
 from modelwatch_cli.deployment.parameters import (
     bucket_parameters,
     common_parameters,
     template_parameters,
 )
 from modelwatch_cli.deployment.plan import make_plan
+from modelwatch_cli.settings import Settings
 
 NOTHING: frozenset[str] = frozenset()
 

@@ -3,8 +3,8 @@
 import pytest
 
 from modelwatch.errors import InvalidInputError
-from modelwatch.settings import Settings
 from modelwatch_cli.deployment.plan import make_plan
+from modelwatch_cli.settings import Settings
 
 ELSEWHERE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566", "AWS_ENDPOINT_URL_S3": "http://s3:8333"}
 

@@ -4,8 +4,8 @@ import pytest
 
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import NoModelError, SettingError
-from modelwatch.settings import Settings
 from modelwatch_cli.deployment.segments import check_segments
+from modelwatch_cli.settings import Settings
 
 SCHEMA = Schema((Column("colour", "string"), Column("alcohol", "double")))
 

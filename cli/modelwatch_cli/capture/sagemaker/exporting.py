@@ -12,11 +12,13 @@ import pyarrow as pa
 
 from modelwatch.adapters.feature_columns import FEATURE_PREFIX, values_of
 from modelwatch.adapters.s3_records import S3RecordStore
-from modelwatch.domain.records import Record, Value
+from modelwatch.domain.records import FIELDS, Record, Value
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.capture.places import Place
 from modelwatch_cli.capture.sagemaker.form import Encoding, files
+
+_COLUMNS = [field.name for field in FIELDS.values() if field.form.has_column]
 
 _WHOLE = re.compile(r"0|-?[1-9]\d*")
 
@@ -104,20 +106,14 @@ def records_of(
     names = [name.removeprefix(FEATURE_PREFIX) for name in columns]
     values = {name: values_of(table, name) for name in names}
     for place, row in enumerate(table.to_pylist()):
+        said = {name: row[name] for name in _COLUMNS if row.get(name) is not None}
+        said["prediction"] = _prediction(row)
         yield Record(
-            event_id=row["event_id"],
-            captured_at=row["captured_at"],
             model_name=model_name,
             model_version=model_version,
-            variant=row["variant"],
             features={name: column[place] for name, column in values.items()},
-            prediction=_prediction(row),
-            probabilities=row["probabilities"],
-            latency_ms=row["latency_ms"],
-            source=row["source"],
             types=types,
-            sample_rate=row.get("sample_rate") or 1.0,
-            error=row.get("error") or "",
+            **said,
         )
 
 

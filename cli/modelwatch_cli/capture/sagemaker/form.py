@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -22,7 +22,7 @@ from urllib.parse import quote
 import msgspec
 
 from modelwatch.domain.names import Name
-from modelwatch.domain.records import Record
+from modelwatch.domain.records import FIELDS, Record
 from modelwatch_cli.capture.sagemaker.cells import write_row
 
 DEFAULT_VARIANT = "AllTraffic"
@@ -78,7 +78,7 @@ class Line(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class Attributes(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What a record says beyond SageMaker's fields.
+    """What a record says beyond SageMaker's fields: these, and the others of `OWN_FIELDS`.
 
     ``probabilities`` is how many columns of a CSV output behind the prediction are probabilities;
     None where the model has none.
@@ -87,13 +87,26 @@ class Attributes(msgspec.Struct, omit_defaults=True, kw_only=True):
     model_name: Name
     model_version: Name
     captured_at_ms: Annotated[int, msgspec.Meta(ge=0, le=_LAST_MS)]
+    # old captures have any text in these two
     variant: str = ""
-    latency_ms: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     source: str = "external"
     types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")] = ""
-    sample_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     probabilities: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    error: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+OWN_FIELDS = tuple(field.name for field in FIELDS.values() if not field.form.sagemaker)
+"""The fields of a record that SageMaker has no place for."""
+
+ATTRIBUTES = msgspec.defstruct(
+    "AllAttributes",
+    [
+        (name, FIELDS[name].type, FIELDS[name].default)
+        for name in OWN_FIELDS
+        if name not in Attributes.__struct_fields__
+    ],
+    bases=(Attributes,),
+    kw_only=True,
+)
 
 
 def encode_line(record: Record, encoding: Encoding, header: bool = False) -> bytes:
@@ -129,17 +142,10 @@ def encode_line(record: Record, encoding: Encoding, header: bool = False) -> byt
         Payload(given, encoding.upper(), kind, "INPUT") if record.features else None,
         Payload(result, encoding.upper(), kind, "OUTPUT") if has_output else None,
     )
-    attributes = Attributes(
-        model_name=record.model_name,
-        model_version=record.model_version,
-        captured_at_ms=(record.captured_at - EPOCH) // timedelta(milliseconds=1),
-        variant=record.variant,
-        latency_ms=record.latency_ms,
-        source=record.source,
-        types=record.types,
-        sample_rate=record.sample_rate,
+    attributes = ATTRIBUTES(
+        captured_at_ms=record.captured_at_ms,
         probabilities=None if probabilities is None else len(probabilities),
-        error=record.error,
+        **{name: getattr(record, name) for name in OWN_FIELDS},
     )
     line = Line(
         capture_data=captured,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -14,7 +14,14 @@ from modelwatch.domain.faults import UNREADABLE, invalid_json
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Record, Value
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.capture.sagemaker.cells import letter_of, own_value, read_rows, typed_value
-from modelwatch_cli.capture.sagemaker.form import EPOCH, Attributes, Line, Payload
+from modelwatch_cli.capture.sagemaker.form import (
+    ATTRIBUTES,
+    EPOCH,
+    OWN_FIELDS,
+    Attributes,
+    Line,
+    Payload,
+)
 from modelwatch_cli.capture.sagemaker.outputs import labels, outputs
 from modelwatch_cli.capture.sagemaker.payloads import (
     Reading,
@@ -74,24 +81,17 @@ def decode_line(line: bytes, reading: Reading, now_ms: int) -> list[Record] | li
     if len(rows) != len(out):
         problem = f"{len(rows)} rows went in and {len(out)} came out"
         raise InvalidInputError("captureData", problem)
-    common: dict[str, Any] = {
-        "captured_at": captured_at,
-        "model_name": model_name,
-        "model_version": version,
-        "variant": own.variant if own else reading.variant,
-        "latency_ms": own.latency_ms if own else 0.0,
-        "source": own.source if own else "sagemaker",
-        "sample_rate": own.sample_rate if own else 1.0,
-        "error": own.error if own else "",
-    }
+    common: dict[str, Any] = {"variant": reading.variant, "source": "sagemaker"}
+    if own:
+        common = {name: getattr(own, name) for name in OWN_FIELDS}
+    common |= {"captured_at": captured_at, "model_name": model_name, "model_version": version}
     return [
         Record(
             event_id=id_of_row(event_id, number),
             features=row,
-            types=own.types if own else _types(row, reading),
             prediction=prediction,
             probabilities=probabilities,
-            **common,
+            **(common if own else common | {"types": _types(row, reading)}),
         )
         for number, (row, (prediction, probabilities)) in enumerate(zip(rows, out, strict=True))
     ]
@@ -123,7 +123,7 @@ def _attributes(given: list[str] | str | None) -> Attributes | None:
             continue  # someone else's attribute, in a form of their own
         if isinstance(found, dict) and "modelwatch" in found:
             try:
-                return msgspec.convert(found["modelwatch"], Attributes)
+                return cast(Attributes, msgspec.convert(found["modelwatch"], ATTRIBUTES))
             except msgspec.ValidationError as error:
                 place = "eventMetadata.customAttributes.modelwatch"
                 raise InvalidInputError(place, str(error)) from None

@@ -13,11 +13,11 @@ from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.segments import read_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.capture.places import place
 from modelwatch_cli.capture.sagemaker import ground_truth, importing
 from modelwatch_cli.capture.sagemaker.payloads import Reading
 from modelwatch_cli.console import error_console, progress
+from modelwatch_cli.settings import Settings
 
 _WEEK = timedelta(days=7)
 _HOUR = timedelta(hours=1)
@@ -83,8 +83,8 @@ def import_source(
         files = list(where.keys(importing.SUFFIX))
     if not files:
         raise ModelwatchError(f"{source} has no file that ends in {importing.SUFFIX}")
-    client, bucket = s3_client(settings), settings.text("CAPTURE_BUCKET")
-    store = S3RecordStore(client, bucket, read_segments(settings.text("ANALYSIS_SEGMENTS")))
+    client, bucket = s3_client(settings), settings.capture_bucket
+    store = S3RecordStore(client, bucket, read_segments(settings.analysis_segments))
     with progress() as bar:
         task = bar.add_task("checking files", total=len(files))
         checked = importing.check(where, files, reading, now_ms, lambda: bar.advance(task))

@@ -18,13 +18,13 @@ from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.schemas import LETTERS
 from modelwatch.domain.segments import read_segments
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch.settings import Settings
 from modelwatch_cli.capture.imports import types_of
 from modelwatch_cli.capture.storing import Stored
 from modelwatch_cli.capture.tables.columns import meaning_of
 from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImport
 from modelwatch_cli.capture.tables.reading import DELIMITERS, open_table
 from modelwatch_cli.console import console, error_console, print_json, print_table, progress
+from modelwatch_cli.settings import Settings
 
 _SHOWN_PROBLEMS = 20
 _KIND_NAMES = {"d": "number", "l": "whole number", "s": "text", "b": "boolean"}
@@ -102,8 +102,8 @@ def import_table(settings: Settings, options: TableOptions, as_json: bool) -> No
             refused = bool(checked.rejected) and not options.skip_invalid
             if checked.rows and not refused and not options.dry_run:
                 storing = bar.add_task("storing rows", total=checked.rows)
-                client, bucket = s3_client(settings), settings.text("CAPTURE_BUCKET")
-                segments = read_segments(settings.text("ANALYSIS_SEGMENTS"))
+                client, bucket = s3_client(settings), settings.capture_bucket
+                segments = read_segments(settings.analysis_segments)
                 records, labels = work.store(
                     S3RecordStore(client, bucket, segments),
                     S3LabelStore(client, bucket),

@@ -7,7 +7,7 @@ from typing import cast
 
 from modelwatch.domain.segments import SEGMENTS_SETTING
 from modelwatch.domain.verdict.rules import AnalysisRules, DriftMode, DriftPolicy
-from modelwatch.settings import Settings
+from modelwatch.settings.analysis import AnalysisSettings
 
 VERDICT_SETTINGS = (
     "ANALYSIS_WINDOWS",
@@ -27,7 +27,7 @@ VERDICT_SETTINGS = (
 """The settings that have a part in the verdict on a window."""
 
 
-def analysis_rules(settings: Settings) -> AnalysisRules:
+def analysis_rules(settings: AnalysisSettings) -> AnalysisRules:
     """Return the rules.
 
     Raises
@@ -36,28 +36,28 @@ def analysis_rules(settings: Settings) -> AnalysisRules:
         When a setting cannot be read.
     """
     return AnalysisRules(
-        plans=settings.windows("ANALYSIS_WINDOWS"),
+        plans=settings.analysis_windows,
         policy=drift_policy(settings),
-        min_rows=settings.integer("ANALYSIS_MIN_ROWS"),
-        lag=timedelta(seconds=settings.integer("ANALYSIS_LAG_SECONDS")),
-        max_loss=settings.number("ANALYSIS_MAX_LOSS"),
-        stale=settings.duration("ANALYSIS_STALE"),
-        run_every=settings.duration("ANALYSIS_SCHEDULE"),
-        false_alarms_per_month=settings.number("FALSE_ALARMS_PER_MONTH"),
-        performance_window=settings.duration("PERFORMANCE_WINDOW"),
-        report_every=settings.duration("REPORT_EVERY"),
-        sample_rows=settings.integer("REPORT_ROWS"),
+        min_rows=settings.analysis_min_rows,
+        lag=timedelta(seconds=settings.analysis_lag_seconds),
+        max_loss=settings.analysis_max_loss,
+        stale=settings.analysis_stale,
+        run_every=settings.analysis_schedule,
+        false_alarms_per_month=settings.false_alarms_per_month,
+        performance_window=settings.performance_window,
+        report_every=settings.report_every,
+        sample_rows=settings.report_rows,
         segments=settings.text(SEGMENTS_SETTING),
     )
 
 
-def drift_policy(settings: Settings) -> DriftPolicy:
+def drift_policy(settings: AnalysisSettings) -> DriftPolicy:
     """Return methods and thresholds; raises as `analysis_rules` does."""
     return DriftPolicy(
-        mode=cast(DriftMode, settings.text("DRIFT_MODE")),
-        numerical_method=settings.text("DRIFT_NUMERICAL_METHOD"),
-        numerical_threshold=settings.number("DRIFT_NUMERICAL_THRESHOLD"),
-        categorical_method=settings.text("DRIFT_CATEGORICAL_METHOD"),
-        categorical_threshold=settings.number("DRIFT_CATEGORICAL_THRESHOLD"),
-        share_threshold=settings.number("DRIFT_SHARE_THRESHOLD"),
+        mode=cast(DriftMode, settings.drift_mode),
+        numerical_method=settings.drift_numerical_method,
+        numerical_threshold=settings.drift_numerical_threshold,
+        categorical_method=settings.drift_categorical_method,
+        categorical_threshold=settings.drift_categorical_threshold,
+        share_threshold=settings.drift_share_threshold,
     )

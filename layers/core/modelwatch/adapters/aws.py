@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from modelwatch.settings import Settings
+from modelwatch.settings.store import StoreSettings
 
 _STORE_CONFIG = Config(
     connect_timeout=3,
@@ -21,7 +21,7 @@ _STORE_CONFIG = Config(
 )
 
 
-def s3_client(settings: Settings, budget_ms: int | None = None) -> Any:
+def s3_client(settings: StoreSettings, budget_ms: int | None = None) -> Any:
     """Return a client of the S3 that holds models, captures and reports.
 
     With ``budget_ms`` it gives up within that time, tries again included.
@@ -29,11 +29,11 @@ def s3_client(settings: Settings, budget_ms: int | None = None) -> Any:
     `S3_ACCESS_KEY_ID` is for an S3 with keys of its own, such as MinIO: a function's role means
     nothing to it, and Lambda reserves the name AWS_ACCESS_KEY_ID.
     """
-    key = settings.text("S3_ACCESS_KEY_ID") or None
-    secret = settings.text("S3_SECRET_ACCESS_KEY") or None
+    key = settings.s3_access_key_id or None
+    secret = settings.s3_secret_access_key or None
     return boto3.client(
         "s3",
-        region_name=settings.text("AWS_DEFAULT_REGION"),
+        region_name=settings.aws_default_region,
         aws_access_key_id=key,
         aws_secret_access_key=secret,
         # a function's session token belongs to its role, not to that key
@@ -52,12 +52,12 @@ def _hasty(budget_ms: int) -> Config:
     )
 
 
-def sqs_client(settings: Settings, budget_ms: int) -> Any:
+def sqs_client(settings: StoreSettings, budget_ms: int) -> Any:
     """Return an SQS client that gives up within ``budget_ms`` and does not try again."""
     budget_seconds = budget_ms / 1000
     return boto3.client(
         "sqs",
-        region_name=settings.text("AWS_DEFAULT_REGION"),
+        region_name=settings.aws_default_region,
         config=Config(
             connect_timeout=budget_seconds / 4,
             read_timeout=budget_seconds * 3 / 4,
@@ -66,9 +66,9 @@ def sqs_client(settings: Settings, budget_ms: int) -> Any:
     )
 
 
-def lambda_client(settings: Settings) -> Any:
+def lambda_client(settings: StoreSettings) -> Any:
     """Return a client of the Lambda service."""
-    return boto3.client("lambda", region_name=settings.text("AWS_DEFAULT_REGION"))
+    return boto3.client("lambda", region_name=settings.aws_default_region)
 
 
 class LazyClient:

@@ -15,7 +15,7 @@ import msgspec
 
 from modelwatch.metric_names import CATALOG, NAMESPACE
 from modelwatch.ports import Sample
-from modelwatch.settings import Settings
+from modelwatch.settings.store import LogSettings
 
 _encode = msgspec.json.Encoder().encode
 
@@ -82,7 +82,7 @@ class EmfMetricSink:
         stream.flush()
 
 
-def metric_sink(settings: Settings) -> EmfMetricSink:
+def metric_sink(settings: LogSettings) -> EmfMetricSink:
     """Return where a function's metrics go: an agent if AWS_EMF_AGENT_ENDPOINT names one.
 
     On Lambda it does not: CloudWatch Logs, and the bridge, read standard output.
@@ -92,7 +92,7 @@ def metric_sink(settings: Settings) -> EmfMetricSink:
     SettingError
         When the endpoint is none.
     """
-    endpoint = settings.text("AWS_EMF_AGENT_ENDPOINT")
+    endpoint = settings.aws_emf_agent_endpoint
     if not endpoint:
         return EmfMetricSink()
     from modelwatch.adapters.emf_agent import AgentStream

@@ -10,6 +10,7 @@ import base64
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import pyarrow.parquet as pq
 from modelwatch.adapters.feature_columns import BESIDE, FEATURE_PREFIX, feature_columns, unified
 from modelwatch.domain.blocks import Block, blocks_of, places_by_head
 from modelwatch.domain.labels import as_text
-from modelwatch.domain.records import Record, Value
+from modelwatch.domain.records import FIELDS, ROW_FIELDS, Record, Value
 from modelwatch.errors import InvalidInputError, ProfileFormatError
 
 ROW_GROUP_ROWS = 1_000_000
@@ -39,21 +40,32 @@ _DICTIONARY_ROWS = 10_000
 
 _DOUBLES = ("probabilities", "double_")
 
-FIXED_SCHEMA = pa.schema(
-    [
-        ("event_id", pa.string()),
-        ("captured_at", pa.timestamp("ms", tz="UTC")),
-        ("variant", pa.string()),
-        ("prediction", pa.float64()),
-        ("prediction_label", pa.string()),
-        ("probabilities", pa.list_(pa.float64())),
-        ("latency_ms", pa.float64()),
-        ("source", pa.string()),
-        ("sample_rate", pa.float64()),
-        ("lost_before", pa.int64()),
-        ("error", pa.string()),
-    ]
-)
+_ARROW_TYPES = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    datetime: pa.timestamp("ms", tz="UTC"),
+    list[float] | None: pa.list_(pa.float64()),
+    Value: pa.float64(),
+}
+
+_COLUMNS = {
+    each.name: _ARROW_TYPES[each.value_type] for each in FIELDS.values() if each.form.has_column
+}
+
+
+_OPTIONAL_TEXTS = [each.name for each in ROW_FIELDS if each.default == ""]
+"""Where a record has none, its column is null."""
+
+
+def _fixed_columns() -> Iterator[tuple[str, pa.DataType]]:
+    for name, kind in _COLUMNS.items():
+        yield name, kind
+        if name == "prediction":
+            yield "prediction_label", pa.string()
+
+
+FIXED_SCHEMA = pa.schema(list(_fixed_columns()))
 
 _PARQUET_TYPES = {*FIXED_SCHEMA.types, *BESIDE}
 """What Parquet tells itself: no copy of Arrow's schema is needed to read these as they were."""
@@ -86,22 +98,16 @@ def blocks_table(blocks: Sequence[Block]) -> pa.Table:
 
 def _block_table(block: Block) -> pa.Table:
     rows, head = len(block), block.head
-    numbers, labels = _predictions(block.predictions)
-    alike = {"variant": head.variant, "source": head.source, "sample_rate": head.sample_rate}
-    fixed = {
-        "event_id": block.event_ids,
-        "captured_at": block.captured_at_ms,
+    numbers, labels = _predictions(block.rows["prediction"])
+    fixed = block.rows | {
         "prediction": numbers,
         "prediction_label": labels,
-        "probabilities": block.probabilities,
-        "latency_ms": block.latencies_ms,
-        "lost_before": block.lost_before,
-        "error": [error or None for error in block.errors],
+        **{name: [text or None for text in block.rows[name]] for name in _OPTIONAL_TEXTS},
     }
     columns: dict[pa.Field, pa.Array] = {
-        field: pa.repeat(pa.scalar(alike[field.name], field.type), rows)
-        if field.name in alike
-        else pa.array(fixed[field.name], field.type)
+        field: pa.array(fixed[field.name], field.type)
+        if field.name in fixed
+        else pa.repeat(pa.scalar(getattr(head, field.name), field.type), rows)
         for field in FIXED_SCHEMA
     }
     doubles = iter(_doubles(block))

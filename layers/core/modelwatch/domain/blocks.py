@@ -11,12 +11,14 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from operator import attrgetter
+from typing import Annotated, Any
 
 import msgspec
 
 from modelwatch.domain.names import Name
-from modelwatch.domain.records import Record, Value
+from modelwatch.domain.numbers import SampleRate
+from modelwatch.domain.records import ROW_FIELDS, Record, Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DOUBLE_BYTES = 8
@@ -34,7 +36,16 @@ class Head(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True, kw_
     variant: str = ""
     source: str = "external"
     types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")] = ""
-    sample_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    sample_rate: SampleRate = 1.0
+
+
+HEAD_FIELDS = tuple(name for name in Head.__struct_fields__ if name != "names")
+"""The fields of a record that its head says."""
+
+_head_of = attrgetter(*HEAD_FIELDS)
+_row_of = attrgetter(
+    *["captured_at_ms" if each.name == "captured_at" else each.name for each in ROW_FIELDS]
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,8 +54,8 @@ class Block:
 
     Attributes
     ----------
-    captured_at_ms
-        In milliseconds since 1970, UTC.
+    rows
+        The values of each of `ROW_FIELDS`, by name; ``captured_at`` in milliseconds since 1970.
     columns
         The values of each feature, in the order of the head's names; None: they are in ``doubles``.
     doubles
@@ -53,13 +64,7 @@ class Block:
     """
 
     head: Head
-    event_ids: list[str]
-    captured_at_ms: list[int]
-    predictions: list[Value]
-    probabilities: list[list[float] | None]
-    latencies_ms: list[float]
-    lost_before: list[int]
-    errors: list[str]
+    rows: dict[str, list[Any]]
     columns: list[list[Value] | None]
     doubles: bytes = b""
     _width: int = field(init=False)
@@ -70,6 +75,16 @@ class Block:
     def __len__(self) -> int:
         return len(self.event_ids)
 
+    @property
+    def event_ids(self) -> list[str]:
+        """The ids of the records."""
+        return self.rows["event_id"]
+
+    @property
+    def captured_at_ms(self) -> list[int]:
+        """When they were made, in milliseconds since 1970."""
+        return self.rows["captured_at"]
+
     def select(self, places: Sequence[int]) -> Block:
         """Return the records at ``places``, in that order."""
         width = self._width
@@ -79,13 +94,7 @@ class Block:
 
         return Block(
             head=self.head,
-            event_ids=of(self.event_ids),
-            captured_at_ms=of(self.captured_at_ms),
-            predictions=of(self.predictions),
-            probabilities=of(self.probabilities),
-            latencies_ms=of(self.latencies_ms),
-            lost_before=of(self.lost_before),
-            errors=of(self.errors),
+            rows={name: of(values) for name, values in self.rows.items()},
             columns=[None if column is None else of(column) for column in self.columns],
             doubles=b"".join(
                 [self.doubles[place * width : (place + 1) * width] for place in places]
@@ -96,37 +105,15 @@ class Block:
         """Return the records one by one."""
         inner = iter(zip(*self._unpacked(), strict=True))
         columns = [next(inner) if column is None else column for column in self.columns]
-        rows = zip(*columns, strict=True) if columns else [()] * len(self)
-        head = self.head
-        return [
-            Record(
-                event_id=event_id,
-                captured_at=_EPOCH + timedelta(milliseconds=at),
-                model_name=head.model_name,
-                model_version=head.model_version,
-                variant=head.variant,
-                features=dict(zip(head.names, values, strict=True)),
-                prediction=prediction,
-                probabilities=probabilities,
-                latency_ms=latency,
-                source=head.source,
-                types=head.types,
-                sample_rate=head.sample_rate,
-                lost_before=lost,
-                error=error,
-            )
-            for event_id, at, prediction, probabilities, latency, lost, error, values in zip(
-                self.event_ids,
-                self.captured_at_ms,
-                self.predictions,
-                self.probabilities,
-                self.latencies_ms,
-                self.lost_before,
-                self.errors,
-                rows,
-                strict=True,
-            )
-        ]
+        features = zip(*columns, strict=True) if columns else [()] * len(self)
+        names = self.head.names
+        rows = self.rows | {
+            "captured_at": [_EPOCH + timedelta(milliseconds=at) for at in self.captured_at_ms],
+            "features": [dict(zip(names, values, strict=True)) for values in features],
+        }
+        common = dict(zip(HEAD_FIELDS, _head_of(self.head), strict=True))
+        own = (zip(rows, row, strict=False) for row in zip(*rows.values(), strict=True))
+        return [Record(**common, **dict(each)) for each in own]
 
     def _unpacked(self) -> list[list[Value]]:
         """Return ``doubles`` as rows of values."""
@@ -143,15 +130,7 @@ def places_by_head(records: Sequence[Record]) -> list[list[int]]:
     """Return the places of the records that have the same head, in the order of the heads."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for place, record in enumerate(records):
-        key = (
-            record.model_name,
-            record.model_version,
-            record.variant,
-            record.source,
-            record.types,
-            record.sample_rate,
-            *record.features,
-        )
+        key = (*_head_of(record), *record.features)
         groups.setdefault(key, []).append(place)
     return list(groups.values())
 
@@ -164,23 +143,11 @@ def blocks_of(records: Sequence[Record]) -> list[Block]:
 def _block(records: Sequence[Record]) -> Block:
     first = records[0]
     values = zip(*[record.features.values() for record in records], strict=True)
+    common = dict(zip(HEAD_FIELDS, _head_of(first), strict=True))
+    columns = zip(*map(_row_of, records), strict=True)
     return Block(
-        head=Head(
-            model_name=first.model_name,
-            model_version=first.model_version,
-            names=tuple(first.features),
-            variant=first.variant,
-            source=first.source,
-            types=first.types,
-            sample_rate=first.sample_rate,
-        ),
-        event_ids=[record.event_id for record in records],
-        captured_at_ms=[record.captured_at_ms for record in records],
-        predictions=[record.prediction for record in records],
-        probabilities=[record.probabilities for record in records],
-        latencies_ms=[record.latency_ms for record in records],
-        lost_before=[record.lost_before for record in records],
-        errors=[record.error for record in records],
+        head=Head(names=tuple(first.features), **common),
+        rows={field.name: list(column) for field, column in zip(ROW_FIELDS, columns, strict=True)},
         columns=[list(column) for column in values],
     )
 
@@ -201,13 +168,7 @@ def _joined(blocks: Sequence[Block]) -> Block:
     first = blocks[0]
     return Block(
         head=first.head,
-        event_ids=of(block.event_ids for block in blocks),
-        captured_at_ms=of(block.captured_at_ms for block in blocks),
-        predictions=of(block.predictions for block in blocks),
-        probabilities=of(block.probabilities for block in blocks),
-        latencies_ms=of(block.latencies_ms for block in blocks),
-        lost_before=of(block.lost_before for block in blocks),
-        errors=of(block.errors for block in blocks),
+        rows={name: of(block.rows[name] for block in blocks) for name in first.rows},
         columns=[
             None if column is None else of(block.columns[place] or [] for block in blocks)
             for place, column in enumerate(first.columns)

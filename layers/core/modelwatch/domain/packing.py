@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable
+from datetime import datetime
+from operator import attrgetter
+from types import GenericAlias
+from typing import Any, Literal
 
 import msgspec
+from msgspec import NODEFAULT
 
 from modelwatch.domain.blocks import Block, Head, blocks_of
 from modelwatch.domain.event_ids import are_event_ids
@@ -22,6 +26,7 @@ from modelwatch.domain.numbers import Whole
 from modelwatch.domain.records import (
     FUTURE_TOLERANCE_MS,
     PREDICT_SOURCE,
+    ROW_FIELDS,
     Record,
     Refusal,
     Value,
@@ -37,37 +42,49 @@ _FIRST_MS, _LAST_MS = 31_536_000_000, 253_370_764_799_999
 
 _NAN = float("nan")
 
+# what is done for every message is done with as little as goes
+_PACKED = {each.name: each.form.packed for each in ROW_FIELDS}
+_lists_of = attrgetter(*_PACKED.values())
+_DEFAULTS = {
+    each.name: each.default
+    for each in ROW_FIELDS
+    if not (each.default is NODEFAULT or each.form.is_always_packed)
+}
+_TEXTS = [each.name for each in ROW_FIELDS if each.value_type is str and each.name != "event_id"]
+_LEAST = [(each.name, each.meta.ge) for each in ROW_FIELDS if each.meta.ge is not None]
+_MOST = [(each.name, each.meta.le) for each in ROW_FIELDS if each.meta.le is not None]
+
 
 class _Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A message but for its lists; these are attributes with the names that `Form.packed` gives."""
+
     packed: Literal[1]
     head: msgspec.Raw
-    ids: list[str]
-    at: list[Whole]
-    predictions: list[Value]
-    latencies: list[float]
-    probabilities: list[list[float] | None] = []
-    lost: list[Whole] = []
-    errors: list[str] = []
-    columns: list[list[Value] | None] = []
+    columns: list[Any] = []
     doubles: bytes = b""
 
 
-class _UntypedMessage(_Message):
-    """The same with its values as they came: one that is wrong is of one record."""
+def _message_type(value_of: Callable[[Any], Any]) -> Any:
+    """Return the type of messages whose values are of the types that ``value_of`` makes of ours."""
+    fields: list[Any] = [("columns", _list_of(_list_of(value_of(Value)) | None), [])]
+    for each in ROW_FIELDS:
+        default: list[Any] = [[]] if each.name in _DEFAULTS else []
+        fields.append((each.form.packed, _list_of(value_of(each.value_type)), *default))
+    return msgspec.defstruct("Message", fields, bases=(_Message,), module=__name__, kw_only=True)
 
-    ids: list[msgspec.Raw]  # type: ignore[assignment]
-    at: list[msgspec.Raw]  # type: ignore[assignment]
-    predictions: list[msgspec.Raw]  # type: ignore[assignment]
-    latencies: list[msgspec.Raw]  # type: ignore[assignment]
-    probabilities: list[msgspec.Raw] = []  # type: ignore[assignment]
-    lost: list[msgspec.Raw] = []  # type: ignore[assignment]
-    errors: list[msgspec.Raw] = []  # type: ignore[assignment]
-    columns: list[list[msgspec.Raw] | None] = []  # type: ignore[assignment]
 
+def _list_of(kind: Any) -> Any:
+    return GenericAlias(list, (kind,))
+
+
+_WHOLE = {int: Whole, datetime: Whole}
+_Typed = _message_type(lambda kind: _WHOLE.get(kind, kind))
+_Untyped = _message_type(lambda _: msgspec.Raw)
+"""With its values as they came: one that is wrong is of one record."""
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(_Message)
-_untyped_decoder = msgspec.json.Decoder(_UntypedMessage)
+_decoder = msgspec.json.Decoder(_Typed)
+_untyped_decoder = msgspec.json.Decoder(_Untyped)
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _head_decoder = msgspec.json.Decoder(Head)
 _heads: dict[bytes, Head] = {}
@@ -76,16 +93,14 @@ _heads: dict[bytes, Head] = {}
 def pack(block: Block) -> bytes:
     """Return ``block`` as a message."""
     columns, doubles = _packed_columns(block)
-    message = _Message(
+    lists = {packed: block.rows[name] for name, packed in _PACKED.items()}
+    for name, default in _DEFAULTS.items():
+        if block.rows[name].count(default) == len(block):
+            del lists[_PACKED[name]]
+    message = _Typed(
         packed=1,
         head=msgspec.Raw(_encoder.encode(block.head)),
-        ids=block.event_ids,
-        at=block.captured_at_ms,
-        predictions=block.predictions,
-        latencies=block.latencies_ms,
-        probabilities=block.probabilities if any(block.probabilities) else [],
-        lost=block.lost_before if any(block.lost_before) else [],
-        errors=block.errors if any(block.errors) else [],
+        **lists,
         columns=columns,
         doubles=doubles,
     )
@@ -124,16 +139,13 @@ def unpack(body: str, now_ms: int) -> tuple[Block | None, list[Refusal]]:
 
 def _block(message: _Message) -> Block:
     head = _head_of(bytes(message.head))
-    rows = len(message.ids)
+    rows: dict[str, list[Any]] = dict(zip(_PACKED, _lists_of(message), strict=True))
+    for name, default in _DEFAULTS.items():
+        if not rows[name]:
+            rows[name] = [default] * len(rows["event_id"])
     block = Block(
         head=head,
-        event_ids=message.ids,
-        captured_at_ms=message.at,
-        predictions=message.predictions,
-        probabilities=message.probabilities or [None] * rows,
-        latencies_ms=message.latencies,
-        lost_before=message.lost or [0] * rows,
-        errors=message.errors or [""] * rows,
+        rows=rows,
         columns=message.columns or [None] * len(head.names),
         doubles=message.doubles,
     )
@@ -179,19 +191,13 @@ def _packed_columns(block: Block) -> tuple[list[list[Value] | None], bytes]:
 
 
 def _check_form(block: Block) -> None:
-    rows, width = len(block), sum(column is None for column in block.columns)
-    lists: list[tuple[str, Sequence[object]]] = [
-        ("at", block.captured_at_ms),
-        ("predictions", block.predictions),
-        ("probabilities", block.probabilities),
-        ("latencies", block.latencies_ms),
-        ("lost", block.lost_before),
-        ("errors", block.errors),
-    ]
-    lists += [("columns", column) for column in block.columns if column is not None]
-    for field, values in lists:
-        if len(values) != rows:
-            raise InvalidInputError(field, f"has {len(values)} values for {rows} records")
+    rows, width = len(block), sum([column is None for column in block.columns])
+    if {*map(len, block.rows.values())} != {rows} or len(block.columns) != width:
+        lists = [(_PACKED[name], values) for name, values in block.rows.items()]
+        lists += [("columns", column) for column in block.columns if column is not None]
+        for field, values in lists:
+            if len(values) != rows:
+                raise InvalidInputError(field, f"has {len(values)} values for {rows} records")
     if len(block.columns) != len(block.head.names):
         problem = f"has {len(block.columns)} entries for {len(block.head.names)} features"
         raise InvalidInputError("columns", problem)
@@ -201,16 +207,18 @@ def _check_form(block: Block) -> None:
 
 
 def _is_plainly_good(block: Block, now_ms: int) -> bool:
-    """Return whether all records are good, as far as that shows without a look at each."""
+    """Tell whether all records are good, as far as that shows without a look at each text."""
+    rows = block.rows
+    times = rows["captured_at"]
     return (
-        len(block) > 0
+        len(times) > 0
         and block.head.source == PREDICT_SOURCE
-        and not any(block.errors)
-        and min(block.captured_at_ms) >= _FIRST_MS
-        and max(block.captured_at_ms) <= min(now_ms + FUTURE_TOLERANCE_MS, _LAST_MS)
-        and min(block.latencies_ms) >= 0
-        and min(block.lost_before) >= 0
-        and are_event_ids(block.event_ids)
+        and min(times) >= _FIRST_MS
+        and max(times) <= min(now_ms + FUTURE_TOLERANCE_MS, _LAST_MS)
+        and not any([any(rows[name]) for name in _TEXTS])
+        and all([min(rows[name]) >= least for name, least in _LEAST])
+        and all([max(rows[name]) <= most for name, most in _MOST])
+        and are_event_ids(rows["event_id"])
     )
 
 
@@ -235,7 +243,7 @@ def _checked(alone: Block, now_ms: int) -> Record:
     """Return the one record of a block, whose values may be of any type."""
     at = alone.captured_at_ms[0]
     known = _milliseconds(at)
-    alone.captured_at_ms = [known or 0]
+    alone.rows["captured_at"] = [known or 0]
     record = alone.records()[0]
     text = encode_record(record)
     if known is None:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_args
 
 import msgspec
 
 from modelwatch.domain.faults import MOST_FAULTS, UNREADABLE, Blame, beyond_types, refusal
 from modelwatch.domain.names import EventId, Name, Source, VariantName, feature_name_faults
-from modelwatch.domain.numbers import Number
+from modelwatch.domain.numbers import Number, SampleRate, probabilities_problem
 from modelwatch.errors import Fault, InvalidInputError
 
 Value = Number | str | bool | None
@@ -28,8 +28,36 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
+class Form(NamedTuple):
+    """What a record's field is outside of JSON, where it has the field's own name.
+
+    Attributes
+    ----------
+    packed
+        Its list in a packed message, with a value a record. Empty: the message says it once, in its
+        head, for all of its records.
+    is_always_packed
+        Whether a message has the list also where all of its records have the default.
+    has_column
+        Whether a column of the captures has the field's name and type.
+    sagemaker
+        Its place in a line of SageMaker's form. Empty: a custom attribute with the field's name.
+    since
+        The first version that has it. What is older, or does not say it, has the default.
+    """
+
+    packed: str = ""
+    is_always_packed: bool = False
+    has_column: bool = True
+    sagemaker: str = ""
+    since: str = "0.1.0"
+
+
+_INPUT, _OUTPUT = "captureData.endpointInput", "captureData.endpointOutput"
+
+
 class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """One prediction.
+    """One prediction: the table of its fields, which all forms of a record follow (`FIELDS`).
 
     Attributes
     ----------
@@ -46,7 +74,8 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
         Of the model; only in a record of predict's own may it be null, where it was dropped or
         where there is an ``error``.
     probabilities
-        Of the classes, in the model's order; None where the model has none.
+        Of the classes, in the model's order, from 0 to 1 with the sum 1; one alone is that of the
+        second of two classes. None where the model has none.
     latency_ms
         Time that the model took, in milliseconds.
     source
@@ -66,25 +95,70 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
         record of predict's own.
     """
 
-    event_id: EventId
-    captured_at: Annotated[datetime, msgspec.Meta(tz=True)]
-    model_name: Name
-    model_version: Name
-    features: Annotated[dict[str, Value], msgspec.Meta(max_length=10_000)]
-    prediction: Value
-    variant: VariantName = ""
-    probabilities: list[float] | None = None
-    latency_ms: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    source: Source = "external"
-    types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")] = ""
-    sample_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
-    lost_before: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
-    error: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    event_id: Annotated[EventId, Form("ids", sagemaker="eventMetadata.inferenceId")]
+    captured_at: Annotated[
+        datetime, msgspec.Meta(tz=True), Form("at", sagemaker="eventMetadata.inferenceTime")
+    ]
+    model_name: Annotated[Name, Form(has_column=False)]
+    model_version: Annotated[Name, Form(has_column=False)]
+    variant: Annotated[VariantName, Form()] = ""
+    features: Annotated[
+        dict[str, Value],
+        msgspec.Meta(max_length=10_000),
+        Form("columns", has_column=False, sagemaker=_INPUT),
+    ]
+    prediction: Annotated[Value, Form("predictions", sagemaker=_OUTPUT)]
+    probabilities: Annotated[list[float] | None, Form("probabilities", sagemaker=_OUTPUT)] = None
+    latency_ms: Annotated[float, msgspec.Meta(ge=0), Form("latencies", is_always_packed=True)] = 0.0
+    source: Annotated[Source, Form()] = "external"
+    types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$"), Form(has_column=False)] = ""
+    sample_rate: Annotated[SampleRate, Form()] = 1.0
+    lost_before: Annotated[int, msgspec.Meta(ge=0, le=2**53), Form("lost")] = 0
+    error: Annotated[str, msgspec.Meta(max_length=200), Form("errors")] = ""
 
     @property
     def captured_at_ms(self) -> int:
         """``captured_at`` in milliseconds since 1970."""
         return (self.captured_at - _EPOCH) // _MILLISECOND
+
+
+class RecordField(NamedTuple):
+    """A field of `Record`.
+
+    Attributes
+    ----------
+    type
+        With what it is annotated with.
+    value_type
+        Without.
+    meta
+        What holds for its values beside the type.
+    default
+        `msgspec.NODEFAULT` where every record says it.
+    """
+
+    name: str
+    type: Any
+    value_type: Any
+    meta: msgspec.Meta
+    default: Any
+    form: Form
+
+
+def _field(field: msgspec.structs.FieldInfo) -> RecordField:
+    value_type, *notes = get_args(field.type)
+    meta = next((note for note in notes if isinstance(note, msgspec.Meta)), msgspec.Meta())
+    form = next(note for note in notes if isinstance(note, Form))
+    return RecordField(field.name, field.type, value_type, meta, field.default, form)
+
+
+FIELDS = {field.name: _field(field) for field in msgspec.structs.fields(Record)}
+"""The fields of a record by name, in the order of the columns."""
+
+ROW_FIELDS = tuple(
+    field for field in FIELDS.values() if field.form.packed and field.name != "features"
+)
+"""Those that differ from record to record, but for the features."""
 
 
 class Refusal(NamedTuple):
@@ -156,6 +230,11 @@ def _faults(record: Record, now_ms: int, is_ours: bool) -> Iterator[Fault]:
             yield Fault("prediction", "is null; expected a number, string or boolean")
         if record.error:
             yield Fault("error", "is only for records of predict's own")
+        # those of predict were checked, and its capture policy may have made them coarse
+        if record.probabilities is not None and (
+            problem := probabilities_problem(record.probabilities)
+        ):
+            yield Fault("probabilities", problem)
     if record.error and record.prediction is not None:
         yield Fault("error", "stands beside a prediction; give one of the two")
     if record.types and len(record.types) != len(record.features):
@@ -168,8 +247,8 @@ def time_faults(field: str, time: datetime, now_ms: float = math.inf) -> Iterato
     """Yield what is wrong with a time that should have a time zone, and have been by ``now_ms``."""
     if time.tzinfo is None:
         yield Fault(field, "has no time zone; end it with 'Z' for UTC")
-    elif not 1970 < time.year < 9999:
-        # the year 1 is in another year elsewhere, and an object's name holds no time before 1970
+    # the year 1 is in another year elsewhere, and an object's name holds no time before 1970
+    elif not (1 < time.year < 9999 and 1970 < time.astimezone(UTC).year < 9999):
         yield Fault(field, f"{time.isoformat()} is not a time from 1971 to 9998")
     elif time.timestamp() * 1000 > now_ms + FUTURE_TOLERANCE_MS:
         yield Fault(field, f"{time.isoformat()} is in the future")

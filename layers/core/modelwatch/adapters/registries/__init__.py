@@ -14,7 +14,7 @@ from typing import Any
 from modelwatch.adapters.artifacts import MEGABYTE, Artifacts
 from modelwatch.adapters.registries.base import NewVersion, Published, Registry, SavedModel
 from modelwatch.errors import SettingError
-from modelwatch.settings import Settings
+from modelwatch.settings.serving import RegistrySettings
 
 __all__ = [
     "KINDS",
@@ -33,7 +33,7 @@ KINDS = {
 """By the scheme of MODEL_REGISTRY: the module here and its class, imported where it is used."""
 
 
-def registry_of(settings: Settings) -> Registry:
+def registry_of(settings: RegistrySettings) -> Registry:
     """Return the registry that MODEL_REGISTRY names; MLflow's where it is empty.
 
     Its plans follow MODEL_STAGE where that is set.
@@ -46,7 +46,9 @@ def registry_of(settings: Settings) -> Registry:
     return _kind(settings).of(settings)
 
 
-def artifacts_of(settings: Settings, s3: Any = None, *, cache: Path | None = None) -> Artifacts:
+def artifacts_of(
+    settings: RegistrySettings, s3: Any = None, *, cache: Path | None = None
+) -> Artifacts:
     """Return the artifacts of the registry's versions, MODEL_MAX_MB of each at most.
 
     Parameters
@@ -56,12 +58,12 @@ def artifacts_of(settings: Settings, s3: Any = None, *, cache: Path | None = Non
     cache
         See `Artifacts`.
     """
-    limit_bytes = settings.integer("MODEL_MAX_MB") * MEGABYTE
+    limit_bytes = settings.model_max_mb * MEGABYTE
     return _kind(settings).artifacts(settings, s3, limit_bytes=limit_bytes, cache=cache)
 
 
-def _kind(settings: Settings) -> type[Registry]:
-    address = settings.text("MODEL_REGISTRY")
+def _kind(settings: RegistrySettings) -> type[Registry]:
+    address = settings.model_registry
     scheme = address.partition("://")[0]
     if scheme not in KINDS:
         known = " or ".join(f"{each}://" for each in KINDS if each)

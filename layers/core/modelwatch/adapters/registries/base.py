@@ -15,7 +15,7 @@ from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.names import check_alias, check_model_name, stage_of
 from modelwatch.domain.routing import RegisteredModel, Routing, ServingPlan
 from modelwatch.errors import NoModelError
-from modelwatch.settings import Settings
+from modelwatch.settings.serving import RegistrySettings
 
 MANIFEST_TAG = "modelwatch.manifest_sha256"
 """Tag of a version that holds the digest of its manifest."""
@@ -97,18 +97,18 @@ class Registry(ABC):
 
     @classmethod
     @abstractmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: RegistrySettings) -> Self:
         """Return the registry that the settings name."""
 
     @classmethod
     def artifacts(
-        cls, settings: Settings, s3: Any, *, limit_bytes: int, cache: Path | None
+        cls, settings: RegistrySettings, s3: Any, *, limit_bytes: int, cache: Path | None
     ) -> Artifacts:
         """Return the artifacts of its versions: those in MODEL_BUCKET, for most registries."""
         from modelwatch.adapters.aws import s3_client
         from modelwatch.adapters.s3_artifacts import S3Artifacts
 
-        bucket = settings.text("MODEL_BUCKET")
+        bucket = settings.model_bucket
         return S3Artifacts(s3 or s3_client(settings), bucket, limit_bytes=limit_bytes, cache=cache)
 
     @abstractmethod

@@ -27,7 +27,7 @@ from modelwatch.adapters.registries.base import (
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.routing import ROUTING_TAG, RegisteredModel, Routing, read_routing
 from modelwatch.errors import NoModelError, RegistryError
-from modelwatch.settings import Settings
+from modelwatch.settings.serving import RegistrySettings
 
 _LOG = logging.getLogger(__name__)
 
@@ -63,12 +63,12 @@ class MlflowRegistry(Registry):
         self._versions: dict[tuple[str, str], ModelVersion] = {}
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: RegistrySettings) -> Self:
         """Return the registry at MLFLOW_TRACKING_URI."""
         return cls(
-            settings.text("MLFLOW_TRACKING_URI"),
-            stage=settings.text("MODEL_STAGE"),
-            stage_alias=settings.text("MODEL_ALIAS"),
+            settings.mlflow_tracking_uri,
+            stage=settings.model_stage,
+            stage_alias=settings.model_alias,
             headers=_authorization(settings),
         )
 
@@ -119,7 +119,8 @@ class MlflowRegistry(Registry):
         """Return what the run of ``version`` measured; see `Registry.metrics`."""
         run = self._call("GET", "runs/get", run_id=version.run_id).get("run") or {}
         found = (run.get("data") or {}).get("metrics", ())
-        return {each["key"]: each["value"] for each in found}
+        # NaN comes as a text
+        return {each["key"]: float(each["value"]) for each in found}
 
     def tag_version(self, name: str, version: str, key: str, value: str) -> None:
         """Set a tag of a version."""
@@ -215,19 +216,22 @@ class MlflowRegistry(Registry):
         # no registry of its kind can have: an application may call its versions as it likes
         if code == "RESOURCE_DOES_NOT_EXIST" or (
             code == "INVALID_PARAMETER_VALUE"
-            and ("alias" in message.lower() or "must be an integer" in message)
+            and any(
+                each in message.lower()
+                for each in ("alias", "must be an integer", "required parameter 'version'")
+            )
         ):
             raise NoModelError(f"{message} {REMEDY}")
         raise RegistryError(f"the model registry answered {response.status}: {message}")
 
 
-def _authorization(settings: Settings) -> dict[str, str]:
+def _authorization(settings: RegistrySettings) -> dict[str, str]:
     """Return the header that says who asks, by the variables that MLflow's own client reads."""
-    token = settings.text("MLFLOW_TRACKING_TOKEN")
+    token = settings.mlflow_tracking_token
     if token:
         return {"Authorization": f"Bearer {token}"}
-    user = settings.text("MLFLOW_TRACKING_USERNAME")
-    pair = f"{user}:{settings.text('MLFLOW_TRACKING_PASSWORD')}" if user else None
+    user = settings.mlflow_tracking_username
+    pair = f"{user}:{settings.mlflow_tracking_password}" if user else None
     return dict(urllib3.make_headers(basic_auth=pair))
 
 

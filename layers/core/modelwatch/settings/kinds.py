@@ -9,16 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelwatch.domain.durations import parse_duration
+from modelwatch.domain.numbers import LEAST_SAMPLE_RATE
 
 if TYPE_CHECKING:
     from modelwatch.domain.window_plans import WindowPlan
 
 # what only some functions need is imported where it is read: see the cold starts
 
-Kind = Callable[[str], Any]
+type Kind[T] = Callable[[str], T]
 
 
 def text(value: str) -> str:
@@ -26,7 +27,7 @@ def text(value: str) -> str:
     return value
 
 
-def whole(at_least: int = 0, at_most: int | None = None) -> Kind:
+def whole(at_least: int = 0, at_most: int | None = None) -> Kind[int]:
     """Return the kind of whole numbers in a range.
 
     >>> whole(1, 5)("3")
@@ -75,6 +76,18 @@ def share(value: str) -> float:
     raise ValueError(f"'{value[:80]}' is not a share, a number from 0 to 1{hint}")
 
 
+def sample_rate(value: str) -> float:
+    """Take a share that a record may have: 0, or 1e-9 and more.
+
+    >>> sample_rate("0.1"), sample_rate("0")
+    (0.1, 0.0)
+    """
+    read = share(value)
+    if 0 < read < LEAST_SAMPLE_RATE:
+        raise ValueError(f"'{value[:80]}' is less than {LEAST_SAMPLE_RATE:g}; 0 captures nothing")
+    return read
+
+
 def duration(value: str) -> timedelta:
     """Take an ISO 8601 duration such as ``PT1H``."""
     return parse_duration(value)
@@ -102,7 +115,7 @@ def segments(value: str) -> str:
     return value
 
 
-def distance(kind: str) -> Kind:
+def distance(kind: str) -> Kind[str]:
     """Return the kind of the distances for features of ``kind``, by Evidently's names."""
 
     def read(value: str) -> str:
@@ -144,7 +157,7 @@ def model_stage(value: str) -> str:
     return value
 
 
-def choice(*choices: str) -> Kind:
+def choice(*choices: str) -> Kind[str]:
     """Return the kind that is one of ``choices``.
 
     >>> choice("calibrated", "classic")("calibratd")
@@ -163,7 +176,7 @@ def choice(*choices: str) -> Kind:
     return read
 
 
-def matching(pattern: str, expected: str) -> Kind:
+def matching(pattern: str, expected: str) -> Kind[str]:
     """Return the kind that fits a regular expression; ``expected`` says what that asks for."""
     compiled = re.compile(pattern)
 
@@ -175,7 +188,7 @@ def matching(pattern: str, expected: str) -> Kind:
     return read
 
 
-def url(*schemes: str) -> Kind:
+def url(*schemes: str) -> Kind[str]:
     """Return the kind of addresses with one of ``schemes``, a host, and a port that may be."""
 
     def read(value: str) -> str:
@@ -214,3 +227,4 @@ stage = matching(r"[a-z][a-z0-9-]{0,19}", "up to 20 of a-z, 0-9 and -, beginning
 queue = matching(r"[A-Za-z0-9_-]{1,75}", "a queue's name: up to 75 of A-Z, a-z, 0-9, _ and -")
 region = matching(r"[a-z]{2}(-[a-z]+){1,3}-\d{1,2}", "a region, such as eu-central-1")
 port = whole(1, 65_535)
+HTTP = url("http", "https")

@@ -1,0 +1,64 @@
+"""How windows are compared, and what comes of it."""
+
+from modelwatch.settings.capture import PolicySettings, StoredSettings
+from modelwatch.settings.kinds import (
+    bucket,
+    choice,
+    distance,
+    duration,
+    number,
+    schedule,
+    share,
+    text,
+    whole,
+    windows,
+)
+from modelwatch.settings.reading import Group, Setting
+
+
+class ResultSettings(Group):
+    """Where results are."""
+
+    report_bucket = Setting("modelwatch-reports", "bucket of analysis results and reports", bucket)
+
+
+class AnalysisSettings(StoredSettings, PolicySettings, ResultSettings):
+    """How analyze decides."""
+
+    analysis_schedule = Setting(
+        "rate(1 minute)", "EventBridge expression of the analysis", schedule
+    )
+    analysis_windows = Setting(
+        "PT1H", "windows that are compared: PT1H,P7D or PT1H/PT5M in steps", windows
+    )
+    analysis_lag_seconds = Setting(
+        "5", "age at which captures count as complete, in seconds", whole()
+    )
+    analysis_min_rows = Setting("100", "fewest rows that allow a verdict; below: unknown", whole(2))
+    analysis_max_loss = Setting(
+        "0.05", "a window is unknown when more of its records were lost", share
+    )
+    analysis_stale = Setting("P1D", "a window is unknown when its newest record is older", duration)
+    drift_mode = Setting(
+        "calibrated",
+        "calibrated: beyond chance too; classic: thresholds alone",
+        choice("calibrated", "classic"),
+    )
+    false_alarms_per_month = Setting("1", "how many are acceptable for a model version", number)
+    drift_numerical_method = Setting(
+        "wasserstein", "Evidently's method for numbers", distance("numerical")
+    )
+    drift_numerical_threshold = Setting("0.1", "a number drifts from this score on", number)
+    drift_categorical_method = Setting(
+        "jensenshannon", "Evidently's method for categories", distance("categorical")
+    )
+    drift_categorical_threshold = Setting("0.1", "a category drifts from this score on", number)
+    drift_share_threshold = Setting("0.5", "share of drifted features that makes it drift", share)
+    performance_window = Setting(
+        "P7D", "window whose labels tell how well the model predicts", duration
+    )
+    performance_min_labels = Setting("100", "fewest labels that allow metrics", whole(1))
+    performance_min_maturity = Setting("0.5", "smallest share of labelled records that does", share)
+    report_every = Setting("PT1H", "while a drift lasts, a report is made so often", duration)
+    report_rows = Setting("2000", "rows of each side in a report: a uniform sample", whole(2))
+    code_revision = Setting("", "git revision of the code; `modelwatch deploy` finds it", text)

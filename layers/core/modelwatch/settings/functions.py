@@ -1,0 +1,27 @@
+"""What each function reads, and so what a deployment gives it."""
+
+from modelwatch.settings.analysis import AnalysisSettings
+from modelwatch.settings.capture import ConsumingSettings, SendingSettings
+from modelwatch.settings.reading import Group
+from modelwatch.settings.serving import RegistrySettings, ServingSettings
+from modelwatch.settings.store import LogSettings, StoreSettings
+
+
+class PredictSettings(LogSettings, RegistrySettings, ServingSettings, SendingSettings):
+    """What `functions/predict` reads."""
+
+
+class CaptureSettings(LogSettings, StoreSettings, ConsumingSettings):
+    """What `functions/capture` reads."""
+
+
+class AnalyzeSettings(LogSettings, RegistrySettings, AnalysisSettings):
+    """What `functions/analyze` reads."""
+
+
+FUNCTIONS: dict[str, type[Group]] = {
+    "predict": PredictSettings,
+    "capture": CaptureSettings,
+    "analyze": AnalyzeSettings,
+}
+"""By the name of the app."""

@@ -1,0 +1,52 @@
+"""Which models are served and watched, and how predict keeps them."""
+
+from modelwatch.settings.kinds import (
+    HTTP,
+    alias,
+    bucket,
+    model_name,
+    model_stage,
+    registry,
+    text,
+    whole,
+)
+from modelwatch.settings.reading import Group, Setting
+from modelwatch.settings.store import StoreSettings
+
+
+class RegistrySettings(StoreSettings):
+    """Where models are registered, and which of them is meant."""
+
+    model_name = Setting("wine_quality_model", "registered model that predict serves", model_name)
+    model_alias = Setting("production", "registry alias whose version is served", alias)
+    model_stage = Setting(
+        "", "MLflow stage to serve instead of an alias, such as Production", model_stage
+    )
+    model_registry = Setting(
+        "",
+        "empty: MLflow; a folder as a registry without a server: file:///srv/models",
+        registry,
+    )
+    mlflow_tracking_uri = Setting(
+        "http://127.0.0.1:5000", "MLflow server: tracking and registry", HTTP
+    )
+    mlflow_tracking_username = Setting("", "who asks an MLflow that wants to know", text)
+    mlflow_tracking_password = Setting("", "password of that user", text, is_secret=True)
+    mlflow_tracking_token = Setting(
+        "", "token for MLflow, in place of user and password", text, is_secret=True
+    )
+    model_bucket = Setting("modelwatch-models", "bucket of MLflow's artifacts", bucket)
+    model_max_mb = Setting("500", "largest model that is loaded, unpacked, in MB", whole(1))
+
+
+class ServingSettings(Group):
+    """How predict keeps models in memory."""
+
+    model_refresh_seconds = Setting("30", "how often the registry is asked what to serve", whole(1))
+    model_cache = Setting("/tmp/modelwatch-models", "where a function keeps what it loaded", text)
+    aws_lambda_function_name = Setting(
+        "", "set by Lambda; empty: this process is alone", text, is_given=True
+    )
+    aws_lambda_runtime_api = Setting(
+        "", "set by Lambda; empty: capture before the response", text, is_given=True
+    )

@@ -1,0 +1,35 @@
+"""Where AWS is, and the S3 of models, captures and reports."""
+
+from modelwatch.settings.kinds import HTTP, region, stage, text, url
+from modelwatch.settings.reading import Group, Setting
+
+
+class StoreSettings(Group):
+    """Where AWS and S3 are. boto3 reads the AWS_* variables itself."""
+
+    aws_default_region = Setting("us-east-1", "region of all resources", region, is_given=True)
+    aws_endpoint_url = Setting(
+        "", "AWS services other than S3; empty: AWS itself", HTTP, is_given=True
+    )
+    aws_endpoint_url_s3 = Setting("", "S3 of models and captures; empty: as AWS_ENDPOINT_URL", HTTP)
+    s3_access_key_id = Setting(
+        "", "key of that S3, where the function's role is not enough", text, is_secret=True
+    )
+    s3_secret_access_key = Setting("", "secret of that key", text, is_secret=True)
+
+
+class LogSettings(Group):
+    """Where a function writes its metrics."""
+
+    aws_emf_agent_endpoint = Setting(
+        "",
+        "where metric lines go instead of standard output, such as tcp://127.0.0.1:25888",
+        url("tcp"),
+        is_given=True,
+    )
+
+
+class StageSettings(Group):
+    """Which deployment it is."""
+
+    stage = Setting("local", "name of the deployment; part of every resource's name", stage)
