@@ -205,6 +205,12 @@ def test_predictions_are_found(came, reading, prediction, probabilities):
     assert (record.prediction, record.probabilities) == (prediction, probabilities)
 
 
+def test_scores_that_are_no_probabilities_are_refused():
+    reading = replace(WINE, inference_attribute="1", probability_attribute="0")
+    with pytest.raises(InvalidInputError, match="sum 1"):
+        decode_line(captured("1,red", "2.5,yes"), reading, NOW_MS)
+
+
 def test_columns_of_an_output_are_chosen_by_their_places():
     reading = replace(WINE, inference_attribute="1", probability_attribute="0")
     (record,) = decode_line(captured("1,red", "0.75,yes"), reading, NOW_MS)

@@ -414,3 +414,35 @@ def test_a_repeated_id_with_another_content_is_rejected(tmp_path: Path) -> None:
     ]
     assert (records.stored, records.known, labels.stored, labels.known) == (2, 0, 2, 0)
     assert [row["feature_age"] for row in stored(s3)] == [31, 32]
+
+
+def test_a_class_with_the_name_of_a_missing_value_is_one_where_the_file_has_types(
+    tmp_path: Path,
+) -> None:
+    rows = [{"at": HOUR, "age": 1, "said": "None", "truth": "NA"}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    s3 = InMemoryS3()
+    checked, rejected, _, labels = do_import(s3, tmp_path / "t.parquet", label="truth")
+    assert (checked.rows, rejected, labels.stored) == (1, [], 1)
+    assert [row["prediction_label"] for row in stored(s3)] == ["None"]
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ("0.75,0.75", "p0, p1: are not from 0 to 1 with the sum 1"),
+        ("1.5,-0.5", "p0: found '1.5', expected a number from 0 to 1"),
+    ],
+)
+def test_scores_that_are_no_probabilities_are_rejected(
+    values: str, problem: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path, "t.csv", f"at,age,said,p0,p1\n2026-01-11T17:00:01Z,1,no,{values}\n")
+    _, rejected, _, _ = do_import(InMemoryS3(), path, probabilities=["p0", "p1"])
+    assert problem in rejected[0].reason
+
+
+def test_a_label_that_no_request_could_bring_is_rejected(tmp_path: Path) -> None:
+    path = write(tmp_path, "t.csv", f"at,age,said,truth\n2026-01-11T17:00:01Z,1,no,{'x' * 1001}\n")
+    _, rejected, _, _ = do_import(InMemoryS3(), path, label="truth")
+    assert rejected[0].reason == "truth: has 1001 characters; a label has at most 1000"

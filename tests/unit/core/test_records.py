@@ -41,9 +41,12 @@ def test_a_record_survives_the_way_through_json():
         ({"captured_at": "0001-01-01T00:00:00+14:00"}, "captured_at"),
         ({"captured_at": "9999-12-31T23:59:59-14:00"}, "captured_at"),
         ({"captured_at": "1970-01-01T00:00:00+14:00"}, "captured_at"),
+        ({"captured_at": "1971-01-01T00:30:00+01:00"}, "captured_at"),
         ({"captured_at": "yesterday"}, "captured_at"),
         ({"model_name": "../../etc"}, "model_name"),
+        ({"model_name": ".."}, "model_name"),
         ({"model_version": ""}, "model_version"),
+        ({"model_version": "."}, "model_version"),
         ({"features": {}}, "features"),
         ({"features": {"a": [1]}}, "features.a"),
         ({"features": {"a": 1, "b": 10**400}}, "features.b"),
@@ -52,10 +55,26 @@ def test_a_record_survives_the_way_through_json():
         ({"latency_ms": 10**400}, "latency_ms"),
         ({"prediction": None}, "prediction"),
         ({"latency_ms": -1}, "latency_ms"),
+        ({"sample_rate": 1e-300}, "sample_rate"),
+        ({"probabilities": [-1.5, 2.5]}, "probabilities"),
+        ({"probabilities": [0.75, 0.75]}, "probabilities"),
+        ({"probabilities": [1.5]}, "probabilities"),
+        ({"probabilities": []}, "probabilities"),
     ],
 )
 def test_a_field_that_is_wrong_is_named(changes, field):
     assert refusal(**changes).field == field
+
+
+@pytest.mark.parametrize("probabilities", [[0.25, 0.75], [1.0, 0.0, 0.0], [0.75], [0.3333] * 3])
+def test_probabilities_are_taken_as_they_are(probabilities):
+    record = decode_record(json.dumps({**BODY, "probabilities": probabilities}), NOW_MS)
+    assert record.probabilities == probabilities
+
+
+def test_probabilities_that_predict_made_coarse_are_taken_from_our_own_queue():
+    coarse = {**BODY, "source": "predict", "probabilities": [0.0, 0.5]}
+    assert decode_record(json.dumps(coarse), NOW_MS, is_ours=True).probabilities == [0.0, 0.5]
 
 
 def test_what_is_no_record_is_refused():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from modelwatch.domain.numbers import is_number
+from modelwatch.domain.numbers import is_number, probabilities_problem
 from modelwatch.domain.records import Value
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.capture.label_cells import label_of_cell
@@ -71,7 +71,10 @@ def outputs(
         value = plain_value(prediction, own is not None)
         if value is None and own is None:
             raise InvalidInputError(f"{place}.data", "has no prediction")
-        found.append((value, _numbers(probabilities, place)))
+        numbers = _numbers(probabilities, place)
+        if numbers is not None and own is None and (problem := probabilities_problem(numbers)):
+            raise InvalidInputError(f"{place}.data", f"the probabilities {problem}")
+        found.append((value, numbers))
     return found
 
 

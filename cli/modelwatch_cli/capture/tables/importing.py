@@ -22,8 +22,8 @@ import msgspec
 
 from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.event_ids import derived_event_id, is_event_id
-from modelwatch.domain.labels import Label
-from modelwatch.domain.numbers import is_number
+from modelwatch.domain.labels import LONGEST_LABEL, Label
+from modelwatch.domain.numbers import is_number, probabilities_problem
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Record, Value
 from modelwatch.errors import InvalidInputError
 from modelwatch.ports import LabelStore
@@ -235,16 +235,19 @@ class TableImport:
         values, meaning = row.values, self._meaning
         at, assumed = self._time(values)
         prediction = self._said(values, meaning.prediction)
-        if _is_missing(prediction):
+        if self._is_missing(prediction):
             raise InvalidInputError(meaning.prediction, "the prediction is missing")
         label = self._said(values, meaning.label) if meaning.label else None
+        if isinstance(label, str) and len(label) > LONGEST_LABEL:
+            problem = f"has {len(label)} characters; a label has at most {LONGEST_LABEL}"
+            raise InvalidInputError(meaning.label, problem)
         kept = _Kept(
             row.number,
             round((at - _EPOCH) / timedelta(milliseconds=1)),
             self._event_id(values),
             [self._cell(values, name) for name in meaning.features],
             prediction,  # type: ignore[arg-type]  # it is not missing
-            None if _is_missing(label) else label,
+            None if self._is_missing(label) else label,
             self._probabilities(values),
         )
         checked = self.checked
@@ -279,6 +282,13 @@ class TableImport:
             refuse_decimal_comma(cell, name)
         return _plain(cell, name)
 
+    def _is_missing(self, value: object) -> bool:
+        """Tell whether nothing was said; only in a CSV file does a text such as NA say so."""
+        if not isinstance(value, str):
+            return value is None
+        text = value.strip()
+        return text.lower() in MISSING if self._table.is_text else not text
+
     def _time(self, values: Mapping[str, Cell]) -> tuple[datetime, bool]:
         name = self._meaning.timestamp
         try:
@@ -296,7 +306,7 @@ class TableImport:
             return ""
         name = self._meaning.event_id
         given = _plain(values.get(name), name)
-        if _is_missing(given):
+        if self._is_missing(given):
             raise InvalidInputError(name, "the id is missing")
         # whole numbers beside a missing one are doubles in a data frame's column
         is_whole = isinstance(given, float) and given.is_integer()
@@ -312,6 +322,8 @@ class TableImport:
             if not isinstance(value, float) or not 0 <= value <= 1:
                 raise InvalidInputError(name, f"found '{value}', expected a number from 0 to 1")
             found.append(value)
+        if found and (problem := probabilities_problem(found)):
+            raise InvalidInputError(", ".join(self._meaning.probabilities), problem)
         return found or None
 
     def _keep(self, kept: _Kept) -> None:
@@ -379,10 +391,6 @@ def _plain(cell: Cell, name: str) -> float | int | str | bool | None:
     if isinstance(cell, float) and not math.isfinite(cell):
         return None if math.isnan(cell) else str(cell)
     return cell
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or (isinstance(value, str) and value.strip().lower() in MISSING)
 
 
 def _shown(values: Mapping[str, Cell]) -> dict[str, Cell]:

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import msgspec
 
 from modelwatch.domain.names import Name
+from modelwatch.domain.numbers import SampleRate
 from modelwatch.domain.records import ROW_FIELDS, Record, Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,7 +36,7 @@ class Head(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True, kw_
     variant: str = ""
     source: str = "external"
     types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")] = ""
-    sample_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    sample_rate: SampleRate = 1.0
 
 
 HEAD_FIELDS = tuple(name for name in Head.__struct_fields__ if name != "names")

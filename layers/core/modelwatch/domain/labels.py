@@ -23,6 +23,9 @@ from modelwatch.errors import Fault, InvalidInputError
 MAX_LABELS = 10_000
 """Most labels in one request."""
 
+LONGEST_LABEL = 1000
+"""Most characters of a label."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -47,11 +50,11 @@ class Label(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     """
 
     event_id: EventId
-    label: Number | bool | Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+    label: Number | bool | Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_LABEL)]
     labelled_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     predicted_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     source: Source = "external"
-    cell: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] | None = None
+    cell: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_LABEL)] | None = None
 
     @property
     def labelled_at_ms(self) -> int:

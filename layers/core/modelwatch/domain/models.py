@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from modelwatch.domain.numbers import are_probabilities
 from modelwatch.domain.schemas import Schema
 
 ARTIFACT_FOLDER = "modelwatch"
@@ -143,10 +143,6 @@ class Predictions(msgspec.Struct, frozen=True):
     probabilities: Sequence[list[float]] | None = None
 
 
-PROBABILITY_SLACK = 1e-3
-"""So far from 1 may the sum of a row's probabilities be: models compute them in 32 bits."""
-
-
 def fault_of(value: object, probabilities: Sequence[float] | None = None) -> str:
     """Return why what a model gave for a row is no prediction; empty when it is one.
 
@@ -179,18 +175,3 @@ def fault_of(value: object, probabilities: Sequence[float] | None = None) -> str
     if probabilities is not None and not are_probabilities(probabilities):
         return "the probabilities are not from 0 to 1 with the sum 1"
     return ""
-
-
-def are_probabilities(row: Sequence[float]) -> bool:
-    """Return whether numbers are probabilities of classes that exclude each other.
-
-    >>> are_probabilities([0.2, 0.8]), are_probabilities([0.2, float("nan")])
-    (True, False)
-    """
-    total = sum(row)
-    # NaN is in no interval, and makes the sum one
-    return (
-        abs(total - 1) <= PROBABILITY_SLACK
-        and min(row) >= -PROBABILITY_SLACK
-        and math.isfinite(total)
-    )

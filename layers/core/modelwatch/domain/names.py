@@ -13,7 +13,7 @@ from modelwatch.errors import Fault, InvalidInputError
 MOST_CHARACTERS = 250
 
 # Python's `$` also stands before a line break at the end; a regex of JSON Schema has no `\Z`
-NAME_PATTERN = r"^[^/:=\x00-\x1f]+$(?!\n)"
+NAME_PATTERN = r"^(?!\.{1,2}$)[^/:=\x00-\x1f]+$(?!\n)"
 EVENT_ID_PATTERN = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$(?!\n)"
 
 FEATURE_PATTERN = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$(?!\n)"
@@ -26,7 +26,10 @@ STAGES = ("Staging", "Production", "Archived")
 """The stages that a version may be in."""
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_CHARACTERS, pattern=NAME_PATTERN)]
-"""A model's or version's name: it is a folder on S3 and part of `model_name=…`."""
+"""A model's or version's name: it is a folder on S3 and part of `model_name=…`.
+
+Some S3s take no key with a folder ``.`` or ``..``.
+"""
 
 VARIANT_PATTERN = r"^[^/:=\x00-\x1f]*$(?!\n)"
 SOURCE_PATTERN = r"^[^\x00-\x1f\x7f]*$(?!\n)"
@@ -41,7 +44,8 @@ EventId = Annotated[str, msgspec.Meta(pattern=EVENT_ID_PATTERN)]
 """A UUID in its canonical form."""
 
 EXPECTED = {
-    NAME_PATTERN: "a name without '/', ':', '=', tabs, line breaks and other control characters",
+    NAME_PATTERN: "a name without '/', ':', '=', tabs, line breaks and other control characters "
+    "that is neither '.' nor '..'",
     VARIANT_PATTERN: "a name without '/', ':', '=', tabs, line breaks and other control characters",
     SOURCE_PATTERN: "a text without tabs, line breaks and other control characters",
     EVENT_ID_PATTERN: "a UUID, such as 018bcfe5-6800-7000-8000-000000000000",
@@ -62,7 +66,8 @@ def check_model_name(name: str, field: str = "name") -> None:
     Raises
     ------
     InvalidInputError
-        When it is empty, too long, or has a slash, colon, equals sign or control character.
+        When it is empty, too long, '.' or '..', or has a slash, colon, equals sign or control
+        character.
 
     Examples
     --------
@@ -71,14 +76,16 @@ def check_model_name(name: str, field: str = "name") -> None:
     Traceback (most recent call last):
         ...
     modelwatch.errors.InvalidInputError: name: 'a=b' is no name of a model: it has 1 to 250 \
-characters, and none of them is a slash, a colon, an equals sign or a control character
+characters, none of them is a slash, a colon, an equals sign or a control character, and it is \
+neither '.' nor '..'
     """
     if 0 < len(name) <= MOST_CHARACTERS and _model_name.match(name) and _is_text(name):
         return
     raise InvalidInputError(
         field,
-        f"{_shown(name)} is no name of a model: it has 1 to {MOST_CHARACTERS} characters, and none "
-        "of them is a slash, a colon, an equals sign or a control character",
+        f"{_shown(name)} is no name of a model: it has 1 to {MOST_CHARACTERS} characters, none of "
+        "them is a slash, a colon, an equals sign or a control character, and it is neither '.' "
+        "nor '..'",
     )
 
 

@@ -7,6 +7,7 @@ field's name, so that nothing behind a border meets a number that it cannot hold
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -18,6 +19,12 @@ Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """A whole number, as msgspec checks it; JSON's floats are finite there by themselves."""
 
 Number = float | Whole
+
+LEAST_SAMPLE_RATE: Final = 1e-9
+"""A record stands for ``1 / sample_rate`` predictions, and sums of these are finite."""
+
+SampleRate = Annotated[float, msgspec.Meta(ge=LEAST_SAMPLE_RATE, le=1)]
+"""Share of the predictions that is captured."""
 
 
 def is_number(value: object) -> bool:
@@ -64,3 +71,39 @@ def exact_whole(value: float) -> int | None:
         return None  # NaN, too: it is in no interval
     whole = int(value)
     return whole if whole == value else None
+
+
+PROBABILITY_SLACK: Final = 1e-3
+"""So far from 1 may the sum of a row's probabilities be: models compute them in 32 bits."""
+
+
+def are_probabilities(row: Sequence[float]) -> bool:
+    """Tell whether numbers are probabilities of classes that exclude each other.
+
+    >>> are_probabilities([0.2, 0.8]), are_probabilities([0.2, float("nan")])
+    (True, False)
+    """
+    total = sum(row)
+    # NaN is in no interval, and makes the sum one
+    return (
+        abs(total - 1) <= PROBABILITY_SLACK
+        and min(row) >= -PROBABILITY_SLACK
+        and math.isfinite(total)
+    )
+
+
+def probabilities_problem(row: Sequence[float]) -> str:
+    """Return why the probabilities that a record came with are none; empty when they are some.
+
+    One alone is that of the second of two classes.
+
+    Examples
+    --------
+    >>> probabilities_problem([0.2, 0.8]), probabilities_problem([0.7])
+    ('', '')
+    >>> probabilities_problem([-1.5, 2.5])
+    'are not from 0 to 1 with the sum 1; leave out scores that are no probabilities'
+    """
+    if are_probabilities(row) or (len(row) == 1 and 0 <= row[0] <= 1):
+        return ""
+    return "are not from 0 to 1 with the sum 1; leave out scores that are no probabilities"

@@ -12,7 +12,7 @@ import msgspec
 
 from modelwatch.domain.faults import MOST_FAULTS, UNREADABLE, Blame, beyond_types, refusal
 from modelwatch.domain.names import EventId, Name, Source, VariantName, feature_name_faults
-from modelwatch.domain.numbers import Number
+from modelwatch.domain.numbers import Number, SampleRate, probabilities_problem
 from modelwatch.errors import Fault, InvalidInputError
 
 Value = Number | str | bool | None
@@ -74,7 +74,8 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
         Of the model; only in a record of predict's own may it be null, where it was dropped or
         where there is an ``error``.
     probabilities
-        Of the classes, in the model's order; None where the model has none.
+        Of the classes, in the model's order, from 0 to 1 with the sum 1; one alone is that of the
+        second of two classes. None where the model has none.
     latency_ms
         Time that the model took, in milliseconds.
     source
@@ -111,7 +112,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     latency_ms: Annotated[float, msgspec.Meta(ge=0), Form("latencies", is_always_packed=True)] = 0.0
     source: Annotated[Source, Form()] = "external"
     types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$"), Form(has_column=False)] = ""
-    sample_rate: Annotated[float, msgspec.Meta(gt=0, le=1), Form()] = 1.0
+    sample_rate: Annotated[SampleRate, Form()] = 1.0
     lost_before: Annotated[int, msgspec.Meta(ge=0, le=2**53), Form("lost")] = 0
     error: Annotated[str, msgspec.Meta(max_length=200), Form("errors")] = ""
 
@@ -229,6 +230,11 @@ def _faults(record: Record, now_ms: int, is_ours: bool) -> Iterator[Fault]:
             yield Fault("prediction", "is null; expected a number, string or boolean")
         if record.error:
             yield Fault("error", "is only for records of predict's own")
+        # those of predict were checked, and its capture policy may have made them coarse
+        if record.probabilities is not None and (
+            problem := probabilities_problem(record.probabilities)
+        ):
+            yield Fault("probabilities", problem)
     if record.error and record.prediction is not None:
         yield Fault("error", "stands beside a prediction; give one of the two")
     if record.types and len(record.types) != len(record.features):
@@ -241,8 +247,8 @@ def time_faults(field: str, time: datetime, now_ms: float = math.inf) -> Iterato
     """Yield what is wrong with a time that should have a time zone, and have been by ``now_ms``."""
     if time.tzinfo is None:
         yield Fault(field, "has no time zone; end it with 'Z' for UTC")
-    elif not 1970 < time.year < 9999:
-        # the year 1 is in another year elsewhere, and an object's name holds no time before 1970
+    # the year 1 is in another year elsewhere, and an object's name holds no time before 1970
+    elif not (1 < time.year < 9999 and 1970 < time.astimezone(UTC).year < 9999):
         yield Fault(field, f"{time.isoformat()} is not a time from 1971 to 9998")
     elif time.timestamp() * 1000 > now_ms + FUTURE_TOLERANCE_MS:
         yield Fault(field, f"{time.isoformat()} is in the future")

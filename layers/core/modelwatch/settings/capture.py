@@ -1,6 +1,6 @@
 """What is captured, how it comes to S3, and how it is kept there."""
 
-from modelwatch.settings.kinds import HTTP, bucket, queue, segments, share, text, whole
+from modelwatch.settings.kinds import HTTP, bucket, queue, sample_rate, segments, text, whole
 from modelwatch.settings.reading import Group, Setting
 
 
@@ -37,7 +37,9 @@ class SendingSettings(QueueSettings, PolicySettings):
         "longest that a record waits for others where requests are dense, in ms; 0: none waits",
         whole(0, 60_000),
     )
-    capture_sample_rate = Setting("1", "share of the predictions that is captured, 0 to 1", share)
+    capture_sample_rate = Setting(
+        "1", "share of the predictions that is captured, 0 to 1", sample_rate
+    )
 
 
 class StoredSettings(Group):

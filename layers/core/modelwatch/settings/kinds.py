@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from modelwatch.domain.durations import parse_duration
+from modelwatch.domain.numbers import LEAST_SAMPLE_RATE
 
 if TYPE_CHECKING:
     from modelwatch.domain.window_plans import WindowPlan
@@ -73,6 +74,18 @@ def share(value: str) -> float:
     percent = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*%", value)
     hint = f"; {percent[1]} % is {float(percent[1]) / 100:g}" if percent else ""
     raise ValueError(f"'{value[:80]}' is not a share, a number from 0 to 1{hint}")
+
+
+def sample_rate(value: str) -> float:
+    """Take a share that a record may have: 0, or 1e-9 and more.
+
+    >>> sample_rate("0.1"), sample_rate("0")
+    (0.1, 0.0)
+    """
+    read = share(value)
+    if 0 < read < LEAST_SAMPLE_RATE:
+        raise ValueError(f"'{value[:80]}' is less than {LEAST_SAMPLE_RATE:g}; 0 captures nothing")
+    return read
 
 
 def duration(value: str) -> timedelta:
