@@ -15,9 +15,10 @@ from botocore.config import Config
 
 from modelwatch.adapters.aws import s3_client
 from modelwatch.errors import ModelwatchError
-from modelwatch.metric_names import CATALOG, Metric, declared_metrics
+from modelwatch.metric_names import CATALOG, Metric
 from modelwatch_bridge.counting.collector import Page, TotalsCollector
 from modelwatch_bridge.counting.ledger import Ledger
+from modelwatch_bridge.declared_metrics import declared_metrics
 from modelwatch_bridge.history.history import History
 from modelwatch_bridge.history.history_file import HistoryFile
 from modelwatch_bridge.service import BridgeService, Reader

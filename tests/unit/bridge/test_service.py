@@ -14,9 +14,10 @@ import pytest
 from tests.support.bridge_in_memory import InMemoryLogSource, ManualClock
 
 from modelwatch.errors import SettingError
-from modelwatch.metric_names import CATALOG, declared_metrics
+from modelwatch.metric_names import CATALOG
 from modelwatch_bridge.counting.collector import TEXT, Page, TotalsCollector
 from modelwatch_bridge.counting.ledger import Ledger
+from modelwatch_bridge.declared_metrics import declared_metrics
 from modelwatch_bridge.history.history import History
 from modelwatch_bridge.lines.events import LogEvent
 from modelwatch_bridge.service import BridgeService, Reader

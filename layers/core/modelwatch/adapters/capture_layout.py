@@ -20,8 +20,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import quote
 
+from modelwatch.domain.keys import hour_place, model_folder, parse_hour, version_folder
 from modelwatch.domain.profiles.hashes import Hashes
 from modelwatch.domain.windows import Window
 
@@ -41,7 +41,7 @@ SAMPLE_ROWS = 1000
 """Rows in the sample beside a merged object: those with the smallest hashes of their event ids."""
 
 _KEY = re.compile(
-    r"^captures/(?P<partition>.+/date=(?P<date>[\d-]{10})/hour=(?P<hour>\d\d)/)"
+    r"^captures/(?P<partition>.+/date=[\d-]{10}/hour=\d\d/)"
     r"(?P<stem>(?P<first>\d+)-(?P<last>\d+)-[0-9a-f]+)\.parquet$"
 )
 
@@ -62,14 +62,14 @@ class CaptureObject:
     def parse(cls, key: str, size_bytes: int = 0) -> CaptureObject | None:
         """Return what ``key`` says, or None when it is no key of captured rows."""
         found = _KEY.match(key)
-        if found is None:
+        hour = parse_hour(key)
+        if found is None or hour is None:
             return None
-        hour = datetime.strptime(f"{found['date']} {found['hour']}", "%Y-%m-%d %H")
         return cls(
             key,
             found["partition"],
             found["stem"],
-            hour.replace(tzinfo=UTC),
+            hour,
             int(found["first"]),
             int(found["last"]),
             size_bytes,
@@ -95,12 +95,12 @@ class CaptureObject:
 
 def model_prefix(model_name: str) -> str:
     """Return the start of the keys of all captures of a model."""
-    return f"{CAPTURES}model_name={escape(model_name)}/"
+    return f"{CAPTURES}{model_folder(model_name)}"
 
 
 def version_prefix(model_name: str, model_version: str) -> str:
     """Return the start of the keys of all captures of a version."""
-    return f"{model_prefix(model_name)}model_version={escape(model_version)}/"
+    return f"{CAPTURES}{version_folder(model_name, model_version)}"
 
 
 def capture_key(
@@ -111,7 +111,7 @@ def capture_key(
     hour = datetime.fromtimestamp(first_ms / 1000, UTC)
     return (
         f"{version_prefix(model_name, model_version)}"
-        f"date={hour:%Y-%m-%d}/hour={hour:%H}/{first_ms}-{last_ms}-{digest}.parquet"
+        f"{hour_place(hour)}/{first_ms}-{last_ms}-{digest}.parquet"
     )
 
 
@@ -134,8 +134,3 @@ def merged_key(
     """
     digest = hashlib.sha256(events.astype("<u8").tobytes() + "\n".join(sorted(replaced)).encode())
     return f"{CAPTURES}{partition}{first_ms}-{last_ms}-{digest.hexdigest()[:20]}.parquet"
-
-
-def escape(value: str) -> str:
-    """Return ``value`` as it may stand in a path: Hive escapes the rest as %XX."""
-    return quote(value, safe=" -._()+,")

@@ -18,10 +18,10 @@ from typing import Any
 
 import msgspec
 
-from modelwatch.adapters.capture_layout import escape
 from modelwatch.adapters.s3_objects import S3Objects
 from modelwatch.domain.baselines import FORMAT, TRAINING, Baseline, check_name
 from modelwatch.domain.constraints import Constraints, decode_constraints, encode_constraints
+from modelwatch.domain.keys import escape
 from modelwatch.domain.profiles import Profile, Slice, decode_slices, encode_slices
 from modelwatch.domain.segments import EVERYTHING, SegmentKey
 from modelwatch.errors import InvalidInputError, NotFoundError, StoreError

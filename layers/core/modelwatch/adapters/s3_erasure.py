@@ -29,6 +29,7 @@ from modelwatch.adapters.s3_performance import PERFORMANCE
 from modelwatch.adapters.s3_records import CONNECTIONS, PARQUET, unmoved
 from modelwatch.domain.compaction import CaptureHour
 from modelwatch.domain.event_ids import derived_event_id, event_time_ms
+from modelwatch.domain.keys import hour_place
 from modelwatch.domain.profiles.hashes import Hashes, hash_event_ids
 from modelwatch.domain.segments import NO_SEGMENTS, Segments
 from modelwatch.errors import NotFoundError, StoreError
@@ -149,7 +150,7 @@ class S3Erasure:
 
         Raises StoreError when they are still there, because others write to the hours all the time.
         """
-        prefixes = [LABELS] if hours is None else [f"{LABELS}{_place(each)}/" for each in hours]
+        prefixes = [LABELS] if hours is None else [f"{LABELS}{hour_place(each)}/" for each in hours]
         total = 0
         for _ in range(_TRIES):
             keys = [key for prefix in sorted(prefixes) for key, _ in self._objects.keys(prefix)]
@@ -165,8 +166,8 @@ class S3Erasure:
         keys: dict[str, None] = {}
         for hour in hours:
             version = hour.name.split("/date=")[0]
-            keys[f"{PERFORMANCE}{version}/{_place(hour.hour)}.profile"] = None
-            keys[f"{PERFORMANCE}labels/{_place(hour.hour)}.json"] = None
+            keys[f"{PERFORMANCE}{version}/{hour_place(hour.hour)}.profile"] = None
+            keys[f"{PERFORMANCE}labels/{hour_place(hour.hour)}.json"] = None
         self._objects.delete(list(keys))
 
     def keeps_versions(self) -> bool:
@@ -178,7 +179,7 @@ class S3Erasure:
 
         Returns how many versions that were. Raises StoreError where that is not allowed.
         """
-        places = tuple(_place(hour) for hour in hours)
+        places = tuple(hour_place(hour) for hour in hours)
         deleted = 0
         for prefix in (CAPTURES, PROFILES, LABELS, PERFORMANCE):
             deleted += self._objects.delete_old_versions(
@@ -225,7 +226,3 @@ class S3Erasure:
             self._objects.write_once(name, payload, PARQUET)
         self._objects.delete([key])
         return True
-
-
-def _place(hour: datetime) -> str:
-    return f"date={hour:%Y-%m-%d}/hour={hour:%H}"

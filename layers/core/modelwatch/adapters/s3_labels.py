@@ -13,7 +13,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from modelwatch.adapters.parquet import read_table, write_table
 from modelwatch.adapters.s3_objects import S3Objects
+from modelwatch.domain.keys import hour_place, parse_hour
 from modelwatch.domain.labels import Label
 
 LABELS = "labels/"
@@ -41,7 +42,7 @@ LABEL_SCHEMA = pa.schema(
 ``label_cell`` is `Label.cell`; objects that are older do not have it.
 """
 
-_KEY = re.compile(r"^labels/date=([\d-]{10})/hour=(\d\d)/\d+-\d+-[0-9a-f]+\.parquet$")
+_KEY = re.compile(r"^labels/date=[\d-]{10}/hour=\d\d/\d+-\d+-[0-9a-f]+\.parquet$")
 _CONNECTIONS = 8
 
 
@@ -64,7 +65,7 @@ class S3LabelStore:
         ordered = sorted(labels, key=lambda label: (label.predicted_at_ms, label.event_id))
         first, last = ordered[0], ordered[-1]
         key = (
-            f"{_prefix(first.hour)}{first.predicted_at_ms}-{last.predicted_at_ms}-"
+            f"{LABELS}{hour_place(first.hour)}/{first.predicted_at_ms}-{last.predicted_at_ms}-"
             f"{_digest(ordered)}.parquet"
         )
         payload = write_table(labels_table(ordered))
@@ -91,10 +92,7 @@ class S3LabelStore:
 
 def hour_of(key: str) -> datetime | None:
     """Return the hour whose labels an object holds, or None when it is no object of labels."""
-    parts = _KEY.match(key)
-    if parts is None:
-        return None
-    return datetime.strptime(f"{parts[1]} {parts[2]}", "%Y-%m-%d %H").replace(tzinfo=UTC)
+    return parse_hour(key) if _KEY.match(key) else None
 
 
 def joined(tables: Sequence[pa.Table]) -> pa.Table:
@@ -133,10 +131,6 @@ def _newest_rows(table: pa.Table) -> pa.Table:
         return table
     last = pc.not_equal(ids[:-1], ids[1:])
     return ranked.filter(pa.concat_arrays([last, pa.array([True])])).select(table.column_names)
-
-
-def _prefix(hour: datetime) -> str:
-    return f"{LABELS}date={hour:%Y-%m-%d}/hour={hour:%H}/"
 
 
 def _digest(labels: Sequence[Label]) -> str:

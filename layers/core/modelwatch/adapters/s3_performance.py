@@ -8,16 +8,15 @@ say what they were made from; everything here can be deleted, and is made again.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
 
-from modelwatch.adapters.capture_layout import escape
 from modelwatch.adapters.s3_objects import S3Objects
+from modelwatch.domain.keys import hour_place, parse_hour, version_folder
 from modelwatch.domain.performance.encoding import (
     HourPerformance,
     LabelledHour,
@@ -28,7 +27,6 @@ from modelwatch.errors import ProfileFormatError
 
 PERFORMANCE = "performance/"
 
-_KEY = re.compile(r"/date=([\d-]{10})/hour=(\d\d)\.(?:profile|json)$")
 _CONNECTIONS = 8
 _LOG = logging.getLogger(__name__)
 
@@ -44,7 +42,8 @@ class S3PerformanceStore:
     ) -> dict[datetime, HourPerformance]:
         """Return what is kept of a version's hours; what cannot be read counts as missing."""
         found: dict[datetime, HourPerformance] = {}
-        for hour, (key, payload) in self._read(_prefix(model_name, model_version), hours).items():
+        prefix = f"{PERFORMANCE}{version_folder(model_name, model_version)}"
+        for hour, (key, payload) in self._read(prefix, hours).items():
             try:
                 found[hour] = decode_hour(payload)
             except ProfileFormatError as error:
@@ -55,7 +54,7 @@ class S3PerformanceStore:
         self, model_name: str, model_version: str, hour: datetime, performance: HourPerformance
     ) -> None:
         """Keep an hour of a version, in place of what was kept."""
-        key = f"{_prefix(model_name, model_version)}{_place(hour)}.profile"
+        key = f"{PERFORMANCE}{version_folder(model_name, model_version)}{hour_place(hour)}.profile"
         self._objects.write(key, encode_hour(performance), "application/octet-stream")
 
     def load_labelled(self, hours: Iterable[datetime]) -> dict[datetime, LabelledHour]:
@@ -70,7 +69,7 @@ class S3PerformanceStore:
 
     def save_labelled(self, hour: datetime, labelled: LabelledHour) -> None:
         """Keep what is known of an hour's labels, in place of what was kept."""
-        key = f"{PERFORMANCE}labels/{_place(hour)}.json"
+        key = f"{PERFORMANCE}labels/{hour_place(hour)}.json"
         self._objects.write(key, msgspec.json.encode(labelled), "application/json")
 
     def _read(self, prefix: str, hours: Iterable[datetime]) -> dict[datetime, tuple[str, bytes]]:
@@ -91,15 +90,6 @@ class S3PerformanceStore:
     def _day(self, prefix: str, day: date) -> dict[datetime, str]:
         found = {}
         for key, _ in self._objects.keys(f"{prefix}date={day}/"):
-            if parts := _KEY.search(key):
-                hour = datetime.strptime(f"{parts[1]} {parts[2]}", "%Y-%m-%d %H")
-                found[hour.replace(tzinfo=UTC)] = key
+            if (hour := parse_hour(key)) and key.endswith((".profile", ".json")):
+                found[hour] = key
         return found
-
-
-def _prefix(model_name: str, model_version: str) -> str:
-    return f"{PERFORMANCE}model_name={escape(model_name)}/model_version={escape(model_version)}/"
-
-
-def _place(hour: datetime) -> str:
-    return f"date={hour:%Y-%m-%d}/hour={hour:%H}"

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +31,7 @@ from modelwatch.adapters.parquet import (
 )
 from modelwatch.adapters.s3_objects import S3Objects
 from modelwatch.domain.blocks import Block, blocks_of, joined_blocks
+from modelwatch.domain.keys import unescape
 from modelwatch.domain.profiles import encode_slices
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record
@@ -132,7 +132,7 @@ class S3RecordStore:
 
     def _values(self, prefix: str, column: str) -> list[str]:
         return [
-            unquote(folder.removeprefix(column))
+            unescape(folder.removeprefix(column))
             for folder in self._objects.folders(prefix)
             if folder.startswith(column)
         ]

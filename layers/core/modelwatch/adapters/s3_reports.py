@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote, unquote
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.adapters.parquet import compress, decompress
 from modelwatch.adapters.s3_objects import S3Objects
+from modelwatch.domain.keys import RESULTS, escape, unescape
 from modelwatch.domain.verdict.evidence import (
     Evidence,
     ReadReference,
@@ -107,7 +107,7 @@ class S3ReportStore:
                 name = ResultName.parse(f"model.version.{ending}")
                 if name is not None and since <= name.window_end <= until:
                     found.append(
-                        name._replace(model_name=model_name, model_version=unquote(version))
+                        name._replace(model_name=model_name, model_version=unescape(version))
                     )
         return [str(name) for name in sorted(found, key=lambda name: name.window_end)]
 
@@ -208,16 +208,12 @@ class S3ReportStore:
 
 def model_prefix(model_name: str) -> str:
     """Return the start of the keys of all results of a model."""
-    return f"{_PREFIX}{_in_key(model_name)}/"
+    return f"{_PREFIX}{escape(model_name, RESULTS)}/"
 
 
 def version_prefix(model_name: str, model_version: str) -> str:
     """Return the start of the keys of all results of a version."""
-    return f"{model_prefix(model_name)}{_in_key(model_version)}/"
-
-
-def _in_key(name: str) -> str:
-    return quote(name, safe=" -._")
+    return f"{model_prefix(model_name)}{escape(model_version, RESULTS)}/"
 
 
 def _window_key(folder: str, digest: str) -> str:

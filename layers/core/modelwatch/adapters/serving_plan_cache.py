@@ -11,6 +11,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.adapters.whole_files import write_whole
+from modelwatch.domain.keys import PLANS, escape
 from modelwatch.domain.routing import ServingPlan
 
 _LOG = logging.getLogger(__name__)
@@ -82,4 +83,4 @@ class StoredServingPlanCache:
 
 
 def _key(model_name: str) -> str:
-    return f"{PREFIX}{quote(model_name, safe='-._')}.json"
+    return f"{PREFIX}{escape(model_name, PLANS)}.json"

@@ -12,17 +12,14 @@ needs no lock. Who writes to a model holds the lock of its file ``.lock`` (`floc
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import os
 import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote
 
 import msgspec
 
@@ -36,41 +33,25 @@ from modelwatch.adapters.registries.base import (
     Registry,
     Step,
 )
-from modelwatch.adapters.whole_files import write_whole
+from modelwatch.adapters.registries.folder_artifacts import FolderArtifacts
+from modelwatch.adapters.registries.folder_files import (
+    ModelFile,
+    VersionFile,
+    folder_name,
+    os_errors,
+    read_file,
+    write_file,
+)
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.names import check_model_name
 from modelwatch.domain.routing import RegisteredModel, Routing
-from modelwatch.errors import ModelLoadError, NoModelError, RegistryError, SettingError
+from modelwatch.errors import NoModelError, RegistryError, SettingError
 from modelwatch.settings.serving import RegistrySettings
-
-FORMAT = 1
 
 _ABANDONED_SECONDS = 86_400
 """A draft of that age is of a program that was killed."""
 
 _number = re.compile("[1-9][0-9]{0,8}").fullmatch
-
-
-class _Model(msgspec.Struct, frozen=True, kw_only=True):
-    """``model.json``: ``stages`` has the stage of each version that is in one."""
-
-    name: str
-    last_version: int = 0
-    aliases: Mapping[str, str] = {}
-    stages: Mapping[str, str] = {}
-    routing: Routing | None = None
-    format: int = FORMAT
-
-
-class _Version(msgspec.Struct, frozen=True, kw_only=True):
-    """``version.json``: numbers are texts, since JSON has no NaN."""
-
-    made_at: float
-    tags: Mapping[str, str]
-    metrics: Mapping[str, str]
-    parameters: Mapping[str, str]
-    notes: Mapping[str, str]
-    format: int = FORMAT
 
 
 class FolderRegistry(Registry):
@@ -113,7 +94,7 @@ class FolderRegistry(Registry):
         """Return the names of all models; see `Registry.names`."""
         with self._whole():
             files = sorted(self._root.glob("*/model.json"))
-        return sorted(_read(file, _Model).name for file in files)
+        return sorted(read_file(file, ModelFile).name for file in files)
 
     def model(self, name: str) -> RegisteredModel:
         """Return a model; see `Registry.model`."""
@@ -139,21 +120,21 @@ class FolderRegistry(Registry):
         with self._locked(name):
             kept = self._version(name, version)
             changed = msgspec.structs.replace(kept, tags={**kept.tags, key: value})
-            _write(self._of_version(name, version) / "version.json", changed)
+            write_file(self._of_version(name, version) / "version.json", changed)
 
     def route(self, name: str, routing: Routing | None) -> None:
         """Set a model's routing, or take it away."""
         self._change(name, lambda kept: msgspec.structs.replace(kept, routing=routing))
 
     def _promote(self, name: str, alias: str, version: str) -> None:
-        def pointed(kept: _Model) -> _Model:
+        def pointed(kept: ModelFile) -> ModelFile:
             self._version(name, version)
             return msgspec.structs.replace(kept, aliases={**kept.aliases, alias: version})
 
         self._change(name, pointed)
 
     def _to_stage(self, name: str, version: str, stage: str) -> None:
-        def staged(kept: _Model) -> _Model:
+        def staged(kept: ModelFile) -> ModelFile:
             self._version(name, version)
             others = {
                 each: "Archived" if found == stage else found for each, found in kept.stages.items()
@@ -167,13 +148,13 @@ class FolderRegistry(Registry):
     ) -> Published:
         step("saving the model")
         with self._draft() as draft:
-            with _os_errors(self._root):
+            with os_errors(self._root):
                 new.model.save(str(draft / "artifacts"))
             source = (draft / "artifacts").as_uri()
             tags = complete(ModelVersion(name, "new", source, alias=alias))
-            _write(
+            write_file(
                 draft / "version.json",
-                _Version(
+                VersionFile(
                     made_at=time.time(),
                     tags=tags,
                     metrics={key: repr(float(value)) for key, value in new.metrics.items()},
@@ -184,14 +165,14 @@ class FolderRegistry(Registry):
             step(f"registering the version, and moving the alias '{alias}'")
             with self._locked(name, make=True):
                 file = self._of_model(name) / "model.json"
-                kept = self._kept(name) if file.exists() else _Model(name=name)
+                kept = self._kept(name) if file.exists() else ModelFile(name=name)
                 number = max(kept.last_version, *map(int, self._numbers(name)), 0) + 1
                 place = self._of_version(name, str(number))
                 place.parent.mkdir(exist_ok=True)
                 draft.rename(place)
                 aliases = {**kept.aliases, alias: str(number)}
                 try:
-                    _write(
+                    write_file(
                         file,
                         msgspec.structs.replace(kept, last_version=number, aliases=aliases),
                     )
@@ -205,7 +186,7 @@ class FolderRegistry(Registry):
 
     def _of_model(self, name: str) -> Path:
         check_model_name(name)
-        return self._root / _folder_name(name)
+        return self._root / folder_name(name)
 
     def _of_version(self, name: str, version: str) -> Path:
         return self._of_model(name) / "versions" / version
@@ -218,24 +199,24 @@ class FolderRegistry(Registry):
 
     # -- reading
 
-    def _kept(self, name: str) -> _Model:
+    def _kept(self, name: str) -> ModelFile:
         file = self._of_model(name) / "model.json"
         with self._whole():
             if not file.exists():
                 raise NoModelError(f"{self._root} has no model '{name}' {REMEDY}")
-        kept = _read(file, _Model)
+        kept = read_file(file, ModelFile)
         if kept.name != name:
             # on a disk that takes Wine and wine for one
             raise RegistryError(f"{file} is of the model '{kept.name}', and not of '{name}'")
         return kept
 
-    def _version(self, name: str, version: str) -> _Version:
+    def _version(self, name: str, version: str) -> VersionFile:
         self._kept(name)
         folder = self._of_version(name, version)
         # an application may call its versions as it likes
         if not _number(version) or not folder.is_dir():
             raise NoModelError(f"{name} has no version {version} in {self._root} {REMEDY}")
-        return _read(folder / "version.json", _Version)
+        return read_file(folder / "version.json", VersionFile)
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
@@ -246,14 +227,14 @@ class FolderRegistry(Registry):
                 f"the model registry {self._root} {what} (MODEL_REGISTRY); the first version that "
                 "is registered makes it"
             )
-        with _os_errors(self._root):
+        with os_errors(self._root):
             yield
 
     # -- writing
 
-    def _change(self, name: str, change: Callable[[_Model], _Model]) -> None:
+    def _change(self, name: str, change: Callable[[ModelFile], ModelFile]) -> None:
         with self._locked(name):
-            _write(self._of_model(name) / "model.json", change(self._kept(name)))
+            write_file(self._of_model(name) / "model.json", change(self._kept(name)))
 
     @contextmanager
     def _locked(self, name: str, *, make: bool = False) -> Iterator[None]:
@@ -261,7 +242,7 @@ class FolderRegistry(Registry):
         folder = self._of_model(name)
         if not make:
             self._kept(name)
-        with _os_errors(folder):
+        with os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with (folder / ".lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -272,61 +253,17 @@ class FolderRegistry(Registry):
         """Give a folder for a new version; it goes, unless it was moved to its place."""
         drafts = self._root / ".drafts"
         draft = drafts / secrets.token_hex(8)
-        with _os_errors(self._root):
+        with os_errors(self._root):
             draft.mkdir(parents=True)
             for each in drafts.iterdir():
-                if time.time() - each.stat().st_mtime > _ABANDONED_SECONDS:
-                    shutil.rmtree(each, ignore_errors=True)
+                # another process may move or remove its own meanwhile
+                with suppress(FileNotFoundError):
+                    if time.time() - each.stat().st_mtime > _ABANDONED_SECONDS:
+                        shutil.rmtree(each, ignore_errors=True)
         try:
             yield draft
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-
-
-class FolderArtifacts(Artifacts):
-    """Artifacts in the folder of a registry; others are refused."""
-
-    failures = (OSError,)
-
-    def __init__(self, root: Path, *, limit_bytes: int) -> None:
-        super().__init__(limit_bytes=limit_bytes)
-        self._root = root
-
-    def _open(self, version: ModelVersion, path: str) -> tuple[int, Callable[[], bytes]] | None:
-        file = self._folder(version) / path
-        try:
-            return file.stat().st_size, file.read_bytes
-        except FileNotFoundError:
-            return None
-
-    def _sizes(self, version: ModelVersion) -> dict[str, int]:
-        folder = self._folder(version)
-        return {
-            str(file.relative_to(folder)): file.stat().st_size
-            for file in sorted(folder.rglob("*"))
-            if file.is_file()
-        }
-
-    def _fetch(self, version: ModelVersion, path: str, target: Path) -> None:
-        shutil.copyfile(self._folder(version) / path, target)
-
-    def _put(self, version: ModelVersion, path: str, payload: bytes) -> None:
-        file = self._folder(version) / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, payload, durable=True)
-
-    def _folder(self, version: ModelVersion) -> Path:
-        try:
-            folder = Path.from_uri(version.source)
-        except ValueError:
-            folder = Path(version.source)
-        root = Path(os.path.abspath(self._root))
-        if not folder.is_absolute() or not Path(os.path.abspath(folder)).is_relative_to(root):
-            raise ModelLoadError(
-                f"the artifacts of {version.title} are at '{version.source}', which is not in "
-                f"the registry's folder {root}"
-            )
-        return folder
 
 
 def folder_of(settings: RegistrySettings) -> Path:
@@ -349,49 +286,3 @@ def folder_of(settings: RegistrySettings) -> Path:
             "such as file:///srv/models",
         )
     return folder
-
-
-def _folder_name(name: str) -> str:
-    """Return the name of a model's folder, which no two models share.
-
-    >>> _folder_name("wine quality (v2)"), _folder_name(".."), len(_folder_name("ß" * 250))
-    ('wine quality (v2)', '%2E.', 184)
-    """
-    quoted = quote(name, safe=" !#$&'()+,;@[]^`{}~")
-    if quoted.startswith("."):
-        quoted = f"%2E{quoted[1:]}"
-    if len(quoted) <= 200:
-        return quoted
-    # a disk takes 255 bytes; no name is quoted with "%-" in it
-    return f"{quoted[:150]}%-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
-
-
-def _read[T: (_Model, _Version)](file: Path, kind: type[T]) -> T:
-    with _os_errors(file):
-        payload = file.read_bytes()
-    try:
-        found = msgspec.json.decode(payload, type=kind)
-    except msgspec.DecodeError as error:
-        raise RegistryError(f"{file} of the model registry is damaged: {error}") from error
-    if found.format != FORMAT:
-        raise RegistryError(
-            f"{file} has the format {found.format}, of another version of modelwatch; this one "
-            f"reads format {FORMAT}"
-        )
-    return found
-
-
-def _write(file: Path, content: _Model | _Version) -> None:
-    payload = msgspec.json.format(msgspec.json.encode(content))
-    with _os_errors(file):
-        write_whole(file, payload, durable=True)
-
-
-@contextmanager
-def _os_errors(place: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RegistryError(
-            f"the model registry at {place} cannot be used: {error.strerror or error}"
-        ) from error

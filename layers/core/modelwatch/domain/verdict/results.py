@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
-from urllib.parse import unquote
 
 import msgspec
 
 from modelwatch.domain.constraints import Quality
+from modelwatch.domain.keys import dotless, unescape
 from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.verdict.rules import DriftPolicy, FeatureKind
 
@@ -188,12 +188,12 @@ class ResultName(NamedTuple):
         >>> str(ResultName("wine", "3", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "PT1H"))
         'wine.3.20260102T030405Z.PT1H'
         """
-        return f"{self.model_name}.{_dotless(self.model_version)}.{self.ending}"
+        return f"{self.model_name}.{dotless(self.model_version)}.{self.ending}"
 
     @property
     def ending(self) -> str:
         """What the name says of the window: names of a version sort by it as by time."""
-        parts = (f"{self.window_end:%Y%m%dT%H%M%SZ}", self.window, _dotless(self.variant))
+        parts = (f"{self.window_end:%Y%m%dT%H%M%SZ}", self.window, dotless(self.variant))
         return ".".join(part for part in parts if part)
 
     @classmethod
@@ -209,9 +209,5 @@ class ResultName(NamedTuple):
         if found is None:
             return None
         end = datetime.strptime(found["end"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        version, variant = unquote(found["version"]), unquote(found["variant"] or "")
+        version, variant = unescape(found["version"]), unescape(found["variant"] or "")
         return cls(found["model"], version, end, found["window"] or "", variant)
-
-
-def _dotless(part: str) -> str:
-    return part.replace("%", "%25").replace(".", "%2E")
