@@ -72,7 +72,7 @@ add_docs(app, wiring.metrics, _document)
     queue_arn="arn:aws:sqs:us-east-1:000000000000:set-by-the-merge-template", name="consume"
 )
 def consume(event: SQSEvent) -> dict[str, Any]:
-    """Store what the queue delivers; return which messages it shall deliver again."""
+    """Store what the queue delivers; return the messages to deliver again."""
     messages = [
         Message(
             message["messageId"],

@@ -25,7 +25,7 @@ def index() -> Response:
 
 @app.route("/health", methods=["GET"])
 def health() -> Response:
-    """Tell whether a model is loaded, and which."""
+    """Say whether a model is loaded, and which."""
 
     def check() -> HttpResponse:
         state = wiring.predict_service().health()

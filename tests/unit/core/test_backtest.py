@@ -74,7 +74,7 @@ def test_what_was_not_kept_is_untold_and_not_ok(stage):
     (series,) = run(stage)
     assert (series.untold, series.other["ok"]) == (1, 3)
     (problem,) = {each.problem for each in series.windows if each.problem}
-    assert problem == f"nothing was kept of what {name} was made of"
+    assert problem == f"{name} has no stored evidence"
 
 
 def test_windows_that_were_too_small_stay_untold_under_a_lower_minimum():
@@ -83,7 +83,7 @@ def test_windows_that_were_too_small_stay_untold_under_a_lower_minimum():
     stage.run_after(seconds=0)
     tester = Backtester(stage.reports, replace(stage.rules, min_rows=10))
     (series,) = tester.run(list(stage.reports.saved))
-    assert series.windows[0].problem.endswith("no profile was kept: it had too few rows")
+    assert series.windows[0].problem.endswith("has no stored profile: too few rows")
     tester = Backtester(stage.reports, replace(stage.rules, min_rows=15))
     (series,) = tester.run(list(stage.reports.saved))
     assert series.other == {"unknown": 1}
