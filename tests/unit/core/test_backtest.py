@@ -117,7 +117,7 @@ def test_every_drift_is_in_one_episode(statuses):
     assert list(episodes(without)) == found
 
 
-def test_every_setting_that_has_a_part_in_an_answer_can_be_changed():
+def test_every_setting_that_influences_a_verdict_can_be_changed():
     read = set(re.findall(r'settings\.\w+\(\s*"([A-Z_]+)"', inspect.getsource(analysis_settings)))
     others = {"ANALYSIS_LAG_SECONDS", "PERFORMANCE_WINDOW", "REPORT_EVERY", "REPORT_ROWS"}
     assert read <= {*analysis_settings.VERDICT_SETTINGS, *others}
@@ -128,10 +128,10 @@ def test_every_setting_that_has_a_part_in_an_answer_can_be_changed():
     ("given", "problem"),
     [
         (["DRIFT_MODE"], "is not NAME=VALUE"),
-        (["CAPTURE_BUCKET=x"], "has no part in the verdict"),
-        (["DRIFT_MODE=classic", "DRIFT_MODE=calibrated"], "is there twice"),
+        (["CAPTURE_BUCKET=x"], "does not influence the verdict"),
+        (["DRIFT_MODE=classic", "DRIFT_MODE=calibrated"], "is given twice"),
     ],
 )
-def test_changes_that_change_no_answer_are_refused(given, problem):
+def test_changes_that_change_no_verdict_are_refused(given, problem):
     with pytest.raises(InvalidInputError, match=problem):
         parse_changes(given)

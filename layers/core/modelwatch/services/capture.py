@@ -33,8 +33,8 @@ from modelwatch.services.deliveries import (
 from modelwatch.services.storing import attempt, by_partition, event_ids_of, write_groups
 
 _STORE_SECONDS = 25.0
-"""How long a run starts further objects. One that hangs may take as long again, and the run has 60 s.
-After that, SQS delivers the whole batch again, and late."""
+"""How long a run starts further objects. One that hangs may take as long again. The run has 60 s;
+after that, SQS delivers the whole batch again, and late."""
 
 _LABEL_HOURS_AT_ONCE = 8
 """Records of a batch are of an hour or two; its labels may be of every hour of a year."""
