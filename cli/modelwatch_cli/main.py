@@ -33,7 +33,7 @@ app = typer.Typer(
     help="Serverless monitoring of machine-learning models.",
     no_args_is_help=True,
     add_completion=False,
-    # an error that nobody foresaw is shown as Python shows it
+    # Python shows an unexpected error
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -49,9 +49,9 @@ def load_environment(
         ),
     ] = None,
 ) -> None:
-    """Watch machine-learning models: train, deploy, predict, and catch drift.
+    """Monitor machine-learning models: train, deploy, predict, and detect drift.
 
-    Variables of the environment win over .env, and that over the addresses that `up` wrote.
+    Environment variables override .env, and .env overrides the addresses that `up` wrote.
     """
     LOADER.load(env_file)
 
@@ -84,8 +84,8 @@ for module in (
 
 
 def main() -> None:
-    """Run the command; an error that was foreseen is one sentence and exit code 1."""
-    # a termination is cleaned up after like Ctrl-C
+    """Run the command; an expected error prints one sentence and exits with 1."""
+    # a termination cleans up like Ctrl-C
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()

@@ -14,8 +14,8 @@ def label_of_cell(text: str) -> tuple[bool | int | float | str, str | None]:
     Raises
     ------
     InvalidInputError
-        When it looks like a number and is none, or has a decimal comma: compared as text with
-        predictions that are numbers, it would look like a wrong one.
+        When it looks like a number and is none, or has a decimal comma: as a text it would
+        differ from every prediction that is a number.
 
     Examples
     --------
