@@ -1,1 +1,1 @@
-"""The operator's hands: the `modelwatch` command."""
+"""The `modelwatch` command, for operators."""

@@ -1,4 +1,4 @@
-"""Buckets, made over the S3 API where CloudFormation is not the one to make them."""
+"""Make buckets over the S3 API, for an S3 without CloudFormation."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _MINE_ALREADY = frozenset({"BucketAlreadyOwnedByYou"})
 
 
 def ensure_buckets(client: Any, names: Iterable[str]) -> list[str]:
-    """Make those buckets that do not exist; return the ones that were made.
+    """Make the buckets that do not exist; return their names.
 
-    A new bucket refuses public access where the S3 knows of such a thing; one that exists is left
-    as it is.
+    A new bucket refuses public access, if the S3 supports that. An existing bucket does not
+    change.
 
     Raises
     ------
     StoreError
-        When a bucket cannot be made, or its name is somebody else's.
+        When a bucket cannot be made, or another account has its name.
     """
     made = []
     for name in names:
@@ -39,15 +39,15 @@ def ensure_buckets(client: Any, names: Iterable[str]) -> list[str]:
 
 
 def expire_captures(client: Any, name: str, days: int | None) -> None:
-    """Have S3 delete captures, labels and what was made of them after so many days.
+    """Have S3 delete captures, labels and data made from them after so many days.
 
-    Other rules of the bucket stay as they are. With None, and no rule of ours, nothing is asked to
-    be changed.
+    Other rules of the bucket do not change. With None, and no rule of ours, there is no request
+    to change them.
 
     Raises
     ------
     StoreError
-        When S3 does not take the rules.
+        When S3 refuses the rules.
     """
     try:
         found = _lifecycle_rules(client, name)
@@ -79,7 +79,7 @@ def _lifecycle_rules(client: Any, name: str) -> list[dict[str, Any]]:
         return list(client.get_bucket_lifecycle_configuration(Bucket=name).get("Rules", ()))
     except ClientError as error:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        # none, or an S3 that has no such thing; it then refuses the rules, too
+        # no rules, or an S3 without lifecycle rules; that refuses the new rules, too
         if status in (404, 405, 501):
             return []
         raise

@@ -15,14 +15,14 @@ from rich.table import Table
 
 _UNLIMITED_COLUMNS = 10_000
 
-# off a terminal nothing is as wide as to be cut
+# off a terminal no line is cut
 console = Console(
     highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _UNLIMITED_COLUMNS
 )
-"""Standard output: what was asked for."""
+"""Standard output: the results."""
 
 error_console = Console(stderr=True, highlight=False, soft_wrap=True)
-"""Standard error: what went wrong, and progress of commands that print JSON."""
+"""Standard error: errors, and progress of commands that print JSON."""
 
 
 def print_json(value: Any) -> None:
@@ -36,7 +36,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = cells and all(isinstance(row[index], int | float) for row in cells)
-        # an address that is cut short is of no use
+        # a truncated address is useless
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         table.add_row(*(_cell(cell) for cell in row))
@@ -46,7 +46,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
 def progress() -> Progress:
     """Return a progress bar with a count and the time that has passed.
 
-    It is drawn on a terminal only; elsewhere the command's own lines must do.
+    It is drawn only on a terminal; elsewhere the command prints lines.
     """
     return Progress(
         TextColumn("  {task.description}"),
@@ -61,9 +61,9 @@ def progress() -> Progress:
 
 @contextmanager
 def steps(out: Console) -> Iterator[Callable[[str], None]]:
-    """Show what long work does: the step it is at, and a line for each one that is done.
+    """Show the progress of long work: the current step, and a line for each finished one.
 
-    The step of an error is not done: it is the one that follows the last line.
+    If there is an error, it happened in the step after the last line.
     """
     title, began = "", 0.0
 

@@ -1,4 +1,4 @@
-"""`modelwatch demo`: the whole story, each step by the command that a user would run."""
+"""`modelwatch demo`: all steps, each by the command that a user would run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NORMAL_REQUESTS = 150
 DRIFTED_REQUESTS = 300
 RATE = 20.0
 LABEL_ACCURACY = {"normal": 0.95, "moderate_drift": 0.8}
-"""Share of the simulated labels that prove the model right: a drift has a price."""
+"""Share of the simulated labels that equal the prediction: drift lowers accuracy."""
 
 SCHEDULE_PATIENCE_SECONDS = 200
 
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def demo() -> None:
-    """Show it all: start, train, deploy, predict, capture, and catch a drift on schedule.
+    """Show everything: start, train, deploy, predict, capture, and detect a drift on schedule.
 
     Leaves the stack up; `modelwatch down` stops it. Exits with 1 if normal traffic raised a drift,
     or drifted traffic did not.
@@ -67,7 +67,7 @@ def demo() -> None:
 
 
 def _reload(settings: Settings) -> None:
-    """Have every environment serve the version that was just promoted, and no older one."""
+    """Recycle every environment, so that only the promoted version serves."""
     import httpx
 
     from modelwatch_cli.deployment.endpoints import api_urls
@@ -77,7 +77,7 @@ def _reload(settings: Settings) -> None:
         try:
             response = httpx.post(url, json={}, timeout=60)
         except httpx.HTTPError as error:
-            raise ModelwatchError(f"{url} does not answer: {error}") from error
+            raise ModelwatchError(f"{url} does not respond: {error}") from error
     if response.is_error:
         raise ModelwatchError(f"{url}: {response.text[:300]}")
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from modelwatch.domain.optional import optional_part
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli import demo
 from modelwatch_cli.baselines import commands as baselines
@@ -16,7 +17,7 @@ from modelwatch_cli.capture import captures, dlq, forget, labels
 from modelwatch_cli.checks import commands as checks
 from modelwatch_cli.console import error_console
 from modelwatch_cli.deployment import commands as deployment
-from modelwatch_cli.monitoring import backtest, compare, model_monitor, performance, replay
+from modelwatch_cli.monitoring import backtest, compare, performance, replay
 from modelwatch_cli.monitoring import commands as monitoring
 from modelwatch_cli.serving import commands as serving
 from modelwatch_cli.serving import models
@@ -32,7 +33,7 @@ app = typer.Typer(
     help="Serverless monitoring of machine-learning models.",
     no_args_is_help=True,
     add_completion=False,
-    # an error that nobody foresaw is shown as Python shows it
+    # Python shows an unexpected error
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -48,9 +49,9 @@ def load_environment(
         ),
     ] = None,
 ) -> None:
-    """Watch machine-learning models: train, deploy, predict, and catch drift.
+    """Monitor machine-learning models: train, deploy, predict, and detect drift.
 
-    Variables of the environment win over .env, and that over the addresses that `up` wrote.
+    Environment variables override .env, and .env overrides the addresses that `up` wrote.
     """
     LOADER.load(env_file)
 
@@ -69,7 +70,7 @@ for module in (
     dlq,
     forget,
     monitoring,
-    model_monitor,
+    optional_part(captures.SAGEMAKER, "model_monitor"),
     performance,
     replay,
     backtest,
@@ -78,12 +79,13 @@ for module in (
     checks,
     demo,
 ):
-    module.register(app)
+    if module is not None:
+        module.register(app)
 
 
 def main() -> None:
-    """Run the command; an error that was foreseen is one sentence and exit code 1."""
-    # a termination is cleaned up after like Ctrl-C
+    """Run the command; an expected error prints one sentence and exits with 1."""
+    # a termination cleans up like Ctrl-C
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()

@@ -1,4 +1,4 @@
-"""Times as options of commands give them."""
+"""Times in the options of commands."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError
 
 _AHEAD = timedelta(minutes=5)
-"""How far ahead of our clock a record's may be."""
+"""How far a record's clock may be ahead of ours."""
 
 
 def option_time(option: str, text: str) -> datetime:
-    """Return the time that ``option`` gives, in UTC; without a zone it is taken as UTC.
+    """Return the time of ``option``, in UTC; without a zone it counts as UTC.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def option_time(option: str, text: str) -> datetime:
 
 
 def option_window(since: str | None, until: str | None, length: timedelta) -> Window:
-    """Return the window from ``--since`` to ``--until``: up to now, and ``length`` before.
+    """Return the window from ``--since`` to ``--until``; by default ``length`` up to now.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Waiting for what happens elsewhere."""
+"""Waiting for a condition."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def wait_until(done: Callable[[], bool], patience_seconds: float, every_seconds: float) -> bool:
-    """Ask ``done`` again and again; return whether it came true in time."""
+    """Call ``done`` repeatedly; return whether it became true in time."""
     deadline = time.monotonic() + patience_seconds
     while not done():
         if time.monotonic() > deadline:

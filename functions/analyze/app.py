@@ -19,7 +19,7 @@ app = Chalice(app_name="modelwatch-analyze")
 
 @app.route("/health", methods=["GET"])
 def health() -> Response:
-    """Tell that the function answers."""
+    """Say that the function answers."""
     return handle_request(
         app.current_request, wiring.metrics(), lambda: HttpResponse(Alive(status="healthy"))
     )

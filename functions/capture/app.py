@@ -17,7 +17,7 @@ app = Chalice(app_name="modelwatch-capture")
 
 @app.route("/health", methods=["GET"])
 def health() -> Response:
-    """Tell that the function answers."""
+    """Say that the function answers."""
     return handle_request(
         app.current_request, wiring.metrics(), lambda: HttpResponse(Alive(status="healthy"))
     )
@@ -72,7 +72,7 @@ add_docs(app, wiring.metrics, _document)
     queue_arn="arn:aws:sqs:us-east-1:000000000000:set-by-the-merge-template", name="consume"
 )
 def consume(event: SQSEvent) -> dict[str, Any]:
-    """Store what the queue delivers; answer which messages it shall deliver again."""
+    """Store what the queue delivers; return which messages it shall deliver again."""
     messages = [
         Message(
             message["messageId"],

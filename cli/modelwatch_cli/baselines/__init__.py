@@ -1,1 +1,1 @@
-"""Named baselines: what windows are compared with, and the constraints that they are held to."""
+"""Named baselines: references for windows, and the constraints that windows must keep."""

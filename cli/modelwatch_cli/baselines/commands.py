@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from modelwatch.domain.constraints import Constraints
     from modelwatch.domain.profiles import Profile
 
-_JSON = typer.Option("--json", help="print the outcome as JSON")
+_JSON = typer.Option("--json", help="print the result as JSON")
 _MODEL = typer.Option("--model-name", help="a model; by default MODEL_NAME")
 _NAME = typer.Argument(help="name of the baseline")
 
@@ -25,7 +25,7 @@ _NAME = typer.Argument(help="name of the baseline")
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     baseline = typer.Typer(
-        help="What windows are compared with, and the constraints that they are held to.",
+        help="Baselines: references for windows, and the constraints that windows must keep.",
         no_args_is_help=True,
     )
     for command in (create, show, use, delete, constraints):
@@ -43,10 +43,11 @@ def create(
         ),
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="captures from when on, in ISO 8601; a day before --until")
+        str | None,
+        typer.Option(help="start of the captures, in ISO 8601; by default a day before --until"),
     ] = None,
     until: Annotated[
-        str | None, typer.Option(help="captures until when, in ISO 8601; by default now")
+        str | None, typer.Option(help="end of the captures, in ISO 8601; by default now")
     ] = None,
     rolling: Annotated[
         str | None,
@@ -54,16 +55,16 @@ def create(
     ] = None,
     version: Annotated[
         str | None,
-        typer.Option("--version", help="whose captures; by default the version that serves"),
+        typer.Option("--version", help="version of the captures; by default the served one"),
     ] = None,
     only_version: Annotated[
         str | None,
-        typer.Option("--only-version", help="the version that it is for; by default all"),
+        typer.Option("--only-version", help="only for this version; by default for all"),
     ] = None,
     model_name: Annotated[str | None, _MODEL] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Make a baseline and learn its constraints; `baseline use` puts it into use."""
+    """Make a baseline and learn its constraints; `baseline use` activates it."""
     settings = Settings()
     model = model_name or settings.model_name
     with error_console.status("reading the reference"):
@@ -83,7 +84,7 @@ def create(
         return
     console.print(f"Baseline '{name}' of {model}: {made.origin}, {made.rows} rows", markup=False)
     console.print(
-        f"Put it into use with `modelwatch baseline use {name}`; see what it asks for with "
+        f"Put it into use with `modelwatch baseline use {name}`; show its constraints with "
         f"`modelwatch baseline constraints {name}`",
         markup=False,
     )
@@ -93,7 +94,7 @@ def list_baselines(
     model_name: Annotated[str | None, _MODEL] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """List the model's baselines, and tell which one is in use."""
+    """List the model's baselines, and show which one is in use."""
     store, model = _store(model_name)
     in_use, found = store.in_use(model), store.baselines(model)
     if as_json:
@@ -121,7 +122,7 @@ def show(
     model_name: Annotated[str | None, _MODEL] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Show a baseline and what its columns are like."""
+    """Show a baseline and its columns."""
     store, model = _store(model_name)
     baseline = store.baseline(model, name)
     columns = _columns(store.profile(baseline))
@@ -158,7 +159,7 @@ def delete(
     model_name: Annotated[str | None, _MODEL] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Delete a baseline that is not in use; what it was is in the results that it led to."""
+    """Delete a baseline that is not in use; results that used it keep their evidence."""
     store, model = _store(model_name)
     store.delete(model, name)
     if as_json:
@@ -180,9 +181,9 @@ def constraints(
 ) -> None:
     """Print the constraints of a baseline, write them to a file, or replace them by a file's.
 
-    A file is checked first; what it says holds from the next analysis on. It may also be a
-    constraints.json of SageMaker Model Monitor. Those of the training data are learned anew for
-    each version; to change them, make a baseline of it.
+    A file is checked first; its constraints apply from the next analysis on. It may also be a
+    constraints.json of SageMaker Model Monitor. Constraints of the training data are learned for
+    each version; to change them, make a baseline from it.
     """
     from modelwatch.domain.constraints import encode_constraints
 
@@ -207,12 +208,13 @@ def constraints(
 
 def _replace(store: S3BaselineStore, model: str, name: str, source: Path, as_json: bool) -> None:
     from modelwatch.domain.constraints import check, decode_constraints
-    from modelwatch.domain.model_monitor import is_constraints_document, read_constraints_document
+    from modelwatch.domain.optional import MODEL_MONITOR, optional_part
 
     try:
         payload = source.read_bytes()
-        theirs = is_constraints_document(payload)
-        given = (read_constraints_document if theirs else decode_constraints)(payload)
+        forms = optional_part(MODEL_MONITOR)
+        theirs = forms is not None and forms.is_constraints_document(payload)
+        given = (forms.read_constraints_document if theirs else decode_constraints)(payload)
     except OSError as error:
         raise InvalidInputError("--input", f"cannot be read: {error}") from None
     if name == TRAINING:

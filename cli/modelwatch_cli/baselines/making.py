@@ -34,7 +34,7 @@ _Segments = Mapping[SegmentKey, Profile]
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a baseline is to come from, as the options say; nothing given is training data.
+    """The source of a baseline, from the options; without options it is training data.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     rolling
         An ISO 8601 duration, of a baseline that moves with the window.
     version
-        The version whose captures they are; empty: the one that serves.
+        The version of the captures; empty: the one that serves.
     """
 
     training_version: str = ""
@@ -75,7 +75,7 @@ class BaselineMaker:
         InvalidInputError
             When the name is taken, or the options contradict one another.
         ModelwatchError
-            When there are too few rows to compare anything with.
+            When there are too few rows for a comparison.
         """
         check_name(name)
         origin, profile, segments = self._found(source)
@@ -115,7 +115,7 @@ class BaselineMaker:
             window = _window(source.since, source.until).outward()
             origin = CapturedWindow(version, window.start, window.end)
             return origin, *self._captured(version, window)
-        # the segments of training data are cut when they are needed
+        # the segments of training data are computed when they are needed
         return TrainingData(version), self._training(version), {}
 
     def _serving_version(self) -> str:

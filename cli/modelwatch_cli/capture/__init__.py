@@ -1,1 +1,1 @@
-"""Captures: ground truth that joins them, and what could not become one."""
+"""Captured records: import and export, labels, erasure, and dead letters."""

@@ -1,13 +1,14 @@
-"""`modelwatch captures export`; `import` and `compact` are in modules of their own."""
+"""`modelwatch captures export`; `import` and `compact` have separate modules."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from modelwatch.domain.optional import optional_part
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.capture.compaction import compact_captures
 from modelwatch_cli.capture.imports import import_captures
@@ -15,8 +16,8 @@ from modelwatch_cli.console import error_console, print_json, print_table, progr
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_window
 
-if TYPE_CHECKING:
-    pass
+SAGEMAKER = "modelwatch_cli.capture.sagemaker"
+"""The forms of SageMaker's captures, and the commands for Model Monitor's."""
 
 _DAY = timedelta(days=1)
 
@@ -39,10 +40,11 @@ class PayloadEncoding(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     captures = typer.Typer(
-        help="Captured records: merged, and to and from other systems.", no_args_is_help=True
+        help="Captured records: merge, import and export them.", no_args_is_help=True
     )
     captures.command("compact")(compact_captures)
-    captures.command("export")(export_captures)
+    if optional_part(SAGEMAKER):
+        captures.command("export")(export_captures)
     captures.command("import")(import_captures)
     app.add_typer(captures, name="captures")
 
@@ -57,11 +59,9 @@ def export_captures(
         str | None, typer.Option("--model-version", help="a version; by default all")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="from when, in ISO 8601; by default a day before --until")
+        str | None, typer.Option(help="start, in ISO 8601; by default a day before --until")
     ] = None,
-    until: Annotated[
-        str | None, typer.Option(help="until when, in ISO 8601; by default now")
-    ] = None,
+    until: Annotated[str | None, typer.Option(help="end, in ISO 8601; by default now")] = None,
     encoding: Annotated[
         PayloadEncoding, typer.Option(help="how features and predictions are written")
     ] = PayloadEncoding.CSV,
@@ -72,8 +72,8 @@ def export_captures(
 ) -> None:
     """Write captured records to DESTINATION in SageMaker Model Monitor's form.
 
-    That is JSON lines under ENDPOINT/VARIANT/yyyy/mm/dd/hh, with the model's name for the endpoint.
-    The same records are always the same files.
+    It writes JSON lines under ENDPOINT/VARIANT/yyyy/mm/dd/hh, with the model's name as the
+    endpoint. The same records always make the same files.
     """
     from modelwatch.adapters.aws import s3_client
     from modelwatch.adapters.s3_records import S3RecordStore
@@ -83,7 +83,7 @@ def export_captures(
     from modelwatch_cli.capture.sagemaker.hours import captured_hours
 
     if header and encoding is not PayloadEncoding.CSV:
-        raise InvalidInputError("--header", "is for --encoding csv alone")
+        raise InvalidInputError("--header", "is only for --encoding csv")
     settings = Settings()
     window = option_window(since, until, _DAY)
     store = S3RecordStore(s3_client(settings), settings.capture_bucket)

@@ -16,17 +16,17 @@ _SHOWN_HOURS = 50
 
 def compact_captures(
     since: Annotated[
-        str | None, typer.Option(help="first hour, in ISO 8601; by default the first of all")
+        str | None, typer.Option(help="first hour, in ISO 8601; by default the first one")
     ] = None,
     until: Annotated[
-        str | None, typer.Option(help="before this hour; by default all that are over")
+        str | None, typer.Option(help="only earlier hours; by default all hours that are over")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the hours as JSON")] = False,
 ) -> None:
-    """Merge the objects of each hour that is over into one, without waiting for the schedule.
+    """Merge the objects of each closed hour into one, without waiting for the schedule.
 
-    Readers see the same records before, after and on the way. It can be stopped at any point and
-    run again.
+    Readers see the same records before, during and after. You can stop it at any point and
+    run it again.
     """
     from modelwatch.adapters.aws import s3_client
     from modelwatch.adapters.s3_compaction import S3Compaction

@@ -1,4 +1,4 @@
-"""`modelwatch dlq`: what capture could not use, to be seen, tried again or thrown away."""
+"""`modelwatch dlq`: shows, sends again or deletes the records that capture could not use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from modelwatch_cli.capture.dead_letters import DeadLetter, DeadLetterBox
 
 app = typer.Typer(
-    help="See, send back or delete the records that capture could not use.",
+    help="Show, send again or delete the records that capture could not use.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -32,10 +32,10 @@ def register(parent: typer.Typer) -> None:
 
 @app.command("list")
 def list_letters(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="most letters")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="most dead letters")] = 20,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """List the letters: what each is, why it is there, and since when."""
+    """List the dead letters: id, reason, age and size."""
     from rich.markup import escape
 
     with open_box() as box:
@@ -71,12 +71,12 @@ def list_letters(
 
 @app.command()
 def show(
-    letter_id: Annotated[str, typer.Argument(metavar="ID", help="the letter's id")],
+    letter_id: Annotated[str, typer.Argument(metavar="ID", help="the dead letter's id")],
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Print a letter: why it is there, and its whole body, features included.
+    """Print a dead letter: its reason, and its whole body with features.
 
-    Of a packed message, as predict sends them, the records are shown.
+    For a packed message of predict it shows the records.
     """
     with open_box() as box:
         (letter,) = box.find([letter_id])
@@ -92,7 +92,7 @@ def show(
 
 
 def packed_records(body: str) -> list[str]:
-    """Return the records of a packed message as JSON; none where it is another one, or broken."""
+    """Return the records of a packed message as JSON; none for another or a broken one."""
     from modelwatch.domain.packing import is_packed, unpack
     from modelwatch.domain.records import encode_record
     from modelwatch.errors import InvalidInputError
@@ -110,20 +110,20 @@ def packed_records(body: str) -> list[str]:
 @app.command()
 def redrive(
     letter_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="letters' ids")
+        list[str] | None, typer.Argument(metavar="[ID]...", help="ids of dead letters")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="all letters")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="all dead letters")] = False,
 ) -> None:
-    """Send letters back to the capture queue, once the cause is repaired.
+    """Send dead letters to the capture queue again, after you have repaired the cause.
 
-    A letter is deleted when it is in the capture queue, and not before. What comes meanwhile stays.
+    A dead letter is deleted only when it is in the capture queue. Newer dead letters stay.
     """
     if bool(letter_ids) == everything:
-        raise ModelwatchError("name the letters that are to go back, or say --all")
+        raise ModelwatchError("give the ids of the dead letters, or --all")
     sent = 0
     with open_box() as box, progress() as bar:
-        task = bar.add_task("sending back", total=len(letter_ids or ()) or box.count())
-        # what is refused again comes back, and would go round for ever
+        task = bar.add_task("sending", total=len(letter_ids or ()) or box.count())
+        # a record that is refused again becomes a new dead letter, and would be sent for ever
         before = datetime.now(UTC)
         for letters in [box.find(letter_ids)] if letter_ids else box.letters(before):
             taken = len(box.send_back(letters))
@@ -131,10 +131,10 @@ def redrive(
             bar.advance(task, taken)
             if taken < len(letters):
                 raise ModelwatchError(
-                    f"{sent} letters went back; the capture queue does not take "
+                    f"{sent} dead letters were sent; the capture queue does not accept "
                     f"{len(letters) - taken}, which stay here"
                 )
-    error_console.print(f"{sent} letters went back to the capture queue.")
+    error_console.print(f"{sent} dead letters were sent to the capture queue.")
     if box.newer:
         error_console.print(f"{box.newer} came meanwhile and are still here.")
 
@@ -143,7 +143,7 @@ def redrive(
 def purge(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
 ) -> None:
-    """Delete all letters: the records in them are lost."""
+    """Delete all dead letters: the records in them are lost."""
     with open_box() as box:
         count = box.count()
         if not count:
@@ -151,10 +151,12 @@ def purge(
             return
         if not yes:
             if not sys.stdin.isatty():
-                raise ModelwatchError(f"purge deletes about {count} letters; say so with --yes")
-            typer.confirm(f"Delete about {count} letters?", abort=True, err=True)
+                raise ModelwatchError(
+                    f"purge deletes about {count} dead letters; confirm with --yes"
+                )
+            typer.confirm(f"Delete about {count} dead letters?", abort=True, err=True)
         box.purge()
-    error_console.print(f"About {count} letters are deleted.")
+    error_console.print(f"About {count} dead letters are deleted.")
 
 
 def open_box() -> DeadLetterBox:

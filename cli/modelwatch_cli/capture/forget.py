@@ -1,4 +1,4 @@
-"""`modelwatch forget`: erases what is known of predictions."""
+"""`modelwatch forget`: erases predictions."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def forget(
         list[str] | None, typer.Argument(metavar="[EVENT_ID]...", help="ids of predictions")
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", help="file with one id a line", dir_okay=False)
+        Path | None, typer.Option("--file", help="file with one id per line", dir_okay=False)
     ] = None,
     everywhere: Annotated[
         bool,
-        typer.Option("--everywhere", help="look through all hours, also for ids that tell theirs"),
+        typer.Option("--everywhere", help="search all hours, even for ids that contain their hour"),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print what was done as JSON")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
     """Erase predictions by their event ids: from captures, samples, profiles, labels and reports.
 
-    The predictions that shadows made with them go, too. It can be stopped at any point and run
-    again. docs/capture.md tells what it cannot reach.
+    It also erases the predictions of their shadows. You can stop it at any point and run it
+    again. docs/capture.md says what it cannot reach.
     """
     from modelwatch.adapters.aws import s3_client
     from modelwatch.adapters.s3_erasure import Events
@@ -53,7 +53,7 @@ def forget(
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidInputError("--file", str(error)) from error
     if not ids:
-        raise ModelwatchError("name the predictions by their event ids, or a --file of them")
+        raise ModelwatchError("give the event ids of the predictions, or a --file with them")
     settings = Settings()
     events = Events(ids)
     with progress() as bar:
@@ -95,5 +95,5 @@ def _confirm(what: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise ModelwatchError(f"forget erases {what}; say so with --yes")
+        raise ModelwatchError(f"forget erases {what}; confirm with --yes")
     typer.confirm(f"Erase {what}?", abort=True, err=True)

@@ -1,7 +1,7 @@
-"""The erasure of events: where they are found, and in which order they go.
+"""The erasure of events: finds them, and erases them in order.
 
-What was made of the rows goes before the rows, so that an erasure that was interrupted, and is run
-again, finds by the rows what is left to be done.
+Derived objects are erased before the rows. So if an erasure is interrupted and run again, it
+finds the remaining work by the rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from modelwatch.errors import ModelwatchError, StoreError
 from modelwatch_cli.capture.dead_letters import DeadLetterBox
 
 Progress = Callable[[str, int], Callable[[], None]]
-"""Begins a bar with a name and a total; what it returns advances the bar."""
+"""Starts a bar with a name and a total; returns the function that advances it."""
 
 
 @dataclass(slots=True)
@@ -35,11 +35,11 @@ class Findings:
     Attributes
     ----------
     matches
-        The hours with records of them.
+        The hours with their records.
     not_found
-        Ids of which there is no record.
+        Ids without a record.
     label_hours
-        The hours in which labels of them may be; None: all.
+        The hours in which their labels may be; None: all.
     """
 
     matches: list[Match]
@@ -48,13 +48,13 @@ class Findings:
 
     @property
     def records(self) -> int:
-        """How many records there are, those of shadows included."""
+        """How many records there are, with those of shadows."""
         return sum(len(match.found) for match in self.matches)
 
 
 @dataclass(slots=True)
 class Erased:
-    """What an erasure did; ``notes`` says what it cannot do or did not find."""
+    """The result of an erasure; ``notes`` says what it cannot do or did not find."""
 
     records: int = 0
     hours: list[str] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Forgetting:
     capture_bucket, report_bucket
         The buckets.
     on_progress
-        Shows how far a step is.
+        Shows the progress of a step.
     segments
         Parts of the traffic that are profiled apart.
     """
@@ -95,9 +95,9 @@ class Forgetting:
         self._on_progress = on_progress
 
     def find(self, events: Events, *, everywhere: bool = False) -> Findings:
-        """Look for the events: in the hours that the ids tell, and for the others in all hours.
+        """Search for the events: in the hours of the ids, and for other ids in all hours.
 
-        With ``everywhere`` all hours are looked through in any case, which also finds a record that
+        With ``everywhere`` all hours are searched in any case, which also finds a record that
         was sent again for another time.
         """
         near = None if everywhere else events.hours()
@@ -112,13 +112,12 @@ class Forgetting:
     def erase(
         self, events: Events, found: Findings, open_box: Callable[[], DeadLetterBox], now_ms: int
     ) -> Erased:
-        """Erase the events wherever they can be reached.
+        """Erase the events in all places that it can reach.
 
         Raises
         ------
         StoreError
-            When S3 does not do as it is told: what was done is done, and the rest is done by
-            another run.
+            When S3 fails: finished work stays, and another run does the rest.
         """
         known = [hash_event_ids(events.ids), *(match.found for match in found.matches)]
         self._erasures.add(np.unique(np.concatenate(known)), now_ms)
@@ -174,11 +173,11 @@ class Forgetting:
                             done.letters += 1
                 if waiting := box.waiting():
                     done.notes.append(
-                        f"about {waiting} messages are in the capture queue, and cannot be looked "
-                        "through: run this again when they are stored"
+                        f"about {waiting} messages are in the capture queue, and not searched: "
+                        "run this again when they are stored"
                     )
         except ModelwatchError as error:
-            done.notes.append(f"dead letters and queue were not looked through: {error}")
+            done.notes.append(f"dead letters and queue were not searched: {error}")
 
     def _erase_old_versions(self, found: Findings, done: Erased) -> None:
         hours = {match.hour.hour for match in found.matches} | (found.label_hours or set())
@@ -192,7 +191,7 @@ class Forgetting:
 def without(body: str, events: Events) -> str:
     """Return a message's body without the records and labels of ``events``; empty: nothing is left.
 
-    A body that cannot be read and has one of the ids somewhere goes as a whole.
+    A body that cannot be read and contains one of the ids is deleted as a whole.
     """
     if not _names(body, events):
         return body
@@ -211,7 +210,7 @@ def without(body: str, events: Events) -> str:
 
 
 def _names(text: str, events: Events) -> bool:
-    """Tell whether ``text`` has one of the ids, or a shadow's that follows from one."""
+    """Return whether ``text`` has one of the ids, or a shadow's that follows from one."""
     lower = text.lower()
     return any(event_id in lower for event_id in (*events.ids, *_derived(text, events)))
 
@@ -233,7 +232,7 @@ def _derived(text: str, events: Events) -> Iterator[str]:
 
 
 def read_ids(text: str) -> list[str]:
-    """Return the event ids in a file's text, one a line; empty lines do not count.
+    """Return the event ids in a file's text, one per line; empty lines do not count.
 
     Raises
     ------

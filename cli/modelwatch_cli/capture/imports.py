@@ -1,4 +1,4 @@
-"""`modelwatch captures import`: a table of one's own, or what SageMaker captured."""
+"""`modelwatch captures import`: imports a table, or the files of SageMaker's data capture."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from modelwatch.domain.optional import optional_part
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.console import console, error_console, print_json
 from modelwatch_cli.settings import Settings
@@ -98,7 +99,7 @@ def import_captures(
         str,
         typer.Option(
             help="a letter for each of --features or --feature-names: d number, l whole number, "
-            "s string, b truth value; by default what the model's schema or the values say"
+            "s string, b boolean; by default what the model's schema or the values say"
         ),
     ] = "",
     features_attribute: Annotated[
@@ -114,27 +115,27 @@ def import_captures(
         ),
     ] = "",
     probability_attribute: Annotated[
-        str, typer.Option(help="SageMaker: where the probabilities are, likewise")
+        str, typer.Option(help="SageMaker: where the probabilities are in an output")
     ] = "",
     since: Annotated[
         str | None,
         typer.Option(
-            help="SageMaker: from when on predictions of ground truth are looked for, in ISO 8601"
+            help="SageMaker: start of the search for the predictions of labels, in ISO 8601"
         ),
     ] = None,
-    until: Annotated[str | None, typer.Option(help="SageMaker: until when, likewise")] = None,
+    until: Annotated[str | None, typer.Option(help="SageMaker: end of that search")] = None,
     skip_invalid: Annotated[
         bool,
         typer.Option("--skip-invalid", help="import the good rows of a source with bad ones"),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
 ) -> None:
-    """Store predictions that were made elsewhere, and their labels.
+    """Store predictions of another system, and their labels.
 
-    A table has a row for each prediction; say which columns are what. SageMaker's files end in
-    .jsonl, in folders as SageMaker makes them. All rows are checked first: with one that cannot be
-    used nothing is imported, unless --rejected or --skip-invalid. What is there already stays as it
-    is, so an import can be run again.
+    A table has one row per prediction; options say which columns are what. SageMaker's files end
+    in .jsonl, in folders as SageMaker makes them. All rows are checked first: if one cannot be
+    used, nothing is imported, without --rejected or --skip-invalid. Stored records do not change,
+    so an import can be run again.
     """
     chosen = form or (SourceFormat.TABLE if prediction else SourceFormat.SAGEMAKER)
     name = _name("--model-name", model_name)
@@ -162,7 +163,9 @@ def import_captures(
         import_table(Settings(), options, as_json)
         return
     if dry_run or rejected:
-        raise InvalidInputError("--dry-run" if dry_run else "--rejected", "is for tables alone")
+        raise InvalidInputError("--dry-run" if dry_run else "--rejected", "is only for tables")
+    if not optional_part("modelwatch_cli.capture.sagemaker"):
+        raise InvalidInputError("--format", "SageMaker's form is not part of this installation")
     from modelwatch_cli.capture.sagemaker.payloads import Reading
     from modelwatch_cli.capture.sagemaker.summary import import_source
 
@@ -187,7 +190,7 @@ def import_captures(
         console.print(
             f"{summary.files} sagemaker files: {records.stored} of {records.found} records stored, "
             f"{labels.stored} of {labels.found} labels; "
-            f"{records.known + labels.known} were there already"
+            f"{records.known + labels.known} were stored already"
         )
     _complain(summary)
 
@@ -205,7 +208,7 @@ def _complain(summary: ImportSummary) -> None:
     labels = summary.labels
     if labels.unmatched:
         raise ModelwatchError(
-            f"{labels.unmatched} labels belong to no prediction that was found; import the "
+            f"{labels.unmatched} labels belong to no known prediction; import the "
             "captures first, or look for older ones with --since"
         )
     if labels.refused:
@@ -226,8 +229,8 @@ def _name(option: str, text: str) -> str:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    """Return the names in a list; one with a comma in it is put in quotes."""
-    from modelwatch_cli.capture.sagemaker.cells import read_rows
+    """Return the names in a list; a name with a comma is in quotes."""
+    from modelwatch_cli.capture.cells import read_rows
 
     return tuple(map(str, read_rows(text)[0])) if text else ()
 

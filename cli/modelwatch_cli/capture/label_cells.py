@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelwatch.domain.labels import as_text
 from modelwatch.errors import InvalidInputError
-from modelwatch_cli.capture.sagemaker.cells import is_no_number, value_of
+from modelwatch_cli.capture.cells import is_no_number, value_of
 from modelwatch_cli.capture.tables.columns import refuse_decimal_comma
 
 
@@ -14,8 +14,8 @@ def label_of_cell(text: str) -> tuple[bool | int | float | str, str | None]:
     Raises
     ------
     InvalidInputError
-        When it looks like a number and is none, or has a decimal comma: compared as text with
-        predictions that are numbers, it would look like a wrong one.
+        When it looks like a number and is none, or has a decimal comma: as a text it would
+        differ from every prediction that is a number.
 
     Examples
     --------

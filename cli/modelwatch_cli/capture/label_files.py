@@ -24,7 +24,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a line of a file (counted from 1), and with which field of it."""
+    """The error in a line of a file (counted from 1), and its field."""
 
     line: int
     field: str
@@ -35,11 +35,11 @@ class Problem:
 
 
 def read_labels(path: Path, now_ms: int, *, as_text: bool = False) -> Iterator[Label | Problem]:
-    """Yield what each line (or element of a list) of a file is: a label, or a problem.
+    """Yield a label or a problem for each line (or element of a list) of a file.
 
     A file whose first character is ``[`` is a JSON list, whose elements count as lines; one that
-    starts with ``{`` has a JSON object a line; any other is CSV with a header. CSV files and JSON
-    lines are never held in memory whole.
+    starts with ``{`` has a JSON object per line; any other is CSV with a header. CSV files and
+    JSON lines are never completely in memory.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def read_labels(path: Path, now_ms: int, *, as_text: bool = False) -> Iterator[L
     now_ms
         The present, in milliseconds since 1970; see `decode_label`.
     as_text
-        Take every label of a CSV file as text, also one that looks like a number or truth value.
+        Read every label of a CSV file as text, even one that looks like a number or boolean.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def read_labels(path: Path, now_ms: int, *, as_text: bool = False) -> Iterator[L
             else:
                 yield from _rows(path, file, now_ms, as_text)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        # of later rows `_rows` names the line; what is left for here is a header without an end
+        # `_rows` names the line of later rows; here it can only be a header without an end
         raise ModelwatchError(f"cannot read {path}: {error}") from error
 
 

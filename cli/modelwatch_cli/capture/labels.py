@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _LABELS_PER_REQUEST = 5_000
 
 _SORTED_LABELS = 200_000
-"""So many are put in the order of their predictions' hours: a message then holds few hours, and the
-consumer, who makes an object an hour, few objects."""
+"""This number of labels is sorted by their predictions' hours: a message then has few hours, and
+the consumer, which makes an object per hour, makes few objects."""
 
 _SHOWN_PROBLEMS = 20
 _KEPT_PROBLEMS = 1_000
@@ -31,7 +31,7 @@ _TRIES = 4
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
-    labels = typer.Typer(help="The truth about predictions, told later.", no_args_is_help=True)
+    labels = typer.Typer(help="Labels: what predictions should have been.", no_args_is_help=True)
     labels.command("import")(import_labels)
     app.add_typer(labels, name="labels")
 
@@ -44,15 +44,15 @@ def import_labels(
         bool, typer.Option("--skip-invalid", help="import the good lines of a file with bad ones")
     ] = False,
     text: Annotated[
-        bool, typer.Option("--text", help="take labels of a CSV file as text, numbers too")
+        bool, typer.Option("--text", help="read labels of a CSV file as text, even numbers")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
 ) -> None:
-    """Hand the labels in FILE to the capture API.
+    """Send the labels in FILE to the capture API.
 
-    The fields (columns) are event_id and label, and perhaps labelled_at, predicted_at and source.
-    The whole file is checked first: with a line that is no label in it, nothing is imported, unless
-    --skip-invalid. An import that broke off can be run again: a label that comes twice is one.
+    The fields (columns) are event_id and label, and optionally labelled_at, predicted_at and
+    source. The whole file is checked first: if a line is no label, nothing is imported, without
+    --skip-invalid. An interrupted import can be run again: a label that comes twice counts once.
     """
     from modelwatch_cli.capture.label_files import Problem, read_labels
     from modelwatch_cli.deployment.endpoints import api_urls
@@ -110,7 +110,7 @@ def import_labels(
 
 
 def in_order(labels: Iterable[Label]) -> Iterator[Label]:
-    """Yield ``labels`` by the time of their predictions, as far as memory allows."""
+    """Yield ``labels`` sorted by the time of their predictions, in large chunks."""
     for many in batched(labels, _SORTED_LABELS, strict=False):
         yield from sorted(many, key=lambda label: label.predicted_at_ms)
 
@@ -121,23 +121,23 @@ def send_labels(
     on_sent: Callable[[int], None] = lambda _: None,
     pause: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Send ``labels`` to ``POST {url}/ground-truth``, many at once; return how many were taken.
+    """Send ``labels`` to ``POST {url}/ground-truth``, many at once; return the accepted number.
 
     Parameters
     ----------
     url
         Address of the capture API.
     labels
-        What is sent.
+        The labels.
     on_sent
-        Told after each request how many it brought.
+        Called after each request with its number of labels.
     pause
-        Waits so many seconds before another try.
+        Waits for a number of seconds before another try.
 
     Raises
     ------
     ModelwatchError
-        When the API does not take them, also not after a few tries; what was sent stays accepted.
+        When the API does not accept them after a few tries; labels accepted so far stay accepted.
     """
     import httpx
     import msgspec

@@ -1,4 +1,4 @@
-"""Where files come from and go to: a folder, or a prefix of a bucket."""
+"""Sources and destinations of files: a folder, or a prefix of a bucket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _S3 = "s3://"
 
 
 class Place(Protocol):
-    """Holds files by their keys, which have slashes in them."""
+    """Stores files by their keys, which contain slashes."""
 
     def keys(self, suffix: str) -> Iterator[str]:
         """Yield the key of every file that ends in ``suffix``, sorted."""
@@ -28,12 +28,12 @@ class Place(Protocol):
         ...
 
     def write(self, key: str, content: bytes) -> None:
-        """Write a file whole, in the place of one that is there; raises StoreError."""
+        """Write a whole file, and replace an existing one; raises StoreError."""
         ...
 
 
 class Folder:
-    """A folder, or as a source one file alone."""
+    """A folder, or as a source a single file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -70,7 +70,7 @@ class Folder:
 
 
 class S3Prefix:
-    """The objects of a bucket whose keys begin with a prefix, taken for a folder."""
+    """The objects of a bucket whose keys begin with a prefix, as a folder."""
 
     def __init__(self, client: Any, bucket: str, prefix: str) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""What an import stores: the records and labels of an hour that are not there already."""
+"""Stores the new records and labels of an hour of an import."""
 
 from __future__ import annotations
 

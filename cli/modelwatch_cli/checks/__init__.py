@@ -1,1 +1,1 @@
-"""Quick checks of what is deployed: the whole way of a prediction, and every metric and query."""
+"""Quick checks of a deployment: every step of a prediction, and every metric and query."""

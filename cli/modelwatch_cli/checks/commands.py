@@ -25,8 +25,8 @@ app = typer.Typer(
 
 _MARKS = {"ok": "[green]✓[/green]", "failed": "[red]✗[/red]", "skipped": "[yellow]-[/yellow]"}
 _JSON = typer.Option("--json", help="print JSON")
-_BRIDGE = typer.Option("--bridge", help="the bridge's page of metrics, when it runs elsewhere")
-_PROMETHEUS = typer.Option("--prometheus", help="Prometheus, when it runs elsewhere")
+_BRIDGE = typer.Option("--bridge", help="the bridge's /metrics page, if it runs elsewhere")
+_PROMETHEUS = typer.Option("--prometheus", help="Prometheus, if it runs elsewhere")
 
 
 def register(parent: typer.Typer) -> None:
@@ -42,9 +42,9 @@ def check(
 ) -> None:
     """Send 20 predictions and follow them: to S3, the analysis, its report and the metrics.
 
-    They are captured like any others; their rows are drawn from the model's reference data. The
-    analysis is one of a window of the past, which changes no gauge and no alert. Exits with 1 when
-    a step fails.
+    They are captured like all others; their rows are drawn from the model's reference data. The
+    analysis covers a past window, which changes no gauge and no alert. Exits with 1 if a step
+    fails.
     """
     if context.invoked_subcommand is not None:
         return
@@ -77,10 +77,10 @@ def metrics(
     prometheus: Annotated[str, _PROMETHEUS] = "",
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Look for every metric, and ask what every dashboard and every rule asks.
+    """Look for every metric, and run every query of the dashboards and rules.
 
-    Prometheus is asked where it runs; otherwise the bridge, which shows whether there is what the
-    queries ask for. Exits with 1 when something is missing that should be there.
+    Queries run in Prometheus. Without Prometheus, the bridge shows whether the series of the
+    queries exist. Exits with 1 if something is missing that should exist.
     """
     from modelwatch_cli.checks.metrics import (
         Examiner,
@@ -119,14 +119,14 @@ def metrics(
 
 
 def metrics_addresses(settings: Settings, bridge: str = "", prometheus: str = "") -> dict[str, str]:
-    """Return where metrics are: of ``bridge`` and, where it is to be asked, ``prometheus``.
+    """Return the addresses of metrics: ``bridge`` and, if it is used, ``prometheus``.
 
-    What is not given is that of the stack on this machine, if ``settings`` mean that one.
+    The defaults are those of the stack on this machine, if ``settings`` describe it.
 
     Raises
     ------
     ModelwatchError
-        When they mean another one, and nothing is given.
+        When they describe another one, and no address is given.
     """
     from modelwatch_cli.stack.supervisor import Supervisor
 
@@ -153,7 +153,7 @@ def _print_step(outcome: Outcome) -> None:
 
 
 def _print_findings(source: str, findings: Sequence[Finding]) -> None:
-    """Print a line a place, below it what is wrong there, and then what is rightly empty."""
+    """Print a line per place, the errors below it, and then the queries that may be empty."""
     console.print(f"Asked of {source}", markup=False)
     for place in dict.fromkeys(finding.place for finding in findings):
         here = [finding for finding in findings if finding.place == place]

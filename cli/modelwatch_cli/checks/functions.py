@@ -1,4 +1,4 @@
-"""Whether the functions that a deployment made are still there, and able to run."""
+"""Checks whether the functions of a deployment still exist, and can run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelwatch_cli.deployment.clients import Clients, make_clients
 from modelwatch_cli.deployment.plan import stack_name, stage_of
 from modelwatch_cli.settings import Settings
 
-_GONE = "`modelwatch undeploy`, then `modelwatch deploy`; records that wait in the queue are lost"
+_GONE = "`modelwatch undeploy`, then `modelwatch deploy`; records in the queue are lost"
 
 
 def check_functions(settings: Settings, apps: Iterable[str]) -> str:
@@ -20,7 +20,7 @@ def check_functions(settings: Settings, apps: Iterable[str]) -> str:
     Raises
     ------
     StepError
-        When one is gone or not active, or nothing takes from the queue.
+        When one is missing or not active, or no function reads from the queue.
     """
     clients = make_clients(settings)
     troubles: list[str] = []
@@ -34,7 +34,7 @@ def check_functions(settings: Settings, apps: Iterable[str]) -> str:
                 if state != "Active":
                     troubles.append(f"the function {name} is {state}")
     except (BotoCoreError, ClientError) as error:
-        raise StepError(f"the functions cannot be asked for: {error}") from error
+        raise StepError(f"the functions cannot be listed: {error}") from error
     if troubles:
         raise StepError(", ".join(troubles), _GONE if gone else "")
     return f"{count} functions are active"
@@ -54,7 +54,7 @@ def _state(clients: Clients, name: str) -> str:
         found = clients.functions.get_function_configuration(FunctionName=name)
     except clients.functions.exceptions.ResourceNotFoundException:
         return "gone"
-    # AWS puts a function to sleep that was not called for weeks; a call wakes it
+    # AWS deactivates a function that was not called for weeks; a call activates it
     state: str = found.get("State", "Active")
     if state in ("Active", "Inactive"):
         return "Active"

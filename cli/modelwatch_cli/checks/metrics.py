@@ -1,8 +1,8 @@
-"""Whether every metric is there, and every query of a dashboard or rule gives what it should.
+"""Checks whether every metric exists, and every query of a dashboard or rule has data.
 
-A query that gives nothing is right in three cases: something that it asks for may be absent
-(`presence`); it is an alert, whose condition does not hold; or nothing that it counts has happened
-within the time that it looks back. In all others something is wrong.
+A query without data is correct in three cases: one of its metrics may be absent (`presence`); it
+is an alert, and its condition is false; or nothing that it counts has happened in its time range.
+In all other cases there is an error.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ State = Literal["data", "empty", "wrong"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of a metric or a query.
+    """The finding for a metric or a query.
 
     Attributes
     ----------
     place, title
-        The catalog and a metric, or a dashboard or kind of rules, and what asks there.
+        The catalog and a metric, or a dashboard or kind of rules, and the panel or rule.
     state
-        ``data``; ``empty``: rightly; or ``wrong``.
+        ``data``; ``empty``: and may be; or ``wrong``.
     why
         Why it is empty or wrong.
     expression
-        The query as it was asked.
+        The query as it was run.
     """
 
     place: str
@@ -60,18 +60,18 @@ def check_catalog(live: LiveMetrics, known: Known) -> list[Finding]:
 
 
 class Examiner:
-    """Finds out whether queries give what they should.
+    """Checks whether queries have data.
 
     Parameters
     ----------
     live
-        What is shown now.
+        The current metrics.
     known
-        What may be absent.
+        The metrics that may be absent.
     recorded
         The expressions of the recording rules by name.
     prometheus
-        Runs the queries. Without one, only the series that they ask for are looked at.
+        Runs the queries. Without one, only the series of the queries are checked.
     """
 
     def __init__(
@@ -84,14 +84,14 @@ class Examiner:
         self._live = live
         self._known = known
         self._recorded = recorded
-        # the variables of the dashboards choose what serves
+        # the variables of the dashboards select the version that serves
         self._chosen = (known.model, known.version)
         self._prometheus = prometheus
         own = OF_PROMETHEUS if prometheus else ()
         self._names = {*series_names(), *recorded, *own}
 
     def find(self, question: Question) -> Finding:
-        """Return what a query gives."""
+        """Return the finding for a query."""
         expression = filled_in(question.expression, *self._chosen)
         if question.kind == "variable":
             state, why = self._values(expression, question.label)
@@ -103,7 +103,7 @@ class Examiner:
         return Finding(question.place, question.title, state, why, expression)
 
     def _values(self, expression: str, label: str) -> tuple[State, str]:
-        """Judge a variable: whether there is a value to choose."""
+        """Check whether a variable has a value to choose."""
         (selector,) = selectors(expression, self._names)
         if any(each.labels.get(label) for each in self._series(selector)):
             return "data", ""
@@ -126,15 +126,15 @@ class Examiner:
         if reasons:
             return "empty", "; ".join(dict.fromkeys(reasons))
         if question.kind == "alert":
-            return "empty", "its condition does not hold"
+            return "empty", "its condition is false"
         for selector in asked:
             if selector.span_seconds and not self._has_grown(selector):
                 minutes = (LOOK_BACK_SECONDS + selector.span_seconds) // 60
                 return "empty", f"{selector.name} did not grow in the last {minutes} minutes"
-        return "wrong", "it gives nothing, though all that it asks for is there"
+        return "wrong", "it has no data, although all its series exist"
 
     def _asked(self, expression: str) -> list[Selector]:
-        """Return the series that an expression asks for, those behind recorded ones included."""
+        """Return the series of an expression, and those behind recorded series."""
         found: list[Selector] = []
         for selector in selectors(expression, self._names):
             inner = self._recorded.get(selector.name)
@@ -157,7 +157,7 @@ class Examiner:
 
 
 def read_prometheus(prometheus: Prometheus, recorded: Iterable[str]) -> LiveMetrics:
-    """Return the series of the catalog, and those recorded, that Prometheus has now."""
+    """Return the series of the catalog, and the recorded ones, that Prometheus has now."""
     names = "|".join(sorted({*series_names(), *recorded, *OF_PROMETHEUS}))
     return LiveMetrics(tuple(prometheus.query(f'{{__name__=~"{names}"}}')))
 
@@ -174,10 +174,10 @@ def rule_problems(prometheus: Prometheus, questions: Iterable[Question]) -> dict
 
 
 def _has_data(prometheus: Prometheus, expression: str) -> bool:
-    # the largest number within the time: a comparison with NaN never holds
+    # the largest number within the time: a comparison with NaN is never true
     asked = f"max_over_time((\n{expression}\n)[{LOOK_BACK_SECONDS}s:15s])"
     return any(not math.isnan(each.value) for each in prometheus.query(asked))
 
 
 def _absent(place: str, title: str, reason: str) -> Finding:
-    return Finding(place, title, "empty" if reason else "wrong", reason or "it is not there")
+    return Finding(place, title, "empty" if reason else "wrong", reason or "it is missing")

@@ -1,7 +1,7 @@
-"""The metrics of the catalog that may be absent, each with the reason; all others must be there.
+"""The metrics of the catalog that may be absent, each with the reason; all others must exist.
 
-Three kinds may be: what counts faults, until there is one; what the settings leave out; and what
-an analysis has no value for, which the newest result says itself.
+There are three kinds: metrics that count faults, until there is one; metrics that the settings
+disable; and metrics for which the newest analysis has no value, as its result says.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from modelwatch_cli.settings import Settings
 FAULTS = {
     "model_prediction_errors_total": "no prediction has failed",
     "faas_errors_total": "no invocation has failed",
-    "faas_throttles_total": "no invocation was throttled, as far as BRIDGE_THROTTLES_SECONDS looks",
+    "faas_throttles_total": "no invocation was throttled, or BRIDGE_THROTTLES_SECONDS is 0",
     "bridge_overflow_total": "no metric has too many series",
     "evidently_analysis_late_total": "no window was analyzed late",
     "evidently_analysis_missed_total": "no window was missed",
     "queue_oldest_message_seconds": "there is no dead letter",
 }
-"""Metrics that come into being with the first fault."""
+"""Metrics that exist from the first fault on."""
 
 STATUSES = {
-    "api_requests_total": "no request was answered so",
-    "evidently_analysis_total": "no analysis ended so",
+    "api_requests_total": "no response had this status",
+    "evidently_analysis_total": "no analysis ended with this status",
 }
-"""Metrics with a label ``status`` whose values come into being one by one."""
+"""Metrics with a label ``status`` whose values appear one by one."""
 
 _VERDICT = (
     "evidently_data_drift_detected",
@@ -45,18 +45,18 @@ _METRICS = {gauge: metric for metric, gauge in GAUGES.items()}
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of the served version beside its metrics.
+    """Facts about the served version, besides its metrics.
 
     Attributes
     ----------
     settings
         Of the deployment.
     model, version
-        What serves; the version is empty when no metric says so.
+        The version that serves; empty if no metric shows it.
     result
         The newest result of the main window, None before the first one.
     has_numbers
-        Whether captured predictions are numbers; asked only when it matters.
+        Whether captured predictions are numbers; called only when needed.
     """
 
     settings: Settings
@@ -67,9 +67,9 @@ class Known:
 
 
 def why_absent(selector: Selector, known: Known) -> str:
-    """Return why nothing need be there of what ``selector`` asks for; empty if something must be.
+    """Return why the series of ``selector`` may be absent; empty if they must exist.
 
-    A histogram is asked for by the name of any of its parts.
+    A histogram has several names, one for each of its parts.
     """
     name = metric_of(selector.name)
     if name in FAULTS:

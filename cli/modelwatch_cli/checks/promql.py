@@ -1,4 +1,4 @@
-"""Which series a PromQL expression asks for."""
+"""The series of a PromQL expression."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Selector(NamedTuple):
     Attributes
     ----------
     name
-        The metric, as it is in Prometheus: of a histogram with ``_bucket`` and so on. Empty where
-        matchers alone choose.
+        The metric, as in Prometheus: of a histogram with ``_bucket`` and so on. Empty if there
+        are only matchers.
     matchers
         Label, operator and value of each.
     span_seconds
-        The range of time that it asks for, as in ``rate(x[5m])``; 0 for none.
+        Its time range, as in ``rate(x[5m])``; 0 for none.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Selector(NamedTuple):
     span_seconds: int = 0
 
     def accepts(self, labels: Mapping[str, str]) -> bool:
-        """Return whether a series with ``labels`` is asked for; an absent label is empty.
+        """Return whether it selects a series with ``labels``; an absent label is empty.
 
         >>> queue = Selector("queue_messages", (("queue", "!~", ".*dead.*"),))
         >>> queue.accepts({"queue": "captures"}), queue.accepts({"queue": "captures-dead"})
@@ -55,7 +55,7 @@ class Selector(NamedTuple):
 
 
 def selectors(expression: str, names: Collection[str]) -> list[Selector]:
-    """Return what ``expression`` asks for of the metrics ``names``; functions are none.
+    """Return the selectors of ``expression`` for the metrics ``names``, without functions.
 
     >>> selectors('sum by (le) (rate(a_bucket{b="c"}[5m])) / on (a) d', {"a_bucket", "d", "a"})
     [Selector(name='a_bucket', matchers=(('b', '=', 'c'),), span_seconds=300), \

@@ -1,4 +1,4 @@
-"""Everything that the dashboards and the rules of Prometheus ask."""
+"""All queries of the dashboards and of Prometheus's rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 from modelwatch_cli.stack.home import project_root
 
 LOOK_BACK_SECONDS = 900
-"""A query has data when it had some within this time."""
+"""A query has data if it had some within this time."""
 
 Kind = Literal["panel", "variable", "recording", "alert"]
 
@@ -28,11 +28,11 @@ class Question(NamedTuple):
     title
         Of the panel or alert; the name of a variable, or of what is recorded.
     kind
-        What asks.
+        Panel, variable or kind of rule.
     expression
-        PromQL, with a dashboard's variables still in it; of a variable the selector alone.
+        PromQL, with a dashboard's variables; for a variable only the selector.
     label
-        Whose values a variable offers.
+        The label whose values a variable offers.
     """
 
     place: str
@@ -70,7 +70,7 @@ def rule_questions(folder: Path | None = None) -> Iterator[Question]:
 
 
 def filled_in(expression: str, model: str, version: str) -> str:
-    """Return ``expression`` with one model version for the variables, on either side of two.
+    """Return ``expression`` with one model version as the value of all variables.
 
     >>> filled_in('x{model_name=~"$model_name"}[$__rate_interval]', "wine", "1")
     'x{model_name=~"wine"}[1m]'

@@ -1,4 +1,4 @@
-"""What is known of the served version beside its metrics: its newest analysis, its predictions."""
+"""Facts about the served version besides its metrics: newest analysis, predictions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DAYS = timedelta(days=2)
 
 
 def ask_about_served(settings: Settings, live: LiveMetrics) -> Known:
-    """Return what is known of the version that serves, as ``live`` says.
+    """Return the facts about the version that serves according to ``live``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Steps that are taken one after the other, each of which is right or says what to do."""
+"""Steps in order; each of them succeeds, or says what to do."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class StepError(ModelwatchError):
     Parameters
     ----------
     found
-        What was found.
+        The finding.
     remedy
-        What to do about it; empty for what the step says in general.
+        What to do; empty for the step's general remedy.
     """
 
     def __init__(self, found: str, remedy: str = "") -> None:
@@ -37,11 +37,11 @@ class Step:
     name
         One word.
     take
-        Does it and returns what was found; raises ModelwatchError when that is not right.
+        Does it and returns the finding; raises ModelwatchError if that is an error.
     remedy
         What to do when it fails.
     needs
-        The steps without which it makes no sense.
+        The steps that must succeed before it.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a step; ``remedy`` is empty unless it failed."""
+    """The result of a step; ``remedy`` is empty unless it failed."""
 
     step: str
     state: State
@@ -66,14 +66,14 @@ def take_steps(
     begins: Callable[[str], None],
     done: Callable[[Outcome], None],
 ) -> list[Outcome]:
-    """Take ``steps`` in order; one that fails stops those that need it and no other.
+    """Run ``steps`` in order; if one fails, the steps that need it do not run.
 
     Parameters
     ----------
     begins
-        Called with the name of a step before it.
+        Called with the name of a step before it runs.
     done
-        Called with what came of it.
+        Called with its result.
     """
     outcomes: list[Outcome] = []
     failed: set[str] = set()

@@ -1,4 +1,4 @@
-"""The whole way of 20 predictions: API, S3, analysis, report, metrics."""
+"""Follows 20 predictions through every step: API, S3, analysis, report, metrics."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class WholeWay:
     Parameters
     ----------
     settings
-        Where everything is.
+        The addresses.
     bridge_url
-        The bridge's page of metrics.
+        The bridge's /metrics page.
     """
 
     def __init__(self, settings: Settings, bridge_url: str) -> None:
@@ -105,11 +105,11 @@ class WholeWay:
         self._answered = summary.answered
         if len(self._answered) < REQUESTS:
             raise StepError(
-                f"{len(self._answered)} of {REQUESTS} requests were answered with a prediction; "
-                f"the first other answer: {summary.first_problem[:200]}"
+                f"{len(self._answered)} of {REQUESTS} requests got a prediction; "
+                f"the first other response: {summary.first_problem[:200]}"
             )
         return (
-            f"{REQUESTS} of {REQUESTS} requests answered with a prediction, "
+            f"{REQUESTS} of {REQUESTS} requests got a prediction, "
             f"p95 {summary.percentile_ms(95):.0f} ms"
         )
 
@@ -121,14 +121,14 @@ class WholeWay:
         self._stored = captured.found
         if not captured.is_complete:
             raise StepError(
-                f"{captured.found} of {captured.wanted} predictions are on S3, and no other came "
-                f"within {CAPTURE_PATIENCE_SECONDS} s; {self._waiting()}"
+                f"{captured.found} of {captured.wanted} predictions are on S3, and no other "
+                f"arrived within {CAPTURE_PATIENCE_SECONDS} s; {self._waiting()}"
             )
         left_out = f" (CAPTURE_SAMPLE_RATE leaves out {REQUESTS - sampled})"
         return f"{captured.found} predictions are on S3" + (left_out if sampled < REQUESTS else "")
 
     def _waiting(self) -> str:
-        """Return what the queue says about predictions that do not arrive."""
+        """Return what the queue shows about predictions that do not arrive."""
         name = self._settings.capture_queue_name
         sqs = boto3.client("sqs", region_name=self._settings.aws_default_region)
         try:
@@ -142,19 +142,19 @@ class WholeWay:
                 ],
             )["Attributes"]
         except (BotoCoreError, ClientError) as error:
-            return f"the queue {name} cannot be asked: {error}"
+            return f"the queue {name} cannot be read: {error}"
         waiting = int(counts["ApproximateNumberOfMessages"])
         taken = int(counts["ApproximateNumberOfMessagesNotVisible"])
         if waiting:
-            return f"{waiting} messages wait in the queue {name}: its function does not take them"
+            return f"{waiting} messages wait in the queue {name}: its function does not read them"
         if taken:
             return f"the function holds {taken} messages of the queue {name} and does not finish"
-        return f"the queue {name} is empty: `modelwatch dlq list` shows what could not be used"
+        return f"the queue {name} is empty: `modelwatch dlq list` shows unusable records"
 
     def _analyze(self) -> str:
         if not self._stored:
             raise StepError("no prediction was captured", "set CAPTURE_SAMPLE_RATE above 0")
-        # a window with an end of its own is one of the past: it changes no gauge, and no alert
+        # a window with an explicit end is a past one: it changes no gauge, and no alert
         ended = datetime.now(UTC)
         body = {
             "window_end": (ended + timedelta(seconds=1)).isoformat(),
@@ -227,7 +227,7 @@ class WholeWay:
         return ", ".join(f"{counted[what]:.0f} {what}" for what in expected) + " counted"
 
     def _live(self) -> LiveMetrics | None:
-        """Return what the bridge shows, None when it does not answer: the last step says that."""
+        """Return the bridge's metrics; None if it does not respond (the last step reports that)."""
         try:
             return read_bridge(self._bridge_url)
         except ModelwatchError:
@@ -239,7 +239,7 @@ def _call(method: str, url: str, body: Any = None) -> httpx.Response:
     try:
         return httpx.request(method, url, json=body, timeout=timeout, follow_redirects=True)
     except httpx.HTTPError as error:
-        raise StepError(f"{url} does not answer: {error}") from error
+        raise StepError(f"{url} does not respond: {error}") from error
 
 
 def _json(answer: httpx.Response) -> dict[str, Any]:

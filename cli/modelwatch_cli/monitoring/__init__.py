@@ -1,1 +1,1 @@
-"""Looking at what was monitored: analyses on demand, results and reports."""
+"""Commands for results: analyses on demand, results and reports."""

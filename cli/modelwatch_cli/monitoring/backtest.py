@@ -29,12 +29,14 @@ def register(app: typer.Typer) -> None:
 
 def backtest(
     since: Annotated[
-        str, typer.Option(help="windows that end from when on: a time, or a duration such as P7D")
+        str, typer.Option(help="windows that end after this time, or in this duration, such as P7D")
     ],
-    until: Annotated[str | None, typer.Option(help="until when; by default now")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="windows that end before this time; by default now")
+    ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="a setting that is to be another"),
+        typer.Option("--set", metavar="NAME=VALUE", help="a setting to change"),
     ] = None,
     model_version: Annotated[
         str | None, typer.Option("--model-version", help="only this version; by default all")
@@ -44,10 +46,10 @@ def backtest(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print every window as JSON")] = False,
 ) -> None:
-    """Show which alarms another configuration would have raised over windows of the past.
+    """Show the alarms that another configuration would have raised for past windows.
 
-    It is today's configuration with what --set changes. Windows are evaluated by their kept
-    profiles, each against the reference of then: no row is read, and nothing is written.
+    It is the current configuration with the changes of --set. Windows are evaluated from their
+    stored profiles, each with its original reference: no row is read, and nothing is written.
     """
     from modelwatch.adapters.analysis_settings import analysis_rules
     from modelwatch.services.backtest import Backtester
@@ -88,7 +90,7 @@ def parse_changes(given: list[str]) -> dict[str, str]:
     Raises
     ------
     InvalidInputError
-        When one is no setting that has a part in a verdict, or is there twice.
+        When one is no setting that influences a verdict, or is given twice.
 
     Examples
     --------
@@ -105,11 +107,11 @@ def parse_changes(given: list[str]) -> dict[str, str]:
         if name not in VERDICT_SETTINGS:
             raise InvalidInputError(
                 "--set",
-                f"{name[:80]} has no part in the verdict on a window; "
-                f"those that have: {', '.join(VERDICT_SETTINGS)}",
+                f"{name[:80]} does not influence the verdict on a window; "
+                f"these settings do: {', '.join(VERDICT_SETTINGS)}",
             )
         if name in changes:
-            raise InvalidInputError("--set", f"{name} is there twice")
+            raise InvalidInputError("--set", f"{name} is given twice")
         changes[name] = value
     return changes
 
@@ -145,7 +147,7 @@ def _print(found: list[Series]) -> None:
     problems = [each.problem for series in found for each in series.windows if each.problem]
     if problems:
         console.print(
-            f"{len(problems)} windows cannot be evaluated again; of the first: {problems[0]}",
+            f"{len(problems)} windows cannot be evaluated again; first reason: {problems[0]}",
             markup=False,
         )
 

@@ -55,7 +55,7 @@ def analyze(
 def reports(
     as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
-    """List the newest results; the address of a report opens it for anybody for an hour."""
+    """List the newest results; anyone can open the address of a report for one hour."""
     found = _call("GET", "/reports")
     if as_json:
         print_json(found)
@@ -125,7 +125,7 @@ def print_result(result: AnalysisResult) -> None:
 
 
 def analyze_window(window_seconds: int) -> list[AnalysisResult]:
-    """Analyze the window of so many seconds up to now; return the results.
+    """Analyze the window of ``window_seconds`` up to now; return the results.
 
     Raises
     ------

@@ -37,7 +37,7 @@ def compare(
     until: Annotated[str | None, typer.Option(help="its end, in ISO 8601; by default now")] = None,
     metric: Annotated[
         str | None,
-        typer.Option(help="what makes the verdict; by default accuracy or, of a regression, mae"),
+        typer.Option(help="metric of the verdict; by default accuracy, for a regression mae"),
     ] = None,
     min_labels: Annotated[
         int | None,
@@ -52,11 +52,11 @@ def compare(
     model_name: Annotated[
         str | None, typer.Option("--model-name", help="a model; by default MODEL_NAME")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the outcome as JSON")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
     """Compare two variants or versions of a model: inputs, predictions, performance and latency.
 
-    A difference that is not shown, or not known yet, is a result and no failure.
+    "No difference shown" and "unknown" are results, not failures.
     """
     from modelwatch.domain.durations import parse_duration
     from modelwatch.domain.windows import Window
@@ -111,7 +111,7 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
                 min_labels=labels if min_labels is None else min_labels,
                 min_maturity=maturity if min_maturity is None else min_maturity,
             ),
-            # who asks by hand waits for it
+            # a user of the command waits for it
             refresh_seconds=0,
             seconds=3600,
         ),

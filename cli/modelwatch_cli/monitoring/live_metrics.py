@@ -1,4 +1,4 @@
-"""The metrics that are shown now: on the bridge's page, and in Prometheus where it runs."""
+"""The current metrics: from the bridge's page, and from Prometheus if it runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LiveMetrics:
-    """What a page of metrics shows."""
+    """The content of a /metrics page."""
 
     samples: tuple[Sample, ...]
 
@@ -59,7 +59,7 @@ class LiveMetrics:
 
 
 class ActiveAlert(NamedTuple):
-    """What is ``pending`` or ``firing`` of a rule."""
+    """A ``pending`` or ``firing`` alert of a rule."""
 
     labels: Mapping[str, str]
     state: str
@@ -71,11 +71,11 @@ class Alert(NamedTuple):
     Attributes
     ----------
     state
-        ``inactive``; ``pending``: its condition holds, not yet for ``hold_seconds``; or ``firing``.
+        ``inactive``; ``pending``: its condition is true for less than ``hold_seconds``; ``firing``.
     evaluated_at
-        When its group was evaluated last, as RFC 3339 text.
+        The last evaluation of its group, as RFC 3339 text.
     active
-        What is pending or firing.
+        The pending or firing alerts.
     """
 
     name: str
@@ -90,16 +90,16 @@ class Prometheus:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        # one for all questions: to make one takes longer than to ask
+        # one for all requests: making one takes longer than a request
         self._client = httpx.Client(timeout=TIMEOUT_SECONDS)
 
     def query(self, expression: str) -> list[Sample]:
-        """Return what an expression gives now.
+        """Return the current value of an expression.
 
         Raises
         ------
         ModelwatchError
-            When Prometheus does not answer, or refuses the expression.
+            When Prometheus does not respond, or refuses the expression.
         """
         data = self._get("query", {"query": expression})
         if data["resultType"] in ("scalar", "string"):
@@ -124,7 +124,7 @@ class Prometheus:
         }
 
     def rule_errors(self) -> dict[str, str]:
-        """Return every rule by its name, with why it fails, empty if it does not.
+        """Return every rule by its name, with its error, empty if there is none.
 
         Raises as `query` does.
         """
@@ -140,24 +140,24 @@ class Prometheus:
             response = self._client.get(url, params=dict(parameters))
             answer = response.json()
         except (httpx.HTTPError, ValueError) as error:
-            raise ModelwatchError(f"Prometheus at {self.url} does not answer: {error}") from error
+            raise ModelwatchError(f"Prometheus at {self.url} does not respond: {error}") from error
         if answer.get("status") != "success":
             raise ModelwatchError(f"Prometheus refuses {dict(parameters)}: {answer.get('error')}")
         return answer["data"]
 
 
 def read_bridge(url: str) -> LiveMetrics:
-    """Return what the bridge shows.
+    """Return the bridge's metrics.
 
     Parameters
     ----------
     url
-        Of its page, such as ``http://127.0.0.1:9108/metrics``.
+        Address of its page, such as ``http://127.0.0.1:9108/metrics``.
 
     Raises
     ------
     ModelwatchError
-        When it does not answer.
+        When it does not respond.
     """
     try:
         response = httpx.get(url, timeout=TIMEOUT_SECONDS)
@@ -168,9 +168,9 @@ def read_bridge(url: str) -> LiveMetrics:
 
 
 def stack_addresses(names: Iterable[str] = ("bridge", "prometheus")) -> dict[str, str]:
-    """Return where those of these parts of this machine's stack are that run, by name.
+    """Return the addresses of the running parts of this machine's stack, by name.
 
-    The bridge's address is that of its page of metrics.
+    The bridge's address is that of its /metrics page.
     """
     from modelwatch_cli.stack.supervisor import Supervisor
 

@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def performance(
-    version: Annotated[str, typer.Option(help="model version; by default what serves")] = "",
+    version: Annotated[str, typer.Option(help="model version; by default the served one")] = "",
     window: Annotated[str, typer.Option(help="length of the window, in ISO 8601")] = "P1D",
     end: Annotated[
         datetime | None, typer.Option(help="end of the window, in UTC; by default now")
@@ -39,17 +39,21 @@ def performance(
         int, typer.Option(min=1, help="fewest labelled predictions that allow metrics")
     ] = 100,
     min_maturity: Annotated[
-        float, typer.Option(min=0, max=1, help="smallest share of labelled predictions that does")
+        float,
+        typer.Option(
+            min=0, max=1, help="smallest share of labelled predictions that allows metrics"
+        ),
     ] = 0.5,
     task: Annotated[
-        TaskName | None, typer.Option(help="what the model does; else its predictions show it")
+        TaskName | None,
+        typer.Option(help="what the model does; by default its predictions show it"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
-    """Show how well a model version predicted, by the labels that came so far.
+    """Show how well a model version predicted, by the labels so far.
 
-    The window is rounded outward to whole hours. What the labels of an hour add up to is kept in
-    the bucket of captures, and made anew when they changed. An unknown result is no failure.
+    The window is rounded outward to whole hours. The sums of each hour's labels are stored in
+    the bucket of captures, and made again when labels change. An unknown result is no failure.
     """
     from modelwatch.domain.performance.results import PerformancePolicy
 
@@ -95,7 +99,7 @@ def _evaluate(
         outcomes=S3OutcomeStore(s3, bucket),
         profiles=S3PerformanceStore(s3, bucket),
         policy=policy,
-        # who asks by hand waits for it
+        # a user of the command waits for it
         refresh_seconds=0,
         seconds=3600,
     )
@@ -109,7 +113,7 @@ def _evaluate(
 
 
 def print_result(result: PerformanceResult) -> None:
-    """Print the result: what the labels say, and what the probabilities lead to expect."""
+    """Print the result: the metrics by labels, and the estimates from probabilities."""
     verdict = result.verdict
     colour = {"ok": "green", "unknown": "yellow"}[verdict.status]
     console.print(
@@ -119,7 +123,7 @@ def print_result(result: PerformanceResult) -> None:
         f"[{colour}]{verdict.status}[/{colour}] ({verdict.reason})"
     )
     if result.unknown_labels:
-        console.print(f"{result.unknown_labels} of {result.labels} labels are of no prediction")
+        console.print(f"{result.unknown_labels} of {result.labels} labels belong to no prediction")
     late = result.pending_hours + result.outdated_hours
     if late:
         console.print(f"{late} hours are not in the result, or not with their newest labels")
@@ -147,12 +151,12 @@ def print_result(result: PerformanceResult) -> None:
         )
     estimated = verdict.estimated
     if estimated.accuracy is None:
-        console.print(f"nothing can be expected without labels: {estimated.reason}", markup=False)
+        console.print(f"nothing can be estimated without labels: {estimated.reason}", markup=False)
         return
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in estimated.metrics.items())
     basis = {
         "reference": "calibrated with the labelled reference",
-        "none": "as the model believes: nothing to calibrate it with",
+        "none": "not calibrated: there is no labelled reference",
     }[estimated.calibration]
     console.print(f"expected of {estimated.rows} predictions without labels: {metrics} ({basis})")
 

@@ -1,4 +1,4 @@
-"""`modelwatch replay`: a result of the past, made again."""
+"""`modelwatch replay`: makes a past result again."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def replay(
         bool, typer.Option("--json", help="print differences and the manifest as JSON")
     ] = False,
 ) -> None:
-    """Make a result again from what was kept beside it, and compare, to the last bit.
+    """Make a result again from its stored evidence, and compare them to the last bit.
 
-    Neither captures nor registry nor baselines are read, and today's configuration does not matter.
-    Exits with 1 when anything differs.
+    It reads no captures, registry, baselines or current configuration. Exits with 1 if anything
+    differs.
     """
     from modelwatch.services.replay import replay as replay_result
 
@@ -46,7 +46,7 @@ def replay(
 
 
 def report_store(settings: Settings) -> S3ReportStore:
-    """Return where results are."""
+    """Return the store of results."""
     from modelwatch.adapters.aws import s3_client
     from modelwatch.adapters.s3_reports import S3ReportStore
 

@@ -1,1 +1,1 @@
-"""Deciding which versions serve, and in which form."""
+"""Commands that set which versions serve, and in which form."""

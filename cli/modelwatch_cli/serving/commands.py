@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from modelwatch.adapters.registries import Registry
 
-_JSON = typer.Option("--json", help="print the outcome as JSON")
-_NOW = typer.Option("--now", help="let every environment serve it before this returns")
+_JSON = typer.Option("--json", help="print the result as JSON")
+_NOW = typer.Option("--now", help="wait until every environment serves it")
 
 
 def register(app: typer.Typer) -> None:
@@ -34,18 +34,18 @@ def route(
     ] = None,
     shadow: Annotated[
         list[str] | None,
-        typer.Option("--shadow", help="alias that predicts as well and is never returned"),
+        typer.Option("--shadow", help="alias whose predictions are captured but not returned"),
     ] = None,
     clear: Annotated[
-        bool, typer.Option("--clear", help="let MODEL_ALIAS answer everything again")
+        bool, typer.Option("--clear", help="let MODEL_ALIAS serve all requests again")
     ] = False,
-    show: Annotated[bool, typer.Option("--show", help="only show what is set")] = False,
+    show: Annotated[bool, typer.Option("--show", help="only show the routing")] = False,
     now: Annotated[bool, _NOW] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Share requests out among aliases: A/B tests, canaries and shadows.
+    """Distribute requests among aliases: A/B tests, canaries and shadows.
 
-    Without arguments, shows what is set. Requests with the same routing_key stay with one alias.
+    Without arguments, shows the routing. Requests with the same routing_key stay with one alias.
     """
     settings = Settings()
     routing = parse_routing(weights or [], shadow or [], settings.model_alias)
@@ -77,17 +77,17 @@ def promote(
     ] = None,
     max_drop: Annotated[
         list[str] | None,
-        typer.Option("--max-drop", help="largest loss against what serves now, such as f1=0.02"),
+        typer.Option("--max-drop", help="largest loss against the served version, such as f1=0.02"),
     ] = None,
     now: Annotated[bool, _NOW] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Move an alias to a version of the model: the way forward, and the way back.
+    """Move an alias to a version of the model, forward or back.
 
-    With --least or --max-drop, which may be repeated, a version whose training measured less is
+    --least and --max-drop may be repeated. If the version's training measured less, it is
     refused with exit status 1, and nothing changes.
 
-    With MODEL_STAGE set, the version moves into that stage, and those that were in it are archived.
+    With MODEL_STAGE set, the version moves into that stage, and the versions in it are archived.
     """
     settings = Settings()
     name, stage = settings.model_name, settings.model_stage
@@ -130,11 +130,11 @@ def export(
     ] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Add an ONNX form to an existing version, if it predicts as the original does.
+    """Add an ONNX form to an existing version, if it predicts the same as the original.
 
     They are compared on the version's reference data. With --reference, this is `modelwatch adopt
-    --verify-onnx`: a version that somebody else logged gets these rows as its reference data, also
-    where it has no ONNX form.
+    --verify-onnx`: a version that was logged with plain MLflow gets these rows as its reference
+    data, even without an ONNX form.
     """
     settings = Settings()
     out = error_console if as_json else console
@@ -171,7 +171,7 @@ def _adopt(
 
 
 def parse_routing(weights: list[str], shadows: list[str], alias: str) -> Routing | None:
-    """Read shares such as ``champion=90``; without any, a shadow stands beside ``alias``.
+    """Read shares such as ``champion=90``; without shares, ``alias`` serves with the shadows.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def parse_routing(weights: list[str], shadows: list[str], alias: str) -> Routing
         if not name or not share.isdecimal():
             raise InvalidInputError(each, "is not alias=share, such as champion=90")
         if name in shares:
-            raise InvalidInputError(each, "the alias is there twice")
+            raise InvalidInputError(each, "the alias is given twice")
         shares[name] = int(share)
     try:
         return Routing(shares or {alias: 1}, tuple(dict.fromkeys(shadows)))
@@ -200,7 +200,7 @@ def parse_routing(weights: list[str], shadows: list[str], alias: str) -> Routing
 
 
 def why_not_served(model: RegisteredModel, settings: Settings, alias: str | None) -> str:
-    """Say why what serves is not changed by moving ``alias`` (None: what is followed); or nothing.
+    """Return why moving ``alias`` (None: the served one) does not change what serves, or "".
 
     >>> why_not_served(RegisteredModel("wine"), Settings({}), "candidate")
     "What serves has not changed: it follows 'production', not 'candidate' (`modelwatch route`)."
@@ -219,7 +219,7 @@ def why_not_served(model: RegisteredModel, settings: Settings, alias: str | None
 
 
 def refuse_unknown_aliases(model: RegisteredModel, routing: Routing) -> None:
-    """Refuse a routing that names aliases the model has not.
+    """Refuse a routing with aliases that the model does not have.
 
     Raises
     ------
@@ -246,11 +246,11 @@ def _registry(settings: Settings) -> Registry:
 def _in_force(
     settings: Settings, now: bool, as_json: bool, wanted: Mapping[str, str] | None = None
 ) -> None:
-    """Say when a change is in force; with ``now`` once predict serves the versions ``wanted``."""
+    """Print when a change takes effect; with ``now`` wait until predict serves ``wanted``."""
     out = error_console if as_json else console
     if not now:
         seconds = settings.model_refresh_seconds
-        out.print(f"In force within {seconds} s of requests; --now does not wait.")
+        out.print(f"Takes effect within {seconds} s of requests; --now applies it at once.")
         return
     import httpx
 
@@ -260,7 +260,7 @@ def _in_force(
     try:
         response = httpx.post(url, json={}, timeout=120)
     except httpx.HTTPError as error:
-        raise ModelwatchError(f"it is set, but {url} does not answer: {error}") from error
+        raise ModelwatchError(f"it is set, but {url} does not respond: {error}") from error
     if response.is_error:
         raise ModelwatchError(f"it is set, but cannot be served: {_reason(response)}")
     served = {
@@ -273,11 +273,11 @@ def _in_force(
                 f"it is set, but {url.removesuffix('/model/reload')} serves {found}: it was "
                 "deployed with other settings (MODEL_NAME, MODEL_ALIAS, MODEL_STAGE)"
             )
-    out.print("In force now, in every environment.")
+    out.print("In effect now, in every environment.")
 
 
 def _reason(response: httpx.Response) -> str:
-    """Return the sentence of a problem, or what came in its place."""
+    """Return the detail of a problem response, or its text."""
     try:
         return str(response.json()["detail"])
     except (ValueError, LookupError, TypeError):

@@ -1,4 +1,4 @@
-"""Adding a verified ONNX form to a version that is registered already."""
+"""Adds a verified ONNX form to a registered version."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from modelwatch_cli.training.rows_files import features_frame
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was added to a version."""
+    """The form that was added to a version."""
 
     model_name: str
     model_version: str
@@ -48,12 +48,12 @@ def add_onnx(
 ) -> Exported:
     """Make the ONNX form of version ``number``, verify it on its reference data, and add it.
 
-    The registry's tag moves last: until then the version is served as it was before.
+    The registry's tag changes last: until then the version is served as before.
 
     Raises
     ------
     ModelwatchError
-        When the version, its rows or its ONNX form cannot be had.
+        When the version, its rows or its ONNX form is not available.
     """
     quiet()
     name = settings.model_name

@@ -1,4 +1,4 @@
-"""What a version must have measured in its training before it may serve."""
+"""The metrics that a version's training must reach before it may serve."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modelwatch.errors import InvalidInputError, ModelwatchError
 
 
 class GateError(ModelwatchError):
-    """A version does not measure up."""
+    """A version's metrics are too low."""
 
 
 def hold_version_to(
@@ -21,7 +21,7 @@ def hold_version_to(
     least: Iterable[str],
     max_drop: Iterable[str],
 ) -> None:
-    """Return if a version may serve in the place of ``before``; raises GateError otherwise."""
+    """Return if a version may replace ``before``; raises GateError otherwise."""
     limits, drops = parse_limits("--least", least), parse_limits("--max-drop", max_drop)
     measured = registry.metrics(registry.version(name, version))
     serving = registry.metrics(registry.version(name, before)) if before else None
@@ -64,9 +64,9 @@ def hold_to(
     Parameters
     ----------
     metrics
-        What its run measured; larger is better.
+        The metrics of its run; larger is better.
     before
-        What the run of the version measured that served until now; None for the first one.
+        The metrics of the version that served until now; None for the first one.
     least
         The smallest value of each metric.
     drops
@@ -83,8 +83,8 @@ def hold_to(
         if name in metrics and not metrics[name] >= limit
     ]
     problems += [
-        f"{name} is {metrics[name]:.4g}, more than {limit:g} below the {before[name]:.4g} of what "
-        "serves now"
+        f"{name} is {metrics[name]:.4g}, more than {limit:g} below the {before[name]:.4g} of the "
+        "version that serves"
         for name, limit in (drops.items() if before is not None else ())
         if before is not None
         and name in metrics

@@ -13,7 +13,7 @@ from modelwatch_cli.settings import Settings
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
-    models = typer.Typer(help="What the model registry has.", no_args_is_help=True)
+    models = typer.Typer(help="Show the model registry.", no_args_is_help=True)
     models.command(name="list")(list_models)
     app.add_typer(models, name="models")
 
@@ -28,7 +28,7 @@ def list_models(
     from modelwatch.adapters.registries import registry_of
 
     registry = registry_of(Settings())
-    with error_console.status("asking the registry"):
+    with error_console.status("reading the registry"):
         models = [registry.model(name) for name in registry.names()]
     if as_json:
         print_json(models)

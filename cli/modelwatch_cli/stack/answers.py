@@ -1,4 +1,4 @@
-"""Whether servers answer."""
+"""Whether servers respond."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ ANY_STATUS = range(100, 600)
 
 
 def http_answers(url: str, statuses: Container[int] = (200,), timeout_seconds: float = 2.0) -> bool:
-    """Return whether ``GET url`` is answered in time with one of ``statuses``.
+    """Return whether ``GET url`` returns one of ``statuses`` in time.
 
-    Straight to the address: a proxy that the environment names has no business on this machine.
+    The request ignores a proxy of the environment: the server is on this machine.
     """
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(
@@ -21,7 +21,7 @@ def http_answers(url: str, statuses: Container[int] = (200,), timeout_seconds: f
     try:
         connection.request("GET", parts.path or "/")
         response = connection.getresponse()
-        # to its end: a server complains in its log about a caller that hangs up
+        # to its end: otherwise the server logs an aborted connection
         response.read()
         return response.status in statuses
     except (OSError, http.client.HTTPException):

@@ -1,4 +1,4 @@
-"""The check that commands make before they need the stack."""
+"""Checks whether the stack is up, before a command uses it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _ADDRESSES = {
 
 
 def require_stack(settings: Settings) -> None:
-    """Return if whatever ``settings`` name an address for accepts connections.
+    """Return if every server that ``settings`` name accepts connections.
 
-    An address that is not set means AWS itself, and is not asked; nor is MLflow where
+    An address that is not set means AWS, and is not checked; neither is MLflow if
     MODEL_REGISTRY names another registry.
 
     Raises
     ------
     StackDownError
-        When something does not.
+        When one does not.
     """
     silent = []
     for name, title in _ADDRESSES.items():

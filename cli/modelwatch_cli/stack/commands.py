@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 def up() -> None:
     """Start the stack on this machine: LocalStack, S3, MLflow, the bridge and Prometheus.
 
-    What is up already is left alone. Everything listens on 127.0.0.1.
+    Parts that run already do not change. Everything listens on 127.0.0.1.
     """
     from modelwatch_cli.stack.display import Display
     from modelwatch_cli.stack.environment import LOADER
@@ -45,10 +45,10 @@ def up() -> None:
         started = supervisor.up(display.begins, display.done)
     if not shutil.which("prometheus"):
         error_console.print(
-            "  Prometheus      is not on the PATH and was left out; "
+            "  Prometheus      is not on the PATH and was not started; "
             "install it (such as `apt install prometheus`) and run `modelwatch up` again"
         )
-    # the steps of a demo that follow in this process find the stack, too
+    # the next steps of a demo in this process find the stack, too
     LOADER.reload()
     error_console.print(f"The stack is up ({time.monotonic() - began:.1f} s).")
     if "localstack" in started:
@@ -60,9 +60,9 @@ def down(
         bool, typer.Option("--force", help="do not wait for the capture queue")
     ] = False,
 ) -> None:
-    """Let the capture queue drain, and stop what `up` started.
+    """Drain the capture queue, and stop the parts that `up` started.
 
-    Models, captures and reports stay; functions have to be deployed again.
+    Models, captures and reports stay; deploy the functions again after the next `up`.
     """
     from modelwatch_cli.stack.display import Display
     from modelwatch_cli.stack.draining import queue_client
@@ -81,7 +81,7 @@ def down(
 
 
 def status(as_json: Annotated[bool, _JSON] = False) -> None:
-    """Show what runs, where, since when and with how much memory.
+    """Show which parts run, where, since when and with how much memory.
 
     Exits with 3 if a part is not up.
     """
@@ -110,7 +110,7 @@ def status(as_json: Annotated[bool, _JSON] = False) -> None:
             error_console.print(f"{TITLES[part.name]}: {part.note}", markup=False)
         elif part.state == "dead":
             error_console.print(
-                f"{TITLES[part.name]} ended by itself; `modelwatch up` starts it again; "
+                f"{TITLES[part.name]} ended unexpectedly; `modelwatch up` starts it again; "
                 f"the end of its log, {part.note}:",
                 *(f"    {line}" for line in supervisor.home.log_end(part.name)),
                 sep="\n",
@@ -134,7 +134,7 @@ def logs(
 
 
 def urls(as_json: Annotated[bool, _JSON] = False) -> None:
-    """Print where to look: the live page, APIs, MLflow, metrics, Prometheus, the newest report."""
+    """Print the addresses: live page, APIs, MLflow, metrics, Prometheus, the newest report."""
     with error_console.status("asking"):
         found = _addresses()
     if as_json:
@@ -144,7 +144,7 @@ def urls(as_json: Annotated[bool, _JSON] = False) -> None:
 
 
 def env(as_json: Annotated[bool, _JSON] = False) -> None:
-    """Print the variables by which other programs find the stack, for a shell.
+    """Print the variables with which other programs find the stack, for a shell.
 
     Use as: eval "$(modelwatch env)"
     """
@@ -159,9 +159,9 @@ def env(as_json: Annotated[bool, _JSON] = False) -> None:
 
 
 def drain() -> None:
-    """Wait until the capture queue is empty; `down` does it by itself.
+    """Wait until the capture queue is empty; `down` does this itself.
 
-    For a stack that runs elsewhere and is about to be stopped. Exits with 1 if messages are left.
+    Use it before you stop a stack that runs elsewhere. Exits with 1 if messages are left.
     """
     import boto3
 
@@ -192,7 +192,7 @@ def reset(
     home = supervisor.home
     if not yes:
         if not sys.stdin.isatty():
-            raise ModelwatchError(f"reset deletes all data in {home.root}; say so with --yes")
+            raise ModelwatchError(f"reset deletes all data in {home.root}; confirm with --yes")
         typer.confirm(
             f"Delete all models, captures and reports in {home.root}?", abort=True, err=True
         )
@@ -214,7 +214,7 @@ def _drain(sqs: Any, settings: Settings, display: Display) -> int:
 
     title = "capture queue"
     display.begins(title, "draining")
-    # predict may hold the records of its last requests for so long
+    # predict may keep the records of its last requests for this time
     time.sleep(settings.capture_flush_ms / 1000)
     left, waited = wait_for_queue(
         sqs,
@@ -222,7 +222,7 @@ def _drain(sqs: Any, settings: Settings, display: Display) -> int:
         lambda count: display.begins(title, f"draining: {count} messages"),
     )
     if waited and not left:
-        # the bridge has yet to read what the last invocations reported
+        # the bridge still has to read the reports of the last invocations
         time.sleep(settings.bridge_poll_seconds + 0.5)
     display.done(title, f"not drained: {left} messages are lost if it stops" if left else "empty")
     return left
@@ -251,7 +251,7 @@ def _log_lines(name: str, lines: int, follow: bool) -> Iterator[str]:
 
 
 def _addresses() -> dict[str, str]:
-    """Return what can be found; what is not there is left out."""
+    """Return the addresses that exist."""
     from modelwatch.errors import StoreError
     from modelwatch_cli.deployment.endpoints import deployed_urls
     from modelwatch_cli.deployment.errors import NotDeployedError
@@ -282,7 +282,7 @@ def _addresses() -> dict[str, str]:
 
 
 def _newest_report(settings: Settings, analyze_url: str | None) -> str | None:
-    """Return the address of the newest report, None if there is none, or nothing to show it."""
+    """Return the address of the newest report; None if there is none, or no page for it."""
     from modelwatch.adapters.aws import s3_client
     from modelwatch.adapters.s3_reports import S3ReportStore
 

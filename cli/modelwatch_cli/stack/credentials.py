@@ -20,8 +20,8 @@ class Credentials:
 def ensure_credentials(path: Path) -> Credentials:
     """Return the key pair in ``path``, SeaweedFS' list of identities; made at the first call.
 
-    The file is the user's alone (mode 0600). The key does not look like AWS's (AKIA…): LocalStack
-    would read an account's number out of that.
+    Only the user can read the file (mode 0600). The key does not look like AWS's (AKIA…):
+    LocalStack would read an account number from it.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What one sees while parts start and stop."""
+"""Shows parts while they start and stop."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 
 
 class Display:
-    """A line with a clock for each thing that is under way, and one that stays when it is done.
+    """A line with a clock for each part in progress, and a permanent line when it is done.
 
-    On anything but a terminal only the lines that stay are written.
+    Off a terminal only the permanent lines are written.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Display:
         self._progress.stop()
 
     def begins(self, title: str, what: str) -> None:
-        """Show that something began, or how it goes on."""
+        """Show that a part started, or its progress."""
         if title in self._tasks:
             self._progress.update(self._tasks[title][0], description=f"{title:15} {what}")
         else:
@@ -53,7 +53,7 @@ class Display:
             self._tasks[title] = (task, time.monotonic())
 
     def done(self, title: str, what: str) -> None:
-        """Write what became of it, and how long that took."""
+        """Write the outcome, and how long it took."""
         task, began = self._tasks.pop(title)
         self._progress.remove_task(task)
         seconds = time.monotonic() - began

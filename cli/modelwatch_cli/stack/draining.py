@@ -34,7 +34,7 @@ def drain(
     waiting: Callable[[int], None],
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> tuple[int, bool]:
-    """Wait until the queue holds nothing and nobody works on anything.
+    """Wait until the queue is empty and no message is in flight.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def drain(
             waited = True
             time.sleep(0.3)
     except (BotoCoreError, ClientError):
-        # no such queue, or a LocalStack that does not answer: there is nothing to wait for
+        # no such queue, or LocalStack does not respond: there is nothing to wait for
         return 0, waited
     return 0, waited
 

@@ -1,8 +1,8 @@
-"""How every command learns where the stack is: environment variables, from files.
+"""How every command finds the stack: environment variables, from files.
 
-Three layers, the first that names a variable wins: the real environment, the checkout's ``.env``,
-and ``stack.env``, which `up` writes. Nothing asks "is this local": without a stack the same
-variables lead to AWS.
+There are three layers; the first one that has a variable wins: the real environment, the
+checkout's ``.env``, and ``stack.env``, which `up` writes. No code asks "is this local": without a
+stack the same variables lead to AWS.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from modelwatch_cli.stack.ports import HOST
 
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)")
 
-#: What belongs to an address: keys for one S3 mean nothing, or too much, to another. A layer that
-#: names the address brings all of these, and those of the layers below count no more.
+#: Variables that belong to an address: keys for one S3 must not go to another. A layer that
+#: has the address also provides all of these, and those of the lower layers do not count.
 _BELONGS_TO_S3 = ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "MLFLOW_S3_ENDPOINT_URL")
 BELONGS_TO: dict[str, tuple[str, ...]] = {
     "AWS_ENDPOINT_URL": (
@@ -65,7 +65,7 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
-    """Write ``variables`` to ``path``, readable for the user alone, at once or not at all."""
+    """Write ``variables`` to ``path``, readable only for the user, atomically."""
     draft = path.with_suffix(".draft")
     draft.unlink(missing_ok=True)
     lines = [f"{name}={shlex.quote(value)}\n" for name, value in variables.items()]
@@ -77,8 +77,8 @@ def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
 def merge(*layers: Mapping[str, str]) -> dict[str, str]:
     """Return one environment of ``layers``, the strongest first.
 
-    An address and the keys for it come from the same layer: whoever exports the keys of a real
-    account does not send them to the stack, and the other way round.
+    An address and the keys for it come from the same layer: exported keys of a real
+    account are never sent to the stack, and the other way round.
 
     >>> account = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SESSION_TOKEN": "t", "STAGE": "mine"}
     >>> stack = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566", "AWS_ACCESS_KEY_ID": "stack"}
@@ -106,9 +106,9 @@ def merge(*layers: Mapping[str, str]) -> dict[str, str]:
 
 
 def default_addresses(settings: Settings) -> dict[str, str]:
-    """Return where the stack would be: what holds before the first `up`.
+    """Return the default addresses, which apply before the first `up`.
 
-    So that a command which is run too early meets a closed port here, and not an AWS account.
+    A command that runs too early therefore finds a closed port, and not an AWS account.
     """
     localstack = f"http://{HOST}:{settings.localstack_port}"
     return {
@@ -120,7 +120,7 @@ def default_addresses(settings: Settings) -> dict[str, str]:
 
 
 class EnvironmentLoader:
-    """Completes the process's environment from files, again and again if need be.
+    """Completes the process's environment from files, also repeatedly.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class EnvironmentLoader:
         self._env_file: Path | None = None
 
     def load(self, env_file: Path | None = None) -> None:
-        """Take ``env_file`` in place of ``.env`` and ``stack.env``; these if it is None.
+        """Use ``env_file`` instead of ``.env`` and ``stack.env``; these if it is None.
 
         Raises
         ------
@@ -157,7 +157,7 @@ class EnvironmentLoader:
         self._environ.update(whole)
 
     def from_file(self) -> dict[str, str]:
-        """Return the variables that the file in use tells, at the values that hold.
+        """Return the variables of the file in use, with their effective values.
 
         Raises
         ------

@@ -12,7 +12,7 @@ class StackError(ModelwatchError):
 
 
 class StackDownError(StackError):
-    """Something that a command needs does not answer."""
+    """A server that a command needs does not respond."""
 
 
 class PartCrashedError(StackError):
@@ -38,7 +38,7 @@ class PartCrashedError(StackError):
 
 
 class PortTakenError(StackError):
-    """Somebody else listens where a part should.
+    """Another process listens on the port of a part.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from modelwatch.errors import NotFoundError
 from modelwatch_cli.settings import Settings
 
 _FOLLOW_SECONDS = 1.0
-#: Events may become visible later than they are dated; so much is read again.
+#: Events may become visible later than their time; this much is read again.
 _OVERLAP_MS = 10_000
 
 
@@ -32,7 +32,7 @@ def read_function_log(
     lines
         How many.
     follow
-        Whether to go on for ever.
+        Whether to continue for ever.
 
     Raises
     ------

@@ -53,7 +53,7 @@ class Home:
 
     @property
     def stack_env(self) -> Path:
-        """What tells the other commands where the stack is."""
+        """The addresses of the stack, for the other commands."""
         return self.root / "stack.env"
 
     def log(self, part: str) -> Path:
@@ -89,12 +89,12 @@ class Home:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the stack: one `up`, `down` or `reset` at a time.
+        """Lock the stack: one `up`, `down` or `reset` at a time.
 
         Raises
         ------
         StackError
-            When another one is at work.
+            When another one runs.
         """
         self.make()
         with (self.run / "lock").open("w") as lock:
@@ -102,6 +102,6 @@ class Home:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise StackError(
-                    f"another `modelwatch up`, `down` or `reset` is at work in {self.root}"
+                    f"another `modelwatch up`, `down` or `reset` runs in {self.root}"
                 ) from None
             yield

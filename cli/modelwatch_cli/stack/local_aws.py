@@ -12,7 +12,7 @@ from localstack_client.session import Session
 class LocalSession(Session):  # type: ignore[misc]  # the package has no types
     """localstack_client's session for the stack that ``stack_env`` describes.
 
-    Its clients go where ``stack_env`` says, whatever the process's own environment says: that may
+    Its clients use ``stack_env`` and ignore the process's own environment, which may
     name another stack, or AWS. The client of S3 goes to AWS_ENDPOINT_URL_S3, where models and
     captures are; those of all other services go to LocalStack.
 
@@ -30,7 +30,7 @@ class LocalSession(Session):  # type: ignore[misc]  # the package has no types
             region_name=stack_env["AWS_DEFAULT_REGION"],
             localstack_host=urlsplit(localstack).netloc,
         )
-        # the package prefers AWS_ENDPOINT_URL of the process to the host that it is given
+        # the package prefers AWS_ENDPOINT_URL of the process to its own parameter
         self._service_endpoint_mapping = {
             **dict.fromkeys(get_service_endpoints(), localstack),
             "s3": stack_env["AWS_ENDPOINT_URL_S3"],

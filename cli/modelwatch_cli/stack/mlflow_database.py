@@ -1,4 +1,4 @@
-"""MLflow's SQLite file, as far as starting MLflow needs to know it."""
+"""Checks MLflow's SQLite file before MLflow starts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 def discard_if_unfinished(database: Path) -> bool:
-    """Delete the file of an MLflow that was interrupted when it first started; say whether.
+    """Delete the file of an MLflow that was interrupted at its first start; return whether.
 
-    MLflow makes its tables in some fifty steps, and cannot go on where it was interrupted. The last
-    thing that it makes is the first experiment, without which there are no runs: a file with
-    MLflow's tables and no experiment holds nothing yet. A file of any other kind is left alone.
+    MLflow makes its tables in some fifty steps, and cannot continue an interrupted start. The
+    last step makes the first experiment, without which there are no runs: a file with
+    MLflow's tables and no experiment holds no data yet. Any other file is kept.
     """
     if not database.exists() or not _is_unfinished(database):
         return False

@@ -23,7 +23,7 @@ def read_part_log(home: Home, part: str, lines: int, follow: bool) -> Iterator[s
     log = home.log(part)
     if not log.exists():
         raise NotFoundError(f"{part} has no log yet: {log} is not there")
-    # where new lines will begin is settled before the old ones are read
+    # the start of new lines is fixed before the old ones are read
     end = log.stat().st_size
     yield from home.log_end(part, lines) if lines else []
     if follow:

@@ -1,4 +1,4 @@
-"""What a part of the stack is."""
+"""A part of the stack."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from modelwatch_cli.stack.answers import http_answers
 
-#: Every part by name, with what people call it.
+#: Every part by name, with its title.
 TITLES = {
     "localstack": "LocalStack",
     "s3": "SeaweedFS",
@@ -18,8 +18,8 @@ TITLES = {
 }
 
 #: How long each may take to stop before it is killed. SeaweedFS' filer would wait 15 s for
-#: connections that its own servers keep open; what was acknowledged is written by then, for volumes
-#: and the filer's journal go straight to files.
+#: connections that its own servers keep open. Acknowledged data is in files by then, since
+#: volumes and the filer's journal are written directly.
 GRACE_SECONDS = {"localstack": 10.0, "s3": 1.0, "mlflow": 5.0, "bridge": 5.0, "prometheus": 10.0}
 
 
@@ -32,19 +32,19 @@ class Part:
     name
         One of `TITLES`.
     settings
-        The settings that decide where it listens, with their values.
+        The settings that define where it listens, with their values.
     ports
-        Every port that it listens on, with the setting that moves it.
+        Every port that it listens on, with the setting that changes it.
     address
         Where it is, as a URL.
     alive_url
-        What answers with one of ``alive_statuses`` as soon as the part is up.
+        Returns one of ``alive_statuses`` as soon as the part is up.
     command, environ, directory
-        How it is run; the environment is complete, and made only when it is needed.
+        How to run it; the environment is complete, and is made only when it is needed.
     prepare
-        What to do before it is run.
+        What to do before it runs.
     finish
-        What to do once it answers; may fail for a while and is then tried again.
+        What to do once it responds; may fail for a while and is then tried again.
     """
 
     name: str
@@ -61,9 +61,9 @@ class Part:
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """Its title."""
         return TITLES[self.name]
 
     def answers(self) -> bool:
-        """Return whether it answers now."""
+        """Return whether it responds now."""
         return http_answers(self.alive_url, self.alive_statuses)

@@ -1,4 +1,4 @@
-"""Where everything of one stack is, from the settings."""
+"""The addresses and files of one stack, from the settings."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Plan:
         return f"http://{HOST}:{self.port(setting)}"
 
     def stack_env(self) -> dict[str, str]:
-        """Return the variables by which everything else finds the stack."""
+        """Return the variables with which everything else finds the stack."""
         s3 = self.url("S3_PORT" if self.has_own_s3 else "LOCALSTACK_PORT")
         pair = self.credentials
         variables = {
@@ -73,11 +73,11 @@ class Plan:
             "AWS_EC2_METADATA_DISABLED": "true",
             "MLFLOW_TRACKING_URI": self.url("MLFLOW_PORT"),
             "MLFLOW_S3_ENDPOINT_URL": s3,
-            # functions of stacks side by side share /tmp, as they do not on AWS
+            # functions of several local stacks share /tmp; on AWS they do not
             "MODEL_CACHE": str(self.home.root / "model-cache"),
         }
         if emf_port := self.emf_port:
-            # for functions under `chalice local`; those on Lambda are told nothing of it
+            # for functions under `chalice local`; functions on Lambda do not get it
             variables["AWS_EMF_AGENT_ENDPOINT"] = f"tcp://{HOST}:{emf_port}"
         if self.images == self.home.root / "images":
             variables["IMAGE_REPOSITORY"] = str(self.images)
@@ -94,7 +94,7 @@ class Plan:
         return project_root() / named
 
     def base_environ(self) -> dict[str, str]:
-        """Return what every part inherits: little, and no proxy."""
+        """Return the variables that every part inherits: few, and no proxy."""
         kept = ("PATH", "LANG", "LC_ALL", "HOME", "TMPDIR", "TZ")
         base = {name: os.environ[name] for name in kept if name in os.environ}
         return {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1", **base}

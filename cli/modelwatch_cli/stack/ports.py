@@ -1,4 +1,4 @@
-"""Who listens on which port of this machine."""
+"""Which process listens on which port of this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LISTEN = "0A"
 def is_free(port: int) -> bool:
     """Return whether a server could listen on ``port`` of the loopback address now."""
     with socket.socket() as probe:
-        # as servers do, so that connections that still close do not count
+        # as servers do, so that closing connections do not count
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -24,7 +24,7 @@ def is_free(port: int) -> bool:
 
 
 def answers(host: str, port: int, timeout_seconds: float = 1.0) -> bool:
-    """Return whether something accepts connections there."""
+    """Return whether a process accepts connections there."""
     try:
         socket.create_connection((host, port), timeout_seconds).close()
     except OSError:
@@ -35,7 +35,7 @@ def answers(host: str, port: int, timeout_seconds: float = 1.0) -> bool:
 def holder(port: int) -> tuple[int, str] | None:
     """Return the id and command of the process that listens on ``port``.
 
-    None when that cannot be found: it is another user's, or the system has no /proc.
+    None when it is unknown: the process is another user's, or the system has no /proc.
     """
     sockets = {
         f"socket:[{inode}]" for listening, inode in _listening_sockets() if listening == port
@@ -48,7 +48,7 @@ def holder(port: int) -> tuple[int, str] | None:
 
 
 def _open_files(process: Path) -> set[str]:
-    """Return what a process has open; nothing if it is another user's or gone."""
+    """Return the open files of a process; none if it is another user's or gone."""
     found = set()
     try:
         for descriptor in (process / "fd").iterdir():

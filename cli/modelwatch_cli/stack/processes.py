@@ -1,7 +1,7 @@
-"""Processes as the operating system knows them: who runs, since when, and how to end it.
+"""Processes of the operating system: which one runs, since when, and how to end it.
 
-A process id alone names nobody: ids are used again. So a process is known by its id *and* the time
-at which it started, and everything that descends from a part by the mark in its environment.
+The system reuses process ids. So a process is identified by its id *and* its start time, and the
+descendants of a part by the mark in their environment.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process: its id and, as the system counts it, the moment at which it started."""
+    """One process: its id and its start time, in the system's own unit."""
 
     pid: int
     started: str
 
     def is_alive(self) -> bool:
-        """Return whether this very process still runs (a zombie does not)."""
+        """Return whether this process still runs (a zombie does not)."""
         return start_of(self.pid) == self.started
 
 
 def start_of(pid: int) -> str | None:
-    """Return when process ``pid`` started, in a form fit only for comparison; None if it is gone.
+    """Return when process ``pid`` started, only for comparison; None if it is gone.
 
     On Linux that is the boot and the clock ticks since, elsewhere what `ps` prints.
     """
@@ -60,7 +60,7 @@ def memory_bytes(pid: int) -> int:
 def spawn(
     command: Sequence[str], environ: Mapping[str, str], directory: Path, log: Path, mark: str
 ) -> subprocess.Popen[bytes]:
-    """Start ``command`` detached, in a session of its own, so that a terminal's Ctrl-C passes by.
+    """Start ``command`` detached, in its own session, so that Ctrl-C of a terminal does not end it.
 
     Parameters
     ----------
@@ -71,9 +71,9 @@ def spawn(
     directory
         Its working directory.
     log
-        The file that its output is added to.
+        The file to which its output is appended.
     mark
-        What `marked_processes` finds it and its children by.
+        The mark with which `marked_processes` finds it and its children.
     """
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -84,7 +84,7 @@ def spawn(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            # data and sockets are the user's alone
+            # only the user can access data and sockets
             umask=0o077,
         )
 

@@ -1,4 +1,4 @@
-"""What `up` started, kept in ``run/<part>.json`` so that `down` stops that and nothing else."""
+"""The started parts, stored in ``run/<part>.json``, so that `down` stops only these."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelwatch_cli.stack.processes import Process
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One part that was started.
+    """One started part.
 
     Parameters
     ----------
@@ -22,8 +22,8 @@ class Record:
     started_at
         Unix time of the start, in seconds, for people.
     settings
-        The settings that say where it listens, such as ``{"MLFLOW_PORT": "5000"}``. While it runs
-        they hold, whatever the environment says by then.
+        The settings that define where it listens, such as ``{"MLFLOW_PORT": "5000"}``. They apply
+        while it runs, even if the environment changes.
     address
         Where it is, as a URL.
     command
@@ -40,7 +40,7 @@ class Record:
 
     @property
     def process(self) -> Process:
-        """The process that was started."""
+        """The started process."""
         return Process(self.pid, self.started)
 
 
@@ -73,12 +73,12 @@ class Records:
         return {record.name: record for record in found if record is not None}
 
     def write(self, record: Record) -> None:
-        """Keep ``record``, at once or not at all."""
+        """Store ``record`` atomically."""
         self._folder.mkdir(parents=True, exist_ok=True)
         draft = self.path(record.name).with_suffix(".draft")
         draft.write_text(json.dumps(asdict(record), indent=2))
         draft.replace(self.path(record.name))
 
     def remove(self, name: str) -> None:
-        """Forget the record of ``name``, if there is one."""
+        """Delete the record of ``name``, if there is one."""
         self.path(name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The parts one by one: what runs, with which arguments, and how one knows that it is up."""
+"""The parts: the program of each, its arguments, and how to see that it is up."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def localstack(plan: Plan) -> Part:
         for name in ("home", "tmp"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         plan.images.mkdir(parents=True, exist_ok=True)
-        # code of functions that a LocalStack which is gone had unpacked
+        # code of functions that an earlier LocalStack unpacked
         for left in (folder / "tmp" / "lambda").glob("awslambda-*"):
             shutil.rmtree(left, ignore_errors=True)
 
@@ -79,13 +79,13 @@ def localstack(plan: Plan) -> Part:
             "OVERRIDE_IN_DOCKER": "0",
             "GATEWAY_LISTEN": f"{HOST}:{port}",
             "LOCALSTACK_HOST": f"{HOST}:{port}",
-            # LocalStack's own default server listens on all addresses, whatever it is told
+            # LocalStack's default server always listens on all addresses
             "GATEWAY_SERVER": "twisted-loopback",
             "LAMBDA_RUNTIME_EXECUTOR": "process",
             "LAMBDA_PROCESS_PYTHON": str(_interpreter("runtime")),
             "LAMBDA_PROCESS_IMAGES_DIR": str(plan.images),
             "LAMBDA_PROCESS_CONCURRENCY": concurrency,
-            # it stays on this machine: no usage events, no certificate, no DNS server
+            # no connection leaves this machine: no usage events, no certificate, no DNS server
             "DISABLE_EVENTS": "1",
             "SKIP_SSL_CERT_DOWNLOAD": "1",
             "DNS_ADDRESS": "0",
@@ -113,7 +113,7 @@ def seaweedfs(plan: Plan) -> Part:
         ports=dict.fromkeys(ports.values(), "S3_PORT"),
         address=plan.url("S3_PORT"),
         alive_url=plan.url("S3_PORT"),
-        alive_statuses=range(200, 500),  # 403: it asks for a signature
+        alive_statuses=range(200, 500),  # 403: it requires a signature
         command=[
             str(_weed()),
             "-logtostderr=true",
@@ -124,17 +124,17 @@ def seaweedfs(plan: Plan) -> Part:
             *("-s3.port.iceberg=0", "-s3.port.lance=0"),
             *("-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock"),
             "-master.telemetry=false",
-            # One server elects itplan. A resumed election takes 14 s instead of 3, and all that
-            # it would bring back, the volume server reports anyway.
+            # One server elects itself. A resumed election takes 14 s instead of 3, and the volume
+            # server reports anyway what it would restore.
             "-master.resumeState=false",
-            # The default volumes of 30 GB leave a laptop's disk without a place for the second
-            # bucket; a volume takes only what is in it.
+            # With the default volumes of 30 GB a laptop's disk has no room for the second
+            # bucket; a volume uses only the size of its content.
             *("-master.volumeSizeLimitMB=1024", "-volume.max=1000"),
             "-volume.preStopSeconds=0",
         ],
         environ=lambda: {
             **plan.base_environ(),
-            # one volume per bucket is enough for one machine, and quicker made than seven
+            # one volume per bucket is enough for one machine, and faster to make than seven
             "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",
         },
         directory=folder,
@@ -253,7 +253,7 @@ def prometheus(plan: Plan) -> Part:
 
 
 def _make_buckets(plan: Plan) -> None:
-    """Make the buckets, and see that they take and give back an object."""
+    """Make the buckets, and check that they store and return an object."""
     client = _s3_client(plan)
     from modelwatch_cli.buckets import ensure_buckets
 
@@ -271,7 +271,7 @@ def _s3_client(plan: Plan) -> Any:
 
     return LocalSession(plan.stack_env()).client(
         "s3",
-        # `up` itself tries again, and shows that it waits
+        # `up` tries again, and shows that it waits
         config=Config(
             connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}, proxies={}
         ),
@@ -290,7 +290,7 @@ def _interpreter(environment: str) -> Path:
 
 
 def _weed() -> Path:
-    """Return SeaweedFS' program, which its package puts beside the interpreter."""
+    """Return SeaweedFS' program, which its package installs next to the interpreter."""
     path = Path(sys.executable).parent / "weed"
     if not path.exists():
         raise StackError(f"there is no {path}: run `make setup`")

@@ -25,25 +25,25 @@ _POLL_SECONDS = 0.1
 
 State = Literal["up", "silent", "dead", "down", "taken"]
 Report = Callable[[str, str], None]
-"""Called with a part's title and what has just become of it."""
+"""Called with a part's title and its new state."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartStatus:
-    """How a part is.
+    """The state of a part.
 
     Parameters
     ----------
     name
         The part.
     state
-        ``up``; ``silent``: it runs and does not answer; ``dead``: it ended without having been
-        stopped; ``down``: it was not started; ``taken``: nor was it, and somebody else has its
-        port.
+        ``up``; ``silent``: it runs and does not respond; ``dead``: it ended without being
+        stopped; ``down``: it was not started; ``taken``: it was not started, and another process
+        has its port.
     address, pid, since, memory_bytes
         Where it is, and its process; since is Unix time in seconds.
     note
-        More, such as who has the port.
+        More, such as the process that has the port.
     """
 
     name: str
@@ -61,8 +61,8 @@ class Supervisor:
     Parameters
     ----------
     environ
-        The environment that describes it. What runs already stays where it is, whatever the
-        environment says by now.
+        The environment that describes it. Running parts keep their addresses, even if the
+        environment has changed.
     """
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
@@ -78,16 +78,16 @@ class Supervisor:
         self.plan = Plan.of({**asked, **running})
 
     def up(self, begins: Report, done: Report) -> set[str]:
-        """Start what is not up, all at once, and wait until everything answers.
+        """Start all parts that are not up, in parallel, and wait until everything responds.
 
         Returns the names of the parts that were started.
 
         Raises
         ------
         PortTakenError
-            When somebody else has a port that is needed; nothing was started then.
+            When another process has a port that is needed; nothing was started then.
         PartCrashedError
-            When a part ends or stays silent; all that this call started is stopped again.
+            When a part ends or does not respond; all that this call started is stopped again.
         """
         with self.home.locked():
             parts = make_parts(self.plan)
@@ -121,12 +121,12 @@ class Supervisor:
             return set(started)
 
     def down(self, begins: Report, done: Report) -> bool:
-        """Stop what runs; return whether anything did.
+        """Stop all parts; return whether any part ran.
 
         Raises
         ------
         StackError
-            When another `up` or `down` is at work.
+            When another `up` or `down` runs.
         """
         if not self.home.root.exists():
             return False
@@ -151,7 +151,7 @@ class Supervisor:
         return self._is_alive(name)
 
     def status(self) -> list[PartStatus]:
-        """Return how every part is."""
+        """Return the state of every part."""
         return [self._status(part) for part in make_parts(self.plan)]
 
     def _status(self, part: Part) -> PartStatus:
@@ -194,9 +194,9 @@ class Supervisor:
         return child
 
     def _wait(self, part: Part, child: Popen[bytes] | None, cancelled: threading.Event) -> None:
-        """Return when ``part`` answers and is finished, or when that is no longer of interest."""
+        """Return when ``part`` responds and is finished, or when another part has failed."""
         deadline = time.monotonic() + START_SECONDS
-        problem = "does not answer"
+        problem = "does not respond"
         while not cancelled.is_set():
             if child is not None and child.poll() is not None:
                 self._records.remove(part.name)
@@ -223,7 +223,7 @@ class Supervisor:
         return record is not None and record.process.is_alive()
 
     def _family(self, name: str) -> list[Process]:
-        """Return the part's process and all that came from it and carries its mark."""
+        """Return the part's process and its descendants, which carry its mark."""
         record = self._records.read(name)
         own = [record.process] if record is not None and record.process.is_alive() else []
         marked = processes.marked_processes(self._mark(name))

@@ -1,1 +1,1 @@
-"""Traffic for the predict function: rows like the reference, or drifting away from it."""
+"""Synthetic traffic for the predict function: rows like the reference, or drifting away from it."""

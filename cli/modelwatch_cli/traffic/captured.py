@@ -1,4 +1,4 @@
-"""Which predictions have arrived on S3."""
+"""Counts the predictions that have arrived on S3."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from modelwatch_cli.waiting import wait_until
 
 PATIENCE_SECONDS = 90
 CLOCK_MARGIN = timedelta(minutes=1)
-"""How far another machine's clock may be from this one's."""
+"""How much another machine's clock may differ from this one's."""
 
 Version = tuple[str, str]
 """Name and version of a model."""
@@ -26,14 +26,14 @@ Version = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """How many predictions are to be on S3, and how many are."""
+    """How many predictions should be on S3, and how many are."""
 
     wanted: int
     found: int
 
     @property
     def is_complete(self) -> bool:
-        """Whether all are there."""
+        """Whether all are on S3."""
         return self.found == self.wanted
 
 
@@ -60,7 +60,7 @@ class CaptureCount:
         self._read: set[str] = set()
 
     def count(self) -> Captured:
-        """Look once more."""
+        """Count again."""
         window = Window(self._began, datetime.now(UTC) + CLOCK_MARGIN)
         for (name, version), missing in self._missing.items():
             if not missing:
@@ -78,7 +78,7 @@ class CaptureCount:
 
 
 def captured_ids(settings: Settings, answered: Iterable[Answered]) -> dict[Version, set[str]]:
-    """Return the event ids that capture keeps (``CAPTURE_SAMPLE_RATE``), by version."""
+    """Return the event ids that capture samples (``CAPTURE_SAMPLE_RATE``), by version."""
     rate = settings.capture_sample_rate
     wanted: dict[Version, set[str]] = {}
     for each in answered:
@@ -98,11 +98,11 @@ def wait_for_captures(
     Parameters
     ----------
     answered
-        What the predict API answered.
+        The responses of the predict API.
     began
         When the first request was sent, in UTC.
     patience_seconds
-        How long no further prediction may arrive; then what is there is returned.
+        The longest time without a new prediction; then the current number is returned.
     """
     store = S3RecordStore(s3_client(settings), settings.capture_bucket)
     counting = CaptureCount(store, captured_ids(settings, answered), began)

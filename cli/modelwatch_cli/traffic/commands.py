@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DEFAULT_REQUESTS = 200
 INTERRUPTED = 130
-"""Exit status of what Ctrl-C ended, as shells have it."""
+"""Exit status after Ctrl-C, as in shells."""
 
 
 class ScenarioName(StrEnum):
@@ -60,7 +60,7 @@ def simulate(
     ] = None,
     duration: Annotated[
         str | None,
-        typer.Option("-d", "--duration", help="for so long, such as 90s, 5m or 2h; wins over -n"),
+        typer.Option("-d", "--duration", help="duration, such as 90s, 5m or 2h; overrides -n"),
     ] = None,
     forever: Annotated[bool, typer.Option("--forever", help="until Ctrl-C")] = False,
     rate: Annotated[
@@ -88,17 +88,17 @@ def simulate(
     ] = None,
     day_seconds: Annotated[
         float | None,
-        typer.Option(min=0.001, help="daily: how long a day lasts; by default as the run"),
+        typer.Option(min=0.001, help="daily: how long a day lasts; by default as long as the run"),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="same seed, same rows")] = None,
     labels: Annotated[
-        bool, typer.Option("--labels", help="then post the ground truth of the predictions")
+        bool, typer.Option("--labels", help="then post labels for the predictions")
     ] = False,
     label_delay: Annotated[
         float, typer.Option(min=0, help="seconds from a prediction to its label, at least")
     ] = 5.0,
     label_accuracy: Annotated[
-        float, typer.Option(min=0, max=1, help="share of the labels that prove it right")
+        float, typer.Option(min=0, max=1, help="share of the labels that equal the prediction")
     ] = 0.9,
     wait: Annotated[
         bool, typer.Option("--wait", help="then wait until the predictions are on S3")
@@ -108,17 +108,17 @@ def simulate(
     ] = False,
     window: Annotated[
         int | None,
-        typer.Option("--window", min=1, help="analyze only so many of the newest predictions"),
+        typer.Option("--window", min=1, help="analyze only this number of the newest predictions"),
     ] = None,
     expect: Annotated[
-        Expected | None, typer.Option("--expect", help="exit with 1 when the verdict is another")
+        Expected | None, typer.Option("--expect", help="exit with 1 if the verdict differs")
     ] = None,
     url: Annotated[
-        str | None, typer.Option("--url", help="a predict API; by default the one deployed")
+        str | None, typer.Option("--url", help="a predict API; by default the deployed one")
     ] = None,
     api_key: Annotated[
         str | None,
-        typer.Option("--api-key", help="sent as x-api-key; rather set PREDICT_API_KEY"),
+        typer.Option("--api-key", help="sent as x-api-key; PREDICT_API_KEY is safer"),
     ] = None,
     rows: Annotated[
         Path | None,
@@ -128,7 +128,7 @@ def simulate(
         int | None,
         typer.Option(
             min=1,
-            help="most requests under way at once; by default 64 on a stack of this machine "
+            help="most requests in flight at once; by default 64 on a stack of this machine "
             "and 4096 elsewhere",
         ),
     ] = None,
@@ -136,11 +136,11 @@ def simulate(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="no progress")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
 ) -> None:
-    """Send predictions through a predict API, drawn from the model's reference data.
+    """Send prediction requests to a predict API, with rows drawn from the reference data.
 
-    Requests are sent when they are due, whether or not earlier ones are answered; latency counts
-    from then. Ctrl-C ends with the summary. Exits with 1 when a request was not answered with a
-    prediction, a label was not accepted, or the verdict is not the one expected.
+    Each request is sent at its planned time, even if earlier ones have no response yet; latency
+    counts from that time. Ctrl-C ends with the summary. Exits with 1 if a request got no
+    prediction, a label was not accepted, or the verdict is not the expected one.
     """
     from modelwatch_cli.traffic import running
     from modelwatch_cli.traffic.display import summary_dict
@@ -148,7 +148,7 @@ def simulate(
     if no_capture:
         raise InvalidInputError(
             "--no-capture",
-            "the deployment captures, not the sender: CAPTURE_SAMPLE_RATE=0 modelwatch deploy",
+            "capture is a setting of the deployment: CAPTURE_SAMPLE_RATE=0 modelwatch deploy",
         )
     if (expect or window) and not analyze:
         raise InvalidInputError("--expect" if expect else "--window", "needs --analyze")
@@ -192,7 +192,7 @@ def simulate(
 
 
 def labels_sentence(accepted: int, right: int) -> str:
-    """Return what became of the labels."""
+    """Return a sentence about the labels."""
     return f"{accepted} labels were accepted; {right} of them prove the model right."
 
 
@@ -229,7 +229,7 @@ def _say_results(
         print_result(result)
     more = sum(result.rows for result in results) - sent
     if more > 0 and not window:
-        console.print(f"{more} rows are of other traffic in the same minutes.")
+        console.print(f"{more} rows belong to other traffic in the same minutes.")
 
 
 def _require_verdict(results: list[AnalysisResult], expected: Expected) -> None:

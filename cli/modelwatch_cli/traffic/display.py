@@ -1,4 +1,4 @@
-"""How a run of requests is shown: while it lasts, and as a summary."""
+"""Shows a run of requests: its progress, and its summary."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from modelwatch_cli.traffic.load import LATE_SECONDS, LoadSummary
 from modelwatch_cli.traffic.schedule import Schedule
 
 LINE_SECONDS = 10.0
-"""Off a terminal a line is printed so often."""
+"""Seconds between two lines off a terminal."""
 
 RECENT = 1000
-"""The p95 so far is that of so many newest answers."""
+"""The current p95 is that of this number of newest responses."""
 
 PERCENTS = (50, 95, 99, 100)
 
@@ -26,14 +26,14 @@ PERCENTS = (50, 95, 99, 100)
 def watching(
     title: str, total: int | None, schedule: Schedule | None, quiet: bool = False
 ) -> Iterator[Callable[[LoadSummary], None]]:
-    """Give what shows a summary so far: as a bar on a terminal, elsewhere as a line now and then.
+    """Yield a function that shows the current summary: a bar, or off a terminal a line at times.
 
     Parameters
     ----------
     total
-        How many requests there will be; None: no one knows.
+        How many requests there will be; None: unknown.
     schedule
-        What says the rate that is asked for; None: as fast as they go.
+        The target rate; None: as fast as possible.
     """
     bar = Progress(
         TextColumn("  {task.description}"),
@@ -71,13 +71,13 @@ def watching(
 
 
 def print_summary(summary: LoadSummary, asked_rate: float | None = None) -> None:
-    """Print status codes, latencies, what was predicted, and whether the machine kept up.
+    """Print status codes, latencies, predictions, and whether the machine was fast enough.
 
-    ``asked_rate`` is the mean that the schedule asked for, in requests a second.
+    ``asked_rate`` is the mean target rate of the schedule, in requests a second.
     """
     count = summary.statuses.total()
     asked = f" of {asked_rate:.1f}" if asked_rate else ""
-    ended = "; it was ended before its time" if summary.interrupted else ""
+    ended = "; it was interrupted" if summary.interrupted else ""
     console.print(
         f"{count} requests in {summary.duration_seconds:.1f} s"
         + ("" if isnan(summary.rate) else f", {summary.rate:.1f}{asked} a second")
@@ -103,10 +103,9 @@ def print_summary(summary: LoadSummary, asked_rate: float | None = None) -> None
         )
     if summary.late:
         why = (
-            f"; {summary.at_limit} waited for an answer, since the most were under way "
-            "(--max-in-flight)"
+            f"; {summary.at_limit} waited, since too many requests were in flight (--max-in-flight)"
             if summary.at_limit
-            else ": this machine did not keep up"
+            else ": this machine was too slow"
         )
         console.print(
             f"{summary.late} requests started more than {LATE_SECONDS:g} s after they were due, "
@@ -116,7 +115,7 @@ def print_summary(summary: LoadSummary, asked_rate: float | None = None) -> None
 
 
 def summary_dict(summary: LoadSummary, asked_rate: float | None = None) -> dict[str, object]:
-    """Return the same for scripts; latencies and rates that nothing was seen of are left out."""
+    """Return the same for scripts, without latencies and rates that are unknown."""
     classes = summary.by_class()
     return {
         "requests": summary.statuses.total(),

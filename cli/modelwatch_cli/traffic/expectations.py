@@ -1,4 +1,4 @@
-"""What a numbered scenario expects, said beforehand, and what was seen."""
+"""The expectations of a numbered scenario, stated in advance, and the observations."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is there to look at once a scenario's traffic is through.
+    """The observations after a scenario's traffic.
 
     Attributes
     ----------
     sent
         Number of requests by status.
     answered
-        Predictions that capture keeps, out of those that were answered.
+        The number of predictions that capture samples.
     on_s3
         How many of these are on S3.
     labels
         How many labels were accepted.
     labelled
-        By how many the labelled predictions of the performance window grew.
+        The increase of labelled predictions in the performance window.
     results
         The analysis of exactly this traffic, by model version.
     before, after
-        The bridge's metrics; None where there is no bridge.
+        The bridge's metrics; None without a bridge.
     alerts_before, alerts
-        Prometheus's rules by name; None where there is no Prometheus.
+        Prometheus's rules by name; None without Prometheus.
     refused
-        How many rows were made such that the API must refuse them.
+        The number of rows that the API must refuse.
     """
 
     sent: Mapping[str, int]
@@ -52,7 +52,7 @@ class Evidence:
     refused: int = 0
 
     def grew(self, name: str, **labels: str) -> float | None:
-        """Return by how much a counter grew; None where there is no bridge."""
+        """Return the increase of a counter; None without a bridge."""
         if self.before is None or self.after is None:
             return None
         return self.after.total(name, **labels) - self.before.total(name, **labels)
@@ -60,7 +60,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Whether an expectation was met, and what was seen; None: there was nothing to look at."""
+    """Whether an expectation was met, with the observation; None: it could not be checked."""
 
     met: bool | None
     seen: str
@@ -68,10 +68,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """A sentence, said before anything is sent, and how it is looked for.
+    """A sentence, printed before anything is sent, and the function that checks it.
 
-    ``on_bridge``: among its metrics. ``alert``: which of Prometheus's alerts it is about, and
-    ``fires`` that it must have been active for as long as its rule asks.
+    ``on_bridge``: it needs the bridge's metrics. ``alert``: the Prometheus alert of it, and
+    ``fires``: the alert must be active for as long as its rule requires.
     """
 
     sentence: str
@@ -81,12 +81,12 @@ class Expectation:
     fires: bool = False
 
 
-NO_BRIDGE = Finding(None, "not looked at: no bridge runs here; name one with --bridge")
-NO_PROMETHEUS = Finding(None, "not looked at: no Prometheus runs here; name one with --prometheus")
+NO_BRIDGE = Finding(None, "not checked: no bridge runs here; give one with --bridge")
+NO_PROMETHEUS = Finding(None, "not checked: no Prometheus runs here; give one with --prometheus")
 
 
 def all_answered() -> Expectation:
-    """Expect every request to be answered with a prediction, and those made wrong with 400."""
+    """Expect a prediction for every valid request, and 400 for every invalid one."""
 
     def look(evidence: Evidence) -> Finding:
         wanted = {"200": sum(evidence.sent.values()) - evidence.refused}
@@ -95,25 +95,23 @@ def all_answered() -> Expectation:
         seen = ", ".join(f"{count} x {status}" for status, count in sorted(evidence.sent.items()))
         return Finding(dict(evidence.sent) == wanted, seen)
 
-    return Expectation(
-        "every right request is answered with 200, every mistyped one with 400", look
-    )
+    return Expectation("every valid request gets 200, every mistyped one 400", look)
 
 
 def nothing_lost() -> Expectation:
-    """Expect records answered = records on S3 + what the metrics count as lost."""
+    """Expect records sent = records on S3 + records that the metrics count as lost."""
 
     def look(evidence: Evidence) -> Finding:
         lost = evidence.grew("capture_records_total", outcome="lost")
         seen = f"{evidence.answered} sent, {evidence.on_s3} on S3"
         if lost is None:
             all_there = evidence.answered == evidence.on_s3
-            return Finding(all_there, f"{seen}; no bridge says how many were lost")
+            return Finding(all_there, f"{seen}; how many were lost is unknown without a bridge")
         seen = f"{seen}, {lost:g} counted as lost"
         missing = evidence.answered - evidence.on_s3
         if 0 <= missing < lost:
-            # predict gave up on the queue, which had the record or took it later
-            seen += f", {lost - missing:g} of which arrived all the same"
+            # predict counted the record as lost, but the queue had it or accepted it later
+            seen += f", {lost - missing:g} of which arrived anyway"
         return Finding(0 <= missing <= lost, seen)
 
     sentence = "records sent = records on S3 + records counted as lost"
@@ -121,7 +119,7 @@ def nothing_lost() -> Expectation:
 
 
 def verdict(status: str) -> Expectation:
-    """Expect a verdict of the analysis over this traffic, and of nothing else."""
+    """Expect a verdict of the analysis over this traffic only."""
 
     def look(evidence: Evidence) -> Finding:
         rows = sum(result.rows for result in evidence.results)
@@ -137,7 +135,7 @@ def verdict(status: str) -> Expectation:
 
 
 def drifted(moved: list[str], *, at_least: float, others: bool) -> Expectation:
-    """Expect most of the features that were moved to be named, and (not ``others``) none else."""
+    """Expect most of the moved features to be named, and (without ``others``) no other one."""
 
     def look(evidence: Evidence) -> Finding:
         met = bool(evidence.results)
@@ -189,7 +187,7 @@ def clean() -> Expectation:
 
 
 def predicted() -> Expectation:
-    """Expect the bridge to count each prediction of the versions that answered; not of shadows."""
+    """Expect the bridge to count each prediction of the served versions, without shadows."""
 
     def look(evidence: Evidence) -> Finding:
         grew = [
@@ -229,7 +227,7 @@ def counted(
 
 
 def shown(name: str, value: float) -> Expectation:
-    """Expect a gauge on the bridge, of the versions that answered."""
+    """Expect a gauge on the bridge, of the served versions."""
 
     def look(evidence: Evidence) -> Finding:
         if evidence.after is None:
@@ -254,11 +252,11 @@ def labels_arrived() -> Expectation:
         met = bool(evidence.labels) and evidence.labelled == evidence.labels
         return Finding(met, f"{evidence.labels} posted, {evidence.labelled} more are labelled")
 
-    return Expectation("the analysis after the labels has a label more for each prediction", look)
+    return Expectation("the analysis after the labels has one more label for each prediction", look)
 
 
 def raised(*names: str, firing: bool = False) -> list[Expectation]:
-    """Expect alerts of Prometheus to be ``firing``, or at least pending: their condition holds."""
+    """Expect alerts of Prometheus to be ``firing``, or at least pending (condition is true)."""
     state = "is firing" if firing else "is pending or firing"
 
     def look(name: str, evidence: Evidence) -> Finding:
@@ -276,7 +274,7 @@ def raised(*names: str, firing: bool = False) -> list[Expectation]:
 
 
 def quiet(*names: str) -> list[Expectation]:
-    """Expect alerts of Prometheus to be inactive; one that was active before says nothing."""
+    """Expect alerts of Prometheus to be inactive; one that was active before is not checked."""
 
     def look(name: str, evidence: Evidence) -> Finding:
         if evidence.alerts is None:
@@ -284,7 +282,7 @@ def quiet(*names: str) -> list[Expectation]:
         states = active_states(evidence, evidence.alerts, name)
         seen = _state(evidence.alerts, name, states)
         if states and active_states(evidence, evidence.alerts_before or {}, name):
-            return Finding(None, f"{seen}, and was before anything was sent: not looked at")
+            return Finding(None, f"{seen}, and was before anything was sent: not checked")
         return Finding(name in evidence.alerts and not states, seen)
 
     return [
@@ -294,7 +292,7 @@ def quiet(*names: str) -> list[Expectation]:
 
 
 def active_states(evidence: Evidence, alerts: Mapping[str, Alert], name: str) -> set[str]:
-    """Return the states of what is active of a rule, but for other models' and versions'."""
+    """Return the states of a rule's active alerts, without those of other models and versions."""
     if name not in alerts:
         return set()
     versions = {(each.model_name, each.model_version) for each in evidence.results}

@@ -1,4 +1,4 @@
-"""Ground truth for simulated traffic: labels that follow the predictions, some of them wrong."""
+"""Labels for simulated traffic: they follow the predictions, and some differ from them."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ LABELS_AT_ONCE = 500
 """Labels of one request."""
 
 Outcome = float | int | str | bool
-"""What is predicted, or true."""
+"""A prediction or a label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A prediction that was answered.
+    """A prediction that the API returned.
 
     Attributes
     ----------
     event_id, prediction
-        As answered.
+        As in the response.
     predicted_at
-        The answer's timestamp.
+        The response's timestamp.
     answered_at
-        When the answer came, in seconds of `time.monotonic`.
+        When the response came, in seconds of `time.monotonic`.
     model_name, model_version
-        What answered.
+        The version that served.
     """
 
     event_id: str
@@ -45,18 +45,18 @@ class Answered:
 
 
 def simulate_labels(predictions: Sequence[Outcome], accuracy: float, seed: int) -> list[Outcome]:
-    """Return what is to be true, the same for the same seed.
+    """Return a label for each prediction, the same for the same seed.
 
     Parameters
     ----------
     accuracy
-        Chance of a prediction to be right, 0 to 1. What is true instead of a wrong one is what was
-        predicted of other rows; where nothing else was predicted, what never is.
+        Probability that a prediction is right, 0 to 1. The label of a wrong one is a prediction
+        of another row; if all predictions are equal, it is a value that was not predicted.
 
     Returns
     -------
     list
-        One value a prediction, in their order and of their types.
+        One value per prediction, in their order and of their types.
     """
     generator = np.random.default_rng(seed)
     right = generator.random(len(predictions)) < accuracy
@@ -79,14 +79,14 @@ def send_labels(
     delay_seconds: float,
     on_sent: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Post the truth about each prediction to ``POST {url}/ground-truth``, when it is known.
+    """Post the label of each prediction to ``POST {url}/ground-truth``, after a delay.
 
     Parameters
     ----------
     delay_seconds
-        Time from a prediction to its truth; the last of a request's labels says when it is sent.
+        Time from a prediction to its label; the last of a request's labels sets when it is sent.
     on_sent
-        Told how many labels each request had.
+        Called with the number of labels of each request.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def send_labels(
             try:
                 response = client.post(f"{url}/ground-truth", json=body)
             except httpx.HTTPError as error:
-                raise ModelwatchError(f"{url} does not answer: {error}") from error
+                raise ModelwatchError(f"{url} does not respond: {error}") from error
             if response.status_code != httpx.codes.ACCEPTED:
                 raise ModelwatchError(f"the labels were not accepted: {response.text[:300]}")
             on_sent(len(batch))

@@ -1,8 +1,8 @@
-"""Sending predictions when they are due, and what came of them.
+"""Sends prediction requests on schedule, and counts the responses.
 
-The loop is open: a request is sent when the schedule says so, however many earlier ones have no
-answer yet, and its latency counts from then. A slow server so shows as latency and does not slow
-the traffic down; a machine that cannot send in time shows as late requests.
+The loop is open: a request is sent at its planned time, even if earlier ones have no response
+yet, and its latency counts from that time. So a slow server shows as latency and does not slow
+the traffic down. A machine that is too slow to send in time shows as late requests.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from modelwatch_cli.traffic.labels import Answered, Outcome
 TIMEOUT_SECONDS = 35.0
 
 UNPACED_REQUESTS = 8
-"""Requests under way at once where they are sent as fast as they go."""
+"""Requests in flight at once if they are sent as fast as possible."""
 
 LOCAL_REQUESTS = 64
-"""The most under way at once on a stack of this machine: its functions take a few at a time, and
-more would wait there until they time out."""
+"""The most in flight at once on a stack of this machine: its functions serve a few at a time, and
+more would wait until they time out."""
 
 MOST_REQUESTS = 4096
 """The same anywhere else."""
 
 LATE_SECONDS = 0.1
-"""A request that starts so long after it was due is late."""
+"""A request that starts this long after its planned time is late."""
 
 NO_ANSWER = "no answer"
-"""In place of a status where the connection failed."""
+"""In place of a status if the connection failed."""
 
 NO_PREDICTION = "no prediction"
-"""In place of a status where the answer was a success and no prediction."""
+"""In place of a status if the response was a success without a prediction."""
 
 _SPARE_FILES = 128
 _TICK_SECONDS = 0.25
@@ -50,37 +50,37 @@ _MAX_CLASSES = 20
 
 Row = Mapping[str, object]
 Post = Callable[[Row], Awaitable[tuple[int, Any]]]
-"""Sends a row; gives the status and the body, which is text where it is no JSON."""
+"""Sends a row; returns the status and the body, which is text if it is no JSON."""
 
 
 @dataclass(slots=True)
 class LoadSummary:
-    """What a run of requests has given so far.
+    """The results of a run of requests so far.
 
     Attributes
     ----------
     statuses
-        Number of answers by HTTP status; `NO_ANSWER` or `NO_PREDICTION` where there was none.
+        Number of responses by HTTP status, or by `NO_ANSWER` and `NO_PREDICTION`.
     at_limit
-        How many requests had to wait until an earlier one was answered: too many were under way.
+        How many requests had to wait until an earlier one ended: too many were in flight.
     latencies_ms
-        Of every answered request, in milliseconds since it was due.
+        Of every request with a response, in milliseconds since its planned time.
     answered
-        The predictions that were answered, in the order of the rows; empty where not asked for.
+        The returned predictions, in the order of the rows; empty without ``keep``.
     numbers, classes
-        What was predicted: numbers, and how often each other value.
+        The predictions: numbers, and how often each other value came.
     sent, late, latest_seconds
         How many requests were started, how many of them late, and by how much at most.
     duration_seconds
-        From the first request to the last answer.
+        From the first request to the last response.
     sending_seconds
         From the first request to the start of the last.
     began
         When the first request was sent, in UTC.
     first_problem
-        The first answer that was not a prediction.
+        The first response without a prediction.
     interrupted
-        Whether it ended before its time.
+        Whether it was interrupted.
     """
 
     statuses: Counter[str] = field(default_factory=Counter)
@@ -100,17 +100,17 @@ class LoadSummary:
 
     @property
     def event_ids(self) -> list[str]:
-        """Of the predictions that were answered."""
+        """Of the returned predictions."""
         return [each.event_id for each in self.answered]
 
     @property
     def predictions(self) -> int:
-        """How many requests were answered with a prediction."""
+        """How many requests got a prediction."""
         return len(self.numbers) + self.classes.total()
 
     @property
     def failures(self) -> int:
-        """How many requests were not."""
+        """How many requests got none."""
         return self.statuses.total() - self.predictions
 
     @property
@@ -119,12 +119,12 @@ class LoadSummary:
         return (self.sent - 1) / self.sending_seconds if self.sending_seconds > 0 else np.nan
 
     def percentile_ms(self, percent: float, newest: int | None = None) -> float:
-        """Return a percentile of the (newest) latencies in milliseconds; NaN without answers."""
+        """Return a percentile of the (newest) latencies in milliseconds; NaN without responses."""
         values = self.latencies_ms[-newest:] if newest else self.latencies_ms
         return float(np.percentile(values, percent)) if values else np.nan
 
     def by_class(self) -> dict[str, int] | None:
-        """Return how often each value was predicted; None where numbers are too many to list."""
+        """Return how often each value was predicted; None if there are too many numbers."""
         numbers = Counter(f"{number:g}" for number in self.numbers)
         if len(numbers) > _MAX_CLASSES:
             return None
@@ -149,21 +149,21 @@ def send_predictions(
 ) -> LoadSummary:
     """Send each of ``rows`` to ``POST {url}/predict``, until the shorter of the two ends.
 
-    Ctrl-C, or a termination, ends it sooner: what is under way is waited for.
+    Ctrl-C, or a termination, ends it sooner: it waits for requests in flight.
 
     Parameters
     ----------
     due
-        When each is sent, in seconds from now, rising; None for as fast as they go, up to
+        When each is sent, in seconds from now, rising; None for as fast as possible, up to
         `UNPACED_REQUESTS` at once.
     headers
         Of every request.
     most
-        How many may be under way at once; those beyond start late.
+        How many may be in flight at once; further requests start late.
     keep
-        Keep what was answered one by one, for labels and for finding it on S3.
+        Keep each returned prediction, for labels and for finding it on S3.
     on_tick
-        Called now and then, and at the end.
+        Called at times, and at the end.
     """
 
     async def run() -> LoadSummary:
@@ -222,7 +222,7 @@ async def send(
             summary.at_limit += slots.locked()
             await slots.acquire()
             now = clock()
-            # what goes as fast as it can is due when it can be sent
+            # without a schedule a request is due when it can be sent
             due_at = began + offset if times else now
             summary.sent += 1
             summary.sending_seconds = now - began
@@ -247,7 +247,7 @@ async def send(
 
 
 def _note(summary: LoadSummary, status: int, body: Any, now: float) -> Answered | None:
-    """Count an answer; return it where it can be found again."""
+    """Count a response; return its prediction if it has an event id."""
     prediction = body.get("prediction") if isinstance(body, dict) else None
     succeeded = 200 <= status < 300
     if not succeeded or prediction is None or not isinstance(prediction, Outcome):
@@ -272,7 +272,7 @@ async def _sleep_until(at: float, clock: Callable[[], float], stop: asyncio.Even
         return False
     seconds = at - clock()
     if seconds <= 0:
-        # let answers in, however far behind the schedule is
+        # process responses, even if the schedule is late
         await asyncio.sleep(0)
         return True
     try:
@@ -285,7 +285,7 @@ async def _sleep_until(at: float, clock: Callable[[], float], stop: asyncio.Even
 
 @asynccontextmanager
 async def _client(url: str, headers: Mapping[str, str]) -> AsyncIterator[Post]:
-    # as many connections as requests are under way, kept for the next ones
+    # one connection per request in flight, kept for the next ones
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx.AsyncClient(
         timeout=TIMEOUT_SECONDS, limits=limits, headers=dict(headers)
@@ -303,7 +303,7 @@ async def _client(url: str, headers: Mapping[str, str]) -> AsyncIterator[Post]:
 
 @contextmanager
 def _stopping() -> Iterator[asyncio.Event]:
-    """Give an event that the first Ctrl-C sets; the second one ends everything, as ever."""
+    """Yield an event that the first Ctrl-C sets; the second Ctrl-C ends the process."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
 
@@ -325,7 +325,7 @@ def _stopping() -> Iterator[asyncio.Event]:
 
 
 def _possible(most: int) -> int:
-    """Return how many requests may be under way at once: each needs a file of this process."""
+    """Return how many requests may be in flight at once: each needs a file of this process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most + _SPARE_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,4 +1,4 @@
-"""Looking at what a numbered scenario did: metrics, alerts, and a window that is its own."""
+"""Observes a numbered scenario: metrics, alerts, and a window with only its traffic."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ ALERT_PATIENCE_SECONDS = 40
 """A scrape comes every 5 s, an evaluation of the rules every 15 s."""
 
 SETTLED_SECONDS = 4
-"""The bridge has read everything when nothing new comes for so long; it reads every 2 s."""
+"""The bridge has read everything if nothing new comes for this time; it reads every 2 s."""
 
 TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Where metrics and alerts are seen; None: nowhere.
+    """The addresses of metrics and alerts; None: there is none.
 
-    ``bridge_url`` is that of its page of metrics.
+    ``bridge_url`` is that of its /metrics page.
     """
 
     bridge_url: str | None
@@ -49,7 +49,7 @@ class Watched:
 
     @classmethod
     def find(cls, bridge_url: str | None, prometheus_url: str | None) -> Watched:
-        """Return what is named, else what runs on this machine."""
+        """Return the given addresses, else those of this machine's stack."""
         here = stack_addresses() if not (bridge_url and prometheus_url) else {}
         prometheus_url = prometheus_url or here.get("prometheus")
         return cls(
@@ -57,7 +57,7 @@ class Watched:
         )
 
     def metrics(self) -> LiveMetrics | None:
-        """Return what the bridge shows now."""
+        """Return the bridge's metrics now."""
         return read_bridge(self.bridge_url) if self.bridge_url else None
 
     def alerts(self) -> Mapping[str, Alert] | None:
@@ -65,7 +65,7 @@ class Watched:
         return self.prometheus.alerts() if self.prometheus else None
 
     def settled_metrics(self) -> LiveMetrics | None:
-        """Return what the bridge shows once it has read what was reported so far."""
+        """Return the bridge's metrics once it has read everything that was reported so far."""
         shown = self.metrics()
 
         def is_settled() -> bool:
@@ -73,14 +73,14 @@ class Watched:
             before, shown = shown, self.metrics()
             return before is None or shown is None or _counters(before) == _counters(shown)
 
-        with error_console.status("waiting for the bridge to have read what was before"):
+        with error_console.status("waiting for the bridge to read earlier events"):
             wait_until(is_settled, BRIDGE_PATIENCE_SECONDS, every_seconds=SETTLED_SECONDS)
         return shown
 
     def best_metrics(self, met: Callable[[LiveMetrics], int], wanted: int) -> LiveMetrics | None:
-        """Return what the bridge shows when it meets as much of what is ``wanted`` as it ever does.
+        """Return the bridge's metrics at the time when they meet most of ``wanted``.
 
-        Gauges come and go: the schedule analyzes other windows meanwhile.
+        Gauges change: the schedule analyzes other windows meanwhile.
         """
         best = self.metrics()
         if best is None:
@@ -104,15 +104,15 @@ def _counters(shown: LiveMetrics) -> list[float]:
 
 
 def wait_for_own_minute(settings: Settings) -> None:
-    """Return when a window that starts now is this scenario's own: windows are whole minutes.
+    """Return when a window that starts now has only this scenario's traffic (in whole minutes).
 
-    Waits for the next minute where something was captured in this one.
+    It waits for the next minute if something was captured in this one.
     """
     store = S3RecordStore(s3_client(settings), settings.capture_bucket)
     now = datetime.now(UTC)
     minute = now.replace(second=0, microsecond=0)
     following = minute + timedelta(minutes=1)
-    # records of the last seconds may still be on their way; those of the minute before are out
+    # records of the last seconds may not be on S3 yet; those of the previous minute are
     if store.versions(Window(minute, following)):
         with error_console.status("waiting for the next minute: this one has other traffic"):
             time.sleep((following - now).total_seconds() + 0.1)
@@ -125,8 +125,8 @@ def settled_alerts(
 ) -> tuple[list[AnalysisResult], Mapping[str, Alert]]:
     """Return the rules as they were evaluated on ``results``, or on those of a later analysis.
 
-    The schedule analyzes, too, and other windows: where its metrics came in between, the scenario's
-    window is analyzed once more.
+    The schedule also analyzes other windows: if its metrics came in between, the scenario's
+    window is analyzed again.
     """
     with error_console.status("waiting for Prometheus to evaluate its rules"):
         for again in range(TRIES):

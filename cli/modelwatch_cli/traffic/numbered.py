@@ -1,4 +1,4 @@
-"""The numbered scenarios: what each sends, and what must be seen then."""
+"""The numbered scenarios: what each sends, and what it expects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOSS_ALERTS = ("CaptureLoss", "DeadLetterQueueNotEmpty", "HighErrorRate")
-"""What must not be raised by any scenario."""
+"""Alerts that no scenario may raise."""
 
 DRIFT_ALERTS = ("DataDriftDetected", "MultipleDriftedFeatures")
 QUALITY_ALERTS = ("ConstraintsViolated", "HighMissingValues")
@@ -33,13 +33,13 @@ class Numbered:
     Attributes
     ----------
     number, name, title
-        How it is asked for, and shown.
+        How it is selected and shown.
     rows
-        Which of `SCENARIOS` changes the rows.
+        The one of `SCENARIOS` that changes the rows.
     pattern, rate, requests
-        What is sent when nothing else is asked for.
+        The default traffic.
     expected
-        What must be seen, given the reference and whether alerts are waited for until they fire.
+        The expectations, for the reference, and for whether alerts must fire.
     late_labels
         Whether labels follow, later than the first analysis.
     """
@@ -55,7 +55,7 @@ class Numbered:
     late_labels: bool = False
 
     def expectations(self, reference: pd.DataFrame, firing: bool) -> list[Expectation]:
-        """Return what must be seen."""
+        """Return the expectations."""
         return [*_always(self), *self.expected(reference, firing)]
 
 
@@ -70,7 +70,7 @@ def _always(scenario: Numbered) -> Iterator[Expectation]:
 
 
 def stored() -> Expectation:
-    """Expect the bridge to count what is on S3 as stored; shadows' records come on top."""
+    """Expect the bridge to count records on S3 as stored, in addition to shadows' records."""
     return expect.counted("capture_records_total", lambda seen: seen.on_s3, True, outcome="stored")
 
 
@@ -125,7 +125,7 @@ def _peak_hours(reference: pd.DataFrame, firing: bool) -> list[Expectation]:
 
 
 def _drift_alerts(moved: int) -> tuple[str, ...]:
-    # of a model with few features, few can drift
+    # in a model with few features, few can drift
     return DRIFT_ALERTS if 0.8 * moved >= 3 else DRIFT_ALERTS[:1]
 
 

@@ -1,4 +1,4 @@
-"""The rows that traffic is drawn from."""
+"""The rows from which traffic is drawn."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def reference_features(settings: Settings) -> pd.DataFrame:
 
 
 def file_features(path: Path, url: str, headers: Mapping[str, str]) -> pd.DataFrame:
-    """Return the rows of a CSV or Parquet file that the API at ``url`` takes.
+    """Return the rows of a CSV or Parquet file, for the API at ``url``.
 
-    Of the columns only the model's features are kept, where the API says which they are
-    (``GET /model/info``), and those that are whole numbers for the model are so here.
+    If the API lists the model's features (``GET /model/info``), only these columns are kept,
+    and whole numbers for the model are whole numbers here.
 
     Raises
     ------
@@ -63,12 +63,12 @@ def file_features(path: Path, url: str, headers: Mapping[str, str]) -> pd.DataFr
 
 
 def _model_features(url: str, headers: Mapping[str, str]) -> dict[str, str] | None:
-    """Return the types of the model's features by name; None where the API does not say."""
+    """Return the types of the model's features by name; None if the API does not list them."""
     try:
         answer = httpx.get(f"{url}/model/info", headers=dict(headers), timeout=30)
         if answer.is_success:
             return {each["name"]: str(each["type"]) for each in answer.json()["features"]}
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        # another API than ours: its own answers to the rows will say what is wrong with them
+        # another API than ours: its own responses will say what is wrong with the rows
         return None
     return None

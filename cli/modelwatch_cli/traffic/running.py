@@ -1,4 +1,4 @@
-"""A run of simulated traffic: what to send, where, when; labels; and what the analysis says."""
+"""A run of simulated traffic: what to send, where, when; labels; and the analysis."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Target:
     headers
         Of every request: the key.
     reference
-        The rows that traffic is drawn from.
+        The rows from which traffic is drawn.
     most
-        How many requests may be under way at once.
+        How many requests may be in flight at once.
     """
 
     url: str
@@ -71,12 +71,12 @@ def find_target(
     rows
         A CSV or Parquet file; by default the reference data of the version that serves.
     most
-        How many requests may be under way at once; by default few on a stack of this machine.
+        How many requests may be in flight at once; by default few on a stack of this machine.
 
     Raises
     ------
     ModelwatchError
-        When the API is not deployed, does not answer or asks for a key, or there are no rows.
+        When the API is not deployed, does not respond or requires a key, or there are no rows.
     """
     from modelwatch_cli.deployment.endpoints import api_urls
     from modelwatch_cli.traffic.reference import file_features, reference_features
@@ -104,18 +104,18 @@ def find_target(
 
 
 def _require_api(url: str, headers: Mapping[str, str]) -> None:
-    """Return if the API takes requests; one that was idle has started then.
+    """Return if the API accepts requests; an idle one has started then.
 
-    What it says of itself does not count: other APIs than ours have no such route.
+    The status does not matter: other APIs than ours do not have this route.
     """
     with error_console.status(f"waking {url}"):
         try:
             status = httpx.get(f"{url}/health", headers=dict(headers), timeout=60).status_code
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ModelwatchError(f"{url} does not answer: {error}") from error
+            raise ModelwatchError(f"{url} does not respond: {error}") from error
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         given = "another key than the one given" if headers else "a key: --api-key"
-        raise ModelwatchError(f"{url} answers {status}: it asks for {given}")
+        raise ModelwatchError(f"{url} returns {status}: it requires {given}")
 
 
 def send_traffic(
@@ -127,9 +127,9 @@ def send_traffic(
     keep: bool = True,
     quiet: bool = False,
 ) -> LoadSummary:
-    """Send rows of ``scenario`` when ``schedule`` says, and show how it goes.
+    """Send rows of ``scenario`` by ``schedule``, and show the progress.
 
-    ``keep``: the answers are needed one by one, for labels or to find them on S3.
+    ``keep``: keep each returned prediction, for labels or to find it on S3.
     """
     chosen = SCENARIOS[scenario]
     total = schedule.requests
@@ -147,18 +147,18 @@ def send_traffic(
 
 
 def require_answers(scenario: str, summary: LoadSummary) -> None:
-    """Return if every request was answered as the scenario has it.
+    """Return if every request got the response that the scenario expects.
 
     Raises
     ------
     ModelwatchError
-        When one was not, or none was sent.
+        When one did not, or none was sent.
     """
     wrong = set(summary.statuses) - SCENARIOS[scenario].statuses
     if wrong:
-        raise ModelwatchError(f"not every request was answered: {summary.first_problem[:300]}")
+        raise ModelwatchError(f"not every request got a prediction: {summary.first_problem[:300]}")
     if not summary.predictions:
-        raise ModelwatchError("no request was answered with a prediction")
+        raise ModelwatchError("no request got a prediction")
 
 
 def post_labels(
@@ -168,7 +168,7 @@ def post_labels(
     accuracy: float,
     seed: int | None = None,
 ) -> int:
-    """Post the ground truth of what was answered; return how many predictions it proves right.
+    """Post labels for the returned predictions; return how many labels equal the prediction.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def post_labels(
 
 
 def require_on_s3(settings: Settings, summary: LoadSummary) -> Captured:
-    """Wait until what was answered is on S3; raises ModelwatchError when something is missing."""
+    """Wait until all predictions are on S3; raises ModelwatchError if one is missing."""
     captured = wait_for_captures(settings, summary.answered, summary.began)
     require_captured(captured)
     return captured
@@ -198,13 +198,13 @@ def require_on_s3(settings: Settings, summary: LoadSummary) -> Captured:
 def analyze_traffic(
     settings: Settings, summary: LoadSummary, newest: int | None = None
 ) -> list[AnalysisResult]:
-    """Analyze the window of what was answered; return the results of the versions that did.
+    """Analyze the window of the returned predictions; return the results of their versions.
 
     Parameters
     ----------
     newest
-        Only the window of so many last predictions. Windows are whole minutes, rounded outward:
-        other traffic of the same minutes is part of them.
+        Only the window of this number of last predictions. Windows are whole minutes, rounded
+        outward: they include other traffic of the same minutes.
 
     Raises
     ------
@@ -214,7 +214,7 @@ def analyze_traffic(
     from modelwatch_cli.monitoring.commands import analyze_window
 
     if not summary.answered:
-        raise ModelwatchError("there is nothing to analyze: the API gave no event ids")
+        raise ModelwatchError("there is nothing to analyze: the API returned no event ids")
     times = sorted(_predicted_at(each.predicted_at) for each in summary.answered)
     began, ended = times[-newest if newest and newest < len(times) else 0], times[-1]
     lag = timedelta(seconds=settings.analysis_lag_seconds)
@@ -232,9 +232,9 @@ def analyze_traffic(
 def window_seconds(began: datetime, end: datetime) -> int:
     """Return the length of a window that ends about ``end`` and holds ``began``.
 
-    Windows are rounded outward to whole minutes, so that it is right to start anywhere in the
-    minute of ``began``. Two seconds into it: the function's clock may be behind this one, and most
-    of a minute may pass until it reads it.
+    Windows are rounded outward to whole minutes, so the window may start anywhere in the minute
+    of ``began``. It starts two seconds into that minute: the function's clock may be behind this
+    one, and most of a minute may pass until it reads its clock.
 
     Examples
     --------

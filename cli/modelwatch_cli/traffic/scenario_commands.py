@@ -27,14 +27,21 @@ def register(app: typer.Typer) -> None:
 
 def scenarios(
     which: Annotated[
-        str | None, typer.Argument(help="number or name of one, or all; without it they are listed")
+        str | None, typer.Argument(help="number or name of a scenario, or all; none lists them")
     ] = None,
     requests: Annotated[
-        int | None, typer.Option("-n", "--requests", min=1, help="how many, in place of its own")
+        int | None,
+        typer.Option("-n", "--requests", min=1, help="requests, in place of the scenario's"),
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option("-r", "--rate", "--rps", min=0.001, help="requests per second, likewise"),
+        typer.Option(
+            "-r",
+            "--rate",
+            "--rps",
+            min=0.001,
+            help="requests per second, in place of the scenario's",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="same seed, same rows")] = 1,
     label_delay: Annotated[
@@ -44,20 +51,22 @@ def scenarios(
     step_seconds: Annotated[float, typer.Option(min=1, help="stress: length of a step")] = 10.0,
     until_firing: Annotated[
         bool,
-        typer.Option("--until-firing", help="wait until alerts fire, minutes after they are due"),
+        typer.Option(
+            "--until-firing", help="wait until alerts fire, some minutes after they are pending"
+        ),
     ] = False,
     bridge: Annotated[
-        str | None, typer.Option("--bridge", help="a bridge's page of metrics; else this stack's")
+        str | None, typer.Option("--bridge", help="a bridge's /metrics; by default this stack's")
     ] = None,
     prometheus: Annotated[
-        str | None, typer.Option("--prometheus", help="a Prometheus; else this stack's")
+        str | None, typer.Option("--prometheus", help="a Prometheus; by default this stack's")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print what was found as JSON")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the findings as JSON")] = False,
 ) -> None:
-    """Run numbered scenarios against what is deployed, each of which checks itself.
+    """Run numbered scenarios against the deployment; each of them checks itself.
 
-    Each says beforehand what must be seen, and looks then. Nothing else should send meanwhile.
-    Exits with 1 when an expectation is not met.
+    Each prints its expectations first, and checks them afterwards. Send no other traffic meanwhile.
+    Exits with 1 if an expectation is not met.
     """
     if which is None:
         _list(as_json)
@@ -73,7 +82,7 @@ def scenarios(
     out = error_console if as_json else console
 
     def say(expected: list[Expectation]) -> None:
-        out.print("It must be seen that:")
+        out.print("Expected:")
         for each in expected:
             out.print(f"  {each.sentence}", markup=False)
 
@@ -160,7 +169,7 @@ def _print(report: Report) -> None:
             ],
         )
         console.print(f"The highest rate that held: {highest(report.steps) or 'none'}")
-    console.print("It was seen that:")
+    console.print("Observed:")
     for sentence, finding in report.found:
         console.print(f"  {_MARKS[finding.met]} {escape(sentence)}: {escape(finding.seen)}")
 

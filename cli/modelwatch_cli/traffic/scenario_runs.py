@@ -1,4 +1,4 @@
-"""Running a numbered scenario, and holding what it said against what is seen."""
+"""Runs a numbered scenario, and compares its expectations with the observations."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ LABEL_ACCURACY = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is asked of scenarios; None: as each of them has it.
+    """Options for scenarios; None: each scenario's own.
 
-    ``firing``: alerts are waited for until they fire, not only until their condition holds.
+    ``firing``: wait until alerts fire, not only until their condition is true.
     """
 
     requests: int | None = None
@@ -59,7 +59,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a scenario said and what was seen, in the order in which it was said."""
+    """The expectations of a scenario with the observations, in order."""
 
     number: int
     name: str
@@ -73,7 +73,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether all that could be looked at is as expected."""
+        """Whether everything that could be checked is as expected."""
         return not self.failed
 
     def as_dict(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class Report:
 
 
 Say = Callable[[list[Expectation]], None]
-"""Told what is expected, before anything is sent."""
+"""Called with the expectations, before anything is sent."""
 
 
 def run_numbered(
@@ -108,7 +108,7 @@ def run_numbered(
     Raises
     ------
     ModelwatchError
-        When something that it needs does not answer.
+        When a server that it needs does not respond.
     """
     expected = scenario.expectations(target.reference, options.firing)
     say(expected)
@@ -122,7 +122,7 @@ def run_numbered(
     summary = running.send_traffic(target, scenario.rows, schedule, options.seed)
     _require_whole(summary)
     if not summary.answered:
-        raise ModelwatchError(f"no request was answered: {summary.first_problem[:300]}")
+        raise ModelwatchError(f"no request got a prediction: {summary.first_problem[:300]}")
     captured = wait_for_captures(settings, summary.answered, summary.began)
     results = running.analyze_traffic(settings, summary)
     labelled = 0
@@ -196,7 +196,7 @@ def run_stress(
 
 def _require_whole(summary: LoadSummary) -> None:
     if summary.interrupted:
-        raise ModelwatchError("the scenario was ended before its time: nothing is looked at")
+        raise ModelwatchError("the scenario was interrupted: nothing is checked")
 
 
 def _look(
@@ -206,10 +206,10 @@ def _look(
     evidence: Evidence,
     expected: list[Expectation],
 ) -> Evidence:
-    """Return the evidence with what the bridge shows, and with what Prometheus makes of it.
+    """Return the evidence with the metrics of the bridge and the alerts of Prometheus.
 
-    The schedule analyzes other windows meanwhile; where its gauges came in between, the scenario's
-    own window is analyzed once more.
+    The schedule analyzes other windows meanwhile; if its gauges came in between, the scenario's
+    own window is analyzed again.
     """
 
     def analyze() -> list[AnalysisResult]:

@@ -29,13 +29,13 @@ UNSEEN = "never seen before"
 UNSEEN_SHARE = 0.2
 
 CHUNK_ROWS = 10_000
-"""Rows that are drawn at once."""
+"""Number of rows per draw."""
 
 ENDLESS_ROWS = 1000
-"""Where there is no end, a scenario takes so many rows to unfold, and stays as it is then."""
+"""Without an end, a scenario develops over this number of rows, and then stays the same."""
 
 MISTYPED = "n/a"
-"""What `data_quality` writes in place of a number."""
+"""The text that `data_quality` sends in place of a number."""
 
 MISTYPED_SHARE = 0.05
 OUT_OF_RANGE_SHARE = 0.2
@@ -46,7 +46,7 @@ SEGMENT_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Rows with a category; or, where it is None, with a number of ``at_least`` or more."""
+    """Rows with a category; or, if it is None, with a number of ``at_least`` or more."""
 
     column: str
     category: str | None = None
@@ -64,7 +64,7 @@ class Segment:
         return f"`{self.column}` == {json.dumps(self.category, ensure_ascii=False)}"
 
     def of(self, rows: pd.DataFrame) -> pd.Series:
-        """Tell for each row whether it is in the segment."""
+        """Return for each row whether it is in the segment."""
         values = rows[self.column]
         return values >= self.at_least if self.category is None else values == self.category
 
@@ -74,7 +74,7 @@ class Scenario:
     """A named way to change rows.
 
     ``meaning`` is its help text, ``paced`` says that it keeps a rate, and ``refused`` that the API
-    is to answer some rows with 400.
+    must refuse some rows with 400.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Scenario:
 
     @property
     def statuses(self) -> frozenset[str]:
-        """The statuses that are right."""
+        """The expected statuses."""
         return frozenset({"200", "400"} if self.refused else {"200"})
 
 
@@ -116,7 +116,7 @@ def simulate_rows(
     Parameters
     ----------
     reference
-        Feature columns to draw from: numbers, strings and truth values, NaN or None for missing.
+        Feature columns to draw from: numbers, strings and booleans, NaN or None for missing.
     count
         Number of rows.
     seed
@@ -141,7 +141,7 @@ def _draw(
     rows = scenario.change(rows, reference, generator, progress)
     plain = rows.astype(object).where(rows.notna(), None)
     for name in _whole(reference):
-        # a fraction where there never was one would be another kind of data, or be refused
+        # a fraction in a column of whole numbers would be another kind of data, or be refused
         kind = int if name in _integers(reference) else float
         values = [kind(round(each)) if isinstance(each, float) else each for each in plain[name]]
         # pandas would make NaN of None
@@ -179,7 +179,7 @@ def _integers(frame: pd.DataFrame) -> list[str]:
 
 
 def _whole(frame: pd.DataFrame) -> list[str]:
-    """Return the numbers that have no fractions, whatever their type."""
+    """Return the numbers without fractions, of any type."""
     return [name for name in _numbers(frame) if (frame[name].dropna() % 1 == 0).all()]
 
 
@@ -198,15 +198,15 @@ def first_share(frame: pd.DataFrame, share: float) -> list[str]:
 
 
 def missing_features(reference: pd.DataFrame) -> list[str]:
-    """Return the features of which values are left out.
+    """Return the features whose values are left out.
 
-    Only where the model takes a missing value: numbers that may be NaN.
+    Only features for which the model accepts a missing value: numbers that may be NaN.
     """
     return [name for name in first_share(reference, 0.4) if name in _floats(reference)]
 
 
 def out_of_range_feature(reference: pd.DataFrame) -> str:
-    """Return the number of which `data_quality` sends values beyond all of the reference.
+    """Return the number for which `data_quality` sends values outside the reference's range.
 
     Raises
     ------
@@ -321,7 +321,7 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         Scenario("segment_drift", "one segment, a tenth of the rows, is 1 std higher", _segment),
         Scenario("unseen_categories", "20% of each category are one never seen", _unseen),
-        Scenario("stress", "rows like the reference, as fast as they go", _unchanged, paced=False),
+        Scenario("stress", "rows like the reference, as fast as possible", _unchanged, paced=False),
     )
 }
 """Every scenario by name."""

@@ -1,8 +1,8 @@
-"""When requests are due: a pure function of pattern, rate and length of the run.
+"""The planned times of requests: a pure function of pattern, rate and length of the run.
 
-A pattern is a cycle of ramps: times in which the rate goes evenly from one value to another. The
-request number k is due when the integral of the rate reaches k, so that the first one is due at
-once, and any stretch of time holds what the rate over it makes, give or take one.
+A pattern is a cycle of ramps: times in which the rate changes evenly from one value to another.
+Request number k is due when the integral of the rate reaches k. So the first one is due at
+once, and the number in any time span is the integral of the rate, plus or minus one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from modelwatch.errors import InvalidInputError
 DAY_SECONDS = 86_400.0
 
 DAY_CURVE = (4, 3, 2, 2, 2, 3, 5, 9, 14, 17, 18, 17, 15, 16, 17, 16, 15, 15, 16, 18, 17, 13, 9, 6)
-"""Requests by the hour of a day, as a service that people use has them: only the shape counts."""
+"""Requests by the hour of a day, for a service that people use: only the shape matters."""
 
 _STEADY_SECONDS = 3600.0
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY_SECONDS}
@@ -71,28 +71,28 @@ class Ramp:
 
     @property
     def requests(self) -> float:
-        """What falls into it."""
+        """The number of requests in it."""
         return self.seconds * (self.start + self.end) / 2
 
     def rate_at(self, seconds: float) -> float:
-        """Return the rate so long after its start."""
+        """Return the rate ``seconds`` after its start."""
         return self.start + (self.end - self.start) * seconds / self.seconds
 
     def requests_until(self, seconds: float) -> float:
-        """Return what falls into its first ``seconds``."""
+        """Return the number of requests in its first ``seconds``."""
         return seconds * (self.start + self.rate_at(seconds)) / 2
 
     def time_of(self, requests: float) -> float:
-        """Return the seconds after its start at which so many requests were due."""
+        """Return the seconds after its start at which ``requests`` were due."""
         slope = (self.end - self.start) / self.seconds
         root = math.sqrt(max(0.0, self.start**2 + 2 * slope * requests))
-        # this form of the solution stays exact where the slope is small or zero
+        # this form of the solution stays exact if the slope is small or zero
         return 2 * requests / (self.start + root) if requests else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Ramps that follow each other, again and again, for as long as ``run`` lasts.
+    """Ramps in a cycle, for as long as ``run`` lasts.
 
     Examples
     --------
@@ -127,7 +127,7 @@ class Schedule:
         return islice(self._endless(), self.requests)
 
     def rate_at(self, seconds: float) -> float:
-        """Return the rate so long after the start, in requests a second."""
+        """Return the rate at a time after the start, in requests a second."""
         rest = seconds % self.cycle_seconds
         for ramp in self.ramps:
             if rest < ramp.seconds:
@@ -136,7 +136,7 @@ class Schedule:
         return self.ramps[-1].end
 
     def mean_rate(self, requests: int) -> float | None:
-        """Return the rate that it asks for over its first ``requests``; None below two of them."""
+        """Return the mean target rate of its first ``requests``; None below two of them."""
         if requests < 2:
             return None
         last = next(islice(self._endless(), requests - 1, None))
@@ -182,7 +182,7 @@ def make_schedule(
     Raises
     ------
     InvalidInputError
-        When the options do not fit each other.
+        When the options contradict each other.
     """
     if pattern is Pattern.STEADY:
         return Schedule((Ramp(_STEADY_SECONDS, rate, rate),), run)

@@ -17,14 +17,14 @@ MAX_STEPS = 20
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What came of one rate.
+    """The result of one rate.
 
     Attributes
     ----------
     asked, reached
         Requests a second.
     p95_ms
-        From when requests were due, in milliseconds.
+        From the planned time of requests, in milliseconds.
     errors
         Requests without a prediction.
     late
@@ -67,7 +67,7 @@ def step_up(
     for _ in range(MAX_STEPS):
         summary = send(make_schedule(Pattern.STEADY, rate, Run(seconds=step_seconds)))
         p95 = summary.percentile_ms(95)
-        # nan, where nothing was answered, is not within the limit
+        # nan, without any response, is not within the limit
         held = p95 <= slo_ms and summary.failures == 0
         step = Step(rate, summary.rate, p95, summary.failures, summary.late, held)
         steps.append(step)
@@ -80,7 +80,7 @@ def step_up(
 
 
 def highest(steps: list[Step]) -> float | None:
-    """Return the highest rate that held; None where none did."""
+    """Return the highest rate that held; None if none did."""
     return max((step.asked for step in steps if step.held), default=None)
 
 

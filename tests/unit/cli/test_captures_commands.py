@@ -26,7 +26,7 @@ EXPORT = ("captures", "export", "nowhere")
         ((*IMPORT, "--since", "yesterday"), "--since: is not a time in ISO 8601"),
         ((*IMPORT, "--since", "2026-02-01", "--until", "2026-01-01"), "must end after it starts"),
         (IMPORT, "nowhere: is no file or folder"),
-        ((*EXPORT, "--encoding", "json", "--header"), "--header: is for --encoding csv alone"),
+        ((*EXPORT, "--encoding", "json", "--header"), "--header: is only for --encoding csv"),
         ((*EXPORT, "--until", "2026-13-01"), "--until: is not a time in ISO 8601"),
     ],
 )

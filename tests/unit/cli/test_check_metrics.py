@@ -122,7 +122,7 @@ def test_a_query_that_gives_a_number_is_right_and_nan_is_none() -> None:
     found = find("model_load_time_seconds", shown, prometheus)
     assert (found.state, found.why) == (
         "wrong",
-        "it gives nothing, though all that it asks for is there",
+        "it has no data, although all its series exist",
     )
 
 
@@ -147,7 +147,7 @@ def test_a_misspelt_matcher_is_wrong_even_where_zero_stands_in(
 def test_an_alert_that_does_not_hold_is_right() -> None:
     shown = live("evidently_drift_score")
     found = find("evidently_drift_score > 0.5", shown, InMemoryPrometheus(), "alert")
-    assert (found.state, found.why) == ("empty", "its condition does not hold")
+    assert (found.state, found.why) == ("empty", "its condition is false")
     found = find("evidently_drift_skore > 0.5", shown, InMemoryPrometheus(), "recording")
     assert found.state == "wrong"
 
@@ -161,7 +161,7 @@ def test_a_recorded_series_is_followed_to_what_it_is_made_of() -> None:
     alert = "modelwatch:api_error_ratio:rate5m > 0.05"
     assert find(alert, live(), None, "alert").why == ("there is no api_requests_total")
     found = find(alert, live("api_requests_total"), None, "alert")
-    assert (found.state, found.why) == ("empty", "no request was answered so")
+    assert (found.state, found.why) == ("empty", "no response had this status")
 
 
 def test_a_rate_of_what_did_not_happen_lately_is_right() -> None:
@@ -216,4 +216,4 @@ def test_every_query_of_the_templates_asks_for_something_known() -> None:
 
 
 def test_findings_are_json() -> None:
-    assert msgspec.json.encode(Finding("catalog", "a", "wrong", "it is not there"))
+    assert msgspec.json.encode(Finding("catalog", "a", "wrong", "it is missing"))

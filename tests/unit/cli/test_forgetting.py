@@ -370,7 +370,7 @@ def test_queues_that_do_not_answer_are_told_of() -> None:
     world = World()
     world.sqs.down.add(DEAD)
     (note,) = world.forget().notes
-    assert note.startswith("dead letters and queue were not looked through")
+    assert note.startswith("dead letters and queue were not searched")
     world.sqs.down.clear()
     world.sqs.put(QUEUE, "[]")
     (note, _) = world.forget().notes

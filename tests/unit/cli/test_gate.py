@@ -27,7 +27,7 @@ def test_what_measures_up_passes() -> None:
     [
         ({"f1": 0.79}, None, {"f1": 0.8}, {}, "f1 is 0.79, less than 0.8"),
         ({"f1": math.nan}, None, {"f1": 0.8}, {}, "f1 is nan, less than 0.8"),
-        ({"f1": 0.8}, {"f1": 0.9}, {}, {"f1": 0.02}, "more than 0.02 below the 0.9 of what serves"),
+        ({"f1": 0.8}, {"f1": 0.9}, {}, {"f1": 0.02}, "more than 0.02 below the 0.9 of the version"),
         ({"f1": 0.8}, None, {"auc": 0.8}, {}, r"did not measure auc \(it measured f1\)"),
         ({}, None, {}, {"f1": 0.1}, r"did not measure f1 \(it measured nothing\)"),
     ],

@@ -89,7 +89,7 @@ def test_prometheus_says_its_rules_and_values(url):
 def test_what_does_not_answer_or_refuses_is_an_error(url):
     with pytest.raises(ModelwatchError, match="does not show metrics"):
         read_bridge(f"{url}/elsewhere")
-    with pytest.raises(ModelwatchError, match="does not answer"):
+    with pytest.raises(ModelwatchError, match="does not respond"):
         Prometheus("http://127.0.0.1:9").query("up")
     with pytest.raises(ModelwatchError, match="parse error"):
         Prometheus(f"{url}/refused").query("(")

@@ -36,7 +36,7 @@ def test_a_classifier_is_shown_beside_the_constant_and_by_class(capsys):
     print_result(result(PerformanceProfile.of(rows), labels=6, unknown_labels=2, pending_hours=1))
     said = capsys.readouterr().out
     assert "wine version 3, 2026-11-22 08:00 to 2026-11-22 10:00 UTC: ok" in said
-    assert "2 of 6 labels are of no prediction" in said
+    assert "2 of 6 labels belong to no prediction" in said
     assert "1 hours are not in the result" in said
     lines = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line.split()}
     assert lines["metric"][-2:] == ["always", "0"]
@@ -44,7 +44,7 @@ def test_a_classifier_is_shown_beside_the_constant_and_by_class(capsys):
     assert lines["class"][:2] == ["labels", "predicted"]
     assert lines["1"][:3] == ["1", "2", "0.5"]
     assert "expected of 5 predictions without labels: accuracy 0.78" in said
-    assert "as the model believes" in said
+    assert "not calibrated" in said
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_what_is_not_known_and_what_is_a_number(capsys, predicted, actual, expec
     print_result(result(PerformanceProfile.of(outcomes(predicted, actual))))
     said = capsys.readouterr().out
     assert expected in said
-    assert "nothing can be expected without labels: the predictions have no probabilities" in said
+    assert "nothing can be estimated without labels: the predictions have no probabilities" in said

@@ -99,5 +99,5 @@ def test_labels_that_are_not_accepted_are_an_error(ground_truth):
     (one,) = answered(1, time.monotonic())
     with pytest.raises(ModelwatchError, match="the labels were not accepted"):
         send_labels(f"{ground_truth.url}/elsewhere", [one], [1], 0)
-    with pytest.raises(ModelwatchError, match="does not answer"):
+    with pytest.raises(ModelwatchError, match="does not respond"):
         send_labels("http://127.0.0.1:9", [one], [1], 0)

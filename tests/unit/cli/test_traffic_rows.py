@@ -85,11 +85,11 @@ def test_a_file_that_does_not_do_is_refused(api, tmp_path, text, said):
 
 
 def test_a_missing_key_and_a_wrong_address_are_said(api):
-    with pytest.raises(ModelwatchError, match="answers 403: it asks for a key: --api-key"):
+    with pytest.raises(ModelwatchError, match="returns 403: it requires a key: --api-key"):
         find_target(Settings({}), api.url)
     with pytest.raises(ModelwatchError, match="another key than the one given"):
         find_target(Settings({}), api.url, "other")
-    with pytest.raises(ModelwatchError, match="does not answer"):
+    with pytest.raises(ModelwatchError, match="does not respond"):
         find_target(Settings({}), "http://127.0.0.1:9")
 
 

@@ -1,1 +1,1 @@
-"""SageMaker Model Monitor's captured data: carried out in its form, and brought in from it."""
+"""Export to and import from SageMaker Model Monitor's captured data."""

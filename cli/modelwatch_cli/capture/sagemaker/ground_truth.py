@@ -1,8 +1,8 @@
 """Ground truth in SageMaker's form becomes labels.
 
-A label belongs to the hour of its prediction, which ground truth does not say: it is the time in
-the event id where that is a UUID of version 7, and is looked up among the captured records
-otherwise.
+A label belongs to the hour of its prediction, which ground truth does not contain. It is the time
+in the event id if that is a UUID of version 7; otherwise the import finds it in the captured
+records.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TimedGroundTruth = tuple[datetime | None, GroundTruth]
 
 
 class StoredLabels(msgspec.Struct):
-    """What became of a source's labels.
+    """The counts of a source's labels.
 
     ``unmatched`` are those whose prediction was not found, ``refused`` those that are no label.
     """
@@ -47,18 +47,18 @@ def store_labels(
     window: Window,
     now_ms: int,
 ) -> StoredLabels:
-    """Store ``ground_truth`` as labels; those that are there already stay as they are.
+    """Store ``ground_truth`` as labels; stored labels do not change.
 
     Parameters
     ----------
     labels
-        Where they go.
+        The store of labels.
     records
-        Where their predictions are looked up.
+        The store in which predictions are searched.
     ground_truth
         A label counts as made in the hour of its file, or with its prediction.
     window
-        Where predictions are looked for.
+        The window in which predictions are searched.
     now_ms
         The present, in milliseconds since 1970.
 
@@ -122,6 +122,6 @@ def _label(
     )
     checked = check_label(label, now_ms)
     if hour is None:
-        # not the present: the same file again has to give the same label
+        # not the present: the same file must give the same label again
         checked.labelled_at = checked.predicted_at
     return checked

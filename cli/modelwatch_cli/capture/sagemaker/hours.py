@@ -1,4 +1,4 @@
-"""The hours in which something was captured: windows of years are mostly empty."""
+"""The hours with captures: windows of years are mostly empty."""
 
 from __future__ import annotations
 

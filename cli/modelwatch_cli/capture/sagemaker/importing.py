@@ -1,8 +1,8 @@
-"""SageMaker's captured data, brought into the bucket.
+"""Imports SageMaker's captured data into the bucket.
 
-Everything is read twice: first to check every line and to learn the columns' types from all of
-them, then to store the records. So nothing is stored of a source with a line that cannot be read,
-unless that is asked for, and a column has one type whatever a single file has in it.
+Everything is read twice: first to check every line and to learn the columns' types from all
+lines, then to store the records. So nothing is stored if a line cannot be read (without
+--skip-invalid), and a column has one type for all files.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from modelwatch_cli.capture.storing import Stored, store_records_of_hour
 SUFFIX = ".jsonl"
 
 _RECORDS_AT_ONCE = 50_000
-"""So many are held in memory before they are stored."""
+"""This number of records is in memory before they are stored."""
 
 _KEY = re.compile(r"(?:^|/)([^/]+)/(\d{4}/\d\d/\d\d/\d\d)/[^/]+$")
 
 _KEPT_PROBLEMS = 1_000
 
 _FILES_AHEAD = 8
-"""So many files are being read while the lines of another are looked at: S3 takes its time."""
+"""This number of files is read in advance: S3 is slow."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -50,16 +50,16 @@ class Problem(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Checked:
-    """What a source holds.
+    """The content of a source.
 
     Attributes
     ----------
     files
         Keys of the files, in order.
     records, labels
-        How many are in them; an event that is there twice counts twice.
+        How many they contain; an event that occurs twice counts twice.
     types
-        Type of each feature, for lines that do not tell it themselves.
+        Type of each feature, for lines without types.
     first, last
         Earliest and latest time of a record.
     problem_count, problems
@@ -131,16 +131,16 @@ def store_records(
     now_ms: int,
     file_done: Callable[[], None],
 ) -> Stored:
-    """Store the records of a source that was checked; those that are there already stay so.
+    """Store the records of a checked source; stored records do not change.
 
     Parameters
     ----------
     store
-        Where they go.
+        The store of records.
     source, reading, now_ms, file_done
         As in `check`.
     checked
-        What `check` gave.
+        The result of `check`.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def store_records(
 def read_ground_truth(
     source: Place, checked: Checked, reading: Reading, now_ms: int
 ) -> Iterator[tuple[datetime | None, GroundTruth]]:
-    """Yield the labels of a source that was checked, each with the hour that its key says."""
+    """Yield the labels of a checked source, each with the hour in its key."""
     for file, content in _contents(source, checked.files):
         key = _KEY.search(f"/prefix/{file}")
         hour = datetime.strptime(key[2], "%Y/%m/%d/%H").replace(tzinfo=UTC) if key else None
@@ -181,7 +181,7 @@ def read_ground_truth(
 
 
 def of_file(reading: Reading, file: str) -> Reading:
-    """Return how the lines of ``file`` are to be read: its key may say the variant.
+    """Return how to read the lines of ``file``: its key may have the variant.
 
     Examples
     --------
@@ -211,7 +211,7 @@ def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _joint(letters_seen: set[str]) -> str:
-    """Return the type that holds all values of a column; without a value it is a number's."""
+    """Return the type that holds all values of a column; without values that of numbers."""
     kinds = letters_seen - {""}
     if not kinds:
         return "d"

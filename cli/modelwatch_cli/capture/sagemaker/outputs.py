@@ -1,4 +1,4 @@
-"""What came out of an endpoint: predictions, and later the labels that prove them right or not."""
+"""The outputs of an endpoint: predictions, and later their labels."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from modelwatch.domain.numbers import is_number, probabilities_problem
 from modelwatch.domain.records import Value
 from modelwatch.errors import InvalidInputError
+from modelwatch_cli.capture.cells import Cell, read_rows
 from modelwatch_cli.capture.label_cells import label_of_cell
-from modelwatch_cli.capture.sagemaker.cells import Cell, read_rows
 from modelwatch_cli.capture.sagemaker.form import Attributes, Payload
 from modelwatch_cli.capture.sagemaker.payloads import (
     Reading,
@@ -21,24 +21,24 @@ from modelwatch_cli.capture.sagemaker.payloads import (
 )
 
 _PREDICTIONS = ("prediction", "predicted_label", "predicted_value", "score")
-"""Where a JSON output is looked for when no one says."""
+"""The places of a prediction in a JSON output by default."""
 
 
 def outputs(
     payload: Payload | None, reading: Reading, own: Attributes | None, count: int
 ) -> list[tuple[Value, list[float] | None]]:
-    """Return the prediction and the probabilities of each row that came out.
+    """Return the prediction and the probabilities of each output row.
 
     Parameters
     ----------
     payload
-        What came out, if it was captured.
+        The output, if it was captured.
     reading
-        Where a line that is not ours has them.
+        The places in a line that is not ours.
     own
-        What a line of ours says.
+        The attributes of a line of ours.
     count
-        How many rows went in.
+        The number of input rows.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def outputs(
     else:
         rows = json_rows(text, "", place)
     if not own and len(rows) == 1 and isinstance(rows[0], list) and len(rows[0]) == count:
-        # several outputs in one list, as XGBoost's and scikit-learn's containers give them
+        # several outputs in one list, as XGBoost's and scikit-learn's containers return them
         (rows,) = rows
     found: list[tuple[Value, list[float] | None]] = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""What a SageMaker payload holds: rows, as text in CSV or JSON, plain or in BASE64."""
+"""The rows of a SageMaker payload: text in CSV or JSON, plain or in BASE64."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.numbers import is_number
 from modelwatch.domain.records import Value
 from modelwatch.errors import InvalidInputError
-from modelwatch_cli.capture.sagemaker.cells import Cell, value_of
+from modelwatch_cli.capture.cells import Cell, value_of
 from modelwatch_cli.capture.sagemaker.form import Payload
 
 _LISTS = ("instances", "predictions")
@@ -23,21 +23,21 @@ _LISTS = ("instances", "predictions")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How lines are to be read where they do not tell it themselves.
+    """How to read lines that do not say it themselves.
 
     Parameters
     ----------
     model_name, model_version
-        Of the model behind the endpoint. They win over what a line says.
+        Of the model behind the endpoint. They override those of a line.
     variant
-        Of the lines at hand; empty where nobody knows.
+        Of the lines; empty if it is unknown.
     feature_names
         Names of the columns of a CSV input, or of the values of a JSON list.
     header
         The first row of every CSV input has the names.
     types
-        Type of a feature by its name, a letter each as in `Record.types`; where there is none, the
-        value tells.
+        Type of a feature by its name, a letter each as in `Record.types`; without it, the
+        value's own type.
     features_attribute, inference_attribute, probability_attribute
         Where in a JSON payload the features, the prediction and the probabilities are, as names
         with dots between them; the latter two may be the place of a CSV column, from 0.
@@ -86,7 +86,7 @@ def content(payload: Payload | None, place: str) -> tuple[str, bool]:
 
 
 def json_rows(text: str, attribute: str, place: str) -> list[Any]:
-    """Return the rows of a JSON text, or of JSON Lines, or what is at ``attribute`` in each.
+    """Return the rows of a JSON text or of JSON Lines, or the value at ``attribute`` in each.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def json_rows(text: str, attribute: str, place: str) -> list[Any]:
 
 
 def own_row(text: str, place: str, name: str = "") -> dict[str, Any]:
-    """Return the JSON object that a line of ours has, which has to have ``name``.
+    """Return the JSON object of a line of ours, which must have ``name``.
 
     Raises
     ------
@@ -128,12 +128,12 @@ def own_row(text: str, place: str, name: str = "") -> dict[str, Any]:
 
 
 def at(row: Any, attribute: str, place: str) -> Any:
-    """Return what is at ``attribute``, names and places in lists with dots between them.
+    """Return the value at ``attribute``: names and positions in lists, separated by dots.
 
     Raises
     ------
     InvalidInputError
-        When nothing is.
+        When there is no value.
     """
     for name in attribute.split("."):
         if isinstance(row, dict) and name in row:
@@ -146,9 +146,9 @@ def at(row: Any, attribute: str, place: str) -> Any:
 
 
 def plain_value(value: Any, quotes_tell: bool) -> Value:
-    """Read a value for what it is; our own lines quote what is a text, others quote as they like.
+    """Read a value by its form; our own lines quote texts, other programs quote differently.
 
-    In a file of theirs an empty cell in quotes is as empty as one without.
+    In a file of another program an empty cell in quotes is empty, too.
     """
     if not isinstance(value, Cell):
         plain = value is None or isinstance(value, bool) or is_number(value)

@@ -1,4 +1,4 @@
-"""An import, from the first look at a source to the account of what became of it."""
+"""An import, from the check of a source to the summary."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _AHEAD = timedelta(minutes=5)
 
 
 class RecordCounts(msgspec.Struct):
-    """What became of a source's records: stored now, or known before."""
+    """The counts of a source's records: stored now, or known before."""
 
     found: int
     stored: int = 0
@@ -40,7 +40,7 @@ class LabelCounts(RecordCounts):
 
 
 class ImportSummary(msgspec.Struct):
-    """What an import did; without ``imported`` it did nothing."""
+    """The result of an import; without ``imported`` nothing was stored."""
 
     source: str
     files: int
@@ -59,14 +59,14 @@ def import_source(
     Parameters
     ----------
     settings
-        Where the bucket of captures is.
+        Settings with the bucket of captures.
     source
         A folder, a file, or an address such as s3://bucket/prefix.
     reading
-        How lines are to be read.
+        How to read lines.
     window
-        Where the predictions of ground truth are looked for; None for the records of the source
-        and the week before the labels.
+        The window in which predictions of labels are searched; None for the records of the
+        source and the week before the labels.
     skip_invalid
         Store the good lines of a source with bad ones.
 
@@ -118,7 +118,7 @@ def import_source(
 
 
 def _searched(first: datetime | None, labelled: list[datetime]) -> Window:
-    """Return where the predictions of labels may be: up to a week before the first label."""
+    """Return the window of the labels' predictions: from a week before the first label on."""
     now = datetime.now(UTC)
     starts = [hour - _WEEK for hour in labelled] or [now - _WEEK]
     end = max(labelled) + _HOUR if labelled else now + _AHEAD

@@ -1,4 +1,4 @@
-"""What the columns of a table mean, and which type each of them has."""
+"""The meaning and the type of each column of a table."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _LOOKS = re.compile(
     )\s*""",
     re.ASCII | re.IGNORECASE | re.VERBOSE,
 )
-"""What the text of a cell looks like, by the name of the group."""
+"""The form of a cell's text, by the name of the group."""
 
 _MILLISECONDS_FROM = 1e11
-"""A number that is larger is a time in milliseconds since 1970, a smaller one in seconds."""
+"""A larger number is a time in milliseconds since 1970, a smaller one in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """Which column is what.
+    """The columns of a table by meaning.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Meaning:
     features
         Names of the features' columns, in their order.
     label, event_id
-        Names of these columns; empty where the table has none.
+        Names of these columns; empty if the table has none.
     probabilities
         Columns of the probabilities, in the order of the model's classes; may be empty.
     """
@@ -68,13 +68,13 @@ def meaning_of(
     event_id: str = "",
     probabilities: Sequence[str] = (),
 ) -> Meaning:
-    """Return what ``columns`` mean; without ``features`` these are all columns that are left.
+    """Return the meaning of ``columns``; without ``features`` these are all remaining columns.
 
     Raises
     ------
     InvalidInputError
-        When a column is not there, has two meanings, or its name cannot be a feature's; the field
-        is the option.
+        When a column is missing, has two meanings, or its name is not valid for a feature; the
+        field is the option.
     """
     named = [
         ("--prediction", [prediction]),
@@ -102,21 +102,21 @@ def meaning_of(
 
 @dataclass(slots=True)
 class ColumnKinds:
-    """Counts the kinds of a column's values, and says the column's type once all were seen.
+    """Counts the kinds of a column's values, and gives the column's type at the end.
 
-    A type follows from the whole column, so that it is the same however the rows are batched.
+    A type follows from the whole column, so it does not depend on batches.
     """
 
     is_text: bool
     counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, value: Cell) -> None:
-        """Count ``value``, as it was read."""
+        """Count ``value``, as read."""
         self.counts[_kind(value, self.is_text)] += 1
 
     @property
     def letter(self) -> str:
-        """Type as in `Record.types`: the one that most values have, and text for codes (``007``).
+        """Type as in `Record.types`: that of most values, and text for codes (``007``).
 
         Examples
         --------
@@ -149,7 +149,7 @@ def _kind(value: Cell, is_text: bool) -> str:
         if looks is None:
             return "s"
         kind = str(looks.lastgroup)
-        # what no number holds is a text, and so are whole numbers that would be rounded
+        # a value that no number holds is a text, and so is a whole number that would be rounded
         if kind == "l" and not is_number(int(value)):
             kind = "d"
         if kind == "d" and not _is_kept(value):
@@ -165,7 +165,7 @@ def _kind(value: Cell, is_text: bool) -> str:
 
 
 def _is_kept(text: str) -> bool:
-    """Tell whether the number in ``text`` is finite and, if it is written as whole, exact."""
+    """Return whether the number in ``text`` is finite and, if it is written as whole, exact."""
     number = float(text)
     if not math.isfinite(number):
         return False
@@ -173,7 +173,7 @@ def _is_kept(text: str) -> bool:
 
 
 def looks_infinite(text: str) -> bool:
-    """Tell whether ``text`` is a number that no double holds.
+    """Return whether ``text`` is a number that no double holds.
 
     Examples
     --------
@@ -192,7 +192,7 @@ _DECIMAL_COMMA = re.compile(
 
 
 def refuse_decimal_comma(text: str, name: str) -> None:
-    """Refuse a number with a decimal comma: as text it would be compared with numbers.
+    """Refuse a number with a decimal comma: it would become a text in a column of numbers.
 
     Raises
     ------
@@ -215,7 +215,7 @@ a point
 
 
 def read_text(text: str) -> Value:
-    """Return the value that a cell of a CSV file stands for; what is no finite number is a text.
+    """Return the value of a cell of a CSV file; a number that is not finite is a text.
 
     Examples
     --------
@@ -233,7 +233,7 @@ def read_text(text: str) -> Value:
 
 
 def value_of(cell: Cell, letter: str, is_text: bool) -> Value:
-    """Return ``cell`` as a column of the type ``letter`` holds it, or as it came.
+    """Return ``cell`` converted to a column of type ``letter``, or unchanged.
 
     Examples
     --------
@@ -285,7 +285,7 @@ def time_of(cell: Cell) -> tuple[datetime, bool]:
             seconds = cell / 1000 if abs(cell) > _MILLISECONDS_FROM else cell
             return datetime.fromtimestamp(seconds, UTC), False
     except (ValueError, OverflowError, OSError):
-        pass  # said below, in one sentence for all kinds
+        pass  # the error below covers all kinds
     shown = "nothing" if cell is None or cell == "" else f"'{str(cell)[:60]}'"
     raise InvalidInputError(
         "", f"found {shown}, expected a time: ISO 8601, or seconds or milliseconds since 1970"

@@ -27,12 +27,12 @@ from modelwatch_cli.console import console, error_console, print_json, print_tab
 from modelwatch_cli.settings import Settings
 
 _SHOWN_PROBLEMS = 20
-_KIND_NAMES = {"d": "number", "l": "whole number", "s": "text", "b": "truth value"}
+_KIND_NAMES = {"d": "number", "l": "whole number", "s": "text", "b": "boolean"}
 
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
-    """The options of the command that are about tables, as the user gave them."""
+    """The options of the command for tables."""
 
     path: Path
     model_name: str
@@ -51,14 +51,14 @@ class TableOptions:
 
 
 def import_table(settings: Settings, options: TableOptions, as_json: bool) -> None:
-    """Check a table and store its records and labels; print what became of them.
+    """Check a table and store its records and labels; print the counts.
 
     Raises
     ------
     InvalidInputError
         When an option is missing or wrong.
     ModelwatchError
-        When rows cannot be used and are not to be left out: nothing is stored then.
+        When rows cannot be used and no option leaves them out: then nothing is stored.
     StoreError
         When S3 cannot be read or written.
     """
@@ -156,7 +156,7 @@ def _check(work: TableImport, options: TableOptions) -> Checked:
 
 
 def _schema_types(settings: Settings, options: TableOptions) -> tuple[Mapping[str, str], str]:
-    """Return the types of the registered model's columns, and where types come from."""
+    """Return the types of the registered model's columns, and the source of types."""
     registry = registry_of(settings)
     try:
         version = registry.version(options.model_name, options.model_version)
@@ -200,9 +200,7 @@ def _say(
             markup=False,
         )
     if checked.repeated:
-        console.print(
-            f"{checked.repeated} rows say what a row with their id says; each counts once"
-        )
+        console.print(f"{checked.repeated} rows repeat a row with the same id; each counts once")
     if checked.rejected and options.rejected:
         console.print(
             f"{checked.rejected} rows cannot be used; they are in {options.rejected}", markup=False
@@ -210,7 +208,7 @@ def _say(
     if imported:
         console.print(
             f"{records.stored} records stored, {labels.stored} labels; "
-            f"{records.known + labels.known} were there already"
+            f"{records.known + labels.known} were stored already"
         )
 
 

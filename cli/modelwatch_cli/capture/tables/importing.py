@@ -1,9 +1,8 @@
 """An import of a table: every row is checked before the first is stored.
 
-The rows that can be used are kept in a temporary folder, a file an hour, until all of the table was
-read: then the type of each column is known, and an hour is stored at a time. So the memory that an
-import takes does not grow with the table, and each hour becomes few objects on S3 whatever the
-table's order.
+Valid rows wait in a temporary folder, one file per hour, until the whole table is read. Then the
+type of each column is known, and one hour after the other is stored. So memory does not grow with
+the table, and each hour becomes few objects on S3, in any order of the rows.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from modelwatch_cli.capture.tables.reading import Cell, Row, Table
 from modelwatch_cli.capture.tables.seen_ids import SeenIds
 
 SOURCE = "import"
-"""Source of records and labels that come from a table."""
+"""Source of records and labels of a table."""
 
 _RECORDS_AT_ONCE = 50_000
 _ROWS_HELD = 100_000
@@ -51,7 +50,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Kept(msgspec.Struct, array_like=True):
-    """A row that can be used, on its way through the temporary folder."""
+    """A valid row, in the temporary folder."""
 
     number: int
     time_ms: int
@@ -66,7 +65,7 @@ _decode = msgspec.json.Decoder(_Kept).decode
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """A row that cannot be used: where it is, why, and what is in it."""
+    """A row that cannot be used: its place, the reason, and its values."""
 
     row: int
     reason: str
@@ -75,24 +74,24 @@ class Rejected(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Checked:
-    """What a table holds.
+    """The content of a table.
 
     Attributes
     ----------
     rows, rejected
         How many rows can be used and how many cannot.
     repeated
-        How many rows more say all that a row with the same id says.
+        How many rows repeat a row with the same id.
     letters
         Type of each feature, and of the prediction under the name "".
     mixed
-        Columns some of whose values are not of the column's type; they are kept as they came.
+        Columns with values of another type; these values are stored unchanged.
     first, last
         Earliest and latest time.
     without_zone
-        How many times had no zone and were taken for UTC.
+        How many times had no zone and counted as UTC.
     examples
-        The first rows that can be used.
+        The first valid rows.
     """
 
     rows: int = 0
@@ -110,19 +109,19 @@ _EXAMPLES = 5
 
 
 class TableImport:
-    """Takes a table in and stores it; its temporary folder goes with `close`.
+    """Reads a table and stores it; `close` deletes its temporary folder.
 
     Parameters
     ----------
     table
         The table.
     meaning
-        What its columns mean.
+        The meaning of its columns.
     model_name, model_version, variant
-        What made the predictions.
+        The model that made the predictions.
     types
-        Type of a feature, a letter as in `Record.types`, where the model's schema or the user says
-        it; the values of the whole column say it otherwise.
+        Type of a feature, a letter as in `Record.types`, from the model's schema or the user;
+        otherwise it follows from the values of the whole column.
     now_ms
         The present, in milliseconds since 1970: rows from the future are rejected.
     """
@@ -185,7 +184,7 @@ class TableImport:
         checked.letters = letters_of(kinds, self._types)
         checked.mixed = [name for name, found in kinds.items() if name and found.is_mixed]
         if kinds[""].is_mixed and not self._types.get(""):
-            # classes, some of which look like numbers: all are the texts that the file has
+            # classes, some of which look like numbers: all stay the texts of the file
             checked.letters[""] = "s"
         return checked
 
@@ -195,19 +194,19 @@ class TableImport:
         labels: LabelStore,
         advance: Callable[[int], None] = lambda _: None,
     ) -> tuple[Stored, Stored]:
-        """Store what `check` kept; what is there already stays as it is.
+        """Store the rows that `check` kept; stored records do not change.
 
         Parameters
         ----------
         records, labels
-            Where they go.
+            The stores.
         advance
-            Called with the number of rows that are done.
+            Called with the number of finished rows.
 
         Returns
         -------
         tuple
-            What became of the records, and of the labels.
+            The counts of the records, and of the labels.
 
         Raises
         ------
@@ -229,7 +228,7 @@ class TableImport:
         return done, labels_done
 
     def _kept(self, row: Row) -> _Kept:
-        """Return what a row says; raises InvalidInputError, with the column as field."""
+        """Return the content of a row; raises InvalidInputError, with the column as field."""
         if row.problem:
             raise InvalidInputError("", row.problem)
         values, meaning = row.values, self._meaning
@@ -257,7 +256,7 @@ class TableImport:
         return kept
 
     def _repeats(self, kept: _Kept, row: Row) -> bool:
-        """Tell whether an earlier row says the same; one that has its id and differs is refused."""
+        """Return whether an earlier row is equal; one with its id that differs is refused."""
         if not kept.event_id:
             return False
         content = _encode([*msgspec.structs.astuple(kept)[1:]])
@@ -269,7 +268,7 @@ class TableImport:
         return first != row.number
 
     def _said(self, values: Mapping[str, Cell], name: str) -> float | int | str | bool | None:
-        """Return a prediction or a label: one that is infinite would pass for a class."""
+        """Return a prediction or a label; refuse an infinite one, since it would become a class."""
         cell = values.get(name)
         infinite = isinstance(cell, float) and math.isinf(cell)
         if infinite or (self._table.is_text and isinstance(cell, str) and looks_infinite(cell)):
@@ -296,7 +295,7 @@ class TableImport:
         except InvalidInputError as error:
             raise InvalidInputError(name, error.problem) from None
         if not 1970 < at.year < 9999:
-            raise InvalidInputError(name, f"{at.isoformat()} is no such time")
+            raise InvalidInputError(name, f"{at.isoformat()} is no valid time")
         if at.timestamp() * 1000 > self._latest_ms:
             raise InvalidInputError(name, f"{at.isoformat()} is in the future")
         return at, assumed
@@ -308,7 +307,7 @@ class TableImport:
         given = _plain(values.get(name), name)
         if self._is_missing(given):
             raise InvalidInputError(name, "the id is missing")
-        # whole numbers beside a missing one are doubles in a data frame's column
+        # in a data frame, whole numbers in a column with a missing value are doubles
         is_whole = isinstance(given, float) and given.is_integer()
         text = str(int(given) if is_whole else given)  # type: ignore[arg-type]
         if is_event_id(text):
@@ -363,7 +362,7 @@ class TableImport:
         )
         if kept.label is None:
             return record, None
-        # the prediction's type says how a label is read
+        # the prediction's type determines how a label is read
         value = value_of(kept.label, letters[""], is_text)
         label = Label(
             event_id=event_id,
@@ -375,7 +374,7 @@ class TableImport:
         return record, label
 
     def _id_of_content(self, kept: _Kept, repeats: Counter[str]) -> str:
-        """Return an id that always follows from the row; equal rows are counted through."""
+        """Return an id that follows from the row; equal rows are numbered."""
         content = _encode([self._model_version, kept.time_ms, kept.features, kept.prediction])
         first = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._model_name}/{content.decode()}"))
         repeat = repeats[first]

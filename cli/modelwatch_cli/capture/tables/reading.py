@@ -1,4 +1,4 @@
-"""Rows of a table, one at a time, whatever the file's format."""
+"""Rows of a table, one at a time, from any format."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from modelwatch.domain.faults import UNREADABLE, refuse_names_in
 from modelwatch.errors import InvalidInputError, ModelwatchError
 
 Cell = float | int | str | bool | datetime | None
-"""A value as the file has it. Every value of a CSV file is a text."""
+"""A value as in the file. Every value of a CSV file is a text."""
 
 FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 """Format by the ending of a file's name."""
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-"""What separates the values of a CSV file, in words."""
+"""The separators of a CSV file, in words."""
 
 _BATCH_ROWS = 10_000
 
@@ -36,7 +36,7 @@ class Row(NamedTuple):
     values
         Value by column.
     problem
-        Why it is no row of this table; empty if it is one.
+        The reason why it is no row of this table; empty if it is one.
     """
 
     number: int
@@ -50,13 +50,13 @@ class Table(NamedTuple):
     Attributes
     ----------
     columns
-        Names of the columns; of JSON lines those of all lines, as they come.
+        Names of the columns; for JSON lines those of all lines, in order.
     is_text
-        Whether every value is a text, whose type the values of the whole column show.
+        Whether every value is a text; then the whole column determines the type.
     rows
         Its rows.
     delimiter
-        What separates the values, one of `DELIMITERS`; a comma where nothing does.
+        The separator, one of `DELIMITERS`; a comma if there is none.
     """
 
     columns: tuple[str, ...]
@@ -73,12 +73,12 @@ def open_table(path: Path, advance: Callable[[int], None] = lambda _: None) -> T
     path
         A file whose name ends in one of `FORMATS`.
     advance
-        Called with the bytes of the file that were read, now and then.
+        Called at times with the bytes that were read.
 
     Raises
     ------
     InvalidInputError
-        When the file is not there, or is no such table.
+        When the file does not exist, or is no such table.
     """
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
@@ -104,7 +104,7 @@ def delimiter_of(header: str) -> str:
     >>> [delimiter_of(line) for line in ("a,b", "a;b;'c,d'", "a\tb", "a|b", "a")]
     [',', ';', '\t', '|', ',']
     """
-    # max returns the first of several that are alike
+    # max returns the first of several equal ones
     return max(DELIMITERS, key=lambda each: len(next(csv.reader([header], delimiter=each), [])))
 
 
@@ -204,7 +204,7 @@ def _parquet(path: Path, advance: Callable[[int], None]) -> Table:
                     return
                 lists = [batch.column(name).to_pylist() for name in columns]
             except (pa.ArrowException, ValueError, OverflowError, OSError) as error:
-                # a page that is damaged, a time that no calendar has, a zone that no one knows
+                # a damaged page, an impossible time, an unknown zone
                 problem = f"{path}: the rows after {number} cannot be read: {error}"
                 raise ModelwatchError(problem) from error
             for values in zip(*lists, strict=True):

@@ -1,4 +1,4 @@
-"""Which ids a table had already, on disk: memory does not grow with the table."""
+"""The ids of a table so far, on disk: memory does not grow with the table."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 
 class SeenIds:
-    """Ids of rows, each with a digest of what the row says, in the file ``path``."""
+    """Ids of rows, each with a digest of the row's content, in the file ``path``."""
 
     def __init__(self, path: Path) -> None:
         self._database = sqlite3.connect(path, isolation_level=None)
-        # the file goes with the process: there is nothing to be recovered
+        # the file is temporary: there is nothing to recover
         self._database.execute("pragma journal_mode=off")
         self._database.execute("pragma synchronous=off")
         self._database.execute("begin")
@@ -33,9 +33,9 @@ class SeenIds:
         event_id
             A UUID.
         content
-            What the row says.
+            The content of the row.
         row
-            Its number, which is kept where no row had the id.
+            Its number, which is stored if no row had the id.
         """
         key, digest = uuid.UUID(event_id).bytes, hashlib.blake2b(content, digest_size=16).digest()
         added = self._database.execute(

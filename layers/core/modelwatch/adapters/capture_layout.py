@@ -48,7 +48,7 @@ _KEY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class CaptureObject:
-    """An object of captured rows, by what its key tells."""
+    """An object of captured rows, as its key describes it."""
 
     key: str
     partition: str
@@ -60,7 +60,7 @@ class CaptureObject:
 
     @classmethod
     def parse(cls, key: str, size_bytes: int = 0) -> CaptureObject | None:
-        """Return what ``key`` tells, or None when it is no key of captured rows."""
+        """Return what ``key`` says, or None when it is no key of captured rows."""
         found = _KEY.match(key)
         hour = parse_hour(key)
         if found is None or hour is None:

@@ -34,7 +34,7 @@ _RANKS = {kind: rank for rank, kind in enumerate(BESIDE)}
 _TYPES = {"d": pa.float64(), "l": pa.int64(), "s": pa.string(), "b": pa.bool_()}
 
 _UNSAID = {b"modelwatch.type": b"unsaid"}
-"""Marks a feature of which no one said the type: whoever does is believed."""
+"""Marks a feature whose type no one says; a file that says the type takes precedence."""
 
 
 def feature_names(columns: Sequence[str]) -> list[str]:

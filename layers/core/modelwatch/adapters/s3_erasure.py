@@ -52,7 +52,7 @@ class Events:
         return np.unique(np.concatenate([self._own, *map(self._derived, sorted(variants))]))
 
     def hours(self) -> set[datetime] | None:
-        """Return the hours that the ids tell; None when one of them tells nothing."""
+        """Return the hours that the ids contain; None when one of them contains none."""
         hours = set()
         for event_id in self.ids:
             time_ms = event_time_ms(event_id)

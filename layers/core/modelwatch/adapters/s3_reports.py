@@ -221,7 +221,7 @@ def _window_key(folder: str, digest: str) -> str:
 
 
 def _reference_key(folder: str, reference: ReadReference) -> str:
-    """Return where a reference is; of captures, the key tells when they were captured."""
+    """Return where a reference is; of captures, the key says when they were captured."""
     if reference.is_shared:
         folder = f"{folder.rpartition('/')[0]}/{REFERENCES}"
     times = ""

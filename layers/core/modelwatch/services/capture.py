@@ -186,7 +186,7 @@ class CaptureService:
         return [label.event_id for label in labels], sample
 
     def _until(self, began: float, seconds: float = _STORE_SECONDS) -> Callable[[], bool]:
-        """Return what tells whether fewer than ``seconds`` have passed since ``began``."""
+        """Return a check that fewer than ``seconds`` have passed since ``began``."""
         return lambda: self._clock() - began < seconds
 
     def _now_ms(self) -> int:

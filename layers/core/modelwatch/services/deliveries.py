@@ -45,7 +45,7 @@ class Message:
     deliveries
         How often it was delivered, this time included.
     sent_ms
-        When it was sent, in milliseconds since 1970; 0 where nobody knows.
+        When it was sent, in milliseconds since 1970; 0 where that is unknown.
     """
 
     id: str
@@ -161,6 +161,6 @@ def retry_delays(messages: Sequence[Message]) -> dict[str, int]:
 
 
 def oldest_seconds(messages: Iterable[Message], now_ms: int) -> list[float]:
-    """Return the age of the oldest message, in seconds: one value, or none where nobody knows."""
+    """Return the age of the oldest message, in seconds: one value, or none where it is unknown."""
     sent = [message.sent_ms for message in messages if message.sent_ms]
     return [max(0.0, (now_ms - min(sent)) / 1000)] if sent else []

@@ -58,8 +58,8 @@ class Serving:
     problem: str = ""
     stale_since: datetime | None = None
 
-    def answering(self, key: str) -> LoadedModel:
-        """Return the model that answers the request with ``key``."""
+    def model_for(self, key: str) -> LoadedModel:
+        """Return the model that serves the request with ``key``."""
         return self.models[self.routing.choose(key)]
 
     def shadows(self) -> list[LoadedModel]:
@@ -206,18 +206,18 @@ class ModelPool:
             return self._registry.plan(self.model_name, self._alias)
         except ModelwatchError:
             raise
-        except Exception as error:  # an answer that nobody foresaw
-            problem = f"the model registry answered oddly: {type(error).__name__}: {error}"
+        except Exception as error:  # a response that no one foresaw
+            problem = f"unexpected response of the model registry: {type(error).__name__}: {error}"
             raise RegistryError(problem) from error
 
     def _follow(self, plan: ServingPlan, problem: str = "") -> Serving:
         models, problems = self._load_all(plan)
-        answering = [alias for alias, weight in plan.routing.weights.items() if weight]
-        if not all(alias in models for alias in answering):
+        needed = [alias for alias, weight in plan.routing.weights.items() if weight]
+        if not all(alias in models for alias in needed):
             reason = "; ".join(problems)
             if self._serving is None:
                 raise ModelLoadError(reason)
-            # half of a new plan would send requests where nobody meant them to go
+            # half of a new plan would send requests where no one wants them to go
             self._mark_stale(reason)
             return self._serving
         if problems:

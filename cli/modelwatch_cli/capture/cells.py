@@ -1,8 +1,7 @@
-"""CSV payloads that keep apart what plain CSV mixes up: null, empty text, numbers and text.
+"""CSV payloads that distinguish null, empty text, numbers and text; plain CSV does not.
 
-A number, a truth value and a null are written bare, ``1.5``, ``true`` and nothing at all; a text
-that would be read as one of them is quoted. Programs that know nothing of it see ordinary CSV
-(RFC 4180).
+A number, a boolean and a null have no quotes: ``1.5``, ``true`` and an empty cell. A text
+that looks like one of them is quoted. Other programs see ordinary CSV (RFC 4180).
 """
 
 from __future__ import annotations
@@ -32,18 +31,18 @@ _WORDS: dict[str, Value] = {
     "true": True,
     "false": False,
 }
-"""What words mean, in small letters or not; in a column of texts they are texts."""
+"""The meaning of words, in any case; in a column of texts they are texts."""
 
 
 class Cell(str):
-    """The text of a bare cell."""
+    """The text of a cell without quotes."""
 
     __slots__ = ()
     quoted = False
 
 
 class QuotedCell(Cell):
-    """The text of a cell that stood in quotes."""
+    """The text of a cell in quotes."""
 
     __slots__ = ()
     quoted = True
@@ -61,12 +60,12 @@ def write_row(values: Sequence[Value]) -> str:
 
 
 def read_rows(text: str) -> list[list[Cell]]:
-    """Return the cells of every row; one end of line at the very end begins no further row.
+    """Return the cells of every row; a final end of line begins no further row.
 
     Raises
     ------
     InvalidInputError
-        When something stands behind a closing quote.
+        When there is text after a closing quote.
 
     Examples
     --------
@@ -98,9 +97,9 @@ def read_rows(text: str) -> list[list[Cell]]:
 
 
 def value_of(text: str) -> Value:
-    """Read a bare cell for what it looks like; blanks around a number or a word do not count.
+    """Read a cell without quotes by its form; blanks around a number or a word do not count.
 
-    What looks like a number and is none (`modelwatch.domain.numbers`) stays the text that it is.
+    A text that looks like a number and is none (`modelwatch.domain.numbers`) stays a text.
 
     Examples
     --------
@@ -120,9 +119,9 @@ def value_of(text: str) -> Value:
 
 
 def is_no_number(value: Value) -> bool:
-    """Tell whether ``value`` looks like a number and is none: INF, 1e999, 2**64.
+    """Return whether ``value`` looks like a number and is none: INF, 1e999, 2**64.
 
-    It says nothing about its column: it lies, as text, beside the numbers.
+    It does not change the type of its column: it is stored as a text in a column of numbers.
     """
     if not isinstance(value, str):
         return not (value is None or isinstance(value, bool) or is_number(value))
@@ -130,10 +129,10 @@ def is_no_number(value: Value) -> bool:
 
 
 def typed_value(value: Value, letter: str) -> Value:
-    """Hold ``value``, text or read already, against the type ``letter`` of its column.
+    """Convert ``value``, a text or read already, to the type ``letter`` of its column.
 
-    Letters are those of `Record.types`: d number, l whole number, s string, b truth value. What
-    looks like a number and is none stays text; a whole number that no double equals stays whole.
+    Letters are those of `Record.types`: d number, l whole number, s string, b boolean. A text that
+    looks like a number and is none stays a text; a whole number that no double equals stays whole.
 
     Raises
     ------
@@ -168,7 +167,7 @@ def typed_value(value: Value, letter: str) -> Value:
 
 
 def own_value(value: Value, letter: str) -> Value:
-    """Read what `write_row` or JSON wrote: a value may have another type than its column.
+    """Read a value of `write_row` or JSON: it may have another type than its column.
 
     Examples
     --------
@@ -189,7 +188,7 @@ def own_value(value: Value, letter: str) -> Value:
 
 
 def text_of(value: Value) -> str | None:
-    """Return ``value`` as the text of a string column; a bare, empty cell is a null."""
+    """Return ``value`` as the text of a string column; an empty cell without quotes is a null."""
     if isinstance(value, Cell):
         return str(value) if value or value.quoted else None
     if value is None or isinstance(value, str):
@@ -200,7 +199,7 @@ def text_of(value: Value) -> str | None:
 
 
 def letter_of(value: Value) -> str:
-    """Return the type of ``value``, and nothing for a null and what `is_no_number`.
+    """Return the type of ``value``; empty for a null and for what `is_no_number`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""`modelwatch model-monitor`: what SageMaker Model Monitor's jobs write, written from ours."""
+"""`modelwatch model-monitor`: writes the files of SageMaker Model Monitor's jobs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from modelwatch.domain.verdict.results import AnalysisResult
 
 _DESTINATION = typer.Argument(help="a folder, or s3://bucket/prefix")
-_JSON = typer.Option("--json", help="print the outcome as JSON")
+_JSON = typer.Option("--json", help="print the result as JSON")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     group = typer.Typer(
-        help="Baselines and results in SageMaker Model Monitor's form.", no_args_is_help=True
+        help="Baselines and results in SageMaker Model Monitor's format.", no_args_is_help=True
     )
     group.command()(baseline)
     group.command()(result)
@@ -67,7 +67,7 @@ def result(
     destination: Annotated[str, _DESTINATION],
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Write statistics.json of an analyzed window, and constraint_violations.json, as a job does.
+    """Write statistics.json and constraint_violations.json of an analyzed window, as a job does.
 
     Violations are the rules that the window breaks and the features and outputs that drifted.
     """
@@ -114,7 +114,7 @@ def _window(settings: Settings, found: AnalysisResult) -> Profile:
         if kept := report_store(settings).evidence(found).window:
             return decode_window(kept)[0]
     except EvidenceError as error:
-        # the captures may still be there
+        # the captures may still exist
         error_console.print(f"{error}; its captures are read", markup=False)
     store = S3ProfileStore(s3_client(settings), settings.capture_bucket)
     window = Window(found.window_start, found.window_end)
