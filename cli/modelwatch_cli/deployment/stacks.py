@@ -25,7 +25,7 @@ Action = Literal["created", "updated", "unchanged", "recreated", "deleted", "abs
 # CloudFormation takes no larger template in a request; from an S3 URL it does.
 INLINE_TEMPLATE_BYTES = 51_200
 
-# This output of a stack shows its template and parameters. It is no tag, since CloudFormation passes
+# This output of a stack shows its template and parameters. It is no tag: CloudFormation passes
 # a tag on to every resource, and would update each one whenever the digest changes.
 _DIGEST_OUTPUT = "ModelwatchDigest"
 

@@ -22,7 +22,7 @@ from modelwatch.services.compaction import CompactionService
 from modelwatch.settings.functions import CaptureSettings
 
 _QUEUE_BUDGET_MS = 5_000
-"""An application that sends a record waits for the queue; no caller waits for a prediction here."""
+"""An application that sends a record waits until the queue has it; no one else waits."""
 
 _STORE_BUDGET_MS = 26_000
 """Longest that an object may take: the service begins none after 25 s of the function's 60."""

@@ -43,7 +43,7 @@ from modelwatch.errors import NotFoundError
 
 @dataclass(frozen=True, slots=True)
 class _Footer:
-    """What an object tells of itself; a merged one has its profiles and ids elsewhere."""
+    """What an object says of itself; a merged one has its profiles and ids elsewhere."""
 
     found: CaptureObject
     slices: list[Slice]

@@ -88,7 +88,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
         Share of the predictions that is captured, of which this is one; each stands for
         ``1 / sample_rate`` of them.
     lost_before
-        Records of the same version and variant that its sender could not hand over, since the last
+        Records of the same version and variant that its sender could not send, since the last
         one that it could.
     error
         Why the model gave no prediction that can be used; then ``prediction`` is null. Only in a

@@ -45,7 +45,7 @@ class Message:
     deliveries
         How often it was delivered, this time included.
     sent_ms
-        When it was sent, in milliseconds since 1970; 0 where nobody knows.
+        When it was sent, in milliseconds since 1970; 0 where that is unknown.
     """
 
     id: str
@@ -69,9 +69,9 @@ def read_message(
 ) -> tuple[Sequence[Block] | Sequence[Label], list[DeadLetter]]:
     """Return the records or the labels of a message, and what of it cannot be used.
 
-    A bad one of a list is a letter alone. A message that holds nothing good is one letter, as it
-    came: a sender that does everything wrong shall not cost a request a record. An exception that
-    no one foresaw makes a letter of the whole message.
+    Each bad item of a list is a dead letter. A message with nothing good is one dead letter, as it
+    came: a sender that does everything wrong must not cost a request a record. After an exception
+    that no one foresaw, the whole message is one dead letter.
     """
     try:
         good, refusals = _sorted(message.body, now_ms)
@@ -143,7 +143,7 @@ def send_to_dlq(
 
 
 def retry_delays(messages: Sequence[Message]) -> dict[str, int]:
-    """Return after how many seconds each message shall come again, by receipt.
+    """Return after how many seconds each message comes again, by receipt.
 
     Examples
     --------
@@ -161,6 +161,6 @@ def retry_delays(messages: Sequence[Message]) -> dict[str, int]:
 
 
 def oldest_seconds(messages: Iterable[Message], now_ms: int) -> list[float]:
-    """Return the age of the oldest message, in seconds: one value, or none where nobody knows."""
+    """Return the age of the oldest message, in seconds: one value, or none where it is unknown."""
     sent = [message.sent_ms for message in messages if message.sent_ms]
     return [max(0.0, (now_ms - min(sent)) / 1000)] if sent else []

@@ -144,8 +144,8 @@ class Outbox:
         """Send records of one version; return those that the queue refused, and samples."""
         samples: list[Sample] = []
         while records:
-            # the first record that gets through tells of those that did not: a window that lacks
-            # many is not to be judged
+            # the first record that gets through counts those that did not: a window that lacks
+            # many gets no verdict but `unknown`
             records[0].lost_before = self._lost.get(served, 0)
             try:
                 self._queue.send(records)

@@ -141,7 +141,7 @@ def is_constraints_document(payload: bytes) -> bool:
 
 
 def read_constraints_document(payload: bytes) -> Constraints:
-    """Read ``constraints.json``, whoever wrote it.
+    """Read ``constraints.json``, from modelwatch or from Model Monitor.
 
     A column without ``completeness`` may have any number of missing values. Where constraints are
     not to be evaluated, of a feature or of all, nothing is asked. As with Model Monitor other

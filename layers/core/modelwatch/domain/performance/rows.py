@@ -150,7 +150,7 @@ def class_order(rows: Outcomes, known: Sequence[str] = ()) -> tuple[str | None, 
     """Return which class each column of the probabilities is; None where nothing shows it.
 
     ``known`` is right when it is as long as there are columns. Else the predictions and labels
-    tell: when they are of as many classes as there are columns, these are in order, as
+    show it: when they are of as many classes as there are columns, these are in order, as
     scikit-learn and MLflow keep them, if the greatest probability is that of the prediction in half
     of the rows or more. Else a class is the column that is greatest most often where it was
     predicted.
