@@ -36,7 +36,7 @@ REFUSAL_SECONDS = 600.0
 class LoadedModel:
     """A model in memory: what it is, when it was loaded and how long that took.
 
-    ``capture`` is what the capture policy comes to for its features.
+    ``capture`` is the capture policy applied to its features.
     """
 
     version: ModelVersion
