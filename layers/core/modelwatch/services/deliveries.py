@@ -22,8 +22,8 @@ from modelwatch.ports import DeadLetters
 _LOG = logging.getLogger(__name__)
 
 _DEAD_LETTER_FAILURES = 2
-"""After so many refusals a run sends no more dead letters: each refusal may take seconds. After a run
-that exceeds its time, SQS delivers the whole batch again."""
+"""After so many refusals a run sends no more dead letters: each refusal may take seconds. When a
+run exceeds its time, SQS delivers the whole batch again."""
 
 _FIRST_DELAY_SECONDS = 15
 _LONGEST_DELAY_SECONDS = 900

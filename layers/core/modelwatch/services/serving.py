@@ -172,7 +172,7 @@ class ModelPool:
             return serving
 
     def metrics(self, version: ModelVersion) -> Mapping[str, float] | None:
-        """Return what ``version`` was found to be worth, or None while the registry is away."""
+        """Return the metrics of ``version``, or None while the registry does not respond."""
         try:
             return self._registry.metrics(version)
         except ModelwatchError:
