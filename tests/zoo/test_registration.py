@@ -375,7 +375,7 @@ def test_a_step_that_fails_leaves_no_version_and_moves_no_alias(tmp_path, monkey
             register_model(
                 model, name="wine", train=ROWS, test=ROWS, settings=settings, step=steps.append
             )
-        assert steps[-1] == "keeping what serving and monitoring need beside it"
+        assert steps[-1] == "storing manifest, schema and reference"
         versions = [each.version for each in client.search_model_versions("name='wine'")]
         assert [str(each) for each in versions] == (["1"] if existing else [])
         assert len(client.search_registered_models()) == existing

@@ -293,7 +293,7 @@ def _compare(model: Any, original: PyfuncModel, rows: pd.DataFrame) -> None:
         if not is_same(one, other, abs(one) if isinstance(one, float) else 0.0):
             raise NotServableError(
                 f"what MLflow saved of it gives {other!r} where the model gives {one!r} "
-                f"(row {place}): its answers depend on types of columns that requests cannot have"
+                f"(row {place}): it depends on types of columns that requests cannot have"
             )
 
 

@@ -1,4 +1,4 @@
-"""Builds what capture needs, from settings, once, at the first event."""
+"""Builds the services of capture from settings, once, at the first event."""
 
 from functools import cache
 

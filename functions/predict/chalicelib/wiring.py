@@ -1,4 +1,4 @@
-"""Builds what predict needs, from settings, once, at the first request."""
+"""Builds the services of predict from settings, once, at the first request."""
 
 from functools import cache
 from pathlib import Path

@@ -152,7 +152,7 @@ class QueueError(ModelwatchError):
 
 
 class FleetError(ModelwatchError):
-    """The function's environments could not be renewed together."""
+    """The function's environments could not be recycled together."""
 
 
 class NotFoundError(ModelwatchError):

@@ -89,7 +89,7 @@ def handle_request(
     handler: Callable[[], HttpResponse],
     on_error: Callable[[str], Sample] | None = None,
 ) -> Response:
-    """Run ``handler`` for ``request`` and turn what comes of it into a response.
+    """Run ``handler`` for ``request`` and turn its result or error into a response.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ class ModelRegistry(Protocol):
         ...
 
     def plan(self, name: str, alias: str) -> ServingPlan:
-        """Return what shall serve: the model's routing, or ``alias`` alone when it has none."""
+        """Return what serves: the model's routing, or ``alias`` alone when it has none."""
         ...
 
     def version(self, name: str, version: str) -> ModelVersion:
@@ -420,7 +420,7 @@ class BaselineStore(Protocol):
         ...
 
     def replace_constraints(self, baseline: Baseline, constraints: Constraints) -> None:
-        """Let other constraints hold from now on."""
+        """Replace the constraints in use."""
         ...
 
     def delete(self, model_name: str, name: str) -> None:

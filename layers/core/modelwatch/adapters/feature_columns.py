@@ -220,7 +220,7 @@ def _parted(
 
 
 def _fits(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    """Tell which doubles are whole numbers of 64 bits, or which whole numbers are doubles."""
+    """Say which doubles are whole numbers of 64 bits, or which whole numbers are doubles."""
     if wanted == pa.int64():
         whole = pc.and_(
             pc.greater_equal(values, float(-WHOLE_LIMIT)), pc.less(values, float(WHOLE_LIMIT))

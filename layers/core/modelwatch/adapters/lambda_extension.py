@@ -120,7 +120,7 @@ class LambdaExtension:
         self._do(works)
 
     def _run(self, identifier: str) -> None:
-        # one connection for good: an invocation costs no connect
+        # one connection for all: an invocation opens none
         connection = http.client.HTTPConnection(self._address)
         try:
             while True:

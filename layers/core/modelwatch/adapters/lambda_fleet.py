@@ -50,7 +50,7 @@ class LambdaFleet:
             )
             self._wait_until_updated()
         except (BotoCoreError, ClientError) as error:
-            raise FleetError(f"the other environments were not renewed: {error}") from error
+            raise FleetError(f"cannot recycle the other environments: {error}") from error
 
     def _wait_until_updated(self) -> dict[str, Any]:
         deadline = self._clock() + PATIENCE_SECONDS

@@ -82,7 +82,7 @@ class MergedRows:
         return len(self._order)
 
     def is_whole(self, index: int) -> bool:
-        """Tell whether all rows of the file at ``index`` are among these."""
+        """Return whether all rows of the file at ``index`` are among these."""
         return bool(self._whole[index])
 
     def of_file(self, index: int) -> Iterator[pa.Table]:

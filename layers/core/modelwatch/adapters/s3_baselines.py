@@ -113,7 +113,7 @@ class S3BaselineStore:
         return decode_constraints(self._objects.read(key))
 
     def replace_constraints(self, baseline: Baseline, constraints: Constraints) -> None:
-        """Let other constraints hold from now on."""
+        """Replace the constraints in use."""
         self._append(f"{_content(baseline)}constraints-", encode_constraints(constraints))
 
     def delete(self, model_name: str, name: str) -> None:
@@ -149,7 +149,7 @@ class S3BaselineStore:
     def _append(self, prefix: str, payload: bytes) -> None:
         _, number = self._newest(prefix)
         if not self._objects.write_once(f"{prefix}{number + 1:06}.json", payload, _JSON):
-            raise StoreError("someone else has just changed the same; look, and try again")
+            raise StoreError("someone else has just changed this; read it again, then retry")
 
     def _newest(self, prefix: str) -> tuple[str, int]:
         keys = [key for key, _ in self._objects.keys(prefix) if key.endswith(".json")]

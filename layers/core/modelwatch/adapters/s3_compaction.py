@@ -84,7 +84,7 @@ class S3Compaction:
     bucket
         The bucket of the captures.
     segments
-        Parts of the traffic that are profiled apart where profiles are made anew.
+        Parts of the traffic that are profiled apart where profiles are computed again.
     group_rows
         Most rows of a row group.
     """

@@ -110,7 +110,7 @@ class S3Erasure:
         return [hour for hour in hours if among is None or hour.hour in among]
 
     def look(self, hour: CaptureHour, events: Events) -> Match | None:
-        """Return what an hour holds of the events, if any; it is listed anew when it changes."""
+        """Return what an hour holds of the events, if any; lists the hour again when it changes."""
 
         def found() -> Match | None:
             now = self._listed(hour)
@@ -139,7 +139,7 @@ class S3Erasure:
             self._delete_leftovers(current.hour)
             self._compaction.merge(current.hour, current.found)
             current = self.look(match.hour, events)
-        raise StoreError(f"{match.hour.name} changes all the time; erase again")
+        raise StoreError(f"{match.hour.name} keeps changing; erase again")
 
     def erase_labels(
         self,
@@ -159,7 +159,7 @@ class S3Erasure:
             if not changed:
                 return total
             total += changed
-        raise StoreError("labels change all the time; erase again")
+        raise StoreError("labels keep changing; erase again")
 
     def forget_performance(self, hours: Iterable[CaptureHour]) -> None:
         """Delete how well versions predicted in these hours: it is made again from what is left."""
@@ -171,7 +171,7 @@ class S3Erasure:
         self._objects.delete(list(keys))
 
     def keeps_versions(self) -> bool:
-        """Tell whether the bucket keeps what is deleted or replaced."""
+        """Return whether the bucket keeps what is deleted or replaced."""
         return self._objects.keeps_versions()
 
     def delete_old_versions(self, hours: Iterable[datetime]) -> int:

@@ -98,14 +98,14 @@ class S3Objects:
         self._delete([{"Key": key} for key in keys])
 
     def keeps_versions(self) -> bool:
-        """Tell whether the bucket keeps, or once kept, what is deleted or replaced."""
+        """Return whether the bucket keeps, or once kept, what is deleted or replaced."""
         try:
             return bool(self._client.get_bucket_versioning(Bucket=self.bucket).get("Status"))
         except (BotoCoreError, ClientError) as error:
-            raise StoreError(f"cannot ask {self.bucket} for versions: {error}") from error
+            raise StoreError(f"cannot read the versioning of {self.bucket}: {error}") from error
 
     def delete_old_versions(self, prefix: str, is_chosen: Callable[[str], bool]) -> int:
-        """Delete for good what was deleted or replaced below ``prefix``, of the chosen keys.
+        """Remove the old versions of the chosen keys below ``prefix``: deleted or replaced.
 
         Returns how many versions there were. Raises StoreError when it is not allowed.
         """

@@ -191,7 +191,7 @@ class SqsDeliveries:
                     QueueUrl=self._address.url(), Entries=entries
                 )
             except (BotoCoreError, ClientError) as error:
-                # the rest would cost time, too, and comes again as these do
+                # to try the rest takes time too; the rest comes again as these do
                 _LOG.warning("messages wait for the queue's visibility timeout: %s", error)
                 return
             for refused in response.get("Failed", ()):

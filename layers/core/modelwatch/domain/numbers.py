@@ -78,7 +78,7 @@ PROBABILITY_SLACK: Final = 1e-3
 
 
 def are_probabilities(row: Sequence[float]) -> bool:
-    """Tell whether numbers are probabilities of classes that exclude each other.
+    """Return whether numbers are probabilities of classes that exclude each other.
 
     >>> are_probabilities([0.2, 0.8]), are_probabilities([0.2, float("nan")])
     (True, False)

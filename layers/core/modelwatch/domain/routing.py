@@ -64,7 +64,7 @@ ROUTING_TAG = "modelwatch.routing"
 
 
 class ServingPlan(msgspec.Struct, frozen=True):
-    """What the registry says shall serve: the routing, and the version behind each alias."""
+    """What serves, as the registry says: the routing, and the version behind each alias."""
 
     model_name: str
     routing: Routing

@@ -71,7 +71,7 @@ class WindowPlan:
         lag
             Age at which captures count as complete.
         limit
-            Most windows that are due at once: the newest; older ones are missed for good.
+            Most windows that are due at once: the newest; older ones are never analyzed.
 
         Examples
         --------

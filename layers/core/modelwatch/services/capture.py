@@ -33,17 +33,17 @@ from modelwatch.services.deliveries import (
 from modelwatch.services.storing import attempt, by_partition, event_ids_of, write_groups
 
 _STORE_SECONDS = 25.0
-"""How long a run goes on to the next object. One that hangs may take as long again, and the run has
-60 s: one that exceeds them has its whole batch delivered again, and late."""
+"""How long a run starts further objects. One that hangs may take as long again. The run has 60 s;
+after that, SQS delivers the whole batch again, and late."""
 
 _LABEL_HOURS_AT_ONCE = 8
 """Records of a batch are of an hour or two; its labels may be of every hour of a year."""
 
 _DLQ_SECONDS = 45.0
-"""How long a run goes on to the next dead letter."""
+"""How long a run starts further dead letters."""
 
 _TRIES = 3
-"""So often a message may come when nothing of what it holds can be stored, for no known reason."""
+"""How often a message may come when none of it can be stored and the reason is unknown."""
 
 
 class CaptureService:

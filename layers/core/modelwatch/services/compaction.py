@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Compaction:
-    """What came of a run.
+    """The outcome of a run.
 
     Attributes
     ----------

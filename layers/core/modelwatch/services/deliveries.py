@@ -69,9 +69,9 @@ def read_message(
 ) -> tuple[Sequence[Block] | Sequence[Label], list[DeadLetter]]:
     """Return the records or the labels of a message, and what of it cannot be used.
 
-    A bad one of a list is a letter alone. A message that holds nothing good is one letter, as it
-    came: a sender that does everything wrong shall not cost a request a record. An exception that
-    no one foresaw makes a letter of the whole message.
+    Each bad item of a list is a dead letter. A message with nothing good is one dead letter, as it
+    came: a sender that does everything wrong must not cost a request a record. After an exception
+    that no one foresaw, the whole message is one dead letter.
     """
     try:
         good, refusals = _sorted(message.body, now_ms)
@@ -143,7 +143,7 @@ def send_to_dlq(
 
 
 def retry_delays(messages: Sequence[Message]) -> dict[str, int]:
-    """Return after how many seconds each message shall come again, by receipt.
+    """Return after how many seconds each message comes again, by receipt.
 
     Examples
     --------

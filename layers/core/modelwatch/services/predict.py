@@ -153,7 +153,7 @@ class PredictService:
         Raises
         ------
         ModelwatchError
-            When that cannot be had; what was loaded goes on serving.
+            When that cannot be loaded; the loaded versions keep serving.
         """
         serving = self._models.reload()
         self._fleet.recycle_environments()

@@ -1,11 +1,11 @@
-"""Serving: which model versions are in memory, fresh if that can be had, else the last good ones.
+"""Serving: which model versions are in memory: the newest if they load, else the last good ones.
 
 The registry's plan (routing and versions) is read at the first need. Under traffic, a thread reads
 it again beside the requests, twice in `refresh_seconds`, so that none waits and none is served by
 an older plan than that. Only a request after a pause longer than `refresh_seconds` waits for the
-thread, a moment at most. A version that cannot be loaded is refused for a while and the one before
-it goes on serving. When the registry itself cannot be
-read, a new environment starts from the plan that was good last, kept in `ServingPlanCache`.
+thread, a moment at most. A version that cannot be loaded is refused for a while, and the version
+before it keeps serving. When the registry itself cannot be read, a new environment starts from the
+last good plan, kept in `ServingPlanCache`.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class ModelPool:
         Raises
         ------
         ModelwatchError
-            When that cannot be had; what was loaded goes on serving.
+            When that cannot be loaded; the loaded versions keep serving.
         """
         with self._lock:
             self._refusals.clear()
@@ -225,7 +225,7 @@ class ModelPool:
         serving = Serving(plan.routing, models)
         if problem:
             serving = Serving(plan.routing, models, problem, self._now())
-            _LOG.warning("serving the versions that were good last: %s", problem)
+            _LOG.warning("serving the last good versions: %s", problem)
         else:
             self._plan_cache.remember(plan)
         self._report(serving)
@@ -290,7 +290,7 @@ class ModelPool:
         if serving is None:
             return
         if serving.problem != problem:
-            _LOG.warning("what is loaded goes on serving: %s", problem)
+            _LOG.warning("the loaded versions keep serving: %s", problem)
         since = serving.stale_since or self._now()
         stale = Serving(serving.routing, serving.models, problem, since)
         self._report(stale)
