@@ -270,8 +270,8 @@ def _strange_columns(train: pd.DataFrame) -> str:
     if not strange:
         return ""
     return (
-        f"{', '.join(strange)[:300]}: expected are columns of numbers (whole ones of 64 bits with a "
-        "sign), of texts or of truth values; convert them, such as with astype('int64') or astype(str)"
+        f"{', '.join(strange)[:300]}: expected are columns of numbers (whole ones of 64 bits with "
+        "a sign), of texts or of truth values; convert them, as astype('int64') and astype(str) do"
     )
 
 
