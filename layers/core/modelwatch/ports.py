@@ -124,7 +124,7 @@ class Fleet(Protocol):
     def recycle_environments(self) -> None:
         """Replace them all: no request that starts after this returned is served by an older one.
 
-        Raises FleetError when that cannot be had.
+        Raises FleetError when that fails.
         """
         ...
 
@@ -133,10 +133,10 @@ class AfterResponse(Protocol):
     """Runs work that the caller of a request need not wait for."""
 
     def __call__(self, work: Callable[[], list[Sample]]) -> list[Sample]:
-        """See that ``work`` is done once.
+        """Run ``work`` once, now or later.
 
-        Returns the samples for the request's own line of metrics: those of ``work``, when it was
-        done at once; else what stands for it until its own samples are emitted.
+        Returns the samples for the request's own line of metrics: those of ``work`` when it ran
+        now; else samples that stand for it until its own samples are emitted.
         """
         ...
 
@@ -145,7 +145,7 @@ class WaitingRecords(Protocol):
     """Records that wait to be sent with later ones."""
 
     def due_in(self) -> float | None:
-        """Return in how many seconds they are to be sent, or None when there are none."""
+        """Return in how many seconds they are due, or None when there are none."""
         ...
 
     def flush(self, *, is_last: bool = False) -> list[Sample]:

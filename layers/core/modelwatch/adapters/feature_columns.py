@@ -81,7 +81,7 @@ def values_of(table: pa.Table, name: str) -> list[Value]:
 def as_one(table: pa.Table, name: str, *, numbers: bool) -> pa.ChunkedArray:
     """Return a feature as one column of doubles, or of texts: values of the other kind are null.
 
-    Truth values count among the texts, as ``true`` and ``false``.
+    Booleans count among the texts, as ``true`` and ``false``.
     """
     parts = parts_of(table, name)
     if len(parts) == 1 and _is_number(parts[0].type) == numbers:

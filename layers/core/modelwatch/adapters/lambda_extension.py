@@ -49,7 +49,7 @@ Handler = Callable[[Any, Any], Any]
 class LambdaExtension:
     """Does work when the response has left; see `modelwatch.ports.AfterResponse`.
 
-    Until `around` made it one, and from the moment its API fails, work is done at once.
+    Before `around` registers it, and after its API fails, it does work immediately.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ class LambdaExtension:
     def _hear_of_the_end(self) -> None:
         """Have SIGTERM end the process when the extension has flushed.
 
-        The main thread may be in a call that no signal interrupts; the byte comes all the same.
+        The main thread may be in a call that no signal interrupts; the byte arrives nevertheless.
         """
         self._end.setblocking(False)
         signal.set_wakeup_fd(self._end.fileno(), warn_on_full_buffer=False)

@@ -1,4 +1,4 @@
-"""Every environment of a Lambda function at once."""
+"""All environments of a Lambda function."""
 
 from __future__ import annotations
 

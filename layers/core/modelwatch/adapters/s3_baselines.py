@@ -6,7 +6,7 @@
 older ones say what held before.
 ``baselines/<model>/.in-use/000001.json`` and so on say what is in use, likewise.
 
-Nothing is ever overwritten: two writers at once cannot undo one another unseen.
+Nothing is ever overwritten: two concurrent writers cannot undo each other's work unseen.
 """
 
 from __future__ import annotations

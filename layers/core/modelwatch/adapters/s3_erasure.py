@@ -40,7 +40,7 @@ _EDGE = timedelta(minutes=5)
 
 
 class Events:
-    """The events that are to be erased: by their ids, and those of their shadows' predictions."""
+    """The events to erase: by their ids, and those of their shadows' predictions."""
 
     def __init__(self, event_ids: Iterable[str]) -> None:
         self.ids = tuple(sorted({event_id.lower() for event_id in event_ids}))

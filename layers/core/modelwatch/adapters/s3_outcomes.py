@@ -89,7 +89,7 @@ class S3OutcomeStore:
     def reference(self, table: pa.Table) -> Outcomes | None:
         """Return the rows of reference data; None where they have no predictions.
 
-        Labels, where it has any, are in a column ``label``: numbers, texts or truth values. Of
+        Labels, where it has any, are in a column ``label``: numbers, texts or booleans. Of
         very many rows, `REFERENCE_ROWS` are taken, spread evenly over all.
         """
         if not {"prediction", "prediction_label"} <= set(table.column_names):

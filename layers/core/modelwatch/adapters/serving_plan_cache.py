@@ -1,4 +1,4 @@
-"""The serving plan that was good last, on S3 for every environment and on disk for this one."""
+"""The last good serving plan, on S3 for every environment and on disk for this one."""
 
 from __future__ import annotations
 

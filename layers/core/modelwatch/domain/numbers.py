@@ -28,7 +28,7 @@ SampleRate = Annotated[float, msgspec.Meta(ge=LEAST_SAMPLE_RATE, le=1)]
 
 
 def is_number(value: object) -> bool:
-    """Return whether ``value`` is an acceptable number; truth values are none.
+    """Return whether ``value`` is an acceptable number; booleans are none.
 
     Examples
     --------

@@ -54,7 +54,7 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        """Every alias that is to be loaded, those that serve first."""
+        """Every alias to load, those that serve first."""
         serving = (alias for alias, weight in self.weights.items() if weight)
         return (*serving, *self.shadows)
 

@@ -1,4 +1,4 @@
-"""Which windows are to be analyzed, and when: lengths, steps, and what a late run catches up on."""
+"""Which windows to analyze, and when: lengths, steps, and what a late run catches up on."""
 
 from __future__ import annotations
 

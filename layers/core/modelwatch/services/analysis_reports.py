@@ -57,7 +57,7 @@ def _worth_a_report(task: AnalysisTask, verdict: WindowVerdict, last: LastResult
 
 
 def remembered(result: AnalysisResult, last: LastResult | None) -> LastResult:
-    """Return what is to be remembered of a result, given what was remembered before it."""
+    """Return what to remember of a result, given what was remembered before it."""
     newest = LastResult(
         name=result.name,
         window_end=result.window_end,

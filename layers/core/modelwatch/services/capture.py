@@ -73,11 +73,11 @@ class CaptureService:
     def store_messages(self, messages: Sequence[Message]) -> list[str]:
         """Store what ``messages`` hold; return the ids of the messages that failed.
 
-        What cannot be used goes to the dead letters with its reason, alone, and is done with; its
-        message fails only where they do not take it. When the store refuses an object, the messages
-        with a record or label in it fail, whole, and are released; what was stored already is
-        recognised when it comes again. What raises an exception that no one foresaw is found and
-        becomes a dead letter like what cannot be used; everything beside it is stored.
+        A record or label that cannot be used becomes a dead letter, alone, with its reason. Its
+        message fails only when the dead-letter queue refuses it. When the store refuses an object,
+        every message with a record or label in it fails as a whole and is released; what is stored
+        already is recognised when it comes again. A record that raises an exception that no one
+        foresaw becomes a dead letter too; everything beside it is stored.
         """
         began = self._clock()
         now_ms = self._now_ms()
@@ -110,9 +110,9 @@ class CaptureService:
             message.id: None for message, event_ids in held if not again.isdisjoint(event_ids)
         }
         # a message that comes again brings its bad records, too
-        done_with = [letter for letter in letters if letter.message_id not in failed]
+        settled = [letter for letter in letters if letter.message_id not in failed]
         rejected, not_taken = send_to_dlq(
-            done_with, self._dead_letters, self._until(began, _DLQ_SECONDS)
+            settled, self._dead_letters, self._until(began, _DLQ_SECONDS)
         )
         failed.update(dict.fromkeys(not_taken))
         delays = retry_delays([message for message in messages if message.id in failed])

@@ -1,8 +1,8 @@
-"""What the queue delivers: how a message is read, and what becomes of one that cannot be stored.
+"""Messages of the queue: how to read one, and what happens to one that cannot be stored.
 
-A message leaves the queue when everything in it is stored or a dead letter. A record that no one
-can use goes to the dead letters alone, with its reason. A message whose records S3 does not take
-now is released: it comes again after a delay that grows.
+A message leaves the queue when everything in it is stored or a dead letter. A record that cannot be
+used becomes a dead letter alone, with its reason. A message whose records S3 does not take now is
+released: it comes again after a delay that grows.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from modelwatch.ports import DeadLetters
 _LOG = logging.getLogger(__name__)
 
 _DEAD_LETTER_FAILURES = 2
-"""So many refusals, and the dead-letter queue is left alone until the next batch: each may take
-seconds, and a run that exceeds its time has its whole batch delivered again."""
+"""After so many refusals a run sends no more dead letters: each refusal may take seconds. When a
+run exceeds its time, SQS delivers the whole batch again."""
 
 _FIRST_DELAY_SECONDS = 15
 _LONGEST_DELAY_SECONDS = 900
-"""So much later than S3 itself is everything well again, at most."""
+"""Messages come again at most so long after S3 works again."""
 
 
 @dataclass(frozen=True, slots=True)

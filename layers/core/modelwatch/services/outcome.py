@@ -121,7 +121,7 @@ def prediction_samples(outcome: Outcome, captured: int) -> list[Sample]:
 
     Rows without a usable prediction are not among the predictions. The values are those that the
     capture policy lets out: metrics are lines of the log.
-    ``captured`` of the predictions are to be captured.
+    ``captured`` says how many predictions are captured.
     """
     version, plan = outcome.loaded.version, outcome.loaded.capture
     model = {

@@ -36,7 +36,7 @@ REFUSAL_SECONDS = 600.0
 class LoadedModel:
     """A model in memory: what it is, when it was loaded and how long that took.
 
-    ``capture`` is what the capture policy comes to for its features.
+    ``capture`` is the capture policy applied to its features.
     """
 
     version: ModelVersion
@@ -172,7 +172,7 @@ class ModelPool:
             return serving
 
     def metrics(self, version: ModelVersion) -> Mapping[str, float] | None:
-        """Return what ``version`` was found to be worth, or None while the registry is away."""
+        """Return the metrics of ``version``, or None while the registry does not respond."""
         try:
             return self._registry.metrics(version)
         except ModelwatchError:

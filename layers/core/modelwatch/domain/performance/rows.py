@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.object_]
 Mask = npt.NDArray[np.bool_]
 
-_TRUTHS = {"true": "1", "false": "0"}
+_BOOLEANS = {"true": "1", "false": "0"}
 _BITS = {"1": "true", "0": "false"}
 
 
@@ -32,7 +32,7 @@ class Outcomes:
     actual
         Each label as text; None where there is none yet.
     actual_numbers
-        As number (of a truth value 1 or 0); NaN where it is none.
+        As number (of a boolean 1 or 0); NaN where it is none.
     probabilities
         Shape (n, k), NaN in rows that have none; None where the model has none.
     """
@@ -128,7 +128,7 @@ def aligned_actual(rows: Outcomes) -> Texts:
     """Return the labels as text in the kind of the predictions.
 
     A label ``true`` of a prediction 1 is ``1``, and a label 1 of a prediction ``true`` is ``true``:
-    who labels need not know whether the model predicts truth values or numbers.
+    who labels need not know whether the model predicts booleans or numbers.
 
     Examples
     --------
@@ -140,13 +140,13 @@ def aligned_actual(rows: Outcomes) -> Texts:
     >>> aligned_actual(outcomes([1, 0, True], ["1.0", "0.0", "True"])).tolist()
     ['1', '0', 'true']
     """
-    truth = np.isin(rows.predicted, list(_TRUTHS)).astype(bool)
-    is_truth = np.isin(rows.actual, list(_TRUTHS)) & ~np.isnan(rows.actual_numbers)
+    truth = np.isin(rows.predicted, list(_BOOLEANS)).astype(bool)
+    is_truth = np.isin(rows.actual, list(_BOOLEANS)) & ~np.isnan(rows.actual_numbers)
     numeric = ~np.isnan(rows.predicted_numbers)
     to_bit = is_truth & ~truth & numeric
     to_truth = truth & np.isin(rows.actual, list(_BITS)).astype(bool)
     actual = rows.actual.copy()
-    actual[to_bit] = [_TRUTHS[text] for text in actual[to_bit]]
+    actual[to_bit] = [_BOOLEANS[text] for text in actual[to_bit]]
     actual[to_truth] = [_BITS[text] for text in actual[to_truth]]
     for place in np.flatnonzero(given(actual) & numeric & np.isnan(rows.actual_numbers)):
         actual[place] = _plain_form(actual[place])
