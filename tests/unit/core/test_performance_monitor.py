@@ -457,6 +457,8 @@ def test_every_sample_is_in_the_catalog_with_its_labels(stage):
         ([1, 0], ["1.0", "0.0"]),
         ([1, 0], ["1", " 0"]),
         ([True, False], ["True", "FALSE"]),
+        ([1, 0], ["True", "False"]),
+        ([True, False], ["1.0", "0"]),
         ([2.5, 3], ["2.50", "3.0"]),
         (["1.0", "True"], ["1.0", "True"]),
     ],

@@ -135,7 +135,7 @@ def aligned_actual(rows: Outcomes) -> Texts:
     >>> aligned_actual(outcomes([1, True, "true"], [True, 1, False])).tolist()
     ['1', 'true', 'false']
 
-    So is a label that came as text, where the prediction is a number or a truth value:
+    So is a label that came as text, where the prediction is a number or a boolean:
 
     >>> aligned_actual(outcomes([1, 0, True], ["1.0", "0.0", "True"])).tolist()
     ['1', '0', 'true']
@@ -149,19 +149,20 @@ def aligned_actual(rows: Outcomes) -> Texts:
     actual[to_bit] = [_BOOLEANS[text] for text in actual[to_bit]]
     actual[to_truth] = [_BITS[text] for text in actual[to_truth]]
     for place in np.flatnonzero(given(actual) & numeric & np.isnan(rows.actual_numbers)):
-        actual[place] = _plain_form(actual[place])
+        text = _plain_form(actual[place])
+        actual[place] = (_BITS if truth[place] else _BOOLEANS).get(text, text)
     return actual
 
 
 def _plain_form(text: str) -> str:
-    """Return the text of a number or truth value as `as_text` writes it; any other as it is.
+    """Return the text of a number or boolean as `as_text` writes it; any other as it is.
 
     >>> [_plain_form(text) for text in ("1.0", "True", "red", "nan", "1_0")]
     ['1', 'true', 'red', 'nan', '1_0']
     """
     from modelwatch.domain.labels import as_text
 
-    if text.lower() in _TRUTHS:
+    if text.lower() in _BOOLEANS:
         return text.lower()
     try:
         number = float(text)
