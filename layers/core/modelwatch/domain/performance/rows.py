@@ -134,6 +134,11 @@ def aligned_actual(rows: Outcomes) -> Texts:
     --------
     >>> aligned_actual(outcomes([1, True, "true"], [True, 1, False])).tolist()
     ['1', 'true', 'false']
+
+    So is a label that came as text, where the prediction is a number or a boolean:
+
+    >>> aligned_actual(outcomes([1, 0, True], ["1.0", "0.0", "True"])).tolist()
+    ['1', '0', 'true']
     """
     truth = np.isin(rows.predicted, list(_BOOLEANS)).astype(bool)
     is_truth = np.isin(rows.actual, list(_BOOLEANS)) & ~np.isnan(rows.actual_numbers)
@@ -143,7 +148,30 @@ def aligned_actual(rows: Outcomes) -> Texts:
     actual = rows.actual.copy()
     actual[to_bit] = [_BOOLEANS[text] for text in actual[to_bit]]
     actual[to_truth] = [_BITS[text] for text in actual[to_truth]]
+    for place in np.flatnonzero(given(actual) & numeric & np.isnan(rows.actual_numbers)):
+        text = _plain_form(actual[place])
+        actual[place] = (_BITS if truth[place] else _BOOLEANS).get(text, text)
     return actual
+
+
+def _plain_form(text: str) -> str:
+    """Return the text of a number or boolean as `as_text` writes it; any other as it is.
+
+    >>> [_plain_form(text) for text in ("1.0", "True", "red", "nan", "1_0")]
+    ['1', 'true', 'red', 'nan', '1_0']
+    """
+    from modelwatch.domain.labels import as_text
+
+    if text.lower() in _BOOLEANS:
+        return text.lower()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    # a whole number of many digits would be rounded, and int and float take underscores
+    if not np.isfinite(number) or "_" in text or abs(number) > 2**53:
+        return text
+    return as_text(number)
 
 
 def class_order(rows: Outcomes, known: Sequence[str] = ()) -> tuple[str | None, ...]:
