@@ -1,6 +1,6 @@
-"""The metrics bridge: what the functions log goes in, Prometheus metrics come out.
+"""The metrics bridge: reads the functions' logs, and serves Prometheus metrics.
 
-One event's way through the packages::
+The path of one event through the packages::
 
     sources/            lines/            counting/             serving/
     CloudWatch Logs --. (a line ->        ledger (one      .--> collector's page --> Prometheus
@@ -10,5 +10,5 @@ One event's way through the packages::
 
 `lines` imports none of the others, `counting` imports `lines`; `sources` and `history` import
 these two, and `serving` imports `history`. `service.py` is the loop, `main.py` the process;
-`sources/follower.py` says why nothing is counted twice and nothing is left out.
+`sources/follower.py` explains why no event is counted twice and none is missed.
 """

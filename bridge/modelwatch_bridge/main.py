@@ -36,7 +36,7 @@ from modelwatch_bridge.sources.throttles import CloudWatchThrottles, ThrottleRea
 LOG = logging.getLogger(__name__)
 
 _JOIN_SECONDS = 1.5
-"""How long a round that is under way may take to end. It is safe to leave it: see `ledger.py`."""
+"""How long a running round may take to end. It is safe to abort it: see `ledger.py`."""
 
 
 def now_ms() -> int:
@@ -111,7 +111,7 @@ def _server(settings: BridgeSettings, page: Page, history: History, health: Heal
 
 
 def _results(settings: BridgeSettings) -> Results:
-    # brings half of the analysis' libraries with it, 30 MB
+    # imports half of the analysis' libraries, 30 MB
     from modelwatch.adapters.s3_reports import S3ReportStore
 
     return S3ReportStore(s3_client(settings), settings.report_bucket)
@@ -139,7 +139,7 @@ def _service(
     catalog: Mapping[str, Metric],
     stop: threading.Event,
 ) -> BridgeService:
-    # a logs API that does not answer must show in /health soon: few retries, the loop goes on
+    # a logs API that does not respond must show in /health soon: few retries, the loop continues
     config = Config(
         connect_timeout=3, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3}
     )

@@ -23,7 +23,7 @@ _LONGEST_PAUSE_SECONDS = 30.0
 
 
 class Reader(Protocol):
-    """Something that brings new events into the ledger when it is polled."""
+    """Reads new events into the ledger when it is polled."""
 
     def poll(self) -> None:
         """Read what is new.
@@ -38,7 +38,7 @@ class Reader(Protocol):
 
 
 class Queues(Protocol):
-    """Queues whose depth can be asked for."""
+    """Queues whose depth can be read."""
 
     def depths(self) -> dict[tuple[str, str], float]:
         """Return the number of messages by queue name and state (visible, in_flight, delayed).
@@ -48,24 +48,24 @@ class Queues(Protocol):
         Raises
         ------
         SourceError
-            When the service does not answer.
+            When the service does not respond.
         """
 
     def oldest_sent_ms(self) -> dict[str, int]:
         """Return when the oldest message was sent, in milliseconds since 1970, by queue.
 
-        Only of the dead-letter queues that `depths` found not empty: the capture queue's messages
-        are not ours to receive, and its consumer tells how old they are.
+        Only for dead-letter queues that `depths` found not empty: the bridge must not receive
+        the capture queue's messages, and its consumer reports how old they are.
 
         Raises
         ------
         SourceError
-            When the service does not answer.
+            When the service does not respond.
         """
 
 
 class BridgeService:
-    """Polls the readers, keeps the page current, and goes on whatever a source does.
+    """Polls the readers, keeps the page current, and continues if a source fails.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class BridgeService:
     queues
         Are asked for their depth after each round; None for none.
     ledger, page, history, health
-        What the readers fill, what scrapes get, what people see, what `/health` says.
+        Filled by the readers; for scrapes; for the live page; for `/health`.
     catalog
         The metrics by name.
     clock
@@ -82,7 +82,7 @@ class BridgeService:
     poll_seconds
         Pause between two rounds; after a failure it doubles, up to 30 s.
     retire_ms
-        Series of an owner that was silent for so long are forgotten, in milliseconds.
+        Series of an owner that was silent for this time are deleted, in milliseconds.
     lag_seconds
         Gives the age of the newest event when it was read; None before the first.
     """
@@ -117,7 +117,7 @@ class BridgeService:
         self._last_retired_ms = 0
 
     def run(self, stop: threading.Event) -> None:
-        """Go round until ``stop`` is set."""
+        """Poll until ``stop`` is set."""
         self._show()
         pause_seconds = self._poll_seconds
         while not stop.is_set():
@@ -144,11 +144,11 @@ class BridgeService:
 
     def _show(self) -> None:
         live = self._live()
-        self._history.observe(live)  # before the page: it, too, asks what changed
+        self._history.observe(live)  # before the page, which also needs the changes
         self._page.refresh(live)
 
     def _ask_queues(self) -> None:
-        # what is old is worse than nothing
+        # an old value is worse than none
         self._depths = {}
         self._oldest_sent_ms = {}
         if self._queues is not None:
@@ -191,6 +191,6 @@ def _try(step: Callable[[], None], problems: list[str]) -> None:
     except ModelwatchError as error:
         problems.append(str(error))
     except Exception as error:
-        # the loop must survive what nobody thought of: /health and the log tell of it
+        # the loop must survive an unexpected error: /health and the log show it
         LOG.exception("a round of reading failed")
         problems.append(f"{type(error).__name__}: {error}")

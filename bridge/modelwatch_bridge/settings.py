@@ -20,7 +20,7 @@ class BridgeSettings(StoreSettings, QueueSettings, ResultSettings, StageSettings
     bridge_state = Setting(
         ".modelwatch/bridge.sqlite", "where the bridge keeps what it counted", text
     )
-    bridge_log_group_prefix = Setting("/aws/lambda/modelwatch-", "log groups that it follows", text)
+    bridge_log_group_prefix = Setting("/aws/lambda/modelwatch-", "log groups that it reads", text)
     bridge_host = Setting("127.0.0.1", "address on which the bridge listens", text)
     bridge_files = Setting(
         "", "files with EMF lines that it also follows, separated by commas", text
@@ -43,7 +43,7 @@ class BridgeSettings(StoreSettings, QueueSettings, ResultSettings, StageSettings
         "3600", "how far back a first start reads, in seconds", number
     )
     bridge_stale_seconds = Setting(
-        "60", "/health says not ready after so long without reading", number
+        "60", "/health is not ready after this time without reading", number
     )
     bridge_retire_seconds = Setting(
         "86400", "values of silent versions and functions go then", number

@@ -108,7 +108,7 @@ def _observe(settings: Settings, scenario: str, requests: int, expected: str) ->
     statuses = {result.status for result in results}
     if results[0].status != expected or (expected == "ok" and "drift" in statuses):
         raise ModelwatchError(
-            f"{scenario} traffic should have been answered with '{expected}', "
+            f"{scenario} traffic should have the status '{expected}', "
             f"and was with '{results[0].status}'"
         )
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from modelwatch.domain.optional import optional_part
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli import demo
 from modelwatch_cli.baselines import commands as baselines
@@ -16,7 +17,7 @@ from modelwatch_cli.capture import captures, dlq, forget, labels
 from modelwatch_cli.checks import commands as checks
 from modelwatch_cli.console import error_console
 from modelwatch_cli.deployment import commands as deployment
-from modelwatch_cli.monitoring import backtest, compare, model_monitor, performance, replay
+from modelwatch_cli.monitoring import backtest, compare, performance, replay
 from modelwatch_cli.monitoring import commands as monitoring
 from modelwatch_cli.serving import commands as serving
 from modelwatch_cli.serving import models
@@ -69,7 +70,7 @@ for module in (
     dlq,
     forget,
     monitoring,
-    model_monitor,
+    optional_part(captures.SAGEMAKER, "model_monitor"),
     performance,
     replay,
     backtest,
@@ -78,7 +79,8 @@ for module in (
     checks,
     demo,
 ):
-    module.register(app)
+    if module is not None:
+        module.register(app)
 
 
 def main() -> None:

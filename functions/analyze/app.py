@@ -19,7 +19,7 @@ app = Chalice(app_name="modelwatch-analyze")
 
 @app.route("/health", methods=["GET"])
 def health() -> Response:
-    """Tell that the function answers."""
+    """Return that the function responds."""
     return handle_request(
         app.current_request, wiring.metrics(), lambda: HttpResponse(Alive(status="healthy"))
     )
@@ -27,7 +27,7 @@ def health() -> Response:
 
 @app.route("/analyze", methods=["POST"], content_types=["*/*"])
 def analyze_now() -> Response:
-    """Analyze now, or a window of the past."""
+    """Analyze the window up to now, or a past window."""
 
     def run() -> HttpResponse:
         request = parse_request(app.current_request.raw_body)

@@ -17,7 +17,7 @@ app = Chalice(app_name="modelwatch-capture")
 
 @app.route("/health", methods=["GET"])
 def health() -> Response:
-    """Tell that the function answers."""
+    """Return that the function responds."""
     return handle_request(
         app.current_request, wiring.metrics(), lambda: HttpResponse(Alive(status="healthy"))
     )
@@ -25,7 +25,7 @@ def health() -> Response:
 
 @app.route("/capture", methods=["POST"], content_types=["*/*"])
 def capture() -> Response:
-    """Take one record from another application."""
+    """Accept one record of another application."""
 
     def run() -> HttpResponse:
         event_id = wiring.capture_service().accept(app.current_request.raw_body)
@@ -36,7 +36,7 @@ def capture() -> Response:
 
 @app.route("/capture/batch", methods=["POST"], content_types=["*/*"])
 def capture_batch() -> Response:
-    """Take a list of records from another application, all or none."""
+    """Accept a list of records of another application, all or none."""
 
     def run() -> HttpResponse:
         event_ids = wiring.capture_service().accept_batch(app.current_request.raw_body)
@@ -47,7 +47,7 @@ def capture_batch() -> Response:
 
 @app.route("/ground-truth", methods=["POST"], content_types=["*/*"])
 def ground_truth() -> Response:
-    """Take the ground truth of predictions: one label, or a list of them, all or none."""
+    """Accept labels of predictions: one label, or a list of them, all or none."""
 
     def run() -> HttpResponse:
         event_ids, sample = wiring.capture_service().accept_labels(app.current_request.raw_body)
@@ -72,7 +72,7 @@ add_docs(app, wiring.metrics, _document)
     queue_arn="arn:aws:sqs:us-east-1:000000000000:set-by-the-merge-template", name="consume"
 )
 def consume(event: SQSEvent) -> dict[str, Any]:
-    """Store what the queue delivers; answer which messages it shall deliver again."""
+    """Store the messages of the queue; return the ones that it must deliver again."""
     messages = [
         Message(
             message["messageId"],

@@ -15,7 +15,7 @@ app = Chalice(app_name="modelwatch-predict")
 
 @app.route("/", methods=["GET"])
 def index() -> Response:
-    """Say what this is and what can be called."""
+    """Return the name of the API and its routes."""
     routes = [
         f"{method} {path}" for path, entries in app.routes.items() for method in sorted(entries)
     ]
@@ -25,7 +25,7 @@ def index() -> Response:
 
 @app.route("/health", methods=["GET"])
 def health() -> Response:
-    """Tell whether a model is loaded, and which."""
+    """Return whether a model is loaded, and which."""
 
     def check() -> HttpResponse:
         state = wiring.predict_service().health()
@@ -70,7 +70,7 @@ def model_info() -> Response:
 
 @app.route("/model/reload", methods=["POST"], content_types=["*/*"])
 def reload_model() -> Response:
-    """Serve what the registry says now, in every environment."""
+    """Serve the registry's current versions, in every environment."""
     return handle_request(
         app.current_request,
         wiring.metrics(),

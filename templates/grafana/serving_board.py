@@ -69,7 +69,7 @@ def ml_monitoring() -> Any:
         .with_panel(
             lines(
                 "Latency",
-                "Time in the function, from a request's arrival to its answer.",
+                "Time in the function, from a request's arrival to its response.",
                 "s",
                 *quantiles("api_request_latency_seconds"),
             )

@@ -34,9 +34,9 @@ def stack(new_stack: Callable[..., RunningStack]) -> Iterator[RunningStack]:
 @pytest.fixture(scope="module")
 def story(stack: RunningStack) -> str:
     """What the demo printed, having ended well."""
-    told = stack.run("demo", timeout=500)
-    assert told.returncode == 0, told.stdout[-3000:] + told.stderr[-3000:]
-    return told.stdout
+    completed = stack.run("demo", timeout=500)
+    assert completed.returncode == 0, completed.stdout[-3000:] + completed.stderr[-3000:]
+    return completed.stdout
 
 
 def test_the_story_is_told_from_start_to_end(story: str) -> None:

@@ -47,6 +47,7 @@ SCHEMA = Schema(
 BEYOND_SCHEMAS = re.compile(
     r"(\[\d+\]\.)?(captured_at|labelled_at|predicted_at|types)"  # what has been; letters a feature
     r"|(\[\d+\]\.)?lost_before"  # to JSON Schema, 5.0 is a whole number
+    r"|(\[\d+\]\.)?probabilities"  # their sum is 1
     r"|window_end|until|window"
     r"|"  # two variants that are the same one
 )

@@ -34,10 +34,10 @@ def _complaints(workshop: Path, texts: dict[str, str]) -> str:
         source = f'import type {{ Board }} from "./board";\nexport const board: Board = {text};\n'
         (workshop / f"{name}.ts").write_text(source)
     compiler = ["node", "node_modules/typescript/bin/tsc", "-p", ".", "--pretty", "false"]
-    told = subprocess.run(compiler, cwd=workshop, capture_output=True, text=True, check=False)
+    completed = subprocess.run(compiler, cwd=workshop, capture_output=True, text=True, check=False)
     for name in texts:
         (workshop / f"{name}.ts").unlink()
-    return told.stdout + told.stderr
+    return completed.stdout + completed.stderr
 
 
 def test_grafanas_types_take_them(workshop: Path) -> None:
@@ -70,7 +70,7 @@ def test_grafanas_types_refuse_what_is_misspelled(workshop: Path) -> None:
 @pytest.fixture(scope="module")
 def vocabulary(workshop: Path) -> dict[str, Any]:
     """What Grafana's data library knows by name, and what it makes of values."""
-    told = subprocess.run(
+    completed = subprocess.run(
         ["node", "vocabulary.cjs"],
         cwd=workshop,
         input=json.dumps([param.values[0] for param in OF_ONE_VALUE]),
@@ -78,7 +78,7 @@ def vocabulary(workshop: Path) -> dict[str, Any]:
         text=True,
         check=True,
     )
-    return json.loads(told.stdout)  # type: ignore[no-any-return]
+    return json.loads(completed.stdout)  # type: ignore[no-any-return]
 
 
 def _found(key: str, thing: Any) -> Iterator[Any]:

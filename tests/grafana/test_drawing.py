@@ -79,8 +79,8 @@ def demo(new_stack: Callable[..., RunningStack]) -> Iterator[tuple[RunningStack,
         pytest.skip(reason)
     stack = new_stack()
     began = time.time()
-    told = stack.run("demo", timeout=600)
-    assert told.returncode == 0, told.stdout[-3000:] + told.stderr[-3000:]
+    completed = stack.run("demo", timeout=600)
+    assert completed.returncode == 0, completed.stdout[-3000:] + completed.stderr[-3000:]
     time.sleep(3 * SCRAPE_SECONDS)  # until Prometheus has what the bridge read last
     yield stack, began
     stack.run("down", "--force")

@@ -162,9 +162,9 @@ def test_a_capture_function_that_is_gone_is_named_and_what_needs_it_is_not_tried
         **dict.fromkeys(("functions", "capture"), "✗"),
         **dict.fromkeys(("analysis", "report"), "-"),
     }
-    told = next(line for line in lines if line.startswith("✗ functions"))
-    assert "the function modelwatch-local-capture is gone" in told
-    told = next(line for line in lines if line.startswith("✗ capture"))
-    assert "0 of 20 predictions are on S3" in told
-    assert "of the queue modelwatch-local-captures" in told
+    shown = next(line for line in lines if line.startswith("✗ functions"))
+    assert "the function modelwatch-local-capture is gone" in shown
+    shown = next(line for line in lines if line.startswith("✗ capture"))
+    assert "0 of 20 predictions are on S3" in shown
+    assert "of the queue modelwatch-local-captures" in shown
     assert "→ `modelwatch undeploy`, then `modelwatch deploy`" in done.stdout

@@ -215,7 +215,7 @@ def test_a_missing_part_is_said_and_a_difference_fails(trial):
     trial.reports.delete([_key(trial, given["name"], "window-")])
     done = trial.stack.run("replay", given["name"])
     assert done.returncode == 1
-    assert "the profile of the window is not there any more: analyses/" in done.stderr
+    assert "the profile of the window no longer exists: analyses/" in done.stderr
 
 
 def _labelled(found: Any, count: int) -> Any:

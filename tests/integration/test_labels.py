@@ -209,9 +209,9 @@ def test_a_prediction_is_labelled_by_the_id_of_its_answer_alone(labelling):
 
     eventually(joined)
     options = ["--min-labels", "5", "--min-maturity", "0", "--window", "PT1H", "--json"]
-    told = json.loads(labelling.run("performance", *options))
-    assert told["verdict"]["metrics"]["accuracy"]["value"] > 0.9
-    assert told["verdict"]["estimated"]["status"] == "ok"
+    measured = json.loads(labelling.run("performance", *options))
+    assert measured["verdict"]["metrics"]["accuracy"]["value"] > 0.9
+    assert measured["verdict"]["estimated"]["status"] == "ok"
 
 
 def test_a_label_that_does_not_tell_its_hour_is_refused(labelling):

@@ -181,7 +181,7 @@ def test_what_an_endpoint_captured_is_imported_with_its_ground_truth(moved, tmp_
     # ground truth alone: its predictions are not there yet
     done = moved.run("captures", "import", str(tmp_path / "truth"), *model)
     assert done.returncode == 1
-    assert "3 labels belong to no prediction that was found" in done.stderr
+    assert "3 labels belong to no known prediction" in done.stderr
 
     write_lines(tmp_path / "captured/bad.jsonl", line("13.5", "0.75", "request-3", 3), "{")
     done = moved.run("captures", "import", str(tmp_path), *model, *names)

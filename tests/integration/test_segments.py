@@ -87,8 +87,8 @@ def test_a_drift_in_one_segment_alone_is_found_and_named(watching: RunningStack)
     assert len(found["dear"]["drifted_features"]) >= 7
     assert "in the segment dear: " in result["headline"]
     assert result["reason"].endswith("; drift in the segment dear")
-    told(watching, "dear", 1)
-    told(watching, "cheap", 0)
+    expect_status(watching, "dear", 1)
+    expect_status(watching, "cheap", 0)
 
     shown = watching.run("analyze").stdout
     assert "drift in the segment dear" in " ".join(shown.split())
@@ -110,7 +110,7 @@ def analyzed(stack: RunningStack) -> dict[str, Any]:
         time.sleep(3)
 
 
-def told(stack: RunningStack, segment: str, status: int) -> None:
+def expect_status(stack: RunningStack, segment: str, status: int) -> None:
     """Wait for the bridge to tell of a segment."""
     url = f"http://127.0.0.1:{stack.environ['BRIDGE_PORT']}/metrics"
     deadline = time.monotonic() + 60

@@ -145,7 +145,7 @@ def test_a_killed_part_is_reported_and_restarted(stack: RunningStack) -> None:
     outcome = stack.run("status")
     assert outcome.returncode == 3
     assert "dead" in outcome.stdout
-    assert "MLflow ended by itself" in outcome.stderr
+    assert "MLflow ended unexpectedly" in outcome.stderr
     assert str(stack.home / "logs" / "mlflow.log") in outcome.stderr
     assert len(outcome.stderr.splitlines()) > 3
     outcome = stack.run("up")

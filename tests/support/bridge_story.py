@@ -87,7 +87,7 @@ class BridgeStory:
         self.ledger.close()
         self.store.close()
 
-    def tell(self, *samples: Sample, function: str = "modelwatch-local-predict") -> None:
+    def emit(self, *samples: Sample, function: str = "modelwatch-local-predict") -> None:
         """Have a function report samples now."""
         self.log(*emf_lines(samples, self.clock()), function=function)
 
@@ -112,14 +112,14 @@ class BridgeStory:
         of = {"model_name": model, "model_version": version, "variant": variant}
         for _ in range(count):
             seconds = 0.004 + self._random.expovariate(250)
-            self.tell(
+            self.emit(
                 Sample("api_requests_total", 1, {**route, "status": "200"}),
                 Sample("api_request_latency_seconds", seconds, route),
                 Sample("model_predictions_total", 1, of),
                 Sample("model_prediction_latency_seconds", seconds / 20, of),
             )
-        self.tell(Sample("capture_records_total", count, {"outcome": "accepted"}))
-        self.tell(Sample("capture_records_total", count, {"outcome": "sent"}))
+        self.emit(Sample("capture_records_total", count, {"outcome": "accepted"}))
+        self.emit(Sample("capture_records_total", count, {"outcome": "sent"}))
 
     def analyze(
         self,
@@ -148,7 +148,7 @@ class BridgeStory:
                 Sample("evidently_feature_drift_detected", int(name in drifted), feature),
                 Sample("evidently_missing_values_ratio", (missing or {}).get(name, 0.0), feature),
             ]
-        self.tell(*samples, function="modelwatch-local-analyze")
+        self.emit(*samples, function="modelwatch-local-analyze")
         reason = "12 rows in the window; 100 are needed"
         if scores:
             reason = f"{len(drifted)} of {len(scores)} features drifted; drift from a share of 0.5"
@@ -183,10 +183,10 @@ class BridgeStory:
         """Live through an hour: quiet traffic, then a drift, and a challenger with little data."""
         for version in ("3", "4"):
             info = {"model_name": model, "version": version}
-            self.tell(Sample("model_version_info", 1, info))
-        self.tell(Sample("model_load_time_seconds", 0.41, {"model_name": model}))
+            self.emit(Sample("model_version_info", 1, info))
+        self.emit(Sample("model_load_time_seconds", 0.41, {"model_name": model}))
         champion = {"model_name": model, "model_version": "3"}
-        self.tell(
+        self.emit(
             Sample("model_performance_status", 0, champion),
             Sample("model_accuracy", 0.914, champion),
             Sample("model_estimated_accuracy", 0.88, champion),
@@ -205,10 +205,10 @@ class BridgeStory:
             if step % 30 == 17:
                 route = {"method": "POST", "endpoint": "/predict"}
                 status = "503" if 230 < step < 280 else "400"
-                self.tell(Sample("api_requests_total", 2, {**route, "status": status}))
+                self.emit(Sample("api_requests_total", 2, {**route, "status": status}))
                 kind = {"model_name": model, "error_type": "ModelUnavailableError"}
                 if status == "503":
-                    self.tell(Sample("model_prediction_errors_total", 2, kind))
+                    self.emit(Sample("model_prediction_errors_total", 2, kind))
             self.depths = {
                 ("modelwatch-local-captures", "visible"): max(0, round(14 * math.sin(step / 9))),
                 ("modelwatch-local-captures-dead", "visible"): 1.0 if step > 300 else 0.0,

@@ -82,8 +82,8 @@ class Grafana:
             return 404, {"status": "not-found", "message": "Dashboard not found"}
         overwrite = body.get("overwrite", False)
         if known and not overwrite and board.get("version", 0) != known["version"]:
-            told = "The dashboard has been changed by someone else"
-            return 412, {"status": "version-mismatch", "message": told}
+            message = "The dashboard has been changed by someone else"
+            return 412, {"status": "version-mismatch", "message": message}
         number = known["id"] if known else len(self.dashboards) + 1
         version = known["version"] + 1 if known else 1
         self.dashboards[uid] = {**board, "uid": uid, "id": number, "version": version}

@@ -399,7 +399,7 @@ class InMemoryReportStore:
 
     def evidence(self, result: AnalysisResult) -> Evidence:
         if result.name not in self.kept:
-            raise EvidenceError(f"nothing was kept of what {result.name} was made of")
+            raise EvidenceError(f"{result.name} has no stored evidence")
         return self.kept[result.name]
 
     def names(self, model_name: str, since: datetime, until: datetime) -> list[str]:

@@ -151,15 +151,15 @@ def test_what_is_mounted_is_there(services: dict[str, Any]) -> None:
 
 
 def test_the_stack_is_found_as_modelwatch_up_says(services: dict[str, Any], plan: Plan) -> None:
-    told = plan.stack_env()
+    stack_variables = plan.stack_env()
     # folders of this machine: containers have their own
     own = {"IMAGE_REPOSITORY", "MODEL_CACHE"}
     for name in ("bridge", "buckets", "mlflow", "modelwatch"):
         environ = services[name]["environment"]
-        assert told.keys() - own <= environ.keys()
-        for variable in told.keys() - own:
+        assert stack_variables.keys() - own <= environ.keys()
+        for variable in stack_variables.keys() - own:
             if "KEY" not in variable:
-                assert environ[variable] == told[variable]
+                assert environ[variable] == stack_variables[variable]
         assert environ["AWS_ACCESS_KEY_ID"] == environ["S3_ACCESS_KEY_ID"] == "key"
         assert environ["AWS_SECRET_ACCESS_KEY"] == environ["S3_SECRET_ACCESS_KEY"] == "secret"
 

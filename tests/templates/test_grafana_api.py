@@ -59,8 +59,8 @@ def _run(lines: str, address: str, password: str = PASSWORD) -> subprocess.Compl
 def test_the_documented_lines_make_the_data_source_and_the_dashboards(
     grafana: Grafana, address: str
 ) -> None:
-    told = _run(_documented("/api/datasources"), address)
-    assert told.returncode == 0, told.stdout + told.stderr
+    completed = _run(_documented("/api/datasources"), address)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
     source = grafana.sources["prometheus-datasource"]
     assert source["url"] == "http://prometheus.example:9090"
     file = (TEMPLATES / "provisioning" / "datasources" / "prometheus.yml").read_text()
@@ -69,8 +69,8 @@ def test_the_documented_lines_make_the_data_source_and_the_dashboards(
         assert source[name] == provisioned[name], name
 
     for version in (1, 2):  # and once more, over what is there
-        told = _run(_documented("/api/dashboards/db"), address)
-        assert told.returncode == 0, told.stdout + told.stderr
+        completed = _run(_documented("/api/dashboards/db"), address)
+        assert completed.returncode == 0, completed.stdout + completed.stderr
         assert grafana.dashboards.keys() == {board["uid"] for board in BOARDS}
         for board in BOARDS:
             stored = grafana.dashboards[board["uid"]]
@@ -80,9 +80,9 @@ def test_the_documented_lines_make_the_data_source_and_the_dashboards(
 
 @pytest.mark.parametrize("endpoint", ["/api/datasources", "/api/dashboards/db"])
 def test_a_refusal_is_seen(endpoint: str, grafana: Grafana, address: str) -> None:
-    told = _run(_documented(endpoint), address, password="wrong")
-    assert told.returncode != 0
-    assert "401" in told.stderr
+    completed = _run(_documented(endpoint), address, password="wrong")
+    assert completed.returncode != 0
+    assert "401" in completed.stderr
     assert grafana.sources == grafana.dashboards == {}
 
 

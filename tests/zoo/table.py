@@ -142,8 +142,8 @@ def write(limit_seconds: float | None = None) -> None:
         lines.append(f"| `{case.name}` | {' | '.join(words.get(each, ' ') for each in TITLES)} |")
     lines += ["", "Refused, with these sentences:", ""]
     for reason, names in sorted(reasons.items()):
-        told = " ".join(reason.split())[:240]
-        lines.append(f"- {', '.join(f'`{name}`' for name in sorted(names))}: {told}")
+        sentence = " ".join(reason.split())[:240]
+        lines.append(f"- {', '.join(f'`{name}`' for name in sorted(names))}: {sentence}")
     text = DOCUMENT.read_text()
     before, rest = text[: text.index(_BEGIN)], text[text.index(_END) :]
     DOCUMENT.write_text(f"{before}{_BEGIN}\n" + "\n".join(lines) + f"\n{rest}")

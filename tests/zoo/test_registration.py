@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from decimal import Decimal
 
 import mlflow.pyfunc
 import numpy as np
@@ -234,6 +235,24 @@ def test_test_rows_that_no_request_could_bring_are_refused_as_such(test, problem
         make_candidate(model, train, test, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (np.arange(80, dtype="uint64"), r"\(uint64\)"),
+        (pd.to_timedelta(np.arange(80), unit="D"), r"\(timedelta64.*\)"),
+        (pd.date_range("2026-01-01", periods=80), r"\(datetime64.*\)"),
+        ([Decimal(number) for number in range(80)], r"\(Decimal\)"),
+        (pd.Series([None] * 80, dtype=object), r"\(no values\)"),
+    ],
+    ids=["uint64", "timedelta", "datetime", "decimal", "nothing"],
+)
+def test_a_column_that_no_request_could_bring_is_named(values, kind, tmp_path):
+    rows = ROWS.assign(odd=values)
+    model = DecisionTreeClassifier().fit(ROWS, GOOD)
+    with pytest.raises(NotServableError, match=f"cannot be served: 'odd' {kind}: expected"):
+        make_candidate(model, rows, rows.head(20), tmp_path)
+
+
 def test_the_order_of_the_test_columns_does_not_matter(tmp_path):
     model = DecisionTreeClassifier(random_state=0).fit(ROWS, GOOD)
     make_candidate(model, ROWS, ROWS[["income", "age"]], tmp_path)
@@ -356,7 +375,7 @@ def test_a_step_that_fails_leaves_no_version_and_moves_no_alias(tmp_path, monkey
             register_model(
                 model, name="wine", train=ROWS, test=ROWS, settings=settings, step=steps.append
             )
-        assert steps[-1] == "keeping what serving and monitoring need beside it"
+        assert steps[-1] == "storing manifest, schema and reference"
         versions = [each.version for each in client.search_model_versions("name='wine'")]
         assert [str(each) for each in versions] == (["1"] if existing else [])
         assert len(client.search_registered_models()) == existing

@@ -37,11 +37,11 @@ def chosen(case: Case) -> list[str]:
 )
 def test_a_model_is_served_rightly_or_refused_as_the_table_says(name, title):
     found = outcome_of(CASES[name], title)
-    told = rows_of_document()[name][title]
-    if told == "?":
+    recorded = rows_of_document()[name][title]
+    if recorded == "?":
         assert found.word != "error", found.reason
         pytest.skip(f"docs/models.md does not say: it is '{found.word}'; run `make zoo-table`")
-    assert found.word == told, found.reason
+    assert found.word == recorded, found.reason
 
 
 def test_the_table_has_every_model():

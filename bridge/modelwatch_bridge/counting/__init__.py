@@ -1,1 +1,1 @@
-"""The numbers: what the lines add up to, each event once, and how Prometheus sees them."""
+"""The totals: the sums of the lines, each event once, and their form for Prometheus."""

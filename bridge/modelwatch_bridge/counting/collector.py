@@ -1,7 +1,7 @@
-"""What is shown of the totals: metric families for prometheus_client, and the rendered page.
+"""The totals as metric families for prometheus_client, and as the rendered page.
 
-A page with 50 models of 100 features takes a tenth of a second to render, so it is rendered by the
-thread that reads, after each batch, and only the families that changed; a scrape gets the bytes.
+A page with 50 models of 100 features takes a tenth of a second to render. So the reading thread
+renders it after each batch, and only the families that changed; a scrape gets the bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TEXT = exposition.CONTENT_TYPE_PLAIN_0_0_4
 OPENMETRICS = openmetrics.CONTENT_TYPE_LATEST
 
 _SAME_LOAD_MS = 1000
-"""Versions that a function reports within this time of each other, it serves side by side."""
+"""If a function reports two versions within this time, it serves both."""
 
 _END = b"# EOF\n"
 _openmetrics: Callable[[CollectorRegistry], bytes] = openmetrics.generate_latest
@@ -44,7 +44,7 @@ class TotalsCollector(Collector):
     Parameters
     ----------
     totals
-        What was counted.
+        The counts.
     catalog
         The metrics by name.
     """
@@ -157,14 +157,14 @@ class _OneFamily(Collector):
 
 
 class Page:
-    """The rendered metrics, in each format that was asked for.
+    """The rendered metrics, in each requested format.
 
     Parameters
     ----------
     collector
         Gives the families.
     totals
-        Tells which of them changed.
+        Shows which of them changed.
     catalog
         The metrics by name, in the order of the page.
     """
@@ -189,7 +189,7 @@ class Page:
         Parameters
         ----------
         live
-            Values that are no totals; they stand for the whole of their metrics.
+            Values that are no totals; they are all values of their metrics.
         """
         with self._lock:
             changed = self._totals.changed_metrics | set(live) | set(self._collector.live)
@@ -242,7 +242,7 @@ def _registry(family: Family) -> CollectorRegistry:
 
 
 def content_type_for(accept: str) -> str:
-    """Return the format that a scraper's `Accept` header asks for.
+    """Return the format that a scraper's `Accept` header requests.
 
     >>> content_type_for("text/plain") == TEXT
     True

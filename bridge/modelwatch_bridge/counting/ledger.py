@@ -1,12 +1,12 @@
-"""What was read and what it added up to, in one SQLite file that changes as a whole.
+"""The read events and their totals, in one SQLite file that changes atomically.
 
 A batch of events is one transaction: it marks the events as seen, changes the totals and moves the
-source's position, or it does nothing. Whether an event is new is decided by the primary key of the
-table `seen`, inside that transaction. The totals in memory, which scrapes see, take a batch over
-only after its commit, so a scrape never shows a number that a crash could take back.
+source's position, or it does nothing. The primary key of the table `seen` shows whether an event is
+new, inside that transaction. The totals in memory, which scrapes see, include a batch only after
+its commit, so a scrape never shows a number that a crash could undo.
 
-The file belongs to one process: SQLite's exclusive lock keeps a second bridge out, and goes with
-the process, however that ends.
+The file belongs to one process: SQLite's exclusive lock keeps a second bridge out, and ends with
+the process in any case.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS series (
 """
 
 _REQUEST_MEMORY_MS = 15 * 60 * 1000
-"""How long before the position failed requests are remembered: Lambda's longest invocation."""
+"""How long before the position failed requests are kept: Lambda's longest invocation."""
 
 _EVENTS = Reading(CATALOG["bridge_events_total"], (), (1.0,))
 _PARSE_ERRORS = CATALOG["bridge_parse_errors_total"]
@@ -49,7 +49,7 @@ _UNKNOWN = CATALOG["bridge_unknown_metrics_total"]
 
 
 class LedgerError(ModelwatchError):
-    """What was counted cannot be stored. Nothing of the batch was counted."""
+    """The counts cannot be stored. Nothing of the batch was counted."""
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -127,16 +127,16 @@ class Ledger:
         Parameters
         ----------
         source
-            Name of the source; its events are told apart within it.
+            Name of the source; an event's identity is unique within it.
         function
             Label of what the Lambda service logged there.
         events
             In any order.
         position
-            Where to go on reading; None leaves it as it is.
+            Where reading continues; None does not change it.
         repeatable
-            Whether the source may give an event again. False for one whose position alone tells
-            what was read; its events are not remembered.
+            Whether the source may return an event again. False if its position alone shows what
+            was read; its events are then not marked as seen.
 
         Returns
         -------

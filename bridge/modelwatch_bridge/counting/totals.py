@@ -1,8 +1,7 @@
-"""The numbers: one sample per series, changed through a draft that is taken over as a whole.
+"""The totals: one sample per series, changed through a draft that is applied as a whole.
 
-Every change commutes with every other: counters and histograms add up, and a gauge keeps the value
-of its newest event, whatever the order in which events are read. So the totals depend on which
-events were read, and on nothing else.
+All changes commute: counters and histograms add up, and a gauge keeps the value of its newest
+event, in any order of reading. So the totals depend only on which events were read.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from modelwatch.metric_names import CATALOG, Metric
 from modelwatch_bridge.lines.emf import Reading
 
 OVERFLOW = "_overflow"
-"""Label value that takes the counts of series that are too many."""
+"""Label value for the counts of series beyond the limit."""
 
 SeriesKey = tuple[str, tuple[str, ...]]
 """Metric name and label values."""
@@ -24,7 +23,7 @@ _OVERFLOWS = CATALOG["bridge_overflow_total"]
 
 
 class Sample:
-    """What is known of one series.
+    """The sample of one series.
 
     Parameters
     ----------
@@ -90,7 +89,7 @@ class Totals:
 
 
 class Draft:
-    """Changes to totals that nobody sees until they are stored.
+    """Changes to totals that are visible only after they are stored.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""The last hour and the newest analyses, kept for the page."""
+"""The last hour and the newest analyses, for the page."""

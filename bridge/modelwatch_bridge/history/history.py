@@ -1,9 +1,9 @@
-"""The last hour of traffic and the newest analyses: what the page shows without Prometheus.
+"""The last hour of traffic and the newest analyses: the page's data without Prometheus.
 
-The totals know only the newest value. Here a *slot* keeps what was added to some counters and
-histograms in ten seconds, and an *analysis* keeps what one said of every feature. Both are rings:
-memory is bounded by the limits below, whatever the traffic. What the bridge reads late counts in
-the slot in which it was read, as it does in Prometheus.
+The totals have only the newest value. Here a *slot* keeps the increase of some counters and
+histograms in ten seconds, and an *analysis* keeps one analysis's values of every feature. Both are
+rings: the limits below bound memory for any traffic. A late event counts in the slot in which it
+was read, as in Prometheus.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ TRACKED: Mapping[str, tuple[str, ...]] = {
     "faas_throttles_total": ("function",),
     "model_prediction_errors_total": ("model_name", "error_type"),
 }
-"""Counters and histograms of the slots, with the labels by which they are told apart."""
+"""Counters and histograms of the slots, with the labels that they keep."""
 
 _PLACES = {
     name: tuple([CATALOG[name].labels.index(label) for label in kept])
@@ -112,7 +112,7 @@ class View:
 
 
 class History:
-    """Keeps what was, as the totals go on.
+    """Keeps the history of the totals.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ class History:
 
 
 def _difference(value: Added, before: Added | None) -> Added | None:
-    """Return what was added, None for nothing; a total that fell began anew."""
+    """Return the increase, None for none; a total that fell was reset."""
     if isinstance(value, tuple):
         past = before if isinstance(before, tuple) else (0,) * len(value)
         if sum(past) > sum(value):

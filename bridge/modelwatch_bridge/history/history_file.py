@@ -1,7 +1,7 @@
-"""The history in a file of its own, so that it outlives a restart.
+"""The history in a separate file, so that it survives a restart.
 
-It is a convenience: the totals are in the ledger. So nothing here waits for the disk, and a file
-that cannot be used is told of in the log and made anew.
+It is a convenience: the totals are in the ledger. So nothing here waits for the disk. If a file
+cannot be used, the log says so and a new one is made.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ class HistoryFile:
     Parameters
     ----------
     path
-        The file. One that is broken is replaced; where none can be, the history is kept in
-        memory alone.
+        The file. A broken one is replaced; if no file can be made, the history is only in
+        memory.
     """
 
     def __init__(self, path: Path) -> None:
         try:
             self._db = _open(path)
         except sqlite3.Error as error:
-            LOG.warning("%s is made anew: %s", path, error)
+            LOG.warning("%s is replaced: %s", path, error)
             try:
                 path.unlink(missing_ok=True)
                 self._db = _open(path)

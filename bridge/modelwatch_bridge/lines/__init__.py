@@ -1,1 +1,1 @@
-"""What a line of a function's log says."""
+"""Interprets the lines of a function's log."""

@@ -55,7 +55,7 @@ def read_emf(line: str, catalog: Mapping[str, Metric], findings: Findings) -> No
     A metric that the catalog does not list counts as unknown. One that cannot be used (a value
     that is no finite number, a counter that goes down, a missing dimension, a dimension set that
     is not the catalog's labels) counts as a parse error, and the other metrics of the line are
-    taken. Directives of other namespaces are somebody else's.
+    counted. Directives of other namespaces are ignored.
 
     Parameters
     ----------

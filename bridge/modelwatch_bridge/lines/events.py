@@ -1,4 +1,4 @@
-"""A log event, and what makes it the one event that it is."""
+"""A log event, and its identity."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LogEvent(NamedTuple):
     stream
         Log stream that holds it; a function's execution environment has one.
     event_id
-        What the source calls it. CloudWatch's is unique for ever; LocalStack's counts from 0
+        The source's id. CloudWatch's is unique for ever; LocalStack's counts from 0
         again after each restart, so it identifies an event only together with the rest.
     message
         What was logged, one or more lines.
@@ -34,7 +34,7 @@ class LogEvent(NamedTuple):
     def key(self) -> int:
         """Return a 64-bit identity within the log group, as SQLite's signed integer.
 
-        Stream, id and text go into it; the time stands beside it where it is stored. Two
+        It covers stream, id and text; the time is stored separately. Two
         different events of a million in the window share one with a probability of 3e-8.
         """
         text = f"{self.stream}\0{self.event_id}\0{self.message}"

@@ -1,6 +1,6 @@
 """The lines that the Lambda service itself writes: REPORT, timeouts, crashes, stack traces.
 
-One invocation that fails is one failure, though several lines may tell of it:
+One failed invocation is one failure, although several lines may show it:
 
 - an exception of the handler is one `[ERROR] Type: message` line, and nothing else;
 - a timeout, a dead process and a failed import name the request in one or two lines

@@ -1,1 +1,1 @@
-"""What the bridge serves over HTTP: metrics, health, and the page for people."""
+"""The bridge's HTTP side: metrics, health, and the live page."""

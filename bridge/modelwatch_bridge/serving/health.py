@@ -1,4 +1,4 @@
-"""Whether the bridge reads what it should."""
+"""Whether the bridge reads all sources."""
 
 from __future__ import annotations
 

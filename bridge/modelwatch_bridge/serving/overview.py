@@ -1,7 +1,7 @@
-"""What the page asks for: the history as JSON, in the words of its panels.
+"""The page's data: the history as JSON, by panel.
 
-Lists over time have a place for each slot of the last hour, the oldest first; None where the bridge
-did not run. Nothing here is escaped: names come as they are, and the page sets them as text.
+Lists over time have an entry for each slot of the last hour, the oldest first; None if the bridge
+did not run. Nothing here is escaped: names are unchanged, and the page sets them as text.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def overview(view: View) -> Document:
 def drift(view: View, version: Version) -> Document | None:
     """Return the features of a model version over its analyses; None when there are none.
 
-    Features come with the worst of the newest answer first.
+    The worst features of the newest analysis come first.
     """
     analyses = view.analyses.get(version)
     if not analyses:
@@ -199,7 +199,7 @@ def _functions(view: View, hour: Hour) -> list[Document]:
 
 
 def _of_version(view: View, name: str, version: Version) -> float | None:
-    """Return a gauge of a model version, whatever labels it has more; the least of several."""
+    """Return a gauge of a model version, with any other labels; the least of several."""
     found = [value for labels, value in view.values.get(name, {}).items() if labels[:2] == version]
     return _finite(min(found)) if found else None
 

@@ -17,7 +17,7 @@ LOG = logging.getLogger(__name__)
 
 _SHOWN = 12
 _FAR_BACK = 100
-"""Results that are looked through for reports at first: while a drift lasts, few have one."""
+"""Results that are first searched for reports: while a drift lasts, few have one."""
 
 _FRESH_MS = 15_000
 _LINK_SECONDS = 60
@@ -42,12 +42,12 @@ class Newest(TypedDict):
 
 
 class Reports:
-    """Gives what the page shows of results and reports; asks the store when somebody looks.
+    """Returns results and reports for the page; reads the store only on request.
 
     Parameters
     ----------
     open_results
-        Gives the place where they are, once: a bridge whose page nobody opens does without it.
+        Opens the store, once: a bridge whose page no one opens does not need it.
     clock
         The time, in milliseconds.
     """
@@ -92,15 +92,15 @@ class Reports:
     def html(self, name: str) -> bytes:
         """Return a report.
 
-        The bridge fetches it, so that it can be read wherever the page can: the bucket's own
-        address may be known inside a network alone.
+        The bridge fetches it, so that every reader of the page can read it: the bucket's own
+        address may only exist inside a network.
 
         Raises
         ------
         NotFoundError
             When there is no such report.
         StoreError
-            When the store does not answer.
+            When the store does not respond.
         """
         with self._lock:
             url = self._store().report_url(name, _LINK_SECONDS)

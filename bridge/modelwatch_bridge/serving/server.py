@@ -1,4 +1,4 @@
-"""The bridge's HTTP side: `/metrics`, `/health`, and the page for people."""
+"""The bridge's HTTP server: `/metrics`, `/health`, and the live page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HEADERS = {
 
 
 class BridgeServer(ThreadingHTTPServer):
-    """Serves what was rendered and how things stand; it changes nothing.
+    """Serves the rendered metrics, the health and the page; it changes nothing.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class BridgeServer(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def answer(self, target: str, accept: str) -> Answer:
-        """Return the answer to a GET of ``target``: a path, and perhaps a query."""
+        """Return the response to a GET of ``target``: a path, and optionally a query."""
         url = urlsplit(target)
         if url.path == "/metrics":
             content_type = content_type_for(accept)

@@ -1,4 +1,4 @@
-"""The page for people: its files, the JSON behind it, and the reports that it links to."""
+"""The live page: its files, its JSON, and the reports that it links to."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Answer(NamedTuple):
-    """Status, body, content type and further headers of an answer."""
+    """Status, body, content type and further headers of a response."""
 
     status: HTTPStatus
     body: bytes
@@ -55,16 +55,16 @@ NOT_FOUND = Answer(HTTPStatus.NOT_FOUND, b"not found\n")
 
 
 class Site:
-    """Answers what the page asks for; it changes nothing.
+    """Serves the page's requests; it changes nothing.
 
     Parameters
     ----------
     history
-        What was.
+        The history.
     health
         Whether the sources are read.
     reports
-        The newest reports; None where there is no store of them.
+        The newest reports; None without a store of them.
     stage
         Name of the deployment.
     """
@@ -83,7 +83,7 @@ class Site:
         }
 
     def answer(self, path: str, query: Mapping[str, str]) -> Answer:
-        """Return the answer to a GET of one of the page's paths."""
+        """Return the response to a GET of one of the page's paths."""
         folder, _, name = path.removeprefix("/").partition("/")
         if path == "/":
             return _file("index.html")
@@ -122,7 +122,7 @@ def _file(name: str) -> Answer:
 
 
 def _redirect(reports: Reports, query: Mapping[str, str]) -> Answer:
-    """Send a link of a dashboard's, which knows the model version alone, to its newest report."""
+    """Redirect a dashboard's link, which has only the model version, to its newest report."""
     name = reports.newest_name(query.get("model", ""), query.get("version", ""))
     if name is None:
         return Answer(HTTPStatus.NOT_FOUND, b"there is no report of this model version yet\n")

@@ -21,7 +21,7 @@ PAGE_EVENTS = 10_000
 
 
 class CloudWatchLogSource:
-    """The log groups whose names begin alike.
+    """The log groups with a common prefix.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class CloudWatchLogSource:
         request: FilterLogEventsRequestPaginateTypeDef = {
             "logGroupName": group,
             "startTime": start_ms,
-            # AWS always interleaves streams; LocalStack otherwise goes stream by stream
+            # AWS always interleaves streams; LocalStack otherwise returns stream by stream
             "interleaved": True,
             "PaginationConfig": {"PageSize": PAGE_EVENTS},
         }
@@ -84,7 +84,7 @@ _STATES = {
 
 
 class _Look(NamedTuple):
-    """How many letters there were when they were looked at, and when the oldest was sent."""
+    """How many dead letters there were at the last look, and when the oldest was sent."""
 
     letters: float
     oldest_ms: int
@@ -134,9 +134,9 @@ class SQSQueues:
     def oldest_sent_ms(self) -> dict[str, int]:
         """Return when the oldest dead letter was sent, by queue, see `Queues`.
 
-        SQS tells an age only to CloudWatch, and LocalStack not even there. A dead-letter queue can
-        be looked into: nobody waits for its messages, and one that is received for no time is not
-        hidden. It is done when its depth has changed, so it costs next to nothing.
+        SQS reports an age only to CloudWatch, and LocalStack not at all. The bridge may look into
+        a dead-letter queue: no consumer waits for its messages, and a message that is received
+        with a timeout of 0 is not hidden. It looks when the depth changed, so the cost is small.
         """
         looks: dict[str, _Look] = {}
         for name, letters in self._letters.items():
@@ -144,7 +144,7 @@ class SQSQueues:
             if letters and (look is None or look.letters != letters):
                 sent_ms = self._sent_ms(name)
                 known = [look.oldest_ms] if look and letters > look.letters else []
-                # all of them may be hidden, by somebody who looks: the next round asks again
+                # another process that looks may hide all of them: the next round tries again
                 look = _Look(letters, min(sent_ms + known)) if sent_ms else look
             if letters and look is not None:
                 looks[name] = look
@@ -153,7 +153,7 @@ class SQSQueues:
 
     def _sent_ms(self, name: str) -> list[int]:
         try:
-            answer = self._client.receive_message(
+            response = self._client.receive_message(
                 QueueUrl=self._client.get_queue_url(QueueName=name)["QueueUrl"],
                 MaxNumberOfMessages=10,
                 VisibilityTimeout=0,
@@ -163,12 +163,12 @@ class SQSQueues:
             )
         except (BotoCoreError, ClientError) as error:
             raise SourceError(f"the queues API: {error}") from error
-        return [int(each["Attributes"]["SentTimestamp"]) for each in answer.get("Messages", [])]
+        return [int(each["Attributes"]["SentTimestamp"]) for each in response.get("Messages", [])]
 
     def _attributes(self, name: str) -> dict[str, str]:
         try:
             url = self._client.get_queue_url(QueueName=name)["QueueUrl"]
-            answer = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+            response = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
         except self._client.exceptions.QueueDoesNotExist:
             return {}
-        return {str(key): value for key, value in answer.get("Attributes", {}).items()}
+        return {str(key): value for key, value in response.get("Attributes", {}).items()}

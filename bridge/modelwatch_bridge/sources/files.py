@@ -1,7 +1,7 @@
 """Followed files of EMF lines, for functions that run under `chalice local`.
 
-A file is read once, in order; the ledger keeps how far, in the same transaction as the totals. A
-file that was replaced (another inode) or cut short is read from its beginning.
+A file is read once, in order; the ledger keeps the position, in the same transaction as the totals.
+A file that was replaced (another inode) or truncated is read from its beginning.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 How it reads
 ------------
-CloudWatch Logs can be asked for a group's events by their time. Events may become visible late and
-out of order, but (so the setting says) not later than ``late_ms`` after their own time.
+CloudWatch Logs returns a group's events by their time. Events may become visible late and
+out of order, but (by the setting) not later than ``late_ms`` after their own time.
 
 For each group the ledger keeps a *position*: the time before which everything has been read. A
 *deep* reading, once in a while, reads everything from the position on and, when it has ended, moves
@@ -17,8 +17,8 @@ so that a crash on the way costs one slice.
 Why it cannot miscount
 ----------------------
 *Not twice*: readings overlap, but an event is counted in the transaction that marks it as seen
-(`ledger.py`), and the mark is kept for as long as the position is not past the event. No reading
-asks for anything older than the position, and what a source should give all the same is ignored.
+(`ledger.py`), and the mark is kept until the position is past the event. No reading
+requests anything older than the position, and older events from a source are ignored.
 
 *Not never*: let an event of time t become visible at A <= t + late_ms. The first deep reading that
 begins after A starts at most at B - late_ms, where B is the beginning of the deep reading before
@@ -31,7 +31,7 @@ already counted from being counted again.
 *A source that forgets everything* (LocalStack at a restart): its new events have new times and
 streams; position and totals go on.
 
-What is assumed: the bridge's clock is not ahead of the source's by more than ``late_ms`` minus the
+Assumption: the bridge's clock is not ahead of the source's by more than ``late_ms`` minus the
 real delay of events.
 """
 
@@ -154,7 +154,7 @@ class LogGroupFollower:
                 return
 
     def _read_range(self, group: str, start_ms: int, end_ms: int | None) -> bool:
-        """Count a range of time; return False when told to stop on the way."""
+        """Count a range of time; return False if it must stop before the end."""
         function = function_of(group)
         for page in self._source.pages(group, start_ms, end_ms):
             events = [event for event in page if event.at_ms >= start_ms]

@@ -22,7 +22,7 @@ class LogSource(Protocol):
         Raises
         ------
         SourceError
-            When the source does not answer.
+            When the source does not respond.
         """
 
     def pages(self, group: str, start_ms: int, end_ms: int | None) -> Iterator[Sequence[LogEvent]]:
@@ -38,5 +38,5 @@ class LogSource(Protocol):
         Raises
         ------
         SourceError
-            When the source does not answer, possibly after some pages.
+            When the source does not respond, possibly after some pages.
         """

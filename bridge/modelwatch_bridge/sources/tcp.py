@@ -1,12 +1,12 @@
-"""EMF lines over TCP, as CloudWatch's agent takes them (port 25888): one JSON object a line.
+"""EMF lines over TCP, in the protocol of CloudWatch's agent (port 25888): one JSON object per line.
 
-What is promised: a line that was accepted is counted once, or not at all if the bridge dies before
-its next round of reading. The protocol knows no acknowledgement, so a sender never knows, and what
-it sends twice counts twice. When lines come faster than they are counted, senders wait. The end of
-a connection is the end of a line only after a line break: half a line is dropped.
+Guarantee: an accepted line is counted once, or not at all if the bridge dies before its next round
+of reading. The protocol has no acknowledgement, so a sender never knows, and a line that it sends
+twice counts twice. If lines come faster than they are counted, senders wait. If a connection ends
+in the middle of a line, that line is dropped.
 
-It listens on 127.0.0.1 alone, whatever `BRIDGE_HOST` says. A connection whose first line is no JSON
-object is closed, so that a web page cannot have a browser post metrics here.
+It always listens only on 127.0.0.1, for any `BRIDGE_HOST`. A connection whose first line is no JSON
+object is closed, so that a web page cannot make a browser post metrics here.
 """
 
 from __future__ import annotations

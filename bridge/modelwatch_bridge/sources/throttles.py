@@ -1,8 +1,8 @@
-"""Invocations that Lambda refused: no log tells of them, CloudWatch's own metric does.
+"""Invocations that Lambda refused: no log shows them, but CloudWatch's own metric does.
 
 CloudWatch sums them up by minute, and a minute may still grow for a while. So a minute is counted
-once, when it is older than ``late_ms``; the ledger keeps how far, in the same transaction as the
-totals.
+once, when it is older than ``late_ms``; the ledger keeps the position, in the same transaction as
+the totals.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Throttles(Protocol):
         Raises
         ------
         SourceError
-            When the service does not answer.
+            When the service does not respond.
         """
 
 
@@ -82,7 +82,7 @@ class ThrottleReader:
         Raises
         ------
         SourceError
-            When CloudWatch does not answer; the functions before that one were read.
+            When CloudWatch does not respond; the functions before that one were read.
         LedgerError
             When what was read cannot be stored.
         """
@@ -104,7 +104,7 @@ class ThrottleReader:
         end_ms = _whole_minute(now_ms - self._late_ms)
         recorded = self._ledger.position(source)
         if recorded is None:
-            # recorded at once: what cannot be read now must be read later
+            # recorded at once: minutes that cannot be read now must be read later
             recorded = str(_whole_minute(end_ms - self._lookback_ms))
             self._ledger.record(source, "", (), position=recorded)
         start_ms = int(recorded)
@@ -135,7 +135,7 @@ class CloudWatchThrottles:
     def by_minute(self, function: str, start_ms: int, end_ms: int) -> Sequence[tuple[int, float]]:
         """Return the sums of whole minutes, see `Throttles`."""
         try:
-            answer = self._client.get_metric_statistics(
+            response = self._client.get_metric_statistics(
                 Namespace="AWS/Lambda",
                 MetricName="Throttles",
                 Dimensions=[{"Name": "FunctionName", "Value": function}],
@@ -148,7 +148,7 @@ class CloudWatchThrottles:
             raise SourceError(f"the metrics API: {error}") from error
         return [
             (int(point["Timestamp"].timestamp() * 1000), point["Sum"])
-            for point in answer["Datapoints"]
+            for point in response["Datapoints"]
         ]
 
 

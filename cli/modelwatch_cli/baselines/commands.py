@@ -208,12 +208,13 @@ def constraints(
 
 def _replace(store: S3BaselineStore, model: str, name: str, source: Path, as_json: bool) -> None:
     from modelwatch.domain.constraints import check, decode_constraints
-    from modelwatch.domain.model_monitor import is_constraints_document, read_constraints_document
+    from modelwatch.domain.optional import MODEL_MONITOR, optional_part
 
     try:
         payload = source.read_bytes()
-        theirs = is_constraints_document(payload)
-        given = (read_constraints_document if theirs else decode_constraints)(payload)
+        forms = optional_part(MODEL_MONITOR)
+        theirs = forms is not None and forms.is_constraints_document(payload)
+        given = (forms.read_constraints_document if theirs else decode_constraints)(payload)
     except OSError as error:
         raise InvalidInputError("--input", f"cannot be read: {error}") from None
     if name == TRAINING:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from modelwatch.domain.optional import optional_part
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.capture.compaction import compact_captures
 from modelwatch_cli.capture.imports import import_captures
@@ -15,8 +16,8 @@ from modelwatch_cli.console import error_console, print_json, print_table, progr
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_window
 
-if TYPE_CHECKING:
-    pass
+SAGEMAKER = "modelwatch_cli.capture.sagemaker"
+"""The forms of SageMaker's captures, and the commands for Model Monitor's."""
 
 _DAY = timedelta(days=1)
 
@@ -42,7 +43,8 @@ def register(app: typer.Typer) -> None:
         help="Captured records: merge, import and export them.", no_args_is_help=True
     )
     captures.command("compact")(compact_captures)
-    captures.command("export")(export_captures)
+    if optional_part(SAGEMAKER):
+        captures.command("export")(export_captures)
     captures.command("import")(import_captures)
     app.add_typer(captures, name="captures")
 

@@ -1,8 +1,7 @@
-"""The dead-letter queue, to be looked through and emptied.
+"""Reads and empties the dead-letter queue.
 
-SQS cannot show a message without taking it: whoever looks receives, and nobody else sees the
-message until it is given back. So a letter is hidden for half a minute at most, and is given back
-as soon as the look is over.
+SQS shows a message only when it is received, and then hides it from others until it is released.
+So a dead letter is hidden for half a minute at most, and is released as soon as the look is over.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from modelwatch.errors import ModelwatchError
 
 HIDDEN_SECONDS = 30
-"""How long a letter stays hidden when whoever looked at it dies; they give it back otherwise."""
+"""How long a dead letter stays hidden if the reader dies; otherwise the reader releases it."""
 
 _AT_ONCE = 10
 """Messages of one request: SQS's own limit."""
@@ -40,17 +39,17 @@ class DeadLetter:
     Parameters
     ----------
     id
-        What SQS calls it.
+        SQS's id.
     body
-        A record, or a whole message of the capture queue, as JSON or whatever else was sent.
+        A record, or a whole message of the capture queue: JSON, or any other text that was sent.
     reason
-        Why it is here.
+        Why it is a dead letter.
     message_id
         Id of the message that it was, or was a part of, in the capture queue.
     sent_at
-        When it was sent: by capture, or, where the redrive policy moved it, predicted.
+        When capture sent it; if the redrive policy moved it, when predict sent it.
     receive_count
-        How often it was received, looks included.
+        How often it was received, including looks.
     """
 
     id: str
@@ -67,7 +66,7 @@ class DeadLetter:
 
 
 class DeadLetterBox:
-    """Looks at the letters of a queue; a context whose end gives back what it still holds.
+    """Reads the dead letters of a queue; a context whose end releases what it still holds.
 
     Parameters
     ----------
@@ -81,7 +80,7 @@ class DeadLetterBox:
     Raises
     ------
     DeadLetterError
-        From every method, when SQS does not answer as it should.
+        From every method, when SQS fails.
     """
 
     def __init__(self, sqs: Any, queue_url: str, dead_letter_url: str) -> None:
@@ -95,7 +94,7 @@ class DeadLetterBox:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # where it fails they come back by themselves, after HIDDEN_SECONDS
+        # if it fails, SQS releases them after HIDDEN_SECONDS
         with suppress(DeadLetterError):
             for receipts in batched(self._held.values(), _AT_ONCE, strict=False):
                 entries = [
@@ -146,7 +145,7 @@ class DeadLetterBox:
         Raises
         ------
         DeadLetterError
-            When one is not there, or hidden because somebody else looks at it.
+            When one does not exist, or is hidden because another process looks at it.
         """
         wanted = set(letter_ids)
         found: list[DeadLetter] = []
@@ -156,7 +155,7 @@ class DeadLetterBox:
                 return found
         missing = ", ".join(sorted(wanted - {letter.id for letter in found}))
         raise DeadLetterError(
-            f"there is no letter {missing}; if somebody else looks at it, try again in "
+            f"there is no dead letter {missing}; if another process looks at it, try again in "
             f"{HIDDEN_SECONDS} s"
         )
 
@@ -244,7 +243,7 @@ class DeadLetterBox:
         return f"delivered {self._most_deliveries()} times, never stored"
 
     def _most_deliveries(self) -> str:
-        # a letter's own count goes on counting here, with every look
+        # a dead letter's own count increases here with every look
         policy = self._attributes(self._queue_url, ["RedrivePolicy"]).get("RedrivePolicy", "{}")
         return str(json.loads(policy).get("maxReceiveCount", "several"))
 
@@ -263,7 +262,7 @@ def _asking() -> Iterator[None]:
 
 
 def _requests(letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
-    """Yield letters in requests that SQS takes: few enough, and small enough together."""
+    """Yield dead letters in requests within SQS's limits of number and size."""
     together: list[DeadLetter] = []
     for letter in letters:
         size = sum(each.size_bytes for each in together) + letter.size_bytes

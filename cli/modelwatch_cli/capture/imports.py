@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from modelwatch.domain.optional import optional_part
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.console import console, error_console, print_json
 from modelwatch_cli.settings import Settings
@@ -163,6 +164,8 @@ def import_captures(
         return
     if dry_run or rejected:
         raise InvalidInputError("--dry-run" if dry_run else "--rejected", "is only for tables")
+    if not optional_part("modelwatch_cli.capture.sagemaker"):
+        raise InvalidInputError("--format", "SageMaker's form is not part of this installation")
     from modelwatch_cli.capture.sagemaker.payloads import Reading
     from modelwatch_cli.capture.sagemaker.summary import import_source
 
@@ -227,7 +230,7 @@ def _name(option: str, text: str) -> str:
 
 def _names(text: str) -> tuple[str, ...]:
     """Return the names in a list; a name with a comma is in quotes."""
-    from modelwatch_cli.capture.sagemaker.cells import read_rows
+    from modelwatch_cli.capture.cells import read_rows
 
     return tuple(map(str, read_rows(text)[0])) if text else ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelwatch.domain.labels import as_text
 from modelwatch.errors import InvalidInputError
-from modelwatch_cli.capture.sagemaker.cells import is_no_number, value_of
+from modelwatch_cli.capture.cells import is_no_number, value_of
 from modelwatch_cli.capture.tables.columns import refuse_decimal_comma
 
 

@@ -161,7 +161,7 @@ def send_labels(
                     problem, final = str(error) or type(error).__name__, False
                 if final or attempt == _TRIES:
                     raise ModelwatchError(
-                        f"{url}/ground-truth took {accepted} labels, and then no more: {problem}"
+                        f"{url}/ground-truth accepted {accepted} labels, and then failed: {problem}"
                     )
                 pause(2.0**attempt)
             accepted += len(batch)

@@ -87,7 +87,7 @@ class WholeWay:
             body = _json(answer)
             if answer.is_error or body.get("status") != "healthy":
                 problem = body.get("problem") or body.get("detail") or answer.text[:200]
-                troubles.append(f"{app} answers {answer.status_code}: {problem}")
+                troubles.append(f"{app} returns {answer.status_code}: {problem}")
             said.append(f"{app} healthy")
             if app == "predict" and not answer.is_error:
                 said[-1] += f" with {body['model_name']} version {body['model_version']}"
@@ -165,7 +165,7 @@ class WholeWay:
         answer = _call("POST", f"{self._urls['analyze']}/analyze", body)
         found = _json(answer)
         if answer.is_error:
-            raise StepError(f"analyze answers {answer.status_code}: {answer.text[:200]}")
+            raise StepError(f"analyze returns {answer.status_code}: {answer.text[:200]}")
         ours = {(each.model_name, each.model_version) for each in self._answered}
         titles = {f"{name} version {version}" for name, version in ours}
         failures = {title: why for title, why in found["failures"].items() if title in titles}

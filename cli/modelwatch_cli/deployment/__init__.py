@@ -2,7 +2,7 @@
 
 Planning is apart from doing:
 
-1. :mod:`.plan` decides from the settings alone what there is to build and which stacks need which
+1. :mod:`.plan` derives from the settings alone what there is to build and which stacks need which
    (pure; so is :mod:`.parameters`, from settings and outputs to a stack's parameters);
 2. :mod:`.layers`, :mod:`.packaging` and :mod:`.images` build, each caching by a digest of what goes
    in, so that what did not change is neither built nor published again;
@@ -13,5 +13,5 @@ Planning is apart from doing:
 6. :mod:`.endpoints` knows the URLs afterwards; :mod:`.commands` is what a user types.
 
 Nothing here asks whether it deploys to this machine or to AWS: the endpoint is a setting, and what
-follows from an endpoint or from an image repository is decided where that setting is read.
+follows from an endpoint or from an image repository is handled where that setting is read.
 """

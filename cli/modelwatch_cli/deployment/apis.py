@@ -50,7 +50,7 @@ def ensure_api(client: Any, template: Template, outputs: Mapping[str, str]) -> b
 
 
 def clear_stage(client: Any, template: Template, outputs: Mapping[str, str]) -> None:
-    """Take an API's stage away, for a LocalStack that makes it anew; see `ensure_api`."""
+    """Delete an API's stage, so that LocalStack makes it again; see `ensure_api`."""
     stage = template["Resources"]["RestAPI"]["Properties"]["StageName"]
     with contextlib.suppress(client.exceptions.NotFoundException):
         client.delete_stage(restApiId=outputs["RestAPIId"], stageName=stage)

@@ -13,7 +13,7 @@ _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
 def compile_bytecode(directory: Path, mounted_at: str) -> None:
-    """Put bytecode beside every Python source under ``directory``.
+    """Add bytecode to every Python source under ``directory``.
 
     A function's file system is read-only, so that without it every cold start compiles everything.
     The bytecode is of the unchecked-hash kind: unzipping changes the times that the usual kind is

@@ -26,7 +26,7 @@ def api_urls(settings: Settings, needed: Sequence[str] = APPS) -> dict[str, str]
     Raises
     ------
     NotDeployedError
-        When one of ``needed`` is not deployed, or CloudFormation does not answer.
+        When one of ``needed`` is not deployed, or CloudFormation does not respond.
     """
     urls = deployed_urls(settings)
     for app in needed:
@@ -41,7 +41,7 @@ def deployed_urls(settings: Settings) -> dict[str, str]:
     Raises
     ------
     NotDeployedError
-        When CloudFormation does not answer.
+        When CloudFormation does not respond.
     """
     client = make_clients(settings).cloudformation
     deployer = StackDeployer(client, lambda _: "")

@@ -37,4 +37,4 @@ class NotDeployedError(ModelwatchError):
 
 
 class DeploymentError(ModelwatchError):
-    """AWS, or what stands for it, did not answer or refused."""
+    """AWS or its emulation did not respond, or refused."""

@@ -53,7 +53,7 @@ class PackageStore:
         return True
 
     def upload(self, key: str, path: Path) -> bool:
-        """Upload the file to ``key`` unless it is there; tell whether it was uploaded.
+        """Upload the file to ``key`` unless it exists; return whether it was uploaded.
 
         Raises
         ------

@@ -85,7 +85,7 @@ def bucket_parameters(
 ) -> dict[str, str]:
     """Return which buckets the storage stack is to make.
 
-    A bucket that was there before the stack is somebody else's, and CloudFormation would fail to
+    A bucket that existed before the stack has another owner, and CloudFormation would fail to
     make it; one that the stack made exists as well, and must stay in it.
 
     Parameters

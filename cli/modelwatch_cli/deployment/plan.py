@@ -1,4 +1,4 @@
-"""What a deployment consists of, decided from the settings alone."""
+"""The parts of a deployment, from the settings alone."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from modelwatch_cli.settings import Settings
 APPS = ("predict", "capture", "analyze")
 LAYERS = ("core", "inference", "capture")
 IMAGE_SUFFIX = "-image"
-# MLflow takes seconds of a whole CPU to import, and a function that is killed meanwhile begins anew
-# with every request. API Gateway answers 504 after 29 s; the model is there for the next request.
+# The import of MLflow takes seconds of a whole CPU, and a function that is killed meanwhile starts
+# again with every request. API Gateway returns 504 after 29 s; the next request finds the model.
 _LARGER = MappingProxyType({"MemorySize": 1769, "Timeout": 120})
 
 # The layers of an app that is a zip, in the order in which they are applied.

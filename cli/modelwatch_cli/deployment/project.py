@@ -20,7 +20,7 @@ class Project:
 
     @property
     def build(self) -> Path:
-        """What was built, by digest; everything in it can be made anew."""
+        """The build results, by digest; all of them can be built again."""
         return self.root / "build"
 
     @property

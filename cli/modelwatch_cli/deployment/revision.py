@@ -11,7 +11,7 @@ _SOURCES = ("functions", "layers")
 def git_revision(root: Path) -> str:
     """Return the last revision that changed functions or layers, with ``+`` when they differ now.
 
-    So another commit, of a page of the docs, say, deploys nothing anew. Empty where there is no
+    So another commit, for example of a docs page, redeploys nothing. Empty if there is no
     checkout, or no git.
     """
     try:

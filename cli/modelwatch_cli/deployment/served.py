@@ -34,7 +34,7 @@ class ServedVersion:
     Attributes
     ----------
     manifest
-        None where somebody else logged it.
+        None if it was logged with plain MLflow.
     described, requirements
         Its files MLmodel and requirements.txt; empty where there are none.
     """
@@ -154,7 +154,7 @@ def deployed_package(client: CloudFormationClient, settings: Settings) -> str:
     Raises
     ------
     DeploymentError
-        When CloudFormation does not answer.
+        When CloudFormation does not respond.
     """
     name = stack_name(stage_of(settings), "predict")
     try:

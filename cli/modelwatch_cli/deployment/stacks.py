@@ -25,8 +25,8 @@ Action = Literal["created", "updated", "unchanged", "recreated", "deleted", "abs
 # CloudFormation takes no larger template in a request; from an S3 URL it does.
 INLINE_TEMPLATE_BYTES = 51_200
 
-# A stack tells by this output which template and parameters it was made of. An output rather than a
-# tag: a tag is passed on to every resource, and each would be updated whenever the digest changes.
+# This output of a stack shows its template and parameters. It is no tag: CloudFormation passes
+# a tag on to every resource, and would update each one whenever the digest changes.
 _DIGEST_OUTPUT = "ModelwatchDigest"
 
 # Nothing can be done with a stack in these states but to delete it.
@@ -156,7 +156,7 @@ class StackDeployer:
         before_update
             Called before a stack that is well is updated.
         after_delete
-            Called when a broken stack was deleted, before it is made anew.
+            Called when a broken stack was deleted, before it is made again.
 
         Returns
         -------
@@ -184,7 +184,7 @@ class StackDeployer:
             say(f"could not be updated and was not rolled back: {'; '.join(reasons)}")
             stack = done
         if stack:
-            say(f"was left in {stack.status}: deleting it and making it anew")
+            say(f"was left in {stack.status}: deleting it and making it again")
             self.delete(name)
             after_delete()
         done = self._put(self._client.create_stack, request)

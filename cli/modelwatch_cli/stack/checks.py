@@ -37,5 +37,5 @@ def require_stack(settings: Settings) -> None:
                 silent.append(f"{title} at {url.geturl()} ({name})")
     if silent:
         raise StackDownError(
-            f"no answer from {', '.join(silent)}: is the stack up? `modelwatch up` starts it"
+            f"no response from {', '.join(silent)}: is the stack up? `modelwatch up` starts it"
         )

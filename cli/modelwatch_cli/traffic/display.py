@@ -63,7 +63,7 @@ def watching(
         bar.update(task, completed=summary.statuses.total(), note=note)
         if bar.disable and not quiet and time.monotonic() - said_at >= LINE_SECONDS:
             said_at = time.monotonic()
-            error_console.print(f"{title}: {summary.statuses.total()} answers, {note}")
+            error_console.print(f"{title}: {summary.statuses.total()} responses, {note}")
 
     with bar:
         task = bar.add_task(title, total=total, note="")

@@ -100,11 +100,11 @@ def send_labels(
             body = [
                 {
                     "event_id": each.event_id,
-                    "label": truth,
+                    "label": label,
                     "predicted_at": each.predicted_at,
                     "source": "simulation",
                 }
-                for each, truth in batch
+                for each, label in batch
             ]
             try:
                 response = client.post(f"{url}/ground-truth", json=body)

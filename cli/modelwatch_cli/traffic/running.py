@@ -185,7 +185,7 @@ def post_labels(
         send_labels(
             url, summary.answered, labels, delay_seconds, lambda count: bar.advance(task, count)
         )
-    return sum(prediction == truth for prediction, truth in zip(predictions, labels, strict=True))
+    return sum(prediction == label for prediction, label in zip(predictions, labels, strict=True))
 
 
 def require_on_s3(settings: Settings, summary: LoadSummary) -> Captured:

@@ -37,7 +37,7 @@ def adopt(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the outcome as JSON")] = False,
 ) -> None:
-    """Give a version that somebody else logged what modelwatch needs to watch it.
+    """Add a reference to a version that was logged with plain MLflow, so that it is monitored.
 
     Its input columns, with digests of its files; training rows and what it predicts of them, as the
     reference for drift; how much it depends on each feature; and an ONNX form where that is asked

@@ -1,4 +1,4 @@
-"""Adding what modelwatch needs to a version that somebody else logged: `modelwatch adopt`."""
+"""`modelwatch adopt`: adds a reference and digests to a version logged with plain MLflow."""
 
 from __future__ import annotations
 

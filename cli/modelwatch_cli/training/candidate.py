@@ -95,7 +95,8 @@ def make_candidate(
     try:
         schema = schema_from_signature(signature.inputs.to_dict())
     except ValueError as error:
-        raise NotServableError(f"its input cannot be served: {error}") from error
+        problem = _strange_columns(train) or str(error)
+        raise NotServableError(f"its input cannot be served: {problem}") from error
     test = _held_to(schema, train, test)
     path = folder / "saved"
     saving = _save(model, path, signature)
@@ -252,6 +253,28 @@ def _signature(train: pd.DataFrame, test: pd.DataFrame) -> ModelSignature:
     return ModelSignature(inputs=Columns(columns))
 
 
+def _strange_columns(train: pd.DataFrame) -> str:
+    """Return which columns are of types that no request can bring; empty where each is fine alone.
+
+    MLflow gives one type to a whole table when it does not know that of one column.
+    """
+    strange = []
+    for name in train.columns:
+        try:
+            schema_from_signature(infer_signature(train[[name]]).inputs.to_dict())
+        except Exception:  # noqa: BLE001 - whatever it is, it is of this column
+            values = train[name].dropna()
+            is_object = train[name].dtype == object and len(values)
+            kind = type(values.iloc[0]).__name__ if is_object else train[name].dtype
+            strange.append(f"'{name}' ({kind if len(values) else 'no values'})")
+    if not strange:
+        return ""
+    return (
+        f"{', '.join(strange)[:300]}: expected are columns of numbers (whole ones of 64 bits with "
+        "a sign), of texts or of truth values; convert them, as astype('int64') and astype(str) do"
+    )
+
+
 def _compare(model: Any, original: PyfuncModel, rows: pd.DataFrame) -> None:
     """Hold what was saved, on rows as requests bring them, against what was given."""
     rows = rows.head(COMPARED_ROWS)
@@ -270,7 +293,7 @@ def _compare(model: Any, original: PyfuncModel, rows: pd.DataFrame) -> None:
         if not is_same(one, other, abs(one) if isinstance(one, float) else 0.0):
             raise NotServableError(
                 f"what MLflow saved of it gives {other!r} where the model gives {one!r} "
-                f"(row {place}): its answers depend on types of columns that requests cannot have"
+                f"(row {place}): it depends on types of columns that requests cannot have"
             )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import batched
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,14 @@ from modelwatch.domain.models import Predictions
 
 SEED = 42
 MOST_ROWS = 1000
+LEAST_ROWS = 100
 REPETITIONS = 5
+
+MOST_VALUES = 200_000
+"""Of wide tables fewer rows are taken: each feature costs a prediction of all columns."""
+
+VALUES_AT_ONCE = 2_000_000
+"""So many values are predicted in one call, which costs a model much by itself."""
 
 Answer = Callable[[pd.DataFrame], Predictions]
 
@@ -29,27 +37,40 @@ def measure_importance(answer: Answer, rows: pd.DataFrame) -> Importance:
     answer
         What a fitted model predicts for a table.
     rows
-        Feature columns; of more than `MOST_ROWS`, as many are drawn.
+        Feature columns; of more than `MOST_ROWS`, as many are drawn, and of wide tables as many as
+        have `MOST_VALUES`, but not fewer than `LEAST_ROWS`.
     """
-    if len(rows) > MOST_ROWS:
-        rows = rows.sample(MOST_ROWS, random_state=SEED)
+    most = min(MOST_ROWS, max(LEAST_ROWS, MOST_VALUES // rows.shape[1]))
+    if len(rows) > most:
+        rows = rows.sample(most, random_state=SEED)
     rows = rows.reset_index(drop=True)
     distance, measure = _distance(answer(rows))
     draw = np.random.default_rng(SEED)
 
-    def moved(name: str) -> float:
+    def shuffled(name: str) -> pd.DataFrame:
         order = draw.permutation(len(rows))
-        shuffled = rows[name].take(order).reset_index(drop=True)
-        return distance(answer(rows.assign(**{name: shuffled})))
+        return rows.assign(**{name: rows[name].take(order).reset_index(drop=True)})
 
+    names = (name for name in rows.columns for _ in range(REPETITIONS))
+    moved: list[float] = []
+    for some in batched(names, max(1, VALUES_AT_ONCE // rows.size), strict=False):
+        now = answer(pd.concat([shuffled(name) for name in some], ignore_index=True))
+        moved += [distance(part) for part in _parts(now, len(rows))]
+    means = np.mean(np.reshape(moved, (-1, REPETITIONS)), axis=1)
     return Importance(
-        features={
-            name: float(np.mean([moved(name) for _ in range(REPETITIONS)])) for name in rows.columns
-        },
+        features=dict(zip(rows.columns, means.tolist(), strict=True)),
         rows=len(rows),
         repetitions=REPETITIONS,
         measure=measure,
     )
+
+
+def _parts(found: Predictions, rows: int) -> Iterator[Predictions]:
+    """Yield the predictions of each table of so many rows."""
+    for start in range(0, len(found.values), rows):
+        part = slice(start, start + rows)
+        shares = found.probabilities
+        yield Predictions(found.values[part], None if shares is None else shares[part])
 
 
 def _distance(before: Predictions) -> tuple[Callable[[Predictions], float], str]:

@@ -27,6 +27,10 @@ RELATIVE_TOLERANCE = 1e-12
 VARIED_ROWS = 500
 """So many rows are predicted again with something about them changed."""
 
+LEAST_VARIED_ROWS = 5
+VARIED_VALUES = 5_000_000
+"""Of wide tables fewer rows are varied: each column makes a table of all columns."""
+
 MOST_TEXTS = 10_000
 """More texts of a column are not kept beside an ONNX form."""
 
@@ -41,9 +45,10 @@ def export_onnx(original: PyfuncModel, rows: pd.DataFrame) -> tuple[bytes, OnnxA
     """Convert a model to ONNX and verify it.
 
     It counts as verified only if it gives the original's predictions, equal in type and in text, on
-    all ``rows``; and on `VARIED_ROWS` of them with each feature missing in turn, with some missing
-    at random, with the values of each column in another order, and with texts that are empty or
-    were never seen, where the original takes that. What the original refuses, the ONNX form does.
+    all ``rows``; and on `VARIED_ROWS` of them, of wide tables fewer, with each feature missing in
+    turn, with some missing at random, with the values of each column in another order, and with
+    texts that are empty or were never seen, where the original takes that. What the original
+    refuses, the ONNX form does.
 
     Parameters
     ----------
@@ -106,7 +111,8 @@ def _examine(original: PyfuncModel, rows: pd.DataFrame) -> _Examined:
     if len(kinds) != 1:
         raise NotExportableError(f"its predictions are of several types: {', '.join(kinds)}")
     examined = _Examined(kinds.pop(), first.probabilities is not None, [(rows, first)])
-    some = rows.sample(min(VARIED_ROWS, len(rows)), random_state=0).reset_index(drop=True)
+    most = max(LEAST_VARIED_ROWS, min(VARIED_ROWS, VARIED_VALUES // rows.shape[1] ** 2))
+    some = rows.sample(min(most, len(rows)), random_state=0).reset_index(drop=True)
     known: dict[str, tuple[str, ...]] = {}
     never_missing: list[str] = []
     for column in original.schema.columns:

@@ -148,7 +148,7 @@ def register_model(
         added[ONNX_PATH] = candidate.payload
 
     def complete(version: ModelVersion) -> Mapping[str, str]:
-        step("keeping what serving and monitoring need beside it")
+        step("storing manifest, schema and reference")
         digest = _keep(artifacts_of(settings), version, candidate, added, len(train))
         return tags_of(digest, candidate.onnx)
 
@@ -191,7 +191,7 @@ def _keep(
     added: Mapping[str, bytes],
     rows: int,
 ) -> str:
-    """Put what modelwatch adds beside the version; return the digest of its manifest."""
+    """Store modelwatch's own artifacts of the version; return the digest of its manifest."""
     with tempfile.TemporaryDirectory(prefix="modelwatch-") as folder:
         artifacts.download(version, Path(folder))
         files = file_digests(Path(folder))
@@ -211,7 +211,7 @@ def tags_of(digest: str, onnx: OnnxArtifact | None) -> dict[str, str]:
 
 
 def write_manifest(artifacts: Artifacts, version: ModelVersion, manifest: Manifest) -> str:
-    """Put ``manifest`` beside the version's artifacts; return its SHA-256.
+    """Store ``manifest`` with the version's artifacts; return its SHA-256.
 
     It goes where its digest says, so that it takes the place of another only when the registry
     names its digest; and where a version is looked for whose digest the registry does not know.
@@ -236,7 +236,7 @@ def file_digests(folder: Path) -> dict[str, str]:
 def reference_data(
     version: ModelVersion, served: Model, frame: pd.DataFrame, labels: Sequence[Value] | None = None
 ) -> bytes:
-    """Return rows and what predict would answer for them, in the columns of captures.
+    """Return rows with the predictions of the served form, in the columns of captures.
 
     ``served`` is the form that predict runs. ``labels``, where they are known, are in one more
     column, ``label``.
@@ -292,7 +292,7 @@ def predicted_data(
 
 def quiet() -> None:
     """Keep mlflow and skl2onnx from talking of what a user cannot act on."""
-    # mlflow tells things that a user of this command cannot act on, some of them on stdout
+    # mlflow prints messages that do not help a user of this command, some of them on stdout
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     for name in ("mlflow", "skl2onnx", "onnxmltools", "lightgbm", "xgboost"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Builds what analyze needs, from settings, once, at the first event."""
+"""Builds the services of analyze from settings, once, at the first event."""
 
 from dataclasses import dataclass
 from functools import cache

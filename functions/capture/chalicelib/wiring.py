@@ -1,4 +1,4 @@
-"""Builds what capture needs, from settings, once, at the first event."""
+"""Builds the services of capture from settings, once, at the first event."""
 
 from functools import cache
 
@@ -22,7 +22,7 @@ from modelwatch.services.compaction import CompactionService
 from modelwatch.settings.functions import CaptureSettings
 
 _QUEUE_BUDGET_MS = 5_000
-"""An application that hands over a record waits for the queue's word; nobody waits behind it."""
+"""An application that sends a record waits until the queue has it; no one else waits."""
 
 _STORE_BUDGET_MS = 26_000
 """Longest that an object may take: the service begins none after 25 s of the function's 60."""

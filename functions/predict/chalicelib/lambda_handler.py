@@ -1,4 +1,4 @@
-"""What Lambda calls: the app, and after each response the work that its caller need not wait for.
+"""Lambda's entry point: the app, and after each response the work for which no caller waits.
 
 Lambda takes an extension's registration only while the process starts, which is when it imports
 this module (`Handler` in `templates/chalice/predict.yaml`). `app.py` itself still imports with no

@@ -1,10 +1,10 @@
-"""Builds what predict needs, from settings, once, at the first request."""
+"""Builds the services of predict from settings, once, at the first request."""
 
 from functools import cache
 from pathlib import Path
 
 from modelwatch.adapters.aws import LazyClient, lambda_client, s3_client, sqs_client
-from modelwatch.adapters.chalice_local import answer_in_one_segment
+from modelwatch.adapters.chalice_local import send_in_one_segment
 from modelwatch.adapters.emf import metric_sink
 from modelwatch.adapters.lambda_extension import LambdaExtension
 from modelwatch.adapters.lambda_fleet import LambdaFleet
@@ -19,7 +19,7 @@ from modelwatch.services.predict import PredictService, SingleProcess
 from modelwatch.services.serving import ModelPool
 from modelwatch.settings.functions import PredictSettings
 
-answer_in_one_segment()
+send_in_one_segment()
 
 
 @cache

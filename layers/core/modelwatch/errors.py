@@ -132,11 +132,11 @@ class ModelLoadError(ModelwatchError):
 
 
 class RegistryError(ModelwatchError):
-    """The model registry did not answer, or not in a way that can be understood."""
+    """The model registry does not answer, or its response is not understood."""
 
 
 class StoreError(ModelwatchError):
-    """The object store refused a read or a write, or did not answer."""
+    """The object store refuses a read or a write, or does not answer."""
 
 
 class ProfileFormatError(StoreError):
@@ -152,7 +152,7 @@ class QueueError(ModelwatchError):
 
 
 class FleetError(ModelwatchError):
-    """The function's environments could not be renewed together."""
+    """The function's environments could not be recycled together."""
 
 
 class NotFoundError(ModelwatchError):

@@ -50,7 +50,7 @@ class ProblemError(TypedDict):
 
 
 class Problem(TypedDict):
-    """Why a request was not answered (RFC 9457).
+    """Why a request fails (RFC 9457).
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Problem(TypedDict):
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
-    """What a route answers: a body to be encoded as JSON, status, headers, further metrics.
+    """What a route returns: a body to encode as JSON, status, headers, further metrics.
 
     With a ``media_type`` that is not JSON, the body is text and is sent as it is.
     """
@@ -89,7 +89,7 @@ def handle_request(
     handler: Callable[[], HttpResponse],
     on_error: Callable[[str], Sample] | None = None,
 ) -> Response:
-    """Run ``handler`` for ``request`` and turn what comes of it into a response.
+    """Run ``handler`` for ``request`` and turn its result or error into a response.
 
     Parameters
     ----------

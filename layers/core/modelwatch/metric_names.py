@@ -72,7 +72,7 @@ DRIFT_STATUS = "evidently_drift_status"
 """Gauge that analyze emits with every analysis: its value is one of the three that follow."""
 
 SEGMENT_STATUS = "evidently_segment_drift_status"
-"""Gauge that tells the same of the declared segments, in the main window."""
+"""Gauge that says the same of the declared segments, in the main window."""
 
 DRIFT_OK, DRIFT_DETECTED, DRIFT_UNKNOWN = 0, 1, 2
 
@@ -80,7 +80,7 @@ STATUS_VALUES = {"ok": DRIFT_OK, "drift": DRIFT_DETECTED, "unknown": DRIFT_UNKNO
 """How gauges show the three statuses, of every monitor."""
 
 PERFORMANCE_STATUS = "model_performance_status"
-"""Gauge that tells whether labels allow metrics: 0, or `DRIFT_UNKNOWN`."""
+"""Gauge that says whether labels allow metrics: 0, or `DRIFT_UNKNOWN`."""
 
 _PERFORMANCE_GAUGES = {
     "model_accuracy": "Share of labelled predictions that were right, 0 to 1.",
@@ -100,14 +100,14 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         "api_requests_total",
         "counter",
         ("method", "endpoint", "status"),
-        "HTTP requests answered, by route.",
+        "HTTP requests, by route.",
         "Count",
     ),
     Metric(
         "api_request_latency_seconds",
         "histogram",
         ("method", "endpoint"),
-        "Time from a request's arrival in the function to its answer.",
+        "Time from a request's arrival in the function to its response.",
         "Seconds",
         LATENCY_BUCKETS,
     ),
@@ -192,7 +192,7 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         DRIFT_STATUS,
         "gauge",
         _MODEL,
-        "Answer of the newest analysis. 0: no drift; 1: drift; 2: unknown, too little data.",
+        "Verdict of the newest analysis. 0: no drift; 1: drift; 2: unknown, too little data.",
     ),
     Metric(
         "evidently_data_drift_detected",
@@ -278,14 +278,14 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         "evidently_analysis_missed_total",
         "counter",
         _MODEL,
-        "Windows that nobody analyzed: more were missed than a run catches up.",
+        "Windows that were never analyzed: a run does not catch up so many.",
         "Count",
     ),
     Metric(
         PERFORMANCE_STATUS,
         "gauge",
         _MODEL,
-        "0: labels tell how well the version predicts; 2: unknown, too few of them yet.",
+        "0: labels show how well the version predicts; 2: unknown, too few labels yet.",
     ),
     Metric(
         "model_label_maturity_ratio",

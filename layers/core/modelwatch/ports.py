@@ -1,4 +1,4 @@
-"""The roles that the services need somebody to play: adapters do, and in tests in-memory fakes."""
+"""The roles that the services need. Adapters play them; in tests, in-memory fakes do."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ModelRegistry(Protocol):
         ...
 
     def plan(self, name: str, alias: str) -> ServingPlan:
-        """Return what shall serve: the model's routing, or ``alias`` alone when it has none."""
+        """Return what serves: the model's routing, or ``alias`` alone when it has none."""
         ...
 
     def version(self, name: str, version: str) -> ModelVersion:
@@ -124,7 +124,7 @@ class Fleet(Protocol):
     def recycle_environments(self) -> None:
         """Replace them all: no request that starts after this returned is served by an older one.
 
-        Raises FleetError when that cannot be had.
+        Raises FleetError when that fails.
         """
         ...
 
@@ -133,10 +133,10 @@ class AfterResponse(Protocol):
     """Runs work that the caller of a request need not wait for."""
 
     def __call__(self, work: Callable[[], list[Sample]]) -> list[Sample]:
-        """See that ``work`` is done once.
+        """Run ``work`` once, now or later.
 
-        Returns the samples for the request's own line of metrics: those of ``work``, when it was
-        done at once; else what stands for it until its own samples are emitted.
+        Returns the samples for the request's own line of metrics: those of ``work`` when it ran
+        now; else samples that stand for it until its own samples are emitted.
         """
         ...
 
@@ -145,7 +145,7 @@ class WaitingRecords(Protocol):
     """Records that wait to be sent with later ones."""
 
     def due_in(self) -> float | None:
-        """Return in how many seconds they are to be sent, or None when there are none."""
+        """Return in how many seconds they are due, or None when there are none."""
         ...
 
     def flush(self, *, is_last: bool = False) -> list[Sample]:
@@ -214,7 +214,7 @@ class LabelStore(LabelWriter, Protocol):
 
 
 class OutcomeStore(Protocol):
-    """Knows what model versions answered, and what was true."""
+    """Has the predictions of model versions, and their labels."""
 
     def captured(
         self, model_name: str, model_version: str, window: Window
@@ -267,7 +267,7 @@ class PerformanceStore(Protocol):
 
 
 class DeadLetters(Protocol):
-    """Keeps the messages, and records of messages, that nobody can use, for people to look at."""
+    """Keeps the messages, and records of messages, that cannot be used, for people to look at."""
 
     def put(self, message_id: str, body: str, reason: str) -> None:
         """Keep ``body``, from a message, and why it cannot be used.
@@ -379,7 +379,7 @@ class ReferenceStore(Protocol):
         ...
 
     def importance(self, version: ModelVersion) -> Importance | None:
-        """Return how much the version depends on each feature, or None when nobody measured it."""
+        """Return how much the version depends on each feature, or None when it is not measured."""
         ...
 
 
@@ -420,7 +420,7 @@ class BaselineStore(Protocol):
         ...
 
     def replace_constraints(self, baseline: Baseline, constraints: Constraints) -> None:
-        """Let other constraints hold from now on."""
+        """Replace the constraints in use."""
         ...
 
     def delete(self, model_name: str, name: str) -> None:
@@ -448,7 +448,7 @@ class DriftReporter(Protocol):
     ) -> bytes:
         """Return a report on samples of both sides, as one HTML page.
 
-        ``features`` are the answers from all rows: their thresholds are shown.
+        ``features`` are the results from all rows: their thresholds are shown.
         """
         ...
 

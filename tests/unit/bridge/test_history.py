@@ -91,11 +91,11 @@ def test_features_over_time_worst_first_with_gaps_where_nothing_is_known(
 
 def test_what_comes_late_of_an_analysis_completes_it(story: BridgeStory) -> None:
     of = {"model_name": "wine", "model_version": "3"}
-    story.tell(Sample("evidently_drift_status", 1, of))
+    story.emit(Sample("evidently_drift_status", 1, of))
     story.show()
     story.clock.advance(2)
     score = Sample("evidently_feature_drift_score", 0.7, {**of, "feature": "ash", "method": "psi"})
-    story.tell(score)
+    story.emit(score)
     story.show()
 
     (analysis,) = story.history.view().analyses[WINE]
@@ -177,7 +177,7 @@ def test_a_broken_file_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFix
     path.write_bytes(b"this is no database, and long enough to be taken for one" * 100)
     file = HistoryFile(path)
     assert list(file.slots(0)) == []
-    assert "is made anew" in caplog.text
+    assert "is replaced" in caplog.text
     file.close()
 
 

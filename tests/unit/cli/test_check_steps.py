@@ -11,7 +11,7 @@ def failing(message: str, remedy: str = "") -> str:
 
 
 def test_a_failed_step_stops_those_that_need_it_and_no_other() -> None:
-    told: list[str] = []
+    events: list[str] = []
 
     def unknown() -> str:
         raise ModelwatchError("S3 is away")
@@ -24,7 +24,7 @@ def test_a_failed_step_stops_those_that_need_it_and_no_other() -> None:
         Step("fifth", lambda: failing("missing", "deploy it"), "look into the log", ("first",)),
         Step("sixth", unknown, "start it"),
     ]
-    outcomes = take_steps(steps, told.append, lambda outcome: told.append(outcome.state))
+    outcomes = take_steps(steps, events.append, lambda outcome: events.append(outcome.state))
     assert [(each.step, each.state, each.found, each.remedy) for each in outcomes] == [
         ("first", "ok", "found", ""),
         ("second", "failed", "nothing came", "look into the log"),
@@ -33,7 +33,7 @@ def test_a_failed_step_stops_those_that_need_it_and_no_other() -> None:
         ("fifth", "failed", "missing", "deploy it"),
         ("sixth", "failed", "S3 is away", "start it"),
     ]
-    assert told[:5] == ["first", "ok", "second", "failed", "skipped"]
+    assert events[:5] == ["first", "ok", "second", "failed", "skipped"]
 
 
 def test_seconds_are_those_of_the_step() -> None:

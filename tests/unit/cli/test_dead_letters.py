@@ -135,7 +135,7 @@ def test_a_letter_is_found_by_its_id(sqs, box):
     ids = [sqs.put(DEAD, f"body {number}") for number in range(7)]
     with box:
         assert {letter.body for letter in box.find([ids[6], ids[2]])} == {"body 6", "body 2"}
-    with pytest.raises(DeadLetterError, match="no letter m99"), box:
+    with pytest.raises(DeadLetterError, match="no dead letter m99"), box:
         box.find(["m99", ids[0]])
     assert sqs.visible(DEAD) == 7
 

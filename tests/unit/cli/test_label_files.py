@@ -118,7 +118,7 @@ def test_labels_are_sent_many_at_once_and_again_after_a_failure():
 
 
 def test_a_refusal_is_told_with_what_was_taken_before():
-    with pytest.raises(ModelwatchError, match="took 5000 labels, and then no more"):
+    with pytest.raises(ModelwatchError, match="accepted 5000 labels, and then failed"):
         labels.send_labels(Api(202, 400).url, some_labels(6_000))
 
 

@@ -29,7 +29,7 @@ def test_shares_are_read(weights, shadows, routing):
         (["=5"], [], "alias=share"),
         (["a=1", "a=2"], [], "twice"),
         (["a=0", "b=0"], [], "more than 0"),
-        (["a=1"], ["a"], "both answer and be a shadow"),
+        (["a=1"], ["a"], "both serve and be a shadow"),
     ],
 )
 def test_what_is_no_routing_is_refused(weights, shadows, words):

@@ -18,7 +18,7 @@ from any_records import records, values
 from modelwatch.domain.event_ids import is_event_id
 from modelwatch.domain.records import Record
 from modelwatch.errors import InvalidInputError
-from modelwatch_cli.capture.sagemaker.cells import read_rows, value_of, write_row
+from modelwatch_cli.capture.cells import read_rows, value_of, write_row
 from modelwatch_cli.capture.sagemaker.form import Encoding, encode_line, files
 from modelwatch_cli.capture.sagemaker.lines import GroundTruth, decode_line, id_of_row
 from modelwatch_cli.capture.sagemaker.payloads import Reading

@@ -135,7 +135,7 @@ def test_what_a_command_needs_and_does_not_find_is_named() -> None:
     with pytest.raises(StackDownError, match=r"the AWS endpoint at .*:9 .*`modelwatch up`"):
         require_stack(Settings(environ))
     # AWS itself is not asked
-    with pytest.raises(StackDownError, match="no answer from MLflow at"):
+    with pytest.raises(StackDownError, match="no response from MLflow at"):
         require_stack(Settings({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}))
 
 

@@ -74,7 +74,7 @@ def test_what_was_not_kept_is_untold_and_not_ok(stage):
     (series,) = run(stage)
     assert (series.untold, series.other["ok"]) == (1, 3)
     (problem,) = {each.problem for each in series.windows if each.problem}
-    assert problem == f"nothing was kept of what {name} was made of"
+    assert problem == f"{name} has no stored evidence"
 
 
 def test_windows_that_were_too_small_stay_untold_under_a_lower_minimum():
@@ -83,7 +83,7 @@ def test_windows_that_were_too_small_stay_untold_under_a_lower_minimum():
     stage.run_after(seconds=0)
     tester = Backtester(stage.reports, replace(stage.rules, min_rows=10))
     (series,) = tester.run(list(stage.reports.saved))
-    assert series.windows[0].problem.endswith("no profile was kept: it had too few rows")
+    assert series.windows[0].problem.endswith("has no stored profile: too few rows")
     tester = Backtester(stage.reports, replace(stage.rules, min_rows=15))
     (series,) = tester.run(list(stage.reports.saved))
     assert series.other == {"unknown": 1}
@@ -117,7 +117,7 @@ def test_every_drift_is_in_one_episode(statuses):
     assert list(episodes(without)) == found
 
 
-def test_every_setting_that_has_a_part_in_an_answer_can_be_changed():
+def test_every_setting_that_influences_a_verdict_can_be_changed():
     read = set(re.findall(r'settings\.\w+\(\s*"([A-Z_]+)"', inspect.getsource(analysis_settings)))
     others = {"ANALYSIS_LAG_SECONDS", "PERFORMANCE_WINDOW", "REPORT_EVERY", "REPORT_ROWS"}
     assert read <= {*analysis_settings.VERDICT_SETTINGS, *others}
@@ -128,10 +128,10 @@ def test_every_setting_that_has_a_part_in_an_answer_can_be_changed():
     ("given", "problem"),
     [
         (["DRIFT_MODE"], "is not NAME=VALUE"),
-        (["CAPTURE_BUCKET=x"], "has no part in the verdict"),
-        (["DRIFT_MODE=classic", "DRIFT_MODE=calibrated"], "is there twice"),
+        (["CAPTURE_BUCKET=x"], "does not influence the verdict"),
+        (["DRIFT_MODE=classic", "DRIFT_MODE=calibrated"], "is given twice"),
     ],
 )
-def test_changes_that_change_no_answer_are_refused(given, problem):
+def test_changes_that_change_no_verdict_are_refused(given, problem):
     with pytest.raises(InvalidInputError, match=problem):
         parse_changes(given)

@@ -131,7 +131,7 @@ def test_two_changes_at_once_are_seen(store, s3):
 
     other = S3BaselineStore(Late(objects=s3.objects), "reports")
     store.replace_constraints(made, Constraints(columns={}, reference_rows=1))
-    with pytest.raises(StoreError, match="somebody else"):
+    with pytest.raises(StoreError, match="someone else"):
         other.replace_constraints(made, Constraints(columns={}, reference_rows=2))
     assert store.constraints(made).reference_rows == 1
 

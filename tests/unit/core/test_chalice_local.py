@@ -1,4 +1,4 @@
-"""`chalice local`'s own server, with one answer over a real connection."""
+"""`chalice local`'s own server, with responses over a real connection."""
 
 import socket
 import threading
@@ -7,11 +7,11 @@ from chalice import Chalice
 from chalice.config import Config
 from chalice.local import LocalDevServer
 
-from modelwatch.adapters.chalice_local import answer_in_one_segment
+from modelwatch.adapters.chalice_local import send_in_one_segment
 
 
 def test_headers_and_body_leave_together():
-    answer_in_one_segment()
+    send_in_one_segment()
     app = Chalice(app_name="one")
 
     @app.route("/")

@@ -13,7 +13,12 @@ from sklearn.svm import LinearSVC
 from modelwatch.adapters.s3_artifacts import S3Artifacts
 from modelwatch.domain.importance import Importance, drift_headline, rank_drift
 from modelwatch.domain.models import ModelVersion, Predictions
-from modelwatch_cli.training.importance import MOST_ROWS, measure_importance
+from modelwatch_cli.training.importance import (
+    MOST_ROWS,
+    REPETITIONS,
+    VALUES_AT_ONCE,
+    measure_importance,
+)
 
 RNG = np.random.default_rng(5)
 ROWS = pd.DataFrame(RNG.normal(size=(1500, 3)), columns=["much", "little", "nothing"])
@@ -46,6 +51,22 @@ def test_a_model_leans_on_what_it_uses(model, target, measure):
     assert measure_importance(answers(model), ROWS) == found
     if measure != "standard deviations":
         assert max(found.features.values()) <= 1
+
+
+def test_a_wide_table_takes_few_predictions_of_few_rows():
+    wide = pd.DataFrame(RNG.normal(size=(1500, 400)), columns=[f"f{n}" for n in range(400)])
+    shapes = []
+
+    def answer(rows: pd.DataFrame) -> Predictions:
+        shapes.append(rows.shape)
+        return Predictions((2 * rows["f7"]).tolist())
+
+    found = measure_importance(answer, wide)
+    assert found.rows == 500
+    assert len(shapes) == 1 + 400 * REPETITIONS // 10
+    assert max(rows * columns for rows, columns in shapes) <= VALUES_AT_ONCE
+    assert [name for name, value in found.features.items() if value] == ["f7"]
+    assert found.features["f7"] == pytest.approx(2 / np.sqrt(np.pi), rel=0.1)
 
 
 def test_texts_are_shuffled_as_well():

@@ -449,3 +449,21 @@ def test_every_sample_is_in_the_catalog_with_its_labels(stage):
     }
     for sample in found:
         assert tuple(sample.labels) == CATALOG[sample.name].labels
+
+
+@pytest.mark.parametrize(
+    ("predictions", "labels"),
+    [
+        ([1, 0], ["1.0", "0.0"]),
+        ([1, 0], ["1", " 0"]),
+        ([True, False], ["True", "FALSE"]),
+        ([1, 0], ["True", "False"]),
+        ([True, False], ["1.0", "0"]),
+        ([2.5, 3], ["2.50", "3.0"]),
+        (["1.0", "True"], ["1.0", "True"]),
+    ],
+)
+def test_the_type_of_the_prediction_decides_how_a_label_of_text_is_read(stage, predictions, labels):
+    records = [stage.predict(1, START, 1, prediction=value)[0] for value in predictions * 15]
+    stage.label(records, labels * 15)
+    assert values(stage.monitor().evaluate("wine", "1", WINDOW))["accuracy"] == 1

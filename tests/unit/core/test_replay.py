@@ -204,7 +204,7 @@ def test_a_part_that_is_missing_or_damaged_is_named(stage, part):
     with pytest.raises(EvidenceError, match=r"is damaged: analyses/wine/1/"):
         replay(stage, result.name)
     del stage.s3.objects[place]
-    with pytest.raises(EvidenceError, match="is not there any more"):
+    with pytest.raises(EvidenceError, match="no longer exists"):
         replay(stage, result.name)
     stage.s3.objects[place] = whole
     assert replay(stage, result.name).same
@@ -214,7 +214,7 @@ def test_a_result_without_evidence_or_no_result_is_said(stage):
     capture(stage, 15.0)
     (result,) = stage.analyze().results
     stage.reports.save(msgspec.structs.replace(result, manifest=""), {}, replace=True)
-    with pytest.raises(EvidenceError, match="nothing was kept of what"):
+    with pytest.raises(EvidenceError, match="has no stored evidence"):
         replay(stage, result.name)
     with pytest.raises(NotFoundError, match="there is no result"):
         replay(stage, "wine.1.20200101T000000Z.PT1H")
@@ -230,12 +230,12 @@ def test_what_is_erased_cannot_be_replayed(stage):
     assert replay(stage, result.name).same
     in_reference = int((NOW - timedelta(hours=2)).timestamp() * 1000)
     S3ReportErasure(stage.s3, "bucket").erase("wine", "1", [in_reference])
-    with pytest.raises(EvidenceError, match="the reference is not there any more"):
+    with pytest.raises(EvidenceError, match="the reference no longer exists"):
         replay(stage, result.name)
     in_window = int((NOW - timedelta(minutes=1)).timestamp() * 1000)
     assert S3ReportErasure(stage.s3, "bucket").erase("wine", "1", [in_window]) == 1
     assert not any(".profile" in key for key in stage.s3.objects)
-    with pytest.raises(EvidenceError, match="the profile of the window is not there any more"):
+    with pytest.raises(EvidenceError, match="the profile of the window no longer exists"):
         replay(stage, result.name)
 
 

@@ -219,9 +219,9 @@ def test_whatever_loading_raises_is_a_model_that_cannot_be_loaded(stage, error):
     assert stage.version() == "1", "what was loaded goes on serving"
 
 
-def test_an_odd_answer_of_the_registry_is_one_that_cannot_be_understood(stage):
+def test_an_unexpected_response_of_the_registry_is_a_registry_error(stage):
     stage.pool._registry = Failing(KeyError("alias"))
-    with pytest.raises(RegistryError, match="answered oddly: KeyError: 'alias'"):
+    with pytest.raises(RegistryError, match="unexpected response"):
         stage.pool.reload()
     stage.pass_time(30)
-    assert stage.pool.loaded.problem.startswith("the model registry answered oddly")
+    assert stage.pool.loaded.problem.startswith("unexpected response of the model registry")

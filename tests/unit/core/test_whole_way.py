@@ -113,7 +113,7 @@ class Way:
         return merge_profiles([found.variants[variant] for variant in sorted(found.variants)])
 
 
-def told(profile: Profile) -> dict[str, Any]:
+def facts(profile: Profile) -> dict[str, Any]:
     """Return all that a profile says, by column, in a form that can be compared."""
     columns = {**profile.features, **{f"output {k}": v for k, v in profile.outputs.items()}}
     said: dict[str, Any] = {
@@ -156,7 +156,7 @@ def test_no_grouping_and_no_compaction_changes_a_profile_or_a_verdict(sent, data
     grouped = Way()
     grouped.send([order[a:b] for a, b in pairwise(bounds)])
     in_groups = grouped.profile()
-    assert told(in_groups) == told(at_once)
+    assert facts(in_groups) == facts(at_once)
 
     reference = Way()
     reference.send([sent[: max(1, len(sent) // 2)]])
@@ -165,5 +165,5 @@ def test_no_grouping_and_no_compaction_changes_a_profile_or_a_verdict(sent, data
 
     grouped.compact()
     merged = grouped.profile()
-    assert told(merged) == told(at_once)
+    assert facts(merged) == facts(at_once)
     assert verdict(merged, reference.profile()) == expected

@@ -149,7 +149,7 @@ def test_a_broken_stack_is_deleted_and_made_anew_with_a_word(aws, deployer, stat
         NAME, TEMPLATE, {}, said.append, after_delete=lambda: deleted.append(1)
     )
     assert (action, verbs(aws), deleted) == ("recreated", ["DELETE", "CREATE"], [1])
-    assert said == [f"was left in {status}: deleting it and making it anew"]
+    assert said == [f"was left in {status}: deleting it and making it again"]
 
 
 def test_a_stack_that_rolled_an_update_back_is_updated(aws, deployer):

@@ -1,4 +1,4 @@
-// Asks the bridge every few seconds and shows what it says; goes on when it does not answer.
+// Reads the bridge's data every few seconds and shows it; continues if the bridge does not respond.
 import { clock, count, LineChart, rate, seconds } from "./charts.js";
 import { Cards, capture, errors, functions, HeatMap, keyOf, newestReport, reports, tiles } from "./panels.js";
 
@@ -10,7 +10,7 @@ const at = (id) => document.getElementById(id);
 const charts = {
   traffic: new LineChart(at("traffic"), "Predictions per second", rate),
   latency: new LineChart(at("latency"), "Latency", seconds),
-  answers: new LineChart(at("answers"), "Answers per second", rate),
+  answers: new LineChart(at("answers"), "Responses per second", rate),
   queues: new LineChart(at("queues"), "Messages waiting", count),
 };
 const heat = new HeatMap(at("heat"), at("heat-detail"));
@@ -100,7 +100,7 @@ function linesOf(data) {
   const busy = data.models.filter((model) => model.predictions > 0).sort((a, b) => b.predictions - a.predictions);
   const traffic = busy.slice(0, LOOKS.length).map((model, n) => ({ label: `${model.model} v${model.version}`, values: perSecond(model.traffic), look: LOOKS[n], area: true }));
   const latency = Object.entries(data.latency).map(([label, values], n) => ({ label, values, look: LOOKS[n] }));
-  const names = { "2xx": ["answered", "k0"], "4xx": ["refused (4xx)", "k4"], "5xx": ["failed (5xx)", "kbad"] };
+  const names = { "2xx": ["served (2xx)", "k0"], "4xx": ["refused (4xx)", "k4"], "5xx": ["failed (5xx)", "kbad"] };
   const answers = Object.entries(data.requests).map(([key, values]) => ({ label: names[key][0], values: perSecond(values), look: names[key][1], area: key !== "4xx" }));
   const queues = data.queues.map((queue, n) => ({ label: queue.name, values: queue.visible, look: queue.dead ? "kbad" : LOOKS[n % 6], area: !queue.dead }));
   const old = data.requests["2xx"].length - Math.round(SHORT_SECONDS / data.slot_seconds);
@@ -110,7 +110,7 @@ function linesOf(data) {
       traffic: [traffic, "No predictions in the last hour."],
       latency: [latency, "No requests in the last hour."],
       answers: [answers, "The bridge has just started."],
-      queues: [queues, "No queue is watched, or its service does not answer."],
+      queues: [queues, "No queue is configured, or SQS does not respond."],
     },
   };
 }

@@ -1,4 +1,4 @@
-// What is on the page: a card per model version, the map of features, tiles and tables.
+// The parts of the page: a card per model version, the map of features, tiles and tables.
 import { ago, bytes, clock, count, el, name, rate, seconds, shape, share, sparkline, status } from "./charts.js";
 
 const FIRST_FEATURES = 30, REPORTS = 8, WIDEST_CELL = 34;
@@ -35,7 +35,7 @@ export const keyOf = (model) => JSON.stringify([model.model, model.version]);
 function cardParts(model, nowMs) {
   const roles = [...model.variants];
   if (model.serves && !roles.length) roles.push("loaded");
-  if (model.stale) roles.push("stale: the registry asks for another");
+  if (model.stale) roles.push("stale: the registry requires another version");
   const fact = (label, value) => (value === "–" ? null : el("span", {}, el("i", { textContent: label }), el("b", { textContent: value })));
   const facts = [
     fact("predictions", count(model.predictions)),
@@ -58,7 +58,7 @@ function cardParts(model, nowMs) {
 function verdict(model, nowMs) {
   if (model.analyzed_ms === null) return "not analyzed yet";
   const when = ago(nowMs - model.analyzed_ms);
-  if (model.status === "unknown") return `too little data to tell, ${when}`;
+  if (model.status === "unknown") return `too little data for a verdict, ${when}`;
   const drifted = model.drifted.length;
   return `${drifted ? `${drifted} of ${model.features} features drifted` : `none of ${model.features} features drifted`}, ${when}`;
 }
@@ -118,7 +118,7 @@ export function reports(answer, nowMs) {
   if (!answer) return [];
   if (answer.problem) return [el("p", { className: "none", textContent: `The results cannot be listed: ${answer.problem}` })];
   if (!answer.results.length) return [el("p", { className: "none", textContent: "No analysis has ended yet." })];
-  const columns = [["window ended", true], ["", true], ["model version", true], ["what it says", true], ["rows"], ["", true]];
+  const columns = [["window ended", true], ["", true], ["model version", true], ["result", true], ["rows"], ["", true]];
   const rows = answer.results.slice(0, REPORTS).map((result) => el("tr", {},
     el("td", { textContent: `${clock(result.window_end_ms, true)}, ${ago(nowMs - result.window_end_ms)}` }),
     el("td", { className: "text" }, status(result.status)),
@@ -147,8 +147,8 @@ export class HeatMap {
     this.shows = "score";
     this.all = false;
     this.focus = [0, 0];
-    holder.addEventListener("pointerover", (event) => this.tell(event.target.closest("td[aria-label]")));
-    holder.addEventListener("focusin", (event) => this.tell(event.target.closest("td[aria-label]")));
+    holder.addEventListener("pointerover", (event) => this.describe(event.target.closest("td[aria-label]")));
+    holder.addEventListener("focusin", (event) => this.describe(event.target.closest("td[aria-label]")));
     holder.addEventListener("keydown", (event) => this.key(event));
     this.room = 0;
     new ResizeObserver(() => {
@@ -215,7 +215,7 @@ export class HeatMap {
       const score = cell?.[0] ?? null;
       const shown = this.shows === "score" ? score : missing;
       const when = clock(analyses[at].at_ms, true);
-      const says = cell === null ? (analyses[at].status === "unknown" ? "unknown" : "no answer")
+      const says = cell === null ? (analyses[at].status === "unknown" ? "unknown" : "no result")
         : `${feature.method || "score"} ${score === null ? "unknown" : score.toFixed(3)}, ${cell[1] === 1 ? "drifted" : cell[1] === 0 ? "no drift" : "unknown"}, ${share(missing)} missing`;
       const look = shown === null ? "void" : this.shows === "missing" ? "lack" : cell[1] === 1 ? "hot" : "";
       const td = el("td", { className: look, "aria-label": `${feature.name}, ${when}: ${says}`, tabIndex: -1 });
@@ -251,7 +251,7 @@ export class HeatMap {
     next.focus();
   }
 
-  tell(cell) {
+  describe(cell) {
     if (cell) this.detail.textContent = cell.getAttribute("aria-label");
   }
 }

@@ -23,7 +23,7 @@ import msgspec
 
 from modelwatch.domain.names import Name
 from modelwatch.domain.records import FIELDS, Record
-from modelwatch_cli.capture.sagemaker.cells import write_row
+from modelwatch_cli.capture.cells import write_row
 
 DEFAULT_VARIANT = "AllTraffic"
 """SageMaker's name for the only variant; a record whose variant is not known has it, too."""

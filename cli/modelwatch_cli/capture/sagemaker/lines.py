@@ -13,7 +13,7 @@ from modelwatch.domain.event_ids import derived_event_id, is_event_id
 from modelwatch.domain.faults import UNREADABLE, invalid_json
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Record, Value
 from modelwatch.errors import InvalidInputError
-from modelwatch_cli.capture.sagemaker.cells import letter_of, own_value, read_rows, typed_value
+from modelwatch_cli.capture.cells import letter_of, own_value, read_rows, typed_value
 from modelwatch_cli.capture.sagemaker.form import (
     ATTRIBUTES,
     EPOCH,

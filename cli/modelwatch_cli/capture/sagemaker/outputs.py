@@ -8,8 +8,8 @@ from typing import Any
 from modelwatch.domain.numbers import is_number, probabilities_problem
 from modelwatch.domain.records import Value
 from modelwatch.errors import InvalidInputError
+from modelwatch_cli.capture.cells import Cell, read_rows
 from modelwatch_cli.capture.label_cells import label_of_cell
-from modelwatch_cli.capture.sagemaker.cells import Cell, read_rows
 from modelwatch_cli.capture.sagemaker.form import Attributes, Payload
 from modelwatch_cli.capture.sagemaker.payloads import (
     Reading,

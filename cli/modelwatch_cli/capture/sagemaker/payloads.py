@@ -14,7 +14,7 @@ from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.numbers import is_number
 from modelwatch.domain.records import Value
 from modelwatch.errors import InvalidInputError
-from modelwatch_cli.capture.sagemaker.cells import Cell, value_of
+from modelwatch_cli.capture.cells import Cell, value_of
 from modelwatch_cli.capture.sagemaker.form import Payload
 
 _LISTS = ("instances", "predictions")

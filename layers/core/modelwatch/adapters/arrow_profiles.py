@@ -88,7 +88,7 @@ def profile_slices(table: pa.Table, segments: Segments = NO_SEGMENTS) -> list[Sl
 
 
 def profile_column(column: pa.ChunkedArray) -> ColumnProfile:
-    """Profile a column of any type: what is neither number nor truth value is taken as text."""
+    """Profile a column of any type: what is neither number nor boolean is taken as text."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         return profile_column(column.cast(kind.value_type))

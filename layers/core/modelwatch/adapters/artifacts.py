@@ -206,7 +206,7 @@ class Artifacts(ABC):
 
 
 def check_files(version: ModelVersion, manifest: Manifest, folder: Path) -> None:
-    """Hold the files in ``folder`` against the manifest's digests.
+    """Check the files in ``folder`` against the manifest's digests.
 
     Raises
     ------

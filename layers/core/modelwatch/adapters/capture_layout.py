@@ -48,7 +48,7 @@ _KEY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class CaptureObject:
-    """An object of captured rows, by what its key tells."""
+    """An object of captured rows, as its key describes it."""
 
     key: str
     partition: str
@@ -60,7 +60,7 @@ class CaptureObject:
 
     @classmethod
     def parse(cls, key: str, size_bytes: int = 0) -> CaptureObject | None:
-        """Return what ``key`` tells, or None when it is no key of captured rows."""
+        """Return what ``key`` says, or None when it is no key of captured rows."""
         found = _KEY.match(key)
         hour = parse_hour(key)
         if found is None or hour is None:
@@ -81,15 +81,15 @@ class CaptureObject:
         return f"{self.stem}.parquet"
 
     def overlaps(self, window: Window) -> bool:
-        """Tell whether rows of it may be within ``window``."""
+        """Return whether rows of it may be within ``window``."""
         return self.first_ms < window.end_ms and self.last_ms >= window.start_ms
 
     def lies_within(self, window: Window) -> bool:
-        """Tell whether all rows of it are within ``window``."""
+        """Return whether all rows of it are within ``window``."""
         return window.start_ms <= self.first_ms and self.last_ms < window.end_ms
 
     def sidecar_key(self, end: str) -> str:
-        """Return the key of what is kept of a merged object besides its rows."""
+        """Return the key of what belongs to a merged object besides its rows."""
         return f"{PROFILES}{self.partition}{self.stem}{end}"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 
-def answer_in_one_segment() -> None:
-    """Have `chalice local` send headers and body of an answer together; elsewhere do nothing.
+def send_in_one_segment() -> None:
+    """Make `chalice local` send headers and body of a response together; elsewhere do nothing.
 
     Its server writes them apart. Nagle's algorithm then holds the body back until the client has
     acknowledged the headers, and a client that keeps its connection open takes 40 ms for that: 20

@@ -60,7 +60,7 @@ class AgentStream:
                 sys.stdout.write(line)
 
     def flush(self) -> None:
-        """Do nothing for the agent: a line is sent at once."""
+        """Do nothing for the agent: each line is sent immediately."""
         sys.stdout.flush()
 
     def _send(self, data: bytes) -> bool:

@@ -92,7 +92,7 @@ def scores_of(snapshot: Any) -> dict[str, float]:
 
 
 def _frame(table: pa.Table, numerical: AbstractSet[str]) -> pd.DataFrame:
-    """Return the features as the profiles know them: truth values are the texts true and false."""
+    """Return the features as the profiles know them: booleans are the texts true and false."""
     return pa.table(
         {
             name: as_one(table, name, numbers=name in numerical)

@@ -34,7 +34,7 @@ _RANKS = {kind: rank for rank, kind in enumerate(BESIDE)}
 _TYPES = {"d": pa.float64(), "l": pa.int64(), "s": pa.string(), "b": pa.bool_()}
 
 _UNSAID = {b"modelwatch.type": b"unsaid"}
-"""Marks a feature of which no one said the type: whoever does is believed."""
+"""Marks a feature whose type no one says; a file that says the type takes precedence."""
 
 
 def feature_names(columns: Sequence[str]) -> list[str]:
@@ -81,7 +81,7 @@ def values_of(table: pa.Table, name: str) -> list[Value]:
 def as_one(table: pa.Table, name: str, *, numbers: bool) -> pa.ChunkedArray:
     """Return a feature as one column of doubles, or of texts: values of the other kind are null.
 
-    Truth values count among the texts, as ``true`` and ``false``.
+    Booleans count among the texts, as ``true`` and ``false``.
     """
     parts = parts_of(table, name)
     if len(parts) == 1 and _is_number(parts[0].type) == numbers:
@@ -220,7 +220,7 @@ def _parted(
 
 
 def _fits(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    """Tell which doubles are whole numbers of 64 bits, or which whole numbers are doubles."""
+    """Say which doubles are whole numbers of 64 bits, or which whole numbers are doubles."""
     if wanted == pa.int64():
         whole = pc.and_(
             pc.greater_equal(values, float(-WHOLE_LIMIT)), pc.less(values, float(WHOLE_LIMIT))

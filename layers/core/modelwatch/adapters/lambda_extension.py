@@ -1,15 +1,15 @@
 """Work after the response, by an internal Lambda extension.
 
 An internal extension is a thread of the function's own process. It registers with Lambda's
-Extensions API while the process starts, and is told of every invocation by asking for the next one.
-Lambda sends the response on as soon as the runtime has handed it over, and freezes the environment
-only when the extension has asked as well: what is done between is done before the freeze, and the
+Extensions API while the process starts, and asks for each invocation as the next event. Lambda
+sends the response on as soon as it has it from the runtime. It freezes the environment only when
+the extension asks for the next event too: work done before that is done before the freeze, and the
 caller does not wait for it. (AWS, "Lambda Extensions API"; AWS Compute Blog, "Running code after
 returning a response from an AWS Lambda function".)
 
-A process that is killed between response and work loses the work without a word. So what is handed
-over is counted with the request (``accepted``), and what became of it with the work (``sent`` or
-``lost``): the difference that stays is lost too. Lambda's timeout is for both together.
+A process that is killed between response and work loses the work without a trace. So the request
+counts its records (``accepted``), and the work counts what became of them (``sent`` or ``lost``):
+a difference that stays is lost too. Lambda's timeout is for both together.
 
 Records that wait for those of later requests are sent in the same thread: when they are due, as
 long as the environment runs, and when it ends. Lambda ends an environment with SIGTERM and, where
@@ -49,7 +49,7 @@ Handler = Callable[[Any, Any], Any]
 class LambdaExtension:
     """Does work when the response has left; see `modelwatch.ports.AfterResponse`.
 
-    Until `around` made it one, and from the moment its API fails, work is done at once.
+    Before `around` registers it, and after its API fails, it does work immediately.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ class LambdaExtension:
         self._metrics = metrics
         self._listens = False
         self._lock = threading.Lock()
-        self._handed_over: list[Work] = []
-        self._answered: SimpleQueue[list[Work]] = SimpleQueue()
+        self._accepted: list[Work] = []
+        self._released: SimpleQueue[list[Work]] = SimpleQueue()
         self._waiting: WaitingRecords | None = None
         self._ends, self._end = socket.socketpair()
 
@@ -82,7 +82,7 @@ class LambdaExtension:
         """Keep ``work`` for when the handler has returned."""
         if not self._listens:
             return work()
-        self._handed_over.append(work)
+        self._accepted.append(work)
         return []
 
     def around(self, handler: Handler) -> Handler:
@@ -112,36 +112,36 @@ class LambdaExtension:
         return handle
 
     def _let_go(self) -> None:
-        works, self._handed_over = self._handed_over, []
+        works, self._accepted = self._accepted, []
         with self._lock:
             if self._listens:
-                self._answered.put(works)
+                self._released.put(works)
                 return
         self._do(works)
 
     def _run(self, identifier: str) -> None:
-        # one connection for good: an invocation costs no connect
+        # one connection for all: an invocation opens none
         connection = http.client.HTTPConnection(self._address)
         try:
             while True:
                 headers = {"Lambda-Extension-Identifier": identifier}
                 _send(connection, "GET", "event/next", headers)
                 self._await_event(connection.sock)
-                _answer(connection, "event/next")
-                self._do(self._answered.get())
+                _response(connection, "event/next")
+                self._do(self._released.get())
                 # now, and not after the environment was given back: then it may be frozen
                 self._flush_what_is_due()
         except (OSError, http.client.HTTPException) as error:
             _LOG.error("records are sent before the response from now on: %s", error)
         with self._lock:
             self._listens = False
-        while not self._answered.empty():
-            self._do(self._answered.get())
+        while not self._released.empty():
+            self._do(self._released.get())
         self._flush()
         self._report_exit(identifier)
 
     def _await_event(self, connection: socket.socket) -> None:
-        """Return when the next event is there; flush meanwhile, and end the process if told so."""
+        """Return when the next event is there; flush meanwhile, and end the process on SIGTERM."""
         while True:
             due = None if self._waiting is None else self._waiting.due_in()
             found, _, _ = select.select([connection, self._ends], [], [], due)
@@ -155,7 +155,7 @@ class LambdaExtension:
     def _hear_of_the_end(self) -> None:
         """Have SIGTERM end the process when the extension has flushed.
 
-        The main thread may be in a call that no signal interrupts; the byte comes all the same.
+        The main thread may be in a call that no signal interrupts; the byte arrives nevertheless.
         """
         self._end.setblocking(False)
         signal.set_wakeup_fd(self._end.fileno(), warn_on_full_buffer=False)
@@ -185,8 +185,8 @@ class LambdaExtension:
         connection = http.client.HTTPConnection(self._address, timeout=_CONNECT_SECONDS)
         try:
             headers = {"Lambda-Extension-Name": NAME}
-            answer = _request(connection, "POST", "register", headers, {"events": ["INVOKE"]})
-            return answer.headers["Lambda-Extension-Identifier"]
+            response = _request(connection, "POST", "register", headers, {"events": ["INVOKE"]})
+            return response.headers["Lambda-Extension-Identifier"]
         finally:
             connection.close()
 
@@ -213,7 +213,7 @@ def _request(
     body: Any = None,
 ) -> http.client.HTTPResponse:
     _send(connection, method, path, headers, body)
-    return _answer(connection, path)
+    return _response(connection, path)
 
 
 def _send(
@@ -227,10 +227,10 @@ def _send(
     connection.request(method, f"{_API}/{path}", payload, headers)
 
 
-def _answer(connection: http.client.HTTPConnection, path: str) -> http.client.HTTPResponse:
-    answer = connection.getresponse()
-    content = answer.read()
-    if answer.status >= 300:
+def _response(connection: http.client.HTTPConnection, path: str) -> http.client.HTTPResponse:
+    response = connection.getresponse()
+    content = response.read()
+    if response.status >= 300:
         reason = content[:200].decode(errors="replace")
-        raise http.client.HTTPException(f"{path} answered {answer.status}: {reason}")
-    return answer
+        raise http.client.HTTPException(f"{path} answered {response.status}: {reason}")
+    return response

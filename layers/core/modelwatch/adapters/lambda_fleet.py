@@ -1,4 +1,4 @@
-"""Every environment of a Lambda function at once."""
+"""All environments of a Lambda function."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class LambdaFleet:
             )
             self._wait_until_updated()
         except (BotoCoreError, ClientError) as error:
-            raise FleetError(f"the other environments were not renewed: {error}") from error
+            raise FleetError(f"cannot recycle the other environments: {error}") from error
 
     def _wait_until_updated(self) -> dict[str, Any]:
         deadline = self._clock() + PATIENCE_SECONDS

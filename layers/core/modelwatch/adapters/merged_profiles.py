@@ -13,7 +13,7 @@ _HELD = 16
 """So many profiles of a minute are held before they are merged: that bounds the memory."""
 
 _HELD_VALUES = 5 * MOST_SEGMENTS
-"""So many segments are held of a column, and then no more than are watched."""
+"""Most segments of a column that are kept; of a column with more, only those that are watched."""
 
 
 class MergedProfiles:

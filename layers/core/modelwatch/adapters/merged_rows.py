@@ -37,7 +37,7 @@ class MergedRows:
     paths
         The files; of an event that is in several rows, the first one counts.
     left_out
-        Hashes of the events that are to be left out.
+        Hashes of the events to leave out.
     group_rows
         Most rows of a table that `tables` gives.
 
@@ -82,7 +82,7 @@ class MergedRows:
         return len(self._order)
 
     def is_whole(self, index: int) -> bool:
-        """Tell whether all rows of the file at ``index`` are among these."""
+        """Return whether all rows of the file at ``index`` are among these."""
         return bool(self._whole[index])
 
     def of_file(self, index: int) -> Iterator[pa.Table]:

@@ -68,7 +68,7 @@ def _fixed_columns() -> Iterator[tuple[str, pa.DataType]]:
 FIXED_SCHEMA = pa.schema(list(_fixed_columns()))
 
 _PARQUET_TYPES = {*FIXED_SCHEMA.types, *BESIDE}
-"""What Parquet tells itself: no copy of Arrow's schema is needed to read these as they were."""
+"""Types that Parquet itself describes: they read back the same without a copy of Arrow's schema."""
 
 
 def records_table(records: Sequence[Record]) -> pa.Table:
@@ -135,7 +135,7 @@ def _doubles(block: Block) -> Iterator[pa.Array]:
 
 
 def _predictions(values: Sequence[Value]) -> tuple[list[float | None], list[str | None]]:
-    """Return predictions as numbers, and as the texts by which classes are told apart."""
+    """Return predictions as numbers, and as the texts that distinguish classes."""
     # there are few classes, and 1, 1.0 and True are one key
     keys = list(zip(map(type, values), values, strict=True))
     distinct = set(keys)
@@ -284,7 +284,7 @@ def _note_sizes(metadata: Mapping[bytes, bytes] | None) -> dict[str, int]:
 
 
 def compress(data: bytes) -> bytes:
-    """Return ``data`` as one zstd frame that tells its size."""
+    """Return ``data`` as one zstd frame, after its size."""
     packed: bytes = _CODEC.compress(data, asbytes=True)
     return len(data).to_bytes(8, "little") + packed
 

@@ -94,11 +94,11 @@ class PyfuncModel:
         values: list[Any] = [None] * len(rows)
         probabilities: list[list[float]] = [[]] * len(rows)
         for missing, places in groups.items():
-            answer = self.predict_frame(self._frame([rows[place] for place in places], missing))
+            some = self.predict_frame(self._frame([rows[place] for place in places], missing))
             for index, place in enumerate(places):
-                values[place] = answer.values[index]
-                if answer.probabilities is not None:
-                    probabilities[place] = answer.probabilities[index]
+                values[place] = some.values[index]
+                if some.probabilities is not None:
+                    probabilities[place] = some.probabilities[index]
         return Predictions(values, probabilities if all(probabilities) else None)
 
     def predict_frame(self, frame: pd.DataFrame) -> Predictions:

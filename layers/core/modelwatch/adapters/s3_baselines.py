@@ -3,10 +3,10 @@
 ``baselines/<model>/<name>/baseline.json`` says what there is; it is written last and once.
 ``…/<name>/<digest>/profile`` is the profile with those of its segments,
 ``…/<name>/<digest>/constraints-000001.json`` and so on are its constraints: the newest hold, the
-older ones tell what held before.
-``baselines/<model>/.in-use/000001.json`` and so on tell what is in use, likewise.
+older ones say what held before.
+``baselines/<model>/.in-use/000001.json`` and so on say what is in use, likewise.
 
-Nothing is ever overwritten: two writers at once cannot undo one another unseen.
+Nothing is ever overwritten: two concurrent writers cannot undo each other's work unseen.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class S3BaselineStore:
         payload = encode_slices(slices)
         digest = hashlib.sha256(payload).hexdigest()
         baseline = msgspec.structs.replace(baseline, profile_sha256=digest)
-        # the same content under the same key: whoever wrote it, it is right
+        # the same key means the same content: another writer's object is right too
         self._objects.write_once(f"{_content(baseline)}profile", payload, "application/msgpack")
         # what a deletion that did not finish left must not hold
         self.replace_constraints(baseline, constraints)
@@ -113,7 +113,7 @@ class S3BaselineStore:
         return decode_constraints(self._objects.read(key))
 
     def replace_constraints(self, baseline: Baseline, constraints: Constraints) -> None:
-        """Let other constraints hold from now on."""
+        """Replace the constraints in use."""
         self._append(f"{_content(baseline)}constraints-", encode_constraints(constraints))
 
     def delete(self, model_name: str, name: str) -> None:
@@ -149,7 +149,7 @@ class S3BaselineStore:
     def _append(self, prefix: str, payload: bytes) -> None:
         _, number = self._newest(prefix)
         if not self._objects.write_once(f"{prefix}{number + 1:06}.json", payload, _JSON):
-            raise StoreError("somebody else has just changed the same; look, and try again")
+            raise StoreError("someone else has just changed this; read it again, then retry")
 
     def _newest(self, prefix: str) -> tuple[str, int]:
         keys = [key for key, _ in self._objects.keys(prefix) if key.endswith(".json")]

@@ -3,14 +3,14 @@
 An hour is merged in this order, and may be left at any point of it:
 
 1. The objects are read into files.
-2. The profiles and the sample of what is to be the merged object are written, beside it.
-3. The objects are listed again. Where one is gone, another run is at work, and this one leaves.
-4. The merged object is written: from then on it counts, and those that its note names do not.
-5. What it replaces is deleted.
+2. The run writes the profiles and the sample of the later merged object, beside it.
+3. The run lists the objects again. Where one is gone, another run works here, and this one stops.
+4. The run writes the merged object. Now it counts, and the objects that its note names do not.
+5. The run deletes the objects that it replaces.
 
-A run that finds the steps done up to the fourth does the fifth. Two runs at once can both write a
-merged object; readers then see two with the same events, of which each counts once, and the next
-run merges them.
+A run that finds the steps done up to the fourth does the fifth. Two concurrent runs can both write
+a merged object. Readers then see two with the same events and count each event once; the next run
+merges them.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class S3Compaction:
     bucket
         The bucket of the captures.
     segments
-        Parts of the traffic that are profiled apart where profiles are made anew.
+        Parts of the traffic that are profiled apart where profiles are computed again.
     group_rows
         Most rows of a row group.
     """
@@ -129,7 +129,7 @@ class S3Compaction:
                 inputs = self._read(hour, Path(folder))
                 return self._merged(hour, inputs, left_out, Path(folder))
             except NotFoundError as error:
-                _LOG.info("another run is at work on %s: %s", hour.name, error)
+                _LOG.info("another run works on %s: %s", hour.name, error)
                 return None
             except (OSError, pa.ArrowException, ProfileFormatError) as error:
                 raise StoreError(f"cannot merge {hour.name}: {error}") from error
@@ -175,7 +175,7 @@ class S3Compaction:
             beside = self._write_beside(merged, self._profiles(valid, rows), sample)
             there = {listed for listed, _ in self._objects.keys(f"{CAPTURES}{hour.name}")}
             if not there.issuperset(hour.objects):
-                _LOG.info("another run is at work on %s", hour.name)
+                _LOG.info("another run works on %s", hour.name)
                 # of what it has written itself, that is beside its object
                 self._objects.delete([] if key in there else beside)
                 return None

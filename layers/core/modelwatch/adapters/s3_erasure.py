@@ -40,7 +40,7 @@ _EDGE = timedelta(minutes=5)
 
 
 class Events:
-    """The events that are to be erased: by their ids, and those of their shadows' predictions."""
+    """The events to erase: by their ids, and those of their shadows' predictions."""
 
     def __init__(self, event_ids: Iterable[str]) -> None:
         self.ids = tuple(sorted({event_id.lower() for event_id in event_ids}))
@@ -52,7 +52,7 @@ class Events:
         return np.unique(np.concatenate([self._own, *map(self._derived, sorted(variants))]))
 
     def hours(self) -> set[datetime] | None:
-        """Return the hours that the ids tell; None when one of them tells nothing."""
+        """Return the hours that the ids contain; None when one of them contains none."""
         hours = set()
         for event_id in self.ids:
             time_ms = event_time_ms(event_id)
@@ -110,7 +110,7 @@ class S3Erasure:
         return [hour for hour in hours if among is None or hour.hour in among]
 
     def look(self, hour: CaptureHour, events: Events) -> Match | None:
-        """Return what an hour holds of the events, if any; it is listed anew when it changes."""
+        """Return what an hour holds of the events, if any; lists the hour again when it changes."""
 
         def found() -> Match | None:
             now = self._listed(hour)
@@ -139,7 +139,7 @@ class S3Erasure:
             self._delete_leftovers(current.hour)
             self._compaction.merge(current.hour, current.found)
             current = self.look(match.hour, events)
-        raise StoreError(f"{match.hour.name} changes all the time; erase again")
+        raise StoreError(f"{match.hour.name} keeps changing; erase again")
 
     def erase_labels(
         self,
@@ -159,7 +159,7 @@ class S3Erasure:
             if not changed:
                 return total
             total += changed
-        raise StoreError("labels change all the time; erase again")
+        raise StoreError("labels keep changing; erase again")
 
     def forget_performance(self, hours: Iterable[CaptureHour]) -> None:
         """Delete how well versions predicted in these hours: it is made again from what is left."""
@@ -171,7 +171,7 @@ class S3Erasure:
         self._objects.delete(list(keys))
 
     def keeps_versions(self) -> bool:
-        """Tell whether the bucket keeps what is deleted or replaced."""
+        """Return whether the bucket keeps what is deleted or replaced."""
         return self._objects.keeps_versions()
 
     def delete_old_versions(self, hours: Iterable[datetime]) -> int:

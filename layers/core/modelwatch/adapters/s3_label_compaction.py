@@ -81,7 +81,7 @@ class S3LabelCompaction:
                     threads.map(lambda key: read_table(self._objects.read(key)), hour.objects)
                 )
         except NotFoundError as error:
-            _LOG.info("another run is at work on %s: %s", hour.name, error)
+            _LOG.info("another run works on %s: %s", hour.name, error)
             return None
         table = joined(tables)
         kept = table.filter(pa.array(~np.isin(hash_events(table), left_out)))
@@ -98,7 +98,7 @@ class S3LabelCompaction:
         )
         there = {key for key, _ in self._objects.keys(hour.name)}
         if not there.issuperset(hour.objects):
-            _LOG.info("another run is at work on %s", hour.name)
+            _LOG.info("another run works on %s", hour.name)
             return None
         key = ""
         if distinct.num_rows:

@@ -37,7 +37,7 @@ LABEL_SCHEMA = pa.schema(
         ("label_cell", pa.string()),
     ]
 )
-"""A label that is a number or a truth value is in ``label``; any is, as text, in ``label_text``.
+"""A label that is a number or a boolean is in ``label``; any is, as text, in ``label_text``.
 
 ``label_cell`` is `Label.cell`; objects that are older do not have it.
 """

@@ -24,7 +24,7 @@ class S3Objects:
         self.bucket = bucket
 
     def write_once(self, key: str, body: bytes | BinaryIO, content_type: str) -> bool:
-        """Write an object unless there is one of that name; tell whether it was written.
+        """Write an object unless there is one of that name; return whether it was written.
 
         ``body`` may be a file of up to 5 GB.
         """
@@ -98,14 +98,14 @@ class S3Objects:
         self._delete([{"Key": key} for key in keys])
 
     def keeps_versions(self) -> bool:
-        """Tell whether the bucket keeps, or once kept, what is deleted or replaced."""
+        """Return whether the bucket keeps, or once kept, what is deleted or replaced."""
         try:
             return bool(self._client.get_bucket_versioning(Bucket=self.bucket).get("Status"))
         except (BotoCoreError, ClientError) as error:
-            raise StoreError(f"cannot ask {self.bucket} for versions: {error}") from error
+            raise StoreError(f"cannot read the versioning of {self.bucket}: {error}") from error
 
     def delete_old_versions(self, prefix: str, is_chosen: Callable[[str], bool]) -> int:
-        """Delete for good what was deleted or replaced below ``prefix``, of the chosen keys.
+        """Remove the old versions of the chosen keys below ``prefix``: deleted or replaced.
 
         Returns how many versions there were. Raises StoreError when it is not allowed.
         """
@@ -124,12 +124,12 @@ class S3Objects:
         for start in range(0, len(entries), 1000):
             batch = entries[start : start + 1000]
             try:
-                answer = self._client.delete_objects(
+                response = self._client.delete_objects(
                     Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True}
                 )
             except (BotoCoreError, ClientError) as error:
                 raise StoreError(f"cannot delete from {self.bucket}: {error}") from error
-            for problem in answer.get("Errors", ()):
+            for problem in response.get("Errors", ()):
                 raise StoreError(f"cannot delete {problem['Key']}: {problem.get('Message')}")
 
     def _pages(self, operation: str = "list_objects_v2", **query: str) -> Iterator[dict[str, Any]]:

@@ -28,7 +28,7 @@ MAX_LABEL_HOURS = 24
 """Labels of an hour's predictions are looked for in no more hours than this; see `_label_hours`."""
 
 REFERENCE_ROWS = 50_000
-"""Enough to learn a curve from, and quick at every answer."""
+"""Enough to learn a curve from, and quick to evaluate."""
 
 _COLUMNS = ["event_id", "variant", "prediction", "prediction_label", "probabilities"]
 _HOUR = timedelta(hours=1)
@@ -89,7 +89,7 @@ class S3OutcomeStore:
     def reference(self, table: pa.Table) -> Outcomes | None:
         """Return the rows of reference data; None where they have no predictions.
 
-        Labels, where it has any, are in a column ``label``: numbers, texts or truth values. Of
+        Labels, where it has any, are in a column ``label``: numbers, texts or booleans. Of
         very many rows, `REFERENCE_ROWS` are taken, spread evenly over all.
         """
         if not {"prediction", "prediction_label"} <= set(table.column_names):
@@ -149,7 +149,7 @@ class S3OutcomeStore:
             captured = pc.utf8_lower(table["event_id"])
             known |= pc.is_in(ids, value_set=captured.combine_chunks()).to_numpy(False)
             rate = min(rate, pc.min(table["sample_rate"]).as_py() or 1.0)
-        # what sampling left out has a label nevertheless: nobody lost its record
+        # what sampling left out has a label nevertheless: its record is not lost
         unknown = [
             each for each in ids.filter(pa.array(~known)).to_pylist() if is_sampled(each, rate)
         ]
@@ -207,8 +207,8 @@ def _label_hours(ids: pa.StringArray, hour: datetime) -> list[datetime]:
 def _places(ids: pa.StringArray, variants: pa.ChunkedArray, labels: pa.Table) -> Positions:
     """Return for each prediction the row of its label; -1 where there is none.
 
-    A shadow's prediction has an id that follows from that of the prediction which was answered
-    (`derived_event_id`), and what is true of one is true of the other.
+    A shadow's prediction has an id that follows from that of the served prediction
+    (`derived_event_id`). The label of one is the label of the other.
     """
     label_ids = labels["event_id"].combine_chunks()
     place: Positions = _index(ids, label_ids)

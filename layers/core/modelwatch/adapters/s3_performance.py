@@ -1,4 +1,4 @@
-"""Performance by the hour on S3: made anew in place when captures or labels of the hour change.
+"""Performance by the hour on S3: computed again when captures or labels of the hour change.
 
 ``performance/model_name=M/model_version=V/date=YYYY-MM-DD/hour=HH.profile`` is an hour of a
 version, ``performance/labels/date=YYYY-MM-DD/hour=HH.json`` what is known of an hour's labels. Both
@@ -47,7 +47,7 @@ class S3PerformanceStore:
             try:
                 found[hour] = decode_hour(payload)
             except ProfileFormatError as error:
-                _LOG.warning("%s is made anew: %s", key, error)
+                _LOG.warning("%s is computed again: %s", key, error)
         return found
 
     def save(
@@ -64,7 +64,7 @@ class S3PerformanceStore:
             try:
                 found[hour] = msgspec.json.decode(payload, type=LabelledHour)
             except msgspec.DecodeError as error:
-                _LOG.warning("%s is made anew: %s", key, error)
+                _LOG.warning("%s is computed again: %s", key, error)
         return found
 
     def save_labelled(self, hour: datetime, labelled: LabelledHour) -> None:

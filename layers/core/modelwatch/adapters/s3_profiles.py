@@ -43,7 +43,7 @@ from modelwatch.errors import NotFoundError
 
 @dataclass(frozen=True, slots=True)
 class _Footer:
-    """What an object tells of itself; a merged one has its profiles and ids elsewhere."""
+    """What an object says of itself; a merged one has its profiles and ids elsewhere."""
 
     found: CaptureObject
     slices: list[Slice]
@@ -198,7 +198,7 @@ class S3ProfileStore:
         try:
             return decode_slices(decompress(self._objects.read(key)))
         except NotFoundError:
-            # whatever becomes of what is beside them, the rows are there as long as they count
+            # the files beside them may be gone; the rows exist as long as they count
             return profile_slices(self._records.rows(footer.found.key), self._segments)
 
     def _sample_of(self, footer: _Footer) -> pa.Table:

@@ -139,7 +139,7 @@ class S3RecordStore:
 
 
 def unmoved[T](read: Callable[[], T]) -> T:
-    """Return what ``read`` found; list anew when objects were merged away under it."""
+    """Return what ``read`` finds; list again when a merge removes objects under it."""
     for _ in range(_TRIES - 1):
         try:
             return read()

@@ -17,7 +17,6 @@ import msgspec
 from modelwatch.adapters.s3_objects import S3Objects
 from modelwatch.adapters.s3_reports import REFERENCES, model_prefix, version_prefix
 from modelwatch.domain.durations import parse_duration
-from modelwatch.domain.model_monitor import STATISTICS, VIOLATIONS
 from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.errors import InvalidInputError
 
@@ -25,7 +24,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(AnalysisResult).decode
 
 _RESULT = "/result.json"
-_SHOWING = {"report.html", STATISTICS, VIOLATIONS}
+_SHOWING = {"report.html", "statistics.json", "constraint_violations.json"}
 """Files beside a result that show rows, or values of rows."""
 
 _REFERENCE = re.compile(r"/reference-(\d{8}T\d{6}Z)-(\d{8}T\d{6}Z)-[0-9a-f]+\.profile$")

@@ -84,9 +84,9 @@ class S3ReportStore:
             raise NotFoundError(f"there is no result '{name[:300]}'") from None
 
     def evidence(self, result: AnalysisResult) -> Evidence:
-        """Return what a result was made of; raises EvidenceError when it cannot be had."""
+        """Return what a result was made of; raises EvidenceError when it is missing or damaged."""
         if not result.manifest:
-            raise EvidenceError(f"nothing was kept of what {result.name} was made of")
+            raise EvidenceError(f"{result.name} has no stored evidence")
         folder = _folder(result.name)
         key = f"{folder}/manifest-{result.manifest[:_DIGITS]}.json"
         manifest = decode_manifest(self._part("manifest", key, result.manifest, packed=False))
@@ -187,11 +187,11 @@ class S3ReportStore:
             payload = self._objects.read(key)
             payload = decompress(payload) if packed else payload
         except NotFoundError:
-            raise EvidenceError(f"the {what} is not there any more: {key}") from None
+            raise EvidenceError(f"the {what} no longer exists: {key}") from None
         except ProfileFormatError as error:
             raise EvidenceError(f"the {what} is damaged: {key}: {error}") from None
         if sha256(payload) != digest:
-            raise EvidenceError(f"the {what} is damaged: {key} has another digest than it should")
+            raise EvidenceError(f"the {what} is damaged: {key} has a wrong digest")
         return payload
 
     def _versions(self) -> Iterator[str]:
@@ -221,7 +221,7 @@ def _window_key(folder: str, digest: str) -> str:
 
 
 def _reference_key(folder: str, reference: ReadReference) -> str:
-    """Return where a reference is; of captures, the key tells when they were captured."""
+    """Return where a reference is; of captures, the key says when they were captured."""
     if reference.is_shared:
         folder = f"{folder.rpartition('/')[0]}/{REFERENCES}"
     times = ""

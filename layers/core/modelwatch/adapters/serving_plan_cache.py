@@ -1,4 +1,4 @@
-"""The serving plan that was good last, on S3 for every environment and on disk for this one."""
+"""The last good serving plan, on S3 for every environment and on disk for this one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class StoredServingPlanCache:
                 self._client.put_object(Bucket=self._bucket, Key=key, Body=payload)
             self._write_file(plan.model_name, payload)
         except (BotoCoreError, ClientError, OSError) as error:
-            _LOG.warning("the plan that is good now is not remembered: %s", error)
+            _LOG.warning("the current plan is not cached: %s", error)
             return
         self._kept = payload
 
@@ -57,12 +57,12 @@ class StoredServingPlanCache:
         try:
             payload = self._stored(_key(model_name))
         except (BotoCoreError, ClientError) as error:
-            _LOG.warning("the remembered plan cannot be read from S3: %s", error)
+            _LOG.warning("the cached plan cannot be read from S3: %s", error)
         try:
             payload = payload or self._file(model_name).read_bytes()
             return _decode(payload)
         except (OSError, msgspec.DecodeError) as error:
-            _LOG.warning("there is no remembered plan: %s", error)
+            _LOG.warning("there is no cached plan: %s", error)
             return None
 
     def _stored(self, key: str) -> bytes | None:

@@ -125,7 +125,7 @@ class SqsDeadLetters:
     """Sends messages to the dead-letter queue as they were, with two attributes.
 
     ``reason`` says what is wrong with the message, ``message_id`` which one it was in the capture
-    queue: a message that is put here twice can be told by it.
+    queue: a message that comes here twice is recognised by it.
 
     Parameters
     ----------
@@ -187,14 +187,14 @@ class SqsDeliveries:
                 for index, (receipt, seconds) in enumerate(some)
             ]
             try:
-                answer = self._client.change_message_visibility_batch(
+                response = self._client.change_message_visibility_batch(
                     QueueUrl=self._address.url(), Entries=entries
                 )
             except (BotoCoreError, ClientError) as error:
-                # the rest would cost time, too, and comes again as these do
+                # to try the rest takes time too; the rest comes again as these do
                 _LOG.warning("messages wait for the queue's visibility timeout: %s", error)
                 return
-            for refused in answer.get("Failed", ()):
+            for refused in response.get("Failed", ()):
                 _LOG.warning("a message waits for the queue's visibility timeout: %s", refused)
 
 

@@ -129,7 +129,7 @@ class TrainingReferences:
 
 
 def _predictions(table: pa.Table) -> list[Value]:
-    """Return the predictions as the model gave them; in the table, truth values are numbers."""
+    """Return the predictions as the model gave them; in the table, booleans are numbers."""
     pairs = zip(table[PREDICTION].to_pylist(), table["prediction_label"].to_pylist(), strict=True)
     return [
         text if number is None else bool(number) if text in ("true", "false") else number

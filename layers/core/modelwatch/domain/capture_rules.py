@@ -92,7 +92,7 @@ class Hash:
 
     The same value of the same field is always the same text, so that its distribution can be
     watched; who does not have the key cannot try out values. Numbers that are equal have the same
-    text (13 and 13.0), truth values are ``true`` and ``false``. Source: RFC 2104.
+    text (13 and 13.0), booleans are ``true`` and ``false``. Source: RFC 2104.
 
     Examples
     --------

@@ -94,7 +94,7 @@ class Comparison(ComparisonVerdict, frozen=True):
     window_start, window_end
         Of the predictions; labels are those of the whole hours that it touches.
     notes
-        What else is to be known.
+        Remarks for the reader.
     """
 
     model_name: str

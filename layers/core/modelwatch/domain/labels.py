@@ -37,7 +37,7 @@ class Label(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     event_id
         The prediction's id.
     label
-        What is true: a class as a number, string or truth value, or a measured number.
+        What is true: a class as a number, string or boolean, or a measured number.
     labelled_at
         When that was found out, in UTC; in a decoded label never None.
     predicted_at

@@ -134,7 +134,7 @@ class Predictions(msgspec.Struct, frozen=True):
     Attributes
     ----------
     values
-        One prediction a row: a number, a string or a truth value.
+        One prediction a row: a number, a string or a boolean.
     probabilities
         For each row one probability a class; None where the model has none.
     """
@@ -146,7 +146,7 @@ class Predictions(msgspec.Struct, frozen=True):
 def fault_of(value: object, probabilities: Sequence[float] | None = None) -> str:
     """Return why what a model gave for a row is no prediction; empty when it is one.
 
-    A prediction is a finite number, a text or a truth value. Its probabilities, where the model has
+    A prediction is a finite number, a text or a boolean. Its probabilities, where the model has
     any, are from 0 to 1, and their sum is 1.
 
     Examples

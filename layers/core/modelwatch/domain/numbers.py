@@ -28,7 +28,7 @@ SampleRate = Annotated[float, msgspec.Meta(ge=LEAST_SAMPLE_RATE, le=1)]
 
 
 def is_number(value: object) -> bool:
-    """Return whether ``value`` is an acceptable number; truth values are none.
+    """Return whether ``value`` is an acceptable number; booleans are none.
 
     Examples
     --------
@@ -78,7 +78,7 @@ PROBABILITY_SLACK: Final = 1e-3
 
 
 def are_probabilities(row: Sequence[float]) -> bool:
-    """Tell whether numbers are probabilities of classes that exclude each other.
+    """Return whether numbers are probabilities of classes that exclude each other.
 
     >>> are_probabilities([0.2, 0.8]), are_probabilities([0.2, float("nan")])
     (True, False)

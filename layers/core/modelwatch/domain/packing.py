@@ -207,7 +207,7 @@ def _check_form(block: Block) -> None:
 
 
 def _is_plainly_good(block: Block, now_ms: int) -> bool:
-    """Tell whether all records are good, as far as that shows without a look at each text."""
+    """Return whether all records are good, as far as that shows without a look at each text."""
     rows = block.rows
     times = rows["captured_at"]
     return (

@@ -16,7 +16,7 @@ from modelwatch.domain.numbers import Number, SampleRate, probabilities_problem
 from modelwatch.errors import Fault, InvalidInputError
 
 Value = Number | str | bool | None
-"""A feature's value: a number, a string, a truth value, or null for a missing one."""
+"""A feature's value: a number, a string, a boolean, or null for a missing one."""
 
 FUTURE_TOLERANCE_MS = 5 * 60 * 1000
 """How far ahead of our clock a caller's clock may be."""
@@ -82,13 +82,13 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
         Who sent it: ``predict``, or an external application's name.
     types
         Type of each feature in the order of ``features``, a letter each: d number, l whole number,
-        s string, b truth value. Empty where no one says it. A value of another type is kept as it
+        s string, b boolean. Empty where no one says it. A value of another type is kept as it
         is, apart from the others.
     sample_rate
         Share of the predictions that is captured, of which this is one; each stands for
         ``1 / sample_rate`` of them.
     lost_before
-        Records of the same version and variant that its sender could not hand over, since the last
+        Records of the same version and variant that its sender could not send, since the last
         one that it could.
     error
         Why the model gave no prediction that can be used; then ``prediction`` is null. Only in a

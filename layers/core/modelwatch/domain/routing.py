@@ -29,7 +29,7 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if any(weight < 0 for weight in self.weights.values()) or sum(self.weights.values()) <= 0:
             raise ValueError("weights must be 0 or more, and one of them more than 0")
         if set(self.shadows) & set(self.weights):
-            raise ValueError("an alias cannot both answer and be a shadow")
+            raise ValueError("an alias cannot both serve and be a shadow")
 
     def choose(self, key: str) -> str:
         """Return the alias that serves the request with ``key``.
@@ -54,9 +54,9 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        """Every alias that is to be loaded, those that serve first."""
-        answering = (alias for alias, weight in self.weights.items() if weight)
-        return (*answering, *self.shadows)
+        """Every alias to load, those that serve first."""
+        serving = (alias for alias, weight in self.weights.items() if weight)
+        return (*serving, *self.shadows)
 
 
 ROUTING_TAG = "modelwatch.routing"
@@ -64,7 +64,7 @@ ROUTING_TAG = "modelwatch.routing"
 
 
 class ServingPlan(msgspec.Struct, frozen=True):
-    """What the registry says shall serve: the routing, and the version behind each alias."""
+    """What serves, as the registry says: the routing, and the version behind each alias."""
 
     model_name: str
     routing: Routing
@@ -79,7 +79,7 @@ class RegisteredModel(msgspec.Struct, frozen=True):
     aliases, stages
         The version behind each alias; the newest version in each stage.
     routing
-        How its requests are shared out; None where MODEL_ALIAS answers them all.
+        How its requests are shared out; None where MODEL_ALIAS serves them all.
     """
 
     name: str

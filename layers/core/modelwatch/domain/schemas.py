@@ -110,7 +110,7 @@ class Schema(msgspec.Struct, frozen=True):
         features: Sequence[object] | Mapping[str, object],
         feature_names: Sequence[str] | None = None,
     ) -> dict[str, Value]:
-        """Hold one row of features against the schema.
+        """Check one row of features against the schema.
 
         Parameters
         ----------

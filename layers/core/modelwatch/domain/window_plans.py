@@ -1,4 +1,4 @@
-"""Which windows are to be analyzed, and when: lengths, steps, and what a late run catches up on."""
+"""Which windows to analyze, and when: lengths, steps, and what a late run catches up on."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class WindowPlan:
         lag
             Age at which captures count as complete.
         limit
-            Most windows that are due at once: the newest; older ones are missed for good.
+            Most windows that are due at once: the newest; older ones are never analyzed.
 
         Examples
         --------

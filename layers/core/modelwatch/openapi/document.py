@@ -20,7 +20,7 @@ _PROBLEMS = {
     413: f"The body has more than {MAX_BODY_BYTES} bytes, or a record more than a message holds",
     415: "The body is not said to be application/json",
     422: "The values fit the signature, and the model does not take them",
-    500: "Something went wrong here, and the log says what; or the model's answer is no prediction",
+    500: "Something went wrong here, and the log says what; or the model's output is no prediction",
     503: "A service behind this one does not answer, or there is no model that can be served",
 }
 
@@ -69,7 +69,7 @@ def build(
 def operation(
     summary: str,
     name: str,
-    answer: type,
+    response: type,
     problems: Sequence[int] = (),
     *,
     status: int = 200,
@@ -83,10 +83,10 @@ def operation(
         One sentence, without a full stop.
     name
         Unique in the document.
-    answer
+    response
         Type of its body when all is well.
     problems
-        Statuses of the problems that it can answer with; 500 goes without saying.
+        Statuses of the problems that it can return; 500 is always one.
     status
         The status when all is well.
     body
@@ -96,7 +96,7 @@ def operation(
         "summary": summary,
         "operationId": name,
         "responses": {
-            str(status): content(_description(answer), reference(answer)),
+            str(status): content(_description(response), reference(response)),
             **{str(each): problem(each) for each in sorted({*problems, 500})},
         },
     }
@@ -104,7 +104,7 @@ def operation(
 
 
 def problem(status: int) -> dict[str, Any]:
-    """Return the description of an answer that says why there is none."""
+    """Return the description of a response that says what is wrong."""
     return content(_PROBLEMS[status], reference(Problem), "application/problem+json")
 
 
@@ -117,7 +117,7 @@ def json_body(schema: dict[str, Any], example: Any, *, required: bool = True) ->
 def content(
     description: str, schema: dict[str, Any], media_type: str = "application/json"
 ) -> dict[str, Any]:
-    """Return the description of an answer."""
+    """Return the description of a response."""
     return {"description": description, "content": {media_type: {"schema": schema}}}
 
 

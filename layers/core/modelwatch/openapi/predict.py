@@ -1,7 +1,7 @@
 """The OpenAPI document of predict.
 
 With a model's schema, the document says which features there are and of which type; without one,
-that they are numbers, strings, truth values or null.
+that they are numbers, strings, booleans or null.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from modelwatch.domain.model_monitor import job_files
+from modelwatch.domain.optional import MODEL_MONITOR, optional_part
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.verdict.results import AnalysisResult, LastResult, WindowVerdict
 from modelwatch.ports import DriftReporter, ProfileStore
@@ -27,7 +27,7 @@ def report_files(
 ) -> Mapping[str, bytes]:
     """Return a report when one is asked for, or shows something that the last one does not.
 
-    And beside it what a job of SageMaker Model Monitor would leave.
+    And beside it what a job of SageMaker Model Monitor would leave, where that part is installed.
     """
     if reference is None or not verdict.features or not _worth_a_report(task, verdict, last):
         return {}
@@ -36,7 +36,10 @@ def report_files(
     if variant:
         sample = sample.filter([each == variant for each in sample["variant"].to_pylist()])
     html = reporter.html(reference.rows(rows), sample, verdict.features, verdict.policy)
-    return {"report.html": html, **job_files(verdict, profile, reference.constraints)}
+    model_monitor = optional_part(MODEL_MONITOR)
+    if model_monitor is None:
+        return {"report.html": html}
+    return {"report.html": html, **model_monitor.job_files(verdict, profile, reference.constraints)}
 
 
 def _worth_a_report(task: AnalysisTask, verdict: WindowVerdict, last: LastResult | None) -> bool:
@@ -54,7 +57,7 @@ def _worth_a_report(task: AnalysisTask, verdict: WindowVerdict, last: LastResult
 
 
 def remembered(result: AnalysisResult, last: LastResult | None) -> LastResult:
-    """Return what is to be remembered of a result, given what was remembered before it."""
+    """Return what to remember of a result, given what was remembered before it."""
     newest = LastResult(
         name=result.name,
         window_end=result.window_end,

@@ -1,4 +1,4 @@
-"""What is to be analyzed: what somebody asks for, and the tasks that come of it."""
+"""What to analyze: the requests, and the tasks that follow from them."""
 
 from __future__ import annotations
 

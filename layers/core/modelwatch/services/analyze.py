@@ -159,7 +159,7 @@ class AnalyzeService:
             due = plan.due(now, known.window_end if known else None, lag=self._rules.lag)
             if due.missed:
                 _LOG.warning(
-                    "%s version %s: %d windows of %s up to %s were missed for good",
+                    "%s version %s: %d windows of %s up to %s are never analyzed",
                     name, version, due.missed, plan.name, due.missed_until,
                 )  # fmt: skip
                 labels = {"model_name": name, "model_version": version}

@@ -35,7 +35,7 @@ def read_request(body: bytes, schema: Callable[[], Schema | None] = lambda: None
     body
         The body.
     schema
-        Gives the model's schema: what is wrong with the features is told together with the rest.
+        Gives the model's schema: faults of the features are reported together with the rest.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def _against_schema(value: Any, found: Sequence[Blame], schema: Schema | None) -
     blamed = {blame.path for blame in found}
     if any(path[:1] == ("feature_names",) for path in blamed):
         names = None
-    told: set[Fault] = set()
+    reported: set[Fault] = set()
     batch = value.get("rows")
     rows: Iterable[tuple[int | None, Any]] = [(None, value.get("features"))]
     if isinstance(batch, list):
@@ -123,8 +123,8 @@ def _against_schema(value: Any, found: Sequence[Blame], schema: Schema | None) -
             known = {path[len(place)] for path in blamed if path[: len(place)] == place != path}
             faults = schema.faults(row, names, known)
             for fault in faults if index is None else _placed(faults, index):
-                if fault not in told:
-                    told.add(fault)
+                if fault not in reported:
+                    reported.add(fault)
                     yield fault
 
 

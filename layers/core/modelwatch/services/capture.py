@@ -33,17 +33,17 @@ from modelwatch.services.deliveries import (
 from modelwatch.services.storing import attempt, by_partition, event_ids_of, write_groups
 
 _STORE_SECONDS = 25.0
-"""How long a run goes on to the next object. One that hangs may take as long again, and the run has
-60 s: one that exceeds them has its whole batch delivered again, and late."""
+"""How long a run starts further objects. One that hangs may take as long again. The run has 60 s;
+after that, SQS delivers the whole batch again, and late."""
 
 _LABEL_HOURS_AT_ONCE = 8
 """Records of a batch are of an hour or two; its labels may be of every hour of a year."""
 
 _DLQ_SECONDS = 45.0
-"""How long a run goes on to the next dead letter."""
+"""How long a run starts further dead letters."""
 
 _TRIES = 3
-"""So often a message may come when nothing of what it holds can be stored, for no known reason."""
+"""How often a message may come when none of it can be stored and the reason is unknown."""
 
 
 class CaptureService:
@@ -73,11 +73,11 @@ class CaptureService:
     def store_messages(self, messages: Sequence[Message]) -> list[str]:
         """Store what ``messages`` hold; return the ids of the messages that failed.
 
-        What cannot be used goes to the dead letters with its reason, alone, and is done with; its
-        message fails only where they do not take it. When the store refuses an object, the messages
-        with a record or label in it fail, whole, and are released; what was stored already is
-        recognised when it comes again. What raises an exception that no one foresaw is found and
-        becomes a dead letter like what cannot be used; everything beside it is stored.
+        A record or label that cannot be used becomes a dead letter, alone, with its reason. Its
+        message fails only when the dead-letter queue refuses it. When the store refuses an object,
+        every message with a record or label in it fails as a whole and is released; what is stored
+        already is recognised when it comes again. A record that raises an exception that no one
+        foresaw becomes a dead letter too; everything beside it is stored.
         """
         began = self._clock()
         now_ms = self._now_ms()
@@ -110,9 +110,9 @@ class CaptureService:
             message.id: None for message, event_ids in held if not again.isdisjoint(event_ids)
         }
         # a message that comes again brings its bad records, too
-        done_with = [letter for letter in letters if letter.message_id not in failed]
+        settled = [letter for letter in letters if letter.message_id not in failed]
         rejected, not_taken = send_to_dlq(
-            done_with, self._dead_letters, self._until(began, _DLQ_SECONDS)
+            settled, self._dead_letters, self._until(began, _DLQ_SECONDS)
         )
         failed.update(dict.fromkeys(not_taken))
         delays = retry_delays([message for message in messages if message.id in failed])
@@ -186,7 +186,7 @@ class CaptureService:
         return [label.event_id for label in labels], sample
 
     def _until(self, began: float, seconds: float = _STORE_SECONDS) -> Callable[[], bool]:
-        """Return what tells whether fewer than ``seconds`` have passed since ``began``."""
+        """Return a check that fewer than ``seconds`` have passed since ``began``."""
         return lambda: self._clock() - began < seconds
 
     def _now_ms(self) -> int:

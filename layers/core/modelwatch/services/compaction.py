@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Compaction:
-    """What came of a run.
+    """The outcome of a run.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class CompactionService:
     ) -> Compaction:
         """Merge each of ``hours``; one that fails does not concern the others.
 
-        ``on_hour`` is told after each. Raises StoreError when S3 does not tell what was erased.
+        Calls ``on_hour`` after each. Raises StoreError when S3 does not say what was erased.
         """
         began = self._clock()
         outcome = Compaction(waiting=len(hours))

@@ -29,7 +29,7 @@ class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
     event_id
         UUID of the caller's, so that a repeated request is recognised as the same prediction.
     routing_key
-        Requests with the same key are answered by the same variant.
+        The same variant serves all requests with the same key.
     """
 
     features: Row
@@ -39,7 +39,7 @@ class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of ``POST /predict/batch``: up to 10,000 rows, which one variant answers.
+    """Body of ``POST /predict/batch``: up to 10,000 rows, which one variant serves.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
     feature_names
         Names for the rows that are lists.
     routing_key
-        Batches with the same key are answered by the same variant.
+        The same variant serves all batches with the same key.
     """
 
     rows: Annotated[list[Row], msgspec.Meta(min_length=1, max_length=MAX_BATCH_ROWS)]
@@ -57,7 +57,7 @@ class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class PredictResponse(msgspec.Struct):
-    """Answer of ``POST /predict``.
+    """Response of ``POST /predict``.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class RowError(msgspec.Struct):
 
 
 class BatchResponse(msgspec.Struct, omit_defaults=True):
-    """Answer of ``POST /predict/batch``: a prediction and an event id a row, in their order.
+    """Response of ``POST /predict/batch``: a prediction and an event id a row, in their order.
 
     Attributes
     ----------
@@ -119,13 +119,13 @@ class Variant(TypedDict):
 
 
 class Variants(TypedDict):
-    """Answer of ``POST /model/reload``: what serves now, by alias."""
+    """Response of ``POST /model/reload``: what serves now, by alias."""
 
     variants: dict[str, Variant]
 
 
 class Health(TypedDict):
-    """Answer of ``GET /health``: 200 with a model, 503 without one."""
+    """Response of ``GET /health``: 200 with a model, 503 without one."""
 
     status: str
     model_loaded: bool
@@ -146,7 +146,7 @@ class Feature(TypedDict):
 
 
 class ModelInfo(TypedDict):
-    """Answer of ``GET /model/info``; ``metrics`` is null while the registry cannot be asked."""
+    """Response of ``GET /model/info``; ``metrics`` is null while the registry cannot be asked."""
 
     model_name: str
     model_version: str
@@ -163,26 +163,26 @@ class ModelInfo(TypedDict):
 
 
 class Index(TypedDict):
-    """Answer of ``GET /``: what can be called."""
+    """Response of ``GET /``: what can be called."""
 
     service: str
     routes: list[str]
 
 
 class Alive(TypedDict):
-    """Answer of ``GET /health`` of capture and analyze."""
+    """Response of ``GET /health`` of capture and analyze."""
 
     status: str
 
 
 class Accepted(TypedDict):
-    """Answer of ``POST /capture``: the record is on the queue."""
+    """Response of ``POST /capture``: the record is on the queue."""
 
     event_id: str
 
 
 class AcceptedMany(TypedDict):
-    """Answer of ``POST /capture/batch`` and ``/ground-truth``: all are on the queue."""
+    """Response of ``POST /capture/batch`` and ``/ground-truth``: all are on the queue."""
 
     accepted: int
     event_ids: list[str]

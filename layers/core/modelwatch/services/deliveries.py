@@ -1,8 +1,8 @@
-"""What the queue delivers: how a message is read, and what becomes of one that cannot be stored.
+"""Messages of the queue: how to read one, and what happens to one that cannot be stored.
 
-A message leaves the queue when everything in it is stored or a dead letter. A record that no one
-can use goes to the dead letters alone, with its reason. A message whose records S3 does not take
-now is released: it comes again after a delay that grows.
+A message leaves the queue when everything in it is stored or a dead letter. A record that cannot be
+used becomes a dead letter alone, with its reason. A message whose records S3 does not take now is
+released: it comes again after a delay that grows.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from modelwatch.ports import DeadLetters
 _LOG = logging.getLogger(__name__)
 
 _DEAD_LETTER_FAILURES = 2
-"""So many refusals, and the dead-letter queue is left alone until the next batch: each may take
-seconds, and a run that exceeds its time has its whole batch delivered again."""
+"""After so many refusals a run sends no more dead letters: each refusal may take seconds. When a
+run exceeds its time, SQS delivers the whole batch again."""
 
 _FIRST_DELAY_SECONDS = 15
 _LONGEST_DELAY_SECONDS = 900
-"""So much later than S3 itself is everything well again, at most."""
+"""Messages come again at most so long after S3 works again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Message:
     deliveries
         How often it was delivered, this time included.
     sent_ms
-        When it was sent, in milliseconds since 1970; 0 where nobody knows.
+        When it was sent, in milliseconds since 1970; 0 where that is unknown.
     """
 
     id: str
@@ -69,9 +69,9 @@ def read_message(
 ) -> tuple[Sequence[Block] | Sequence[Label], list[DeadLetter]]:
     """Return the records or the labels of a message, and what of it cannot be used.
 
-    A bad one of a list is a letter alone. A message that holds nothing good is one letter, as it
-    came: a sender that does everything wrong shall not cost a request a record. An exception that
-    no one foresaw makes a letter of the whole message.
+    Each bad item of a list is a dead letter. A message with nothing good is one dead letter, as it
+    came: a sender that does everything wrong must not cost a request a record. After an exception
+    that no one foresaw, the whole message is one dead letter.
     """
     try:
         good, refusals = _sorted(message.body, now_ms)
@@ -143,7 +143,7 @@ def send_to_dlq(
 
 
 def retry_delays(messages: Sequence[Message]) -> dict[str, int]:
-    """Return after how many seconds each message shall come again, by receipt.
+    """Return after how many seconds each message comes again, by receipt.
 
     Examples
     --------
@@ -161,6 +161,6 @@ def retry_delays(messages: Sequence[Message]) -> dict[str, int]:
 
 
 def oldest_seconds(messages: Iterable[Message], now_ms: int) -> list[float]:
-    """Return the age of the oldest message, in seconds: one value, or none where nobody knows."""
+    """Return the age of the oldest message, in seconds: one value, or none where it is unknown."""
     sent = [message.sent_ms for message in messages if message.sent_ms]
     return [max(0.0, (now_ms - min(sent)) / 1000)] if sent else []

@@ -36,7 +36,7 @@ class _Request(NamedTuple):
 
 
 class Outbox:
-    """Sends the records of a request at once, or, where requests are dense, with those that follow.
+    """Sends a request's records immediately or, where requests are dense, with those that follow.
 
     Records that wait are sent when the first of them has waited for the interval, when no more fit,
     or when `flush` is called, whichever is first. What the queue refuses meanwhile waits for
@@ -45,7 +45,7 @@ class Outbox:
     Parameters
     ----------
     flush_seconds
-        The interval; 0 sends every request's records at once.
+        The interval; 0 sends every request's records immediately.
     may_wait
         Whether someone calls `flush` in time. Where no one does, nothing waits, and what the queue
         refuses is lost.
@@ -101,7 +101,7 @@ class Outbox:
             return samples
 
     def due_in(self) -> float | None:
-        """Return in how many seconds `flush` is to be called, or None when nothing waits."""
+        """Return in how many seconds `flush` is due, or None when nothing waits."""
         with self._lock:
             if not self._waiting:
                 return None
@@ -144,8 +144,8 @@ class Outbox:
         """Send records of one version; return those that the queue refused, and samples."""
         samples: list[Sample] = []
         while records:
-            # the first record that gets through tells of those that did not: a window that lacks
-            # many is not to be judged
+            # the first record that gets through counts those that did not: a window that lacks
+            # many gets no verdict but `unknown`
             records[0].lost_before = self._lost.get(served, 0)
             try:
                 self._queue.send(records)

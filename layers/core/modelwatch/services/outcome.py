@@ -1,4 +1,4 @@
-"""What comes of running a model on rows: predictions, records of them, and what is counted."""
+"""The outcome of a model's run on rows: predictions, records of them, and counts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run_model(loaded: LoadedModel, rows: Sequence[dict[str, Value]]) -> tuple[Pr
     except PredictionError:
         raise
     except Exception as error:
-        # whatever a foreign model raises on rows that fit its schema is its failure
+        # any exception of a foreign model on rows that fit its schema is the model's failure
         _LOG.error("the model failed on rows that fit its schema:\n%s", stack_of(error))
         if isinstance(error, ValueError | TypeError | LookupError | ArithmeticError):
             raise ModelRefusalError(
@@ -121,7 +121,7 @@ def prediction_samples(outcome: Outcome, captured: int) -> list[Sample]:
 
     Rows without a usable prediction are not among the predictions. The values are those that the
     capture policy lets out: metrics are lines of the log.
-    ``captured`` of the predictions are to be captured.
+    ``captured`` says how many predictions are captured.
     """
     version, plan = outcome.loaded.version, outcome.loaded.capture
     model = {

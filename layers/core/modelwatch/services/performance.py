@@ -75,9 +75,9 @@ class PerformanceMonitor:
     open_hour_bytes
         The hour that is not over is read for every result, if its captures are no larger.
     refresh_seconds
-        How long the sums of an hour are good at least, whatever labels come meanwhile.
+        Shortest time between two sums of an hour, even when new labels come.
     seconds
-        How long one result may take to sum up hours, the newest first; the next ones go on.
+        How long one result may sum up hours, the newest first; later results do the rest.
     clock
         Seconds since 1970.
     """
@@ -124,7 +124,7 @@ class PerformanceMonitor:
         variant
             Of predictions under this alias alone; None for all.
         classes
-            The class of each probability as text, where someone knows; else the reference or the
+            The class of each probability as text, where known; else the reference or the
             predictions show it.
         reference
             Reference data. If it has ``probabilities`` and labels (column ``label``), of rows that
@@ -301,7 +301,7 @@ def _is_fresh(
     order: Sequence[str],
 ) -> bool:
     names = [name for hour in kept.label_hours for name in labels.get(hour, ())]
-    # another hour may have shown since then which probability is of which class
+    # another hour may have shown meanwhile which probability is of which class
     unordered = order and not kept.classes and any(p.probabilities for p in kept.variants.values())
     return (
         kept.captures == _digest(captured.names) and kept.labels == _digest(names) and not unordered

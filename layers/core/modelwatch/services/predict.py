@@ -1,4 +1,4 @@
-"""Predict: rows in, answers out, one record a row, one line of metrics a request."""
+"""Predict: rows in, predictions out, one record a row, one line of metrics a request."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class PredictService:
-    """Answers predictions from the models of a pool.
+    """Predicts with the models of a pool.
 
-    Capture fails open: a queue that does not take a record costs its own time budget at most and
-    is counted, and the prediction is answered. So do shadows: nobody sees them fail.
+    Capture fails open: a queue that does not take a record costs its own time budget at most. The
+    loss is counted, and the caller gets the prediction. Shadows fail open too: no caller sees it.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class PredictService:
     after_response
         Runs what the caller need not wait for.
     sample_rate
-        Share of the predictions that is captured, 0 to 1; see `modelwatch.domain.sampling.kept`.
+        Share of the predictions that is captured, 0 to 1; see `domain.sampling.is_sampled`.
     clock
         Seconds since 1970.
     """
@@ -75,7 +75,7 @@ class PredictService:
         self._started = clock()
 
     def predict(self, body: bytes) -> tuple[PredictResponse | PredictionError, list[Sample]]:
-        """Answer one request.
+        """Serve one request.
 
         Parameters
         ----------
@@ -85,7 +85,7 @@ class PredictService:
         Returns
         -------
         tuple
-            The answer, or why the model has none for this row, which is captured as well; and the
+            The response, or why the model has no prediction for this row (captured too); and the
             samples for the request's line of metrics.
 
         Raises
@@ -98,7 +98,7 @@ class PredictService:
         request = read_request(body, self.schema)
         event_id = request.event_id or new_event_id(int(self._clock() * 1000))
         serving = self._models.serving()
-        loaded = serving.answering(request.routing_key or event_id)
+        loaded = serving.model_for(request.routing_key or event_id)
         row = loaded.model.schema.row(request.features, request.feature_names)
         outcome, samples = self._run(loaded, serving, [row], [event_id])
         if outcome.faults:
@@ -116,7 +116,7 @@ class PredictService:
         return response, samples
 
     def predict_batch(self, body: bytes) -> tuple[BatchResponse, list[Sample]]:
-        """Answer many rows at once: all, or, when one of them does not fit, none.
+        """Serve many rows at once: all, or, when one of them does not fit, none.
 
         A row for which the model has no prediction has null in its place, and says why in `errors`.
 
@@ -126,7 +126,7 @@ class PredictService:
         now_ms = int(self._clock() * 1000)
         event_ids = [new_event_id(now_ms) for _ in request.rows]
         serving = self._models.serving()
-        loaded = serving.answering(request.routing_key or event_ids[0])
+        loaded = serving.model_for(request.routing_key or event_ids[0])
         rows = batch_rows(request, loaded.model.schema)
         outcome, samples = self._run(loaded, serving, rows, event_ids)
         version = loaded.version
@@ -146,14 +146,14 @@ class PredictService:
         return response, samples
 
     def reload(self) -> Variants:
-        """Serve what the registry says now, in every environment, and tell what that is.
+        """Serve what the registry says now, in every environment, and return what that is.
 
         It is loaded here first: what cannot be loaded is not given to the others.
 
         Raises
         ------
         ModelwatchError
-            When that cannot be had; what was loaded goes on serving.
+            When that cannot be loaded; the loaded versions keep serving.
         """
         serving = self._models.reload()
         self._fleet.recycle_environments()

@@ -88,13 +88,13 @@ def evaluate_again(
     """
     manifest = evidence.manifest
     if manifest.result != given.name:
-        raise EvidenceError(f"the manifest of {given.name} is that of {manifest.result}")
+        raise EvidenceError(f"the manifest of {given.name} belongs to {manifest.result}")
     rules = manifest.rules if rules is None else rules
-    # of what was too little to be kept, the number of rows is all that matters
+    # a window with too few rows has no stored profile: only its number of rows matters
     profile = Profile(rows=manifest.window.rows)
     segments: dict[SegmentKey, Profile] = {}
     if not evidence.window and profile.rows >= rules.min_rows:
-        raise EvidenceError(f"of {given.name} no profile was kept: it had too few rows")
+        raise EvidenceError(f"{given.name} has no stored profile: too few rows")
     if evidence.window:
         profile, segments = decode_window(evidence.window)
     found = WindowProfiles(
@@ -112,7 +112,7 @@ def evaluate_again(
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it.
+    """The outcome of a replay.
 
     Attributes
     ----------

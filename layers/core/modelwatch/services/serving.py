@@ -1,11 +1,11 @@
-"""Serving: which model versions are in memory, fresh if that can be had, else the last good ones.
+"""Serving: which model versions are in memory: the newest if they load, else the last good ones.
 
 The registry's plan (routing and versions) is read at the first need. Under traffic, a thread reads
 it again beside the requests, twice in `refresh_seconds`, so that none waits and none is served by
 an older plan than that. Only a request after a pause longer than `refresh_seconds` waits for the
-thread, a moment at most. A version that cannot be loaded is refused for a while and the one before
-it goes on serving. When the registry itself cannot be
-read, a new environment starts from the plan that was good last, kept in `ServingPlanCache`.
+thread, a moment at most. A version that cannot be loaded is refused for a while, and the version
+before it keeps serving. When the registry itself cannot be read, a new environment starts from the
+last good plan, kept in `ServingPlanCache`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ REFUSAL_SECONDS = 600.0
 class LoadedModel:
     """A model in memory: what it is, when it was loaded and how long that took.
 
-    ``capture`` is what the capture policy comes to for its features.
+    ``capture`` is the capture policy applied to its features.
     """
 
     version: ModelVersion
@@ -58,8 +58,8 @@ class Serving:
     problem: str = ""
     stale_since: datetime | None = None
 
-    def answering(self, key: str) -> LoadedModel:
-        """Return the model that answers the request with ``key``."""
+    def model_for(self, key: str) -> LoadedModel:
+        """Return the model that serves the request with ``key``."""
         return self.models[self.routing.choose(key)]
 
     def shadows(self) -> list[LoadedModel]:
@@ -162,7 +162,7 @@ class ModelPool:
         Raises
         ------
         ModelwatchError
-            When that cannot be had; what was loaded goes on serving.
+            When that cannot be loaded; the loaded versions keep serving.
         """
         with self._lock:
             self._refusals.clear()
@@ -172,7 +172,7 @@ class ModelPool:
             return serving
 
     def metrics(self, version: ModelVersion) -> Mapping[str, float] | None:
-        """Return what ``version`` was found to be worth, or None while the registry is away."""
+        """Return the metrics of ``version``, or None while the registry does not respond."""
         try:
             return self._registry.metrics(version)
         except ModelwatchError:
@@ -206,18 +206,18 @@ class ModelPool:
             return self._registry.plan(self.model_name, self._alias)
         except ModelwatchError:
             raise
-        except Exception as error:  # an answer that nobody foresaw
-            problem = f"the model registry answered oddly: {type(error).__name__}: {error}"
+        except Exception as error:  # a response that no one foresaw
+            problem = f"unexpected response of the model registry: {type(error).__name__}: {error}"
             raise RegistryError(problem) from error
 
     def _follow(self, plan: ServingPlan, problem: str = "") -> Serving:
         models, problems = self._load_all(plan)
-        answering = [alias for alias, weight in plan.routing.weights.items() if weight]
-        if not all(alias in models for alias in answering):
+        needed = [alias for alias, weight in plan.routing.weights.items() if weight]
+        if not all(alias in models for alias in needed):
             reason = "; ".join(problems)
             if self._serving is None:
                 raise ModelLoadError(reason)
-            # half of a new plan would send requests where nobody meant them to go
+            # half of a new plan would send requests where no one wants them to go
             self._mark_stale(reason)
             return self._serving
         if problems:
@@ -225,7 +225,7 @@ class ModelPool:
         serving = Serving(plan.routing, models)
         if problem:
             serving = Serving(plan.routing, models, problem, self._now())
-            _LOG.warning("serving the versions that were good last: %s", problem)
+            _LOG.warning("serving the last good versions: %s", problem)
         else:
             self._plan_cache.remember(plan)
         self._report(serving)
@@ -290,7 +290,7 @@ class ModelPool:
         if serving is None:
             return
         if serving.problem != problem:
-            _LOG.warning("what is loaded goes on serving: %s", problem)
+            _LOG.warning("the loaded versions keep serving: %s", problem)
         since = serving.stale_since or self._now()
         stale = Serving(serving.routing, serving.models, problem, since)
         self._report(stale)

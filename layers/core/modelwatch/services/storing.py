@@ -49,7 +49,7 @@ def write_groups[T: (Block, Label)](
     may_go_on: Callable[[], bool],
     at_once: int = 1,
 ) -> Written:
-    """Write each group, so many at once. Once it may not go on, the rest waits."""
+    """Write each group, ``at_once`` in parallel. When ``may_go_on`` ends it, the rest waits."""
 
     def written(group: list[T]) -> Written:
         found = _written(write, group, may_go_on)

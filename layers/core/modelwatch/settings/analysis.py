@@ -44,7 +44,7 @@ class AnalysisSettings(StoredSettings, PolicySettings, ResultSettings):
         "calibrated: beyond chance too; classic: thresholds alone",
         choice("calibrated", "classic"),
     )
-    false_alarms_per_month = Setting("1", "how many are acceptable for a model version", number)
+    false_alarms_per_month = Setting("1", "acceptable false alarms a month and model", number)
     drift_numerical_method = Setting(
         "wasserstein", "Evidently's method for numbers", distance("numerical")
     )
@@ -54,11 +54,11 @@ class AnalysisSettings(StoredSettings, PolicySettings, ResultSettings):
     )
     drift_categorical_threshold = Setting("0.1", "a category drifts from this score on", number)
     drift_share_threshold = Setting("0.5", "share of drifted features that makes it drift", share)
-    performance_window = Setting(
-        "P7D", "window whose labels tell how well the model predicts", duration
-    )
+    performance_window = Setting("P7D", "window of the labels that evaluate a model", duration)
     performance_min_labels = Setting("100", "fewest labels that allow metrics", whole(1))
-    performance_min_maturity = Setting("0.5", "smallest share of labelled records that does", share)
+    performance_min_maturity = Setting(
+        "0.5", "smallest share of labelled records for metrics", share
+    )
     report_every = Setting("PT1H", "while a drift lasts, a report is made so often", duration)
     report_rows = Setting("2000", "rows of each side in a report: a uniform sample", whole(2))
     code_revision = Setting("", "git revision of the code; `modelwatch deploy` finds it", text)

@@ -18,9 +18,7 @@ class QueueSettings(Group):
 class PolicySettings(Group):
     """What is captured of each field."""
 
-    capture_policy = Setting(
-        "", "what is captured of each field, as JSON: see docs/capture.md", text
-    )
+    capture_policy = Setting("", "rule for each captured field, as JSON: see docs/capture.md", text)
     capture_hash_key = Setting(
         "", "key of hashed fields; 16 characters or more, secret", text, is_secret=True
     )
@@ -62,5 +60,5 @@ class ConsumingSettings(QueueSettings, StoredSettings):
         HTTP,
     )
     compaction_lag_seconds = Setting(
-        "900", "so long after its end an hour's objects are merged", whole()
+        "900", "seconds after its end until an hour is merged", whole()
     )

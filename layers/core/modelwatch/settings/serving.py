@@ -30,7 +30,7 @@ class RegistrySettings(StoreSettings):
     mlflow_tracking_uri = Setting(
         "http://127.0.0.1:5000", "MLflow server: tracking and registry", HTTP
     )
-    mlflow_tracking_username = Setting("", "who asks an MLflow that wants to know", text)
+    mlflow_tracking_username = Setting("", "user name for an MLflow that requires one", text)
     mlflow_tracking_password = Setting("", "password of that user", text, is_secret=True)
     mlflow_tracking_token = Setting(
         "", "token for MLflow, in place of user and password", text, is_secret=True

@@ -12,10 +12,10 @@ it one event at a time, and to *stop* it. Here:
 - `start` is AWS's init phase: a `sandbox.Sandbox`, that is a process (`process`) running AWS's own
   ``awslambdaric`` and the HTTP server it asks for events (`runtime_api` over `lifecycle`). A failed
   init is kept for the first invocation to report: raised here, LocalStack would lose its log.
-- `invoke` offers the event and waits for the answer, the process's death or the timeout, and puts
+- `invoke` offers the event and waits for the response, the process's death or the timeout, and puts
   the log together (`messages`, `output`), which LocalStack writes to CloudWatch Logs. An
   environment that died is started afresh by the next invocation, as AWS does.
-- With an extension listening, the caller has the answer while the extension still works. Then a
+- With an extension listening, the caller has the response while the extension still works. Then a
   thread settles the invocation and writes END and REPORT to the log itself, and the environment's
   next invocation waits for that thread.
 - `stop` kills, and waits for nothing; where an extension is registered, SIGTERM and 500 ms come
@@ -200,7 +200,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
             raise EnvironmentStoppedError("LocalStack is stopping.")
         before, sandbox, invocation, init_ms = self._attempt(payload)
         if sandbox.died_idle(invocation):
-            # It died, unnoticed, after its last answer: the event never reached it.
+            # It died, unnoticed, after its last response: the event never reached it.
             before, sandbox, invocation, init_ms = self._attempt(payload)
 
         if invocation.failure is None and sandbox.has_extensions:
@@ -230,7 +230,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         )
 
     def _attempt(self, payload: dict[str, str]) -> tuple[str, Sandbox, Invocation, float | None]:
-        """Have an event answered; returns the log so far, and what the rest of it needs."""
+        """Run an event; return the log so far, and what the rest of the log needs."""
         sandbox, before = self._usable_sandbox()
         first, self._first_invocation = self._first_invocation, False
         init_ms = sandbox.init_ms() if first and sandbox.is_ready else None

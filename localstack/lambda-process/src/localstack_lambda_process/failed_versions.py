@@ -1,7 +1,7 @@
 """A function whose creation failed can be deleted.
 
 LocalStack forgets the manager of a version whose preparation failed, and then cannot stop that
-version: DeleteFunction, and with it the deletion of a CloudFormation stack, answers 500, and the
+version: DeleteFunction, and with it the deletion of a CloudFormation stack, returns 500, and the
 function's name stays taken until LocalStack restarts. There is nothing to stop in such a version.
 """
 

@@ -45,7 +45,7 @@ class Guardian:
             stderr=subprocess.DEVNULL,
             cwd="/",
             bufsize=0,
-            # Its own session: whoever kills LocalStack's process group must not hit it too.
+            # Its own session: a kill of LocalStack's process group must not hit it too.
             start_new_session=True,
         )
         assert reaper.stdin is not None

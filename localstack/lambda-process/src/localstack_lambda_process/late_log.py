@@ -6,7 +6,7 @@ from typing import Any
 
 from localstack.aws.connect import connect_to
 
-# LocalStack writes an invocation's lines from a queue, just after the answer. Lines about the end
+# LocalStack writes an invocation's lines from a queue, just after the response. Lines about the end
 # should not overtake them.
 _ORDER_SECONDS = 0.05
 
@@ -15,7 +15,7 @@ class LateLog:
     """Writes to a log stream that LocalStack writes to as well.
 
     Group and stream are created here, up front: LocalStack's own writer creates them when it finds
-    none, and loses the lines at hand when somebody else was faster in between.
+    none, and loses the lines at hand when another writer was faster in between.
     """
 
     def __init__(self, account: str, region: str, group: str, stream: str) -> None:

@@ -1,12 +1,12 @@
 """The state of one execution environment, and who may do what in it when.
 
 No HTTP and no processes here: `runtime_api` turns requests into calls of this class, `sandbox`
-tells it of the process, and both wait on its one condition.
+reports the process to it, and both wait on its one condition.
 
 Phases, as on AWS. *Init* lasts until the runtime asks for its first event and every registered
-extension asked for its first too. An *invocation* is answered when the runtime posted its result,
-and settled (the environment free for the next) when, beyond that, every extension that registered
-for INVOKE and, if there is one, the runtime asked for the next event.
+extension asked for its first too. An *invocation* has a response when the runtime posted its
+result. It is settled (the environment is free for the next) when, after that, every extension that
+registered for INVOKE and, if there is one, the runtime asked for the next event.
 """
 
 import json
@@ -30,7 +30,7 @@ class RequestRefusedError(Exception):
 
 
 class EnvironmentClosedError(Exception):
-    """The environment ended while a request waited for an event: there is no answer."""
+    """The environment ended while a request waited for an event: there is no response."""
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Invocation:
 
 @dataclass
 class Extension:
-    """A registered internal extension. `seen` is the last invocation it was told of."""
+    """A registered internal extension. `seen` is the last invocation it received."""
 
     name: str
     invoke_events: bool
@@ -172,7 +172,7 @@ class Lifecycle:
     # What extensions ask for.
 
     def register_extension(self, name: str, events: list[str]) -> str:
-        """Register an internal extension; the answer is its identifier."""
+        """Register an internal extension; return its identifier."""
         if not name:
             raise RequestRefusedError(
                 403, "Extension.InvalidExtensionName", "The extension's name is missing."
@@ -277,7 +277,7 @@ class Lifecycle:
             raise RequestRefusedError(400, "InvalidRequestID", "Invalid request ID")
         if invocation.runtime_done:
             raise RequestRefusedError(
-                403, "InvalidStateTransition", "The invocation was answered already."
+                403, "InvalidStateTransition", "The invocation has a response already."
             )
         return invocation
 

@@ -40,7 +40,7 @@ def timed_out(request_id: str, timeout_seconds: float) -> Failure:
 
 
 def runtime_exited(request_id: str, return_code: int) -> Failure:
-    """The process ended before it answered; a negative `return_code` is a signal's number."""
+    """The process ended before it responded; a negative `return_code` is a signal's number."""
     if return_code == 0:
         reason = "Runtime exited without providing a reason"
     elif return_code > 0:

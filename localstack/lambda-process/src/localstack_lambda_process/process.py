@@ -59,7 +59,7 @@ class FunctionProcess:
     def kill(self) -> None:
         """Kill the process and its group, at once. Safe to call at any time, more than once."""
         with self._reap_lock:
-            # Once reaped, the id may belong to somebody else.
+            # Once reaped, the id may belong to another process.
             if not self._reaped:
                 self._kill_group()
 
@@ -88,7 +88,7 @@ class FunctionProcess:
         self._on_exit(return_code)
 
     def _kill_group(self) -> None:
-        # macOS answers EPERM for a group of zombies.
+        # macOS returns EPERM for a group of zombies.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 

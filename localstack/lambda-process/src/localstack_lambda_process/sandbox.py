@@ -76,7 +76,7 @@ class Sandbox:
 
     @property
     def has_extensions(self) -> bool:
-        """Whether an extension asked to be told of invocations."""
+        """Whether an extension is registered for invocations."""
         with self._lifecycle.changed:
             return any(each.invoke_events for each in self._lifecycle.extensions.values())
 
@@ -99,7 +99,7 @@ class Sandbox:
             )
 
     def answer(self, invocation: Invocation) -> None:
-        """Pass the event to the function and wait for its answer, or for what ends it instead.
+        """Pass the event to the function and wait for its response, or for what ends it instead.
 
         Fills `invocation.answer`; `invocation.failure` too where the platform ended it, and the
         environment is over then. (AWS's runtime client does not survive the refusal of a response
@@ -117,7 +117,7 @@ class Sandbox:
     def settle(self, invocation: Invocation) -> None:
         """Wait, after `answer`, until runtime and extensions are free, within the same timeout.
 
-        `invocation.failure` is set when they are not; the caller has its answer already.
+        `invocation.failure` is set when they are not; the caller has its response already.
         """
         state = self._lifecycle
         with state.changed:
@@ -152,7 +152,7 @@ class Sandbox:
         self.close()
 
     def await_end(self, seconds: float) -> bool:
-        """Wait for so long; tell whether the environment has ended."""
+        """Wait for this time; return whether the environment has ended."""
         state = self._lifecycle
         with state.changed:
             return state.changed.wait_for(lambda: state.closed, timeout=seconds)

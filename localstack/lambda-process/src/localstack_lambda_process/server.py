@@ -22,7 +22,7 @@ from twisted.internet import endpoints, reactor, ssl
 from twisted.internet.error import CannotListenError
 from twisted.web import http
 
-# For requests still being answered, when the services are stopped already.
+# For requests in progress when the services are stopped already.
 REQUESTS_GRACE_SECONDS = 5.0
 # For removing temporary files, when nothing is served any more.
 CLEANUP_GRACE_SECONDS = 1.0
@@ -59,8 +59,8 @@ class BoundTwistedRuntimeServer(TwistedRuntimeServer):
             drops that error and LocalStack waits in vain for itself.
         """
         # LocalStack asks DNS whether "s3." before its own host name resolves. With an address for a
-        # name that is a question no server can answer, and with a slow or absent one the first
-        # upload hangs on it. This is the answer "no": S3 by path, on localhost.
+        # name that no DNS server can resolve, and with a slow or absent one the first
+        # upload hangs on it. So the result is always "no": S3 by path, on localhost.
         aws_stack.CACHE_S3_HOSTNAME_DNS_STATUS = False
 
         protocol_factory: Any = TwistedGateway(gateway)
@@ -92,7 +92,7 @@ class BoundTwistedRuntimeServer(TwistedRuntimeServer):
         _end_process_after(CLEANUP_GRACE_SECONDS)
 
     def shutdown(self) -> None:
-        """Stop serving; the process ends soon after, whatever is still at work in it."""
+        """Stop serving; the process ends soon after, even if work is in progress."""
         _end_process_after(REQUESTS_GRACE_SECONDS)
         super().shutdown()
 

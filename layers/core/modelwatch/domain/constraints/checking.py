@@ -64,7 +64,7 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
 def check(
     constraints: Constraints, profile: Profile, *, level: float = 0.01, min_rows: int = 30
 ) -> Quality:
-    """Hold the features of ``profile`` to ``constraints``.
+    """Check the features of ``profile`` against ``constraints``.
 
     A rule is violated when two things are proved: that more rows break it than are allowed (by
     the exact binomial test), and more than in the reference (by Fisher's exact test; only where the

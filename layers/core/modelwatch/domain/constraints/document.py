@@ -70,7 +70,7 @@ class RangeRule(Rule, frozen=True, kw_only=True):
 
 
 class CategoryRule(Rule, frozen=True, kw_only=True):
-    """Texts are known ones; about rows with a text or a truth value.
+    """Texts are known ones; about rows with a text or a boolean.
 
     ``known`` says which share of the rows each is expected to have: it has vanished when such a
     share would hardly give no row at all. With 0 it may be away.

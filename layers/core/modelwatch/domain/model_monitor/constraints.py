@@ -34,7 +34,7 @@ containers and SDK (default: 1.0) take them for the share that must be right. No
 majority of wrong values: from here on it is the latter, below it the former."""
 
 _LARGEST = sys.float_info.max
-_TRUTH_VALUES = frozenset({"true", "false"})
+_BOOLEANS = frozenset({"true", "false"})
 
 Switch = Literal["Enabled", "Disabled"]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -141,11 +141,11 @@ def is_constraints_document(payload: bytes) -> bool:
 
 
 def read_constraints_document(payload: bytes) -> Constraints:
-    """Read ``constraints.json``, whoever wrote it.
+    """Read ``constraints.json``, from modelwatch or from Model Monitor.
 
-    A column without ``completeness`` may have any number of missing values. Where constraints are
-    not to be evaluated, of a feature or of all, nothing is asked. As with Model Monitor other
-    columns than those of the document are not expected.
+    A column without ``completeness`` may have any number of missing values. Where the evaluation
+    of constraints is off, for a feature or for all, no rule applies. As with Model Monitor, other
+    columns than those of the document are unexpected.
 
     Raises
     ------
@@ -234,7 +234,7 @@ def _kind(inferred: InferredType, domains: list[str]) -> Kind | None:
         return "numbers"
     if inferred == "Unknown":
         return None
-    return "truth values" if domains and _TRUTH_VALUES.issuperset(domains) else "texts"
+    return "truth values" if domains and _BOOLEANS.issuperset(domains) else "texts"
 
 
 def _allowed(threshold: float) -> float:

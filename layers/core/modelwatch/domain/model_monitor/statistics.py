@@ -46,7 +46,7 @@ def statistics_document(profile: Profile) -> dict[str, Any]:
 def inferred_type(column: ColumnProfile) -> InferredType:
     """Return Model Monitor's name for what most values of ``column`` are.
 
-    Truth values are ``String``, as their texts are counted.
+    Booleans are ``String``, as their texts are counted.
 
     Examples
     --------

@@ -93,7 +93,7 @@ class PerformanceProfile:
         rows
             Predictions, each once.
         classes
-            The class of each column of the probabilities, where somebody knows; see `class_order`.
+            The class of each column of the probabilities, where it is known; see `class_order`.
         """
         actual = aligned_actual(rows)
         labelled = given(actual)

@@ -99,7 +99,7 @@ class PerformanceResult(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     model_name, model_version, variant
-        Of whom; an empty variant stands for all of them.
+        The version; an empty variant stands for all of them.
     window_start, window_end
         The window, rounded outward to whole hours.
     records, labelled, maturity

@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.object_]
 Mask = npt.NDArray[np.bool_]
 
-_TRUTHS = {"true": "1", "false": "0"}
+_BOOLEANS = {"true": "1", "false": "0"}
 _BITS = {"1": "true", "0": "false"}
 
 
@@ -32,7 +32,7 @@ class Outcomes:
     actual
         Each label as text; None where there is none yet.
     actual_numbers
-        As number (of a truth value 1 or 0); NaN where it is none.
+        As number (of a boolean 1 or 0); NaN where it is none.
     probabilities
         Shape (n, k), NaN in rows that have none; None where the model has none.
     """
@@ -128,29 +128,57 @@ def aligned_actual(rows: Outcomes) -> Texts:
     """Return the labels as text in the kind of the predictions.
 
     A label ``true`` of a prediction 1 is ``1``, and a label 1 of a prediction ``true`` is ``true``:
-    who labels need not know whether the model predicts truth values or numbers.
+    who labels need not know whether the model predicts booleans or numbers.
 
     Examples
     --------
     >>> aligned_actual(outcomes([1, True, "true"], [True, 1, False])).tolist()
     ['1', 'true', 'false']
+
+    So is a label that came as text, where the prediction is a number or a boolean:
+
+    >>> aligned_actual(outcomes([1, 0, True], ["1.0", "0.0", "True"])).tolist()
+    ['1', '0', 'true']
     """
-    truth = np.isin(rows.predicted, list(_TRUTHS)).astype(bool)
-    is_truth = np.isin(rows.actual, list(_TRUTHS)) & ~np.isnan(rows.actual_numbers)
+    truth = np.isin(rows.predicted, list(_BOOLEANS)).astype(bool)
+    is_truth = np.isin(rows.actual, list(_BOOLEANS)) & ~np.isnan(rows.actual_numbers)
     numeric = ~np.isnan(rows.predicted_numbers)
     to_bit = is_truth & ~truth & numeric
     to_truth = truth & np.isin(rows.actual, list(_BITS)).astype(bool)
     actual = rows.actual.copy()
-    actual[to_bit] = [_TRUTHS[text] for text in actual[to_bit]]
+    actual[to_bit] = [_BOOLEANS[text] for text in actual[to_bit]]
     actual[to_truth] = [_BITS[text] for text in actual[to_truth]]
+    for place in np.flatnonzero(given(actual) & numeric & np.isnan(rows.actual_numbers)):
+        text = _plain_form(actual[place])
+        actual[place] = (_BITS if truth[place] else _BOOLEANS).get(text, text)
     return actual
+
+
+def _plain_form(text: str) -> str:
+    """Return the text of a number or boolean as `as_text` writes it; any other as it is.
+
+    >>> [_plain_form(text) for text in ("1.0", "True", "red", "nan", "1_0")]
+    ['1', 'true', 'red', 'nan', '1_0']
+    """
+    from modelwatch.domain.labels import as_text
+
+    if text.lower() in _BOOLEANS:
+        return text.lower()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    # a whole number of many digits would be rounded, and int and float take underscores
+    if not np.isfinite(number) or "_" in text or abs(number) > 2**53:
+        return text
+    return as_text(number)
 
 
 def class_order(rows: Outcomes, known: Sequence[str] = ()) -> tuple[str | None, ...]:
     """Return which class each column of the probabilities is; None where nothing shows it.
 
     ``known`` is right when it is as long as there are columns. Else the predictions and labels
-    tell: when they are of as many classes as there are columns, these are in order, as
+    show it: when they are of as many classes as there are columns, these are in order, as
     scikit-learn and MLflow keep them, if the greatest probability is that of the prediction in half
     of the rows or more. Else a class is the column that is greatest most often where it was
     predicted.

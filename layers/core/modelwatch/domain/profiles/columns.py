@@ -45,7 +45,7 @@ class ColumnProfile:
     sketch
         The distribution of the finite numbers.
     counts
-        How often the frequent texts came (truth values as ``true`` and ``false``), by text, most
+        How often the frequent texts came (booleans as ``true`` and ``false``), by text, most
         frequent first; exact while there are no more than `FREQUENT_TEXTS`.
     rest
         Rows whose text is not counted in ``counts``.
@@ -158,7 +158,7 @@ def number_column(values: Floats) -> ColumnProfile:
 
 
 def text_column(counts: Mapping[str, int], nulls: int, *, boolean: bool = False) -> ColumnProfile:
-    """Profile texts, or truth values, from how often each came.
+    """Profile texts, or booleans, from how often each came.
 
     Examples
     --------

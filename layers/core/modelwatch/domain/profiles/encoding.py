@@ -116,7 +116,7 @@ def decode_profile(data: bytes) -> Profile:
     """Read what `encode_profile` wrote; raises as `decode_slices` does."""
     slices = decode_slices(data)
     if len(slices) != 1:
-        raise ProfileFormatError(f"{len(slices)} slices in place of one profile")
+        raise ProfileFormatError(f"{len(slices)} slices, expected one profile")
     return slices[0].profile
 
 
@@ -178,7 +178,7 @@ def _column_in(column: _Column, written: int) -> ColumnProfile:
     values = _untransposed(column.values) if written == 1 else _numbers_in(column.values)
     ends = np.cumsum(column.levels, dtype=int)
     if int(sum(column.levels)) != len(values):
-        raise ProfileFormatError("a sketch holds another number of values than it says")
+        raise ProfileFormatError("a sketch does not have as many values as it says")
     levels = np.split(values, ends[:-1]) if column.levels else []
     return ColumnProfile(
         rows=column.rows,

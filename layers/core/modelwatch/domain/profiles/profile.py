@@ -30,7 +30,7 @@ class Profile:
     estimated_rows
         Number of predictions that they stand for: the sum of ``1 / sample_rate``.
     lost
-        Records that their senders could not hand over, as far as they could count later.
+        Records that their senders could not send, as far as they could count later.
     first_ms, last_ms
         Earliest and latest ``captured_at``, in milliseconds since 1970; 0 without rows.
     features

@@ -154,7 +154,7 @@ class Segments:
         ----------
         columns
             Arrays by feature name, of which only `columns` are looked at: numbers (NaN: missing),
-            truth values, or objects (None: missing). A column may be absent.
+            booleans, or objects (None: missing). A column may be absent.
         """
         found: dict[SegmentKey, Bools] = {}
         for part in self.parts:

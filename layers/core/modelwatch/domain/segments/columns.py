@@ -49,9 +49,9 @@ class Column:
         if not len(present):
             return cls("nothing", objects, known)
         if isinstance(present[0], bool | np.bool_):
-            truths = np.zeros(len(values), np.bool_)
-            truths[known] = present == True  # noqa: E712 - element by element
-            return cls("truth values", truths, known)
+            found = np.zeros(len(values), np.bool_)
+            found[known] = present == True  # noqa: E712 - element by element
+            return cls("truth values", found, known)
         if isinstance(present[0], int | float):
             numbers = np.full(len(values), np.nan)
             numbers[known] = present.astype(np.float64)

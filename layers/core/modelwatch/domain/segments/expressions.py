@@ -98,7 +98,7 @@ class Expression:
         Parameters
         ----------
         columns
-            Arrays of numbers (NaN: missing), truth values, or objects (None: missing) by name. A
+            Arrays of numbers (NaN: missing), booleans, or objects (None: missing) by name. A
             column that is not there is missing in every row.
         """
         with np.errstate(invalid="ignore"):
