@@ -92,7 +92,7 @@ def breaches(constraints: Constraints, profile: Profile) -> tuple[list[Breach], 
         if column.categories:
             categories += len(column.categories.known)
     if constraints.extra_columns:
-        for name in profile.features:
+        for name in sorted(profile.features):
             if name not in constraints.columns:
                 count = profile.rows - profile.features[name].nulls
                 words = "have this column, which is not known"

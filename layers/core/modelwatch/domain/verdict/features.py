@@ -100,7 +100,7 @@ def evaluate_columns(
     """
     columns = [
         _compare(name, reference.get(name, _NO_COLUMN), window.get(name, _NO_COLUMN), policy)
-        for name in dict.fromkeys([*reference, *window])
+        for name in [*reference, *sorted(window.keys() - reference.keys())]
     ]
     level_of_one = level
     if policy.mode == "calibrated":
