@@ -350,7 +350,7 @@ def test_what_was_delivered_too_often_is_sent_back_when_s3_is_well(capture):
     assert letters[0]["reason"].endswith(", never stored")
     done = capture.stack.run("dlq", "redrive", "--all")
     assert done.returncode == 0, done.stderr
-    assert "went back to the capture queue" in done.stderr
+    assert "sent to the capture queue" in done.stderr
     eventually(lambda: capture.stored("moved") == ids(records))
     assert capture.letters() == []
 
