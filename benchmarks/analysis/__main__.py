@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from modelwatch.adapters.arrow_profiles import profile_slices, profile_table
-from modelwatch.adapters.parquet import compress
+from modelwatch.adapters.captures.arrow_profiles import profile_slices, profile_table
+from modelwatch.adapters.captures.parquet import compress
 from modelwatch.domain.profiles import Slice, encode_slices, merge_profiles
 
 FEATURES = 13

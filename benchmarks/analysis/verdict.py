@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from modelwatch.adapters.parquet import decompress
+from modelwatch.adapters.captures.parquet import decompress
 from modelwatch.domain.profiles import Profile, decode_slices, merge_profiles
 from modelwatch.domain.statistics.distributions import Distribution
 from modelwatch.domain.verdict.features import evaluate_columns

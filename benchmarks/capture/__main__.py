@@ -33,18 +33,18 @@ from rich.console import Console
 from rich.table import Table
 from tests.support.in_memory_s3 import InMemoryS3
 
-from modelwatch.adapters.arrow_profiles import profile_slices, profile_table
-from modelwatch.adapters.parquet import blocks_table, records_table, write_table
-from modelwatch.adapters.s3_compaction import S3Compaction
-from modelwatch.adapters.s3_erasures import S3Erasures
-from modelwatch.adapters.s3_labels import S3LabelStore
-from modelwatch.adapters.s3_records import S3RecordStore
-from modelwatch.adapters.sqs_queue import packed_bodies
+from modelwatch.adapters.aws.queues import packed_bodies
+from modelwatch.adapters.captures.arrow_profiles import profile_slices, profile_table
+from modelwatch.adapters.captures.compaction import S3Compaction
+from modelwatch.adapters.captures.labels import S3LabelStore
+from modelwatch.adapters.captures.parquet import blocks_table, records_table, write_table
+from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.adapters.erasure.erased import S3Erasures
 from modelwatch.domain.blocks import Block, joined_blocks
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.profiles import encode_slices
 from modelwatch.domain.records import Record, encode_record
-from modelwatch.ports import Sample
+from modelwatch.ports.metrics import Sample
 from modelwatch.services.capture import CaptureService
 from modelwatch.services.compaction import CompactionService
 from modelwatch.services.deliveries import Message, read_message

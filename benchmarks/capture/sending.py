@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from modelwatch.adapters.sqs_queue import SqsRecordQueue
+from modelwatch.adapters.aws.queues import SqsRecordQueue
 from modelwatch.domain.records import Record
 from modelwatch.services.outbox import Outbox
 

@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from modelwatch.adapters.s3_compaction import S3Compaction
-from modelwatch.adapters.s3_profiles import S3ProfileStore
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.compaction import S3Compaction
+from modelwatch.adapters.captures.profiles import S3ProfileStore
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record
 from modelwatch.domain.windows import Window

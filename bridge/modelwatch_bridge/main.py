@@ -13,7 +13,7 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
-from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.errors import ModelwatchError
 from modelwatch.metric_names import CATALOG, Metric
 from modelwatch_bridge.counting.collector import Page, TotalsCollector
@@ -112,7 +112,7 @@ def _server(settings: BridgeSettings, page: Page, history: History, health: Heal
 
 def _results(settings: BridgeSettings) -> Results:
     # imports half of the analysis' libraries, 30 MB
-    from modelwatch.adapters.s3_reports import S3ReportStore
+    from modelwatch.adapters.results.reports import S3ReportStore
 
     return S3ReportStore(s3_client(settings), settings.report_bucket)
 

@@ -84,7 +84,7 @@ def _reload(settings: Settings) -> None:
 
 def _observe(settings: Settings, scenario: str, requests: int, expected: str) -> None:
     """Send traffic, wait until it is captured and analyzed on schedule, and check the verdict."""
-    from modelwatch.adapters.aws import s3_client
+    from modelwatch.adapters.aws.clients import s3_client
     from modelwatch.adapters.registries import registry_of
     from modelwatch_cli.monitoring.commands import print_result
     from modelwatch_cli.traffic import running
@@ -117,7 +117,7 @@ def _wait_for_result(
     settings: Settings, s3: Any, version: ModelVersion, began: datetime, captured: datetime
 ) -> list[AnalysisResult]:
     """Return the version's results since ``began``, newest first, once one covers ``captured``."""
-    from modelwatch.adapters.s3_reports import S3ReportStore
+    from modelwatch.adapters.results.reports import S3ReportStore
 
     store = S3ReportStore(s3, settings.report_bucket)
     found: list[AnalysisResult] = []

@@ -8,7 +8,7 @@ from chalicelib import wiring
 from modelwatch.errors import PredictionError
 from modelwatch.http import HttpResponse, handle_request, problem
 from modelwatch.openapi.routes import add_docs
-from modelwatch.ports import Sample
+from modelwatch.ports.metrics import Sample
 
 app = Chalice(app_name="modelwatch-predict")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.errors import StoreError
 from modelwatch_cli.buckets import ensure_buckets
 from modelwatch_cli.settings import Settings

@@ -9,10 +9,10 @@ import pytest
 
 from in_memory import ConstantModel, InMemoryMetrics, InMemoryQueue
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.emf import EmfMetricSink
-from modelwatch.adapters.parquet import read_notes, read_table, records_table, write_table
-from modelwatch.adapters.s3_records import S3RecordStore
-from modelwatch.adapters.sqs_queue import SqsRecordQueue
+from modelwatch.adapters.aws.emf import EmfMetricSink
+from modelwatch.adapters.aws.queues import SqsRecordQueue
+from modelwatch.adapters.captures.parquet import read_notes, read_table, records_table, write_table
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.capture_policy import apply_policy, read_policy
 from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.records import Record

@@ -16,7 +16,13 @@ from sklearn.tree import DecisionTreeClassifier
 
 from modelwatch.adapters.registries import NewVersion, artifacts_of, registry_of
 from modelwatch.domain.models import ModelVersion
-from modelwatch.errors import ModelLoadError, NoModelError, RegistryError, SettingError
+from modelwatch.errors import (
+    InvalidInputError,
+    ModelLoadError,
+    NoModelError,
+    RegistryError,
+    SettingError,
+)
 from modelwatch_cli.deployment.served import check_reach, read_served
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.training.adoption import adopt
@@ -125,11 +131,11 @@ for number in range(8):
 
 
 @pytest.mark.parametrize("name", [".", ".."])
-def test_a_name_that_is_a_place_stays_in_the_folder(tmp_path, name):
+def test_a_name_that_is_a_place_is_refused(tmp_path, name):
     registry = registry_of(settings_of(tmp_path / "models"))
-    registry.publish(name, "production", NewVersion(Files()), lambda _: {})
-    assert registry.names() == [name]
-    assert [each.name for each in tmp_path.iterdir()] == ["models"]
+    with pytest.raises(InvalidInputError, match="is no name of a model"):
+        registry.publish(name, "production", NewVersion(Files()), lambda _: {})
+    assert list(tmp_path.rglob("version.json")) == []
 
 
 def test_a_number_is_not_given_twice_after_its_version_is_gone(tmp_path):

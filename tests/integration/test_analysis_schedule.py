@@ -15,8 +15,8 @@ from uuid import uuid4
 import pytest
 from botocore.config import Config
 
-from modelwatch.adapters.s3_records import S3RecordStore
-from modelwatch.adapters.s3_reports import S3ReportStore
+from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record
 from modelwatch.domain.verdict.results import AnalysisResult

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.aws.clients import s3_client
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.adapters.registries import artifacts_of, registry_of
-from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record
 from modelwatch_cli.settings import Settings

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.windows import Window
 from waiting import eventually
 

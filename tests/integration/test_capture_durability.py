@@ -22,9 +22,9 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
-from modelwatch.adapters.parquet import read_table
-from modelwatch.adapters.s3_records import S3RecordStore
-from modelwatch.adapters.sqs_queue import SqsRecordQueue
+from modelwatch.adapters.aws.queues import SqsRecordQueue
+from modelwatch.adapters.captures.parquet import read_table
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record, encode_record
 from modelwatch.domain.windows import Window

@@ -19,7 +19,7 @@ import pyarrow.dataset as ds
 import pytest
 from pyarrow.fs import S3FileSystem
 
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.records import Record
 from modelwatch_cli.buckets import ensure_buckets
 from running_stack import RunningStack

@@ -13,12 +13,12 @@ import httpx
 import numpy as np
 import pytest
 
-from modelwatch.adapters.parquet import decompress, read_notes, read_table
-from modelwatch.adapters.s3_compaction import S3Compaction
-from modelwatch.adapters.s3_erasure import Events
-from modelwatch.adapters.s3_labels import S3LabelStore
-from modelwatch.adapters.s3_profiles import S3ProfileStore
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.compaction import S3Compaction
+from modelwatch.adapters.captures.labels import S3LabelStore
+from modelwatch.adapters.captures.parquet import decompress, read_notes, read_table
+from modelwatch.adapters.captures.profiles import S3ProfileStore
+from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.adapters.erasure.rows import Events
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label
 from modelwatch.domain.records import Record

@@ -13,10 +13,10 @@ import httpx
 import numpy as np
 import pytest
 
-from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.s3_compaction import S3Compaction
-from modelwatch.adapters.s3_objects import S3Objects
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.aws.clients import s3_client
+from modelwatch.adapters.aws.objects import S3Objects
+from modelwatch.adapters.captures.compaction import S3Compaction
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.windows import Window
 from modelwatch_cli.settings import Settings
 from running_stack import RunningStack

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from modelwatch.adapters.s3_label_compaction import MIN_OBJECTS, S3LabelCompaction
-from modelwatch.adapters.s3_labels import S3LabelStore
-from modelwatch.adapters.s3_outcomes import S3OutcomeStore
-from modelwatch.adapters.s3_performance import S3PerformanceStore
+from modelwatch.adapters.captures.label_compaction import MIN_OBJECTS, S3LabelCompaction
+from modelwatch.adapters.captures.labels import S3LabelStore
+from modelwatch.adapters.captures.outcomes import S3OutcomeStore
+from modelwatch.adapters.results.performance import S3PerformanceStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label
 from modelwatch.domain.performance.results import PerformancePolicy, PerformanceResult

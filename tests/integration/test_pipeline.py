@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.windows import Window
 from modelwatch_cli.settings import Settings

@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from modelwatch.adapters.s3_baselines import S3BaselineStore
-from modelwatch.adapters.s3_labels import S3LabelStore
-from modelwatch.adapters.s3_records import S3RecordStore
-from modelwatch.adapters.s3_reports import S3ReportStore
+from modelwatch.adapters.captures.labels import S3LabelStore
+from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.adapters.results.baselines import S3BaselineStore
+from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.constraints import check
 from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.records import Record

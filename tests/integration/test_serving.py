@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.routing import Routing
 from modelwatch.domain.windows import Window

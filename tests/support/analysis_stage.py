@@ -15,8 +15,8 @@ from in_memory import (
     InMemoryReportStore,
 )
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.parquet import records_table
-from modelwatch.adapters.s3_baselines import S3BaselineStore
+from modelwatch.adapters.captures.parquet import records_table
+from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.records import Record

@@ -14,11 +14,11 @@ from typing import Any
 
 from tests.support.bridge_in_memory import ManualClock
 
-from modelwatch.adapters.emf import emf_lines
+from modelwatch.adapters.aws.emf import emf_lines
 from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.errors import StoreError
 from modelwatch.metric_names import CATALOG
-from modelwatch.ports import Sample
+from modelwatch.ports.metrics import Sample
 from modelwatch_bridge.counting.collector import Page, TotalsCollector
 from modelwatch_bridge.counting.ledger import Ledger
 from modelwatch_bridge.history.history import History

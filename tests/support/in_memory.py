@@ -9,8 +9,12 @@ from datetime import datetime
 import msgspec
 import pyarrow as pa
 
-from modelwatch.adapters.arrow_profiles import profile_segments, profile_slices, profile_table
-from modelwatch.adapters.parquet import FIXED_SCHEMA, records_table
+from modelwatch.adapters.captures.arrow_profiles import (
+    profile_segments,
+    profile_slices,
+    profile_table,
+)
+from modelwatch.adapters.captures.parquet import FIXED_SCHEMA, records_table
 from modelwatch.domain.blocks import Block
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.labels import Label
@@ -40,7 +44,7 @@ from modelwatch.errors import (
     RecordTooLargeError,
     StoreError,
 )
-from modelwatch.ports import Sample
+from modelwatch.ports.metrics import Sample
 
 SCHEMA = Schema((Column("alcohol", "double"), Column("colour", "string")))
 """Schema of `SumModel`."""

@@ -18,7 +18,8 @@ from in_memory import (
 )
 from modelwatch.domain.capture_policy import CapturePolicy
 from modelwatch.domain.routing import Routing
-from modelwatch.ports import MetricSink, RecordQueue
+from modelwatch.ports.capture import RecordQueue
+from modelwatch.ports.metrics import MetricSink
 from modelwatch.services.outbox import Outbox
 from modelwatch.services.predict import PredictService, at_once
 from modelwatch.services.serving import ModelPool

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cfnlint.api import ManualArgs, lint
 
-from modelwatch.adapters.sqs_queue import MESSAGE_LIMIT_BYTES
+from modelwatch.adapters.aws.queues import MESSAGE_LIMIT_BYTES
 from modelwatch.services.deliveries import Message, retry_delays
 from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_cli.deployment.packaging import (

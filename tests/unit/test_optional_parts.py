@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from modelwatch.adapters import s3_report_erasure
+from modelwatch.adapters.erasure import reports as s3_report_erasure
 from modelwatch.domain.model_monitor import STATISTICS, VIOLATIONS
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ LEFT_OUT = (
 )
 IMPORT_ALL = """
 import importlib, pkgutil
-import modelwatch.adapters.s3_report_erasure
+import modelwatch.adapters.erasure.reports
 for name in ("modelwatch.domain", "modelwatch.services", "modelwatch_cli.capture",
              "modelwatch_cli.baselines", "modelwatch_cli.monitoring"):
     package = importlib.import_module(name)

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from modelwatch.adapters.emf import emf_lines
-from modelwatch.ports import Sample
+from modelwatch.adapters.aws.emf import emf_lines
+from modelwatch.ports.metrics import Sample
 from modelwatch_bridge.counting.ledger import Ledger
 from modelwatch_bridge.lines.events import Clock, LogEvent
 from modelwatch_bridge.lines.interpretation import function_of

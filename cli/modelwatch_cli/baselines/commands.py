@@ -13,7 +13,7 @@ from modelwatch_cli.console import console, error_console, print_json, print_tab
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
-    from modelwatch.adapters.s3_baselines import S3BaselineStore
+    from modelwatch.adapters.results.baselines import S3BaselineStore
     from modelwatch.domain.constraints import Constraints
     from modelwatch.domain.profiles import Profile
 
@@ -262,7 +262,7 @@ def _columns(profile: Profile) -> list[dict[str, Any]]:
 
 
 def _store(model_name: str | None) -> tuple[S3BaselineStore, str]:
-    from modelwatch.adapters.s3_baselines import S3BaselineStore
+    from modelwatch.adapters.results.baselines import S3BaselineStore
 
     settings = Settings()
     store = S3BaselineStore(_client(settings), settings.report_bucket)
@@ -270,7 +270,7 @@ def _store(model_name: str | None) -> tuple[S3BaselineStore, str]:
 
 
 def _client(settings: Settings) -> Any:
-    from modelwatch.adapters.aws import s3_client
+    from modelwatch.adapters.aws.clients import s3_client
 
     return s3_client(settings)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from modelwatch.adapters.arrow_profiles import profile_table
+from modelwatch.adapters.captures.arrow_profiles import profile_table
+from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.registries import artifacts_of, registry_of
-from modelwatch.adapters.s3_baselines import S3BaselineStore
-from modelwatch.adapters.s3_profiles import S3ProfileStore
+from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.domain.baselines import (
     Baseline,
     CapturedWindow,

@@ -75,8 +75,8 @@ def export_captures(
     It writes JSON lines under ENDPOINT/VARIANT/yyyy/mm/dd/hh, with the model's name as the
     endpoint. The same records always make the same files.
     """
-    from modelwatch.adapters.aws import s3_client
-    from modelwatch.adapters.s3_records import S3RecordStore
+    from modelwatch.adapters.aws.clients import s3_client
+    from modelwatch.adapters.captures.records import S3RecordStore
     from modelwatch_cli.capture.places import place
     from modelwatch_cli.capture.sagemaker import exporting
     from modelwatch_cli.capture.sagemaker.form import Encoding

@@ -28,9 +28,9 @@ def compact_captures(
     Readers see the same records before, during and after. You can stop it at any point and
     run it again.
     """
-    from modelwatch.adapters.aws import s3_client
-    from modelwatch.adapters.s3_compaction import S3Compaction
-    from modelwatch.adapters.s3_erasures import S3Erasures
+    from modelwatch.adapters.aws.clients import s3_client
+    from modelwatch.adapters.captures.compaction import S3Compaction
+    from modelwatch.adapters.erasure.erased import S3Erasures
     from modelwatch.domain.segments import read_segments
     from modelwatch.services.compaction import CompactionService
 

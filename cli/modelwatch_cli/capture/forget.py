@@ -41,8 +41,8 @@ def forget(
     It also erases the predictions of their shadows. You can stop it at any point and run it
     again. docs/capture.md says what it cannot reach.
     """
-    from modelwatch.adapters.aws import s3_client
-    from modelwatch.adapters.s3_erasure import Events
+    from modelwatch.adapters.aws.clients import s3_client
+    from modelwatch.adapters.erasure.rows import Events
     from modelwatch_cli.capture.dlq import open_box
     from modelwatch_cli.capture.forgetting import Forgetting, read_ids
 

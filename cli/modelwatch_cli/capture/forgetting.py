@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from modelwatch.adapters.s3_erasure import Events, Match, S3Erasure
-from modelwatch.adapters.s3_erasures import S3Erasures
-from modelwatch.adapters.s3_report_erasure import S3ReportErasure
+from modelwatch.adapters.erasure.erased import S3Erasures
+from modelwatch.adapters.erasure.reports import S3ReportErasure
+from modelwatch.adapters.erasure.rows import Events, Match, S3Erasure
 from modelwatch.domain.event_ids import derived_event_id, is_event_id
 from modelwatch.domain.keys import parse_version
 from modelwatch.domain.profiles.hashes import hash_event_ids

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.errors import InvalidInputError, StoreError
 from modelwatch_cli.settings import Settings
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from modelwatch.domain.labels import Label
 from modelwatch.domain.records import Record
 from modelwatch.domain.windows import Window
-from modelwatch.ports import LabelStore, RecordStore
+from modelwatch.ports.capture import LabelStore, RecordStore
 
 _LABELS_AT_ONCE = 10_000
 

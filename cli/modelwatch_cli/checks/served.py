@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.s3_records import S3RecordStore
-from modelwatch.adapters.s3_reports import S3ReportStore
+from modelwatch.adapters.aws.clients import s3_client
+from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.domain.windows import Window
 from modelwatch_cli.checks.presence import Known

@@ -54,7 +54,7 @@ def deploy(
     layers/README.md before deploying there.
     """
     # Chalice and boto3 take a while to import, and `modelwatch --help` needs neither.
-    from modelwatch.adapters.aws import s3_client
+    from modelwatch.adapters.aws.clients import s3_client
     from modelwatch_cli import buckets
     from modelwatch_cli.deployment.checks import check_settings
     from modelwatch_cli.deployment.clients import make_clients

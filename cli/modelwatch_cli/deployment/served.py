@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
-from modelwatch.adapters.artifacts import Artifacts
+from modelwatch.adapters.models.artifacts import Artifacts
 from modelwatch.adapters.registries import Registry, artifacts_of, registry_of
 from modelwatch.domain.models import Manifest, ModelVersion
 from modelwatch.domain.schemas import Schema, schema_from_signature

@@ -51,7 +51,7 @@ def backtest(
     It is the current configuration with the changes of --set. Windows are evaluated from their
     stored profiles, each with its original reference: no row is read, and nothing is written.
     """
-    from modelwatch.adapters.analysis_settings import analysis_rules
+    from modelwatch.adapters.results.analysis_settings import analysis_rules
     from modelwatch.services.backtest import Backtester
 
     settings = Settings()
@@ -97,7 +97,7 @@ def parse_changes(given: list[str]) -> dict[str, str]:
     >>> parse_changes(["DRIFT_MODE=classic"])
     {'DRIFT_MODE': 'classic'}
     """
-    from modelwatch.adapters.analysis_settings import VERDICT_SETTINGS
+    from modelwatch.adapters.results.analysis_settings import VERDICT_SETTINGS
 
     changes: dict[str, str] = {}
     for each in given:

@@ -75,14 +75,14 @@ def compare(
 
 
 def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | None) -> Comparer:
-    from modelwatch.adapters.analysis_settings import drift_policy
-    from modelwatch.adapters.aws import s3_client
+    from modelwatch.adapters.aws.clients import s3_client
+    from modelwatch.adapters.captures.outcomes import S3OutcomeStore
+    from modelwatch.adapters.captures.profiles import S3ProfileStore
+    from modelwatch.adapters.models.training_references import TrainingReferences
     from modelwatch.adapters.registries import artifacts_of, registry_of
-    from modelwatch.adapters.s3_baselines import S3BaselineStore
-    from modelwatch.adapters.s3_outcomes import S3OutcomeStore
-    from modelwatch.adapters.s3_performance import S3PerformanceStore
-    from modelwatch.adapters.s3_profiles import S3ProfileStore
-    from modelwatch.adapters.training_references import TrainingReferences
+    from modelwatch.adapters.results.analysis_settings import drift_policy
+    from modelwatch.adapters.results.baselines import S3BaselineStore
+    from modelwatch.adapters.results.performance import S3PerformanceStore
     from modelwatch.domain.capture_policy import read_policy
     from modelwatch.domain.performance.results import PerformancePolicy
     from modelwatch.services.comparison import Comparer

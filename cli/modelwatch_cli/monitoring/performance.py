@@ -78,10 +78,10 @@ def _evaluate(
     variant: str | None,
     policy: PerformancePolicy,
 ) -> PerformanceResult:
-    from modelwatch.adapters.aws import s3_client
+    from modelwatch.adapters.aws.clients import s3_client
+    from modelwatch.adapters.captures.outcomes import S3OutcomeStore
     from modelwatch.adapters.registries import artifacts_of, registry_of
-    from modelwatch.adapters.s3_outcomes import S3OutcomeStore
-    from modelwatch.adapters.s3_performance import S3PerformanceStore
+    from modelwatch.adapters.results.performance import S3PerformanceStore
     from modelwatch.domain.durations import parse_duration
     from modelwatch.domain.windows import Window
     from modelwatch.services.performance import PerformanceMonitor

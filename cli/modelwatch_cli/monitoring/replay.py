@@ -11,7 +11,7 @@ from modelwatch_cli.console import console, error_console, print_json, print_tab
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
-    from modelwatch.adapters.s3_reports import S3ReportStore
+    from modelwatch.adapters.results.reports import S3ReportStore
     from modelwatch.domain.verdict.evidence import CodeVersion
     from modelwatch.services.replay import Replay
 
@@ -47,8 +47,8 @@ def replay(
 
 def report_store(settings: Settings) -> S3ReportStore:
     """Return the store of results."""
-    from modelwatch.adapters.aws import s3_client
-    from modelwatch.adapters.s3_reports import S3ReportStore
+    from modelwatch.adapters.aws.clients import s3_client
+    from modelwatch.adapters.results.reports import S3ReportStore
 
     return S3ReportStore(s3_client(settings), settings.report_bucket)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from modelwatch.adapters.artifacts import Artifacts, check_files
-from modelwatch.adapters.pyfunc_model import PyfuncModel
+from modelwatch.adapters.models.artifacts import Artifacts, check_files
+from modelwatch.adapters.models.pyfunc_model import PyfuncModel
 from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.domain.models import (
     ONNX_PATH,

@@ -283,8 +283,8 @@ def _addresses() -> dict[str, str]:
 
 def _newest_report(settings: Settings, analyze_url: str | None) -> str | None:
     """Return the address of the newest report; None if there is none, or no page for it."""
-    from modelwatch.adapters.aws import s3_client
-    from modelwatch.adapters.s3_reports import S3ReportStore
+    from modelwatch.adapters.aws.clients import s3_client
+    from modelwatch.adapters.results.reports import S3ReportStore
 
     if analyze_url is None:
         return None

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.aws.clients import s3_client
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, NotFoundError

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.aws.clients import s3_client
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.windows import Window
 from modelwatch.metric_names import DRIFT_STATUS, STATUS_VALUES
 from modelwatch_cli.console import error_console

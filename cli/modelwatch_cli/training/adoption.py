@@ -13,9 +13,9 @@ import msgspec
 import pandas as pd
 from mlflow.models import infer_signature
 
-from modelwatch.adapters.artifacts import check_files
-from modelwatch.adapters.onnx_model import OnnxModel
-from modelwatch.adapters.pyfunc_model import PyfuncModel, typed_frame
+from modelwatch.adapters.models.artifacts import check_files
+from modelwatch.adapters.models.onnx_model import OnnxModel
+from modelwatch.adapters.models.pyfunc_model import PyfuncModel, typed_frame
 from modelwatch.adapters.registries import Registry, artifacts_of, registry_of
 from modelwatch.domain.models import (
     IMPORTANCE_PATH,
@@ -28,7 +28,7 @@ from modelwatch.domain.models import (
 )
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import InvalidInputError, ModelLoadError, ModelwatchError
-from modelwatch.ports import Model
+from modelwatch.ports.serving import Model
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.training.importance import measure_importance
 from modelwatch_cli.training.onnx_export import NotExportableError, export_onnx

@@ -15,8 +15,8 @@ from mlflow.models import ModelSignature, infer_signature
 from mlflow.types.schema import ColSpec, TensorSpec
 from mlflow.types.schema import Schema as Columns
 
-from modelwatch.adapters.onnx_model import OnnxModel
-from modelwatch.adapters.pyfunc_model import PyfuncModel, plain_values, typed_frame
+from modelwatch.adapters.models.onnx_model import OnnxModel
+from modelwatch.adapters.models.pyfunc_model import PyfuncModel, plain_values, typed_frame
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.models import OnnxArtifact, fault_of
 from modelwatch.domain.names import check_feature_names
@@ -24,7 +24,7 @@ from modelwatch.domain.numbers import exact_whole
 from modelwatch.domain.records import Value
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch.ports import Model
+from modelwatch.ports.serving import Model
 from modelwatch_cli.training.flavors import Saving, savings_of
 from modelwatch_cli.training.importance import measure_importance
 from modelwatch_cli.training.onnx_export import NotExportableError, export_onnx, is_same

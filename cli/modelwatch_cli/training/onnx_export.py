@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from modelwatch.adapters.onnx_model import OnnxModel
-from modelwatch.adapters.pyfunc_model import PyfuncModel, typed_frame
+from modelwatch.adapters.models.onnx_model import OnnxModel
+from modelwatch.adapters.models.pyfunc_model import PyfuncModel, typed_frame
 from modelwatch.domain.models import OnnxArtifact, Predictions, Verification, fault_of
 from modelwatch_cli.training.onnx_converters import conversions
 

@@ -18,8 +18,8 @@ import msgspec
 import pandas as pd
 import pyarrow as pa
 
-from modelwatch.adapters.artifacts import Artifacts
-from modelwatch.adapters.parquet import records_table, write_table
+from modelwatch.adapters.captures.parquet import records_table, write_table
+from modelwatch.adapters.models.artifacts import Artifacts
 from modelwatch.adapters.registries import NewVersion, artifacts_of, registry_of
 from modelwatch.adapters.registries.base import MANIFEST_TAG, ONNX_TAG
 from modelwatch.domain.event_ids import new_event_id
@@ -39,7 +39,7 @@ from modelwatch.domain.models import (
 from modelwatch.domain.names import check_model_name
 from modelwatch.domain.records import PREDICT_SOURCE, Record, Value
 from modelwatch.domain.schemas import LETTERS, Schema
-from modelwatch.ports import Model
+from modelwatch.ports.serving import Model
 from modelwatch.settings.serving import RegistrySettings
 from modelwatch_cli.training.candidate import (
     Candidate,

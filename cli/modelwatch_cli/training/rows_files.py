@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from modelwatch.adapters.feature_columns import feature_names, parts_of, values_of
+from modelwatch.adapters.captures.feature_columns import feature_names, parts_of, values_of
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.capture.tables.reading import delimiter_of

@@ -4,22 +4,23 @@ from dataclasses import dataclass
 from functools import cache
 
 from modelwatch import __version__
-from modelwatch.adapters.analysis_settings import analysis_rules
-from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.emf import metric_sink
-from modelwatch.adapters.evidently_report import EvidentlyReporter
+from modelwatch.adapters.aws.clients import s3_client
+from modelwatch.adapters.aws.emf import metric_sink
+from modelwatch.adapters.captures.outcomes import S3OutcomeStore
+from modelwatch.adapters.captures.profiles import S3ProfileStore
+from modelwatch.adapters.models.training_references import TrainingReferences
 from modelwatch.adapters.registries import artifacts_of, registry_of
-from modelwatch.adapters.s3_baselines import S3BaselineStore
-from modelwatch.adapters.s3_outcomes import S3OutcomeStore
-from modelwatch.adapters.s3_performance import S3PerformanceStore
-from modelwatch.adapters.s3_profiles import S3ProfileStore
-from modelwatch.adapters.s3_reports import S3ReportStore
-from modelwatch.adapters.training_references import TrainingReferences
+from modelwatch.adapters.results.analysis_settings import analysis_rules
+from modelwatch.adapters.results.baselines import S3BaselineStore
+from modelwatch.adapters.results.evidently_report import EvidentlyReporter
+from modelwatch.adapters.results.performance import S3PerformanceStore
+from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.capture_policy import read_policy
 from modelwatch.domain.performance.results import PerformancePolicy
 from modelwatch.domain.segments import read_segments
 from modelwatch.domain.verdict.evidence import CodeVersion
-from modelwatch.ports import MetricSink, ModelRegistry
+from modelwatch.ports.metrics import MetricSink
+from modelwatch.ports.serving import ModelRegistry
 from modelwatch.services.analyze import AnalyzeService
 from modelwatch.services.comparison import Comparer
 from modelwatch.services.performance import PerformanceMonitor

@@ -2,21 +2,21 @@
 
 from functools import cache
 
-from modelwatch.adapters.aws import s3_client, sqs_client
-from modelwatch.adapters.emf import metric_sink
-from modelwatch.adapters.s3_compaction import S3Compaction
-from modelwatch.adapters.s3_erasures import S3Erasures
-from modelwatch.adapters.s3_label_compaction import S3LabelCompaction
-from modelwatch.adapters.s3_labels import S3LabelStore
-from modelwatch.adapters.s3_records import S3RecordStore
-from modelwatch.adapters.sqs_queue import (
+from modelwatch.adapters.aws.clients import s3_client, sqs_client
+from modelwatch.adapters.aws.emf import metric_sink
+from modelwatch.adapters.aws.queues import (
     SqsDeadLetters,
     SqsDeliveries,
     SqsLabelQueue,
     SqsRecordQueue,
 )
+from modelwatch.adapters.captures.compaction import S3Compaction
+from modelwatch.adapters.captures.label_compaction import S3LabelCompaction
+from modelwatch.adapters.captures.labels import S3LabelStore
+from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.adapters.erasure.erased import S3Erasures
 from modelwatch.domain.segments import read_segments
-from modelwatch.ports import MetricSink
+from modelwatch.ports.metrics import MetricSink
 from modelwatch.services.capture import CaptureService
 from modelwatch.services.compaction import CompactionService
 from modelwatch.settings.functions import CaptureSettings

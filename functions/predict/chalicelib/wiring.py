@@ -3,17 +3,18 @@
 from functools import cache
 from pathlib import Path
 
-from modelwatch.adapters.aws import LazyClient, lambda_client, s3_client, sqs_client
-from modelwatch.adapters.chalice_local import send_in_one_segment
-from modelwatch.adapters.emf import metric_sink
-from modelwatch.adapters.lambda_extension import LambdaExtension
-from modelwatch.adapters.lambda_fleet import LambdaFleet
-from modelwatch.adapters.model_loader import ArtifactModelLoader
+from modelwatch.adapters.aws.chalice_local import send_in_one_segment
+from modelwatch.adapters.aws.clients import LazyClient, lambda_client, s3_client, sqs_client
+from modelwatch.adapters.aws.emf import metric_sink
+from modelwatch.adapters.aws.lambda_extension import LambdaExtension
+from modelwatch.adapters.aws.lambda_fleet import LambdaFleet
+from modelwatch.adapters.aws.queues import SqsRecordQueue
+from modelwatch.adapters.models.loader import ArtifactModelLoader
+from modelwatch.adapters.models.serving_plan_cache import StoredServingPlanCache
 from modelwatch.adapters.registries import artifacts_of, registry_of
-from modelwatch.adapters.serving_plan_cache import StoredServingPlanCache
-from modelwatch.adapters.sqs_queue import SqsRecordQueue
 from modelwatch.domain.capture_policy import read_policy
-from modelwatch.ports import Fleet, MetricSink
+from modelwatch.ports.metrics import MetricSink
+from modelwatch.ports.serving import Fleet
 from modelwatch.services.outbox import Outbox
 from modelwatch.services.predict import PredictService, SingleProcess
 from modelwatch.services.serving import ModelPool

@@ -22,7 +22,7 @@ from modelwatch.errors import (
     http_status,
     stack_of,
 )
-from modelwatch.ports import MetricSink, Sample
+from modelwatch.ports.metrics import MetricSink, Sample
 
 _LOG = logging.getLogger(__name__)
 

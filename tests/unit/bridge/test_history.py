@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bridge_story import BridgeStory
 from modelwatch.metric_names import CATALOG, LATENCY_BUCKETS
-from modelwatch.ports import Sample
+from modelwatch.ports.metrics import Sample
 from modelwatch_bridge.counting.collector import TotalsCollector
 from modelwatch_bridge.history import analyses
 from modelwatch_bridge.history import history as limits

@@ -11,9 +11,9 @@ from contextlib import suppress
 import pytest
 from tests.support.bridge_in_memory import ManualClock
 
-from modelwatch.adapters.emf import EmfMetricSink
-from modelwatch.adapters.emf_agent import AgentStream
-from modelwatch.ports import Sample
+from modelwatch.adapters.aws.emf import EmfMetricSink
+from modelwatch.adapters.aws.emf_agent import AgentStream
+from modelwatch.ports.metrics import Sample
 from modelwatch_bridge.counting.ledger import Ledger, LedgerError
 from modelwatch_bridge.sources import tcp
 from modelwatch_bridge.sources.tcp import EmfListener

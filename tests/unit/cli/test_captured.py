@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record
 from modelwatch_cli.settings import Settings

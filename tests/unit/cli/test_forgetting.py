@@ -13,15 +13,15 @@ import pytest
 
 from in_memory_s3 import FAILURES, Failure, InMemoryS3
 from in_memory_sqs import InMemorySqs
-from modelwatch.adapters.parquet import decompress, read_notes, read_table
-from modelwatch.adapters.s3_compaction import S3Compaction
-from modelwatch.adapters.s3_erasure import Events
-from modelwatch.adapters.s3_erasures import S3Erasures
-from modelwatch.adapters.s3_label_compaction import S3LabelCompaction
-from modelwatch.adapters.s3_labels import S3LabelStore
-from modelwatch.adapters.s3_profiles import S3ProfileStore
-from modelwatch.adapters.s3_records import S3RecordStore
-from modelwatch.adapters.s3_reports import S3ReportStore
+from modelwatch.adapters.captures.compaction import S3Compaction
+from modelwatch.adapters.captures.label_compaction import S3LabelCompaction
+from modelwatch.adapters.captures.labels import S3LabelStore
+from modelwatch.adapters.captures.parquet import decompress, read_notes, read_table
+from modelwatch.adapters.captures.profiles import S3ProfileStore
+from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.adapters.erasure.erased import S3Erasures
+from modelwatch.adapters.erasure.rows import Events
+from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.constraints import Quality, Violation, learn_constraints
 from modelwatch.domain.event_ids import derived_event_id, new_event_id
 from modelwatch.domain.labels import Label

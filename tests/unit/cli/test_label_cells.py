@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.parquet import write_table
-from modelwatch.adapters.s3_label_compaction import MIN_OBJECTS, S3LabelCompaction
-from modelwatch.adapters.s3_labels import LABEL_SCHEMA, S3LabelStore, labels_table
-from modelwatch.adapters.s3_outcomes import S3OutcomeStore
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.label_compaction import MIN_OBJECTS, S3LabelCompaction
+from modelwatch.adapters.captures.labels import LABEL_SCHEMA, S3LabelStore, labels_table
+from modelwatch.adapters.captures.outcomes import S3OutcomeStore
+from modelwatch.adapters.captures.parquet import write_table
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label, decode_label, encode_label
 from modelwatch.domain.performance.profile import PerformanceProfile

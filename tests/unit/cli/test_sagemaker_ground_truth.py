@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.s3_labels import S3LabelStore
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.labels import S3LabelStore
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.windows import Window
 from modelwatch_cli.capture.places import Folder, S3Prefix
 from modelwatch_cli.capture.sagemaker.ground_truth import StoredLabels, store_labels

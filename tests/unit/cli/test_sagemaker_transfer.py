@@ -15,8 +15,8 @@ from any_records import FIRST_MS, LAST_MS, records
 from examples import examples
 from in_memory import copy_of
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.parquet import records_table
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.parquet import records_table
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.records import Record
 from modelwatch.domain.windows import Window

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.s3_labels import S3LabelStore
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.labels import S3LabelStore
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.capture.storing import Stored

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from analysis_stage import NOW, AnalysisStage, records
-from modelwatch.adapters.parquet import records_table
+from modelwatch.adapters.captures.parquet import records_table
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.errors import InvalidInputError, NotFoundError, RegistryError

@@ -8,9 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from any_records import records
-from modelwatch.adapters.arrow_profiles import profile_slices
-from modelwatch.adapters.arrow_segments import segment_rows
-from modelwatch.adapters.parquet import records_table
+from modelwatch.adapters.captures.arrow_profiles import profile_slices
+from modelwatch.adapters.captures.arrow_segments import segment_rows
+from modelwatch.adapters.captures.parquet import records_table
 from modelwatch.domain.profiles import decode_slices, encode_slices
 from modelwatch.domain.segments import EVERYTHING, parse_segments
 

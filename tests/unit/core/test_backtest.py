@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis_stage import AnalysisStage, records
-from modelwatch.adapters import analysis_settings
-from modelwatch.adapters.parquet import records_table
+from modelwatch.adapters.captures.parquet import records_table
+from modelwatch.adapters.results import analysis_settings
 from modelwatch.domain.episodes import WindowStatus, episodes
 from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.errors import InvalidInputError

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.s3_baselines import S3BaselineStore
+from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.domain.baselines import (
     TRAINING,
     Baseline,

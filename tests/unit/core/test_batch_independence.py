@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from any_records import letter, values
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.arrow_profiles import profile_table
-from modelwatch.adapters.feature_columns import as_one, feature_names, parts_of
-from modelwatch.adapters.parquet import records_table
-from modelwatch.adapters.s3_compaction import S3Compaction
-from modelwatch.adapters.s3_erasures import S3Erasures
-from modelwatch.adapters.s3_profiles import S3ProfileStore
-from modelwatch.adapters.s3_records import S3RecordStore, joined
+from modelwatch.adapters.captures.arrow_profiles import profile_table
+from modelwatch.adapters.captures.compaction import S3Compaction
+from modelwatch.adapters.captures.feature_columns import as_one, feature_names, parts_of
+from modelwatch.adapters.captures.parquet import records_table
+from modelwatch.adapters.captures.profiles import S3ProfileStore
+from modelwatch.adapters.captures.records import S3RecordStore, joined
+from modelwatch.adapters.erasure.erased import S3Erasures
 from modelwatch.domain.blocks import Block, Head, joined_blocks
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.records import Record

@@ -17,9 +17,9 @@ from in_memory import (
     copy_of,
 )
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.parquet import read_table
-from modelwatch.adapters.s3_records import S3RecordStore
-from modelwatch.adapters.sqs_queue import label_bodies
+from modelwatch.adapters.aws.queues import label_bodies
+from modelwatch.adapters.captures.parquet import read_table
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.blocks import blocks_of
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label

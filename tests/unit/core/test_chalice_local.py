@@ -7,7 +7,7 @@ from chalice import Chalice
 from chalice.config import Config
 from chalice.local import LocalDevServer
 
-from modelwatch.adapters.chalice_local import send_in_one_segment
+from modelwatch.adapters.aws.chalice_local import send_in_one_segment
 
 
 def test_headers_and_body_leave_together():

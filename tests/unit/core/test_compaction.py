@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from in_memory_s3 import FAILURES, Failure, InMemoryS3
-from modelwatch.adapters.arrow_profiles import profile_table
-from modelwatch.adapters.capture_layout import MERGED_NOTE, CaptureObject
-from modelwatch.adapters.parquet import read_notes, read_table, records_table, write_table
-from modelwatch.adapters.s3_compaction import S3Compaction
-from modelwatch.adapters.s3_profiles import S3ProfileStore
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.arrow_profiles import profile_table
+from modelwatch.adapters.captures.compaction import S3Compaction
+from modelwatch.adapters.captures.layout import MERGED_NOTE, CaptureObject
+from modelwatch.adapters.captures.parquet import read_notes, read_table, records_table, write_table
+from modelwatch.adapters.captures.profiles import S3ProfileStore
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.compaction import MergedHour
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.profiles.hashes import hash_event_ids

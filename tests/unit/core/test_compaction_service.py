@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.s3_erasures import KEPT_DAYS, S3Erasures
+from modelwatch.adapters.erasure.erased import KEPT_DAYS, S3Erasures
 from modelwatch.domain.compaction import CaptureHour, MergedHour
 from modelwatch.errors import StoreError
 from modelwatch.services.compaction import CompactionService

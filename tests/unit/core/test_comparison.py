@@ -11,12 +11,12 @@ from scipy import stats
 
 from in_memory import InMemoryReferences, InMemoryRegistry
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.s3_baselines import S3BaselineStore
-from modelwatch.adapters.s3_labels import S3LabelStore
-from modelwatch.adapters.s3_outcomes import S3OutcomeStore
-from modelwatch.adapters.s3_performance import S3PerformanceStore
-from modelwatch.adapters.s3_profiles import S3ProfileStore
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.labels import S3LabelStore
+from modelwatch.adapters.captures.outcomes import S3OutcomeStore
+from modelwatch.adapters.captures.profiles import S3ProfileStore
+from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.adapters.results.baselines import S3BaselineStore
+from modelwatch.adapters.results.performance import S3PerformanceStore
 from modelwatch.domain.comparison import difference, labels_needed
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from modelwatch.adapters.emf import EmfMetricSink, emf_lines
-from modelwatch.ports import Sample
+from modelwatch.adapters.aws.emf import EmfMetricSink, emf_lines
+from modelwatch.ports.metrics import Sample
 
 ROUTE = {"method": "GET", "endpoint": "/health"}
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from modelwatch.adapters.emf import metric_sink
-from modelwatch.adapters.emf_agent import AgentStream
+from modelwatch.adapters.aws.emf import metric_sink
+from modelwatch.adapters.aws.emf_agent import AgentStream
 from modelwatch.errors import SettingError
 from modelwatch_cli.settings import Settings
 
@@ -34,8 +34,9 @@ def test_an_endpoint_of_another_form_is_refused(endpoint):
 
 
 def test_nothing_is_paid_for_it_where_it_is_not_used():
-    code = (
-        "import sys, modelwatch.adapters.emf; print('modelwatch.adapters.emf_agent' in sys.modules)"
-    )
+    code = """
+import sys, modelwatch.adapters.aws.emf
+print("modelwatch.adapters.aws.emf_agent" in sys.modules)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from modelwatch.adapters.arrow_profiles import profile_table
-from modelwatch.adapters.evidently_report import EvidentlyReporter, run_preset, scores_of
+from modelwatch.adapters.captures.arrow_profiles import profile_table
+from modelwatch.adapters.results.evidently_report import EvidentlyReporter, run_preset, scores_of
 from modelwatch.domain.profiles import QuantileSketch, merge_profiles
 from modelwatch.domain.statistics.distributions import Distribution
 from modelwatch.domain.verdict.features import evaluate_columns

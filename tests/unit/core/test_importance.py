@@ -10,7 +10,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression
 from sklearn.svm import LinearSVC
 
-from modelwatch.adapters.s3_artifacts import S3Artifacts
+from modelwatch.adapters.models.s3_artifacts import S3Artifacts
 from modelwatch.domain.importance import Importance, drift_headline, rank_drift
 from modelwatch.domain.models import ModelVersion, Predictions
 from modelwatch_cli.training.importance import (

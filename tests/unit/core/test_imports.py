@@ -9,11 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 CORE = ROOT / "layers" / "core" / "modelwatch"
+BRIDGE = ROOT / "bridge" / "modelwatch_bridge"
 HEAVY = {"pandas", "sklearn", "evidently", "mlflow", "pyarrow", "onnxruntime", "boto3", "scipy"}
 
 ALLOWED = {
     "domain": {"modelwatch.domain", "modelwatch.errors"},
-    "ports.py": {"modelwatch.domain"},
+    "ports": {"modelwatch.domain", "modelwatch.ports"},
     "services": {
         "modelwatch.services", "modelwatch.domain", "modelwatch.errors", "modelwatch.ports",
         "modelwatch.metric_names",
@@ -55,26 +56,40 @@ def test_imports_point_inward(place):
                 assert any(module.startswith(allowed) for allowed in ALLOWED[place]), (path, module)
 
 
-@pytest.mark.parametrize(
-    ("package", "allowed"),
-    [
-        ("lines", ()),
-        ("counting", ("lines",)),
-        ("sources", ("lines", "counting")),
-        ("history", ("lines", "counting")),
-        ("serving", ("lines", "counting", "history")),
-    ],
-)
-def test_the_bridges_packages_import_one_way(package, allowed):
-    paths = sorted((ROOT / "bridge/modelwatch_bridge" / package).rglob("*.py"))
-    assert paths
-    for path in paths:
+ROOMS = {
+    BRIDGE: {
+        "lines": (),
+        "counting": ("lines",),
+        "sources": ("lines", "counting"),
+        "history": ("lines", "counting"),
+        "serving": ("lines", "counting", "history"),
+    },
+    CORE / "adapters": {
+        "aws": (),
+        "captures": ("aws",),
+        "results": ("aws", "captures"),
+        "models": ("aws", "captures"),
+        "registries": ("aws", "models"),
+        "erasure": ("aws", "captures", "results"),
+    },
+}
+"""Which rooms of a house each of its rooms may import."""
+
+
+@pytest.mark.parametrize("house", ROOMS, ids=lambda house: house.name)
+def test_the_rooms_of_a_house_import_one_way(house):
+    rooms = ROOMS[house]
+    assert {path.parent.name for path in house.glob("*/__init__.py")} == set(rooms)
+    prefix = "modelwatch_bridge" if house is BRIDGE else "modelwatch.adapters"
+    for path in house.glob("*/*.py"):
+        room = path.parent.name
         for module in imports(path):
-            if module.startswith("modelwatch_bridge."):
-                assert module.split(".")[1] in (package, *allowed), (path, module)
+            if module.startswith(f"{prefix}."):
+                other = module.removeprefix(f"{prefix}.").split(".")[0]
+                assert other in (room, *rooms[room]), (path, module)
 
 
-@pytest.mark.parametrize("place", ["domain", "ports.py", "services"])
+@pytest.mark.parametrize("place", ["domain", "ports", "services"])
 def test_the_inner_rooms_import_no_heavy_library(place):
     for path in sources(place):
         assert not {module.split(".")[0] for module in imports(path)} & HEAVY, path
@@ -92,7 +107,7 @@ def test_apps_import_no_adapter():
         ("modelwatch.services.capture", HEAVY),
         ("modelwatch.services.performance", HEAVY),
         ("modelwatch.http", HEAVY),
-        ("modelwatch.adapters.model_loader", HEAVY - {"boto3"}),
+        ("modelwatch.adapters.models.loader", HEAVY - {"boto3"}),
     ],
 )
 def test_importing_a_service_pulls_in_no_heavy_library(module, forbidden):

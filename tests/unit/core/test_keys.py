@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from examples import examples
-from modelwatch.adapters.capture_layout import CaptureObject, capture_key
-from modelwatch.adapters.s3_reports import version_prefix
+from modelwatch.adapters.captures.layout import CaptureObject, capture_key
+from modelwatch.adapters.results.reports import version_prefix
 from modelwatch.domain.keys import (
     HIVE,
     PLANS,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from examples import examples
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.s3_label_compaction import MIN_OBJECTS, S3LabelCompaction
-from modelwatch.adapters.s3_labels import S3LabelStore
+from modelwatch.adapters.captures.label_compaction import MIN_OBJECTS, S3LabelCompaction
+from modelwatch.adapters.captures.labels import S3LabelStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label
 from modelwatch.domain.profiles.hashes import hash_event_ids

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.adapters.s3_labels import LABEL_SCHEMA, _newest_rows, labels_table
-from modelwatch.adapters.sqs_queue import MESSAGE_LIMIT_BYTES, label_bodies
+from modelwatch.adapters.aws.queues import MESSAGE_LIMIT_BYTES, label_bodies
+from modelwatch.adapters.captures.labels import LABEL_SCHEMA, _newest_rows, labels_table
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import (
     Label,

@@ -12,8 +12,8 @@ from queue import Queue
 import pytest
 
 from in_memory import InMemoryMetrics
-from modelwatch.adapters.lambda_extension import LambdaExtension
-from modelwatch.ports import Sample
+from modelwatch.adapters.aws.lambda_extension import LambdaExtension
+from modelwatch.ports.metrics import Sample
 
 
 class ExtensionsApi:
@@ -230,8 +230,8 @@ def test_an_api_that_breaks_leaves_nothing_waiting(api, metrics):
 
 PROCESS = """
 import ctypes, sys
-from modelwatch.adapters.lambda_extension import LambdaExtension
-from modelwatch.adapters.emf import EmfMetricSink
+from modelwatch.adapters.aws.lambda_extension import LambdaExtension
+from modelwatch.adapters.aws.emf import EmfMetricSink
 
 class Waiting:
     def due_in(self):

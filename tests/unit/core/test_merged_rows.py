@@ -11,10 +11,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.adapters.arrow_profiles import hash_events
-from modelwatch.adapters.merged_rows import MergedRows
-from modelwatch.adapters.parquet import records_table, write_table
-from modelwatch.adapters.s3_records import joined
+from modelwatch.adapters.captures.arrow_profiles import hash_events
+from modelwatch.adapters.captures.merged_rows import MergedRows
+from modelwatch.adapters.captures.parquet import records_table, write_table
+from modelwatch.adapters.captures.records import joined
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record
 

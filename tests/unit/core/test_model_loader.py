@@ -10,7 +10,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec
 from mlflow.types import Schema as Signature
 
-from modelwatch.adapters.model_loader import ArtifactModelLoader
+from modelwatch.adapters.models.loader import ArtifactModelLoader
 from modelwatch.domain.models import Manifest, ModelVersion, OnnxArtifact, Verification
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import ModelLoadError
@@ -72,7 +72,7 @@ def test_an_onnx_form_that_cannot_be_loaded_falls_back_and_says_so(folder, onnx,
 
 def test_so_does_one_where_there_is_no_onnx_runtime(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.delitem(sys.modules, "modelwatch.adapters.onnx_model", raising=False)
+    monkeypatch.delitem(sys.modules, "modelwatch.adapters.models.onnx_model", raising=False)
     model = load(folder, b"a model")
     assert model.flavor == "pyfunc"
     assert "onnxruntime" in model.flavor_reason

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from any_records import records
-from modelwatch.adapters.arrow_profiles import profile_table
-from modelwatch.adapters.parquet import records_table
+from modelwatch.adapters.captures.arrow_profiles import profile_table
+from modelwatch.adapters.captures.parquet import records_table
 from modelwatch.domain.constraints import (
     ColumnConstraints,
     Constraints,

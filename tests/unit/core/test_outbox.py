@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from in_memory import InMemoryMetrics, InMemoryQueue
-from modelwatch.adapters.sqs_queue import packed_bodies
+from modelwatch.adapters.aws.queues import packed_bodies
 from modelwatch.domain.blocks import blocks_of
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.packing import pack

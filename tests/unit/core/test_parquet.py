@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace as replaced
 
-from modelwatch.adapters.arrow_profiles import profile_table
-from modelwatch.adapters.parquet import read_notes, read_table, records_table, write_table
-from modelwatch.adapters.s3_records import joined
+from modelwatch.adapters.captures.arrow_profiles import profile_table
+from modelwatch.adapters.captures.parquet import read_notes, read_table, records_table, write_table
+from modelwatch.adapters.captures.records import joined
 from modelwatch.domain.profiles import decode_profile, encode_profile, merge_profiles
 from modelwatch.domain.records import Record
 from modelwatch.errors import ProfileFormatError
@@ -212,7 +212,7 @@ def test_a_process_that_read_a_table_ends_well():
     code = """
 import io, sys
 import pyarrow as pa, pyarrow.parquet as pq
-from modelwatch.adapters.parquet import read_table
+from modelwatch.adapters.captures.parquet import read_table
 
 sink = io.BytesIO()
 pq.write_table(pa.table({f"c{n}": [n + 0.5] * 200 for n in range(13)}), sink)

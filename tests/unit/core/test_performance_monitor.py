@@ -8,10 +8,10 @@ import pytest
 from sklearn import metrics as sk
 
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.s3_labels import S3LabelStore
-from modelwatch.adapters.s3_outcomes import S3OutcomeStore
-from modelwatch.adapters.s3_performance import S3PerformanceStore
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.labels import S3LabelStore
+from modelwatch.adapters.captures.outcomes import S3OutcomeStore
+from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.adapters.results.performance import S3PerformanceStore
 from modelwatch.domain.event_ids import derived_event_id, new_event_id
 from modelwatch.domain.labels import Label, newest
 from modelwatch.domain.performance.results import PerformancePolicy

@@ -9,7 +9,7 @@ import pytest
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
-from modelwatch.adapters.pyfunc_model import PyfuncModel, plain_values
+from modelwatch.adapters.models.pyfunc_model import PyfuncModel, plain_values
 from modelwatch.domain.models import fault_of
 
 

@@ -7,7 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from modelwatch.adapters.parquet import FIXED_SCHEMA, read_table, records_table, write_table
+from modelwatch.adapters.captures.parquet import (
+    FIXED_SCHEMA,
+    read_table,
+    records_table,
+    write_table,
+)
 from modelwatch.domain.blocks import HEAD_FIELDS, blocks_of
 from modelwatch.domain.packing import pack, unpack
 from modelwatch.domain.records import FIELDS, Record, decode_record, encode_record

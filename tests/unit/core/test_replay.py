@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from analysis_stage import NOW, AnalysisStage, records
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.parquet import records_table
-from modelwatch.adapters.s3_report_erasure import S3ReportErasure
-from modelwatch.adapters.s3_reports import S3ReportStore
+from modelwatch.adapters.captures.parquet import records_table
+from modelwatch.adapters.erasure.reports import S3ReportErasure
+from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.baselines import Baseline, RollingWindow
 from modelwatch.domain.constraints import learn_constraints
 from modelwatch.domain.differences import differences

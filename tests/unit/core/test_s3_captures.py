@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.arrow_profiles import profile_slices, profile_table
-from modelwatch.adapters.parquet import records_table, write_table
-from modelwatch.adapters.s3_profiles import S3ProfileStore
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.arrow_profiles import profile_slices, profile_table
+from modelwatch.adapters.captures.parquet import records_table, write_table
+from modelwatch.adapters.captures.profiles import S3ProfileStore
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.profiles import (
     WindowProfile,

@@ -8,7 +8,7 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.adapters.sqs_queue import (
+from modelwatch.adapters.aws.queues import (
     LIST_LIMIT_BYTES,
     MESSAGE_LIMIT_BYTES,
     SqsDeadLetters,

@@ -7,8 +7,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.adapters.parquet import records_table
-from modelwatch.adapters.training_references import TrainingReferences
+from modelwatch.adapters.captures.parquet import records_table
+from modelwatch.adapters.models.training_references import TrainingReferences
 from modelwatch.domain.capture_policy import CapturePlan, read_policy
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.records import Record

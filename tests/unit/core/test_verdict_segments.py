@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from analysis_stage import NOW, AnalysisStage
-from modelwatch.adapters.parquet import records_table
+from modelwatch.adapters.captures.parquet import records_table
 from modelwatch.domain.baselines import Baseline, CapturedWindow, RollingWindow, TrainingData
 from modelwatch.domain.constraints import learn_constraints
 from modelwatch.domain.event_ids import new_event_id

@@ -23,9 +23,9 @@ from in_memory import (
     InMemoryDeadLetters,
 )
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.s3_compaction import S3Compaction
-from modelwatch.adapters.s3_profiles import S3ProfileStore
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.compaction import S3Compaction
+from modelwatch.adapters.captures.profiles import S3ProfileStore
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.names import FEATURE_PATTERN
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.verdict.features import distributions, evaluate_columns

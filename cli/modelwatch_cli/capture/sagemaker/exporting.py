@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from modelwatch.adapters.feature_columns import FEATURE_PREFIX, values_of
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.feature_columns import FEATURE_PREFIX, values_of
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.records import FIELDS, Record, Value
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError

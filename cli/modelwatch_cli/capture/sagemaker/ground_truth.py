@@ -13,12 +13,12 @@ from datetime import datetime
 
 import msgspec
 
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import event_time_ms
 from modelwatch.domain.labels import Label, check_label
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError
-from modelwatch.ports import LabelStore
+from modelwatch.ports.capture import LabelStore
 from modelwatch_cli.capture.sagemaker.hours import captured_hours
 from modelwatch_cli.capture.sagemaker.lines import GroundTruth
 from modelwatch_cli.capture.storing import Stored, store_labels_of_hour

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.windows import Window
 
 _HOUR = timedelta(hours=1)

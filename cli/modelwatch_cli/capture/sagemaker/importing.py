@@ -18,7 +18,7 @@ import msgspec
 
 from modelwatch.domain.records import Record
 from modelwatch.errors import InvalidInputError
-from modelwatch.ports import RecordStore
+from modelwatch.ports.capture import RecordStore
 from modelwatch_cli.capture.places import Place
 from modelwatch_cli.capture.sagemaker.lines import GroundTruth, decode_line, letters
 from modelwatch_cli.capture.sagemaker.payloads import Reading

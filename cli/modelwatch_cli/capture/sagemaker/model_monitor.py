@@ -46,7 +46,7 @@ def baseline(
 
     `modelwatch baseline constraints --input` reads a constraints.json again.
     """
-    from modelwatch.adapters.analysis_settings import drift_policy
+    from modelwatch.adapters.results.analysis_settings import drift_policy
     from modelwatch.domain.model_monitor import constraints_document, statistics_document
 
     settings = Settings()
@@ -87,8 +87,8 @@ def result(
 
 
 def _baseline(settings: Settings, model: str, name: str | None) -> tuple[str, Profile, Constraints]:
-    from modelwatch.adapters.aws import s3_client
-    from modelwatch.adapters.s3_baselines import S3BaselineStore
+    from modelwatch.adapters.aws.clients import s3_client
+    from modelwatch.adapters.results.baselines import S3BaselineStore
     from modelwatch.domain.constraints import learn_constraints
 
     client = s3_client(settings)
@@ -104,8 +104,8 @@ def _baseline(settings: Settings, model: str, name: str | None) -> tuple[str, Pr
 
 
 def _window(settings: Settings, found: AnalysisResult) -> Profile:
-    from modelwatch.adapters.aws import s3_client
-    from modelwatch.adapters.s3_profiles import S3ProfileStore
+    from modelwatch.adapters.aws.clients import s3_client
+    from modelwatch.adapters.captures.profiles import S3ProfileStore
     from modelwatch.domain.profiles import merge_profiles
     from modelwatch.domain.verdict.evidence import decode_window
     from modelwatch.domain.windows import Window

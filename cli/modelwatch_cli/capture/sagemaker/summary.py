@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from modelwatch.adapters.aws import s3_client
-from modelwatch.adapters.s3_labels import S3LabelStore
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.aws.clients import s3_client
+from modelwatch.adapters.captures.labels import S3LabelStore
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.segments import read_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError

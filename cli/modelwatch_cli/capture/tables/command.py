@@ -11,10 +11,10 @@ from typing import IO, Any
 
 import msgspec
 
-from modelwatch.adapters.aws import s3_client
+from modelwatch.adapters.aws.clients import s3_client
+from modelwatch.adapters.captures.labels import S3LabelStore
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.adapters.registries import artifacts_of, registry_of
-from modelwatch.adapters.s3_labels import S3LabelStore
-from modelwatch.adapters.s3_records import S3RecordStore
 from modelwatch.domain.schemas import LETTERS
 from modelwatch.domain.segments import read_segments
 from modelwatch.errors import InvalidInputError, ModelwatchError

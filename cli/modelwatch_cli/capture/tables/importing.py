@@ -19,13 +19,13 @@ from pathlib import Path
 
 import msgspec
 
-from modelwatch.adapters.s3_records import S3RecordStore
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import derived_event_id, is_event_id
 from modelwatch.domain.labels import LONGEST_LABEL, Label
 from modelwatch.domain.numbers import is_number, probabilities_problem
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Record, Value
 from modelwatch.errors import InvalidInputError
-from modelwatch.ports import LabelStore
+from modelwatch.ports.capture import LabelStore
 from modelwatch_cli.capture.storing import Stored, store_labels_of_hour, store_records_of_hour
 from modelwatch_cli.capture.tables.columns import (
     MISSING,

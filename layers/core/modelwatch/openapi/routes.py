@@ -9,7 +9,7 @@ from chalice.app import Chalice, Request, Response
 
 from modelwatch.http import HttpResponse, handle_request
 from modelwatch.openapi import page
-from modelwatch.ports import MetricSink
+from modelwatch.ports.metrics import MetricSink
 
 
 def add_docs(

@@ -9,7 +9,7 @@ import msgspec
 from modelwatch.domain.optional import MODEL_MONITOR, optional_part
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.verdict.results import AnalysisResult, LastResult, WindowVerdict
-from modelwatch.ports import DriftReporter, ProfileStore
+from modelwatch.ports.analysis import DriftReporter, ProfileStore
 from modelwatch.services.analysis_requests import AnalysisTask
 from modelwatch.services.analysis_samples import watched_segments
 from modelwatch.services.references import SampledReference

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift
 from modelwatch.metric_names import DRIFT_STATUS, SEGMENT_STATUS, STATUS_VALUES
-from modelwatch.ports import Sample
+from modelwatch.ports.metrics import Sample
 
 
 def failure_sample(model_name: str, model_version: str) -> Sample:

@@ -20,15 +20,10 @@ from modelwatch.domain.verdict.sides import WindowProfiles
 from modelwatch.domain.verdict.window import evaluate_window
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, NoModelError
-from modelwatch.ports import (
-    DriftReporter,
-    MetricSink,
-    ModelRegistry,
-    PerformanceMonitor,
-    ProfileStore,
-    ReportStore,
-    Sample,
-)
+from modelwatch.ports.analysis import DriftReporter, ProfileStore, ReportStore
+from modelwatch.ports.metrics import MetricSink, Sample
+from modelwatch.ports.performance import PerformanceMonitor
+from modelwatch.ports.serving import ModelRegistry
 from modelwatch.services.analysis_reports import remembered, report_files
 from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
 from modelwatch.services.analysis_samples import (

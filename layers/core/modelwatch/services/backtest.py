@@ -14,7 +14,7 @@ from modelwatch.domain.episodes import Episode, WindowStatus, episodes
 from modelwatch.domain.verdict.results import AnalysisResult, ResultName, Status
 from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.errors import EvidenceError
-from modelwatch.ports import ReportStore
+from modelwatch.ports.analysis import ReportStore
 from modelwatch.services.replay import evaluate_again
 
 _AT_ONCE = 16

@@ -12,16 +12,15 @@ from modelwatch.domain.faults import refuse_repeated_names
 from modelwatch.domain.labels import Label, decode_labels, newest
 from modelwatch.domain.records import decode_record, decode_records
 from modelwatch.errors import InvalidInputError
-from modelwatch.ports import (
+from modelwatch.ports.capture import (
     DeadLetters,
     Deliveries,
     LabelQueue,
     LabelWriter,
-    MetricSink,
     RecordQueue,
     RecordStore,
-    Sample,
 )
+from modelwatch.ports.metrics import MetricSink, Sample
 from modelwatch.services.deliveries import (
     DeadLetter,
     Message,

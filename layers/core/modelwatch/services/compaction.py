@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 from modelwatch.domain.compaction import CaptureHour, MergedHour
 from modelwatch.errors import StoreError
-from modelwatch.ports import CaptureHours, Erasures, Sample
+from modelwatch.ports.compaction import CaptureHours, Erasures
+from modelwatch.ports.metrics import Sample
 
 _LOG = logging.getLogger(__name__)
 

@@ -27,7 +27,8 @@ from modelwatch.domain.verdict.results import FeatureDrift
 from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, NoModelError, NotFoundError
-from modelwatch.ports import ModelRegistry, ProfileStore
+from modelwatch.ports.analysis import ProfileStore
+from modelwatch.ports.serving import ModelRegistry
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.references import References
 

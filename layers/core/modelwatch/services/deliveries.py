@@ -17,7 +17,7 @@ from modelwatch.domain.labels import Label, is_label_message, sort_label_message
 from modelwatch.domain.packing import is_packed, unpack
 from modelwatch.domain.records import Refusal, sort_records
 from modelwatch.errors import InvalidInputError, QueueError, stack_of
-from modelwatch.ports import DeadLetters
+from modelwatch.ports.capture import DeadLetters
 
 _LOG = logging.getLogger(__name__)
 

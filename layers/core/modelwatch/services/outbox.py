@@ -12,7 +12,8 @@ from modelwatch.domain.blocks import blocks_of
 from modelwatch.domain.packing import pack
 from modelwatch.domain.records import Record
 from modelwatch.errors import QueueError, RecordTooLargeError, stack_of
-from modelwatch.ports import RecordQueue, Sample
+from modelwatch.ports.capture import RecordQueue
+from modelwatch.ports.metrics import Sample
 from modelwatch.services.outcome import capture_samples
 
 _LOG = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from modelwatch.domain.models import Predictions, fault_of
 from modelwatch.domain.records import PREDICT_SOURCE, Record, Value
 from modelwatch.errors import ModelLoadError, ModelRefusalError, PredictionError, stack_of
-from modelwatch.ports import Sample
+from modelwatch.ports.metrics import Sample
 from modelwatch.services.serving import LoadedModel
 
 _LOG = logging.getLogger(__name__)

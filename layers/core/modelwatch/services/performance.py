@@ -22,7 +22,8 @@ from modelwatch.domain.performance.results import (
 from modelwatch.domain.performance.rows import CapturedHour, whole_order
 from modelwatch.domain.windows import Window
 from modelwatch.metric_names import STATUS_VALUES
-from modelwatch.ports import OutcomeStore, PerformanceStore, Sample
+from modelwatch.ports.metrics import Sample
+from modelwatch.ports.performance import OutcomeStore, PerformanceStore
 
 if TYPE_CHECKING:
     import pyarrow as pa

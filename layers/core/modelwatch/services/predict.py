@@ -11,7 +11,8 @@ from modelwatch.domain.records import Record, Value
 from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import ModelwatchError, PredictionError
-from modelwatch.ports import AfterResponse, Fleet, MetricSink, Sample
+from modelwatch.ports.metrics import MetricSink, Sample
+from modelwatch.ports.serving import AfterResponse, Fleet
 from modelwatch.services.bodies import batch_rows, read_batch, read_request
 from modelwatch.services.contract import (
     BatchResponse,

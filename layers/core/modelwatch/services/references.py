@@ -13,7 +13,8 @@ from modelwatch.domain.profiles import merge_profiles
 from modelwatch.domain.verdict.sides import Reference
 from modelwatch.domain.windows import Window
 from modelwatch.errors import NoModelError
-from modelwatch.ports import BaselineStore, ModelRegistry, ProfileStore, ReferenceStore
+from modelwatch.ports.analysis import BaselineStore, ProfileStore, ReferenceStore
+from modelwatch.ports.serving import ModelRegistry
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -25,7 +25,7 @@ from modelwatch.domain.verdict.sides import Reference, WindowProfiles
 from modelwatch.domain.verdict.window import evaluate_window
 from modelwatch.domain.windows import Window
 from modelwatch.errors import EvidenceError
-from modelwatch.ports import ReportStore
+from modelwatch.ports.analysis import ReportStore
 
 
 def evidence_of(

@@ -21,7 +21,8 @@ from modelwatch.domain.capture_policy import CapturePlan, CapturePolicy
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.routing import Routing, ServingPlan
 from modelwatch.errors import ModelLoadError, ModelwatchError, NoModelError, RegistryError
-from modelwatch.ports import MetricSink, Model, ModelLoader, ModelRegistry, Sample, ServingPlanCache
+from modelwatch.ports.metrics import MetricSink, Sample
+from modelwatch.ports.serving import Model, ModelLoader, ModelRegistry, ServingPlanCache
 
 _LOG = logging.getLogger(__name__)
 

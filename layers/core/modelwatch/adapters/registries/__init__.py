@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from modelwatch.adapters.artifacts import MEGABYTE, Artifacts
+from modelwatch.adapters.models.artifacts import MEGABYTE, Artifacts
 from modelwatch.adapters.registries.base import NewVersion, Published, Registry, SavedModel
 from modelwatch.errors import SettingError
 from modelwatch.settings.serving import RegistrySettings

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 
 import msgspec
 
-from modelwatch.adapters.artifacts import Artifacts
+from modelwatch.adapters.models.artifacts import Artifacts
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.names import check_alias, check_model_name, stage_of
 from modelwatch.domain.routing import RegisteredModel, Routing, ServingPlan
@@ -105,8 +105,8 @@ class Registry(ABC):
         cls, settings: RegistrySettings, s3: Any, *, limit_bytes: int, cache: Path | None
     ) -> Artifacts:
         """Return the artifacts of its versions: those in MODEL_BUCKET, for most registries."""
-        from modelwatch.adapters.aws import s3_client
-        from modelwatch.adapters.s3_artifacts import S3Artifacts
+        from modelwatch.adapters.aws.clients import s3_client
+        from modelwatch.adapters.models.s3_artifacts import S3Artifacts
 
         bucket = settings.model_bucket
         return S3Artifacts(s3 or s3_client(settings), bucket, limit_bytes=limit_bytes, cache=cache)

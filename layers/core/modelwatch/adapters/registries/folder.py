@@ -23,7 +23,7 @@ from typing import Any, Self
 
 import msgspec
 
-from modelwatch.adapters.artifacts import Artifacts
+from modelwatch.adapters.models.artifacts import Artifacts
 from modelwatch.adapters.registries.base import (
     MANIFEST_TAG,
     REMEDY,

@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from modelwatch.adapters.artifacts import Artifacts
-from modelwatch.adapters.whole_files import write_whole
+from modelwatch.adapters.models.artifacts import Artifacts
+from modelwatch.adapters.models.whole_files import write_whole
 from modelwatch.domain.models import ModelVersion
 from modelwatch.errors import ModelLoadError
 

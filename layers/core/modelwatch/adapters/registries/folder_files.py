@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from modelwatch.adapters.whole_files import write_whole
+from modelwatch.adapters.models.whole_files import write_whole
 from modelwatch.domain.routing import Routing
 from modelwatch.errors import RegistryError
 

@@ -1,0 +1,269 @@
+"""Predictions on S3 joined with their labels, hour by hour."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from modelwatch.adapters.aws.objects import S3Objects
+from modelwatch.adapters.captures.labels import S3LabelStore
+from modelwatch.adapters.captures.layout import CaptureObject
+from modelwatch.adapters.captures.parquet import read_table
+from modelwatch.adapters.captures.records import CONNECTIONS, S3RecordStore, unmoved
+from modelwatch.domain.event_ids import derived_event_id
+from modelwatch.domain.labels import as_text
+from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes, given
+from modelwatch.domain.sampling import is_sampled
+from modelwatch.domain.windows import Window
+
+MAX_LABEL_HOURS = 24
+"""Labels of an hour's predictions are looked for in no more hours than this; see `_label_hours`."""
+
+REFERENCE_ROWS = 50_000
+"""Enough to learn a curve from, and quick to evaluate."""
+
+_COLUMNS = ["event_id", "variant", "prediction", "prediction_label", "probabilities"]
+_HOUR = timedelta(hours=1)
+_EDGE = timedelta(minutes=5)
+"""How far the time in an id may be from ``captured_at`` for `unknown` to find the prediction."""
+
+Positions = npt.NDArray[np.int64]
+
+
+class S3OutcomeStore:
+    """Captures and labels in ``bucket``; see `modelwatch.ports.performance.OutcomeStore`."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._objects = S3Objects(client, bucket)
+        self._records = S3RecordStore(client, bucket)
+        self._labels = S3LabelStore(client, bucket)
+
+    def captured(
+        self, model_name: str, model_version: str, window: Window
+    ) -> dict[datetime, CapturedHour]:
+        """Return what is stored of a version's predictions, by hours that ``window`` touches."""
+        hours = list(window.hours())
+        found: dict[datetime, list[CaptureObject]] = {}
+        for each in self._records.objects(
+            model_name, model_version, Window(hours[0], hours[-1] + _HOUR)
+        ):
+            found.setdefault(each.hour, []).append(each)
+        return {
+            hour: CapturedHour(
+                tuple(sorted(each.key for each in objects)),
+                sum(each.size_bytes for each in objects),
+            )
+            for hour, objects in sorted(found.items())
+        }
+
+    def labelled(self, days: Iterable[date]) -> dict[datetime, tuple[str, ...]]:
+        """Return the names of what is stored of labels, by the hour of their predictions."""
+        return {
+            hour: tuple(names)
+            for day in sorted(set(days))
+            for hour, names in self._labels.objects(day).items()
+        }
+
+    def outcomes(self, model_name: str, model_version: str, hour: datetime) -> HourOutcomes:
+        """Return a version's distinct predictions of an hour, with the labels that hold now."""
+        return unmoved(lambda: self._outcomes(model_name, model_version, hour))
+
+    def unknown(self, hour: datetime) -> tuple[int, int]:
+        """Return how many labels there are for an hour, and how many are of nothing captured.
+
+        Labels of predictions that sampling left out do not count among the latter.
+
+        Predictions of every version are looked through, with those of the five minutes around the
+        hour: the time in an id may lie before that at which the prediction was captured.
+        """
+        return unmoved(lambda: self._unknown(hour))
+
+    def reference(self, table: pa.Table) -> Outcomes | None:
+        """Return the rows of reference data; None where they have no predictions.
+
+        Labels, where it has any, are in a column ``label``: numbers, texts or booleans. Of
+        very many rows, `REFERENCE_ROWS` are taken, spread evenly over all.
+        """
+        if not {"prediction", "prediction_label"} <= set(table.column_names):
+            return None
+        if table.num_rows > REFERENCE_ROWS:
+            table = table.take(np.linspace(0, table.num_rows - 1, REFERENCE_ROWS).astype(int))
+        empty = [None] * table.num_rows
+        labels = table["label"].to_pylist() if "label" in table.column_names else empty
+        texts = [None if label is None else as_text(label) for label in labels]
+        numbers = [
+            np.nan if label is None or isinstance(label, str) else float(label) for label in labels
+        ]
+        return _outcomes(table, np.array(texts, object), np.array(numbers, np.float64))
+
+    def _outcomes(self, model_name: str, model_version: str, hour: datetime) -> HourOutcomes:
+        window = Window(hour, hour + _HOUR)
+        found = [
+            each.key
+            for each in self._records.objects(model_name, model_version, window)
+            if each.hour == hour
+        ]
+        table = _distinct(self._columns(found, _COLUMNS))
+        ids = pc.utf8_lower(table["event_id"]).combine_chunks()
+        hours = _label_hours(ids, hour)
+        stored = self.labelled(each.date() for each in hours)
+        names = tuple(sorted(name for each in hours for name in stored.get(each, ())))
+        labels = self._labels.read(names)
+        place = _places(ids, table["variant"], labels)
+        texts = _taken(labels["label_text"].to_numpy(), place, None)
+        numbers = _taken(labels["label"].to_numpy(), place, np.nan).astype(np.float64)
+        cells = _taken(labels["label_cell"].to_numpy(zero_copy_only=False), place, None)
+        # what no one said the type of is read in the type of the prediction
+        as_came = given(cells) & pc.is_null(table["prediction"]).to_numpy()
+        texts[as_came], numbers[as_came] = cells[as_came], np.nan
+        rows = _outcomes(table, texts, numbers)
+        variants = table["variant"]
+        return HourOutcomes(
+            {
+                name: rows.part(pc.equal(variants, name).to_numpy())
+                for name in sorted(pc.unique(variants).to_pylist())
+            },
+            tuple(sorted(found)),
+            names,
+            tuple(hours),
+        )
+
+    def _unknown(self, hour: datetime) -> tuple[int, int]:
+        names = self.labelled([hour.date()]).get(hour, ())
+        labels = self._labels.read(names)
+        ids = labels["event_id"].combine_chunks()
+        window = Window(hour - _EDGE, hour + _HOUR + _EDGE)
+        known = np.zeros(len(ids), bool)
+        rate = 1.0
+        for model_name, model_version in self._records.versions(window):
+            found = [each.key for each in self._records.objects(model_name, model_version, window)]
+            table = self._columns(found, ["event_id", "sample_rate"])
+            captured = pc.utf8_lower(table["event_id"])
+            known |= pc.is_in(ids, value_set=captured.combine_chunks()).to_numpy(False)
+            rate = min(rate, pc.min(table["sample_rate"]).as_py() or 1.0)
+        # what sampling left out has a label nevertheless: its record is not lost
+        unknown = [
+            each for each in ids.filter(pa.array(~known)).to_pylist() if is_sampled(each, rate)
+        ]
+        return len(ids), len(unknown)
+
+    def _columns(self, keys: Sequence[str], columns: list[str]) -> pa.Table:
+        with ThreadPoolExecutor(CONNECTIONS) as threads:
+            tables = list(
+                threads.map(lambda key: read_table(self._objects.read(key), columns), keys)
+            )
+        if not tables:
+            schema = [
+                ("event_id", pa.string()),
+                ("sample_rate", pa.float64()),
+                ("variant", pa.string()),
+                ("prediction", pa.float64()),
+                ("prediction_label", pa.string()),
+                ("probabilities", pa.list_(pa.float64())),
+            ]
+            return pa.schema([field for field in schema if field[0] in columns]).empty_table()
+        return pa.concat_tables(tables)
+
+
+def _distinct(table: pa.Table) -> pa.Table:
+    """Keep one row of each event, in the order of the ids: it came twice, or is being merged."""
+    ids = pc.utf8_lower(table["event_id"]).combine_chunks()
+    codes = ids.dictionary_encode().indices.to_numpy()
+    first = np.unique(codes, return_index=True)[1]
+    return table.take(first).sort_by("event_id")
+
+
+def _label_hours(ids: pa.StringArray, hour: datetime) -> list[datetime]:
+    """Return the hours in which labels of predictions of ``hour`` may be: rising.
+
+    A label is kept by the time in the id where it says nothing else, and that may be of another
+    hour than ``captured_at``: by milliseconds at the edges of an hour, by more where an application
+    made its ids at another time. Of very many hours the commonest are taken.
+    """
+    sevens = ids.filter(pc.equal(pc.utf8_slice_codeunits(ids, 14, 15), "7"))
+    marks = pc.binary_join_element_wise(
+        pc.utf8_slice_codeunits(sevens, 0, 8), pc.utf8_slice_codeunits(sevens, 9, 13), ""
+    )
+    if not len(marks):
+        return [hour]
+    digits = np.frombuffer("".join(marks.to_pylist()).encode(), np.uint8).reshape(-1, 12)
+    values = np.where(digits >= ord("a"), digits - ord("a") + 10, digits - ord("0"))
+    milliseconds = values.astype(np.int64) @ (16 ** np.arange(11, -1, -1, dtype=np.int64))
+    counted = Counter((milliseconds // 3_600_000).tolist())
+    counted.pop(int(hour.timestamp()) // 3600, None)
+    latest = int(datetime.max.replace(tzinfo=UTC).timestamp()) // 3600
+    others = [value for value, _ in counted.most_common(MAX_LABEL_HOURS - 1) if value < latest]
+    return sorted([hour, *(datetime.fromtimestamp(value * 3600, UTC) for value in others)])
+
+
+def _places(ids: pa.StringArray, variants: pa.ChunkedArray, labels: pa.Table) -> Positions:
+    """Return for each prediction the row of its label; -1 where there is none.
+
+    A shadow's prediction has an id that follows from that of the served prediction
+    (`derived_event_id`). The label of one is the label of the other.
+    """
+    label_ids = labels["event_id"].combine_chunks()
+    place: Positions = _index(ids, label_ids)
+    missing = np.flatnonzero(place < 0)
+    is_free = np.ones(len(label_ids), bool)
+    is_free[place[place >= 0]] = False
+    free = np.flatnonzero(is_free)
+    if not len(missing) or not len(free):
+        return place
+    names = variants.to_numpy()[missing]
+    originals = label_ids.take(free).to_pylist()
+    for variant in set(names.tolist()):
+        chosen = missing[names == variant]
+        derived = pa.array([derived_event_id(original, variant) for original in originals])
+        found = _index(ids.take(chosen), derived)
+        place[chosen] = np.where(found < 0, -1, free[found])
+    return place
+
+
+def _index(ids: pa.StringArray, among: pa.StringArray) -> Positions:
+    found = pc.fill_null(pc.index_in(ids, value_set=among), -1)
+    positions: Positions = found.to_numpy(zero_copy_only=False).astype(np.int64)
+    return positions
+
+
+def _taken(values: npt.NDArray[Any], place: Positions, missing: object) -> npt.NDArray[Any]:
+    """Return ``values`` at the places; ``missing`` where the place is -1."""
+    return np.append(values.astype(object), np.array([missing], object))[place]
+
+
+def _outcomes(
+    table: pa.Table, texts: npt.NDArray[np.object_], numbers: npt.NDArray[np.float64]
+) -> Outcomes:
+    return Outcomes(
+        table["prediction_label"].to_numpy().astype(object),
+        table["prediction"].cast(pa.float64()).to_numpy().astype(np.float64),
+        texts,
+        numbers,
+        _probabilities(table["probabilities"]) if "probabilities" in table.column_names else None,
+    )
+
+
+def _probabilities(column: pa.ChunkedArray) -> npt.NDArray[np.float64] | None:
+    """Return the probabilities as a matrix, NaN in rows that have none or another number of them.
+
+    A single probability is that of the second of two classes.
+    """
+    lists = column.combine_chunks()
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    counted = Counter(lengths[lengths > 0].tolist())
+    if not counted:
+        return None
+    width = counted.most_common(1)[0][0]
+    matrix = np.full((len(lists), width), np.nan)
+    chosen = lengths == width
+    flat = lists.filter(pa.array(chosen)).flatten().to_numpy(zero_copy_only=False)
+    matrix[chosen] = flat.astype(np.float64).reshape(-1, width)
+    return np.hstack([1 - matrix, matrix]) if width == 1 else matrix

@@ -1,0 +1,208 @@
+"""Windows of captures by their profiles: no row is read, but of objects that repeat an event."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from modelwatch.adapters.aws.objects import S3Objects
+from modelwatch.adapters.captures.arrow_profiles import hash_events, profile_slices
+from modelwatch.adapters.captures.layout import (
+    HOUR_END,
+    IDS_NOTE,
+    MERGED_NOTE,
+    MINUTES_END,
+    PROFILE_NOTE,
+    SAMPLE_END,
+    SAMPLE_ROWS,
+    CaptureObject,
+)
+from modelwatch.adapters.captures.parquet import decompress, read_notes, read_table
+from modelwatch.adapters.captures.records import CONNECTIONS, S3RecordStore, joined, unmoved
+from modelwatch.domain.profiles import (
+    Profile,
+    Slice,
+    WindowProfile,
+    decode_slices,
+    merge_profiles,
+    merge_segments,
+)
+from modelwatch.domain.profiles.hashes import Hashes
+from modelwatch.domain.segments import EVERYTHING, NO_SEGMENTS, SegmentKey, Segments
+from modelwatch.domain.windows import Window
+from modelwatch.errors import NotFoundError
+
+
+@dataclass(frozen=True, slots=True)
+class _Footer:
+    """What an object says of itself; a merged one has its profiles and ids elsewhere."""
+
+    found: CaptureObject
+    slices: list[Slice]
+    ids: Hashes | None
+    replaces: frozenset[str] = frozenset()
+
+
+class S3ProfileStore:
+    """Profiles in ``bucket``; see `modelwatch.ports.analysis.ProfileStore`.
+
+    Parameters
+    ----------
+    client
+        S3 client.
+    bucket
+        The bucket of the captures.
+    segments
+        The segments that are looked for; what was declared before is left alone.
+    """
+
+    def __init__(self, client: Any, bucket: str, segments: Segments = NO_SEGMENTS) -> None:
+        self._objects = S3Objects(client, bucket)
+        self._segments = segments
+        self._records = S3RecordStore(client, bucket)
+
+    def versions(self, window: Window) -> list[tuple[str, str]]:
+        """Return (model name, version) of everything captured in ``window``, sorted."""
+        return self._records.versions(window)
+
+    def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
+        """Return the profiles of a version's distinct records in ``window``, by variant.
+
+        The window is rounded outward to whole minutes.
+        """
+        return unmoved(lambda: self._profiles(model_name, model_version, window.outward()))
+
+    def sample(self, model_name: str, model_version: str, window: Window, rows: int) -> pa.Table:
+        """Return a uniform sample of a version's distinct records in ``window``.
+
+        It is the ``rows`` records with the smallest hashes of their event ids, or all when there
+        are no more. Only the objects that hold one of them are read.
+        """
+        return unmoved(lambda: self._sample(model_name, model_version, window.outward(), rows))
+
+    def _profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
+        footers = self._footers(model_name, model_version, window)
+        repeats = self._repeats(footers)
+        variants: defaultdict[str, list[Profile]] = defaultdict(list)
+        segments: list[tuple[SegmentKey, Profile]] = []
+        for footer in footers:
+            for piece in self._slices(footer, repeats.get(footer.found.key), window):
+                if not window.start_ms <= piece.minute_ms < window.end_ms:
+                    continue
+                if piece.segment == EVERYTHING:
+                    variants[piece.variant].append(piece.profile)
+                elif self._segments.declares(piece.segment):
+                    segments.append((piece.segment, piece.profile))
+        return WindowProfile(
+            {variant: merge_profiles(found) for variant, found in sorted(variants.items())},
+            tuple(footer.found.key for footer in footers),
+            sum(map(len, repeats.values())),
+            merge_segments(segments),
+        )
+
+    def _sample(self, model_name: str, model_version: str, window: Window, rows: int) -> pa.Table:
+        known: list[_Footer] = []
+        read: list[_Footer] = []
+        for footer in self._footers(model_name, model_version, window):
+            (known if footer.found.lies_within(window) and footer.ids is not None else read).append(
+                footer
+            )
+
+        def rows_of(footer: _Footer) -> pa.Table:
+            whole = footer.found.lies_within(window)
+            if footer.ids is None and whole and rows <= SAMPLE_ROWS:
+                return self._sample_of(footer)
+            table = self._records.rows(footer.found.key)
+            times = table["captured_at"].cast(pa.int64()).to_numpy()
+            return table.filter((window.start_ms <= times) & (times < window.end_ms))
+
+        with ThreadPoolExecutor(CONNECTIONS) as threads:
+            tables = list(threads.map(rows_of, read))
+            ids = [footer.ids for footer in known if footer.ids is not None]
+            ids += [hash_events(table) for table in tables]
+            if not ids:
+                return joined([])
+            # the same event has the same hash wherever it is
+            chosen = np.unique(np.concatenate(ids))[:rows]
+            wanted = [
+                footer.found
+                for footer in known
+                if footer.ids is not None and np.isin(footer.ids, chosen).any()
+            ]
+            tables += threads.map(lambda each: self._records.rows(each.key), wanted)
+        return joined([table.filter(np.isin(hash_events(table), chosen)) for table in tables])
+
+    def _footers(self, model_name: str, model_version: str, window: Window) -> list[_Footer]:
+        found = list(self._records.objects(model_name, model_version, window))
+        with ThreadPoolExecutor(CONNECTIONS) as threads:
+            footers = list(threads.map(self._footer, found))
+        replaced = frozenset[str]().union(*(footer.replaces for footer in footers))
+        return [footer for footer in footers if footer.found.name not in replaced]
+
+    def _footer(self, found: CaptureObject) -> _Footer:
+        notes = read_notes(lambda size: self._objects.read_end(found.key, size))
+        if MERGED_NOTE in notes:
+            replaces = msgspec.json.decode(notes[MERGED_NOTE], type=frozenset[str])
+            return _Footer(found, [], None, replaces)
+        if PROFILE_NOTE in notes:
+            ids = np.frombuffer(notes[IDS_NOTE], "<u8").astype(np.uint64)
+            return _Footer(found, decode_slices(notes[PROFILE_NOTE]), ids)
+        # written before objects had profiles
+        table = self._records.rows(found.key)
+        return _Footer(found, profile_slices(table, self._segments), hash_events(table))
+
+    def _repeats(self, footers: Sequence[_Footer]) -> dict[str, Hashes]:
+        """Return by key the events of an object that an earlier one holds as well."""
+        company = Counter(footer.found.partition for footer in footers)
+        ids = {
+            footer.found.key: hash_events(self._records.rows(footer.found.key))
+            if footer.ids is None
+            else footer.ids
+            for footer in footers
+            # a merged object is alone in its hour, but for records that came late
+            if footer.ids is not None or company[footer.found.partition] > 1
+        }
+        if not ids:
+            return {}
+        events, counts = np.unique(np.concatenate(list(ids.values())), return_counts=True)
+        several = events[counts > 1]
+        taken = np.empty(0, np.uint64)
+        repeats: dict[str, Hashes] = {}
+        if len(several):
+            for key, found in ids.items():
+                suspects = np.intersect1d(found, several)
+                again = np.intersect1d(suspects, taken)
+                if len(again):
+                    repeats[key] = again
+                taken = np.union1d(taken, suspects)
+        return repeats
+
+    def _slices(self, footer: _Footer, repeats: Hashes | None, window: Window) -> list[Slice]:
+        if repeats is not None:
+            table = self._records.rows(footer.found.key)
+            distinct = table.filter(~np.isin(hash_events(table), repeats))
+            return profile_slices(distinct, self._segments)
+        if footer.ids is not None:
+            return footer.slices
+        hour = footer.found.hour
+        whole = window.start <= hour and hour + timedelta(hours=1) <= window.end
+        key = footer.found.sidecar_key(HOUR_END if whole else MINUTES_END)
+        try:
+            return decode_slices(decompress(self._objects.read(key)))
+        except NotFoundError:
+            # the files beside them may be gone; the rows exist as long as they count
+            return profile_slices(self._records.rows(footer.found.key), self._segments)
+
+    def _sample_of(self, footer: _Footer) -> pa.Table:
+        try:
+            return read_table(self._objects.read(footer.found.sidecar_key(SAMPLE_END)))
+        except NotFoundError:
+            return self._records.rows(footer.found.key)

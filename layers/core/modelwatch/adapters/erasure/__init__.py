@@ -1,0 +1,1 @@
+"""Removing the rows of chosen events from captures and results."""

@@ -1,0 +1,1 @@
+"""Model versions: their artifacts, loading and running them, and their training data."""

@@ -1,0 +1,137 @@
+"""What model versions were trained on, as it would have been captured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pyarrow as pa
+
+from modelwatch.adapters.captures.arrow_profiles import profile_segments, profile_table
+from modelwatch.adapters.captures.feature_columns import (
+    feature_columns,
+    feature_names,
+    values_of,
+    without_feature,
+)
+from modelwatch.adapters.models.artifacts import Artifacts
+from modelwatch.domain.capture_policy import (
+    PREDICTION,
+    PROBABILITIES,
+    CapturePolicy,
+    apply_policy,
+    apply_to_outputs,
+)
+from modelwatch.domain.importance import Importance
+from modelwatch.domain.labels import as_text
+from modelwatch.domain.models import ModelVersion
+from modelwatch.domain.profiles import Profile
+from modelwatch.domain.records import Value
+from modelwatch.domain.segments import NO_SEGMENTS, SegmentKey, Segments
+
+
+class TrainingReferences:
+    """Training data of versions; see `modelwatch.ports.analysis.ReferenceStore`.
+
+    Parameters
+    ----------
+    policy
+        With which predict captures.
+    segments
+        Parts of the rows that are profiled apart.
+    """
+
+    def __init__(
+        self, artifacts: Artifacts, policy: CapturePolicy, segments: Segments = NO_SEGMENTS
+    ) -> None:
+        self._artifacts = artifacts
+        self._policy = policy
+        self._declared = segments
+        self._segments: dict[tuple[str, str], Mapping[SegmentKey, Profile]] = {}
+        self._profiles: dict[tuple[str, str], Profile] = {}
+        self._holdouts: dict[tuple[str, str], pa.Table | None] = {}
+        self._importance: dict[tuple[str, str], Importance | None] = {}
+
+    def reference(self, version: ModelVersion) -> pa.Table | None:
+        """Return the rows a version was trained on, or None when it has none."""
+        table = self._artifacts.reference(version)
+        return table if table is None or not self._policy.rules else self._captured(table)
+
+    def profile(self, version: ModelVersion) -> Profile | None:
+        """Return their profile; that of a version never changes, and is made once."""
+        key = (version.name, version.version)
+        if key not in self._profiles:
+            table = self.reference(version)
+            if table is None:
+                return None
+            profile, held_out = profile_table(table), self.holdout(version)
+            if held_out is not None:
+                profile = replace(profile, outputs=profile_table(held_out).outputs)
+            self._profiles[key] = profile
+        return self._profiles[key]
+
+    def segments(self, version: ModelVersion) -> Mapping[SegmentKey, Profile]:
+        """Return the profiles of its segments, made once as well."""
+        key = (version.name, version.version)
+        if key not in self._segments:
+            table = self.reference(version) if self._declared.parts else None
+            self._segments[key] = {} if table is None else profile_segments(table, self._declared)
+        return self._segments[key]
+
+    def holdout(self, version: ModelVersion) -> pa.Table | None:
+        """Return rows that the version was not trained on; they never change, either."""
+        key = (version.name, version.version)
+        if key not in self._holdouts:
+            table = self._artifacts.holdout(version)
+            if table is not None and self._policy.rules:
+                table = self._captured(table)
+            self._holdouts[key] = table
+        return self._holdouts[key]
+
+    def importance(self, version: ModelVersion) -> Importance | None:
+        """Return how much the version depends on each feature; it never changes, either."""
+        key = (version.name, version.version)
+        if key not in self._importance:
+            self._importance[key] = self._artifacts.importance(version)
+        return self._importance[key]
+
+    def _captured(self, table: pa.Table) -> pa.Table:
+        names = feature_names(table.column_names)
+        kept = apply_policy(self._policy, {name: values_of(table, name) for name in names})
+        for name in names:
+            if self._policy.of_feature(name) != "keep":
+                table = without_feature(table, name)
+                # a hash is a text, the edge of a bucket a number
+                letter = "s" if self._policy.of_feature(name) == "hash" else ""
+                columns = feature_columns(name, letter, kept[name]) if name in kept else {}
+                for field, values in columns.items():
+                    table = table.append_column(field, values)
+        return self._with_captured_outputs(table)
+
+    def _with_captured_outputs(self, table: pa.Table) -> pa.Table:
+        if {PREDICTION, "prediction_label", PROBABILITIES} - set(table.column_names):
+            return table
+        predictions, probabilities = apply_to_outputs(
+            self._policy, _predictions(table), table[PROBABILITIES].to_pylist()
+        )
+        numbers = [
+            float(value) if isinstance(value, int | float) else None for value in predictions
+        ]
+        texts = [None if value is None else as_text(value) for value in predictions]
+        for name, values, kind in (
+            (PREDICTION, numbers, pa.float64()),
+            ("prediction_label", texts, pa.string()),
+            (PROBABILITIES, probabilities, pa.list_(pa.float64())),
+        ):
+            column = table.column_names.index(name)
+            table = table.set_column(column, name, pa.array(values, kind))
+        return table
+
+
+def _predictions(table: pa.Table) -> list[Value]:
+    """Return the predictions as the model gave them; in the table, booleans are numbers."""
+    pairs = zip(table[PREDICTION].to_pylist(), table["prediction_label"].to_pylist(), strict=True)
+    return [
+        text if number is None else bool(number) if text in ("true", "false") else number
+        for number, text in pairs
+    ]

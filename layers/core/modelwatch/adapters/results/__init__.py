@@ -1,0 +1,1 @@
+"""What analyses leave and use: results, reports, baselines and sums of performance on S3."""

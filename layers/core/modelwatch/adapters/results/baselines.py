@@ -1,0 +1,171 @@
+"""Baselines on S3.
+
+``baselines/<model>/<name>/baseline.json`` says what there is; it is written last and once.
+``…/<name>/<digest>/profile`` is the profile with those of its segments,
+``…/<name>/<digest>/constraints-000001.json`` and so on are its constraints: the newest hold, the
+older ones say what held before.
+``baselines/<model>/.in-use/000001.json`` and so on say what is in use, likewise.
+
+Nothing is ever overwritten: two concurrent writers cannot undo each other's work unseen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from modelwatch.adapters.aws.objects import S3Objects
+from modelwatch.domain.baselines import FORMAT, TRAINING, Baseline, check_name
+from modelwatch.domain.constraints import Constraints, decode_constraints, encode_constraints
+from modelwatch.domain.keys import escape
+from modelwatch.domain.profiles import Profile, Slice, decode_slices, encode_slices
+from modelwatch.domain.segments import EVERYTHING, SegmentKey
+from modelwatch.errors import InvalidInputError, NotFoundError, StoreError
+
+_BASELINES = "baselines/"
+_IN_USE = ".in-use"
+_JSON = "application/json"
+
+
+class _Use(msgspec.Struct, frozen=True):
+    name: str
+
+
+class S3BaselineStore:
+    """Baselines in ``bucket``; see `modelwatch.ports.analysis.BaselineStore`."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._objects = S3Objects(client, bucket)
+
+    def create(
+        self,
+        baseline: Baseline,
+        profile: Profile,
+        constraints: Constraints,
+        segments: Mapping[SegmentKey, Profile] = MappingProxyType({}),
+    ) -> Baseline:
+        """Keep a new baseline; return it with the digest of its profile and its segments."""
+        key = f"{_folder(baseline.model_name, check_name(baseline.name))}baseline.json"
+        taken = InvalidInputError(
+            "name", f"{baseline.model_name} has a baseline '{baseline.name}' already"
+        )
+        if any(found == key for found, _ in self._objects.keys(key)):
+            raise taken
+        slices = [Slice("", 0, profile)]
+        slices += [Slice("", 0, each, key) for key, each in segments.items()]
+        payload = encode_slices(slices)
+        digest = hashlib.sha256(payload).hexdigest()
+        baseline = msgspec.structs.replace(baseline, profile_sha256=digest)
+        # the same key means the same content: another writer's object is right too
+        self._objects.write_once(f"{_content(baseline)}profile", payload, "application/msgpack")
+        # what a deletion that did not finish left must not hold
+        self.replace_constraints(baseline, constraints)
+        if not self._objects.write_once(key, msgspec.json.encode(baseline), _JSON):
+            raise taken
+        return baseline
+
+    def baselines(self, model_name: str) -> list[Baseline]:
+        """Return a model's baselines, by name."""
+        names = self._objects.folders(_model(model_name))
+        found = []
+        for name in sorted(name for name in names if name != _IN_USE):
+            try:
+                found.append(self.baseline(model_name, name))
+            except NotFoundError:
+                continue  # half made, or half deleted
+        return found
+
+    def baseline(self, model_name: str, name: str) -> Baseline:
+        """Return a baseline; raises NotFoundError when there is none of that name."""
+        try:
+            payload = self._objects.read(f"{_folder(model_name, check_name(name))}baseline.json")
+        except NotFoundError:
+            raise NotFoundError(f"{model_name} has no baseline '{name}'") from None
+        try:
+            baseline = msgspec.json.decode(payload, type=Baseline)
+        except msgspec.DecodeError as error:
+            raise StoreError(f"baseline '{name}' of {model_name}: {error}") from error
+        if baseline.format != FORMAT:
+            raise StoreError(
+                f"baseline '{name}' of {model_name} has format {baseline.format}; "
+                f"this code reads {FORMAT}"
+            )
+        return baseline
+
+    def profile(self, baseline: Baseline) -> Profile:
+        """Return the profile of a baseline."""
+        return next(each.profile for each in self._slices(baseline) if each.segment == EVERYTHING)
+
+    def segments(self, baseline: Baseline) -> dict[SegmentKey, Profile]:
+        """Return the profiles of a baseline's segments."""
+        slices = self._slices(baseline)
+        return {each.segment: each.profile for each in slices if each.segment != EVERYTHING}
+
+    def constraints(self, baseline: Baseline) -> Constraints:
+        """Return the constraints that hold now."""
+        key, _ = self._newest(f"{_content(baseline)}constraints-")
+        if not key:
+            raise NotFoundError(f"baseline '{baseline.name}' has no constraints")
+        return decode_constraints(self._objects.read(key))
+
+    def replace_constraints(self, baseline: Baseline, constraints: Constraints) -> None:
+        """Replace the constraints in use."""
+        self._append(f"{_content(baseline)}constraints-", encode_constraints(constraints))
+
+    def delete(self, model_name: str, name: str) -> None:
+        """Delete a baseline that is not in use."""
+        self.baseline(model_name, name)
+        if self.in_use(model_name) == name:
+            raise InvalidInputError(
+                "name", f"'{name}' is in use; first `modelwatch baseline use` another one"
+            )
+        folder = _folder(model_name, name)
+        # what names the rest goes first: half a deletion is one
+        self._objects.delete([f"{folder}baseline.json"])
+        self._objects.delete([key for key, _ in self._objects.keys(folder)])
+
+    def in_use(self, model_name: str) -> str:
+        """Return the name of the baseline in use; `TRAINING` by default."""
+        key, _ = self._newest(f"{_model(model_name)}{_IN_USE}/")
+        if not key:
+            return TRAINING
+        return msgspec.json.decode(self._objects.read(key), type=_Use).name
+
+    def use(self, model_name: str, name: str) -> None:
+        """Compare windows of the model with this baseline from now on, or with `TRAINING`."""
+        if name != TRAINING:
+            self.baseline(model_name, name)
+        if self.in_use(model_name) != name:
+            use = msgspec.json.encode(_Use(name))
+            self._append(f"{_model(model_name)}{_IN_USE}/", use)
+
+    def _slices(self, baseline: Baseline) -> list[Slice]:
+        return decode_slices(self._objects.read(f"{_content(baseline)}profile"))
+
+    def _append(self, prefix: str, payload: bytes) -> None:
+        _, number = self._newest(prefix)
+        if not self._objects.write_once(f"{prefix}{number + 1:06}.json", payload, _JSON):
+            raise StoreError("someone else has just changed this; read it again, then retry")
+
+    def _newest(self, prefix: str) -> tuple[str, int]:
+        keys = [key for key, _ in self._objects.keys(prefix) if key.endswith(".json")]
+        if not keys:
+            return "", 0
+        newest = max(keys)
+        return newest, int(newest.removeprefix(prefix).removesuffix(".json"))
+
+
+def _model(model_name: str) -> str:
+    return f"{_BASELINES}{escape(model_name)}/"
+
+
+def _folder(model_name: str, name: str) -> str:
+    return f"{_model(model_name)}{name}/"
+
+
+def _content(baseline: Baseline) -> str:
+    return f"{_folder(baseline.model_name, baseline.name)}{baseline.profile_sha256[:20]}/"

@@ -1,0 +1,237 @@
+"""Results and reports on S3.
+
+``analyses/M/V/<window end>.<window>[.<variant>]/result.json`` and ``report.html``: below a model
+version they stand in the order of time. ``analyses/M/V/last.json`` remembers its newest analyses.
+
+Beside a result is what it was made of, each part by its digest, so that two runs of the same window
+do not mix: ``manifest-<digest>.json``, ``window-<digest>.profile`` and, of a rolling reference,
+``reference-<start>-<end>-<digest>.profile``. A reference of many windows is once in
+``analyses/M/V/.references/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from modelwatch.adapters.aws.objects import S3Objects
+from modelwatch.adapters.captures.parquet import compress, decompress
+from modelwatch.domain.keys import RESULTS, escape, unescape
+from modelwatch.domain.verdict.evidence import (
+    Evidence,
+    ReadReference,
+    decode_manifest,
+    encode_manifest,
+    sha256,
+)
+from modelwatch.domain.verdict.results import AnalysisResult, LastResult, ResultName
+from modelwatch.errors import EvidenceError, NotFoundError, ProfileFormatError, StoreError
+
+REFERENCES = ".references"
+"""Folder of the references of many windows, below a model version."""
+
+_PREFIX = "analyses/"
+_RESULT = "/result.json"
+_LAST = "last.json"
+_JSON = "application/json"
+_HTML = "text/html; charset=utf-8"
+_BYTES = "application/octet-stream"
+_DIGITS = 16
+"""So much of a digest is in a name."""
+_HORIZONS = (timedelta(hours=3), timedelta(days=3), timedelta(days=100), None)
+"""How far back the newest results are looked for, until there are enough."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(AnalysisResult).decode
+_decode_last = msgspec.json.Decoder(dict[str, LastResult]).decode
+
+
+class S3ReportStore:
+    """Results in ``bucket``; see `modelwatch.ports.analysis.ReportStore`."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._client = client
+        self._objects = S3Objects(client, bucket)
+        self._kept: set[str] = set()
+        self._read: dict[str, bytes] = {}
+
+    def save(
+        self,
+        result: AnalysisResult,
+        files: Mapping[str, bytes],
+        evidence: Evidence | None = None,
+        *,
+        replace: bool = False,
+    ) -> bool:
+        """Store the result last: one that says it has a report or a manifest has it."""
+        folder = _folder(result.name)
+        if evidence is not None:
+            self._keep(folder, evidence)
+        write = self._objects.write if replace else self._objects.write_once
+        for name, body in files.items():
+            write(f"{folder}/{name}", body, _HTML if name.endswith(".html") else _JSON)
+        return write(f"{folder}{_RESULT}", _encode(result), _JSON) is not False
+
+    def result(self, name: str) -> AnalysisResult:
+        """Return a result; raises NotFoundError when there is none of that name."""
+        try:
+            return _decode(self._objects.read(f"{_folder(name)}{_RESULT}"))
+        except NotFoundError:
+            raise NotFoundError(f"there is no result '{name[:300]}'") from None
+
+    def evidence(self, result: AnalysisResult) -> Evidence:
+        """Return what a result was made of; raises EvidenceError when it is missing or damaged."""
+        if not result.manifest:
+            raise EvidenceError(f"{result.name} has no stored evidence")
+        folder = _folder(result.name)
+        key = f"{folder}/manifest-{result.manifest[:_DIGITS]}.json"
+        manifest = decode_manifest(self._part("manifest", key, result.manifest, packed=False))
+        window = reference = b""
+        if digest := manifest.window.profile_sha256:
+            window = self._part("profile of the window", _window_key(folder, digest), digest)
+        if manifest.reference is not None:
+            reference = self._reference(folder, manifest.reference)
+        return Evidence(manifest, window, reference)
+
+    def names(self, model_name: str, since: datetime, until: datetime) -> list[str]:
+        """Return the names of a model's results whose windows end from ``since`` to ``until``."""
+        model = model_prefix(model_name)
+        found = []
+        for version in self._objects.folders(model):
+            for key in self._keys(f"{model}{version}/", since):
+                ending = key.removesuffix(_RESULT).rpartition("/")[2]
+                name = ResultName.parse(f"model.version.{ending}")
+                if name is not None and since <= name.window_end <= until:
+                    found.append(
+                        name._replace(model_name=model_name, model_version=unescape(version))
+                    )
+        return [str(name) for name in sorted(found, key=lambda name: name.window_end)]
+
+    def results(self, limit: int) -> list[AnalysisResult]:
+        """Return the newest results, newest first."""
+        now = datetime.now(UTC)
+        versions = list(self._versions())
+        keys: list[str] = []
+        for horizon in _HORIZONS:
+            since = None if horizon is None else now - horizon
+            keys = [key for version in versions for key in self._keys(version, since)]
+            if len(keys) >= limit:
+                break
+        keys.sort(key=lambda key: key.removesuffix(_RESULT).rsplit("/", 1)[1], reverse=True)
+        return [_decode(self._objects.read(key)) for key in keys[:limit]]
+
+    def last(self, model_name: str, model_version: str) -> dict[str, LastResult]:
+        """Return what is remembered of a version's newest analyses."""
+        try:
+            payload = self._objects.read(f"{version_prefix(model_name, model_version)}{_LAST}")
+        except NotFoundError:
+            return {}
+        return _decode_last(payload)
+
+    def remember(
+        self, model_name: str, model_version: str, newest: Mapping[str, LastResult]
+    ) -> None:
+        """Remember a version's newest analyses."""
+        key = f"{version_prefix(model_name, model_version)}{_LAST}"
+        self._objects.write(key, _encode(newest), _JSON)
+
+    def report_url(self, name: str, expires_seconds: int) -> str:
+        """Return a presigned URL of the report of the result ``name``."""
+        key = f"{_folder(name)}/report.html"
+        try:
+            self._client.head_object(Bucket=self._objects.bucket, Key=key)
+        except ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+                raise NotFoundError(f"there is no report '{name}'") from error
+            raise StoreError(f"cannot read {key}: {error}") from error
+        except BotoCoreError as error:
+            raise StoreError(f"cannot read {key}: {error}") from error
+        url: str = self._client.generate_presigned_url(
+            "get_object",
+            Params={"Bucket": self._objects.bucket, "Key": key},
+            ExpiresIn=expires_seconds,
+        )
+        return url
+
+    def _keep(self, folder: str, evidence: Evidence) -> None:
+        """Store what a result is made of; the same again changes nothing."""
+        manifest = evidence.manifest
+        if evidence.window:
+            key = _window_key(folder, manifest.window.profile_sha256)
+            self._objects.write_once(key, compress(evidence.window), _BYTES)
+        if manifest.reference is not None:
+            key = _reference_key(folder, manifest.reference)
+            if key not in self._kept:
+                self._objects.write_once(key, compress(evidence.reference), _BYTES)
+            if manifest.reference.is_shared:
+                self._kept.add(key)
+        key = f"{folder}/manifest-{evidence.digest[:_DIGITS]}.json"
+        self._objects.write_once(key, encode_manifest(manifest), _JSON)
+
+    def _reference(self, folder: str, reference: ReadReference) -> bytes:
+        """Return a reference; that of many windows is read once for those that follow."""
+        key = _reference_key(folder, reference)
+        found = self._read.get(key)
+        if found is None:
+            found = self._part("reference", key, reference.sha256)
+            if reference.is_shared:
+                self._read = {key: found}
+        return found
+
+    def _part(self, what: str, key: str, digest: str, *, packed: bool = True) -> bytes:
+        try:
+            payload = self._objects.read(key)
+            payload = decompress(payload) if packed else payload
+        except NotFoundError:
+            raise EvidenceError(f"the {what} no longer exists: {key}") from None
+        except ProfileFormatError as error:
+            raise EvidenceError(f"the {what} is damaged: {key}: {error}") from None
+        if sha256(payload) != digest:
+            raise EvidenceError(f"the {what} is damaged: {key} has a wrong digest")
+        return payload
+
+    def _versions(self) -> Iterator[str]:
+        for model in self._objects.folders(_PREFIX):
+            for version in self._objects.folders(f"{_PREFIX}{model}/"):
+                yield f"{_PREFIX}{model}/{version}/"
+
+    def _keys(self, prefix: str, since: datetime | None) -> Iterator[str]:
+        start = "" if since is None else f"{prefix}{since:%Y%m%dT%H%M%SZ}"
+        for key, _ in self._objects.keys(prefix, after=start):
+            if key.endswith(_RESULT):
+                yield key
+
+
+def model_prefix(model_name: str) -> str:
+    """Return the start of the keys of all results of a model."""
+    return f"{_PREFIX}{escape(model_name, RESULTS)}/"
+
+
+def version_prefix(model_name: str, model_version: str) -> str:
+    """Return the start of the keys of all results of a version."""
+    return f"{model_prefix(model_name)}{escape(model_version, RESULTS)}/"
+
+
+def _window_key(folder: str, digest: str) -> str:
+    return f"{folder}/window-{digest[:_DIGITS]}.profile"
+
+
+def _reference_key(folder: str, reference: ReadReference) -> str:
+    """Return where a reference is; of captures, the key says when they were captured."""
+    if reference.is_shared:
+        folder = f"{folder.rpartition('/')[0]}/{REFERENCES}"
+    times = ""
+    if reference.start is not None and reference.end is not None:
+        times = f"{reference.start:%Y%m%dT%H%M%SZ}-{reference.end:%Y%m%dT%H%M%SZ}-"
+    return f"{folder}/reference-{times}{reference.sha256[:_DIGITS]}.profile"
+
+
+def _folder(name: str) -> str:
+    parts = ResultName.parse(name)
+    if parts is None or "/" in name:
+        raise NotFoundError(f"'{name[:300]}' is not the name of a result")
+    return f"{version_prefix(parts.model_name, parts.model_version)}{parts.ending}"

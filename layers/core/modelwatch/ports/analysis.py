@@ -1,0 +1,206 @@
+"""What analyses need from outside: profiles, references, reports and a store of results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from modelwatch.domain.baselines import Baseline
+    from modelwatch.domain.constraints import Constraints
+    from modelwatch.domain.importance import Importance
+    from modelwatch.domain.models import ModelVersion
+    from modelwatch.domain.profiles import Profile, WindowProfile
+    from modelwatch.domain.segments import SegmentKey
+    from modelwatch.domain.verdict.evidence import Evidence
+    from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift, LastResult
+    from modelwatch.domain.verdict.rules import DriftPolicy
+    from modelwatch.domain.windows import Window
+
+
+class ProfileStore(Protocol):
+    """Knows windows of captures by their profiles."""
+
+    def versions(self, window: Window) -> list[tuple[str, str]]:
+        """Return (model name, version) of everything captured in ``window``, sorted."""
+        ...
+
+    def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
+        """Return the profiles of a version's distinct records in ``window``, by variant.
+
+        With those of the declared segments. The window is rounded outward to whole minutes.
+        """
+        ...
+
+    def sample(self, model_name: str, model_version: str, window: Window, rows: int) -> pa.Table:
+        """Return a uniform sample of ``rows`` of these records, or all when they are no more."""
+        ...
+
+
+class ReferenceStore(Protocol):
+    """Keeps the reference data of model versions."""
+
+    def reference(self, version: ModelVersion) -> pa.Table | None:
+        """Return the rows a version was trained on, or None when it has none.
+
+        They are as they would be captured: without what the capture policy keeps back.
+        """
+        ...
+
+    def profile(self, version: ModelVersion) -> Profile | None:
+        """Return their profile, or None when there are none.
+
+        Its outputs are those of `holdout`, where there is one.
+        """
+        ...
+
+    def segments(self, version: ModelVersion) -> Mapping[SegmentKey, Profile]:
+        """Return the profiles of its rows by segment, of those that have any."""
+        ...
+
+    def holdout(self, version: ModelVersion) -> pa.Table | None:
+        """Return rows that the version was not trained on, or None when it has none.
+
+        With its predictions, and with labels in the column ``label`` where they are known.
+        """
+        ...
+
+    def importance(self, version: ModelVersion) -> Importance | None:
+        """Return how much the version depends on each feature, or None when it is not measured."""
+        ...
+
+
+class BaselineStore(Protocol):
+    """Keeps named baselines, by model, and which one is in use."""
+
+    def create(
+        self,
+        baseline: Baseline,
+        profile: Profile,
+        constraints: Constraints,
+        segments: Mapping[SegmentKey, Profile] = ...,
+    ) -> Baseline:
+        """Keep a new baseline; return it as it is kept.
+
+        Raises InvalidInputError when there is one of that name.
+        """
+        ...
+
+    def baselines(self, model_name: str) -> list[Baseline]:
+        """Return a model's baselines, by name."""
+        ...
+
+    def baseline(self, model_name: str, name: str) -> Baseline:
+        """Return a baseline; raises NotFoundError when there is none of that name."""
+        ...
+
+    def profile(self, baseline: Baseline) -> Profile:
+        """Return the profile of a baseline."""
+        ...
+
+    def segments(self, baseline: Baseline) -> Mapping[SegmentKey, Profile]:
+        """Return the profiles of its segments: of those that were declared when it was made."""
+        ...
+
+    def constraints(self, baseline: Baseline) -> Constraints:
+        """Return the constraints that hold now."""
+        ...
+
+    def replace_constraints(self, baseline: Baseline, constraints: Constraints) -> None:
+        """Replace the constraints in use."""
+        ...
+
+    def delete(self, model_name: str, name: str) -> None:
+        """Delete a baseline; raises InvalidInputError when it is in use."""
+        ...
+
+    def in_use(self, model_name: str) -> str:
+        """Return the name of the baseline in use; `baselines.TRAINING` for each version's own."""
+        ...
+
+    def use(self, model_name: str, name: str) -> None:
+        """Compare windows of the model with this baseline from now on."""
+        ...
+
+
+class DriftReporter(Protocol):
+    """Explains drift to people."""
+
+    def html(
+        self,
+        reference: pa.Table,
+        current: pa.Table,
+        features: Sequence[FeatureDrift],
+        policy: DriftPolicy,
+    ) -> bytes:
+        """Return a report on samples of both sides, as one HTML page.
+
+        ``features`` are the results from all rows: their thresholds are shown.
+        """
+        ...
+
+
+class ReportStore(Protocol):
+    """Keeps results and reports."""
+
+    def save(
+        self,
+        result: AnalysisResult,
+        files: Mapping[str, bytes],
+        evidence: Evidence | None = None,
+        *,
+        replace: bool = False,
+    ) -> bool:
+        """Store a result, files beside it by name, and what it was made of; the result last.
+
+        The file ``report.html`` is its report.
+
+        Returns False, and leaves it alone, when there is a result of that name; unless ``replace``.
+        """
+        ...
+
+    def result(self, name: str) -> AnalysisResult:
+        """Return a result; raises NotFoundError when there is none of that name."""
+        ...
+
+    def evidence(self, result: AnalysisResult) -> Evidence:
+        """Return what a result was made of.
+
+        Raises
+        ------
+        EvidenceError
+            When it was not kept, or is missing or damaged.
+        """
+        ...
+
+    def names(self, model_name: str, since: datetime, until: datetime) -> list[str]:
+        """Return the names of a model's results whose windows end in that time, both included.
+
+        They are in the order of these ends.
+        """
+        ...
+
+    def results(self, limit: int) -> list[AnalysisResult]:
+        """Return the newest results, newest first."""
+        ...
+
+    def last(self, model_name: str, model_version: str) -> dict[str, LastResult]:
+        """Return what is remembered of a version's newest analyses, by `LastResult` key."""
+        ...
+
+    def remember(
+        self, model_name: str, model_version: str, newest: Mapping[str, LastResult]
+    ) -> None:
+        """Remember a version's newest analyses, in place of what was remembered."""
+        ...
+
+    def report_url(self, name: str, expires_seconds: int) -> str:
+        """Return a URL that opens the report of the result ``name`` for a while.
+
+        Raises NotFoundError when there is none.
+        """
+        ...

@@ -1,0 +1,87 @@
+"""What the performance monitor needs from outside: outcomes, and a store of its sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    import pyarrow as pa
+
+    from modelwatch.domain.performance.encoding import HourPerformance, LabelledHour
+    from modelwatch.domain.performance.results import PerformanceResult
+    from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes
+    from modelwatch.domain.windows import Window
+
+
+class OutcomeStore(Protocol):
+    """Has the predictions of model versions, and their labels."""
+
+    def captured(
+        self, model_name: str, model_version: str, window: Window
+    ) -> dict[datetime, CapturedHour]:
+        """Return what is stored of a version's predictions, by the hours that ``window`` touches.
+
+        What is behind a name never changes.
+        """
+        ...
+
+    def labelled(self, days: Iterable[date]) -> dict[datetime, tuple[str, ...]]:
+        """Return the names of what is stored of labels, by the hour of their predictions."""
+        ...
+
+    def outcomes(self, model_name: str, model_version: str, hour: datetime) -> HourOutcomes:
+        """Return a version's distinct predictions of an hour, with the labels that hold now."""
+        ...
+
+    def unknown(self, hour: datetime) -> tuple[int, int]:
+        """Return how many labels there are for an hour, and how many are of nothing captured."""
+        ...
+
+    def reference(self, table: pa.Table) -> Outcomes | None:
+        """Return the rows of reference data; None where they have no predictions."""
+        ...
+
+
+class PerformanceStore(Protocol):
+    """Keeps the performance of hours, with what it was made from."""
+
+    def load(
+        self, model_name: str, model_version: str, hours: Iterable[datetime]
+    ) -> dict[datetime, HourPerformance]:
+        """Return what is kept of a version's hours."""
+        ...
+
+    def save(
+        self, model_name: str, model_version: str, hour: datetime, performance: HourPerformance
+    ) -> None:
+        """Keep an hour of a version, in place of what was kept."""
+        ...
+
+    def load_labelled(self, hours: Iterable[datetime]) -> dict[datetime, LabelledHour]:
+        """Return what is kept of hours' labels."""
+        ...
+
+    def save_labelled(self, hour: datetime, labelled: LabelledHour) -> None:
+        """Keep what is known of an hour's labels, in place of what was kept."""
+        ...
+
+
+class PerformanceMonitor(Protocol):
+    """Knows how well model versions predict."""
+
+    def evaluate(
+        self,
+        model_name: str,
+        model_version: str,
+        window: Window,
+        *,
+        reference: pa.Table | None = None,
+    ) -> PerformanceResult:
+        """Return how well a version predicted in ``window``, by the labels that came so far.
+
+        ``reference``: rows that it was not trained on, with probabilities and labels.
+        """
+        ...
