@@ -198,6 +198,20 @@ def text_of(value: Value) -> str | None:
     return repr(value)
 
 
+def types_of(option: str, names: tuple[str, ...], letters: str) -> dict[str, str]:
+    """Return the letter of each of the ``names`` that ``option`` gave.
+
+    Raises
+    ------
+    InvalidInputError
+        When there is not one letter for each.
+    """
+    if letters and (len(letters) != len(names) or set(letters) - set("dlsb")):
+        problem = f"is not a letter of d, l, s and b for each of {len(names)} names of {option}"
+        raise InvalidInputError("--feature-types", problem)
+    return dict(zip(names, letters, strict=False))
+
+
 def letter_of(value: Value) -> str:
     """Return the type of ``value``; empty for a null and for what `is_no_number`.
 

@@ -166,6 +166,7 @@ def import_captures(
         raise InvalidInputError("--dry-run" if dry_run else "--rejected", "is only for tables")
     if not optional_part("modelwatch_cli.capture.sagemaker"):
         raise InvalidInputError("--format", "SageMaker's form is not part of this installation")
+    from modelwatch_cli.capture.cells import types_of
     from modelwatch_cli.capture.sagemaker.payloads import Reading
     from modelwatch_cli.capture.sagemaker.summary import import_source
 
@@ -233,17 +234,3 @@ def _names(text: str) -> tuple[str, ...]:
     from modelwatch_cli.capture.cells import read_rows
 
     return tuple(map(str, read_rows(text)[0])) if text else ()
-
-
-def types_of(option: str, names: tuple[str, ...], letters: str) -> dict[str, str]:
-    """Return the letter of each of the ``names`` that ``option`` gave.
-
-    Raises
-    ------
-    InvalidInputError
-        When there is not one letter for each.
-    """
-    if letters and (len(letters) != len(names) or set(letters) - set("dlsb")):
-        problem = f"is not a letter of d, l, s and b for each of {len(names)} names of {option}"
-        raise InvalidInputError("--feature-types", problem)
-    return dict(zip(names, letters, strict=False))

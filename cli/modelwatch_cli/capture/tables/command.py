@@ -18,7 +18,7 @@ from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.domain.schemas import LETTERS
 from modelwatch.domain.segments import read_segments
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch_cli.capture.imports import types_of
+from modelwatch_cli.capture.cells import types_of
 from modelwatch_cli.capture.storing import Stored
 from modelwatch_cli.capture.tables.columns import meaning_of
 from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImport

@@ -7,7 +7,6 @@ the table, and each hour becomes few objects on S3, in any order of the rows.
 
 from __future__ import annotations
 
-import math
 import tempfile
 import uuid
 from collections import Counter, defaultdict
@@ -20,24 +19,20 @@ from pathlib import Path
 import msgspec
 
 from modelwatch.adapters.captures.records import S3RecordStore
-from modelwatch.domain.event_ids import derived_event_id, is_event_id
-from modelwatch.domain.labels import LONGEST_LABEL, Label
-from modelwatch.domain.numbers import is_number, probabilities_problem
+from modelwatch.domain.event_ids import derived_event_id
+from modelwatch.domain.labels import Label
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Record, Value
 from modelwatch.errors import InvalidInputError
 from modelwatch.ports.capture import LabelStore
 from modelwatch_cli.capture.storing import Stored, store_labels_of_hour, store_records_of_hour
 from modelwatch_cli.capture.tables.columns import (
-    MISSING,
     ColumnKinds,
     Meaning,
     letters_of,
-    looks_infinite,
-    refuse_decimal_comma,
-    time_of,
     value_of,
 )
 from modelwatch_cli.capture.tables.reading import Cell, Row, Table
+from modelwatch_cli.capture.tables.rows import EPOCH, RowReader, ValidRow
 from modelwatch_cli.capture.tables.seen_ids import SeenIds
 
 SOURCE = "import"
@@ -45,23 +40,10 @@ SOURCE = "import"
 
 _RECORDS_AT_ONCE = 50_000
 _ROWS_HELD = 100_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encode = msgspec.json.Encoder().encode
 
 
-class _Kept(msgspec.Struct, array_like=True):
-    """A valid row, in the temporary folder."""
-
-    number: int
-    time_ms: int
-    event_id: str
-    features: list[float | int | str | bool | None]
-    prediction: float | int | str | bool
-    label: float | int | str | bool | None
-    probabilities: list[float] | None
-
-
-_decode = msgspec.json.Decoder(_Kept).decode
+_decode = msgspec.json.Decoder(ValidRow).decode
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -142,7 +124,8 @@ class TableImport:
         self._model_name, self._model_version = model_name, model_version
         self._variant = variant
         self._types = types
-        self._latest_ms = now_ms + FUTURE_TOLERANCE_MS
+        latest_ms = now_ms + FUTURE_TOLERANCE_MS
+        self._reader = RowReader(meaning, table.is_text, types, model_name, latest_ms)
         self._folder = tempfile.TemporaryDirectory(prefix="modelwatch-import-")
         self._held: defaultdict[datetime, list[bytes]] = defaultdict(list)
         self._held_rows = 0
@@ -166,7 +149,7 @@ class TableImport:
         kinds = {name: ColumnKinds(self._table.is_text) for name in ("", *meaning.features)}
         for row in self._table.rows:
             try:
-                kept = self._kept(row)
+                kept, assumed = self._reader.read(row)
                 if self._repeats(kept, row):
                     checked.repeated += 1
                     continue
@@ -174,6 +157,7 @@ class TableImport:
                 checked.rejected += 1
                 rejected(Rejected(row.number, str(error), _shown(row.values)))
                 continue
+            self._count(kept, assumed)
             kinds[""].add(row.values[meaning.prediction])
             for name, value in zip(meaning.features, kept.features, strict=True):
                 kinds[name].add(value)
@@ -227,35 +211,13 @@ class TableImport:
                     advance(len(lines))
         return done, labels_done
 
-    def _kept(self, row: Row) -> _Kept:
-        """Return the content of a row; raises InvalidInputError, with the column as field."""
-        if row.problem:
-            raise InvalidInputError("", row.problem)
-        values, meaning = row.values, self._meaning
-        at, assumed = self._time(values)
-        prediction = self._said(values, meaning.prediction)
-        if self._is_missing(prediction):
-            raise InvalidInputError(meaning.prediction, "the prediction is missing")
-        label = self._said(values, meaning.label) if meaning.label else None
-        if isinstance(label, str) and len(label) > LONGEST_LABEL:
-            problem = f"has {len(label)} characters; a label has at most {LONGEST_LABEL}"
-            raise InvalidInputError(meaning.label, problem)
-        kept = _Kept(
-            row.number,
-            round((at - _EPOCH) / timedelta(milliseconds=1)),
-            self._event_id(values),
-            [self._cell(values, name) for name in meaning.features],
-            prediction,  # type: ignore[arg-type]  # it is not missing
-            None if self._is_missing(label) else label,
-            self._probabilities(values),
-        )
-        checked = self.checked
+    def _count(self, kept: ValidRow, assumed: bool) -> None:
+        at, checked = _time_of(kept), self.checked
         checked.without_zone += assumed
         checked.first = min(checked.first or at, at)
         checked.last = max(checked.last or at, at)
-        return kept
 
-    def _repeats(self, kept: _Kept, row: Row) -> bool:
+    def _repeats(self, kept: ValidRow, row: Row) -> bool:
         """Return whether an earlier row is equal; one with its id that differs is refused."""
         if not kept.event_id:
             return False
@@ -267,65 +229,7 @@ class TableImport:
             raise InvalidInputError(name, problem)
         return first != row.number
 
-    def _said(self, values: Mapping[str, Cell], name: str) -> float | int | str | bool | None:
-        """Return a prediction or a label; refuse an infinite one, since it would become a class."""
-        cell = values.get(name)
-        infinite = isinstance(cell, float) and math.isinf(cell)
-        if infinite or (self._table.is_text and isinstance(cell, str) and looks_infinite(cell)):
-            raise InvalidInputError(name, f"'{cell!s:.60}' is no finite number")
-        return self._cell(values, name)
-
-    def _cell(self, values: Mapping[str, Cell], name: str) -> float | int | str | bool | None:
-        cell = values.get(name)
-        if self._table.is_text and isinstance(cell, str) and self._types.get(name) != "s":
-            refuse_decimal_comma(cell, name)
-        return _plain(cell, name)
-
-    def _is_missing(self, value: object) -> bool:
-        """Tell whether nothing was said; only in a CSV file does a text such as NA say so."""
-        if not isinstance(value, str):
-            return value is None
-        text = value.strip()
-        return text.lower() in MISSING if self._table.is_text else not text
-
-    def _time(self, values: Mapping[str, Cell]) -> tuple[datetime, bool]:
-        name = self._meaning.timestamp
-        try:
-            at, assumed = time_of(values.get(name))
-        except InvalidInputError as error:
-            raise InvalidInputError(name, error.problem) from None
-        if not 1970 < at.year < 9999:
-            raise InvalidInputError(name, f"{at.isoformat()} is no valid time")
-        if at.timestamp() * 1000 > self._latest_ms:
-            raise InvalidInputError(name, f"{at.isoformat()} is in the future")
-        return at, assumed
-
-    def _event_id(self, values: Mapping[str, Cell]) -> str:
-        if not self._meaning.event_id:
-            return ""
-        name = self._meaning.event_id
-        given = _plain(values.get(name), name)
-        if self._is_missing(given):
-            raise InvalidInputError(name, "the id is missing")
-        # in a data frame, whole numbers in a column with a missing value are doubles
-        is_whole = isinstance(given, float) and given.is_integer()
-        text = str(int(given) if is_whole else given)  # type: ignore[arg-type]
-        if is_event_id(text):
-            return text.lower()
-        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._model_name}/{text}"))
-
-    def _probabilities(self, values: Mapping[str, Cell]) -> list[float] | None:
-        found = []
-        for name in self._meaning.probabilities:
-            value = value_of(self._cell(values, name), "d", self._table.is_text)
-            if not isinstance(value, float) or not 0 <= value <= 1:
-                raise InvalidInputError(name, f"found '{value}', expected a number from 0 to 1")
-            found.append(value)
-        if found and (problem := probabilities_problem(found)):
-            raise InvalidInputError(", ".join(self._meaning.probabilities), problem)
-        return found or None
-
-    def _keep(self, kept: _Kept) -> None:
+    def _keep(self, kept: ValidRow) -> None:
         self.checked.rows += 1
         hour = datetime.fromtimestamp(kept.time_ms // 3_600_000 * 3600, UTC)
         self._held[hour].append(_encode(kept))
@@ -340,13 +244,13 @@ class TableImport:
         self._held.clear()
         self._held_rows = 0
 
-    def _record(self, kept: _Kept, repeats: Counter[str]) -> tuple[Record, Label | None]:
+    def _record(self, kept: ValidRow, repeats: Counter[str]) -> tuple[Record, Label | None]:
         letters, is_text = self.checked.letters, self._table.is_text
         features: dict[str, Value] = {
             name: value_of(value, letters[name], is_text)
             for name, value in zip(self._meaning.features, kept.features, strict=True)
         }
-        at = _EPOCH + timedelta(milliseconds=kept.time_ms)
+        at = _time_of(kept)
         event_id = kept.event_id or self._id_of_content(kept, repeats)
         record = Record(
             event_id=event_id,
@@ -373,7 +277,7 @@ class TableImport:
         )
         return record, label
 
-    def _id_of_content(self, kept: _Kept, repeats: Counter[str]) -> str:
+    def _id_of_content(self, kept: ValidRow, repeats: Counter[str]) -> str:
         """Return an id that follows from the row; equal rows are numbered."""
         content = _encode([self._model_version, kept.time_ms, kept.features, kept.prediction])
         first = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._model_name}/{content.decode()}"))
@@ -382,14 +286,8 @@ class TableImport:
         return derived_event_id(first, f"row {repeat}") if repeat else first
 
 
-def _plain(cell: Cell, name: str) -> float | int | str | bool | None:
-    if isinstance(cell, int) and not isinstance(cell, bool) and not is_number(cell):
-        raise InvalidInputError(name, f"'{cell!s:.40}' is larger than any whole number of 64 bits")
-    if isinstance(cell, datetime):
-        return cell.isoformat()
-    if isinstance(cell, float) and not math.isfinite(cell):
-        return None if math.isnan(cell) else str(cell)
-    return cell
+def _time_of(row: ValidRow) -> datetime:
+    return EPOCH + timedelta(milliseconds=row.time_ms)
 
 
 def _shown(values: Mapping[str, Cell]) -> dict[str, Cell]:
