@@ -209,7 +209,7 @@ def _scrapes(folder: Path, scrapes: int) -> dict[str, float]:
     assert len(times) == scrapes
     body = page.rendered(TEXT)
     began = time.perf_counter()
-    overview = site.answer("/api/overview", {}).body
+    overview = site.respond("/api/overview", {}).body
     overview_seconds = time.perf_counter() - began
     server.shutdown()
     ledger.close()

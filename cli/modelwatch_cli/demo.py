@@ -102,7 +102,7 @@ def _observe(settings: Settings, scenario: str, requests: int, expected: str) ->
     captured = running.require_on_s3(settings, summary)
     console.print(f"All {captured.found} predictions are captured on S3.")
     right = running.post_labels(settings, summary, 0.0, LABEL_ACCURACY[scenario])
-    console.print(labels_sentence(len(summary.answered), right))
+    console.print(labels_sentence(len(summary.predicted), right))
     results = _wait_for_result(settings, s3, version, began, datetime.now(UTC))
     print_result(results[0])
     statuses = {result.status for result in results}

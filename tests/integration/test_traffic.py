@@ -106,7 +106,7 @@ def test_ctrl_c_ends_for_ever_with_the_summary(deployed: RunningStack) -> None:
     )
     assert running.stderr is not None
     # the first line of progress: it is sending
-    assert b"answers" in running.stderr.readline()
+    assert b"responses" in running.stderr.readline()
     time.sleep(1)
     running.send_signal(signal.SIGINT)
     out, error = running.communicate(timeout=60)

@@ -113,7 +113,7 @@ def _models(view: View, hour: Hour) -> list[Document]:
                 "serves": view.values.get("model_version_info", {}).get(at) == 1.0,
                 "stale": view.values.get("model_stale", {}).get((model,)) == 1.0,
                 "load_seconds": view.values.get("model_load_time_seconds", {}).get((model,)),
-                **_answer(newest),
+                **_verdict(newest),
                 "shares": [_finite(analysis.share) for analysis in analyses],
                 "traffic": traffic,
                 "predictions": sum(count or 0.0 for count in traffic),
@@ -128,7 +128,7 @@ def _models(view: View, hour: Hour) -> list[Document]:
     return sorted(shown, key=lambda entry: (entry["model"], _natural(entry["version"])))
 
 
-def _answer(newest: Analysis | None) -> Document:
+def _verdict(newest: Analysis | None) -> Document:
     """Return what the newest analysis said, in the fields of a model version."""
     if newest is None:
         return {

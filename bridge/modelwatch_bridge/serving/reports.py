@@ -105,8 +105,8 @@ class Reports:
         with self._lock:
             url = self._store().report_url(name, _LINK_SECONDS)
         try:
-            with urllib.request.urlopen(url, timeout=30) as answer:  # the store's own, signed
-                body: bytes = answer.read()
+            with urllib.request.urlopen(url, timeout=30) as response:  # the store's own, signed
+                body: bytes = response.read()
         except OSError as error:
             raise StoreError(f"cannot read the report {name}: {error}") from error
         return body

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from modelwatch_bridge.counting.collector import Page, content_type_for
 from modelwatch_bridge.serving.health import Health
-from modelwatch_bridge.serving.site import JSON, Answer, Site
+from modelwatch_bridge.serving.site import JSON, HttpResponse, Site
 
 LOG = logging.getLogger(__name__)
 
@@ -56,17 +56,17 @@ class BridgeServer(ThreadingHTTPServer):
         sys.setswitchinterval(SWITCH_SECONDS)
         super().__init__(address, _Handler)
 
-    def answer(self, target: str, accept: str) -> Answer:
+    def respond(self, target: str, accept: str) -> HttpResponse:
         """Return the response to a GET of ``target``: a path, and optionally a query."""
         url = urlsplit(target)
         if url.path == "/metrics":
             content_type = content_type_for(accept)
-            return Answer(HTTPStatus.OK, self._page.rendered(content_type), content_type)
+            return HttpResponse(HTTPStatus.OK, self._page.rendered(content_type), content_type)
         if url.path == "/health":
             ready, report = self._health.report()
             status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
-            return Answer(status, json.dumps(report).encode() + b"\n", JSON)
-        return self._site.answer(url.path, dict(parse_qsl(url.query)))
+            return HttpResponse(status, json.dumps(report).encode() + b"\n", JSON)
+        return self._site.respond(url.path, dict(parse_qsl(url.query)))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -75,15 +75,15 @@ class _Handler(BaseHTTPRequestHandler):
     server: BridgeServer
 
     def do_GET(self) -> None:
-        answer = self.server.answer(self.path, self.headers.get("Accept", ""))
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
-        for name, value in (_HEADERS | dict(answer.headers)).items():
+        response = self.server.respond(self.path, self.headers.get("Accept", ""))
+        self.send_response(response.status)
+        self.send_header("Content-Type", response.content_type)
+        self.send_header("Content-Length", str(len(response.body)))
+        for name, value in (_HEADERS | dict(response.headers)).items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(answer.body)
+            self.wfile.write(response.body)
 
     do_HEAD = do_GET  # noqa: N815  the name that http.server looks for
 

@@ -42,7 +42,7 @@ _REPORT = (
 _encode = msgspec.json.Encoder().encode
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     """Status, body, content type and further headers of a response."""
 
     status: HTTPStatus
@@ -51,7 +51,7 @@ class Answer(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-NOT_FOUND = Answer(HTTPStatus.NOT_FOUND, b"not found\n")
+NOT_FOUND = HttpResponse(HTTPStatus.NOT_FOUND, b"not found\n")
 
 
 class Site:
@@ -82,7 +82,7 @@ class Site:
             "reports": self._newest_reports,
         }
 
-    def answer(self, path: str, query: Mapping[str, str]) -> Answer:
+    def respond(self, path: str, query: Mapping[str, str]) -> HttpResponse:
         """Return the response to a GET of one of the page's paths."""
         folder, _, name = path.removeprefix("/").partition("/")
         if path == "/":
@@ -93,7 +93,9 @@ class Site:
             document = self._api[name](query)
             if document is None:
                 return NOT_FOUND
-            return Answer(HTTPStatus.OK, _encode(document), JSON, {"Cache-Control": "no-store"})
+            return HttpResponse(
+                HTTPStatus.OK, _encode(document), JSON, {"Cache-Control": "no-store"}
+            )
         if folder == "reports" and name and self._reports is not None:
             if name == "newest":
                 return _redirect(self._reports, query)
@@ -115,27 +117,27 @@ class Site:
 
 
 @cache
-def _file(name: str) -> Answer:
+def _file(name: str) -> HttpResponse:
     body = resources.files(__package__).joinpath("page", name).read_bytes()
     headers = {"Content-Security-Policy": _OWN_FILES_ONLY, "Cache-Control": "no-cache"}
-    return Answer(HTTPStatus.OK, body, _TYPES[name], headers)
+    return HttpResponse(HTTPStatus.OK, body, _TYPES[name], headers)
 
 
-def _redirect(reports: Reports, query: Mapping[str, str]) -> Answer:
+def _redirect(reports: Reports, query: Mapping[str, str]) -> HttpResponse:
     """Redirect a dashboard's link, which has only the model version, to its newest report."""
     name = reports.newest_name(query.get("model", ""), query.get("version", ""))
     if name is None:
-        return Answer(HTTPStatus.NOT_FOUND, b"there is no report of this model version yet\n")
-    return Answer(HTTPStatus.FOUND, b"", headers={"Location": quote(name)})
+        return HttpResponse(HTTPStatus.NOT_FOUND, b"there is no report of this model version yet\n")
+    return HttpResponse(HTTPStatus.FOUND, b"", headers={"Location": quote(name)})
 
 
-def _report(reports: Reports, name: str) -> Answer:
+def _report(reports: Reports, name: str) -> HttpResponse:
     try:
         body = reports.html(name)
     except NotFoundError as error:
-        return Answer(HTTPStatus.NOT_FOUND, f"{error}\n".encode())
+        return HttpResponse(HTTPStatus.NOT_FOUND, f"{error}\n".encode())
     except ModelwatchError as error:
-        return Answer(HTTPStatus.BAD_GATEWAY, f"{error}\n".encode())
-    return Answer(
+        return HttpResponse(HTTPStatus.BAD_GATEWAY, f"{error}\n".encode())
+    return HttpResponse(
         HTTPStatus.OK, body, "text/html; charset=utf-8", {"Content-Security-Policy": _REPORT}
     )

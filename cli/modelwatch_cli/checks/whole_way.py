@@ -19,7 +19,7 @@ from modelwatch_cli.monitoring.live_metrics import LiveMetrics, read_bridge
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.checks import require_stack
 from modelwatch_cli.traffic.captured import captured_ids, wait_for_captures
-from modelwatch_cli.traffic.labels import Answered
+from modelwatch_cli.traffic.labels import Predicted
 from modelwatch_cli.traffic.load import send_predictions
 from modelwatch_cli.traffic.reference import reference_features
 from modelwatch_cli.traffic.scenarios import SCENARIOS, simulate_rows
@@ -49,7 +49,7 @@ class WholeWay:
         self._urls: dict[str, str] = {}
         self._before: LiveMetrics | None = None
         self._began = datetime.now(UTC)
-        self._answered: list[Answered] = []
+        self._predicted: list[Predicted] = []
         self._stored = 0
         self._analyzed: list[str] = []
 
@@ -102,10 +102,10 @@ class WholeWay:
         self._before = self._live()
         self._began = datetime.now(UTC)
         summary = send_predictions(self._urls["predict"], rows, None)
-        self._answered = summary.answered
-        if len(self._answered) < REQUESTS:
+        self._predicted = summary.predicted
+        if len(self._predicted) < REQUESTS:
             raise StepError(
-                f"{len(self._answered)} of {REQUESTS} requests got a prediction; "
+                f"{len(self._predicted)} of {REQUESTS} requests got a prediction; "
                 f"the first other response: {summary.first_problem[:200]}"
             )
         return (
@@ -114,9 +114,9 @@ class WholeWay:
         )
 
     def _capture(self) -> str:
-        sampled = sum(map(len, captured_ids(self._settings, self._answered).values()))
+        sampled = sum(map(len, captured_ids(self._settings, self._predicted).values()))
         captured = wait_for_captures(
-            self._settings, self._answered, self._began, CAPTURE_PATIENCE_SECONDS
+            self._settings, self._predicted, self._began, CAPTURE_PATIENCE_SECONDS
         )
         self._stored = captured.found
         if not captured.is_complete:
@@ -166,7 +166,7 @@ class WholeWay:
         found = _json(answer)
         if answer.is_error:
             raise StepError(f"analyze returns {answer.status_code}: {answer.text[:200]}")
-        ours = {(each.model_name, each.model_version) for each in self._answered}
+        ours = {(each.model_name, each.model_version) for each in self._predicted}
         titles = {f"{name} version {version}" for name, version in ours}
         failures = {title: why for title, why in found["failures"].items() if title in titles}
         if failures:
@@ -199,7 +199,7 @@ class WholeWay:
 
     def _metrics(self) -> str:
         expected = {
-            "predictions": (len(self._answered), "model_predictions_total", {}),
+            "predictions": (len(self._predicted), "model_predictions_total", {}),
             "stored": (self._stored, "capture_records_total", {"outcome": "stored"}),
             "analyses": (len(self._analyzed), "evidently_analysis_total", {}),
         }

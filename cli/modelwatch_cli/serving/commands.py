@@ -301,7 +301,7 @@ def _print_routing(model: RegisteredModel, alias: str, as_json: bool) -> None:
         print_json({"model_name": model.name, "routed": routed, "variants": variants})
         return
     print_table(
-        ["alias", "version", "answers"],
+        ["alias", "version", "share"],
         [
             (each, version or "none", "never (shadow)" if shadow else f"{share:.1%}")
             for each, version, share, shadow in rows

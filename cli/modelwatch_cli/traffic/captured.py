@@ -13,7 +13,7 @@ from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, NotFoundError
 from modelwatch_cli.console import progress
 from modelwatch_cli.settings import Settings
-from modelwatch_cli.traffic.labels import Answered
+from modelwatch_cli.traffic.labels import Predicted
 from modelwatch_cli.waiting import wait_until
 
 PATIENCE_SECONDS = 90
@@ -77,11 +77,11 @@ class CaptureCount:
         return Captured(self._wanted, self._wanted - sum(map(len, self._missing.values())))
 
 
-def captured_ids(settings: Settings, answered: Iterable[Answered]) -> dict[Version, set[str]]:
+def captured_ids(settings: Settings, predicted: Iterable[Predicted]) -> dict[Version, set[str]]:
     """Return the event ids that capture samples (``CAPTURE_SAMPLE_RATE``), by version."""
     rate = settings.capture_sample_rate
     wanted: dict[Version, set[str]] = {}
-    for each in answered:
+    for each in predicted:
         if is_sampled(each.event_id, rate):
             wanted.setdefault((each.model_name, each.model_version), set()).add(each.event_id)
     return wanted
@@ -89,7 +89,7 @@ def captured_ids(settings: Settings, answered: Iterable[Answered]) -> dict[Versi
 
 def wait_for_captures(
     settings: Settings,
-    answered: Iterable[Answered],
+    predicted: Iterable[Predicted],
     began: datetime,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> Captured:
@@ -97,7 +97,7 @@ def wait_for_captures(
 
     Parameters
     ----------
-    answered
+    predicted
         The responses of the predict API.
     began
         When the first request was sent, in UTC.
@@ -105,7 +105,7 @@ def wait_for_captures(
         The longest time without a new prediction; then the current number is returned.
     """
     store = S3RecordStore(s3_client(settings), settings.capture_bucket)
-    counting = CaptureCount(store, captured_ids(settings, answered), began)
+    counting = CaptureCount(store, captured_ids(settings, predicted), began)
     captured = counting.count()
     with progress() as bar:
         task = bar.add_task("captured on S3", total=captured.wanted)

@@ -172,8 +172,8 @@ def simulate(
         running.require_answers(scenario, summary)
         if labels:
             right = running.post_labels(settings, summary, label_delay, label_accuracy, seed)
-            found["labels"] = {"accepted": len(summary.answered), "right": right}
-            _say(as_json, labels_sentence(len(summary.answered), right))
+            found["labels"] = {"accepted": len(summary.predicted), "right": right}
+            _say(as_json, labels_sentence(len(summary.predicted), right))
         if wait or analyze:
             captured = running.require_on_s3(settings, summary)
             found["captured"] = captured.found

@@ -21,7 +21,7 @@ class Evidence:
     ----------
     sent
         Number of requests by status.
-    answered
+    predicted
         The number of predictions that capture samples.
     on_s3
         How many of these are on S3.
@@ -40,7 +40,7 @@ class Evidence:
     """
 
     sent: Mapping[str, int]
-    answered: int
+    predicted: int
     on_s3: int
     results: list[AnalysisResult] = field(default_factory=list)
     before: LiveMetrics | None = None
@@ -85,7 +85,7 @@ NO_BRIDGE = Finding(None, "not checked: no bridge runs here; give one with --bri
 NO_PROMETHEUS = Finding(None, "not checked: no Prometheus runs here; give one with --prometheus")
 
 
-def all_answered() -> Expectation:
+def all_responded() -> Expectation:
     """Expect a prediction for every valid request, and 400 for every invalid one."""
 
     def look(evidence: Evidence) -> Finding:
@@ -103,12 +103,12 @@ def nothing_lost() -> Expectation:
 
     def look(evidence: Evidence) -> Finding:
         lost = evidence.grew("capture_records_total", outcome="lost")
-        seen = f"{evidence.answered} sent, {evidence.on_s3} on S3"
+        seen = f"{evidence.predicted} sent, {evidence.on_s3} on S3"
         if lost is None:
-            all_there = evidence.answered == evidence.on_s3
+            all_there = evidence.predicted == evidence.on_s3
             return Finding(all_there, f"{seen}; how many were lost is unknown without a bridge")
         seen = f"{seen}, {lost:g} counted as lost"
-        missing = evidence.answered - evidence.on_s3
+        missing = evidence.predicted - evidence.on_s3
         if 0 <= missing < lost:
             # predict counted the record as lost, but the queue had it or accepted it later
             seen += f", {lost - missing:g} of which arrived anyway"

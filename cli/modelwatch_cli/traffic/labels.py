@@ -21,7 +21,7 @@ Outcome = float | int | str | bool
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class Predicted:
     """A prediction that the API returned.
 
     Attributes
@@ -30,7 +30,7 @@ class Answered:
         As in the response.
     predicted_at
         The response's timestamp.
-    answered_at
+    received_at
         When the response came, in seconds of `time.monotonic`.
     model_name, model_version
         The version that served.
@@ -39,7 +39,7 @@ class Answered:
     event_id: str
     prediction: Outcome
     predicted_at: str
-    answered_at: float
+    received_at: float
     model_name: str
     model_version: str
 
@@ -74,7 +74,7 @@ def simulate_labels(predictions: Sequence[Outcome], accuracy: float, seed: int) 
 
 def send_labels(
     url: str,
-    answered: Sequence[Answered],
+    predicted: Sequence[Predicted],
     labels: Sequence[Outcome],
     delay_seconds: float,
     on_sent: Callable[[int], None] = lambda _: None,
@@ -93,10 +93,10 @@ def send_labels(
     ModelwatchError
         When they are not accepted.
     """
-    pairs = sorted(zip(answered, labels, strict=True), key=lambda pair: pair[0].answered_at)
+    pairs = sorted(zip(predicted, labels, strict=True), key=lambda pair: pair[0].received_at)
     with httpx.Client(timeout=35) as client:
         for batch in batched(pairs, LABELS_AT_ONCE, strict=False):
-            time.sleep(max(0.0, batch[-1][0].answered_at + delay_seconds - time.monotonic()))
+            time.sleep(max(0.0, batch[-1][0].received_at + delay_seconds - time.monotonic()))
             body = [
                 {
                     "event_id": each.event_id,

@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from modelwatch_cli.traffic.labels import Answered, Outcome
+from modelwatch_cli.traffic.labels import Outcome, Predicted
 
 TIMEOUT_SECONDS = 35.0
 
@@ -38,7 +38,7 @@ MOST_REQUESTS = 4096
 LATE_SECONDS = 0.1
 """A request that starts this long after its planned time is late."""
 
-NO_ANSWER = "no answer"
+NO_RESPONSE = "no answer"
 """In place of a status if the connection failed."""
 
 NO_PREDICTION = "no prediction"
@@ -60,12 +60,12 @@ class LoadSummary:
     Attributes
     ----------
     statuses
-        Number of responses by HTTP status, or by `NO_ANSWER` and `NO_PREDICTION`.
+        Number of responses by HTTP status, or by `NO_RESPONSE` and `NO_PREDICTION`.
     at_limit
         How many requests had to wait until an earlier one ended: too many were in flight.
     latencies_ms
         Of every request with a response, in milliseconds since its planned time.
-    answered
+    predicted
         The returned predictions, in the order of the rows; empty without ``keep``.
     numbers, classes
         The predictions: numbers, and how often each other value came.
@@ -85,7 +85,7 @@ class LoadSummary:
 
     statuses: Counter[str] = field(default_factory=Counter)
     latencies_ms: array[float] = field(default_factory=lambda: array("d"))
-    answered: list[Answered] = field(default_factory=list)
+    predicted: list[Predicted] = field(default_factory=list)
     numbers: array[float] = field(default_factory=lambda: array("d"))
     classes: Counter[str] = field(default_factory=Counter)
     sent: int = 0
@@ -101,7 +101,7 @@ class LoadSummary:
     @property
     def event_ids(self) -> list[str]:
         """Of the returned predictions."""
-        return [each.event_id for each in self.answered]
+        return [each.event_id for each in self.predicted]
 
     @property
     def predictions(self) -> int:
@@ -188,7 +188,7 @@ async def send(
     clock = asyncio.get_running_loop().time
     stop = stop or asyncio.Event()
     summary = LoadSummary()
-    answered: dict[int, Answered] = {}
+    predicted: dict[int, Predicted] = {}
     slots = asyncio.Semaphore(_possible(most) if due is not None else min(most, UNPACED_REQUESTS))
     began = clock()
 
@@ -205,7 +205,7 @@ async def send(
             summary.latencies_ms.append((now - due_at) * 1000)
         found = _note(summary, status, body, now)
         if found is not None and keep:
-            answered[index] = found
+            predicted[index] = found
 
     async def tick() -> None:
         while True:
@@ -241,18 +241,18 @@ async def send(
         await asyncio.gather(*under_way)
     finally:
         ticker.cancel()
-    summary.answered = [answered[index] for index in sorted(answered)]
+    summary.predicted = [predicted[index] for index in sorted(predicted)]
     on_tick(summary)
     return summary
 
 
-def _note(summary: LoadSummary, status: int, body: Any, now: float) -> Answered | None:
+def _note(summary: LoadSummary, status: int, body: Any, now: float) -> Predicted | None:
     """Count a response; return its prediction if it has an event id."""
     prediction = body.get("prediction") if isinstance(body, dict) else None
     succeeded = 200 <= status < 300
     if not succeeded or prediction is None or not isinstance(prediction, Outcome):
         summary.statuses[
-            (NO_PREDICTION if succeeded else str(status)) if status else NO_ANSWER
+            (NO_PREDICTION if succeeded else str(status)) if status else NO_RESPONSE
         ] += 1
         summary.first_problem = summary.first_problem or str(body)[:500]
         return None
@@ -263,7 +263,7 @@ def _note(summary: LoadSummary, status: int, body: Any, now: float) -> Answered 
         summary.classes[str(prediction)] += 1
     names = ("event_id", "timestamp", "model_name", "model_version")
     event_id, timestamp, name, version = (str(body.get(each, "")) for each in names)
-    return Answered(event_id, prediction, timestamp, now, name, version) if event_id else None
+    return Predicted(event_id, prediction, timestamp, now, name, version) if event_id else None
 
 
 async def _sleep_until(at: float, clock: Callable[[], float], stop: asyncio.Event) -> bool:

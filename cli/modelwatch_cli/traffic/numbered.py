@@ -60,7 +60,7 @@ class Numbered:
 
 
 def _always(scenario: Numbered) -> Iterator[Expectation]:
-    yield expect.all_answered()
+    yield expect.all_responded()
     yield expect.nothing_lost()
     yield expect.predicted()
     if SCENARIOS[scenario.rows].refused:

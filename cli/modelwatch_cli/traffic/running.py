@@ -178,19 +178,19 @@ def post_labels(
     from modelwatch_cli.deployment.endpoints import api_urls
 
     url = api_urls(settings, ["capture"])["capture"]
-    predictions = [each.prediction for each in summary.answered]
+    predictions = [each.prediction for each in summary.predicted]
     labels = simulate_labels(predictions, accuracy, any_seed() if seed is None else seed)
     with progress() as bar:
         task = bar.add_task("labels", total=len(labels))
         send_labels(
-            url, summary.answered, labels, delay_seconds, lambda count: bar.advance(task, count)
+            url, summary.predicted, labels, delay_seconds, lambda count: bar.advance(task, count)
         )
     return sum(prediction == label for prediction, label in zip(predictions, labels, strict=True))
 
 
 def require_on_s3(settings: Settings, summary: LoadSummary) -> Captured:
     """Wait until all predictions are on S3; raises ModelwatchError if one is missing."""
-    captured = wait_for_captures(settings, summary.answered, summary.began)
+    captured = wait_for_captures(settings, summary.predicted, summary.began)
     require_captured(captured)
     return captured
 
@@ -213,15 +213,15 @@ def analyze_traffic(
     """
     from modelwatch_cli.monitoring.commands import analyze_window
 
-    if not summary.answered:
+    if not summary.predicted:
         raise ModelwatchError("there is nothing to analyze: the API returned no event ids")
-    times = sorted(_predicted_at(each.predicted_at) for each in summary.answered)
+    times = sorted(_predicted_at(each.predicted_at) for each in summary.predicted)
     began, ended = times[-newest if newest and newest < len(times) else 0], times[-1]
     lag = timedelta(seconds=settings.analysis_lag_seconds)
     # so that the window up to now holds the last one, and the metrics are those of this analysis
     time.sleep(max(0.0, (ended + lag - datetime.now(UTC)).total_seconds() + 1))
     length = window_seconds(began, datetime.now(UTC) - lag)
-    versions = {(each.model_name, each.model_version) for each in summary.answered}
+    versions = {(each.model_name, each.model_version) for each in summary.predicted}
     return [
         result
         for result in analyze_window(length)

@@ -121,21 +121,21 @@ def run_numbered(
     )
     summary = running.send_traffic(target, scenario.rows, schedule, options.seed)
     _require_whole(summary)
-    if not summary.answered:
+    if not summary.predicted:
         raise ModelwatchError(f"no request got a prediction: {summary.first_problem[:300]}")
-    captured = wait_for_captures(settings, summary.answered, summary.began)
+    captured = wait_for_captures(settings, summary.predicted, summary.began)
     results = running.analyze_traffic(settings, summary)
     labelled = 0
     if scenario.late_labels:
         results, labelled = _label(settings, summary, results, options)
     evidence = Evidence(
         sent=dict(summary.statuses),
-        answered=captured.wanted,
+        predicted=captured.wanted,
         on_s3=captured.found,
         results=results,
         before=before,
         alerts_before=alerts_before,
-        labels=len(summary.answered) if scenario.late_labels else 0,
+        labels=len(summary.predicted) if scenario.late_labels else 0,
         labelled=labelled,
         refused=_refused(target, scenario, schedule.requests or 0, options.seed),
     )
@@ -179,10 +179,10 @@ def run_stress(
         note,
     )
     _require_whole(summary)
-    captured = wait_for_captures(settings, summary.answered, summary.began)
+    captured = wait_for_captures(settings, summary.predicted, summary.began)
     evidence = Evidence(
         sent=dict(summary.statuses),
-        answered=captured.wanted,
+        predicted=captured.wanted,
         on_s3=captured.found,
         before=before,
         alerts_before=alerts_before,
@@ -253,7 +253,7 @@ def _label(
     def arrived() -> bool:
         nonlocal results
         results = running.analyze_traffic(settings, summary)
-        return _labelled(results) - before >= len(summary.answered)
+        return _labelled(results) - before >= len(summary.predicted)
 
     wait_until(arrived, LABEL_PATIENCE_SECONDS, every_seconds=2)
     return results, _labelled(results) - before

@@ -87,7 +87,7 @@ def highest(steps: list[Step]) -> float | None:
 def _add(whole: LoadSummary, step: LoadSummary) -> None:
     whole.statuses.update(step.statuses)
     whole.latencies_ms.extend(step.latencies_ms)
-    whole.answered.extend(step.answered)
+    whole.predicted.extend(step.predicted)
     whole.numbers.extend(step.numbers)
     whole.classes.update(step.classes)
     whole.sent += step.sent

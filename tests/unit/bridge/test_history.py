@@ -164,7 +164,7 @@ def test_any_name_gets_through_as_it_is(story: BridgeStory) -> None:
     story.clock.advance(10)
     story.show()
 
-    answer = story.site.answer("/api/overview", {})
+    answer = story.site.respond("/api/overview", {})
     assert {model["model"] for model in json.loads(answer.body)["models"]} == set(hostile)
     assert answer.content_type == "application/json"
     again = restarted(story)

@@ -130,8 +130,8 @@ def test_a_result_that_cannot_be_read_is_told_of(story: BridgeStory) -> None:
 
 def test_without_a_store_there_are_no_reports(story: BridgeStory) -> None:
     site = Site(story.history, story.health, None, "local")
-    assert site.answer("/reports/wine.3.20260102T030405Z", {}).status == 404
-    assert site.answer("/api/reports", {}).body == b'{"results":[],"reports":[],"problem":""}'
+    assert site.respond("/reports/wine.3.20260102T030405Z", {}).status == 404
+    assert site.respond("/api/reports", {}).body == b'{"results":[],"reports":[],"problem":""}'
 
 
 def test_a_bridge_whose_page_nobody_opens_carries_no_library_of_the_analysis() -> None:

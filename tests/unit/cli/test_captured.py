@@ -1,4 +1,4 @@
-"""Counting which predictions are on S3: each object is read once, by the versions that answered."""
+"""Counting which predictions are on S3: each object is read once, by version."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +8,7 @@ from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.captured import CaptureCount, Captured, captured_ids
-from modelwatch_cli.traffic.labels import Answered
+from modelwatch_cli.traffic.labels import Predicted
 
 
 def record(event_id: str, version: str, captured_at: datetime) -> Record:
@@ -43,12 +43,12 @@ def test_predictions_of_two_versions_are_counted_as_they_arrive():
 
 def test_only_what_capture_samples_is_waited_for():
     now = datetime.now(UTC)
-    answered = [
-        Answered(new_event_id(int(now.timestamp() * 1000)), 1, "", 0.0, "wine", str(number % 2))
+    predicted = [
+        Predicted(new_event_id(int(now.timestamp() * 1000)), 1, "", 0.0, "wine", str(number % 2))
         for number in range(400)
     ]
-    wanted = captured_ids(Settings({"CAPTURE_SAMPLE_RATE": "0.25"}), answered)
+    wanted = captured_ids(Settings({"CAPTURE_SAMPLE_RATE": "0.25"}), predicted)
     assert set(wanted) == {("wine", "0"), ("wine", "1")}
     assert 60 < sum(map(len, wanted.values())) < 140
-    everything = captured_ids(Settings({}), answered)
+    everything = captured_ids(Settings({}), predicted)
     assert sum(map(len, everything.values())) == 400

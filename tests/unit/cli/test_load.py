@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from modelwatch_cli.traffic.load import (
-    NO_ANSWER,
     NO_PREDICTION,
+    NO_RESPONSE,
     UNPACED_REQUESTS,
     LoadSummary,
     Row,
@@ -93,7 +93,7 @@ def test_too_many_under_way_start_late_and_say_so():
     summary = run(api, due, 20, most=4)
     assert api.most == 4
     assert (summary.at_limit, summary.late) == (16, 16)
-    # four a second are answered where ten are due
+    # four a second get a response where ten are due
     assert max(summary.latencies_ms) == pytest.approx((4.3 + 1 - 1.9) * 1000, abs=1)
 
 
@@ -132,7 +132,7 @@ def test_no_answer_is_counted_and_has_no_latency():
             raise ConnectionRefusedError("refused")
 
     summary = run(Away(), [0.0], 1)
-    assert summary.statuses == {NO_ANSWER: 1}
+    assert summary.statuses == {NO_RESPONSE: 1}
     assert list(summary.latencies_ms) == []
     assert summary.first_problem == "ConnectionRefusedError: refused"
 
@@ -140,7 +140,7 @@ def test_no_answer_is_counted_and_has_no_latency():
 def test_an_answer_without_an_event_id_is_a_prediction_that_cannot_be_found_again():
     summary = run(Api(body={"prediction": "red"}), [0.0], 1)
     assert summary.by_class() == {"red": 1}
-    assert summary.answered == []
+    assert summary.predicted == []
 
 
 def test_few_values_are_classes_and_many_are_quantiles():

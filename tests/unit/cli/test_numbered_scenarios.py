@@ -12,7 +12,7 @@ from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch_cli.monitoring.live_metrics import ActiveAlert, Alert, LiveMetrics
 from modelwatch_cli.traffic import expectations as expect
 from modelwatch_cli.traffic.expectations import Evidence
-from modelwatch_cli.traffic.load import NO_ANSWER, LoadSummary
+from modelwatch_cli.traffic.load import NO_RESPONSE, LoadSummary
 from modelwatch_cli.traffic.numbered import NUMBERED
 from modelwatch_cli.traffic.scenario_runs import Report
 from modelwatch_cli.traffic.schedule import Schedule
@@ -56,7 +56,7 @@ def rules(*active: ActiveAlert) -> dict[str, Alert]:
 
 EVIDENCE = Evidence(
     sent={"200": 100},
-    answered=100,
+    predicted=100,
     on_s3=100,
     results=[result()],
     before=page(predictions=7),
@@ -71,10 +71,10 @@ def met(expectation: expect.Expectation, **changes: object) -> bool | None:
 
 
 def test_every_right_request_is_answered_and_every_wrong_one_refused():
-    assert met(expect.all_answered())
-    assert met(expect.all_answered(), sent={"200": 95, "400": 5}, refused=5)
-    assert met(expect.all_answered(), sent={"200": 95, "400": 5}, refused=4) is False
-    assert met(expect.all_answered(), sent={"200": 99, NO_ANSWER: 1}) is False
+    assert met(expect.all_responded())
+    assert met(expect.all_responded(), sent={"200": 95, "400": 5}, refused=5)
+    assert met(expect.all_responded(), sent={"200": 95, "400": 5}, refused=4) is False
+    assert met(expect.all_responded(), sent={"200": 99, NO_RESPONSE: 1}) is False
 
 
 def test_what_is_missing_on_s3_is_counted_as_lost():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label, decode_labels
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch_cli.traffic.labels import LABELS_AT_ONCE, Answered, send_labels, simulate_labels
+from modelwatch_cli.traffic.labels import LABELS_AT_ONCE, Predicted, send_labels, simulate_labels
 
 outcomes = st.one_of(
     st.lists(st.integers(0, 3), min_size=1),
@@ -74,17 +74,19 @@ def ground_truth() -> Iterator[GroundTruth]:
     running.server.shutdown()
 
 
-def answered(count: int, answered_at: float) -> list[Answered]:
+def predicted(count: int, received_at: float) -> list[Predicted]:
     now_ms = time.time_ns() // 1_000_000
     return [
-        Answered(new_event_id(now_ms), number, "2025-01-01T10:00:00.123Z", answered_at, "wine", "1")
+        Predicted(
+            new_event_id(now_ms), number, "2025-01-01T10:00:00.123Z", received_at, "wine", "1"
+        )
         for number in range(count)
     ]
 
 
 def test_labels_are_posted_in_requests_of_a_size_after_their_delay(ground_truth):
     began = time.monotonic()
-    some = answered(LABELS_AT_ONCE + 1, began)
+    some = predicted(LABELS_AT_ONCE + 1, began)
     sent: list[int] = []
     send_labels(ground_truth.url, some, list(range(len(some))), 0.3, sent.append)
     assert sent == [LABELS_AT_ONCE, 1]
@@ -96,7 +98,7 @@ def test_labels_are_posted_in_requests_of_a_size_after_their_delay(ground_truth)
 
 
 def test_labels_that_are_not_accepted_are_an_error(ground_truth):
-    (one,) = answered(1, time.monotonic())
+    (one,) = predicted(1, time.monotonic())
     with pytest.raises(ModelwatchError, match="the labels were not accepted"):
         send_labels(f"{ground_truth.url}/elsewhere", [one], [1], 0)
     with pytest.raises(ModelwatchError, match="does not respond"):
