@@ -68,6 +68,7 @@ class Predict:
     def __init__(self, stack: Any, queue: SlowQueue) -> None:
         self.queue = queue
         self._stack = stack
+        self._version = ""
         environ = json.loads(stack.run("env", "--json").stdout)
         self.tracking_uri = environ["MLFLOW_TRACKING_URI"]
         self.metrics_url = f"http://127.0.0.1:{stack.environ['BRIDGE_PORT']}/metrics"
@@ -98,14 +99,16 @@ class Predict:
             answers = [
                 client.post(f"{self.url}/predict", json={"features": WINE}) for _ in range(requests)
             ]
-        return [answer.json()["event_id"] for answer in answers]
+        predictions = [answer.json() for answer in answers]
+        self._version = predictions[0]["model_version"]
+        return [prediction["event_id"] for prediction in predictions]
 
     def stored(self) -> set[str]:
-        """Return the event ids of the captures of the last hour."""
+        """Return the event ids of the last hour's captures, of the version of the last burst."""
         now = datetime.now(UTC)
         window = Window(now - timedelta(hours=1), now + timedelta(minutes=1))
         store = S3RecordStore(self._stack.client("s3"), "modelwatch-captures")
-        return set(store.read(MODEL, "1", window)["event_id"].to_pylist())
+        return set(store.read(MODEL, self._version, window)["event_id"].to_pylist())
 
     def health(self) -> None:
         assert httpx.get(f"{self.url}/health", timeout=30).status_code == 200

@@ -12,7 +12,13 @@ import pytest
 from msgspec.structs import replace as replaced
 
 from modelwatch.adapters.captures.arrow_profiles import profile_table
-from modelwatch.adapters.captures.parquet import read_notes, read_table, records_table, write_table
+from modelwatch.adapters.captures.parquet import (
+    FIXED_SCHEMA,
+    read_notes,
+    read_table,
+    records_table,
+    write_table,
+)
 from modelwatch.adapters.captures.records import joined
 from modelwatch.domain.profiles import decode_profile, encode_profile, merge_profiles
 from modelwatch.domain.records import Record
@@ -41,7 +47,10 @@ def test_each_value_finds_its_column_alone():
             record(3, a=2**53 + 1),
         ]
     )
-    assert {name: str(table.schema.field(name).type) for name in table.column_names[11:]} == {
+    assert {
+        name: str(table.schema.field(name).type)
+        for name in table.column_names[len(FIXED_SCHEMA.names) :]
+    } == {
         "feature_a": "double",
         "long_a": "int64",
         "feature_b": "double",
@@ -80,7 +89,7 @@ def test_each_value_finds_its_column_alone():
 )
 def test_nothing_is_changed_to_fit_a_type(letter, value, stored):
     table = records_table([replaced(record(1, a=value), types=letter)])
-    kept = {name: table[name][0].as_py() for name in table.column_names[11:]}
+    kept = {name: table[name][0].as_py() for name in table.column_names[len(FIXED_SCHEMA.names) :]}
     assert {name: each for name, each in kept.items() if each is not None} == stored
     (found,) = stored.values()
     assert type(next(each for each in kept.values() if each is not None)) is type(found)
