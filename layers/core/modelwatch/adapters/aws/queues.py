@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import batched
 from typing import Any
 
@@ -26,7 +26,7 @@ LIST_LIMIT_BYTES = 250_000
 """What a list of records grows to: one that is delivered again costs little, and 24 of them fit in
 the 6 MiB of an event."""
 
-_HAND_BACK_AT_ONCE = 10
+_RELEASED_AT_ONCE = 10
 """Messages of one request: SQS's own limit."""
 
 _REASON_LIMIT = 1000
@@ -41,25 +41,8 @@ _encode = msgspec.json.Encoder().encode
 _LABELS_BEFORE, _LABELS_AFTER = '{"labels":', "}"
 
 
-class _Address:
-    """A queue's URL: given, or looked up by its name once."""
-
-    def __init__(self, client: Any, url: str, name: str) -> None:
-        self._client = client
-        self._url = url
-        self._name = name
-
-    def url(self) -> str:
-        if not self._url:
-            self._url = self._client.get_queue_url(QueueName=self._name)["QueueUrl"]
-        return self._url
-
-
-class SqsRecordQueue:
-    """Sends records as JSON messages, as many in each as fit.
-
-    Predict's own are packed (`modelwatch.domain.packing`): those of a batch share their names, and
-    nothing has to be parsed that can be copied. What applications sent goes on as it came.
+class _Queue:
+    """A queue of SQS.
 
     Parameters
     ----------
@@ -71,7 +54,29 @@ class SqsRecordQueue:
 
     def __init__(self, client: Any, *, queue_url: str = "", queue_name: str = "") -> None:
         self._client = client
-        self._address = _Address(client, queue_url, queue_name)
+        self._known_url = queue_url
+        self._name = queue_name
+
+    def _url(self) -> str:
+        if not self._known_url:
+            self._known_url = self._client.get_queue_url(QueueName=self._name)["QueueUrl"]
+        return self._known_url
+
+    def _send(self, bodies: Iterable[str], what: str) -> None:
+        """Send messages of ``what``; raises QueueError when the queue does not take them."""
+        try:
+            for body in bodies:
+                self._client.send_message(QueueUrl=self._url(), MessageBody=body)
+        except (BotoCoreError, ClientError) as error:
+            raise QueueError(f"the capture queue did not take the {what}: {error}") from error
+
+
+class SqsRecordQueue(_Queue):
+    """Sends records as JSON messages, as many in each as fit.
+
+    Predict's own are packed (`modelwatch.domain.packing`): those of a batch share their names, and
+    nothing has to be parsed that can be copied. What applications sent goes on as it came.
+    """
 
     def send(self, records: Sequence[Record]) -> None:
         """Send ``records``.
@@ -85,59 +90,29 @@ class SqsRecordQueue:
         """
         own = [record for record in records if record.source == PREDICT_SOURCE]
         others = [record for record in records if record.source != PREDICT_SOURCE]
-        bodies = [*packed_bodies(own), *message_bodies(others)]
-        try:
-            for body in bodies:
-                self._client.send_message(QueueUrl=self._address.url(), MessageBody=body)
-        except (BotoCoreError, ClientError) as error:
-            raise QueueError(f"the capture queue did not take the record: {error}") from error
+        # all of them first: where one record is too large, none is sent
+        self._send([*packed_bodies(own), *message_bodies(others)], "record")
 
 
-class SqsLabelQueue:
+class SqsLabelQueue(_Queue):
     """Sends labels through the capture queue: messages ``{"labels": [...]}``, as full as they get.
 
     They share the queue with the records: its consumer turns what came in a few seconds into one
     object an hour of predictions. Straight to S3, a label a request would be an object a label: a
     PUT (5 $ a million) in place of a message (0.40 $), and a GET a label for every reader.
-
-    Parameters
-    ----------
-    client
-        SQS client; its timeouts are the caller's time budget.
-    queue_url
-        URL of the queue, or empty: then it is looked up by ``queue_name`` once.
     """
-
-    def __init__(self, client: Any, *, queue_url: str = "", queue_name: str = "") -> None:
-        self._client = client
-        self._address = _Address(client, queue_url, queue_name)
 
     def send(self, labels: Sequence[Label]) -> None:
         """Send ``labels``; raises QueueError when the queue does not take them."""
-        try:
-            for body in label_bodies(labels):
-                self._client.send_message(QueueUrl=self._address.url(), MessageBody=body)
-        except (BotoCoreError, ClientError) as error:
-            raise QueueError(f"the capture queue did not take the labels: {error}") from error
+        self._send(label_bodies(labels), "labels")
 
 
-class SqsDeadLetters:
+class SqsDeadLetters(_Queue):
     """Sends messages to the dead-letter queue as they were, with two attributes.
 
     ``reason`` says what is wrong with the message, ``message_id`` which one it was in the capture
     queue: a message that comes here twice is recognised by it.
-
-    Parameters
-    ----------
-    client
-        SQS client.
-    queue_url
-        URL of the dead-letter queue, or empty: then it is looked up by ``queue_name`` once.
     """
-
-    def __init__(self, client: Any, *, queue_url: str = "", queue_name: str = "") -> None:
-        self._client = client
-        self._address = _Address(client, queue_url, queue_name)
 
     def put(self, message_id: str, body: str, reason: str) -> None:
         """Send a message.
@@ -151,7 +126,7 @@ class SqsDeadLetters:
         attributes = {"reason": _as_attribute(reason), "message_id": message_id}
         try:
             self._client.send_message(
-                QueueUrl=self._address.url(),
+                QueueUrl=self._url(),
                 MessageBody=body,
                 MessageAttributes={
                     name: {"DataType": "String", "StringValue": value}
@@ -164,31 +139,19 @@ class SqsDeadLetters:
             ) from error
 
 
-class SqsDeliveries:
-    """What the capture queue delivered, by receipt; see `modelwatch.ports.capture.Deliveries`.
-
-    Parameters
-    ----------
-    client
-        SQS client.
-    queue_url
-        URL of the queue, or empty: then it is looked up by ``queue_name`` once.
-    """
-
-    def __init__(self, client: Any, *, queue_url: str = "", queue_name: str = "") -> None:
-        self._client = client
-        self._address = _Address(client, queue_url, queue_name)
+class SqsDeliveries(_Queue):
+    """What the capture queue delivered, by receipt; see `modelwatch.ports.capture.Deliveries`."""
 
     def release(self, delays_seconds: Mapping[str, int]) -> None:
         """Let messages be delivered again after a while each; see the port."""
-        for some in batched(delays_seconds.items(), _HAND_BACK_AT_ONCE, strict=False):
+        for some in batched(delays_seconds.items(), _RELEASED_AT_ONCE, strict=False):
             entries = [
                 {"Id": str(index), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
                 for index, (receipt, seconds) in enumerate(some)
             ]
             try:
                 response = self._client.change_message_visibility_batch(
-                    QueueUrl=self._address.url(), Entries=entries
+                    QueueUrl=self._url(), Entries=entries
                 )
             except (BotoCoreError, ClientError) as error:
                 # to try the rest takes time too; the rest comes again as these do
