@@ -20,6 +20,9 @@ MONTH_SECONDS = 365.25 * 86_400 / 12
 LARGEST_LEVEL = 0.05
 """A run's level is never higher, however few runs a month has."""
 
+FEWEST_REFERENCE_ROWS = 30
+"""Rows that a reference needs, or ``min_rows`` where those are fewer."""
+
 
 class DriftPolicy(msgspec.Struct, frozen=True):
     """Which methods and thresholds make a verdict.
@@ -84,7 +87,7 @@ class AnalysisRules:
     policy
         Methods and thresholds.
     min_rows
-        Fewest rows, of the window and of its reference, that allow a verdict.
+        Fewest rows of a window that allow a verdict; see `min_reference_rows` for its reference.
     lag
         Age at which captures count as complete.
     max_loss
@@ -117,6 +120,11 @@ class AnalysisRules:
     performance_window: timedelta = timedelta(days=7)
     sample_rows: int = 2000
     segments: str = ""
+
+    @property
+    def min_reference_rows(self) -> int:
+        """Fewest rows of a reference, and fewest that data quality looks at."""
+        return min(self.min_rows, FEWEST_REFERENCE_ROWS)
 
     @property
     def alpha(self) -> float:

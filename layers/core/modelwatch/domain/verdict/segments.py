@@ -19,9 +19,6 @@ from modelwatch.domain.verdict.results import SegmentResult, Verdict
 from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.verdict.sides import Reference
 
-FEWEST_REFERENCE_ROWS = 30
-"""Rows that a reference needs, or ``min_rows`` where those are fewer."""
-
 ALL_ROWS_SHARE = 0.5
 """Of the budget, beside segments."""
 
@@ -51,8 +48,7 @@ def evaluate_segments(
     mentioned = [*profiles, *(key for key in known if not key.is_rest)]
     keys = declared.in_order([*declared.named, *mentioned])
     problems = {
-        key: problem or _problem(key, profiles.get(key, _NO_ROWS), reference, rules.min_rows)
-        for key in keys
+        key: problem or _problem(key, profiles.get(key, _NO_ROWS), reference, rules) for key in keys
     }
     comparable = sum(not each for each in problems.values())
     level = rules.alpha * (1 - ALL_ROWS_SHARE) / max(comparable, 1)
@@ -69,17 +65,19 @@ def evaluate_segments(
     return tuple(results), rules.alpha * (ALL_ROWS_SHARE if comparable else 1.0)
 
 
-def _problem(key: SegmentKey, profile: Profile, reference: Reference | None, min_rows: int) -> str:
+def _problem(
+    key: SegmentKey, profile: Profile, reference: Reference | None, rules: AnalysisRules
+) -> str:
     if reference is None:
         return "no reference"
-    if profile.rows < min_rows:
-        return f"{profile.rows} rows in the window; {min_rows} are needed"
+    if profile.rows < rules.min_rows:
+        return f"{profile.rows} rows in the window; {rules.min_rows} are needed"
     if key.is_rest:
         return "it is made of other values in every window"
     if key not in reference.segments:
         since = "" if reference.window is None else ", or was made before it was declared"
         return f"the reference has no rows of it{since}"
-    rows, fewest = reference.segments[key].rows, min(min_rows, FEWEST_REFERENCE_ROWS)
+    rows, fewest = reference.segments[key].rows, rules.min_reference_rows
     if rows < fewest:
         return f"the reference has {rows} rows of it; {fewest} are needed"
     return ""

@@ -40,7 +40,7 @@ def evaluate_window(
         reference.profile, found.profile, reference.importance, rules.policy, level
     )
     quality = check(
-        reference.constraints, found.profile, level=level, min_rows=min(rules.min_rows, 30)
+        reference.constraints, found.profile, level=level, min_rows=rules.min_reference_rows
     )
     status, reason, headline = verdict.status, verdict.reason, verdict.headline
     failed = next((each for each in quality.violations if each.check == "failed"), None)
@@ -82,7 +82,7 @@ def why_unknown(found: WindowProfiles, reference: Reference | None, rules: Analy
         )
     return refusal(
         reference_rows=reference.profile.rows,
-        min_rows=min(rules.min_rows, 30),
+        min_rows=rules.min_reference_rows,
         window=window,
         reference_window=reference.window,
         same_version=reference.same_version,
