@@ -13,7 +13,7 @@ from modelwatch.adapters.captures.parquet import (
     records_table,
     write_table,
 )
-from modelwatch.domain.blocks import HEAD_FIELDS, blocks_of
+from modelwatch.domain.blocks import HEAD_FIELDS, Head, blocks_of
 from modelwatch.domain.packing import pack, unpack
 from modelwatch.domain.records import FIELDS, Record, decode_record, encode_record
 from modelwatch_cli.capture.sagemaker.exporting import records_of
@@ -80,6 +80,9 @@ def test_no_form_of_a_record_loses_a_field(way, record):
 
 def test_the_head_has_the_fields_that_no_list_has():
     assert set(HEAD_FIELDS) == {name for name, field in FIELDS.items() if not field.form.packed}
+    for field in msgspec.structs.fields(Head):
+        if field.name != "names":
+            assert field.default == FIELDS[field.name].default, field.name
 
 
 def table_of_fields() -> str:

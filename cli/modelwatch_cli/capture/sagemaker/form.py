@@ -22,7 +22,7 @@ from urllib.parse import quote
 import msgspec
 
 from modelwatch.domain.names import Name
-from modelwatch.domain.records import FIELDS, Record
+from modelwatch.domain.records import FIELDS, Record, Types
 from modelwatch_cli.capture.cells import write_row
 
 DEFAULT_VARIANT = "AllTraffic"
@@ -90,7 +90,7 @@ class Attributes(msgspec.Struct, omit_defaults=True, kw_only=True):
     # old captures have any text in these two
     variant: str = ""
     source: str = "external"
-    types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")] = ""
+    types: Types = ""
     probabilities: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 

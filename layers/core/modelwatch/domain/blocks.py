@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from modelwatch.domain.names import Name
 from modelwatch.domain.numbers import SampleRate
-from modelwatch.domain.records import ROW_FIELDS, Record, Value
+from modelwatch.domain.records import ROW_FIELDS, Record, Types, Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DOUBLE_BYTES = 8
@@ -35,7 +35,7 @@ class Head(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True, kw_
     names: tuple[str, ...]
     variant: str = ""
     source: str = "external"
-    types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")] = ""
+    types: Types = ""
     sample_rate: SampleRate = 1.0
 
 

@@ -18,6 +18,9 @@ from modelwatch.errors import Fault, InvalidInputError
 Value = Number | str | bool | None
 """A feature's value: a number, a string, a boolean, or null for a missing one."""
 
+Types = Annotated[str, msgspec.Meta(pattern="^[dlsb]*$")]
+"""Types of features, a letter each; see `Record.types`."""
+
 FUTURE_TOLERANCE_MS = 5 * 60 * 1000
 """How far ahead of our clock a caller's clock may be."""
 
@@ -111,7 +114,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     probabilities: Annotated[list[float] | None, Form("probabilities", sagemaker=_OUTPUT)] = None
     latency_ms: Annotated[float, msgspec.Meta(ge=0), Form("latencies", is_always_packed=True)] = 0.0
     source: Annotated[Source, Form()] = "external"
-    types: Annotated[str, msgspec.Meta(pattern="^[dlsb]*$"), Form(has_column=False)] = ""
+    types: Annotated[Types, Form(has_column=False)] = ""
     sample_rate: Annotated[SampleRate, Form()] = 1.0
     lost_before: Annotated[int, msgspec.Meta(ge=0, le=2**53), Form("lost")] = 0
     error: Annotated[str, msgspec.Meta(max_length=200), Form("errors")] = ""
