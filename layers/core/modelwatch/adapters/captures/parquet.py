@@ -238,30 +238,37 @@ def read_notes(file: bytes | Path | Callable[[int], bytes]) -> dict[str, bytes]:
     ProfileFormatError
         When it is no Parquet file.
     """
-    end = file if isinstance(file, bytes) else _end(file)
+    read_end = _reader_of_end(file)
+    end = read_end(_END_GUESS_BYTES)
+    if (size := _footer_bytes(end)) > len(end):
+        end = _longer_end(read_end, size)
     metadata = pq.read_metadata(io.BytesIO(end)).metadata or {}
     notes = {
         name.decode(): decompress(base64.b64decode(value))
         for name, value in metadata.items()
         if name.startswith(b"modelwatch.") and name != _NOTES.encode()
     }
-    sizes = _note_sizes(metadata)
-    start = len(end) - _footer_bytes(end) - sum(sizes.values())
-    for name, size in sizes.items():
-        notes[name] = decompress(end[start : start + size])
-        start += size
+    sizes: dict[str, int] = json.loads(metadata.get(_NOTES.encode(), b"{}"))
+    size = _footer_bytes(end) + sum(sizes.values())
+    if size > len(end):
+        end = _longer_end(read_end, size)
+    start = len(end) - size
+    for name, length in sizes.items():
+        notes[name] = decompress(end[start : start + length])
+        start += length
     return notes
 
 
-def _end(file: Path | Callable[[int], bytes]) -> bytes:
-    """Return the end of a file that holds its footer and notes."""
-    read_end = partial(_end_of, file) if isinstance(file, Path) else file
-    end = read_end(_END_GUESS_BYTES)
-    # once for the footer, and once more for the notes that it names
-    while (size := _footer_bytes(end)) > len(end) or (size := _noted_bytes(end)) > len(end):
-        end = read_end(size)
-        if len(end) < size:
-            raise ProfileFormatError("the file is shorter than its footer says")
+def _reader_of_end(file: bytes | Path | Callable[[int], bytes]) -> Callable[[int], bytes]:
+    if isinstance(file, bytes):
+        return lambda _: file
+    return partial(_end_of, file) if isinstance(file, Path) else file
+
+
+def _longer_end(read_end: Callable[[int], bytes], size: int) -> bytes:
+    end = read_end(size)
+    if len(end) < size:
+        raise ProfileFormatError("the file is shorter than its footer says")
     return end
 
 
@@ -275,17 +282,6 @@ def _footer_bytes(end: bytes | memoryview) -> int:
     if end[-4:] != b"PAR1":
         raise ProfileFormatError("not the end of a Parquet file")
     return int.from_bytes(end[-8:-4], "little") + 8
-
-
-def _noted_bytes(end: bytes) -> int:
-    """Return the bytes of the footer, which is in ``end``, and of the notes before it."""
-    sizes = _note_sizes(pq.read_metadata(io.BytesIO(end)).metadata)
-    return _footer_bytes(end) + sum(sizes.values())
-
-
-def _note_sizes(metadata: Mapping[bytes, bytes] | None) -> dict[str, int]:
-    sizes: dict[str, int] = json.loads((metadata or {}).get(_NOTES.encode(), b"{}"))
-    return sizes
 
 
 def compress(data: bytes) -> bytes:
