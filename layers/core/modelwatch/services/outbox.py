@@ -83,7 +83,9 @@ class Outbox:
                 return []
             samples: list[Sample] = []
             try:
-                request = _Request(list(records), _size(records) if may_wait else 0)
+                # what is sent at once and alone need not be measured
+                may_stay = is_dense or (may_wait and self._waiting)
+                request = _Request(list(records), _size(records) if may_stay else 0)
             except Exception as error:  # noqa: BLE001 - what no one foresaw concerns this request
                 _LOG.error("records cannot be packed:\n%s", stack_of(error))
                 return self._lose(records)
