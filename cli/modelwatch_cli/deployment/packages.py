@@ -35,7 +35,7 @@ class PackageStore:
         return self._bucket
 
     def has(self, key: str) -> bool:
-        """Tell whether ``key`` was uploaded before.
+        """Return whether ``key`` was uploaded before.
 
         Raises
         ------

@@ -21,7 +21,7 @@ def check_segments(
     Parameters
     ----------
     say
-        Told when the features of the models that serve cannot be known, and why: that is no error,
+        Called with the reason when the features of the served models are unknown: that is no error,
         there may be none yet.
     served_schemas
         Gives their schemas.

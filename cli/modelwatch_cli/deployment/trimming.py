@@ -53,7 +53,7 @@ _PARTS = (
 
 
 def is_trimmed(path: PurePosixPath) -> bool:
-    """Tell whether the file ``path`` (relative to the layer's root) is left out.
+    """Return whether the file ``path`` (relative to the layer's root) is left out.
 
     >>> is_trimmed(PurePosixPath("numpy/linalg/tests/test_linalg.py"))
     True

@@ -94,7 +94,7 @@ def adopt(
     verify_onnx
         Make an ONNX form, and hold it against the original on these rows.
     step
-        Told what happens next, in a few words.
+        Called before each step, with a few words on it.
 
     Raises
     ------

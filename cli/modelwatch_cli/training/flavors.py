@@ -112,7 +112,7 @@ def modules_of(model: Any) -> set[str]:
 
 
 def is_own(module: str) -> bool:
-    """Tell whether a module is a user's own file: of no package, and not of Python."""
+    """Return whether a module is a user's own file: of no package, and not of Python."""
     top = module.partition(".")[0]
     return not (top in sys.stdlib_module_names or top == "__main__" or top in _packages())
 

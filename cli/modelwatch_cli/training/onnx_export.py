@@ -191,7 +191,7 @@ def _verify(form: OnnxModel, examined: _Examined) -> Verification:
 
 
 def is_same(one: Any, other: Any, scale: float = 0.0) -> bool:
-    """Tell whether two predictions are captured and shown as the same one.
+    """Return whether two predictions are captured and shown as the same one.
 
     Numbers with a fraction may differ by `RELATIVE_TOLERANCE` of themselves or of ``scale``.
 

@@ -119,7 +119,7 @@ def register_model(
     labels
         Of the test rows: what its probabilities are worth is learned from them.
     step
-        Told what happens next, in a few words.
+        Called before each step, with a few words on it.
 
     Raises
     ------

@@ -68,7 +68,7 @@ type Complete = Callable[[ModelVersion], Mapping[str, str]]
 """Adds to a new version's artifacts; returns its tags."""
 
 type Step = Callable[[str], None]
-"""Told what happens next, in a few words."""
+"""Called before each step, with a few words on it."""
 
 
 class Registry(ABC):

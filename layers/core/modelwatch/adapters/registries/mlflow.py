@@ -259,7 +259,7 @@ def _undone(delete: Callable[..., object], *names: str) -> None:
     try:
         delete(*names)
     except MlflowException as error:
-        # what failed before is what is told; that this is left behind is said here
+        # the caller gets the first failure; the log says what is left behind
         _LOG.error("%s %s failed: %s", delete.__name__, " ".join(names), error)
 
 
