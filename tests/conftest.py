@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import settings
 
-from examples import examples
+from examples import ALWAYS_THE_SAME, examples
 from running_stack import RunningStack, describe_stack
 
 # A shell that runs the tests in the background has Ctrl-C ignored, and children inherit that;
@@ -16,7 +16,9 @@ from running_stack import RunningStack, describe_stack
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What an example takes on a machine that does other work says nothing of the code.
-settings.register_profile("modelwatch", deadline=None, max_examples=examples(100))
+settings.register_profile(
+    "modelwatch", deadline=None, max_examples=examples(100), derandomize=ALWAYS_THE_SAME
+)
 settings.load_profile("modelwatch")
 
 

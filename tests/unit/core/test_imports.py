@@ -89,6 +89,24 @@ def test_the_rooms_of_a_house_import_one_way(house):
                 assert other in (room, *rooms[room]), (path, module)
 
 
+def test_types_to_read_are_prepared_at_import():
+    """Two threads that read a type for the first time at once end the process (msgspec 0.22)."""
+    plain = {"bool", "int", "float", "str", "list", "dict", "frozenset", "datetime", "None"}
+    for path in [*CORE.rglob("*.py"), *BRIDGE.rglob("*.py")]:
+        functions = [
+            each for each in ast.walk(ast.parse(path.read_text()))
+            if isinstance(each, ast.FunctionDef)
+        ]  # fmt: skip
+        for call in (each for function in functions for each in ast.walk(function)):
+            if not isinstance(call, ast.Call):
+                continue
+            kinds = [each.value for each in call.keywords if each.arg == "type"]
+            if not ast.unparse(call.func).startswith("msgspec.") or not kinds:
+                continue
+            names = {each.id for each in ast.walk(kinds[0]) if isinstance(each, ast.Name)}
+            assert names <= plain, f"{path}:{call.lineno}: make a decoder at the module's top"
+
+
 @pytest.mark.parametrize("place", ["domain", "ports", "services"])
 def test_the_inner_rooms_import_no_heavy_library(place):
     for path in sources(place):

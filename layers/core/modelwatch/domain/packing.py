@@ -87,6 +87,7 @@ _decoder = msgspec.json.Decoder(_Typed)
 _untyped_decoder = msgspec.json.Decoder(_Untyped)
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _head_decoder = msgspec.json.Decoder(Head)
+_time_decoder = msgspec.json.Decoder(int)
 _heads: dict[bytes, Head] = {}
 
 
@@ -266,7 +267,7 @@ def _checked(alone: Block, now_ms: int) -> Record:
 def _milliseconds(at: int | msgspec.Raw) -> int | None:
     if isinstance(at, msgspec.Raw):
         try:
-            at = msgspec.json.decode(at, type=int)
+            at = _time_decoder.decode(at)
         except UNREADABLE:
             return None
     return at if _FIRST_MS <= at <= _LAST_MS else None

@@ -96,9 +96,12 @@ class RegisteredModel(msgspec.Struct, frozen=True):
         return next((v for s, v in self.stages.items() if s.lower() == stage.lower()), None)
 
 
+_decode = msgspec.json.Decoder(Routing).decode
+
+
 def read_routing(name: str, text: str) -> Routing:
     """Return the routing of the model ``name`` as its registry keeps it; raises RegistryError."""
     try:
-        return msgspec.json.decode(text, type=Routing)
+        return _decode(text)
     except msgspec.DecodeError as error:
         raise RegistryError(f"tag {ROUTING_TAG} of {name}: {error}") from error

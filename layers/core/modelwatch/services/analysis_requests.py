@@ -40,6 +40,9 @@ class AnalysisRequest(msgspec.Struct, forbid_unknown_fields=True):
     with_report: bool = False
 
 
+_decode = msgspec.json.Decoder(AnalysisRequest).decode
+
+
 def parse_request(body: bytes) -> AnalysisRequest:
     """Read the body of ``POST /analyze``; an empty one asks for the defaults.
 
@@ -51,7 +54,7 @@ def parse_request(body: bytes) -> AnalysisRequest:
     if not body.strip():
         return AnalysisRequest()
     try:
-        request = msgspec.json.decode(body, type=AnalysisRequest)
+        request = _decode(body)
     except UNREADABLE as error:
         raise refusal(body, AnalysisRequest, error, _further) from None
     refuse_repeated_names(body, request)

@@ -45,6 +45,9 @@ class ComparisonRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         return Window.ending(end, seconds=length.total_seconds())
 
 
+_decoder = msgspec.json.Decoder(ComparisonRequest)
+
+
 def parse_query(query: Mapping[str, str]) -> ComparisonRequest:
     """Read the query of ``GET /compare``.
 
@@ -59,7 +62,7 @@ def parse_query(query: Mapping[str, str]) -> ComparisonRequest:
     'P1D'
     """
     given = dict(query)
-    found = list(blames(given, ComparisonRequest))
+    found = list(blames(given, _decoder.type))
     faults = [blame.fault() for blame in found]
     wrong = {blame.path[0] for blame in found}
     right = {name: each for name, each in given.items() if name not in wrong}
@@ -67,7 +70,7 @@ def parse_query(query: Mapping[str, str]) -> ComparisonRequest:
     faults += _faults(right.get("window", "PT1H"), until)
     if faults:
         raise InvalidInputError.of(faults)
-    return msgspec.convert(given, ComparisonRequest)
+    return msgspec.convert(given, _decoder.type)
 
 
 def _faults(window: str, until: datetime | None) -> Iterator[Fault]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _LOG = logging.getLogger(__name__)
+_decode_manifest = msgspec.json.Decoder(Manifest).decode
+_decode_importance = msgspec.json.Decoder(Importance).decode
 
 MEGABYTE = 1_000_000
 
@@ -87,7 +89,7 @@ class Artifacts(ABC):
                 raise ModelLoadError(f"{MANIFEST_PATH} of {version.title} is missing")
             return None
         try:
-            return msgspec.json.decode(payload, type=Manifest)
+            return _decode_manifest(payload)
         except msgspec.DecodeError as error:
             raise ModelLoadError(f"{MANIFEST_PATH} of {version.title}: {error}") from error
 
@@ -175,7 +177,7 @@ class Artifacts(ABC):
         if payload is None:
             return None
         try:
-            return msgspec.json.decode(payload, type=Importance)
+            return _decode_importance(payload)
         except msgspec.DecodeError as error:
             raise StoreError(f"{IMPORTANCE_PATH} of {version.title}: {error}") from error
 

@@ -35,6 +35,8 @@ from modelwatch.adapters.registries.base import (
 )
 from modelwatch.adapters.registries.folder_artifacts import FolderArtifacts
 from modelwatch.adapters.registries.folder_files import (
+    MODEL_FILE,
+    VERSION_FILE,
     ModelFile,
     VersionFile,
     folder_name,
@@ -94,7 +96,7 @@ class FolderRegistry(Registry):
         """Return the names of all models; see `Registry.names`."""
         with self._whole():
             files = sorted(self._root.glob("*/model.json"))
-        return sorted(read_file(file, ModelFile).name for file in files)
+        return sorted(read_file(file, MODEL_FILE).name for file in files)
 
     def model(self, name: str) -> RegisteredModel:
         """Return a model; see `Registry.model`."""
@@ -204,7 +206,7 @@ class FolderRegistry(Registry):
         with self._whole():
             if not file.exists():
                 raise NoModelError(f"{self._root} has no model '{name}' {REMEDY}")
-        kept = read_file(file, ModelFile)
+        kept = read_file(file, MODEL_FILE)
         if kept.name != name:
             # on a disk that takes Wine and wine for one
             raise RegistryError(f"{file} is of the model '{kept.name}', and not of '{name}'")
@@ -216,7 +218,7 @@ class FolderRegistry(Registry):
         # an application may call its versions as it likes
         if not _number(version) or not folder.is_dir():
             raise NoModelError(f"{name} has no version {version} in {self._root} {REMEDY}")
-        return read_file(folder / "version.json", VersionFile)
+        return read_file(folder / "version.json", VERSION_FILE)
 
     @contextmanager
     def _whole(self) -> Iterator[None]:

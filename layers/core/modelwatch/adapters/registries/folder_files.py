@@ -39,6 +39,10 @@ class VersionFile(msgspec.Struct, frozen=True, kw_only=True):
     format: int = FORMAT
 
 
+MODEL_FILE = msgspec.json.Decoder(ModelFile)
+VERSION_FILE = msgspec.json.Decoder(VersionFile)
+
+
 def folder_name(name: str) -> str:
     """Return the name of a model's folder, which no two models share.
 
@@ -54,12 +58,12 @@ def folder_name(name: str) -> str:
     return f"{quoted[:150]}%-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
-def read_file[T: (ModelFile, VersionFile)](file: Path, kind: type[T]) -> T:
+def read_file[T: (ModelFile, VersionFile)](file: Path, decoder: msgspec.json.Decoder[T]) -> T:
     """Return what is in ``file``; raises RegistryError when it cannot be read."""
     with os_errors(file):
         payload = file.read_bytes()
     try:
-        found = msgspec.json.decode(payload, type=kind)
+        found = decoder.decode(payload)
     except msgspec.DecodeError as error:
         raise RegistryError(f"{file} of the model registry is damaged: {error}") from error
     if found.format != FORMAT:

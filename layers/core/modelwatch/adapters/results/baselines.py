@@ -35,6 +35,10 @@ class _Use(msgspec.Struct, frozen=True):
     name: str
 
 
+_decode = msgspec.json.Decoder(Baseline).decode
+_decode_use = msgspec.json.Decoder(_Use).decode
+
+
 class S3BaselineStore:
     """Baselines in ``bucket``; see `modelwatch.ports.analysis.BaselineStore`."""
 
@@ -86,7 +90,7 @@ class S3BaselineStore:
         except NotFoundError:
             raise NotFoundError(f"{model_name} has no baseline '{name}'") from None
         try:
-            baseline = msgspec.json.decode(payload, type=Baseline)
+            baseline = _decode(payload)
         except msgspec.DecodeError as error:
             raise StoreError(f"baseline '{name}' of {model_name}: {error}") from error
         if baseline.format != FORMAT:
@@ -133,7 +137,7 @@ class S3BaselineStore:
         key, _ = self._newest(f"{_model(model_name)}{_IN_USE}/")
         if not key:
             return TRAINING
-        return msgspec.json.decode(self._objects.read(key), type=_Use).name
+        return _decode_use(self._objects.read(key)).name
 
     def use(self, model_name: str, name: str) -> None:
         """Compare windows of the model with this baseline from now on, or with `TRAINING`."""

@@ -29,6 +29,7 @@ PERFORMANCE = "performance/"
 
 _CONNECTIONS = 8
 _LOG = logging.getLogger(__name__)
+_decode_labelled = msgspec.json.Decoder(LabelledHour).decode
 
 
 class S3PerformanceStore:
@@ -62,7 +63,7 @@ class S3PerformanceStore:
         found: dict[datetime, LabelledHour] = {}
         for hour, (key, payload) in self._read(f"{PERFORMANCE}labels/", hours).items():
             try:
-                found[hour] = msgspec.json.decode(payload, type=LabelledHour)
+                found[hour] = _decode_labelled(payload)
             except msgspec.DecodeError as error:
                 _LOG.warning("%s is computed again: %s", key, error)
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -147,6 +147,9 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     reference_rows: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
+_document_decoder = msgspec.json.Decoder(_Document)
+_column_decoder = msgspec.json.Decoder(ColumnConstraints)
+
 _RULES: Mapping[str, type[msgspec.Struct]] = {
     name: get_args(hint)[0] for name, hint in get_type_hints(ColumnConstraints).items()
 } | {"extra_columns": ExtraRule, "failed_predictions": FailedRule}
@@ -173,13 +176,13 @@ def decode_constraints(payload: bytes) -> Constraints:
         ...
     modelwatch.errors.InvalidInputError: columns.a.missing.allowed_share: Expected 'float' <= 1.0
     """
-    document: _Document = _decoded(payload, _Document, "")
+    document = _decoded(payload, _document_decoder, "")
     if document.format != FORMAT:
         raise InvalidInputError("format", f"is {document.format}; this code reads {FORMAT}")
     columns = {}
     for name, raw in document.columns.items():
         field = f"columns.{name}"
-        columns[name] = _decoded(bytes(raw), ColumnConstraints, field)
+        columns[name] = _decoded(bytes(raw), _column_decoder, field)
         _check_column(columns[name], field)
     _check_seen(document.extra_columns, "extra_columns")
     _check_seen(document.failed_predictions, "failed_predictions")
@@ -220,15 +223,15 @@ def _check_column(column: ColumnConstraints, field: str) -> None:
         raise InvalidInputError(f"{field}.varying", "contradicts 'constant'; leave one of them out")
 
 
-def _decoded(payload: bytes, kind: type[Any], prefix: str) -> Any:
+def _decoded[T: msgspec.Struct](payload: bytes, decoder: msgspec.json.Decoder[T], prefix: str) -> T:
     try:
-        return msgspec.json.decode(payload, type=kind)
+        return decoder.decode(payload)
     except UNREADABLE as error:
         found = invalid_json(error)
         field = ".".join(part for part in (prefix, found.field) if part)
         problem = found.problem
         if " field " in problem:  # an unknown one, or one that is missing
-            rule = _RULES.get(found.field.removesuffix(".reference"), kind)
+            rule = _RULES.get(found.field.removesuffix(".reference"), decoder.type)
             if found.field.endswith(".reference"):
                 rule = Seen
             problem += f"; its fields are {', '.join(rule.__struct_fields__)}"

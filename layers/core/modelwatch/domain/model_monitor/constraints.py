@@ -87,6 +87,9 @@ class _Document(msgspec.Struct, kw_only=True):
     monitoring_config: _Monitoring = msgspec.field(default_factory=_Monitoring)
 
 
+_decode = msgspec.json.Decoder(_Document).decode
+
+
 def constraints_document(
     constraints: Constraints,
     policy: DriftPolicy = DriftPolicy(),  # noqa: B008 - it is frozen
@@ -160,7 +163,7 @@ def read_constraints_document(payload: bytes) -> Constraints:
     {'red': 0.0, 'white': 0.0}
     """
     try:
-        document = msgspec.json.decode(payload, type=_Document)
+        document = _decode(payload)
     except UNREADABLE as error:
         raise invalid_json(error) from None
     config = document.monitoring_config

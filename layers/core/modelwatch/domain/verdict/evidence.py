@@ -137,6 +137,10 @@ class _Reference(msgspec.Struct, array_like=True):
     importance: Importance | None
 
 
+_decode_manifest = msgspec.json.Decoder(Manifest).decode
+_decode_reference = msgspec.msgpack.Decoder(_Reference).decode
+
+
 def sha256(payload: bytes) -> str:
     """Return the digest of a document, in hexadecimal."""
     return hashlib.sha256(payload).hexdigest()
@@ -156,7 +160,7 @@ def decode_manifest(payload: bytes) -> Manifest:
         When it is something else, or of another format.
     """
     try:
-        manifest = msgspec.json.decode(payload, type=Manifest)
+        manifest = _decode_manifest(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         raise EvidenceError(f"the manifest is damaged: {error}") from error
     _check_format("manifest", manifest.format)
@@ -178,7 +182,7 @@ def encode_reference(reference: Reference) -> bytes:
 def decode_reference(payload: bytes, read: ReadReference) -> Reference:
     """Read what `encode_reference` wrote; raises as `decode_manifest` does."""
     try:
-        found = msgspec.msgpack.decode(payload, type=_Reference)
+        found = _decode_reference(payload)
         _check_format("reference", found.format)
         profile, segments = _profiles(found.profile)
         return Reference(
