@@ -1,7 +1,7 @@
 """Every relative link of every page leads to a file that exists, and to a heading of it.
 
-`make docs` checks the links of the site; this also reads the pages beside it (README, CONTRIBUTING, …), and
-the names of pages in code, messages, rules and dashboards.
+`make docs` checks the links of the site; this also reads the pages beside it (README, CONTRIBUTING,
+…), and the names of pages in code, messages, rules and dashboards.
 """
 
 from __future__ import annotations
