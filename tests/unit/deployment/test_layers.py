@@ -13,8 +13,8 @@ import pytest
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.layers import UNZIPPED_BYTES_LIMIT, build_layer, check_size, install
 from modelwatch_cli.deployment.plan import architecture
-from modelwatch_cli.deployment.project import Project
 from modelwatch_cli.deployment.trimming import is_trimmed
+from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
 ROOT = Project().root
