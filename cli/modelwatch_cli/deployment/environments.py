@@ -1,7 +1,7 @@
 """Environments: a lock, and for images the packages that the served models need, too.
 
-The image's lock in ``layers/`` is the base. Where it holds all that the models ask for, it is used as
-it is; otherwise both are resolved together into ``build/``, and every pin stays that can.
+An image's lock in ``layers/`` is the base. Where it holds all that the models ask for, it is used
+as it is; otherwise both are resolved together into ``build/``, and every pin stays that can.
 """
 
 from __future__ import annotations
@@ -75,10 +75,15 @@ class Environment:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.with_name(f".{target.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not self.python.exists():
-                self._install(target.with_name(f".{target.name}"), target)
+            made = target.with_name(f".{target.name}")
+            try:
+                if not self.python.exists():
+                    self._install(made)
+                    made.rename(target)
+            finally:
+                shutil.rmtree(made, ignore_errors=True)
 
-    def _install(self, made: Path, target: Path) -> None:
+    def _install(self, made: Path) -> None:
         shutil.rmtree(made, ignore_errors=True)  # of a process that was killed
         _uv("venv", "--quiet", "--relocatable", "--python", sys.executable, str(made))
         install = ("pip", "install", "--quiet", "--python", str(made / "bin" / "python"))
@@ -86,7 +91,6 @@ class Environment:
         if self.package:
             # what builds it is in the lock
             _uv(*install, "--no-deps", "--no-build-isolation", str(self.package))
-        made.rename(target)
 
 
 def base_environment(project: Project, name: str) -> Environment:
