@@ -44,7 +44,7 @@ test-compose: setup ## compose.yaml brought up and used, in a sandbox (root; ins
 
 zoo: setup $(ENVS)/zoo/.stamp ## XGBoost and CatBoost, for the zoo of models in tests/zoo
 
-zoo-table: zoo ## try every model of the zoo, and write the table of docs/models.md
+zoo-table: zoo ## try every model of the zoo, and write the table of docs/reference/models.md
 	@$(BIN)/python tests/zoo/table.py
 
 test-fast: setup ## the tests that start no server

@@ -109,7 +109,11 @@ class Deployer:
 
     def __post_init__(self) -> None:
         self._store = PackageStore(self.clients.packages, self.settings.package_bucket)
-        self._stacks = StackDeployer(self.clients.cloudformation, self._store.store_template)
+        self._stacks = StackDeployer(
+            self.clients.cloudformation,
+            self._store.store_template,
+            recreates=bool(self.settings.aws_endpoint_url),
+        )
         self._deployed: dict[str, Stack] = {}
         self._layers: dict[str, Artifact] = {}
         self._templates: dict[str, Template] = {}
