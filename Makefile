@@ -175,7 +175,7 @@ $(ENVS)/%/.stamp: layers/%/requirements.txt | $(UV)
 LOCK := pip compile -q --generate-hashes --no-emit-index-url --python-version 3.13 --custom-compile-command "make lock"
 
 lock: $(UV) ## resolve every requirements.in anew
-	@$(UV) $(LOCK) --upgrade requirements.in -o requirements.txt
+	@$(UV) $(LOCK) --upgrade --extra local pyproject.toml requirements.in -o requirements.txt
 	@for layer in inference capture analysis pyfunc; do \
 	  $(UV) $(LOCK) --upgrade -c requirements.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
 	@$(UV) $(LOCK) --upgrade tests/spark/requirements.in -o tests/spark/requirements.txt
