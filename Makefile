@@ -10,7 +10,7 @@ MODELWATCH := $(BIN)/modelwatch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-compose test-fast test-long zoo zoo-table test-grafana test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-serving setup-rivals bench-quality bench-performance-estimation lint format env-example lock clean
+.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-compose test-fast test-long zoo zoo-table test-grafana test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ test-compose: setup ## compose.yaml brought up and used, in a sandbox (root; ins
 
 zoo: setup $(ENVS)/zoo/.stamp ## XGBoost and CatBoost, for the zoo of models in tests/zoo
 
-zoo-table: zoo ## try every model of the zoo, and write the table of docs/models.md
+zoo-table: zoo ## try every model of the zoo, and write the table of docs/reference/models.md
 	@$(BIN)/python tests/zoo/table.py
 
 test-fast: setup ## the tests that start no server
@@ -88,6 +88,12 @@ format: setup ## rewrite the sources in the project's format
 
 env-example: setup ## write .env.example from the declared settings
 	@$(BIN)/python -m modelwatch_cli.settings > .env.example
+
+reference: setup ## write the generated pages of docs/reference from the code
+	@PYTHONPATH=docs $(BIN)/python -m generator
+
+docs: $(ENVS)/docs/.stamp ## build the documentation into build/site; strict, links checked
+	@NO_MKDOCS_2_WARNING=1 $(ENVS)/docs/bin/mkdocs build --quiet --strict && echo "build/site/index.html"
 
 # --- environments: one stamp per lock; a changed lock makes its environment anew -----------------
 
@@ -140,6 +146,10 @@ $(ENVS)/zoo/.stamp: tests/zoo/requirements.txt | $(UV)
 	@rm -rf $(ENVS)/zoo && $(UV) pip install -q --target $(ENVS)/zoo --python 3.13 --no-deps --require-hashes -r $<
 	@touch $@
 
+$(ENVS)/docs/.stamp: docs/requirements.txt | $(UV)
+	$(call environment,docs,docs/requirements.txt)
+	@touch $@
+
 $(ENVS)/rivals/.stamp: benchmarks/requirements.txt | $(UV)
 	$(call environment,rivals,benchmarks/requirements.txt)
 	@touch $@
@@ -165,12 +175,13 @@ $(ENVS)/%/.stamp: layers/%/requirements.txt | $(UV)
 LOCK := pip compile -q --generate-hashes --no-emit-index-url --python-version 3.13 --custom-compile-command "make lock"
 
 lock: $(UV) ## resolve every requirements.in anew
-	@$(UV) $(LOCK) --upgrade requirements.in -o requirements.txt
+	@$(UV) $(LOCK) --upgrade --extra local pyproject.toml requirements.in -o requirements.txt
 	@for layer in inference capture analysis pyfunc; do \
 	  $(UV) $(LOCK) --upgrade -c requirements.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
 	@$(UV) $(LOCK) --upgrade tests/spark/requirements.in -o tests/spark/requirements.txt
 	@$(UV) $(LOCK) --upgrade --no-deps -c requirements.txt tests/zoo/requirements.in -o tests/zoo/requirements.txt
 	@$(UV) $(LOCK) --upgrade benchmarks/requirements.in -o benchmarks/requirements.txt
+	@$(UV) $(LOCK) --upgrade docs/requirements.in -o docs/requirements.txt
 	@$(UV) $(LOCK) --upgrade localstack/runtime/requirements.in -o localstack/runtime/requirements.txt
 	@cd tests/grafana && rm -f package-lock.json && npm install --package-lock-only
 	@# LocalStack 4.14.0 works only with the dependencies of its release day

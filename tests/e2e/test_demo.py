@@ -133,7 +133,7 @@ def test_every_panel_of_the_dashboards_has_data(stack: RunningStack) -> None:
 
     # what the demo did last may not have been scraped yet
     eventually(lambda: not findings("wrong"), seconds=60)
-    documented = (ROOT / "docs" / "observability.md").read_text()
+    documented = (ROOT / "docs" / "how-to" / "use-dashboards-and-alerts.md").read_text()
     without_data = {
         f"{each['place']}: {each['title']}: {each['why']}"
         for each in findings("empty")

@@ -42,7 +42,8 @@ def test_a_report_is_a_redirect(app_client, reports):
     response = app_client.http.get("/reports/wine.1.20260101T000000Z")
     assert response.status_code == 302
     assert response.headers["Location"].startswith("https://reports.example/wine.1.2026")
-    assert app_client.http.get("/reports/other").status_code == 404
+    for name in ("other", "wine.3.99999999T999999Z.PT1H", "wine.3.20260230T000000Z"):
+        assert app_client.http.get(f"/reports/{name}").status_code == 404, name
 
 
 class _Comparer:

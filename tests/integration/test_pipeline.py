@@ -81,7 +81,7 @@ def test_a_prediction_is_answered_captured_and_counted(pipeline):
 
 
 def test_the_documented_look_inside_works(pipeline):
-    page = (ROOT / "docs" / "looking-inside.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "look-inside.md").read_text()
     snippet = page.split("```python\n")[1].split("```")[0]
     done = subprocess.run(
         [sys.executable, "-c", snippet],

@@ -32,8 +32,8 @@ def address(grafana: Grafana) -> Iterator[str]:
 
 
 def _documented(endpoint: str) -> str:
-    """Return the shell lines of docs/observability.md that call an endpoint."""
-    text = (ROOT / "docs" / "observability.md").read_text()
+    """Return the shell lines of docs/how-to/use-dashboards-and-alerts.md that call an endpoint."""
+    text = (ROOT / "docs" / "how-to" / "use-dashboards-and-alerts.md").read_text()
     (found,) = (
         block for block in re.findall(r"```bash\n(.*?)```", text, re.S) if endpoint in block
     )

@@ -1,4 +1,4 @@
-"""What becomes of every model of the zoo, as the table in docs/models.md.
+"""What becomes of every model of the zoo, as the table in docs/reference/models.md.
 
 `make zoo-table` tries them all and writes it; `tests/zoo/test_zoo.py` holds the code to it.
 """
@@ -29,7 +29,7 @@ from modelwatch_cli.training.onnx_export import is_same  # noqa: E402
 from modelwatch_cli.training.registration import quiet  # noqa: E402
 from zoo import CLASSES, MISSING, TARGETS, Case, everything  # noqa: E402
 
-DOCUMENT = ROOT / "docs" / "models.md"
+DOCUMENT = ROOT / "docs" / "reference" / "models.md"
 _BEGIN, _END = "<!-- make zoo-table: begin -->", "<!-- make zoo-table: end -->"
 
 TITLES = [*CLASSES, *TARGETS, MISSING]
@@ -93,7 +93,7 @@ def _check_served(candidate: Candidate, model: object, rows: pd.DataFrame) -> No
 
 
 def rows_of_document() -> dict[str, dict[str, str]]:
-    """Return the table of docs/models.md: by model the word by title."""
+    """Return the table of docs/reference/models.md: by model the word by title."""
     text = DOCUMENT.read_text()
     section = text[text.index(_BEGIN) : text.index(_END)]
     lines = [line for line in section.splitlines() if line.startswith("| ")]
@@ -114,7 +114,7 @@ def _tried(name: str, title: str) -> Outcome:
 
 
 def write(limit_seconds: float | None = None) -> None:
-    """Try all cases, and put what became of them into docs/models.md.
+    """Try all cases, and put what became of them into docs/reference/models.md.
 
     What is not done within the limit is a question mark in the table.
     """

@@ -40,7 +40,8 @@ def test_a_model_is_served_rightly_or_refused_as_the_table_says(name, title):
     recorded = rows_of_document()[name][title]
     if recorded == "?":
         assert found.word != "error", found.reason
-        pytest.skip(f"docs/models.md does not say: it is '{found.word}'; run `make zoo-table`")
+        page = "docs/reference/models.md"
+        pytest.skip(f"{page} does not say: it is '{found.word}'; run `make zoo-table`")
     assert found.word == recorded, found.reason
 
 

@@ -21,7 +21,10 @@ def function_of(group: str) -> str:
 
 
 def interpret(message: str, function: str, catalog: Mapping[str, Metric]) -> Findings:
-    """Return what an event's message says, line by line; most messages say nothing.
+    """Return what an event's message says; most messages say nothing.
+
+    As in CloudWatch, only a whole event is a line of metrics, and the Lambda service's own lines
+    begin an event: what stands further down may quote anyone.
 
     Parameters
     ----------
@@ -33,10 +36,9 @@ def interpret(message: str, function: str, catalog: Mapping[str, Metric]) -> Fin
         The metrics by name.
     """
     findings = Findings()
-    for raw in message.splitlines() if "\n" in message else (message,):
-        line = raw.strip()
-        if looks_like_emf(line):
-            read_emf(line, catalog, findings)
-        else:
-            read_runtime_line(line, function, findings)
+    first, _, rest = message.strip().partition("\n")
+    if not looks_like_emf(first):
+        read_runtime_line(first.strip(), function, findings)
+    elif not rest:
+        read_emf(first, catalog, findings)
     return findings

@@ -39,7 +39,7 @@ def forget(
     """Erase predictions by their event ids: from captures, samples, profiles, labels and reports.
 
     It also erases the predictions of their shadows. You can stop it at any point and run it
-    again. docs/capture.md says what it cannot reach.
+    again. docs/how-to/erase-records.md says what it cannot reach.
     """
     from modelwatch.adapters.aws.clients import s3_client
     from modelwatch.adapters.erasure.rows import Events

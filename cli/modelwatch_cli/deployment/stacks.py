@@ -41,6 +41,13 @@ _BROKEN = frozenset(
         "REVIEW_IN_PROGRESS",
     }
 )
+_WAYS_OUT = {
+    "UPDATE_ROLLBACK_FAILED": "`aws cloudformation continue-update-rollback --stack-name {name}` "
+    "brings it back to where it was",
+    "REVIEW_IN_PROGRESS": "someone prepares a change set for it: execute or delete that",
+    "DELETE_FAILED": "someone began to delete it: `aws cloudformation delete-stack --stack-name "
+    "{name}` goes on with that",
+}
 _BEGINNINGS = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"})
 _SUMMARIES = ("User Initiated", "The following resource(s) failed")
 _DELETE_ATTEMPTS = 2
@@ -90,6 +97,16 @@ def stack_digest(template: Template, parameters: Mapping[str, str]) -> str:
     return digest(json.dumps([template, values], sort_keys=True))[:32]
 
 
+def _way_out(stack: Stack) -> str:
+    if stack.is_half_updated:
+        return (
+            "there is a stack of this name that modelwatch did not make: it stays as it is; "
+            "choose another STAGE, or remove it yourself"
+        )
+    way = _WAYS_OUT.get(stack.status, "its events in CloudFormation say what it needs")
+    return f"it is in {stack.status}: {way.format(name=stack.name)}; deploy again after that"
+
+
 class StackDeployer:
     """Creates, updates and deletes stacks, and waits.
 
@@ -101,6 +118,9 @@ class StackDeployer:
         Keeps a template that is too large for a request; returns its URL.
     sleep
         How to wait; a test's may return at once.
+    recreates
+        Whether a broken stack is deleted and made again. For LocalStack alone: on AWS, the records
+        in the queue and the addresses of the APIs would go with it.
     """
 
     def __init__(
@@ -108,7 +128,9 @@ class StackDeployer:
         client: CloudFormationClient,
         store_template: Callable[[bytes], str],
         sleep: Callable[[float], None] = time.sleep,
+        recreates: bool = False,
     ) -> None:
+        self._recreates = recreates
         self._client = client
         self._store_template = store_template
         self._sleep = sleep
@@ -166,12 +188,15 @@ class StackDeployer:
         Raises
         ------
         StackError
-            With the reasons of the resources that failed.
+            With the reasons of the resources that failed, or with the way out of a broken stack
+            that must not be deleted.
         """
         wanted = stack_digest(template, parameters)
         stack = self._settled(name)
         if stack and stack.digest == wanted:
             return "unchanged", stack
+        if stack and stack.is_broken and not self._may_delete(stack):
+            raise StackError(name, [_way_out(stack)])
         request = self._request(name, template, parameters, wanted)
         if stack and not stack.is_broken:
             before_update()
@@ -179,7 +204,7 @@ class StackDeployer:
             if done and done.digest == wanted:
                 return "updated", done
             reasons = self._reasons(name, done)
-            if done is None or not done.is_half_updated:
+            if done is None or not done.is_half_updated or not self._recreates:
                 raise StackError(name, reasons)
             say(f"could not be updated and was not rolled back: {'; '.join(reasons)}")
             stack = done
@@ -191,6 +216,10 @@ class StackDeployer:
         if done is None or done.digest != wanted:
             raise StackError(name, self._reasons(name, done))
         return "recreated" if stack else "created", done
+
+    def _may_delete(self, stack: Stack) -> bool:
+        # a stack whose creation was rolled back has no resources
+        return self._recreates or stack.status == "ROLLBACK_COMPLETE"
 
     def _put(self, operation: Callable[..., Any], request: dict[str, Any]) -> Stack | None:
         name = request["StackName"]

@@ -45,13 +45,17 @@ def predict_service() -> PredictService:
     budget_ms = settings.capture_budget_ms
     artifacts = artifacts_of(settings, s3, cache=cache_folder / "artifacts")
     registry = registry_of(settings)
+    address = settings.model_registry or settings.mlflow_tracking_uri
     models = ModelPool(
         model_name=settings.model_name,
         alias=settings.model_alias,
         registry=registry,
         loader=ArtifactModelLoader(artifacts),
         plan_cache=StoredServingPlanCache(
-            None if registry.is_local else s3, bucket, cache_folder / "plans"
+            None if registry.is_local else s3,
+            bucket,
+            cache_folder / "plans",
+            source=f"{address} {settings.model_alias} {settings.model_stage}",
         ),
         metrics=metrics(),
         refresh_seconds=settings.model_refresh_seconds,

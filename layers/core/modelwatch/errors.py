@@ -6,9 +6,20 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Self
 
+_IN_THE_LOG = "the function's log says why"
+
 
 class ModelwatchError(Exception):
-    """Base of every error that modelwatch raises on purpose; `str()` is a sentence for the user."""
+    """Base of every error that modelwatch raises on purpose; `str()` is a sentence for the user.
+
+    Attributes
+    ----------
+    public
+        What a caller of an API reads instead, where `str()` may quote AWS or another server: such
+        a text can name accounts, roles, buckets and addresses. Empty: `str()` itself.
+    """
+
+    public: str = ""
 
 
 class SettingError(ModelwatchError):
@@ -128,15 +139,31 @@ class NoModelError(ModelwatchError):
 
 
 class ModelLoadError(ModelwatchError):
-    """A model version exists and cannot be loaded here."""
+    """A model version exists and cannot be loaded here.
+
+    Parameters
+    ----------
+    problem
+        What is wrong with it.
+    public
+        The same for a caller, where ``problem`` quotes what the model's own code said.
+    """
+
+    def __init__(self, problem: str, public: str = "") -> None:
+        super().__init__(problem)
+        self.public = public
 
 
 class RegistryError(ModelwatchError):
-    """The model registry does not answer, or its response is not understood."""
+    """The model registry does not respond, or its response is not understood."""
+
+    public = f"the model registry cannot be used now; {_IN_THE_LOG}"
 
 
 class StoreError(ModelwatchError):
-    """The object store refuses a read or a write, or does not answer."""
+    """The object store refuses a read or a write, or does not respond."""
+
+    public = f"the object store cannot be used now; {_IN_THE_LOG}"
 
 
 class ProfileFormatError(StoreError):
@@ -150,9 +177,13 @@ class EvidenceError(ModelwatchError):
 class QueueError(ModelwatchError):
     """The capture queue did not take a record."""
 
+    public = f"the capture queue takes no records now; {_IN_THE_LOG}"
+
 
 class FleetError(ModelwatchError):
     """The function's environments could not be recycled together."""
+
+    public = f"the function's environments cannot be recycled now; {_IN_THE_LOG}"
 
 
 class NotFoundError(ModelwatchError):
@@ -174,6 +205,15 @@ HTTP_STATUS: dict[type[ModelwatchError], int] = {
     FleetError: 503,
     SettingError: 500,
 }
+
+
+def public_text(error: ModelwatchError) -> str:
+    """Return what a caller of an API reads of ``error``.
+
+    >>> public_text(StoreError("cannot read a: User arn:aws:iam::123456789012:user/x is not ..."))
+    "the object store cannot be used now; the function's log says why"
+    """
+    return error.public or str(error)
 
 
 def http_status(error: ModelwatchError) -> int:

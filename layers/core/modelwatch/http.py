@@ -20,6 +20,7 @@ from modelwatch.errors import (
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
     http_status,
+    public_text,
     stack_of,
 )
 from modelwatch.ports.metrics import MetricSink, Sample
@@ -107,6 +108,8 @@ def handle_request(
         result = handler()
     except ModelwatchError as error:
         result = problem(error, _counted(error, on_error))
+        if result.status >= 500:
+            _LOG.error("%s %s: %s", request.method, _endpoint(request), error)
     except Exception as error:  # noqa: BLE001 - the border: a stack trace is for the log
         place = f"{request.method} {_endpoint(request)}"
         _LOG.error("unexpected error in %s:\n%s", place, stack_of(error))
@@ -146,7 +149,7 @@ def problem(error: Exception, samples: Sequence[Sample] = ()) -> HttpResponse:
     status = http_status(error) if isinstance(error, ModelwatchError) else 500
     body: Problem = {"type": "about:blank", "title": _TITLES[status], "status": status}
     if isinstance(error, ModelwatchError):
-        body["detail"] = str(error)
+        body["detail"] = public_text(error)
     if isinstance(error, InvalidInputError):
         body["field"] = error.field
         body["errors"] = [ProblemError(field=f, detail=each) for f, each in error.faults]

@@ -66,6 +66,17 @@ def test_one_line_may_carry_several_directives() -> None:
     assert (findings.unknown_metrics, findings.parse_errors) == (0, 0)
 
 
+@pytest.mark.parametrize("before", ["analysis failed: x\n", "[WARNING] x\r\n", "{}\n", "a\u2028\n"])
+@pytest.mark.parametrize("after", ["", "\nmore"])
+def test_a_line_inside_an_event_forges_no_metric(
+    emf: Callable[..., str], before: str, after: str
+) -> None:
+    forged = emf("capture_records_total", 1, outcome="sent")
+    assert read(f"{before}{forged}{after}") == Findings()
+    assert read(f"{before}{REPORT}{after}").readings == []
+    assert read(f"{before}[ERROR] ValueError: no{after}").readings == []
+
+
 def test_what_no_catalog_lists_is_counted_and_not_served(emf: Callable[..., str]) -> None:
     findings = read(emf("my_own_total", 1, shop="a"))
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 TESTS = Path(__file__).parents[2]
-PAGE = TESTS.parent / "docs" / "original.md"
+PAGE = TESTS.parent / "docs" / "reference" / "original.md"
 
 
 def rows() -> list[list[str]]:

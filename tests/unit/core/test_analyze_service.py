@@ -95,7 +95,7 @@ def test_one_bad_version_does_not_stop_the_others(stage):
     stage.store.write(records(30, 1.0))
     analysis = stage.analyze()
     assert [result.model_version for result in analysis.results] == ["1"]
-    assert analysis.failures == {"wine version 2": "RuntimeError: the profiles broke"}
+    assert analysis.failures == {"wine version 2": "RuntimeError"}
     assert stage.metrics.value("evidently_analysis_total", status="error", model_version="2") == 1
 
 

@@ -7,7 +7,9 @@ import pytest
 from modelwatch.adapters.captures.arrow_profiles import profile_table
 from modelwatch.adapters.results.evidently_report import EvidentlyReporter, run_preset, scores_of
 from modelwatch.domain.profiles import QuantileSketch, merge_profiles
+from modelwatch.domain.statistics.distances import METHODS, Method
 from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.statistics.homogeneity import cell_chances
 from modelwatch.domain.verdict.features import evaluate_columns
 from modelwatch.domain.verdict.results import FeatureDrift
 from modelwatch.domain.verdict.rules import DriftPolicy
@@ -120,6 +122,34 @@ def test_the_report_is_one_page_of_what_could_be_compared(verdicts):
     assert b"<html" in verdicts["page"]
     assert b"moved" in verdicts["page"]
     assert b"mixed" not in verdicts["page"]
+
+
+def test_a_report_has_a_method_that_evidently_lacks(monkeypatch):
+    def moved(reference: Distribution, window: Distribution) -> float:
+        if reference.kind == "numerical":
+            return abs(reference.minimum - window.minimum)
+        return abs(len(reference.counts) - len(window.counts))
+
+    method = Method("moved", ("numerical", "categorical"), moved, cell_chances())
+    monkeypatch.setitem(METHODS, method.name, method)
+    policy = DriftPolicy(numerical_method="moved", categorical_method="moved", mode="classic")
+    reference = table(number=[*range(50)], colour=["red", "white"] * 25)
+    window = table(number=[3, *range(3, 52)], colour=["red", "white", "rosé", "red", "red"] * 10)
+    ours = evaluate(reference, [window], policy)
+    snapshot = run_preset(reference, window, list(ours.values()), policy)
+    assert scores_of(snapshot) == {"number": 3.0, "colour": 1.0}
+    assert {name: each.score for name, each in ours.items()} == scores_of(snapshot)
+    page = EvidentlyReporter().html(reference, window, list(ours.values()), policy)
+    assert b"moved" in page
+
+
+@pytest.mark.parametrize("method", ["wasserstein", "ks"])
+def test_a_report_of_many_features_has_those_that_drifted_most(method):
+    reference, window = rows(200, 0.0), rows(200, 2.0)
+    policy = DriftPolicy(numerical_method=method)
+    ours = evaluate(reference, [window], policy)
+    shown = run_preset(reference, window, [ours["same"], ours["moved"]], policy, most=1)
+    assert scores_of(shown).keys() == {"moved"}
 
 
 def test_nothing_to_compare_is_no_failure():

@@ -232,7 +232,7 @@ def test_health_tells_what_is_stale_and_since_when(stage):
     stage.now += 31
     assert stage.predict().prediction == 2
     health = stage.service.health()
-    assert (health["status"], health["problem"]) == ("stale", "the registry is away")
+    assert (health["status"], health["problem"]) == ("stale", RegistryError.public)
     assert health["stale_since"].timestamp() == pytest.approx(stage.now, abs=0.001)
     assert stage.metrics.value("model_stale") == 1
     stage.registry.failure = None

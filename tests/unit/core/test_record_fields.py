@@ -21,7 +21,7 @@ from modelwatch_cli.capture.sagemaker.form import Encoding, encode_line
 from modelwatch_cli.capture.sagemaker.lines import decode_line
 from modelwatch_cli.capture.sagemaker.payloads import Reading
 
-PAGE = Path(__file__).parents[3] / "docs" / "reading-captures.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "read-captures.md"
 NOW_MS = 1_800_000_000_000
 
 FULL = Record(

@@ -102,6 +102,11 @@ def deployer(aws):
     return StackDeployer(aws, lambda body: f"https://s3/{len(body)}", sleep=lambda _: None)
 
 
+@pytest.fixture
+def localstack_deployer(aws):
+    return StackDeployer(aws, lambda _: "", sleep=lambda _: None, recreates=True)
+
+
 def verbs(aws):
     return [verb for verb, _ in aws.requests]
 
@@ -142,14 +147,41 @@ def test_a_template_that_is_refused_as_a_whole_tells_so(aws, deployer):
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "CREATE_FAILED", "UPDATE_COMPLETE"])
-def test_a_broken_stack_is_deleted_and_made_anew_with_a_word(aws, deployer, status):
+def test_localstack_makes_a_broken_stack_anew_with_a_word(aws, localstack_deployer, status):
     aws.stacks[NAME] = {"StackStatus": status}  # without its outputs
     said, deleted = [], []
-    action, _ = deployer.deploy(
+    action, _ = localstack_deployer.deploy(
         NAME, TEMPLATE, {}, said.append, after_delete=lambda: deleted.append(1)
     )
     assert (action, verbs(aws), deleted) == ("recreated", ["DELETE", "CREATE"], [1])
     assert said == [f"was left in {status}: deleting it and making it again"]
+
+
+@pytest.mark.parametrize(
+    ("status", "way_out"),
+    [
+        ("UPDATE_ROLLBACK_FAILED", f"continue-update-rollback --stack-name {NAME}"),
+        ("DELETE_FAILED", f"delete-stack --stack-name {NAME}"),
+        ("REVIEW_IN_PROGRESS", "change set"),
+        ("CREATE_FAILED", "its events"),
+        ("ROLLBACK_FAILED", "its events"),
+        ("UPDATE_FAILED", "its events"),
+        ("CREATE_COMPLETE", "modelwatch did not make"),
+        ("UPDATE_COMPLETE", "modelwatch did not make"),
+    ],
+)
+def test_a_broken_stack_on_aws_stays_and_its_way_out_is_said(aws, deployer, status, way_out):
+    aws.stacks[NAME] = {"StackStatus": status}  # without outputs of ours
+    with pytest.raises(StackError, match=way_out):
+        deployer.deploy(NAME, TEMPLATE, {})
+    assert aws.requests == []
+    assert NAME in aws.stacks
+
+
+def test_a_stack_whose_creation_was_rolled_back_is_made_anew(aws, deployer):
+    aws.stacks[NAME] = {"StackStatus": "ROLLBACK_COMPLETE"}  # it has no resources
+    assert deployer.deploy(NAME, TEMPLATE, {})[0] == "recreated"
+    assert verbs(aws) == ["DELETE", "CREATE"]
 
 
 def test_a_stack_that_rolled_an_update_back_is_updated(aws, deployer):
@@ -161,7 +193,8 @@ def test_a_stack_that_rolled_an_update_back_is_updated(aws, deployer):
     assert deployer.deploy(NAME, TEMPLATE, {"Stage": "b"})[0] == "updated"
 
 
-def test_an_update_that_failed_without_being_rolled_back_is_made_anew_at_once(aws, deployer):
+def test_an_update_that_localstack_does_not_roll_back_is_made_anew(aws, localstack_deployer):
+    deployer = localstack_deployer
     deployer.deploy(NAME, TEMPLATE, {"Stage": "a"})
     aws.fails_with = [event("A", "UPDATE_FAILED", "no")]
     aws.failed_update = "UPDATE_COMPLETE"  # which LocalStack says, and drops the outputs

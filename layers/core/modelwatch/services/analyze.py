@@ -19,7 +19,7 @@ from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.verdict.sides import WindowProfiles
 from modelwatch.domain.verdict.window import evaluate_window
 from modelwatch.domain.windows import Window
-from modelwatch.errors import ModelwatchError, NoModelError
+from modelwatch.errors import ModelwatchError, NoModelError, public_text
 from modelwatch.ports.analysis import DriftReporter, ProfileStore, ReportStore
 from modelwatch.ports.metrics import MetricSink, Sample
 from modelwatch.ports.performance import PerformanceMonitor
@@ -188,7 +188,9 @@ class AnalyzeService:
     def _failed(self, name: str, version: str, error: Exception) -> str:
         _LOG.error("analysis of %s failed", _title(name, version), exc_info=error)
         self._metrics.emit([failure_sample(name, version)])
-        return f"{type(error).__name__}: {error}"
+        if isinstance(error, ModelwatchError):
+            return f"{type(error).__name__}: {public_text(error)}"
+        return type(error).__name__
 
     def _versions(self, window: Window) -> list[tuple[str, str]]:
         versions = self._profiles.versions(window)

@@ -10,7 +10,7 @@ from modelwatch.domain.event_ids import derived_event_id, new_event_id
 from modelwatch.domain.records import Record, Value
 from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.schemas import Schema
-from modelwatch.errors import ModelwatchError, PredictionError
+from modelwatch.errors import ModelwatchError, PredictionError, public_text
 from modelwatch.ports.metrics import MetricSink, Sample
 from modelwatch.ports.serving import AfterResponse, Fleet
 from modelwatch.services.bodies import batch_rows, read_batch, read_request
@@ -166,7 +166,7 @@ class PredictService:
         try:
             self._models.serving()
         except ModelwatchError as error:
-            problem = str(error)
+            problem = public_text(error)
         serving = self._models.loaded
         health: Health = {
             "status": "unavailable",

@@ -20,7 +20,13 @@ from datetime import UTC, datetime
 from modelwatch.domain.capture_policy import CapturePlan, CapturePolicy
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.routing import Routing, ServingPlan
-from modelwatch.errors import ModelLoadError, ModelwatchError, NoModelError, RegistryError
+from modelwatch.errors import (
+    ModelLoadError,
+    ModelwatchError,
+    NoModelError,
+    RegistryError,
+    public_text,
+)
 from modelwatch.ports.metrics import MetricSink, Sample
 from modelwatch.ports.serving import Model, ModelLoader, ModelRegistry, ServingPlanCache
 
@@ -77,6 +83,7 @@ class Serving:
 @dataclass(slots=True)
 class _Refusal:
     reason: str
+    public: str
     until: float
 
 
@@ -188,7 +195,8 @@ class ModelPool:
             remembered = self._plan_cache.recall(self.model_name)
             if remembered is None:
                 raise
-            return self._follow(remembered, problem=str(error))
+            _LOG.warning("serving the last good versions: %s", error)
+            return self._follow(remembered, problem=public_text(error))
         return self._follow(plan)
 
     def _refresh(self) -> None:
@@ -196,7 +204,7 @@ class ModelPool:
             with self._lock:
                 self._follow(self._plan())
         except ModelwatchError as error:
-            self._mark_stale(str(error))
+            self._mark_stale(public_text(error), str(error))
         finally:
             self._refreshed.set()
             self._refreshing.release()
@@ -219,14 +227,13 @@ class ModelPool:
             if self._serving is None:
                 raise ModelLoadError(reason)
             # half of a new plan would send requests where no one wants them to go
-            self._mark_stale(reason)
+            self._mark_stale(reason, reason)
             return self._serving
         if problems:
             _LOG.warning("a shadow does not run: %s", "; ".join(problems))
         serving = Serving(plan.routing, models)
         if problem:
             serving = Serving(plan.routing, models, problem, self._now())
-            _LOG.warning("serving the last good versions: %s", problem)
         else:
             self._plan_cache.remember(plan)
         self._report(serving)
@@ -250,7 +257,7 @@ class ModelPool:
             try:
                 loaded = present.get(key) or self._load(version)
             except ModelwatchError as error:
-                problems.append(str(error))
+                problems.append(public_text(error))
                 continue
             present[key] = loaded
             # the same version may serve under two aliases
@@ -261,7 +268,7 @@ class ModelPool:
         key = (version.name, version.version)
         refusal = self._refusals.get(key)
         if refusal and self._clock() < refusal.until:
-            raise ModelLoadError(refusal.reason)
+            raise ModelLoadError(refusal.reason, refusal.public)
         began = time.perf_counter()
         title = f"{version.name} version {version.version}"
         try:
@@ -272,11 +279,14 @@ class ModelPool:
                 raise
             # loading runs its author's code, and that may end in anything, SystemExit included
             except (Exception, SystemExit) as error:
-                problem = f"{title} cannot be loaded: {type(error).__name__}: {error}"
-                raise ModelLoadError(problem) from error
-        except ModelLoadError as error:
-            self._refusals[key] = _Refusal(str(error), self._clock() + REFUSAL_SECONDS)
-            _LOG.error("version %s of %s is refused: %s", version.version, version.name, error)
+                problem = f"{title} cannot be loaded: {type(error).__name__}"
+                raise ModelLoadError(f"{problem}: {error}", problem) from error
+        except ModelwatchError as error:
+            _LOG.error("version %s of %s is not loaded: %s", version.version, version.name, error)
+            if not isinstance(error, ModelLoadError):  # it may be there at the next attempt
+                raise
+            until = self._clock() + REFUSAL_SECONDS
+            self._refusals[key] = _Refusal(str(error), error.public, until)
             raise
         seconds = time.perf_counter() - began
         self._metrics.emit(
@@ -286,12 +296,13 @@ class ModelPool:
             _LOG.warning("the capture policy does not fit %s: %s", title, problem)
         return LoadedModel(version, model, plan, self._now(), seconds)
 
-    def _mark_stale(self, problem: str) -> None:
+    def _mark_stale(self, problem: str, whole: str) -> None:
+        """Say ``problem`` to callers from now on, and the ``whole`` of it in the log, once."""
         serving = self._serving
         if serving is None:
             return
         if serving.problem != problem:
-            _LOG.warning("the loaded versions keep serving: %s", problem)
+            _LOG.warning("the loaded versions keep serving: %s", whole)
         since = serving.stale_since or self._now()
         stale = Serving(serving.routing, serving.models, problem, since)
         self._report(stale)

@@ -18,7 +18,9 @@ class QueueSettings(Group):
 class PolicySettings(Group):
     """What is captured of each field."""
 
-    capture_policy = Setting("", "rule for each captured field, as JSON: see docs/capture.md", text)
+    capture_policy = Setting(
+        "", "rule for each field, as JSON: see docs/how-to/choose-what-is-captured.md", text
+    )
     capture_hash_key = Setting(
         "", "key of hashed fields; 16 characters or more, secret", text, is_secret=True
     )

@@ -51,8 +51,8 @@ class PyfuncModel:
         try:
             self._model = mlflow.pyfunc.load_model(str(path))
         except Exception as error:  # whatever a foreign model raises means: it cannot be loaded
-            problem = f"mlflow cannot load the model: {type(error).__name__}: {error}"
-            raise ModelLoadError(problem) from error
+            problem = f"mlflow cannot load the model: {type(error).__name__}"
+            raise ModelLoadError(f"{problem}: {error}", problem) from error
         self.schema = schema or self._signed()
         # rows are held against the schema before they come here, and mlflow's own check has no
         # form for a whole number that is missing

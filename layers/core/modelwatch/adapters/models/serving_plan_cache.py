@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,20 @@ _decode = msgspec.json.Decoder(ServingPlan).decode
 class StoredServingPlanCache:
     """A `modelwatch.ports.serving.ServingPlanCache` in ``bucket`` and below ``folder``.
 
-    Without a ``client``, which a registry on this machine does not need, below ``folder`` alone.
+    Parameters
+    ----------
+    client
+        S3; None for a registry on this machine, which needs ``folder`` alone.
+    bucket, folder
+        Where plans are kept.
+    source
+        What made the plans: the registry, and the alias or stage that it was asked for. A bucket
+        that several deployments share has a plan for each.
     """
 
-    def __init__(self, client: Any | None, bucket: str, folder: Path) -> None:
+    def __init__(self, client: Any | None, bucket: str, folder: Path, source: str) -> None:
         self._client = client
+        self._source = hashlib.sha256(source.encode()).hexdigest()[:16]
         self._bucket = bucket
         self._folder = folder
         self._kept = b""
@@ -40,7 +50,7 @@ class StoredServingPlanCache:
         payload = _encode(plan)
         if payload == self._kept:
             return
-        key = _key(plan.model_name)
+        key = self._key(plan.model_name)
         try:
             # environments start with the plan that is there already: read before you write
             if self._client is not None and self._stored(key) != payload:
@@ -55,7 +65,7 @@ class StoredServingPlanCache:
         """Return the plan kept last: from S3, or else from disk."""
         payload: bytes | None = None
         try:
-            payload = self._stored(_key(model_name))
+            payload = self._stored(self._key(model_name))
         except (BotoCoreError, ClientError) as error:
             _LOG.warning("the cached plan cannot be read from S3: %s", error)
         try:
@@ -70,17 +80,18 @@ class StoredServingPlanCache:
             return None
         try:
             payload: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        except self._client.exceptions.NoSuchKey:
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchKey":
+                raise
             return None
         return payload
 
     def _file(self, model_name: str) -> Path:
-        return self._folder / f"{quote(model_name, safe='')}.json"
+        return self._folder / f"{quote(model_name, safe='')}.{self._source}.json"
 
     def _write_file(self, model_name: str, payload: bytes) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(self._file(model_name), payload, 0o600)
 
-
-def _key(model_name: str) -> str:
-    return f"{PREFIX}{escape(model_name, PLANS)}.json"
+    def _key(self, model_name: str) -> str:
+        return f"{PREFIX}{escape(model_name, PLANS)}.{self._source}.json"

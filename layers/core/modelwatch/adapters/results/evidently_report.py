@@ -1,7 +1,8 @@
 """Evidently's report: it explains, on samples, the verdict that profiles of all rows gave.
 
 By itself Evidently picks p-values or distances by the number of reference rows; here it always gets
-the method, and for each feature the threshold of the verdict.
+the method, and for each feature the threshold of the verdict. A method that Evidently lacks is ours
+there too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from modelwatch.adapters.captures.feature_columns import as_one, feature_names
+from modelwatch.domain.statistics.distances import METHODS, Method
+from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.verdict.features import drift_strength
 from modelwatch.domain.verdict.results import FeatureDrift
 from modelwatch.domain.verdict.rules import DriftPolicy
 
@@ -48,9 +52,13 @@ class EvidentlyReporter:
 
 
 def run_preset(
-    reference: pa.Table, current: pa.Table, features: Sequence[FeatureDrift], policy: DriftPolicy
+    reference: pa.Table,
+    current: pa.Table,
+    features: Sequence[FeatureDrift],
+    policy: DriftPolicy,
+    most: int = MOST_FEATURES,
 ) -> Any:
-    """Run Evidently's drift preset; None when no feature has values on both sides."""
+    """Run Evidently's drift preset on the ``most`` drifted; None when no feature has values."""
     # takes seconds and 300 MB, and most analyses need no report
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
@@ -59,9 +67,9 @@ def run_preset(
     old, new = _frame(reference, numerical), _frame(current, numerical)
     known = [
         feature
-        for feature in sorted(features, key=lambda each: -(each.score or 0.0))
+        for feature in sorted(features, key=drift_strength, reverse=True)
         if feature.score is not None and _has_values(old, new, feature.feature)
-    ][:MOST_FEATURES]
+    ][:most]
     if not known:
         return None
     kinds = {feature.feature: feature.kind for feature in known}
@@ -77,6 +85,8 @@ def run_preset(
         drift_share=policy.share_threshold,
     )
     columns = list(kinds)
+    for method in (policy.numerical_method, policy.categorical_method):
+        _register(METHODS[method])
     return Report([preset]).run(
         Dataset.from_pandas(new[columns], definition), Dataset.from_pandas(old[columns], definition)
     )
@@ -89,6 +99,46 @@ def scores_of(snapshot: Any) -> dict[str, float]:
         for metric in snapshot.dict()["metrics"]
         if metric["config"]["type"].endswith(":ValueDrift")
     }
+
+
+def evidently_has(method: Method) -> bool:
+    """Whether Evidently has a method of this name for these kinds of features."""
+    from evidently.legacy.calculations.stattests import registry
+
+    try:
+        for kind in _column_types(method):
+            registry.get_registered_stattest(method.name, kind)
+    except (registry.StatTestNotFoundError, registry.StatTestInvalidFeatureTypeError):
+        return False
+    return True
+
+
+def _register(method: Method) -> None:
+    """Give Evidently a method that it lacks."""
+    from evidently.legacy.calculations.stattests import registry
+
+    def score_of(
+        reference: pd.Series, window: pd.Series, kind: Any, threshold: float
+    ) -> tuple[float, bool]:
+        numbers = kind is registry.ColumnType.Numerical
+        score = method.score(_distribution(reference, numbers), _distribution(window, numbers))
+        return score, method.reaches(score, threshold)
+
+    if not evidently_has(method):
+        test = registry.StatTest(method.name, method.name, _column_types(method), method.threshold)
+        registry.register_stattest(test, score_of)
+
+
+def _column_types(method: Method) -> list[Any]:
+    from evidently.legacy.core import ColumnType
+
+    return [ColumnType[kind.capitalize()] for kind in method.kinds]
+
+
+def _distribution(values: pd.Series, numbers: bool) -> Distribution:
+    if numbers:
+        return Distribution.of_numbers(values.to_numpy())
+    return Distribution.of_counts(values.value_counts().to_dict())
 
 
 def _frame(table: pa.Table, numerical: AbstractSet[str]) -> pd.DataFrame:

@@ -42,6 +42,8 @@ _HTML = "text/html; charset=utf-8"
 _BYTES = "application/octet-stream"
 _DIGITS = 16
 """So much of a digest is in a name."""
+_LONGEST_FOLDER = 900
+"""S3 takes keys of 1,024 bytes; the rest is for the names of the files."""
 _HORIZONS = (timedelta(hours=3), timedelta(days=3), timedelta(days=100), None)
 """How far back the newest results are looked for, until there are enough."""
 
@@ -232,6 +234,8 @@ def _reference_key(folder: str, reference: ReadReference) -> str:
 
 def _folder(name: str) -> str:
     parts = ResultName.parse(name)
-    if parts is None or "/" in name:
-        raise NotFoundError(f"'{name[:300]}' is not the name of a result")
-    return f"{version_prefix(parts.model_name, parts.model_version)}{parts.ending}"
+    if parts is not None and "/" not in name:
+        folder = f"{version_prefix(parts.model_name, parts.model_version)}{parts.ending}"
+        if len(folder) <= _LONGEST_FOLDER:
+            return folder
+    raise NotFoundError(f"'{name[:300]}' is not the name of a result")

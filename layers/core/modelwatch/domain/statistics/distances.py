@@ -1,12 +1,14 @@
 """How far a window is from its reference, by Evidently's names and definitions.
 
-Every score equals that of Evidently 0.7.23 on the same rows; on sketches it is within their error.
+The score of each of Evidently's methods equals that of Evidently 0.7.23 on the same rows; on
+sketches it is within their error.
 Where a few far values would hide what all others do, it is higher (`cells`, `wasserstein`).
 Evidently's own docstrings do not say which of its scores are distances (a high one means drift) and
 which are p-values (a low one does); `METHODS` does.
 
 To add a method, write its score here and add it to `METHODS` with its null distribution: settings,
-verdicts and the test beside Evidently follow.
+verdicts, reports and the tests follow. A method that Evidently lacks is compared with nothing of
+Evidently's; its report shows our score.
 """
 
 from __future__ import annotations
@@ -33,12 +35,12 @@ Score = Callable[[Distribution, Distribution], float]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """All that there is to know of one of Evidently's methods.
+    """All that there is to know of one method.
 
     Attributes
     ----------
     name
-        Evidently's.
+        Evidently's, where Evidently has it.
     kinds
         Of features that it takes: ``numerical``, ``categorical``.
     score
@@ -46,7 +48,7 @@ class Method:
     chances
         The null distribution of the score.
     threshold
-        Evidently's default.
+        The one that a report takes when it is given none; Evidently's default.
     low_is_drift
         Whether the score is a p-value: a low one means drift.
     """
@@ -189,7 +191,7 @@ METHODS: dict[str, Method] = {
         Method("TVD", _TEXTS, tvd, cell_chances(), 0.1, low_is_drift=True),
     )
 }
-"""Every method that is offered, by Evidently's name: a new one is one line here."""
+"""Every method that is offered, by its name: a new one is one line here."""
 
 
 def _relative_entropy(old: Floats, new: Floats) -> float:

@@ -47,7 +47,7 @@ def evaluate_features(
         PastColumns(past, window.rows) if past else None,
     )
     status, share, reason = model_status(features, policy.share_threshold)
-    drifted = {each.feature: _strength(each) for each in features if each.status == "drift"}
+    drifted = {each.feature: drift_strength(each) for each in features if each.status == "drift"}
     ranked = rank_drift(drifted, importance)
     return Verdict(
         status=status,
@@ -304,7 +304,7 @@ def model_status(
     return status, share, f"{reason}; drift from a share of {share_threshold:g}"
 
 
-def _strength(found: FeatureDrift) -> float:
+def drift_strength(found: FeatureDrift) -> float:
     """Return how far a feature drifted, in multiples of its threshold."""
     score, threshold = found.score or 0.0, found.threshold
     far, near = (threshold, score) if METHODS[found.method].low_is_drift else (score, threshold)

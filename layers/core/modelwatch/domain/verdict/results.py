@@ -235,10 +235,14 @@ class ResultName(NamedTuple):
         --------
         >>> ResultName.parse("my.wine.1%2E5.20260102T030405Z.PT1H.champion")[:2]
         ('my.wine', '1.5')
+        >>> ResultName.parse("wine.3.99999999T999999Z.PT1H")
         """
         found = _NAME.fullmatch(name)
         if found is None:
             return None
-        end = datetime.strptime(found["end"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        try:
+            end = datetime.strptime(found["end"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        except ValueError:  # such as the 99th of month 99
+            return None
         version, variant = unescape(found["version"]), unescape(found["variant"] or "")
         return cls(found["model"], version, end, found["window"] or "", variant)
