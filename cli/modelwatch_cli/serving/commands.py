@@ -160,7 +160,7 @@ def _adopt(
     settings: Settings, version: str, reference: Path, step: Callable[[str], None], as_json: bool
 ) -> None:
     from modelwatch_cli.training.adopt import say
-    from modelwatch_cli.training.adoption import adopt
+    from modelwatch_training.adoption import adopt
 
     name = settings.model_name
     adopted = adopt(settings, name, version, reference, verify_onnx=True, step=step)

@@ -11,7 +11,7 @@ import pandas as pd
 from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.errors import InvalidInputError, NotFoundError
 from modelwatch_cli.settings import Settings
-from modelwatch_cli.training.rows_files import features_frame, read_rows
+from modelwatch_training.rows_files import features_frame, read_rows
 
 
 def reference_features(settings: Settings) -> pd.DataFrame:

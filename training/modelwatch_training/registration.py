@@ -41,7 +41,7 @@ from modelwatch.domain.records import PREDICT_SOURCE, Record, Value
 from modelwatch.domain.schemas import LETTERS, Schema
 from modelwatch.ports.serving import Model
 from modelwatch.settings.serving import RegistrySettings
-from modelwatch_cli.training.candidate import (
+from modelwatch_training.candidate import (
     Candidate,
     Table,
     columns_by_type,
