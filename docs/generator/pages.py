@@ -6,14 +6,19 @@ so that no page is older than the code. `stored` has what is stored, and its JSO
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+import modelwatch
+import modelwatch_bridge
+import modelwatch_cli
 from generator import stored
 from generator.tables import described, shown, table
 from modelwatch.errors import ModelwatchError, http_status
@@ -168,6 +173,7 @@ def metrics() -> str:
 
 def errors() -> str:
     """Return every error that is raised on purpose."""
+    _import_errors()
     rows = [
         (f"`{kind.__name__}`", str(_status(kind)), first_sentence(kind.__doc__ or ""))
         for kind in _errors(ModelwatchError)
@@ -191,6 +197,16 @@ def errors() -> str:
             f"## Errors of commands and bridge\n\n{table(('error', 'module', 'meaning'), others)}",
         ]
     )
+
+
+def _import_errors() -> None:
+    """Import the modules that define errors: commands import most of them only when they run."""
+    for package in (modelwatch, modelwatch_bridge, modelwatch_cli):
+        root = Path(package.__path__[0])
+        for file in sorted(root.rglob("*.py")):
+            if re.search(r"^class \w+Error\(", file.read_text("utf-8"), re.M):
+                parts = file.relative_to(root.parent).with_suffix("").parts
+                importlib.import_module(".".join(parts))
 
 
 def _status(kind: type[ModelwatchError]) -> int:
