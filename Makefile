@@ -28,8 +28,9 @@ status: setup ## what runs, and where
 	@$(MODELWATCH) status
 
 test: setup-pyfunc zoo $(if $(shell command -v java),setup-spark) $(if $(shell command -v npm),setup-grafana) lint test-plugin ## everything: lint, types, unit, functional, integration, e2e
-	@# three workers, each with a stack of its own: most of the time is spent waiting
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile
+	@# four workers, each with a stack of its own: most of the time is spent waiting. In the order of
+	@# the folders, the long files come first and the short ones of tests/unit fill the end.
+	@$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 test-grafana: setup $(ENVS)/grafana/.stamp-drawing ## draw the dashboards of a finished demo with Grafana's libraries, and read them
 	@$(BIN)/python -m pytest -q -m drawing tests/grafana
