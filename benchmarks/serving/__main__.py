@@ -33,7 +33,7 @@ from rich.table import Table
 from modelwatch_cli.deployment.layers import build_layer
 from modelwatch_cli.deployment.packaging import package_app
 from modelwatch_cli.deployment.plan import architecture
-from modelwatch_cli.deployment.project import Project
+from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
 ROOT = Path(__file__).parents[2]

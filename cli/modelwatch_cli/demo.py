@@ -59,7 +59,7 @@ def demo() -> None:
     urls()
     console.print(
         f"\nNormal traffic raised no drift, drifted traffic did: {time.monotonic() - began:.0f} s. "
-        "The stack stays up; `make down` stops it."
+        "The stack stays up; `modelwatch down` stops it."
     )
     page = next((part for part in Supervisor().status() if part.name == "bridge"), None)
     if page is not None:

@@ -9,13 +9,14 @@ from typing import Annotated
 
 import typer
 
+from modelwatch import __version__
 from modelwatch.domain.optional import optional_part
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli import demo
 from modelwatch_cli.baselines import commands as baselines
 from modelwatch_cli.capture import captures, dlq, forget, labels
 from modelwatch_cli.checks import commands as checks
-from modelwatch_cli.console import error_console
+from modelwatch_cli.console import console, error_console
 from modelwatch_cli.deployment import commands as deployment
 from modelwatch_cli.monitoring import backtest, compare, performance, replay
 from modelwatch_cli.monitoring import commands as monitoring
@@ -32,11 +33,16 @@ app = typer.Typer(
     name="modelwatch",
     help="Serverless monitoring of machine-learning models.",
     no_args_is_help=True,
-    add_completion=False,
     # Python shows an unexpected error
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        console.print(f"modelwatch {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -48,6 +54,10 @@ def load_environment(
             "where AWS is meant, say"
         ),
     ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="print the version", is_eager=True, callback=_print_version),
+    ] = False,
 ) -> None:
     """Monitor machine-learning models: train, deploy, predict, and detect drift.
 

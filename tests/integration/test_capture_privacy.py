@@ -153,7 +153,7 @@ def test_what_leaves_predict_is_what_the_policy_and_the_rate_say(deployed):
     deployed.run("deploy", "capture")
 
     def rows() -> list[dict[str, Any]]:
-        tables = [pq.read_table(io.BytesIO(payload)) for payload in deployed.objects()]
+        tables = [pq.ParquetFile(io.BytesIO(payload)).read() for payload in deployed.objects()]
         found = [row for table in tables for row in table.to_pylist()]
         return found if {row["event_id"] for row in found} >= chosen else []
 
@@ -198,7 +198,7 @@ def test_simulated_labels_are_stored_for_every_prediction(deployed):
     assert 10 < done["labels"]["right"] < 30
 
     def labelled() -> set[str]:
-        tables = [pq.read_table(io.BytesIO(data)) for data in deployed.objects("labels/")]
+        tables = [pq.ParquetFile(io.BytesIO(data)).read() for data in deployed.objects("labels/")]
         return {event_id for table in tables for event_id in table["event_id"].to_pylist()}
 
     eventually(lambda: labelled() >= set(done["event_ids"]))

@@ -13,8 +13,8 @@ from modelwatch_cli.deployment.deployer import Deployer
 from modelwatch_cli.deployment.endpoints import api_urls
 from modelwatch_cli.deployment.errors import NotDeployedError, StackError
 from modelwatch_cli.deployment.plan import APPS, make_plan
-from modelwatch_cli.deployment.project import Project
 from modelwatch_cli.deployment.removal import undeploy
+from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.environment import read_env_file
 from running_stack import RunningStack

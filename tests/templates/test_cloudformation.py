@@ -24,8 +24,8 @@ from modelwatch_cli.deployment.parameters import (
     template_parameters,
 )
 from modelwatch_cli.deployment.plan import APPS, LAYERS, make_plan
-from modelwatch_cli.deployment.project import Project
 from modelwatch_cli.deployment.templates import load_template
+from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
 PROJECT = Project()

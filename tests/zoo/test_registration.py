@@ -72,7 +72,7 @@ def test_classes_are_served_in_their_own_type(target, tmp_path):
     assert found.served.flavor == "onnx", found.problem
     assert shown(served(found, ROWS)) == shown(model.predict(ROWS).tolist())
     stored = reference_data(ModelVersion("m", "1", ""), found.served, ROWS)
-    labels = pq.read_table(io.BytesIO(stored))["prediction_label"].to_pylist()
+    labels = pq.ParquetFile(io.BytesIO(stored)).read()["prediction_label"].to_pylist()
     assert labels == [as_text(value) for value in model.predict(ROWS).tolist()]
 
 

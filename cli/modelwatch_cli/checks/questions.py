@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import yaml
 
-from modelwatch_cli.stack.home import project_root
+from modelwatch_cli.project import Project
 
 LOOK_BACK_SECONDS = 900
 """A query has data if it had some within this time."""
@@ -44,7 +44,7 @@ class Question(NamedTuple):
 
 def board_questions(folder: Path | None = None) -> Iterator[Question]:
     """Yield every query of every panel, and of every variable that Prometheus fills."""
-    folder = folder or project_root() / "templates" / "grafana" / "dashboards"
+    folder = folder or Project().dashboards
     for file in sorted(folder.glob("*.json")):
         board = json.loads(file.read_text())
         for variable in board["templating"]["list"]:
@@ -60,7 +60,7 @@ def board_questions(folder: Path | None = None) -> Iterator[Question]:
 
 def rule_questions(folder: Path | None = None) -> Iterator[Question]:
     """Yield the expression of every recording and alerting rule."""
-    folder = folder or project_root() / "templates" / "prometheus" / "rules"
+    folder = folder or Project().prometheus / "rules"
     for file in sorted(folder.glob("*.yml")):
         for group in yaml.safe_load(file.read_text())["groups"]:
             for rule in group["rules"]:

@@ -26,7 +26,16 @@ def compile_bytecode(directory: Path, mounted_at: str) -> None:
     mounted_at
         Where the function will see it, such as ``/opt/python``: tracebacks name that path.
     """
-    command = [sys.executable, "-m", "compileall", "-qq", "-f", "-j", str(os.cpu_count() or 1)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "compileall",
+        "-qq",
+        "-f",
+        "-j",
+        str(os.cpu_count() or 1),
+    ]
     command += ["--invalidation-mode", "unchecked-hash"]
     command += ["-s", str(directory), "-p", mounted_at, str(directory)]
     subprocess.run(command, check=False, capture_output=True)

@@ -62,8 +62,8 @@ def deploy(
     from modelwatch_cli.deployment.endpoints import deployed_urls
     from modelwatch_cli.deployment.environments import model_requirements
     from modelwatch_cli.deployment.plan import chosen_apps, make_plan
-    from modelwatch_cli.deployment.project import Project
     from modelwatch_cli.deployment.served import choose_package, deployed_package, read_served
+    from modelwatch_cli.project import Project
     from modelwatch_cli.stack.environment import LOADER
 
     started = time.monotonic()

@@ -37,10 +37,10 @@ from modelwatch_cli.deployment.parameters import (
     template_parameters,
 )
 from modelwatch_cli.deployment.plan import Plan, retention_days
-from modelwatch_cli.deployment.project import Project
 from modelwatch_cli.deployment.revision import git_revision
 from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer, stack_digest
 from modelwatch_cli.deployment.templates import Template, load_template
+from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
 
@@ -119,7 +119,7 @@ class Deployer:
         self._templates: dict[str, Template] = {}
         self._provided = common_parameters(self.plan, self.settings)
         known = self.settings.code_revision
-        self._provided["CodeRevision"] = known or git_revision(self.project.root)
+        self._provided["CodeRevision"] = known or git_revision(self.project)
 
     def run(self) -> list[StackResult]:
         """Deploy; return what was done with each stack.
@@ -185,6 +185,8 @@ class Deployer:
         self._templates[app] = as_image(
             package.template, repository.uri(image), plan.name_suffix, plan.larger
         )
+        if not self.dry_run and not image.environment.python.exists():
+            self.progress.say(f"image {app}", "its environment is installed first")
         if not self.dry_run and repository.publish(image):
             seconds = time.monotonic() - started
             self.progress.say(

@@ -1,11 +1,12 @@
-"""What the code of an image runs in: a lock, and with the packages that the served models need.
+"""Environments: a lock, and for images the packages that the served models need, too.
 
-The lock in ``layers/`` is the base. Where it holds all that the models ask for, it is used as it
-is; otherwise both are resolved together into ``build/``, and every pin stays that can.
+An image's lock in ``layers/`` is the base. Where it holds all that the models ask for, it is used
+as it is; otherwise both are resolved together into ``build/``, and every pin stays that can.
 """
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -19,11 +20,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from modelwatch.errors import SettingError
-from modelwatch_cli.deployment.archive import put_in_place
 from modelwatch_cli.deployment.digests import digest
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.layers import PLATFORMS
-from modelwatch_cli.deployment.project import Project
+from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
 SETTING = "MODEL_REQUIREMENTS"
@@ -37,7 +37,7 @@ _REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Third-party code of an image.
+    """Third-party code of an image, or of a part of the stack.
 
     Attributes
     ----------
@@ -46,15 +46,21 @@ class Environment:
     lock
         Hash-locked requirements.
     python
-        The interpreter with these packages, for images that are folders.
+        The interpreter with these packages.
+    goal
+        The goal of `make` that makes it; empty if `make` of this class does.
+    package
+        The source of one more package that it has.
     """
 
     name: str
     lock: Path
     python: Path
+    goal: str = ""
+    package: Path | None = None
 
     def make(self) -> None:
-        """Make the interpreter's environment where it is missing.
+        """Make the environment where it is missing: whole or not at all, by one process.
 
         Raises
         ------
@@ -63,24 +69,40 @@ class Environment:
         """
         if self.python.exists():
             return
-        if self.lock.parent != self.python.parents[2]:
-            goal = "setup-pyfunc" if self.name == "pyfunc" else "setup"
-            raise BuildError(f"{self.python} is missing: run `make {goal}`")
+        if self.goal:
+            raise BuildError(f"{self.python} is missing: run `make {self.goal}`")
         target = self.python.parents[1]
-        with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as scratch:
-            made = Path(scratch) / "env"
-            _uv("venv", "--quiet", "--relocatable", "--python", sys.executable, str(made))
-            python = str(made / "bin" / "python")
-            _uv(
-                *("pip", "install", "--quiet", "--python", python, "--require-hashes"),
-                *("--requirement", str(self.lock)),
-            )
-            put_in_place(made, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.with_name(f".{target.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            made = target.with_name(f".{target.name}")
+            try:
+                if not self.python.exists():
+                    self._install(made)
+                    made.rename(target)
+            finally:
+                shutil.rmtree(made, ignore_errors=True)
+
+    def _install(self, made: Path) -> None:
+        shutil.rmtree(made, ignore_errors=True)  # of a process that was killed
+        _uv("venv", "--quiet", "--relocatable", "--python", sys.executable, str(made))
+        install = ("pip", "install", "--quiet", "--python", str(made / "bin" / "python"))
+        _uv(*install, "--require-hashes", "--compile-bytecode", "--requirement", str(self.lock))
+        if self.package:
+            # what builds it is in the lock
+            _uv(*install, "--no-deps", "--no-build-isolation", str(self.package))
 
 
 def base_environment(project: Project, name: str) -> Environment:
-    """Return the environment ``name`` as `make setup` makes it."""
-    return Environment(name, project.requirements(name), project.interpreter(name))
+    """Return the environment ``name``: a checkout's is made by `make setup`."""
+    goal = "setup-pyfunc" if name == "pyfunc" else "setup"
+    return Environment(
+        name,
+        project.requirements(name),
+        project.interpreter(name),
+        goal if project.state is None else "",
+        project.plugin if name == "localstack" else None,
+    )
 
 
 def environment_with(
@@ -205,4 +227,4 @@ def _uv(*arguments: str, remedy: str = "") -> None:
     outcome = subprocess.run(command, check=False, capture_output=True, text=True)
     if outcome.returncode:
         reason = " ".join(outcome.stderr.split()) or f"exit code {outcome.returncode}"
-        raise BuildError(f"the environment of the image cannot be made: {reason[:1500]}{remedy}")
+        raise BuildError(f"an environment cannot be made: {reason[:1500]}{remedy}")

@@ -17,7 +17,7 @@ from modelwatch_cli.deployment.environments import Environment
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.layers import copy_sources
 from modelwatch_cli.deployment.packaging import Package
-from modelwatch_cli.deployment.project import Project
+from modelwatch_cli.project import Project
 
 _MOUNT = "/var/task"
 
@@ -71,7 +71,7 @@ def build_image(project: Project, package: Package, app: str, environment: Envir
         with tempfile.TemporaryDirectory(prefix=f".{app}-", dir=task.parent) as scratch:
             whole = Path(scratch) / "task"
             copy_sources(package.task, whole)
-            copy_sources(project.core, whole)
+            copy_sources(project.core, whole / "modelwatch")
             compile_bytecode(whole, _MOUNT)
             put_in_place(whole, task)
     return Image(app, tag, task, environment)
@@ -86,7 +86,7 @@ def image_repository(setting: str, project: Project, architecture: str) -> Image
     host, slash, _ = setting.partition("/")
     if slash and not host.startswith(".") and ("." in host or ":" in host):
         return RegistryRepository(setting, project, architecture)
-    return FolderRepository(project.root / setting)
+    return FolderRepository(project.base / setting)
 
 
 class FolderRepository:

@@ -14,8 +14,8 @@ import uv
 from modelwatch_cli.deployment.archive import compile_bytecode, unzipped_bytes, write_zip
 from modelwatch_cli.deployment.digests import builder_digest, digest, source_files, tree_digest
 from modelwatch_cli.deployment.errors import BuildError
-from modelwatch_cli.deployment.project import Project
 from modelwatch_cli.deployment.trimming import trim
+from modelwatch_cli.project import Project
 
 # What Lambda allows a function and its layers to take together when unpacked.
 UNZIPPED_BYTES_LIMIT = 250 * 1024 * 1024
@@ -72,7 +72,7 @@ def _build(project: Project, name: str, architecture: str, scratch: Path, archiv
     packages = scratch / "python"
     packages.mkdir()
     if name == _CORE:
-        copy_sources(project.core, packages)
+        copy_sources(project.core, packages / "modelwatch")
     else:
         install(project.requirements(name), packages, PLATFORMS[architecture])
         trim(packages)

@@ -26,8 +26,8 @@ from modelwatch_cli.deployment.digests import builder_digest, digest, tree_diges
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.layers import Artifact
 from modelwatch_cli.deployment.parameters import with_settings
-from modelwatch_cli.deployment.project import Project
 from modelwatch_cli.deployment.templates import Template, load_template
+from modelwatch_cli.project import Project
 
 _MOUNT = "/var/task"
 _not_packaged = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
@@ -106,10 +106,11 @@ def _run_chalice(
     # by its name Chalice writes YAML, which JSON is as well
     merged = source.with_suffix(".yaml")
     merged.write_text(merge_template)
-    command = [sys.executable, "-c", "import sys, chalice.cli; sys.exit(chalice.cli.main())"]
+    # -P: modules in the user's folder stay out of it
+    command = [sys.executable, "-P", "-c", "import sys, chalice.cli; sys.exit(chalice.cli.main())"]
     command += ["--project-dir", str(source), "package"]
     command += ["--merge-template", str(merged), str(output)]
-    path = os.pathsep.join(p for p in (str(project.core), os.environ.get("PYTHONPATH")) if p)
+    path = os.pathsep.join(p for p in (str(project.core.parent), os.environ.get("PYTHONPATH")) if p)
     environ = {
         **os.environ,
         "PYTHONPATH": path,

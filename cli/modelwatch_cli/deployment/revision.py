@@ -5,15 +5,20 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from modelwatch_cli.project import Project
+
 _SOURCES = ("functions", "layers")
 
 
-def git_revision(root: Path) -> str:
+def git_revision(project: Project) -> str:
     """Return the last revision that changed functions or layers, with ``+`` when they differ now.
 
     So another commit, for example of a docs page, redeploys nothing. Empty if there is no
     checkout, or no git.
     """
+    if project.state is not None:
+        return ""
+    root = project.root
     try:
         revision = _git(root, "log", "-1", "--format=%h", "--abbrev=12", "--", *_SOURCES)
         changed = _git(root, "status", "--porcelain", "--", *_SOURCES)

@@ -56,10 +56,10 @@ def report_store(settings: Settings) -> S3ReportStore:
 def this_code(settings: Settings) -> CodeVersion:
     """Return the version of the code that runs this command."""
     from modelwatch.domain.verdict.evidence import CodeVersion
-    from modelwatch_cli.deployment.project import Project
     from modelwatch_cli.deployment.revision import git_revision
+    from modelwatch_cli.project import Project
 
-    revision = settings.code_revision or git_revision(Project().root)
+    revision = settings.code_revision or git_revision(Project())
     return CodeVersion(__version__, revision)
 
 

@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from modelwatch.errors import SettingError
+from modelwatch_cli.project import base_folder
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.errors import StackDownError
-from modelwatch_cli.stack.home import Home, project_root
+from modelwatch_cli.stack.home import Home
 from modelwatch_cli.stack.ports import HOST
 
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)")
@@ -173,7 +174,7 @@ class EnvironmentLoader:
 
     def names_in_files(self) -> dict[str, Path]:
         """Return the names that the user's own file gives, each with that file."""
-        path = self._env_file or project_root() / ".env"
+        path = self._env_file or base_folder() / ".env"
         return dict.fromkeys(read_env_file(path), path) if path.exists() else {}
 
     def names_in_environment(self) -> list[str]:
@@ -183,7 +184,7 @@ class EnvironmentLoader:
     def _layers(self) -> list[Mapping[str, str]]:
         if self._env_file is not None:
             return [read_env_file(self._env_file)]
-        own = project_root() / ".env"
+        own = base_folder() / ".env"
         layers = [read_env_file(own)] if own.exists() else []
         settings = Settings(merge(self._inherited, *layers))
         stack_env = Home.of(settings).stack_env

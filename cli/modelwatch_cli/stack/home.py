@@ -9,13 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelwatch_cli.project import base_folder
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.errors import StackError
-
-
-def project_root() -> Path:
-    """Return the checkout that this package is installed from (in place, by `make setup`)."""
-    return Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +34,8 @@ class Home:
 
     @classmethod
     def of(cls, settings: Settings) -> Home:
-        """Return the home that ``settings`` name; a relative path is meant from the checkout."""
-        return cls(project_root() / settings.modelwatch_home)
+        """Return the home that ``settings`` name; a relative path begins at `base_folder`."""
+        return cls(base_folder() / settings.modelwatch_home)
 
     @property
     def logs(self) -> Path:

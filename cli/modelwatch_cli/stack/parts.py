@@ -22,6 +22,9 @@ TITLES = {
 #: volumes and the filer's journal are written directly.
 GRACE_SECONDS = {"localstack": 10.0, "s3": 1.0, "mlflow": 5.0, "bridge": 5.0, "prometheus": 10.0}
 
+Report = Callable[[str, str], None]
+"""Called with a part's title and its new state."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelwatch_cli.project import base_folder
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.credentials import Credentials, ensure_credentials
-from modelwatch_cli.stack.home import Home, project_root
+from modelwatch_cli.stack.home import Home
 from modelwatch_cli.stack.ports import HOST
 
 
@@ -91,7 +92,7 @@ class Plan:
         is_registry = slash and not host.startswith(".") and ("." in host or ":" in host)
         if is_registry or not named:
             return self.home.root / "images"
-        return project_root() / named
+        return base_folder() / named
 
     def base_environ(self) -> dict[str, str]:
         """Return the variables that every part inherits: few, and no proxy."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
 from modelwatch_bridge.settings import BridgeSettings
+from modelwatch_cli.deployment.environments import base_environment
+from modelwatch_cli.project import Project, base_folder
 from modelwatch_cli.stack.credentials import ensure_credentials
 from modelwatch_cli.stack.errors import StackError
-from modelwatch_cli.stack.home import project_root
 from modelwatch_cli.stack.mlflow_database import discard_if_unfinished
-from modelwatch_cli.stack.parts import Part
+from modelwatch_cli.stack.parts import Part, Report
 from modelwatch_cli.stack.plan import Plan
 from modelwatch_cli.stack.ports import ANY_STATUS, HOST
 
@@ -32,7 +34,7 @@ def make_parts(plan: Plan) -> list[Part]:
     SettingError
         When a port or choice cannot be read.
     StackError
-        When an environment that a part runs in is missing.
+        When SeaweedFS is not installed.
     """
     parts = [localstack(plan), mlflow(plan), bridge(plan)]
     if plan.has_own_s3:
@@ -40,6 +42,23 @@ def make_parts(plan: Plan) -> list[Part]:
     if shutil.which("prometheus"):
         parts.append(prometheus(plan))
     return parts
+
+
+def make_environments(begins: Report, done: Report) -> None:
+    """Make what LocalStack and the functions run in, where it is missing; the first time long.
+
+    Raises
+    ------
+    BuildError
+        When one cannot be made.
+    """
+    project = Project()
+    for environment in (base_environment(project, name) for name in ("localstack", "runtime")):
+        if not environment.python.exists():
+            title = f"{environment.name} packages"
+            begins(title, "installing")
+            environment.make()
+            done(title, "installed")
 
 
 def localstack(plan: Plan) -> Part:
@@ -67,7 +86,7 @@ def localstack(plan: Plan) -> Part:
         ports={port: "LOCALSTACK_PORT"},
         address=plan.url("LOCALSTACK_PORT"),
         alive_url=f"{plan.url('LOCALSTACK_PORT')}/_localstack/health",
-        command=[str(_interpreter("localstack")), "-m", "localstack.runtime.main"],
+        command=[str(Project().interpreter("localstack")), "-m", "localstack.runtime.main"],
         environ=lambda: {
             **plan.base_environ(),
             "HOME": str(folder / "home"),
@@ -81,7 +100,7 @@ def localstack(plan: Plan) -> Part:
             # LocalStack's default server always listens on all addresses
             "GATEWAY_SERVER": "twisted-loopback",
             "LAMBDA_RUNTIME_EXECUTOR": "process",
-            "LAMBDA_PROCESS_PYTHON": str(_interpreter("runtime")),
+            "LAMBDA_PROCESS_PYTHON": str(Project().interpreter("runtime")),
             "LAMBDA_PROCESS_IMAGES_DIR": str(plan.images),
             "LAMBDA_PROCESS_CONCURRENCY": concurrency,
             # no connection leaves this machine: no usage events, no certificate, no DNS server
@@ -189,7 +208,7 @@ def bridge(plan: Plan) -> Part:
     # PYTHONPATH: for the one part that is this project's own code
     names = ["PYTHONPATH", *BridgeSettings.declared()]
     own = {name: plan.environ[name] for name in names if name in plan.environ}
-    state = project_root() / own.get("BRIDGE_STATE", folder / "state.sqlite")
+    state = base_folder() / own.get("BRIDGE_STATE", folder / "state.sqlite")
     emf_port = plan.emf_port
     return Part(
         name="bridge",
@@ -198,7 +217,8 @@ def bridge(plan: Plan) -> Part:
         address=f"{plan.url('BRIDGE_PORT')}/metrics",
         alive_url=f"{plan.url('BRIDGE_PORT')}/health",
         alive_statuses=ANY_STATUS,  # 503: it waits for the first function
-        command=[sys.executable, "-m", "modelwatch_bridge.main"],
+        # -P: what lies in the user's folder takes no module's place
+        command=[sys.executable, "-P", "-m", "modelwatch_bridge.main"],
         environ=lambda: {
             **plan.base_environ(),
             **own,
@@ -208,7 +228,7 @@ def bridge(plan: Plan) -> Part:
             "BRIDGE_PORT": str(port),
             "BRIDGE_EMF_PORT": str(emf_port),
         },
-        directory=project_root(),
+        directory=base_folder(),
         prepare=lambda: folder.mkdir(parents=True, exist_ok=True),
     )
 
@@ -223,7 +243,7 @@ def prometheus(plan: Plan) -> Part:
     }
 
     def prepare() -> None:
-        source = project_root() / "templates" / "prometheus"
+        source = Project().prometheus
         if not (source / "prometheus.yml").exists():
             raise StackError(f"{source} has no prometheus.yml")
         shutil.rmtree(folder, ignore_errors=True)
@@ -281,16 +301,9 @@ def _nothing() -> None:
     return
 
 
-def _interpreter(environment: str) -> Path:
-    path = project_root() / ".envs" / environment / "bin" / "python"
-    if not path.exists():
-        raise StackError(f"there is no {path.relative_to(project_root())}: run `make setup`")
-    return path
-
-
 def _weed() -> Path:
-    """Return SeaweedFS' program, which its package installs next to the interpreter."""
-    path = Path(sys.executable).parent / "weed"
+    """Return SeaweedFS' program, which its package installs beside this command."""
+    path = Path(sysconfig.get_path("scripts")) / "weed"
     if not path.exists():
-        raise StackError(f"there is no {path}: run `make setup`")
+        raise StackError(f"there is no {path}: install modelwatch[local]")
     return path

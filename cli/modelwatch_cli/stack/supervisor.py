@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from subprocess import Popen
@@ -14,18 +14,16 @@ from typing import Literal
 from modelwatch_cli.stack import ports, processes
 from modelwatch_cli.stack.environment import write_env_file
 from modelwatch_cli.stack.errors import PartCrashedError, PortTakenError
-from modelwatch_cli.stack.parts import GRACE_SECONDS, TITLES, Part
+from modelwatch_cli.stack.parts import GRACE_SECONDS, TITLES, Part, Report
 from modelwatch_cli.stack.plan import Plan
 from modelwatch_cli.stack.processes import Process
 from modelwatch_cli.stack.records import Record, Records
-from modelwatch_cli.stack.servers import make_parts
+from modelwatch_cli.stack.servers import make_environments, make_parts
 
 START_SECONDS = 90.0
 _POLL_SECONDS = 0.1
 
 State = Literal["up", "silent", "dead", "down", "taken"]
-Report = Callable[[str, str], None]
-"""Called with a part's title and its new state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +84,8 @@ class Supervisor:
         ------
         PortTakenError
             When another process has a port that is needed; nothing was started then.
+        BuildError
+            When an environment is missing and cannot be made; nothing was started then.
         PartCrashedError
             When a part ends or does not respond; all that this call started is stopped again.
         """
@@ -96,6 +96,7 @@ class Supervisor:
                 # such as the worker of a server that was killed
                 processes.stop(self._family(part.name), GRACE_SECONDS[part.name])
             self._require_free_ports(to_start)
+            make_environments(begins, done)
             write_env_file(self.home.stack_env, self.plan.stack_env())
             started: dict[str, Popen[bytes]] = {}
             cancelled = threading.Event()

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from modelwatch.errors import NotFoundError, SettingError
+from modelwatch_cli.project import base_folder
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.checks import require_stack
 from modelwatch_cli.stack.credentials import ensure_credentials
 from modelwatch_cli.stack.draining import drain
 from modelwatch_cli.stack.errors import StackDownError, StackError
-from modelwatch_cli.stack.home import Home, project_root
+from modelwatch_cli.stack.home import Home
 from modelwatch_cli.stack.mlflow_database import discard_if_unfinished
 from modelwatch_cli.stack.part_logs import read_part_log
 from modelwatch_cli.stack.parts import GRACE_SECONDS, TITLES
@@ -28,9 +29,9 @@ def _plan(home: Path, **variables: str) -> Plan:
 
 
 def test_the_checkout_is_found() -> None:
-    assert (project_root() / "pyproject.toml").exists()
+    assert (base_folder() / "pyproject.toml").exists()
     assert (
-        Home.of(Settings({"MODELWATCH_HOME": ".modelwatch"})).root == project_root() / ".modelwatch"
+        Home.of(Settings({"MODELWATCH_HOME": ".modelwatch"})).root == base_folder() / ".modelwatch"
     )
 
 

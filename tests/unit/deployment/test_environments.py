@@ -10,7 +10,7 @@ from modelwatch_cli.deployment.environments import (
     model_requirements,
 )
 from modelwatch_cli.deployment.errors import BuildError
-from modelwatch_cli.deployment.project import Project
+from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
 LOGGED = {

@@ -16,7 +16,7 @@ from modelwatch_cli.deployment.images import (
     inspect_command,
     publish_commands,
 )
-from modelwatch_cli.deployment.project import Project
+from modelwatch_cli.project import Project
 
 REGISTRY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/modelwatch"
 

@@ -13,8 +13,8 @@ import pytest
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.layers import UNZIPPED_BYTES_LIMIT, build_layer, check_size, install
 from modelwatch_cli.deployment.plan import architecture
-from modelwatch_cli.deployment.project import Project
 from modelwatch_cli.deployment.trimming import is_trimmed
+from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
 ROOT = Project().root
@@ -26,7 +26,7 @@ columns = {"n": [1.5, None], "s": ["a", None], "t": pa.array([0, 1], pa.timestam
 for compression in ("zstd", "snappy"):
     target = io.BytesIO()
     pq.write_table(pa.table(columns), target, compression=compression)
-    assert pq.read_table(io.BytesIO(target.getvalue())).to_pydict()["n"] == [1.5, None]
+    assert pq.ParquetFile(io.BytesIO(target.getvalue())).read().to_pydict()["n"] == [1.5, None]
 print(importlib.metadata.version("pyarrow"))
 """
 

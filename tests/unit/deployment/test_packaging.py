@@ -17,7 +17,7 @@ from modelwatch_cli.deployment.packaging import (
     package_app,
     with_code,
 )
-from modelwatch_cli.deployment.project import Project
+from modelwatch_cli.project import Project
 
 ROOT = Project().root
 REGION = "eu-west-1"

@@ -3,6 +3,7 @@
 import subprocess
 
 from modelwatch_cli.deployment.revision import git_revision
+from modelwatch_cli.project import Project
 
 
 def git(root, *command):
@@ -22,14 +23,14 @@ def commit(root, path, text):
 
 
 def test_only_functions_and_layers_make_another_revision(tmp_path):
-    assert git_revision(tmp_path) == ""
+    assert git_revision(Project(tmp_path)) == ""
     git(tmp_path, "init", "-q")
     commit(tmp_path, "layers/core/a.py", "1")
-    first = git_revision(tmp_path)
+    first = git_revision(Project(tmp_path))
     assert len(first) == 12
     commit(tmp_path, "docs/page.md", "1")
-    assert git_revision(tmp_path) == first
+    assert git_revision(Project(tmp_path)) == first
     (tmp_path / "layers/core/a.py").write_text("2")
-    assert git_revision(tmp_path) == f"{first}+"
+    assert git_revision(Project(tmp_path)) == f"{first}+"
     commit(tmp_path, "functions/app.py", "1")
-    assert git_revision(tmp_path) not in (first, f"{first}+")
+    assert git_revision(Project(tmp_path)) not in (first, f"{first}+")
