@@ -134,7 +134,7 @@ class StackDeployer:
         self._client = client
         self._store_template = store_template
         self._sleep = sleep
-        # LocalStack transforms a template while it answers, and not safely for two at a time. The
+        # LocalStack transforms a template while it responds, and not safely for two at a time. The
         # stacks themselves still go side by side.
         self._requesting = threading.Lock()
 
