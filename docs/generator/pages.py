@@ -199,18 +199,18 @@ def errors() -> str:
     )
 
 
-def _import_errors() -> None:
-    """Import the modules that define errors: commands import most of them only when they run."""
-    for package in (modelwatch, modelwatch_bridge, modelwatch_cli):
-        root = Path(package.__path__[0])
-        for file in sorted(root.rglob("*.py")):
-            if re.search(r"^class \w+Error\(", file.read_text("utf-8"), re.M):
-                parts = file.relative_to(root.parent).with_suffix("").parts
-                importlib.import_module(".".join(parts))
-
-
 def _status(kind: type[ModelwatchError]) -> int:
     return http_status(kind.__new__(kind))
+
+
+def _import_errors() -> None:
+    """Import each module that defines an error: only then is it among the subclasses."""
+    for package in (modelwatch, modelwatch_bridge, modelwatch_cli):
+        top = Path(package.__path__[0])
+        for path in top.rglob("*.py"):
+            if re.search(r"^class \w+Error\(", path.read_text(), re.MULTILINE):
+                place = path.relative_to(top.parent).with_suffix("").parts
+                importlib.import_module(".".join(place).removesuffix(".__init__"))
 
 
 def _errors(base: type[ModelwatchError]) -> list[type[ModelwatchError]]:
@@ -218,7 +218,11 @@ def _errors(base: type[ModelwatchError]) -> list[type[ModelwatchError]]:
     for kind in base.__subclasses__():
         found |= dict.fromkeys(_errors(kind))
     ours = [kind for kind in found if kind.__module__.partition(".")[0].startswith("modelwatch")]
-    return sorted(ours, key=lambda kind: (kind is not ModelwatchError, kind.__name__))
+    return sorted(ours, key=_place)
+
+
+def _place(kind: type[ModelwatchError]) -> tuple[bool, str, str]:
+    return kind is not ModelwatchError, kind.__name__, kind.__module__
 
 
 def _page(title: str, text: str) -> str:

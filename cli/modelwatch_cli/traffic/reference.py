@@ -65,9 +65,9 @@ def file_features(path: Path, url: str, headers: Mapping[str, str]) -> pd.DataFr
 def _model_features(url: str, headers: Mapping[str, str]) -> dict[str, str] | None:
     """Return the types of the model's features by name; None if the API does not list them."""
     try:
-        answer = httpx.get(f"{url}/model/info", headers=dict(headers), timeout=30)
-        if answer.is_success:
-            return {each["name"]: str(each["type"]) for each in answer.json()["features"]}
+        response = httpx.get(f"{url}/model/info", headers=dict(headers), timeout=30)
+        if response.is_success:
+            return {each["name"]: str(each["type"]) for each in response.json()["features"]}
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         # another API than ours: its own responses will say what is wrong with the rows
         return None
