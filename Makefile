@@ -10,7 +10,7 @@ MODELWATCH := $(BIN)/modelwatch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-compose test-fast test-long zoo zoo-table test-grafana test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-serving setup-rivals bench-quality bench-performance-estimation lint format env-example lock clean
+.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-compose test-fast test-long zoo zoo-table test-grafana test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,9 @@ status: setup ## what runs, and where
 	@$(MODELWATCH) status
 
 test: setup-pyfunc zoo $(if $(shell command -v java),setup-spark) $(if $(shell command -v npm),setup-grafana) lint test-plugin ## everything: lint, types, unit, functional, integration, e2e
-	@# three workers, each with a stack of its own: most of the time is spent waiting
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile
+	@# four workers, each with a stack of its own: most of the time is spent waiting. In the order of
+	@# the folders, the long files come first and the short ones of tests/unit fill the end.
+	@$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 test-grafana: setup $(ENVS)/grafana/.stamp-drawing ## draw the dashboards of a finished demo with Grafana's libraries, and read them
 	@$(BIN)/python -m pytest -q -m drawing tests/grafana
@@ -49,6 +50,10 @@ zoo-table: zoo ## try every model of the zoo, and write the table of docs/refere
 
 test-fast: setup ## the tests that start no server
 	@$(BIN)/python -m pytest -q -n auto -m "not servers and not zoo"
+
+coverage: setup ## lines and branches that the tests without servers reach; build/coverage has the pages
+	@$(BIN)/coverage erase && $(BIN)/coverage run -m pytest -q -n auto -m "not servers and not zoo"
+	@$(BIN)/coverage combine -q && $(BIN)/coverage html -q && $(BIN)/coverage report
 
 # 40 times the examples of `make test`; another number: make test-long EXAMPLES_FACTOR=400
 test-long: EXAMPLES_FACTOR ?= 40
@@ -88,6 +93,12 @@ format: setup ## rewrite the sources in the project's format
 
 env-example: setup ## write .env.example from the declared settings
 	@$(BIN)/python -m modelwatch_cli.settings > .env.example
+
+reference: setup ## write the generated pages of docs/reference from the code
+	@PYTHONPATH=docs $(BIN)/python -m generator
+
+docs: $(ENVS)/docs/.stamp ## build the documentation into build/site; strict, links checked
+	@NO_MKDOCS_2_WARNING=1 $(ENVS)/docs/bin/mkdocs build --quiet --strict && echo "build/site/index.html"
 
 # --- environments: one stamp per lock; a changed lock makes its environment anew -----------------
 
@@ -140,6 +151,10 @@ $(ENVS)/zoo/.stamp: tests/zoo/requirements.txt | $(UV)
 	@rm -rf $(ENVS)/zoo && $(UV) pip install -q --target $(ENVS)/zoo --python 3.13 --no-deps --require-hashes -r $<
 	@touch $@
 
+$(ENVS)/docs/.stamp: docs/requirements.txt | $(UV)
+	$(call environment,docs,docs/requirements.txt)
+	@touch $@
+
 $(ENVS)/rivals/.stamp: benchmarks/requirements.txt | $(UV)
 	$(call environment,rivals,benchmarks/requirements.txt)
 	@touch $@
@@ -171,6 +186,7 @@ lock: $(UV) ## resolve every requirements.in anew
 	@$(UV) $(LOCK) --upgrade tests/spark/requirements.in -o tests/spark/requirements.txt
 	@$(UV) $(LOCK) --upgrade --no-deps -c requirements.txt tests/zoo/requirements.in -o tests/zoo/requirements.txt
 	@$(UV) $(LOCK) --upgrade benchmarks/requirements.in -o benchmarks/requirements.txt
+	@$(UV) $(LOCK) --upgrade docs/requirements.in -o docs/requirements.txt
 	@$(UV) $(LOCK) --upgrade localstack/runtime/requirements.in -o localstack/runtime/requirements.txt
 	@cd tests/grafana && rm -f package-lock.json && npm install --package-lock-only
 	@# LocalStack 4.14.0 works only with the dependencies of its release day

@@ -94,7 +94,7 @@ def _observe(settings: Settings, scenario: str, requests: int, expected: str) ->
     schedule = make_schedule(Pattern.STEADY, RATE, Run(requests=requests))
     summary = running.send_traffic(running.find_target(settings), scenario, schedule)
     print_summary(summary, RATE)
-    running.require_answers(scenario, summary)
+    running.require_predictions(scenario, summary)
     captured = running.require_on_s3(settings, summary)
     console.print(f"All {captured.found} predictions are captured on S3.")
     right = running.post_labels(settings, summary, 0.0, LABEL_ACCURACY[scenario])

@@ -270,9 +270,9 @@ def test_what_is_no_table_is_refused_with_what_is_one(rows):
         ([1, "a"], "are of several types: int, str"),
         (pd.Series([True, 3], dtype=object), "are of several types: bool, int"),
         ([2**70, 1], "64 bits do not hold"),
-        (pd.Series([pd.Timestamp("2020-01-01")] * 2), "no number, text or truth value"),
+        (pd.Series([pd.Timestamp("2020-01-01")] * 2), "no number, text or boolean"),
     ],
-    ids=["texts", "truth values", "large", "dates"],
+    ids=["texts", "booleans", "large", "dates"],
 )
 def test_labels_are_of_one_type_or_refused(labels, problem):
     with pytest.raises(InvalidInputError, match=problem):
@@ -297,7 +297,7 @@ class NoPrediction:
         (LinearRegression(), "fails on its own training data"),
         (
             Asked(np.datetime64("2020-01-01", "ns"), np.full((80, 2), 0.5)).fit(),
-            "no number, text or truth value",
+            "no number, text or boolean",
         ),
         (Asked(0, np.full(80, 0.5)).fit(), "predict_proba gives float64 of shape"),
         (Asked(0, np.full((1, 2), 0.5)).fit(), "predict_proba gives float64 of shape"),

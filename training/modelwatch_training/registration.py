@@ -254,9 +254,9 @@ def reference_data(
     """
     frame = frame[list(served.schema.names)]
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    answer = served.predict(rows)
+    predictions = served.predict(rows)
     return predicted_data(
-        version, served.schema, frame, answer.values, answer.probabilities, labels
+        version, served.schema, frame, predictions.values, predictions.probabilities, labels
     )
 
 

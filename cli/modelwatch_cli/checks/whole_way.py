@@ -83,13 +83,13 @@ class WholeWay:
     def _health(self) -> str:
         troubles, said = [], []
         for app, url in self._urls.items():
-            answer = _get(f"{url}/health")
-            body = _json(answer)
-            if answer.is_error or body.get("status") != "healthy":
-                problem = body.get("problem") or body.get("detail") or answer.text[:200]
-                troubles.append(f"{app} returns {answer.status_code}: {problem}")
+            response = _get(f"{url}/health")
+            body = _json(response)
+            if response.is_error or body.get("status") != "healthy":
+                problem = body.get("problem") or body.get("detail") or response.text[:200]
+                troubles.append(f"{app} returns {response.status_code}: {problem}")
             said.append(f"{app} healthy")
-            if app == "predict" and not answer.is_error:
+            if app == "predict" and not response.is_error:
                 said[-1] += f" with {body['model_name']} version {body['model_version']}"
         if troubles:
             raise StepError("; ".join(troubles))
@@ -240,9 +240,9 @@ def _get(url: str) -> httpx.Response:
         raise StepError(f"{url} does not respond: {error}") from error
 
 
-def _json(answer: httpx.Response) -> dict[str, Any]:
+def _json(response: httpx.Response) -> dict[str, Any]:
     try:
-        found = answer.json()
+        found = response.json()
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -137,6 +137,6 @@ def test_an_address_that_is_missing_or_silent_is_an_error():
     with Client(predict="http://127.0.0.1:9", pause=pauses.append) as client:
         with pytest.raises(ApiError, match="made without the address of capture"):
             client.capture([])
-        with pytest.raises(ApiError, match="http://127.0.0.1:9/predict/batch: does not respond"):
+        with pytest.raises(ApiError, match=r"http://127.0.0.1:9/predict/batch: does not respond"):
             client.predict_batch([[1]])
     assert len(pauses) == 3

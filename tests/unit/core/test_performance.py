@@ -357,7 +357,7 @@ def test_a_reference_with_labels_calibrates_a_model_that_is_too_sure(width):
 def test_what_cannot_be_foreseen_is_unknown_with_a_reason():
     plain = PerformanceProfile.of(outcomes([1, 0], [None, None]))
     assert "no probabilities" in estimate_performance(plain, {}, 1).reason
-    untold = PerformanceProfile.of(outcomes([1, 1], [None, None], [[0.1, 0.9]] * 2))
-    assert "which probability" in estimate_performance(untold, {}, 1).reason
+    unsaid = PerformanceProfile.of(outcomes([1, 1], [None, None], [[0.1, 0.9]] * 2))
+    assert "which probability" in estimate_performance(unsaid, {}, 1).reason
     few = PerformanceProfile.of(outcomes([1, 0], [None, None], [[0.1, 0.9], [0.9, 0.1]]))
     assert "2 rows with probabilities; 100" in estimate_performance(few, {}, 100).reason

@@ -21,7 +21,7 @@ _PROBLEMS = {
     415: "The body is not said to be application/json",
     422: "The values fit the signature, and the model does not take them",
     500: "Something went wrong here, and the log says what; or the model's output is no prediction",
-    503: "A service behind this one does not answer, or there is no model that can be served",
+    503: "A service behind this one does not respond, or there is no model that can be served",
 }
 
 
@@ -165,28 +165,28 @@ def _schemas(types: Sequence[Any]) -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(types, ref_template=_REF)
     for kind in types:
         spec = schemas[kind.__name__]
-        for name, meaning in _attributes(kind).items():
+        for name, meaning in attributes(kind).items():
             spec["properties"][name]["description"] = meaning
     # docstrings are for readers of the code, too: here the first sentence is enough
     for spec in schemas.values():
         if "description" in spec:
-            spec["description"] = _first_sentence(spec["description"])
+            spec["description"] = first_sentence(spec["description"])
     return schemas
 
 
 def _description(kind: type) -> str:
-    return _first_sentence(kind.__doc__ or "")
+    return first_sentence(kind.__doc__ or "")
 
 
-def _first_sentence(docstring: str) -> str:
+def first_sentence(docstring: str) -> str:
     return inspect.cleandoc(docstring).partition("\n\n")[0].replace("``", "`")
 
 
-def _attributes(kind: type) -> dict[str, str]:
+def attributes(kind: type) -> dict[str, str]:
     """Read the section Attributes of a docstring.
 
     >>> from modelwatch.services.contract import PredictRequest
-    >>> _attributes(PredictRequest)["feature_names"]
+    >>> attributes(PredictRequest)["feature_names"]
     'Names for a list of `features`.'
     """
     _, _, section = inspect.cleandoc(kind.__doc__ or "").partition("Attributes\n----------\n")
