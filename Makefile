@@ -51,6 +51,10 @@ zoo-table: zoo ## try every model of the zoo, and write the table of docs/refere
 test-fast: setup ## the tests that start no server
 	@$(BIN)/python -m pytest -q -n auto -m "not servers and not zoo"
 
+coverage: setup ## lines and branches that the tests without servers reach; build/coverage has the pages
+	@$(BIN)/coverage erase && $(BIN)/coverage run -m pytest -q -n auto -m "not servers and not zoo"
+	@$(BIN)/coverage combine -q && $(BIN)/coverage html -q && $(BIN)/coverage report
+
 # 40 times the examples of `make test`; another number: make test-long EXAMPLES_FACTOR=400
 test-long: EXAMPLES_FACTOR ?= 40
 test-long: setup zoo ## the property tests, the fuzzing of all borders and the zoo of models, whole
