@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from installed import build_wheel
 from modelwatch_cli.deployment.environments import base_environment
 from modelwatch_cli.deployment.plan import APPS, LAYERS
 from modelwatch_cli.project import Project
@@ -25,10 +26,7 @@ STACKS = [path.stem for path in (ROOT / "templates" / "cloudformation").glob("*.
 def wheel(tmp_path_factory):
     """The wheel, unpacked."""
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    with zipfile.ZipFile(next(folder.glob("*.whl"))) as archive:
+    with zipfile.ZipFile(build_wheel(folder)) as archive:
         archive.extractall(folder / "site")
     return folder / "site"
 
