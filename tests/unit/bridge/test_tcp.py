@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
-from tests.support.bridge_in_memory import ManualClock
 
+from bridge_in_memory import ManualClock
 from modelwatch.adapters.aws.emf import EmfMetricSink
 from modelwatch.adapters.aws.emf_agent import AgentStream
 from modelwatch.ports.metrics import Sample
