@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 import modelwatch
 import modelwatch_bridge
 import modelwatch_cli
+import modelwatch_training
 from generator import stored
 from generator.tables import described, shown, table
 from modelwatch.errors import ModelwatchError, http_status
@@ -205,7 +206,7 @@ def _status(kind: type[ModelwatchError]) -> int:
 
 def _import_errors() -> None:
     """Import each module that defines an error: only then is it among the subclasses."""
-    for package in (modelwatch, modelwatch_bridge, modelwatch_cli):
+    for package in (modelwatch, modelwatch_bridge, modelwatch_cli, modelwatch_training):
         top = Path(package.__path__[0])
         for path in top.rglob("*.py"):
             if re.search(r"^class \w+Error\(", path.read_text(), re.MULTILINE):

@@ -261,6 +261,11 @@ def test_s3_takes_the_rules_of_a_retention(captures: Captures) -> None:
         ("captures/", 400),
         ("labels/", 30),
     }
+    shown = {
+        each["prefix"]: each for each in json.loads(captures.run("retention", "--json"))["kept"]
+    }
+    assert (shown["captures/"]["days"], shown["profiles/"]["days"]) == (400, None)
+    assert "next_deleted_at" in shown["captures/"]
     set_rules(captures.s3, captures.bucket, days)
     set_rules(captures.s3, captures.bucket, dict.fromkeys(days))
     set_rules(captures.s3, captures.bucket, dict.fromkeys(days))

@@ -62,7 +62,7 @@ def test_the_wheel_holds_every_source_that_the_command_reads(wheel, tmp_path):
 
 def test_the_wheel_holds_nothing_else(wheel):
     assert {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")} == {
-        "modelwatch", "modelwatch_bridge", "modelwatch_cli",
+        "modelwatch", "modelwatch_bridge", "modelwatch_cli", "modelwatch_training",
     }  # fmt: skip
     assert (wheel / "modelwatch" / "py.typed").exists()
     names = [path.relative_to(wheel).as_posix() for path in wheel.rglob("*")]
@@ -105,7 +105,9 @@ def alone(wheel: Path, code: str) -> subprocess.CompletedProcess[str]:
         for top, found in importlib.metadata.packages_distributions().items()
         if {canonicalize_name(name) for name in found} & {canonicalize_name(n) for n in needed}
     ]
-    allowed = ",".join(["modelwatch", "modelwatch_cli", "modelwatch_bridge", *tops])
+    allowed = ",".join(
+        ["modelwatch", "modelwatch_cli", "modelwatch_bridge", "modelwatch_training", *tops]
+    )
     command = [sys.executable, "-P", "-c", ALONE + code, str(wheel), allowed]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 

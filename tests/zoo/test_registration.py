@@ -14,7 +14,11 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
@@ -27,10 +31,10 @@ from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.settings import Setting
 from modelwatch_cli.settings import Settings
-from modelwatch_cli.training.candidate import NotServableError, labels_of, make_candidate, table_of
-from modelwatch_cli.training.flavors import modules_of, requirements_of, savings_of
-from modelwatch_cli.training.onnx_converters import conversions
-from modelwatch_cli.training.registration import reference_data, register_model
+from modelwatch_training.candidate import NotServableError, labels_of, make_candidate, table_of
+from modelwatch_training.flavors import modules_of, requirements_of, savings_of
+from modelwatch_training.onnx_converters import conversions
+from modelwatch_training.registration import reference_data, register_model
 
 pytestmark = pytest.mark.zoo
 
@@ -95,6 +99,28 @@ def test_a_value_that_is_missing_in_the_test_rows_alone_may_be_missing(tmp_path)
     row = {"age": 0.5, "income": None, "colour": None, "rooms": None}
     assert found.schema.row(row) == row
     assert type(found.served.predict([row]).values[0]) is bool
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [(["white", "red"], "string"), ([1, 2], "long"), ([False, True], "boolean")],
+    ids=["texts", "numbers", "booleans"],
+)
+def test_a_column_of_pandas_categories_is_one_of_its_values(values, kind, tmp_path):
+    grades = pd.Categorical(np.where(GOOD, *reversed(values)), values, ordered=kind == "long")
+    rows = ROWS.assign(grade=grades)
+    for model in (
+        HistGradientBoostingClassifier(max_iter=5, categorical_features="from_dtype"),
+        make_pipeline(
+            make_column_transformer((OneHotEncoder(), ["grade"]), remainder="passthrough"),
+            LogisticRegression(),
+        ),
+    ):
+        found = candidate(model.fit(rows, GOOD), tmp_path, rows)
+        assert found.schema.columns[-1] == Column("grade", kind)
+        expected = model.predict(rows).tolist()
+        assert served(found, rows) == expected
+        assert [served(found, rows.iloc[[place]])[0] for place in range(10)] == expected[:10]
 
 
 @pytest.mark.parametrize("dtype", ["int64", "float64"])

@@ -25,9 +25,9 @@ from modelwatch.domain.records import Value
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.ports.serving import Model
-from modelwatch_cli.training.flavors import Saving, savings_of
-from modelwatch_cli.training.importance import measure_importance
-from modelwatch_cli.training.onnx_export import NotExportableError, export_onnx, is_same
+from modelwatch_training.flavors import Saving, savings_of
+from modelwatch_training.importance import measure_importance
+from modelwatch_training.onnx_export import NotExportableError, export_onnx, is_same
 
 type Table = pd.DataFrame | np.ndarray[Any, Any]
 
