@@ -69,3 +69,13 @@ def exact_tail(first: int, second: int, statistic: float) -> float:
             inside[i][j] = before if i or j else 1
     paths = scipy.special.comb(first + second, first, exact=True)
     return (paths - inside[first][second]) / paths
+
+
+@pytest.mark.parametrize(("statistic", "size"), [(1.0, 20), (0.02, 20), (0.0, 5)])
+def test_one_sample_at_its_ends(statistic, size):
+    assert one_sample_sf(statistic, size) == scipy.stats.kstwo.sf(statistic, size)
+
+
+@pytest.mark.parametrize("statistic", [0.0, np.inf])
+def test_chi_square_at_its_ends(statistic):
+    assert chi_square_sf(statistic, 3) == scipy.stats.chi2.sf(statistic, 3)
