@@ -41,11 +41,6 @@ def log_factorial(numbers: Floats) -> Floats:
     return np.where(whole, _TABLE[np.where(whole, numbers, 0).astype(np.int64)], result)
 
 
-def normal_sf(z: float) -> float:
-    """Return the probability that a standard normal variable exceeds ``z``."""
-    return 0.5 * math.erfc(z / math.sqrt(2.0))
-
-
 def chi_square_sf(statistic: float, freedom: int) -> float:
     """Return the probability that chi-square of ``freedom`` degrees exceeds ``statistic``.
 
