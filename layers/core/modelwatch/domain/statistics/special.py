@@ -1,8 +1,8 @@
 """The few special functions that the statistics need, in numpy alone.
 
 The scheduled handler does not import scipy for them. On top of numpy, `import scipy.special` takes
-0.3 s of CPU and 31 MB, this module and `kolmogorov` 5 ms and less than 1 MB (medians of 9 processes, two
-cores). The tests hold each of them to scipy's.
+0.3 s of CPU and 31 MB, this module and `kolmogorov` 5 ms and less than 1 MB (medians of 9
+processes). The tests hold each of them to scipy's.
 """
 
 from __future__ import annotations
