@@ -96,9 +96,10 @@ class Client:
 
     Examples
     --------
-    >>> with Client(predict="http://127.0.0.1:4566/_aws/execute-api/abc/api") as client:
-    ...     client.predict({"alcohol": 13.6, "ash": 2.4}).prediction  # doctest: +SKIP
-    1
+    ::
+
+        with Client(predict="http://127.0.0.1:4566/_aws/execute-api/abc/api") as client:
+            client.predict({"alcohol": 13.6, "ash": 2.4}).prediction
     """
 
     def __init__(
