@@ -26,7 +26,6 @@ the consumer, which makes an object per hour, makes few objects."""
 
 _SHOWN_PROBLEMS = 20
 _KEPT_PROBLEMS = 1_000
-_TRIES = 4
 
 
 def register(app: typer.Typer) -> None:
@@ -139,31 +138,16 @@ def send_labels(
     ModelwatchError
         When the API does not accept them after a few tries; labels accepted so far stay accepted.
     """
-    import httpx
-    import msgspec
+    from modelwatch import ApiError, Client
 
     accepted = 0
-    with httpx.Client(timeout=35) as client:
+    with Client(capture=url, pause=pause) as client:
         for batch in batched(labels, _LABELS_PER_REQUEST, strict=False):
-            body = msgspec.json.encode(batch)
-            for attempt in range(1, _TRIES + 1):
-                try:
-                    response = client.post(
-                        f"{url}/ground-truth",
-                        content=body,
-                        headers={"Content-Type": "application/json"},
-                    )
-                    if response.status_code == 202:
-                        break
-                    problem = f"{response.status_code} {response.text[:300]}"
-                    final = response.status_code < 500 and response.status_code != 429
-                except httpx.HTTPError as error:
-                    problem, final = str(error) or type(error).__name__, False
-                if final or attempt == _TRIES:
-                    raise ModelwatchError(
-                        f"{url}/ground-truth accepted {accepted} labels, and then failed: {problem}"
-                    )
-                pause(2.0**attempt)
-            accepted += len(batch)
+            try:
+                accepted += client.send_labels(batch)
+            except ApiError as error:
+                raise ModelwatchError(
+                    f"{accepted} labels were accepted, and then: {error}"
+                ) from error
             on_sent(len(batch))
     return accepted

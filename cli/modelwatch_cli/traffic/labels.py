@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import batched
 
-import httpx
 import numpy as np
 
+from modelwatch.client import Client
 from modelwatch.domain.labels import as_text
-from modelwatch.errors import ModelwatchError
 
 LABELS_AT_ONCE = 500
 """Labels of one request."""
@@ -90,11 +89,11 @@ def send_labels(
 
     Raises
     ------
-    ModelwatchError
+    ApiError
         When they are not accepted.
     """
     pairs = sorted(zip(predicted, labels, strict=True), key=lambda pair: pair[0].received_at)
-    with httpx.Client(timeout=35) as client:
+    with Client(capture=url) as client:
         for batch in batched(pairs, LABELS_AT_ONCE, strict=False):
             time.sleep(max(0.0, batch[-1][0].received_at + delay_seconds - time.monotonic()))
             body = [
@@ -106,12 +105,7 @@ def send_labels(
                 }
                 for each, label in batch
             ]
-            try:
-                response = client.post(f"{url}/ground-truth", json=body)
-            except httpx.HTTPError as error:
-                raise ModelwatchError(f"{url} does not respond: {error}") from error
-            if response.status_code != httpx.codes.ACCEPTED:
-                raise ModelwatchError(f"the labels were not accepted: {response.text[:300]}")
+            client.send_labels(body)
             on_sent(len(batch))
 
 

@@ -146,7 +146,7 @@ def send_traffic(
         )
 
 
-def require_answers(scenario: str, summary: LoadSummary) -> None:
+def require_predictions(scenario: str, summary: LoadSummary) -> None:
     """Return if every request got the response that the scenario expects.
 
     Raises

@@ -58,6 +58,8 @@ class GroundTruth:
                     status = 400
                 self.send_response(status)
                 self.end_headers()
+                if status == 202:
+                    self.wfile.write(b'{"accepted": %d, "event_ids": []}' % len(labels))
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -99,7 +101,7 @@ def test_labels_are_posted_in_requests_of_a_size_after_their_delay(ground_truth)
 
 def test_labels_that_are_not_accepted_are_an_error(ground_truth):
     (one,) = predicted(1, time.monotonic())
-    with pytest.raises(ModelwatchError, match="the labels were not accepted"):
+    with pytest.raises(ModelwatchError, match="404: Not Found"):
         send_labels(f"{ground_truth.url}/elsewhere", [one], [1], 0)
     with pytest.raises(ModelwatchError, match="does not respond"):
         send_labels("http://127.0.0.1:9", [one], [1], 0)
