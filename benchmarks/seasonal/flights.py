@@ -103,9 +103,7 @@ def merged(some: list[Hour], change: str = "") -> Profile:
 
 def _columns(rows: pd.DataFrame, names: tuple[str, ...]) -> dict[str, ColumnProfile]:
     return {
-        name: profile_column(
-            pa.chunked_array([pa.array(rows[name].to_numpy(), from_pandas=True)])
-        )
+        name: profile_column(pa.chunked_array([pa.array(rows[name].to_numpy(), from_pandas=True)]))
         for name in names
     }
 

@@ -83,9 +83,7 @@ def measure(found: Sequence[Hour], progress: Progress) -> dict[str, object]:
             scores.append({key: float(trace[0]) for key, trace in traces.items()})
         limits = _nannyml(scores)
         for piece in progress([each for each in some if not each.is_known], f"watched {name}"):
-            calibration = calibrate(
-                past, piece.window, rules.policy.methods, rules.history
-            )
+            calibration = calibrate(past, piece.window, rules.policy.methods, rules.history_days)
             for change in ("", *(CHANGES if length != HOUR else ())):
                 profile = merged(list(piece.hours), change)
                 found_profiles = WindowProfiles(

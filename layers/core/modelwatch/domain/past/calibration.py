@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import timedelta
 
 import msgspec
 import numpy as np
@@ -20,6 +19,9 @@ OUTPUT = "\x00"
 _FEW_ROWS = 0.1
 _DISTANCE = 0
 
+type Known = tuple[float | None, ...]
+"""Numbers; None where one is not known."""
+
 
 class ColumnPast(msgspec.Struct, frozen=True, array_like=True):
     """What the past says of a column.
@@ -27,13 +29,13 @@ class ColumnPast(msgspec.Struct, frozen=True, array_like=True):
     Attributes
     ----------
     critical
-        The critical scores, by `SCORES`; inf where none is known.
+        The critical scores, by `SCORES`.
     before
         The trace of the windows just before.
     """
 
-    critical: tuple[float, ...]
-    before: tuple[float, ...]
+    critical: Known
+    before: Known
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +44,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     windows, days
-        How many windows it is from, and on how many days they ended.
+        How many windows it is from, and how many days had any.
     needed_days
         So many days make a past; until then only distances have critical scores from it, beside
         those of independent draws.
@@ -62,11 +64,6 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     columns: Mapping[str, ColumnPast] = {}
 
     @property
-    def is_learned(self) -> bool:
-        """Whether there is enough of it."""
-        return self.windows >= FEWEST_WINDOWS and self.days >= self.needed_days
-
-    @property
     def learning(self) -> str:
         """How far it is with learning; empty when it is done.
 
@@ -75,18 +72,17 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         >>> Calibration(windows=5, days=5, needed_days=28).learning
         '5 of 28 days'
         """
-        if self.is_learned:
-            return ""
         if self.days < self.needed_days:
             return f"{self.days} of {self.needed_days} days"
-        return f"{self.windows} of {FEWEST_WINDOWS} windows"
+        if self.windows < FEWEST_WINDOWS:
+            return f"{self.windows} of {FEWEST_WINDOWS} windows"
+        return ""
 
     def critical_distance(self, name: str, rows: int) -> float | None:
         """Return how far a column's distance goes in the past; None where that is not known."""
         known = self.columns.get(name)
-        if known is None or not math.isfinite(known.critical[_DISTANCE]):
-            return None
-        return known.critical[_DISTANCE] * self._caution(rows)
+        critical = known.critical[_DISTANCE] if known else None
+        return None if critical is None else critical * self._caution(rows)
 
     def changes(self, name: str, trace: Floats, rows: int) -> list[tuple[int, float, float]]:
         """Return the scores beside the distance that are critical: index in `SCORES`, score, limit.
@@ -99,15 +95,27 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
             Of the window.
         """
         known = self.columns.get(name)
-        if known is None or not self.is_learned:
+        if known is None or self.learning:
             return []
-        critical = np.array(known.critical) * self._caution(rows)
-        scores = scores_of(trace, np.array(known.before))
+        critical = np.array(known.critical, dtype=np.float64) * self._caution(rows)
+        scores = scores_of(trace, np.array(known.before, dtype=np.float64))
         return [
             (place, float(scores[place]), float(critical[place]))
             for place in range(len(SCORES))
             if place != _DISTANCE and scores[place] > critical[place]
         ]
+
+    def of_a_part(self) -> Calibration:
+        """Return what it says of a part of the window's rows: how far distances go, no more.
+
+        The rows of a variant may be others than those of all variants, and always were.
+        """
+        rest = (None,) * (len(SCORES) - 1)
+        columns = {
+            name: ColumnPast((each.critical[_DISTANCE], *rest), each.before)
+            for name, each in self.columns.items()
+        }
+        return msgspec.structs.replace(self, columns=columns)
 
     def _caution(self, rows: int) -> float:
         """Return by how much the scores of so few rows may be larger, by chance alone."""
@@ -115,21 +123,26 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def calibrate(
-    past: Past, window: Window, methods: tuple[str, str], needed: timedelta
+    past: Past, window: Window, methods: tuple[str, str], needed_days: int
 ) -> Calibration:
-    """Return what the windows of ``past`` say of ``window``."""
+    """Return what the windows of ``past`` say of ``window``; nothing when there are none."""
     if not len(past.ends):
-        return Calibration(windows=0, days=0, needed_days=needed.days, methods=methods)
+        return Calibration(windows=0, days=0, needed_days=needed_days, methods=methods)
     critical = large(past.scores)
-    before = past.just_before(window.start, window.end - window.start)
+    length = window.end - window.start
+    before = past.just_before(window.start, length)
     return Calibration(
         windows=len(past.ends),
-        days=past.days,
-        needed_days=needed.days,
+        days=past.days * max(length.days, 1),
+        needed_days=needed_days,
         rows=float(np.quantile(past.rows, _FEW_ROWS)),
         methods=methods,
         columns={
-            name: ColumnPast(tuple(critical[place].tolist()), tuple(before[place].tolist()))
+            name: ColumnPast(_known(critical[place]), _known(before[place]))
             for place, name in enumerate(past.names)
         },
     )
+
+
+def _known(numbers: Floats) -> Known:
+    return tuple(each if math.isfinite(each) else None for each in numbers.tolist())

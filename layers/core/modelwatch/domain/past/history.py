@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import msgspec
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from modelwatch.domain.past.scores import SCORES, TRACE, large, scores_of
 from modelwatch.domain.statistics.distributions import Floats
+from modelwatch.domain.window_plans import MINUTE, WindowPlan
+from modelwatch.domain.windows import Window
 from modelwatch.errors import ProfileFormatError
 
 FORMAT = 1
@@ -32,6 +34,26 @@ GROSS = 2.0
 """A score that is so many times its critical score never joins the past."""
 
 _DAY = 86_400.0
+_HOUR = timedelta(hours=1)
+
+
+def past_windows(length: timedelta, since: datetime, until: datetime) -> tuple[Window, ...]:
+    """Return the windows of the past that ended after ``since``, and not after ``until``.
+
+    They follow each other without a gap, from Monday to Sunday, midnight to midnight or hour to
+    hour in UTC; of windows shorter than an hour, one ends with each hour.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> noon = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    >>> days = past_windows(timedelta(days=1), noon - timedelta(days=2), noon)
+    >>> [f"{day.start:%d}" for day in days]
+    ['28', '01']
+    """
+    step = max(_HOUR, -(-length // MINUTE) * MINUTE)
+    limit = timedelta(days=KEPT_DAYS + 1) // step
+    return WindowPlan(length, step).due(until, since, limit=limit).windows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,7 +86,7 @@ class Past:
     @property
     def days(self) -> int:
         """On how many days windows ended."""
-        return len(np.unique(self.ends // _DAY))
+        return len(np.unique(_days(self.ends)))
 
     def just_before(self, start: datetime, length: timedelta) -> Floats:
         """Return the medians of the traces of the windows just before ``start``, by column.
@@ -109,10 +131,9 @@ class Past:
 
     def _folded(self, moment: datetime) -> Past:
         """Return the past with one window for each day before ``moment``, and no oldest days."""
-        days = self.ends // _DAY
         last = moment.timestamp() // _DAY
-        known = self._some(days >= last - KEPT_DAYS)
-        days = known.ends // _DAY
+        known = self._some(_days(self.ends) >= last - KEPT_DAYS)
+        days = _days(known.ends)
         # the last window of a day stands for all of it, once the day is old
         stands = (days >= last) | np.append(days[1:] != days[:-1], True)[: len(days)]
         if stands.all():
@@ -136,6 +157,11 @@ class Past:
         )
 
 
+def _days(ends: Floats) -> Floats:
+    """Return the days since 1970 on which windows ended; midnight is the end of the day before."""
+    return (ends - 1) // _DAY
+
+
 def _median(traces: Floats) -> Floats:
     """Return the medians by column and number, of those that are not NaN; NaN without any."""
     ordered = np.sort(traces, axis=0)
@@ -148,13 +174,20 @@ def _median(traces: Floats) -> Floats:
 class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
     """The past of one length of window, as it is stored.
 
-    ``reference`` and ``methods`` are what scores depend on: by others the past is learned anew.
-    ``seen`` is up to when windows of the past were looked for.
+    Attributes
+    ----------
+    reference, methods
+        What scores depend on: with others the past is learned anew.
+    seen
+        Up to when windows were looked at.
+    captured
+        The days up to then that had captures: with more of them the past is learned anew.
     """
 
     reference: str
     methods: tuple[str, str]
     seen: datetime
+    captured: tuple[date, ...] = ()
     names: tuple[str, ...] = ()
     ends: bytes = b""
     rows: bytes = b""
@@ -163,9 +196,7 @@ class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
     format: int = FORMAT
 
     def past(self) -> Past:
-        """Return its windows; raises ProfileFormatError when it is damaged."""
-        if self.format != FORMAT:
-            raise ProfileFormatError(f"the past has format {self.format}; {FORMAT} is read")
+        """Return its windows."""
         ends, rows = (np.frombuffer(each, "<f8") for each in (self.ends, self.rows))
         traces, scores = (
             np.frombuffer(each, "<f4").astype(np.float64) for each in (self.traces, self.scores)
@@ -179,14 +210,31 @@ class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
             scores=scores.reshape(*shape, len(SCORES)),
         )
 
-    def holding(self, past: Past, seen: datetime) -> PastDocument:
-        """Return the document with other windows."""
+    def holding(self, past: Past, seen: datetime, captured: Sequence[date]) -> PastDocument:
+        """Return the document with other windows, and up to when they were looked at."""
         return msgspec.structs.replace(
             self,
             seen=seen,
+            captured=tuple(captured),
             names=past.names,
             ends=past.ends.astype("<f8").tobytes(),
             rows=past.rows.astype("<f8").tobytes(),
             traces=past.traces.astype("<f4").tobytes(),
             scores=past.scores.astype("<f4").tobytes(),
         )
+
+
+encode_past = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(PastDocument).decode
+
+
+def decode_past(payload: bytes) -> PastDocument:
+    """Read what `encode_past` wrote; raises ProfileFormatError when it is something else."""
+    try:
+        document = _decode(payload)
+        document.past()
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise ProfileFormatError(f"the past is damaged: {error}") from error
+    if document.format != FORMAT:
+        raise ProfileFormatError(f"the past has format {document.format}; {FORMAT} is read")
+    return document

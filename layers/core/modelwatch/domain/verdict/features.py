@@ -246,7 +246,7 @@ def benjamini_hochberg(p_values: Sequence[float], level: float) -> float:
 def _verdict(column: _Column, level: float) -> FeatureDrift:
     """Return the verdict on a column whose p-value has to be at ``level`` or below."""
     status: Status = "unknown"
-    reason, critical_score = column.problem, None
+    reason, critical_score, is_past = column.problem, None, False
     chance = column.chance
     if column.score is not None:
         by_chance = chance is not None and chance.p_value > level
@@ -262,7 +262,9 @@ def _verdict(column: _Column, level: float) -> FeatureDrift:
         if chance is not None:
             farther = min if column.method.low_is_drift else max
             critical_score = farther(column.threshold, chance.score_at(level))
-            critical_score = max(critical_score, column.past_score or critical_score)
+        if critical_score is not None and column.past_score is not None:
+            is_past = column.past_score > critical_score
+            critical_score = max(critical_score, column.past_score)
     return FeatureDrift(
         feature=column.name,
         kind=column.kind,
@@ -274,6 +276,7 @@ def _verdict(column: _Column, level: float) -> FeatureDrift:
         reason=reason,
         p_value=chance.p_value if chance is not None else None,
         critical_score=critical_score,
+        critical_from="past windows" if is_past else "independent draws",
         changes=column.changes,
     )
 
@@ -319,9 +322,9 @@ def traces_of(reference: Profile, window: Profile, policy: DriftPolicy) -> dict[
         ("", reference.features, window.features),
         (OUTPUT, reference.predictions, window.predictions),
     ):
-        for name in before.keys() & now.keys():
-            sides = [Distribution.of_column(side[name]) for side in (before, now)]
-            column = _compare(name, sides[0], sides[1], policy)
+        then = distributions(now)
+        for name, known in distributions(before).items():
+            column = _compare(name, known, then.get(name, _NO_COLUMN), policy)
             distance = None if column.method.low_is_drift else column.score
             traces[f"{prefix}{name}"] = trace_of(column.reference, column.window, distance)
     return traces

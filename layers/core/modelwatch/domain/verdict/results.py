@@ -45,8 +45,9 @@ class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     In the mode ``calibrated`` ``p_value`` is how likely such a score is when nothing changed, and
     ``critical_score`` the score that drift takes at this number of values: no less than
     ``threshold`` (where a low score means drift: no more), and no less than windows of the past
-    reached. ``changes`` are what makes it drift beside the score. ``needed`` is the old name of
-    ``critical_score``, written and read for one release more.
+    reached; ``critical_from`` says which of the two it is. ``changes`` are what makes it drift
+    beside the score. ``needed`` is the old name of ``critical_score``, written and read for one
+    release more.
     """
 
     feature: str
@@ -60,6 +61,7 @@ class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     p_value: float | None = None
     critical_score: float | None = None
     needed: float | None = None
+    critical_from: Literal["independent draws", "past windows"] = "independent draws"
     changes: tuple[Change, ...] = ()
 
     def __post_init__(self) -> None:

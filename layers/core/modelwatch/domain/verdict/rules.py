@@ -109,8 +109,8 @@ class AnalysisRules:
         Length of the window whose labels show how well the version predicts.
     sample_rows
         Rows of each side in a report.
-    history
-        So many days of the past make its critical scores; none: the past is not asked.
+    history_days
+        So many days of the past make its critical scores; 0: the past is not asked.
     segments
         The declared segments, as `modelwatch.domain.segments.parse_segments` reads them.
     """
@@ -127,7 +127,7 @@ class AnalysisRules:
     performance_window: timedelta = timedelta(days=7)
     sample_rows: int = 2000
     segments: str = ""
-    history: timedelta = timedelta(days=28)
+    history_days: int = 28
 
     @property
     def min_reference_rows(self) -> int:

@@ -44,6 +44,7 @@ def evaluate_window(
             policy=rules.policy,
         )
     level /= _MONITORS
+    past = past if rules.history_days else None
     verdict = evaluate_features(
         reference.profile, found.profile, reference.importance, rules.policy, level, past
     )
