@@ -29,6 +29,8 @@ _HEADERS = {
 class BridgeServer(ThreadingHTTPServer):
     """Serves the rendered metrics, the health and the page; it changes nothing.
 
+    Raises OSError when the address is taken.
+
     Parameters
     ----------
     address
@@ -39,11 +41,6 @@ class BridgeServer(ThreadingHTTPServer):
         Whether the sources are read.
     site
         The page for people.
-
-    Raises
-    ------
-    OSError
-        When the address is taken.
     """
 
     daemon_threads = True

@@ -33,10 +33,7 @@ class Throttles(Protocol):
 
         Times are milliseconds since 1970, of whole minutes; sums may be zero.
 
-        Raises
-        ------
-        SourceError
-            When the service does not respond.
+        Raises SourceError when the service does not respond.
         """
 
 

@@ -20,6 +20,8 @@ def read_function_log(
 ) -> Iterator[str]:
     """Yield the last ``lines`` lines of an app's functions, oldest first, and then new ones.
 
+    Raises NotFoundError when no function of that name has written anything.
+
     Parameters
     ----------
     client
@@ -33,11 +35,6 @@ def read_function_log(
         How many.
     follow
         Whether to continue for ever.
-
-    Raises
-    ------
-    NotFoundError
-        When no function of that name has written anything.
     """
     prefix = f"/aws/lambda/modelwatch-{settings.stage}-{name}"
     pages = client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix)

@@ -87,10 +87,7 @@ class Home:
     def locked(self) -> Iterator[None]:
         """Lock the stack: one `up`, `down` or `reset` at a time.
 
-        Raises
-        ------
-        StackError
-            When another one runs.
+        Raises StackError when another one runs.
         """
         self.make()
         with (self.run / "lock").open("w") as lock:

@@ -124,10 +124,7 @@ class Supervisor:
     def down(self, begins: Report, done: Report) -> bool:
         """Stop all parts; return whether any part ran.
 
-        Raises
-        ------
-        StackError
-            When another `up` or `down` runs.
+        Raises StackError when another `up` or `down` runs.
         """
         if not self.home.root.exists():
             return False

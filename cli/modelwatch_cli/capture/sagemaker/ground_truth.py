@@ -49,6 +49,8 @@ def store_labels(
 ) -> StoredLabels:
     """Store ``ground_truth`` as labels; stored labels do not change.
 
+    Raises StoreError when an object cannot be read or written.
+
     Parameters
     ----------
     labels
@@ -61,11 +63,6 @@ def store_labels(
         The window in which predictions are searched.
     now_ms
         The present, in milliseconds since 1970.
-
-    Raises
-    ------
-    StoreError
-        When an object cannot be read or written.
     """
     found = list(ground_truth)
     asked: defaultdict[str, set[str]] = defaultdict(set)

@@ -133,6 +133,9 @@ def store_records(
 ) -> Stored:
     """Store the records of a checked source; stored records do not change.
 
+    Raises StoreError when an object cannot be read or written: import again, and the rest is
+    stored.
+
     Parameters
     ----------
     store
@@ -141,11 +144,6 @@ def store_records(
         As in `check`.
     checked
         The result of `check`.
-
-    Raises
-    ------
-    StoreError
-        When an object cannot be read or written: import again, and the rest is stored.
     """
     done = Stored()
     reading = replace(reading, types=checked.types)

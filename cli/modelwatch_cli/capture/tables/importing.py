@@ -180,6 +180,8 @@ class TableImport:
     ) -> tuple[Stored, Stored]:
         """Store the rows that `check` kept; stored records do not change.
 
+        Raises StoreError when S3 cannot be read or written: import again, and the rest is stored.
+
         Parameters
         ----------
         records, labels
@@ -191,11 +193,6 @@ class TableImport:
         -------
         tuple
             The counts of the records, and of the labels.
-
-        Raises
-        ------
-        StoreError
-            When S3 cannot be read or written: import again, and the rest is stored.
         """
         done, labels_done = Stored(), Stored()
         for path in sorted(Path(self._folder.name).glob("*.jsonl")):

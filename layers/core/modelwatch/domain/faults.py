@@ -171,17 +171,14 @@ def beyond_types[T](
 def refuse_repeated_names(body: bytes, decoded: object) -> None:
     """Refuse a JSON text with an object that has a name twice: msgspec keeps the last, silently.
 
+    Raises InvalidInputError with each such name.
+
     Parameters
     ----------
     body
         The text.
     decoded
         What msgspec made of it.
-
-    Raises
-    ------
-    InvalidInputError
-        With each such name.
     """
     # Every string has two quotation marks, and those of a repeated name are on top. No more marks
     # than in what was decoded, and none escaped: nothing is repeated.

@@ -116,6 +116,8 @@ class PerformanceMonitor:
     ) -> PerformanceResult:
         """Return how well a version predicted in ``window``.
 
+        Raises StoreError when captures, labels or sums cannot be read or written.
+
         Parameters
         ----------
         model_name, model_version
@@ -130,11 +132,6 @@ class PerformanceMonitor:
         reference
             Reference data. If it has ``probabilities`` and labels (column ``label``), of rows that
             the model was not trained on, it is learned from it what the probabilities are worth.
-
-        Raises
-        ------
-        StoreError
-            When captures, labels or sums cannot be read or written.
         """
         window = whole_hours(window)
         known = None if reference is None else self._outcomes.reference(reference)

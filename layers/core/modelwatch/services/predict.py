@@ -151,10 +151,7 @@ class PredictService:
 
         It is loaded here first: what cannot be loaded is not given to the others.
 
-        Raises
-        ------
-        ModelwatchError
-            When that cannot be loaded; the loaded versions keep serving.
+        Raises ModelwatchError when that cannot be loaded; the loaded versions keep serving.
         """
         serving = self._models.reload()
         self._fleet.recycle_environments()

@@ -127,10 +127,7 @@ class S3Erasure:
     def erase_captures(self, match: Match, events: Events) -> None:
         """Erase the events from an hour's rows, samples and profiles.
 
-        Raises
-        ------
-        StoreError
-            When they are still there, because others write to the hour all the time.
+        Raises StoreError when they are still there, because others write to the hour all the time.
         """
         current: Match | None = match
         for _ in range(_TRIES):

@@ -38,10 +38,7 @@ def registry_of(settings: RegistrySettings) -> Registry:
 
     Its plans follow MODEL_STAGE where that is set.
 
-    Raises
-    ------
-    SettingError
-        When it names none.
+    Raises SettingError when it names none.
     """
     return _kind(settings).of(settings)
 

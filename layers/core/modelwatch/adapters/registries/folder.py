@@ -271,10 +271,7 @@ class FolderRegistry(Registry):
 def folder_of(settings: RegistrySettings) -> Path:
     """Return the folder that MODEL_REGISTRY names.
 
-    Raises
-    ------
-    SettingError
-        When it is no address of one on this machine.
+    Raises SettingError when it is no address of one on this machine.
     """
     address = settings.model_registry
     try:

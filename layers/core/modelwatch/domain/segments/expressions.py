@@ -45,6 +45,8 @@ Literal = float | str | bool
 class Expression:
     """A condition on rows.
 
+    Raises InvalidInputError when it is no such condition; says which part is not.
+
     Parameters
     ----------
     text
@@ -58,11 +60,6 @@ class Expression:
         What it says.
     columns
         The columns that it is about.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is no such condition; says which part is not.
 
     Examples
     --------
