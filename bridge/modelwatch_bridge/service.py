@@ -69,10 +69,6 @@ class BridgeService:
         Are asked for their depth after each round; None for none.
     ledger, page, history, health
         Filled by the readers; for scrapes; for the live page; for `/health`.
-    catalog
-        The metrics by name.
-    clock
-        The time.
     poll_seconds
         Pause between two rounds; after a failure it doubles, up to 30 s.
     retire_ms

@@ -69,10 +69,6 @@ class Ledger:
     ----------
     path
         The SQLite file; it and its folder are made when they are missing.
-    catalog
-        The metrics that are counted, by name.
-    max_series
-        Most series of one metric.
     connect
         Opens the file, in autocommit mode.
     """

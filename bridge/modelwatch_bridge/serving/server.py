@@ -35,12 +35,8 @@ class BridgeServer(ThreadingHTTPServer):
     ----------
     address
         Host and port; port 0 takes a free one.
-    page
-        The rendered metrics.
     health
         Whether the sources are read.
-    site
-        The page for people.
     """
 
     daemon_threads = True

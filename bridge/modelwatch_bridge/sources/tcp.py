@@ -45,8 +45,6 @@ class EmfListener:
     ----------
     port
         Where to listen; 0 takes a free one.
-    ledger
-        Where lines are counted.
     clock
         The time that lines get: when they came, in milliseconds since 1970.
     """

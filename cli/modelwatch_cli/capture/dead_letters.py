@@ -69,15 +69,6 @@ class DeadLetterBox:
     """Reads the dead letters of a queue; a context whose end releases what it still holds.
 
     Raises DeadLetterError from every method, when SQS fails.
-
-    Parameters
-    ----------
-    sqs
-        SQS client.
-    queue_url
-        The capture queue.
-    dead_letter_url
-        Its dead-letter queue.
     """
 
     def __init__(self, sqs: Any, queue_url: str, dead_letter_url: str) -> None:

@@ -67,19 +67,7 @@ class Erased:
 
 
 class Forgetting:
-    """Finds events and erases them.
-
-    Parameters
-    ----------
-    s3
-        S3 client.
-    capture_bucket, report_bucket
-        The buckets.
-    on_progress
-        Shows the progress of a step.
-    segments
-        Parts of the traffic that are profiled apart.
-    """
+    """Finds events and erases them."""
 
     def __init__(
         self,

@@ -99,15 +99,6 @@ def find_kept(
     """Return what the buckets hold and their rules, whatever the settings say.
 
     Raises StoreError when a bucket cannot be read.
-
-    Parameters
-    ----------
-    client
-        S3.
-    settings
-        Name the buckets.
-    advance
-        Hears how many more objects were listed.
     """
     places = [(bucket, prefix) for bucket, days in wanted_days(settings).items() for prefix in days]
     places += zip((settings.capture_bucket, settings.report_bucket), _KEPT, strict=True)

@@ -24,15 +24,9 @@ def read_function_log(
 
     Parameters
     ----------
-    client
-        A CloudWatch Logs client.
-    settings
-        For STAGE.
     name
         An app, such as ``capture``, whose functions are read together; or one function of it, such
         as ``capture-consume``.
-    lines
-        How many.
     follow
         Whether to continue for ever.
     """

@@ -16,13 +16,7 @@ from modelwatch_cli.stack.errors import StackError
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder MODELWATCH_HOME and what is in it.
-
-    Parameters
-    ----------
-    root
-        The folder itself, absolute.
-    """
+    """The folder MODELWATCH_HOME and what is in it."""
 
     root: Path
 

@@ -32,8 +32,6 @@ class PartStatus:
 
     Parameters
     ----------
-    name
-        The part.
     state
         ``up``; ``silent``: it runs and does not respond; ``dead``: it ended without being
         stopped; ``down``: it was not started; ``taken``: it was not started, and another process

@@ -53,16 +53,8 @@ def store_labels(
 
     Parameters
     ----------
-    labels
-        The store of labels.
-    records
-        The store in which predictions are searched.
     ground_truth
         A label counts as made in the hour of its file, or with its prediction.
-    window
-        The window in which predictions are searched.
-    now_ms
-        The present, in milliseconds since 1970.
     """
     found = list(ground_truth)
     asked: defaultdict[str, set[str]] = defaultdict(set)

@@ -33,8 +33,6 @@ def outputs(
 
     Parameters
     ----------
-    payload
-        The output, if it was captured.
     reading
         The places in a line that is not ours.
     own

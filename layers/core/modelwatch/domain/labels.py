@@ -161,8 +161,6 @@ def decode_label(body: bytes | str, now_ms: int) -> Label:
 
     Parameters
     ----------
-    body
-        JSON text of one label.
     now_ms
         The present, in milliseconds since 1970: ``labelled_at`` of a label that has none.
     """

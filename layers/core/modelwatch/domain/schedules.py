@@ -48,8 +48,6 @@ def parse_schedule(text: str, field: str = "") -> timedelta:
 
     Parameters
     ----------
-    text
-        The expression.
     field
         What an error names as its place.
 

@@ -63,8 +63,6 @@ class WindowPlan:
 
         Parameters
         ----------
-        now
-            The present, UTC.
         last_end
             End of the newest window that was analyzed; None when there was none: then only the
             newest is due.

@@ -35,8 +35,6 @@ def read_request(body: bytes, schema: Callable[[], Schema | None] = lambda: None
 
     Parameters
     ----------
-    body
-        The body.
     schema
         Gives the model's schema: faults of the features are reported together with the rest.
 

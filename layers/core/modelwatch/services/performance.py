@@ -65,8 +65,6 @@ class PerformanceMonitor:
 
     Parameters
     ----------
-    outcomes
-        Predictions and their labels.
     profiles
         Keeps the sums.
     policy
@@ -79,8 +77,6 @@ class PerformanceMonitor:
         Shortest time between two sums of an hour, even when new labels come.
     seconds
         How long one result may sum up hours, the newest first; later results do the rest.
-    clock
-        Seconds since 1970.
     """
 
     def __init__(
@@ -120,8 +116,6 @@ class PerformanceMonitor:
 
         Parameters
         ----------
-        model_name, model_version
-            Of whom.
         window
             Rounded outward to whole hours.
         variant

@@ -51,8 +51,6 @@ class PredictService:
         Runs what the caller need not wait for.
     sample_rate
         Share of the predictions that is captured, 0 to 1; see `domain.sampling.is_sampled`.
-    clock
-        Seconds since 1970.
     """
 
     def __init__(

@@ -94,8 +94,6 @@ class ModelPool:
     ----------
     refresh_seconds
         Within which a moved alias is followed, in seconds.
-    clock
-        Seconds since 1970.
     start
         Runs a function beside the requests; a thread by default.
     patience_seconds

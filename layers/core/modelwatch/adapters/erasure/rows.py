@@ -87,17 +87,7 @@ class Match:
 
 
 class S3Erasure:
-    """Erases events from ``bucket``.
-
-    Parameters
-    ----------
-    client
-        S3 client.
-    bucket
-        The bucket of the captures.
-    segments
-        Parts of the traffic that are profiled apart.
-    """
+    """Erases events from ``bucket``."""
 
     def __init__(self, client: Any, bucket: str, segments: Segments = NO_SEGMENTS) -> None:
         self._client = client

@@ -57,13 +57,7 @@ _number = re.compile("[1-9][0-9]{0,8}").fullmatch
 
 
 class FolderRegistry(Registry):
-    """The registry in the folder ``root``; see the module.
-
-    Parameters
-    ----------
-    stage, stage_alias
-        See `Registry`.
-    """
+    """The registry in the folder ``root``; see the module."""
 
     is_local = True
 

@@ -49,8 +49,6 @@ class Expression:
 
     Parameters
     ----------
-    text
-        What it says.
     field
         What an error names as its place.
 
