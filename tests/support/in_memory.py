@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
 import msgspec
 import pyarrow as pa
@@ -249,6 +249,16 @@ class InMemoryRecordStore:
     def versions(self, window: Window) -> list[tuple[str, str]]:
         return sorted({(r.model_name, r.model_version) for r in self._within(window)})
 
+    def days(self, model_name: str, model_version: str) -> list[date]:
+        records = [record for group in self.groups.values() for record in group]
+        return sorted(
+            {
+                record.captured_at.date()
+                for record in records
+                if (record.model_name, record.model_version) == (model_name, model_version)
+            }
+        )
+
     def read(self, model_name: str, model_version: str, window: Window) -> pa.Table:
         distinct = {
             record.event_id: record
@@ -303,6 +313,9 @@ class InMemoryProfiles:
 
     def versions(self, window: Window) -> list[tuple[str, str]]:
         return self.store.versions(window)
+
+    def days(self, model_name: str, model_version: str) -> list[date]:
+        return self.store.days(model_name, model_version)
 
     def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
         if model_version in self.broken:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime, timedelta
 
     import pyarrow as pa
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from modelwatch.domain.constraints import Constraints
     from modelwatch.domain.importance import Importance
     from modelwatch.domain.models import ModelVersion
+    from modelwatch.domain.past.history import PastDocument
     from modelwatch.domain.profiles import Profile, WindowProfile
     from modelwatch.domain.segments import SegmentKey
     from modelwatch.domain.verdict.evidence import Evidence
@@ -27,6 +28,10 @@ class ProfileStore(Protocol):
 
     def versions(self, window: Window) -> list[tuple[str, str]]:
         """Return (model name, version) of everything captured in ``window``, sorted."""
+        ...
+
+    def days(self, model_name: str, model_version: str) -> list[date]:
+        """Return the days of UTC of which a version has captures, in order."""
         ...
 
     def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
@@ -124,6 +129,20 @@ class BaselineStore(Protocol):
 
     def use(self, model_name: str, name: str) -> None:
         """Compare windows of the model with this baseline from now on."""
+        ...
+
+
+class PastStore(Protocol):
+    """Keeps what was learned from past windows of a version, by their length."""
+
+    def load(self, model_name: str, model_version: str, length: timedelta) -> PastDocument | None:
+        """Return what was learned; None when there is nothing, or nothing that can be read."""
+        ...
+
+    def save(
+        self, model_name: str, model_version: str, length: timedelta, document: PastDocument
+    ) -> None:
+        """Keep what was learned, in place of what was kept."""
         ...
 
 
