@@ -31,8 +31,7 @@ from modelwatch.domain.routing import Routing, ServingPlan
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.domain.segments import NO_SEGMENTS, SegmentKey, Segments
 from modelwatch.domain.verdict.evidence import Evidence
-from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift, LastResult
-from modelwatch.domain.verdict.rules import DriftPolicy
+from modelwatch.domain.verdict.results import AnalysisResult, LastResult, WindowVerdict
 from modelwatch.domain.windows import Window
 from modelwatch.errors import (
     EvidenceError,
@@ -374,8 +373,8 @@ class InMemoryReporter:
         self,
         reference: pa.Table,
         current: pa.Table,
-        _features: Sequence[FeatureDrift],
-        _policy: DriftPolicy,
+        _verdict: WindowVerdict,
+        _title: str,
     ) -> bytes:
         self.made.append((reference.num_rows, current.num_rows))
         return b"<html>report</html>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from modelwatch.domain.profiles import Profile, WindowProfile
     from modelwatch.domain.segments import SegmentKey
     from modelwatch.domain.verdict.evidence import Evidence
-    from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift, LastResult
-    from modelwatch.domain.verdict.rules import DriftPolicy
+    from modelwatch.domain.verdict.results import AnalysisResult, LastResult, WindowVerdict
     from modelwatch.domain.windows import Window
 
 
@@ -153,12 +152,12 @@ class DriftReporter(Protocol):
         self,
         reference: pa.Table,
         current: pa.Table,
-        features: Sequence[FeatureDrift],
-        policy: DriftPolicy,
+        verdict: WindowVerdict,
+        title: str,
     ) -> bytes:
-        """Return a report on samples of both sides, as one HTML page.
+        """Return a report on samples of both sides, as one HTML page with a ``title``.
 
-        ``features`` are the results from all rows: their thresholds are shown.
+        ``verdict`` is the one on all rows: it is above what the samples show.
         """
         ...
 
