@@ -1,4 +1,4 @@
-"""A model before it has a version: saved, loaded as predict loads it, and held against itself."""
+"""A model before it has a version: saved, loaded as predict loads it, and compared with itself."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from modelwatch_training.onnx_export import NotExportableError, export_onnx, is_
 type Table = pd.DataFrame | np.ndarray[Any, Any]
 
 COMPARED_ROWS = 1000
-"""So many rows are predicted by the model as it was given, to compare."""
+"""So many rows are predicted by the given model, to compare."""
 
 
 class NotServableError(ModelwatchError):
@@ -48,15 +48,15 @@ class Candidate:
     saving
         How it is saved.
     signature, schema
-        Its input columns, as MLflow keeps them and as requests are held against.
+        Its input columns, as MLflow stores them and as requests are checked.
     served
-        What predict would run: the ONNX form where there is one, else the saved model.
+        The form that predict would run: ONNX if there is one, else the saved model.
     onnx, payload
         The verified ONNX form; None where there is none.
     problem
         Why there is none.
     importance
-        How much it leans on each feature; None where it refuses rows of shuffled values.
+        How much it depends on each feature; None if it refuses rows of shuffled values.
     """
 
     saving: Saving
@@ -81,10 +81,10 @@ def make_candidate(
     folder: Path,
     step: Callable[[str], None] = lambda _: None,
 ) -> Candidate:
-    """Save ``model`` below ``folder``, load it as predict does, and verify what it would serve.
+    """Save ``model`` below ``folder``, load it as predict does, and verify its predictions.
 
     Raises NotServableError, InvalidInputError when its inputs or its predictions cannot be served.
-    Nothing is kept anywhere then.
+    Then nothing is stored.
     """
     if not hasattr(model, "predict"):
         raise NotServableError(f"a {type(model).__name__} has no method `predict`")
@@ -115,7 +115,7 @@ def make_candidate(
         served = OnnxModel(payload, schema, onnx)
     except NotExportableError as error:
         problem = str(error)
-    step("measuring how much it leans on each feature")
+    step("measuring how much it depends on each feature")
     importance = None
     try:
         importance = measure_importance(original.predict_frame, typed_frame(train, schema))
@@ -125,7 +125,7 @@ def make_candidate(
 
 
 def _save(model: Any, path: Path, signature: ModelSignature) -> Saving:
-    """Save ``model`` at ``path``, in the first format that holds it; return how."""
+    """Save ``model`` at ``path``, in the first format that can store it; return how."""
     problem = ""
     try:
         savings = list(savings_of(model))
@@ -267,7 +267,7 @@ def _strange_columns(train: pd.DataFrame) -> str:
 
 
 def _compare(model: Any, original: PyfuncModel, rows: pd.DataFrame) -> None:
-    """Hold what was saved, on rows as requests bring them, against what was given."""
+    """Compare the saved model with the given one, on rows as requests have them."""
     rows = rows.head(COMPARED_ROWS)
     with foreign_errors_are_refusals():
         found = original.predict_frame(typed_frame(rows, original.schema))
@@ -290,7 +290,7 @@ def _compare(model: Any, original: PyfuncModel, rows: pd.DataFrame) -> None:
 
 @contextlib.contextmanager
 def foreign_errors_are_refusals() -> Iterator[None]:
-    """Refuse a model that fails on the rows that it was given with."""
+    """Refuse a model that fails on its own training rows."""
     try:
         yield
     except NotExportableError:
@@ -299,13 +299,13 @@ def foreign_errors_are_refusals() -> Iterator[None]:
         raise NotServableError(str(error)) from error
     except Exception as error:
         raise NotServableError(
-            "what MLflow saved of it fails on its own training data, as requests bring it: "
+            "the model as MLflow saved it fails on its own training data, in the form of requests: "
             f"{type(error).__name__}: {str(error)[:300]}"
         ) from error
 
 
 def _predictions(model: Any, rows: pd.DataFrame) -> list[Any] | None:
-    """Return what the model gives itself; None for one that only MLflow can call."""
+    """Return the given model's own predictions; None for a model that only MLflow can call."""
     if not hasattr(model, "get_params"):
         return None
     try:
