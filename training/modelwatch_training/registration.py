@@ -41,15 +41,8 @@ from modelwatch.domain.records import PREDICT_SOURCE, Record, Value
 from modelwatch.domain.schemas import LETTERS, Schema
 from modelwatch.ports.serving import Model
 from modelwatch.settings.serving import RegistrySettings
-from modelwatch_training.candidate import (
-    Candidate,
-    Table,
-    columns_by_type,
-    foreign_errors_are_refusals,
-    labels_of,
-    make_candidate,
-    table_of,
-)
+from modelwatch_training.candidate import Candidate, foreign_errors_are_refusals, make_candidate
+from modelwatch_training.given_rows import Table, columns_by_type, labels_of, table_of
 
 _encode = msgspec.json.Encoder().encode
 
