@@ -70,12 +70,13 @@ def _reload(settings: Settings) -> None:
     """Recycle every environment, so that only the promoted version serves."""
     import httpx
 
-    from modelwatch_cli.deployment.endpoints import api_urls
+    from modelwatch_cli.deployment.calling import find_apis
 
-    url = f"{api_urls(settings)['predict']}/model/reload"
+    api = find_apis(settings)["predict"]
+    url = f"{api.url}/model/reload"
     with console.status("loading the new version in every environment"):
         try:
-            response = httpx.post(url, json={}, timeout=60)
+            response = httpx.post(url, json={}, auth=api.auth, timeout=60)
         except httpx.HTTPError as error:
             raise ModelwatchError(f"{url} does not respond: {error}") from error
     if response.is_error:

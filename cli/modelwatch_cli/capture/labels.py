@@ -17,6 +17,7 @@ from modelwatch_cli.settings import Settings
 if TYPE_CHECKING:
     from modelwatch.domain.labels import Label
     from modelwatch_cli.capture.label_files import Problem
+    from modelwatch_cli.deployment.calling import Api
 
 _LABELS_PER_REQUEST = 5_000
 
@@ -55,7 +56,7 @@ def import_labels(
     --skip-invalid. An interrupted import can be run again: a label that comes twice counts once.
     """
     from modelwatch_cli.capture.label_files import Problem, read_labels
-    from modelwatch_cli.deployment.endpoints import api_urls
+    from modelwatch_cli.deployment.calling import find_apis
 
     now_ms = time.time_ns() // 1_000_000
     good = 0
@@ -80,7 +81,7 @@ def import_labels(
         with progress() as bar:
             task = bar.add_task("labels", total=good)
             accepted = send_labels(
-                api_urls(Settings(), ["capture"])["capture"],
+                find_apis(Settings(), ["capture"])["capture"],
                 in_order(labels),
                 lambda sent: bar.advance(task, sent),
             )
@@ -116,17 +117,17 @@ def in_order(labels: Iterable[Label]) -> Iterator[Label]:
 
 
 def send_labels(
-    url: str,
+    api: Api,
     labels: Iterator[Label],
     on_sent: Callable[[int], None] = lambda _: None,
     pause: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Send ``labels`` to ``POST {url}/ground-truth``, many at once; return the accepted number.
+    """Send ``labels`` to ``POST /ground-truth``, many at once; return the accepted number.
 
     Parameters
     ----------
-    url
-        Address of the capture API.
+    api
+        Of capture.
     labels
         The labels.
     on_sent
@@ -143,13 +144,14 @@ def send_labels(
     import msgspec
 
     accepted = 0
-    with httpx.Client(timeout=35) as client:
+    url = f"{api.url}/ground-truth"
+    with httpx.Client(auth=api.auth, timeout=35) as client:
         for batch in batched(labels, _LABELS_PER_REQUEST, strict=False):
             body = msgspec.json.encode(batch)
             for attempt in range(1, _TRIES + 1):
                 try:
                     response = client.post(
-                        f"{url}/ground-truth",
+                        url,
                         content=body,
                         headers={"Content-Type": "application/json"},
                     )
@@ -161,7 +163,7 @@ def send_labels(
                     problem, final = str(error) or type(error).__name__, False
                 if final or attempt == _TRIES:
                     raise ModelwatchError(
-                        f"{url}/ground-truth accepted {accepted} labels, and then failed: {problem}"
+                        f"{url} accepted {accepted} labels, and then failed: {problem}"
                     )
                 pause(2.0**attempt)
             accepted += len(batch)

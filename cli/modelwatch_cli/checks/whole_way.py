@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.checks.functions import check_functions
 from modelwatch_cli.checks.steps import Step, StepError
-from modelwatch_cli.deployment.endpoints import deployed_urls
+from modelwatch_cli.deployment.calling import Api, find_apis
 from modelwatch_cli.deployment.plan import APPS
 from modelwatch_cli.monitoring.live_metrics import LiveMetrics, read_bridge
 from modelwatch_cli.settings import Settings
@@ -46,7 +46,7 @@ class WholeWay:
     def __init__(self, settings: Settings, bridge_url: str) -> None:
         self._settings = settings
         self._bridge_url = bridge_url
-        self._urls: dict[str, str] = {}
+        self._apis: dict[str, Api] = {}
         self._before: LiveMetrics | None = None
         self._began = datetime.now(UTC)
         self._predicted: list[Predicted] = []
@@ -58,7 +58,7 @@ class WholeWay:
         return [
             Step("deployed", self._find, "`modelwatch up` starts the stack, `modelwatch deploy` "
                  "puts the functions on it"),
-            Step("functions", lambda: check_functions(self._settings, self._urls),
+            Step("functions", lambda: check_functions(self._settings, self._apis),
                  "`modelwatch deploy`", ("deployed",)),
             Step("health", self._health, "`modelwatch logs predict` (capture, analyze) shows why",
                  ("deployed",)),
@@ -72,18 +72,18 @@ class WholeWay:
 
     def _find(self) -> str:
         require_stack(self._settings)
-        self._urls = deployed_urls(self._settings)
-        missing = [app for app in APPS if app not in self._urls]
+        self._apis = find_apis(self._settings, ())
+        missing = [app for app in APPS if app not in self._apis]
         if missing:
             raise StepError(
                 f"not deployed: {', '.join(missing)}", f"`modelwatch deploy {' '.join(missing)}`"
             )
-        return f"{', '.join(self._urls)} at {self._urls['predict']} and beside it"
+        return f"{', '.join(self._apis)} at {self._apis['predict'].url} and beside it"
 
     def _health(self) -> str:
         troubles, said = [], []
-        for app, url in self._urls.items():
-            answer = _call("GET", f"{url}/health")
+        for app, api in self._apis.items():
+            answer = _call("GET", api, "/health")
             body = _json(answer)
             if answer.is_error or body.get("status") != "healthy":
                 problem = body.get("problem") or body.get("detail") or answer.text[:200]
@@ -101,7 +101,8 @@ class WholeWay:
         rows = simulate_rows(SCENARIOS["normal"], reference, REQUESTS, seed)
         self._before = self._live()
         self._began = datetime.now(UTC)
-        summary = send_predictions(self._urls["predict"], rows, None)
+        api = self._apis["predict"]
+        summary = send_predictions(api.url, rows, None, auth=api.auth)
         self._predicted = summary.predicted
         if len(self._predicted) < REQUESTS:
             raise StepError(
@@ -162,7 +163,7 @@ class WholeWay:
             "min_rows": 2,
             "with_report": True,
         }
-        answer = _call("POST", f"{self._urls['analyze']}/analyze", body)
+        answer = _call("POST", self._apis["analyze"], "/analyze", body)
         found = _json(answer)
         if answer.is_error:
             raise StepError(f"analyze returns {answer.status_code}: {answer.text[:200]}")
@@ -191,8 +192,8 @@ class WholeWay:
                 "the analysis made no report: the version has no reference to compare with",
                 "`modelwatch train`, or make a baseline: `modelwatch baseline create`",
             )
-        url = f"{self._urls['analyze']}/reports/{self._analyzed[0]}"
-        page = _call("GET", url)
+        api, path = self._apis["analyze"], f"/reports/{self._analyzed[0]}"
+        url, page = f"{api.url}{path}", _call("GET", api, path)
         if page.is_error or "<html" not in page.text:
             raise StepError(f"{url} gives no page: {page.status_code} {page.text[:100]}")
         return f"{len(page.content) / 1e6:.1f} MB of HTML at {url}"
@@ -234,10 +235,14 @@ class WholeWay:
             return None
 
 
-def _call(method: str, url: str, body: Any = None) -> httpx.Response:
+def _call(method: str, api: Api, path: str, body: Any = None) -> httpx.Response:
+    url = f"{api.url}{path}"
     timeout = _ANALYSIS_SECONDS if method == "POST" else _TIMEOUT_SECONDS
     try:
-        return httpx.request(method, url, json=body, timeout=timeout, follow_redirects=True)
+        response = httpx.request(method, url, json=body, auth=api.auth, timeout=timeout)
+        # to a store, whose address is signed: it must not see what the API is shown
+        redirected = response.next_request
+        return httpx.get(redirected.url, timeout=timeout) if redirected else response
     except httpx.HTTPError as error:
         raise StepError(f"{url} does not respond: {error}") from error
 

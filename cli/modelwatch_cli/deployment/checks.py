@@ -8,6 +8,7 @@ from pathlib import Path
 
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import ModelwatchError, SettingError, WrongSettingsError
+from modelwatch_cli.deployment.access import check_access
 from modelwatch_cli.deployment.capture_policy import check_capture
 from modelwatch_cli.deployment.environments import model_requirements
 from modelwatch_cli.deployment.plan import architecture, check_batches
@@ -23,7 +24,16 @@ _ASKED_WITH = {
 }
 _OURS = tuple(
     f"{word}_"
-    for word in ("MODEL", "CAPTURE", "ANALYSIS", "DRIFT", "PERFORMANCE", "COMPACTION", "BRIDGE")
+    for word in (
+        "API",
+        "MODEL",
+        "CAPTURE",
+        "ANALYSIS",
+        "DRIFT",
+        "PERFORMANCE",
+        "COMPACTION",
+        "BRIDGE",
+    )
 )
 
 Say = Callable[[str, str], None]
@@ -88,6 +98,7 @@ def check_settings(
         return [each.schema() for each in served]
 
     checks: list[Callable[[], object]] = [
+        lambda: check_access(settings),
         lambda: check_reach(settings, apps),
         lambda: architecture(settings),
         lambda: check_batches(settings),

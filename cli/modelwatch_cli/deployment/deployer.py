@@ -10,6 +10,7 @@ from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from modelwatch_cli.deployment.access import with_access
 from modelwatch_cli.deployment.apis import clear_stage, ensure_api
 from modelwatch_cli.deployment.clients import Clients
 from modelwatch_cli.deployment.endpoints import api_url
@@ -172,10 +173,9 @@ class Deployer:
         started = time.monotonic()
         plan = self.plan.apps[app]
         package = package_app(self.project, app, self.settings.aws_default_region)
+        template = with_access(package.template, self.settings)
         if plan.environment is None:
-            self._templates[app] = with_code(
-                package.template, self._store.bucket, package.artifact.key
-            )
+            self._templates[app] = with_code(template, self._store.bucket, package.artifact.key)
             self._layers[f"package of {app}"] = package.artifact
             self._upload(f"function {app}", package.artifact, started)
             return
@@ -183,7 +183,7 @@ class Deployer:
         setting = self.settings.image_repository
         repository = image_repository(setting, self.project, self.plan.architecture)
         self._templates[app] = as_image(
-            package.template, repository.uri(image), plan.name_suffix, plan.larger
+            template, repository.uri(image), plan.name_suffix, plan.larger
         )
         if not self.dry_run and not image.environment.python.exists():
             self.progress.say(f"image {app}", "its environment is installed first")

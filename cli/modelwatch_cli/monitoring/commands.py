@@ -56,6 +56,8 @@ def reports(
     as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
     """List the newest results; anyone can open the address of a report for one hour."""
+    from modelwatch_cli.deployment.endpoints import api_urls
+
     found = _call("GET", "/reports")
     if as_json:
         print_json(found)
@@ -64,7 +66,7 @@ def reports(
     if not results:
         console.print("There are no results yet: wait for the schedule, or run modelwatch analyze")
         return
-    url = _api_url()
+    url = api_urls(Settings(), ["analyze"])["analyze"]
     print_table(
         ["window end (UTC)", "model", "version", "status", "rows", "drifted", "segments", "report"],
         [
@@ -152,22 +154,21 @@ def _results(results: list[dict[str, Any]]) -> list[AnalysisResult]:
     return msgspec.convert(results, list[AnalysisResult])
 
 
-def _api_url() -> str:
-    from modelwatch_cli.deployment.endpoints import api_urls
-
-    return api_urls(Settings(), ["analyze"])["analyze"]
-
-
 def _call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     import httpx
 
-    url = f"{_api_url()}{path}"
+    from modelwatch_cli.deployment.calling import find_apis
+
+    api = find_apis(Settings(), ["analyze"])["analyze"]
+    url = f"{api.url}{path}"
     given = {name: value for name, value in (body or {}).items() if value is not None}
     try:
-        response = httpx.request(method, url, json=given if body is not None else None, timeout=120)
+        response = httpx.request(
+            method, url, json=given if body is not None else None, auth=api.auth, timeout=120
+        )
         found = response.json()
     except (httpx.HTTPError, ValueError) as error:
         raise ModelwatchError(f"{url} does not respond: {error}") from error
     if response.is_error:
-        raise ModelwatchError(f"{url}: {found.get('detail', response.text[:300])}")
+        raise ModelwatchError(f"{url}: {found.get('detail') or response.text[:300]}")
     return dict(found)

@@ -254,11 +254,12 @@ def _in_force(
         return
     import httpx
 
-    from modelwatch_cli.deployment.endpoints import api_urls
+    from modelwatch_cli.deployment.calling import find_apis
 
-    url = f"{api_urls(settings, ['predict'])['predict']}/model/reload"
+    api = find_apis(settings, ["predict"])["predict"]
+    url = f"{api.url}/model/reload"
     try:
-        response = httpx.post(url, json={}, timeout=120)
+        response = httpx.post(url, json={}, auth=api.auth, timeout=120)
     except httpx.HTTPError as error:
         raise ModelwatchError(f"it is set, but {url} does not respond: {error}") from error
     if response.is_error:
@@ -270,7 +271,7 @@ def _in_force(
         if served.get(alias) != version:
             found = ", ".join(f"'{each}' at version {number}" for each, number in served.items())
             raise ModelwatchError(
-                f"it is set, but {url.removesuffix('/model/reload')} serves {found}: it was "
+                f"it is set, but {api.url} serves {found}: it was "
                 "deployed with other settings (MODEL_NAME, MODEL_ALIAS, MODEL_STAGE)"
             )
     out.print("In effect now, in every environment.")

@@ -12,6 +12,7 @@ import numpy as np
 
 from modelwatch.domain.labels import as_text
 from modelwatch.errors import ModelwatchError
+from modelwatch_cli.deployment.calling import Api
 
 LABELS_AT_ONCE = 500
 """Labels of one request."""
@@ -73,16 +74,18 @@ def simulate_labels(predictions: Sequence[Outcome], accuracy: float, seed: int) 
 
 
 def send_labels(
-    url: str,
+    api: Api,
     predicted: Sequence[Predicted],
     labels: Sequence[Outcome],
     delay_seconds: float,
     on_sent: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Post the label of each prediction to ``POST {url}/ground-truth``, after a delay.
+    """Post the label of each prediction to ``POST /ground-truth``, after a delay.
 
     Parameters
     ----------
+    api
+        Of capture.
     delay_seconds
         Time from a prediction to its label; the last of a request's labels sets when it is sent.
     on_sent
@@ -94,7 +97,8 @@ def send_labels(
         When they are not accepted.
     """
     pairs = sorted(zip(predicted, labels, strict=True), key=lambda pair: pair[0].received_at)
-    with httpx.Client(timeout=35) as client:
+    url = f"{api.url}/ground-truth"
+    with httpx.Client(auth=api.auth, timeout=35) as client:
         for batch in batched(pairs, LABELS_AT_ONCE, strict=False):
             time.sleep(max(0.0, batch[-1][0].received_at + delay_seconds - time.monotonic()))
             body = [
@@ -107,7 +111,7 @@ def send_labels(
                 for each, label in batch
             ]
             try:
-                response = client.post(f"{url}/ground-truth", json=body)
+                response = client.post(url, json=body)
             except httpx.HTTPError as error:
                 raise ModelwatchError(f"{url} does not respond: {error}") from error
             if response.status_code != httpx.codes.ACCEPTED:

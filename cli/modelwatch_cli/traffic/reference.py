@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -31,7 +30,7 @@ def reference_features(settings: Settings) -> pd.DataFrame:
     return features_frame(table)
 
 
-def file_features(path: Path, url: str, headers: Mapping[str, str]) -> pd.DataFrame:
+def file_features(path: Path, url: str, auth: httpx.Auth | None) -> pd.DataFrame:
     """Return the rows of a CSV or Parquet file, for the API at ``url``.
 
     If the API lists the model's features (``GET /model/info``), only these columns are kept,
@@ -46,7 +45,7 @@ def file_features(path: Path, url: str, headers: Mapping[str, str]) -> pd.DataFr
         frame = read_rows(path)
     except InvalidInputError as error:
         raise InvalidInputError("--rows", f"{path} {error.problem}") from error
-    features = _model_features(url, headers)
+    features = _model_features(url, auth)
     if features is None:
         return frame
     if absent := [name for name in features if name not in frame]:
@@ -62,10 +61,10 @@ def file_features(path: Path, url: str, headers: Mapping[str, str]) -> pd.DataFr
     return frame
 
 
-def _model_features(url: str, headers: Mapping[str, str]) -> dict[str, str] | None:
+def _model_features(url: str, auth: httpx.Auth | None) -> dict[str, str] | None:
     """Return the types of the model's features by name; None if the API does not list them."""
     try:
-        answer = httpx.get(f"{url}/model/info", headers=dict(headers), timeout=30)
+        answer = httpx.get(f"{url}/model/info", auth=auth, timeout=30)
         if answer.is_success:
             return {each["name"]: str(each["type"]) for each in answer.json()["features"]}
     except (httpx.HTTPError, ValueError, KeyError, TypeError):

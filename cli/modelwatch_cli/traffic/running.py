@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,8 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from modelwatch.domain.verdict.results import AnalysisResult
-
-API_KEY_HEADER = "x-api-key"
+    from modelwatch_cli.deployment.calling import Api
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +41,8 @@ class Target:
     ----------
     url
         Without a slash at the end.
-    headers
-        Of every request: the key.
+    auth
+        What each request shows of who sends it.
     reference
         The rows from which traffic is drawn.
     most
@@ -53,7 +51,7 @@ class Target:
 
     url: str
     reference: pd.DataFrame
-    headers: Mapping[str, str] = field(default_factory=dict)
+    auth: httpx.Auth | None = None
     most: int = MOST_REQUESTS
 
 
@@ -78,22 +76,21 @@ def find_target(
     ModelwatchError
         When the API is not deployed, does not respond or requires a key, or there are no rows.
     """
-    from modelwatch_cli.deployment.endpoints import api_urls
+    from modelwatch_cli.deployment.calling import find_apis, foreign_api
     from modelwatch_cli.traffic.reference import file_features, reference_features
 
     key = api_key or settings.predict_api_key
-    headers = {API_KEY_HEADER: key} if key else {}
     if url:
-        where = url.rstrip("/").removesuffix("/predict")
+        api = foreign_api(url.rstrip("/").removesuffix("/predict"), key)
     else:
-        where = api_urls(settings, ["predict"])["predict"]
+        api = find_apis(settings, ["predict"])["predict"]
     is_local = bool(settings.aws_endpoint_url) and not url
     most = most or (LOCAL_REQUESTS if is_local else MOST_REQUESTS)
-    _require_api(where, headers)
+    _require_api(api)
     if rows is not None:
-        return Target(where, file_features(rows, where, headers), headers, most)
+        return Target(api.url, file_features(rows, api.url, api.auth), api.auth, most)
     try:
-        return Target(where, reference_features(settings), headers, most)
+        return Target(api.url, reference_features(settings), api.auth, most)
     except ModelwatchError as error:
         if url is None:
             raise
@@ -103,19 +100,19 @@ def find_target(
         ) from error
 
 
-def _require_api(url: str, headers: Mapping[str, str]) -> None:
+def _require_api(api: Api) -> None:
     """Return if the API accepts requests; an idle one has started then.
 
     The status does not matter: other APIs than ours do not have this route.
     """
-    with error_console.status(f"waking {url}"):
+    with error_console.status(f"waking {api.url}"):
         try:
-            status = httpx.get(f"{url}/health", headers=dict(headers), timeout=60).status_code
+            status = httpx.get(f"{api.url}/health", auth=api.auth, timeout=60).status_code
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ModelwatchError(f"{url} does not respond: {error}") from error
+            raise ModelwatchError(f"{api.url} does not respond: {error}") from error
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        given = "another key than the one given" if headers else "a key: --api-key"
-        raise ModelwatchError(f"{url} returns {status}: it requires {given}")
+        given = "another key or signer than the one given" if api.auth else "a key: --api-key"
+        raise ModelwatchError(f"{api.url} returns {status}: it requires {given}")
 
 
 def send_traffic(
@@ -139,7 +136,7 @@ def send_traffic(
             target.url,
             rows,
             schedule.times() if chosen.paced else None,
-            headers=target.headers,
+            auth=target.auth,
             most=target.most,
             keep=keep,
             on_tick=show,
@@ -175,15 +172,15 @@ def post_labels(
     ModelwatchError
         When the capture API is not deployed, or does not accept the labels.
     """
-    from modelwatch_cli.deployment.endpoints import api_urls
+    from modelwatch_cli.deployment.calling import find_apis
 
-    url = api_urls(settings, ["capture"])["capture"]
+    api = find_apis(settings, ["capture"])["capture"]
     predictions = [each.prediction for each in summary.predicted]
     labels = simulate_labels(predictions, accuracy, any_seed() if seed is None else seed)
     with progress() as bar:
         task = bar.add_task("labels", total=len(labels))
         send_labels(
-            url, summary.predicted, labels, delay_seconds, lambda count: bar.advance(task, count)
+            api, summary.predicted, labels, delay_seconds, lambda count: bar.advance(task, count)
         )
     return sum(prediction == label for prediction, label in zip(predictions, labels, strict=True))
 

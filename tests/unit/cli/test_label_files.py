@@ -11,6 +11,7 @@ from modelwatch.domain.labels import Label, decode_label
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.capture import labels
 from modelwatch_cli.capture.label_files import Problem, read_labels
+from modelwatch_cli.deployment import calling
 
 NOW_MS = 1_790_000_000_000
 IDS = [new_event_id(NOW_MS - 1000 * number) for number in range(4)]
@@ -107,7 +108,9 @@ def some_labels(count):
 def test_labels_are_sent_many_at_once_and_again_after_a_failure():
     api = Api(202, 503)
     sent, pauses = [], []
-    taken = labels.send_labels(api.url, some_labels(12_000), sent.append, pauses.append)
+    taken = labels.send_labels(
+        calling.Api(api.url), some_labels(12_000), sent.append, pauses.append
+    )
     assert (taken, len(pauses)) == (12_000, 1)
     assert [(path, len(body)) for path, body in api.bodies] == [
         ("/ground-truth", 5000),
@@ -119,7 +122,7 @@ def test_labels_are_sent_many_at_once_and_again_after_a_failure():
 
 def test_a_refusal_is_told_with_what_was_taken_before():
     with pytest.raises(ModelwatchError, match="accepted 5000 labels, and then failed"):
-        labels.send_labels(Api(202, 400).url, some_labels(6_000))
+        labels.send_labels(calling.Api(Api(202, 400).url), some_labels(6_000))
 
 
 def test_labels_are_sent_in_the_order_of_their_predictions(tmp_path):

@@ -10,6 +10,7 @@ from chalice.app import Chalice, Request, Response
 from modelwatch.http import HttpResponse, handle_request
 from modelwatch.openapi import page
 from modelwatch.ports.metrics import MetricSink
+from modelwatch.settings.access import AccessSettings
 
 
 def add_docs(
@@ -30,7 +31,11 @@ def add_docs(
     @app.route("/openapi.json", methods=["GET"])
     def openapi() -> Response:
         """Describe all of this."""
-        return handle_request(_request(app), metrics(), lambda: HttpResponse(document()))
+        from modelwatch.openapi.access import secured  # no cold start needs it
+
+        return handle_request(
+            _request(app), metrics(), lambda: HttpResponse(secured(document(), AccessSettings()))
+        )
 
     @app.route("/docs", methods=["GET"])
     def docs() -> Response:
