@@ -69,7 +69,7 @@ def test_a_key_has_a_rate_and_a_quota(packaged):
     plan = template["Resources"]["UsagePlan"]["Properties"]
     assert plan["Throttle"] == {"RateLimit": 7, "BurstLimit": 200}
     assert plan["Quota"] == {"Limit": 1000, "Period": "DAY"}
-    assert plan["ApiStages"] == [{"ApiId": {"Ref": "RestAPI"}, "Stage": {"Ref": "RestAPI.Stage"}}]
+    assert plan["ApiStages"] == [{"ApiId": {"Ref": "RestAPI"}, "Stage": "api"}]
     assert template["Outputs"]["ApiKeyId"] == {"Value": {"Ref": "ApiKey"}}
 
 

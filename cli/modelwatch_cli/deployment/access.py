@@ -89,17 +89,22 @@ def with_access(template: Template, settings: Settings) -> Template:
     if "api_key" not in used:
         return template | {"Resources": resources}
     outputs = template.get("Outputs", {}) | {KEY_OUTPUT: {"Value": {"Ref": "ApiKey"}}}
-    return template | {"Resources": resources | _key(settings), "Outputs": outputs}
+    return template | {
+        "Resources": resources | _key(settings, properties["StageName"]),
+        "Outputs": outputs,
+    }
 
 
-def _key(settings: Settings) -> dict[str, Any]:
+def _key(settings: Settings, stage: str) -> dict[str, Any]:
     """Return a key that AWS makes, and how much it may be used for."""
     return {
         "ApiKey": {"Type": "AWS::ApiGateway::ApiKey", "Properties": {"Enabled": True}},
         "UsagePlan": {
             "Type": "AWS::ApiGateway::UsagePlan",
+            # as SAM names it; LocalStack 4.14 does not know SAM's reference RestAPI.Stage
+            "DependsOn": f"RestAPI{stage}Stage",
             "Properties": {
-                "ApiStages": [{"ApiId": {"Ref": "RestAPI"}, "Stage": {"Ref": "RestAPI.Stage"}}],
+                "ApiStages": [{"ApiId": {"Ref": "RestAPI"}, "Stage": stage}],
                 "Throttle": {
                     "RateLimit": settings.api_key_rate,
                     "BurstLimit": settings.api_key_burst,
