@@ -27,6 +27,10 @@ FUTURE_TOLERANCE_MS = 5 * 60 * 1000
 PREDICT_SOURCE = "predict"
 """The source of predict's own records; what its capture policy dropped is missing in them."""
 
+MOST_LOST = 1_000_000
+"""The most lost records that one record of another application may report: what is lost makes a
+window ``unknown``."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -82,7 +86,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     latency_ms
         Time that the model took, in milliseconds.
     source
-        Who sent it: ``predict``, or an external application's name.
+        Who sent it: ``predict``, or an external application's name, which is another.
     types
         Type of each feature in the order of ``features``, a letter each: d number, l whole number,
         s string, b boolean. Empty where no one says it. A value of another type is kept as it
@@ -225,6 +229,12 @@ def _checked(record: Record, now_ms: int, is_ours: bool) -> Record:
 
 def _faults(record: Record, now_ms: int, is_ours: bool) -> Iterator[Fault]:
     """Yield what types alone cannot say of a record."""
+    if not is_ours:
+        # on the queue, that name excuses a record from what follows
+        if record.source == PREDICT_SOURCE:
+            yield Fault("source", "is the name of predict's own records; give another")
+        if record.lost_before > MOST_LOST:
+            yield Fault("lost_before", f"is more than {MOST_LOST:,}")
     if not is_ours or record.source != PREDICT_SOURCE:
         if not record.features:
             yield Fault("features", "is empty; give one feature or more")
