@@ -9,8 +9,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.errors import StoreError
 
-_RULE = "modelwatch-"
-_EXPIRING = ("captures/", "profiles/", "labels/", "performance/")
 _MINE_ALREADY = frozenset({"BucketAlreadyOwnedByYou"})
 
 
@@ -36,53 +34,6 @@ def ensure_buckets(client: Any, names: Iterable[str]) -> list[str]:
         made.append(name)
         _block_public_access(client, name)
     return made
-
-
-def expire_captures(client: Any, name: str, days: int | None) -> None:
-    """Have S3 delete captures, labels and data made from them after so many days.
-
-    Other rules of the bucket do not change. With None, and no rule of ours, there is no request
-    to change them.
-
-    Raises
-    ------
-    StoreError
-        When S3 refuses the rules.
-    """
-    try:
-        found = _lifecycle_rules(client, name)
-        rules = [rule for rule in found if not rule.get("ID", "").startswith(_RULE)]
-        if days is not None:
-            rules += [
-                {
-                    "ID": f"{_RULE}{prefix.rstrip('/')}",
-                    "Status": "Enabled",
-                    "Filter": {"Prefix": prefix},
-                    "Expiration": {"Days": days},
-                }
-                for prefix in _EXPIRING
-            ]
-        if rules == found:
-            return
-        if rules:
-            client.put_bucket_lifecycle_configuration(
-                Bucket=name, LifecycleConfiguration={"Rules": rules}
-            )
-        else:
-            client.delete_bucket_lifecycle(Bucket=name)
-    except (BotoCoreError, ClientError) as error:
-        raise StoreError(f"captures in bucket {name} cannot be set to expire: {error}") from error
-
-
-def _lifecycle_rules(client: Any, name: str) -> list[dict[str, Any]]:
-    try:
-        return list(client.get_bucket_lifecycle_configuration(Bucket=name).get("Rules", ()))
-    except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        # no rules, or an S3 without lifecycle rules; that refuses the new rules, too
-        if status in (404, 405, 501):
-            return []
-        raise
 
 
 def _exists(client: Any, name: str) -> bool:

@@ -68,19 +68,13 @@ def demo() -> None:
 
 def _reload(settings: Settings) -> None:
     """Recycle every environment, so that only the promoted version serves."""
-    import httpx
+    from modelwatch_cli.deployment.calling import open_client
 
-    from modelwatch_cli.deployment.calling import find_apis
-
-    api = find_apis(settings)["predict"]
-    url = f"{api.url}/model/reload"
-    with console.status("loading the new version in every environment"):
-        try:
-            response = httpx.post(url, json={}, auth=api.auth, timeout=60)
-        except httpx.HTTPError as error:
-            raise ModelwatchError(f"{url} does not respond: {error}") from error
-    if response.is_error:
-        raise ModelwatchError(f"{url}: {response.text[:300]}")
+    with (
+        console.status("loading the new version in every environment"),
+        open_client(settings, "predict") as client,
+    ):
+        client.reload()
 
 
 def _observe(settings: Settings, scenario: str, requests: int, expected: str) -> None:
@@ -99,7 +93,7 @@ def _observe(settings: Settings, scenario: str, requests: int, expected: str) ->
     schedule = make_schedule(Pattern.STEADY, RATE, Run(requests=requests))
     summary = running.send_traffic(running.find_target(settings), scenario, schedule)
     print_summary(summary, RATE)
-    running.require_answers(scenario, summary)
+    running.require_predictions(scenario, summary)
     captured = running.require_on_s3(settings, summary)
     console.print(f"All {captured.found} predictions are captured on S3.")
     right = running.post_labels(settings, summary, 0.0, LABEL_ACCURACY[scenario])

@@ -20,6 +20,7 @@ from modelwatch_cli.console import console, error_console
 from modelwatch_cli.deployment import commands as deployment
 from modelwatch_cli.monitoring import backtest, compare, performance, replay
 from modelwatch_cli.monitoring import commands as monitoring
+from modelwatch_cli.retention import commands as retention
 from modelwatch_cli.serving import commands as serving
 from modelwatch_cli.serving import models
 from modelwatch_cli.stack import commands as stack
@@ -79,6 +80,7 @@ for module in (
     labels,
     dlq,
     forget,
+    retention,
     monitoring,
     optional_part(captures.SAGEMAKER, "model_monitor"),
     performance,

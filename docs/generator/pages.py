@@ -6,14 +6,20 @@ so that no page is older than the code. `stored` has what is stored, and its JSO
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+import modelwatch
+import modelwatch_bridge
+import modelwatch_cli
+import modelwatch_training
 from generator import stored
 from generator.tables import described, shown, table
 from modelwatch.errors import ModelwatchError, http_status
@@ -168,6 +174,7 @@ def metrics() -> str:
 
 def errors() -> str:
     """Return every error that is raised on purpose."""
+    _import_errors()
     rows = [
         (f"`{kind.__name__}`", str(_status(kind)), first_sentence(kind.__doc__ or ""))
         for kind in _errors(ModelwatchError)
@@ -197,12 +204,26 @@ def _status(kind: type[ModelwatchError]) -> int:
     return http_status(kind.__new__(kind))
 
 
+def _import_errors() -> None:
+    """Import each module that defines an error: only then is it among the subclasses."""
+    for package in (modelwatch, modelwatch_bridge, modelwatch_cli, modelwatch_training):
+        top = Path(package.__path__[0])
+        for path in top.rglob("*.py"):
+            if re.search(r"^class \w+Error\(", path.read_text(), re.MULTILINE):
+                place = path.relative_to(top.parent).with_suffix("").parts
+                importlib.import_module(".".join(place).removesuffix(".__init__"))
+
+
 def _errors(base: type[ModelwatchError]) -> list[type[ModelwatchError]]:
     found = {base: None}
     for kind in base.__subclasses__():
         found |= dict.fromkeys(_errors(kind))
     ours = [kind for kind in found if kind.__module__.partition(".")[0].startswith("modelwatch")]
-    return sorted(ours, key=lambda kind: (kind is not ModelwatchError, kind.__name__))
+    return sorted(ours, key=_place)
+
+
+def _place(kind: type[ModelwatchError]) -> tuple[bool, str, str]:
+    return kind is not ModelwatchError, kind.__name__, kind.__module__
 
 
 def _page(title: str, text: str) -> str:

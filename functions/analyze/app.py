@@ -3,11 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from chalice import Chalice, Rate, Response
-from chalice.app import CloudWatchEvent
+from chalice.app import Chalice, CloudWatchEvent, Rate, Response
 
 from chalicelib import wiring
-from modelwatch.http import HttpResponse, handle_request
+from modelwatch.http import HttpResponse, body_of, current_request, handle_request
 from modelwatch.openapi.routes import add_docs
 from modelwatch.services.analysis_requests import parse_request
 from modelwatch.services.analyze import ReportPlace, Results
@@ -20,9 +19,7 @@ app = Chalice(app_name="modelwatch-analyze")
 @app.route("/health", methods=["GET"])
 def health() -> Response:
     """Return that the function responds."""
-    return handle_request(
-        app.current_request, wiring.metrics(), lambda: HttpResponse(Alive(status="healthy"))
-    )
+    return handle_request(app, wiring.metrics(), lambda: HttpResponse(Alive(status="healthy")))
 
 
 @app.route("/analyze", methods=["POST"], content_types=["*/*"])
@@ -30,10 +27,10 @@ def analyze_now() -> Response:
     """Analyze the window up to now, or a past window."""
 
     def run() -> HttpResponse:
-        request = parse_request(app.current_request.raw_body)
+        request = parse_request(body_of(app))
         return HttpResponse(wiring.analyze_service().analyze(request))
 
-    return handle_request(app.current_request, wiring.metrics(), run)
+    return handle_request(app, wiring.metrics(), run)
 
 
 @app.route("/reports", methods=["GET"])
@@ -43,7 +40,7 @@ def reports() -> Response:
     def run() -> HttpResponse:
         return HttpResponse(Results(wiring.analyze_service().results(limit=50)))
 
-    return handle_request(app.current_request, wiring.metrics(), run)
+    return handle_request(app, wiring.metrics(), run)
 
 
 @app.route("/reports/{name}", methods=["GET"])
@@ -54,7 +51,7 @@ def report(name: str) -> Response:
         url = wiring.analyze_service().report_url(name)
         return HttpResponse(ReportPlace(url), status=302, headers={"Location": url})
 
-    return handle_request(app.current_request, wiring.metrics(), run)
+    return handle_request(app, wiring.metrics(), run)
 
 
 @app.route("/compare", methods=["GET"])
@@ -62,13 +59,13 @@ def compare() -> Response:
     """Compare two variants or versions: ``?a=champion&b=challenger&window=PT1H``."""
 
     def run() -> HttpResponse:
-        asked = parse_query(app.current_request.query_params or {})
+        asked = parse_query(current_request(app).query_params or {})
         window = asked.asked_window()
         name = wiring.model_name()
         found = wiring.comparer().compare(name, asked.a, asked.b, window, asked.metric)
         return HttpResponse(found)
 
-    return handle_request(app.current_request, wiring.metrics(), run)
+    return handle_request(app, wiring.metrics(), run)
 
 
 def _document() -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from chalice import Chalice, Rate, Response
-from chalice.app import CloudWatchEvent, SQSEvent
+from chalice.app import Chalice, CloudWatchEvent, Rate, Response, SQSEvent
 
 from chalicelib import wiring
-from modelwatch.http import HttpResponse, handle_request
+from modelwatch.http import HttpResponse, body_of, handle_request
 from modelwatch.openapi.routes import add_docs
 from modelwatch.services.compaction import CompactionService
 from modelwatch.services.contract import Accepted, AcceptedMany, Alive
@@ -18,9 +17,7 @@ app = Chalice(app_name="modelwatch-capture")
 @app.route("/health", methods=["GET"])
 def health() -> Response:
     """Return that the function responds."""
-    return handle_request(
-        app.current_request, wiring.metrics(), lambda: HttpResponse(Alive(status="healthy"))
-    )
+    return handle_request(app, wiring.metrics(), lambda: HttpResponse(Alive(status="healthy")))
 
 
 @app.route("/capture", methods=["POST"], content_types=["*/*"])
@@ -28,10 +25,10 @@ def capture() -> Response:
     """Accept one record of another application."""
 
     def run() -> HttpResponse:
-        event_id = wiring.capture_service().accept(app.current_request.raw_body)
+        event_id = wiring.capture_service().accept(body_of(app))
         return HttpResponse(Accepted(event_id=event_id), status=202)
 
-    return handle_request(app.current_request, wiring.metrics(), run)
+    return handle_request(app, wiring.metrics(), run)
 
 
 @app.route("/capture/batch", methods=["POST"], content_types=["*/*"])
@@ -39,10 +36,10 @@ def capture_batch() -> Response:
     """Accept a list of records of another application, all or none."""
 
     def run() -> HttpResponse:
-        event_ids = wiring.capture_service().accept_batch(app.current_request.raw_body)
+        event_ids = wiring.capture_service().accept_batch(body_of(app))
         return HttpResponse(AcceptedMany(accepted=len(event_ids), event_ids=event_ids), status=202)
 
-    return handle_request(app.current_request, wiring.metrics(), run)
+    return handle_request(app, wiring.metrics(), run)
 
 
 @app.route("/ground-truth", methods=["POST"], content_types=["*/*"])
@@ -50,11 +47,11 @@ def ground_truth() -> Response:
     """Accept labels of predictions: one label, or a list of them, all or none."""
 
     def run() -> HttpResponse:
-        event_ids, sample = wiring.capture_service().accept_labels(app.current_request.raw_body)
+        event_ids, sample = wiring.capture_service().accept_labels(body_of(app))
         body = AcceptedMany(accepted=len(event_ids), event_ids=event_ids)
         return HttpResponse(body, status=202, samples=[sample])
 
-    return handle_request(app.current_request, wiring.metrics(), run)
+    return handle_request(app, wiring.metrics(), run)
 
 
 def _document() -> dict[str, Any]:

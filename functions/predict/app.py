@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from chalice import Chalice, Response
+from chalice.app import Chalice, Response
 
 from chalicelib import wiring
 from modelwatch.errors import PredictionError
-from modelwatch.http import HttpResponse, handle_request, problem
+from modelwatch.http import HttpResponse, body_of, handle_request, problem
 from modelwatch.openapi.routes import add_docs
 from modelwatch.ports.metrics import Sample
 
@@ -20,7 +20,7 @@ def index() -> Response:
         f"{method} {path}" for path, entries in app.routes.items() for method in sorted(entries)
     ]
     body = {"service": "modelwatch predict", "routes": sorted(routes)}
-    return handle_request(app.current_request, wiring.metrics(), lambda: HttpResponse(body))
+    return handle_request(app, wiring.metrics(), lambda: HttpResponse(body))
 
 
 @app.route("/health", methods=["GET"])
@@ -31,7 +31,7 @@ def health() -> Response:
         state = wiring.predict_service().health()
         return HttpResponse(state, 200 if state["model_loaded"] else 503)
 
-    return handle_request(app.current_request, wiring.metrics(), check)
+    return handle_request(app, wiring.metrics(), check)
 
 
 @app.route("/predict", methods=["POST"], content_types=["*/*"])
@@ -39,12 +39,12 @@ def predict() -> Response:
     """Predict one row."""
 
     def run() -> HttpResponse:
-        response, samples = wiring.predict_service().predict(app.current_request.raw_body)
+        response, samples = wiring.predict_service().predict(body_of(app))
         if isinstance(response, PredictionError):
             return problem(response, samples)
         return HttpResponse(response, samples=samples)
 
-    return handle_request(app.current_request, wiring.metrics(), run, _error_sample)
+    return handle_request(app, wiring.metrics(), run, _error_sample)
 
 
 @app.route("/predict/batch", methods=["POST"], content_types=["*/*"])
@@ -52,17 +52,17 @@ def predict_batch() -> Response:
     """Predict up to 10,000 rows."""
 
     def run() -> HttpResponse:
-        response, samples = wiring.predict_service().predict_batch(app.current_request.raw_body)
+        response, samples = wiring.predict_service().predict_batch(body_of(app))
         return HttpResponse(response, samples=samples)
 
-    return handle_request(app.current_request, wiring.metrics(), run, _error_sample)
+    return handle_request(app, wiring.metrics(), run, _error_sample)
 
 
 @app.route("/model/info", methods=["GET"])
 def model_info() -> Response:
     """Describe the model that is served."""
     return handle_request(
-        app.current_request,
+        app,
         wiring.metrics(),
         lambda: HttpResponse(wiring.predict_service().model_info()),
     )
@@ -72,7 +72,7 @@ def model_info() -> Response:
 def reload_model() -> Response:
     """Serve the registry's current versions, in every environment."""
     return handle_request(
-        app.current_request,
+        app,
         wiring.metrics(),
         lambda: HttpResponse(wiring.predict_service().reload()),
     )

@@ -1,4 +1,4 @@
-"""Make the buckets once S3 answers; what `modelwatch up` does on a machine without Docker."""
+"""Make the buckets once S3 responds; what `modelwatch up` does on a machine without Docker."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def comparison() -> Any:
     made = bare_board(
         "modelwatch-comparison",
         "Model comparison",
-        "Which of two versions, or variants, answers faster, drifts less and is right more often?",
+        "Which of two versions, or variants, responds faster, drifts less and is right more often?",
     ).with_variable(choice("model_name", "Model", values_of("model_name")))
     for side in "ab":
         versions = values_of("model_version", f",{_MODEL}")

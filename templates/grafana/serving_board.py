@@ -37,7 +37,7 @@ def ml_monitoring() -> Any:
         .with_panel(
             number(
                 "Failing requests",
-                "Share of answers with a status of 500 or above.",
+                "Share of responses with a status of 500 or above.",
                 "percentunit",
                 ("modelwatch:api_error_ratio:rate5m", "{{stage}}"),
             ).thresholds(thresholds((None, "green"), (0.01, "yellow"), (0.05, "red")))
@@ -60,7 +60,7 @@ def ml_monitoring() -> Any:
         )
         .with_panel(
             lines(
-                "Requests by answer",
+                "Requests by response",
                 "Requests per second, by route and status.",
                 "reqps",
                 (f"sum by (endpoint, status) ({requests})", "{{endpoint}} {{status}}"),

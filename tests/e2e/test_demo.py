@@ -1,4 +1,4 @@
-"""`modelwatch demo` as a newcomer runs it, and its report in a real browser."""
+"""`modelwatch demo` as a newcomer runs it, from a wheel, and its report in a real browser."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,18 +16,20 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
+import modelwatch
+from installed import install_command
 from running_stack import RunningStack, listening_addresses, processes_of, runs
 from waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def stack(new_stack: Callable[..., RunningStack]) -> Iterator[RunningStack]:
-    """A stack of the demo's own: a newcomer's has nothing else on it."""
-    stack = new_stack()
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """A stack of the demo's own: a newcomer's has nothing else on it, and no checkout."""
+    stack = install_command(tmp_path_factory.mktemp("installed"))
     yield stack
     stack.run("down", "--force")
 
@@ -34,7 +37,7 @@ def stack(new_stack: Callable[..., RunningStack]) -> Iterator[RunningStack]:
 @pytest.fixture(scope="module")
 def story(stack: RunningStack) -> str:
     """What the demo printed, having ended well."""
-    completed = stack.run("demo", timeout=500)
+    completed = stack.run("demo", timeout=650)
     assert completed.returncode == 0, completed.stdout[-3000:] + completed.stderr[-3000:]
     return completed.stdout
 
@@ -55,6 +58,18 @@ def test_the_story_is_told_from_start_to_end(story: str) -> None:
     assert verdicts == ["ok", "drift"]
     assert "Normal traffic raised no drift, drifted traffic did" in story
     assert re.search(r"^Watch it live: http://127\.0\.0\.1:\d+/$", story, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("story")
+def test_an_installed_command_keeps_everything_in_its_home(stack: RunningStack) -> None:
+    assert stack.folder is not None
+    assert [path.name for path in stack.folder.iterdir()] == [".modelwatch"]
+    made = {path.name.rpartition("-")[0] for path in (stack.home / "envs").glob("[!.]*")}
+    assert made == {"localstack", "runtime", "analysis"}
+    version = subprocess.run(
+        [*stack.command, "--version"], capture_output=True, text=True, check=True
+    )
+    assert version.stdout == f"modelwatch {modelwatch.__version__}\n"
 
 
 @pytest.mark.usefixtures("story")

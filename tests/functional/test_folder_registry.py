@@ -25,8 +25,8 @@ from modelwatch.errors import (
 )
 from modelwatch_cli.deployment.served import check_reach, read_served
 from modelwatch_cli.settings import Settings
-from modelwatch_cli.training.adoption import adopt
-from modelwatch_cli.training.registration import register_model
+from modelwatch_training.adoption import adopt
+from modelwatch_training.registration import register_model
 
 ROOT = Path(__file__).parents[2]
 ROWS = pd.DataFrame({"alcohol": [11.0, 12.5, 13.0, 14.5] * 5, "ash": [2.0, 2.5, 2.0, 2.5] * 5})

@@ -24,8 +24,9 @@ from modelwatch.domain.labels import Label
 from modelwatch.domain.records import Record
 from modelwatch.domain.windows import Window
 from modelwatch.errors import QueueError
-from modelwatch_cli.buckets import ensure_buckets, expire_captures
+from modelwatch_cli.buckets import ensure_buckets
 from modelwatch_cli.capture.forgetting import Forgetting
+from modelwatch_cli.retention.rules import set_rules
 from modelwatch_cli.settings import Settings
 from running_stack import RunningStack
 from waiting import eventually
@@ -253,17 +254,21 @@ def test_old_versions_are_forgotten_where_the_bucket_keeps_them(captures: Captur
 
 
 def test_s3_takes_the_rules_of_a_retention(captures: Captures) -> None:
-    expire_captures(captures.s3, captures.bucket, 400)
+    days = {"captures/": 400, "labels/": 30, "profiles/": None}
+    set_rules(captures.s3, captures.bucket, days)
     answer = captures.s3.get_bucket_lifecycle_configuration(Bucket=captures.bucket)
     assert {(rule["Filter"]["Prefix"], rule["Expiration"]["Days"]) for rule in answer["Rules"]} == {
         ("captures/", 400),
-        ("profiles/", 400),
-        ("labels/", 400),
-        ("performance/", 400),
+        ("labels/", 30),
     }
-    expire_captures(captures.s3, captures.bucket, 400)
-    expire_captures(captures.s3, captures.bucket, None)
-    expire_captures(captures.s3, captures.bucket, None)
+    shown = {
+        each["prefix"]: each for each in json.loads(captures.run("retention", "--json"))["kept"]
+    }
+    assert (shown["captures/"]["days"], shown["profiles/"]["days"]) == (400, None)
+    assert "next_deleted_at" in shown["captures/"]
+    set_rules(captures.s3, captures.bucket, days)
+    set_rules(captures.s3, captures.bucket, dict.fromkeys(days))
+    set_rules(captures.s3, captures.bucket, dict.fromkeys(days))
 
 
 def traces(s3: Any, bucket: str, words: list[str]) -> list[str]:

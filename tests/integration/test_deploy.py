@@ -76,7 +76,7 @@ class Deployment:
             clients=clients,
             progress=self.heard,
             ensure_buckets=lambda names: ensure_buckets(clients.packages, names),
-            expire_captures=lambda _name, _days: None,
+            set_retention=lambda: None,
             ensure_package_bucket=lambda name: ensure_buckets(clients.packages, [name]),
             dry_run=dry_run,
         )

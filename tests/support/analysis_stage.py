@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from in_memory import (
     InMemoryMetrics,
@@ -56,7 +57,7 @@ def records(
 class AnalysisStage:
     """The service, and the parts that it stands on; `now` is the time."""
 
-    def __init__(self, **rules: object) -> None:
+    def __init__(self, **rules: Any) -> None:
         self.now = NOW
         self.registry = InMemoryRegistry({("wine", "production"): ModelVersion("wine", "1", "m")})
         self.store = InMemoryRecordStore()
@@ -92,7 +93,7 @@ class AnalysisStage:
             clock=lambda: self.now.timestamp(),
         )
 
-    def analyze(self, **request: object) -> Analysis:
+    def analyze(self, **request: Any) -> Analysis:
         """Analyze as `POST /analyze` with ``request`` does."""
         return self.service.analyze(AnalysisRequest(**request))
 

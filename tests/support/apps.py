@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from chalice import Chalice
+from chalice.app import Chalice
 from chalice.config import Config
 from chalice.local import LocalDevServer
 
@@ -24,12 +24,13 @@ def app_with(name: str, **parts: object) -> Iterator[Chalice]:
     package, wiring = ModuleType("chalicelib"), ModuleType("chalicelib.wiring")
     for part, value in parts.items():
         setattr(wiring, part, lambda value=value: value)
-    package.wiring = wiring
-    package.__path__ = [str(FUNCTIONS / name / "chalicelib")]
+    vars(package).update(wiring=wiring, __path__=[str(FUNCTIONS / name / "chalicelib")])
     sys.modules |= {"chalicelib": package, "chalicelib.wiring": wiring}
     try:
         path = FUNCTIONS / name / "app.py"
         spec = importlib.util.spec_from_file_location(f"{name}_app_alone", path)
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         yield module.app

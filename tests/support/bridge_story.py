@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.support.bridge_in_memory import ManualClock
-
+from bridge_in_memory import ManualClock
 from modelwatch.adapters.aws.emf import emf_lines
 from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.errors import StoreError
@@ -102,7 +101,7 @@ class BridgeStory:
     def show(self) -> None:
         """Do what a round of the service does when all has been read."""
         self.health.note_success()
-        live = {"queue_messages": self.depths, "bridge_lag_seconds": {(): 1.4}}
+        live: dict[str, Any] = {"queue_messages": self.depths, "bridge_lag_seconds": {(): 1.4}}
         self.history.observe(live)
         self.page.refresh(live)
 

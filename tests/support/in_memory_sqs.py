@@ -59,7 +59,7 @@ class InMemorySqs:
 
     def receive_message(self, **request: Any) -> dict[str, Any]:
         url = self._asked("receive_message", request)
-        answer = []
+        answer: list[dict[str, Any]] = []
         for stored in self.queues.get(url, []):
             if stored.hidden_until <= self.now and len(answer) < 3:
                 stored.hidden_until = self.now + request["VisibilityTimeout"]

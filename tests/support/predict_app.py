@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from chalice import Chalice
+from chalice.app import Chalice
 
 from apps import app_with
 from in_memory import (

@@ -8,7 +8,7 @@ import random
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,20 +42,23 @@ class RunningStack:
         Its MODELWATCH_HOME.
     environ
         The variables that tell `modelwatch` about it; to be merged into a subprocess' environment.
+    command
+        The `modelwatch` command, to be followed by arguments.
+    folder
+        Where it runs; None for the working directory.
     """
 
     home: Path
     environ: dict[str, str]
+    command: list[str] = field(
+        default_factory=lambda: [sys.executable, "-m", "modelwatch_cli.main"]
+    )
+    folder: Path | None = None
 
     @property
     def endpoint_url(self) -> str:
         """LocalStack's address."""
         return f"http://127.0.0.1:{self.environ['LOCALSTACK_PORT']}"
-
-    @property
-    def command(self) -> list[str]:
-        """The `modelwatch` command, to be followed by arguments."""
-        return [sys.executable, "-m", "modelwatch_cli.main"]
 
     @property
     def whole_environ(self) -> dict[str, str]:
@@ -85,6 +88,7 @@ class RunningStack:
         return subprocess.run(
             [*self.command, *arguments],
             env=self.whole_environ,
+            cwd=self.folder,
             capture_output=True,
             text=True,
             timeout=timeout,

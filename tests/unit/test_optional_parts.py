@@ -34,7 +34,7 @@ print(modelwatch.__file__)
 def rest(tmp_path_factory):
     """A copy of the sources without the optional parts."""
     folder = tmp_path_factory.mktemp("rest")
-    for name in ("layers/core", "cli", "bridge"):
+    for name in ("layers/core", "cli", "bridge", "training"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in LEFT_OUT:
         assert (ROOT / name).is_dir(), name
@@ -43,7 +43,9 @@ def rest(tmp_path_factory):
 
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join(str(folder / name) for name in ("layers/core", "cli", "bridge"))
+    path = os.pathsep.join(
+        str(folder / name) for name in ("layers/core", "cli", "bridge", "training")
+    )
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,

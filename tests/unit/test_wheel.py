@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from installed import build_wheel
 from modelwatch_cli.deployment.environments import base_environment
 from modelwatch_cli.deployment.plan import APPS, LAYERS
 from modelwatch_cli.project import Project
@@ -25,10 +26,7 @@ STACKS = [path.stem for path in (ROOT / "templates" / "cloudformation").glob("*.
 def wheel(tmp_path_factory):
     """The wheel, unpacked."""
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    with zipfile.ZipFile(next(folder.glob("*.whl"))) as archive:
+    with zipfile.ZipFile(build_wheel(folder)) as archive:
         archive.extractall(folder / "site")
     return folder / "site"
 
@@ -62,7 +60,7 @@ def test_the_wheel_holds_every_source_that_the_command_reads(wheel, tmp_path):
 
 def test_the_wheel_holds_nothing_else(wheel):
     assert {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")} == {
-        "modelwatch", "modelwatch_bridge", "modelwatch_cli",
+        "modelwatch", "modelwatch_bridge", "modelwatch_cli", "modelwatch_training",
     }  # fmt: skip
     assert (wheel / "modelwatch" / "py.typed").exists()
     names = [path.relative_to(wheel).as_posix() for path in wheel.rglob("*")]
@@ -105,7 +103,9 @@ def alone(wheel: Path, code: str) -> subprocess.CompletedProcess[str]:
         for top, found in importlib.metadata.packages_distributions().items()
         if {canonicalize_name(name) for name in found} & {canonicalize_name(n) for n in needed}
     ]
-    allowed = ",".join(["modelwatch", "modelwatch_cli", "modelwatch_bridge", *tops])
+    allowed = ",".join(
+        ["modelwatch", "modelwatch_cli", "modelwatch_bridge", "modelwatch_training", *tops]
+    )
     command = [sys.executable, "-P", "-c", ALONE + code, str(wheel), allowed]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 

@@ -14,7 +14,11 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
@@ -27,10 +31,10 @@ from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.settings import Setting
 from modelwatch_cli.settings import Settings
-from modelwatch_cli.training.candidate import NotServableError, labels_of, make_candidate, table_of
-from modelwatch_cli.training.flavors import modules_of, requirements_of, savings_of
-from modelwatch_cli.training.onnx_converters import conversions
-from modelwatch_cli.training.registration import reference_data, register_model
+from modelwatch_training.candidate import NotServableError, labels_of, make_candidate, table_of
+from modelwatch_training.flavors import modules_of, requirements_of, savings_of
+from modelwatch_training.onnx_converters import conversions
+from modelwatch_training.registration import reference_data, register_model
 
 pytestmark = pytest.mark.zoo
 
@@ -95,6 +99,28 @@ def test_a_value_that_is_missing_in_the_test_rows_alone_may_be_missing(tmp_path)
     row = {"age": 0.5, "income": None, "colour": None, "rooms": None}
     assert found.schema.row(row) == row
     assert type(found.served.predict([row]).values[0]) is bool
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [(["white", "red"], "string"), ([1, 2], "long"), ([False, True], "boolean")],
+    ids=["texts", "numbers", "booleans"],
+)
+def test_a_column_of_pandas_categories_is_one_of_its_values(values, kind, tmp_path):
+    grades = pd.Categorical(np.where(GOOD, *reversed(values)), values, ordered=kind == "long")
+    rows = ROWS.assign(grade=grades)
+    for model in (
+        HistGradientBoostingClassifier(max_iter=5, categorical_features="from_dtype"),
+        make_pipeline(
+            make_column_transformer((OneHotEncoder(), ["grade"]), remainder="passthrough"),
+            LogisticRegression(),
+        ),
+    ):
+        found = candidate(model.fit(rows, GOOD), tmp_path, rows)
+        assert found.schema.columns[-1] == Column("grade", kind)
+        expected = model.predict(rows).tolist()
+        assert served(found, rows) == expected
+        assert [served(found, rows.iloc[[place]])[0] for place in range(10)] == expected[:10]
 
 
 @pytest.mark.parametrize("dtype", ["int64", "float64"])
@@ -270,9 +296,9 @@ def test_what_is_no_table_is_refused_with_what_is_one(rows):
         ([1, "a"], "are of several types: int, str"),
         (pd.Series([True, 3], dtype=object), "are of several types: bool, int"),
         ([2**70, 1], "64 bits do not hold"),
-        (pd.Series([pd.Timestamp("2020-01-01")] * 2), "no number, text or truth value"),
+        (pd.Series([pd.Timestamp("2020-01-01")] * 2), "no number, text or boolean"),
     ],
-    ids=["texts", "truth values", "large", "dates"],
+    ids=["texts", "booleans", "large", "dates"],
 )
 def test_labels_are_of_one_type_or_refused(labels, problem):
     with pytest.raises(InvalidInputError, match=problem):
@@ -297,7 +323,7 @@ class NoPrediction:
         (LinearRegression(), "fails on its own training data"),
         (
             Asked(np.datetime64("2020-01-01", "ns"), np.full((80, 2), 0.5)).fit(),
-            "no number, text or truth value",
+            "no number, text or boolean",
         ),
         (Asked(0, np.full(80, 0.5)).fit(), "predict_proba gives float64 of shape"),
         (Asked(0, np.full((1, 2), 0.5)).fit(), "predict_proba gives float64 of shape"),

@@ -162,7 +162,7 @@ def typed_value(value: Value, letter: str) -> Value:
             return value if double is None else double
         if letter == "l" and (whole := exact_whole(value)) is not None:
             return whole
-    expected = {"d": "a number", "l": "a whole number", "b": "a truth value"}[letter]
+    expected = {"d": "a number", "l": "a whole number", "b": "a boolean"}[letter]
     raise InvalidInputError("", f"found {value!r}, expected {expected}")
 
 

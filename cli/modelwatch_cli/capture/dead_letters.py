@@ -119,7 +119,7 @@ class DeadLetterBox:
         seen: set[str] = set()
         while True:
             with _asking():
-                answer = self._sqs.receive_message(
+                response = self._sqs.receive_message(
                     QueueUrl=self._url,
                     MaxNumberOfMessages=_AT_ONCE,
                     VisibilityTimeout=HIDDEN_SECONDS,
@@ -128,7 +128,7 @@ class DeadLetterBox:
                     MessageAttributeNames=["All"],
                     MessageSystemAttributeNames=["All"],
                 )
-            received = answer.get("Messages", [])
+            received = response.get("Messages", [])
             self._held.update({each["MessageId"]: each["ReceiptHandle"] for each in received})
             # in a long look the first ones come again
             new = [self._letter(each) for each in received if each["MessageId"] not in seen]
@@ -172,8 +172,8 @@ class DeadLetterBox:
                 for index, letter in enumerate(together)
             ]
             with _asking():
-                answer = self._sqs.send_message_batch(QueueUrl=self._queue_url, Entries=entries)
-            taken = [together[int(each["Id"])] for each in answer.get("Successful", [])]
+                response = self._sqs.send_message_batch(QueueUrl=self._queue_url, Entries=entries)
+            taken = [together[int(each["Id"])] for each in response.get("Successful", [])]
             if taken:
                 self._delete(taken)
             sent += taken
@@ -249,8 +249,8 @@ class DeadLetterBox:
 
     def _attributes(self, url: str, names: list[str]) -> dict[str, str]:
         with _asking():
-            answer = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)
-        return dict(answer.get("Attributes", {}))
+            response = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)
+        return dict(response.get("Attributes", {}))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from modelwatch.domain.faults import UNREADABLE, invalid_json
 from modelwatch.domain.labels import Label, decode_label
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.capture.label_cells import label_of_cell
-from modelwatch_cli.capture.tables.reading import delimiter_of
+from modelwatch_training.delimiters import delimiter_of
 
 COLUMNS = tuple(name for name in Label.__struct_fields__ if name != "cell")
 """Columns that a CSV file may have; the first two it must have."""

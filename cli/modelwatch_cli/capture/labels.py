@@ -15,9 +15,9 @@ from modelwatch_cli.console import console, error_console, print_json, progress
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
+    from modelwatch.client import Client
     from modelwatch.domain.labels import Label
     from modelwatch_cli.capture.label_files import Problem
-    from modelwatch_cli.deployment.calling import Api
 
 _LABELS_PER_REQUEST = 5_000
 
@@ -27,7 +27,6 @@ the consumer, which makes an object per hour, makes few objects."""
 
 _SHOWN_PROBLEMS = 20
 _KEPT_PROBLEMS = 1_000
-_TRIES = 4
 
 
 def register(app: typer.Typer) -> None:
@@ -56,7 +55,7 @@ def import_labels(
     --skip-invalid. An interrupted import can be run again: a label that comes twice counts once.
     """
     from modelwatch_cli.capture.label_files import Problem, read_labels
-    from modelwatch_cli.deployment.calling import find_apis
+    from modelwatch_cli.deployment.calling import open_client
 
     now_ms = time.time_ns() // 1_000_000
     good = 0
@@ -78,13 +77,9 @@ def import_labels(
             for found in read_labels(file, now_ms, as_text=text)
             if not isinstance(found, Problem)
         )
-        with progress() as bar:
+        with open_client(Settings(), "capture") as client, progress() as bar:
             task = bar.add_task("labels", total=good)
-            accepted = send_labels(
-                find_apis(Settings(), ["capture"])["capture"],
-                in_order(labels),
-                lambda sent: bar.advance(task, sent),
-            )
+            accepted = send_labels(client, in_order(labels), lambda sent: bar.advance(task, sent))
     if as_json:
         print_json(
             {
@@ -117,55 +112,31 @@ def in_order(labels: Iterable[Label]) -> Iterator[Label]:
 
 
 def send_labels(
-    api: Api,
-    labels: Iterator[Label],
-    on_sent: Callable[[int], None] = lambda _: None,
-    pause: Callable[[float], None] = time.sleep,
+    client: Client, labels: Iterator[Label], on_sent: Callable[[int], None] = lambda _: None
 ) -> int:
     """Send ``labels`` to ``POST /ground-truth``, many at once; return the accepted number.
 
     Parameters
     ----------
-    api
-        Of capture.
+    client
+        Of the capture API.
     labels
         The labels.
     on_sent
         Called after each request with its number of labels.
-    pause
-        Waits for a number of seconds before another try.
 
     Raises
     ------
     ModelwatchError
         When the API does not accept them after a few tries; labels accepted so far stay accepted.
     """
-    import httpx
-    import msgspec
+    from modelwatch import ApiError
 
     accepted = 0
-    url = f"{api.url}/ground-truth"
-    with httpx.Client(auth=api.auth, timeout=35) as client:
-        for batch in batched(labels, _LABELS_PER_REQUEST, strict=False):
-            body = msgspec.json.encode(batch)
-            for attempt in range(1, _TRIES + 1):
-                try:
-                    response = client.post(
-                        url,
-                        content=body,
-                        headers={"Content-Type": "application/json"},
-                    )
-                    if response.status_code == 202:
-                        break
-                    problem = f"{response.status_code} {response.text[:300]}"
-                    final = response.status_code < 500 and response.status_code != 429
-                except httpx.HTTPError as error:
-                    problem, final = str(error) or type(error).__name__, False
-                if final or attempt == _TRIES:
-                    raise ModelwatchError(
-                        f"{url} accepted {accepted} labels, and then failed: {problem}"
-                    )
-                pause(2.0**attempt)
-            accepted += len(batch)
-            on_sent(len(batch))
+    for batch in batched(labels, _LABELS_PER_REQUEST, strict=False):
+        try:
+            accepted += client.send_labels(batch)
+        except ApiError as error:
+            raise ModelwatchError(f"{accepted} labels were accepted, and then: {error}") from error
+        on_sent(len(batch))
     return accepted

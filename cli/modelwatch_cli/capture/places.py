@@ -93,8 +93,8 @@ class S3Prefix:
     def read(self, key: str) -> bytes:
         """See `Place.read`."""
         try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
-            return bytes(answer["Body"].read())
+            response = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+            return bytes(response["Body"].read())
         except (BotoCoreError, ClientError) as error:
             raise StoreError(f"cannot read {self._prefix}{key}: {error}") from error
 

@@ -97,7 +97,7 @@ class Examiner:
             state, why = self._values(expression, question.label)
         else:
             try:
-                state, why = self._answer(expression, question)
+                state, why = self._state(expression, question)
             except ModelwatchError as error:
                 state, why = "wrong", str(error)
         return Finding(question.place, question.title, state, why, expression)
@@ -109,7 +109,7 @@ class Examiner:
             return "data", ""
         return "wrong", f"there is no value of {label} to choose in {selector}"
 
-    def _answer(self, expression: str, question: Question) -> tuple[State, str]:
+    def _state(self, expression: str, question: Question) -> tuple[State, str]:
         asked = self._asked(expression)
         reasons: list[str] = []
         missing: list[str] = []

@@ -41,9 +41,9 @@ def ask_about_served(settings: Settings, live: LiveMetrics) -> Known:
 
 def _newest_result(reports: S3ReportStore, model: str, version: str) -> AnalysisResult | None:
     """Return the newest result of the main window: the one that knows of the performance."""
-    last = {key: answer for key, answer in reports.last(model, version).items() if " " not in key}
-    answers = sorted(last.values(), key=lambda answer: answer.window_end, reverse=True)
-    results = [reports.result(answer.name) for answer in answers]
+    last = {key: each for key, each in reports.last(model, version).items() if " " not in key}
+    newest = sorted(last.values(), key=lambda each: each.window_end, reverse=True)
+    results = [reports.result(each.name) for each in newest]
     return next((each for each in results if each.performance), next(iter(results), None))
 
 

@@ -10,10 +10,12 @@ import boto3
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
+from modelwatch.client import ApiError
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.checks.functions import check_functions
 from modelwatch_cli.checks.steps import Step, StepError
-from modelwatch_cli.deployment.calling import Api, find_apis
+from modelwatch_cli.deployment.calling import Api, find_apis, open_client
+from modelwatch_cli.deployment.endpoints import deployed_urls
 from modelwatch_cli.deployment.plan import APPS
 from modelwatch_cli.monitoring.live_metrics import LiveMetrics, read_bridge
 from modelwatch_cli.settings import Settings
@@ -29,7 +31,6 @@ REQUESTS = 20
 CAPTURE_PATIENCE_SECONDS = 30
 METRICS_PATIENCE_SECONDS = 20
 _TIMEOUT_SECONDS = 60
-_ANALYSIS_SECONDS = 120
 
 
 class WholeWay:
@@ -72,24 +73,25 @@ class WholeWay:
 
     def _find(self) -> str:
         require_stack(self._settings)
-        self._apis = find_apis(self._settings, ())
-        missing = [app for app in APPS if app not in self._apis]
+        deployed = deployed_urls(self._settings)
+        missing = [app for app in APPS if app not in deployed]
         if missing:
             raise StepError(
                 f"not deployed: {', '.join(missing)}", f"`modelwatch deploy {' '.join(missing)}`"
             )
+        self._apis = find_apis(self._settings)
         return f"{', '.join(self._apis)} at {self._apis['predict'].url} and beside it"
 
     def _health(self) -> str:
         troubles, said = [], []
         for app, api in self._apis.items():
-            answer = _call("GET", api, "/health")
-            body = _json(answer)
-            if answer.is_error or body.get("status") != "healthy":
-                problem = body.get("problem") or body.get("detail") or answer.text[:200]
-                troubles.append(f"{app} returns {answer.status_code}: {problem}")
+            response = _get(api, "/health")
+            body = _json(response)
+            if response.is_error or body.get("status") != "healthy":
+                problem = body.get("problem") or body.get("detail") or response.text[:200]
+                troubles.append(f"{app} returns {response.status_code}: {problem}")
             said.append(f"{app} healthy")
-            if app == "predict" and not answer.is_error:
+            if app == "predict" and not response.is_error:
                 said[-1] += f" with {body['model_name']} version {body['model_version']}"
         if troubles:
             raise StepError("; ".join(troubles))
@@ -157,33 +159,32 @@ class WholeWay:
             raise StepError("no prediction was captured", "set CAPTURE_SAMPLE_RATE above 0")
         # a window with an explicit end is a past one: it changes no gauge, and no alert
         ended = datetime.now(UTC)
-        body = {
-            "window_end": (ended + timedelta(seconds=1)).isoformat(),
-            "window_seconds": int((ended - self._began).total_seconds()) + 2,
-            "min_rows": 2,
-            "with_report": True,
-        }
-        answer = _call("POST", self._apis["analyze"], "/analyze", body)
-        found = _json(answer)
-        if answer.is_error:
-            raise StepError(f"analyze returns {answer.status_code}: {answer.text[:200]}")
+        try:
+            with open_client(self._settings, "analyze") as client:
+                found = client.analyze(
+                    window_end=ended + timedelta(seconds=1),
+                    window_seconds=int((ended - self._began).total_seconds()) + 2,
+                    min_rows=2,
+                    with_report=True,
+                )
+        except ApiError as error:
+            raise StepError(str(error)) from error
         ours = {(each.model_name, each.model_version) for each in self._predicted}
         titles = {f"{name} version {version}" for name, version in ours}
-        failures = {title: why for title, why in found["failures"].items() if title in titles}
+        failures = {title: why for title, why in found.failures.items() if title in titles}
         if failures:
             raise StepError("; ".join(f"{title}: {why}" for title, why in failures.items()))
         results = [
             each
-            for each in found["results"]
-            if (each["model_name"], each["model_version"]) in ours and not each.get("variant")
+            for each in found.results
+            if (each.model_name, each.model_version) in ours and not each.variant
         ]
-        self._analyzed = [each["name"] for each in results if each["has_report"]]
-        rows = sum(each["rows"] for each in results)
+        self._analyzed = [each.name for each in results if each.has_report]
+        rows = sum(each.rows for each in results)
         if rows < self._stored:
             raise StepError(f"{rows} of {self._stored} captured predictions were analyzed")
         return ", ".join(
-            f"{each['rows']} rows of version {each['model_version']}: {each['status']}"
-            for each in results
+            f"{each.rows} rows of version {each.model_version}: {each.status}" for each in results
         )
 
     def _report(self) -> str:
@@ -193,10 +194,10 @@ class WholeWay:
                 "`modelwatch train`, or make a baseline: `modelwatch baseline create`",
             )
         api, path = self._apis["analyze"], f"/reports/{self._analyzed[0]}"
-        url, page = f"{api.url}{path}", _call("GET", api, path)
+        page = _get(api, path)
         if page.is_error or "<html" not in page.text:
-            raise StepError(f"{url} gives no page: {page.status_code} {page.text[:100]}")
-        return f"{len(page.content) / 1e6:.1f} MB of HTML at {url}"
+            raise StepError(f"{api.url}{path} gives no page: {page.status_code} {page.text[:100]}")
+        return f"{len(page.content) / 1e6:.1f} MB of HTML at {api.url}{path}"
 
     def _metrics(self) -> str:
         expected = {
@@ -235,21 +236,20 @@ class WholeWay:
             return None
 
 
-def _call(method: str, api: Api, path: str, body: Any = None) -> httpx.Response:
+def _get(api: Api, path: str) -> httpx.Response:
     url = f"{api.url}{path}"
-    timeout = _ANALYSIS_SECONDS if method == "POST" else _TIMEOUT_SECONDS
     try:
-        response = httpx.request(method, url, json=body, auth=api.auth, timeout=timeout)
+        response = httpx.get(url, auth=api.auth, timeout=_TIMEOUT_SECONDS)
         # to a store, whose address is signed: it must not see what the API is shown
-        redirected = response.next_request
-        return httpx.get(redirected.url, timeout=timeout) if redirected else response
+        elsewhere = response.next_request
+        return httpx.get(elsewhere.url, timeout=_TIMEOUT_SECONDS) if elsewhere else response
     except httpx.HTTPError as error:
         raise StepError(f"{url} does not respond: {error}") from error
 
 
-def _json(answer: httpx.Response) -> dict[str, Any]:
+def _json(response: httpx.Response) -> dict[str, Any]:
     try:
-        found = answer.json()
+        found = response.json()
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import boto3
 import httpx
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from modelwatch.api_auth import ApiAuth
+from modelwatch.client import Client
 from modelwatch_cli.deployment.clients import make_clients
 from modelwatch_cli.deployment.endpoints import api_url, deployed_stacks, require
 from modelwatch_cli.deployment.errors import NotDeployedError
@@ -27,49 +26,6 @@ KEY_OUTPUT = "ApiKeyId"
 _AWS_API = re.compile(r"[a-z0-9-]+\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 
 
-class ApiAuth(httpx.Auth):
-    """Signs requests with AWS credentials, sends a key, or both.
-
-    Parameters
-    ----------
-    key
-        For the header x-api-key; empty: none.
-    credentials
-        Of botocore; None: requests are not signed.
-    region
-        Of the API.
-    """
-
-    requires_request_body = True
-
-    def __init__(self, key: str = "", credentials: Any = None, region: str = "") -> None:
-        self._key = key
-        self._credentials = credentials
-        self._region = region
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
-        """Yield the request with its key and signature."""
-        if self._key:
-            request.headers["x-api-key"] = self._key
-        if self._credentials is not None:
-            self._sign(request)
-        yield request
-
-    def _sign(self, request: httpx.Request) -> None:
-        # the query is signed as AWS writes it, and a blank must not become a plus
-        query = urlencode(request.url.params.multi_items(), safe="-_.~", quote_via=quote)
-        request.url = request.url.copy_with(query=query.encode() or None)
-        # what a proxy may change is not signed
-        signed = AWSRequest(
-            request.method,
-            str(request.url),
-            headers={"Host": request.headers["Host"]},
-            data=request.content,
-        )
-        SigV4Auth(self._credentials, "execute-api", self._region).add_auth(signed)
-        request.headers.update(dict(signed.headers))
-
-
 @dataclass(frozen=True, slots=True)
 class Api:
     """An API: its address without a slash at the end, and what its callers send."""
@@ -79,7 +35,7 @@ class Api:
 
 
 def find_apis(settings: Settings, needed: Sequence[str] = APPS) -> dict[str, Api]:
-    """Return the deployed APIs by the app's name; those of ``needed`` must be there.
+    """Return the APIs of the apps ``needed``, by the app's name.
 
     Raises
     ------
@@ -89,9 +45,16 @@ def find_apis(settings: Settings, needed: Sequence[str] = APPS) -> dict[str, Api
     stacks = deployed_stacks(settings)
     require(stacks, needed)
     return {
-        app: Api(api_url(stack, settings.aws_endpoint_url), _auth(settings, app, stack))
-        for app, stack in stacks.items()
+        app: Api(api_url(stacks[app], settings.aws_endpoint_url), _auth(settings, app, stacks[app]))
+        for app in needed
     }
+
+
+def open_client(settings: Settings, app: str) -> Client:
+    """Return a client for the deployed API of ``app``, to be closed. Raises NotDeployedError."""
+    api = find_apis(settings, [app])[app]
+    urls: dict[str, Any] = {app: api.url}
+    return Client(**urls, auth=api.auth)
 
 
 def foreign_api(url: str, key: str) -> Api:

@@ -9,10 +9,9 @@ from pathlib import Path
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import ModelwatchError, SettingError, WrongSettingsError
 from modelwatch_cli.deployment.access import check_access
-from modelwatch_cli.deployment.capture_policy import check_capture
+from modelwatch_cli.deployment.declared import check_capture, check_segments
 from modelwatch_cli.deployment.environments import model_requirements
 from modelwatch_cli.deployment.plan import architecture, check_batches
-from modelwatch_cli.deployment.segments import check_segments
 from modelwatch_cli.deployment.served import ServedVersion, check_reach
 from modelwatch_cli.settings import Settings
 
@@ -92,7 +91,7 @@ def check_settings(
         except ModelwatchError as error:
             say("model", f"what shall serve is not known: {error}")
 
-    def schemas(_: Settings) -> list[Schema]:
+    def schemas() -> list[Schema]:
         if not served:
             raise ModelwatchError("what shall serve is not known")
         return [each.schema() for each in served]

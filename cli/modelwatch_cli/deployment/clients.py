@@ -51,7 +51,7 @@ def make_clients(settings: Settings) -> Clients:
         max_pool_connections=16,
         retries={"mode": "standard", "max_attempts": 5},
     )
-    # A custom endpoint need not answer to <bucket>.<host>.
+    # A custom endpoint need not serve <bucket>.<host>.
     path_style = config.merge(Config(s3={"addressing_style": "path"}))
     return Clients(
         session.client("cloudformation", endpoint_url=endpoint_url, config=config),

@@ -63,6 +63,7 @@ def deploy(
     from modelwatch_cli.deployment.plan import chosen_apps, make_plan
     from modelwatch_cli.deployment.served import choose_package, deployed_package, read_served
     from modelwatch_cli.project import Project
+    from modelwatch_cli.retention.rules import set_retention
     from modelwatch_cli.stack.environment import LOADER
 
     started = time.monotonic()
@@ -96,7 +97,7 @@ def deploy(
         clients=clients,
         progress=progress,
         ensure_buckets=lambda names: buckets.ensure_buckets(s3_client(settings), names),
-        expire_captures=lambda name, days: buckets.expire_captures(s3_client(settings), name, days),
+        set_retention=lambda: set_retention(settings, s3_client(settings)),
         ensure_package_bucket=lambda name: buckets.ensure_buckets(clients.packages, [name]),
         model_requirements=needs,
         dry_run=dry_run,

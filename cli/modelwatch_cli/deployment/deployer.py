@@ -37,7 +37,7 @@ from modelwatch_cli.deployment.parameters import (
     layer_parameters,
     template_parameters,
 )
-from modelwatch_cli.deployment.plan import Plan, retention_days
+from modelwatch_cli.deployment.plan import Plan
 from modelwatch_cli.deployment.revision import git_revision
 from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer, stack_digest
 from modelwatch_cli.deployment.templates import Template, load_template
@@ -85,9 +85,8 @@ class Deployer:
     ensure_buckets
         Makes the buckets of captures and reports, when they are not CloudFormation's to make; gets
         their names.
-    expire_captures
-        Has that S3 delete what is older than so many days from the bucket of captures; None: keeps
-        it.
+    set_retention
+        Has S3 delete what is older than the settings say.
     ensure_package_bucket
         Makes the bucket of packages when it is missing.
     model_requirements
@@ -102,7 +101,7 @@ class Deployer:
     clients: Clients
     progress: Progress
     ensure_buckets: Callable[[list[str]], object]
-    expire_captures: Callable[[str, int | None], object]
+    set_retention: Callable[[], object]
     ensure_package_bucket: Callable[[str], object]
     model_requirements: Sequence[str] = ()
     dry_run: bool = False
@@ -151,6 +150,9 @@ class Deployer:
             if stack in self.plan.apps:
                 needs += [f"app {stack}", *([] if self.plan.owns_buckets else ["buckets"])]
             steps[f"stack {stack}"] = Step(partial(self._deploy_stack, stack), needs)
+        makers = [step for step in ("buckets", "stack storage") if step in steps]
+        if makers:
+            steps["retention"] = Step(self._set_retention, makers)
         return steps
 
     def _make_package_bucket(self) -> None:
@@ -161,7 +163,10 @@ class Deployer:
         if not self.dry_run:
             names = [self.settings.text(name) for name in ("CAPTURE_BUCKET", "REPORT_BUCKET")]
             self.ensure_buckets(names)
-            self.expire_captures(names[0], retention_days(self.settings))
+
+    def _set_retention(self) -> None:
+        if not self.dry_run:
+            self.set_retention()
 
     def _make_layer(self, name: str) -> None:
         started = time.monotonic()
@@ -273,6 +278,7 @@ class Deployer:
     ) -> Action:
         """Return what a deployment would do with the stack."""
         stack = self._stacks.read(name)
+        self._stacks.check(stack)
         if stack is None:
             return "created"
         if stack.is_broken:

@@ -143,13 +143,6 @@ def _app_plan(app: str, predict_package: str) -> AppPlan:
     return AppPlan(app, layers=_LAYERS_OF[app])
 
 
-def retention_days(settings: Settings) -> int | None:
-    """Return after how many days captures are deleted; None: never."""
-    if not settings.text("CAPTURE_RETENTION_DAYS"):
-        return None
-    return settings.capture_retention_days
-
-
 def check_batches(settings: Settings) -> None:
     """Refuse a batch that Lambda would not wait for.
 

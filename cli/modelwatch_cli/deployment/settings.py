@@ -40,6 +40,9 @@ class DeploymentSettings(StageSettings):
     capture_retention_days = maybe(
         "days until S3 deletes captures and labels; empty: never", whole(1)
     )
+    report_retention_days = maybe(
+        "days until S3 deletes results, reports and what they were made of; empty: never", whole(1)
+    )
     capture_batch_size = Setting(
         "1000", "most records that one capture run takes", whole(1, 10_000)
     )

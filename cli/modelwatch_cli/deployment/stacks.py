@@ -134,7 +134,7 @@ class StackDeployer:
         self._client = client
         self._store_template = store_template
         self._sleep = sleep
-        # LocalStack transforms a template while it answers, and not safely for two at a time. The
+        # LocalStack transforms a template while it responds, and not safely for two at a time. The
         # stacks themselves still go side by side.
         self._requesting = threading.Lock()
 
@@ -195,8 +195,7 @@ class StackDeployer:
         stack = self._settled(name)
         if stack and stack.digest == wanted:
             return "unchanged", stack
-        if stack and stack.is_broken and not self._may_delete(stack):
-            raise StackError(name, [_way_out(stack)])
+        self.check(stack)
         request = self._request(name, template, parameters, wanted)
         if stack and not stack.is_broken:
             before_update()
@@ -217,9 +216,12 @@ class StackDeployer:
             raise StackError(name, self._reasons(name, done))
         return "recreated" if stack else "created", done
 
-    def _may_delete(self, stack: Stack) -> bool:
+    def check(self, stack: Stack | None) -> None:
+        """Raise StackError with the way out of a broken stack that must not be deleted."""
         # a stack whose creation was rolled back has no resources
-        return self._recreates or stack.status == "ROLLBACK_COMPLETE"
+        may_go = self._recreates or (stack and stack.status == "ROLLBACK_COMPLETE")
+        if stack and stack.is_broken and not may_go:
+            raise StackError(stack.name, [_way_out(stack)])
 
     def _put(self, operation: Callable[..., Any], request: dict[str, Any]) -> Stack | None:
         name = request["StackName"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -12,6 +12,7 @@ from modelwatch_cli.console import console, error_console, print_json, print_tab
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
+    from modelwatch.client import Analysis, Client
     from modelwatch.domain.verdict.results import AnalysisResult
 
 
@@ -37,17 +38,14 @@ def analyze(
 
     Exits with 1 when a version could not be analyzed; drift is a verdict, not a failure.
     """
-    body = {
-        "window_seconds": window_seconds,
-        "min_rows": min_rows,
-        "with_report": with_report,
-    }
-    with error_console.status("analyzing"):
-        found = _call("POST", "/analyze", body)
+    with error_console.status("analyzing"), _client() as client:
+        found = client.analyze(
+            window_seconds=window_seconds, min_rows=min_rows, with_report=with_report
+        )
     if as_json:
         print_json(found)
     else:
-        for result in _results(found["results"]):
+        for result in found.results:
             print_result(result)
     _require_no_failures(found)
 
@@ -58,11 +56,11 @@ def reports(
     """List the newest results; anyone can open the address of a report for one hour."""
     from modelwatch_cli.deployment.endpoints import api_urls
 
-    found = _call("GET", "/reports")
+    with _client() as client:
+        results = client.results()
     if as_json:
-        print_json(found)
+        print_json({"results": results})
         return
-    results = _results(found["results"])
     if not results:
         console.print("There are no results yet: wait for the schedule, or run modelwatch analyze")
         return
@@ -134,41 +132,19 @@ def analyze_window(window_seconds: int) -> list[AnalysisResult]:
     ModelwatchError
         When the analyze API is not deployed or does not respond, or a version was not analyzed.
     """
-    with error_console.status("analyzing"):
-        found = _call("POST", "/analyze", {"window_seconds": window_seconds})
+    with error_console.status("analyzing"), _client() as client:
+        found = client.analyze(window_seconds=window_seconds)
     _require_no_failures(found)
-    return _results(found["results"])
+    return found.results
 
 
-def _require_no_failures(found: dict[str, Any]) -> None:
-    if found["failures"]:
-        details = "; ".join(f"{name}: {why}" for name, why in found["failures"].items())
+def _require_no_failures(found: Analysis) -> None:
+    if found.failures:
+        details = "; ".join(f"{name}: {why}" for name, why in found.failures.items())
         raise ModelwatchError(f"the analysis failed for {details}")
 
 
-def _results(results: list[dict[str, Any]]) -> list[AnalysisResult]:
-    import msgspec
+def _client() -> Client:
+    from modelwatch_cli.deployment.calling import open_client
 
-    from modelwatch.domain.verdict.results import AnalysisResult
-
-    return msgspec.convert(results, list[AnalysisResult])
-
-
-def _call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    import httpx
-
-    from modelwatch_cli.deployment.calling import find_apis
-
-    api = find_apis(Settings(), ["analyze"])["analyze"]
-    url = f"{api.url}{path}"
-    given = {name: value for name, value in (body or {}).items() if value is not None}
-    try:
-        response = httpx.request(
-            method, url, json=given if body is not None else None, auth=api.auth, timeout=120
-        )
-        found = response.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise ModelwatchError(f"{url} does not respond: {error}") from error
-    if response.is_error:
-        raise ModelwatchError(f"{url}: {found.get('detail') or response.text[:300]}")
-    return dict(found)
+    return open_client(Settings(), "analyze")

@@ -138,12 +138,12 @@ class Prometheus:
         url = f"{self.url}/api/v1/{path}"
         try:
             response = self._client.get(url, params=dict(parameters))
-            answer = response.json()
+            body = response.json()
         except (httpx.HTTPError, ValueError) as error:
             raise ModelwatchError(f"Prometheus at {self.url} does not respond: {error}") from error
-        if answer.get("status") != "success":
-            raise ModelwatchError(f"Prometheus refuses {dict(parameters)}: {answer.get('error')}")
-        return answer["data"]
+        if body.get("status") != "success":
+            raise ModelwatchError(f"Prometheus refuses {dict(parameters)}: {body.get('error')}")
+        return body["data"]
 
 
 def read_bridge(url: str) -> LiveMetrics:

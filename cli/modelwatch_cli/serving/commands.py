@@ -14,8 +14,6 @@ from modelwatch_cli.console import console, error_console, print_json, print_tab
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
-    import httpx
-
     from modelwatch.adapters.registries import Registry
 
 _JSON = typer.Option("--json", help="print the result as JSON")
@@ -160,7 +158,7 @@ def _adopt(
     settings: Settings, version: str, reference: Path, step: Callable[[str], None], as_json: bool
 ) -> None:
     from modelwatch_cli.training.adopt import say
-    from modelwatch_cli.training.adoption import adopt
+    from modelwatch_training.adoption import adopt
 
     name = settings.model_name
     adopted = adopt(settings, name, version, reference, verify_onnx=True, step=step)
@@ -252,37 +250,23 @@ def _in_force(
         seconds = settings.model_refresh_seconds
         out.print(f"Takes effect within {seconds} s of requests; --now applies it at once.")
         return
-    import httpx
+    from modelwatch import ApiError
+    from modelwatch_cli.deployment.calling import open_client
 
-    from modelwatch_cli.deployment.calling import find_apis
-
-    api = find_apis(settings, ["predict"])["predict"]
-    url = f"{api.url}/model/reload"
     try:
-        response = httpx.post(url, json={}, auth=api.auth, timeout=120)
-    except httpx.HTTPError as error:
-        raise ModelwatchError(f"it is set, but {url} does not respond: {error}") from error
-    if response.is_error:
-        raise ModelwatchError(f"it is set, but cannot be served: {_reason(response)}")
-    served = {
-        alias: variant["model_version"] for alias, variant in response.json()["variants"].items()
-    }
+        with open_client(settings, "predict") as client:
+            variants = client.reload()["variants"]
+    except ApiError as error:
+        raise ModelwatchError(f"it is set, but cannot be served: {error}") from error
+    served = {alias: variant["model_version"] for alias, variant in variants.items()}
     for alias, version in (wanted or {}).items():
         if served.get(alias) != version:
             found = ", ".join(f"'{each}' at version {number}" for each, number in served.items())
             raise ModelwatchError(
-                f"it is set, but {api.url} serves {found}: it was "
+                f"it is set, but the deployed predict API serves {found}: it was "
                 "deployed with other settings (MODEL_NAME, MODEL_ALIAS, MODEL_STAGE)"
             )
     out.print("In effect now, in every environment.")
-
-
-def _reason(response: httpx.Response) -> str:
-    """Return the detail of a problem response, or its text."""
-    try:
-        return str(response.json()["detail"])
-    except (ValueError, LookupError, TypeError):
-        return f"{response.status_code} {response.text[:500]}"
 
 
 def _print_routing(model: RegisteredModel, alias: str, as_json: bool) -> None:

@@ -21,14 +21,14 @@ from modelwatch.domain.models import (
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.settings import Settings
-from modelwatch_cli.training.onnx_export import NotExportableError, export_onnx
-from modelwatch_cli.training.registration import (
+from modelwatch_training.onnx_export import NotExportableError, export_onnx
+from modelwatch_training.registration import (
     file_digests,
     quiet,
     tags_of,
     write_manifest,
 )
-from modelwatch_cli.training.rows_files import features_frame
+from modelwatch_training.rows_files import features_frame
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.errors import StackDownError
-from modelwatch_cli.stack.ports import answers
+from modelwatch_cli.stack.ports import is_listening
 
 _ADDRESSES = {
     "AWS_ENDPOINT_URL": "the AWS endpoint",
@@ -33,7 +33,7 @@ def require_stack(settings: Settings) -> None:
         url = urlsplit(settings.text(name))
         if url.hostname:
             port = url.port or (443 if url.scheme == "https" else 80)
-            if not answers(url.hostname, port, timeout_seconds=3.0):
+            if not is_listening(url.hostname, port, timeout_seconds=3.0):
                 silent.append(f"{title} at {url.geturl()} ({name})")
     if silent:
         raise StackDownError(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from modelwatch_cli.stack.answers import http_answers
+from modelwatch_cli.stack.ports import responds
 
 #: Every part by name, with its title.
 TITLES = {
@@ -67,6 +67,6 @@ class Part:
         """Its title."""
         return TITLES[self.name]
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Return whether it responds now."""
-        return http_answers(self.alive_url, self.alive_statuses)
+        return responds(self.alive_url, self.alive_statuses)

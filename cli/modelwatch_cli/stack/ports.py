@@ -1,13 +1,17 @@
-"""Which process listens on which port of this machine."""
+"""Which process listens on which port of this machine, and whether it responds."""
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
+from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 HOST = "127.0.0.1"
+ANY_STATUS = range(100, 600)
 _LISTEN = "0A"
 
 
@@ -23,13 +27,34 @@ def is_free(port: int) -> bool:
     return True
 
 
-def answers(host: str, port: int, timeout_seconds: float = 1.0) -> bool:
+def is_listening(host: str, port: int, timeout_seconds: float = 1.0) -> bool:
     """Return whether a process accepts connections there."""
     try:
         socket.create_connection((host, port), timeout_seconds).close()
     except OSError:
         return False
     return True
+
+
+def responds(url: str, statuses: Container[int] = (200,), timeout_seconds: float = 2.0) -> bool:
+    """Return whether ``GET url`` returns one of ``statuses`` in time.
+
+    The request ignores a proxy of the environment: the server is on this machine.
+    """
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(
+        parts.hostname or "", parts.port or 80, timeout=timeout_seconds
+    )
+    try:
+        connection.request("GET", parts.path or "/")
+        response = connection.getresponse()
+        # to its end: otherwise the server logs an aborted connection
+        response.read()
+        return response.status in statuses
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def holder(port: int) -> tuple[int, str] | None:

@@ -12,13 +12,12 @@ from typing import Any
 from modelwatch_bridge.settings import BridgeSettings
 from modelwatch_cli.deployment.environments import base_environment
 from modelwatch_cli.project import Project, base_folder
-from modelwatch_cli.stack.answers import ANY_STATUS
 from modelwatch_cli.stack.credentials import ensure_credentials
 from modelwatch_cli.stack.errors import StackError
 from modelwatch_cli.stack.mlflow_database import discard_if_unfinished
 from modelwatch_cli.stack.parts import Part, Report
 from modelwatch_cli.stack.plan import Plan
-from modelwatch_cli.stack.ports import HOST
+from modelwatch_cli.stack.ports import ANY_STATUS, HOST
 
 #: SeaweedFS' servers, in the order of their ports: S3_PORT, S3_PORT + 1 and so on.
 _WEED_PORTS = (

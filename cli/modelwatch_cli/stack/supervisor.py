@@ -166,7 +166,7 @@ class Supervisor:
             return PartStatus(part.name, "dead", record.address, note=str(self.home.log(part.name)))
         return PartStatus(
             part.name,
-            "up" if part.answers() else "silent",
+            "up" if part.is_ready() else "silent",
             record.address,
             record.pid,
             record.started_at,
@@ -204,7 +204,7 @@ class Supervisor:
                 raise self._crash(part, f"ended with exit code {child.returncode}")
             if child is None and not self._is_alive(part.name):
                 raise self._crash(part, "ended")
-            if part.answers():
+            if part.is_ready():
                 try:
                     part.finish()
                 except Exception as error:  # noqa: BLE001  whatever it is, it may pass, or the deadline does

@@ -169,7 +169,7 @@ def simulate(
     _say_sent(summary, asked, as_json)
     results: list[AnalysisResult] = []
     try:
-        running.require_answers(scenario, summary)
+        running.require_predictions(scenario, summary)
         if labels:
             right = running.post_labels(settings, summary, label_delay, label_accuracy, seed)
             found["labels"] = {"accepted": len(summary.predicted), "right": right}

@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import batched
 
-import httpx
 import numpy as np
 
+from modelwatch.client import Client
 from modelwatch.domain.labels import as_text
-from modelwatch.errors import ModelwatchError
-from modelwatch_cli.deployment.calling import Api
 
 LABELS_AT_ONCE = 500
 """Labels of one request."""
@@ -74,7 +72,7 @@ def simulate_labels(predictions: Sequence[Outcome], accuracy: float, seed: int) 
 
 
 def send_labels(
-    api: Api,
+    client: Client,
     predicted: Sequence[Predicted],
     labels: Sequence[Outcome],
     delay_seconds: float,
@@ -84,8 +82,8 @@ def send_labels(
 
     Parameters
     ----------
-    api
-        Of capture.
+    client
+        Of the capture API.
     delay_seconds
         Time from a prediction to its label; the last of a request's labels sets when it is sent.
     on_sent
@@ -93,30 +91,23 @@ def send_labels(
 
     Raises
     ------
-    ModelwatchError
+    ApiError
         When they are not accepted.
     """
     pairs = sorted(zip(predicted, labels, strict=True), key=lambda pair: pair[0].received_at)
-    url = f"{api.url}/ground-truth"
-    with httpx.Client(auth=api.auth, timeout=35) as client:
-        for batch in batched(pairs, LABELS_AT_ONCE, strict=False):
-            time.sleep(max(0.0, batch[-1][0].received_at + delay_seconds - time.monotonic()))
-            body = [
-                {
-                    "event_id": each.event_id,
-                    "label": label,
-                    "predicted_at": each.predicted_at,
-                    "source": "simulation",
-                }
-                for each, label in batch
-            ]
-            try:
-                response = client.post(url, json=body)
-            except httpx.HTTPError as error:
-                raise ModelwatchError(f"{url} does not respond: {error}") from error
-            if response.status_code != httpx.codes.ACCEPTED:
-                raise ModelwatchError(f"the labels were not accepted: {response.text[:300]}")
-            on_sent(len(batch))
+    for batch in batched(pairs, LABELS_AT_ONCE, strict=False):
+        time.sleep(max(0.0, batch[-1][0].received_at + delay_seconds - time.monotonic()))
+        body = [
+            {
+                "event_id": each.event_id,
+                "label": label,
+                "predicted_at": each.predicted_at,
+                "source": "simulation",
+            }
+            for each, label in batch
+        ]
+        client.send_labels(body)
+        on_sent(len(batch))
 
 
 def _unlike(prediction: Outcome) -> Outcome:

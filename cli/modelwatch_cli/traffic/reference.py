@@ -8,9 +8,10 @@ import httpx
 import pandas as pd
 
 from modelwatch.adapters.registries import artifacts_of, registry_of
+from modelwatch.client import ApiError, Client
 from modelwatch.errors import InvalidInputError, NotFoundError
 from modelwatch_cli.settings import Settings
-from modelwatch_cli.training.rows_files import features_frame, read_rows
+from modelwatch_training.rows_files import features_frame, read_rows
 
 
 def reference_features(settings: Settings) -> pd.DataFrame:
@@ -64,10 +65,8 @@ def file_features(path: Path, url: str, auth: httpx.Auth | None) -> pd.DataFrame
 def _model_features(url: str, auth: httpx.Auth | None) -> dict[str, str] | None:
     """Return the types of the model's features by name; None if the API does not list them."""
     try:
-        answer = httpx.get(f"{url}/model/info", auth=auth, timeout=30)
-        if answer.is_success:
-            return {each["name"]: str(each["type"]) for each in answer.json()["features"]}
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        with Client(predict=url, auth=auth) as client:
+            return {each["name"]: each["type"] for each in client.model_info()["features"]}
+    except ApiError:
         # another API than ours: its own responses will say what is wrong with the rows
         return None
-    return None

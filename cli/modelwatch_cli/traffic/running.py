@@ -143,7 +143,7 @@ def send_traffic(
         )
 
 
-def require_answers(scenario: str, summary: LoadSummary) -> None:
+def require_predictions(scenario: str, summary: LoadSummary) -> None:
     """Return if every request got the response that the scenario expects.
 
     Raises
@@ -172,15 +172,14 @@ def post_labels(
     ModelwatchError
         When the capture API is not deployed, or does not accept the labels.
     """
-    from modelwatch_cli.deployment.calling import find_apis
+    from modelwatch_cli.deployment.calling import open_client
 
-    api = find_apis(settings, ["capture"])["capture"]
     predictions = [each.prediction for each in summary.predicted]
     labels = simulate_labels(predictions, accuracy, any_seed() if seed is None else seed)
-    with progress() as bar:
+    with open_client(settings, "capture") as client, progress() as bar:
         task = bar.add_task("labels", total=len(labels))
         send_labels(
-            api, summary.predicted, labels, delay_seconds, lambda count: bar.advance(task, count)
+            client, summary.predicted, labels, delay_seconds, lambda count: bar.advance(task, count)
         )
     return sum(prediction == label for prediction, label in zip(predictions, labels, strict=True))
 

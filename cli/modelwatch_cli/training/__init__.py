@@ -1,1 +1,1 @@
-"""Training the example model, and registering any model so that it can be served and watched."""
+"""The commands that register: the example model, and versions of plain MLflow."""

@@ -12,7 +12,7 @@ from modelwatch_cli.console import console, error_console, print_json
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
-    from modelwatch_cli.training.adoption import Adopted
+    from modelwatch_training.adoption import Adopted
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +46,7 @@ def adopt(
     settings = Settings()
     out = error_console if as_json else console
     with out.status("importing mlflow") as status:
-        from modelwatch_cli.training.adoption import adopt as add
+        from modelwatch_training.adoption import adopt as add
 
         adopted = add(
             settings,

@@ -11,7 +11,7 @@ from modelwatch_cli.console import console, error_console, print_json, steps
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
-    from modelwatch_cli.training.registration import Registration
+    from modelwatch_training.registration import Registration
 
 
 def register(app: typer.Typer) -> None:
@@ -36,8 +36,8 @@ def train(
 
         if not registry_of(settings).is_local:
             require_stack(settings)
-        from modelwatch_cli.training.registration import register_model
-        from modelwatch_cli.training.wine import PARAMETERS, train_wine_model
+        from modelwatch_training.registration import register_model
+        from modelwatch_training.wine import PARAMETERS, train_wine_model
 
         step("training a random forest")
         trained = train_wine_model()

@@ -1,7 +1,54 @@
 """modelwatch: serverless monitoring of machine-learning models.
 
-`domain` is pure, `services` are verbs over the roles in `ports`, `adapters` each hold one heavy
-library. Importing this package imports none of them.
+Public are the names of ``__all__``; `docs/reference/api.md` describes them and what a version
+promises. Importing this package imports none of them: each is read at its first use.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modelwatch.api_auth import ApiAuth as ApiAuth
+    from modelwatch.client import ApiError as ApiError
+    from modelwatch.client import Client as Client
+    from modelwatch.comparing import compare as compare
+    from modelwatch.comparing import profile as profile
+    from modelwatch.domain.profiles import Profile as Profile
+    from modelwatch.domain.verdict.results import Verdict as Verdict
+    from modelwatch.domain.verdict.rules import DriftPolicy as DriftPolicy
+    from modelwatch.errors import ModelwatchError as ModelwatchError
+    from modelwatch_training.registration import Registration as Registration
+    from modelwatch_training.registration import register_model as register_model
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "ApiAuth": "modelwatch.api_auth",
+    "ApiError": "modelwatch.client",
+    "Client": "modelwatch.client",
+    "DriftPolicy": "modelwatch.domain.verdict.rules",
+    "ModelwatchError": "modelwatch.errors",
+    "Profile": "modelwatch.domain.profiles",
+    "Registration": "modelwatch_training.registration",
+    "Verdict": "modelwatch.domain.verdict.results",
+    "compare": "modelwatch.comparing",
+    "profile": "modelwatch.comparing",
+    "register_model": "modelwatch_training.registration",
+}
+"""The module of each public name."""
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'modelwatch' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import msgspec
-from chalice.app import Request, Response
+from chalice.app import Chalice, Request, Response
 
 from modelwatch.errors import (
     InvalidInputError,
@@ -84,18 +84,28 @@ class HttpResponse(msgspec.Struct, frozen=True):
     media_type: str = "application/json"
 
 
+def current_request(app: Chalice) -> Request:
+    """Return the request that a route of ``app`` handles."""
+    return cast(Request, app.current_request)  # None only outside of a route
+
+
+def body_of(app: Chalice) -> bytes:
+    """Return the body of the request that a route of ``app`` handles."""
+    return cast(bytes, current_request(app).raw_body)
+
+
 def handle_request(
-    request: Request,
+    app: Chalice,
     metrics: MetricSink,
     handler: Callable[[], HttpResponse],
     on_error: Callable[[str], Sample] | None = None,
 ) -> Response:
-    """Run ``handler`` for ``request`` and turn its result or error into a response.
+    """Run ``handler`` for the current request and turn its result or error into a response.
 
     Parameters
     ----------
-    request
-        Chalice's request: gives method, route and content type for checks and metrics.
+    app
+        Chalice's app: its request gives method, route and content type for checks and metrics.
     handler
         Does the work; may raise any `ModelwatchError`.
     on_error
@@ -103,6 +113,7 @@ def handle_request(
         `ModelwatchError` itself, there is nothing to count for.
     """
     began = time.perf_counter()
+    request = current_request(app)
     try:
         _check_body(request)
         result = handler()

@@ -41,8 +41,8 @@ def sandbox(tmp_path: Path, runtime_python: Path) -> Iterator[Sandbox]:
 
 def test_awslambdaric_gets_events_and_answers(sandbox: Sandbox) -> None:
     for number in range(3):
-        sandbox.answer(event := invocation(number=number))
-        answer = json.loads(event.answer or b"")
+        sandbox.respond(event := invocation(number=number))
+        answer = json.loads(event.response or b"")
         assert (answer["echo"], answer["id"]) == ({"number": number}, "id-1")
         assert answer["arn"] == "arn:aws:lambda:f"
         assert 4000 < answer["remaining"] <= 5000
@@ -50,13 +50,13 @@ def test_awslambdaric_gets_events_and_answers(sandbox: Sandbox) -> None:
 
 
 def test_awslambdaric_reports_an_exception_and_serves_on(sandbox: Sandbox) -> None:
-    sandbox.answer(failed := invocation(fail="wrong"))
+    sandbox.respond(failed := invocation(fail="wrong"))
     assert failed.is_error
-    error = json.loads(failed.answer or b"")
+    error = json.loads(failed.response or b"")
     assert (error["errorType"], error["errorMessage"]) == ("ValueError", "wrong")
     assert "app.py" in error["stackTrace"][0]
     assert failed.failure is None
-    sandbox.answer(event := invocation())
+    sandbox.respond(event := invocation())
     assert not event.is_error
 
 
@@ -66,10 +66,10 @@ def test_awslambdaric_reports_an_exception_and_serves_on(sandbox: Sandbox) -> No
 def test_what_ends_the_environment(
     sandbox: Sandbox, event: dict[str, object], said: str, wait_until: Callable[..., object]
 ) -> None:
-    sandbox.answer(ended := invocation(**event))
+    sandbox.respond(ended := invocation(**event))
     assert ended.is_error
     assert ended.failure is not None
-    assert said in (ended.answer or b"").decode()
+    assert said in (ended.response or b"").decode()
     wait_until(lambda: not sandbox.alive)
 
 
@@ -96,9 +96,9 @@ def test_requests_out_of_order_are_refused() -> None:
         assert response.headers["Lambda-Runtime-Aws-Request-Id"] == "id-1"
         assert post(f"{runtime}/init/error") == (403, "InvalidStateTransition")
         assert post(f"{runtime}/invocation/other/response")[0] == 400
-        assert event.answer is None
+        assert event.response is None
         assert post(f"{runtime}/invocation/id-1/response") == (202, "")
-        assert event.answer == b"{}"
+        assert event.response == b"{}"
         assert post(f"{runtime}/invocation/id-1/response") == (403, "InvalidStateTransition")
     finally:
         server.close()

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.bridge_in_memory import InMemoryLogSource, ManualClock
 
+from bridge_in_memory import InMemoryLogSource, ManualClock
 from modelwatch_bridge.counting.ledger import Ledger
 
 

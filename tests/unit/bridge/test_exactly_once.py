@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.bridge_in_memory import InMemoryLogSource, ManualClock
 
+from bridge_in_memory import InMemoryLogSource, ManualClock
 from examples import examples
 from modelwatch_bridge.counting.ledger import Ledger, LedgerError
 from modelwatch_bridge.lines.events import LogEvent

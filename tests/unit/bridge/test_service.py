@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.bridge_in_memory import InMemoryLogSource, ManualClock
 
+from bridge_in_memory import InMemoryLogSource, ManualClock
 from modelwatch.errors import SettingError
 from modelwatch.metric_names import CATALOG
 from modelwatch_bridge.counting.collector import TEXT, Page, TotalsCollector

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
-from tests.support.bridge_in_memory import ManualClock
 
+from bridge_in_memory import ManualClock
 from modelwatch.adapters.aws.emf import EmfMetricSink
 from modelwatch.adapters.aws.emf_agent import AgentStream
 from modelwatch.ports.metrics import Sample
@@ -31,7 +31,7 @@ def listener(ledger: Ledger, clock: ManualClock) -> Iterator[EmfListener]:
 
 def polled(listener: EmfListener, ledger: Ledger, events: int) -> float:
     """Poll until so many lines were counted; return how many were."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         listener.poll()
         sample = ledger.totals.of("bridge_events_total").get(())

@@ -12,8 +12,8 @@ import pytest
 from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.bridge_in_memory import InMemoryLogSource, ManualClock
 
+from bridge_in_memory import InMemoryLogSource, ManualClock
 from examples import examples
 from modelwatch_bridge.counting.ledger import Ledger
 from modelwatch_bridge.lines.events import LogEvent

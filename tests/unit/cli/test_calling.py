@@ -9,7 +9,8 @@ import httpx
 import pytest
 from botocore.credentials import Credentials
 
-from modelwatch_cli.deployment.calling import ApiAuth, foreign_api
+from modelwatch.api_auth import ApiAuth
+from modelwatch_cli.deployment.calling import foreign_api
 
 SECRET = "of-the-test-alone"
 URL = "https://abc123.execute-api.eu-west-1.amazonaws.com/api"

@@ -104,7 +104,7 @@ def test_a_score_may_be_missing_while_the_newest_analysis_is_unknown(name: str) 
 def test_violations_may_be_missing_without_constraints() -> None:
     name = Selector("evidently_constraint_violations_count")
     assert why_absent(name, known(result()))
-    kept = result(quality=Quality(status="ok", decided=3))
+    kept = result(quality=Quality(status="ok", evaluated=3))
     assert why_absent(name, known(kept)) == ""
 
 

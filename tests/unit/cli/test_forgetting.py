@@ -148,7 +148,7 @@ class World:
             reference_rows=10,
             quality=None
             if quiet
-            else Quality(status="violated", decided=1, violations=(violation,)),
+            else Quality(status="violated", evaluated=1, violations=(violation,)),
             has_report=True,
         )
         html = b"<html>fine" if quiet else f"<html>{TEXT}".encode()

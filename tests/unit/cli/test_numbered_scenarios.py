@@ -106,7 +106,7 @@ def test_broken_rules_are_named_by_feature_and_check():
     violation = Violation(
         feature="a", check="missing", found=0.35, expected=0.0, rows=35, sentence="a: missing"
     )
-    broken = [result(quality=Quality(status="violated", decided=5, violations=(violation,)))]
+    broken = [result(quality=Quality(status="violated", evaluated=5, violations=(violation,)))]
     assert met(expect.violated({"a": "missing"}), results=broken)
     assert met(expect.violated({"a": "range"}), results=broken) is False
     assert met(expect.violated({"a": "missing"})) is False

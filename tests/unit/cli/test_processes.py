@@ -110,12 +110,12 @@ def test_a_port_that_somebody_has_is_not_free_and_its_holder_is_known() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert not ports.is_free(port)
-        assert ports.answers("127.0.0.1", port)
+        assert ports.is_listening("127.0.0.1", port)
         holder = ports.holder(port)
         assert holder is not None
         assert holder[0] == os.getpid()
     assert ports.is_free(port)
-    assert not ports.answers("127.0.0.1", port)
+    assert not ports.is_listening("127.0.0.1", port)
     assert ports.holder(port) is None
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import InvalidInputError
-from modelwatch_cli.training.rows_files import read_rows, rows_of
+from modelwatch_training.rows_files import read_rows, rows_of
 
 SCHEMA = Schema(
     (

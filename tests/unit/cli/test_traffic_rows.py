@@ -12,7 +12,23 @@ from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.running import find_target
 
-INFO = {"features": [{"name": "a", "type": "double"}, {"name": "b", "type": "long"}]}
+INFO = {
+    "model_name": "wine",
+    "model_version": "1",
+    "alias": "production",
+    "run_id": "",
+    "metrics": None,
+    "artifact_digest": "",
+    "flavor": "onnx",
+    "flavor_reason": "",
+    "features": [
+        {"name": "a", "type": "double", "required": True},
+        {"name": "b", "type": "long", "required": True},
+    ],
+    "loaded_at": "2026-03-01T00:00:00Z",
+    "load_seconds": 0.1,
+    "variants": {},
+}
 
 
 class Api:

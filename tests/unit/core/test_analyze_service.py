@@ -6,6 +6,8 @@ import pytest
 
 from analysis_stage import NOW, AnalysisStage, records
 from modelwatch.adapters.captures.parquet import records_table
+from modelwatch.domain.baselines import Baseline, TrainingData
+from modelwatch.domain.constraints import learn_constraints
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.errors import InvalidInputError, NotFoundError, RegistryError
@@ -312,3 +314,21 @@ def test_drift_stays_drift_where_predictions_failed(stage):
     (result,) = stage.analyze().results
     assert (result.status, result.drifted_features) == ("drift", ("alcohol",))
     assert "failed" in [each.check for each in result.quality.violations]
+
+
+def test_a_baseline_of_one_version_leaves_the_others_their_training_data(stage):
+    made = Baseline(
+        name="spring",
+        model_name="wine",
+        origin=TrainingData("2"),
+        made_at=NOW,
+        rows=50,
+        model_version="2",
+    )
+    profile = stage.training.profile(stage.registry.resolve("wine", "production"))
+    stage.baselines.create(made, profile, learn_constraints(profile))
+    stage.baselines.use("wine", "spring")
+    stage.store.write(records(30, 1.0))
+    (result,) = stage.analyze().results
+    assert (result.status, result.reference_rows) == ("ok", 50)
+    assert "spring" not in result.reference

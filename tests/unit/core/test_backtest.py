@@ -65,19 +65,19 @@ def test_nothing_but_results_and_what_they_were_made_of_is_read(stage):
     stage.training.tables.clear()
     stage.registry = None
     (series,) = run(stage)
-    assert series.untold == 0
+    assert series.not_evaluated == 0
 
 
-def test_what_was_not_kept_is_untold_and_not_ok(stage):
+def test_what_was_not_kept_is_not_evaluated_and_not_ok(stage):
     name = next(iter(stage.reports.kept))
     del stage.reports.kept[name]
     (series,) = run(stage)
-    assert (series.untold, series.other["ok"]) == (1, 3)
+    assert (series.not_evaluated, series.untold, series.other["ok"]) == (1, 1, 3)
     (problem,) = {each.problem for each in series.windows if each.problem}
     assert problem == f"{name} has no stored evidence"
 
 
-def test_windows_that_were_too_small_stay_untold_under_a_lower_minimum():
+def test_windows_that_were_too_small_stay_unknown_under_a_lower_minimum():
     stage = AnalysisStage()
     stage.store.write(records(12, 1.0))
     stage.run_after(seconds=0)

@@ -23,7 +23,7 @@ from modelwatch.adapters.captures.records import S3RecordStore, joined
 from modelwatch.adapters.erasure.erased import S3Erasures
 from modelwatch.domain.blocks import Block, Head, joined_blocks
 from modelwatch.domain.profiles import Profile, merge_profiles
-from modelwatch.domain.records import Record
+from modelwatch.domain.records import ROW_FIELDS, Record
 from modelwatch.domain.windows import Window
 from modelwatch.services.compaction import CompactionService
 
@@ -170,7 +170,8 @@ def test_blocks_with_other_columns_among_the_doubles_are_not_joined():
     def block(number: int, columns: list[Any], double: float) -> Block:
         return Block(
             head=head,
-            rows={
+            rows={field.name: [field.default] for field in ROW_FIELDS}
+            | {
                 "event_id": [f"018bcfe5-6800-7000-8000-{number:012d}"],
                 "captured_at": [0],
                 "prediction": [1],

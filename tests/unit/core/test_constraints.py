@@ -21,6 +21,7 @@ from modelwatch.domain.constraints import (
     KindRule,
     Margins,
     MissingRule,
+    Quality,
     RangeRule,
     Seen,
     VaryingRule,
@@ -58,8 +59,8 @@ def violations(reference: Profile, window: Profile, **options) -> dict[tuple[str
 def test_the_same_again_is_ok():
     reference = profile(a=numbers(), c=colours(), k=number_column(np.full(ROWS, 3.0)))
     quality = check(learn_constraints(reference), reference)
-    assert (quality.status, quality.violations, quality.undecided) == ("ok", (), ())
-    assert quality.decided > 10
+    assert (quality.status, quality.violations, quality.not_evaluated) == ("ok", (), ())
+    assert quality.evaluated > 10
 
 
 def with_missing(rows: int, nulls: int) -> Profile:
@@ -229,8 +230,19 @@ def test_a_column_of_nulls_and_infinities():
 
 def test_no_rows_say_nothing():
     quality = check(learn_constraints(profile(a=numbers())), Profile())
-    assert (quality.status, quality.decided) == ("unknown", 0)
-    assert quality.undecided[0].reason == "the window has no rows"
+    assert (quality.status, quality.evaluated) == ("unknown", 0)
+    assert quality.not_evaluated[0].reason == "the window has no rows"
+
+
+@pytest.mark.parametrize("names", [("evaluated", "not_evaluated"), ("decided", "undecided")])
+def test_a_quality_result_is_read_and_written_by_new_names_and_old(names):
+    found = {"feature": "a", "checks": ["range"], "reason": "no rows"}
+    quality = msgspec.convert(
+        {"status": "ok", **dict(zip(names, (3, [found]), strict=True))}, Quality
+    )
+    written = msgspec.json.decode(msgspec.json.encode(quality))
+    assert written["evaluated"] == written["decided"] == 3
+    assert written["not_evaluated"] == written["undecided"] == [found]
 
 
 def test_few_rows_are_unknown_but_a_proof_is_a_proof():
@@ -240,23 +252,23 @@ def test_few_rows_are_unknown_but_a_proof_is_a_proof():
     assert check(constraints, profile(30, a=numbers(30)), min_rows=30).status == "ok"
     broken = check(constraints, profile(10, a=number_column(np.full(10, np.nan))), min_rows=30)
     assert broken.status == "violated"
-    assert broken.undecided[0].reason == "10 rows in the window; 30 are needed"
+    assert broken.not_evaluated[0].reason == "10 rows in the window; 30 are needed"
 
 
-def test_what_not_even_all_rows_would_prove_is_undecided():
+def test_what_not_even_all_rows_would_prove_is_not_evaluated():
     rule = MissingRule(allowed_share=0.9)
     constraints = Constraints(columns={"a": ColumnConstraints(missing=rule)})
-    (undecided,) = check(constraints, profile(40, a=numbers(40))).undecided
-    assert undecided.reason == "40 rows to judge by: even if all were wrong, it might be by chance"
+    (found,) = check(constraints, profile(40, a=numbers(40))).not_evaluated
+    assert found.reason == "40 rows: even if all were wrong, it might be by chance"
 
 
-def test_a_column_that_is_mostly_missing_is_undecided_not_ok():
+def test_a_column_that_is_mostly_missing_is_not_evaluated_rather_than_ok():
     values = np.where(RNG.random(ROWS) < 0.99, np.nan, 1.0 + RNG.random(ROWS))
     mostly = profile(a=number_column(values), b=numbers())
     quality = check(learn_constraints(mostly), mostly, min_rows=50)
     assert quality.status == "ok"
-    assert {each.feature for each in quality.undecided} == {"a"}
-    assert any("range" in each.checks for each in quality.undecided)
+    assert {each.feature for each in quality.not_evaluated} == {"a"}
+    assert any("range" in each.checks for each in quality.not_evaluated)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2])

@@ -10,7 +10,9 @@ from modelwatch.errors import FleetError, ModelLoadError, QueueError, RegistryEr
 from modelwatch.http import handle_request
 
 FOREIGN = "User arn:aws:sts::123456789012:assumed-role/x/y is not authorized on s3://models"
-REQUEST = SimpleNamespace(method="GET", path="/x", headers={}, context={}, raw_body=b"")
+APP = SimpleNamespace(
+    current_request=SimpleNamespace(method="GET", path="/x", headers={}, context={}, raw_body=b"")
+)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +31,7 @@ def test_words_of_aws_are_in_the_log_and_not_in_the_response(error, caplog):
     def fail():
         raise error
 
-    response = handle_request(REQUEST, InMemoryMetrics(), fail)
+    response = handle_request(APP, InMemoryMetrics(), fail)
     assert response.status_code >= 500
     body = json.loads(response.body)
     assert not any(word in response.body for word in ("arn", "1234", "s3:", "role"))

@@ -13,7 +13,7 @@ from sklearn.svm import LinearSVC
 from modelwatch.adapters.models.s3_artifacts import S3Artifacts
 from modelwatch.domain.importance import Importance, drift_headline, rank_drift
 from modelwatch.domain.models import ModelVersion, Predictions
-from modelwatch_cli.training.importance import (
+from modelwatch_training.importance import (
     MOST_ROWS,
     REPETITIONS,
     VALUES_AT_ONCE,

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 CORE = ROOT / "layers" / "core" / "modelwatch"
 BRIDGE = ROOT / "bridge" / "modelwatch_bridge"
+TRAINING = ROOT / "training" / "modelwatch_training"
 HEAVY = {"pandas", "sklearn", "evidently", "mlflow", "pyarrow", "onnxruntime", "boto3", "scipy"}
 
 ALLOWED = {
@@ -40,6 +41,11 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             found.add(node.module or "")
     return found
+
+
+def test_training_imports_no_command():
+    for path in TRAINING.glob("*.py"):
+        assert not any(each.startswith("modelwatch_cli") for each in imports(path)), path
 
 
 def sources(place: str) -> list[Path]:

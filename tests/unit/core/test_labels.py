@@ -45,7 +45,7 @@ def test_what_was_given_goes_before_what_the_id_says():
 
 
 @pytest.mark.parametrize("value", [1, 0, -2.5, True, False, "red", "1", 2**62])
-def test_a_label_is_a_number_a_text_or_a_truth_value(value):
+def test_a_label_is_a_number_a_text_or_a_boolean(value):
     label = decode_label(body(label=value), NOW_MS)
     assert label.label == value
     assert type(label.label) is type(value)

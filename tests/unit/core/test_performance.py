@@ -29,6 +29,7 @@ from modelwatch.domain.performance.profile import (
 )
 from modelwatch.domain.performance.regression import mean_predictor, regression_metrics
 from modelwatch.domain.performance.residuals import Residuals
+from modelwatch.domain.performance.results import PerformancePolicy, evaluate_performance
 from modelwatch.domain.performance.rows import outcomes
 from modelwatch.domain.performance.scores import (
     MAX_BINS,
@@ -357,7 +358,31 @@ def test_a_reference_with_labels_calibrates_a_model_that_is_too_sure(width):
 def test_what_cannot_be_foreseen_is_unknown_with_a_reason():
     plain = PerformanceProfile.of(outcomes([1, 0], [None, None]))
     assert "no probabilities" in estimate_performance(plain, {}, 1).reason
-    untold = PerformanceProfile.of(outcomes([1, 1], [None, None], [[0.1, 0.9]] * 2))
-    assert "which probability" in estimate_performance(untold, {}, 1).reason
+    unsaid = PerformanceProfile.of(outcomes([1, 1], [None, None], [[0.1, 0.9]] * 2))
+    assert "which probability" in estimate_performance(unsaid, {}, 1).reason
     few = PerformanceProfile.of(outcomes([1, 0], [None, None], [[0.1, 0.9], [0.9, 0.1]]))
     assert "2 rows with probabilities; 100" in estimate_performance(few, {}, 100).reason
+
+
+@pytest.mark.parametrize(
+    ("predicted", "actual", "probabilities", "status"),
+    [
+        ([True, False], ["yes", "no"], None, "unknown"),
+        ([1, 0], ["1.5", "0.5"], None, "unknown"),
+        (["red", "white"], ["Red", "White"], None, "unknown"),
+        (["red", "red"], ["Red", "Red"], [[0.9, 0.1]], "unknown"),
+        (["red", "white"], ["white", "red"], None, "ok"),  # wrong each time
+        (["red", "red"], ["white", "white"], None, "ok"),  # it may only say so
+        (["red", "white"], ["white", "Red"], None, "ok"),
+        (["red", "red"], ["white", "white"], [[0.9, 0.1]], "ok"),
+    ],
+)
+def test_labels_in_other_words_than_the_classes_are_no_accuracy(
+    predicted, actual, probabilities, status
+):
+    rows = outcomes(predicted * 50, actual * 50, probabilities and probabilities * 100)
+    profile = PerformanceProfile.of(rows, ("red", "white") if probabilities else ())
+    verdict = evaluate_performance(profile, PerformancePolicy(min_labels=10))
+    assert verdict.status == status
+    assert ("no label is a class" in verdict.reason) == (status == "unknown")
+    assert ("accuracy" in verdict.metrics) == (status == "ok")

@@ -263,8 +263,8 @@ def test_hours_in_which_nothing_tells_the_classes_learn_it_from_the_others(stage
 def test_a_reference_tells_the_classes(stage):
     rare = stage.predict(40, probabilities=[0.9, 0.1], prediction=0)
     stage.label(rare, [0] * 40)
-    untold = stage.monitor().evaluate("wine", "1", WINDOW)
-    assert "which probability" in untold.verdict.estimated.reason
+    unsaid = stage.monitor().evaluate("wine", "1", WINDOW)
+    assert "which probability" in unsaid.verdict.estimated.reason
     reference = pa.table(
         {
             "prediction": [0.0, 1.0],

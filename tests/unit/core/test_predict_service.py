@@ -263,7 +263,7 @@ NAN, INFINITY = float("nan"), float("inf")
         (INFINITY, "the prediction is infinite"),
         (10**400, "the prediction is infinite"),
         (None, "the prediction is null"),
-        ([1.0, 2.0], "the prediction is no number, text or truth value"),
+        ([1.0, 2.0], "the prediction is no number, text or boolean"),
         ("\ud800", "the prediction is not valid text"),
     ],
 )

@@ -89,6 +89,6 @@ def test_each_value_keeps_the_type_that_the_model_gave_it(found, plain):
     ],
     ids=str,
 )
-def test_what_is_no_number_text_or_truth_value_does_not_become_one(found):
+def test_what_is_no_number_text_or_boolean_does_not_become_one(found):
     (value,) = plain_values(found)
-    assert fault_of(value) == "the prediction is no number, text or truth value"
+    assert fault_of(value) == "the prediction is no number, text or boolean"

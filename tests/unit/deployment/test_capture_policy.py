@@ -6,7 +6,7 @@ import pytest
 
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import NoModelError, SettingError
-from modelwatch_cli.deployment.capture_policy import check_capture
+from modelwatch_cli.deployment.declared import check_capture
 from modelwatch_cli.settings import Settings
 
 SCHEMA = Schema((Column("email", "string"), Column("age", "long")))
@@ -15,7 +15,7 @@ SCHEMA = Schema((Column("email", "string"), Column("age", "long")))
 def check(schemas=(SCHEMA,), **environ: str) -> list[str]:
     """Return what was said."""
 
-    def served(_: Settings) -> list[Schema]:
+    def served() -> list[Schema]:
         if not schemas:
             raise NoModelError("wine has no alias 'production'")
         return list(schemas)

@@ -4,7 +4,7 @@ import pytest
 
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import NoModelError, SettingError
-from modelwatch_cli.deployment.segments import check_segments
+from modelwatch_cli.deployment.declared import check_segments
 from modelwatch_cli.settings import Settings
 
 SCHEMA = Schema((Column("colour", "string"), Column("alcohol", "double")))
@@ -13,7 +13,7 @@ SCHEMA = Schema((Column("colour", "string"), Column("alcohol", "double")))
 def check(declared: str, schemas=(SCHEMA,), **environ: str) -> list[str]:
     """Return what was said."""
 
-    def served(_: Settings) -> list[Schema]:
+    def served() -> list[Schema]:
         if not schemas:
             raise NoModelError("wine has no alias 'production'")
         return list(schemas)

@@ -22,9 +22,10 @@ from modelwatch_cli.capture.cells import types_of
 from modelwatch_cli.capture.storing import Stored
 from modelwatch_cli.capture.tables.columns import meaning_of
 from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImport
-from modelwatch_cli.capture.tables.reading import DELIMITERS, open_table
+from modelwatch_cli.capture.tables.reading import open_table
 from modelwatch_cli.console import console, error_console, print_json, print_table, progress
 from modelwatch_cli.settings import Settings
+from modelwatch_training.delimiters import DELIMITERS
 
 _SHOWN_PROBLEMS = 20
 _KIND_NAMES = {"d": "number", "l": "whole number", "s": "text", "b": "boolean"}

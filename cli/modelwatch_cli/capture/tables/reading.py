@@ -13,15 +13,13 @@ import msgspec
 
 from modelwatch.domain.faults import UNREADABLE, refuse_names_in
 from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch_training.delimiters import delimiter_of
 
 Cell = float | int | str | bool | datetime | None
 """A value as in the file. Every value of a CSV file is a text."""
 
 FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 """Format by the ending of a file's name."""
-
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-"""The separators of a CSV file, in words."""
 
 _BATCH_ROWS = 10_000
 
@@ -94,18 +92,6 @@ def open_table(path: Path, advance: Callable[[int], None] = lambda _: None) -> T
         names = ", ".join(sorted(repeated))
         raise InvalidInputError(str(path), f"has more than one column with the name {names}")
     return opened
-
-
-def delimiter_of(header: str) -> str:
-    r"""Return the one of `DELIMITERS` that makes most columns of the line ``header``.
-
-    Examples
-    --------
-    >>> [delimiter_of(line) for line in ("a,b", "a;b;'c,d'", "a\tb", "a|b", "a")]
-    [',', ';', '\t', '|', ',']
-    """
-    # max returns the first of several equal ones
-    return max(DELIMITERS, key=lambda each: len(next(csv.reader([header], delimiter=each), [])))
 
 
 def _csv(path: Path, advance: Callable[[int], None]) -> Table:

@@ -43,8 +43,34 @@ HEAD_FIELDS = tuple(name for name in Head.__struct_fields__ if name != "names")
 """The fields of a record that its head says."""
 
 _head_of = attrgetter(*HEAD_FIELDS)
-_row_of = attrgetter(
-    *["captured_at_ms" if each.name == "captured_at" else each.name for each in ROW_FIELDS]
+
+
+_ROWS = [each.name for each in ROW_FIELDS]
+
+
+def _function(parameters: str, expression: str) -> Any:
+    """Return a function whose text names every field, made once: loops over names are slower."""
+    return eval(f"lambda {parameters}: {expression}", globals())
+
+
+def _arguments(names: Iterable[str], value: str) -> str:
+    """Return keyword arguments as text; ``{}`` in ``value`` stands for the name."""
+    return "".join([f"{name}={value.format(name)}, " for name in names])
+
+
+_new_head = _function(
+    "record", f"Head(names=tuple(record.features), {_arguments(HEAD_FIELDS, 'record.{}')})"
+)
+_new_rows = _function(
+    "records",
+    f"dict({_arguments(_ROWS, '[each.{} for each in records]')})"
+    # where a block has milliseconds
+    .replace("each.captured_at ", "each.captured_at_ms "),
+)
+_new_records = _function(
+    "head, rows",
+    f"[Record({_arguments(HEAD_FIELDS, 'head.{}')} {_arguments([*_ROWS, 'features'], '{}')})"
+    f" for {', '.join(_ROWS)}, features in rows]",
 )
 
 
@@ -105,15 +131,12 @@ class Block:
         """Return the records one by one."""
         inner = iter(zip(*self._unpacked(), strict=True))
         columns = [next(inner) if column is None else column for column in self.columns]
-        features = zip(*columns, strict=True) if columns else [()] * len(self)
-        names = self.head.names
-        rows = self.rows | {
-            "captured_at": [_EPOCH + timedelta(milliseconds=at) for at in self.captured_at_ms],
-            "features": [dict(zip(names, values, strict=True)) for values in features],
-        }
-        common = dict(zip(HEAD_FIELDS, _head_of(self.head), strict=True))
-        own = (zip(rows, row, strict=False) for row in zip(*rows.values(), strict=True))
-        return [Record(**common, **dict(each)) for each in own]
+        values = zip(*columns, strict=True) if columns else [()] * len(self)
+        features = [dict(zip(self.head.names, each, strict=True)) for each in values]
+        times = [_EPOCH + timedelta(milliseconds=at) for at in self.captured_at_ms]
+        rows = self.rows | {"captured_at": times}
+        own = zip(*[rows[name] for name in _ROWS], features, strict=True)
+        return list(_new_records(self.head, own))
 
     def _unpacked(self) -> list[list[Value]]:
         """Return ``doubles`` as rows of values."""
@@ -128,9 +151,11 @@ class Block:
 
 def places_by_head(records: Sequence[Record]) -> list[list[int]]:
     """Return the places of the records that have the same head, in the order of the heads."""
+    if len(records) == 1:
+        return [[0]]
     groups: dict[tuple[object, ...], list[int]] = {}
     for place, record in enumerate(records):
-        key = (*_head_of(record), *record.features)
+        key = (_head_of(record), *record.features)
         groups.setdefault(key, []).append(place)
     return list(groups.values())
 
@@ -141,13 +166,10 @@ def blocks_of(records: Sequence[Record]) -> list[Block]:
 
 
 def _block(records: Sequence[Record]) -> Block:
-    first = records[0]
     values = zip(*[record.features.values() for record in records], strict=True)
-    common = dict(zip(HEAD_FIELDS, _head_of(first), strict=True))
-    columns = zip(*map(_row_of, records), strict=True)
     return Block(
-        head=Head(names=tuple(first.features), **common),
-        rows={field.name: list(column) for field, column in zip(ROW_FIELDS, columns, strict=True)},
+        head=_new_head(records[0]),
+        rows=_new_rows(records),
         columns=[list(column) for column in values],
     )
 

@@ -171,7 +171,7 @@ def fault_of(value: object, probabilities: Sequence[float] | None = None) -> str
     elif value is None:
         return "the prediction is null"
     else:
-        return "the prediction is no number, text or truth value"
+        return "the prediction is no number, text or boolean"
     if probabilities is not None and not are_probabilities(probabilities):
         return "the probabilities are not from 0 to 1 with the sum 1"
     return ""

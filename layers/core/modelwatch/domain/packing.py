@@ -95,8 +95,9 @@ def pack(block: Block) -> bytes:
     """Return ``block`` as a message."""
     columns, doubles = _packed_columns(block)
     lists = {packed: block.rows[name] for name, packed in _PACKED.items()}
+    size = len(block)
     for name, default in _DEFAULTS.items():
-        if block.rows[name].count(default) == len(block):
+        if block.rows[name].count(default) == size:
             del lists[_PACKED[name]]
     message = _Typed(
         packed=1,

@@ -211,7 +211,7 @@ def schema_from_signature(inputs: Sequence[Mapping[str, Any]]) -> Schema:
         name = str(spec.get("name", ""))
         if spec.get("type") not in ColumnType.__args__ or not name:  # type: ignore[attr-defined]
             raise ValueError(
-                "the signature is not a table of named numbers, strings and truth values: "
+                "the signature is not a table of named numbers, strings and booleans: "
                 f"found {spec.get('type')!r} for {name!r}"
             )
         columns.append(Column(name, spec["type"], spec.get("required", True)))

@@ -78,5 +78,5 @@ def _paths() -> dict[str, Any]:
                 "Compare two variants or versions", "compare", Comparison, (400, 404, 503)
             )
         },
-        "/health": {"get": operation("Say that the function answers", "health", Alive)},
+        "/health": {"get": operation("Say that the function responds", "health", Alive)},
     }

@@ -91,5 +91,5 @@ def _paths() -> dict[str, Any]:
                 body=json_body({"anyOf": [label, labels]}, _LABEL),
             )
         },
-        "/health": {"get": operation("Say that the function answers", "health", Alive)},
+        "/health": {"get": operation("Say that the function responds", "health", Alive)},
     }

@@ -21,7 +21,7 @@ _PROBLEMS = {
     415: "The body is not said to be application/json",
     422: "The values fit the signature, and the model does not take them",
     500: "Something went wrong here, and the log says what; or the model's output is no prediction",
-    503: "A service behind this one does not answer, or there is no model that can be served",
+    503: "A service behind this one does not respond, or there is no model that can be served",
 }
 
 

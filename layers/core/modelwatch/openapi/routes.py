@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
-from chalice.app import Chalice, Request, Response
+from chalice.app import Chalice, Response
 
 from modelwatch.http import HttpResponse, handle_request
 from modelwatch.openapi import page
@@ -34,19 +34,15 @@ def add_docs(
         from modelwatch.openapi.access import secured  # no cold start needs it
 
         return handle_request(
-            _request(app), metrics(), lambda: HttpResponse(secured(document(), AccessSettings()))
+            app, metrics(), lambda: HttpResponse(secured(document(), AccessSettings()))
         )
 
     @app.route("/docs", methods=["GET"])
     def docs() -> Response:
         """Show the description as a page, to try things out."""
-        return handle_request(_request(app), metrics(), page.page)
+        return handle_request(app, metrics(), page.page)
 
     @app.route("/docs/{asset}", methods=["GET"])
     def docs_asset(asset: str) -> Response:
         """Give a file of that page."""
-        return handle_request(_request(app), metrics(), lambda: page.asset(asset))
-
-
-def _request(app: Chalice) -> Request:
-    return cast(Request, app.current_request)  # None only outside of a route
+        return handle_request(app, metrics(), lambda: page.asset(asset))

@@ -24,7 +24,7 @@ class ModelRegistry(Protocol):
         NoModelError
             When there is no such model or alias.
         RegistryError
-            When the registry does not answer as it should.
+            When the registry does not respond as it should.
         """
         ...
 

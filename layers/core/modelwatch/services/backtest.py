@@ -57,7 +57,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     given, other
-        How many windows have which status; `untold` is how many have none by the other rules.
+        How many windows have which status; `not_evaluated` is how many have none by the
+        other rules (``untold``, its old name, is written for one release more).
     alarms
         Episodes by either rules.
     """
@@ -68,6 +69,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[BacktestedWindow, ...]
     given: Mapping[Status, int]
     other: Mapping[Status, int]
+    not_evaluated: int
     untold: int
     alarms: tuple[Alarm, ...]
 
@@ -152,6 +154,7 @@ def _series(
     model_version: str, variant: str, window: str, windows: Sequence[BacktestedWindow]
 ) -> Series:
     others = [each.other for each in windows if each.other is not None]
+    not_evaluated = len(windows) - len(others)
     return Series(
         model_version=model_version,
         variant=variant,
@@ -159,7 +162,8 @@ def _series(
         windows=tuple(windows),
         given=Counter(each.given.status for each in windows),
         other=Counter(each.status for each in others),
-        untold=len(windows) - len(others),
+        not_evaluated=not_evaluated,
+        untold=not_evaluated,
         alarms=_alarms(list(episodes(each.given for each in windows)), list(episodes(others))),
     )
 

@@ -224,7 +224,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
             log = before + self._end_of_log(sandbox, invocation, init_ms)
         return InvocationResult(
             request_id=invocation.request_id,
-            payload=invocation.answer or b"",
+            payload=invocation.response or b"",
             is_error=invocation.is_error,
             logs=log,
         )
@@ -245,7 +245,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
             timeout_seconds=float(self.function_version.config.timeout),
         )
         before += messages.start_line(invocation.request_id, self.function_version.id.qualifier)
-        sandbox.answer(invocation)
+        sandbox.respond(invocation)
         if invocation.failure is not None and self._stopping and events.infra_stopping.is_set():
             # Not the function's failure; a result would have LocalStack load services to count it.
             raise EnvironmentStoppedError("LocalStack stopped while the function was running.")

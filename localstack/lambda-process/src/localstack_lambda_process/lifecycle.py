@@ -45,7 +45,7 @@ class Invocation:
     started: float = field(default_factory=time.monotonic)
     started_epoch_ms: int = field(default_factory=lambda: int(time.time() * 1000))
     dispatched: bool = False
-    answer: bytes | None = None
+    response: bytes | None = None
     is_error: bool = False
     failure: Failure | None = None
     runtime_done: bool = False
@@ -260,7 +260,7 @@ class Lifecycle:
                 self.init_failure = self.init_failure or failure
             elif self.current is not None and not self.settled(self.current):
                 self.current.failure = failure
-                if self.current.answer is None:
+                if self.current.response is None:
                     self._finish(self.current, failure.payload, is_error=True)
             self.close()
 
@@ -281,8 +281,8 @@ class Lifecycle:
             )
         return invocation
 
-    def _finish(self, invocation: Invocation, answer: bytes, is_error: bool) -> None:
-        invocation.answer = answer
+    def _finish(self, invocation: Invocation, response: bytes, is_error: bool) -> None:
+        invocation.response = response
         invocation.is_error = is_error
         invocation.runtime_done = True
         self.changed.notify_all()

@@ -1,7 +1,7 @@
 """AWS's Lambda Runtime API and Extensions API over HTTP, for one function process.
 
 One server per process, on a free loopback port, one thread per connection. A process's runtime
-keeps one connection open, so an invocation costs no connect and no thread start, and an answer
+keeps one connection open, so an invocation costs no connect and no thread start, and a response
 goes out from the thread that already waits for it.
 """
 
@@ -94,11 +94,11 @@ class _RequestHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Hand out events."""
-        self._answer_with(self._get)
+        self._respond_with(self._get)
 
     def do_POST(self) -> None:
         """Take results, errors and registrations."""
-        self._answer_with(self._post)
+        self._respond_with(self._post)
 
     def log_message(self, *args: Any) -> None:
         """Write nothing: LocalStack's log is not the place for each request of a function."""
@@ -160,8 +160,8 @@ class _RequestHandler(BaseHTTPRequestHandler):
             ) from None
         name = self.headers.get("Lambda-Extension-Name", "")
         identifier = self.server.lifecycle.register_extension(name, events)
-        answer = json.dumps(self.server.function).encode()
-        self._send(HTTPStatus.OK, answer, {"Lambda-Extension-Identifier": identifier})
+        body = json.dumps(self.server.function).encode()
+        self._send(HTTPStatus.OK, body, {"Lambda-Extension-Identifier": identifier})
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
@@ -174,9 +174,9 @@ class _RequestHandler(BaseHTTPRequestHandler):
     def _extension_identifier(self) -> str:
         return self.headers.get("Lambda-Extension-Identifier", "")
 
-    def _answer_with(self, respond: Any) -> None:
+    def _respond_with(self, handle: Any) -> None:
         try:
-            respond()
+            handle()
         except RequestRefusedError as error:
             body = {"errorType": error.error_type, "errorMessage": str(error)}
             self._send(HTTPStatus(error.status), json.dumps(body).encode(), {})

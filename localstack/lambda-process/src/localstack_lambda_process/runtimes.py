@@ -68,14 +68,14 @@ def inspect_interpreter(python: Path, origin: str) -> Interpreter:
 
 def _inspect(python: Path, origin: str) -> Interpreter:
     try:
-        answer = subprocess.run(
+        found = subprocess.run(
             [str(python), "-I", "-c", _INSPECTION],
             capture_output=True,
             check=True,
             timeout=60,
             cwd="/",
         )
-        facts = json.loads(answer.stdout)
+        facts = json.loads(found.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise RuntimeNotUsableError(
             f"{origin} names {python}, which does not run as a Python interpreter: {error}"

@@ -98,10 +98,10 @@ class Sandbox:
                 timeout=self._launched_at + INIT_LIMIT_SECONDS - time.monotonic(),
             )
 
-    def answer(self, invocation: Invocation) -> None:
+    def respond(self, invocation: Invocation) -> None:
         """Pass the event to the function and wait for its response, or for what ends it instead.
 
-        Fills `invocation.answer`; `invocation.failure` too where the platform ended it, and the
+        Fills `invocation.response`; `invocation.failure` too where the platform ended it, and the
         environment is over then. (AWS's runtime client does not survive the refusal of a response
         that is too large.)
         """
@@ -115,7 +115,7 @@ class Sandbox:
         self._conclude(invocation)
 
     def settle(self, invocation: Invocation) -> None:
-        """Wait, after `answer`, until runtime and extensions are free, within the same timeout.
+        """Wait, after `respond`, until runtime and extensions are free, within the same timeout.
 
         `invocation.failure` is set when they are not; the caller has its response already.
         """
@@ -175,7 +175,7 @@ class Sandbox:
                 invocation.runtime_done = True
                 failure = self._reason(invocation)
                 invocation.failure = failure
-                invocation.answer = failure.payload
+                invocation.response = failure.payload
                 invocation.is_error = True
         if invocation.failure is not None:
             self.close()

@@ -233,5 +233,5 @@ def _response(connection: http.client.HTTPConnection, path: str) -> http.client.
     content = response.read()
     if response.status >= 300:
         reason = content[:200].decode(errors="replace")
-        raise http.client.HTTPException(f"{path} answered {response.status}: {reason}")
+        raise http.client.HTTPException(f"{path} returned {response.status}: {reason}")
     return response

@@ -139,5 +139,12 @@ class S3Objects:
             raise StoreError(f"cannot list {self.bucket}: {error}") from error
 
 
+class S3Store:
+    """What is kept in ``bucket``, which ``client`` of S3 reaches."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._objects = S3Objects(client, bucket)
+
+
 def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code"))

@@ -13,13 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modelwatch.adapters.aws.objects import S3Objects
+from modelwatch.adapters.aws.objects import S3Store
 from modelwatch.adapters.captures.arrow_profiles import hash_events
 from modelwatch.adapters.captures.labels import LABELS, hour_of, joined
 from modelwatch.adapters.captures.parquet import read_table, write_table
@@ -34,19 +33,8 @@ MIN_OBJECTS = 8
 _LOG = logging.getLogger(__name__)
 
 
-class S3LabelCompaction:
-    """Hours of labels in ``bucket``; see `modelwatch.ports.compaction.CaptureHours`.
-
-    Parameters
-    ----------
-    client
-        S3 client.
-    bucket
-        The bucket of the captures.
-    """
-
-    def __init__(self, client: Any, bucket: str) -> None:
-        self._objects = S3Objects(client, bucket)
+class S3LabelCompaction(S3Store):
+    """Hours of labels in ``bucket``; see `modelwatch.ports.compaction.CaptureHours`."""
 
     def hours(
         self, since: datetime | None = None, until: datetime | None = None

@@ -14,12 +14,11 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modelwatch.adapters.aws.objects import S3Objects
+from modelwatch.adapters.aws.objects import S3Store
 from modelwatch.adapters.captures.parquet import read_table, write_table
 from modelwatch.domain.keys import hour_place, parse_hour
 from modelwatch.domain.labels import Label
@@ -46,19 +45,8 @@ _KEY = re.compile(r"^labels/date=[\d-]{10}/hour=\d\d/\d+-\d+-[0-9a-f]+\.parquet$
 _CONNECTIONS = 8
 
 
-class S3LabelStore:
-    """Labels in ``bucket``; see `LabelWriter` and `LabelStore` of `modelwatch.ports.capture`.
-
-    Parameters
-    ----------
-    client
-        S3 client.
-    bucket
-        The bucket of the captures.
-    """
-
-    def __init__(self, client: Any, bucket: str) -> None:
-        self._objects = S3Objects(client, bucket)
+class S3LabelStore(S3Store):
+    """Labels in ``bucket``; see `LabelWriter` and `LabelStore` of `modelwatch.ports.capture`."""
 
     def write(self, labels: Sequence[Label]) -> str:
         """Store labels of one hour; return the object's key."""

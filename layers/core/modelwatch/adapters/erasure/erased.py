@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any
 
 import numpy as np
 
-from modelwatch.adapters.aws.objects import S3Objects
+from modelwatch.adapters.aws.objects import S3Store
 from modelwatch.domain.profiles.hashes import Hashes
 
 ERASURES = "erasures/"
@@ -24,11 +23,8 @@ _KEY = re.compile(r"^erasures/(\d+)-[0-9a-f]+\.hashes$")
 _DAY_MS = 86_400_000
 
 
-class S3Erasures:
+class S3Erasures(S3Store):
     """Erasures in ``bucket``; see `modelwatch.ports.compaction.Erasures`."""
-
-    def __init__(self, client: Any, bucket: str) -> None:
-        self._objects = S3Objects(client, bucket)
 
     def add(self, events: Hashes, now_ms: int) -> None:
         """Note that the events with these hashes are erased."""

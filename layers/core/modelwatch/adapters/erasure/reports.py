@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 
-from modelwatch.adapters.aws.objects import S3Objects
+from modelwatch.adapters.aws.objects import S3Store
 from modelwatch.adapters.results.reports import REFERENCES, model_prefix, version_prefix
 from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.verdict.results import AnalysisResult
@@ -34,11 +33,8 @@ _ROUNDED = timedelta(minutes=1)
 """Windows are rounded outward to whole minutes."""
 
 
-class S3ReportErasure:
+class S3ReportErasure(S3Store):
     """Erases from the reports in ``bucket``."""
-
-    def __init__(self, client: Any, bucket: str) -> None:
-        self._objects = S3Objects(client, bucket)
 
     def erase(self, model_name: str, model_version: str, times_ms: Sequence[int]) -> int:
         """Delete the reports of windows with one of these times; return how many results changed.

@@ -49,7 +49,7 @@ class Artifacts(ABC):
     """
 
     failures: tuple[type[Exception], ...]
-    """What the four methods below raise when the store refuses, or does not answer."""
+    """What the four methods below raise when the store refuses, or does not respond."""
 
     def __init__(self, *, limit_bytes: int = 500 * MEGABYTE, cache: Path | None = None) -> None:
         self._limit_bytes = limit_bytes
@@ -101,7 +101,7 @@ class Artifacts(ABC):
         ModelLoadError
             When ``sha256`` is given and the artifact has another digest, or it is too large.
         StoreError
-            When the store does not answer, and the cache has no copy.
+            When the store does not respond, and the cache has no copy.
         """
         cached = self._cached(sha256)
         if cached is not None:
@@ -128,7 +128,7 @@ class Artifacts(ABC):
         ModelLoadError
             When there is too much of it, or a path leads out of ``folder``.
         StoreError
-            When the store does not answer.
+            When the store does not respond.
         """
         try:
             sizes = self._sizes(version)

@@ -112,7 +112,7 @@ class PyfuncModel:
                 count = f"{len(values)} values for {len(frame)} rows"
             raise PredictionError(
                 f"the model gives {count} (a {type(found).__name__}); modelwatch serves "
-                "models that give one: a class, a number, a text or a truth value"
+                "models that give one: a class, a number, a text or a boolean"
             )
         return Predictions(values=values, probabilities=self._probabilities(frame))
 

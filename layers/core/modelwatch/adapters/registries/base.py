@@ -75,7 +75,7 @@ class Registry(ABC):
     """Knows models, their versions and what points to them; plays `ModelRegistry`.
 
     Methods raise NoModelError when a model, version or alias is not there, and RegistryError when
-    the registry does not answer as it should.
+    the registry does not respond as it should.
 
     Parameters
     ----------

@@ -105,7 +105,7 @@ class MlflowRegistry(Registry):
             found = self._call("GET", "model-versions/get", **query).get("model_version") or {}
             uri = self._call("GET", "model-versions/get-download-uri", **query).get("artifact_uri")
             if found.get("name") != name or not uri:
-                raise RegistryError("the model registry answered without a model version")
+                raise RegistryError("the model registry responded without a model version")
             self._versions[name, version] = ModelVersion(
                 name=name,
                 version=version,
@@ -196,22 +196,22 @@ class MlflowRegistry(Registry):
                     method, url, json=fields, timeout=_WRITING, retries=False
                 )
         except urllib3.exceptions.HTTPError as error:
-            raise RegistryError(f"the model registry does not answer: {error}") from error
+            raise RegistryError(f"the model registry does not respond: {error}") from error
         try:
-            answer = json.loads(response.data)
+            body = json.loads(response.data)
         except ValueError:
-            answer = None
+            body = None
         if response.status in (401, 403):
             raise RegistryError(
                 f"MLflow refused with {response.status}: MLFLOW_TRACKING_TOKEN, or "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, say who asks"
             )
-        if not isinstance(answer, dict):
-            raise RegistryError(f"the model registry answered {response.status} without JSON")
+        if not isinstance(body, dict):
+            raise RegistryError(f"the model registry returned {response.status} without JSON")
         if response.status == 200:
-            return answer
-        message = str(answer.get("message", ""))[:300]
-        code = answer.get("error_code")
+            return body
+        message = str(body.get("message", ""))[:300]
+        code = body.get("error_code")
         # an alias that is not there is INVALID_PARAMETER_VALUE to MLflow, and so is a version that
         # no registry of its kind can have: an application may call its versions as it likes
         if code == "RESOURCE_DOES_NOT_EXIST" or (
@@ -222,7 +222,7 @@ class MlflowRegistry(Registry):
             )
         ):
             raise NoModelError(f"{message} {REMEDY}")
-        raise RegistryError(f"the model registry answered {response.status}: {message}")
+        raise RegistryError(f"the model registry returned {response.status}: {message}")
 
 
 def _authorization(settings: RegistrySettings) -> dict[str, str]:

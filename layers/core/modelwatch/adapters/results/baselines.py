@@ -14,11 +14,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 import msgspec
 
-from modelwatch.adapters.aws.objects import S3Objects
+from modelwatch.adapters.aws.objects import S3Store
 from modelwatch.domain.baselines import FORMAT, TRAINING, Baseline, check_name
 from modelwatch.domain.constraints import Constraints, decode_constraints, encode_constraints
 from modelwatch.domain.keys import escape
@@ -39,11 +38,8 @@ _decode = msgspec.json.Decoder(Baseline).decode
 _decode_use = msgspec.json.Decoder(_Use).decode
 
 
-class S3BaselineStore:
+class S3BaselineStore(S3Store):
     """Baselines in ``bucket``; see `modelwatch.ports.analysis.BaselineStore`."""
-
-    def __init__(self, client: Any, bucket: str) -> None:
-        self._objects = S3Objects(client, bucket)
 
     def create(
         self,

@@ -11,11 +11,10 @@ import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
-from typing import Any
 
 import msgspec
 
-from modelwatch.adapters.aws.objects import S3Objects
+from modelwatch.adapters.aws.objects import S3Store
 from modelwatch.domain.keys import hour_place, parse_hour, version_folder
 from modelwatch.domain.performance.encoding import (
     HourPerformance,
@@ -32,11 +31,8 @@ _LOG = logging.getLogger(__name__)
 _decode_labelled = msgspec.json.Decoder(LabelledHour).decode
 
 
-class S3PerformanceStore:
+class S3PerformanceStore(S3Store):
     """Performance in ``bucket``; see `modelwatch.ports.performance.PerformanceStore`."""
-
-    def __init__(self, client: Any, bucket: str) -> None:
-        self._objects = S3Objects(client, bucket)
 
     def load(
         self, model_name: str, model_version: str, hours: Iterable[datetime]

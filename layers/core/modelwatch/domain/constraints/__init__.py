@@ -3,7 +3,6 @@
 from modelwatch.domain.constraints.checking import (
     Quality,
     QualityStatus,
-    Undecided,
     Violation,
     check,
 )
@@ -41,7 +40,6 @@ __all__ = [
     "QualityStatus",
     "RangeRule",
     "Seen",
-    "Undecided",
     "VaryingRule",
     "Violation",
     "WholeRule",

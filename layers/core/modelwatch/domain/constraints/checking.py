@@ -40,7 +40,7 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
 
 
-class Undecided(msgspec.Struct, frozen=True, kw_only=True):
+class NotEvaluated(msgspec.Struct, frozen=True, kw_only=True):
     """Checks that the window does not allow; of no ``feature``: all checks of the window."""
 
     feature: str
@@ -52,13 +52,27 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on a window's quality.
 
     ``status`` is ``violated`` when a rule is, ``unknown`` when no rule can be evaluated at all.
-    ``decided`` is the number of rules that were; `undecided` lists the others.
+    ``evaluated`` is the number of rules that were; `not_evaluated` lists the others. ``decided``
+    and `undecided` are their old names, written and read for one release more.
     """
 
     status: QualityStatus
-    decided: int
     violations: tuple[Violation, ...] = ()
-    undecided: tuple[Undecided, ...] = ()
+    evaluated: int = 0
+    not_evaluated: tuple[NotEvaluated, ...] = ()
+    decided: int = 0
+    undecided: tuple[NotEvaluated, ...] = ()
+
+    def __post_init__(self) -> None:
+        evaluated = self.evaluated or self.decided
+        not_evaluated = self.not_evaluated or self.undecided
+        for name, value in (
+            ("evaluated", evaluated),
+            ("decided", evaluated),
+            ("not_evaluated", not_evaluated),
+            ("undecided", not_evaluated),
+        ):
+            msgspec.structs.force_setattr(self, name, value)
 
 
 def check(
@@ -73,7 +87,7 @@ def check(
     pairs of a reference and a window that are alike, not more than ``100 * level`` have any
     violation. Rows are taken to be independent.
 
-    A rule without proof against it is undecided, not kept, when it is about fewer than
+    A rule without proof against it is not evaluated, rather than kept, when it is about fewer than
     ``min_rows`` rows, or when not even all of its rows would be proof.
 
     Parameters
@@ -107,7 +121,7 @@ def check(
     colour: 10 of 100 rows are missing (10 %; allowed: 0.1 %)
     """
     if not profile.rows:
-        return Quality(status="unknown", decided=0, undecided=(_all("the window has no rows"),))
+        return Quality(status="unknown", not_evaluated=(_all("the window has no rows"),))
     tests, family = breaches(constraints, profile)
     violated = _violated(tests, family, level)
     violations = tuple(_violation(tests[index]) for index in sorted(violated))
@@ -115,25 +129,25 @@ def check(
         reason = f"{profile.rows} rows in the window; {min_rows} are needed"
         return Quality(
             status="violated" if violations else "unknown",
-            decided=len(violations),
+            evaluated=len(violations),
             violations=violations,
-            undecided=(_all(reason),),
+            not_evaluated=(_all(reason),),
         )
-    undecided: dict[tuple[str, str], list[str]] = {}
+    not_evaluated: dict[tuple[str, str], list[str]] = {}
     open_checks = 0
     doubts = _doubts(tests, level / family, min_rows)
     for index, (test, reason) in enumerate(zip(tests, doubts, strict=True)):
         if reason and index not in violated:
             open_checks += 1
-            undecided.setdefault((test.feature, reason), []).append(test.check)
-    decided = len(tests) - open_checks
+            not_evaluated.setdefault((test.feature, reason), []).append(test.check)
+    evaluated = len(tests) - open_checks
     return Quality(
-        status="violated" if violations else "ok" if decided else "unknown",
-        decided=decided,
+        status="violated" if violations else "ok" if evaluated else "unknown",
+        evaluated=evaluated,
         violations=violations,
-        undecided=tuple(
-            Undecided(feature=feature, checks=tuple(checks), reason=reason)
-            for (feature, reason), checks in undecided.items()
+        not_evaluated=tuple(
+            NotEvaluated(feature=feature, checks=tuple(checks), reason=reason)
+            for (feature, reason), checks in not_evaluated.items()
         ),
     )
 
@@ -186,7 +200,7 @@ def _doubts(tests: list[Breach], level: float, min_rows: int) -> list[str]:
         if rows < min_rows:
             doubts.append(f"{rows} rows to judge by; {min_rows} are needed")
         elif sizes[rows, test.allowed, test.reference] > level:
-            doubts.append(f"{rows} rows to judge by: even if all were wrong, it might be by chance")
+            doubts.append(f"{rows} rows: even if all were wrong, it might be by chance")
         else:
             doubts.append("")
     return doubts
@@ -204,5 +218,5 @@ def _violation(test: Breach) -> Violation:
     )
 
 
-def _all(reason: str) -> Undecided:
-    return Undecided(feature="", checks=(), reason=reason)
+def _all(reason: str) -> NotEvaluated:
+    return NotEvaluated(feature="", checks=(), reason=reason)

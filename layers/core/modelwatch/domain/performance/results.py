@@ -29,6 +29,9 @@ MAX_WHOLE_CLASSES = 20
 """Whole numbers without probabilities are classes up to so many of them, and counts beyond."""
 
 
+_SHOWN_CLASSES = 5
+
+
 class PerformancePolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What it takes for a result.
 
@@ -156,6 +159,8 @@ def evaluate_performance(
     reason = _immature(profile, policy)
     if not reason and task == "regression" and profile.residuals.n < policy.min_labels:
         reason = f"{profile.residuals.n} labels that are numbers; {policy.min_labels} are needed"
+    if not reason and task == "classification":
+        reason = _foreign_labels(profile)
     if reason:
         return PerformanceVerdict(status="unknown", reason=reason, task=task, estimated=estimated)
     if task == "regression":
@@ -203,6 +208,19 @@ def task_of(profile: PerformanceProfile) -> Task:
         if len(classes_of(profile.confusion)) <= MAX_WHOLE_CLASSES
         else "regression"
     )
+
+
+def _foreign_labels(profile: PerformanceProfile) -> str:
+    """Return why no label can be right: ``yes`` where the model says ``true``; empty otherwise."""
+    predicted, actual = (
+        sorted({pair[side] for pair in profile.confusion or ()}) for side in (0, 1)
+    )
+    # one class alone may be wrong each time; the classes of probabilities are all of the model's
+    tells = min(len(predicted), len(actual)) > 1 or 0 < profile.unscored == profile.labelled
+    if not tells or not set(predicted).isdisjoint(actual):
+        return ""
+    labels, classes = (", ".join(names[:_SHOWN_CLASSES]) for names in (actual, predicted))
+    return f"no label is a class that the model predicts: labels {labels}; predictions {classes}"
 
 
 def _immature(profile: PerformanceProfile, policy: PerformancePolicy) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Bools = NDArray[np.bool_]
 
-Kind = Literal["numbers", "texts", "truth values", "nothing"]
+Kind = Literal["numbers", "texts", "booleans", "nothing"]
 
 
 class Truth(NamedTuple):
@@ -42,7 +42,7 @@ class Column:
             numbers = values.astype(np.float64)
             return cls("numbers", numbers, ~np.isnan(numbers))
         if values.dtype.kind == "b":
-            return cls("truth values", values, np.ones(len(values), np.bool_))
+            return cls("booleans", values, np.ones(len(values), np.bool_))
         objects = values.astype(object)
         known: Bools = objects != None  # noqa: E711 - element by element
         present = objects[known]
@@ -51,7 +51,7 @@ class Column:
         if isinstance(present[0], bool | np.bool_):
             found = np.zeros(len(values), np.bool_)
             found[known] = present == True  # noqa: E712 - element by element
-            return cls("truth values", found, known)
+            return cls("booleans", found, known)
         if isinstance(present[0], int | float):
             numbers = np.full(len(values), np.nan)
             numbers[known] = present.astype(np.float64)
@@ -67,7 +67,7 @@ class Column:
     def constant(cls, value: float | str | bool, rows: int) -> Column:
         """Return a column with the same value in every row."""
         kind: Kind = (
-            "truth values"
+            "booleans"
             if isinstance(value, bool)
             else "texts"
             if isinstance(value, str)

@@ -1,7 +1,8 @@
 """The few special functions that the statistics need, in numpy alone.
 
-The scheduled handler does not import scipy for them: that would triple what it imports. The tests
-hold each of them to scipy's.
+The scheduled handler does not import scipy for them. On top of numpy, `import scipy.special` takes
+0.3 s of CPU and 31 MB, this module and `kolmogorov` 5 ms and less than 1 MB (medians of 9
+processes). The tests hold each of them to scipy's.
 """
 
 from __future__ import annotations
@@ -39,11 +40,6 @@ def log_factorial(numbers: Floats) -> Floats:
         steps = np.add.outer(numbers[small], np.arange(1.0, 17.0))
         result[small] -= np.log(steps).sum(axis=-1)
     return np.where(whole, _TABLE[np.where(whole, numbers, 0).astype(np.int64)], result)
-
-
-def normal_sf(z: float) -> float:
-    """Return the probability that a standard normal variable exceeds ``z``."""
-    return 0.5 * math.erfc(z / math.sqrt(2.0))
 
 
 def chi_square_sf(statistic: float, freedom: int) -> float:

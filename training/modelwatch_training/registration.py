@@ -41,7 +41,7 @@ from modelwatch.domain.records import PREDICT_SOURCE, Record, Value
 from modelwatch.domain.schemas import LETTERS, Schema
 from modelwatch.ports.serving import Model
 from modelwatch.settings.serving import RegistrySettings
-from modelwatch_cli.training.candidate import (
+from modelwatch_training.candidate import (
     Candidate,
     Table,
     columns_by_type,
@@ -89,7 +89,7 @@ def register_model(
     name: str,
     train: Table,
     test: Table,
-    settings: RegistrySettings,
+    settings: RegistrySettings | None = None,
     parameters: Mapping[str, Any] | None = None,
     metrics: Mapping[str, float] | None = None,
     labels: Any = None,
@@ -113,7 +113,8 @@ def register_model(
         predict both sets as the model does. What it says of the test rows is what its predictions
         and probabilities are compared with.
     settings
-        Where the registry and its artifacts are, and the alias.
+        Where the registry and its artifacts are, and the alias; None: what the environment
+        variables say, such as MODEL_REGISTRY, MLFLOW_TRACKING_URI and MODEL_ALIAS.
     parameters, metrics
         What is kept with the version, or its run.
     labels
@@ -127,8 +128,18 @@ def register_model(
         When the model, its name, its columns or its predictions cannot be served.
     RegistryError, StoreError
         When the registry or S3 does not take it; no version is left then.
+
+    Examples
+    --------
+    >>> import modelwatch
+    >>> done = modelwatch.register_model(  # doctest: +SKIP
+    ...     model, name="wine_quality_model", train=x_train, test=x_test, labels=y_test
+    ... )
+    >>> done.version.version, done.flavor  # doctest: +SKIP
+    ('1', 'onnx')
     """
     quiet()
+    settings = settings or RegistrySettings()
     check_model_name(name)
     registry = registry_of(settings)
     train, test = table_of(train, "train"), table_of(test, "test")
@@ -243,9 +254,9 @@ def reference_data(
     """
     frame = frame[list(served.schema.names)]
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    answer = served.predict(rows)
+    predictions = served.predict(rows)
     return predicted_data(
-        version, served.schema, frame, answer.values, answer.probabilities, labels
+        version, served.schema, frame, predictions.values, predictions.probabilities, labels
     )
 
 

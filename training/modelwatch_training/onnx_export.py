@@ -16,7 +16,7 @@ import pandas as pd
 from modelwatch.adapters.models.onnx_model import OnnxModel
 from modelwatch.adapters.models.pyfunc_model import PyfuncModel, typed_frame
 from modelwatch.domain.models import OnnxArtifact, Predictions, Verification, fault_of
-from modelwatch_cli.training.onnx_converters import conversions
+from modelwatch_training.onnx_converters import conversions
 
 PROBABILITY_TOLERANCE = 1e-5
 """Largest difference that 32-bit arithmetic explains."""

@@ -22,10 +22,10 @@ MOST_VALUES = 200_000
 VALUES_AT_ONCE = 2_000_000
 """So many values are predicted in one call, which costs a model much by itself."""
 
-Answer = Callable[[pd.DataFrame], Predictions]
+Predict = Callable[[pd.DataFrame], Predictions]
 
 
-def measure_importance(answer: Answer, rows: pd.DataFrame) -> Importance:
+def measure_importance(predict: Predict, rows: pd.DataFrame) -> Importance:
     """Measure how far predictions move when a feature is shuffled; see `Importance`.
 
     That is permutation importance (Breiman, *Random Forests*, Machine Learning 45 (2001) 5) with
@@ -34,7 +34,7 @@ def measure_importance(answer: Answer, rows: pd.DataFrame) -> Importance:
 
     Parameters
     ----------
-    answer
+    predict
         What a fitted model predicts for a table.
     rows
         Feature columns; of more than `MOST_ROWS`, as many are drawn, and of wide tables as many as
@@ -44,7 +44,7 @@ def measure_importance(answer: Answer, rows: pd.DataFrame) -> Importance:
     if len(rows) > most:
         rows = rows.sample(most, random_state=SEED)
     rows = rows.reset_index(drop=True)
-    distance, measure = _distance(answer(rows))
+    distance, measure = _distance(predict(rows))
     draw = np.random.default_rng(SEED)
 
     def shuffled(name: str) -> pd.DataFrame:
@@ -54,7 +54,7 @@ def measure_importance(answer: Answer, rows: pd.DataFrame) -> Importance:
     names = (name for name in rows.columns for _ in range(REPETITIONS))
     moved: list[float] = []
     for some in batched(names, max(1, VALUES_AT_ONCE // rows.size), strict=False):
-        now = answer(pd.concat([shuffled(name) for name in some], ignore_index=True))
+        now = predict(pd.concat([shuffled(name) for name in some], ignore_index=True))
         moved += [distance(part) for part in _parts(now, len(rows))]
     means = np.mean(np.reshape(moved, (-1, REPETITIONS)), axis=1)
     return Importance(

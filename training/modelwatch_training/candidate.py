@@ -25,9 +25,9 @@ from modelwatch.domain.records import Value
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.ports.serving import Model
-from modelwatch_cli.training.flavors import Saving, savings_of
-from modelwatch_cli.training.importance import measure_importance
-from modelwatch_cli.training.onnx_export import NotExportableError, export_onnx, is_same
+from modelwatch_training.flavors import Saving, savings_of
+from modelwatch_training.importance import measure_importance
+from modelwatch_training.onnx_export import NotExportableError, export_onnx, is_same
 
 type Table = pd.DataFrame | np.ndarray[Any, Any]
 
@@ -183,7 +183,7 @@ def labels_of(labels: Any, rows: int) -> list[Value]:
     Raises
     ------
     InvalidInputError
-        When they are not one a row, or not numbers, texts and truth values.
+        When they are not one a row, or not numbers, texts and booleans.
     """
     plain = plain_values(labels)
     if len(plain) != rows:
@@ -238,7 +238,7 @@ def _signature(train: pd.DataFrame, test: pd.DataFrame) -> ModelSignature:
     except Exception as error:  # whatever mlflow raises for types that it does not know
         kinds = ", ".join(f"'{name}': {kind}" for name, kind in train.dtypes.items())
         raise NotServableError(
-            "its input columns are not all numbers, texts and truth values "
+            "its input columns are not all numbers, texts and booleans "
             f"({kinds[:300]}): {str(error)[:200]}"
         ) from error
     columns: list[ColSpec | TensorSpec] = [
@@ -271,7 +271,7 @@ def _strange_columns(train: pd.DataFrame) -> str:
         return ""
     return (
         f"{', '.join(strange)[:300]}: expected are columns of numbers (whole ones of 64 bits with "
-        "a sign), of texts or of truth values; convert them, as astype('int64') and astype(str) do"
+        "a sign), of texts or of booleans; convert them, as astype('int64') and astype(str) do"
     )
 
 
@@ -281,7 +281,7 @@ def _compare(model: Any, original: PyfuncModel, rows: pd.DataFrame) -> None:
     with foreign_errors_are_refusals():
         found = original.predict_frame(typed_frame(rows, original.schema))
     faults = [fault_of(value) for value in found.values]
-    problem = next((fault for fault in faults if fault.endswith("truth value")), "")
+    problem = next((fault for fault in faults if fault.endswith("boolean")), "")
     if problem:
         raise NotServableError(problem)
     if found.probabilities is not None:

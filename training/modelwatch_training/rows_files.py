@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from modelwatch.adapters.captures.feature_columns import feature_names, parts_of, values_of
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import InvalidInputError
-from modelwatch_cli.capture.tables.reading import delimiter_of
+from modelwatch_training.delimiters import delimiter_of
 
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
 

@@ -143,7 +143,7 @@ def _threshold(search: Any, threshold: float, *arguments: Any) -> Any:
 
 
 def _with_integers(convert: Any, scope: Any, operator: Any, container: Any) -> None:
-    """Convert trees whose attributes mix truth values with integers, which protobuf refuses."""
+    """Convert trees whose attributes mix booleans with integers, which protobuf refuses."""
 
     class Container:
         def __getattr__(self, name: str) -> Any:

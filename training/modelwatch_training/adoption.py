@@ -29,17 +29,17 @@ from modelwatch.domain.models import (
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import InvalidInputError, ModelLoadError, ModelwatchError
 from modelwatch.ports.serving import Model
-from modelwatch_cli.settings import Settings
-from modelwatch_cli.training.importance import measure_importance
-from modelwatch_cli.training.onnx_export import NotExportableError, export_onnx
-from modelwatch_cli.training.registration import (
+from modelwatch.settings.serving import RegistrySettings
+from modelwatch_training.importance import measure_importance
+from modelwatch_training.onnx_export import NotExportableError, export_onnx
+from modelwatch_training.registration import (
     file_digests,
     predicted_data,
     quiet,
     tags_of,
     write_manifest,
 )
-from modelwatch_cli.training.rows_files import read_rows, rows_of
+from modelwatch_training.rows_files import read_rows, rows_of
 
 _BATCH = 10_000
 
@@ -69,7 +69,7 @@ class Adopted:
 
 
 def adopt(
-    settings: Settings,
+    settings: RegistrySettings,
     name: str,
     number: str | None,
     reference: Path,

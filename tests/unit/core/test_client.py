@@ -1,0 +1,142 @@
+"""The public client against a real socket: what it sends, repeats, refuses."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+import pytest
+
+from modelwatch import ApiAuth, ApiError, Client, ModelwatchError
+from modelwatch.domain.event_ids import is_event_id
+from modelwatch.errors import InvalidInputError
+
+PREDICTION = {
+    "prediction": 1, "model_name": "wine", "model_version": "3", "variant": "production",
+    "timestamp": "2026-01-01T00:00:00Z", "latency_ms": 0.1, "event_id": "e",
+}  # fmt: skip
+PROBLEM = {
+    "status": 400, "detail": "features.ash: is missing", "field": "features.ash",
+    "errors": [{"field": "features.ash", "detail": "is missing"}],
+}  # fmt: skip
+
+
+class Api:
+    """Gives the responses in turn, and keeps what came."""
+
+    def __init__(self) -> None:
+        self.responses: list[tuple[int, Any]] = []
+        self.requests: list[tuple[str, str, Any, dict[str, str]]] = []
+        self.pauses: list[float] = []
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                given = json.loads(body) if body else None
+                api.requests.append((self.command, self.path, given, dict(self.headers)))
+                status, answer = api.responses.pop(0)
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(
+                    answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+                )
+
+            do_GET = do_POST  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{self.server.server_port}/api/"
+        self.client = Client(
+            predict=url, capture=url, analyze=url, auth=ApiAuth("k"),
+            pause=self.pauses.append,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    running = Api()
+    with running.client:
+        yield running
+    running.server.shutdown()
+
+
+def test_a_row_of_numpy_is_predicted_and_named(api):
+    api.responses = [(200, PREDICTION)]
+    found = api.client.predict({"ash": np.float32(2.5), "n": np.int64(3)})
+    assert (found.prediction, found.model_version) == (1, "3")
+    (method, path, body, headers) = api.requests[0]
+    assert (method, path, headers["x-api-key"]) == ("POST", "/api/predict", "k")
+    assert body["features"] == {"ash": 2.5, "n": 3}
+    assert is_event_id(body["event_id"])
+
+
+def test_a_repeated_prediction_has_the_same_event_id(api):
+    api.responses = [(502, b"bad gateway"), (503, {"detail": "no model"}), (200, PREDICTION)]
+    api.client.predict([1.0])
+    assert len({body["event_id"] for _, _, body, _ in api.requests}) == 1
+    assert api.pauses == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(("status", "tries"), [(502, 1), (503, 4), (429, 4), (400, 1)])
+def test_a_batch_is_repeated_only_if_nothing_was_done(api, status, tries):
+    api.responses = [(status, b"")] * tries
+    with pytest.raises(ApiError) as caught:
+        api.client.predict_batch([[1.0]])
+    assert (caught.value.status, len(api.requests)) == (status, tries)
+
+
+def test_a_refusal_says_what_is_wrong_field_by_field(api):
+    api.responses = [(400, PROBLEM)]
+    with pytest.raises(
+        ModelwatchError, match=r"/api/predict: 400: features.ash: is missing"
+    ) as error:
+        api.client.predict({})
+    assert error.value.faults == (("features.ash", "is missing"),)
+    assert len(api.requests) == 1
+
+
+def test_another_api_is_told_apart(api):
+    api.responses = [(200, b"<html>")]
+    with pytest.raises(ApiError, match="the response is not modelwatch's"):
+        api.client.model_info()
+
+
+def test_what_json_does_not_have_is_refused_before_it_is_sent(api):
+    with pytest.raises(InvalidInputError, match="a object cannot be sent"):
+        api.client.predict({"ash": object()})
+    assert api.requests == []
+
+
+def test_records_labels_and_analyses(api):
+    accepted = {"accepted": 2, "event_ids": ["a", "b"]}
+    api.responses = [(202, accepted), (202, accepted), (200, {"results": [], "failures": {}}),
+                     (200, {"results": []})]  # fmt: skip
+    assert api.client.capture([{"prediction": 1}, {"event_id": "mine"}]) == ["a", "b"]
+    assert api.client.send_labels([{"event_id": "a", "label": 1}] * 2) == 2
+    assert api.client.analyze(window_seconds=60).results == []
+    assert api.client.results() == []
+    records, labels, analysis, listed = [(path, body) for _, path, body, _ in api.requests]
+    assert records[0] == "/api/capture/batch"
+    assert is_event_id(records[1][0]["event_id"])
+    assert records[1][1]["event_id"] == "mine"
+    assert labels[0] == "/api/ground-truth"
+    assert analysis == ("/api/analyze", {"window_seconds": 60, "with_report": False})
+    assert listed == ("/api/reports", None)
+
+
+def test_an_address_that_is_missing_or_silent_is_an_error():
+    pauses: list[float] = []
+    with Client(predict="http://127.0.0.1:9", pause=pauses.append) as client:
+        with pytest.raises(ApiError, match="made without the address of capture"):
+            client.capture([])
+        with pytest.raises(ApiError, match=r"http://127.0.0.1:9/predict/batch: does not respond"):
+            client.predict_batch([[1]])
+    assert len(pauses) == 3
