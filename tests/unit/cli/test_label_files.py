@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from modelwatch.client import Client
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label, decode_label
 from modelwatch.errors import ModelwatchError
@@ -109,7 +110,8 @@ def some_labels(count):
 def test_labels_are_sent_many_at_once_and_again_after_a_failure():
     api = Api(202, 503)
     sent, pauses = [], []
-    taken = labels.send_labels(api.url, some_labels(12_000), sent.append, pauses.append)
+    with Client(capture=api.url, pause=pauses.append) as client:
+        taken = labels.send_labels(client, some_labels(12_000), sent.append)
     assert (taken, len(pauses)) == (12_000, 1)
     assert [(path, len(body)) for path, body in api.bodies] == [
         ("/ground-truth", 5000),
@@ -120,8 +122,11 @@ def test_labels_are_sent_many_at_once_and_again_after_a_failure():
 
 
 def test_a_refusal_is_told_with_what_was_taken_before():
-    with pytest.raises(ModelwatchError, match=r"5000 labels were accepted, and then: .*400"):
-        labels.send_labels(Api(202, 400).url, some_labels(6_000))
+    with (
+        Client(capture=Api(202, 400).url) as client,
+        pytest.raises(ModelwatchError, match=r"5000 labels were accepted, and then: .*400"),
+    ):
+        labels.send_labels(client, some_labels(6_000))
 
 
 def test_labels_are_sent_in_the_order_of_their_predictions(tmp_path):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from modelwatch_cli.deployment.calling import ApiAuth
 from modelwatch_cli.traffic.load import (
     NO_PREDICTION,
     NO_RESPONSE,
@@ -199,7 +200,7 @@ def api_url() -> Iterator[str]:
 
 def test_a_real_server_gets_the_key_and_requests_overlap(api_url):
     due = [number / 20 for number in range(20)]
-    summary = send_predictions(api_url, [{}] * 20, due, headers={"x-api-key": "secret"})
+    summary = send_predictions(api_url, [{}] * 20, due, auth=ApiAuth("secret"))
     assert summary.statuses == {"200": 20}
     assert summary.duration_seconds < 10
     assert send_predictions(api_url, [{}], [0.0]).statuses == {"403": 1}
@@ -210,8 +211,7 @@ def test_ctrl_c_ends_with_what_was_sent(api_url):
     before = signal.getsignal(signal.SIGINT)
     timer.start()
     due = (number / 10 for number in range(10_000))
-    headers = {"x-api-key": "secret"}
-    summary = send_predictions(api_url, ({} for _ in range(10_000)), due, headers=headers)
+    summary = send_predictions(api_url, ({} for _ in range(10_000)), due, auth=ApiAuth("secret"))
     assert summary.interrupted
     assert summary.statuses == {"200": summary.sent}
     assert signal.getsignal(signal.SIGINT) is before

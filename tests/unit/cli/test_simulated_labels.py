@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelwatch.client import Client
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label, decode_labels
 from modelwatch.errors import InvalidInputError, ModelwatchError
@@ -90,7 +91,8 @@ def test_labels_are_posted_in_requests_of_a_size_after_their_delay(ground_truth)
     began = time.monotonic()
     some = predicted(LABELS_AT_ONCE + 1, began)
     sent: list[int] = []
-    send_labels(ground_truth.url, some, list(range(len(some))), 0.3, sent.append)
+    with Client(capture=ground_truth.url) as client:
+        send_labels(client, some, list(range(len(some))), 0.3, sent.append)
     assert sent == [LABELS_AT_ONCE, 1]
     assert all(at - began >= 0.3 for at, _ in ground_truth.requests)
     labels = [label for _, request in ground_truth.requests for label in request]
@@ -102,6 +104,6 @@ def test_labels_are_posted_in_requests_of_a_size_after_their_delay(ground_truth)
 def test_labels_that_are_not_accepted_are_an_error(ground_truth):
     (one,) = predicted(1, time.monotonic())
     with pytest.raises(ModelwatchError, match="404: Not Found"):
-        send_labels(f"{ground_truth.url}/elsewhere", [one], [1], 0)
+        send_labels(Client(capture=f"{ground_truth.url}/elsewhere"), [one], [1], 0)
     with pytest.raises(ModelwatchError, match="does not respond"):
-        send_labels("http://127.0.0.1:9", [one], [1], 0)
+        send_labels(Client(capture="http://127.0.0.1:9", pause=lambda _: None), [one], [1], 0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modelwatch import ApiError, Client, ModelwatchError
+from modelwatch import ApiAuth, ApiError, Client, ModelwatchError
 from modelwatch.domain.event_ids import is_event_id
 from modelwatch.errors import InvalidInputError
 from stand_in import Request, stand_in
@@ -46,7 +46,7 @@ def api() -> Iterator[Api]:
     with stand_in(api.respond) as address:
         url = f"{address}/api/"
         api.client = Client(
-            predict=url, capture=url, analyze=url, headers={"x-api-key": "k"},
+            predict=url, capture=url, analyze=url, auth=ApiAuth("k"),
             pause=api.pauses.append,
         )  # fmt: skip
         with api.client:

@@ -17,13 +17,37 @@ Status = Literal["ok", "drift", "unknown"]
 """``unknown`` is never to be shown as ``ok``."""
 
 
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What a distance does not show, and is larger than in windows of the past.
+
+    Attributes
+    ----------
+    name
+        Of the score: `modelwatch.domain.past.scores.SCORES`.
+    words
+        What changed.
+    score, critical_score
+        How far, and how far it has to be.
+    """
+
+    name: str
+    words: str
+    score: float
+    critical_score: float
+
+    def __str__(self) -> str:
+        return f"{self.words}: {self.score:.3g}, critical from {self.critical_score:.3g}"
+
+
 class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one feature; ``score`` is None and ``reason`` set when it is unknown.
 
     In the mode ``calibrated`` ``p_value`` is how likely such a score is when nothing changed, and
     ``critical_score`` the score that drift takes at this number of values: no less than
-    ``threshold`` (where a low score means drift: no more). ``needed`` is its old name, written and
-    read for one release more.
+    ``threshold`` (where a low score means drift: no more), and no less than windows of the past
+    reached; ``critical_from`` says which of the two it is. ``changes`` are what makes it drift
+    beside the score. ``needed`` is the old name of ``critical_score``, written and read for one
+    release more.
     """
 
     feature: str
@@ -37,6 +61,8 @@ class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     p_value: float | None = None
     critical_score: float | None = None
     needed: float | None = None
+    critical_from: Literal["independent draws", "past windows"] = "independent draws"
+    changes: tuple[Change, ...] = ()
 
     def __post_init__(self) -> None:
         known = self.needed if self.critical_score is None else self.critical_score
@@ -96,6 +122,11 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
         ``status``, and ``reason`` names those that drift.
     quality
         The verdict on data quality; None when there is no reference to learn from.
+    past_days
+        From how many days of the past critical scores are.
+    learning
+        How far it is with learning from the past, as in ``5 of 28 days``; empty when it is done,
+        and where nothing is learned.
     """
 
     reference: str = ""
@@ -103,6 +134,8 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
     segments: tuple[SegmentResult, ...] = ()
     quality: Quality | None = None
     policy: DriftPolicy = DriftPolicy()
+    past_days: int = 0
+    learning: str = ""
 
 
 class AnalysisResult(WindowVerdict, frozen=True):
