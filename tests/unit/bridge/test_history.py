@@ -68,9 +68,7 @@ def test_a_version_without_analysis_or_with_too_little_data_is_not_ok(story: Bri
     assert (model["status"], model["drifted"], model["share"]) == ("unknown", [], None)
 
 
-def test_features_over_time_worst_first_with_gaps_where_nothing_is_known(
-    story: BridgeStory,
-) -> None:
+def test_features_over_time_worst_first_with_gaps_where_nothing_is_known(story):
     for status, scores in (
         ("ok", {"ash": 0.1, "hue": 0.05}),
         ("unknown", None),
@@ -181,9 +179,7 @@ def test_a_broken_file_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFix
     file.close()
 
 
-def test_a_file_that_cannot_be_made_is_told_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_file_that_cannot_be_made_is_told_of(tmp_path, caplog):
     file = HistoryFile(tmp_path)
     assert list(file.analyses(3)) == []
     assert "is not kept" in caplog.text

@@ -135,9 +135,7 @@ def test_variables_choose_what_serves() -> None:
 
 
 @pytest.mark.parametrize("prometheus", [InMemoryPrometheus({"": 0.0}), None])
-def test_a_misspelt_matcher_is_wrong_even_where_zero_stands_in(
-    prometheus: InMemoryPrometheus | None,
-) -> None:
+def test_a_misspelt_matcher_is_wrong_even_where_zero_stands_in(prometheus):
     shown = live(Sample("queue_messages", {"queue": "captures", "state": "visible"}, 0))
     found = find('sum(queue_messages{state="visibel"}) or vector(0)', shown, prometheus)
     assert (found.state, found.why) == ("wrong", 'there is no queue_messages{state="visibel"}')
