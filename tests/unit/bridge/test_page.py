@@ -80,7 +80,7 @@ def test_the_page_is_what_the_collector_gives(ledger: Ledger, page: Page, emf: E
     assert page.rendered(TEXT) == generate_latest(registry)
 
 
-def test_unknown_takes_the_verdict_away_and_an_answer_brings_it_back(ledger, page, emf):
+def test_unknown_takes_the_verdict_away_and_a_verdict_brings_it_back(ledger, page, emf):
     feature = {**MODEL, "feature": "alcohol"}
     other = {"model_name": "m", "model_version": "2"}
     put(
@@ -102,7 +102,7 @@ def test_unknown_takes_the_verdict_away_and_an_answer_brings_it_back(ledger, pag
     assert shown["evidently_missing_values_ratio", frozenset(("m", "1", "alcohol"))] == 0.5
     assert shown["evidently_data_drift_detected", frozenset(("m", "2"))] == 1
 
-    # an answer that comes late does not bring the verdict back, a new one does
+    # a result that comes late does not bring the verdict back, a new one does
     put(ledger, 1500, emf("evidently_data_drift_detected", 1, **MODEL))
     page.refresh({})
     assert ("evidently_data_drift_detected", frozenset(("m", "1"))) not in samples(page)

@@ -91,8 +91,8 @@ def served(parts: Parts) -> Iterator[str]:
 
 def get(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(url) as answer:
-            return answer.status, answer.read().decode()
+        with urllib.request.urlopen(url) as response:
+            return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
 
@@ -138,7 +138,7 @@ def test_metrics_health_index_and_nothing_else(parts, source, clock, emf):
         assert get(f"{url}/secrets")[0] == 404
 
 
-def test_what_nobody_thought_of_shows_in_health_and_the_loop_goes_on(ledger, source, clock):
+def test_what_no_one_thought_of_shows_in_health_and_the_loop_goes_on(ledger, source, clock):
     source.put(GROUP, LogEvent(clock(), "s", "1", "hello"))
     parts = Parts(ledger, [BrokenReader(), LogGroupFollower(source, ledger, clock)], clock)
 
@@ -172,7 +172,7 @@ def test_silent_versions_go_with_time(parts, source, clock, emf):
     assert 'model_version="1"' not in parts.page.rendered(TEXT).decode()
 
 
-def test_the_loop_ends_at_once_when_told(parts: Parts) -> None:
+def test_the_loop_ends_at_once_when_asked(parts: Parts) -> None:
     stop = threading.Event()
     thread = threading.Thread(target=parts.service.run, args=(stop,))
     thread.start()

@@ -68,7 +68,7 @@ def test_lines_of_many_senders_are_each_counted_once(listener, ledger, emf, valu
     assert values(ledger, "capture_records_total") == {("sent",): 500}
 
 
-def test_half_a_line_is_dropped_and_a_broken_one_told_of(listener, ledger, emf, values):
+def test_half_a_line_is_dropped_and_a_broken_one_reported(listener, ledger, emf, values):
     line = emf("capture_records_total", 1, outcome="sent")
     with connect(listener) as sender:
         sender.sendall(f'{line}\n{{"_aws": oops}}\n\n{line}'.encode())
@@ -92,7 +92,7 @@ def test_what_is_no_metric_line_ends_the_connection(listener, ledger, sent, emf)
     assert not ledger.totals.of("bridge_events_total")
 
 
-def test_nobody_but_this_machine_can_connect(listener: EmfListener) -> None:
+def test_only_this_machine_can_connect(listener: EmfListener) -> None:
     assert listener._server.server_address[0] == "127.0.0.1"
 
 

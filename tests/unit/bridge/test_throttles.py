@@ -83,7 +83,7 @@ def test_each_refusal_is_counted_once_whatever_happens(tmp_path_factory, refused
     assert total == len(refused_seconds)
 
 
-def test_it_asks_no_more_often_than_it_is_told(ledger, clock, values):
+def test_it_asks_no_more_often_than_it_may(ledger, clock, values):
     throttles = FakeThrottles(clock)
     throttles.refused_at_ms = [clock() - 600_000]
     polled = reader(throttles, ledger, clock)
@@ -102,7 +102,7 @@ def test_a_long_way_is_asked_for_in_days(ledger: Ledger, clock: ManualClock) -> 
     assert throttles.calls == 1 + 3
 
 
-def test_what_cloudwatch_is_asked_and_answers() -> None:
+def test_what_cloudwatch_is_asked_and_responds() -> None:
     client = boto3.client(
         "cloudwatch", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
     )

@@ -169,7 +169,7 @@ def test_what_is_not_a_database_is_left_alone(tmp_path: Path) -> None:
 
 
 class FakeQueue:
-    """A queue that answers with the counts that it is given, one after the other."""
+    """A queue that responds with the counts that it is given, one after the other."""
 
     def __init__(self, *counts: int) -> None:
         self._counts = list(counts)

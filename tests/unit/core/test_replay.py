@@ -85,7 +85,7 @@ def key(stage: AnalysisStage, part: str) -> str:
 
 @pytest.mark.parametrize("mean", [13.0, 15.0])
 @pytest.mark.parametrize("mode", ["calibrated", "classic"])
-def test_an_answer_is_made_again_to_the_bit(mean, mode):
+def test_a_result_is_made_again_to_the_bit(mean, mode):
     stage = AnalysisStage(policy=DriftPolicy(mode=mode))
     keep_on_s3(stage)
     capture(stage, mean)
@@ -173,7 +173,7 @@ def test_a_rolling_reference_is_kept_beside_its_result(stage):
     assert replay(stage, result.name).same
 
 
-def test_an_answer_that_is_made_anew_has_its_own_evidence(stage):
+def test_a_result_that_is_made_anew_has_its_own_evidence(stage):
     capture(stage, 13.0)
     end = NOW - timedelta(seconds=5)
     first = stage.analyze(window_end=end).results[0]
@@ -184,7 +184,7 @@ def test_an_answer_that_is_made_anew_has_its_own_evidence(stage):
     assert replay(stage, second.name).same
 
 
-def test_another_answer_is_told_place_by_place(stage):
+def test_another_result_is_shown_place_by_place(stage):
     capture(stage, 15.0)
     (result,) = stage.analyze().results
     alcohol = msgspec.structs.replace(result.features[0], score=0.25)
