@@ -31,8 +31,9 @@ from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.settings import Setting
 from modelwatch_cli.settings import Settings
-from modelwatch_training.candidate import NotServableError, labels_of, make_candidate, table_of
+from modelwatch_training.candidate import NotServableError, make_candidate
 from modelwatch_training.flavors import modules_of, requirements_of, savings_of
+from modelwatch_training.given_rows import labels_of, table_of
 from modelwatch_training.onnx_converters import conversions
 from modelwatch_training.registration import reference_data, register_model
 

@@ -116,19 +116,13 @@ def send_labels(
 ) -> int:
     """Send ``labels`` to ``POST /ground-truth``, many at once; return the accepted number.
 
+    Raises ModelwatchError when the API does not accept them after a few tries; labels accepted so
+    far stay accepted.
+
     Parameters
     ----------
     client
         Of the capture API.
-    labels
-        The labels.
-    on_sent
-        Called after each request with its number of labels.
-
-    Raises
-    ------
-    ModelwatchError
-        When the API does not accept them after a few tries; labels accepted so far stay accepted.
     """
     from modelwatch import ApiError
 

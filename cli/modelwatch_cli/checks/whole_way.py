@@ -34,15 +34,7 @@ _TIMEOUT_SECONDS = 60
 
 
 class WholeWay:
-    """Sends predictions and follows them.
-
-    Parameters
-    ----------
-    settings
-        The addresses.
-    bridge_url
-        The bridge's /metrics page.
-    """
+    """Sends predictions and follows them."""
 
     def __init__(self, settings: Settings, bridge_url: str) -> None:
         self._settings = settings

@@ -31,10 +31,7 @@ _OWN_ACCOUNT = "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"
 def check_access(settings: Settings) -> None:
     """Refuse APIs on AWS of which no one said who may call them.
 
-    Raises
-    ------
-    SettingError
-        When it is not said, or what is said does not fit together.
+    Raises SettingError when it is not said, or what is said does not fit together.
     """
     on_aws = not settings.aws_endpoint_url
     for setting in (type(settings).api_auth, type(settings).api_auth_control):

@@ -23,8 +23,6 @@ def ensure_api(client: Any, template: Template, outputs: Mapping[str, str]) -> b
 
     Parameters
     ----------
-    client
-        API Gateway.
     template
         The app's, as it was deployed.
     outputs

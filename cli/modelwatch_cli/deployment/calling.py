@@ -37,10 +37,8 @@ class Api:
 def find_apis(settings: Settings, needed: Sequence[str] = APPS) -> dict[str, Api]:
     """Return the APIs of the apps ``needed``, by the app's name.
 
-    Raises
-    ------
-    NotDeployedError
-        When one is not deployed, CloudFormation does not respond, or a key cannot be read.
+    Raises NotDeployedError when one is not deployed, CloudFormation does not respond, or a key
+    cannot be read.
     """
     stacks = deployed_stacks(settings)
     require(stacks, needed)

@@ -48,10 +48,10 @@ def check_settings(
 ) -> tuple[ServedVersion, ...]:
     """Refuse settings that are wrong by themselves, together, or for what the registry has.
 
+    Raises WrongSettingsError with everything that is wrong.
+
     Parameters
     ----------
-    apps
-        What is deployed.
     say
         Takes a subject and a sentence: what cannot be checked, and what is odd.
     read
@@ -65,11 +65,6 @@ def check_settings(
     -------
     tuple of ServedVersion
         The versions that shall serve; empty when predict is not deployed or they are not known.
-
-    Raises
-    ------
-    WrongSettingsError
-        With everything that is wrong.
     """
     errors = settings.wrong()
     errors += unknown_names(files or {})

@@ -72,16 +72,6 @@ class Deployer:
 
     Parameters
     ----------
-    project
-        What is deployed.
-    settings
-        How.
-    plan
-        Made of the same settings.
-    clients
-        Where to.
-    progress
-        Hears of it.
     ensure_buckets
         Makes the buckets of captures and reports, when they are not CloudFormation's to make; gets
         their names.
@@ -124,10 +114,7 @@ class Deployer:
     def run(self) -> list[StackResult]:
         """Deploy; return what was done with each stack.
 
-        Raises
-        ------
-        ModelwatchError
-            When something cannot be built, uploaded or deployed.
+        Raises ModelwatchError when something cannot be built, uploaded or deployed.
         """
         try:
             run_steps(self._steps())

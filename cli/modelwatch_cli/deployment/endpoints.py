@@ -18,15 +18,13 @@ API_STAGE = "api"
 def api_urls(settings: Settings, needed: Sequence[str] = APPS) -> dict[str, str]:
     """Return the URL of each app's API, by the app's name, without a slash at the end.
 
+    Raises NotDeployedError when one of ``needed`` is not deployed, or CloudFormation does not
+    respond.
+
     Parameters
     ----------
     needed
         The apps that must be deployed.
-
-    Raises
-    ------
-    NotDeployedError
-        When one of ``needed`` is not deployed, or CloudFormation does not respond.
     """
     urls = deployed_urls(settings)
     require(urls, needed)
@@ -43,10 +41,7 @@ def require(deployed: Collection[str], needed: Sequence[str]) -> None:
 def deployed_urls(settings: Settings) -> dict[str, str]:
     """Return the URLs of those apps that are deployed.
 
-    Raises
-    ------
-    NotDeployedError
-        When CloudFormation does not respond.
+    Raises NotDeployedError when CloudFormation does not respond.
     """
     endpoint_url = settings.aws_endpoint_url
     stacks = deployed_stacks(settings)
@@ -56,10 +51,7 @@ def deployed_urls(settings: Settings) -> dict[str, str]:
 def deployed_stacks(settings: Settings) -> dict[str, Stack]:
     """Return the stacks of those apps that are deployed.
 
-    Raises
-    ------
-    NotDeployedError
-        When CloudFormation does not respond.
+    Raises NotDeployedError when CloudFormation does not respond.
     """
     client = make_clients(settings).cloudformation
     deployer = StackDeployer(client, lambda _: "")

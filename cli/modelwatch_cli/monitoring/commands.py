@@ -145,10 +145,8 @@ def print_result(result: AnalysisResult) -> None:
 def analyze_window(window_seconds: int) -> list[AnalysisResult]:
     """Analyze the window of ``window_seconds`` up to now; return the results.
 
-    Raises
-    ------
-    ModelwatchError
-        When the analyze API is not deployed or does not respond, or a version was not analyzed.
+    Raises ModelwatchError when the analyze API is not deployed or does not respond, or a version
+    was not analyzed.
     """
     with error_console.status("analyzing"), _client() as client:
         found = client.analyze(window_seconds=window_seconds)

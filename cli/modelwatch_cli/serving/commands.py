@@ -171,10 +171,7 @@ def _adopt(
 def parse_routing(weights: list[str], shadows: list[str], alias: str) -> Routing | None:
     """Read shares such as ``champion=90``; without shares, ``alias`` serves with the shadows.
 
-    Raises
-    ------
-    InvalidInputError
-        When a share cannot be read, or they make no routing.
+    Raises InvalidInputError when a share cannot be read, or they make no routing.
 
     Examples
     --------
@@ -219,10 +216,7 @@ def why_not_served(model: RegisteredModel, settings: Settings, alias: str | None
 def refuse_unknown_aliases(model: RegisteredModel, routing: Routing) -> None:
     """Refuse a routing with aliases that the model does not have.
 
-    Raises
-    ------
-    NoModelError
-        When it does.
+    Raises NoModelError when it does.
     """
     unknown = [
         alias for alias in (*routing.weights, *routing.shadows) if alias not in model.aliases

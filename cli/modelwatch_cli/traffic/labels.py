@@ -80,19 +80,14 @@ def send_labels(
 ) -> None:
     """Post the label of each prediction to ``POST /ground-truth``, after a delay.
 
+    Raises ApiError when they are not accepted.
+
     Parameters
     ----------
     client
         Of the capture API.
     delay_seconds
         Time from a prediction to its label; the last of a request's labels sets when it is sent.
-    on_sent
-        Called with the number of labels of each request.
-
-    Raises
-    ------
-    ApiError
-        When they are not accepted.
     """
     pairs = sorted(zip(predicted, labels, strict=True), key=lambda pair: pair[0].received_at)
     for batch in batched(pairs, LABELS_AT_ONCE, strict=False):

@@ -162,8 +162,6 @@ def send_predictions(
         How many may be in flight at once; further requests start late.
     keep
         Keep each returned prediction, for labels and for finding it on S3.
-    on_tick
-        Called at times, and at the end.
     """
 
     async def run() -> LoadSummary:

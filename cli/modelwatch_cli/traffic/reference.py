@@ -37,10 +37,7 @@ def file_features(path: Path, url: str, auth: httpx.Auth | None) -> pd.DataFrame
     If the API lists the model's features (``GET /model/info``), only these columns are kept,
     and whole numbers for the model are whole numbers here.
 
-    Raises
-    ------
-    InvalidInputError
-        When the file cannot be read, has no rows, or not all features.
+    Raises InvalidInputError when the file cannot be read, has no rows, or not all features.
     """
     try:
         frame = read_rows(path)

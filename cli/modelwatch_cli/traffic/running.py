@@ -64,17 +64,15 @@ def find_target(
 ) -> Target:
     """Return the API at ``url``, or the one that is deployed, with rows for it.
 
+    Raises ModelwatchError when the API is not deployed, does not respond or requires a key, or
+    there are no rows.
+
     Parameters
     ----------
     rows
         A CSV or Parquet file; by default the reference data of the version that serves.
     most
         How many requests may be in flight at once; by default few on a stack of this machine.
-
-    Raises
-    ------
-    ModelwatchError
-        When the API is not deployed, does not respond or requires a key, or there are no rows.
     """
     from modelwatch_cli.deployment.calling import find_apis, foreign_api
     from modelwatch_cli.traffic.reference import file_features, reference_features
@@ -146,10 +144,7 @@ def send_traffic(
 def require_predictions(scenario: str, summary: LoadSummary) -> None:
     """Return if every request got the response that the scenario expects.
 
-    Raises
-    ------
-    ModelwatchError
-        When one did not, or none was sent.
+    Raises ModelwatchError when one did not, or none was sent.
     """
     wrong = set(summary.statuses) - SCENARIOS[scenario].statuses
     if wrong:
@@ -167,10 +162,7 @@ def post_labels(
 ) -> int:
     """Post labels for the returned predictions; return how many labels equal the prediction.
 
-    Raises
-    ------
-    ModelwatchError
-        When the capture API is not deployed, or does not accept the labels.
+    Raises ModelwatchError when the capture API is not deployed, or does not accept the labels.
     """
     from modelwatch_cli.deployment.calling import open_client
 
@@ -196,16 +188,13 @@ def analyze_traffic(
 ) -> list[AnalysisResult]:
     """Analyze the window of the returned predictions; return the results of their versions.
 
+    Raises ModelwatchError when the analyze API is not deployed, or cannot analyze it.
+
     Parameters
     ----------
     newest
         Only the window of this number of last predictions. Windows are whole minutes, rounded
         outward: they include other traffic of the same minutes.
-
-    Raises
-    ------
-    ModelwatchError
-        When the analyze API is not deployed, or cannot analyze it.
     """
     from modelwatch_cli.monitoring.commands import analyze_window
 

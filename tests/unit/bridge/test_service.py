@@ -27,6 +27,7 @@ from modelwatch_bridge.serving.site import Site
 from modelwatch_bridge.sources.files import FileFollower
 from modelwatch_bridge.sources.follower import LogGroupFollower
 from modelwatch_bridge.sources.ports import SourceError
+from stand_in import serving
 
 GROUP = "/aws/lambda/modelwatch-test-predict"
 Emf = Callable[..., str]
@@ -84,13 +85,8 @@ def parts(ledger: Ledger, source: InMemoryLogSource, clock: ManualClock) -> Part
 @contextmanager
 def served(parts: Parts) -> Iterator[str]:
     site = Site(parts.history, parts.health, None, "test")
-    server = BridgeServer(("127.0.0.1", 0), parts.page, parts.health, site)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(BridgeServer(("127.0.0.1", 0), parts.page, parts.health, site)) as address:
+        yield address
 
 
 def get(url: str) -> tuple[int, str]:

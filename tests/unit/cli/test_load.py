@@ -1,13 +1,11 @@
 """The open loop on a clock of its own: what is slow or fails does not change when is sent what."""
 
 import asyncio
-import json
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -22,6 +20,7 @@ from modelwatch_cli.traffic.load import (
     send,
     send_predictions,
 )
+from stand_in import Request, stand_in
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -177,25 +176,16 @@ def test_it_is_shown_now_and_then_and_at_the_end():
 
 @pytest.fixture
 def api_url() -> Iterator[str]:
-    """A real server that answers a key, and holds each answer back for a second."""
+    """A real server that asks for a key, and holds each response back for a second."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            allowed = self.path == "/predict" and self.headers["x-api-key"] == "secret"
-            time.sleep(1 if allowed else 0)
-            self.send_response(200 if allowed else 403)
-            self.end_headers()
-            self.wfile.write(json.dumps({"prediction": 1.5} if allowed else {}).encode())
+    def respond(request: Request) -> tuple[int, object]:
+        if request.path != "/predict" or request.headers["x-api-key"] != "secret":
+            return 403, {}
+        time.sleep(1)
+        return 200, {"prediction": 1.5}
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.request_queue_size = 128
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with stand_in(respond) as url:
+        yield url
 
 
 def test_a_real_server_gets_the_key_and_requests_overlap(api_url):

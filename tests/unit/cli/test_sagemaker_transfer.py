@@ -28,6 +28,7 @@ from modelwatch_cli.capture.sagemaker.hours import captured_hours
 from modelwatch_cli.capture.sagemaker.importing import Stored, check, of_file, store_records
 from modelwatch_cli.capture.sagemaker.payloads import Reading
 from modelwatch_cli.settings import Settings
+from wine_records import wine_record
 
 HOUR = datetime(2026, 1, 11, 17, tzinfo=UTC)
 WINDOW = Window(HOUR, HOUR + timedelta(hours=1))
@@ -36,14 +37,9 @@ EVENT_ID = "018bcfe5-6800-7000-8000-000000000001"
 
 
 def record(number: int, **features: object) -> Record:
-    return Record(
-        event_id=derived_event_id(EVENT_ID, str(number)),
-        captured_at=HOUR + timedelta(seconds=number),
-        model_name="wine",
-        model_version="1",
-        features=features,
-        prediction=1,
-    )
+    event_id = derived_event_id(EVENT_ID, str(number))
+    at = HOUR + timedelta(seconds=number)
+    return wine_record(event_id=event_id, captured_at=at, features=features)
 
 
 def new_store() -> S3RecordStore:

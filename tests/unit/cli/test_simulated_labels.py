@@ -1,9 +1,7 @@
 """Labels that follow simulated predictions: what is true, and how it is posted."""
 
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from hypothesis import given
@@ -14,6 +12,7 @@ from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label, decode_labels
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.traffic.labels import LABELS_AT_ONCE, Predicted, send_labels, simulate_labels
+from stand_in import Request, stand_in
 
 outcomes = st.one_of(
     st.lists(st.integers(0, 3), min_size=1),
@@ -42,39 +41,29 @@ def test_the_accuracy_is_met_and_follows_from_the_seed():
 
 
 class GroundTruth:
-    """Answers as the capture function does, and keeps the labels of each request."""
+    """Responds as the capture function does, and keeps the labels of each request."""
+
+    url: str
 
     def __init__(self) -> None:
         self.requests: list[tuple[float, list[Label]]] = []
-        stub = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                try:
-                    labels = decode_labels(body, time.time_ns() // 1_000_000)
-                    stub.requests.append((time.monotonic(), labels))
-                    status = 202 if self.path == "/ground-truth" else 404
-                except InvalidInputError:
-                    status = 400
-                self.send_response(status)
-                self.end_headers()
-                if status == 202:
-                    self.wfile.write(b'{"accepted": %d, "event_ids": []}' % len(labels))
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def respond(self, request: Request) -> tuple[int, object]:
+        try:
+            labels = decode_labels(request.body, time.time_ns() // 1_000_000)
+        except InvalidInputError:
+            return 400, b""
+        self.requests.append((time.monotonic(), labels))
+        if request.path != "/ground-truth":
+            return 404, b""
+        return 202, {"accepted": len(labels), "event_ids": []}
 
 
 @pytest.fixture
 def ground_truth() -> Iterator[GroundTruth]:
     running = GroundTruth()
-    yield running
-    running.server.shutdown()
+    with stand_in(running.respond) as running.url:
+        yield running
 
 
 def predicted(count: int, received_at: float) -> list[Predicted]:

@@ -14,7 +14,6 @@ from in_memory import (
     InMemoryMetrics,
     InMemoryQueue,
     InMemoryRecordStore,
-    copy_of,
 )
 from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.aws.queues import label_bodies
@@ -29,21 +28,14 @@ from modelwatch.errors import InvalidInputError, QueueError
 from modelwatch.services.capture import CaptureService
 from modelwatch.services.deliveries import Message
 from modelwatch.services.storing import event_ids_of
+from wine_records import wine_record
 
 NOW = datetime(2026, 11, 23, 9, 59, 30, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
 
 
 def record(**changes) -> Record:
-    made = Record(
-        event_id=new_event_id(1),
-        captured_at=NOW,
-        model_name="wine",
-        model_version="1",
-        features={"alcohol": 13.0},
-        prediction=1,
-    )
-    return copy_of(made, **changes)
+    return wine_record(**({"captured_at": NOW} | changes))
 
 
 class Stage:

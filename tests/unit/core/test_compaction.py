@@ -16,7 +16,6 @@ from modelwatch.adapters.captures.parquet import read_notes, read_table, records
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.compaction import MergedHour
-from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record
 from modelwatch.domain.segments import (
@@ -27,6 +26,7 @@ from modelwatch.domain.segments import (
 )
 from modelwatch.domain.windows import Window
 from modelwatch.errors import StoreError
+from wine_records import wine_record
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = Window(NOON, NOON + timedelta(hours=1))
@@ -35,11 +35,8 @@ NOTHING = np.empty(0, np.uint64)
 
 
 def record(second: float, *, version: str = "3", variant: str = "", **features) -> Record:
-    time = NOON + timedelta(seconds=second)
-    return Record(
-        event_id=new_event_id(int(time.timestamp() * 1000)),
-        captured_at=time,
-        model_name="wine",
+    return wine_record(
+        captured_at=NOON + timedelta(seconds=second),
         model_version=version,
         variant=variant or ("shadow" if second % 2 else "production"),
         features={"a": second, "colour": "red", **features},

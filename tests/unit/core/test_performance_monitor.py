@@ -20,6 +20,7 @@ from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.windows import Window
 from modelwatch.metric_names import CATALOG
 from modelwatch.services.performance import PerformanceMonitor, samples
+from wine_records import wine_record
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
@@ -57,16 +58,12 @@ class Stage:
             at = start + timedelta(hours=hours) * number / count
             p = float(self.random.random())
             fields = {
-                "event_id": new_event_id(int(at.timestamp() * 1000)),
                 "captured_at": at,
-                "model_name": "wine",
-                "model_version": "1",
                 "variant": "production",
-                "features": {"alcohol": 13.0},
                 "prediction": int(p > 0.5),
                 "probabilities": [1 - p, p],
             }
-            made.append(Record(**{**fields, **changes}))
+            made.append(wine_record(**(fields | changes)))
         self.capture(made)
         return made
 
@@ -309,17 +306,7 @@ def test_labels_of_what_sampling_left_out_are_not_unknown(stage):
     kept_ids = [each for each in ids if is_sampled(each, rate)]
     for event_id in kept_ids:
         stage.predict(1, hours=1, event_id=event_id, sample_rate=rate)
-    everything = [
-        Record(
-            event_id=each,
-            captured_at=START,
-            model_name="wine",
-            model_version="1",
-            features={"alcohol": 13.0},
-            prediction=1,
-        )
-        for each in ids
-    ]
+    everything = [wine_record(event_id=each, captured_at=START) for each in ids]
     stage.label(everything, [1] * len(ids))
     result = stage.monitor().evaluate("wine", "1", WINDOW)
     assert (result.labels, result.labelled, result.unknown_labels) == (200, len(kept_ids), 0)

@@ -20,6 +20,7 @@ from modelwatch.adapters.aws.queues import (
 from modelwatch.domain.packing import unpack
 from modelwatch.domain.records import Record, decode_records, encode_record
 from modelwatch.errors import QueueError, RecordTooLargeError
+from wine_records import numbered_id, wine_record
 
 URL = "https://sqs.example/captures-dead"
 
@@ -68,14 +69,7 @@ NOW_MS = int(NOW.timestamp() * 1000)
 
 
 def record(number: int = 0, text: str = "") -> Record:
-    return Record(
-        event_id=f"018bcfe5-6800-7000-8000-{number:012d}",
-        captured_at=NOW,
-        model_name="wine",
-        model_version="1",
-        features={"note": text},
-        prediction=1,
-    )
+    return wine_record(event_id=numbered_id(number), captured_at=NOW, features={"note": text})
 
 
 def sized(size: int, number: int = 0) -> Record:

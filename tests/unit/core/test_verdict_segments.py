@@ -16,6 +16,7 @@ from modelwatch.domain.profiles import merge_profiles
 from modelwatch.domain.records import Record
 from modelwatch.domain.verdict.results import SegmentResult
 from modelwatch.domain.windows import Window
+from wine_records import wine_record
 
 DECLARED = "colour; strong: alcohol > 13"
 
@@ -33,10 +34,9 @@ def rows(
     names = [name for name, count in counts.items() for _ in range(count)]
     draw.shuffle(names)
     return [
-        Record(
+        wine_record(
             event_id=new_event_id(index),
             captured_at=NOW - age,
-            model_name="wine",
             model_version=version,
             features={
                 "alcohol": draw.gauss(12, 0.8) + 2.4 * (colour == moved),
@@ -44,7 +44,6 @@ def rows(
                 "hue": draw.gauss(1, 0.2) + 0.6 * (colour == moved),
                 "colour": colour,
             },
-            prediction=1,
         )
         for index, colour in enumerate(names)
     ]

@@ -195,20 +195,15 @@ def encode_record(record: Record) -> bytes:
 def decode_record(body: bytes | str, now_ms: int, *, is_ours: bool = False) -> Record:
     """Read one record from JSON and check what its types alone cannot say.
 
+    Raises InvalidInputError when it is not JSON, or breaks the contract; names the field.
+
     Parameters
     ----------
-    body
-        JSON text of one record.
     now_ms
         The present, in milliseconds since 1970: a record from the future is refused.
     is_ours
         Whether the body comes from our own queue, where a record's source is known to be true: one
         of predict's may lack features and prediction. Of what a caller sends, no record may.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is not JSON, or breaks the contract; names the field.
     """
     try:
         record = _decoder.decode(body)
@@ -296,10 +291,8 @@ def _further(value: Any, found: Sequence[Blame], now_ms: int, is_ours: bool) -> 
 def decode_records(body: bytes | str, now_ms: int) -> list[Record]:
     """Read a JSON list of records of a caller's, or one record alone.
 
-    Raises
-    ------
-    InvalidInputError
-        For the elements that break the contract; a field starts with its element's index.
+    Raises InvalidInputError for the elements that break the contract; a field starts with its
+    element's index.
     """
     records, refusals = sort_records(body, now_ms)
     if refusals:
@@ -314,16 +307,13 @@ def sort_records(
 
     ``is_ours`` is as for `decode_record`.
 
+    Raises InvalidInputError when it is no JSON, or one record alone that breaks the contract.
+
     Returns
     -------
     tuple[list[Record], list[Refusal]]
         The records, and the elements of the list that break the contract, both in the list's
         order; the field of a refusal starts with the element's index.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is no JSON, or one record alone that breaks the contract.
     """
     body = body.encode() if isinstance(body, str) else body
     if not body.lstrip().startswith(b"["):

@@ -20,8 +20,6 @@ def add_docs(
 
     Parameters
     ----------
-    app
-        Gets the routes.
     metrics
         Gives where the requests' metrics go.
     document
