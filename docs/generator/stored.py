@@ -58,7 +58,7 @@ class Format(NamedTuple):
 FORMATS = (
     Format(
         "result.json",
-        "`analyses/M/V/<window end>.<window>[.<variant>]/` in `REPORT_BUCKET`",
+        "`analyses/M/V/<window end>.<window>[-<ad hoc>][.<variant>]/` in `REPORT_BUCKET`",
         "JSON",
         AnalysisResult,
     ),

@@ -27,7 +27,13 @@ def analyze(
         int | None, typer.Option("--window-seconds", min=1, help="length of the window")
     ] = None,
     min_rows: Annotated[
-        int | None, typer.Option("--min-rows", min=2, help="fewest rows that allow a verdict")
+        int | None,
+        typer.Option(
+            "--min-rows",
+            min=2,
+            max=1_000_000,
+            help="fewest rows that allow a verdict; changes no gauge",
+        ),
     ] = None,
     with_report: Annotated[
         bool, typer.Option("--with-report", help="make the HTML report even without drift")
@@ -36,6 +42,7 @@ def analyze(
 ) -> None:
     """Analyze the window up to now, without waiting for the schedule.
 
+    The results stand beside the schedule's, and are marked: they replace none.
     Exits with 1 when a version could not be analyzed; drift is a verdict, not a failure.
     """
     with error_console.status("analyzing"), _client() as client:
@@ -66,10 +73,21 @@ def reports(
         return
     url = api_urls(Settings(), ["analyze"])["analyze"]
     print_table(
-        ["window end (UTC)", "model", "version", "status", "rows", "drifted", "segments", "report"],
+        [
+            "window end (UTC)",
+            "by",
+            "model",
+            "version",
+            "status",
+            "rows",
+            "drifted",
+            "segments",
+            "report",
+        ],
         [
             [
                 f"{result.window_end:%Y-%m-%d %H:%M:%S}",
+                "request" if result.ad_hoc else "schedule",
                 result.model_name,
                 result.model_version,
                 result.status,
