@@ -172,6 +172,8 @@ class AnalysisResult(WindowVerdict, frozen=True):
         with the newest result for all rows of the main window.
     late
         Whether a missed window was caught up.
+    ad_hoc
+        Whether someone asked for it; else it is the schedule's.
     manifest
         Digest of the manifest: what it was made of (`modelwatch.domain.verdict.evidence`).
     """
@@ -185,6 +187,7 @@ class AnalysisResult(WindowVerdict, frozen=True):
     window: str = ""
     repeated: int = 0
     late: bool = False
+    ad_hoc: bool = False
     performance: PerformanceResult | None = None
     duration_seconds: float = 0.0
     has_report: bool = False
@@ -214,18 +217,23 @@ class LastResult(msgspec.Struct, frozen=True, kw_only=True):
 
 _NAME = re.compile(
     r"(?P<model>.+)\.(?P<version>[^.]+)\.(?P<end>\d{8}T\d{6}Z)"
-    r"(?:\.(?P<window>P[0-9A-Z]+)(?:\.(?P<variant>[^.]+))?)?"
+    r"(?:\.(?P<window>P[0-9A-Z]+)(?:-(?P<ad_hoc>[0-9a-f]+))?(?:\.(?P<variant>[^.]+))?)?"
 )
 
 
 class ResultName(NamedTuple):
-    """The parts of a result's name."""
+    """The parts of a result's name.
+
+    ``ad_hoc``: hexadecimal digits, others for each analysis that someone asked for, so that it is
+    never in the place of the schedule's result of the same window.
+    """
 
     model_name: str
     model_version: str
     window_end: datetime
     window: str = ""
     variant: str = ""
+    ad_hoc: str = ""
 
     def __str__(self) -> str:
         """Return the name under which a result is listed and fetched.
@@ -234,13 +242,16 @@ class ResultName(NamedTuple):
         --------
         >>> str(ResultName("wine", "3", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "PT1H"))
         'wine.3.20260102T030405Z.PT1H'
+        >>> str(ResultName("wine", "3", datetime(2026, 1, 2, tzinfo=UTC), "PT1H", ad_hoc="1f"))
+        'wine.3.20260102T000000Z.PT1H-1f'
         """
         return f"{self.model_name}.{dotless(self.model_version)}.{self.ending}"
 
     @property
     def ending(self) -> str:
         """What the name says of the window: names of a version sort by it as by time."""
-        parts = (f"{self.window_end:%Y%m%dT%H%M%SZ}", self.window, dotless(self.variant))
+        window = f"{self.window}-{self.ad_hoc}" if self.ad_hoc else self.window
+        parts = (f"{self.window_end:%Y%m%dT%H%M%SZ}", window, dotless(self.variant))
         return ".".join(part for part in parts if part)
 
     @classmethod
@@ -261,4 +272,5 @@ class ResultName(NamedTuple):
         except ValueError:  # such as the 99th of month 99
             return None
         version, variant = unescape(found["version"]), unescape(found["variant"] or "")
-        return cls(found["model"], version, end, found["window"] or "", variant)
+        ad_hoc = found["ad_hoc"] or ""
+        return cls(found["model"], version, end, found["window"] or "", variant, ad_hoc)
