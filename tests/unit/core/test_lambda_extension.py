@@ -55,7 +55,7 @@ class ExtensionsApi:
 
     def called(self) -> str:
         """Return the next call, when it comes."""
-        return self.calls.get(timeout=10)
+        return self.calls.get(timeout=60)
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_what_becomes_due_between_requests_is_flushed_then(api, metrics):
     handle({}, None)
     assert api.called() == "event/next"
     assert waiting.flushes.empty()
-    assert waiting.flushes.get(timeout=10) is False
+    assert waiting.flushes.get(timeout=60) is False
 
 
 def test_an_api_that_breaks_leaves_nothing_waiting(api, metrics):
@@ -223,7 +223,7 @@ def test_an_api_that_breaks_leaves_nothing_waiting(api, metrics):
     extension.around(lambda _event, _context: None)
     assert [api.called(), api.called()][1] == "event/next"
     api.events.put(None)
-    assert waiting.flushes.get(timeout=10) is False
+    assert waiting.flushes.get(timeout=60) is False
     assert api.called() == "exit/error"
     assert not extension.listens
 
@@ -262,7 +262,7 @@ def test_sigterm_flushes_and_ends_the_process(api, served):
         api.events.put("first")
         assert api.called() == "event/next"
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=60)
     assert (output, process.returncode) == ("flushed True\n", 0)
 
 
@@ -276,5 +276,5 @@ def test_sigterm_ends_a_process_whose_extension_is_gone(api):
     api.events.put(None)
     assert api.called() == "exit/error"
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
