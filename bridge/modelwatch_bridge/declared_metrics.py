@@ -24,10 +24,8 @@ def declared_metrics(path: Path) -> dict[str, Metric]:
         unit = "Count"                  # optional, as EMF calls it
         buckets = [1, 2, 5]             # a histogram's upper bounds, rising
 
-    Raises
-    ------
-    SettingError
-        When the file cannot be read, or a declaration is wrong or takes a name of the catalog.
+    Raises SettingError when the file cannot be read, or a declaration is wrong or takes a name of
+    the catalog.
     """
     try:
         tables = tomllib.loads(path.read_text("utf-8"))

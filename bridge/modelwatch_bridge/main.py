@@ -63,10 +63,7 @@ def main() -> int:
 def serve(settings: BridgeSettings, stop: threading.Event) -> None:
     """Run the bridge until ``stop`` is set.
 
-    Raises
-    ------
-    ModelwatchError
-        When a setting is wrong, the port is taken or the state file is in use.
+    Raises ModelwatchError when a setting is wrong, the port is taken or the state file is in use.
     """
     metrics_file = settings.metrics_file
     catalog = CATALOG | (declared_metrics(Path(metrics_file)) if metrics_file else {})

@@ -45,10 +45,7 @@ class Queues(Protocol):
 
         A queue that does not exist is left out.
 
-        Raises
-        ------
-        SourceError
-            When the service does not respond.
+        Raises SourceError when the service does not respond.
         """
 
     def oldest_sent_ms(self) -> dict[str, int]:
@@ -57,10 +54,7 @@ class Queues(Protocol):
         Only for dead-letter queues that `depths` found not empty: the bridge must not receive
         the capture queue's messages, and its consumer reports how old they are.
 
-        Raises
-        ------
-        SourceError
-            When the service does not respond.
+        Raises SourceError when the service does not respond.
         """
 
 
@@ -75,10 +69,6 @@ class BridgeService:
         Are asked for their depth after each round; None for none.
     ledger, page, history, health
         Filled by the readers; for scrapes; for the live page; for `/health`.
-    catalog
-        The metrics by name.
-    clock
-        The time.
     poll_seconds
         Pause between two rounds; after a failure it doubles, up to 30 s.
     retire_ms

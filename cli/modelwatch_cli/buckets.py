@@ -18,10 +18,7 @@ def ensure_buckets(client: Any, names: Iterable[str]) -> list[str]:
     A new bucket refuses public access, if the S3 supports that. An existing bucket does not
     change.
 
-    Raises
-    ------
-    StoreError
-        When a bucket cannot be made, or another account has its name.
+    Raises StoreError when a bucket cannot be made, or another account has its name.
     """
     made = []
     for name in names:

@@ -14,10 +14,7 @@ _AHEAD = timedelta(minutes=5)
 def option_time(option: str, text: str) -> datetime:
     """Return the time of ``option``, in UTC; without a zone it counts as UTC.
 
-    Raises
-    ------
-    InvalidInputError
-        When it is no time.
+    Raises InvalidInputError when it is no time.
 
     Examples
     --------
@@ -34,10 +31,7 @@ def option_time(option: str, text: str) -> datetime:
 def option_window(since: str | None, until: str | None, length: timedelta) -> Window:
     """Return the window from ``--since`` to ``--until``; by default ``length`` up to now.
 
-    Raises
-    ------
-    InvalidInputError
-        When one is no time, or the window ends before it begins.
+    Raises InvalidInputError when one is no time, or the window ends before it begins.
     """
     end = option_time("--until", until) if until else datetime.now(UTC) + _AHEAD
     start = option_time("--since", since) if since else end - length

@@ -83,6 +83,8 @@ def adopt(
     All is made before anything is written, and the registry's tag moves last: until then the
     version is served as it was.
 
+    Raises ModelwatchError when the version or the rows cannot be read, or do not fit each other.
+
     Parameters
     ----------
     number
@@ -95,11 +97,6 @@ def adopt(
         Make an ONNX form, and hold it against the original on these rows.
     step
         Called before each step, with a few words on it.
-
-    Raises
-    ------
-    ModelwatchError
-        When the version or the rows cannot be read, or do not fit each other.
     """
     quiet()
     registry = registry_of(settings)

@@ -83,10 +83,8 @@ def make_candidate(
 ) -> Candidate:
     """Save ``model`` below ``folder``, load it as predict does, and verify what it would serve.
 
-    Raises
-    ------
-    NotServableError, InvalidInputError
-        When its inputs or its predictions cannot be served. Nothing is kept anywhere then.
+    Raises NotServableError, InvalidInputError when its inputs or its predictions cannot be served.
+    Nothing is kept anywhere then.
     """
     if not hasattr(model, "predict"):
         raise NotServableError(f"a {type(model).__name__} has no method `predict`")
@@ -152,10 +150,8 @@ def table_of(rows: Table, title: str) -> pd.DataFrame:
 
     Columns that are numbered (an array's, say) are named by their numbers.
 
-    Raises
-    ------
-    InvalidInputError
-        When there is no row, or a name is no name of a feature, or is there twice.
+    Raises InvalidInputError when there is no row, or a name is no name of a feature, or is there
+    twice.
     """
     try:
         frame = pd.DataFrame(rows).reset_index(drop=True)
@@ -180,10 +176,7 @@ def table_of(rows: Table, title: str) -> pd.DataFrame:
 def labels_of(labels: Any, rows: int) -> list[Value]:
     """Return labels as plain values: of a list, an array, a Series, or a table of one column.
 
-    Raises
-    ------
-    InvalidInputError
-        When they are not one a row, or not numbers, texts and booleans.
+    Raises InvalidInputError when they are not one a row, or not numbers, texts and booleans.
     """
     plain = plain_values(labels)
     if len(plain) != rows:
@@ -205,10 +198,8 @@ def labels_of(labels: Any, rows: int) -> list[Value]:
 def _held_to(schema: Schema, train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
     """Return ``test`` with the columns of ``train`` in their order.
 
-    Raises
-    ------
-    InvalidInputError
-        When it has other columns, or one of the tables has a value that no request can bring.
+    Raises InvalidInputError when it has other columns, or one of the tables has a value that no
+    request can bring.
     """
     missing = [name for name in train.columns if name not in test.columns]
     added = [name for name in test.columns if name not in train.columns]

@@ -50,17 +50,14 @@ def export_onnx(original: PyfuncModel, rows: pd.DataFrame) -> tuple[bytes, OnnxA
     texts that are empty or were never seen, where the original takes that. What the original
     refuses, the ONNX form does.
 
+    Raises NotExportableError when it cannot be converted, or every ONNX form differs.
+
     Parameters
     ----------
     original
         The model as predict serves it.
     rows
         Training and test set, with the schema's columns.
-
-    Raises
-    ------
-    NotExportableError
-        When it cannot be converted, or every ONNX form differs.
     """
     model = original.raw
     if model is None:

@@ -20,15 +20,12 @@ _WORDS = {"true": True, "false": False, "1": True, "0": False}
 def read_rows(path: Path, texts: list[str] | None = None) -> pd.DataFrame:
     """Return the rows of a Parquet or CSV file.
 
+    Raises InvalidInputError when it cannot be read, or has no rows.
+
     Parameters
     ----------
     texts
         Columns that are texts, even where a CSV file has digits in them.
-
-    Raises
-    ------
-    InvalidInputError
-        When it cannot be read, or has no rows.
     """
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
@@ -68,10 +65,7 @@ def features_frame(table: pa.Table) -> pd.DataFrame:
 def rows_of(rows: pd.DataFrame, schema: Schema, place: str) -> pd.DataFrame:
     """Return the columns of ``schema`` from ``rows``, each in its type; others are left alone.
 
-    Raises
-    ------
-    InvalidInputError
-        When one is missing, or has a value that the model would not take.
+    Raises InvalidInputError when one is missing, or has a value that the model would not take.
     """
     missing = [name for name in schema.names if name not in rows.columns]
     if missing:

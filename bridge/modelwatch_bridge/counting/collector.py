@@ -39,15 +39,7 @@ LiveValues = Mapping[str, Mapping[tuple[str, ...], float]]
 
 
 class TotalsCollector(Collector):
-    """The totals as metric families, in the catalog's order.
-
-    Parameters
-    ----------
-    totals
-        The counts.
-    catalog
-        The metrics by name.
-    """
+    """The totals as metric families, in the catalog's order."""
 
     def __init__(self, totals: Totals, catalog: Mapping[str, Metric] = CATALOG) -> None:
         self._totals = totals
@@ -161,8 +153,6 @@ class Page:
 
     Parameters
     ----------
-    collector
-        Gives the families.
     totals
         Shows which of them changed.
     catalog

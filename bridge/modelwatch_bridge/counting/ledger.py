@@ -63,21 +63,14 @@ class Ledger:
 
     All methods are for one thread at a time; `totals` is read by that thread too.
 
+    Raises LedgerError when the file cannot be used, or another process uses it.
+
     Parameters
     ----------
     path
         The SQLite file; it and its folder are made when they are missing.
-    catalog
-        The metrics that are counted, by name.
-    max_series
-        Most series of one metric.
     connect
         Opens the file, in autocommit mode.
-
-    Raises
-    ------
-    LedgerError
-        When the file cannot be used, or another process uses it.
     """
 
     def __init__(
@@ -124,6 +117,8 @@ class Ledger:
     ) -> int:
         """Count the events that were not counted before; all of it or nothing.
 
+        Raises LedgerError when they cannot be stored; nothing was counted.
+
         Parameters
         ----------
         source
@@ -142,11 +137,6 @@ class Ledger:
         -------
         int
             How many events were new.
-
-        Raises
-        ------
-        LedgerError
-            When they cannot be stored; nothing was counted.
         """
         draft = Draft(self.totals, self._max_series)
         new = 0
@@ -173,10 +163,7 @@ class Ledger:
     def forget_events(self, source: str, before_ms: int) -> None:
         """Forget which events of before that time were seen. They must not be recorded again.
 
-        Raises
-        ------
-        LedgerError
-            When the file cannot be changed.
+        Raises LedgerError when the file cannot be changed.
         """
         source_id = self._sources.get(source)
         if source_id is None:
@@ -193,10 +180,7 @@ class Ledger:
     def remove(self, keys: list[SeriesKey]) -> None:
         """Forget series.
 
-        Raises
-        ------
-        LedgerError
-            When the file cannot be changed.
+        Raises LedgerError when the file cannot be changed.
         """
         with self._transaction():
             self._db.executemany(

@@ -18,15 +18,6 @@ def retired_series(
     A series belongs to its model version, else its model, else its function; a word from any
     series of an owner keeps all of them, so that the gauge of a load stays for as long as the
     version that was loaded predicts. What belongs to none of them stays.
-
-    Parameters
-    ----------
-    totals
-        All series.
-    catalog
-        The metrics by name, for their labels.
-    silent_since_ms
-        Milliseconds since 1970.
     """
     heard: dict[Owner, int] = {}
     owners: dict[SeriesKey, Owner] = {}

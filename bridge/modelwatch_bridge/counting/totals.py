@@ -95,8 +95,6 @@ class Draft:
     ----------
     totals
         What the changes start from.
-    max_series
-        Most series of one metric.
     """
 
     def __init__(self, totals: Totals, max_series: int) -> None:

@@ -48,13 +48,7 @@ class Analysis:
 
 
 class NewestAnalyses:
-    """Finds the versions whose gauges changed since the last time.
-
-    Parameters
-    ----------
-    totals
-        Where the gauges are.
-    """
+    """Finds the versions whose gauges changed since the last time."""
 
     def __init__(self, totals: Totals) -> None:
         self._totals = totals

@@ -116,14 +116,8 @@ class History:
 
     Parameters
     ----------
-    totals
-        What is counted.
     collector
         Tells which gauges are shown now.
-    catalog
-        The metrics by name.
-    clock
-        The time.
     store
         Keeps slots and analyses across restarts; None for not at all.
     """

@@ -56,15 +56,6 @@ def read_emf(line: str, catalog: Mapping[str, Metric], findings: Findings) -> No
     that is no finite number, a counter that goes down, a missing dimension, a dimension set that
     is not the catalog's labels) counts as a parse error, and the other metrics of the line are
     counted. Directives of other namespaces are ignored.
-
-    Parameters
-    ----------
-    line
-        JSON text.
-    catalog
-        The metrics by name.
-    findings
-        Is added to.
     """
     try:
         document = _decode(line)

@@ -32,8 +32,6 @@ def interpret(message: str, function: str, catalog: Mapping[str, Metric]) -> Fin
         Text of the event, one or more lines.
     function
         Name of the function, for the labels of what the service logged.
-    catalog
-        The metrics by name.
     """
     findings = Findings()
     first, _, rest = message.strip().partition("\n")

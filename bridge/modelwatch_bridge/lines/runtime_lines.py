@@ -45,10 +45,6 @@ def read_runtime_line(line: str, function: str, findings: Findings) -> None:
 
     Parameters
     ----------
-    line
-        One line of the log, without its end.
-    function
-        Name of the function, for the label.
     findings
         Is added to: readings, and the ids of requests that failed.
     """

@@ -21,8 +21,6 @@ class Health:
 
     Parameters
     ----------
-    clock
-        The time.
     stale_ms
         After so long without reading every source it is not ready, in milliseconds.
     """

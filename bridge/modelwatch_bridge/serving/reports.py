@@ -48,8 +48,6 @@ class Reports:
     ----------
     open_results
         Opens the store, once: a bridge whose page no one opens does not need it.
-    clock
-        The time, in milliseconds.
     """
 
     def __init__(self, open_results: Callable[[], Results], clock: Callable[[], int]) -> None:

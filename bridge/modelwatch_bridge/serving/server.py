@@ -29,21 +29,14 @@ _HEADERS = {
 class BridgeServer(ThreadingHTTPServer):
     """Serves the rendered metrics, the health and the page; it changes nothing.
 
+    Raises OSError when the address is taken.
+
     Parameters
     ----------
     address
         Host and port; port 0 takes a free one.
-    page
-        The rendered metrics.
     health
         Whether the sources are read.
-    site
-        The page for people.
-
-    Raises
-    ------
-    OSError
-        When the address is taken.
     """
 
     daemon_threads = True

@@ -59,8 +59,6 @@ class Site:
 
     Parameters
     ----------
-    history
-        The history.
     health
         Whether the sources are read.
     reports

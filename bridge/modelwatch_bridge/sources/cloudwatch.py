@@ -27,8 +27,6 @@ class CloudWatchLogSource:
     ----------
     client
         boto3's client; its retries take care of throttling.
-    prefix
-        Beginning of the groups' names.
     """
 
     def __init__(self, client: CloudWatchLogsClient, prefix: str) -> None:
@@ -91,15 +89,7 @@ class _Look(NamedTuple):
 
 
 class SQSQueues:
-    """Queues and the dead-letter queues behind them.
-
-    Parameters
-    ----------
-    client
-        boto3's client.
-    names
-        Names of the queues.
-    """
+    """Queues and the dead-letter queues behind them."""
 
     def __init__(self, client: SQSClient, names: Sequence[str]) -> None:
         self._client = client

@@ -25,8 +25,6 @@ class FileFollower:
     ----------
     paths
         The files; one that does not exist yet is waited for.
-    ledger
-        Where they are counted.
     clock
         The time that events get: when they were read, in milliseconds since 1970.
     """

@@ -79,12 +79,6 @@ class LogGroupFollower:
 
     Parameters
     ----------
-    source
-        Where the logs are.
-    ledger
-        Where they are counted.
-    clock
-        The time.
     reach
         How far readings reach back.
     stopped

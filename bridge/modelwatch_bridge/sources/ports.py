@@ -19,14 +19,13 @@ class LogSource(Protocol):
     def groups(self) -> Sequence[str]:
         """Return the names of the groups that exist now.
 
-        Raises
-        ------
-        SourceError
-            When the source does not respond.
+        Raises SourceError when the source does not respond.
         """
 
     def pages(self, group: str, start_ms: int, end_ms: int | None) -> Iterator[Sequence[LogEvent]]:
         """Yield the events of ``group`` with ``start_ms <= at_ms <= end_ms``, some at a time.
+
+        Raises SourceError when the source does not respond, possibly after some pages.
 
         Parameters
         ----------
@@ -34,9 +33,4 @@ class LogSource(Protocol):
             One of `groups`; when it is gone by now, nothing is yielded.
         start_ms, end_ms
             Milliseconds since 1970; None for an open end.
-
-        Raises
-        ------
-        SourceError
-            When the source does not respond, possibly after some pages.
         """

@@ -39,19 +39,14 @@ _IDLE_SECONDS = 0.5
 class EmfListener:
     """Takes lines from connections, and brings them into the ledger when it is polled.
 
+    Raises OSError when the port is taken.
+
     Parameters
     ----------
     port
         Where to listen; 0 takes a free one.
-    ledger
-        Where lines are counted.
     clock
         The time that lines get: when they came, in milliseconds since 1970.
-
-    Raises
-    ------
-    OSError
-        When the port is taken.
     """
 
     def __init__(self, port: int, ledger: Ledger, clock: Clock) -> None:
@@ -69,10 +64,7 @@ class EmfListener:
     def poll(self) -> None:
         """Count what was accepted; see `Reader`.
 
-        Raises
-        ------
-        LedgerError
-            When lines cannot be stored; they are kept for the next time.
+        Raises LedgerError when lines cannot be stored; they are kept for the next time.
         """
         while True:
             while len(self._batch) < _BATCH:

@@ -33,10 +33,7 @@ class Throttles(Protocol):
 
         Times are milliseconds since 1970, of whole minutes; sums may be zero.
 
-        Raises
-        ------
-        SourceError
-            When the service does not respond.
+        Raises SourceError when the service does not respond.
         """
 
 
@@ -49,10 +46,6 @@ class ThrottleReader:
         Knows the functions, by their log groups.
     throttles
         Knows what was refused.
-    ledger
-        Where it is counted.
-    clock
-        The time.
     every_ms, late_ms, lookback_ms
         How often to ask, how late a minute may still grow, how far back the first reading starts.
     """
@@ -121,13 +114,7 @@ class ThrottleReader:
 
 
 class CloudWatchThrottles:
-    """The metric `Throttles` of AWS/Lambda.
-
-    Parameters
-    ----------
-    client
-        boto3's client of CloudWatch.
-    """
+    """The metric `Throttles` of AWS/Lambda."""
 
     def __init__(self, client: Any) -> None:
         self._client = client

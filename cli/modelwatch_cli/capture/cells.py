@@ -62,10 +62,7 @@ def write_row(values: Sequence[Value]) -> str:
 def read_rows(text: str) -> list[list[Cell]]:
     """Return the cells of every row; a final end of line begins no further row.
 
-    Raises
-    ------
-    InvalidInputError
-        When there is text after a closing quote.
+    Raises InvalidInputError when there is text after a closing quote.
 
     Examples
     --------
@@ -134,10 +131,7 @@ def typed_value(value: Value, letter: str) -> Value:
     Letters are those of `Record.types`: d number, l whole number, s string, b boolean. A text that
     looks like a number and is none stays a text; a whole number that no double equals stays whole.
 
-    Raises
-    ------
-    InvalidInputError
-        When it is of another type.
+    Raises InvalidInputError when it is of another type.
 
     Examples
     --------
@@ -201,10 +195,7 @@ def text_of(value: Value) -> str | None:
 def types_of(option: str, names: tuple[str, ...], letters: str) -> dict[str, str]:
     """Return the letter of each of the ``names`` that ``option`` gave.
 
-    Raises
-    ------
-    InvalidInputError
-        When there is not one letter for each.
+    Raises InvalidInputError when there is not one letter for each.
     """
     if letters and (len(letters) != len(names) or set(letters) - set("dlsb")):
         problem = f"is not a letter of d, l, s and b for each of {len(names)} names of {option}"

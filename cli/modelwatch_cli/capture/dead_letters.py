@@ -68,19 +68,7 @@ class DeadLetter:
 class DeadLetterBox:
     """Reads the dead letters of a queue; a context whose end releases what it still holds.
 
-    Parameters
-    ----------
-    sqs
-        SQS client.
-    queue_url
-        The capture queue.
-    dead_letter_url
-        Its dead-letter queue.
-
-    Raises
-    ------
-    DeadLetterError
-        From every method, when SQS fails.
+    Raises DeadLetterError from every method, when SQS fails.
     """
 
     def __init__(self, sqs: Any, queue_url: str, dead_letter_url: str) -> None:
@@ -142,10 +130,8 @@ class DeadLetterBox:
     def find(self, letter_ids: Iterable[str]) -> list[DeadLetter]:
         """Return the letters with these ids.
 
-        Raises
-        ------
-        DeadLetterError
-            When one does not exist, or is hidden because another process looks at it.
+        Raises DeadLetterError when one does not exist, or is hidden because another process looks
+        at it.
         """
         wanted = set(letter_ids)
         found: list[DeadLetter] = []

@@ -67,19 +67,7 @@ class Erased:
 
 
 class Forgetting:
-    """Finds events and erases them.
-
-    Parameters
-    ----------
-    s3
-        S3 client.
-    capture_bucket, report_bucket
-        The buckets.
-    on_progress
-        Shows the progress of a step.
-    segments
-        Parts of the traffic that are profiled apart.
-    """
+    """Finds events and erases them."""
 
     def __init__(
         self,
@@ -114,10 +102,7 @@ class Forgetting:
     ) -> Erased:
         """Erase the events in all places that it can reach.
 
-        Raises
-        ------
-        StoreError
-            When S3 fails: finished work stays, and another run does the rest.
+        Raises StoreError when S3 fails: finished work stays, and another run does the rest.
         """
         known = [hash_event_ids(events.ids), *(match.found for match in found.matches)]
         self._erasures.add(np.unique(np.concatenate(known)), now_ms)
@@ -234,10 +219,7 @@ def _derived(text: str, events: Events) -> Iterator[str]:
 def read_ids(text: str) -> list[str]:
     """Return the event ids in a file's text, one per line; empty lines do not count.
 
-    Raises
-    ------
-    ModelwatchError
-        When a line is no event id.
+    Raises ModelwatchError when a line is no event id.
     """
     ids = []
     for number, line in enumerate(text.splitlines(), 1):

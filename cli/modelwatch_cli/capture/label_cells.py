@@ -11,11 +11,8 @@ from modelwatch_cli.capture.tables.columns import refuse_decimal_comma
 def label_of_cell(text: str) -> tuple[bool | int | float | str, str | None]:
     """Return the label that a cell holds, by its looks, and `Label.cell`.
 
-    Raises
-    ------
-    InvalidInputError
-        When it looks like a number and is none, or has a decimal comma: as a text it would
-        differ from every prediction that is a number.
+    Raises InvalidInputError when it looks like a number and is none, or has a decimal comma: as a
+    text it would differ from every prediction that is a number.
 
     Examples
     --------

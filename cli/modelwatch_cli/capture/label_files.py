@@ -41,6 +41,8 @@ def read_labels(path: Path, now_ms: int, *, as_text: bool = False) -> Iterator[L
     starts with ``{`` has a JSON object per line; any other is CSV with a header. CSV files and
     JSON lines are never completely in memory.
 
+    Raises ModelwatchError when the file cannot be read, or is of none of the three kinds.
+
     Parameters
     ----------
     path
@@ -49,11 +51,6 @@ def read_labels(path: Path, now_ms: int, *, as_text: bool = False) -> Iterator[L
         The present, in milliseconds since 1970; see `decode_label`.
     as_text
         Read every label of a CSV file as text, even one that looks like a number or boolean.
-
-    Raises
-    ------
-    ModelwatchError
-        When the file cannot be read, or is of none of the three kinds.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

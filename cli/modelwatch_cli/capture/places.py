@@ -109,10 +109,7 @@ class S3Prefix:
 def place(address: str, settings: Settings) -> Place:
     """Return the folder, or the prefix of a bucket, that ``address`` names.
 
-    Raises
-    ------
-    InvalidInputError
-        When ``address`` names no bucket.
+    Raises InvalidInputError when ``address`` names no bucket.
     """
     if not address.startswith(_S3):
         return Folder(Path(address))

@@ -27,10 +27,7 @@ def store_records_of_hour(
 ) -> None:
     """Store the records of a model version and ``hour`` that are new, and count them in ``done``.
 
-    Raises
-    ------
-    StoreError
-        When an object cannot be read or written.
+    Raises StoreError when an object cannot be read or written.
     """
     first = records[0]
     window = Window(hour, hour + timedelta(hours=1))
@@ -49,10 +46,7 @@ def store_labels_of_hour(
 ) -> None:
     """Store the labels of predictions of ``hour`` that are new, and count them in ``done``.
 
-    Raises
-    ------
-    StoreError
-        When an object cannot be read or written.
+    Raises StoreError when an object cannot be read or written.
     """
     there = store.read(store.objects(hour.date()).get(hour, []))
     known = set(

@@ -64,10 +64,7 @@ def set_rules(client: Any, bucket: str, days: Mapping[str, int | None]) -> None:
 
     Rules of others do not change. With None everywhere, and no rule of ours, nothing is written.
 
-    Raises
-    ------
-    StoreError
-        When S3 refuses the rules.
+    Raises StoreError when S3 refuses the rules.
     """
     try:
         found = _rules(client, bucket)
@@ -101,19 +98,7 @@ def find_kept(
 ) -> list[Kept]:
     """Return what the buckets hold and their rules, whatever the settings say.
 
-    Parameters
-    ----------
-    client
-        S3.
-    settings
-        Name the buckets.
-    advance
-        Hears how many more objects were listed.
-
-    Raises
-    ------
-    StoreError
-        When a bucket cannot be read.
+    Raises StoreError when a bucket cannot be read.
     """
     places = [(bucket, prefix) for bucket, days in wanted_days(settings).items() for prefix in days]
     places += zip((settings.capture_bucket, settings.report_bucket), _KEPT, strict=True)

@@ -21,10 +21,7 @@ def require_stack(settings: Settings) -> None:
     An address that is not set means AWS, and is not checked; neither is MLflow if
     MODEL_REGISTRY names another registry.
 
-    Raises
-    ------
-    StackDownError
-        When one does not.
+    Raises StackDownError when one does not.
     """
     silent = []
     for name, title in _ADDRESSES.items():

@@ -13,11 +13,6 @@ class Display:
     """A line with a clock for each part in progress, and a permanent line when it is done.
 
     Off a terminal only the permanent lines are written.
-
-    Parameters
-    ----------
-    console
-        Where to write.
     """
 
     def __init__(self, console: Console) -> None:

@@ -38,14 +38,10 @@ def drain(
 
     Parameters
     ----------
-    sqs
-        An SQS client.
     queue_name
         The queue; one that does not exist is empty.
     waiting
         Called with the number of messages while there are some.
-    patience_seconds
-        The longest wait.
 
     Returns
     -------

@@ -41,10 +41,7 @@ def read_env_file(path: Path) -> dict[str, str]:
     ``export`` before a name, quotes around a value and ``#`` comments are understood as a shell
     does; nothing is expanded.
 
-    Raises
-    ------
-    SettingError
-        When there is no such file, or a line is none of these.
+    Raises SettingError when there is no such file, or a line is none of these.
     """
     try:
         lines = path.read_text().splitlines()
@@ -137,10 +134,7 @@ class EnvironmentLoader:
     def load(self, env_file: Path | None = None) -> None:
         """Use ``env_file`` instead of ``.env`` and ``stack.env``; these if it is None.
 
-        Raises
-        ------
-        SettingError
-            When a file cannot be read.
+        Raises SettingError when a file cannot be read.
         """
         self._env_file = env_file
         self.reload()
@@ -160,10 +154,7 @@ class EnvironmentLoader:
     def from_file(self) -> dict[str, str]:
         """Return the variables of the file in use, with their effective values.
 
-        Raises
-        ------
-        StackDownError
-            When there is none: the stack was never up.
+        Raises StackDownError when there is none: the stack was never up.
         """
         path = self._env_file
         if path is None:

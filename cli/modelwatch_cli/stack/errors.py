@@ -20,14 +20,8 @@ class PartCrashedError(StackError):
 
     Parameters
     ----------
-    part
-        Its name.
     what
         What happened, such as ``ended with exit code 1``.
-    log
-        The path of its log.
-    log_end
-        The log's last lines.
     """
 
     def __init__(self, part: str, what: str, log: Path, log_end: list[str]) -> None:
@@ -38,13 +32,7 @@ class PartCrashedError(StackError):
 
 
 class PortTakenError(StackError):
-    """Another process listens on the port of a part.
-
-    Parameters
-    ----------
-    conflicts
-        One sentence for each port.
-    """
+    """Another process listens on the port of a part."""
 
     def __init__(self, conflicts: list[str]) -> None:
         super().__init__("; ".join(conflicts))

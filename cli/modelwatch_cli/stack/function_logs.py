@@ -20,24 +20,15 @@ def read_function_log(
 ) -> Iterator[str]:
     """Yield the last ``lines`` lines of an app's functions, oldest first, and then new ones.
 
+    Raises NotFoundError when no function of that name has written anything.
+
     Parameters
     ----------
-    client
-        A CloudWatch Logs client.
-    settings
-        For STAGE.
     name
         An app, such as ``capture``, whose functions are read together; or one function of it, such
         as ``capture-consume``.
-    lines
-        How many.
     follow
         Whether to continue for ever.
-
-    Raises
-    ------
-    NotFoundError
-        When no function of that name has written anything.
     """
     prefix = f"/aws/lambda/modelwatch-{settings.stage}-{name}"
     pages = client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix)

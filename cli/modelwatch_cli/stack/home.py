@@ -16,13 +16,7 @@ from modelwatch_cli.stack.errors import StackError
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder MODELWATCH_HOME and what is in it.
-
-    Parameters
-    ----------
-    root
-        The folder itself, absolute.
-    """
+    """The folder MODELWATCH_HOME and what is in it."""
 
     root: Path
 
@@ -87,10 +81,7 @@ class Home:
     def locked(self) -> Iterator[None]:
         """Lock the stack: one `up`, `down` or `reset` at a time.
 
-        Raises
-        ------
-        StackError
-            When another one runs.
+        Raises StackError when another one runs.
         """
         self.make()
         with (self.run / "lock").open("w") as lock:

@@ -15,10 +15,7 @@ _FOLLOW_SECONDS = 0.3
 def read_part_log(home: Home, part: str, lines: int, follow: bool) -> Iterator[str]:
     """Yield the last ``lines`` lines of a part's log, and then, if asked to, new ones for ever.
 
-    Raises
-    ------
-    NotFoundError
-        When the part was never started.
+    Raises NotFoundError when the part was never started.
     """
     log = home.log(part)
     if not log.exists():

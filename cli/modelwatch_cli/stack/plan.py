@@ -22,8 +22,6 @@ class Plan:
     ----------
     settings
         All settings, from the complete environment ``environ``.
-    home
-        Where it keeps its files.
     """
 
     settings: Settings

@@ -68,10 +68,6 @@ def spawn(
         The program's path and its arguments.
     environ
         Its whole environment; nothing else is inherited.
-    directory
-        Its working directory.
-    log
-        The file to which its output is appended.
     mark
         The mark with which `marked_processes` finds it and its children.
     """

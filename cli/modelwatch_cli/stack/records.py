@@ -15,8 +15,6 @@ class Record:
 
     Parameters
     ----------
-    name
-        The part.
     pid, started
         Its process: see `Process`.
     started_at

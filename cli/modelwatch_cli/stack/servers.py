@@ -47,10 +47,7 @@ def make_parts(plan: Plan) -> list[Part]:
 def make_environments(begins: Report, done: Report) -> None:
     """Make what LocalStack and the functions run in, where it is missing; the first time long.
 
-    Raises
-    ------
-    BuildError
-        When one cannot be made.
+    Raises BuildError when one cannot be made.
     """
     project = Project()
     for environment in (base_environment(project, name) for name in ("localstack", "runtime")):

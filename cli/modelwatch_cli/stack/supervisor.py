@@ -32,8 +32,6 @@ class PartStatus:
 
     Parameters
     ----------
-    name
-        The part.
     state
         ``up``; ``silent``: it runs and does not respond; ``dead``: it ended without being
         stopped; ``down``: it was not started; ``taken``: it was not started, and another process
@@ -124,10 +122,7 @@ class Supervisor:
     def down(self, begins: Report, done: Report) -> bool:
         """Stop all parts; return whether any part ran.
 
-        Raises
-        ------
-        StackError
-            When another `up` or `down` runs.
+        Raises StackError when another `up` or `down` runs.
         """
         if not self.home.root.exists():
             return False

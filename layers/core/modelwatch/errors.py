@@ -113,8 +113,6 @@ class RecordTooLargeError(PayloadTooLargeError):
     ----------
     sizes
         Bytes as JSON by event id, of those that are too large.
-    limit_bytes
-        The most that a record may have.
     """
 
     def __init__(self, sizes: Mapping[str, int], limit_bytes: int) -> None:
@@ -143,8 +141,6 @@ class ModelLoadError(ModelwatchError):
 
     Parameters
     ----------
-    problem
-        What is wrong with it.
     public
         The same for a caller, where ``problem`` quotes what the model's own code said.
     """

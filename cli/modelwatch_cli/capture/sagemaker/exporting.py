@@ -47,16 +47,8 @@ def export_captures(
 
     Parameters
     ----------
-    store
-        Where they are.
-    destination
-        Where they go.
     hours
         What is written, by model name and version; see `captured_hours`.
-    encoding, header
-        As `modelwatch_cli.capture.sagemaker.form.encode_line` takes them.
-    hour_done
-        Called once for every version and hour.
 
     Raises
     ------

@@ -117,10 +117,6 @@ def encode_line(record: Record, encoding: Encoding, header: bool = False) -> byt
 
     Parameters
     ----------
-    record
-        A record.
-    encoding
-        How features and prediction are written.
     header
         Put the features' names above their values; CSV alone.
     """
@@ -169,8 +165,6 @@ def files(
     ----------
     records
         Records of one model version and hour.
-    encoding, header
-        As `encode_line` takes them.
 
     Yields
     ------

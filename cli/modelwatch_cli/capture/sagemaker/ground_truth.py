@@ -49,23 +49,12 @@ def store_labels(
 ) -> StoredLabels:
     """Store ``ground_truth`` as labels; stored labels do not change.
 
+    Raises StoreError when an object cannot be read or written.
+
     Parameters
     ----------
-    labels
-        The store of labels.
-    records
-        The store in which predictions are searched.
     ground_truth
         A label counts as made in the hour of its file, or with its prediction.
-    window
-        The window in which predictions are searched.
-    now_ms
-        The present, in milliseconds since 1970.
-
-    Raises
-    ------
-    StoreError
-        When an object cannot be read or written.
     """
     found = list(ground_truth)
     asked: defaultdict[str, set[str]] = defaultdict(set)

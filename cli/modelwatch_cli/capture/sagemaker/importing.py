@@ -83,21 +83,7 @@ def check(
     now_ms: int,
     file_done: Callable[[], None],
 ) -> Checked:
-    """Read every line of ``files``, and store nothing.
-
-    Parameters
-    ----------
-    source
-        Where the files are.
-    files
-        Their keys.
-    reading
-        How lines are to be read.
-    now_ms
-        The present, in milliseconds since 1970.
-    file_done
-        Called after each file.
-    """
+    """Read every line of ``files``, and store nothing."""
     checked = Checked(files)
     seen: defaultdict[str, set[str]] = defaultdict(set)
     for file, content in _contents(source, files):
@@ -133,19 +119,8 @@ def store_records(
 ) -> Stored:
     """Store the records of a checked source; stored records do not change.
 
-    Parameters
-    ----------
-    store
-        The store of records.
-    source, reading, now_ms, file_done
-        As in `check`.
-    checked
-        The result of `check`.
-
-    Raises
-    ------
-    StoreError
-        When an object cannot be read or written: import again, and the rest is stored.
+    Raises StoreError when an object cannot be read or written: import again, and the rest is
+    stored.
     """
     done = Stored()
     reading = replace(reading, types=checked.types)

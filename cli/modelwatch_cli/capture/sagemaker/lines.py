@@ -50,10 +50,7 @@ def decode_line(line: bytes, reading: Reading, now_ms: int) -> list[Record] | li
     UUID; otherwise a UUID that always follows from it and the model's name. Rows after the first
     have ids that follow from the first one's.
 
-    Raises
-    ------
-    InvalidInputError
-        When it cannot be read; the field is the place in the line.
+    Raises InvalidInputError when it cannot be read; the field is the place in the line.
     """
     try:
         read = _lines.decode(line)

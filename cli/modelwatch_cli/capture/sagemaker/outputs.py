@@ -29,21 +29,16 @@ def outputs(
 ) -> list[tuple[Value, list[float] | None]]:
     """Return the prediction and the probabilities of each output row.
 
+    Raises InvalidInputError when they cannot be found.
+
     Parameters
     ----------
-    payload
-        The output, if it was captured.
     reading
         The places in a line that is not ours.
     own
         The attributes of a line of ours.
     count
         The number of input rows.
-
-    Raises
-    ------
-    InvalidInputError
-        When they cannot be found.
     """
     place = "captureData.endpointOutput"
     if own and payload is None:
@@ -114,10 +109,7 @@ def _numbers(values: Any, place: str) -> list[float] | None:
 def labels(payload: Payload) -> list[tuple[bool | int | float | str, str | None]]:
     """Return the label of each row of a ground truth, and its `Label.cell`.
 
-    Raises
-    ------
-    InvalidInputError
-        When a row has none, or more than one.
+    Raises InvalidInputError when a row has none, or more than one.
     """
     place = "groundTruthData"
     text, is_csv = content(payload, place)

@@ -57,10 +57,7 @@ class Reading:
 def content(payload: Payload | None, place: str) -> tuple[str, bool]:
     """Return the text of a payload, and whether it is CSV (or JSON).
 
-    Raises
-    ------
-    InvalidInputError
-        When it is neither, or was not captured.
+    Raises InvalidInputError when it is neither, or was not captured.
     """
     if payload is None:
         raise InvalidInputError(place, "was not captured")
@@ -88,10 +85,7 @@ def content(payload: Payload | None, place: str) -> tuple[str, bool]:
 def json_rows(text: str, attribute: str, place: str) -> list[Any]:
     """Return the rows of a JSON text or of JSON Lines, or the value at ``attribute`` in each.
 
-    Raises
-    ------
-    InvalidInputError
-        When it is no JSON, or a row has no such attribute.
+    Raises InvalidInputError when it is no JSON, or a row has no such attribute.
     """
     rows: list[Any] = []
     try:
@@ -113,10 +107,7 @@ def json_rows(text: str, attribute: str, place: str) -> list[Any]:
 def own_row(text: str, place: str, name: str = "") -> dict[str, Any]:
     """Return the JSON object of a line of ours, which must have ``name``.
 
-    Raises
-    ------
-    InvalidInputError
-        When it is none.
+    Raises InvalidInputError when it is none.
     """
     try:
         row = msgspec.json.decode(text)
@@ -130,10 +121,7 @@ def own_row(text: str, place: str, name: str = "") -> dict[str, Any]:
 def at(row: Any, attribute: str, place: str) -> Any:
     """Return the value at ``attribute``: names and positions in lists, separated by dots.
 
-    Raises
-    ------
-    InvalidInputError
-        When there is no value.
+    Raises InvalidInputError when there is no value.
     """
     for name in attribute.split("."):
         if isinstance(row, dict) and name in row:

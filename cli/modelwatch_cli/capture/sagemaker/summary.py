@@ -58,12 +58,8 @@ def import_source(
 
     Parameters
     ----------
-    settings
-        Settings with the bucket of captures.
     source
         A folder, a file, or an address such as s3://bucket/prefix.
-    reading
-        How to read lines.
     window
         The window in which predictions of labels are searched; None for the records of the
         source and the week before the labels.

@@ -70,11 +70,8 @@ def meaning_of(
 ) -> Meaning:
     """Return the meaning of ``columns``; without ``features`` these are all remaining columns.
 
-    Raises
-    ------
-    InvalidInputError
-        When a column is missing, has two meanings, or its name is not valid for a feature; the
-        field is the option.
+    Raises InvalidInputError when a column is missing, has two meanings, or its name is not valid
+    for a feature; the field is the option.
     """
     named = [
         ("--prediction", [prediction]),
@@ -194,10 +191,7 @@ _DECIMAL_COMMA = re.compile(
 def refuse_decimal_comma(text: str, name: str) -> None:
     """Refuse a number with a decimal comma: it would become a text in a column of numbers.
 
-    Raises
-    ------
-    InvalidInputError
-        When ``text`` is one; ``name`` is the field.
+    Raises InvalidInputError when ``text`` is one; ``name`` is the field.
 
     Examples
     --------
@@ -259,15 +253,12 @@ def value_of(cell: Cell, letter: str, is_text: bool) -> Value:
 def time_of(cell: Cell) -> tuple[datetime, bool]:
     """Return the time in ``cell`` in UTC, and whether it came without a zone (UTC is assumed).
 
+    Raises InvalidInputError when it is none.
+
     Parameters
     ----------
     cell
         A time in ISO 8601, or a number of seconds or milliseconds since 1970.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is none.
     """
     if isinstance(cell, str):
         text = cell.strip()

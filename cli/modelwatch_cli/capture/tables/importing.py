@@ -95,12 +95,6 @@ class TableImport:
 
     Parameters
     ----------
-    table
-        The table.
-    meaning
-        The meaning of its columns.
-    model_name, model_version, variant
-        The model that made the predictions.
     types
         Type of a feature, a letter as in `Record.types`, from the model's schema or the user;
         otherwise it follows from the values of the whole column.
@@ -138,13 +132,7 @@ class TableImport:
         self._folder.cleanup()
 
     def check(self, rejected: Callable[[Rejected], None] = lambda _: None) -> Checked:
-        """Read the whole table, and store nothing.
-
-        Parameters
-        ----------
-        rejected
-            Called with each row that cannot be used.
-        """
+        """Read the whole table, and store nothing."""
         checked, meaning = self.checked, self._meaning
         kinds = {name: ColumnKinds(self._table.is_text) for name in ("", *meaning.features)}
         for row in self._table.rows:
@@ -180,22 +168,12 @@ class TableImport:
     ) -> tuple[Stored, Stored]:
         """Store the rows that `check` kept; stored records do not change.
 
-        Parameters
-        ----------
-        records, labels
-            The stores.
-        advance
-            Called with the number of finished rows.
+        Raises StoreError when S3 cannot be read or written: import again, and the rest is stored.
 
         Returns
         -------
         tuple
             The counts of the records, and of the labels.
-
-        Raises
-        ------
-        StoreError
-            When S3 cannot be read or written: import again, and the rest is stored.
         """
         done, labels_done = Stored(), Stored()
         for path in sorted(Path(self._folder.name).glob("*.jsonl")):

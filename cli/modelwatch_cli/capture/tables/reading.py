@@ -66,17 +66,14 @@ class Table(NamedTuple):
 def open_table(path: Path, advance: Callable[[int], None] = lambda _: None) -> Table:
     """Open the table in the file ``path``.
 
+    Raises InvalidInputError when the file does not exist, or is no such table.
+
     Parameters
     ----------
     path
         A file whose name ends in one of `FORMATS`.
     advance
         Called at times with the bytes that were read.
-
-    Raises
-    ------
-    InvalidInputError
-        When the file does not exist, or is no such table.
     """
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:

@@ -69,10 +69,7 @@ class RowReader:
     def read(self, row: Row) -> tuple[ValidRow, bool]:
         """Return the content of a row, and whether its time had no zone and counts as UTC.
 
-        Raises
-        ------
-        InvalidInputError
-            When it cannot be used, with the column as field.
+        Raises InvalidInputError when it cannot be used, with the column as field.
         """
         if row.problem:
             raise InvalidInputError("", row.problem)

@@ -30,10 +30,6 @@ class SeenIds:
 
         Parameters
         ----------
-        event_id
-            A UUID.
-        content
-            The content of the row.
         row
             Its number, which is stored if no row had the id.
         """

@@ -113,10 +113,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
 def check_name(name: str) -> str:
     """Return ``name`` when a baseline may be called so.
 
-    Raises
-    ------
-    InvalidInputError
-        When it may not.
+    Raises InvalidInputError when it may not.
 
     Examples
     --------

@@ -190,18 +190,15 @@ def apply_to_outputs(
 def read_policy(text: str, key: str = "") -> CapturePolicy:
     """Read a policy; an empty text keeps everything.
 
+    Raises SettingError when the text is not a policy: names the field and says what would be right.
+    Or when it hashes and the key is missing or short.
+
     Parameters
     ----------
     text
         JSON, as at the head of this module.
     key
         Key of the hashes; only needed where there is one.
-
-    Raises
-    ------
-    SettingError
-        When the text is not a policy: names the field and says what would be right. Or when it
-        hashes and the key is missing or short.
 
     Examples
     --------

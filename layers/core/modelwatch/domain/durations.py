@@ -23,17 +23,15 @@ LONGEST = timedelta(days=366)
 def parse_duration(text: str, field: str = "") -> timedelta:
     """Read a duration of whole seconds, up to a leap year.
 
+    Raises InvalidInputError when it is something else; years and months, too, since they have no
+    one length.
+
     Parameters
     ----------
     text
         Weeks, days, hours, minutes and seconds; the last of them may have a fraction.
     field
         What an error names as its place.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is something else; years and months, too, since they have no one length.
 
     Examples
     --------

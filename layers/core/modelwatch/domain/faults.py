@@ -108,8 +108,6 @@ def refusal(
 
     Parameters
     ----------
-    body
-        The text.
     kind
         The type that it should be of.
     error
@@ -171,17 +169,7 @@ def beyond_types[T](
 def refuse_repeated_names(body: bytes, decoded: object) -> None:
     """Refuse a JSON text with an object that has a name twice: msgspec keeps the last, silently.
 
-    Parameters
-    ----------
-    body
-        The text.
-    decoded
-        What msgspec made of it.
-
-    Raises
-    ------
-    InvalidInputError
-        With each such name.
+    Raises InvalidInputError with each such name.
     """
     # Every string has two quotation marks, and those of a repeated name are on top. No more marks
     # than in what was decoded, and none escaped: nothing is repeated.
@@ -214,17 +202,7 @@ def lenient(body: bytes | str) -> Any:
 
 
 def blames(value: Any, kind: Any, path: Path = ()) -> Iterator[Blame]:
-    """Yield what is wrong with a value that `lenient` read, held against a type.
-
-    Parameters
-    ----------
-    value
-        The value.
-    kind
-        A type that msgspec knows.
-    path
-        Where the value stands.
-    """
+    """Yield what is wrong with a value that `lenient` read, held against a type."""
     if isinstance(value, _NoNumber):
         yield Blame(path, value.problem)
         return

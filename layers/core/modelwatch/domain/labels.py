@@ -156,18 +156,13 @@ def encode_label(label: Label) -> bytes:
 def decode_label(body: bytes | str, now_ms: int) -> Label:
     """Read one label from JSON, and fill in both of its times.
 
+    Raises InvalidInputError when it is not JSON, breaks the contract, or does not say when the
+    prediction was made; names the field.
+
     Parameters
     ----------
-    body
-        JSON text of one label.
     now_ms
         The present, in milliseconds since 1970: ``labelled_at`` of a label that has none.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is not JSON, breaks the contract, or does not say when the prediction was made;
-        names the field.
     """
     try:
         label = _decoder.decode(body)
@@ -232,11 +227,8 @@ def _further(value: Any, found: Sequence[Blame], now_ms: int) -> Iterator[Fault]
 def decode_labels(body: bytes, now_ms: int) -> list[Label]:
     """Read a JSON list of labels, or one label alone.
 
-    Raises
-    ------
-    InvalidInputError
-        For the labels that break the contract (a field starts with its label's index), and for a
-        list that is empty or longer than `MAX_LABELS`.
+    Raises InvalidInputError for the labels that break the contract (a field starts with its label's
+    index), and for a list that is empty or longer than `MAX_LABELS`.
     """
     if not body.lstrip().startswith(b"["):
         return [decode_label(body, now_ms)]
@@ -274,10 +266,7 @@ def sort_label_message(body: str, now_ms: int) -> tuple[list[Label], list[Refusa
 
     A refusal's body is a message of the one label.
 
-    Raises
-    ------
-    InvalidInputError
-        When it is no such message.
+    Raises InvalidInputError when it is no such message.
     """
     try:
         message = _message_decoder.decode(body)

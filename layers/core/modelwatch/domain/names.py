@@ -63,11 +63,8 @@ _MOST_KNOWN = 100_000
 def check_model_name(name: str, field: str = "name") -> None:
     """Refuse what is no name of a model.
 
-    Raises
-    ------
-    InvalidInputError
-        When it is empty, too long, '.' or '..', or has a slash, colon, equals sign or control
-        character.
+    Raises InvalidInputError when it is empty, too long, '.' or '..', or has a slash, colon, equals
+    sign or control character.
 
     Examples
     --------
@@ -122,10 +119,8 @@ def stage_of(text: str, field: str = "stage") -> str:
 def check_feature_names(names: Iterable[str], field: str = "features") -> None:
     """Refuse what is no name of a feature.
 
-    Raises
-    ------
-    InvalidInputError
-        For the first one that is blank, too long, or has a control character (a tab, a line's end).
+    Raises InvalidInputError for the first one that is blank, too long, or has a control character
+    (a tab, a line's end).
 
     Examples
     --------

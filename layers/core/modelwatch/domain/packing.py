@@ -123,10 +123,7 @@ def is_packed(body: str) -> bool:
 def unpack(body: str, now_ms: int) -> tuple[Block | None, list[Refusal]]:
     """Read what `pack` made, and part the good records from the others; see `sort_records`.
 
-    Raises
-    ------
-    InvalidInputError
-        When it is something else.
+    Raises InvalidInputError when it is something else.
     """
     try:
         block = _block(_decoder.decode(body))

@@ -44,17 +44,12 @@ _FIELDS = (
 def parse_schedule(text: str, field: str = "") -> timedelta:
     """Return how often a schedule runs; once a minute, its most, for cron.
 
+    Raises InvalidInputError when EventBridge would not take it.
+
     Parameters
     ----------
-    text
-        The expression.
     field
         What an error names as its place.
-
-    Raises
-    ------
-    InvalidInputError
-        When EventBridge would not take it.
 
     Examples
     --------

@@ -44,10 +44,7 @@ class Column(msgspec.Struct, frozen=True):
         A null is a missing value: fine for real numbers (NaN to the model) and for optional
         columns, as in MLflow.
 
-        Raises
-        ------
-        InvalidInputError
-            When the value is not of the column's type.
+        Raises InvalidInputError when the value is not of the column's type.
 
         Examples
         --------
@@ -112,6 +109,9 @@ class Schema(msgspec.Struct, frozen=True):
     ) -> dict[str, Value]:
         """Check one row of features against the schema.
 
+        Raises InvalidInputError when the count is wrong, a name is unknown, missing or repeated, or
+        a value has the wrong type: with all such faults of the row.
+
         Parameters
         ----------
         features
@@ -123,12 +123,6 @@ class Schema(msgspec.Struct, frozen=True):
         -------
         dict
             Every column of the schema in its order; an optional column that was not given is None.
-
-        Raises
-        ------
-        InvalidInputError
-            When the count is wrong, a name is unknown, missing or repeated, or a value has the
-            wrong type: with all such faults of the row.
 
         Examples
         --------
@@ -200,10 +194,8 @@ class Schema(msgspec.Struct, frozen=True):
 def schema_from_signature(inputs: Sequence[Mapping[str, Any]]) -> Schema:
     """Read the inputs of an MLflow signature (its JSON form, already parsed).
 
-    Raises
-    ------
-    ValueError
-        When the signature is not tabular: a tensor, an unnamed column, or another type.
+    Raises ValueError when the signature is not tabular: a tensor, an unnamed column, or another
+    type.
     """
     columns = []
     for spec in inputs:

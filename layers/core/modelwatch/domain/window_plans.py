@@ -63,8 +63,6 @@ class WindowPlan:
 
         Parameters
         ----------
-        now
-            The present, UTC.
         last_end
             End of the newest window that was analyzed; None when there was none: then only the
             newest is due.
@@ -143,17 +141,15 @@ class DueWindows:
 def parse_plans(text: str, field: str = "") -> tuple[WindowPlan, ...]:
     """Read windows separated by commas, each ``LENGTH`` or ``LENGTH/STEP``, in ISO 8601.
 
+    Raises InvalidInputError when one cannot be read, a step is not of whole minutes, or a length is
+    there twice.
+
     Parameters
     ----------
     text
         Such as ``PT1H,P7D/P1D``: the last hour, and the last seven days once a day.
     field
         What an error names as its place.
-
-    Raises
-    ------
-    InvalidInputError
-        When one cannot be read, a step is not of whole minutes, or a length is there twice.
 
     Examples
     --------

@@ -38,8 +38,6 @@ def build(
     ----------
     name
         The app's, such as ``capture``.
-    description
-        What it is for.
     paths
         Operations by path and method; those by which an app describes itself are added.
     types
@@ -79,16 +77,10 @@ def operation(
 
     Parameters
     ----------
-    summary
-        One sentence, without a full stop.
     name
         Unique in the document.
-    response
-        Type of its body when all is well.
     problems
         Statuses of the problems that it can return; 500 is always one.
-    status
-        The status when all is well.
     body
         What it takes: see `json_body`.
     """

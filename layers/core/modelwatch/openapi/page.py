@@ -26,10 +26,7 @@ def page() -> HttpResponse:
 def asset(name: str) -> HttpResponse:
     """Return a script or style of the page.
 
-    Raises
-    ------
-    NotFoundError
-        When the page has no such file.
+    Raises NotFoundError when the page has no such file.
     """
     if name not in ASSETS:
         raise NotFoundError("the page has no such file")

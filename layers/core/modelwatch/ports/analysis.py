@@ -170,10 +170,7 @@ class ReportStore(Protocol):
     def evidence(self, result: AnalysisResult) -> Evidence:
         """Return what a result was made of.
 
-        Raises
-        ------
-        EvidenceError
-            When it was not kept, or is missing or damaged.
+        Raises EvidenceError when it was not kept, or is missing or damaged.
         """
         ...
 

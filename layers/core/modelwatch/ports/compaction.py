@@ -25,15 +25,12 @@ class CaptureHours(Protocol):
 
         Readers see the same distinct events before, after and on the way.
 
+        Raises StoreError when objects cannot be read, written or deleted.
+
         Returns
         -------
         MergedHour | None
             What it was and is; None when another run has taken objects away meanwhile.
-
-        Raises
-        ------
-        StoreError
-            When objects cannot be read, written or deleted.
         """
         ...
 

@@ -30,17 +30,13 @@ _decode_batch = msgspec.json.Decoder(BatchRequest).decode
 def read_request(body: bytes, schema: Callable[[], Schema | None] = lambda: None) -> PredictRequest:
     """Return the body of ``POST /predict``.
 
+    Raises InvalidInputError when it is not JSON, breaks the contract, or has a name twice in one
+    object.
+
     Parameters
     ----------
-    body
-        The body.
     schema
         Gives the model's schema: faults of the features are reported together with the rest.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is not JSON, breaks the contract, or has a name twice in one object.
 
     Examples
     --------
@@ -68,10 +64,7 @@ def read_batch(body: bytes, schema: Callable[[], Schema | None] = lambda: None) 
 def batch_rows(request: BatchRequest, schema: Schema) -> list[dict[str, Value]]:
     """Return the rows of a batch as `Schema.row` does.
 
-    Raises
-    ------
-    InvalidInputError
-        With what is wrong in all rows; a field starts with ``rows[index]``.
+    Raises InvalidInputError with what is wrong in all rows; a field starts with ``rows[index]``.
     """
     rows = []
     faults: dict[Fault, None] = {}

@@ -48,16 +48,10 @@ class CompactionService:
 
     Parameters
     ----------
-    captures
-        The hours.
-    erasures
-        Events that must not come back.
     lag_seconds
         So long after its end an hour counts as closed. What comes later is merged by a later run.
     budget_seconds
         So long a run goes on to the next hour; None: to the end.
-    clock
-        The present, in seconds since 1970.
     """
 
     def __init__(

@@ -105,15 +105,6 @@ def send_to_dlq(
 ) -> tuple[int, list[str]]:
     """Send ``letters`` to the dead-letter queue.
 
-    Parameters
-    ----------
-    letters
-        What cannot be used.
-    dead_letters
-        Takes it.
-    may_go_on
-        Whether there is time for another one.
-
     Returns
     -------
     tuple[int, list[str]]

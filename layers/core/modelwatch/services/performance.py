@@ -65,8 +65,6 @@ class PerformanceMonitor:
 
     Parameters
     ----------
-    outcomes
-        Predictions and their labels.
     profiles
         Keeps the sums.
     policy
@@ -79,8 +77,6 @@ class PerformanceMonitor:
         Shortest time between two sums of an hour, even when new labels come.
     seconds
         How long one result may sum up hours, the newest first; later results do the rest.
-    clock
-        Seconds since 1970.
     """
 
     def __init__(
@@ -116,10 +112,10 @@ class PerformanceMonitor:
     ) -> PerformanceResult:
         """Return how well a version predicted in ``window``.
 
+        Raises StoreError when captures, labels or sums cannot be read or written.
+
         Parameters
         ----------
-        model_name, model_version
-            Of whom.
         window
             Rounded outward to whole hours.
         variant
@@ -130,11 +126,6 @@ class PerformanceMonitor:
         reference
             Reference data. If it has ``probabilities`` and labels (column ``label``), of rows that
             the model was not trained on, it is learned from it what the probabilities are worth.
-
-        Raises
-        ------
-        StoreError
-            When captures, labels or sums cannot be read or written.
         """
         window = whole_hours(window)
         known = None if reference is None else self._outcomes.reference(reference)

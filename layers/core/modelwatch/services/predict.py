@@ -51,8 +51,6 @@ class PredictService:
         Runs what the caller need not wait for.
     sample_rate
         Share of the predictions that is captured, 0 to 1; see `domain.sampling.is_sampled`.
-    clock
-        Seconds since 1970.
     """
 
     def __init__(
@@ -151,10 +149,7 @@ class PredictService:
 
         It is loaded here first: what cannot be loaded is not given to the others.
 
-        Raises
-        ------
-        ModelwatchError
-            When that cannot be loaded; the loaded versions keep serving.
+        Raises ModelwatchError when that cannot be loaded; the loaded versions keep serving.
         """
         serving = self._models.reload()
         self._fleet.recycle_environments()

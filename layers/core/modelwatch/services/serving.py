@@ -94,8 +94,6 @@ class ModelPool:
     ----------
     refresh_seconds
         Within which a moved alias is followed, in seconds.
-    clock
-        Seconds since 1970.
     start
         Runs a function beside the requests; a thread by default.
     patience_seconds
@@ -145,10 +143,8 @@ class ModelPool:
     def serving(self) -> Serving:
         """Return what serves; load it at the first need, and see to its freshness.
 
-        Raises
-        ------
-        NoModelError, ModelLoadError, RegistryError, StoreError
-            When nothing is loaded and nothing can be.
+        Raises NoModelError, ModelLoadError, RegistryError, StoreError when nothing is loaded and
+        nothing can be.
         """
         serving = self._serving
         if serving is None:
@@ -167,10 +163,7 @@ class ModelPool:
     def reload(self) -> Serving:
         """Ask the registry now, trying refused versions again, and serve what it says.
 
-        Raises
-        ------
-        ModelwatchError
-            When that cannot be loaded; the loaded versions keep serving.
+        Raises ModelwatchError when that cannot be loaded; the loaded versions keep serving.
         """
         with self._lock:
             self._refusals.clear()

@@ -17,8 +17,6 @@ class Setting[T]:
     ----------
     default
         As it would be written. Empty: it may be left out, and its value is an empty text.
-    meaning
-        What it is for.
     kind
         Reads its value, or says what is wrong with it: see `kinds`.
     is_secret

@@ -33,15 +33,13 @@ class LayerStore:
     def apply(self, layers: Sequence[Any]) -> Path | None:
         """Return the directory that stands in for ``/opt``, None when there are no layers.
 
+        Raises UnsupportedFunctionError when a layer has no archive here (another account's), or is
+        hot-reloaded beside others.
+
         Parameters
         ----------
         layers
             LocalStack's `LayerVersion` objects, in the function's order.
-
-        Raises
-        ------
-        UnsupportedFunctionError
-            A layer has no archive here (another account's), or is hot-reloaded beside others.
         """
         if not layers:
             return None

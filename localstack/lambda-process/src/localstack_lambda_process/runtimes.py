@@ -48,15 +48,12 @@ _inspected: dict[tuple[Path, int], Interpreter] = {}
 def inspect_interpreter(python: Path, origin: str) -> Interpreter:
     """Check that `python` runs and has AWS's runtime client; remembered until the file changes.
 
+    Raises RuntimeNotUsableError when it does not exist, does not run, or lacks ``awslambdaric``.
+
     Parameters
     ----------
     origin
         Where the path comes from, for the error's text.
-
-    Raises
-    ------
-    RuntimeNotUsableError
-        It does not exist, does not run, or lacks ``awslambdaric``.
     """
     if not python.is_file() or not os.access(python, os.X_OK):
         raise RuntimeNotUsableError(f"{origin} names {python}, which is not an executable file.")
@@ -92,10 +89,7 @@ def _inspect(python: Path, origin: str) -> Interpreter:
 def bare_interpreter(settings: Settings) -> Interpreter:
     """Return the interpreter for functions of package type Zip.
 
-    Raises
-    ------
-    RuntimeNotUsableError
-        The setting is missing, or what it names cannot run functions.
+    Raises RuntimeNotUsableError when the setting is missing, or what it names cannot run functions.
     """
     if settings.python is None:
         raise RuntimeNotUsableError(
@@ -108,15 +102,12 @@ def bare_interpreter(settings: Settings) -> Interpreter:
 def resolve(config: Any, settings: Settings) -> FunctionRuntime:
     """Find out what a function version runs on.
 
+    Raises LambdaProcessError when the function cannot run here; the text says why.
+
     Parameters
     ----------
     config
         LocalStack's `VersionFunctionConfiguration`.
-
-    Raises
-    ------
-    LambdaProcessError
-        The function cannot run here; the text says why.
     """
     if str(config.package_type) == "Image":
         return _resolve_image(config, settings)
@@ -180,10 +171,8 @@ def image_directory(image_uri: str, settings: Settings) -> Path:
 
     ``host/team/name:tag`` is looked up as ``name/tag``; without a tag, ``latest``.
 
-    Raises
-    ------
-    ImageNotFoundError
-        The setting is missing, the reference is a digest or malformed, or nothing is there.
+    Raises ImageNotFoundError when the setting is missing, the reference is a digest or malformed,
+    or nothing is there.
     """
     if settings.images_dir is None:
         raise ImageNotFoundError(

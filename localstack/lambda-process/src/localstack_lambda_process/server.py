@@ -52,11 +52,8 @@ class BoundTwistedRuntimeServer(TwistedRuntimeServer):
     ) -> None:
         """Listen for `gateway` on every host and port of `listen`.
 
-        Raises
-        ------
-        OSError
-            An address cannot be listened on (in use, or not of this machine). The stock server
-            drops that error and LocalStack waits in vain for itself.
+        Raises OSError when an address cannot be listened on (in use, or not of this machine). The
+        stock server drops that error and LocalStack waits in vain for itself.
         """
         # LocalStack asks DNS whether "s3." before its own host name resolves. With an address for a
         # name that no DNS server can resolve, and with a slow or absent one the first

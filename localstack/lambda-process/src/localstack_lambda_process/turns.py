@@ -37,10 +37,8 @@ class Turns:
     def turn(self, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
         """Wait for a turn and hold it.
 
-        Raises
-        ------
-        TooManyRequestsException
-            No turn came within ``patience_seconds``: what AWS says of a function at its limit.
+        Raises TooManyRequestsException when no turn came within ``patience_seconds``: what AWS says
+        of a function at its limit.
         """
         self._take(patience_seconds)
         try:

@@ -72,13 +72,7 @@ def lambda_client(settings: StoreSettings) -> Any:
 
 
 class LazyClient:
-    """A client that is made when it is first used: a cold start does not wait for it.
-
-    Parameters
-    ----------
-    make
-        Makes the client; called once.
-    """
+    """A client that is made when it is first used: a cold start does not wait for it."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make

@@ -26,10 +26,7 @@ def emf_lines(samples: Sequence[Sample], timestamp_ms: int) -> list[str]:
     A document is one flat object, so samples share one only as long as no label and no metric
     would need two values in it.
 
-    Raises
-    ------
-    KeyError
-        For a metric that the catalog does not have: a mistake in the code.
+    Raises KeyError for a metric that the catalog does not have: a mistake in the code.
     """
     documents: list[dict[str, Any]] = []
     for sample in samples:
@@ -87,10 +84,7 @@ def metric_sink(settings: LogSettings) -> EmfMetricSink:
 
     On Lambda it does not: CloudWatch Logs, and the bridge, read standard output.
 
-    Raises
-    ------
-    SettingError
-        When the endpoint is none.
+    Raises SettingError when the endpoint is none.
     """
     endpoint = settings.aws_emf_agent_endpoint
     if not endpoint:

@@ -26,17 +26,14 @@ class AgentStream:
     A connection is kept. The protocol has no acknowledgement: a line that was sent just before the
     agent died is lost.
 
+    Raises SettingError when the endpoint is something else.
+
     Parameters
     ----------
     endpoint
         ``tcp://host:port``.
     clock
         Seconds, of any origin.
-
-    Raises
-    ------
-    SettingError
-        When the endpoint is something else.
     """
 
     def __init__(self, endpoint: str, clock: Callable[[], float] = time.monotonic) -> None:

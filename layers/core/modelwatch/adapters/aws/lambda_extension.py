@@ -56,8 +56,6 @@ class LambdaExtension:
     ----------
     address
         ``host:port`` of Lambda's runtime API, or empty: then there is no Lambda.
-    metrics
-        Takes what the work reports.
     """
 
     def __init__(self, address: str, metrics: MetricSink) -> None:

@@ -117,11 +117,8 @@ class SqsDeadLetters(_Queue):
     def put(self, message_id: str, body: str, reason: str) -> None:
         """Send a message.
 
-        Raises
-        ------
-        QueueError
-            When the queue does not take it. One that filled a message to the brim has no room for
-            its reason and is never taken here; the capture queue's redrive policy moves it.
+        Raises QueueError when the queue does not take it. One that filled a message to the brim has
+        no room for its reason and is never taken here; the capture queue's redrive policy moves it.
         """
         attributes = {"reason": _as_attribute(reason), "message_id": message_id}
         try:
@@ -169,10 +166,8 @@ def _as_attribute(reason: str) -> str:
 def message_bodies(records: Sequence[Record]) -> Iterator[str]:
     """Yield JSON lists of ``records``, as long as they may become, or of one that is longer.
 
-    Raises
-    ------
-    RecordTooLargeError
-        When records alone are larger than a message; before anything is yielded.
+    Raises RecordTooLargeError when records alone are larger than a message; before anything is
+    yielded.
     """
     parts = [_encode(record) for record in records]
     too_large = {
@@ -188,10 +183,7 @@ def message_bodies(records: Sequence[Record]) -> Iterator[str]:
 def packed_bodies(records: Sequence[Record]) -> list[str]:
     """Return packed messages of ``records``, as long as they may become, or of one that is longer.
 
-    Raises
-    ------
-    RecordTooLargeError
-        When records alone are larger than a message.
+    Raises RecordTooLargeError when records alone are larger than a message.
     """
     bodies: list[str] = []
     too_large: dict[str, int] = {}

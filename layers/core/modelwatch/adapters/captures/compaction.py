@@ -79,14 +79,8 @@ class S3Compaction:
 
     Parameters
     ----------
-    client
-        S3 client.
-    bucket
-        The bucket of the captures.
     segments
         Parts of the traffic that are profiled apart where profiles are computed again.
-    group_rows
-        Most rows of a row group.
     """
 
     def __init__(

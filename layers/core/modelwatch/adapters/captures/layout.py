@@ -124,10 +124,6 @@ def merged_key(
     ----------
     partition
         As in `CaptureObject.partition`.
-    first_ms, last_ms
-        Earliest and latest ``captured_at`` in it.
-    events
-        Hashes of its event ids, sorted.
     replaced
         Names of the objects that it replaces. An object with the same events as one of those must
         not have its key.

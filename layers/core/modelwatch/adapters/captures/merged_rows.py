@@ -36,10 +36,6 @@ class MergedRows:
     ----------
     paths
         The files; of an event that is in several rows, the first one counts.
-    left_out
-        Hashes of the events to leave out.
-    group_rows
-        Most rows of a table that `tables` gives.
 
     Attributes
     ----------

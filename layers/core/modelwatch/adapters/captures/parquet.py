@@ -90,10 +90,7 @@ def blocks_table(blocks: Sequence[Block]) -> pa.Table:
     A numeric prediction is in ``prediction``; any prediction is, as text, in
     ``prediction_label``; why there is none is in ``error``, which is null where there is one.
 
-    Raises
-    ------
-    InvalidInputError
-        When a double is infinite.
+    Raises InvalidInputError when a double is infinite.
     """
     tables = [_block_table(block) for block in blocks]
     if len(tables) == 1:
@@ -227,16 +224,13 @@ def read_table(payload: bytes, columns: list[str] | None = None) -> pa.Table:
 def read_notes(file: bytes | Path | Callable[[int], bytes]) -> dict[str, bytes]:
     """Return the notes in a Parquet file.
 
+    Raises ProfileFormatError when it is no Parquet file.
+
     Parameters
     ----------
     file
         The file; or a function that returns so many of its last bytes, or all where it has fewer:
         it is called as seldom as goes, and never for the rows.
-
-    Raises
-    ------
-    ProfileFormatError
-        When it is no Parquet file.
     """
     read_end = _reader_of_end(file)
     end = read_end(_END_GUESS_BYTES)
@@ -293,10 +287,7 @@ def compress(data: bytes) -> bytes:
 def decompress(data: bytes) -> bytes:
     """Return what `compress` was given.
 
-    Raises
-    ------
-    ProfileFormatError
-        When it is something else.
+    Raises ProfileFormatError when it is something else.
     """
     size = int.from_bytes(data[:8], "little")
     try:

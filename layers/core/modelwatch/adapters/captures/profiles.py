@@ -56,10 +56,6 @@ class S3ProfileStore:
 
     Parameters
     ----------
-    client
-        S3 client.
-    bucket
-        The bucket of the captures.
     segments
         The segments that are looked for; what was declared before is left alone.
     """

@@ -53,10 +53,6 @@ class S3RecordStore:
 
     Parameters
     ----------
-    client
-        S3 client.
-    bucket
-        The bucket of the captures.
     segments
         Parts of the traffic that are profiled apart when records are written.
     """

@@ -87,17 +87,7 @@ class Match:
 
 
 class S3Erasure:
-    """Erases events from ``bucket``.
-
-    Parameters
-    ----------
-    client
-        S3 client.
-    bucket
-        The bucket of the captures.
-    segments
-        Parts of the traffic that are profiled apart.
-    """
+    """Erases events from ``bucket``."""
 
     def __init__(self, client: Any, bucket: str, segments: Segments = NO_SEGMENTS) -> None:
         self._client = client
@@ -127,10 +117,7 @@ class S3Erasure:
     def erase_captures(self, match: Match, events: Events) -> None:
         """Erase the events from an hour's rows, samples and profiles.
 
-        Raises
-        ------
-        StoreError
-            When they are still there, because others write to the hour all the time.
+        Raises StoreError when they are still there, because others write to the hour all the time.
         """
         current: Match | None = match
         for _ in range(_TRIES):

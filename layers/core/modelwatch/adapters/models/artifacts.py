@@ -74,10 +74,8 @@ class Artifacts(ABC):
     def manifest(self, version: ModelVersion) -> Manifest | None:
         """Return the version's manifest, or None when modelwatch did not make one.
 
-        Raises
-        ------
-        ModelLoadError
-            When there is one that cannot be read, or is not the one that was registered.
+        Raises ModelLoadError when there is one that cannot be read, or is not the one that was
+        registered.
         """
         digest = version.manifest_sha256
         payload = self.read(version, manifest_path(digest), digest)
@@ -145,10 +143,7 @@ class Artifacts(ABC):
     def write(self, version: ModelVersion, path: str, payload: bytes) -> None:
         """Put an artifact beside the version's others.
 
-        Raises
-        ------
-        StoreError
-            When the store does not take it.
+        Raises StoreError when the store does not take it.
         """
         try:
             self._put(version, path, payload)
@@ -210,10 +205,7 @@ class Artifacts(ABC):
 def check_files(version: ModelVersion, manifest: Manifest, folder: Path) -> None:
     """Check the files in ``folder`` against the manifest's digests.
 
-    Raises
-    ------
-    ModelLoadError
-        When one is missing or is not what was registered.
+    Raises ModelLoadError when one is missing or is not what was registered.
     """
     for path, sha256 in manifest.files.items():
         try:

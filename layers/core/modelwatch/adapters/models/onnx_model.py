@@ -70,11 +70,8 @@ class OnnxModel:
     def predict(self, rows: Sequence[Mapping[str, Value]]) -> Predictions:
         """Predict ``rows``; see `Model.predict`.
 
-        Raises
-        ------
-        ValueError
-            For what the original does not take: a missing value, a text that it does not know, a
-            number that 32 bits do not hold.
+        Raises ValueError for what the original does not take: a missing value, a text that it does
+        not know, a number that 32 bits do not hold.
         """
         for row in rows:
             self._check(row)

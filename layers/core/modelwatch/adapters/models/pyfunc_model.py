@@ -30,17 +30,14 @@ _DTYPES: Mapping[str, Any] = {
 class PyfuncModel:
     """The model in the folder ``path``.
 
+    Raises ModelLoadError when mlflow cannot load it, or its columns are not known.
+
     Parameters
     ----------
     schema
         Its input columns, where its manifest says them; otherwise its signature does.
     flavor_reason
         Why it is not run in ONNX form.
-
-    Raises
-    ------
-    ModelLoadError
-        When mlflow cannot load it, or its columns are not known.
     """
 
     flavor = "pyfunc"
@@ -83,10 +80,7 @@ class PyfuncModel:
     def predict(self, rows: Sequence[Mapping[str, Value]]) -> Predictions:
         """Predict ``rows``; see `Model.predict`.
 
-        Raises
-        ------
-        PredictionError
-            When the model gives something else than one value a row.
+        Raises PredictionError when the model gives something else than one value a row.
         """
         groups = self._groups(rows)
         if len(groups) == 1:

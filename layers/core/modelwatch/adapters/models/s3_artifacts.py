@@ -18,12 +18,8 @@ class S3Artifacts(Artifacts):
 
     Parameters
     ----------
-    client
-        S3 client.
     bucket
         The model bucket: artifacts elsewhere are refused.
-    limit_bytes, cache
-        See `Artifacts`.
     """
 
     failures = (BotoCoreError, ClientError)

@@ -31,8 +31,6 @@ class StoredServingPlanCache:
     ----------
     client
         S3; None for a registry on this machine, which needs ``folder`` alone.
-    bucket, folder
-        Where plans are kept.
     source
         What made the plans: the registry, and the alias or stage that it was asked for. A bucket
         that several deployments share has a plan for each.

@@ -37,8 +37,6 @@ class TrainingReferences:
     ----------
     policy
         With which predict captures.
-    segments
-        Parts of the rows that are profiled apart.
     """
 
     def __init__(

@@ -38,10 +38,7 @@ def registry_of(settings: RegistrySettings) -> Registry:
 
     Its plans follow MODEL_STAGE where that is set.
 
-    Raises
-    ------
-    SettingError
-        When it names none.
+    Raises SettingError when it names none.
     """
     return _kind(settings).of(settings)
 
@@ -49,15 +46,7 @@ def registry_of(settings: RegistrySettings) -> Registry:
 def artifacts_of(
     settings: RegistrySettings, s3: Any = None, *, cache: Path | None = None
 ) -> Artifacts:
-    """Return the artifacts of the registry's versions, MODEL_MAX_MB of each at most.
-
-    Parameters
-    ----------
-    s3
-        A client of S3, where there is one already.
-    cache
-        See `Artifacts`.
-    """
+    """Return the artifacts of the registry's versions, MODEL_MAX_MB of each at most."""
     limit_bytes = settings.model_max_mb * MEGABYTE
     return _kind(settings).artifacts(settings, s3, limit_bytes=limit_bytes, cache=cache)
 

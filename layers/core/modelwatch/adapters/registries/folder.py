@@ -57,13 +57,7 @@ _number = re.compile("[1-9][0-9]{0,8}").fullmatch
 
 
 class FolderRegistry(Registry):
-    """The registry in the folder ``root``; see the module.
-
-    Parameters
-    ----------
-    stage, stage_alias
-        See `Registry`.
-    """
+    """The registry in the folder ``root``; see the module."""
 
     is_local = True
 
@@ -271,10 +265,7 @@ class FolderRegistry(Registry):
 def folder_of(settings: RegistrySettings) -> Path:
     """Return the folder that MODEL_REGISTRY names.
 
-    Raises
-    ------
-    SettingError
-        When it is no address of one on this machine.
+    Raises SettingError when it is no address of one on this machine.
     """
     address = settings.model_registry
     try:

@@ -41,8 +41,6 @@ class MlflowRegistry(Registry):
 
     Parameters
     ----------
-    stage, stage_alias
-        See `Registry`.
     headers
         Sent with every request: what says who asks.
     """

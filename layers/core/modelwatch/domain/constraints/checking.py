@@ -92,8 +92,6 @@ def check(
 
     Parameters
     ----------
-    constraints
-        The rules.
     profile
         Profile of the window. What its sketches cannot count to the row is evaluated by the fewest
         rows that it can be, so that a sketch's error is never taken for a violation.

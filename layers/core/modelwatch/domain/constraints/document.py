@@ -164,10 +164,7 @@ def encode_constraints(constraints: Constraints) -> bytes:
 def decode_constraints(payload: bytes) -> Constraints:
     """Read what `encode_constraints` wrote, or a person.
 
-    Raises
-    ------
-    InvalidInputError
-        When it is something else; names the field and what would be right.
+    Raises InvalidInputError when it is something else; names the field and what would be right.
 
     Examples
     --------

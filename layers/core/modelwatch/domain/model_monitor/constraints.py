@@ -150,10 +150,7 @@ def read_constraints_document(payload: bytes) -> Constraints:
     of constraints is off, for a feature or for all, no rule applies. As with Model Monitor, other
     columns than those of the document are unexpected.
 
-    Raises
-    ------
-    InvalidInputError
-        When it is something else; names the field.
+    Raises InvalidInputError when it is something else; names the field.
 
     Examples
     --------

@@ -101,10 +101,7 @@ def encode_hour(hour: HourPerformance) -> bytes:
 def decode_hour(payload: bytes) -> HourPerformance:
     """Return what `encode_hour` was given.
 
-    Raises
-    ------
-    ProfileFormatError
-        When it is something else, or of another format.
+    Raises ProfileFormatError when it is something else, or of another format.
     """
     try:
         packed = _decoder.decode(zlib.decompress(payload))

@@ -90,8 +90,6 @@ class PerformanceProfile:
 
         Parameters
         ----------
-        rows
-            Predictions, each once.
         classes
             The class of each column of the probabilities, where it is known; see `class_order`.
         """

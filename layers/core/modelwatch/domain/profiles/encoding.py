@@ -85,10 +85,7 @@ def encode_slices(slices: Sequence[Slice]) -> bytes:
 def decode_slices(data: bytes) -> list[Slice]:
     """Read what `encode_slices` wrote.
 
-    Raises
-    ------
-    ProfileFormatError
-        When it is something else, or of another version.
+    Raises ProfileFormatError when it is something else, or of another version.
     """
     try:
         document = _decoder.decode(data)

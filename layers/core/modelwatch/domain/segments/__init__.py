@@ -168,10 +168,8 @@ NO_SEGMENTS = Segments()
 def parse_segments(text: str, field: str = "") -> Segments:
     """Read declared segments; an empty text declares none.
 
-    Raises
-    ------
-    InvalidInputError
-        When one cannot be read, two have the same name, or there are more than `MOST_SEGMENTS`.
+    Raises InvalidInputError when one cannot be read, two have the same name, or there are more than
+    `MOST_SEGMENTS`.
     """
     parts: dict[str, ColumnSegments | NamedSegment] = {}
     for declared in _split(text, field):
@@ -201,10 +199,7 @@ def parse_segments(text: str, field: str = "") -> Segments:
 def read_segments(text: str) -> Segments:
     """Read the segments of the setting `SEGMENTS_SETTING`.
 
-    Raises
-    ------
-    SettingError
-        When they cannot be read.
+    Raises SettingError when they cannot be read.
     """
     try:
         return parse_segments(text)

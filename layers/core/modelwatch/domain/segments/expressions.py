@@ -45,10 +45,10 @@ Literal = float | str | bool
 class Expression:
     """A condition on rows.
 
+    Raises InvalidInputError when it is no such condition; says which part is not.
+
     Parameters
     ----------
-    text
-        What it says.
     field
         What an error names as its place.
 
@@ -58,11 +58,6 @@ class Expression:
         What it says.
     columns
         The columns that it is about.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is no such condition; says which part is not.
 
     Examples
     --------

@@ -108,8 +108,6 @@ class Distribution:
         ----------
         rest
             Rows with a category that is not counted.
-        missing
-            Rows without a value.
         undercount
             A category came at most so much more often than ``counts`` says.
 
