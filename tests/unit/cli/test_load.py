@@ -207,12 +207,16 @@ def test_a_real_server_gets_the_key_and_requests_overlap(api_url):
 
 
 def test_ctrl_c_ends_with_what_was_sent(api_url):
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     before = signal.getsignal(signal.SIGINT)
-    timer.start()
+
+    def rows():
+        for number in range(10_000):
+            if number == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield {}
+
     due = (number / 10 for number in range(10_000))
-    headers = {"x-api-key": "secret"}
-    summary = send_predictions(api_url, ({} for _ in range(10_000)), due, headers=headers)
+    summary = send_predictions(api_url, rows(), due, headers={"x-api-key": "secret"})
     assert summary.interrupted
     assert summary.statuses == {"200": summary.sent}
     assert signal.getsignal(signal.SIGINT) is before
