@@ -10,7 +10,7 @@ MODELWATCH := $(BIN)/modelwatch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-compose test-fast test-long zoo zoo-table test-grafana test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
+.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-compose test-fast test-long zoo zoo-table test-grafana test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-seasonal bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ bench-performance-estimation: setup-rivals ## accuracy and ROC AUC without label
 bench-serving: setup-pyfunc ## predict beside FastAPI and mlflow.pyfunc
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.serving
 
+bench-seasonal: setup $(ENVS)/flights/.stamp ## false alarms and power on a real year of flights, beside Evidently and NannyML
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.seasonal
+
 bench-quality: setup ## false alarms of learned constraints, and what they find
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.quality
 
@@ -156,6 +159,11 @@ $(ENVS)/zoo/.stamp: tests/zoo/requirements.txt | $(UV)
 	@rm -rf $(ENVS)/zoo && $(UV) pip install -q --target $(ENVS)/zoo --python 3.13 --no-deps --require-hashes -r $<
 	@touch $@
 
+$(ENVS)/flights/.stamp: benchmarks/seasonal/requirements.txt | $(UV)
+	@echo "==> data of flights, from $<"
+	@rm -rf $(ENVS)/flights && $(UV) pip install -q --target $(ENVS)/flights --python 3.13 --no-deps --require-hashes -r $<
+	@touch $@
+
 $(ENVS)/docs/.stamp: docs/requirements.txt | $(UV)
 	$(call environment,docs,docs/requirements.txt)
 	@touch $@
@@ -191,6 +199,7 @@ lock: $(UV) ## resolve every requirements.in anew
 	@$(UV) $(LOCK) --upgrade tests/spark/requirements.in -o tests/spark/requirements.txt
 	@$(UV) $(LOCK) --upgrade --no-deps -c requirements.txt tests/zoo/requirements.in -o tests/zoo/requirements.txt
 	@$(UV) $(LOCK) --upgrade benchmarks/requirements.in -o benchmarks/requirements.txt
+	@$(UV) $(LOCK) --upgrade --no-deps benchmarks/seasonal/requirements.in -o benchmarks/seasonal/requirements.txt
 	@$(UV) $(LOCK) --upgrade docs/requirements.in -o docs/requirements.txt
 	@$(UV) $(LOCK) --upgrade localstack/runtime/requirements.in -o localstack/runtime/requirements.txt
 	@cd tests/grafana && rm -f package-lock.json && npm install --package-lock-only

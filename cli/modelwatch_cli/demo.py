@@ -68,12 +68,11 @@ def demo() -> None:
 
 def _reload(settings: Settings) -> None:
     """Recycle every environment, so that only the promoted version serves."""
-    from modelwatch import Client
-    from modelwatch_cli.deployment.endpoints import api_urls
+    from modelwatch_cli.deployment.calling import open_client
 
     with (
         console.status("loading the new version in every environment"),
-        Client(predict=api_urls(settings)["predict"]) as client,
+        open_client(settings, "predict") as client,
     ):
         client.reload()
 

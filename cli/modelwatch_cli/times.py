@@ -28,12 +28,14 @@ def option_time(option: str, text: str) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-def option_window(since: str | None, until: str | None, length: timedelta) -> Window:
+def option_window(
+    since: str | None, until: str | None, length: timedelta, *, ahead: timedelta = _AHEAD
+) -> Window:
     """Return the window from ``--since`` to ``--until``; by default ``length`` up to now.
 
     Raises InvalidInputError when one is no time, or the window ends before it begins.
     """
-    end = option_time("--until", until) if until else datetime.now(UTC) + _AHEAD
+    end = option_time("--until", until) if until else datetime.now(UTC) + ahead
     start = option_time("--since", since) if since else end - length
     try:
         return Window(start, end)

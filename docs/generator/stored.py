@@ -58,7 +58,7 @@ class Format(NamedTuple):
 FORMATS = (
     Format(
         "result.json",
-        "`analyses/M/V/<window end>.<window>[.<variant>]/` in `REPORT_BUCKET`",
+        "`analyses/M/V/<window end>.<window>[-<ad hoc>][.<variant>]/` in `REPORT_BUCKET`",
         "JSON",
         AnalysisResult,
     ),
@@ -211,11 +211,11 @@ def _meanings(kind: type) -> dict[str, str]:
 
 
 def _structs(kind: Any) -> dict[str, type]:
-    """Return the structs that a type is made of, by their names in its schema."""
+    """Return the structs and dataclasses that a type is made of, by their names in its schema."""
     found: dict[str, type] = {}
 
     def visit(part: Any) -> None:
-        if isinstance(part, msgspec.inspect.StructType):
+        if isinstance(part, msgspec.inspect.StructType | msgspec.inspect.DataclassType):
             if part.cls.__name__ in found:
                 return
             found[part.cls.__name__] = part.cls

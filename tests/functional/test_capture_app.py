@@ -85,6 +85,43 @@ def test_a_record_that_is_none_is_refused_by_field(app_client):
     assert (response.status_code, response.json_body["field"]) == (400, "prediction")
 
 
+@pytest.mark.parametrize(
+    ("more", "faults"),
+    [
+        ({"source": "predict"}, {"source": "is the name of predict's own records"}),
+        ({"lost_before": 1_000_001}, {"lost_before": "is more than 1,000,000"}),
+        ({"lost_before": 2**53}, {"lost_before": "is more than 1,000,000"}),
+        (
+            {"error": "it is NaN", "prediction": None},
+            {"error": "is only for records of predict's own", "prediction": "is null"},
+        ),
+        (
+            # the name excuses a caller's record from nothing
+            {"source": "predict", "features": {}, "prediction": None, "latency_ms": "x"},
+            {"source": "give another", "features": "is empty", "prediction": "is null",
+             "latency_ms": "Expected 'float'"},
+        ),
+    ],
+)  # fmt: skip
+def test_what_only_predict_may_say_is_refused_from_others(app_client, queue, more, faults):
+    for path, body in (("/capture", RECORD | more), ("/capture/batch", [RECORD, RECORD | more])):
+        response = app_client.http.post(path, headers=JSON, body=json.dumps(body).encode())
+        assert response.status_code == 400
+        found = {
+            each["field"].removeprefix("[1]."): each["detail"]
+            for each in response.json_body["errors"]
+        }
+        assert found.keys() >= faults.keys()
+        assert all(text in found[field] for field, text in faults.items())
+    assert queue.records == []
+
+
+def test_a_loss_of_another_application_that_can_be_is_taken(app_client, queue):
+    body = json.dumps(RECORD | {"source": "billing", "lost_before": 1_000_000}).encode()
+    assert app_client.http.post("/capture", headers=JSON, body=body).status_code == 202
+    assert queue.records[0].lost_before == 1_000_000
+
+
 def test_a_record_that_no_message_can_hold_is_refused_with_the_limit(app_client, queue):
     queue.too_large.add(RECORD["event_id"])
     other = {**RECORD, "event_id": "018bcfe5-6800-7000-8000-000000000001"}
@@ -97,7 +134,7 @@ def test_a_record_that_no_message_can_hold_is_refused_with_the_limit(app_client,
     assert queue.records == []
 
 
-def test_a_queue_that_is_down_is_told_to_the_application(app_client, queue):
+def test_a_queue_that_is_down_is_reported_to_the_application(app_client, queue):
     queue.down = True
     body = json.dumps(RECORD).encode()
     assert app_client.http.post("/capture", headers=JSON, body=body).status_code == 503

@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ import yaml
 from playwright.sync_api import Browser, Page
 
 from running_stack import RunningStack
+from stand_in import serving
 
 ROOT = Path(__file__).parents[2]
 GRAFANA = ROOT / "templates" / "grafana"
@@ -105,8 +105,8 @@ def ask(prometheus: str, period: dict[str, str]) -> Ask:
 
     def ask(query: str) -> list[tuple[dict[str, str], float]]:
         asked = {"query": query, "time": period["to"]}
-        answer = httpx.get(f"{prometheus}/api/v1/query", params=asked, timeout=30)
-        found = answer.raise_for_status().json()["data"]["result"]
+        response = httpx.get(f"{prometheus}/api/v1/query", params=asked, timeout=30)
+        found = response.raise_for_status().json()["data"]["result"]
         return [(series["metric"], float(series["value"][1])) for series in found]
 
     return ask
@@ -142,12 +142,9 @@ def _served(folder: Path) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    with serving(server) as address:
+        yield address
 
 
 def _draw(

@@ -28,6 +28,7 @@ from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.services.analysis_requests import AnalysisRequest
 from modelwatch.services.analyze import Analysis, AnalyzeService
 from modelwatch.services.references import References
+from wine_records import wine_record
 
 NOW = datetime(2026, 11, 23, 10, 0, 5, tzinfo=UTC)
 
@@ -41,14 +42,12 @@ def records(
 ) -> list[Record]:
     """Return records that all have the same features."""
     return [
-        Record(
+        wine_record(
             event_id=new_event_id(index),
             captured_at=NOW - timedelta(seconds=age_seconds),
-            model_name="wine",
             model_version=version,
             variant=variant,
             features={"alcohol": value, "colour": "red"},
-            prediction=1,
         )
         for index in range(count)
     ]

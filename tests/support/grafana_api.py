@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from stand_in import Request, stand_in
 
 USER, PASSWORD = "admin", "local"  # the test's own
 _READ_ONLY = {"id", "orgId", "typeLogoUrl", "readOnly"}
@@ -25,8 +25,8 @@ class Grafana:
         self.sources: dict[str, dict[str, Any]] = {}
         self.dashboards: dict[str, dict[str, Any]] = {}
 
-    def answer(self, method: str, path: str, body: Any) -> Answer:
-        """Return status and body of the answer to a request."""
+    def respond(self, method: str, path: str, body: Any) -> Answer:
+        """Return status and body of the response to a request."""
         uid = path.rpartition("/")[2]
         match method, path.rpartition("/uid/")[0] or path:
             case "POST", "/api/datasources":
@@ -131,38 +131,16 @@ def served(grafana: Grafana) -> Iterator[str]:
     """Serve it on this machine; give the address. Who has not the password is refused."""
     secret = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
-    class Handler(BaseHTTPRequestHandler):
-        def _handle(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            text = self.rfile.read(length)
-            kind = self.headers.get("Content-Type", "")
-            try:
-                if self.headers.get("Authorization") != f"Basic {secret}":
-                    status, body = 401, {"message": "Invalid username or password"}
-                elif length and kind != "application/json":
-                    status, body = 415, {"message": "Unsupported Media Type"}
-                else:
-                    asked = json.loads(text) if length else None
-                    status, body = grafana.answer(self.command, self.path, asked)
-            except json.JSONDecodeError:
-                status, body = 400, {"message": "bad request data"}
-            answer = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        do_GET = do_POST = do_PUT = _handle  # noqa: N815
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    def respond(request: Request) -> tuple[int, Any]:
+        if request.headers.get("Authorization") != f"Basic {secret}":
+            return 401, {"message": "Invalid username or password"}
+        if request.body and request.headers.get("Content-Type", "") != "application/json":
+            return 415, {"message": "Unsupported Media Type"}
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+            asked = json.loads(request.body) if request.body else None
+        except json.JSONDecodeError:
+            return 400, {"message": "bad request data"}
+        return grafana.respond(request.method, request.path, asked)
+
+    with stand_in(respond) as address:
+        yield address

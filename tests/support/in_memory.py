@@ -383,10 +383,8 @@ class InMemoryReportStore:
         result: AnalysisResult,
         files: Mapping[str, bytes],
         evidence: Evidence | None = None,
-        *,
-        replace: bool = False,
     ) -> bool:
-        if result.name in self.saved and not replace:
+        if result.name in self.saved:
             return False
         self.saved[result.name] = result
         if evidence is not None:

@@ -24,7 +24,8 @@ sys.path[:0] = [str(ROOT / "tests" / "support")]
 sys.path += [str(ROOT / ".envs" / "zoo")]  # XGBoost and CatBoost: `make zoo`
 
 from modelwatch.errors import ModelwatchError  # noqa: E402
-from modelwatch_training.candidate import Candidate, make_candidate, table_of  # noqa: E402
+from modelwatch_training.candidate import Candidate, make_candidate  # noqa: E402
+from modelwatch_training.given_rows import table_of  # noqa: E402
 from modelwatch_training.onnx_export import is_same  # noqa: E402
 from modelwatch_training.registration import quiet  # noqa: E402
 from zoo import CLASSES, MISSING, TARGETS, Case, everything  # noqa: E402

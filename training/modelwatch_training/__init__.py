@@ -1,4 +1,4 @@
 """Registering any fitted model so that it can be served and watched.
 
-Beside the core, not in it: no function carries what only training needs.
+It is not part of the core: no function contains what only training needs.
 """

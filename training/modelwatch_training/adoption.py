@@ -55,7 +55,7 @@ class Adopted:
     onnx, onnx_problem
         Its ONNX form, and why there is none where one was asked for.
     importance_problem
-        Why it is not known what the version depends on; empty where it is.
+        Why the importance of its features is not known; empty if it is.
     """
 
     model_name: str
@@ -80,8 +80,8 @@ def adopt(
 ) -> Adopted:
     """Add a manifest, the reference data and, if it verifies, an ONNX form to a version.
 
-    All is made before anything is written, and the registry's tag moves last: until then the
-    version is served as it was.
+    It makes everything before it writes anything, and changes the registry's tag last. Until then
+    the version is served as before.
 
     Raises ModelwatchError when the version or the rows cannot be read, or do not fit each other.
 
@@ -92,9 +92,9 @@ def adopt(
     reference
         Parquet or CSV file of training rows.
     labels_column
-        A column of it that is no feature: what was to be predicted.
+        Its column with the labels, which is no feature.
     verify_onnx
-        Make an ONNX form, and hold it against the original on these rows.
+        Make an ONNX form, and compare it with the original on these rows.
     step
         Called before each step, with a few words on it.
     """
@@ -129,7 +129,7 @@ def adopt(
     data = predicted_data(
         version, schema, frame, predictions.values, predictions.probabilities, labels
     )
-    step("measuring what it depends on")
+    step("measuring how much it depends on each feature")
     importance, importance_problem = b"", ""
     try:
         importance = msgspec.json.encode(
@@ -221,7 +221,7 @@ def _rows(
 
 
 def _predict(model: Model, frame: pd.DataFrame, reference: Path) -> Predictions:
-    """Return what the model says of the rows, as predict would."""
+    """Return the model's predictions for the rows, as predict would."""
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     starts = range(0, len(rows), _BATCH)
     try:

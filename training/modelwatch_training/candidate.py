@@ -1,4 +1,4 @@
-"""A model before it has a version: saved, loaded as predict loads it, and held against itself."""
+"""A model before it has a version: saved, loaded as predict loads it, and compared with itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.types.schema import ColSpec, TensorSpec
@@ -19,20 +18,16 @@ from modelwatch.adapters.models.onnx_model import OnnxModel
 from modelwatch.adapters.models.pyfunc_model import PyfuncModel, plain_values, typed_frame
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.models import OnnxArtifact, fault_of
-from modelwatch.domain.names import check_feature_names
-from modelwatch.domain.numbers import exact_whole
-from modelwatch.domain.records import Value
 from modelwatch.domain.schemas import Schema, schema_from_signature
-from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch.errors import ModelwatchError
 from modelwatch.ports.serving import Model
 from modelwatch_training.flavors import Saving, savings_of
+from modelwatch_training.given_rows import held_to, strange_columns
 from modelwatch_training.importance import measure_importance
 from modelwatch_training.onnx_export import NotExportableError, export_onnx, is_same
 
-type Table = pd.DataFrame | np.ndarray[Any, Any]
-
 COMPARED_ROWS = 1000
-"""So many rows are predicted by the model as it was given, to compare."""
+"""So many rows are predicted by the given model, to compare."""
 
 
 class NotServableError(ModelwatchError):
@@ -48,15 +43,15 @@ class Candidate:
     saving
         How it is saved.
     signature, schema
-        Its input columns, as MLflow keeps them and as requests are held against.
+        Its input columns, as MLflow stores them and as requests are checked.
     served
-        What predict would run: the ONNX form where there is one, else the saved model.
+        The form that predict would run: ONNX if there is one, else the saved model.
     onnx, payload
         The verified ONNX form; None where there is none.
     problem
         Why there is none.
     importance
-        How much it leans on each feature; None where it refuses rows of shuffled values.
+        How much it depends on each feature; None if it refuses rows of shuffled values.
     """
 
     saving: Saving
@@ -81,10 +76,10 @@ def make_candidate(
     folder: Path,
     step: Callable[[str], None] = lambda _: None,
 ) -> Candidate:
-    """Save ``model`` below ``folder``, load it as predict does, and verify what it would serve.
+    """Save ``model`` below ``folder``, load it as predict does, and verify its predictions.
 
     Raises NotServableError, InvalidInputError when its inputs or its predictions cannot be served.
-    Nothing is kept anywhere then.
+    Then nothing is stored.
     """
     if not hasattr(model, "predict"):
         raise NotServableError(f"a {type(model).__name__} has no method `predict`")
@@ -93,9 +88,9 @@ def make_candidate(
     try:
         schema = schema_from_signature(signature.inputs.to_dict())
     except ValueError as error:
-        problem = _strange_columns(train) or str(error)
+        problem = strange_columns(train) or str(error)
         raise NotServableError(f"its input cannot be served: {problem}") from error
-    test = _held_to(schema, train, test)
+    test = held_to(schema, train, test)
     path = folder / "saved"
     saving = _save(model, path, signature)
     try:
@@ -115,7 +110,7 @@ def make_candidate(
         served = OnnxModel(payload, schema, onnx)
     except NotExportableError as error:
         problem = str(error)
-    step("measuring how much it leans on each feature")
+    step("measuring how much it depends on each feature")
     importance = None
     try:
         importance = measure_importance(original.predict_frame, typed_frame(train, schema))
@@ -125,7 +120,7 @@ def make_candidate(
 
 
 def _save(model: Any, path: Path, signature: ModelSignature) -> Saving:
-    """Save ``model`` at ``path``, in the first format that holds it; return how."""
+    """Save ``model`` at ``path``, in the first format that can store it; return how."""
     problem = ""
     try:
         savings = list(savings_of(model))
@@ -143,83 +138,6 @@ def _save(model: Any, path: Path, signature: ModelSignature) -> Saving:
         else:
             return saving
     raise NotServableError(f"MLflow cannot save it: {problem}")
-
-
-def table_of(rows: Table, title: str) -> pd.DataFrame:
-    """Return rows of features as a table whose columns have valid names.
-
-    Columns that are numbered (an array's, say) are named by their numbers.
-
-    Raises InvalidInputError when there is no row, or a name is no name of a feature, or is there
-    twice.
-    """
-    try:
-        frame = pd.DataFrame(rows).reset_index(drop=True)
-    except Exception as error:  # whatever pandas raises for what is no table
-        raise InvalidInputError(
-            title,
-            f"is a {type(rows).__name__} that is no table: give a DataFrame, or an array of shape "
-            "(rows, features)",
-        ) from error
-    if any(not isinstance(name, str | int | np.integer) for name in frame.columns):
-        raise InvalidInputError(title, "has a column whose name is neither a text nor a number")
-    frame.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
-    check_feature_names(frame.columns, title)
-    repeated = frame.columns[frame.columns.duplicated()]
-    if len(repeated):
-        raise InvalidInputError(title, f"has two columns with the name '{repeated[0]}'")
-    if frame.empty:
-        raise InvalidInputError(title, "has no rows, or no columns")
-    return frame
-
-
-def labels_of(labels: Any, rows: int) -> list[Value]:
-    """Return labels as plain values: of a list, an array, a Series, or a table of one column.
-
-    Raises InvalidInputError when they are not one a row, or not numbers, texts and booleans.
-    """
-    plain = plain_values(labels)
-    if len(plain) != rows:
-        raise InvalidInputError("labels", f"has {len(plain)} values for {rows} rows")
-    for value in plain:
-        if value is not None and fault_of(value):
-            problem = fault_of(value).replace("prediction", "label")
-            raise InvalidInputError("labels", f"cannot be kept: {problem}")
-    kinds = sorted({type(value).__name__ for value in plain if value is not None})
-    if len(kinds) > 1 and kinds != ["float", "int"]:
-        raise InvalidInputError("labels", f"are of several types: {', '.join(kinds)}; give one")
-    if kinds == ["float", "int"]:
-        plain = [None if value is None else float(value) for value in plain]
-    if any(isinstance(value, int) and exact_whole(value) is None for value in plain):
-        raise InvalidInputError("labels", "has a whole number that 64 bits do not hold")
-    return plain
-
-
-def _held_to(schema: Schema, train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
-    """Return ``test`` with the columns of ``train`` in their order.
-
-    Raises InvalidInputError when it has other columns, or one of the tables has a value that no
-    request can bring.
-    """
-    missing = [name for name in train.columns if name not in test.columns]
-    added = [name for name in test.columns if name not in train.columns]
-    if missing or added:
-        problem = f"lacks the column '{missing[0]}'" if missing else f"has a column '{added[0]}'"
-        raise InvalidInputError("test", f"{problem}: train and test have the same columns")
-    for title, table in (("train", train), ("test", test)):
-        for column in schema.columns:
-            values = table[column.name]
-            # a column of one of numpy's types holds nothing else; what it is was seen in train
-            if values.dtype == train[column.name].dtype != object:
-                continue
-            for place, value in enumerate(plain_values(values.astype(object))):
-                try:
-                    # what lacks is looked at where the ONNX form is made
-                    if value is not None and value == value:
-                        column.check(value)
-                except InvalidInputError as error:
-                    raise InvalidInputError(title, f"row {place}: {error}") from error
-    return test[list(train.columns)]
 
 
 def _signature(train: pd.DataFrame, test: pd.DataFrame) -> ModelSignature:
@@ -244,30 +162,8 @@ def _signature(train: pd.DataFrame, test: pd.DataFrame) -> ModelSignature:
     return ModelSignature(inputs=Columns(columns))
 
 
-def _strange_columns(train: pd.DataFrame) -> str:
-    """Return which columns are of types that no request can bring; empty where each is fine alone.
-
-    MLflow gives one type to a whole table when it does not know that of one column.
-    """
-    strange = []
-    for name in train.columns:
-        try:
-            schema_from_signature(infer_signature(train[[name]]).inputs.to_dict())
-        except Exception:  # noqa: BLE001 - whatever it is, it is of this column
-            values = train[name].dropna()
-            is_object = train[name].dtype == object and len(values)
-            kind = type(values.iloc[0]).__name__ if is_object else train[name].dtype
-            strange.append(f"'{name}' ({kind if len(values) else 'no values'})")
-    if not strange:
-        return ""
-    return (
-        f"{', '.join(strange)[:300]}: expected are columns of numbers (whole ones of 64 bits with "
-        "a sign), of texts or of booleans; convert them, as astype('int64') and astype(str) do"
-    )
-
-
 def _compare(model: Any, original: PyfuncModel, rows: pd.DataFrame) -> None:
-    """Hold what was saved, on rows as requests bring them, against what was given."""
+    """Compare the saved model with the given one, on rows as requests have them."""
     rows = rows.head(COMPARED_ROWS)
     with foreign_errors_are_refusals():
         found = original.predict_frame(typed_frame(rows, original.schema))
@@ -290,7 +186,7 @@ def _compare(model: Any, original: PyfuncModel, rows: pd.DataFrame) -> None:
 
 @contextlib.contextmanager
 def foreign_errors_are_refusals() -> Iterator[None]:
-    """Refuse a model that fails on the rows that it was given with."""
+    """Refuse a model that fails on its own training rows."""
     try:
         yield
     except NotExportableError:
@@ -299,13 +195,13 @@ def foreign_errors_are_refusals() -> Iterator[None]:
         raise NotServableError(str(error)) from error
     except Exception as error:
         raise NotServableError(
-            "what MLflow saved of it fails on its own training data, as requests bring it: "
+            "the model as MLflow saved it fails on its own training data, in the form of requests: "
             f"{type(error).__name__}: {str(error)[:300]}"
         ) from error
 
 
 def _predictions(model: Any, rows: pd.DataFrame) -> list[Any] | None:
-    """Return what the model gives itself; None for one that only MLflow can call."""
+    """Return the given model's own predictions; None for a model that only MLflow can call."""
     if not hasattr(model, "get_params"):
         return None
     try:
@@ -323,16 +219,3 @@ def _check_probabilities(values: Sequence[Any], probabilities: Sequence[list[flo
         fault = fault_of(value, row)
         if fault and not fault_of(value):
             raise NotServableError(f"what its predict_proba gives: {fault}; found {row[:5]}")
-
-
-def columns_by_type(schema: Schema) -> dict[str, list[str]]:
-    """Return the names of the columns by their type.
-
-    >>> from modelwatch.domain.schemas import Column
-    >>> columns_by_type(Schema((Column("a", "double"), Column("b", "double"))))
-    {'double': ['a', 'b']}
-    """
-    found: dict[str, list[str]] = {}
-    for column in schema.columns:
-        found.setdefault(column.type, []).append(column.name)
-    return found

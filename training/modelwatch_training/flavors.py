@@ -1,4 +1,4 @@
-"""How a model is saved: by which of MLflow's flavours, in which format, with which packages."""
+"""How a model is saved: MLflow's flavour, the format and the packages."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Saving:
     module
         The module of MLflow.
     arguments
-        What its functions are given: the model, its format, its packages.
+        The arguments of its functions: the model, its format, its packages.
     own_modules
-        A user's own files that the model is defined in: they are saved with it.
+        The user's files that define the model: they are saved with it.
     """
 
     module: str
@@ -54,9 +54,9 @@ class Saving:
 def savings_of(model: Any) -> Iterator[Saving]:
     """Yield the ways to save ``model``, the best one first.
 
-    What follows scikit-learn's ways is saved with skops: that loads no other types than those that
-    are named beside it, and these are the ones that are in this model. What skops does not know is
-    pickled; then its file's digest, vouched for by the registry, is what guards loading.
+    A model with scikit-learn's interface is saved with skops, which loads only the types that are
+    named with it: those of this model. A model that skops does not know is pickled. Then the digest
+    of its file, which the registry has, protects the loading.
     """
     from mlflow.pyfunc.model import PythonModel
 
@@ -92,7 +92,7 @@ def _formats(model: Any, own: tuple[str, ...]) -> Iterator[dict[str, Any]]:
 
 
 def modules_of(model: Any) -> set[str]:
-    """Return the names of the modules that loading ``model`` imports, as its pickle names them.
+    """Return the modules that loading ``model`` imports, as its pickle names them.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def modules_of(model: Any) -> set[str]:
 
 
 def is_own(module: str) -> bool:
-    """Return whether a module is a user's own file: of no package, and not of Python."""
+    """Return whether a module is a user's file: not of a package, and not of Python."""
     top = module.partition(".")[0]
     return not (top in sys.stdlib_module_names or top == "__main__" or top in _packages())
 
@@ -120,7 +120,7 @@ def is_own(module: str) -> bool:
 def requirements_of(modules: set[str]) -> list[str]:
     """Return the packages that hold ``modules``, each with the version that is installed here.
 
-    Modules of no package are left out: Python's own, and a user's files.
+    It leaves out modules of no package: Python's own, and a user's files.
     """
     packages = _packages()
     needed = set(_ALWAYS)
@@ -139,7 +139,7 @@ def _packages() -> Mapping[str, list[str]]:
 
 @contextlib.contextmanager
 def _pickled_by_value(modules: tuple[str, ...]) -> Iterator[None]:
-    """Let cloudpickle write down what is defined in ``modules``, not where it is found."""
+    """Let cloudpickle store the definitions in ``modules``, instead of their names."""
     known = cloudpickle.list_registry_pickle_by_value()
     new = [sys.modules[name] for name in modules if name not in known]
     for module in new:

@@ -29,13 +29,13 @@ def measure_importance(predict: Predict, rows: pd.DataFrame) -> Importance:
     """Measure how far predictions move when a feature is shuffled; see `Importance`.
 
     That is permutation importance (Breiman, *Random Forests*, Machine Learning 45 (2001) 5) with
-    the model's own predictions for the truth: labels are not needed, and a feature that the model
-    leans on wrongly counts, too. The same model and rows give the same numbers.
+    the model's own predictions in place of labels. So no labels are needed, and a feature counts
+    even if the model depends on it wrongly. The same model and rows give the same numbers.
 
     Parameters
     ----------
     predict
-        What a fitted model predicts for a table.
+        Returns a fitted model's predictions for a table.
     rows
         Feature columns; of more than `MOST_ROWS`, as many are drawn, and of wide tables as many as
         have `MOST_VALUES`, but not fewer than `LEAST_ROWS`.
@@ -74,7 +74,7 @@ def _parts(found: Predictions, rows: int) -> Iterator[Predictions]:
 
 
 def _distance(before: Predictions) -> tuple[Callable[[Predictions], float], str]:
-    """Return what measures how far predictions are from those ``before``, and its name."""
+    """Return a measure of the distance of predictions from those ``before``, and its name."""
     if before.probabilities is not None:
         first = np.asarray(before.probabilities, np.float64)
         return lambda now: _mean(

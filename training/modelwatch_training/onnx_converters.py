@@ -20,16 +20,16 @@ Conversion = Callable[[], Any]
 
 
 def conversions(model: Any, schema: Schema) -> Iterator[tuple[str, Conversion]]:
-    """Yield ways to convert ``model``, each with its name, what is likelier to be exact first.
+    """Yield ways to convert ``model``, each with its name; the likely exact ones come first.
 
-    Trees of scikit-learn compare 32-bit numbers; other models calculate in 64 bits.
+    Trees of scikit-learn compare numbers of 32 bits; other models calculate in 64 bits.
 
     Parameters
     ----------
     model
         A fitted model: scikit-learn's, LightGBM's, XGBoost's, CatBoost's, or a pipeline of them.
     schema
-        Its input columns: where one is a text, the form has an input for each column.
+        Its input columns: if one is a text, the form has an input for each column.
     """
     library = type(model).__module__.partition(".")[0]
     numbers = all(column.type != "string" for column in schema.columns)
@@ -77,7 +77,7 @@ def _sklearn(model: Any, schema: Schema, bits: int, is_matrix: bool) -> Any:
 
 @cache
 def _register() -> None:
-    """Teach skl2onnx what onnxmltools knows, for models and for the steps of pipelines."""
+    """Register onnxmltools' converters with skl2onnx, for models and for steps of pipelines."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common import tree_ensemble
     from skl2onnx.common.shape_calculator import (
@@ -194,7 +194,7 @@ def _has_onnxmltools() -> bool:
 
 
 def _route_missing_values(graph: Any, model: Any) -> None:
-    """Send missing values down the same branches as scikit-learn's forests do.
+    """Let missing values take the same branches as in scikit-learn's forests.
 
     The converter leaves ``nodes_missing_value_tracks_true`` at 0 everywhere; scikit-learn keeps
     for every node of a tree whether a missing value goes left, in the same order of nodes. A forest

@@ -1,4 +1,4 @@
-"""A model's ONNX form, and the proof that it is the same model."""
+"""A model's ONNX form, and the check that it gives the same predictions."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ PROBABILITY_TOLERANCE = 1e-5
 """Largest difference that 32-bit arithmetic explains."""
 
 RELATIVE_TOLERANCE = 1e-12
-"""So far may predicted numbers be apart: the order of a sum of 64-bit numbers explains it."""
+"""Largest relative difference of numbers: the order of a sum of 64-bit numbers explains it."""
 
 VARIED_ROWS = 500
-"""So many rows are predicted again with something about them changed."""
+"""So many rows are changed and predicted again."""
 
 LEAST_VARIED_ROWS = 5
 VARIED_VALUES = 5_000_000
@@ -44,11 +44,10 @@ class NotExportableError(Exception):
 def export_onnx(original: PyfuncModel, rows: pd.DataFrame) -> tuple[bytes, OnnxArtifact]:
     """Convert a model to ONNX and verify it.
 
-    It counts as verified only if it gives the original's predictions, equal in type and in text, on
-    all ``rows``; and on `VARIED_ROWS` of them, of wide tables fewer, with each feature missing in
-    turn, with some missing at random, with the values of each column in another order, and with
-    texts that are empty or were never seen, where the original takes that. What the original
-    refuses, the ONNX form does.
+    It is verified only if it gives the original's predictions, equal in type and in text, on all
+    ``rows`` and on changed ones: `VARIED_ROWS` of them, of wide tables fewer. There each feature is
+    missing in turn, some are missing at random, the values of each column are in another order, or
+    texts are empty or new, if the original accepts that. It refuses what the original refuses.
 
     Raises NotExportableError when it cannot be converted, or every ONNX form differs.
 
@@ -61,7 +60,7 @@ def export_onnx(original: PyfuncModel, rows: pd.DataFrame) -> tuple[bytes, OnnxA
     """
     model = original.raw
     if model is None:
-        raise NotExportableError("it is code of its own, which has no ONNX form")
+        raise NotExportableError("it is Python code, which has no ONNX form")
     rows = typed_frame(rows, original.schema)
     examined = _examine(original, rows)
     problems: dict[str, None] = {}
@@ -93,7 +92,7 @@ def export_onnx(original: PyfuncModel, rows: pd.DataFrame) -> tuple[bytes, OnnxA
 
 @dataclass(slots=True)
 class _Examined:
-    """What the original gives: for tables, and for which inputs it gives nothing."""
+    """The original's predictions for tables, and the inputs that it refuses."""
 
     kind: str
     has_probabilities: bool
@@ -157,7 +156,7 @@ def _varied(rows: pd.DataFrame, never_missing: list[str]) -> Iterator[pd.DataFra
 
 
 def _try(original: PyfuncModel, examined: _Examined, rows: pd.DataFrame) -> bool:
-    """Add what the original gives for ``rows``; return whether it takes them."""
+    """Add the original's predictions for ``rows``; return whether it accepts them."""
     with contextlib.suppress(Exception):  # whatever it raises, it does not take them
         examined.cases.append((rows, original.predict_frame(rows)))
         return True

@@ -41,15 +41,8 @@ from modelwatch.domain.records import PREDICT_SOURCE, Record, Value
 from modelwatch.domain.schemas import LETTERS, Schema
 from modelwatch.ports.serving import Model
 from modelwatch.settings.serving import RegistrySettings
-from modelwatch_training.candidate import (
-    Candidate,
-    Table,
-    columns_by_type,
-    foreign_errors_are_refusals,
-    labels_of,
-    make_candidate,
-    table_of,
-)
+from modelwatch_training.candidate import Candidate, foreign_errors_are_refusals, make_candidate
+from modelwatch_training.given_rows import Table, columns_by_type, labels_of, table_of
 
 _encode = msgspec.json.Encoder().encode
 
@@ -97,8 +90,9 @@ def register_model(
 ) -> Registration:
     """Make ``model`` a version in the registry, and move the alias `MODEL_ALIAS` to it.
 
-    What cannot be served is refused before anything is kept. The alias moves last: a version that
-    it points to is complete. When a step fails after the version was made, the version is deleted.
+    It refuses a model that cannot be served, before it stores anything. The alias moves last: a
+    version to which it points is complete. If a step fails after the version was made, the version
+    is deleted.
 
     Parameters
     ----------
@@ -116,9 +110,9 @@ def register_model(
         Where the registry and its artifacts are, and the alias; None: what the environment
         variables say, such as MODEL_REGISTRY, MLFLOW_TRACKING_URI and MODEL_ALIAS.
     parameters, metrics
-        What is kept with the version, or its run.
+        They are stored with the version, or with its run.
     labels
-        Of the test rows: what its probabilities are worth is learned from them.
+        Labels of the test rows: the calibration of its probabilities is learned from them.
     step
         Called before each step, with a few words on it.
 
@@ -127,7 +121,7 @@ def register_model(
     NotServableError, InvalidInputError
         When the model, its name, its columns or its predictions cannot be served.
     RegistryError, StoreError
-        When the registry or S3 does not take it; no version is left then.
+        When the registry or S3 does not accept it; then no version is left.
 
     Examples
     --------
@@ -216,7 +210,7 @@ def _keep(
 def tags_of(digest: str, onnx: OnnxArtifact | None) -> dict[str, str]:
     """Return the tags of a version with a manifest; `MANIFEST_TAG`, which it takes up, is last.
 
-    The registry vouches for the manifest, and the manifest for every artifact.
+    The registry has the manifest's digest, and the manifest has that of every artifact.
     """
     return {ONNX_TAG: "verified" if onnx else "none", MANIFEST_TAG: digest}
 
@@ -224,8 +218,8 @@ def tags_of(digest: str, onnx: OnnxArtifact | None) -> dict[str, str]:
 def write_manifest(artifacts: Artifacts, version: ModelVersion, manifest: Manifest) -> str:
     """Store ``manifest`` with the version's artifacts; return its SHA-256.
 
-    It goes where its digest says, so that it takes the place of another only when the registry
-    names its digest; and where a version is looked for whose digest the registry does not know.
+    It is stored twice: below its digest, which cannot replace a manifest that the registry names,
+    and in the place for versions of which the registry has no digest.
     """
     payload = _encode(manifest)
     digest = hashlib.sha256(payload).hexdigest()
@@ -302,7 +296,7 @@ def predicted_data(
 
 
 def quiet() -> None:
-    """Keep mlflow and skl2onnx from talking of what a user cannot act on."""
+    """Silence messages of mlflow and skl2onnx about which a user can do nothing."""
     # mlflow prints messages that do not help a user of this command, some of them on stdout
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     for name in ("mlflow", "skl2onnx", "onnxmltools", "lightgbm", "xgboost"):

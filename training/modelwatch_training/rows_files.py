@@ -1,4 +1,4 @@
-"""Training rows: from a user's own file in the types of a model's columns, and as stored."""
+"""Training rows: from a user's file in the types of a model's columns, and as stored."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ PARAMETERS: dict[str, Any] = {"n_estimators": 100, "max_depth": 10, "random_stat
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A fitted forest, the rows it was made and tested on, and how well it does on the latter."""
+    """A fitted forest, its training and test rows, and its scores on the test rows."""
 
     model: RandomForestClassifier
     train: pd.DataFrame

@@ -137,6 +137,7 @@ def _entries(results: Sequence[AnalysisResult]) -> list[dict[str, object]]:
             "rows": result.rows,
             "window_end_ms": int(result.window_end.timestamp() * 1000),
             "has_report": result.has_report,
+            "ad_hoc": result.ad_hoc,
         }
         for result in results
     ]

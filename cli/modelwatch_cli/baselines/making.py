@@ -27,6 +27,7 @@ from modelwatch.domain.segments import SegmentKey, read_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.settings import Settings
+from modelwatch_cli.times import option_window
 
 _DAY = timedelta(days=1)
 
@@ -112,7 +113,7 @@ class BaselineMaker:
             rolling = RollingWindow(format_duration(length))
             return rolling, *self._captured(version, window)
         if captured:
-            window = _window(source.since, source.until).outward()
+            window = option_window(source.since, source.until, _DAY, ahead=timedelta()).outward()
             origin = CapturedWindow(version, window.start, window.end)
             return origin, *self._captured(version, window)
         # the segments of training data are computed when they are needed
@@ -131,20 +132,3 @@ class BaselineMaker:
         if table is None:
             raise ModelwatchError(f"{self._model_name} version {version} has no reference data")
         return profile_table(table)
-
-
-def _window(since: str, until: str) -> Window:
-    end = _time("--until", until) if until else datetime.now(UTC)
-    start = _time("--since", since) if since else end - _DAY
-    try:
-        return Window(start, end)
-    except ValueError as error:
-        raise InvalidInputError("--since", str(error)) from None
-
-
-def _time(option: str, text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InvalidInputError(option, f"is not a time in ISO 8601: {error}") from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

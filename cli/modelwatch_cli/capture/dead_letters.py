@@ -95,9 +95,7 @@ class DeadLetterBox:
 
     def count(self) -> int:
         """Return how many letters there are, about: SQS's own count lags a little."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = self._attributes(self._url, names)
-        return sum(int(found.get(name, 0)) for name in names)
+        return self._sum(self._url, ["", "NotVisible"])
 
     def letters(self, sent_before: datetime | None = None) -> Iterator[list[DeadLetter]]:
         """Yield the letters, each once, a few at a time, hidden until the context ends.
@@ -185,13 +183,7 @@ class DeadLetterBox:
 
     def waiting(self) -> int:
         """Return how many messages the capture queue still has, about, in flight included."""
-        names = [
-            "ApproximateNumberOfMessages",
-            "ApproximateNumberOfMessagesNotVisible",
-            "ApproximateNumberOfMessagesDelayed",
-        ]
-        found = self._attributes(self._queue_url, names)
-        return sum(int(found.get(name, 0)) for name in names)
+        return self._sum(self._queue_url, ["", "NotVisible", "Delayed"])
 
     def purge(self) -> None:
         """Delete all letters."""
@@ -232,6 +224,10 @@ class DeadLetterBox:
         # a dead letter's own count increases here with every look
         policy = self._attributes(self._queue_url, ["RedrivePolicy"]).get("RedrivePolicy", "{}")
         return str(json.loads(policy).get("maxReceiveCount", "several"))
+
+    def _sum(self, url: str, states: list[str]) -> int:
+        found = self._attributes(url, [f"ApproximateNumberOfMessages{each}" for each in states])
+        return sum(map(int, found.values()))
 
     def _attributes(self, url: str, names: list[str]) -> dict[str, str]:
         with _asking():

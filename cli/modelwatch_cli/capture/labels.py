@@ -15,6 +15,7 @@ from modelwatch_cli.console import console, error_console, print_json, progress
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
+    from modelwatch.client import Client
     from modelwatch.domain.labels import Label
     from modelwatch_cli.capture.label_files import Problem
 
@@ -54,7 +55,7 @@ def import_labels(
     --skip-invalid. An interrupted import can be run again: a label that comes twice counts once.
     """
     from modelwatch_cli.capture.label_files import Problem, read_labels
-    from modelwatch_cli.deployment.endpoints import api_urls
+    from modelwatch_cli.deployment.calling import open_client
 
     now_ms = time.time_ns() // 1_000_000
     good = 0
@@ -76,13 +77,9 @@ def import_labels(
             for found in read_labels(file, now_ms, as_text=text)
             if not isinstance(found, Problem)
         )
-        with progress() as bar:
+        with open_client(Settings(), "capture") as client, progress() as bar:
             task = bar.add_task("labels", total=good)
-            accepted = send_labels(
-                api_urls(Settings(), ["capture"])["capture"],
-                in_order(labels),
-                lambda sent: bar.advance(task, sent),
-            )
+            accepted = send_labels(client, in_order(labels), lambda sent: bar.advance(task, sent))
     if as_json:
         print_json(
             {
@@ -115,39 +112,25 @@ def in_order(labels: Iterable[Label]) -> Iterator[Label]:
 
 
 def send_labels(
-    url: str,
-    labels: Iterator[Label],
-    on_sent: Callable[[int], None] = lambda _: None,
-    pause: Callable[[float], None] = time.sleep,
+    client: Client, labels: Iterator[Label], on_sent: Callable[[int], None] = lambda _: None
 ) -> int:
-    """Send ``labels`` to ``POST {url}/ground-truth``, many at once; return the accepted number.
+    """Send ``labels`` to ``POST /ground-truth``, many at once; return the accepted number.
+
+    Raises ModelwatchError when the API does not accept them after a few tries; labels accepted so
+    far stay accepted.
 
     Parameters
     ----------
-    url
-        Address of the capture API.
-    labels
-        The labels.
-    on_sent
-        Called after each request with its number of labels.
-    pause
-        Waits for a number of seconds before another try.
-
-    Raises
-    ------
-    ModelwatchError
-        When the API does not accept them after a few tries; labels accepted so far stay accepted.
+    client
+        Of the capture API.
     """
-    from modelwatch import ApiError, Client
+    from modelwatch import ApiError
 
     accepted = 0
-    with Client(capture=url, pause=pause) as client:
-        for batch in batched(labels, _LABELS_PER_REQUEST, strict=False):
-            try:
-                accepted += client.send_labels(batch)
-            except ApiError as error:
-                raise ModelwatchError(
-                    f"{accepted} labels were accepted, and then: {error}"
-                ) from error
-            on_sent(len(batch))
+    for batch in batched(labels, _LABELS_PER_REQUEST, strict=False):
+        try:
+            accepted += client.send_labels(batch)
+        except ApiError as error:
+            raise ModelwatchError(f"{accepted} labels were accepted, and then: {error}") from error
+        on_sent(len(batch))
     return accepted

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import batched
 
 from modelwatch.domain.labels import Label
 from modelwatch.domain.records import Record
@@ -49,22 +50,14 @@ def store_labels_of_hour(
     Raises StoreError when an object cannot be read or written.
     """
     there = store.read(store.objects(hour.date()).get(hour, []))
-    known = set(
-        zip(
-            there["event_id"].to_pylist(),
-            there["labelled_at"].to_pylist(),
-            there["label_text"].to_pylist(),
-            there["label_cell"].to_pylist(),
-            strict=True,
-        )
-    )
+    columns = ("event_id", "labelled_at", "label_text", "label_cell")
+    known = set(zip(*(there[name].to_pylist() for name in columns), strict=True))
     new = {
         key: label
         for label in labels
         if (key := (label.event_id, label.labelled_at, label.text, label.cell)) not in known
     }
-    distinct = list(new.values())
-    for start in range(0, len(distinct), _LABELS_AT_ONCE):
-        store.write(distinct[start : start + _LABELS_AT_ONCE])
-    done.stored += len(distinct)
-    done.known += len(labels) - len(distinct)
+    for some in batched(new.values(), _LABELS_AT_ONCE, strict=False):
+        store.write(some)
+    done.stored += len(new)
+    done.known += len(labels) - len(new)

@@ -123,10 +123,7 @@ def metrics_addresses(settings: Settings, bridge: str = "", prometheus: str = ""
 
     The defaults are those of the stack on this machine, if ``settings`` describe it.
 
-    Raises
-    ------
-    ModelwatchError
-        When they describe another one, and no address is given.
+    Raises ModelwatchError when they describe another one, and no address is given.
     """
     from modelwatch_cli.stack.supervisor import Supervisor
 

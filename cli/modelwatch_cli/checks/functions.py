@@ -17,10 +17,7 @@ _GONE = "`modelwatch undeploy`, then `modelwatch deploy`; records in the queue a
 def check_functions(settings: Settings, apps: Iterable[str]) -> str:
     """Return how many functions the stacks of ``apps`` have, all of them active.
 
-    Raises
-    ------
-    StepError
-        When one is missing or not active, or no function reads from the queue.
+    Raises StepError when one is missing or not active, or no function reads from the queue.
     """
     clients = make_clients(settings)
     troubles: list[str] = []

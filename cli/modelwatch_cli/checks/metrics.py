@@ -64,8 +64,6 @@ class Examiner:
 
     Parameters
     ----------
-    live
-        The current metrics.
     known
         The metrics that may be absent.
     recorded

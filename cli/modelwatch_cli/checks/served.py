@@ -19,10 +19,7 @@ _DAYS = timedelta(days=2)
 def ask_about_served(settings: Settings, live: LiveMetrics) -> Known:
     """Return the facts about the version that serves according to ``live``.
 
-    Raises
-    ------
-    StoreError
-        When S3 cannot be read.
+    Raises StoreError when S3 cannot be read.
     """
     model = settings.model_name
     infos = [each for each in live.of("model_version_info", model_name=model) if each.value == 1]

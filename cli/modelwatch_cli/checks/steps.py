@@ -17,8 +17,6 @@ class StepError(ModelwatchError):
 
     Parameters
     ----------
-    found
-        The finding.
     remedy
         What to do; empty for the step's general remedy.
     """
@@ -72,8 +70,6 @@ def take_steps(
     ----------
     begins
         Called with the name of a step before it runs.
-    done
-        Called with its result.
     """
     outcomes: list[Outcome] = []
     failed: set[str] = set()

@@ -10,10 +10,11 @@ import boto3
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
-from modelwatch.client import ApiError, Client
+from modelwatch.client import ApiError
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.checks.functions import check_functions
 from modelwatch_cli.checks.steps import Step, StepError
+from modelwatch_cli.deployment.calling import Api, find_apis, open_client
 from modelwatch_cli.deployment.endpoints import deployed_urls
 from modelwatch_cli.deployment.plan import APPS
 from modelwatch_cli.monitoring.live_metrics import LiveMetrics, read_bridge
@@ -33,20 +34,12 @@ _TIMEOUT_SECONDS = 60
 
 
 class WholeWay:
-    """Sends predictions and follows them.
-
-    Parameters
-    ----------
-    settings
-        The addresses.
-    bridge_url
-        The bridge's /metrics page.
-    """
+    """Sends predictions and follows them."""
 
     def __init__(self, settings: Settings, bridge_url: str) -> None:
         self._settings = settings
         self._bridge_url = bridge_url
-        self._urls: dict[str, str] = {}
+        self._apis: dict[str, Api] = {}
         self._before: LiveMetrics | None = None
         self._began = datetime.now(UTC)
         self._predicted: list[Predicted] = []
@@ -58,7 +51,7 @@ class WholeWay:
         return [
             Step("deployed", self._find, "`modelwatch up` starts the stack, `modelwatch deploy` "
                  "puts the functions on it"),
-            Step("functions", lambda: check_functions(self._settings, self._urls),
+            Step("functions", lambda: check_functions(self._settings, self._apis),
                  "`modelwatch deploy`", ("deployed",)),
             Step("health", self._health, "`modelwatch logs predict` (capture, analyze) shows why",
                  ("deployed",)),
@@ -72,18 +65,19 @@ class WholeWay:
 
     def _find(self) -> str:
         require_stack(self._settings)
-        self._urls = deployed_urls(self._settings)
-        missing = [app for app in APPS if app not in self._urls]
+        deployed = deployed_urls(self._settings)
+        missing = [app for app in APPS if app not in deployed]
         if missing:
             raise StepError(
                 f"not deployed: {', '.join(missing)}", f"`modelwatch deploy {' '.join(missing)}`"
             )
-        return f"{', '.join(self._urls)} at {self._urls['predict']} and beside it"
+        self._apis = find_apis(self._settings)
+        return f"{', '.join(self._apis)} at {self._apis['predict'].url} and beside it"
 
     def _health(self) -> str:
         troubles, said = [], []
-        for app, url in self._urls.items():
-            response = _get(f"{url}/health")
+        for app, api in self._apis.items():
+            response = _get(api, "/health")
             body = _json(response)
             if response.is_error or body.get("status") != "healthy":
                 problem = body.get("problem") or body.get("detail") or response.text[:200]
@@ -101,7 +95,8 @@ class WholeWay:
         rows = simulate_rows(SCENARIOS["normal"], reference, REQUESTS, seed)
         self._before = self._live()
         self._began = datetime.now(UTC)
-        summary = send_predictions(self._urls["predict"], rows, None)
+        api = self._apis["predict"]
+        summary = send_predictions(api.url, rows, None, auth=api.auth)
         self._predicted = summary.predicted
         if len(self._predicted) < REQUESTS:
             raise StepError(
@@ -157,7 +152,7 @@ class WholeWay:
         # a window with an explicit end is a past one: it changes no gauge, and no alert
         ended = datetime.now(UTC)
         try:
-            with Client(analyze=self._urls["analyze"]) as client:
+            with open_client(self._settings, "analyze") as client:
                 found = client.analyze(
                     window_end=ended + timedelta(seconds=1),
                     window_seconds=int((ended - self._began).total_seconds()) + 2,
@@ -190,11 +185,11 @@ class WholeWay:
                 "the analysis made no report: the version has no reference to compare with",
                 "`modelwatch train`, or make a baseline: `modelwatch baseline create`",
             )
-        url = f"{self._urls['analyze']}/reports/{self._analyzed[0]}"
-        page = _get(url)
+        api, path = self._apis["analyze"], f"/reports/{self._analyzed[0]}"
+        page = _get(api, path)
         if page.is_error or "<html" not in page.text:
-            raise StepError(f"{url} gives no page: {page.status_code} {page.text[:100]}")
-        return f"{len(page.content) / 1e6:.1f} MB of HTML at {url}"
+            raise StepError(f"{api.url}{path} gives no page: {page.status_code} {page.text[:100]}")
+        return f"{len(page.content) / 1e6:.1f} MB of HTML at {api.url}{path}"
 
     def _metrics(self) -> str:
         expected = {
@@ -233,9 +228,13 @@ class WholeWay:
             return None
 
 
-def _get(url: str) -> httpx.Response:
+def _get(api: Api, path: str) -> httpx.Response:
+    url = f"{api.url}{path}"
     try:
-        return httpx.get(url, timeout=_TIMEOUT_SECONDS, follow_redirects=True)
+        response = httpx.get(url, auth=api.auth, timeout=_TIMEOUT_SECONDS)
+        # to a store, whose address is signed: it must not see what the API is shown
+        elsewhere = response.next_request
+        return httpx.get(elsewhere.url, timeout=_TIMEOUT_SECONDS) if elsewhere else response
     except httpx.HTTPError as error:
         raise StepError(f"{url} does not respond: {error}") from error
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from modelwatch_cli.deployment.templates import Template
 
-_METHODS = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})
+METHODS = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})
 
 
 def ensure_api(client: Any, template: Template, outputs: Mapping[str, str]) -> bool:
@@ -23,8 +23,6 @@ def ensure_api(client: Any, template: Template, outputs: Mapping[str, str]) -> b
 
     Parameters
     ----------
-    client
-        API Gateway.
     template
         The app's, as it was deployed.
     outputs
@@ -40,8 +38,7 @@ def ensure_api(client: Any, template: Template, outputs: Mapping[str, str]) -> b
     definition, stage = properties["DefinitionBody"], properties["StageName"]
     stages = {found.get("stageName") for found in client.get_stages(restApiId=api_id)["item"]}
     arn = outputs["APIHandlerArn"]
-    wanted = dict.fromkeys(routes(definition), True)
-    if stage in stages and _deployed_routes(client, api_id, arn) == wanted:
+    if stage in stages and _deployed_routes(client, api_id, arn) == _wanted_routes(definition):
         return False
     body = json.dumps(resolve(definition, arn)).encode()
     client.put_rest_api(restApiId=api_id, mode="overwrite", body=body)
@@ -66,7 +63,7 @@ def routes(definition: Mapping[str, Any]) -> frozenset[str]:
         f"{method.upper()} {path}"
         for path, methods in definition["paths"].items()
         for method in methods
-        if method in _METHODS
+        if method in METHODS
     )
 
 
@@ -96,11 +93,26 @@ def resolve(definition: Any, handler_arn: str) -> Any:
     return pattern
 
 
-def _deployed_routes(client: Any, api_id: str, handler_arn: str) -> dict[str, bool]:
-    """Return the routes that there are, and whether each calls the function."""
+def _wanted_routes(definition: Mapping[str, Any]) -> dict[str, tuple[bool, bool]]:
+    """Return the routes: each calls the function, and some need a key."""
+    return {
+        route: (
+            True,
+            {"api_key": []} in definition["paths"][path][method.lower()].get("security", ()),
+        )
+        for route in routes(definition)
+        for method, path in [route.split(" ")]
+    }
+
+
+def _deployed_routes(client: Any, api_id: str, handler_arn: str) -> dict[str, tuple[bool, bool]]:
+    """Return the routes that there are; whether each calls the function, and needs a key."""
     pages = client.get_paginator("get_resources").paginate(restApiId=api_id, embed=["methods"])
     return {
-        f"{method} {resource['path']}": f"/{handler_arn}/" in str(integrated.get("uri"))
+        f"{method} {resource['path']}": (
+            f"/{handler_arn}/" in str(integrated.get("uri")),
+            bool(described.get("apiKeyRequired")),
+        )
         for page in pages
         for resource in page["items"]
         for method, described in resource.get("resourceMethods", {}).items()

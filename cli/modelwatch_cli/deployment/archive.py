@@ -21,8 +21,6 @@ def compile_bytecode(directory: Path, mounted_at: str) -> None:
 
     Parameters
     ----------
-    directory
-        The tree to compile.
     mounted_at
         Where the function will see it, such as ``/opt/python``: tracebacks name that path.
     """

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import ModelwatchError, SettingError, WrongSettingsError
+from modelwatch_cli.deployment.access import check_access
 from modelwatch_cli.deployment.declared import check_capture, check_segments
 from modelwatch_cli.deployment.environments import model_requirements
 from modelwatch_cli.deployment.plan import architecture, check_batches
@@ -22,7 +23,16 @@ _ASKED_WITH = {
 }
 _OURS = tuple(
     f"{word}_"
-    for word in ("MODEL", "CAPTURE", "ANALYSIS", "DRIFT", "PERFORMANCE", "COMPACTION", "BRIDGE")
+    for word in (
+        "API",
+        "MODEL",
+        "CAPTURE",
+        "ANALYSIS",
+        "DRIFT",
+        "PERFORMANCE",
+        "COMPACTION",
+        "BRIDGE",
+    )
 )
 
 Say = Callable[[str, str], None]
@@ -38,10 +48,10 @@ def check_settings(
 ) -> tuple[ServedVersion, ...]:
     """Refuse settings that are wrong by themselves, together, or for what the registry has.
 
+    Raises WrongSettingsError with everything that is wrong.
+
     Parameters
     ----------
-    apps
-        What is deployed.
     say
         Takes a subject and a sentence: what cannot be checked, and what is odd.
     read
@@ -55,11 +65,6 @@ def check_settings(
     -------
     tuple of ServedVersion
         The versions that shall serve; empty when predict is not deployed or they are not known.
-
-    Raises
-    ------
-    WrongSettingsError
-        With everything that is wrong.
     """
     errors = settings.wrong()
     errors += unknown_names(files or {})
@@ -87,6 +92,7 @@ def check_settings(
         return [each.schema() for each in served]
 
     checks: list[Callable[[], object]] = [
+        lambda: check_access(settings),
         lambda: check_reach(settings, apps),
         lambda: architecture(settings),
         lambda: check_batches(settings),

@@ -22,10 +22,6 @@ class Clients:
 
     Parameters
     ----------
-    cloudformation
-        Where stacks go.
-    functions
-        Lambda, for what a deleted stack leaves behind.
     apis, events
         API Gateway and EventBridge, to look at what a stack made.
     packages

@@ -50,8 +50,7 @@ def deploy(
 
     To AWS_ENDPOINT_URL, or to AWS when that is empty. Settings that are wrong are refused before
     anything changes; what did not change is left alone. Predict is a zip or an image, as the
-    versions that serve need (PREDICT_PACKAGE). Anyone who knows its URL can call an API on AWS: see
-    layers/README.md before deploying there.
+    versions that serve need (PREDICT_PACKAGE). On AWS, API_AUTH has to say who may call.
     """
     # Chalice and boto3 take a while to import, and `modelwatch --help` needs neither.
     from modelwatch.adapters.aws.clients import s3_client

@@ -24,10 +24,8 @@ def check_capture(settings: Settings, say: Callable[[str], None], served: Served
     ``say`` is called with the reason when the features of the served models are unknown: that is
     no error, there may be none yet.
 
-    Raises
-    ------
-    SettingError
-        When the rate or the policy is none, hashes have no key, or a rule fits no feature.
+    Raises SettingError when the rate or the policy is none, hashes have no key, or a rule fits no
+    feature.
     """
     settings.text("CAPTURE_SAMPLE_RATE")
     policy = read_policy(settings.text(POLICY_SETTING), settings.text(KEY_SETTING))
@@ -41,10 +39,8 @@ def check_segments(settings: Settings, say: Callable[[str], None], served: Serve
 
     ``say`` is as for `check_capture`.
 
-    Raises
-    ------
-    SettingError
-        When they cannot be read, or are about a column that no model has or that is not captured.
+    Raises SettingError when they cannot be read, or are about a column that no model has or that is
+    not captured.
     """
     segments = read_segments(settings.text(SEGMENTS_SETTING))
     schemas = _known(SEGMENTS_SETTING, say, served) if segments.parts else None

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from modelwatch_cli.deployment.access import with_access
 from modelwatch_cli.deployment.apis import clear_stage, ensure_api
 from modelwatch_cli.deployment.clients import Clients
 from modelwatch_cli.deployment.endpoints import api_url
@@ -71,16 +72,6 @@ class Deployer:
 
     Parameters
     ----------
-    project
-        What is deployed.
-    settings
-        How.
-    plan
-        Made of the same settings.
-    clients
-        Where to.
-    progress
-        Hears of it.
     ensure_buckets
         Makes the buckets of captures and reports, when they are not CloudFormation's to make; gets
         their names.
@@ -123,10 +114,7 @@ class Deployer:
     def run(self) -> list[StackResult]:
         """Deploy; return what was done with each stack.
 
-        Raises
-        ------
-        ModelwatchError
-            When something cannot be built, uploaded or deployed.
+        Raises ModelwatchError when something cannot be built, uploaded or deployed.
         """
         try:
             run_steps(self._steps())
@@ -177,10 +165,9 @@ class Deployer:
         started = time.monotonic()
         plan = self.plan.apps[app]
         package = package_app(self.project, app, self.settings.aws_default_region)
+        template = with_access(package.template, self.settings)
         if plan.environment is None:
-            self._templates[app] = with_code(
-                package.template, self._store.bucket, package.artifact.key
-            )
+            self._templates[app] = with_code(template, self._store.bucket, package.artifact.key)
             self._layers[f"package of {app}"] = package.artifact
             self._upload(f"function {app}", package.artifact, started)
             return
@@ -188,7 +175,7 @@ class Deployer:
         setting = self.settings.image_repository
         repository = image_repository(setting, self.project, self.plan.architecture)
         self._templates[app] = as_image(
-            package.template, repository.uri(image), plan.name_suffix, plan.larger
+            template, repository.uri(image), plan.name_suffix, plan.larger
         )
         if not self.dry_run and not image.environment.python.exists():
             self.progress.say(f"image {app}", "its environment is installed first")

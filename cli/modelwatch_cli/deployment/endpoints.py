@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -18,30 +18,40 @@ API_STAGE = "api"
 def api_urls(settings: Settings, needed: Sequence[str] = APPS) -> dict[str, str]:
     """Return the URL of each app's API, by the app's name, without a slash at the end.
 
+    Raises NotDeployedError when one of ``needed`` is not deployed, or CloudFormation does not
+    respond.
+
     Parameters
     ----------
     needed
         The apps that must be deployed.
-
-    Raises
-    ------
-    NotDeployedError
-        When one of ``needed`` is not deployed, or CloudFormation does not respond.
     """
     urls = deployed_urls(settings)
-    for app in needed:
-        if app not in urls:
-            raise NotDeployedError(f"{app} is not deployed: run `modelwatch deploy`")
+    require(urls, needed)
     return urls
+
+
+def require(deployed: Collection[str], needed: Sequence[str]) -> None:
+    """Raise a NotDeployedError for an app of ``needed`` that is not ``deployed``."""
+    for app in needed:
+        if app not in deployed:
+            raise NotDeployedError(f"{app} is not deployed: run `modelwatch deploy`")
 
 
 def deployed_urls(settings: Settings) -> dict[str, str]:
     """Return the URLs of those apps that are deployed.
 
-    Raises
-    ------
-    NotDeployedError
-        When CloudFormation does not respond.
+    Raises NotDeployedError when CloudFormation does not respond.
+    """
+    endpoint_url = settings.aws_endpoint_url
+    stacks = deployed_stacks(settings)
+    return {app: api_url(stack, endpoint_url) for app, stack in stacks.items()}
+
+
+def deployed_stacks(settings: Settings) -> dict[str, Stack]:
+    """Return the stacks of those apps that are deployed.
+
+    Raises NotDeployedError when CloudFormation does not respond.
     """
     client = make_clients(settings).cloudformation
     deployer = StackDeployer(client, lambda _: "")
@@ -49,12 +59,7 @@ def deployed_urls(settings: Settings) -> dict[str, str]:
         stacks = {app: deployer.read(stack_name(stage_of(settings), app)) for app in APPS}
     except (BotoCoreError, ClientError) as error:
         raise NotDeployedError(f"CloudFormation cannot be asked for the URLs: {error}") from error
-    endpoint_url = settings.aws_endpoint_url
-    return {
-        app: api_url(stack, endpoint_url)
-        for app, stack in stacks.items()
-        if stack and "RestAPIId" in stack.outputs
-    }
+    return {app: stack for app, stack in stacks.items() if stack and "RestAPIId" in stack.outputs}
 
 
 def api_url(stack: Stack, endpoint_url: str) -> str:

@@ -62,10 +62,7 @@ class Environment:
     def make(self) -> None:
         """Make the environment where it is missing: whole or not at all, by one process.
 
-        Raises
-        ------
-        BuildError
-            When it is not ours to make, or a package cannot be had.
+        Raises BuildError when it is not ours to make, or a package cannot be had.
         """
         if self.python.exists():
             return
@@ -110,10 +107,7 @@ def environment_with(
 ) -> Environment:
     """Return the environment ``name`` with the requirements ``wanted``.
 
-    Raises
-    ------
-    BuildError
-        When they cannot be had together, in the resolver's words.
+    Raises BuildError when they cannot be had together, in the resolver's words.
     """
     base = base_environment(project, name)
     missing = missing_from(base.lock.read_text(), wanted)
@@ -144,15 +138,12 @@ def environment_with(
 def model_requirements(settings: Settings, logged: Mapping[str, bytes]) -> list[str]:
     """Return what the image is asked to have beside its own: the setting's, or the models' own.
 
+    Raises SettingError when a line cannot be read, or cannot be locked.
+
     Parameters
     ----------
     logged
         The requirements.txt that MLflow logged with each served version, by its title.
-
-    Raises
-    ------
-    SettingError
-        When a line cannot be read, or cannot be locked.
 
     Examples
     --------

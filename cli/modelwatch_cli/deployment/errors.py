@@ -20,8 +20,6 @@ class StackError(ModelwatchError):
 
     Parameters
     ----------
-    stack
-        The stack's name.
     reasons
         One sentence for each resource that failed, the first cause first.
     """

@@ -28,8 +28,6 @@ class Image:
 
     Parameters
     ----------
-    name
-        The app's name.
     tag
         Digest of the code and of the environment's lock.
     task
@@ -105,10 +103,7 @@ class FolderRepository:
     def publish(self, image: Image) -> bool:
         """Write the image's folder.
 
-        Raises
-        ------
-        BuildError
-            When the environment is missing and cannot be made.
+        Raises BuildError when the environment is missing and cannot be made.
         """
         image.environment.make()
         target = self._folder / image.name / image.tag
@@ -143,10 +138,7 @@ class RegistryRepository:
     def publish(self, image: Image) -> bool:
         """Build and push the image, unless the registry has it.
 
-        Raises
-        ------
-        BuildError
-            With docker's own words.
+        Raises BuildError with docker's own words.
         """
         uri = self.uri(image)
         if _run(inspect_command(uri)).returncode == 0:

@@ -39,19 +39,14 @@ class Artifact:
 def build_layer(project: Project, name: str, architecture: str) -> Artifact:
     """Return the layer ``name``, building it when its inputs have changed since the last time.
 
+    Raises BuildError when a package of the lock has no wheel for Lambda, or cannot be had.
+
     Parameters
     ----------
-    project
-        Where the sources and locks are.
     name
         ``core``, or a third-party set such as ``inference``.
     architecture
         ``x86_64`` or ``arm64``.
-
-    Raises
-    ------
-    BuildError
-        When a package of the lock has no wheel for Lambda, or cannot be had.
     """
     version = builder_digest("layers", "archive", "trimming")
     if name == _CORE:
@@ -91,10 +86,7 @@ def copy_sources(source: Path, target: Path) -> None:
 def install(requirements: Path, target: Path, platform: str) -> None:
     """Install the locked ``requirements`` for Lambda's ``platform`` into ``target``.
 
-    Raises
-    ------
-    BuildError
-        With the installer's own words, when one package cannot be had as a wheel.
+    Raises BuildError with the installer's own words, when one package cannot be had as a wheel.
     """
     command = [uv.find_uv_bin(), "pip", "install", "--quiet", "--target", str(target)]
     command += ["--python", sys.executable, "--python-version", "3.13"]
@@ -109,17 +101,12 @@ def install(requirements: Path, target: Path, platform: str) -> None:
 def check_size(function: str, parts: dict[str, int]) -> None:
     """Refuse a function that Lambda would refuse for its size.
 
+    Raises BuildError when they take more than 250 MB together.
+
     Parameters
     ----------
-    function
-        Its name, for the message.
     parts
         Unpacked size in bytes of its package and of each of its layers.
-
-    Raises
-    ------
-    BuildError
-        When they take more than 250 MB together.
 
     Examples
     --------

@@ -33,21 +33,16 @@ def delete_leftovers(
 ) -> None:
     """Delete what is left of an app, after its stack was deleted.
 
+    Raises DeploymentError when a function or mapping stays.
+
     Parameters
     ----------
-    clients
-        Where to look.
     template
         The app's: says how its functions are called.
     stage, stack
         The deployment, and the name of the app's stack, which is also its API's.
     sleep
         How to wait for a mapping to go.
-
-    Raises
-    ------
-    DeploymentError
-        When a function or mapping stays.
     """
     names = {name.removesuffix(IMAGE_SUFFIX) for name in function_names(template, stage)}
     for name in sorted(names | {f"{name}{IMAGE_SUFFIX}" for name in names}):

@@ -37,10 +37,7 @@ class PackageStore:
     def has(self, key: str) -> bool:
         """Return whether ``key`` was uploaded before.
 
-        Raises
-        ------
-        PackageStoreError
-            When the bucket cannot be asked.
+        Raises PackageStoreError when the bucket cannot be asked.
         """
         try:
             self._client.head_object(Bucket=self._bucket, Key=key)
@@ -55,10 +52,7 @@ class PackageStore:
     def upload(self, key: str, path: Path) -> bool:
         """Upload the file to ``key`` unless it exists; return whether it was uploaded.
 
-        Raises
-        ------
-        PackageStoreError
-            When S3 does not take it.
+        Raises PackageStoreError when S3 does not take it.
         """
         if self.has(key):
             return False

@@ -42,8 +42,6 @@ class Package:
     ----------
     template
         What Chalice generated, merged with the app's template; ``CodeUri`` is still to be set.
-    artifact
-        The function package.
     task
         The same files, unpacked.
     digest
@@ -59,11 +57,8 @@ class Package:
 def package_app(project: Project, app: str, region: str) -> Package:
     """Return the package of ``app``, making it when its sources have changed since the last time.
 
-    Raises
-    ------
-    BuildError
-        When Chalice cannot package it, in Chalice's words; when requirements.txt is not empty; or
-        when it has a function that the merge template does not know.
+    Raises BuildError when Chalice cannot package it, in Chalice's words; when requirements.txt is
+    not empty; or when it has a function that the merge template does not know.
     """
     refuse_requirements(project.function(app) / "requirements.txt")
     merge_template = json.dumps(
@@ -144,10 +139,7 @@ def refuse_requirements(requirements: Path) -> None:
 
     Chalice would resolve it at every packaging, and only print a warning when a wheel is missing.
 
-    Raises
-    ------
-    BuildError
-        When the file lists a package.
+    Raises BuildError when the file lists a package.
     """
     lines = requirements.read_text().splitlines() if requirements.exists() else []
     listed = [line for line in lines if line.split("#")[0].strip()]
@@ -179,10 +171,8 @@ def check_functions_are_known(app: str, template: Template) -> None:
 
     It would be deployed with Chalice's defaults: another name, 128 MB, no layers and no rights.
 
-    Raises
-    ------
-    BuildError
-        When there is one, or when the merge template describes one that the app does not have.
+    Raises BuildError when there is one, or when the merge template describes one that the app does
+    not have.
     """
     for name, resource in template["Resources"].items():
         if "Type" not in resource:

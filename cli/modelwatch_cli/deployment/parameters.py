@@ -90,10 +90,6 @@ def bucket_parameters(
 
     Parameters
     ----------
-    settings
-        Name the buckets.
-    existing
-        The buckets that exist.
     previous
         The stack's parameters as they are; empty when there is no such stack.
     """
@@ -117,10 +113,7 @@ def template_parameters(
     What is ``provided`` comes first, then the setting of the parameter's name; a parameter with a
     default of its own may go without.
 
-    Raises
-    ------
-    KeyError
-        When nothing gives a value: a mistake in the template.
+    Raises KeyError when nothing gives a value: a mistake in the template.
     """
     values = {}
     for name, declaration in template.get("Parameters", {}).items():

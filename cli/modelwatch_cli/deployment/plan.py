@@ -50,8 +50,6 @@ class Plan:
         ``x86_64`` or ``arm64``.
     apps
         The apps to deploy, by name.
-    layers
-        The layers to build.
     stacks
         The stacks to deploy, each with those that must be there before it.
     owns_buckets
@@ -87,10 +85,7 @@ def stage_of(settings: Settings) -> str:
 def chosen_apps(apps: Iterable[str] = ()) -> tuple[str, ...]:
     """Return ``apps`` without repetitions, all of them when empty.
 
-    Raises
-    ------
-    InvalidInputError
-        When there is no such app.
+    Raises InvalidInputError when there is no such app.
     """
     chosen = tuple(dict.fromkeys(apps)) or APPS
     for app in chosen:
@@ -146,10 +141,7 @@ def _app_plan(app: str, predict_package: str) -> AppPlan:
 def check_batches(settings: Settings) -> None:
     """Refuse a batch that Lambda would not wait for.
 
-    Raises
-    ------
-    SettingError
-        When it is so large that it needs a window, and has none.
+    Raises SettingError when it is so large that it needs a window, and has none.
     """
     if settings.capture_batch_size > 10 and not settings.capture_batch_window_seconds:
         raise SettingError(
@@ -160,10 +152,7 @@ def check_batches(settings: Settings) -> None:
 def architecture(settings: Settings) -> str:
     """Return the instruction set of the functions: the setting's, or else this machine's.
 
-    Raises
-    ------
-    SettingError
-        When Lambda has no such instruction set.
+    Raises SettingError when Lambda has no such instruction set.
     """
     here = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
     chosen = settings.lambda_architecture

@@ -18,15 +18,6 @@ from modelwatch_cli.deployment.stacks import StackDeployer
 def undeploy(plan: Plan, clients: Clients, progress: Progress) -> list[StackResult]:
     """Delete the stacks of ``plan``, but for the buckets and what is in them.
 
-    Parameters
-    ----------
-    plan
-        Of all apps.
-    clients
-        Where they are.
-    progress
-        Hears of it.
-
     Returns
     -------
     list of StackResult

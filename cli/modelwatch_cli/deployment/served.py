@@ -57,10 +57,7 @@ class ServedVersion:
     def schema(self) -> Schema:
         """Return its input columns.
 
-        Raises
-        ------
-        ModelLoadError
-            When neither a manifest nor a signature says them.
+        Raises ModelLoadError when neither a manifest nor a signature says them.
         """
         if self.manifest is not None:
             return self.manifest.schema
@@ -98,10 +95,8 @@ def read_served(settings: Settings) -> tuple[ServedVersion, ...]:
 def check_reach(settings: Settings, apps: Collection[str]) -> None:
     """Refuse a registry that the functions ``apps`` could not read where they are deployed.
 
-    Raises
-    ------
-    SettingError
-        When it is on this machine and they are on AWS, or there is no such registry.
+    Raises SettingError when it is on this machine and they are on AWS, or there is no such
+    registry.
     """
     on_aws = not settings.aws_endpoint_url
     if on_aws and {"predict", "analyze"} & set(apps) and registry_of(settings).is_local:
@@ -117,17 +112,14 @@ def choose_package(
 ) -> tuple[str, str]:
     """Return how predict is delivered, ``zip`` or ``image``, and why in words.
 
+    Raises SettingError when a zip is asked for, and a version has no ONNX form.
+
     Parameters
     ----------
     served
         The versions that shall serve; empty when they are not known.
     deployed
         Returns how it is delivered now; empty when it is not deployed.
-
-    Raises
-    ------
-    SettingError
-        When a zip is asked for, and a version has no ONNX form.
     """
     setting = settings.predict_package
     without = [each.title for each in served if not each.has_onnx]
@@ -151,10 +143,7 @@ def choose_package(
 def deployed_package(client: CloudFormationClient, settings: Settings) -> str:
     """Return how predict is delivered now; empty when it is not deployed.
 
-    Raises
-    ------
-    DeploymentError
-        When CloudFormation does not respond.
+    Raises DeploymentError when CloudFormation does not respond.
     """
     name = stack_name(stage_of(settings), "predict")
     try:

@@ -1,6 +1,16 @@
 """How functions are packaged, deployed and called."""
 
-from modelwatch.settings.kinds import bucket, choice, schedule, text, whole
+from modelwatch.settings.kinds import (
+    bucket,
+    choice,
+    network,
+    principal,
+    schedule,
+    several,
+    text,
+    vpc_endpoint,
+    whole,
+)
 from modelwatch.settings.reading import Setting, maybe
 from modelwatch.settings.store import StageSettings
 
@@ -39,6 +49,24 @@ class DeploymentSettings(StageSettings):
     capture_batch_window_seconds = Setting(
         "3", "longest wait for a batch to fill, in seconds", whole(0, 300)
     )
+    api_allowed_principals = maybe(
+        "with API_AUTH=iam: accounts, users and roles that may call, with commas; "
+        "empty: whom this account's policies allow",
+        several(principal),
+    )
+    api_allowed_cidrs = maybe(
+        "ranges of addresses from which calls may come, with commas; empty: any", several(network)
+    )
+    api_vpc_endpoints = maybe(
+        "VPC endpoints through which alone the APIs are reached, with commas; empty: the internet",
+        several(vpc_endpoint),
+    )
+    api_key_rate = Setting("100", "requests a second that an API key may make", whole(1, 10_000))
+    api_key_burst = Setting("200", "requests at once that an API key may make", whole(1, 5_000))
+    api_key_daily = Setting("1000000", "requests a day that an API key may make", whole(1))
     predict_api_key = Setting(
-        "", "key that `modelwatch simulate` sends as x-api-key", text, is_secret=True
+        "",
+        "key that is sent to predict as x-api-key; empty: that of the deployed API",
+        text,
+        is_secret=True,
     )

@@ -112,8 +112,6 @@ class StackDeployer:
 
     Parameters
     ----------
-    client
-        CloudFormation.
     store_template
         Keeps a template that is too large for a request; returns its URL.
     sleep
@@ -165,10 +163,11 @@ class StackDeployer:
     ) -> tuple[Action, Stack]:
         """Bring the stack to ``template`` and ``parameters``.
 
+        Raises StackError with the reasons of the resources that failed, or with the way out of a
+        broken stack that must not be deleted.
+
         Parameters
         ----------
-        name
-            The stack.
         template
             Without references to local files.
         parameters
@@ -184,12 +183,6 @@ class StackDeployer:
         -------
         action, stack
             ``unchanged`` when it was deployed from the same before, and the stack as it is now.
-
-        Raises
-        ------
-        StackError
-            With the reasons of the resources that failed, or with the way out of a broken stack
-            that must not be deleted.
         """
         wanted = stack_digest(template, parameters)
         stack = self._settled(name)
@@ -253,10 +246,7 @@ class StackDeployer:
     def delete(self, name: str) -> Action:
         """Delete the stack, and wait until it is gone.
 
-        Raises
-        ------
-        StackError
-            When a resource cannot be deleted.
+        Raises StackError when a resource cannot be deleted.
         """
         if self.read(name) is None:
             return "absent"

@@ -87,10 +87,7 @@ def backtest(
 def parse_changes(given: list[str]) -> dict[str, str]:
     """Read settings such as ``DRIFT_MODE=classic``.
 
-    Raises
-    ------
-    InvalidInputError
-        When one is no setting that influences a verdict, or is given twice.
+    Raises InvalidInputError when one is no setting that influences a verdict, or is given twice.
 
     Examples
     --------

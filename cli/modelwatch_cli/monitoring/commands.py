@@ -27,7 +27,13 @@ def analyze(
         int | None, typer.Option("--window-seconds", min=1, help="length of the window")
     ] = None,
     min_rows: Annotated[
-        int | None, typer.Option("--min-rows", min=2, help="fewest rows that allow a verdict")
+        int | None,
+        typer.Option(
+            "--min-rows",
+            min=2,
+            max=1_000_000,
+            help="fewest rows that allow a verdict; changes no gauge",
+        ),
     ] = None,
     with_report: Annotated[
         bool, typer.Option("--with-report", help="make the HTML report even without drift")
@@ -36,6 +42,7 @@ def analyze(
 ) -> None:
     """Analyze the window up to now, without waiting for the schedule.
 
+    The results stand beside the schedule's, and are marked: they replace none.
     Exits with 1 when a version could not be analyzed; drift is a verdict, not a failure.
     """
     with error_console.status("analyzing"), _client() as client:
@@ -54,6 +61,8 @@ def reports(
     as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
     """List the newest results; anyone can open the address of a report for one hour."""
+    from modelwatch_cli.deployment.endpoints import api_urls
+
     with _client() as client:
         results = client.results()
     if as_json:
@@ -62,12 +71,23 @@ def reports(
     if not results:
         console.print("There are no results yet: wait for the schedule, or run modelwatch analyze")
         return
-    url = _api_url()
+    url = api_urls(Settings(), ["analyze"])["analyze"]
     print_table(
-        ["window end (UTC)", "model", "version", "status", "rows", "drifted", "segments", "report"],
+        [
+            "window end (UTC)",
+            "by",
+            "model",
+            "version",
+            "status",
+            "rows",
+            "drifted",
+            "segments",
+            "report",
+        ],
         [
             [
                 f"{result.window_end:%Y-%m-%d %H:%M:%S}",
+                "request" if result.ad_hoc else "schedule",
                 result.model_name,
                 result.model_version,
                 result.status,
@@ -125,10 +145,8 @@ def print_result(result: AnalysisResult) -> None:
 def analyze_window(window_seconds: int) -> list[AnalysisResult]:
     """Analyze the window of ``window_seconds`` up to now; return the results.
 
-    Raises
-    ------
-    ModelwatchError
-        When the analyze API is not deployed or does not respond, or a version was not analyzed.
+    Raises ModelwatchError when the analyze API is not deployed or does not respond, or a version
+    was not analyzed.
     """
     with error_console.status("analyzing"), _client() as client:
         found = client.analyze(window_seconds=window_seconds)
@@ -142,13 +160,7 @@ def _require_no_failures(found: Analysis) -> None:
         raise ModelwatchError(f"the analysis failed for {details}")
 
 
-def _api_url() -> str:
-    from modelwatch_cli.deployment.endpoints import api_urls
-
-    return api_urls(Settings(), ["analyze"])["analyze"]
-
-
 def _client() -> Client:
-    from modelwatch import Client
+    from modelwatch_cli.deployment.calling import open_client
 
-    return Client(analyze=_api_url())
+    return open_client(Settings(), "analyze")

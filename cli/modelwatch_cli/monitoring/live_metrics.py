@@ -96,10 +96,7 @@ class Prometheus:
     def query(self, expression: str) -> list[Sample]:
         """Return the current value of an expression.
 
-        Raises
-        ------
-        ModelwatchError
-            When Prometheus does not respond, or refuses the expression.
+        Raises ModelwatchError when Prometheus does not respond, or refuses the expression.
         """
         data = self._get("query", {"query": expression})
         if data["resultType"] in ("scalar", "string"):
@@ -149,15 +146,12 @@ class Prometheus:
 def read_bridge(url: str) -> LiveMetrics:
     """Return the bridge's metrics.
 
+    Raises ModelwatchError when it does not respond.
+
     Parameters
     ----------
     url
         Address of its page, such as ``http://127.0.0.1:9108/metrics``.
-
-    Raises
-    ------
-    ModelwatchError
-        When it does not respond.
     """
     try:
         response = httpx.get(url, timeout=TIMEOUT_SECONDS)

@@ -171,10 +171,7 @@ def _adopt(
 def parse_routing(weights: list[str], shadows: list[str], alias: str) -> Routing | None:
     """Read shares such as ``champion=90``; without shares, ``alias`` serves with the shadows.
 
-    Raises
-    ------
-    InvalidInputError
-        When a share cannot be read, or they make no routing.
+    Raises InvalidInputError when a share cannot be read, or they make no routing.
 
     Examples
     --------
@@ -219,10 +216,7 @@ def why_not_served(model: RegisteredModel, settings: Settings, alias: str | None
 def refuse_unknown_aliases(model: RegisteredModel, routing: Routing) -> None:
     """Refuse a routing with aliases that the model does not have.
 
-    Raises
-    ------
-    NoModelError
-        When it does.
+    Raises NoModelError when it does.
     """
     unknown = [
         alias for alias in (*routing.weights, *routing.shadows) if alias not in model.aliases
@@ -250,12 +244,11 @@ def _in_force(
         seconds = settings.model_refresh_seconds
         out.print(f"Takes effect within {seconds} s of requests; --now applies it at once.")
         return
-    from modelwatch import ApiError, Client
-    from modelwatch_cli.deployment.endpoints import api_urls
+    from modelwatch import ApiError
+    from modelwatch_cli.deployment.calling import open_client
 
-    url = api_urls(settings, ["predict"])["predict"]
     try:
-        with Client(predict=url) as client:
+        with open_client(settings, "predict") as client:
             variants = client.reload()["variants"]
     except ApiError as error:
         raise ModelwatchError(f"it is set, but cannot be served: {error}") from error
@@ -264,7 +257,7 @@ def _in_force(
         if served.get(alias) != version:
             found = ", ".join(f"'{each}' at version {number}" for each, number in served.items())
             raise ModelwatchError(
-                f"it is set, but {url} serves {found}: it was "
+                f"it is set, but the deployed predict API serves {found}: it was "
                 "deployed with other settings (MODEL_NAME, MODEL_ALIAS, MODEL_STAGE)"
             )
     out.print("In effect now, in every environment.")

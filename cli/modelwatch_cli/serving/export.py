@@ -50,10 +50,7 @@ def add_onnx(
 
     The registry's tag changes last: until then the version is served as before.
 
-    Raises
-    ------
-    ModelwatchError
-        When the version, its rows or its ONNX form is not available.
+    Raises ModelwatchError when the version, its rows or its ONNX form is not available.
     """
     quiet()
     name = settings.model_name

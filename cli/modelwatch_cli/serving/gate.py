@@ -31,10 +31,7 @@ def hold_version_to(
 def parse_limits(option: str, texts: Iterable[str]) -> dict[str, float]:
     """Read limits such as ``f1=0.8``.
 
-    Raises
-    ------
-    InvalidInputError
-        When a text is not a metric's name and a number.
+    Raises InvalidInputError when a text is not a metric's name and a number.
 
     Examples
     --------
@@ -61,6 +58,8 @@ def hold_to(
 ) -> None:
     """Return if a version may serve.
 
+    Raises GateError when a metric is too small, lost too much, or was not measured.
+
     Parameters
     ----------
     metrics
@@ -71,11 +70,6 @@ def hold_to(
         The smallest value of each metric.
     drops
         The largest loss of each metric against ``before``.
-
-    Raises
-    ------
-    GateError
-        When a metric is too small, lost too much, or was not measured.
     """
     problems = [
         f"{name} is {metrics[name]:.4g}, less than {limit:g}"

@@ -38,17 +38,7 @@ class Captured:
 
 
 class CaptureCount:
-    """Counts which of some predictions are on S3; each object is read once.
-
-    Parameters
-    ----------
-    store
-        The captures.
-    wanted
-        Event ids by version.
-    began
-        When the first of them was sent.
-    """
+    """Counts which of some predictions are on S3; each object is read once."""
 
     def __init__(
         self, store: S3RecordStore, wanted: Mapping[Version, set[str]], began: datetime
@@ -124,10 +114,7 @@ def wait_for_captures(
 def require_captured(captured: Captured, patience_seconds: float = PATIENCE_SECONDS) -> None:
     """Return if all predictions are on S3.
 
-    Raises
-    ------
-    ModelwatchError
-        When some are not.
+    Raises ModelwatchError when some are not.
     """
     if not captured.is_complete:
         raise ModelwatchError(

@@ -72,41 +72,37 @@ def simulate_labels(predictions: Sequence[Outcome], accuracy: float, seed: int) 
 
 
 def send_labels(
-    url: str,
+    client: Client,
     predicted: Sequence[Predicted],
     labels: Sequence[Outcome],
     delay_seconds: float,
     on_sent: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Post the label of each prediction to ``POST {url}/ground-truth``, after a delay.
+    """Post the label of each prediction to ``POST /ground-truth``, after a delay.
+
+    Raises ApiError when they are not accepted.
 
     Parameters
     ----------
+    client
+        Of the capture API.
     delay_seconds
         Time from a prediction to its label; the last of a request's labels sets when it is sent.
-    on_sent
-        Called with the number of labels of each request.
-
-    Raises
-    ------
-    ApiError
-        When they are not accepted.
     """
     pairs = sorted(zip(predicted, labels, strict=True), key=lambda pair: pair[0].received_at)
-    with Client(capture=url) as client:
-        for batch in batched(pairs, LABELS_AT_ONCE, strict=False):
-            time.sleep(max(0.0, batch[-1][0].received_at + delay_seconds - time.monotonic()))
-            body = [
-                {
-                    "event_id": each.event_id,
-                    "label": label,
-                    "predicted_at": each.predicted_at,
-                    "source": "simulation",
-                }
-                for each, label in batch
-            ]
-            client.send_labels(body)
-            on_sent(len(batch))
+    for batch in batched(pairs, LABELS_AT_ONCE, strict=False):
+        time.sleep(max(0.0, batch[-1][0].received_at + delay_seconds - time.monotonic()))
+        body = [
+            {
+                "event_id": each.event_id,
+                "label": label,
+                "predicted_at": each.predicted_at,
+                "source": "simulation",
+            }
+            for each, label in batch
+        ]
+        client.send_labels(body)
+        on_sent(len(batch))
 
 
 def _unlike(prediction: Outcome) -> Outcome:

@@ -142,7 +142,7 @@ def send_predictions(
     rows: Iterable[Row],
     due: Iterable[float] | None,
     *,
-    headers: Mapping[str, str] | None = None,
+    auth: httpx.Auth | None = None,
     most: int = MOST_REQUESTS,
     keep: bool = True,
     on_tick: Callable[[LoadSummary], None] = lambda _: None,
@@ -156,18 +156,16 @@ def send_predictions(
     due
         When each is sent, in seconds from now, rising; None for as fast as possible, up to
         `UNPACED_REQUESTS` at once.
-    headers
-        Of every request.
+    auth
+        What each request shows of who sends it.
     most
         How many may be in flight at once; further requests start late.
     keep
         Keep each returned prediction, for labels and for finding it on S3.
-    on_tick
-        Called at times, and at the end.
     """
 
     async def run() -> LoadSummary:
-        async with _client(url, headers or {}) as post:
+        async with _client(url, auth) as post:
             with _stopping() as stop:
                 return await send(post, rows, due, most=most, keep=keep, on_tick=on_tick, stop=stop)
 
@@ -284,12 +282,10 @@ async def _sleep_until(at: float, clock: Callable[[], float], stop: asyncio.Even
 
 
 @asynccontextmanager
-async def _client(url: str, headers: Mapping[str, str]) -> AsyncIterator[Post]:
+async def _client(url: str, auth: httpx.Auth | None) -> AsyncIterator[Post]:
     # one connection per request in flight, kept for the next ones
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(
-        timeout=TIMEOUT_SECONDS, limits=limits, headers=dict(headers)
-    ) as client:
+    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, limits=limits, auth=auth) as client:
 
         async def post(row: Row) -> tuple[int, Any]:
             response = await client.post(f"{url}/predict", json={"features": row})

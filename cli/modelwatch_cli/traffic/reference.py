@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
 import pandas as pd
 
 from modelwatch.adapters.registries import artifacts_of, registry_of
@@ -31,22 +31,19 @@ def reference_features(settings: Settings) -> pd.DataFrame:
     return features_frame(table)
 
 
-def file_features(path: Path, url: str, headers: Mapping[str, str]) -> pd.DataFrame:
+def file_features(path: Path, url: str, auth: httpx.Auth | None) -> pd.DataFrame:
     """Return the rows of a CSV or Parquet file, for the API at ``url``.
 
     If the API lists the model's features (``GET /model/info``), only these columns are kept,
     and whole numbers for the model are whole numbers here.
 
-    Raises
-    ------
-    InvalidInputError
-        When the file cannot be read, has no rows, or not all features.
+    Raises InvalidInputError when the file cannot be read, has no rows, or not all features.
     """
     try:
         frame = read_rows(path)
     except InvalidInputError as error:
         raise InvalidInputError("--rows", f"{path} {error.problem}") from error
-    features = _model_features(url, headers)
+    features = _model_features(url, auth)
     if features is None:
         return frame
     if absent := [name for name in features if name not in frame]:
@@ -62,10 +59,10 @@ def file_features(path: Path, url: str, headers: Mapping[str, str]) -> pd.DataFr
     return frame
 
 
-def _model_features(url: str, headers: Mapping[str, str]) -> dict[str, str] | None:
+def _model_features(url: str, auth: httpx.Auth | None) -> dict[str, str] | None:
     """Return the types of the model's features by name; None if the API does not list them."""
     try:
-        with Client(predict=url, headers=headers) as client:
+        with Client(predict=url, auth=auth) as client:
             return {each["name"]: each["type"] for each in client.model_info()["features"]}
     except ApiError:
         # another API than ours: its own responses will say what is wrong with the rows

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,8 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from modelwatch.domain.verdict.results import AnalysisResult
-
-API_KEY_HEADER = "x-api-key"
+    from modelwatch_cli.deployment.calling import Api
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +41,8 @@ class Target:
     ----------
     url
         Without a slash at the end.
-    headers
-        Of every request: the key.
+    auth
+        What each request shows of who sends it.
     reference
         The rows from which traffic is drawn.
     most
@@ -53,7 +51,7 @@ class Target:
 
     url: str
     reference: pd.DataFrame
-    headers: Mapping[str, str] = field(default_factory=dict)
+    auth: httpx.Auth | None = None
     most: int = MOST_REQUESTS
 
 
@@ -66,34 +64,31 @@ def find_target(
 ) -> Target:
     """Return the API at ``url``, or the one that is deployed, with rows for it.
 
+    Raises ModelwatchError when the API is not deployed, does not respond or requires a key, or
+    there are no rows.
+
     Parameters
     ----------
     rows
         A CSV or Parquet file; by default the reference data of the version that serves.
     most
         How many requests may be in flight at once; by default few on a stack of this machine.
-
-    Raises
-    ------
-    ModelwatchError
-        When the API is not deployed, does not respond or requires a key, or there are no rows.
     """
-    from modelwatch_cli.deployment.endpoints import api_urls
+    from modelwatch_cli.deployment.calling import find_apis, foreign_api
     from modelwatch_cli.traffic.reference import file_features, reference_features
 
     key = api_key or settings.predict_api_key
-    headers = {API_KEY_HEADER: key} if key else {}
     if url:
-        where = url.rstrip("/").removesuffix("/predict")
+        api = foreign_api(url.rstrip("/").removesuffix("/predict"), key)
     else:
-        where = api_urls(settings, ["predict"])["predict"]
+        api = find_apis(settings, ["predict"])["predict"]
     is_local = bool(settings.aws_endpoint_url) and not url
     most = most or (LOCAL_REQUESTS if is_local else MOST_REQUESTS)
-    _require_api(where, headers)
+    _require_api(api)
     if rows is not None:
-        return Target(where, file_features(rows, where, headers), headers, most)
+        return Target(api.url, file_features(rows, api.url, api.auth), api.auth, most)
     try:
-        return Target(where, reference_features(settings), headers, most)
+        return Target(api.url, reference_features(settings), api.auth, most)
     except ModelwatchError as error:
         if url is None:
             raise
@@ -103,19 +98,19 @@ def find_target(
         ) from error
 
 
-def _require_api(url: str, headers: Mapping[str, str]) -> None:
+def _require_api(api: Api) -> None:
     """Return if the API accepts requests; an idle one has started then.
 
     The status does not matter: other APIs than ours do not have this route.
     """
-    with error_console.status(f"waking {url}"):
+    with error_console.status(f"waking {api.url}"):
         try:
-            status = httpx.get(f"{url}/health", headers=dict(headers), timeout=60).status_code
+            status = httpx.get(f"{api.url}/health", auth=api.auth, timeout=60).status_code
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ModelwatchError(f"{url} does not respond: {error}") from error
+            raise ModelwatchError(f"{api.url} does not respond: {error}") from error
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        given = "another key than the one given" if headers else "a key: --api-key"
-        raise ModelwatchError(f"{url} returns {status}: it requires {given}")
+        given = "another key or signer than the one given" if api.auth else "a key: --api-key"
+        raise ModelwatchError(f"{api.url} returns {status}: it requires {given}")
 
 
 def send_traffic(
@@ -139,7 +134,7 @@ def send_traffic(
             target.url,
             rows,
             schedule.times() if chosen.paced else None,
-            headers=target.headers,
+            auth=target.auth,
             most=target.most,
             keep=keep,
             on_tick=show,
@@ -149,10 +144,7 @@ def send_traffic(
 def require_predictions(scenario: str, summary: LoadSummary) -> None:
     """Return if every request got the response that the scenario expects.
 
-    Raises
-    ------
-    ModelwatchError
-        When one did not, or none was sent.
+    Raises ModelwatchError when one did not, or none was sent.
     """
     wrong = set(summary.statuses) - SCENARIOS[scenario].statuses
     if wrong:
@@ -170,20 +162,16 @@ def post_labels(
 ) -> int:
     """Post labels for the returned predictions; return how many labels equal the prediction.
 
-    Raises
-    ------
-    ModelwatchError
-        When the capture API is not deployed, or does not accept the labels.
+    Raises ModelwatchError when the capture API is not deployed, or does not accept the labels.
     """
-    from modelwatch_cli.deployment.endpoints import api_urls
+    from modelwatch_cli.deployment.calling import open_client
 
-    url = api_urls(settings, ["capture"])["capture"]
     predictions = [each.prediction for each in summary.predicted]
     labels = simulate_labels(predictions, accuracy, any_seed() if seed is None else seed)
-    with progress() as bar:
+    with open_client(settings, "capture") as client, progress() as bar:
         task = bar.add_task("labels", total=len(labels))
         send_labels(
-            url, summary.predicted, labels, delay_seconds, lambda count: bar.advance(task, count)
+            client, summary.predicted, labels, delay_seconds, lambda count: bar.advance(task, count)
         )
     return sum(prediction == label for prediction, label in zip(predictions, labels, strict=True))
 
@@ -200,16 +188,13 @@ def analyze_traffic(
 ) -> list[AnalysisResult]:
     """Analyze the window of the returned predictions; return the results of their versions.
 
+    Raises ModelwatchError when the analyze API is not deployed, or cannot analyze it.
+
     Parameters
     ----------
     newest
         Only the window of this number of last predictions. Windows are whole minutes, rounded
         outward: they include other traffic of the same minutes.
-
-    Raises
-    ------
-    ModelwatchError
-        When the analyze API is not deployed, or cannot analyze it.
     """
     from modelwatch_cli.monitoring.commands import analyze_window
 

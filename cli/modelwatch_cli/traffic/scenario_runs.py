@@ -105,10 +105,7 @@ def run_numbered(
 ) -> Report:
     """Run one of `NUMBERED`.
 
-    Raises
-    ------
-    ModelwatchError
-        When a server that it needs does not respond.
+    Raises ModelwatchError when a server that it needs does not respond.
     """
     expected = scenario.expectations(target.reference, options.firing)
     say(expected)

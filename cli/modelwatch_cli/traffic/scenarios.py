@@ -117,10 +117,6 @@ def simulate_rows(
     ----------
     reference
         Feature columns to draw from: numbers, strings and booleans, NaN or None for missing.
-    count
-        Number of rows.
-    seed
-        Seed of the random numbers.
 
     Returns
     -------
@@ -208,10 +204,7 @@ def missing_features(reference: pd.DataFrame) -> list[str]:
 def out_of_range_feature(reference: pd.DataFrame) -> str:
     """Return the number for which `data_quality` sends values outside the reference's range.
 
-    Raises
-    ------
-    InvalidInputError
-        When the model has no numbers.
+    Raises InvalidInputError when the model has no numbers.
     """
     numbers = _numbers(reference)
     if not numbers:

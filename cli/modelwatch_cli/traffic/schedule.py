@@ -167,6 +167,8 @@ def make_schedule(
 ) -> Schedule:
     """Return the schedule of a pattern.
 
+    Raises InvalidInputError when the options contradict each other.
+
     Parameters
     ----------
     rate
@@ -178,11 +180,6 @@ def make_schedule(
         Of `gradual`: the rate at the end of the run; five times ``rate`` by default.
     day_seconds
         Of `daily`: how long a day lasts; by default as long as the run, or for ever a real day.
-
-    Raises
-    ------
-    InvalidInputError
-        When the options contradict each other.
     """
     if pattern is Pattern.STEADY:
         return Schedule((Ramp(_STEADY_SECONDS, rate, rate),), run)
@@ -201,10 +198,7 @@ def make_schedule(
 def parse_seconds(option: str, text: str) -> float:
     """Return the seconds of a duration such as ``90``, ``90s``, ``5m``, ``2h`` or ``1d``.
 
-    Raises
-    ------
-    InvalidInputError
-        When it is something else, or nothing.
+    Raises InvalidInputError when it is something else, or nothing.
 
     Examples
     --------

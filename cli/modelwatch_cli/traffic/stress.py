@@ -52,12 +52,8 @@ def step_up(
 
     Parameters
     ----------
-    send
-        Sends one step's traffic.
     first_rate
         Requests a second of the first step.
-    step_seconds
-        Length of a step.
     slo_ms
         The p95 to hold, in milliseconds.
     """

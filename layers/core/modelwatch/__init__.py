@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from modelwatch.api_auth import ApiAuth as ApiAuth
     from modelwatch.client import ApiError as ApiError
     from modelwatch.client import Client as Client
     from modelwatch.comparing import compare as compare
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ApiAuth": "modelwatch.api_auth",
     "ApiError": "modelwatch.client",
     "Client": "modelwatch.client",
     "DriftPolicy": "modelwatch.domain.verdict.rules",

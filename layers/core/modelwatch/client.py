@@ -89,8 +89,9 @@ class Client:
     ----------
     predict, capture, analyze
         Addresses of the APIs that are used; the others may be left out.
-    headers
-        Sent with every request, such as ``{"x-api-key": key}``.
+    auth
+        What each request shows of who sends it, such as ``ApiAuth(key)``. Each API has a key of its
+        own: make a client for each.
     pause
         Waits for a number of seconds before another try.
 
@@ -108,12 +109,12 @@ class Client:
         predict: str = "",
         capture: str = "",
         analyze: str = "",
-        headers: Mapping[str, str] | None = None,
+        auth: httpx.Auth | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._urls = {"predict": predict, "capture": capture, "analyze": analyze}
         self._pause = pause
-        self._http = httpx.Client(headers={"Content-Type": "application/json", **(headers or {})})
+        self._http = httpx.Client(headers={"Content-Type": "application/json"}, auth=auth)
 
     def __enter__(self) -> Self:
         return self

@@ -9,17 +9,11 @@ from modelwatch.domain.records import Record
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.captured import CaptureCount, Captured, captured_ids
 from modelwatch_cli.traffic.labels import Predicted
+from wine_records import wine_record
 
 
 def record(event_id: str, version: str, captured_at: datetime) -> Record:
-    return Record(
-        event_id=event_id,
-        captured_at=captured_at,
-        model_name="wine",
-        model_version=version,
-        features={"alcohol": 13.0},
-        prediction=1,
-    )
+    return wine_record(event_id=event_id, model_version=version, captured_at=captured_at)
 
 
 def test_predictions_of_two_versions_are_counted_as_they_arrive():

@@ -23,7 +23,7 @@ from modelwatch.adapters.erasure.erased import S3Erasures
 from modelwatch.adapters.erasure.rows import Events
 from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.constraints import Quality, Violation, learn_constraints
-from modelwatch.domain.event_ids import derived_event_id, new_event_id
+from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.labels import Label
 from modelwatch.domain.profiles import decode_slices, merge_profiles
 from modelwatch.domain.profiles.hashes import hash_event_ids
@@ -38,6 +38,7 @@ from modelwatch.errors import ModelwatchError, StoreError
 from modelwatch.services.replay import evidence_of
 from modelwatch_cli.capture.dead_letters import DeadLetterBox
 from modelwatch_cli.capture.forgetting import Erased, Forgetting, read_ids, without
+from wine_records import wine_record
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAYS = Window(NOON - timedelta(days=3), NOON + timedelta(days=3))
@@ -47,17 +48,14 @@ TEXT, NUMBER = "Ada Lovelace", 987654.25
 
 
 def record(second: float, event_id: str = "", version: str = "3", **changes) -> Record:
-    time = NOON + timedelta(seconds=second)
     given = {
-        "event_id": event_id or new_event_id(int(time.timestamp() * 1000)),
-        "captured_at": time,
+        "captured_at": NOON + timedelta(seconds=second),
         "model_name": "wine quality",
         "model_version": version,
         "variant": "production",
         "features": {"a": second % 7, "name": "x"},
-        "prediction": 1,
     }
-    return Record(**(given | changes))
+    return wine_record(**(given | ({"event_id": event_id} if event_id else {}) | changes))
 
 
 def marked(second: float, **changes) -> Record:
@@ -366,7 +364,7 @@ def again(world: World, objects: dict[str, bytes] | None = None) -> World:
     return other
 
 
-def test_queues_that_do_not_answer_are_told_of() -> None:
+def test_queues_that_do_not_respond_are_reported() -> None:
     world = World()
     world.sqs.down.add(DEAD)
     (note,) = world.forget().notes

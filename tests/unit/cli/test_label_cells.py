@@ -18,13 +18,14 @@ from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label, decode_label, encode_label
 from modelwatch.domain.performance.profile import PerformanceProfile
 from modelwatch.domain.profiles.hashes import hash_event_ids
-from modelwatch.domain.records import Record, Value
+from modelwatch.domain.records import Value
 from modelwatch.domain.windows import Window
 from modelwatch_cli.capture.label_files import read_labels
 from modelwatch_cli.capture.places import Folder
 from modelwatch_cli.capture.sagemaker.ground_truth import store_labels
 from modelwatch_cli.capture.sagemaker.importing import check, read_ground_truth
 from modelwatch_cli.capture.sagemaker.payloads import Reading
+from wine_records import wine_record
 
 HOUR = datetime(2026, 1, 11, 17, tzinfo=UTC)
 NOW_MS = int((HOUR + timedelta(days=1)).timestamp() * 1000)
@@ -40,14 +41,7 @@ class Bucket:
         self.records = S3RecordStore(self.s3, "bucket")
         self.records.write(
             [
-                Record(
-                    event_id=event_id,
-                    captured_at=HOUR,
-                    model_name="wine",
-                    model_version="1",
-                    features={"a": 1.0},
-                    prediction=prediction,
-                )
+                wine_record(event_id=event_id, captured_at=HOUR, prediction=prediction)
                 for event_id, prediction in zip(IDS, predictions, strict=False)
             ]
         )

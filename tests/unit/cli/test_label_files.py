@@ -1,16 +1,16 @@
 """`modelwatch labels import`: what is read, refused by line, and sent."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from modelwatch.client import Client
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label, decode_label
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.capture import labels
 from modelwatch_cli.capture.label_files import Problem, read_labels
+from stand_in import stand_in
 
 NOW_MS = 1_790_000_000_000
 IDS = [new_event_id(NOW_MS - 1000 * number) for number in range(4)]
@@ -53,7 +53,7 @@ def test_json_lines_and_lists(tmp_path, join):
     assert [found.label for found in read(tmp_path, join(lines))] == [0, 1, 2, 3]
 
 
-def test_problems_are_told_by_line(tmp_path):
+def test_problems_are_reported_by_line(tmp_path):
     text = f"event_id,label\n{IDS[0]},1\nx,1\n{IDS[1]},\n{IDS[2]}\n{IDS[3]},0\n"
     found = read(tmp_path, text)
     assert [each.line for each in found if isinstance(each, Problem)] == [3, 4, 5]
@@ -74,30 +74,19 @@ def test_files_of_another_kind_are_refused_whole(tmp_path, text):
 
 
 class Api:
-    """A capture API that answers with the given statuses in turn, then with 202."""
+    """A capture API that responds with the given statuses in turn, then with 202."""
 
     def __init__(self, *statuses):
         self.statuses = list(statuses)
         self.bodies = []
-        api = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                status = api.statuses.pop(0) if api.statuses else 202
-                if status == 202:
-                    api.bodies.append((self.path, body))
-                self.send_response(status)
-                self.end_headers()
-                if status == 202:
-                    self.wfile.write(b'{"accepted": %d, "event_ids": []}' % len(body))
-
-            def log_message(self, *_):
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+    def respond(self, request):
+        body = json.loads(request.body)
+        status = self.statuses.pop(0) if self.statuses else 202
+        if status != 202:
+            return status, b""
+        self.bodies.append((request.path, body))
+        return 202, {"accepted": len(body), "event_ids": []}
 
 
 def some_labels(count):
@@ -109,7 +98,11 @@ def some_labels(count):
 def test_labels_are_sent_many_at_once_and_again_after_a_failure():
     api = Api(202, 503)
     sent, pauses = [], []
-    taken = labels.send_labels(api.url, some_labels(12_000), sent.append, pauses.append)
+    with (
+        stand_in(api.respond) as url,
+        Client(capture=url, pause=pauses.append) as client,
+    ):
+        taken = labels.send_labels(client, some_labels(12_000), sent.append)
     assert (taken, len(pauses)) == (12_000, 1)
     assert [(path, len(body)) for path, body in api.bodies] == [
         ("/ground-truth", 5000),
@@ -119,9 +112,13 @@ def test_labels_are_sent_many_at_once_and_again_after_a_failure():
     assert sent == [5000, 5000, 2000]
 
 
-def test_a_refusal_is_told_with_what_was_taken_before():
-    with pytest.raises(ModelwatchError, match=r"5000 labels were accepted, and then: .*400"):
-        labels.send_labels(Api(202, 400).url, some_labels(6_000))
+def test_a_refusal_is_reported_with_what_was_taken_before():
+    with (
+        stand_in(Api(202, 400).respond) as url,
+        Client(capture=url) as client,
+        pytest.raises(ModelwatchError, match=r"5000 labels were accepted, and then: .*400"),
+    ):
+        labels.send_labels(client, some_labels(6_000))
 
 
 def test_labels_are_sent_in_the_order_of_their_predictions(tmp_path):

@@ -1,16 +1,14 @@
 """What is read of the bridge's page and of Prometheus, as their servers write it."""
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.monitoring.live_metrics import Prometheus, read_bridge
+from stand_in import Request, stand_in
 
-PAGE = """# HELP capture_records_total Records.
+PAGE = b"""# HELP capture_records_total Records.
 # TYPE capture_records_total counter
 capture_records_total{outcome="sent"} 40.0
 capture_records_total{outcome="lost"} 2.0
@@ -35,38 +33,28 @@ RULES = {
     ]
 }
 
-ANSWERS = {
+RESPONSES = {
     "/metrics": PAGE,
-    "/api/v1/rules": json.dumps({"status": "success", "data": RULES}),
-    "/api/v1/query": json.dumps(
-        {
-            "status": "success",
-            "data": {
-                "resultType": "vector",
-                "result": [{"metric": {"__name__": "up", "job": "x"}, "value": [1.5, "1"]}],
-            },
-        }
-    ),
-    "/refused/api/v1/query": json.dumps({"status": "error", "error": "parse error"}),
+    "/api/v1/rules": {"status": "success", "data": RULES},
+    "/api/v1/query": {
+        "status": "success",
+        "data": {
+            "resultType": "vector",
+            "result": [{"metric": {"__name__": "up", "job": "x"}, "value": [1.5, "1"]}],
+        },
+    },
+    "/refused/api/v1/query": {"status": "error", "error": "parse error"},
 }
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = ANSWERS.get(self.path.partition("?")[0])
-            self.send_response(200 if body else 404)
-            self.end_headers()
-            self.wfile.write((body or "").encode())
+    def respond(request: Request) -> tuple[int, object]:
+        body = RESPONSES.get(request.path.partition("?")[0])
+        return (200, body) if body else (404, b"")
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with stand_in(respond) as address:
+        yield address
 
 
 def test_a_page_is_summed_by_labels(url):
@@ -86,7 +74,7 @@ def test_prometheus_says_its_rules_and_values(url):
     assert (sample.name, sample.labels["job"], sample.value) == ("up", "x", 1)
 
 
-def test_what_does_not_answer_or_refuses_is_an_error(url):
+def test_what_does_not_respond_or_refuses_is_an_error(url):
     with pytest.raises(ModelwatchError, match="does not show metrics"):
         read_bridge(f"{url}/elsewhere")
     with pytest.raises(ModelwatchError, match="does not respond"):

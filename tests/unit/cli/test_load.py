@@ -1,17 +1,16 @@
 """The open loop on a clock of its own: what is slow or fails does not change when is sent what."""
 
 import asyncio
-import json
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
+from modelwatch_cli.deployment.calling import ApiAuth
 from modelwatch_cli.traffic.load import (
     NO_PREDICTION,
     NO_RESPONSE,
@@ -21,6 +20,7 @@ from modelwatch_cli.traffic.load import (
     send,
     send_predictions,
 )
+from stand_in import Request, stand_in
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -40,7 +40,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class Api:
-    """A predict API that takes ``seconds`` for an answer, on the virtual clock."""
+    """A predict API that takes ``seconds`` for a response, on the virtual clock."""
 
     def __init__(self, seconds: float = 0.0, status: int = 200, body: Any = None) -> None:
         self.seconds, self.status = seconds, status
@@ -119,14 +119,14 @@ def test_the_shorter_of_rows_and_schedule_ends_it():
         (200, {"prediction": [1]}, NO_PREDICTION),
     ],
 )
-def test_answers_that_are_no_predictions_are_counted(status, body, counted):
+def test_responses_that_are_no_predictions_are_counted(status, body, counted):
     summary = run(Api(status=status, body=body), [0.0, 0.0], 2)
     assert summary.statuses == {counted: 2}
     assert (summary.failures, summary.predictions) == (2, 0)
     assert summary.first_problem == str(body)
 
 
-def test_no_answer_is_counted_and_has_no_latency():
+def test_no_response_is_counted_and_has_no_latency():
     class Away(Api):
         async def post(self, _row: Row) -> tuple[int, Any]:
             raise ConnectionRefusedError("refused")
@@ -137,7 +137,7 @@ def test_no_answer_is_counted_and_has_no_latency():
     assert summary.first_problem == "ConnectionRefusedError: refused"
 
 
-def test_an_answer_without_an_event_id_is_a_prediction_that_cannot_be_found_again():
+def test_a_response_without_an_event_id_is_a_prediction_that_cannot_be_found_again():
     summary = run(Api(body={"prediction": "red"}), [0.0], 1)
     assert summary.by_class() == {"red": 1}
     assert summary.predicted == []
@@ -176,30 +176,21 @@ def test_it_is_shown_now_and_then_and_at_the_end():
 
 @pytest.fixture
 def api_url() -> Iterator[str]:
-    """A real server that answers a key, and holds each answer back for a second."""
+    """A real server that asks for a key, and holds each response back for a second."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            allowed = self.path == "/predict" and self.headers["x-api-key"] == "secret"
-            time.sleep(1 if allowed else 0)
-            self.send_response(200 if allowed else 403)
-            self.end_headers()
-            self.wfile.write(json.dumps({"prediction": 1.5} if allowed else {}).encode())
+    def respond(request: Request) -> tuple[int, object]:
+        if request.path != "/predict" or request.headers["x-api-key"] != "secret":
+            return 403, {}
+        time.sleep(1)
+        return 200, {"prediction": 1.5}
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.request_queue_size = 128
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with stand_in(respond) as url:
+        yield url
 
 
 def test_a_real_server_gets_the_key_and_requests_overlap(api_url):
     due = [number / 20 for number in range(20)]
-    summary = send_predictions(api_url, [{}] * 20, due, headers={"x-api-key": "secret"})
+    summary = send_predictions(api_url, [{}] * 20, due, auth=ApiAuth("secret"))
     assert summary.statuses == {"200": 20}
     # each takes the server a second
     assert summary.duration_seconds < 20
@@ -216,7 +207,7 @@ def test_ctrl_c_ends_with_what_was_sent(api_url):
             yield {}
 
     due = (number / 10 for number in range(10_000))
-    summary = send_predictions(api_url, rows(), due, headers={"x-api-key": "secret"})
+    summary = send_predictions(api_url, rows(), due, auth=ApiAuth("secret"))
     assert summary.interrupted
     assert summary.statuses == {"200": summary.sent}
     assert signal.getsignal(signal.SIGINT) is before

@@ -28,6 +28,7 @@ from modelwatch_cli.capture.sagemaker.hours import captured_hours
 from modelwatch_cli.capture.sagemaker.importing import Stored, check, of_file, store_records
 from modelwatch_cli.capture.sagemaker.payloads import Reading
 from modelwatch_cli.settings import Settings
+from wine_records import wine_record
 
 HOUR = datetime(2026, 1, 11, 17, tzinfo=UTC)
 WINDOW = Window(HOUR, HOUR + timedelta(hours=1))
@@ -36,14 +37,9 @@ EVENT_ID = "018bcfe5-6800-7000-8000-000000000001"
 
 
 def record(number: int, **features: object) -> Record:
-    return Record(
-        event_id=derived_event_id(EVENT_ID, str(number)),
-        captured_at=HOUR + timedelta(seconds=number),
-        model_name="wine",
-        model_version="1",
-        features=features,
-        prediction=1,
-    )
+    event_id = derived_event_id(EVENT_ID, str(number))
+    at = HOUR + timedelta(seconds=number)
+    return wine_record(event_id=event_id, captured_at=at, features=features)
 
 
 def new_store() -> S3RecordStore:
@@ -197,7 +193,7 @@ def test_new_files_of_a_source_bring_their_records_alone(tmp_path):
     assert len(list(store.objects("wine", "1", WINDOW))) == 2
 
 
-def test_a_bad_line_is_told_with_its_place_and_the_good_ones_stay(tmp_path):
+def test_a_bad_line_is_reported_with_its_place_and_the_good_ones_stay(tmp_path):
     (tmp_path / "1.jsonl").write_text(line(1, "1") + "\n" + line(2, "1,2") + "{\n")
     source, reading = Folder(tmp_path), Reading("wine", "1", feature_names=("a",))
     checked = check(source, list(source.keys(".jsonl")), reading, NOW_MS, nothing)
@@ -228,7 +224,7 @@ def test_own_lines_bring_their_model_and_version(tmp_path):
         ("name.jsonl", ""),
     ],
 )
-def test_a_key_tells_the_variant(file, variant):
+def test_a_key_says_the_variant(file, variant):
     assert of_file(Reading(), file).variant == variant
     assert of_file(Reading(variant="green"), file).variant == "green"
 

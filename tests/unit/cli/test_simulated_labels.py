@@ -1,18 +1,18 @@
 """Labels that follow simulated predictions: what is true, and how it is posted."""
 
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelwatch.client import Client
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label, decode_labels
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.traffic.labels import LABELS_AT_ONCE, Predicted, send_labels, simulate_labels
+from stand_in import Request, stand_in
 
 outcomes = st.one_of(
     st.lists(st.integers(0, 3), min_size=1),
@@ -41,39 +41,29 @@ def test_the_accuracy_is_met_and_follows_from_the_seed():
 
 
 class GroundTruth:
-    """Answers as the capture function does, and keeps the labels of each request."""
+    """Responds as the capture function does, and keeps the labels of each request."""
+
+    url: str
 
     def __init__(self) -> None:
         self.requests: list[tuple[float, list[Label]]] = []
-        stub = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                try:
-                    labels = decode_labels(body, time.time_ns() // 1_000_000)
-                    stub.requests.append((time.monotonic(), labels))
-                    status = 202 if self.path == "/ground-truth" else 404
-                except InvalidInputError:
-                    status = 400
-                self.send_response(status)
-                self.end_headers()
-                if status == 202:
-                    self.wfile.write(b'{"accepted": %d, "event_ids": []}' % len(labels))
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def respond(self, request: Request) -> tuple[int, object]:
+        try:
+            labels = decode_labels(request.body, time.time_ns() // 1_000_000)
+        except InvalidInputError:
+            return 400, b""
+        self.requests.append((time.monotonic(), labels))
+        if request.path != "/ground-truth":
+            return 404, b""
+        return 202, {"accepted": len(labels), "event_ids": []}
 
 
 @pytest.fixture
 def ground_truth() -> Iterator[GroundTruth]:
     running = GroundTruth()
-    yield running
-    running.server.shutdown()
+    with stand_in(running.respond) as running.url:
+        yield running
 
 
 def predicted(count: int, received_at: float) -> list[Predicted]:
@@ -90,7 +80,8 @@ def test_labels_are_posted_in_requests_of_a_size_after_their_delay(ground_truth)
     began = time.monotonic()
     some = predicted(LABELS_AT_ONCE + 1, began)
     sent: list[int] = []
-    send_labels(ground_truth.url, some, list(range(len(some))), 0.3, sent.append)
+    with Client(capture=ground_truth.url) as client:
+        send_labels(client, some, list(range(len(some))), 0.3, sent.append)
     assert sent == [LABELS_AT_ONCE, 1]
     assert all(at - began >= 0.3 for at, _ in ground_truth.requests)
     labels = [label for _, request in ground_truth.requests for label in request]
@@ -102,6 +93,6 @@ def test_labels_are_posted_in_requests_of_a_size_after_their_delay(ground_truth)
 def test_labels_that_are_not_accepted_are_an_error(ground_truth):
     (one,) = predicted(1, time.monotonic())
     with pytest.raises(ModelwatchError, match="404: Not Found"):
-        send_labels(f"{ground_truth.url}/elsewhere", [one], [1], 0)
+        send_labels(Client(capture=f"{ground_truth.url}/elsewhere"), [one], [1], 0)
     with pytest.raises(ModelwatchError, match="does not respond"):
-        send_labels("http://127.0.0.1:9", [one], [1], 0)
+        send_labels(Client(capture="http://127.0.0.1:9", pause=lambda _: None), [one], [1], 0)

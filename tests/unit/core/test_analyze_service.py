@@ -14,6 +14,7 @@ from modelwatch.errors import InvalidInputError, NotFoundError, RegistryError
 from modelwatch.services.analysis_requests import AnalysisRequest, parse_request
 
 HOUR = timedelta(hours=1)
+STATUSES = {"evidently_drift_status", "evidently_window_status", "evidently_segment_drift_status"}
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_a_report_is_made_when_asked_for(stage):
 
 def test_too_few_rows_are_unknown_and_never_ok(stage):
     stage.store.write(records(19, 1.0))
-    (result,) = stage.analyze().results
+    (result,) = stage.run_after(seconds=0).results
     assert result.status == "unknown"
     assert result.reason == "19 rows in the window; 20 are needed"
     assert "evidently_data_drift_detected" not in stage.metrics.names()
@@ -73,6 +74,37 @@ def test_a_version_without_reference_is_unknown(stage):
     stage.store.write(records(30, 1.0, version="2"))
     results = {result.model_version: result for result in stage.analyze().results}
     assert results["2"].reason.startswith("no reference: `modelwatch adopt wine --version 2 ")
+
+
+def test_an_ad_hoc_analysis_stands_beside_the_schedules(stage):
+    stage.store.write(records(30, 3.0))
+    (planned,) = stage.run_after(seconds=0).results
+    remembered = dict(stage.reports.remembered)
+    stage.metrics.samples.clear()
+    asked = [stage.analyze(min_rows=1_000_000).results[0] for _ in range(2)]
+    asked += stage.analyze(window_end=planned.window_end).results
+    assert [result.status for result in asked] == ["unknown", "unknown", "drift"]
+    assert {result.window_end for result in asked} == {planned.window_end}
+    assert len({planned.name, *(result.name for result in asked)}) == 4
+    listed = {result.name: result.ad_hoc for result in stage.service.results(limit=9)}
+    assert listed == {planned.name: False} | {result.name: True for result in asked}
+    assert stage.reports.saved[planned.name] == planned
+    # the schedule goes on as if no one had asked
+    assert stage.reports.remembered == remembered
+    assert stage.run_after(seconds=0).results == []
+    assert not STATUSES & stage.metrics.names()
+
+
+def test_gauges_show_an_ad_hoc_verdict_by_the_settings_rules_alone(stage):
+    stage.store.write(records(30, 3.0))
+    stage.analyze(min_rows=2)
+    stage.analyze(window_end=NOW)
+    stage.now += timedelta(hours=3)
+    stage.analyze()
+    assert not STATUSES & stage.metrics.names()
+    stage.now -= timedelta(hours=3)
+    stage.analyze()
+    assert stage.metrics.value("evidently_drift_status") == 1
 
 
 def test_only_the_window_counts(stage):
@@ -122,6 +154,7 @@ def test_results_are_listed_newest_first(stage):
     [
         (b'{"window_seconds": 0}', "window_seconds"),
         (b'{"min_rows": 1}', "min_rows"),
+        (b'{"min_rows": 1000001}', "min_rows"),
         (b'{"window_end": "2026-11-23T10:00:00"}', "window_end"),
         (b'{"window_end": "now"}', "window_end"),
         (b'{"windows": 3}', "windows"),
@@ -267,7 +300,7 @@ def test_a_model_that_no_registry_knows_is_unknown_and_no_failure(stage):
     assert results["2"].reason.startswith("no reference: `modelwatch adopt wine --version 2 ")
 
 
-def test_performance_is_told_with_the_newest_answer_and_cannot_hide_it(stage, caplog):
+def test_performance_is_reported_with_the_newest_result_and_cannot_hide_it(stage, caplog):
     stage.store.write(records(30, 1.0))
     stage.training.holdouts["1"] = records_table(records(7, 1.0))
     (result,) = stage.run_after(seconds=0).results

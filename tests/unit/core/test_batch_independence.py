@@ -26,17 +26,16 @@ from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.records import ROW_FIELDS, Record
 from modelwatch.domain.windows import Window
 from modelwatch.services.compaction import CompactionService
+from wine_records import numbered_id, wine_record
 
 NOON = datetime(2026, 1, 11, 12, tzinfo=UTC)
 DAY = Window(NOON - timedelta(hours=12), NOON + timedelta(hours=12))
 
 
 def record(number: int, features: dict, types: str = "", prediction: object = 1) -> Record:
-    return Record(
-        event_id=f"018bcfe5-6800-7000-8000-{number:012d}",
+    return wine_record(
+        event_id=numbered_id(number),
         captured_at=NOON + timedelta(milliseconds=number),
-        model_name="wine",
-        model_version="1",
         features=features,
         types=types,
         prediction=prediction,

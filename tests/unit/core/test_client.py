@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
 import pytest
 
-from modelwatch import ApiError, Client, ModelwatchError
+from modelwatch import ApiAuth, ApiError, Client, ModelwatchError
 from modelwatch.domain.event_ids import is_event_id
 from modelwatch.errors import InvalidInputError
+from stand_in import Request, stand_in
 
 PREDICTION = {
     "prediction": 1, "model_name": "wine", "model_version": "3", "variant": "production",
@@ -28,44 +27,30 @@ PROBLEM = {
 class Api:
     """Gives the responses in turn, and keeps what came."""
 
+    client: Client
+
     def __init__(self) -> None:
         self.responses: list[tuple[int, Any]] = []
         self.requests: list[tuple[str, str, Any, dict[str, str]]] = []
         self.pauses: list[float] = []
-        api = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                given = json.loads(body) if body else None
-                api.requests.append((self.command, self.path, given, dict(self.headers)))
-                status, answer = api.responses.pop(0)
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(
-                    answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-                )
-
-            do_GET = do_POST  # noqa: N815
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{self.server.server_port}/api/"
-        self.client = Client(
-            predict=url, capture=url, analyze=url, headers={"x-api-key": "k"},
-            pause=self.pauses.append,
-        )  # fmt: skip
+    def respond(self, request: Request) -> tuple[int, Any]:
+        given = json.loads(request.body) if request.body else None
+        self.requests.append((request.method, request.path, given, dict(request.headers)))
+        return self.responses.pop(0)
 
 
 @pytest.fixture
 def api() -> Iterator[Api]:
-    running = Api()
-    with running.client:
-        yield running
-    running.server.shutdown()
+    api = Api()
+    with stand_in(api.respond) as address:
+        url = f"{address}/api/"
+        api.client = Client(
+            predict=url, capture=url, analyze=url, auth=ApiAuth("k"),
+            pause=api.pauses.append,
+        )  # fmt: skip
+        with api.client:
+            yield api
 
 
 def test_a_row_of_numpy_is_predicted_and_named(api):
@@ -103,7 +88,7 @@ def test_a_refusal_says_what_is_wrong_field_by_field(api):
     assert len(api.requests) == 1
 
 
-def test_another_api_is_told_apart(api):
+def test_another_api_is_recognized(api):
     api.responses = [(200, b"<html>")]
     with pytest.raises(ApiError, match="the response is not modelwatch's"):
         api.client.model_info()

@@ -16,7 +16,6 @@ from modelwatch.adapters.captures.parquet import read_notes, read_table, records
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.compaction import MergedHour
-from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record
 from modelwatch.domain.segments import (
@@ -27,6 +26,7 @@ from modelwatch.domain.segments import (
 )
 from modelwatch.domain.windows import Window
 from modelwatch.errors import StoreError
+from wine_records import wine_record
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = Window(NOON, NOON + timedelta(hours=1))
@@ -35,11 +35,8 @@ NOTHING = np.empty(0, np.uint64)
 
 
 def record(second: float, *, version: str = "3", variant: str = "", **features) -> Record:
-    time = NOON + timedelta(seconds=second)
-    return Record(
-        event_id=new_event_id(int(time.timestamp() * 1000)),
-        captured_at=time,
-        model_name="wine",
+    return wine_record(
+        captured_at=NOON + timedelta(seconds=second),
         model_version=version,
         variant=variant or ("shadow" if second % 2 else "production"),
         features={"a": second, "colour": "red", **features},
@@ -331,7 +328,7 @@ def test_a_batch_that_comes_again_after_the_merge_does_not_count() -> None:
     bucket.check_merged()
 
 
-def test_what_is_damaged_is_left_alone_and_told() -> None:
+def test_what_is_damaged_is_left_alone_and_reported() -> None:
     bucket = Bucket()
     plain(bucket)
     bucket.s3.objects[bucket.captures[1]] = b"no Parquet"

@@ -18,18 +18,17 @@ from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.adapters.results.performance import S3PerformanceStore
 from modelwatch.domain.comparison import difference, labels_needed
-from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.performance.estimates import mean_of, wilson
 from modelwatch.domain.performance.results import PerformancePolicy
-from modelwatch.domain.records import Record
 from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, NotFoundError
 from modelwatch.services.comparison import Comparer
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.references import References
+from wine_records import wine_record
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 WINDOW = Window(START, START + timedelta(hours=1))
@@ -82,10 +81,8 @@ class Stage:
                 value = float(truth + self.draw.normal(0, 1 - right))
             else:
                 value = truth if self.draw.random() < right else 1 - truth
-            record = Record(
-                event_id=new_event_id(int(at.timestamp() * 1000)),
+            record = wine_record(
                 captured_at=at,
-                model_name="wine",
                 model_version=version,
                 variant=variant,
                 features={"alcohol": float(self.draw.normal(mean, 1)), "hue": float(number % 7)},

@@ -54,10 +54,10 @@ def test_model_version_and_hour_are_read_back_from_a_key(model, version, hour):
     assert found.partition == f"{version_folder(model, version)}{hour_place(hour)}/"
 
 
-@given(names, names, names, hours)
+@given(names, names, names, hours, st.sampled_from(["", "1f", "00a1b2c3"]))
 @settings(max_examples=examples(200))
-def test_a_results_name_is_read_back(model, version, variant, end):
-    name = ResultName(model, version, end, "PT1H", variant)
+def test_a_results_name_is_read_back(model, version, variant, end, ad_hoc):
+    name = ResultName(model, version, end, "PT1H", variant, ad_hoc)
     assert ResultName.parse(str(name)) == name
 
 

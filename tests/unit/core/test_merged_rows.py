@@ -17,6 +17,7 @@ from modelwatch.adapters.captures.parquet import records_table, write_table
 from modelwatch.adapters.captures.records import joined
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record
+from wine_records import wine_record
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 IDS = [str(uuid.UUID(int=number + 1)) for number in range(30)]
@@ -36,10 +37,10 @@ batches = st.lists(
 
 
 def record(number: int, features: dict) -> Record:
-    return Record(
+    at = NOON + timedelta(seconds=number * 7 % 30)
+    return wine_record(
         event_id=IDS[number],
-        captured_at=NOON + timedelta(seconds=number * 7 % 30),
-        model_name="wine",
+        captured_at=at,
         model_version="3",
         features=features,
         prediction=number,

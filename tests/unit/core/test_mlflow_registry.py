@@ -1,16 +1,13 @@
-"""The registry over its REST API, against a small server that answers as MLflow does."""
+"""The registry over its REST API, against a small server that responds as MLflow does."""
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import ClassVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from modelwatch.adapters.registries import registry_of
 from modelwatch.errors import NoModelError, RegistryError
 from modelwatch_cli.settings import Settings
+from stand_in import stand_in
 
 MODEL = {
     "aliases": [{"alias": "production", "version": "1"}, {"alias": "candidate", "version": "3"}],
@@ -21,45 +18,38 @@ MODEL = {
 }
 
 
-class Mlflow(BaseHTTPRequestHandler):
-    """Answers what is asked of one model."""
+class Mlflow:
+    """Responds to questions about one model."""
 
-    seen: ClassVar[list[str | None]] = []
+    def __init__(self):
+        self.seen = []
+        self.refuses = False
 
-    def do_GET(self):
-        self.seen.append(self.headers["Authorization"])
-        path = urlsplit(self.path).path.rpartition("/mlflow/")[2]
-        query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+    def respond(self, request):
+        self.seen.append(request.headers["Authorization"])
+        if self.refuses:
+            return 401, b"You are not authenticated."
+        path = urlsplit(request.path).path.rpartition("/mlflow/")[2]
+        query = dict(parse_qsl(urlsplit(request.path).query))
         alias = {each["alias"]: each for each in MODEL["aliases"]}.get(query.get("alias", ""))
-        answers = {
+        responses = {
             "registered-models/get": {"registered_model": MODEL},
             "registered-models/alias": {"model_version": alias},
             "model-versions/get": {"model_version": {"name": "wine"}},
             "model-versions/get-download-uri": {"artifact_uri": "s3://models/x"},
         }
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(answers[path]).encode())
-
-    def refuse(self):
-        self.send_response(401)
-        self.end_headers()
-        self.wfile.write(b"You are not authenticated.")
-
-    def log_message(self, *_):
-        """Write nothing."""
+        return 200, responses[path]
 
 
-@pytest.fixture(scope="module")
-def registry_with():
-    server = HTTPServer(("127.0.0.1", 0), Mlflow)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    uri = f"http://127.0.0.1:{server.server_address[1]}"
-    yield lambda **given: registry_of(Settings({"MLFLOW_TRACKING_URI": uri, **given}))
-    server.shutdown()
-    thread.join(10)
-    server.server_close()
+@pytest.fixture
+def mlflow():
+    return Mlflow()
+
+
+@pytest.fixture
+def registry_with(mlflow):
+    with stand_in(mlflow.respond) as uri:
+        yield lambda **given: registry_of(Settings({"MLFLOW_TRACKING_URI": uri, **given}))
 
 
 @pytest.mark.parametrize(("stage", "version"), [("", "1"), ("Production", "2"), ("staging", "3")])
@@ -87,15 +77,14 @@ def test_a_stage_without_a_version_is_no_model(registry_with):
         ({"TOKEN": "secret", "USERNAME": "ann", "PASSWORD": "p"}, "Bearer secret"),
     ],
 )
-def test_every_request_says_who_asks(registry_with, given, header):
-    Mlflow.seen.clear()
+def test_every_request_says_who_asks(registry_with, mlflow, given, header):
     registry_with(**{f"MLFLOW_TRACKING_{name}": value for name, value in given.items()}).plan(
         "wine", "production"
     )
-    assert Mlflow.seen == [header] * 3
+    assert mlflow.seen == [header] * 3
 
 
-def test_whom_mlflow_refuses_is_said_what_to_set(registry_with, monkeypatch):
-    monkeypatch.setattr(Mlflow, "do_GET", Mlflow.refuse)
+def test_whom_mlflow_refuses_is_said_what_to_set(registry_with, mlflow):
+    mlflow.refuses = True
     with pytest.raises(RegistryError, match="refused with 401: MLFLOW_TRACKING_TOKEN, or"):
         registry_with().names()

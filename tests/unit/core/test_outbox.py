@@ -1,16 +1,14 @@
 """Which records wait for others, for how long, and what becomes of them."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from in_memory import InMemoryMetrics, InMemoryQueue
 from modelwatch.adapters.aws.queues import packed_bodies
 from modelwatch.domain.blocks import blocks_of
-from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.packing import pack
 from modelwatch.domain.records import Record
 from modelwatch.services.outbox import WAITING_LIMIT_BYTES, Outbox
+from wine_records import wine_record
 
 
 class CountingQueue(InMemoryQueue):
@@ -70,16 +68,9 @@ class Stage:
 
 
 def record(version="1", text="", **changes) -> Record:
-    return Record(
-        event_id=new_event_id(1_800_000_000_000),
-        captured_at=datetime(2026, 11, 23, tzinfo=UTC),
-        model_name="wine",
-        model_version=version,
-        features={"alcohol": 13.5, "note": text},
-        types="ds",
-        prediction=1,
-        source="predict",
-        **changes,
+    features = {"alcohol": 13.5, "note": text}
+    return wine_record(
+        model_version=version, features=features, types="ds", source="predict", **changes
     )
 
 

@@ -23,16 +23,15 @@ from modelwatch.adapters.captures.records import joined
 from modelwatch.domain.profiles import decode_profile, encode_profile, merge_profiles
 from modelwatch.domain.records import Record
 from modelwatch.errors import ProfileFormatError
+from wine_records import numbered_id, wine_record
 
 NOW = datetime(2026, 11, 23, 9, 59, 30, 123000, tzinfo=UTC)
 
 
 def record(number: int, prediction: object = 1, **features: object) -> Record:
-    return Record(
-        event_id=f"018bcfe5-6800-7000-8000-{number:012d}",
+    return wine_record(
+        event_id=numbered_id(number),
         captured_at=NOW,
-        model_name="wine",
-        model_version="1",
         features=features,
         prediction=prediction,
         probabilities=[0.5, 0.5],

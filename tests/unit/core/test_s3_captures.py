@@ -13,7 +13,6 @@ from modelwatch.adapters.captures.arrow_profiles import profile_slices, profile_
 from modelwatch.adapters.captures.parquet import records_table, write_table
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.captures.records import S3RecordStore
-from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.profiles import (
     WindowProfile,
     decode_slices,
@@ -25,17 +24,15 @@ from modelwatch.domain.records import Record
 from modelwatch.domain.segments import MOST_SEGMENTS, OTHER, parse_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import StoreError
+from wine_records import wine_record
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = Window(NOON - timedelta(hours=12), NOON + timedelta(hours=12))
 
 
 def record(second: float, *, variant: str = "production", **features) -> Record:
-    time = NOON + timedelta(seconds=second)
-    return Record(
-        event_id=new_event_id(int(time.timestamp() * 1000)),
-        captured_at=time,
-        model_name="wine",
+    return wine_record(
+        captured_at=NOON + timedelta(seconds=second),
         model_version="3",
         variant=variant,
         features={"a": second, "colour": "red", **features},

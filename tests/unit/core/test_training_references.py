@@ -1,7 +1,6 @@
 """Training data as a reference: under a policy it says what captures of the same rows say."""
 
 import json
-from datetime import UTC, datetime
 
 import pyarrow as pa
 from hypothesis import given
@@ -13,6 +12,7 @@ from modelwatch.domain.capture_policy import CapturePlan, read_policy
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.records import Record
 from modelwatch.domain.schemas import Column, Schema
+from wine_records import numbered_id, wine_record
 
 KEY = "a key of this test, long enough"
 SCHEMA = Schema((Column("age", "long"), Column("income", "double"), Column("email", "string")))
@@ -56,13 +56,7 @@ class Artifacts:
 
 
 def record(number: int, **fields: object) -> Record:
-    return Record(
-        event_id=f"018bcfe5-6800-7000-8000-{number:012}",
-        captured_at=datetime(2026, 1, 1, tzinfo=UTC),
-        model_name="wine",
-        model_version="1",
-        **fields,
-    )
+    return wine_record(event_id=numbered_id(number), **fields)
 
 
 @given(st.lists(rows, min_size=4, max_size=4), outcomes, policies)

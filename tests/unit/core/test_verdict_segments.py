@@ -16,6 +16,7 @@ from modelwatch.domain.profiles import merge_profiles
 from modelwatch.domain.records import Record
 from modelwatch.domain.verdict.results import SegmentResult
 from modelwatch.domain.windows import Window
+from wine_records import wine_record
 
 DECLARED = "colour; strong: alcohol > 13"
 
@@ -33,10 +34,9 @@ def rows(
     names = [name for name, count in counts.items() for _ in range(count)]
     draw.shuffle(names)
     return [
-        Record(
+        wine_record(
             event_id=new_event_id(index),
             captured_at=NOW - age,
-            model_name="wine",
             model_version=version,
             features={
                 "alcohol": draw.gauss(12, 0.8) + 2.4 * (colour == moved),
@@ -44,7 +44,6 @@ def rows(
                 "hue": draw.gauss(1, 0.2) + 0.6 * (colour == moved),
                 "colour": colour,
             },
-            prediction=1,
         )
         for index, colour in enumerate(names)
     ]
@@ -57,14 +56,19 @@ def staged(declared: str = DECLARED, **rules: object) -> AnalysisStage:
 
 
 def segments(stage: AnalysisStage) -> dict[str, SegmentResult]:
-    (result,) = stage.analyze().results
+    (result,) = stage.run_after(seconds=0).results
     return {each.name: each for each in result.segments}
 
 
 def test_a_drift_in_one_segment_alone_is_found_and_named():
     stage = staged()
     stage.store.write(rows(2, {"red": 950, "white": 50}, moved="white"))
-    (result,) = stage.analyze().results
+    stage.analyze()
+    # what is unknown to an ad hoc analysis changes no gauge
+    segments = {sample.labels.get("segment") for sample in stage.metrics.samples}
+    assert segments == {None, "colour=red", "colour=white", "strong"}
+    stage.metrics.samples.clear()
+    (result,) = stage.run_after(seconds=0).results
     assert result.status == "ok"
     found = {each.name: each for each in result.segments}
     assert list(found) == ["colour=red", "colour=rosé", "colour=white", "strong"]

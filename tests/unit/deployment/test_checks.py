@@ -35,7 +35,7 @@ class Checking:
 
     def __call__(self, *apps: str, files=(), environ=(), **given: str):
         return check_settings(
-            Settings(given),
+            Settings({"API_AUTH": "iam"} | given),
             apps or APPS,
             lambda subject, text: self.said.append(f"{subject}: {text}"),
             self.read,

@@ -123,7 +123,7 @@ export function reports(answer, nowMs) {
     el("td", { textContent: `${clock(result.window_end_ms, true)}, ${ago(nowMs - result.window_end_ms)}` }),
     el("td", { className: "text" }, status(result.status)),
     el("td", { className: "text pair" }, name(result.model), " v", name(result.version)),
-    el("td", { className: "text full", textContent: result.reason }),
+    el("td", { className: "text full", textContent: result.ad_hoc ? `on request: ${result.reason}` : result.reason }),
     el("td", { "data-label": "rows", textContent: count(result.rows) }),
     el("td", { className: "text" }, result.has_report
       ? el("a", { href: reportOf(result), target: "_blank", rel: "noopener" }, "open report", el("span", { className: "hidden-text", textContent: ` of ${clock(result.window_end_ms, true)}` }))

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass, field
 from datetime import datetime
-
-import msgspec
 
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import event_time_ms
@@ -27,17 +26,16 @@ TimedGroundTruth = tuple[datetime | None, GroundTruth]
 """The hour of its file, if that is known, and a line's ground truth."""
 
 
-class StoredLabels(msgspec.Struct):
+@dataclass(slots=True)
+class StoredLabels(Stored):
     """The counts of a source's labels.
 
     ``unmatched`` are those whose prediction was not found, ``refused`` those that are no label.
     """
 
-    stored: int = 0
-    known: int = 0
     unmatched: int = 0
     refused: int = 0
-    problems: list[str] = msgspec.field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
 def store_labels(
@@ -78,10 +76,7 @@ def store_labels(
             continue
         hours[label.hour].append(label)
     for hour, labels_of_hour in hours.items():
-        counts = Stored()
-        store_labels_of_hour(labels, hour, labels_of_hour, counts)
-        done.stored += counts.stored
-        done.known += counts.known
+        store_labels_of_hour(labels, hour, labels_of_hour, done)
     return done
 
 

@@ -126,10 +126,9 @@ def store_records(
     reading = replace(reading, types=checked.types)
     held: dict[str, Record] = {}
     for file, content in _contents(source, checked.files):
-        for _, line in _lines(content):
-            for record in _records(line, of_file(reading, file), now_ms):
-                done.known += record.event_id in held
-                held.setdefault(record.event_id, record)
+        for record in _found(file, content, reading, now_ms, Record):
+            done.known += record.event_id in held
+            held.setdefault(record.event_id, record)
         if len(held) >= _RECORDS_AT_ONCE:
             _store(store, held, done)
             held = {}
@@ -145,14 +144,8 @@ def read_ground_truth(
     for file, content in _contents(source, checked.files):
         key = _KEY.search(f"/prefix/{file}")
         hour = datetime.strptime(key[2], "%Y/%m/%d/%H").replace(tzinfo=UTC) if key else None
-        for _, line in _lines(content):
-            try:
-                found = decode_line(line, of_file(reading, file), now_ms)
-            except InvalidInputError:
-                continue  # `check` has reported it
-            for item in found:
-                if isinstance(item, GroundTruth):
-                    yield hour, item
+        for item in _found(file, content, reading, now_ms, GroundTruth):
+            yield hour, item
 
 
 def of_file(reading: Reading, file: str) -> Reading:
@@ -193,12 +186,16 @@ def _joint(letters_seen: set[str]) -> str:
     return kinds.pop() if len(kinds) == 1 else "s"
 
 
-def _records(line: bytes, reading: Reading, now_ms: int) -> list[Record]:
-    try:
-        found = decode_line(line, reading, now_ms)
-    except InvalidInputError:
-        return []  # `check` has reported it
-    return [item for item in found if isinstance(item, Record)]
+def _found[T](
+    file: str, content: bytes, reading: Reading, now_ms: int, kind: type[T]
+) -> Iterator[T]:
+    """Yield what the lines of a file hold of a kind: records, or labels."""
+    for _, line in _lines(content):
+        try:
+            found = decode_line(line, of_file(reading, file), now_ms)
+        except InvalidInputError:
+            continue  # `check` has reported it
+        yield from (item for item in found if isinstance(item, kind))
 
 
 def _store(store: RecordStore, held: dict[str, Record], done: Stored) -> None:

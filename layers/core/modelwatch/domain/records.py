@@ -27,6 +27,10 @@ FUTURE_TOLERANCE_MS = 5 * 60 * 1000
 PREDICT_SOURCE = "predict"
 """The source of predict's own records; what its capture policy dropped is missing in them."""
 
+MOST_LOST = 1_000_000
+"""The most lost records that one record of another application may report: what is lost makes a
+window ``unknown``."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -82,7 +86,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     latency_ms
         Time that the model took, in milliseconds.
     source
-        Who sent it: ``predict``, or an external application's name.
+        Who sent it: ``predict``, or an external application's name, which is another.
     types
         Type of each feature in the order of ``features``, a letter each: d number, l whole number,
         s string, b boolean. Empty where no one says it. A value of another type is kept as it
@@ -191,20 +195,15 @@ def encode_record(record: Record) -> bytes:
 def decode_record(body: bytes | str, now_ms: int, *, is_ours: bool = False) -> Record:
     """Read one record from JSON and check what its types alone cannot say.
 
+    Raises InvalidInputError when it is not JSON, or breaks the contract; names the field.
+
     Parameters
     ----------
-    body
-        JSON text of one record.
     now_ms
         The present, in milliseconds since 1970: a record from the future is refused.
     is_ours
         Whether the body comes from our own queue, where a record's source is known to be true: one
         of predict's may lack features and prediction. Of what a caller sends, no record may.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is not JSON, or breaks the contract; names the field.
     """
     try:
         record = _decoder.decode(body)
@@ -225,6 +224,12 @@ def _checked(record: Record, now_ms: int, is_ours: bool) -> Record:
 
 def _faults(record: Record, now_ms: int, is_ours: bool) -> Iterator[Fault]:
     """Yield what types alone cannot say of a record."""
+    if not is_ours:
+        # on the queue, that name excuses a record from what follows
+        if record.source == PREDICT_SOURCE:
+            yield Fault("source", "is the name of predict's own records; give another")
+        if record.lost_before > MOST_LOST:
+            yield Fault("lost_before", f"is more than {MOST_LOST:,}")
     if not is_ours or record.source != PREDICT_SOURCE:
         if not record.features:
             yield Fault("features", "is empty; give one feature or more")
@@ -286,10 +291,8 @@ def _further(value: Any, found: Sequence[Blame], now_ms: int, is_ours: bool) -> 
 def decode_records(body: bytes | str, now_ms: int) -> list[Record]:
     """Read a JSON list of records of a caller's, or one record alone.
 
-    Raises
-    ------
-    InvalidInputError
-        For the elements that break the contract; a field starts with its element's index.
+    Raises InvalidInputError for the elements that break the contract; a field starts with its
+    element's index.
     """
     records, refusals = sort_records(body, now_ms)
     if refusals:
@@ -304,16 +307,13 @@ def sort_records(
 
     ``is_ours`` is as for `decode_record`.
 
+    Raises InvalidInputError when it is no JSON, or one record alone that breaks the contract.
+
     Returns
     -------
     tuple[list[Record], list[Refusal]]
         The records, and the elements of the list that break the contract, both in the list's
         order; the field of a refusal starts with the element's index.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is no JSON, or one record alone that breaks the contract.
     """
     body = body.encode() if isinstance(body, str) else body
     if not body.lstrip().startswith(b"["):

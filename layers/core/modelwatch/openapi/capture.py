@@ -6,7 +6,7 @@ from typing import Any
 
 from modelwatch.domain.labels import MAX_LABELS, Label
 from modelwatch.domain.names import FEATURE_PATTERN, MOST_CHARACTERS
-from modelwatch.domain.records import Record
+from modelwatch.domain.records import MOST_LOST, PREDICT_SOURCE, Record
 from modelwatch.openapi.document import build, json_body, operation, reference
 from modelwatch.services.contract import Accepted, AcceptedMany, Alive
 
@@ -50,6 +50,8 @@ def document() -> dict[str, Any]:
     }
     values = properties["prediction"]["anyOf"]
     properties["prediction"]["anyOf"] = [each for each in values if each != {"type": "null"}]
+    properties["source"] |= {"not": {"const": PREDICT_SOURCE}}
+    properties["lost_before"]["maximum"] = MOST_LOST
     properties["error"] = {"const": "", "default": ""}
     return described
 

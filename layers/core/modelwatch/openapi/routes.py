@@ -10,6 +10,7 @@ from chalice.app import Chalice, Response
 from modelwatch.http import HttpResponse, handle_request
 from modelwatch.openapi import page
 from modelwatch.ports.metrics import MetricSink
+from modelwatch.settings.access import AccessSettings
 
 
 def add_docs(
@@ -19,8 +20,6 @@ def add_docs(
 
     Parameters
     ----------
-    app
-        Gets the routes.
     metrics
         Gives where the requests' metrics go.
     document
@@ -30,7 +29,11 @@ def add_docs(
     @app.route("/openapi.json", methods=["GET"])
     def openapi() -> Response:
         """Describe all of this."""
-        return handle_request(app, metrics(), lambda: HttpResponse(document()))
+        from modelwatch.openapi.access import secured  # no cold start needs it
+
+        return handle_request(
+            app, metrics(), lambda: HttpResponse(secured(document(), AccessSettings()))
+        )
 
     @app.route("/docs", methods=["GET"])
     def docs() -> Response:

@@ -152,14 +152,12 @@ class ReportStore(Protocol):
         result: AnalysisResult,
         files: Mapping[str, bytes],
         evidence: Evidence | None = None,
-        *,
-        replace: bool = False,
     ) -> bool:
         """Store a result, files beside it by name, and what it was made of; the result last.
 
         The file ``report.html`` is its report.
 
-        Returns False, and leaves it alone, when there is a result of that name; unless ``replace``.
+        Returns False, and leaves it alone, when there is a result of that name.
         """
         ...
 

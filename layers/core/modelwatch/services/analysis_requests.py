@@ -15,6 +15,9 @@ from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.windows import Window
 from modelwatch.errors import Fault, InvalidInputError
 
+MOST_MIN_ROWS = 1_000_000
+"""So many rows are enough for any verdict."""
+
 
 class AnalysisRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Which window to analyze, and how. What is not given comes from the settings.
@@ -36,7 +39,7 @@ class AnalysisRequest(msgspec.Struct, forbid_unknown_fields=True):
         None
     )
     window_end: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    min_rows: Annotated[float, msgspec.Meta(ge=2, le=10**12, multiple_of=1)] | None = None
+    min_rows: Annotated[float, msgspec.Meta(ge=2, le=MOST_MIN_ROWS, multiple_of=1)] | None = None
     with_report: bool = False
 
 
@@ -75,7 +78,7 @@ class AnalysisTask:
     """A window of one model version, and what is asked about it.
 
     ``main``: metrics by feature are those of this window; ``present``: it ends about now;
-    ``late``: it was due before.
+    ``late``: it was due before; ``ad_hoc``: what marks the results, if someone asked for them.
     """
 
     name: str
@@ -87,4 +90,4 @@ class AnalysisTask:
     present: bool = True
     late: bool = False
     with_report: bool = False
-    replace: bool = False
+    ad_hoc: str = ""

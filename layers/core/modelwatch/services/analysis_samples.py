@@ -56,13 +56,15 @@ def segment_samples(result: AnalysisResult, before: Collection[str]) -> list[Sam
     """Return the metrics of a result's segments.
 
     What metrics showed ``before`` and do not any more is unknown now: a gauge would keep saying
-    what it said last.
+    what it said last. An ad hoc result says nothing of what is unknown to it.
     """
     model = {"model_name": result.model_name, "model_version": result.model_version}
     watched = watched_segments(result)
-    statuses = {name: STATUS_VALUES["unknown"] for name in before}
+    statuses = {} if result.ad_hoc else {name: STATUS_VALUES["unknown"] for name in before}
     statuses |= {
-        each.name: STATUS_VALUES[each.status] for each in result.segments if each.name in watched
+        each.name: STATUS_VALUES[each.status]
+        for each in result.segments
+        if each.name in watched and not (result.ad_hoc and each.status == "unknown")
     }
     return [
         Sample(SEGMENT_STATUS, status, {**model, "segment": name})

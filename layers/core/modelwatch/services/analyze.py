@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -92,7 +93,9 @@ class AnalyzeService:
     def analyze(self, request: AnalysisRequest) -> Analysis:
         """Analyze one window, each model version alone: one that fails does not stop the rest.
 
-        A result that there is of the same window is replaced.
+        The results have names of their own, beside the schedule's of the same window, which goes on
+        as if no one had asked. Gauges show a result on the present that says ok or drift by the
+        settings' rules: neither few rows nor other rules hide a drift that they show.
         """
         end = request.window_end or self._now() - self._rules.lag
         length = self._rules.plans[0].length
@@ -102,6 +105,7 @@ class AnalyzeService:
         rules = self._rules
         if request.min_rows:
             rules = replace(rules, min_rows=int(request.min_rows))
+        mark = secrets.token_hex(4)
         tasks = [
             AnalysisTask(
                 name,
@@ -111,7 +115,7 @@ class AnalyzeService:
                 rules,
                 present=request.window_end is None,
                 with_report=request.with_report,
-                replace=True,
+                ad_hoc=mark,
             )
             for name, version in self._versions(window)
         ]
@@ -220,7 +224,7 @@ class AnalyzeService:
             result = self._evaluate(task, variant, profile, read, reference, last.get(key), began)
             newest[key] = remembered(result, last.get(key))
             results.append(result)
-        if task.present:
+        if task.present and not task.ad_hoc:
             self._reports.remember(task.name, task.version, {**last, **newest})
         return results
 
@@ -249,7 +253,9 @@ class AnalyzeService:
         files = report_files(
             task, variant, verdict, profile, reference, last, self._profiles, self._reporter
         )
-        name = str(ResultName(task.name, task.version, task.window.end, task.title, variant))
+        name = str(
+            ResultName(task.name, task.version, task.window.end, task.title, variant, task.ad_hoc)
+        )
         evidence = evidence_of(name, found, reference, task.rules, self._code)
         result = AnalysisResult(
             name=name,
@@ -261,19 +267,25 @@ class AnalyzeService:
             window_end=task.window.end,
             repeated=0 if variant else read.repeated,
             late=task.late,
+            ad_hoc=bool(task.ad_hoc),
             performance=performance,
             duration_seconds=round(time.perf_counter() - began, 3),
             has_report=bool(files),
             manifest=evidence.digest,
             **msgspec.structs.asdict(verdict),
         )
-        if self._reports.save(result, files, evidence, replace=task.replace):
-            self._metrics.emit(result_samples(result, main=main, present=task.present))
-            if main and task.present:
+        if self._reports.save(result, files, evidence):
+            shown = task.present and (not task.ad_hoc or self._shows(task, result))
+            self._metrics.emit(result_samples(result, main=main, present=shown))
+            if main and shown:
                 self._metrics.emit(segment_samples(result, last.segments if last else ()))
             if performance is not None:
                 self._metrics.emit(performance_samples(performance))
         return result
+
+    def _shows(self, task: AnalysisTask, result: AnalysisResult) -> bool:
+        """Return whether gauges show an ad hoc result on the present."""
+        return task.rules == self._rules and result.status != "unknown"
 
     def _performance_of(self, task: AnalysisTask) -> PerformanceResult | None:
         window = Window.ending(

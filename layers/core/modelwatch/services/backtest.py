@@ -102,9 +102,13 @@ class Backtester:
     def names(
         self, model_name: str, since: datetime, until: datetime, model_version: str = ""
     ) -> list[str]:
-        """Return the results whose windows end in that time, of one version or of all."""
+        """Return the schedule's results by their windows' ends, of one version or of all."""
         names = self._reports.names(model_name, since, until)
-        return [name for name in names if model_version in ("", _parsed(name).model_version)]
+        return [
+            name
+            for name in names
+            if model_version in ("", _parsed(name).model_version) and not _parsed(name).ad_hoc
+        ]
 
     def run(
         self, names: Sequence[str], on_window: Callable[[], object] = lambda: None

@@ -1,5 +1,6 @@
 """What each function reads, and so what a deployment gives it."""
 
+from modelwatch.settings.access import AccessSettings
 from modelwatch.settings.analysis import AnalysisSettings
 from modelwatch.settings.capture import ConsumingSettings, SendingSettings
 from modelwatch.settings.reading import Group
@@ -7,15 +8,17 @@ from modelwatch.settings.serving import RegistrySettings, ServingSettings
 from modelwatch.settings.store import LogSettings, StoreSettings
 
 
-class PredictSettings(LogSettings, RegistrySettings, ServingSettings, SendingSettings):
+class PredictSettings(
+    LogSettings, AccessSettings, RegistrySettings, ServingSettings, SendingSettings
+):
     """What `functions/predict` reads."""
 
 
-class CaptureSettings(LogSettings, StoreSettings, ConsumingSettings):
+class CaptureSettings(LogSettings, AccessSettings, StoreSettings, ConsumingSettings):
     """What `functions/capture` reads."""
 
 
-class AnalyzeSettings(LogSettings, RegistrySettings, AnalysisSettings):
+class AnalyzeSettings(LogSettings, AccessSettings, RegistrySettings, AnalysisSettings):
     """What `functions/analyze` reads."""
 
 

@@ -170,6 +170,25 @@ def choice(*choices: str) -> Kind[str]:
     return read
 
 
+def several(each: Kind[str]) -> Kind[tuple[str, ...]]:
+    """Return the kind of lists with commas, whose parts are of one kind.
+
+    >>> several(stage)("a, b")
+    ('a', 'b')
+    """
+    return lambda value: tuple(each(part.strip()) for part in value.split(","))
+
+
+def network(value: str) -> str:
+    """Take a range of addresses such as ``192.0.2.0/24``."""
+    import ipaddress
+
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError as error:
+        raise ValueError(f"{error}; expected a range such as 192.0.2.0/24") from None
+
+
 def matching(pattern: str, expected: str) -> Kind[str]:
     """Return the kind that fits a regular expression; ``expected`` says what that asks for."""
     compiled = re.compile(pattern)
@@ -220,5 +239,10 @@ bucket = matching(
 stage = matching(r"[a-z][a-z0-9-]{0,19}", "up to 20 of a-z, 0-9 and -, beginning with a letter")
 queue = matching(r"[A-Za-z0-9_-]{1,75}", "a queue's name: up to 75 of A-Z, a-z, 0-9, _ and -")
 region = matching(r"[a-z]{2}(-[a-z]+){1,3}-\d{1,2}", "a region, such as eu-central-1")
+principal = matching(
+    r"\d{12}|arn:aws[a-z-]*:iam::\d{12}:(user|role)/[\w+=,.@/-]+",
+    "an account's 12 digits, or the ARN of a user or role without *",
+)
+vpc_endpoint = matching(r"vpce-[0-9a-f]{8,17}", "the id of a VPC endpoint, such as vpce-0a1b2c3d")
 port = whole(1, 65_535)
 HTTP = url("http", "https")

@@ -36,20 +36,20 @@ def function_environment(
     scratch: Path,
     inherited: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
-    """Build the whole environment of a function's process, but for the Runtime API's address.
+    """Return the environment of a function's process; only the Runtime API's address is missing.
 
     Parameters
     ----------
     provided
         What LocalStack computed: AWS's public variables, credentials, `configured`.
     configured
-        The function's own variables. As on AWS they win, except over reserved ones.
+        The function's own variables. As on AWS they replace others, but not reserved ones.
     opt
         Directory that stands in for ``/opt``; None without layers.
     scratch
-        The environment's own writable directory, ``HOME`` and ``TMPDIR``: AWS gives each
-        environment a ``/tmp`` of its own, and none the home of whoever started LocalStack (with
-        its ``~/.aws/config``).
+        The environment's own writable directory, its ``HOME`` and ``TMPDIR``. AWS gives each
+        environment a separate ``/tmp``, and never the home of the user who started LocalStack
+        (with its ``~/.aws/config``).
     inherited
         LocalStack's own environment.
     """

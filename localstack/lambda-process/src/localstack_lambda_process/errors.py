@@ -1,4 +1,4 @@
-"""Errors of the plugin. Their text is what a user reads as the function's StateReason."""
+"""The plugin's errors. A user reads their text as the function's StateReason."""
 
 
 class LambdaProcessError(Exception):
@@ -6,11 +6,11 @@ class LambdaProcessError(Exception):
 
 
 class RuntimeNotUsableError(LambdaProcessError):
-    """The interpreter a function should run on is missing or cannot run functions."""
+    """The interpreter of a function is missing or cannot run functions."""
 
 
 class UnsupportedFunctionError(LambdaProcessError):
-    """The function asks for something a local process cannot give."""
+    """The function needs something that a local process does not have."""
 
 
 class ImageNotFoundError(LambdaProcessError):
@@ -18,4 +18,4 @@ class ImageNotFoundError(LambdaProcessError):
 
 
 class EnvironmentStoppedError(LambdaProcessError):
-    """The execution environment was stopped while it was at work."""
+    """The execution environment was stopped during its work."""

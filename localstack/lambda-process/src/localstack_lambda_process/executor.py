@@ -1,27 +1,26 @@
-"""Lambda functions as local processes: the executor LocalStack calls.
+"""Lambda functions as local processes: the executor that LocalStack calls.
 
 How it works
 ------------
-LocalStack keeps functions, versions, concurrency, event sources and retries; of an executor it
-wants to *prepare* a version once, and then, per execution environment, to *start* it, to *invoke*
-it one event at a time, and to *stop* it. Here:
+LocalStack manages functions, versions, concurrency, event sources and retries. It asks an executor
+to *prepare* a version once. Then, for each execution environment, it asks to *start* it, to
+*invoke* it with one event at a time, and to *stop* it. Here:
 
-- `prepare_version` finds what the function runs on (`runtimes`), unpacks its code and lays its
-  layers together (`layers`). What cannot run fails now: the function's state becomes Failed, and
-  its StateReason is our sentence.
-- `start` is AWS's init phase: a `sandbox.Sandbox`, that is a process (`process`) running AWS's own
-  ``awslambdaric`` and the HTTP server it asks for events (`runtime_api` over `lifecycle`). A failed
-  init is kept for the first invocation to report: raised here, LocalStack would lose its log.
-- `invoke` offers the event and waits for the response, the process's death or the timeout, and puts
-  the log together (`messages`, `output`), which LocalStack writes to CloudWatch Logs. An
-  environment that died is started afresh by the next invocation, as AWS does.
-- With an extension listening, the caller has the response while the extension still works. Then a
-  thread settles the invocation and writes END and REPORT to the log itself, and the environment's
-  next invocation waits for that thread.
-- `stop` kills, and waits for nothing; where an extension is registered, SIGTERM and 500 ms come
-  first, as on AWS. An invocation in flight may finish unless LocalStack itself is stopping, since
-  AWS lets it when code is updated. Should LocalStack be killed, `guardian` sees to it that no
-  process is left.
+- `prepare_version` finds the runtime of the function (`runtimes`), unpacks its code and merges its
+  layers (`layers`). A function that cannot run fails now: its state becomes Failed, and its
+  StateReason is the error's text.
+- `start` is AWS's init phase. It makes a `sandbox.Sandbox`: a process (`process`) that runs AWS's
+  own ``awslambdaric``, and the HTTP server that gives it events (`runtime_api` over `lifecycle`).
+  The first invocation reports a failed init: if `start` raised it, LocalStack would lose its log.
+- `invoke` offers the event and waits for the response, the end of the process or the timeout. Then
+  it makes the log (`messages`, `output`), which LocalStack writes to CloudWatch Logs. If the
+  process of an environment ended, the next invocation starts a new one, as on AWS.
+- If an extension is registered, the caller has the response while the extension still works. A
+  thread waits for the end of this work and writes END and REPORT to the log. The environment's next
+  invocation waits for that thread.
+- `stop` kills, and waits for nothing. If an extension is registered, it first sends SIGTERM and
+  waits 500 ms, as on AWS. An invocation in flight may finish, as on AWS after an update of the
+  code, unless LocalStack itself stops. If LocalStack is killed, `guardian` kills all processes.
 """
 
 import logging
@@ -59,7 +58,7 @@ LAYERS = LayerStore(_work_directory() / "opt")
 
 
 class ProcessRuntimeExecutor(RuntimeExecutor):
-    """One execution environment; a new sandbox in it after each death."""
+    """One execution environment. When its sandbox ended, it gets a new one."""
 
     def __init__(self, id: str, function_version: FunctionVersion) -> None:
         super().__init__(id, function_version)
@@ -79,7 +78,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
 
     @classmethod
     def validate_environment(cls) -> bool:
-        """Log at LocalStack's start what would keep every function from running."""
+        """Log at LocalStack's start a problem that prevents every function from running."""
         try:
             runtimes.bare_interpreter(Settings.from_environment())
         except LambdaProcessError as error:
@@ -98,10 +97,10 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
 
     @classmethod
     def cleanup_version(cls, function_version: FunctionVersion) -> None:
-        """Leave code and layers: LocalStack deletes the one, the other is shared by content."""
+        """Do nothing: LocalStack deletes the code, and other versions share the layers."""
 
     def start(self, env_vars: dict[str, str]) -> None:
-        """Run the init phase; its failure is the first invocation's to report."""
+        """Run the init phase; the first invocation reports its failure."""
         self._log_group = str(env_vars["AWS_LAMBDA_LOG_GROUP_NAME"])
         self._log_stream = str(env_vars["AWS_LAMBDA_LOG_STREAM_NAME"])
         self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -109,7 +108,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         self._open_sandbox().await_init()
 
     def invoke(self, payload: dict[str, str]) -> InvocationResult:
-        """Serve one event; LocalStack offers the next only after this returned."""
+        """Process one event; LocalStack sends the next one only after this returns."""
         with self._lock:
             self._invoking = True
         try:
@@ -142,11 +141,11 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         return "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
 
     def get_runtime_endpoint(self) -> str:
-        """URL LocalStack hands its own in-container supervisor; nothing asks for it here."""
+        """URL for LocalStack's supervisor in a container; nothing uses it here."""
         return f"http://{self.get_endpoint_from_executor()}:{config.GATEWAY_LISTEN[0].port}"
 
     def get_logs(self) -> str:
-        """Output not yet given to an invocation."""
+        """Return output that belongs to no invocation yet."""
         return self._sandbox.take_output() if self._sandbox else ""
 
     def _plan(self, env_vars: dict[str, str]) -> Launch:
@@ -184,7 +183,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         return sandbox
 
     def _usable_sandbox(self) -> tuple[Sandbox, str]:
-        """Return a sandbox to invoke, and what a dead one before it left unlogged."""
+        """Return a sandbox to invoke, and the output of an ended one that is not in the log yet."""
         sandbox = self._sandbox
         assert sandbox is not None
         # One that died before its first invocation has that to report.
@@ -230,7 +229,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         )
 
     def _attempt(self, payload: dict[str, str]) -> tuple[str, Sandbox, Invocation, float | None]:
-        """Run an event; return the log so far, and what the rest of the log needs."""
+        """Process an event; return the log so far, and the data for the rest of the log."""
         sandbox, before = self._usable_sandbox()
         first, self._first_invocation = self._first_invocation, False
         init_ms = sandbox.init_ms() if first and sandbox.is_ready else None
@@ -299,9 +298,9 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
             late_log.write(text)
 
     def _log_while_idle(self, late_log: LateLog, sandbox: Sandbox) -> None:
-        """Write what the environment says between invocations and at its end.
+        """Write the environment's output between invocations and at its end.
 
-        On AWS it is frozen between them; here an extension may go on.
+        On AWS it is frozen between them; here an extension may continue.
         """
         ended = False
         while not ended:

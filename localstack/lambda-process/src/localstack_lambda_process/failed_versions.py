@@ -1,8 +1,8 @@
-"""A function whose creation failed can be deleted.
+"""Makes LocalStack delete a function whose creation failed.
 
-LocalStack forgets the manager of a version whose preparation failed, and then cannot stop that
-version: DeleteFunction, and with it the deletion of a CloudFormation stack, returns 500, and the
-function's name stays taken until LocalStack restarts. There is nothing to stop in such a version.
+LocalStack forgets the manager of a version whose preparation failed. Then it cannot stop that
+version: DeleteFunction returns 500, so a CloudFormation stack cannot be deleted either, and the
+function's name is in use until LocalStack restarts. There is nothing to stop in such a version.
 """
 
 from collections.abc import Callable
@@ -27,5 +27,5 @@ _PATCH = Patch.function(LambdaService.stop_version, _stop_version)
 
 
 def let_failed_versions_be_deleted() -> None:
-    """Change LocalStack's service so; again, it changes nothing."""
+    """Change LocalStack's service; a second call changes nothing."""
     _PATCH.apply()

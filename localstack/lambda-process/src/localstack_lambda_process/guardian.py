@@ -1,8 +1,8 @@
-"""Ties functions' processes to LocalStack's life, through one small process (`reaper`).
+"""Ends functions' processes when LocalStack ends, through one small process (`reaper`).
 
-Why a process: `PR_SET_PDEATHSIG` is Linux's only, reaches no grandchildren, and fires when the
-*thread* that forked ends; a thread in the function's process that watches a pipe would change what
-`fork` does there. One helper with a list of process groups has none of that.
+It is a process for these reasons. `PR_SET_PDEATHSIG` exists only on Linux, does not reach
+grandchildren, and sends its signal when the *thread* that forked ends. A thread in the function's
+process that reads a pipe would change what `fork` does there.
 """
 
 import atexit
@@ -14,18 +14,18 @@ from pathlib import Path
 
 
 class Guardian:
-    """Keeps the reaper's list. Thread-safe; the reaper starts with the first entry."""
+    """Has the list of process groups; the reaper starts with the first entry. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._reaper: subprocess.Popen[bytes] | None = None
 
     def watch(self, process_group_id: int) -> None:
-        """Have the group killed should LocalStack end before `forget`."""
+        """Put the group on the list: it is killed if LocalStack ends before `forget`."""
         self._tell(f"+{process_group_id}\n")
 
     def forget(self, process_group_id: int) -> None:
-        """Take the group off the list. Call it before its leader is reaped: the id is reused."""
+        """Remove the group from the list. Call it before its leader is reaped: the id is reused."""
         self._tell(f"-{process_group_id}\n")
 
     def _tell(self, line: str) -> None:

@@ -1,4 +1,4 @@
-"""Log lines that come after LocalStack took an invocation's log: END and REPORT with extensions."""
+"""Log lines that come after LocalStack has an invocation's log: END and REPORT with extensions."""
 
 import contextlib
 import time
@@ -14,8 +14,8 @@ _ORDER_SECONDS = 0.05
 class LateLog:
     """Writes to a log stream that LocalStack writes to as well.
 
-    Group and stream are created here, up front: LocalStack's own writer creates them when it finds
-    none, and loses the lines at hand when another writer was faster in between.
+    It creates group and stream at once. LocalStack's writer creates them if there are none, and
+    loses its lines if another writer is faster.
     """
 
     def __init__(self, account: str, region: str, group: str, stream: str) -> None:

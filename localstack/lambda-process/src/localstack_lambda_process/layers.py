@@ -1,9 +1,9 @@
-"""Layers, laid over each other in one directory as AWS lays them over each other in ``/opt``.
+"""Merges layers in one directory, as AWS merges them in ``/opt``.
 
-Two levels of cache, both named by content. Each layer's archive is unpacked once into
-``layers/<sha256>``; each combination is merged once into ``merged/<sha256 of the list>``, later
-layers replacing files of earlier ones, by hard links: a combination costs no space. Both stay
-across restarts of LocalStack, with the byte code the functions' processes compile into them.
+There are two caches, both by content. Each layer's archive is unpacked once into
+``layers/<sha256>``. Each combination is merged once into ``merged/<sha256 of the list>``; a later
+layer replaces files of an earlier one. It consists of hard links, which need no space. Both caches
+outlive LocalStack, with the byte code that the functions' processes compile into them.
 """
 
 import base64
@@ -79,7 +79,7 @@ class LayerStore:
 
 
 def _link_together(sources: list[Path], target: Path) -> None:
-    """Build `target` from `sources`, later ones winning; it appears complete or not at all."""
+    """Make `target` from `sources`, of which later ones win; it appears complete or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:

@@ -1,12 +1,12 @@
-"""The state of one execution environment, and who may do what in it when.
+"""The state of one execution environment, and what is allowed in each state.
 
-No HTTP and no processes here: `runtime_api` turns requests into calls of this class, `sandbox`
-reports the process to it, and both wait on its one condition.
+It has no HTTP and no processes. `runtime_api` turns requests into calls of this class, `sandbox`
+reports the process's end to it, and both wait on its one condition.
 
-Phases, as on AWS. *Init* lasts until the runtime asks for its first event and every registered
-extension asked for its first too. An *invocation* has a response when the runtime posted its
-result. It is settled (the environment is free for the next) when, after that, every extension that
-registered for INVOKE and, if there is one, the runtime asked for the next event.
+The phases are AWS's. *Init* ends when the runtime and every registered extension have asked for
+their first event. An *invocation* has a response when the runtime has posted its result. It is
+settled when after that the runtime and every extension that is registered for INVOKE have asked for
+the next event; without such an extension the response is enough. Then the environment is free.
 """
 
 import json
@@ -21,7 +21,7 @@ MAX_EXTENSIONS = 10
 
 
 class RequestRefusedError(Exception):
-    """A request to the Runtime or Extensions API that the current state does not allow."""
+    """The current state does not allow a request to the Runtime or Extensions API."""
 
     def __init__(self, status: int, error_type: str, message: str) -> None:
         super().__init__(message)
@@ -30,12 +30,12 @@ class RequestRefusedError(Exception):
 
 
 class EnvironmentClosedError(Exception):
-    """The environment ended while a request waited for an event: there is no response."""
+    """The environment ended while a request waited for an event: it gets no response."""
 
 
 @dataclass
 class Invocation:
-    """One event on its way through the environment; durations are from `time.monotonic`."""
+    """One event and its response; times are of `time.monotonic`."""
 
     request_id: str
     function_arn: str
@@ -52,7 +52,7 @@ class Invocation:
 
     @property
     def deadline(self) -> float:
-        """Moment the function's timeout is over."""
+        """The moment of the function's timeout."""
         return self.started + self.timeout_seconds
 
     def duration_ms(self) -> float:
@@ -61,7 +61,7 @@ class Invocation:
 
     @property
     def deadline_epoch_ms(self) -> int:
-        """The same as milliseconds since the epoch, as the APIs report it."""
+        """The deadline in milliseconds since 1970, as the APIs report it."""
         return self.started_epoch_ms + int(self.timeout_seconds * 1000)
 
 
@@ -76,7 +76,7 @@ class Extension:
 
 
 class Lifecycle:
-    """Thread-safe state of one environment; the attributes are read holding `changed`."""
+    """State of one environment, thread-safe; hold `changed` to read its attributes."""
 
     def __init__(self, response_limit_bytes: int) -> None:
         self.changed = threading.Condition()
@@ -98,7 +98,7 @@ class Lifecycle:
             self.changed.notify_all()
 
     def process_exited(self, return_code: int) -> None:
-        """Take note of the process's end; nothing happens after it."""
+        """Note the process's end; nothing happens after it."""
         with self.changed:
             self.return_code = return_code
             self.close()
@@ -110,7 +110,7 @@ class Lifecycle:
             self.changed.notify_all()
 
     def settled(self, invocation: Invocation) -> bool:
-        """Whether nothing of the invocation is at work any more."""
+        """Whether runtime and extensions have finished the invocation."""
         listeners = [each for each in self.extensions.values() if each.invoke_events]
         if not invocation.runtime_done:
             return False
@@ -157,7 +157,7 @@ class Lifecycle:
             self._finish(self._active(request_id), payload, is_error=True)
 
     def post_init_error(self, error_type: str, payload: bytes) -> None:
-        """Take the error that kept the runtime or an extension from starting."""
+        """Take the error that prevented the runtime or an extension from starting."""
         with self.changed:
             if self.ready_at is not None:
                 raise RequestRefusedError(
@@ -232,7 +232,7 @@ class Lifecycle:
             return self.current
 
     def extension(self, identifier: str) -> Extension:
-        """Look an extension up by its identifier."""
+        """Return the extension with an identifier."""
         if not identifier:
             raise RequestRefusedError(
                 403,
@@ -248,7 +248,7 @@ class Lifecycle:
                 ) from None
 
     def extension_failed(self, identifier: str, error_type: str) -> None:
-        """Take an extension's exit error: AWS ends the environment for it."""
+        """Take an extension's exit error; as on AWS it ends the environment."""
         with self.changed:
             name = self.extension(identifier).name
             failure = Failure(

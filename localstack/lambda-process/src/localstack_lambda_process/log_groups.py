@@ -1,9 +1,9 @@
-"""Listing log groups does not copy what is in them.
+"""Makes LocalStack list log groups without a copy of their content.
 
-LocalStack copies every group with all its streams and events, deeply, for each DescribeLogGroups,
-so that no stream comes in between while it sums up their sizes. Whoever follows the logs asks for
-the groups again and again, and after some ten thousand invocations the copies take more of
-LocalStack's one interpreter than the invocations do. A shallow copy keeps a stream out as well.
+For each DescribeLogGroups, LocalStack copies every group with all its streams and events, so that
+no new stream disturbs the sum of their sizes. A program that follows the logs asks for the groups
+again and again. After some ten thousand invocations the copies need more of LocalStack's one
+interpreter than the invocations. A shallow copy is enough against new streams.
 """
 
 import copy
@@ -13,5 +13,5 @@ from localstack.services.logs import provider
 
 
 def list_without_copies() -> None:
-    """Change the one module of LocalStack that does so; again, it changes nothing."""
+    """Change the one module of LocalStack that copies; a second call changes nothing."""
     provider.copy = SimpleNamespace(deepcopy=copy.copy)

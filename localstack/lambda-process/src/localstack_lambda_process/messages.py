@@ -1,4 +1,4 @@
-"""The words AWS uses: platform log lines, and the error payloads it makes itself."""
+"""AWS's texts: the log lines of the platform, and the payloads of its errors."""
 
 import json
 import math
@@ -10,12 +10,12 @@ _MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Failure:
-    """An invocation the platform ended: what the caller gets and what the log says.
+    """The platform ended an invocation: what the caller gets and what the log says.
 
     Attributes
     ----------
     payload
-        JSON the caller receives, with ``FunctionError`` set.
+        JSON that the caller gets, with ``FunctionError``.
     error_type
         Type for the REPORT line; None for a timeout.
     log_text
@@ -40,7 +40,7 @@ def timed_out(request_id: str, timeout_seconds: float) -> Failure:
 
 
 def runtime_exited(request_id: str, return_code: int) -> Failure:
-    """The process ended before it responded; a negative `return_code` is a signal's number."""
+    """The process ended without a response; a negative `return_code` is a signal's number."""
     if return_code == 0:
         reason = "Runtime exited without providing a reason"
     elif return_code > 0:
@@ -68,7 +68,7 @@ def start_line(request_id: str, version: str) -> str:
 
 
 def init_report_line(init_ms: float, status: str, error_type: str | None) -> str:
-    """Line AWS writes when the init phase failed or outlasted its limit."""
+    """Line for an init phase that failed or was longer than its limit."""
     error = f"\tError Type: {error_type}" if error_type else ""
     return f"INIT_REPORT Init Duration: {init_ms:.2f} ms\tPhase: init\tStatus: {status}{error}\n"
 

@@ -1,4 +1,4 @@
-"""What a function writes to stdout and stderr, in order, up to an exact moment."""
+"""The output of a function to stdout and stderr, in order, up to an exact moment."""
 
 import contextlib
 import os
@@ -9,9 +9,9 @@ import threading
 class OutputPipe:
     """One pipe for both streams, as on AWS, read by a thread so that it never fills.
 
-    `take` also reads what the thread has not fetched yet. A function that printed and then posted
-    its response has its lines in the pipe before the post arrives, so a `take` after the response
-    misses nothing.
+    `take` also reads what the thread has not read yet. A function prints before it posts its
+    response. So its lines are in the pipe before the post arrives, and a `take` after the response
+    has all of them.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class OutputPipe:
         self._ended = False
 
     def start(self) -> None:
-        """Begin reading. Call it after the writing end was handed to the child and closed here."""
+        """Begin to read. Call it when the child has the writing end, and it is closed here."""
         threading.Thread(target=self._read_on, name="lambda-process-output", daemon=True).start()
 
     def close_writer(self) -> None:

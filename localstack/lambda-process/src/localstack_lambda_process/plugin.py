@@ -1,4 +1,4 @@
-"""What LocalStack's plugin loader finds. Imports nothing heavy: every LocalStack start reads it."""
+"""The plugins that LocalStack loads. Every start imports this module, so it imports little."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from localstack.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
 
 
 class ProcessRuntimeExecutorPlugin(RuntimeExecutorPlugin):
-    """Chosen with ``LAMBDA_RUNTIME_EXECUTOR=process``."""
+    """The executor for ``LAMBDA_RUNTIME_EXECUTOR=process``."""
 
     name = "process"
 
@@ -25,7 +25,7 @@ class ProcessRuntimeExecutorPlugin(RuntimeExecutorPlugin):
 
 
 class BoundTwistedServerPlugin(RuntimeServerPlugin):
-    """Chosen with ``GATEWAY_SERVER=twisted-loopback``."""
+    """The server for ``GATEWAY_SERVER=twisted-loopback``."""
 
     name = "twisted-loopback"
 

@@ -1,4 +1,4 @@
-"""One function process: started, measured, killed with its whole group, and never left behind."""
+"""One process of a function: starts it, measures it, and kills it with its whole group."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ _KIBIBYTE = 1024
 
 
 class FunctionProcess:
-    """A process in a session of its own, which its descendants share.
+    """A process in a new session, which its descendants share.
 
     Parameters
     ----------
@@ -57,21 +57,21 @@ class FunctionProcess:
         threading.Thread(target=self._await_exit, name="lambda-process-exit", daemon=True).start()
 
     def kill(self) -> None:
-        """Kill the process and its group, at once. Safe to call at any time, more than once."""
+        """Kill the process and its group. It can be called at any time, and again."""
         with self._reap_lock:
             # Once reaped, the id may belong to another process.
             if not self._reaped:
                 self._kill_group()
 
     def terminate(self) -> None:
-        """Ask the process to end. Safe to call at any time."""
+        """Ask the process to end. It can be called at any time."""
         with self._reap_lock:
             if not self._reaped:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(self.pid, signal.SIGTERM)
 
     def peak_memory_bytes(self) -> int:
-        """Highest resident memory seen, in bytes; after the end, what was last seen alive."""
+        """Highest resident memory, in bytes; after the end, the last measured value."""
         with contextlib.suppress(OSError, ValueError):
             self._peak_memory_bytes = max(self._peak_memory_bytes, _peak_memory_bytes(self.pid))
         return self._peak_memory_bytes

@@ -1,8 +1,8 @@
-"""Kills functions' process groups when LocalStack is gone, however it went.
+"""Kills functions' process groups when LocalStack ends in any way.
 
-Started by `guardian` as a script of its own, in its own session. It reads ``+PID`` and ``-PID``
-lines from a pipe only LocalStack writes to. When LocalStack ends, even by SIGKILL, the kernel
-closes the pipe: end of file, and every group still on the list is killed.
+`guardian` starts it as a script in a new session. It reads ``+PID`` and ``-PID`` lines from a pipe
+to which only LocalStack writes. When LocalStack ends, even by SIGKILL, the kernel closes the pipe.
+Then the script kills every group on the list.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import sys
 
 
 def main() -> None:
-    """Follow the list until LocalStack is gone, then kill what is left on it."""
+    """Follow the list until LocalStack ends, then kill the groups on it."""
     # Ctrl-C and a polite stop are LocalStack's to handle; this process goes when the pipe closes.
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)

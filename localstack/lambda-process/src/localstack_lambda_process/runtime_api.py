@@ -1,8 +1,7 @@
 """AWS's Lambda Runtime API and Extensions API over HTTP, for one function process.
 
-One server per process, on a free loopback port, one thread per connection. A process's runtime
-keeps one connection open, so an invocation costs no connect and no thread start, and a response
-goes out from the thread that already waits for it.
+Each process has a server, on a free loopback port, with a thread for each connection. The runtime
+keeps one connection open. So an invocation opens no connection and starts no thread.
 """
 
 import contextlib
@@ -25,7 +24,7 @@ class RuntimeApiServer:
     Parameters
     ----------
     function
-        What an extension learns at registration: functionName, functionVersion, handler.
+        The response to an extension's registration: functionName, functionVersion, handler.
     """
 
     def __init__(self, lifecycle: Lifecycle, function: dict[str, str]) -> None:
@@ -39,7 +38,7 @@ class RuntimeApiServer:
         threading.Thread(target=self._accept, name="lambda-runtime-api", daemon=True).start()
 
     def close(self) -> None:
-        """Stop listening and cut every connection. The process should be gone by now."""
+        """Stop listening and close every connection. The process should have ended before."""
         with self._lock:
             if self._closed:
                 return
@@ -83,7 +82,7 @@ class RuntimeApiServer:
 
 
 class _RequestHandler(BaseHTTPRequestHandler):
-    """One connection; the base class calls ``do_*`` for each request on it."""
+    """One connection; the base class calls ``do_*`` for each request."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -93,7 +92,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
     server: RuntimeApiServer  # type: ignore[assignment]
 
     def do_GET(self) -> None:
-        """Hand out events."""
+        """Respond with events."""
         self._respond_with(self._get)
 
     def do_POST(self) -> None:
@@ -101,7 +100,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
         self._respond_with(self._post)
 
     def log_message(self, *args: Any) -> None:
-        """Write nothing: LocalStack's log is not the place for each request of a function."""
+        """Write nothing: LocalStack's log should not have each request of a function."""
 
     def _get(self) -> None:
         lifecycle = self.server.lifecycle

@@ -1,4 +1,4 @@
-"""What a function runs on: the bare runtime for Zip, a prepared directory for Image."""
+"""The runtime of a function: an interpreter for Zip, a prepared directory for Image."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A python that can run functions; `version` like ``3.13``."""
+    """A Python that can run functions; `version` is such as ``3.13``."""
 
     path: Path
     version: str
@@ -46,7 +46,7 @@ _inspected: dict[tuple[Path, int], Interpreter] = {}
 
 
 def inspect_interpreter(python: Path, origin: str) -> Interpreter:
-    """Check that `python` runs and has AWS's runtime client; remembered until the file changes.
+    """Check that `python` runs and has AWS's runtime client, again when the file changes.
 
     Raises RuntimeNotUsableError when it does not exist, does not run, or lacks ``awslambdaric``.
 
@@ -100,7 +100,7 @@ def bare_interpreter(settings: Settings) -> Interpreter:
 
 
 def resolve(config: Any, settings: Settings) -> FunctionRuntime:
-    """Find out what a function version runs on.
+    """Return the runtime of a function version.
 
     Raises LambdaProcessError when the function cannot run here; the text says why.
 

@@ -1,4 +1,4 @@
-"""One execution environment at work: a process, the API it talks to, and their common end."""
+"""One execution environment: a process, the API that it uses, and their common end."""
 
 import time
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from .runtime_api import RuntimeApiServer
 INIT_LIMIT_SECONDS = 10.0
 
 SHUTDOWN_SECONDS = 0.5
-"""What AWS gives an environment with an internal extension after SIGTERM; without one nothing."""
+"""AWS waits so long after SIGTERM if there is an internal extension; without one, not at all."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How to start a function's process, but for the address of the API.
+    """How to start a function's process; only the address of the API is added later.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Launch:
     function
         Name, version and handler, for extensions.
     response_limit_bytes
-        Largest result a handler may return.
+        The largest result that a handler may return.
     """
 
     arguments: list[str]
@@ -42,7 +42,7 @@ class Launch:
 
 
 class Sandbox:
-    """A started environment. It serves one invocation at a time and is never restarted."""
+    """A started environment. It has one invocation at a time and is never restarted."""
 
     def __init__(self, launch: Launch) -> None:
         self._lifecycle = Lifecycle(launch.response_limit_bytes)
@@ -66,12 +66,12 @@ class Sandbox:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the init phase was completed."""
+        """Whether the init phase is complete."""
         return self._lifecycle.ready_at is not None
 
     @property
     def init_failure(self) -> Failure | None:
-        """What the runtime, or an extension, reported instead of becoming ready."""
+        """The error by which the runtime, or an extension, ended the init phase."""
         return self._lifecycle.init_failure
 
     @property
@@ -90,7 +90,7 @@ class Sandbox:
         return ((self._lifecycle.ready_at or time.monotonic()) - self._launched_at) * 1000
 
     def await_init(self) -> None:
-        """Wait until the init phase is over, however it ends, or has used up its limit."""
+        """Wait until the init phase ends in any way, or reaches its limit."""
         state = self._lifecycle
         with state.changed:
             state.changed.wait_for(
@@ -99,11 +99,11 @@ class Sandbox:
             )
 
     def respond(self, invocation: Invocation) -> None:
-        """Pass the event to the function and wait for its response, or for what ends it instead.
+        """Pass the event to the function; wait for its response, or for another end.
 
-        Fills `invocation.response`; `invocation.failure` too where the platform ended it, and the
-        environment is over then. (AWS's runtime client does not survive the refusal of a response
-        that is too large.)
+        It sets `invocation.response`, and `invocation.failure` if the platform ended it. Then the
+        environment ends, too: AWS's runtime client does not continue after the refusal of a
+        response that is too large.
         """
         state = self._lifecycle
         state.begin(invocation)
@@ -117,7 +117,7 @@ class Sandbox:
     def settle(self, invocation: Invocation) -> None:
         """Wait, after `respond`, until runtime and extensions are free, within the same timeout.
 
-        `invocation.failure` is set when they are not; the caller has its response already.
+        It sets `invocation.failure` if they are not; the caller already has its response.
         """
         state = self._lifecycle
         with state.changed:
@@ -136,7 +136,7 @@ class Sandbox:
         return self._process.peak_memory_bytes()
 
     def take_output(self) -> str:
-        """What the function wrote since the last call, whole lines."""
+        """Return what the function wrote since the last call, in whole lines."""
         text = self._process.output.take()
         return text + "\n" if text and not text.endswith("\n") else text
 
@@ -158,7 +158,7 @@ class Sandbox:
             return state.changed.wait_for(lambda: state.closed, timeout=seconds)
 
     def close(self) -> None:
-        """Kill the process and all it started; returns at once."""
+        """Kill the process and all its descendants, without waiting."""
         self._process.peak_memory_bytes()
         self._process.kill()
         self._lifecycle.close()

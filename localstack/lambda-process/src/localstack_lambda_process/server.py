@@ -1,12 +1,13 @@
 """LocalStack's twisted server, bound to the hosts of ``GATEWAY_LISTEN``.
 
-LocalStack 4.14 hands its twisted server the host of every ``GATEWAY_LISTEN`` entry, and the server
-uses it for IPv6 only: ``127.0.0.1:4566`` listens on 0.0.0.0. On a laptop that opens the emulated
-account to the network. The other server, hypercorn, binds rightly and is a third slower.
+LocalStack 4.14 gives its twisted server the host of every ``GATEWAY_LISTEN`` entry, and the server
+uses it only for IPv6: with ``127.0.0.1:4566`` it listens on 0.0.0.0. On a laptop this opens the
+emulated account to the network. The other server, hypercorn, listens on the right host and is a
+third slower.
 
-It also ends LocalStack where LocalStack does not end itself: threads of some services (SQS's queue
-worker, CloudWatch's scheduler when a request loads that service during the shutdown) keep the
-process alive after everything was stopped, for seconds or for good.
+This server also ends LocalStack where LocalStack does not end by itself. Threads of some services
+continue after everything has stopped, for seconds or for ever: SQS's queue worker, and CloudWatch's
+scheduler if a request loads that service during the shutdown.
 """
 
 import functools
@@ -33,10 +34,10 @@ http._parseContentType = functools.lru_cache(maxsize=128)(http._parseContentType
 
 
 class _Multiplexer(TLSMultiplexer):
-    """LocalStack's connection, which knows whether it is encrypted and is not asked for it."""
+    """LocalStack's connection, which says itself whether it is encrypted."""
 
     def isSecure(self) -> bool:
-        """Say whether it is; Twisted looks for an adapter otherwise, twice a request."""
+        """Return it at once; otherwise Twisted looks for an adapter, twice for each request."""
         return bool(self._isTLS)
 
 
@@ -45,7 +46,7 @@ class _MultiplexerFactory(TLSMultiplexerFactory):
 
 
 class BoundTwistedRuntimeServer(TwistedRuntimeServer):
-    """The twisted server listening where ``GATEWAY_LISTEN`` says, and nowhere else."""
+    """The twisted server, which listens only on the addresses of ``GATEWAY_LISTEN``."""
 
     def register(
         self, gateway: Any, listen: list[Any], ssl_creds: tuple[str, str] | None = None
@@ -84,12 +85,12 @@ class BoundTwistedRuntimeServer(TwistedRuntimeServer):
                 )
 
     def run(self) -> None:
-        """Serve until `shutdown`; the process ends soon after."""
+        """Serve until `shutdown`; the process ends soon after that."""
         super().run()
         _end_process_after(CLEANUP_GRACE_SECONDS)
 
     def shutdown(self) -> None:
-        """Stop serving; the process ends soon after, even if work is in progress."""
+        """Stop serving; the process ends soon after that, even if there is work in progress."""
         _end_process_after(REQUESTS_GRACE_SECONDS)
         super().shutdown()
 

@@ -15,7 +15,7 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """Where functions find their interpreter, and how many of one run at a time.
+    """The interpreter of functions, and how many environments of one run at a time.
 
     Attributes
     ----------

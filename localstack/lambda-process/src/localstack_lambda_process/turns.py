@@ -1,12 +1,11 @@
-"""A function has a bounded number of environments; what comes beyond that waits for its turn.
+"""Limits the environments of a function; further calls wait for their turn.
 
-LocalStack starts an environment for every invocation that finds none free. On AWS each brings a
-share of a machine with it; here they share the same few cores, so that forty calls at once would
-start forty processes and all be slow. With a bound they are served by a few warm ones, in the order
-in which they came.
+LocalStack starts an environment for every invocation that finds no free one. On AWS each one has
+its share of a machine. Here they share a few cores: forty calls at the same time would start forty
+slow processes. With a limit, a few warm environments process them in the order of their arrival.
 
-A synchronous call waits before its version is looked up: while it waits, the function may be
-updated, and the version that it would have found stopped.
+A synchronous call waits before LocalStack looks up its version: during the wait, an update of the
+function may stop the version that it would have found.
 """
 
 import contextlib
@@ -22,11 +21,11 @@ from localstack.services.lambda_.invocation.version_manager import LambdaVersion
 from localstack.utils.patch import Patch
 
 PATIENCE_SECONDS = 29.0
-"""How long a call waits before it is throttled: as long as API Gateway waits for a function."""
+"""How long a call waits until it is throttled: as long as API Gateway waits for a function."""
 
 
 class Turns:
-    """Lets ``limit`` callers in at a time, the others in the order in which they came."""
+    """Admits ``limit`` callers at a time, the others in the order of their arrival."""
 
     def __init__(self, limit: int) -> None:
         self._lock = threading.Lock()
@@ -76,7 +75,7 @@ class Turns:
 
 @functools.cache
 def bound_environments(limit: int) -> None:
-    """Have each function invoked at most ``limit`` times at once; again, it changes nothing."""
+    """Limit each function to ``limit`` invocations at a time; a second call changes nothing."""
     turns: dict[tuple[str, str, str], Turns] = defaultdict(lambda: Turns(limit))
     lock = threading.Lock()
 

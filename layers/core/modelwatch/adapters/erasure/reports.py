@@ -16,7 +16,7 @@ import msgspec
 from modelwatch.adapters.aws.objects import S3Store
 from modelwatch.adapters.results.reports import REFERENCES, model_prefix, version_prefix
 from modelwatch.domain.durations import parse_duration
-from modelwatch.domain.verdict.results import AnalysisResult
+from modelwatch.domain.verdict.results import AnalysisResult, ResultName
 from modelwatch.errors import InvalidInputError
 
 _encode = msgspec.json.Encoder().encode
@@ -97,10 +97,12 @@ def _results(keys: Sequence[str], times: Sequence[datetime]) -> Iterator[tuple[s
 
 def _may_hold(ending: str, times: Sequence[datetime]) -> bool:
     """Return whether a window may hold one of ``times``, by the last part of its result's name."""
-    end, *rest = ending.split(".")
-    ends = _time(end) + _ROUNDED
+    name = ResultName.parse(f"model.version.{ending}")
+    if name is None:
+        return True
+    ends = name.window_end + _ROUNDED
     try:
-        starts = ends - 2 * _ROUNDED - parse_duration(rest[0] if rest else "")
+        starts = ends - 2 * _ROUNDED - parse_duration(name.window)
     except InvalidInputError:
         starts = _EVER
     return _holds(starts, ends, times)

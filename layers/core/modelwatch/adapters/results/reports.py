@@ -1,7 +1,8 @@
 """Results and reports on S3.
 
-``analyses/M/V/<window end>.<window>[.<variant>]/result.json`` and ``report.html``: below a model
-version they stand in the order of time. ``analyses/M/V/last.json`` remembers its newest analyses.
+``analyses/M/V/<window end>.<window>[-<ad hoc>][.<variant>]/result.json`` and ``report.html``: below
+a model version they stand in the order of time, and are written once. ``analyses/M/V/last.json``
+remembers the schedule's newest analyses.
 
 Beside a result is what it was made of, each part by its digest, so that two runs of the same window
 do not mix: ``manifest-<digest>.json``, ``window-<digest>.profile`` and, of a rolling reference,
@@ -66,17 +67,15 @@ class S3ReportStore:
         result: AnalysisResult,
         files: Mapping[str, bytes],
         evidence: Evidence | None = None,
-        *,
-        replace: bool = False,
     ) -> bool:
         """Store the result last: one that says it has a report or a manifest has it."""
         folder = _folder(result.name)
         if evidence is not None:
             self._keep(folder, evidence)
-        write = self._objects.write if replace else self._objects.write_once
+        write = self._objects.write_once
         for name, body in files.items():
             write(f"{folder}/{name}", body, _HTML if name.endswith(".html") else _JSON)
-        return write(f"{folder}{_RESULT}", _encode(result), _JSON) is not False
+        return write(f"{folder}{_RESULT}", _encode(result), _JSON)
 
     def result(self, name: str) -> AnalysisResult:
         """Return a result; raises NotFoundError when there is none of that name."""

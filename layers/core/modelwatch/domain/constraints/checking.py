@@ -196,7 +196,7 @@ def _doubts(tests: list[Breach], level: float, min_rows: int) -> list[str]:
     for test in tests:
         rows = test.tested_rows
         if rows < min_rows:
-            doubts.append(f"{rows} rows to judge by; {min_rows} are needed")
+            doubts.append(f"{rows} rows; {min_rows} are needed")
         elif sizes[rows, test.allowed, test.reference] > level:
             doubts.append(f"{rows} rows: even if all were wrong, it might be by chance")
         else:

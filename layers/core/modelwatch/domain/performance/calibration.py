@@ -174,7 +174,7 @@ def _problem(
     if not profile.probabilities:
         return "the predictions have no probabilities"
     if not profile.expected:
-        return "nothing tells which probability is of which class"
+        return "it is not known which probability is of which class"
     names = {name for _, name in profile.expected}
     rows = sum(each.sums[0].sum() for each in profile.expected.values()) / len(names)
     if rows < min_rows:

@@ -18,11 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelwatch.domain.importance import Importance, drift_headline, rank_drift
+from modelwatch.domain.past.calibration import OUTPUT, Calibration
+from modelwatch.domain.past.scores import SCORES, trace_of
 from modelwatch.domain.profiles import ColumnProfile, Profile
 from modelwatch.domain.statistics.distances import METHODS, Method
-from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.statistics.distributions import Distribution, Floats
 from modelwatch.domain.statistics.significance import Chance
-from modelwatch.domain.verdict.results import FeatureDrift, Status, Verdict
+from modelwatch.domain.verdict.results import Change, FeatureDrift, Status, Verdict
 from modelwatch.domain.verdict.rules import DriftPolicy, FeatureKind
 
 _NO_COLUMN = Distribution(kind="empty", missing_ratio=1.0)
@@ -34,10 +36,15 @@ def evaluate_features(
     importance: Importance | None,
     policy: DriftPolicy,
     level: float,
+    past: Calibration | None = None,
 ) -> Verdict:
     """Return the verdict on rows by their features, at a ``level`` (0 to 1) for all of them."""
     features = evaluate_columns(
-        distributions(reference.features), distributions(window.features), policy, level
+        distributions(reference.features),
+        distributions(window.features),
+        policy,
+        level,
+        PastColumns(past, window.rows) if past else None,
     )
     status, share, reason = model_status(features, policy.share_threshold)
     drifted = {each.feature: drift_strength(each) for each in features if each.status == "drift"}
@@ -55,13 +62,18 @@ def evaluate_features(
 
 
 def evaluate_outputs(
-    reference: Profile, window: Profile, policy: DriftPolicy, level: float
+    reference: Profile,
+    window: Profile,
+    policy: DriftPolicy,
+    level: float,
+    past: Calibration | None = None,
 ) -> tuple[FeatureDrift, ...]:
     """Return the verdicts on what the model predicted, of the outputs that both sides have."""
     before, now = reference.predictions, window.predictions
     both = [name for name in now if name in before]
     sides = [distributions({name: side[name] for name in both}) for side in (before, now)]
-    return tuple(evaluate_columns(sides[0], sides[1], policy, level))
+    known = PastColumns(past, window.rows, OUTPUT) if past else None
+    return tuple(evaluate_columns(sides[0], sides[1], policy, level, known))
 
 
 def distributions(columns: Mapping[str, ColumnProfile]) -> dict[str, Distribution]:
@@ -74,6 +86,7 @@ def evaluate_columns(
     window: Mapping[str, Distribution],
     policy: DriftPolicy,
     level: float,
+    past: PastColumns | None = None,
 ) -> list[FeatureDrift]:
     """Return the verdict on each column of either side, in the reference's order.
 
@@ -88,6 +101,8 @@ def evaluate_columns(
         Methods, thresholds and mode.
     level
         Level of the run, 0 to 1 (`run_level`); not looked at in the mode ``classic``.
+    past
+        What windows of the past say of this one; not looked at in the mode ``classic``.
 
     Examples
     --------
@@ -114,7 +129,38 @@ def evaluate_columns(
         level_of_one = benjamini_hochberg(
             [each.chance.p_value if each.chance and each.is_far else 1.0 for each in known], level
         )
+        if past is not None:
+            past.look_at(known, policy)
     return [_verdict(column, level_of_one) for column in columns]
+
+
+@dataclass(frozen=True, slots=True)
+class PastColumns:
+    """What the past says of a window's columns: of its features, or with a prefix of its outputs.
+
+    ``rows`` are those of the window.
+    """
+
+    calibration: Calibration
+    rows: int
+    prefix: str = ""
+
+    def look_at(self, columns: Sequence[_Column], policy: DriftPolicy) -> None:
+        """Give columns their critical scores, and the changes that are larger."""
+        for column in columns:
+            name, method = f"{self.prefix}{column.name}", column.method
+            if policy.methods == self.calibration.methods and not method.low_is_drift:
+                column.past_score = self.calibration.critical_distance(name, self.rows)
+            trace = trace_of(column.reference, column.window, None)
+            column.changes = tuple(
+                Change(
+                    name=SCORES[place].name,
+                    words=SCORES[place].words,
+                    score=score,
+                    critical_score=critical,
+                )
+                for place, score, critical in self.calibration.changes(name, trace, self.rows)
+            )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,6 +176,8 @@ class _Column:
     problem: str = ""
     score: float | None = None
     chance: Chance | None = None
+    past_score: float | None = None
+    changes: tuple[Change, ...] = ()
 
     @property
     def is_far(self) -> bool:
@@ -198,16 +246,25 @@ def benjamini_hochberg(p_values: Sequence[float], level: float) -> float:
 def _verdict(column: _Column, level: float) -> FeatureDrift:
     """Return the verdict on a column whose p-value has to be at ``level`` or below."""
     status: Status = "unknown"
-    reason, critical_score = column.problem, None
+    reason, critical_score, is_past = column.problem, None, False
     chance = column.chance
     if column.score is not None:
         by_chance = chance is not None and chance.p_value > level
-        status = "drift" if column.is_far and not by_chance else "ok"
+        as_before = column.past_score is not None and column.score < column.past_score
+        is_drift = column.is_far and not by_chance and not as_before
+        status = "drift" if is_drift or column.changes else "ok"
         if column.is_far and chance is not None and by_chance:
             reason = f"far enough, but chance alone does that: p = {chance.p_value:.2g}"
+        elif column.is_far and as_before:
+            reason = "far enough, but windows of the past are as far"
+        if column.changes:
+            reason = "; ".join(map(str, column.changes))
         if chance is not None:
             farther = min if column.method.low_is_drift else max
             critical_score = farther(column.threshold, chance.score_at(level))
+        if critical_score is not None and column.past_score is not None:
+            is_past = column.past_score > critical_score
+            critical_score = max(critical_score, column.past_score)
     return FeatureDrift(
         feature=column.name,
         kind=column.kind,
@@ -219,6 +276,8 @@ def _verdict(column: _Column, level: float) -> FeatureDrift:
         reason=reason,
         p_value=chance.p_value if chance is not None else None,
         critical_score=critical_score,
+        critical_from="past windows" if is_past else "independent draws",
+        changes=column.changes,
     )
 
 
@@ -252,4 +311,20 @@ def drift_strength(found: FeatureDrift) -> float:
     """Return how far a feature drifted, in multiples of its threshold."""
     score, threshold = found.score or 0.0, found.threshold
     far, near = (threshold, score) if METHODS[found.method].low_is_drift else (score, threshold)
-    return far / max(near, 1e-300)
+    changes = [each.score / each.critical_score for each in found.changes]
+    return max([far / max(near, 1e-300), *changes])
+
+
+def traces_of(reference: Profile, window: Profile, policy: DriftPolicy) -> dict[str, Floats]:
+    """Return what the past keeps of a window: traces by the names of `Calibration.columns`."""
+    traces = {}
+    for prefix, before, now in (
+        ("", reference.features, window.features),
+        (OUTPUT, reference.predictions, window.predictions),
+    ):
+        then = distributions(now)
+        for name, known in distributions(before).items():
+            column = _compare(name, known, then.get(name, _NO_COLUMN), policy)
+            distance = None if column.method.low_is_drift else column.score
+            traces[f"{prefix}{name}"] = trace_of(column.reference, column.window, distance)
+    return traces

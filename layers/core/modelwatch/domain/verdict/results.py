@@ -17,13 +17,37 @@ Status = Literal["ok", "drift", "unknown"]
 """``unknown`` is never to be shown as ``ok``."""
 
 
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What a distance does not show, and is larger than in windows of the past.
+
+    Attributes
+    ----------
+    name
+        Of the score: `modelwatch.domain.past.scores.SCORES`.
+    words
+        What changed.
+    score, critical_score
+        How far, and how far it has to be.
+    """
+
+    name: str
+    words: str
+    score: float
+    critical_score: float
+
+    def __str__(self) -> str:
+        return f"{self.words}: {self.score:.3g}, critical from {self.critical_score:.3g}"
+
+
 class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one feature; ``score`` is None and ``reason`` set when it is unknown.
 
     In the mode ``calibrated`` ``p_value`` is how likely such a score is when nothing changed, and
     ``critical_score`` the score that drift takes at this number of values: no less than
-    ``threshold`` (where a low score means drift: no more). ``needed`` is its old name, written and
-    read for one release more.
+    ``threshold`` (where a low score means drift: no more), and no less than windows of the past
+    reached; ``critical_from`` says which of the two it is. ``changes`` are what makes it drift
+    beside the score. ``needed`` is the old name of ``critical_score``, written and read for one
+    release more.
     """
 
     feature: str
@@ -37,6 +61,8 @@ class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     p_value: float | None = None
     critical_score: float | None = None
     needed: float | None = None
+    critical_from: Literal["independent draws", "past windows"] = "independent draws"
+    changes: tuple[Change, ...] = ()
 
     def __post_init__(self) -> None:
         known = self.needed if self.critical_score is None else self.critical_score
@@ -96,6 +122,11 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
         ``status``, and ``reason`` names those that drift.
     quality
         The verdict on data quality; None when there is no reference to learn from.
+    past_days
+        From how many days of the past critical scores are.
+    learning
+        How far it is with learning from the past, as in ``5 of 28 days``; empty when it is done,
+        and where nothing is learned.
     """
 
     reference: str = ""
@@ -103,6 +134,8 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
     segments: tuple[SegmentResult, ...] = ()
     quality: Quality | None = None
     policy: DriftPolicy = DriftPolicy()
+    past_days: int = 0
+    learning: str = ""
 
 
 class AnalysisResult(WindowVerdict, frozen=True):
@@ -125,6 +158,8 @@ class AnalysisResult(WindowVerdict, frozen=True):
         with the newest result for all rows of the main window.
     late
         Whether a missed window was caught up.
+    ad_hoc
+        Whether someone asked for it; else it is the schedule's.
     manifest
         Digest of the manifest: what it was made of (`modelwatch.domain.verdict.evidence`).
     """
@@ -138,6 +173,7 @@ class AnalysisResult(WindowVerdict, frozen=True):
     window: str = ""
     repeated: int = 0
     late: bool = False
+    ad_hoc: bool = False
     performance: PerformanceResult | None = None
     duration_seconds: float = 0.0
     has_report: bool = False
@@ -167,18 +203,23 @@ class LastResult(msgspec.Struct, frozen=True, kw_only=True):
 
 _NAME = re.compile(
     r"(?P<model>.+)\.(?P<version>[^.]+)\.(?P<end>\d{8}T\d{6}Z)"
-    r"(?:\.(?P<window>P[0-9A-Z]+)(?:\.(?P<variant>[^.]+))?)?"
+    r"(?:\.(?P<window>P[0-9A-Z]+)(?:-(?P<ad_hoc>[0-9a-f]+))?(?:\.(?P<variant>[^.]+))?)?"
 )
 
 
 class ResultName(NamedTuple):
-    """The parts of a result's name."""
+    """The parts of a result's name.
+
+    ``ad_hoc``: hexadecimal digits, others for each analysis that someone asked for, so that it is
+    never in the place of the schedule's result of the same window.
+    """
 
     model_name: str
     model_version: str
     window_end: datetime
     window: str = ""
     variant: str = ""
+    ad_hoc: str = ""
 
     def __str__(self) -> str:
         """Return the name under which a result is listed and fetched.
@@ -187,13 +228,16 @@ class ResultName(NamedTuple):
         --------
         >>> str(ResultName("wine", "3", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "PT1H"))
         'wine.3.20260102T030405Z.PT1H'
+        >>> str(ResultName("wine", "3", datetime(2026, 1, 2, tzinfo=UTC), "PT1H", ad_hoc="1f"))
+        'wine.3.20260102T000000Z.PT1H-1f'
         """
         return f"{self.model_name}.{dotless(self.model_version)}.{self.ending}"
 
     @property
     def ending(self) -> str:
         """What the name says of the window: names of a version sort by it as by time."""
-        parts = (f"{self.window_end:%Y%m%dT%H%M%SZ}", self.window, dotless(self.variant))
+        window = f"{self.window}-{self.ad_hoc}" if self.ad_hoc else self.window
+        parts = (f"{self.window_end:%Y%m%dT%H%M%SZ}", window, dotless(self.variant))
         return ".".join(part for part in parts if part)
 
     @classmethod
@@ -214,4 +258,5 @@ class ResultName(NamedTuple):
         except ValueError:  # such as the 99th of month 99
             return None
         version, variant = unescape(found["version"]), unescape(found["variant"] or "")
-        return cls(found["model"], version, end, found["window"] or "", variant)
+        ad_hoc = found["ad_hoc"] or ""
+        return cls(found["model"], version, end, found["window"] or "", variant, ad_hoc)

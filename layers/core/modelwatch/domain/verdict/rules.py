@@ -43,6 +43,11 @@ class DriftPolicy(msgspec.Struct, frozen=True):
     mode: DriftMode = "calibrated"
     min_values: int = 10
 
+    @property
+    def methods(self) -> tuple[str, str]:
+        """The methods for numbers and for categories."""
+        return self.numerical_method, self.categorical_method
+
     def method(self, kind: FeatureKind) -> str:
         """Return the method for features of ``kind``."""
         return self.numerical_method if kind == "numerical" else self.categorical_method
@@ -104,6 +109,8 @@ class AnalysisRules:
         Length of the window whose labels show how well the version predicts.
     sample_rows
         Rows of each side in a report.
+    history_days
+        So many days of the past make its critical scores; 0: the past is not asked.
     segments
         The declared segments, as `modelwatch.domain.segments.parse_segments` reads them.
     """
@@ -120,6 +127,7 @@ class AnalysisRules:
     performance_window: timedelta = timedelta(days=7)
     sample_rows: int = 2000
     segments: str = ""
+    history_days: int = 28
 
     @property
     def min_reference_rows(self) -> int:

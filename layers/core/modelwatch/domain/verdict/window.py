@@ -6,6 +6,7 @@ import msgspec
 
 from modelwatch.domain.baselines import refusal
 from modelwatch.domain.constraints import check
+from modelwatch.domain.past.calibration import Calibration
 from modelwatch.domain.verdict.features import evaluate_features, evaluate_outputs
 from modelwatch.domain.verdict.results import SegmentResult, WindowVerdict
 from modelwatch.domain.verdict.rules import AnalysisRules
@@ -20,9 +21,16 @@ _NAMED = 5
 
 
 def evaluate_window(
-    found: WindowProfiles, reference: Reference | None, rules: AnalysisRules
+    found: WindowProfiles,
+    reference: Reference | None,
+    rules: AnalysisRules,
+    past: Calibration | None = None,
 ) -> WindowVerdict:
-    """Return the verdict on a window; it follows from the arguments alone, to the bit."""
+    """Return the verdict on a window; it follows from the arguments alone, to the bit.
+
+    ``past`` is what windows of the past say of its features and outputs; None when they are not
+    asked.
+    """
     problem = why_unknown(found, reference, rules)
     segments, level = evaluate_segments(found.segments, reference, rules, problem)
     if problem or reference is None:
@@ -36,8 +44,9 @@ def evaluate_window(
             policy=rules.policy,
         )
     level /= _MONITORS
+    past = past if rules.history_days else None
     verdict = evaluate_features(
-        reference.profile, found.profile, reference.importance, rules.policy, level
+        reference.profile, found.profile, reference.importance, rules.policy, level, past
     )
     quality = check(
         reference.constraints, found.profile, level=level, min_rows=rules.min_reference_rows
@@ -57,10 +66,12 @@ def evaluate_window(
     return WindowVerdict(
         **said | {"status": status, "reason": reason, "headline": headline},
         reference=reference.title,
-        outputs=evaluate_outputs(reference.profile, found.profile, rules.policy, level),
+        outputs=evaluate_outputs(reference.profile, found.profile, rules.policy, level, past),
         segments=segments,
         quality=quality,
         policy=rules.policy,
+        past_days=past.days if past else 0,
+        learning=past.learning if past else "",
     )
 
 

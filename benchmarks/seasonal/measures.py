@@ -1,0 +1,168 @@
+"""False alarms and power of verdicts on the flights, by window and by week."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import fmean, pstdev
+
+from benchmarks.seasonal.flights import CHANGES, Hour, merged
+
+from modelwatch.domain.constraints import Constraints
+from modelwatch.domain.past.calibration import calibrate
+from modelwatch.domain.past.history import Past
+from modelwatch.domain.profiles import Profile, merge_profiles
+from modelwatch.domain.verdict.features import evaluate_features, traces_of
+from modelwatch.domain.verdict.results import Verdict
+from modelwatch.domain.verdict.rules import AnalysisRules, DriftPolicy
+from modelwatch.domain.verdict.sides import Reference, WindowProfiles
+from modelwatch.domain.verdict.window import evaluate_window
+from modelwatch.domain.window_plans import WindowPlan
+from modelwatch.domain.windows import Window
+
+HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
+_NAMES = {HOUR: "hours", DAY: "days", WEEK: "weeks"}
+_MONTHS = 6  # half of a year is watched
+_FEWEST = 30
+
+type Progress = Callable[[Sequence[Piece], str], Iterable[Piece]]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A window of the year: its hours, all of one week."""
+
+    window: Window
+    week: int
+    hours: Sequence[Hour]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it belongs to the reference."""
+        return self.week % 2 == 0
+
+
+def pieces(found: Sequence[Hour], length: timedelta) -> list[Piece]:
+    """Return the windows of one length that have enough flights, in the order of time."""
+    groups: dict[tuple[int, object], list[Hour]] = {}
+    for hour in found:
+        key = {HOUR: hour.at, DAY: hour.at.date(), WEEK: hour.week}[length]
+        groups.setdefault((hour.week, key), []).append(hour)
+    some = []
+    for (week, _), part in groups.items():
+        start = part[0].at.replace(hour=part[0].at.hour if length == HOUR else 0)
+        if sum(hour.profile.rows for hour in part) >= _FEWEST:
+            some.append(Piece(Window(start, start + length), week, part))
+    return some
+
+
+def measure(
+    found: Sequence[Hour],
+    progress: Progress = lambda some, _: some,
+    lengths: Sequence[timedelta] = (HOUR, DAY, WEEK),
+    changes: Iterable[str] = tuple(CHANGES),
+) -> dict[str, float]:
+    """Return the benchmark's figures by key, of windows of these lengths, with these changes."""
+    weeks = {piece.week: merged(list(piece.hours)) for piece in pieces(found, WEEK)}
+    known = {week: profile for week, profile in weeks.items() if week % 2 == 0}
+    whole = merge_profiles(list(known.values()))
+    # a known window is compared with the other known weeks, as a watched one is with all of them
+    without = {
+        week: merge_profiles([each for other, each in known.items() if other != week])
+        for week in known
+    }
+    alarms: dict[tuple[str, str], list[tuple[int, bool, bool]]] = {}
+    rivals: dict[str, list[bool]] = {}
+    for length in lengths:
+        name = _NAMES[length]
+        some = pieces(found, length)
+        rules = AnalysisRules(
+            plans=(WindowPlan(length),), run_every=length, min_rows=_FEWEST, policy=DriftPolicy()
+        )
+        past = Past()
+        scores: list[dict[str, float]] = []
+        for piece in progress([each for each in some if each.is_known], f"past {name}"):
+            profile = merged(list(piece.hours))
+            traces = traces_of(without[piece.week], profile, rules.policy)
+            past = past.add(piece.window.start, length, profile.rows, traces)
+            scores.append({key: float(trace[0]) for key, trace in traces.items()})
+        limits = _nannyml(scores)
+        for piece in progress([each for each in some if not each.is_known], f"watched {name}"):
+            calibration = calibrate(past, piece.window, rules.policy.methods, rules.history_days)
+            for change in ("", *(changes if length != HOUR else ())):
+                profile = merged(list(piece.hours), change)
+                found_profiles = WindowProfiles(
+                    model_name="flights", model_version="1", window=piece.window, profile=profile
+                )
+                reference = Reference(title="", profile=whole, constraints=Constraints(columns={}))
+                verdict = evaluate_window(found_profiles, reference, rules, calibration)
+                entry = (piece.week, bool(verdict.drifted_features), verdict.status == "drift")
+                alarms.setdefault((name, change), []).append(entry)
+                if not change:
+                    _beside(rivals, name, verdict, limits, whole, profile, rules)
+    return _summary(alarms, rivals)
+
+
+def _beside(
+    rivals: dict[str, list[bool]],
+    name: str,
+    verdict: Verdict,
+    limits: dict[str, float],
+    reference: Profile,
+    window: Profile,
+    rules: AnalysisRules,
+) -> None:
+    """Note what other rules say of a window in which nothing changed."""
+    draws = evaluate_features(reference, window, None, rules.policy, rules.alpha / 3)
+    scores = {each.feature: each.score or 0.0 for each in verdict.features}
+    said = {
+        "independent_draws": bool(draws.drifted_features),
+        "evidently": any(each.score is not None and each.score >= each.threshold
+                         for each in verdict.features),
+        "nannyml": any(score > limits[feature] for feature, score in scores.items()),
+    }  # fmt: skip
+    for rule, is_alarm in said.items():
+        rivals.setdefault(f"{rule}__false__{name}_any", []).append(is_alarm)
+
+
+def _nannyml(scores: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return the limits by NannyML's rule: mean and three deviations of the known windows."""
+    limits = {}
+    for name in scores[0]:
+        values = [each[name] for each in scores if each[name] == each[name]]
+        limits[name] = fmean(values) + 3 * pstdev(values)
+    return limits
+
+
+def _summary(
+    alarms: dict[tuple[str, str], list[tuple[int, bool, bool]]], rivals: dict[str, list[bool]]
+) -> dict[str, float]:
+    weeks = sorted({week for each in alarms.values() for week, _, _ in each})
+    # the method was fixed by the first half of the watched weeks
+    second = _figures(alarms, set(weeks[len(weeks) // 2 :]))
+    return {
+        **_figures(alarms, set(weeks)),
+        **{rule: round(fmean(said), 4) for rule, said in rivals.items()},
+        **{f"second_half__{name}": value for name, value in second.items()},
+    }
+
+
+def _figures(
+    alarms: dict[tuple[str, str], list[tuple[int, bool, bool]]], weeks: set[int]
+) -> dict[str, float]:
+    def of(name: str, change: str = "") -> list[tuple[int, bool, bool]]:
+        return [each for each in alarms.get((name, change), ()) if each[0] in weeks]
+
+    names = [name for name, change in alarms if not change]
+    figures = {f"false__{name}_any": fmean(drifts for _, drifts, _ in of(name)) for name in names}
+    months = _MONTHS * len(weeks) / 26
+    figures["false__status_per_month"] = max(
+        sum(status for _, _, status in of(name)) / months for name in names if name != "weeks"
+    )
+    for change in dict.fromkeys(change for _, change in alarms if change):
+        days = of("days", change)
+        figures[f"power__day1__{change}"] = fmean(drifts for _, drifts, _ in days)
+        seen = {week for week, drifts, _ in [*days, *of("weeks", change)] if drifts}
+        figures[f"power__week__{change}"] = len(seen) / len(weeks)
+    return {name: round(value, 4) for name, value in figures.items()}

@@ -1,0 +1,87 @@
+"""Calls to the deployed APIs: each with what the API asks of its callers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+
+from modelwatch.api_auth import ApiAuth
+from modelwatch.client import Client
+from modelwatch_cli.deployment.clients import make_clients
+from modelwatch_cli.deployment.endpoints import api_url, deployed_stacks, require
+from modelwatch_cli.deployment.errors import NotDeployedError
+from modelwatch_cli.deployment.plan import APPS
+from modelwatch_cli.deployment.stacks import Stack
+from modelwatch_cli.settings import Settings
+
+KEY_OUTPUT = "ApiKeyId"
+"""The output of an app's stack that names its key."""
+
+_AWS_API = re.compile(r"[a-z0-9-]+\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """An API: its address without a slash at the end, and what its callers send."""
+
+    url: str
+    auth: ApiAuth | None = None
+
+
+def find_apis(settings: Settings, needed: Sequence[str] = APPS) -> dict[str, Api]:
+    """Return the APIs of the apps ``needed``, by the app's name.
+
+    Raises NotDeployedError when one is not deployed, CloudFormation does not respond, or a key
+    cannot be read.
+    """
+    stacks = deployed_stacks(settings)
+    require(stacks, needed)
+    return {
+        app: Api(api_url(stacks[app], settings.aws_endpoint_url), _auth(settings, app, stacks[app]))
+        for app in needed
+    }
+
+
+def open_client(settings: Settings, app: str) -> Client:
+    """Return a client for the deployed API of ``app``, to be closed. Raises NotDeployedError."""
+    api = find_apis(settings, [app])[app]
+    urls: dict[str, Any] = {app: api.url}
+    return Client(**urls, auth=api.auth)
+
+
+def foreign_api(url: str, key: str) -> Api:
+    """Return the API at ``url``: with a key, or signed if it is on API Gateway."""
+    host = _AWS_API.fullmatch(httpx.URL(url).host)
+    if key or not host:
+        return Api(url, ApiAuth(key) if key else None)
+    credentials = boto3.Session().get_credentials()
+    return Api(url, ApiAuth("", credentials, host[1]) if credentials else None)
+
+
+def _auth(settings: Settings, app: str, stack: Stack) -> ApiAuth | None:
+    key = settings.predict_api_key if app == "predict" else ""
+    if KEY_OUTPUT in stack.outputs and not key:
+        key = _read_key(settings, app, stack.outputs[KEY_OUTPUT])
+    credentials = None
+    # as it was deployed: the settings of this shell may be others
+    if "iam" in (stack.parameters.get("ApiAuth"), stack.parameters.get("ApiAuthControl")):
+        credentials = boto3.Session().get_credentials()
+        if credentials is None:
+            raise NotDeployedError(f"{app} takes signed requests, and there are no AWS credentials")
+    if not key and credentials is None:
+        return None
+    return ApiAuth(key, credentials, settings.aws_default_region)
+
+
+def _read_key(settings: Settings, app: str, key_id: str) -> str:
+    apis = make_clients(settings).apis
+    try:
+        return str(apis.get_api_key(apiKey=key_id, includeValue=True)["value"])
+    except (BotoCoreError, ClientError) as error:
+        raise NotDeployedError(f"the key of {app} cannot be read: {error}") from error

@@ -1,0 +1,148 @@
+"""What the past says of one window: the critical scores of its columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+import numpy as np
+
+from modelwatch.domain.past.history import FEWEST_WINDOWS, Past
+from modelwatch.domain.past.scores import SCORES, large, scores_of
+from modelwatch.domain.statistics.distributions import Floats
+from modelwatch.domain.windows import Window
+
+OUTPUT = "\x00"
+"""Stands before the name of an output."""
+
+_FEW_ROWS = 0.1
+_DISTANCE = 0
+
+type Known = tuple[float | None, ...]
+"""Numbers; None where one is not known."""
+
+
+class ColumnPast(msgspec.Struct, frozen=True, array_like=True):
+    """What the past says of a column.
+
+    Attributes
+    ----------
+    critical
+        The critical scores, by `SCORES`.
+    before
+        The trace of the windows just before.
+    """
+
+    critical: Known
+    before: Known
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """What the past says of a window.
+
+    Attributes
+    ----------
+    windows, days
+        How many windows it is from, and how many days had any.
+    needed_days
+        So many days make a past; until then only distances have critical scores from it, beside
+        those of independent draws.
+    rows
+        A tenth of the past windows had fewer: critical scores of smaller windows are higher.
+    methods
+        The methods for numbers and texts whose scores are calibrated.
+    columns
+        By feature, and by output with `OUTPUT` before its name.
+    """
+
+    windows: int
+    days: int
+    needed_days: int
+    rows: float = 0.0
+    methods: tuple[str, str] = ("", "")
+    columns: Mapping[str, ColumnPast] = {}
+
+    @property
+    def learning(self) -> str:
+        """How far it is with learning; empty when it is done.
+
+        Examples
+        --------
+        >>> Calibration(windows=5, days=5, needed_days=28).learning
+        '5 of 28 days'
+        """
+        if self.days < self.needed_days:
+            return f"{self.days} of {self.needed_days} days"
+        if self.windows < FEWEST_WINDOWS:
+            return f"{self.windows} of {FEWEST_WINDOWS} windows"
+        return ""
+
+    def critical_distance(self, name: str, rows: int) -> float | None:
+        """Return how far a column's distance goes in the past; None where that is not known."""
+        known = self.columns.get(name)
+        critical = known.critical[_DISTANCE] if known else None
+        return None if critical is None else critical * self._caution(rows)
+
+    def changes(self, name: str, trace: Floats, rows: int) -> list[tuple[int, float, float]]:
+        """Return the scores beside the distance that are critical: index in `SCORES`, score, limit.
+
+        Parameters
+        ----------
+        trace
+            Of the column in the window.
+        rows
+            Of the window.
+        """
+        known = self.columns.get(name)
+        if known is None or self.learning:
+            return []
+        critical = np.array(known.critical, dtype=np.float64) * self._caution(rows)
+        scores = scores_of(trace, np.array(known.before, dtype=np.float64))
+        return [
+            (place, float(scores[place]), float(critical[place]))
+            for place in range(len(SCORES))
+            if place != _DISTANCE and scores[place] > critical[place]
+        ]
+
+    def of_a_part(self) -> Calibration:
+        """Return what it says of a part of the window's rows: how far distances go, no more.
+
+        The rows of a variant may be others than those of all variants, and always were.
+        """
+        rest = (None,) * (len(SCORES) - 1)
+        columns = {
+            name: ColumnPast((each.critical[_DISTANCE], *rest), each.before)
+            for name, each in self.columns.items()
+        }
+        return msgspec.structs.replace(self, columns=columns)
+
+    def _caution(self, rows: int) -> float:
+        """Return by how much the scores of so few rows may be larger, by chance alone."""
+        return max(1.0, math.sqrt(self.rows / max(rows, 1)))
+
+
+def calibrate(
+    past: Past, window: Window, methods: tuple[str, str], needed_days: int
+) -> Calibration:
+    """Return what the windows of ``past`` say of ``window``; nothing when there are none."""
+    if not len(past.ends):
+        return Calibration(windows=0, days=0, needed_days=needed_days, methods=methods)
+    critical = large(past.scores)
+    length = window.end - window.start
+    before = past.just_before(window.start, length)
+    return Calibration(
+        windows=len(past.ends),
+        days=past.days * max(length.days, 1),
+        needed_days=needed_days,
+        rows=float(np.quantile(past.rows, _FEW_ROWS)),
+        methods=methods,
+        columns={
+            name: ColumnPast(_known(critical[place]), _known(before[place]))
+            for place, name in enumerate(past.names)
+        },
+    )
+
+
+def _known(numbers: Floats) -> Known:
+    return tuple(each if math.isfinite(each) else None for each in numbers.tolist())

@@ -1,0 +1,240 @@
+"""The rows of past windows: one document by model version and length of window, bounded in size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from modelwatch.domain.past.scores import SCORES, TRACE, large, scores_of
+from modelwatch.domain.statistics.distributions import Floats
+from modelwatch.domain.window_plans import MINUTE, WindowPlan
+from modelwatch.domain.windows import Window
+from modelwatch.errors import ProfileFormatError
+
+FORMAT = 1
+
+KEPT_DAYS = 365
+"""So long the past is: a year has all its seasons."""
+
+FEWEST_WINDOWS = 20
+"""So many make a past; the setting says how many days it takes."""
+
+JOINS_AFTER = timedelta(days=7)
+"""A window joins the past so long after its end: so long a change that lasts keeps its alarm."""
+
+RECENT = timedelta(days=28)
+"""No older windows are those just before a window, and older ones are kept as one of their day."""
+
+GROSS = 2.0
+"""A score that is so many times its critical score never joins the past."""
+
+_DAY = 86_400.0
+_HOUR = timedelta(hours=1)
+
+
+def past_windows(length: timedelta, since: datetime, until: datetime) -> tuple[Window, ...]:
+    """Return the windows of the past that ended after ``since``, and not after ``until``.
+
+    They follow each other without a gap, from Monday to Sunday, midnight to midnight or hour to
+    hour in UTC; of windows shorter than an hour, one ends with each hour.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> noon = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    >>> days = past_windows(timedelta(days=1), noon - timedelta(days=2), noon)
+    >>> [f"{day.start:%d}" for day in days]
+    ['28', '01']
+    """
+    step = max(_HOUR, -(-length // MINUTE) * MINUTE)
+    limit = timedelta(days=KEPT_DAYS + 1) // step
+    return WindowPlan(length, step).due(until, since, limit=limit).windows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Past:
+    """Past windows of one length, compared with one reference.
+
+    Attributes
+    ----------
+    names
+        The columns: of the features, and of the outputs with a NUL before the name.
+    ends
+        When each window ended, in seconds since 1970, ascending.
+    rows
+        How many rows it had.
+    traces, scores
+        By window and column, as `scores.trace_of` and `scores.scores_of` give them. Windows that
+        are older than `RECENT` are one of their day, with the largest scores and no traces.
+    """
+
+    names: tuple[str, ...] = ()
+    ends: Floats = field(default_factory=lambda: np.empty(0))
+    rows: Floats = field(default_factory=lambda: np.empty(0))
+    traces: Floats = field(default_factory=lambda: np.empty((0, 0, TRACE)))
+    scores: Floats = field(default_factory=lambda: np.empty((0, 0, len(SCORES))))
+
+    def until(self, moment: datetime) -> Past:
+        """Return the windows that ended by then."""
+        return self._some(self.ends <= moment.timestamp())
+
+    @property
+    def days(self) -> int:
+        """On how many days windows ended."""
+        return len(np.unique(_days(self.ends)))
+
+    def just_before(self, start: datetime, length: timedelta) -> Floats:
+        """Return the medians of the traces of the windows just before ``start``, by column.
+
+        Of windows shorter than a day those at the same time of day, an hour more or less.
+        """
+        now = start.timestamp()
+        near = self.ends <= now - JOINS_AFTER.total_seconds()
+        near &= self.ends > now - RECENT.total_seconds()
+        if length < timedelta(days=1):
+            apart = np.abs((self.ends - (start + length).timestamp()) % _DAY)
+            near &= np.minimum(apart, _DAY - apart) <= 3600
+        if not near.any():
+            return np.full((len(self.names), TRACE), np.nan)
+        return _median(self.traces[near])
+
+    def add(
+        self, start: datetime, length: timedelta, rows: int, traces: Mapping[str, Floats]
+    ) -> Past:
+        """Return the past with one more window, the newest; what is too old is left out."""
+        names = self.names or tuple(traces)
+        nothing = np.full(TRACE, np.nan)
+        new = np.array([traces.get(name, nothing) for name in names]).reshape(len(names), TRACE)
+        known = replace(
+            self,
+            names=names,
+            traces=self.traces.reshape(len(self.ends), len(names), TRACE),
+            scores=self.scores.reshape(len(self.ends), len(names), len(SCORES)),
+        )
+        joined = known.until(start - JOINS_AFTER)
+        scores = scores_of(new, joined.just_before(start, length))
+        if len(joined.ends) >= FEWEST_WINDOWS:
+            scores = np.where(scores > GROSS * large(joined.scores), np.nan, scores)
+        newest = known._folded(start - RECENT)
+        return replace(
+            newest,
+            ends=np.append(newest.ends, (start + length).timestamp()),
+            rows=np.append(newest.rows, rows),
+            traces=np.concatenate([newest.traces, new[None]]),
+            scores=np.concatenate([newest.scores, scores[None]]),
+        )
+
+    def _folded(self, moment: datetime) -> Past:
+        """Return the past with one window for each day before ``moment``, and no oldest days."""
+        last = moment.timestamp() // _DAY
+        known = self._some(_days(self.ends) >= last - KEPT_DAYS)
+        days = _days(known.ends)
+        # the last window of a day stands for all of it, once the day is old
+        stands = (days >= last) | np.append(days[1:] != days[:-1], True)[: len(days)]
+        if stands.all():
+            return known
+        starts = np.flatnonzero(np.append(True, stands[:-1]))
+        traces = np.where((days < last)[:, None, None], np.nan, known.traces)
+        return replace(
+            known._some(stands),
+            rows=np.minimum.reduceat(known.rows, starts),
+            traces=traces[stands],
+            scores=np.fmax.reduceat(known.scores, starts, axis=0),
+        )
+
+    def _some(self, which: NDArray[np.bool_]) -> Past:
+        return replace(
+            self,
+            ends=self.ends[which],
+            rows=self.rows[which],
+            traces=self.traces[which],
+            scores=self.scores[which],
+        )
+
+
+def _days(ends: Floats) -> Floats:
+    """Return the days since 1970 on which windows ended; midnight is the end of the day before."""
+    return (ends - 1) // _DAY
+
+
+def _median(traces: Floats) -> Floats:
+    """Return the medians by column and number, of those that are not NaN; NaN without any."""
+    ordered = np.sort(traces, axis=0)
+    known = np.isfinite(ordered).sum(axis=0)
+    places = np.maximum((np.stack([known - 1, known]) // 2), 0)
+    found = np.take_along_axis(ordered, np.minimum(places, len(ordered) - 1), axis=0)
+    return np.asarray(found.mean(axis=0))
+
+
+class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The past of one length of window, as it is stored.
+
+    Attributes
+    ----------
+    reference, methods
+        What scores depend on: with others the past is learned anew.
+    seen
+        Up to when windows were looked at.
+    captured
+        The days up to then that had captures: with more of them the past is learned anew.
+    """
+
+    reference: str
+    methods: tuple[str, str]
+    seen: datetime
+    captured: tuple[date, ...] = ()
+    names: tuple[str, ...] = ()
+    ends: bytes = b""
+    rows: bytes = b""
+    traces: bytes = b""
+    scores: bytes = b""
+    format: int = FORMAT
+
+    def past(self) -> Past:
+        """Return its windows."""
+        ends, rows = (np.frombuffer(each, "<f8") for each in (self.ends, self.rows))
+        traces, scores = (
+            np.frombuffer(each, "<f4").astype(np.float64) for each in (self.traces, self.scores)
+        )
+        shape = (len(ends), len(self.names))
+        return Past(
+            names=self.names,
+            ends=ends,
+            rows=rows,
+            traces=traces.reshape(*shape, TRACE),
+            scores=scores.reshape(*shape, len(SCORES)),
+        )
+
+    def holding(self, past: Past, seen: datetime, captured: Sequence[date]) -> PastDocument:
+        """Return the document with other windows, and up to when they were looked at."""
+        return msgspec.structs.replace(
+            self,
+            seen=seen,
+            captured=tuple(captured),
+            names=past.names,
+            ends=past.ends.astype("<f8").tobytes(),
+            rows=past.rows.astype("<f8").tobytes(),
+            traces=past.traces.astype("<f4").tobytes(),
+            scores=past.scores.astype("<f4").tobytes(),
+        )
+
+
+encode_past = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(PastDocument).decode
+
+
+def decode_past(payload: bytes) -> PastDocument:
+    """Read what `encode_past` wrote; raises ProfileFormatError when it is something else."""
+    try:
+        document = _decode(payload)
+        document.past()
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise ProfileFormatError(f"the past is damaged: {error}") from error
+    if document.format != FORMAT:
+        raise ProfileFormatError(f"the past has format {document.format}; {FORMAT} is read")
+    return document

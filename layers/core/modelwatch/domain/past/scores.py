@@ -1,0 +1,146 @@
+"""The ways in which a column of a window can be far from what was: each is one line of `SCORES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from modelwatch.domain.statistics.distributions import Distribution, Floats
+from modelwatch.domain.statistics.transport import SMALLEST_DEVIATION, core_deviation
+
+DECILES = tuple(share / 10 for share in range(1, 10))
+
+TRACE = 4 + len(DECILES)
+"""Numbers in a trace: distance, missing, spike, unseen, and the deciles."""
+
+_DISTANCE, _MISSING, _SPIKE, _UNSEEN, _SHAPE = 0, 1, 2, 3, slice(4, TRACE)
+LEAST_MARGIN, MARGIN_OF_ONE = 1.15, 0.8
+"""Of n past scores the largest counts times the first, and times the second by the root of n more:
+that a further score is larger than n of its kind has a probability of 1 / (n + 1), too large for
+many columns with many scores."""
+
+DEVIATIONS = 5.0
+"""Of the logarithms of rates: a past window in which all was missing must not hide the next."""
+
+_FREQUENT = 3
+_NO_SPREAD = 0.01
+_LEAST_RATE = 0.001
+
+
+def trace_of(reference: Distribution, window: Distribution, distance: float | None) -> Floats:
+    """Return what is kept of a column of a window; NaN for what it has not.
+
+    Parameters
+    ----------
+    distance
+        The score of the window by the method of the policy, where that is a distance.
+    """
+    trace = np.full(TRACE, np.nan)
+    trace[_MISSING] = window.missing_ratio
+    if distance is not None:
+        trace[_DISTANCE] = distance
+    if reference.kind == window.kind == "categorical":
+        known = sum(window.counts.get(text, 0) for text in reference.counts)
+        trace[_UNSEEN] = max(0.0, 1 - known / window.size - reference.rest / reference.size)
+    if reference.kind == window.kind == "numerical":
+        trace[_SPIKE] = _rise(reference, window)
+        middle = float(reference.quantiles([0.5])[0])
+        trace[_SHAPE] = (window.quantiles(DECILES) - middle) / unit_of(reference)
+    return trace
+
+
+def unit_of(reference: Distribution) -> float:
+    """Return the unit of a trace's deciles: the deviation of the numbers but a few far ones."""
+    return max(core_deviation(reference), SMALLEST_DEVIATION)
+
+
+def _rise(reference: Distribution, window: Distribution) -> float:
+    """Return by how much the share of one of the window's most frequent numbers is higher."""
+    places = np.argsort(-window.weights, kind="stable")[:_FREQUENT]
+    values, shares = window.values[places], window.weights[places] / window.size
+    found = np.minimum(np.searchsorted(reference.values, values), len(reference.values) - 1)
+    same = reference.values[found] == values
+    return float(np.max(shares - np.where(same, reference.weights[found] / reference.size, 0.0)))
+
+
+Read = Callable[[Floats, Floats], Floats]
+"""Scores of traces, and of the traces of the windows before them; the last axis is the trace's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One way of being far.
+
+    Attributes
+    ----------
+    name
+        As in results.
+    words
+        What changed, for people.
+    threshold
+        The practical one: below, it does not matter.
+    tail
+        How past scores say what is large. ``largest``: none reached it, by a margin. ``rate``, of
+        shares that are 0 most of the time: or what the spread of their logarithms says, if less.
+    read
+        Takes the score from a trace.
+    """
+
+    name: str
+    words: str
+    threshold: float
+    tail: Literal["largest", "rate"]
+    read: Read
+
+
+def _shift(now: Floats, before: Floats) -> Floats:
+    return np.asarray(np.abs(now[..., _SHAPE] - before[..., _SHAPE]).mean(axis=-1))
+
+
+def _spread(now: Floats, before: Floats) -> Floats:
+    wide = [each[..., TRACE - 1] - each[..., _SHAPE.start] for each in (now, before)]
+    return np.asarray(np.abs(np.log((wide[0] + _NO_SPREAD) / (wide[1] + _NO_SPREAD))))
+
+
+SCORES = (
+    Score("distance", "distance", 0.0, "largest", lambda now, _: now[..., _DISTANCE]),
+    Score("shift", "values moved", 0.1, "largest", _shift),
+    Score("spread", "spread changed", 0.2, "largest", _spread),
+    Score("spike", "one value came more often", 0.03, "rate", lambda now, _: now[..., _SPIKE]),
+    Score("unseen", "unseen categories", 0.01, "rate", lambda now, _: now[..., _UNSEEN]),
+    Score(
+        "missing", "values are missing", 0.02, "rate",
+        lambda now, before: now[..., _MISSING] - before[..., _MISSING],
+    ),
+)  # fmt: skip
+"""All of them; a new one is one line. ``distance`` is that of the policy, with its threshold."""
+
+
+def scores_of(traces: Floats, before: Floats) -> Floats:
+    """Return the scores of traces, by `SCORES` in the last axis; NaN where one has none."""
+    return np.stack([score.read(traces, before) for score in SCORES], axis=-1)
+
+
+def large(past: Floats) -> Floats:
+    """Return what is larger than past scores go: by `SCORES` in the last axis.
+
+    Parameters
+    ----------
+    past
+        Windows in the first axis, at least one; NaN is no score. Without any it is inf.
+    """
+    known = np.isfinite(past)
+    windows = known.sum(axis=0)
+    count = np.maximum(windows, 1)
+    margin = LEAST_MARGIN + MARGIN_OF_ONE / np.sqrt(count)
+    largest = np.where(known, past, -np.inf).max(axis=0) * margin
+    logs = np.where(known, np.log(np.maximum(np.where(known, past, 0.0), _LEAST_RATE)), 0.0)
+    mean = logs.sum(axis=0) / count
+    deviation = np.sqrt((np.where(known, logs - mean, 0.0) ** 2).sum(axis=0) / count)
+    is_rate = np.array([score.tail == "rate" for score in SCORES])
+    rare = np.where(is_rate, np.exp(mean + DEVIATIONS * deviation), np.inf)
+    thresholds = np.array([score.threshold for score in SCORES])
+    return np.where(windows > 0, np.maximum(np.minimum(largest, rare), thresholds), np.inf)

@@ -1,0 +1,114 @@
+"""What the commands send to a closed API: the key, and a signature as AWS computes it."""
+
+import asyncio
+import hashlib
+import hmac
+from urllib.parse import quote, unquote
+
+import httpx
+import pytest
+from botocore.credentials import Credentials
+
+from modelwatch.api_auth import ApiAuth
+from modelwatch_cli.deployment.calling import foreign_api
+
+SECRET = "of-the-test-alone"
+URL = "https://abc123.execute-api.eu-west-1.amazonaws.com/api"
+
+
+def expected_signature(request: httpx.Request) -> str:
+    """Compute the signature as AWS's description of Signature Version 4 says, from what came."""
+    path, _, query = request.url.raw_path.decode().partition("?")
+    pairs = [each.partition("=") for each in query.split("&") if each]
+    fields = sorted(
+        (quote(unquote(name), safe="-_.~"), quote(unquote(value), safe="-_.~"))
+        for name, _, value in pairs
+    )
+    authorization = request.headers["Authorization"]
+    parts = dict(each.strip().split("=", 1) for each in authorization.partition(" ")[2].split(","))
+    names = parts["SignedHeaders"].split(";")
+    canonical = "\n".join(
+        [
+            request.method,
+            quote(path, safe="/-_.~"),
+            "&".join(f"{name}={value}" for name, value in fields),
+            *(f"{name}:{request.headers[name].strip()}" for name in names),
+            "",
+            ";".join(names),
+            hashlib.sha256(request.content).hexdigest(),
+        ]
+    )
+    moment = request.headers["X-Amz-Date"]
+    _, *scope = parts["Credential"].split("/")
+    assert scope == [moment[:8], "eu-west-1", "execute-api", "aws4_request"]
+    hashed = hashlib.sha256(canonical.encode()).hexdigest()
+    text = "\n".join(["AWS4-HMAC-SHA256", moment, "/".join(scope), hashed])
+    key = f"AWS4{SECRET}".encode()
+    for each in scope:
+        key = hmac.digest(key, each.encode(), "sha256")
+    return hmac.digest(key, text.encode(), "sha256").hex()
+
+
+class Gateway:
+    """Keeps what it was sent."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+        self.transport = httpx.MockTransport(self.take)
+
+    def take(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return httpx.Response(200)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more"),
+    [
+        ("POST", "/predict", {"json": {"features": {"größe": 1.5}}}),
+        ("POST", "/model/reload", {"json": {}}),
+        ("GET", "/health", {}),
+        ("GET", "/reports/wine model.3.2026:01", {}),
+        ("GET", "/compare", {"params": {"b": "x y", "a": "é/+", "until": "2026-01-01T00:00:00Z"}}),
+    ],
+)
+def test_the_signature_is_the_one_that_aws_computes(method, path, more):
+    gateway = Gateway()
+    auth = ApiAuth("", Credentials("AKIDEXAMPLE", SECRET, "session-token"), "eu-west-1")
+    with httpx.Client(auth=auth, transport=gateway.transport) as client:
+        client.request(method, URL + path, **more)
+    (request,) = gateway.requests
+    assert request.headers["Authorization"].endswith(f"Signature={expected_signature(request)}")
+    assert request.headers["X-Amz-Security-Token"] == "session-token"
+    assert "x-api-key" not in request.headers
+    assert SECRET not in str(request.headers.raw)
+
+
+def test_many_requests_at_once_are_signed_too():
+    gateway = Gateway()
+    auth = ApiAuth("", Credentials("AKIDEXAMPLE", SECRET), "eu-west-1")
+
+    async def send() -> None:
+        async with httpx.AsyncClient(auth=auth, transport=gateway.transport) as client:
+            await asyncio.gather(*(client.post(f"{URL}/predict", json=[n]) for n in range(20)))
+
+    asyncio.run(send())
+    for request in gateway.requests:
+        assert request.headers["Authorization"].endswith(expected_signature(request))
+
+
+def test_a_key_is_sent_and_not_shown():
+    gateway = Gateway()
+    auth = ApiAuth("secret-key")
+    with httpx.Client(auth=auth, transport=gateway.transport) as client:
+        client.get(URL)
+    assert gateway.requests[0].headers["x-api-key"] == "secret-key"
+    assert "Authorization" not in gateway.requests[0].headers
+    assert "secret-key" not in repr(auth)
+
+
+def test_a_strangers_server_gets_no_signature(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    assert foreign_api("https://api.example/predict", "").auth is None
+    assert foreign_api("https://x.execute-api.eu-west-1.amazonaws.com.example", "").auth is None
+    assert foreign_api(URL, "").auth is not None

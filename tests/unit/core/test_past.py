@@ -1,0 +1,328 @@
+"""What windows of the past say: each statistic against numpy and scipy, and what is kept."""
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import wasserstein_distance
+
+from examples import examples
+from modelwatch.domain.past.calibration import Calibration, ColumnPast, calibrate
+from modelwatch.domain.past.history import (
+    FEWEST_WINDOWS,
+    JOINS_AFTER,
+    KEPT_DAYS,
+    Past,
+    PastDocument,
+    decode_past,
+    encode_past,
+    past_windows,
+)
+from modelwatch.domain.past.scores import (
+    DECILES,
+    SCORES,
+    TRACE,
+    large,
+    scores_of,
+    trace_of,
+    unit_of,
+)
+from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.windows import Window
+from modelwatch.errors import ProfileFormatError
+
+NAMES = [score.name for score in SCORES]
+START = datetime(2026, 3, 2, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+numbers = st.lists(st.integers(-50, 50).map(float), min_size=5, max_size=60)
+
+
+def score(name, now, before=None):
+    before = np.zeros(TRACE) if before is None else before
+    return float(scores_of(now, before)[NAMES.index(name)])
+
+
+def trace(**values: float) -> np.ndarray:
+    """Return a trace with a distance, missing share, ... and deciles around ``middle``."""
+    found = np.zeros(TRACE)
+    found[4:] = values.get("middle", 0.0) + np.linspace(-1, 1, 9) * values.get("spread", 1.0)
+    for place, name in enumerate(("distance", "missing", "spike", "unseen")):
+        found[place] = values.get(name, 0.0)
+    return found
+
+
+# --- scores ---------------------------------------------------------------------------------------
+
+
+@given(numbers, numbers)
+@settings(max_examples=examples(50), deadline=None)
+def test_the_deciles_of_a_trace_are_numpys_in_units_of_the_reference(before, now):
+    reference, window = map(Distribution.of_numbers, (before, now))
+    found = trace_of(reference, window, 0.25)
+    middle, *expected = (
+        np.quantile(before, 0.5, method="inverted_cdf"),
+        *np.quantile(now, DECILES, method="inverted_cdf"),
+    )
+    assert found[0] == 0.25
+    assert found[4:] == pytest.approx((np.array(expected) - middle) / unit_of(reference))
+
+
+@given(numbers, numbers)
+@settings(max_examples=examples(50), deadline=None)
+def test_a_shift_is_the_distance_of_the_deciles_and_a_spread_their_ratio(before, now):
+    reference = Distribution.of_numbers(range(100))
+    traces = [trace_of(reference, Distribution.of_numbers(side), None) for side in (now, before)]
+    deciles = [each[4:] for each in traces]
+    assert score("shift", *traces) == pytest.approx(wasserstein_distance(*deciles))
+    wide = [np.ptp(each) + 0.01 for each in deciles]
+    assert score("spread", *traces) == pytest.approx(abs(np.log(wide[0] / wide[1])))
+
+
+@given(numbers, numbers)
+@settings(max_examples=examples(50), deadline=None)
+def test_a_spike_is_the_largest_rise_of_the_share_of_a_frequent_number(before, now):
+    found = trace_of(Distribution.of_numbers(before), Distribution.of_numbers(now), None)
+    rises = [now.count(each) / len(now) - before.count(each) / len(before) for each in set(now)]
+    assert score("spike", found) <= max(rises) + 1e-12
+    commonest = max(now.count(each) for each in set(now)) / len(now)
+    assert score("spike", found) >= commonest - max(map(before.count, before)) / len(before) - 1e-12
+
+
+def test_the_unseen_and_the_missing_are_shares():
+    reference = Distribution.of_counts({"a": 80, "b": 20})
+    found = trace_of(reference, Distribution.of_counts({"a": 60, "z": 20}, missing=20), None)
+    assert (score("unseen", found), score("missing", found)) == pytest.approx((0.25, 0.2))
+    before = trace_of(reference, Distribution.of_counts({"a": 9}, missing=1), None)
+    assert score("missing", found, before) == pytest.approx(0.1)
+    # of a column of many categories the reference has not counted all
+    many = Distribution.of_counts({"a": 60}, rest=40)
+    few_new = Distribution.of_counts({"a": 60, "z": 40})
+    assert score("unseen", trace_of(many, few_new, None)) == 0.0
+
+
+def test_what_a_column_has_not_is_no_score():
+    texts, values = Distribution.of_counts({"a": 9}), Distribution.of_numbers(range(9))
+    for one, other in ((texts, values), (values, Distribution(kind="empty", missing_ratio=1.0))):
+        scores = scores_of(trace_of(one, other, None), np.zeros(TRACE))
+        assert np.isnan(np.delete(scores, NAMES.index("missing"))).all()
+    assert np.isnan(score("shift", trace_of(values, values, 0.0), np.full(TRACE, np.nan)))
+
+
+# --- how large is large ---------------------------------------------------------------------------
+
+
+def test_distances_follow_the_largest_of_the_past_with_a_margin_that_falls():
+    rng = np.random.default_rng(1)
+    past = rng.lognormal(size=(400, 3, len(SCORES)))
+    for count in (1, 25, 400):
+        found = large(past[:count])[:, :3]
+        largest = past[:count].max(axis=0)[:, :3]
+        assert found == pytest.approx(
+            np.maximum(largest * (1.15 + 0.8 / count**0.5), [0, 0.1, 0.2])
+        )
+
+
+def test_a_rate_that_was_high_once_does_not_hide_the_next_time():
+    past = np.full((200, 1, len(SCORES)), 0.001)
+    past[50] = 1.0  # the source was down
+    found = dict(zip(NAMES, large(past)[0], strict=True))
+    assert found["distance"] > 1.0
+    assert found["missing"] < 0.2
+    assert found["missing"] >= 0.02, "no less than what matters"
+
+
+@given(
+    st.lists(st.lists(st.floats(0, 5) | st.just(np.nan), min_size=6, max_size=6), min_size=1),
+)
+@settings(max_examples=examples(50), deadline=None)
+def test_what_has_no_score_takes_no_part(rows):
+    past = np.array(rows)[:, None, :]
+    for place in range(len(SCORES)):
+        known = [row for row in rows if np.isfinite(row[place])]
+        expected = np.inf
+        if known:
+            expected = large(np.array(known)[:, None, :])[0, place]
+        assert large(past)[0, place] == pytest.approx(expected)
+
+
+def test_a_further_window_is_seldom_larger_than_n_of_its_kind():
+    rng = np.random.default_rng(2)
+    for count in (20, 60):
+        windows = rng.lognormal(sigma=0.5, size=(count + 1, 4000, 1)) * np.ones(len(SCORES))
+        alarms = windows[-1, :, 0] > large(windows[:-1])[:, 0]
+        assert alarms.mean() <= 1 / (count + 1)
+
+
+# --- what is kept ---------------------------------------------------------------------------------
+
+
+def past_of(days: int, length: timedelta = DAY, **values: float) -> Past:
+    past = Past()
+    for window in past_windows(length, START, START + days * DAY):
+        past = past.add(window.start, length, 100, {"x": trace(**values)})
+    return past
+
+
+@given(st.lists(st.lists(st.integers(0, 9), min_size=0, max_size=5), min_size=1, max_size=6))
+@settings(max_examples=examples(50), deadline=None)
+def test_what_was_just_before_is_the_median(groups):
+    traces = np.full((len(groups), TRACE), np.nan)
+    for place, group in enumerate(groups):
+        traces[place, : len(group)] = group
+    past = Past()
+    for place, each in enumerate(traces):
+        past = past.add(START + place * DAY, DAY, 100, {"x": each})
+    found = past.just_before(START + 8 * DAY + place * DAY, DAY)[0]
+    known = ~np.isnan(traces).all(axis=0)
+    assert (np.isfinite(found) == known).all()
+    assert found[known] == pytest.approx(np.nanmedian(traces[:, known], axis=0))
+
+
+def test_of_hours_those_at_the_same_time_of_day_count():
+    past = Past()
+    for window in past_windows(HOUR, START, START + 10 * DAY):
+        past = past.add(window.start, HOUR, 100, {"x": trace(middle=window.start.hour)})
+    noon = past.just_before(START + 20 * DAY + 12 * HOUR, HOUR)[0]
+    midnight = past.just_before(START + 20 * DAY, HOUR)[0]
+    assert (noon[8], midnight[8]) == (12.0, 1.0)
+
+
+def test_a_window_counts_a_week_after_its_end():
+    past = past_of(3).add(START + 3 * DAY, DAY, 100, {"x": trace(middle=9)})
+    end = START + 4 * DAY
+    assert len(past.until(end + JOINS_AFTER - HOUR - JOINS_AFTER).ends) == 3
+    before, after = (
+        past.just_before(end + JOINS_AFTER + late, DAY)[0, 8] for late in (-HOUR, timedelta())
+    )
+    assert before == 0.0
+    assert after == 0.0, "one of four windows moves no median"
+
+
+def test_a_change_that_lasts_does_not_teach_itself():
+    past = past_of(40)
+    for place in range(30):
+        past = past.add(START + (40 + place) * DAY, DAY, 100, {"x": trace(distance=9, middle=5)})
+    scores = past.scores[-30:, 0]
+    assert np.isnan(scores[:, NAMES.index("distance")]).all()
+    # a week on, the windows just before are already the changed ones; the score itself is not kept
+    assert np.isnan(scores[:7, NAMES.index("shift")]).all()
+    assert large(past.scores)[0, NAMES.index("distance")] < 1
+
+
+def test_the_past_of_more_than_a_year_has_a_bounded_size():
+    past = Past()
+    for place in range(3 * 365):  # noon and midnight
+        past = past.add(START + place * 12 * HOUR, HOUR, 100, {"x": trace()})
+    assert past.days <= KEPT_DAYS + 30
+    assert len(past.ends) <= KEPT_DAYS + 30 * 2
+    assert (np.diff(past.ends) > 0).all()
+    old = past.ends < past.ends[-1] - 30 * 86_400
+    assert np.isnan(past.traces[old]).all(), "what is old is never just before a window"
+
+
+def test_a_day_that_is_old_is_kept_by_its_largest_scores_and_fewest_rows():
+    past = Past()
+    for window in past_windows(HOUR, START, START + 60 * DAY):
+        hour = window.start.hour
+        if 0 < hour < 21 and window.start > START + DAY:
+            continue
+        values = trace(distance=hour / 24)
+        past = past.add(window.start, HOUR, 100 + hour, {"x": values})
+    assert past.scores[0, 0, 0] == pytest.approx(23 / 24)
+    assert past.rows[0] == 100
+
+
+@given(st.integers(0, 20_000), st.sampled_from([60, 300, 3600, 5430, 86_400, 604_800]))
+@settings(max_examples=examples(60), deadline=None)
+def test_the_windows_of_the_past_do_not_overlap_and_none_comes_twice(minutes, seconds):
+    length = timedelta(seconds=seconds)
+    middle, until = START + timedelta(minutes=minutes), START + timedelta(minutes=30_000)
+    windows = past_windows(length, START, until)
+    assert windows == past_windows(length, START, middle) + past_windows(length, middle, until)
+    for one, other in pairwise(windows):
+        assert one.end <= other.start
+    assert all(START < each.end <= until for each in windows)
+
+
+def document(past: Past) -> PastDocument:
+    made = PastDocument(reference="a1", methods=("wasserstein", "jensenshannon"), seen=START)
+    return made.holding(past, START + DAY, [date(2026, 3, 2)])
+
+
+def test_the_past_is_read_as_it_was_written():
+    past = past_of(40, distance=0.25)
+    read = decode_past(encode_past(document(past)))
+    assert (read.seen, read.captured) == (START + DAY, (date(2026, 3, 2),))
+    for name in ("ends", "rows", "traces", "scores"):
+        expected = getattr(past, name).astype("<f4" if name in ("traces", "scores") else "<f8")
+        assert np.array_equal(getattr(read.past(), name), expected, equal_nan=True)
+    assert read.past().add(START + 40 * DAY, DAY, 100, {"x": trace()}).names == ("x",)
+
+
+@pytest.mark.parametrize(
+    "change", [{"ends": b"123"}, {"traces": b""}, {"names": ("x", "y")}, {"format": 9}]
+)
+def test_a_damaged_past_is_refused(change):
+    damaged = msgspec.structs.replace(document(past_of(3)), **change)
+    with pytest.raises(ProfileFormatError, match="the past"):
+        decode_past(encode_past(damaged))
+
+
+@given(st.binary(max_size=100))
+def test_no_bytes_break_the_reading_of_a_past(payload):
+    with pytest.raises(ProfileFormatError):
+        decode_past(payload)
+
+
+# --- calibration ----------------------------------------------------------------------------------
+
+
+def calibrated(past: Past, days: int = 28) -> Calibration:
+    window = Window(START + 60 * DAY, START + 61 * DAY)
+    return calibrate(past, window, ("wasserstein", "jensenshannon"), days)
+
+
+def test_it_is_learned_after_so_many_days_and_windows():
+    assert calibrated(Past()).learning == "0 of 28 days"
+    assert calibrated(past_of(5)).learning == "5 of 28 days"
+    assert calibrated(past_of(40)).learning == ""
+    assert calibrated(past_of(5), days=1).learning == f"5 of {FEWEST_WINDOWS} windows"
+
+
+def test_a_week_is_a_past_of_seven_days():
+    past = Past()
+    for place in range(FEWEST_WINDOWS):
+        past = past.add(START + place * 7 * DAY, 7 * DAY, 100, {"x": trace()})
+    window = Window(START, START + 7 * DAY)
+    assert calibrate(past, window, ("", ""), 28).learning == ""
+
+
+def test_changes_are_found_when_it_is_learned_and_not_before():
+    stuck = trace(spread=0.0, spike=1.0)
+    # windows just before: those of the last four weeks
+    names = [SCORES[place].name for place, *_ in calibrated(past_of(55)).changes("x", stuck, 100)]
+    assert names == ["shift", "spread", "spike"]
+    assert calibrated(past_of(20)).changes("x", stuck, 100) == []
+    assert calibrated(past_of(55)).of_a_part().changes("x", stuck, 100) == []
+    assert calibrated(past_of(55)).changes("y", stuck, 100) == []
+
+
+def test_fewer_rows_than_the_past_had_have_higher_critical_scores():
+    found = calibrated(past_of(40, distance=0.5))
+    assert found.critical_distance("x", 25) == 2 * found.critical_distance("x", 100)
+    assert found.critical_distance("x", 1000) == found.critical_distance("x", 100)
+    assert found.of_a_part().critical_distance("x", 100) == found.critical_distance("x", 100)
+    assert found.critical_distance("y", 100) is None
+
+
+@given(st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), min_size=6))
+def test_it_is_the_same_when_it_is_written_and_read(critical):
+    known = tuple(critical[:6])
+    given = Calibration(
+        windows=3, days=2, needed_days=1, rows=1 / 3, columns={"\x00out": ColumnPast(known, known)}
+    )
+    assert msgspec.json.decode(msgspec.json.encode(given), type=Calibration) == given
