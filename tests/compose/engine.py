@@ -43,7 +43,7 @@ class Engine:
             )  # fmt: skip
 
     def wait(self, patience_seconds: float = 60.0) -> str:
-        """Return the daemon's version once it answers.
+        """Return the daemon's version once it responds.
 
         Raises
         ------
@@ -59,7 +59,7 @@ class Engine:
                     time.sleep(0.2)
                     continue
                 log = "\n  ".join(self._log.read_text(errors="replace").splitlines()[-30:])
-                raise CommandError(f"dockerd does not answer; the end of its log:\n  {log}") from (
+                raise CommandError(f"dockerd does not respond; the end of its log:\n  {log}") from (
                     error
                 )
 

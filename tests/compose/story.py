@@ -129,7 +129,7 @@ class Story:
         # slow enough for cold functions on a busy machine: load is not what is tested here
         options = ("--requests", str(requests), "--rate", "5", "--json")
         summary = json.loads(modelwatch("simulate", *options))
-        _expect("answers", summary["statuses"], {"200": requests})
+        _expect("responses", summary["statuses"], {"200": requests})
         self._sent += requests
 
     def _analyze(self) -> dict[str, Any]:
@@ -157,8 +157,8 @@ def _served_version() -> str:
 
 def _ask_prometheus(query: str) -> float | None:
     """Return the single value of ``query``; None when there is none."""
-    answer = httpx.get(f"{PROMETHEUS}/api/v1/query", params={"query": query}).raise_for_status()
-    found = answer.json()["data"]["result"]
+    response = httpx.get(f"{PROMETHEUS}/api/v1/query", params={"query": query}).raise_for_status()
+    found = response.json()["data"]["result"]
     return float(found[0]["value"][1]) if found else None
 
 

@@ -103,7 +103,7 @@ def test_a_window_that_no_calendar_holds_is_refused(app_client, end):
     assert (response.status_code, response.json_body["field"]) == (400, "window_end")
 
 
-def test_the_schedule_answers_with_the_verdicts(app_client):
+def test_the_schedule_responds_with_the_verdicts(app_client):
     event = app_client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [])
     payload = app_client.lambda_.invoke("analyze", event).payload
     assert list(payload["results"].values()) == ["unknown"]

@@ -134,7 +134,7 @@ def test_a_record_that_no_message_can_hold_is_refused_with_the_limit(app_client,
     assert queue.records == []
 
 
-def test_a_queue_that_is_down_is_told_to_the_application(app_client, queue):
+def test_a_queue_that_is_down_is_reported_to_the_application(app_client, queue):
     queue.down = True
     body = json.dumps(RECORD).encode()
     assert app_client.http.post("/capture", headers=JSON, body=body).status_code == 503

@@ -141,8 +141,8 @@ def test_nothing_that_the_policy_keeps_back_leaves(serve, messages, capsys, capl
     caplog.set_level("DEBUG")
     shadow = ConstantModel(prediction=SHADOWED, schema=SCHEMA)
     http = serve(EmfMetricSink(), policy=POLICY, shadow=shadow)
-    answer = post(http, "/predict", {"features": ROW})
-    assert answer["prediction"] == PREDICTION
+    response = post(http, "/predict", {"features": ROW})
+    assert response["prediction"] == PREDICTION
     assert shadow.rows == [ROW]
     batch = post(http, "/predict/batch", {"rows": [ROW, {**ROW, "colour": "blue"}]})
     assert batch["predictions"] == [PREDICTION] * 2
@@ -182,9 +182,9 @@ def test_everything_may_be_dropped(serve, messages):
 
 def test_by_default_everything_is_captured_and_typed(serve, messages):
     metrics = InMemoryMetrics()
-    answer = post(serve(metrics), "/predict", {"features": ROW})
+    response = post(serve(metrics), "/predict", {"features": ROW})
     (record,) = messages.records()
-    assert (record.event_id, record.features) == (answer["event_id"], ROW)
+    assert (record.event_id, record.features) == (response["event_id"], ROW)
     assert (record.prediction, record.types, record.sample_rate) == (PREDICTION, "sslds", 1.0)
     assert metrics.value("model_prediction_value") == PREDICTION
     assert metrics.value("capture_records_total", outcome="sampled_out") == 0
@@ -240,8 +240,8 @@ def test_a_rule_for_no_feature_is_warned_of_when_the_model_is_loaded(serve, capl
 def test_a_record_that_no_message_holds_is_lost_alone(serve, messages, caplog):
     metrics = InMemoryMetrics()
     large = {**ROW, "name": "x" * 1_100_000}
-    answer = post(serve(metrics), "/predict/batch", {"rows": [ROW, large, ROW]})
-    first, lost, last = answer["event_ids"]
+    response = post(serve(metrics), "/predict/batch", {"rows": [ROW, large, ROW]})
+    first, lost, last = response["event_ids"]
     assert [record.event_id for record in messages.records()] == [first, last]
     assert metrics.value("capture_records_total", outcome="lost") == 1
     assert metrics.value("capture_records_total", outcome="sent") == 2

@@ -21,7 +21,8 @@ from modelwatch.services.comparison import Comparer
 from predict_app import predict_app, service_with
 
 schemathesis = pytest.importorskip(
-    "schemathesis", reason="schemathesis is not installed: no one holds answers to the documents"
+    "schemathesis",
+    reason="schemathesis is not installed: no one checks responses against the documents",
 )
 from hypothesis import HealthCheck, settings  # noqa: E402
 from schemathesis import GenerationMode  # noqa: E402
@@ -147,18 +148,18 @@ each = settings(
 
 @operations(predict.document(SCHEMA)).parametrize()
 @each
-def test_predict_answers_as_its_document_says(case, predict_address):
+def test_predict_responds_as_its_document_says(case, predict_address):
     case.call_and_validate(base_url=predict_address, checks=CHECKS)
 
 
 @operations(capture.document()).parametrize()
 @each
-def test_capture_answers_as_its_document_says(case, capture_address):
+def test_capture_responds_as_its_document_says(case, capture_address):
     of_the_past(case).call_and_validate(base_url=capture_address, checks=CHECKS)
 
 
 @operations(analyze.document()).parametrize()
 @each
-def test_analyze_answers_as_its_document_says(case, analyze_address):
+def test_analyze_responds_as_its_document_says(case, analyze_address):
     # a report lies elsewhere, and this address does not exist
     case.call_and_validate(base_url=analyze_address, checks=CHECKS, allow_redirects=False)

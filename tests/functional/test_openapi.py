@@ -100,16 +100,16 @@ def test_it_works_without_a_model():
     assert len(response.json_body["components"]["schemas"]["Row"]["anyOf"]) == 2
 
 
-def test_the_examples_are_answered(app):
+def test_the_examples_are_accepted(app):
     http = Client(app).http
-    answered = 0
+    accepted = 0
     for path, entry in http.get("/openapi.json").json_body["paths"].items():
         if "requestBody" in entry.get("post", ()):
             example = entry["post"]["requestBody"]["content"]["application/json"]["example"]
             response = http.post(path, headers=JSON, body=json.dumps(example).encode())
             assert str(response.status_code) == min(entry["post"]["responses"]), response.body
-            answered += 1
-    assert answered
+            accepted += 1
+    assert accepted
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_examples_are_answered(app):
         ("post", "/predict", Problem),
     ],
 )
-def test_answers_have_the_described_fields_and_no_other(http, method, path, kind):
+def test_responses_have_the_described_fields_and_no_other(http, method, path, kind):
     response = getattr(http, method)(path, headers=JSON)
     found = msgspec.convert(response.json_body, kind, strict=False)
     assert set(found) == set(response.json_body)
@@ -137,7 +137,7 @@ def test_the_page_and_its_assets_are_served(app):
         response = http.get(f"/docs/{name}")
         assert response.status_code == 200
         assert kind in response.headers["Content-Type"]
-        # Lambda answers with at most 6 MiB, in which the body is a JSON string
+        # Lambda responds with at most 6 MiB, in which the body is a JSON string
         assert len(json.dumps(response.body.decode())) < 3_000_000
     assert http.get("/docs/page.html").status_code == 404
     assert http.get("/docs/..%2Fwiring.py").status_code == 404

@@ -66,7 +66,7 @@ def post(http, body, headers=JSON):
     return http.post("/predict", headers=headers, body=payload)
 
 
-def test_predict_answers_what_the_contract_says(http, metrics):
+def test_predict_responds_as_the_contract_says(http, metrics):
     response = post(http, {"features": [13.5, "red"]})
     assert response.status_code == 200
     assert set(response.json_body) == {

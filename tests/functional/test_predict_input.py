@@ -273,6 +273,6 @@ def test_nothing_gives_a_500(app, body, route, form):
         event["body"] = body.decode(errors="replace")
     response = app(event, None)
     assert response["statusCode"] in (200, 400), response
-    answer = json.loads(response["body"])
+    problem = json.loads(response["body"])
     if response["statusCode"] == 400:
-        assert {"type", "title", "status", "detail", "field", "errors"} == set(answer)
+        assert {"type", "title", "status", "detail", "field", "errors"} == set(problem)

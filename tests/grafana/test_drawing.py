@@ -105,8 +105,8 @@ def ask(prometheus: str, period: dict[str, str]) -> Ask:
 
     def ask(query: str) -> list[tuple[dict[str, str], float]]:
         asked = {"query": query, "time": period["to"]}
-        answer = httpx.get(f"{prometheus}/api/v1/query", params=asked, timeout=30)
-        found = answer.raise_for_status().json()["data"]["result"]
+        response = httpx.get(f"{prometheus}/api/v1/query", params=asked, timeout=30)
+        found = response.raise_for_status().json()["data"]["result"]
         return [(series["metric"], float(series["value"][1])) for series in found]
 
     return ask

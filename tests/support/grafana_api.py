@@ -25,8 +25,8 @@ class Grafana:
         self.sources: dict[str, dict[str, Any]] = {}
         self.dashboards: dict[str, dict[str, Any]] = {}
 
-    def answer(self, method: str, path: str, body: Any) -> Answer:
-        """Return status and body of the answer to a request."""
+    def respond(self, method: str, path: str, body: Any) -> Answer:
+        """Return status and body of the response to a request."""
         uid = path.rpartition("/")[2]
         match method, path.rpartition("/uid/")[0] or path:
             case "POST", "/api/datasources":
@@ -140,7 +140,7 @@ def served(grafana: Grafana) -> Iterator[str]:
             asked = json.loads(request.body) if request.body else None
         except json.JSONDecodeError:
             return 400, {"message": "bad request data"}
-        return grafana.answer(request.method, request.path, asked)
+        return grafana.respond(request.method, request.path, asked)
 
     with stand_in(respond) as address:
         yield address

@@ -21,7 +21,7 @@ class Stored:
 
 @dataclass
 class InMemorySqs:
-    """Queues by URL; `now` is their clock, and queues in `down` do not answer.
+    """Queues by URL; `now` is their clock, and queues in `down` do not respond.
 
     Received are ten messages at most, three at a time as SQS likes to do it; a message whose body
     is in `refused` is not taken by a batch.
@@ -59,21 +59,21 @@ class InMemorySqs:
 
     def receive_message(self, **request: Any) -> dict[str, Any]:
         url = self._asked("receive_message", request)
-        answer: list[dict[str, Any]] = []
+        messages: list[dict[str, Any]] = []
         for stored in self.queues.get(url, []):
-            if stored.hidden_until <= self.now and len(answer) < 3:
+            if stored.hidden_until <= self.now and len(messages) < 3:
                 stored.hidden_until = self.now + request["VisibilityTimeout"]
                 stored.receives += 1
                 stored.receipt = f"r{next(self._numbers)}"
                 counted = {"ApproximateReceiveCount": str(stored.receives)}
-                answer.append(
+                messages.append(
                     {
                         **stored.message,
                         "ReceiptHandle": stored.receipt,
                         "Attributes": stored.message["Attributes"] | counted,
                     }
                 )
-        return {"Messages": answer} if answer else {}
+        return {"Messages": messages} if messages else {}
 
     def change_message_visibility_batch(self, **request: Any) -> dict[str, Any]:
         url = self._asked("change_message_visibility_batch", request)

@@ -16,7 +16,8 @@ def wine_record(**given: Any) -> Record:
     at: datetime = given.setdefault("captured_at", NOON)
     given.setdefault("event_id", new_event_id(int(at.timestamp() * 1000)))
     good = {"model_name": "wine", "model_version": "1", "features": {"alcohol": 13.0}}
-    return Record(**({**good, "prediction": 1} | given))
+    fields: dict[str, Any] = {**good, "prediction": 1, **given}
+    return Record(**fields)
 
 
 def numbered_id(number: int) -> str:

@@ -70,9 +70,7 @@ def test_there_is_no_default_for_a_secret(tmp_path: Path, secret: str) -> None:
     assert f"set {secret} in .env" in outcome.stderr
 
 
-def test_only_the_shared_network_publishes_and_only_to_this_machine(
-    services: dict[str, Any],
-) -> None:
+def test_only_the_shared_network_publishes_and_only_to_this_machine(services):
     assert [name for name, service in services.items() if service.get("ports")] == ["network"]
     ports = services["network"]["ports"]
     assert {port["host_ip"] for port in ports} == {"127.0.0.1"}

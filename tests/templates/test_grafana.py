@@ -133,7 +133,7 @@ def test_what_is_not_linted_has_a_reason() -> None:
             assert (entry["dashboard"], entry["panel"]) in titles
 
 
-def test_the_three_answers_have_three_colours_wherever_they_are_shown() -> None:
+def test_the_three_statuses_have_three_colours_wherever_they_are_shown() -> None:
     shown = [
         panel
         for _, panel in _panels()

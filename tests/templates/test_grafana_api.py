@@ -56,9 +56,7 @@ def _run(lines: str, address: str, password: str = PASSWORD) -> subprocess.Compl
     )
 
 
-def test_the_documented_lines_make_the_data_source_and_the_dashboards(
-    grafana: Grafana, address: str
-) -> None:
+def test_the_documented_lines_make_the_data_source_and_the_dashboards(grafana, address):
     completed = _run(_documented("/api/datasources"), address)
     assert completed.returncode == 0, completed.stdout + completed.stderr
     source = grafana.sources["prometheus-datasource"]

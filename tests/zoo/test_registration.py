@@ -135,9 +135,9 @@ def test_large_numbers_keep_their_precision(dtype, tmp_path):
 def test_decision_values_are_no_probabilities(tmp_path):
     found = candidate(RidgeClassifier().fit(ROWS, GOOD), tmp_path)
     assert found.served.flavor == "onnx", found.problem
-    answer = found.served.predict(ROWS.to_dict("records"))
-    assert answer.probabilities is None
-    assert {type(value) for value in answer.values} == {bool}
+    predicted = found.served.predict(ROWS.to_dict("records"))
+    assert predicted.probabilities is None
+    assert {type(value) for value in predicted.values} == {bool}
 
 
 def test_a_text_that_the_model_does_not_know_is_refused_by_both_forms(tmp_path):
@@ -176,7 +176,7 @@ def test_numbered_columns_are_named_by_their_numbers(tmp_path):
     assert served(found, rows) == GOOD.tolist()
 
 
-def test_a_table_of_one_column_as_target_is_one_answer_a_row(tmp_path):
+def test_a_table_of_one_column_as_target_is_one_prediction_a_row(tmp_path):
     model = LinearRegression().fit(ROWS, pd.DataFrame({"y": ROWS["age"]}))
     assert len(served(candidate(model, tmp_path), ROWS)) == len(ROWS)
 

@@ -1,6 +1,8 @@
 """Builds the services of capture from settings, once, at the first event."""
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
 
 from modelwatch.adapters.aws.clients import s3_client, sqs_client
 from modelwatch.adapters.aws.emf import metric_sink
@@ -16,6 +18,7 @@ from modelwatch.adapters.captures.labels import S3LabelStore
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.adapters.erasure.erased import S3Erasures
 from modelwatch.domain.segments import read_segments
+from modelwatch.ports.compaction import CaptureHours
 from modelwatch.ports.metrics import MetricSink
 from modelwatch.services.capture import CaptureService
 from modelwatch.services.compaction import CompactionService
@@ -67,26 +70,25 @@ def capture_service() -> CaptureService:
 @cache
 def compaction_service() -> CompactionService:
     """Return the service that merges objects."""
-    settings = CaptureSettings()
-    s3 = s3_client(settings)
-    bucket = settings.capture_bucket
-    return CompactionService(
-        captures=S3Compaction(s3, bucket, read_segments(settings.analysis_segments)),
-        erasures=S3Erasures(s3, bucket),
-        lag_seconds=settings.compaction_lag_seconds,
-        budget_seconds=_COMPACTION_BUDGET_SECONDS,
-    )
+    segments = read_segments(CaptureSettings().analysis_segments)
+    hours = partial(S3Compaction, segments=segments)
+    return _compaction_of(hours, _COMPACTION_BUDGET_SECONDS)
 
 
 @cache
 def label_compaction_service() -> CompactionService:
     """Return the service that merges objects of labels."""
+    return _compaction_of(S3LabelCompaction, _LABEL_COMPACTION_BUDGET_SECONDS)
+
+
+def _compaction_of(
+    hours: Callable[[Any, str], CaptureHours], budget_seconds: float
+) -> CompactionService:
     settings = CaptureSettings()
-    s3 = s3_client(settings)
-    bucket = settings.capture_bucket
+    s3, bucket = s3_client(settings), settings.capture_bucket
     return CompactionService(
-        captures=S3LabelCompaction(s3, bucket),
+        captures=hours(s3, bucket),
         erasures=S3Erasures(s3, bucket),
         lag_seconds=settings.compaction_lag_seconds,
-        budget_seconds=_LABEL_COMPACTION_BUDGET_SECONDS,
+        budget_seconds=budget_seconds,
     )

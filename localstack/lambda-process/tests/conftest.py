@@ -142,10 +142,10 @@ class Account:
         self.logs = localstack.client("logs")
 
     def layer(self, files: Mapping[str, str]) -> str:
-        answer = self.functions.publish_layer_version(
+        response = self.functions.publish_layer_version(
             LayerName=f"layer-{next(_names)}", Content={"ZipFile": archive(files)}
         )
-        return str(answer["LayerVersionArn"])
+        return str(response["LayerVersionArn"])
 
     def function(self, code: str | Mapping[str, str], **settings: Any) -> str:
         """Create a function from the source of its app.py, or from files; wait until active."""
@@ -181,22 +181,22 @@ class Account:
 
     def await_created(self, name: str) -> Any:
         def state() -> Any:
-            answer = self.functions.get_function_configuration(FunctionName=name)
-            return None if answer["State"] == "Pending" else answer
+            response = self.functions.get_function_configuration(FunctionName=name)
+            return None if response["State"] == "Pending" else response
 
         return wait_until(state)
 
     def invoke(self, name: str, event: Any = None) -> Invoked:
         begun = time.monotonic()
-        answer = self.functions.invoke(
+        response = self.functions.invoke(
             FunctionName=name, Payload=json.dumps(event or {}), LogType="Tail"
         )
         seconds = time.monotonic() - begun
         return Invoked(
-            json.loads(answer["Payload"].read()),
-            answer.get("FunctionError"),
-            base64.b64decode(answer.get("LogResult", "")).decode(),
-            answer["ResponseMetadata"]["RequestId"],
+            json.loads(response["Payload"].read()),
+            response.get("FunctionError"),
+            base64.b64decode(response.get("LogResult", "")).decode(),
+            response["ResponseMetadata"]["RequestId"],
             seconds,
         )
 
@@ -205,8 +205,8 @@ class Account:
 
         def fetch() -> list[str] | None:
             with suppress(self.logs.exceptions.ResourceNotFoundException):
-                answer = self.logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")
-                messages = [str(event["message"]) for event in answer["events"]]
+                response = self.logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")
+                messages = [str(event["message"]) for event in response["events"]]
                 if any(until in message for message in messages):
                     return messages
             return None
@@ -270,11 +270,11 @@ def free_port() -> int:
 
 
 def wait_until(probe: Callable[[], Any], seconds: float = 30) -> Any:
-    """Return the first true answer of `probe`."""
+    """Return the first true result of `probe`."""
     deadline = time.monotonic() + seconds
     while True:
-        if answer := probe():
-            return answer
+        if found := probe():
+            return found
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
 

@@ -1,4 +1,4 @@
-"""Internal extensions: work after the answer, within the timeout, before the next invocation."""
+"""Internal extensions: work after the response, within the timeout, before the next invocation."""
 
 import json
 import time
@@ -70,7 +70,7 @@ def handler(event, context):
 )
 
 
-def test_the_answer_comes_before_the_extension_is_done(account: Any) -> None:
+def test_the_response_comes_before_the_extension_is_done(account: Any) -> None:
     name = account.function(APP)
     account.invoke(name)
     first = account.invoke(name, {"seconds": 1.0})
@@ -96,7 +96,7 @@ def test_the_answer_comes_before_the_extension_is_done(account: Any) -> None:
     assert events.index(worked) < events.index(report)
 
 
-def test_registration_tells_about_the_function(account: Any) -> None:
+def test_registration_describes_the_function(account: Any) -> None:
     name = account.function(APP)
     assert account.invoke(name).payload["registered"] == {
         "functionName": name,

@@ -242,5 +242,5 @@ def test_published_versions_keep_their_code(account: Any) -> None:
     name = account.function("def handler(event, context): return context.function_version")
     version = account.functions.publish_version(FunctionName=name)["Version"]
     assert account.invoke(name).payload == "$LATEST"
-    answer = account.functions.invoke(FunctionName=name, Qualifier=version)
-    assert json.loads(answer["Payload"].read()) == version
+    response = account.functions.invoke(FunctionName=name, Qualifier=version)
+    assert json.loads(response["Payload"].read()) == version

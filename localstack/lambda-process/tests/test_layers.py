@@ -7,13 +7,13 @@ from typing import Any
 APP = """
 import json, os, subprocess, sys
 def handler(event, context):
-    answer = {"path": sys.path, "bin": os.environ["PATH"], "lib": os.environ["LD_LIBRARY_PATH"]}
+    found = {"path": sys.path, "bin": os.environ["PATH"], "lib": os.environ["LD_LIBRARY_PATH"]}
     for name in event["modules"]:
         try:
-            answer[name] = __import__(name).VALUE
+            found[name] = __import__(name).VALUE
         except ImportError as error:
-            answer[name] = str(error)
-    return answer
+            found[name] = str(error)
+    return found
 """
 
 

@@ -39,13 +39,13 @@ def sandbox(tmp_path: Path, runtime_python: Path) -> Iterator[Sandbox]:
     sandbox.close()
 
 
-def test_awslambdaric_gets_events_and_answers(sandbox: Sandbox) -> None:
+def test_awslambdaric_gets_events_and_responds(sandbox: Sandbox) -> None:
     for number in range(3):
         sandbox.respond(event := invocation(number=number))
-        answer = json.loads(event.response or b"")
-        assert (answer["echo"], answer["id"]) == ({"number": number}, "id-1")
-        assert answer["arn"] == "arn:aws:lambda:f"
-        assert 4000 < answer["remaining"] <= 5000
+        response = json.loads(event.response or b"")
+        assert (response["echo"], response["id"]) == ({"number": number}, "id-1")
+        assert response["arn"] == "arn:aws:lambda:f"
+        assert 4000 < response["remaining"] <= 5000
         assert (event.is_error, event.failure) == (False, None)
 
 

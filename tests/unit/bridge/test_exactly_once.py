@@ -154,14 +154,7 @@ class Bridge:
     seed=st.integers(0, 2**16),
     page_events=st.integers(1, 5),
 )
-def test_each_event_counts_once(
-    emf: Callable[..., str],
-    values: Callable[[Ledger, str], dict[tuple[str, ...], float]],
-    wanted: list[dict[str, object]],
-    todo: list[tuple[str, int]],
-    seed: int,
-    page_events: int,
-) -> None:
+def test_each_event_counts_once(emf, values, wanted, todo, seed, page_events):
     clock = ManualClock()
     shuffle = random.Random(seed).shuffle
     source = InMemoryLogSource(clock, page_events, shuffle)
@@ -245,15 +238,7 @@ def test_totals_do_not_depend_on_the_order(emf: Callable[..., str], data: st.Dat
 
 @pytest.mark.parametrize("moment", range(50))
 @pytest.mark.parametrize("end", ["killed", "full"])
-def test_one_batch_at_each_moment(
-    tmp_path: Path,
-    source: InMemoryLogSource,
-    clock: ManualClock,
-    emf: Callable[..., str],
-    values: Callable[[Ledger, str], object],
-    end: str,
-    moment: int,
-) -> None:
+def test_one_batch_at_each_moment(tmp_path, source, clock, emf, values, end, moment):
     line = emf("capture_records_total", 1, outcome="sent")
     for number in range(3):
         source.put(GROUPS[0], LogEvent(clock(), "s", str(number), line))
@@ -270,9 +255,7 @@ def test_one_batch_at_each_moment(
     bridge.ledger.close()
 
 
-def test_identical_lines_are_two_events_when_their_ids_differ(
-    ledger: Ledger, emf: Callable[..., str], values: Callable[[Ledger, str], object]
-) -> None:
+def test_identical_lines_are_two_events_when_their_ids_differ(ledger, emf, values):
     line = emf("capture_records_total", 1, outcome="sent")
     same = [LogEvent(1000, "s", "7", line), LogEvent(1000, "s", "8", line)]
 
@@ -281,13 +264,7 @@ def test_identical_lines_are_two_events_when_their_ids_differ(
     assert values(ledger, "capture_records_total") == {("sent",): 2}
 
 
-def test_localstack_restarts_and_counts_its_ids_from_zero(
-    source: InMemoryLogSource,
-    ledger: Ledger,
-    clock: ManualClock,
-    emf: Callable[..., str],
-    values: Callable[[Ledger, str], object],
-) -> None:
+def test_localstack_restarts_and_counts_its_ids_from_zero(source, ledger, clock, emf, values):
     follower = LogGroupFollower(source, ledger, clock, REACH)
     line = emf("capture_records_total", 1, outcome="sent")
     for round_number in range(3):
@@ -304,13 +281,7 @@ def test_localstack_restarts_and_counts_its_ids_from_zero(
     assert values(ledger, "capture_records_total") == {("sent",): 12}
 
 
-def test_an_outage_is_caught_up_in_slices_that_survive_a_crash(
-    source: InMemoryLogSource,
-    ledger: Ledger,
-    clock: ManualClock,
-    emf: Callable[..., str],
-    values: Callable[[Ledger, str], object],
-) -> None:
+def test_an_outage_is_caught_up_in_slices_that_survive_a_crash(source, ledger, clock, emf, values):
     source.put(GROUPS[0], LogEvent(clock() - 1000, "s", "0", "hello"))
     LogGroupFollower(source, ledger, clock, REACH).poll()
     line = emf("capture_records_total", 1, outcome="sent")
@@ -330,9 +301,7 @@ def test_an_outage_is_caught_up_in_slices_that_survive_a_crash(
     assert values(ledger, "capture_records_total") == {("sent",): 120}
 
 
-def test_what_is_remembered_is_bounded(
-    source: InMemoryLogSource, ledger: Ledger, clock: ManualClock
-) -> None:
+def test_what_is_remembered_is_bounded(source, ledger, clock):
     follower = LogGroupFollower(source, ledger, clock, REACH)
     most = 0
     for second in range(600):
@@ -345,9 +314,7 @@ def test_what_is_remembered_is_bounded(
     assert most <= LATE_SECONDS + 2 * REACH.deep_every_ms / 1000 + 2
 
 
-def test_a_failing_group_does_not_hold_up_the_others(
-    source: InMemoryLogSource, ledger: Ledger, clock: ManualClock
-) -> None:
+def test_a_failing_group_does_not_hold_up_the_others(source, ledger, clock):
     for group in GROUPS:
         source.put(group, LogEvent(clock(), "s", "1", "hello"))
     source.outcomes = [True, False, True]  # groups succeed, the first group fails

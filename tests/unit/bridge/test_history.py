@@ -36,7 +36,7 @@ def restarted(story: BridgeStory) -> History:
     return History(story.ledger.totals, collector, CATALOG, story.clock, story.store)
 
 
-def test_traffic_is_told_apart_by_version_and_time(story: BridgeStory) -> None:
+def test_traffic_is_separated_by_version_and_time(story: BridgeStory) -> None:
     for rows in (3, 0, 5):
         story.predict(rows, "wine", "3")
         story.predict(1, "wine", "4", "challenger")
@@ -68,9 +68,7 @@ def test_a_version_without_analysis_or_with_too_little_data_is_not_ok(story: Bri
     assert (model["status"], model["drifted"], model["share"]) == ("unknown", [], None)
 
 
-def test_features_over_time_worst_first_with_gaps_where_nothing_is_known(
-    story: BridgeStory,
-) -> None:
+def test_features_over_time_worst_first_with_gaps_where_nothing_is_known(story):
     for status, scores in (
         ("ok", {"ash": 0.1, "hue": 0.05}),
         ("unknown", None),
@@ -164,9 +162,9 @@ def test_any_name_gets_through_as_it_is(story: BridgeStory) -> None:
     story.clock.advance(10)
     story.show()
 
-    answer = story.site.respond("/api/overview", {})
-    assert {model["model"] for model in json.loads(answer.body)["models"]} == set(hostile)
-    assert answer.content_type == "application/json"
+    response = story.site.respond("/api/overview", {})
+    assert {model["model"] for model in json.loads(response.body)["models"]} == set(hostile)
+    assert response.content_type == "application/json"
     again = restarted(story)
     again.observe({})
     assert again.view().analyses == story.history.view().analyses
@@ -181,9 +179,7 @@ def test_a_broken_file_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFix
     file.close()
 
 
-def test_a_file_that_cannot_be_made_is_told_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_file_that_cannot_be_made_is_reported(tmp_path, caplog):
     file = HistoryFile(tmp_path)
     assert list(file.analyses(3)) == []
     assert "is not kept" in caplog.text

@@ -68,9 +68,7 @@ def test_one_line_may_carry_several_directives() -> None:
 
 @pytest.mark.parametrize("before", ["analysis failed: x\n", "[WARNING] x\r\n", "{}\n", "a\u2028\n"])
 @pytest.mark.parametrize("after", ["", "\nmore"])
-def test_a_line_inside_an_event_forges_no_metric(
-    emf: Callable[..., str], before: str, after: str
-) -> None:
+def test_a_line_inside_an_event_forges_no_metric(emf, before, after):
     forged = emf("capture_records_total", 1, outcome="sent")
     assert read(f"{before}{forged}{after}") == Findings()
     assert read(f"{before}{REPORT}{after}").readings == []

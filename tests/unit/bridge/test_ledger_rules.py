@@ -34,18 +34,14 @@ def test_several_lines_about_one_failed_request_count_once(ledger: Ledger, value
     assert values(ledger, "faas_errors_total") == {(FUNCTION,): 2}
 
 
-def test_a_gauge_keeps_its_newest_value_in_any_order(
-    ledger: Ledger, emf: Emf, values: Values
-) -> None:
+def test_a_gauge_keeps_its_newest_value_in_any_order(ledger, emf, values):
     for at_ms, seconds in ((2000, 2.0), (1000, 1.0), (3000, 3.0), (2500, 2.5)):
         put(ledger, at_ms, emf("model_load_time_seconds", seconds, model_name="m"))
 
     assert values(ledger, "model_load_time_seconds") == {("m",): 3.0}
 
 
-def test_events_of_one_millisecond_are_ordered_by_id(
-    ledger: Ledger, emf: Emf, values: Values
-) -> None:
+def test_events_of_one_millisecond_are_ordered_by_id(ledger, emf, values):
     def event(event_id: str, seconds: float) -> LogEvent:
         line = emf("model_load_time_seconds", seconds, model_name="m")
         return LogEvent(1000, "s", event_id, line)
@@ -75,9 +71,7 @@ def test_too_many_series_are_counted_and_not_kept(tmp_path: Path, emf: Emf, valu
     ledger.close()
 
 
-def test_parse_errors_and_unknown_metrics_are_counted(
-    ledger: Ledger, emf: Emf, values: Values
-) -> None:
+def test_parse_errors_and_unknown_metrics_are_counted(ledger, emf, values):
     put(ledger, 1, '{"_aws": 1}', emf("no_such_total", 1), "hello")
 
     assert values(ledger, "bridge_events_total") == {(): 3}
@@ -85,9 +79,7 @@ def test_parse_errors_and_unknown_metrics_are_counted(
     assert values(ledger, "bridge_unknown_metrics_total") == {(): 1}
 
 
-def test_a_silent_version_goes_and_a_speaking_one_stays_whole(
-    ledger: Ledger, emf: Emf, tmp_path: Path
-) -> None:
+def test_a_silent_version_goes_and_a_speaking_one_stays_whole(ledger, emf, tmp_path):
     for version, spoke_ms in (("1", 1_000), ("2", 90_000)):
         put(ledger, 500, emf("model_version_info", 1, model_name="m", version=version))
         put(

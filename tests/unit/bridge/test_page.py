@@ -45,9 +45,7 @@ def samples(page: Page, content_type: str = TEXT) -> Samples:
     }
 
 
-def test_counters_gauges_and_histograms_in_both_formats(
-    ledger: Ledger, page: Page, emf: Emf
-) -> None:
+def test_counters_gauges_and_histograms_in_both_formats(ledger, page, emf):
     put(
         ledger,
         1,
@@ -82,9 +80,7 @@ def test_the_page_is_what_the_collector_gives(ledger: Ledger, page: Page, emf: E
     assert page.rendered(TEXT) == generate_latest(registry)
 
 
-def test_unknown_takes_the_verdict_away_and_an_answer_brings_it_back(
-    ledger: Ledger, page: Page, emf: Emf
-) -> None:
+def test_unknown_takes_the_verdict_away_and_a_verdict_brings_it_back(ledger, page, emf):
     feature = {**MODEL, "feature": "alcohol"}
     other = {"model_name": "m", "model_version": "2"}
     put(
@@ -106,7 +102,7 @@ def test_unknown_takes_the_verdict_away_and_an_answer_brings_it_back(
     assert shown["evidently_missing_values_ratio", frozenset(("m", "1", "alcohol"))] == 0.5
     assert shown["evidently_data_drift_detected", frozenset(("m", "2"))] == 1
 
-    # an answer that comes late does not bring the verdict back, a new one does
+    # a result that comes late does not bring the verdict back, a new one does
     put(ledger, 1500, emf("evidently_data_drift_detected", 1, **MODEL))
     page.refresh({})
     assert ("evidently_data_drift_detected", frozenset(("m", "1"))) not in samples(page)
@@ -120,9 +116,7 @@ def test_unknown_takes_the_verdict_away_and_an_answer_brings_it_back(
     assert samples(page)["evidently_data_drift_detected", frozenset(("m", "1"))] == 0
 
 
-def test_only_the_version_that_was_loaded_last_shows_1(
-    ledger: Ledger, page: Page, emf: Emf
-) -> None:
+def test_only_the_version_that_was_loaded_last_shows_1(ledger, page, emf):
     for at_ms, version in ((3000, "2"), (1000, "1")):
         put(ledger, at_ms, emf("model_version_info", 1, model_name="m", version=version))
     page.refresh({})
@@ -135,9 +129,7 @@ def test_only_the_version_that_was_loaded_last_shows_1(
     assert samples(page)["model_version_info", frozenset(("m", "2"))] == 0
 
 
-def test_versions_that_are_served_side_by_side_all_show_1(
-    ledger: Ledger, page: Page, emf: Emf
-) -> None:
+def test_versions_that_are_served_side_by_side_all_show_1(ledger, page, emf):
     for at_ms, version in ((3000, "1"), (9000, "2"), (9002, "3")):
         put(ledger, at_ms, emf("model_version_info", 1, model_name="m", version=version))
     page.refresh({})

@@ -26,7 +26,7 @@ class Sqs:
         self.stubber.activate()
         self.queues = SQSQueues(self.client, ["captures"])
 
-    def look(self, letters: int, *answers: list[int] | str) -> dict[str, int]:
+    def look(self, letters: int, *responses: list[int] | str) -> dict[str, int]:
         """Ask for depths with so many dead letters, and for the oldest one."""
         self._queue("captures", {"ApproximateNumberOfMessages": "5", "RedrivePolicy": POLICY})
         self._queue(
@@ -36,12 +36,12 @@ class Sqs:
                 "ApproximateNumberOfMessagesNotVisible": str(letters),
             },
         )
-        for answer in answers:
+        for response in responses:
             self._url("captures-dead")
-            if isinstance(answer, str):
-                self.stubber.add_client_error("receive_message", answer)
+            if isinstance(response, str):
+                self.stubber.add_client_error("receive_message", response)
                 continue
-            sent = [{"Attributes": {"SentTimestamp": str(at_ms)}} for at_ms in answer]
+            sent = [{"Attributes": {"SentTimestamp": str(at_ms)}} for at_ms in response]
             expected: dict[str, Any] = {
                 "QueueUrl": "https://sqs/captures-dead",
                 "MaxNumberOfMessages": 10,
@@ -91,6 +91,6 @@ def test_letters_that_somebody_else_looks_at_are_asked_for_again(sqs: Sqs) -> No
     assert sqs.look(2, [6000, 7000]) == {"captures-dead": 6000}
 
 
-def test_a_refusal_is_told(sqs: Sqs) -> None:
+def test_a_refusal_is_reported(sqs: Sqs) -> None:
     with pytest.raises(SourceError, match="AccessDenied"):
         sqs.look(1, "AccessDenied")

@@ -91,15 +91,13 @@ def served(parts: Parts) -> Iterator[str]:
 
 def get(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(url) as answer:
-            return answer.status, answer.read().decode()
+        with urllib.request.urlopen(url) as response:
+            return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
 
 
-def test_ready_only_after_reading_and_not_when_stale(
-    parts: Parts, source: InMemoryLogSource, clock: ManualClock
-) -> None:
+def test_ready_only_after_reading_and_not_when_stale(parts, source, clock):
     with served(parts) as url:
         status, body = get(f"{url}/health")
         assert status == 503
@@ -121,9 +119,7 @@ def test_ready_only_after_reading_and_not_when_stale(
         assert json.loads(body)["reason"] == "no source was read for 61 s: throttled"
 
 
-def test_metrics_health_index_and_nothing_else(
-    parts: Parts, source: InMemoryLogSource, clock: ManualClock, emf: Emf
-) -> None:
+def test_metrics_health_index_and_nothing_else(parts, source, clock, emf):
     line = emf("capture_records_total", 2, outcome="sent")
     source.put(GROUP, LogEvent(clock(), "s", "1", line))
     parts.service.round()
@@ -142,9 +138,7 @@ def test_metrics_health_index_and_nothing_else(
         assert get(f"{url}/secrets")[0] == 404
 
 
-def test_what_nobody_thought_of_shows_in_health_and_the_loop_goes_on(
-    ledger: Ledger, source: InMemoryLogSource, clock: ManualClock
-) -> None:
+def test_what_no_one_thought_of_shows_in_health_and_the_loop_goes_on(ledger, source, clock):
     source.put(GROUP, LogEvent(clock(), "s", "1", "hello"))
     parts = Parts(ledger, [BrokenReader(), LogGroupFollower(source, ledger, clock)], clock)
 
@@ -166,9 +160,7 @@ def test_a_queue_that_cannot_be_asked_shows_no_old_depth(parts: Parts) -> None:
     assert parts.health.failures == 1
 
 
-def test_silent_versions_go_with_time(
-    parts: Parts, source: InMemoryLogSource, clock: ManualClock, emf: Emf
-) -> None:
+def test_silent_versions_go_with_time(parts, source, clock, emf):
     line = emf("evidently_drift_score", 0.2, model_name="m", model_version="1")
     source.put(GROUP, LogEvent(clock(), "s", "1", line))
     parts.service.round()
@@ -180,7 +172,7 @@ def test_silent_versions_go_with_time(
     assert 'model_version="1"' not in parts.page.rendered(TEXT).decode()
 
 
-def test_the_loop_ends_at_once_when_told(parts: Parts) -> None:
+def test_the_loop_ends_at_once_when_asked(parts: Parts) -> None:
     stop = threading.Event()
     thread = threading.Thread(target=parts.service.run, args=(stop,))
     thread.start()
@@ -189,9 +181,7 @@ def test_the_loop_ends_at_once_when_told(parts: Parts) -> None:
     assert not thread.is_alive()
 
 
-def test_a_followed_file_counts_each_line_once(
-    tmp_path: Path, clock: ManualClock, emf: Emf, values: Values
-) -> None:
+def test_a_followed_file_counts_each_line_once(tmp_path, clock, emf, values):
     log = tmp_path / "local.log"
     line = emf("capture_records_total", 1, outcome="sent") + "\n"
     ledger = Ledger(tmp_path / "l.sqlite")

@@ -106,14 +106,14 @@ def test_the_newest_report_is_found_behind_many_results_without_one(story: Bridg
             for _ in range(count):
                 story.clock.advance(60)
                 story.analyze("wine", "3", "ok", {"ash": 0.1})
-            answer = httpx.get(url + link)
-            assert answer.headers["Location"] == with_report, count
+            response = httpx.get(url + link)
+            assert response.headers["Location"] == with_report, count
         story.clock.advance(60)
         story.analyze("wine", "3", "drift", {"ash": 0.9})
         assert httpx.get(url + link).headers["Location"] == story.results.found[0].name
 
 
-def test_a_store_that_does_not_answer_is_told_of_and_asked_again(story: BridgeStory) -> None:
+def test_a_store_that_does_not_respond_is_reported_and_asked_again(story: BridgeStory) -> None:
     story.results.problem = "the bucket is gone"
     with served(story) as url:
         assert httpx.get(f"{url}/api/reports").json()["problem"] == "the bucket is gone"
@@ -122,7 +122,7 @@ def test_a_store_that_does_not_answer_is_told_of_and_asked_again(story: BridgeSt
         assert httpx.get(f"{url}/api/reports").json()["problem"] == ""
 
 
-def test_a_result_that_cannot_be_read_is_told_of(story: BridgeStory) -> None:
+def test_a_result_that_cannot_be_read_is_reported(story: BridgeStory) -> None:
     story.results.found = [None]  # type: ignore[list-item]
     with served(story) as url:
         assert "AttributeError" in httpx.get(f"{url}/api/reports").json()["problem"]
@@ -134,7 +134,7 @@ def test_without_a_store_there_are_no_reports(story: BridgeStory) -> None:
     assert site.respond("/api/reports", {}).body == b'{"results":[],"reports":[],"problem":""}'
 
 
-def test_a_bridge_whose_page_nobody_opens_carries_no_library_of_the_analysis() -> None:
+def test_a_bridge_whose_page_no_one_opens_carries_no_library_of_the_analysis() -> None:
     code = "import sys, modelwatch_bridge.main; print(*{m.partition('.')[0] for m in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"numpy", "pyarrow", "pandas", "scipy"} & set(done.stdout.split())

@@ -55,9 +55,7 @@ def connect(listener: EmfListener) -> socket.socket:
     return socket.create_connection(("127.0.0.1", listener.port), timeout=5)
 
 
-def test_lines_of_many_senders_are_each_counted_once(
-    listener: EmfListener, ledger: Ledger, emf: Emf, values: Values
-) -> None:
+def test_lines_of_many_senders_are_each_counted_once(listener, ledger, emf, values):
     line = (emf("capture_records_total", 1, outcome="sent") + "\n").encode()
     senders = [connect(listener) for _ in range(5)]
     for _ in range(100):
@@ -70,9 +68,7 @@ def test_lines_of_many_senders_are_each_counted_once(
     assert values(ledger, "capture_records_total") == {("sent",): 500}
 
 
-def test_half_a_line_is_dropped_and_a_broken_one_told_of(
-    listener: EmfListener, ledger: Ledger, emf: Emf, values: Values
-) -> None:
+def test_half_a_line_is_dropped_and_a_broken_one_reported(listener, ledger, emf, values):
     line = emf("capture_records_total", 1, outcome="sent")
     with connect(listener) as sender:
         sender.sendall(f'{line}\n{{"_aws": oops}}\n\n{line}'.encode())
@@ -84,9 +80,7 @@ def test_half_a_line_is_dropped_and_a_broken_one_told_of(
 @pytest.mark.parametrize(
     "sent", [b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", b"{" + b"x" * tcp.MAX_LINE_BYTES + b"\n"]
 )
-def test_what_is_no_metric_line_ends_the_connection(
-    listener: EmfListener, ledger: Ledger, sent: bytes, emf: Emf
-) -> None:
+def test_what_is_no_metric_line_ends_the_connection(listener, ledger, sent, emf):
     line = emf("capture_records_total", 1, outcome="sent").encode() + b"\n"
     with connect(listener) as sender:
         try:
@@ -98,13 +92,11 @@ def test_what_is_no_metric_line_ends_the_connection(
     assert not ledger.totals.of("bridge_events_total")
 
 
-def test_nobody_but_this_machine_can_connect(listener: EmfListener) -> None:
+def test_only_this_machine_can_connect(listener: EmfListener) -> None:
     assert listener._server.server_address[0] == "127.0.0.1"
 
 
-def test_senders_wait_when_lines_come_faster_than_they_are_counted(
-    ledger: Ledger, clock: ManualClock, emf: Emf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_senders_wait_when_lines_come_faster_than_they_are_counted(ledger, clock, emf, monkeypatch):
     monkeypatch.setattr(tcp, "MAX_WAITING", 10)
     listener = EmfListener(0, ledger, clock)
     line = (emf("capture_records_total", 1, outcome="sent") + "\n").encode()
@@ -121,9 +113,7 @@ def test_senders_wait_when_lines_come_faster_than_they_are_counted(
     listener.close()
 
 
-def test_lines_that_cannot_be_stored_are_kept(
-    listener: EmfListener, ledger: Ledger, emf: Emf
-) -> None:
+def test_lines_that_cannot_be_stored_are_kept(listener, ledger, emf):
     with connect(listener) as sender:
         sender.sendall((emf("capture_records_total", 1, outcome="sent") + "\n").encode() * 3)
     ledger._db.execute("PRAGMA query_only = ON")
@@ -133,8 +123,8 @@ def test_lines_that_cannot_be_stored_are_kept(
 
 
 def test_a_function_sends_to_it_and_to_standard_output_while_it_is_away(
-    ledger: Ledger, clock: ManualClock, values: Values, capsys: pytest.CaptureFixture[str]
-) -> None:
+    ledger, clock, values, capsys
+):
     listener = EmfListener(0, ledger, clock)
     now = 0.0
     stream = AgentStream(f"tcp://127.0.0.1:{listener.port}", clock=lambda: now)

@@ -64,11 +64,7 @@ def reader(throttles: FakeThrottles, ledger: Ledger, clock: ManualClock) -> Thro
     st.lists(st.integers(0, 1800), max_size=30),
     st.lists(st.tuples(st.integers(1, 400), st.booleans()), min_size=1, max_size=12),
 )
-def test_each_refusal_is_counted_once_whatever_happens(
-    tmp_path_factory: pytest.TempPathFactory,
-    refused_seconds: list[int],
-    rounds: list[tuple[int, bool]],
-) -> None:
+def test_each_refusal_is_counted_once_whatever_happens(tmp_path_factory, refused_seconds, rounds):
     path = tmp_path_factory.mktemp("ledger") / "l.sqlite"
     clock = ManualClock()
     throttles = FakeThrottles(clock)
@@ -87,9 +83,7 @@ def test_each_refusal_is_counted_once_whatever_happens(
     assert total == len(refused_seconds)
 
 
-def test_it_asks_no_more_often_than_it_is_told(
-    ledger: Ledger, clock: ManualClock, values: Values
-) -> None:
+def test_it_asks_no_more_often_than_it_may(ledger, clock, values):
     throttles = FakeThrottles(clock)
     throttles.refused_at_ms = [clock() - 600_000]
     polled = reader(throttles, ledger, clock)
@@ -108,7 +102,7 @@ def test_a_long_way_is_asked_for_in_days(ledger: Ledger, clock: ManualClock) -> 
     assert throttles.calls == 1 + 3
 
 
-def test_what_cloudwatch_is_asked_and_answers() -> None:
+def test_what_cloudwatch_is_asked_and_responds() -> None:
     client = boto3.client(
         "cloudwatch", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
     )

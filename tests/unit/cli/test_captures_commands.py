@@ -37,6 +37,6 @@ def test_what_cannot_be_meant_is_refused(arguments, words, tmp_path, monkeypatch
     assert words in str(outcome.exception)
 
 
-def test_a_folder_without_files_is_told(tmp_path: Path):
+def test_a_folder_without_files_is_reported(tmp_path: Path):
     outcome = CliRunner().invoke(app, ["captures", "import", str(tmp_path)])
     assert "has no file that ends in .jsonl" in str(outcome.exception)

@@ -29,13 +29,13 @@ RECORDED = {each.title: each.expression for each in rule_questions() if each.kin
 class InMemoryPrometheus:
     """Answers by parts of what it is asked, and remembers the questions."""
 
-    answers: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     def query(self, expression: str) -> list[Sample]:
         self.asked.append(expression)
-        return [Sample("", {}, value) for part, value in self.answers.items() if part in expression]
+        return [Sample("", {}, value) for part, value in self.values.items() if part in expression]
 
     def rule_errors(self) -> dict[str, str]:
         return dict(self.errors)
@@ -135,9 +135,7 @@ def test_variables_choose_what_serves() -> None:
 
 
 @pytest.mark.parametrize("prometheus", [InMemoryPrometheus({"": 0.0}), None])
-def test_a_misspelt_matcher_is_wrong_even_where_zero_stands_in(
-    prometheus: InMemoryPrometheus | None,
-) -> None:
+def test_a_misspelt_matcher_is_wrong_even_where_zero_stands_in(prometheus):
     shown = live(Sample("queue_messages", {"queue": "captures", "state": "visible"}, 0))
     found = find('sum(queue_messages{state="visibel"}) or vector(0)', shown, prometheus)
     assert (found.state, found.why) == ("wrong", 'there is no queue_messages{state="visibel"}')

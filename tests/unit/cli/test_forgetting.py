@@ -364,7 +364,7 @@ def again(world: World, objects: dict[str, bytes] | None = None) -> World:
     return other
 
 
-def test_queues_that_do_not_answer_are_told_of() -> None:
+def test_queues_that_do_not_respond_are_reported() -> None:
     world = World()
     world.sqs.down.add(DEAD)
     (note,) = world.forget().notes

@@ -53,7 +53,7 @@ def test_json_lines_and_lists(tmp_path, join):
     assert [found.label for found in read(tmp_path, join(lines))] == [0, 1, 2, 3]
 
 
-def test_problems_are_told_by_line(tmp_path):
+def test_problems_are_reported_by_line(tmp_path):
     text = f"event_id,label\n{IDS[0]},1\nx,1\n{IDS[1]},\n{IDS[2]}\n{IDS[3]},0\n"
     found = read(tmp_path, text)
     assert [each.line for each in found if isinstance(each, Problem)] == [3, 4, 5]
@@ -112,7 +112,7 @@ def test_labels_are_sent_many_at_once_and_again_after_a_failure():
     assert sent == [5000, 5000, 2000]
 
 
-def test_a_refusal_is_told_with_what_was_taken_before():
+def test_a_refusal_is_reported_with_what_was_taken_before():
     with (
         stand_in(Api(202, 400).respond) as url,
         Client(capture=url) as client,

@@ -74,7 +74,7 @@ def test_prometheus_says_its_rules_and_values(url):
     assert (sample.name, sample.labels["job"], sample.value) == ("up", "x", 1)
 
 
-def test_what_does_not_answer_or_refuses_is_an_error(url):
+def test_what_does_not_respond_or_refuses_is_an_error(url):
     with pytest.raises(ModelwatchError, match="does not show metrics"):
         read_bridge(f"{url}/elsewhere")
     with pytest.raises(ModelwatchError, match="does not respond"):

@@ -40,7 +40,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class Api:
-    """A predict API that takes ``seconds`` for an answer, on the virtual clock."""
+    """A predict API that takes ``seconds`` for a response, on the virtual clock."""
 
     def __init__(self, seconds: float = 0.0, status: int = 200, body: Any = None) -> None:
         self.seconds, self.status = seconds, status
@@ -119,14 +119,14 @@ def test_the_shorter_of_rows_and_schedule_ends_it():
         (200, {"prediction": [1]}, NO_PREDICTION),
     ],
 )
-def test_answers_that_are_no_predictions_are_counted(status, body, counted):
+def test_responses_that_are_no_predictions_are_counted(status, body, counted):
     summary = run(Api(status=status, body=body), [0.0, 0.0], 2)
     assert summary.statuses == {counted: 2}
     assert (summary.failures, summary.predictions) == (2, 0)
     assert summary.first_problem == str(body)
 
 
-def test_no_answer_is_counted_and_has_no_latency():
+def test_no_response_is_counted_and_has_no_latency():
     class Away(Api):
         async def post(self, _row: Row) -> tuple[int, Any]:
             raise ConnectionRefusedError("refused")
@@ -137,7 +137,7 @@ def test_no_answer_is_counted_and_has_no_latency():
     assert summary.first_problem == "ConnectionRefusedError: refused"
 
 
-def test_an_answer_without_an_event_id_is_a_prediction_that_cannot_be_found_again():
+def test_a_response_without_an_event_id_is_a_prediction_that_cannot_be_found_again():
     summary = run(Api(body={"prediction": "red"}), [0.0], 1)
     assert summary.by_class() == {"red": 1}
     assert summary.predicted == []

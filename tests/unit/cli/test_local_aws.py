@@ -20,9 +20,7 @@ STACK = {
     ("service", "endpoint"),
     [("sqs", "http://127.0.0.1:4566"), ("s3", "http://127.0.0.1:8333")],
 )
-def test_a_client_goes_to_the_stack_that_it_is_given(
-    monkeypatch: pytest.MonkeyPatch, variable: str, service: str, endpoint: str
-) -> None:
+def test_a_client_goes_to_the_stack_that_it_is_given(monkeypatch, variable, service, endpoint):
     monkeypatch.setenv(variable, "https://elsewhere.example" if variable != "USE_SSL" else "1")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "of an account")
     client = LocalSession(STACK).client(service)

@@ -70,7 +70,7 @@ def met(expectation: expect.Expectation, **changes: object) -> bool | None:
     return expectation.look(replace(EVIDENCE, **changes)).met
 
 
-def test_every_right_request_is_answered_and_every_wrong_one_refused():
+def test_every_right_request_gets_a_prediction_and_every_wrong_one_refused():
     assert met(expect.all_responded())
     assert met(expect.all_responded(), sent={"200": 95, "400": 5}, refused=5)
     assert met(expect.all_responded(), sent={"200": 95, "400": 5}, refused=4) is False
@@ -131,7 +131,7 @@ def test_metrics_are_looked_at_where_there_is_a_bridge():
     assert met(expect.shown("evidently_data_drift_detected", 0), after=None) is None
 
 
-def test_alerts_are_of_the_versions_that_answered():
+def test_alerts_are_of_the_versions_that_predicted():
     (active,) = expect.raised("DataDriftDetected")
     (firing,) = expect.raised("DataDriftDetected", firing=True)
     (inactive,) = expect.quiet("DataDriftDetected")
@@ -171,7 +171,7 @@ def test_a_report_says_what_failed():
     assert report.as_dict()["expectations"][1] == {"expected": "b", "met": False, "seen": "seen"}
 
 
-def answers(rate: float, latency_ms: float, errors: int = 0) -> LoadSummary:
+def responses(rate: float, latency_ms: float, errors: int = 0) -> LoadSummary:
     summary = LoadSummary(sent=10, sending_seconds=9 / rate)
     summary.statuses.update({"200": 10 - errors} | ({"503": errors} if errors else {}))
     summary.numbers.extend([1.0] * (10 - errors))
@@ -185,7 +185,7 @@ def test_the_rate_steps_up_until_the_p95_is_beyond_the_limit():
     def send(schedule: Schedule) -> LoadSummary:
         rate = schedule.rate_at(0)
         asked.append(rate)
-        return answers(rate, latency_ms=4 * rate)
+        return responses(rate, latency_ms=4 * rate)
 
     steps, whole = step_up(send, 10, 5, slo_ms=100)
     assert asked == pytest.approx([10, 15, 22.5, 33.75])
@@ -194,8 +194,8 @@ def test_the_rate_steps_up_until_the_p95_is_beyond_the_limit():
     assert (whole.sent, whole.statuses["200"]) == (40, 40)
 
 
-@pytest.mark.parametrize("broken", [answers(10, 5, errors=1), LoadSummary()])
-def test_an_error_or_no_answer_ends_it(broken):
+@pytest.mark.parametrize("broken", [responses(10, 5, errors=1), LoadSummary()])
+def test_an_error_or_no_response_ends_it(broken):
     steps, _ = step_up(lambda _: broken, 10, 5, slo_ms=100)
     assert [step.held for step in steps] == [False]
     assert highest(steps) is None

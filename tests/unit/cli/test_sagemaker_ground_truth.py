@@ -91,7 +91,7 @@ def test_ground_truth_becomes_the_label_of_its_prediction(bucket, tmp_path):
     assert bucket.client.objects == objects
 
 
-def test_a_file_without_a_time_tells_the_same_again(bucket, tmp_path):
+def test_a_file_without_a_time_says_the_same_again(bucket, tmp_path):
     folder_of(tmp_path, "all.jsonl", captured("42"), line_of("42", "2"), line_of("42", "2"))
     assert bucket.bring_in(tmp_path) == StoredLabels(stored=1, known=1)
     assert bucket.bring_in(tmp_path) == StoredLabels(known=2)

@@ -294,6 +294,6 @@ def test_what_cannot_be_read_is_refused_with_its_place(line, words):
         (Reading("wine", "3", "", ("a", "b"), types={"b": "d"}), "data.b: found 'red', expected"),
     ],
 )
-def test_what_nobody_said_is_asked_for(reading, words):
+def test_what_no_one_said_is_asked_for(reading, words):
     with pytest.raises(InvalidInputError, match=words):
         decode_line(captured("1,red", "1"), reading, NOW_MS)

@@ -193,7 +193,7 @@ def test_new_files_of_a_source_bring_their_records_alone(tmp_path):
     assert len(list(store.objects("wine", "1", WINDOW))) == 2
 
 
-def test_a_bad_line_is_told_with_its_place_and_the_good_ones_stay(tmp_path):
+def test_a_bad_line_is_reported_with_its_place_and_the_good_ones_stay(tmp_path):
     (tmp_path / "1.jsonl").write_text(line(1, "1") + "\n" + line(2, "1,2") + "{\n")
     source, reading = Folder(tmp_path), Reading("wine", "1", feature_names=("a",))
     checked = check(source, list(source.keys(".jsonl")), reading, NOW_MS, nothing)
@@ -224,7 +224,7 @@ def test_own_lines_bring_their_model_and_version(tmp_path):
         ("name.jsonl", ""),
     ],
 )
-def test_a_key_tells_the_variant(file, variant):
+def test_a_key_says_the_variant(file, variant):
     assert of_file(Reading(), file).variant == variant
     assert of_file(Reading(variant="green"), file).variant == "green"
 

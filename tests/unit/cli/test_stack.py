@@ -150,9 +150,7 @@ def test_what_a_command_needs_and_does_not_find_is_named() -> None:
         (["CREATE TABLE somebody_elses (x)"], False),
     ],
 )
-def test_only_a_database_that_holds_nothing_yet_is_discarded(
-    tmp_path: Path, made: list[str], discarded: bool
-) -> None:
+def test_only_a_database_that_holds_nothing_yet_is_discarded(tmp_path, made, discarded):
     path = tmp_path / "mlflow.sqlite"
     assert not discard_if_unfinished(path)
     with closing(sqlite3.connect(path)) as connection, connection:
@@ -171,7 +169,7 @@ def test_what_is_not_a_database_is_left_alone(tmp_path: Path) -> None:
 
 
 class FakeQueue:
-    """A queue that answers with the counts that it is given, one after the other."""
+    """A queue that responds with the counts that it is given, one after the other."""
 
     def __init__(self, *counts: int) -> None:
         self._counts = list(counts)

@@ -250,17 +250,13 @@ def at(second: int) -> str:
 
 
 @pytest.mark.parametrize("header", ["at,said,", "at,said,a\x0bb", f"at,said,{'x' * 251}"])
-def test_a_column_that_no_record_can_have_is_refused_before_a_row_is_read(
-    tmp_path: Path, header: str
-) -> None:
+def test_a_column_that_no_record_can_have_is_refused_before_a_row_is_read(tmp_path, header):
     path = write(tmp_path, "t.csv", f"{header}\n{at(0)},1,2\n")
     with pytest.raises(InvalidInputError, match=r"--features: .* is no name of a feature"):
         do_import(InMemoryS3(), path)
 
 
-def test_whole_numbers_beyond_64_bits_are_texts_of_a_csv_file_and_refused_elsewhere(
-    tmp_path: Path,
-) -> None:
+def test_whole_numbers_beyond_64_bits_are_texts_of_a_csv_file_and_refused_elsewhere(tmp_path):
     whole = ["12345678901234567891", "9223372036854775808", "9223372036854775807", "7"]
     text = "at,n,said\n" + "".join(f"{at(n)},{each},1\n" for n, each in enumerate(whole))
     s3 = InMemoryS3()
@@ -310,9 +306,7 @@ def test_a_row_without_an_id_is_refused_whatever_stands_for_it(tmp_path: Path) -
     assert {row["event_id"] for row in stored(s3)} == {row["event_id"] for row in stored(whole)}
 
 
-def test_a_name_that_a_later_json_line_brings_is_a_column_and_one_twice_is_refused(
-    tmp_path: Path,
-) -> None:
+def test_a_name_that_a_later_json_line_brings_is_a_column_and_one_twice_is_refused(tmp_path):
     lines = (
         f'{{"at": "{at(0)}", "said": 1, "a": 1}}\n'
         f'{{"at": "{at(1)}", "said": 1, "a": 2, "b": "say \\"b\\""}}\n'
@@ -416,9 +410,7 @@ def test_a_repeated_id_with_another_content_is_rejected(tmp_path: Path) -> None:
     assert [row["feature_age"] for row in stored(s3)] == [31, 32]
 
 
-def test_a_class_with_the_name_of_a_missing_value_is_one_where_the_file_has_types(
-    tmp_path: Path,
-) -> None:
+def test_a_class_with_the_name_of_a_missing_value_is_one_where_the_file_has_types(tmp_path):
     rows = [{"at": HOUR, "age": 1, "said": "None", "truth": "NA"}]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
     s3 = InMemoryS3()
@@ -434,9 +426,7 @@ def test_a_class_with_the_name_of_a_missing_value_is_one_where_the_file_has_type
         ("1.5,-0.5", "p0: found '1.5', expected a number from 0 to 1"),
     ],
 )
-def test_scores_that_are_no_probabilities_are_rejected(
-    values: str, problem: str, tmp_path: Path
-) -> None:
+def test_scores_that_are_no_probabilities_are_rejected(values, problem, tmp_path):
     path = write(tmp_path, "t.csv", f"at,age,said,p0,p1\n2026-01-11T17:00:01Z,1,no,{values}\n")
     _, rejected, _, _ = do_import(InMemoryS3(), path, probabilities=["p0", "p1"])
     assert problem in rejected[0].reason

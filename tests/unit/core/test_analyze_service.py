@@ -300,7 +300,7 @@ def test_a_model_that_no_registry_knows_is_unknown_and_no_failure(stage):
     assert results["2"].reason.startswith("no reference: `modelwatch adopt wine --version 2 ")
 
 
-def test_performance_is_told_with_the_newest_answer_and_cannot_hide_it(stage, caplog):
+def test_performance_is_reported_with_the_newest_result_and_cannot_hide_it(stage, caplog):
     stage.store.write(records(30, 1.0))
     stage.training.holdouts["1"] = records_table(records(7, 1.0))
     (result,) = stage.run_after(seconds=0).results

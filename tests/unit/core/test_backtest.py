@@ -89,7 +89,7 @@ def test_windows_that_were_too_small_stay_unknown_under_a_lower_minimum():
     assert series.other == {"unknown": 1}
 
 
-def test_versions_and_variants_are_told_apart(stage):
+def test_versions_and_variants_are_separated(stage):
     stage.training.tables["2"] = stage.training.tables["1"]
     stage.store.write(records(40, 9.0, version="2", age_seconds=60 - 6 * 3600))
     stage.store.write(records(40, 9.0, version="2", variant="b", age_seconds=60 - 6 * 3600))

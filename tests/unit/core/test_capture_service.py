@@ -150,7 +150,7 @@ def test_a_bad_record_is_not_put_aside_as_long_as_its_message_comes_again(stage)
     assert len(stage.dead_letters.taken) == 1
 
 
-def test_what_the_store_does_not_take_is_handed_back_for_longer_and_longer(stage):
+def test_what_the_store_does_not_take_is_released_for_longer_and_longer(stage):
     stage.store.broken.add("1")
     for deliveries, seconds in ((1, 15), (2, 30), (5, 240), (7, 900), (1000, 900)):
         stage.service.store_messages(
@@ -163,7 +163,7 @@ def test_what_the_store_does_not_take_is_handed_back_for_longer_and_longer(stage
     assert stage.deliveries.delays == {}
 
 
-def test_what_nobody_thought_of_costs_the_other_objects_nothing(stage, caplog):
+def test_what_no_one_thought_of_costs_the_other_objects_nothing(stage, caplog):
     write = stage.store.write
 
     def fail(blocks):
@@ -198,7 +198,7 @@ def test_a_store_that_hangs_does_not_cost_more_than_the_time_of_a_run(stage):
     assert len(stage.dead_letters.taken) == 1
 
 
-def test_the_age_of_the_oldest_message_of_a_batch_is_told(stage):
+def test_the_age_of_the_oldest_message_of_a_batch_is_reported(stage):
     now_ms = int(stage.now * 1000)
     stage.service.store_messages(
         [

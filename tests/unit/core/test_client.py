@@ -88,7 +88,7 @@ def test_a_refusal_says_what_is_wrong_field_by_field(api):
     assert len(api.requests) == 1
 
 
-def test_another_api_is_told_apart(api):
+def test_another_api_is_recognized(api):
     api.responses = [(200, b"<html>")]
     with pytest.raises(ApiError, match="the response is not modelwatch's"):
         api.client.model_info()

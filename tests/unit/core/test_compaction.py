@@ -328,7 +328,7 @@ def test_a_batch_that_comes_again_after_the_merge_does_not_count() -> None:
     bucket.check_merged()
 
 
-def test_what_is_damaged_is_left_alone_and_told() -> None:
+def test_what_is_damaged_is_left_alone_and_reported() -> None:
     bucket = Bucket()
     plain(bucket)
     bucket.s3.objects[bucket.captures[1]] = b"no Parquet"

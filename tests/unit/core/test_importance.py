@@ -25,14 +25,14 @@ ROWS = pd.DataFrame(RNG.normal(size=(1500, 3)), columns=["much", "little", "noth
 SIGNAL = 3 * ROWS["much"] + ROWS["little"]
 
 
-def answers(model):
+def predictor(model):
     """Return what a model predicts for a table, as `measure_importance` asks for it."""
 
-    def answer(rows: pd.DataFrame) -> Predictions:
+    def predict(rows: pd.DataFrame) -> Predictions:
         sure = model.predict_proba(rows).tolist() if hasattr(model, "predict_proba") else None
         return Predictions(model.predict(rows).tolist(), sure)
 
-    return answer
+    return predict
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def answers(model):
 )
 def test_a_model_leans_on_what_it_uses(model, target, measure):
     model.fit(ROWS, target)
-    found = measure_importance(answers(model), ROWS)
+    found = measure_importance(predictor(model), ROWS)
     assert (found.measure, found.rows) == (measure, MOST_ROWS)
     assert found.features["much"] > 1.5 * found.features["little"] > found.features["nothing"] >= 0
-    assert measure_importance(answers(model), ROWS) == found
+    assert measure_importance(predictor(model), ROWS) == found
     if measure != "standard deviations":
         assert max(found.features.values()) <= 1
 
@@ -57,11 +57,11 @@ def test_a_wide_table_takes_few_predictions_of_few_rows():
     wide = pd.DataFrame(RNG.normal(size=(1500, 400)), columns=[f"f{n}" for n in range(400)])
     shapes = []
 
-    def answer(rows: pd.DataFrame) -> Predictions:
+    def predict(rows: pd.DataFrame) -> Predictions:
         shapes.append(rows.shape)
         return Predictions((2 * rows["f7"]).tolist())
 
-    found = measure_importance(answer, wide)
+    found = measure_importance(predict, wide)
     assert found.rows == 500
     assert len(shapes) == 1 + 400 * REPETITIONS // 10
     assert max(rows * columns for rows, columns in shapes) <= VALUES_AT_ONCE
@@ -76,7 +76,7 @@ def test_texts_are_shuffled_as_well():
         def predict(self, rows):
             return np.where(rows["colour"] == "red", "a", "b")
 
-    found = measure_importance(answers(Reds()), frame)
+    found = measure_importance(predictor(Reds()), frame)
     assert found.features["colour"] == pytest.approx(0.5, abs=0.1)
     assert found.features["sweet"] == 0
 

@@ -94,7 +94,7 @@ def test_a_list_names_the_label_that_is_wrong():
     assert error.value.field == "[1].label"
 
 
-def test_a_message_of_labels_is_told_from_one_of_records():
+def test_a_message_of_labels_is_distinguished_from_one_of_records():
     label = decode_label(body(), NOW_MS)
     (message,) = label_bodies([label, label])
     assert is_label_message(message)

@@ -31,14 +31,14 @@ class ExtensionsApi:
             def do_GET(self) -> None:
                 api.calls.put(self.path.rpartition("extension/")[2])
                 event = api.events.get()
-                self.answer(200 if event else 500, {"eventType": "INVOKE", "requestId": event})
+                self.respond(200 if event else 500, {"eventType": "INVOKE", "requestId": event})
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
                 api.calls.put(f"{self.path.rpartition('extension/')[2]} {body}".strip())
-                self.answer(api.registration, {})
+                self.respond(api.registration, {})
 
-            def answer(self, status: int, content: object) -> None:
+            def respond(self, status: int, content: object) -> None:
                 payload = json.dumps(content).encode()
                 self.send_response(status)
                 self.send_header("Lambda-Extension-Identifier", "one")
@@ -56,6 +56,11 @@ class ExtensionsApi:
     def called(self) -> str:
         """Return the next call, when it comes."""
         return self.calls.get(timeout=10)
+
+    def begins(self, event: str | None = "first") -> None:
+        """Wait until the extension is registered and asks for an event; give it one."""
+        assert [self.called(), self.called()][1] == "event/next"
+        self.events.put(event)
 
 
 @pytest.fixture
@@ -96,7 +101,7 @@ def test_work_is_done_when_the_handler_has_returned_and_before_the_next_event(ap
     assert api.called() == 'register {"events": ["INVOKE"]}'
     assert api.called() == "event/next"
     api.events.put("first")
-    assert handle("answer", None) == ([], "answer")
+    assert handle("response", None) == ([], "response")
     assert done == []
     assert api.calls.empty()  # the environment is not given back yet
     may_work.set()
@@ -107,16 +112,14 @@ def test_work_is_done_when_the_handler_has_returned_and_before_the_next_event(ap
 
 def test_a_request_without_work_gives_the_environment_back(api, metrics):
     handle = LambdaExtension(api.address, metrics).around(lambda event, _context: event)
-    assert [api.called(), api.called()][1] == "event/next"
-    api.events.put("first")
-    handle("answer", None)
+    api.begins()
+    handle("response", None)
     assert api.called() == "event/next"
 
 
 def test_a_handler_that_raises_gives_the_environment_back_too(api, metrics):
     handle = LambdaExtension(api.address, metrics).around(lambda event, _context: event["nothing"])
-    assert [api.called(), api.called()][1] == "event/next"
-    api.events.put("first")
+    api.begins()
     with pytest.raises(KeyError):
         handle({}, None)
     assert api.called() == "event/next"
@@ -126,8 +129,7 @@ def test_work_that_fails_does_not_end_the_extension(api, metrics):
     extension = LambdaExtension(api.address, metrics)
     works = [lambda: 1 / 0, lambda: SENT]
     handle = extension.around(lambda _event, _context: [extension(work) for work in works])
-    assert [api.called(), api.called()][1] == "event/next"
-    api.events.put("first")
+    api.begins()
     handle({}, None)
     assert api.called() == "event/next"
     assert metrics.samples == SENT
@@ -159,8 +161,7 @@ def test_work_is_done_at_once_where_there_is_no_lambda(metrics, address):
 def test_an_api_that_breaks_loses_no_work_and_is_reported(api, metrics):
     extension = LambdaExtension(api.address, metrics)
     handle = extension.around(lambda _event, _context: extension(lambda: SENT))
-    assert [api.called(), api.called()][1] == "event/next"
-    api.events.put(None)
+    api.begins(None)
     assert api.called() == "exit/error"
     assert handle({}, None) == SENT
     assert metrics.samples == []
@@ -192,8 +193,7 @@ def test_what_is_due_is_flushed_before_the_environment_is_given_back(api, metric
         waiting.due = 0.0
 
     handle = extension.around(handler)
-    assert [api.called(), api.called()][1] == "event/next"
-    api.events.put("first")
+    api.begins()
     handle({}, None)
     assert api.called() == "event/next"
     assert waiting.flushes.get_nowait() is False
@@ -208,8 +208,7 @@ def test_what_becomes_due_between_requests_is_flushed_then(api, metrics):
         waiting.due, waiting.began = 0.2, time.monotonic()
 
     handle = extension.around(handler)
-    assert [api.called(), api.called()][1] == "event/next"
-    api.events.put("first")
+    api.begins()
     handle({}, None)
     assert api.called() == "event/next"
     assert waiting.flushes.empty()
@@ -221,8 +220,7 @@ def test_an_api_that_breaks_leaves_nothing_waiting(api, metrics):
     extension.flushes(waiting)
     waiting.due = 100.0
     extension.around(lambda _event, _context: None)
-    assert [api.called(), api.called()][1] == "event/next"
-    api.events.put(None)
+    api.begins(None)
     assert waiting.flushes.get(timeout=10) is False
     assert api.called() == "exit/error"
     assert not extension.listens
@@ -272,8 +270,7 @@ def test_sigterm_ends_a_process_whose_extension_is_gone(api):
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert [api.called(), api.called()][1] == "event/next"
-    api.events.put(None)
+    api.begins(None)
     assert api.called() == "exit/error"
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=10)

@@ -270,7 +270,7 @@ def test_what_was_written_by_hand_is_obeyed(changes, feature, check_type):
     assert {violation["feature_name"] for violation in found} == {feature}
 
 
-def test_a_column_that_is_gone_is_told():
+def test_a_column_that_is_gone_is_reported():
     rows = wine()
     left = {name: column for name, column in rows.features.items() if name != "colour"}
     quality = check(by_hand(), Profile(rows=rows.rows, features=left))

@@ -161,7 +161,7 @@ def test_what_was_summed_up_is_not_read_again_until_its_labels_change(stage):
     assert values(corrected) == pytest.approx(expected(records, [1 - truth[0], *truth[1:]]))
 
 
-def test_labels_that_keep_coming_do_not_have_an_hour_read_at_every_answer(stage):
+def test_labels_that_keep_coming_do_not_have_an_hour_read_at_every_result(stage):
     records = stage.predict()
     truth = stage.truth(records)
     stage.label(records[:50], truth[:50])
@@ -175,7 +175,7 @@ def test_labels_that_keep_coming_do_not_have_an_hour_read_at_every_answer(stage)
     assert (later.labelled, later.outdated_hours) == (90, 0)
 
 
-def test_ids_that_nobody_captured_are_counted_apart(stage):
+def test_ids_that_no_one_captured_are_counted_apart(stage):
     records = stage.predict()
     stage.label(records, stage.truth(records))
     strangers = [
@@ -232,7 +232,7 @@ def test_what_is_true_of_a_prediction_is_true_of_its_shadow(stage):
     assert result.unknown_labels == 0
 
 
-def test_hours_in_which_nothing_tells_the_classes_learn_it_from_the_others(stage):
+def test_hours_in_which_nothing_says_the_classes_learn_it_from_the_others(stage):
     """Of a rare class there are hours without a prediction or a label."""
     rare = []
     for hour in range(HOURS):
@@ -257,7 +257,7 @@ def test_hours_in_which_nothing_tells_the_classes_learn_it_from_the_others(stage
     assert stage.reads() == 6
 
 
-def test_a_reference_tells_the_classes(stage):
+def test_a_reference_says_the_classes(stage):
     rare = stage.predict(40, probabilities=[0.9, 0.1], prediction=0)
     stage.label(rare, [0] * 40)
     unsaid = stage.monitor().evaluate("wine", "1", WINDOW)
@@ -347,7 +347,7 @@ def test_the_hour_that_is_not_over_is_read_and_not_kept_unless_it_is_large(stage
     assert (large.records, large.pending_hours) == (0, 1)
 
 
-def test_an_answer_does_not_go_on_for_longer_than_it_may(stage):
+def test_a_result_does_not_go_on_for_longer_than_it_may(stage):
     stage.predict()
     monitor = stage.monitor(seconds=-1)
     found = [monitor.evaluate("wine", "1", WINDOW).pending_hours for _ in range(3)]

@@ -71,7 +71,7 @@ def stage() -> Stage:
     return Stage()
 
 
-def test_a_prediction_is_answered_and_recorded(stage):
+def test_a_prediction_is_returned_and_recorded(stage):
     response = stage.predict()
     (record,) = stage.queue.records
     assert (response.prediction, response.model_name, response.model_version) == (2, "wine", "3")
@@ -226,7 +226,7 @@ def test_a_shadow_that_fails_is_counted_and_never_seen(stage):
     assert (errors, len(stage.queue.records)) == (1, 1)
 
 
-def test_health_tells_what_is_stale_and_since_when(stage):
+def test_health_says_what_is_stale_and_since_when(stage):
     stage.predict()
     stage.registry.failure = RegistryError("the registry is away")
     stage.now += 31
@@ -257,7 +257,7 @@ NAN, INFINITY = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("given", "reason"),
     [
         (NAN, "the prediction is NaN"),
         (INFINITY, "the prediction is infinite"),
@@ -267,8 +267,8 @@ NAN, INFINITY = float("nan"), float("inf")
         ("\ud800", "the prediction is not valid text"),
     ],
 )
-def test_what_is_no_prediction_is_an_error_of_the_model(stage, answer, reason):
-    stage.model.prediction = answer
+def test_what_is_no_prediction_is_an_error_of_the_model(stage, given, reason):
+    stage.model.prediction = given
     refused = stage.predict()
     assert isinstance(refused, PredictionError)
     (record,) = stage.queue.records

@@ -79,7 +79,7 @@ def test_merged_sketches_keep_the_bound(seed: int, shape: str) -> None:
         assert rank_error(sketch, values) <= QuantileSketch.RANK_ERROR
 
 
-def test_an_empty_sketch_answers_nan() -> None:
+def test_an_empty_sketch_gives_nan() -> None:
     empty = QuantileSketch.merge([])
     assert empty.n == 0
     assert math.isnan(empty.quantile(0.5))
@@ -164,7 +164,7 @@ def test_zero_and_minus_zero_are_one_value() -> None:
         (merge_columns([number_column(np.ones(2)), text_column({"a": 3}, 0)], 5), "categorical"),
     ],
 )
-def test_a_column_tells_what_it_mostly_holds(column, kind: str) -> None:
+def test_a_column_says_what_it_mostly_holds(column, kind: str) -> None:
     assert column.kind == kind
     assert column.rows == column.nulls + column.numbers + column.booleans + column.strings
     assert decode_profile(encode_profile(profile(a=column))).features["a"].kind == kind

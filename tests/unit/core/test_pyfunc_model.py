@@ -47,11 +47,11 @@ def test_any_value_that_may_be_missing_can_be(model, missing):
     assert model.predict([ROW | {missing: None}]).values == [3]
 
 
-def test_rows_with_and_without_a_whole_number_are_answered_in_their_order(model):
+def test_rows_with_and_without_a_whole_number_are_predicted_in_their_order(model):
     rows = [ROW, ROW | {"bottles": None}, ROW, ROW | {"bottles": None, "colour": None}]
-    answer = model.predict(rows)
-    assert answer.values == [4, 3, 4, 2]
-    assert answer.probabilities is None
+    found = model.predict(rows)
+    assert found.values == [4, 3, 4, 2]
+    assert found.probabilities is None
 
 
 @pytest.mark.parametrize(

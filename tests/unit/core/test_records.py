@@ -83,7 +83,7 @@ def test_what_is_no_record_is_refused():
             decode_record(body, NOW_MS)
 
 
-def test_a_list_tells_which_element_is_wrong():
+def test_a_list_says_which_element_is_wrong():
     assert len(decode_records(json.dumps([BODY, BODY]), NOW_MS)) == 2
     assert len(decode_records(json.dumps(BODY), NOW_MS)) == 1
     with pytest.raises(InvalidInputError) as caught:

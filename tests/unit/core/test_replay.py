@@ -86,7 +86,7 @@ def key(stage: AnalysisStage, part: str) -> str:
 
 @pytest.mark.parametrize("mean", [13.0, 15.0])
 @pytest.mark.parametrize("mode", ["calibrated", "classic"])
-def test_an_answer_is_made_again_to_the_bit(mean, mode):
+def test_a_result_is_made_again_to_the_bit(mean, mode):
     stage = AnalysisStage(policy=DriftPolicy(mode=mode))
     keep_on_s3(stage)
     capture(stage, mean)
@@ -188,7 +188,7 @@ def test_each_analysis_of_a_window_has_its_own_evidence(stage):
     assert Backtester(stage.reports, stage.rules).names("wine", end, end) == [first.name]
 
 
-def test_another_answer_is_told_place_by_place(stage):
+def test_another_result_is_shown_place_by_place(stage):
     capture(stage, 15.0)
     (result,) = stage.analyze().results
     alcohol = msgspec.structs.replace(result.features[0], score=0.25)

@@ -87,7 +87,7 @@ def test_the_first_request_after_a_pause_waits_for_what_is_fresh(stage):
     assert pool.serving().primary.version.version == "2"
 
 
-def test_a_reload_is_in_force_when_it_has_answered(stage):
+def test_a_reload_is_in_force_when_it_has_responded(stage):
     stage.registry.point("wine", "production", "2")
     assert stage.pool.reload().primary.version.version == "2"
     assert stage.version() == "2"
@@ -125,7 +125,7 @@ def test_a_new_environment_starts_from_the_plan_that_was_good_last(stage):
     assert fresh.pool.serving().problem == ""
 
 
-def test_without_a_plan_in_reach_the_failure_is_told():
+def test_without_a_plan_in_reach_the_failure_is_reported():
     stage = Stage()
     stage.registry.failure = RegistryError("away")
     with pytest.raises(RegistryError):

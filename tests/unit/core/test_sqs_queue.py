@@ -57,7 +57,7 @@ def test_a_dead_letter_has_its_reason_and_the_queue_is_looked_up_once(sqs):
     letters.put("m-1", "body", "'\x01\t\ud800' " + 2000 * "é")
 
 
-def test_a_dead_letter_that_is_not_taken_is_told(sqs):
+def test_a_dead_letter_that_is_not_taken_is_reported(sqs):
     client, stubber = sqs
     stubber.add_client_error("send_message", "InvalidParameterValue")
     with pytest.raises(QueueError, match=r"did not take message m-1: .*InvalidParameterValue"):
@@ -147,7 +147,7 @@ def test_a_batch_of_predictions_shares_a_message_and_its_names():
     assert caught.value.event_ids == {too_large.event_id}
 
 
-def test_messages_are_handed_back_ten_at_a_time_until_the_queue_does_not_answer(sqs):
+def test_messages_are_released_ten_at_a_time_until_the_queue_does_not_respond(sqs):
     client, stubber = sqs
 
     def expected(first: int, count: int) -> dict:
@@ -158,8 +158,8 @@ def test_messages_are_handed_back_ten_at_a_time_until_the_queue_does_not_answer(
         return {"QueueUrl": URL, "Entries": entries}
 
     failed = [{"Id": "1", "SenderFault": True, "Code": "ReceiptHandleIsInvalid"}]
-    answer = {"Successful": [], "Failed": failed}
-    stubber.add_response("change_message_visibility_batch", answer, expected(0, 10))
+    response = {"Successful": [], "Failed": failed}
+    stubber.add_response("change_message_visibility_batch", response, expected(0, 10))
     stubber.add_response(
         "change_message_visibility_batch", {"Successful": [], "Failed": []}, expected(10, 2)
     )

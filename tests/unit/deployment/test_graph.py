@@ -50,7 +50,7 @@ def test_nothing_is_begun_after_a_failure_and_what_runs_is_finished():
     assert done == ["slow"]
 
 
-def test_several_failures_are_all_told():
+def test_several_failures_are_all_reported():
     meet = threading.Barrier(2, timeout=10)
 
     def fail_with(message):

@@ -127,7 +127,7 @@ def test_a_requirement_without_a_hash_is_an_error(tmp_path):
         install(requirements, tmp_path / "target", "x86_64-manylinux_2_28")
 
 
-def test_a_function_that_is_too_large_is_told_with_its_parts():
+def test_a_function_that_is_too_large_is_reported_with_its_parts():
     check_size("capture", {"package": UNZIPPED_BYTES_LIMIT})
     with pytest.raises(BuildError, match=r"takes 251 MB .*: package 1 MB, arrow 250 MB"):
         check_size("capture", {"package": 1024**2, "arrow": UNZIPPED_BYTES_LIMIT})

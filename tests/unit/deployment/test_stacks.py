@@ -128,7 +128,7 @@ def test_a_changed_template_or_parameter_updates(aws, deployer, template, parame
     assert verbs(aws) == ["CREATE", "UPDATE"]
 
 
-def test_a_failure_tells_the_cause_and_not_what_it_cancelled(aws, deployer):
+def test_a_failure_says_the_cause_and_not_what_it_cancelled(aws, deployer):
     aws.fails_with = [
         event("Rule", "CREATE_FAILED", "ScheduleExpression is not valid"),
         event("Queue", "CREATE_FAILED", "Resource creation cancelled"),
@@ -139,7 +139,7 @@ def test_a_failure_tells_the_cause_and_not_what_it_cancelled(aws, deployer):
     assert caught.value.reasons == ("Rule (AWS::SQS::Queue): ScheduleExpression is not valid",)
 
 
-def test_a_template_that_is_refused_as_a_whole_tells_so(aws, deployer):
+def test_a_template_that_is_refused_as_a_whole_says_so(aws, deployer):
     whole = "AWS::CloudFormation::Stack"
     aws.fails_with = [event(NAME, "ROLLBACK_IN_PROGRESS", "Transform failed", whole)]
     with pytest.raises(StackError, match="x failed: Transform failed"):

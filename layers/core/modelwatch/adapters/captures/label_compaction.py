@@ -90,15 +90,15 @@ class S3LabelCompaction(S3Store):
             return None
         key = ""
         if distinct.num_rows:
-            key, payload = _object(hour.name, distinct)
+            key, payload = label_object(hour.name, distinct)
             self._objects.write_once(key, payload, PARQUET)
             merged = replace(merged, bytes_after=len(payload))
         self._objects.delete([each for each in hour.objects if each != key])
         return merged
 
 
-def _object(folder: str, table: pa.Table) -> tuple[str, bytes]:
-    """Return the name and the bytes of an object: the same for the same labels."""
+def label_object(folder: str, table: pa.Table) -> tuple[str, bytes]:
+    """Return the key and the bytes of an object in ``folder``: the same for the same labels."""
     ordered = table.sort_by([(name, "ascending") for name in table.column_names])
     times = pc.min_max(ordered["predicted_at"].cast(pa.int64())).as_py()
     payload = write_table(ordered)

@@ -7,7 +7,6 @@ was made of them, and an erasure that was interrupted finds them again.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -22,9 +21,10 @@ import pyarrow.compute as pc
 from modelwatch.adapters.aws.objects import S3Objects
 from modelwatch.adapters.captures.arrow_profiles import hash_events
 from modelwatch.adapters.captures.compaction import S3Compaction
+from modelwatch.adapters.captures.label_compaction import label_object
 from modelwatch.adapters.captures.labels import LABELS
 from modelwatch.adapters.captures.layout import CAPTURES, PROFILES, CaptureObject
-from modelwatch.adapters.captures.parquet import read_table, write_table
+from modelwatch.adapters.captures.parquet import read_table
 from modelwatch.adapters.captures.records import CONNECTIONS, PARQUET, unmoved
 from modelwatch.adapters.results.performance import PERFORMANCE
 from modelwatch.domain.compaction import CaptureHour
@@ -205,11 +205,7 @@ class S3Erasure:
             return False
         # between the two, readers find labels twice, of which they take one
         if kept.num_rows:
-            times = pc.min_max(kept["predicted_at"].cast(pa.int64())).as_py()
-            payload = write_table(kept)
-            digest = hashlib.sha256(payload).hexdigest()[:20]
-            folder = key.rsplit("/", 1)[0]
-            name = f"{folder}/{times['min']}-{times['max']}-{digest}.parquet"
+            name, payload = label_object(f"{key.rsplit('/', 1)[0]}/", kept)
             self._objects.write_once(name, payload, PARQUET)
         self._objects.delete([key])
         return True
