@@ -53,5 +53,5 @@ def test_what_is_wrong_is_refused(environ, said):
 def test_a_policy_before_the_first_model_is_said_not_to_be_checked():
     said = check(schemas=(), CAPTURE_POLICY=json.dumps({"emial": "drop"}))
     assert said == [
-        "CAPTURE_POLICY is not held against the model's features: wine has no alias 'production'"
+        "CAPTURE_POLICY is not checked against the model's features: wine has no alias 'production'"
     ]

@@ -47,5 +47,6 @@ def test_what_is_wrong_is_refused(declared, policy, said):
 
 def test_segments_before_the_first_model_are_said_not_to_be_checked():
     assert check("color", schemas=()) == [
-        "ANALYSIS_SEGMENTS is not held against the model's features: wine has no alias 'production'"
+        "ANALYSIS_SEGMENTS is not checked against the model's features: "
+        "wine has no alias 'production'"
     ]
