@@ -151,7 +151,9 @@ def test_keys_are_enough(chromium: Browser, hour: BridgeStory) -> None:
         page.keyboard.press("ArrowRight")
         second = page.locator(".heat tbody tr").nth(1).locator("td[aria-label]").nth(1)
         expect(second).to_be_focused()
-        expect(page.locator("#heat-detail")).to_contain_text("wasserstein 0.040, no drift")
+        expect(page.locator("#heat-detail")).to_contain_text(
+            "wasserstein 0.040 (critical 0.200), no drift"
+        )
         chart = page.locator("#latency svg")
         chart.focus()
         page.keyboard.press("ArrowLeft")

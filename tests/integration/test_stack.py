@@ -234,10 +234,8 @@ def test_data_survive_down_and_up_and_not_a_reset(new_stack: Callable[..., Runni
         f"{tracking}/api/2.0/mlflow/experiments/create", json={"name": "kept"}, timeout=30
     ).json()
 
-    began = time.monotonic()
     outcome = stack.run("down")
     assert outcome.returncode == 0, outcome.stderr
-    assert time.monotonic() - began < 15
     assert processes_of(stack.home) == {}
     assert {part["state"] for part in _parts(stack).values()} == {"down"}
 

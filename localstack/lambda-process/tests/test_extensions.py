@@ -73,8 +73,8 @@ def handler(event, context):
 def test_the_response_comes_before_the_extension_is_done(account: Any) -> None:
     name = account.function(APP)
     account.invoke(name)
-    first = account.invoke(name, {"seconds": 1.0})
-    assert first.seconds < 0.8
+    first = account.invoke(name, {"seconds": 3.0})
+    assert first.seconds < 3
     assert "REPORT" not in first.log
 
     begun = time.monotonic()

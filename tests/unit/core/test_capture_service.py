@@ -469,7 +469,6 @@ def test_of_a_packed_message_only_the_bad_records_are_put_aside(stage):
         {"predictions": [10**400]},
         {"head": {"model_name": "a/b"}},
         {"at": [10**18]},
-        {"more": 1},
     ],
 )
 def test_a_damaged_packed_message_is_put_aside(stage, change):

@@ -16,6 +16,7 @@ import msgspec
 from modelwatch.domain.event_ids import event_time_ms, is_event_id
 from modelwatch.domain.faults import UNREADABLE, Blame, beyond_types, refusal
 from modelwatch.domain.names import EventId, Source
+from modelwatch.domain.newer import without_unknown
 from modelwatch.domain.numbers import Number, exact_whole, is_number
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Refusal, all_of, time_faults
 from modelwatch.errors import Fault, InvalidInputError
@@ -82,7 +83,7 @@ class Label(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
         return as_text(self.label)
 
 
-class LabelMessage(msgspec.Struct, forbid_unknown_fields=True):
+class LabelMessage(msgspec.Struct):
     """Labels on their way through the capture queue.
 
     A message of records is a list, or a record alone, which may not have a field ``labels``: so
@@ -153,7 +154,7 @@ def encode_label(label: Label) -> bytes:
     return _encoder.encode(label)
 
 
-def decode_label(body: bytes | str, now_ms: int) -> Label:
+def decode_label(body: bytes | str, now_ms: int, *, is_ours: bool = False) -> Label:
     """Read one label from JSON, and fill in both of its times.
 
     Raises InvalidInputError when it is not JSON, breaks the contract, or does not say when the
@@ -163,10 +164,14 @@ def decode_label(body: bytes | str, now_ms: int) -> Label:
     ----------
     now_ms
         The present, in milliseconds since 1970: ``labelled_at`` of a label that has none.
+    is_ours
+        Whether it comes from our own queue: fields of a newer release are left out.
     """
     try:
         label = _decoder.decode(body)
     except UNREADABLE as error:
+        if is_ours and (known := without_unknown(body, Label)):
+            return decode_label(known, now_ms)
         raise refusal(
             body, Label, error, lambda value, found: _further(value, found, now_ms)
         ) from None
@@ -272,23 +277,25 @@ def sort_label_message(body: str, now_ms: int) -> tuple[list[Label], list[Refusa
         message = _message_decoder.decode(body)
     except UNREADABLE as error:
         raise refusal(body, LabelMessage, error) from None
-    labels, refusals = _sort(message.labels, now_ms)
+    labels, refusals = _sort(message.labels, now_ms, is_ours=True)
     return labels, [Refusal(f'{{"labels":[{body}]}}', error) for body, error in refusals]
 
 
 def _decode_each(elements: Iterable[Any], now_ms: int) -> list[Label]:
-    labels, refusals = _sort(elements, now_ms)
+    labels, refusals = _sort(elements, now_ms, is_ours=False)
     if refusals:
         raise all_of(refusals)
     return labels
 
 
-def _sort(elements: Iterable[Any], now_ms: int) -> tuple[list[Label], list[Refusal]]:
+def _sort(
+    elements: Iterable[Any], now_ms: int, *, is_ours: bool
+) -> tuple[list[Label], list[Refusal]]:
     labels = []
     refusals = []
     for index, element in enumerate(elements):
         try:
-            labels.append(decode_label(bytes(element), now_ms))
+            labels.append(decode_label(bytes(element), now_ms, is_ours=is_ours))
         except InvalidInputError as error:
             text = bytes(element).decode(errors="replace")
             refusals.append(Refusal(text, error.within(f"[{index}]")))

@@ -22,6 +22,7 @@ from msgspec import NODEFAULT
 from modelwatch.domain.blocks import Block, Head, blocks_of
 from modelwatch.domain.event_ids import are_event_ids
 from modelwatch.domain.faults import UNREADABLE, invalid_json
+from modelwatch.domain.newer import without_unknown
 from modelwatch.domain.numbers import Whole
 from modelwatch.domain.records import (
     FUTURE_TOLERANCE_MS,
@@ -128,6 +129,8 @@ def unpack(body: str, now_ms: int) -> tuple[Block | None, list[Refusal]]:
     try:
         block = _block(_decoder.decode(body))
     except UNREADABLE as error:
+        if known := without_unknown(body, _Typed):
+            return unpack(known.decode(), now_ms)
         try:
             untyped = _block(_untyped_decoder.decode(body))
         except UNREADABLE:

@@ -12,6 +12,7 @@ import msgspec
 
 from modelwatch.domain.faults import MOST_FAULTS, UNREADABLE, Blame, beyond_types, refusal
 from modelwatch.domain.names import EventId, Name, Source, VariantName, feature_name_faults
+from modelwatch.domain.newer import without_unknown
 from modelwatch.domain.numbers import Number, SampleRate, probabilities_problem
 from modelwatch.errors import Fault, InvalidInputError
 
@@ -204,10 +205,13 @@ def decode_record(body: bytes | str, now_ms: int, *, is_ours: bool = False) -> R
     is_ours
         Whether the body comes from our own queue, where a record's source is known to be true: one
         of predict's may lack features and prediction. Of what a caller sends, no record may.
+        Fields that a newer release has added are left out; a caller's are refused.
     """
     try:
         record = _decoder.decode(body)
     except UNREADABLE as error:
+        if is_ours and (known := without_unknown(body, Record)):
+            return decode_record(known, now_ms, is_ours=True)
         raise refusal(
             body, Record, error, lambda value, found: _further(value, found, now_ms, is_ours)
         ) from None
