@@ -97,7 +97,7 @@ def main() -> None:
                 window = folder / f"{size}.parquet"
                 if not window.exists():
                     pq.write_table(_rows(size, seed=2).select(features), window)
-                program = (
+                program: list[str | Path] = (
                     [sys.executable, programs / "evidently_drift.py"]
                     if rival == "evidently"
                     else [RIVALS, ROOT / "benchmarks" / "rivals" / "drift_decision.py", rival]

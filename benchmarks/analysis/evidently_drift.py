@@ -9,7 +9,7 @@ from evidently import DataDefinition, Dataset, Report
 from evidently.presets import DataDriftPreset
 
 
-def peak_mb():
+def peak_mb() -> float:
     """Return the peak of this program's memory; getrusage gives that of its parent, if larger."""
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 

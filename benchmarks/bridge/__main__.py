@@ -156,7 +156,7 @@ def _analysis_lines(model: int, version: str) -> Iterator[str]:
     base = {"model_name": f"model_{model}", "model_version": version}
     status = {"_aws": {"Timestamp": 1, "CloudWatchMetrics": [_directive("evidently_drift_status")]}}
     yield json.dumps(status | base | {"evidently_drift_status": 1})
-    gauges = (
+    gauges: tuple[tuple[str, dict[str, str]], ...] = (
         ("evidently_feature_drift_score", {"method": "wasserstein"}),
         ("evidently_feature_drift_detected", {}),
         ("evidently_missing_values_ratio", {}),

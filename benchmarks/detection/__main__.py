@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from typing import Any
 
 import numpy as np
 from benchmarks.detection import measures
@@ -86,14 +87,14 @@ def main() -> None:
     print(json.dumps(summary))
 
 
-def _summary(rows: list[dict], name: str) -> dict[str, float]:
+def _summary(rows: list[dict[str, Any]], name: str) -> dict[str, float]:
     """Return the rate over all runs, and the largest rate of one kind of run."""
     runs = np.array([row["runs"] for row in rows], float)
     rates = np.array([row[name] for row in rows])
     return {"all": round(float(rates @ runs / runs.sum()), 5), "largest": float(rates.max())}
 
 
-def _show(title: str, rows: list[dict]) -> None:
+def _show(title: str, rows: list[dict[str, Any]]) -> None:
     table = Table(*rows[0], title=title, title_justify="left")
     for row in rows:
         table.add_row(*map(_text, row.values()))

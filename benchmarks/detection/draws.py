@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy import stats
@@ -88,7 +89,7 @@ TEN = _categories("10 categories", *[0.1] * 10)
 SKEWED = _categories("5, some rare", 0.9, 0.06, 0.03, 0.008, 0.002)
 RARE_FLAG = _categories("2, one of 2 %", 0.98, 0.02)
 
-MIX = (
+_FAMILIES = (
     NORMAL, LOGNORMAL, T3, POISSON, FOUR, ROUNDED, ZEROS, SKEWED, NORMAL, LOGNORMAL, T3, TEN,
     RARE_FLAG,
 )  # fmt: skip
@@ -100,7 +101,7 @@ def normalised(family: Family) -> Family:
     return replace(family, shares=family.shares / family.shares.sum())
 
 
-MIX = tuple(normalised(family) for family in MIX)
+MIX = tuple(normalised(family) for family in _FAMILIES)
 NORMAL, LOGNORMAL, T3, FOUR = MIX[0], MIX[1], MIX[2], MIX[4]
 
 
@@ -124,11 +125,11 @@ def _unseen(share: float) -> Family:
 
 SHIFTS = (
     *(
-        Shift(f"normal: mean +{size} sd", NORMAL, NORMAL.changed(lambda x, s=size: x + s))
+        Shift(f"normal: mean +{size} sd", NORMAL, NORMAL.changed(partial(np.add, size)))
         for size in (0.1, 0.2, 0.3, 0.5)
     ),
     *(
-        Shift(f"normal: scale x {size:.2g}", NORMAL, NORMAL.changed(lambda x, s=size: x * s))
+        Shift(f"normal: scale x {size:.2g}", NORMAL, NORMAL.changed(partial(np.multiply, size)))
         for size in (1.2, 1.5, 1 / 1.5)
     ),
     Shift("normal: 5 % of rows +4 sd", NORMAL, NORMAL.mixed(0.05, lambda x: x + 4)),

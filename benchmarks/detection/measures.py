@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ HOURLY = run_level(1.0, MONTH_SECONDS / 3600)
 
 LEVELS = (0.05, 0.01, HOURLY)
 FEATURES = (5, 13, 100)
-Row = dict[str, float]
+Row = dict[str, Any]
 
 
 def false_alarms(
@@ -44,9 +45,9 @@ def sketched_false_alarms(sizes: tuple[int, ...], repetitions: int, seed: int) -
     for size in sizes:
         generator = np.random.default_rng([seed, size])
         pairs = [
-            tuple(
-                Distribution.of_column(number_column(family.rows(generator, size)))
-                for _ in range(2)
+            (
+                Distribution.of_column(number_column(family.rows(generator, size))),
+                Distribution.of_column(number_column(family.rows(generator, size))),
             )
             for _ in range(repetitions)
             for family in families
@@ -63,10 +64,13 @@ def sketched_power(
             generator = np.random.default_rng([seed, size, int(shift * 100)])
             pairs, sketched = [], []
             for _ in range(repetitions):
-                sides = generator.normal(size=reference), generator.normal(shift, size=size)
-                pairs.append(tuple(map(Distribution.of_numbers, sides)))
+                before, after = generator.normal(size=reference), generator.normal(shift, size=size)
+                pairs.append((Distribution.of_numbers(before), Distribution.of_numbers(after)))
                 sketched.append(
-                    tuple(Distribution.of_column(number_column(side)) for side in sides)
+                    (
+                        Distribution.of_column(number_column(before)),
+                        Distribution.of_column(number_column(after)),
+                    )
                 )
             yield {"shift": shift, "rows": size, "reference": reference} | {
                 name: float(np.mean(flagged(_single(measured(each)), HOURLY / 13)))
@@ -126,7 +130,7 @@ def _share(drifted: np.ndarray) -> float:
     return float(drifted.any(axis=1).mean())
 
 
-def power(sizes: tuple[tuple[int, int], ...], repetitions: int, seed: int) -> Iterator[dict]:
+def power(sizes: tuple[tuple[int, int], ...], repetitions: int, seed: int) -> Iterator[Row]:
     """How often one feature's change is seen: as shipped, and at 1 % false alarms for both."""
     for size, reference in sizes:
         generator = np.random.default_rng([seed, size, reference])
@@ -208,7 +212,7 @@ def _side(family: Family, rows: np.ndarray) -> Distribution:
     return Distribution.of_numbers(rows)
 
 
-def scenarios(sizes: tuple[int, ...], repetitions: int, seed: int) -> Iterator[dict]:
+def scenarios(sizes: tuple[int, ...], repetitions: int, seed: int) -> Iterator[Row]:
     """Evaluate the simulator's scenarios on 142 wines with their cultivar: half of all drifts."""
     data = load_wine(as_frame=True)
     wines = data.data.assign(cultivar=data.target.map(lambda number: f"class {number}"))

@@ -15,6 +15,7 @@ import argparse
 import json
 import time
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 from benchmarks.performance_estimation import estimators
@@ -97,7 +98,7 @@ def _estimated(
 
 def _rows(
     truths: Performances, estimates: dict[str, Performances], metric: str
-) -> list[dict[str, float | str]]:
+) -> list[dict[str, Any]]:
     rows = []
     for case, performances in truths.items():
         truth = np.array([each[metric] for each in performances])
@@ -117,7 +118,7 @@ def _rows(
     return rows
 
 
-def _means(rows: list[dict[str, float | str]]) -> dict[str, dict[str, float]]:
+def _means(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Return the mean error over all shifts, by classifier and estimator."""
     names = list(rows[0])[3:]
     return {
@@ -129,7 +130,7 @@ def _means(rows: list[dict[str, float | str]]) -> dict[str, dict[str, float]]:
     }
 
 
-def _show(title: str, rows: list[dict[str, float | str]]) -> None:
+def _show(title: str, rows: list[dict[str, Any]]) -> None:
     table = Table(*rows[0], title=title, title_justify="left")
     for row in rows:
         kind, shift, *errors = row.values()

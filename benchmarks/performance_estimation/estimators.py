@@ -6,6 +6,7 @@ import json
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -63,7 +64,7 @@ def nannyml(
     """
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "cases.npz"
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for number, (scores, labels, windows) in enumerate(cases):
             arrays[f"{number}.scores"] = scores
             arrays[f"{number}.labels"] = labels
@@ -73,4 +74,5 @@ def nannyml(
         told = subprocess.run(
             [RIVALS, program, path], check=True, capture_output=True, text=True, cwd=ROOT
         ).stdout
-    return json.loads(told.splitlines()[-1])
+    estimates: list[list[dict[str, float]]] = json.loads(told.splitlines()[-1])
+    return estimates

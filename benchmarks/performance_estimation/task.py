@@ -58,7 +58,7 @@ def classifiers(training: Draw) -> dict[str, Model]:
     ).fit(training.features, training.labels)
 
     def calibrated(features: np.ndarray) -> np.ndarray:
-        return fitted.predict_proba(features)[:, 1]
+        return np.asarray(fitted.predict_proba(features)[:, 1])
 
     return {
         "calibrated": calibrated,

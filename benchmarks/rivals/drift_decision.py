@@ -16,12 +16,12 @@ import pandas as pd
 warnings.simplefilter("ignore")
 
 
-def peak_mb():
+def peak_mb() -> float:
     """Return the peak of this program's memory; getrusage tells that of its parent, if larger."""
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 
-def decide_whylogs(reference, window):
+def decide_whylogs(reference: pd.DataFrame, window: pd.DataFrame) -> float:
     """Return the seconds of profiling the window and comparing."""
     import whylogs
     from whylogs.viz.drift.column_drift_algorithms import calculate_drift_scores
@@ -32,7 +32,7 @@ def decide_whylogs(reference, window):
     return time.process_time() - began
 
 
-def decide_nannyml(reference, window):
+def decide_nannyml(reference: pd.DataFrame, window: pd.DataFrame) -> float:
     """Return the seconds of measuring the window."""
     from nannyml import UnivariateDriftCalculator
 

@@ -17,12 +17,14 @@ from nannyml import CBPE
 warnings.simplefilter("ignore")
 
 
-def frame(scores):
+def frame(scores: np.ndarray) -> pd.DataFrame:
     """Return rows as NannyML wants them."""
     return pd.DataFrame({"score": scores, "prediction": (scores > 0.5).astype(int)})
 
 
-def estimates(scores, labels, windows):
+def estimates(
+    scores: np.ndarray, labels: np.ndarray, windows: np.ndarray
+) -> list[dict[str, float]]:
     """Return the estimates of each window."""
     estimator = CBPE(
         metrics=["accuracy", "roc_auc"],

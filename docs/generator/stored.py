@@ -13,6 +13,7 @@ from modelwatch.adapters.registries import folder_files
 from modelwatch.domain import baselines, importance, models
 from modelwatch.domain.constraints import document as constraints
 from modelwatch.domain.labels import Label
+from modelwatch.domain.past import history
 from modelwatch.domain.performance import encoding as performance
 from modelwatch.domain.profiles import encoding as profiles
 from modelwatch.domain.records import Record
@@ -76,6 +77,13 @@ FORMATS = (
         "MessagePack, compressed",
         evidence._Reference,
         evidence.FORMAT,
+    ),
+    Format(
+        "Past",
+        "`analyses/M/V/.past/<window>`",
+        "MessagePack, compressed",
+        history.PastDocument,
+        history.FORMAT,
     ),
     Format(
         "Profile",

@@ -206,7 +206,7 @@ def test_simulated_labels_are_stored_for_every_prediction(deployed):
 
 def test_the_reference_is_compared_as_it_would_have_been_captured(deployed):
     url = json.loads(deployed.run("deploy", "analyze", "--json"))["urls"]["analyze"]
-    done = json.loads(deployed.run("simulate", "-n", "300", "--rate", "50", "--json"))
+    done = json.loads(deployed.run("simulate", "-n", "300", "--rate", "10", "--json"))
     chosen = {event_id for event_id in done["event_ids"] if is_sampled(event_id, RATE)}
 
     def analyzed() -> dict[str, Any]:

@@ -53,7 +53,7 @@ def test_predictions_are_captured_and_analyzed(stack: RunningStack) -> None:
 
     outcome = stack.run("simulate", "-n", str(REQUESTS), "--scenario", "moderate_drift")
     assert outcome.returncode == 0, outcome.stderr
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 90
     rows = 0
     while rows < REQUESTS:
         assert time.monotonic() < deadline, f"{rows} of {REQUESTS} predictions were captured"

@@ -129,13 +129,13 @@ def test_a_poisoned_message_is_put_aside_at_once_and_alone(pipeline):
         )
         return list(received.get("Messages", []))
 
-    (letter,) = eventually(dead_letters, seconds=20)
+    (letter,) = eventually(dead_letters)
     assert letter["Body"] == '{"event_id": "poison\\u0001"}'
     said = {key: value["StringValue"] for key, value in letter["MessageAttributes"].items()}
     assert said["message_id"] == poison["MessageId"]
     assert "captured_at" in said["reason"]
     # it is done with, and not waiting to be delivered again
-    eventually(lambda: in_flight() <= in_flight_before, seconds=20)
+    eventually(lambda: in_flight() <= in_flight_before)
     sqs.delete_message(QueueUrl=dead_url, ReceiptHandle=letter["ReceiptHandle"])
 
 

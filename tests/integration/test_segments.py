@@ -72,7 +72,7 @@ def test_wrong_segments_are_not_deployed(watching: RunningStack, segments: str, 
 
 
 def test_a_drift_in_one_segment_alone_is_found_and_named(watching: RunningStack) -> None:
-    command = ("simulate", "-n", str(REQUESTS), "--rate", "40", "--seed", "1")
+    command = ("simulate", "-n", str(REQUESTS), "--rate", "10", "--seed", "1")
     sent = answer(watching, *command, "--scenario", "segment_drift")
     assert sent["statuses"] == {"200": REQUESTS}
     result = analyzed(watching)

@@ -195,7 +195,7 @@ def test_a_shadow_is_captured_and_never_returned(two_versions):
 def test_a_change_is_in_force_within_the_refresh_time_without_a_reload(two_versions):
     serving = two_versions
     serving.run("route", "--clear")
-    eventually(lambda: serving.predict().json()["variant"] == "production", seconds=10)
+    eventually(lambda: serving.predict().json()["variant"] == "production")
 
 
 def test_mlflow_may_stop_while_environments_serve_and_start(two_versions):
@@ -203,7 +203,7 @@ def test_mlflow_may_stop_while_environments_serve_and_start(two_versions):
     assert serving.predict(routing_key="a").status_code == 200
     serving.stop("mlflow")
     try:
-        eventually(lambda: serving.get("/health").json()["status"] == "stale", seconds=30)
+        eventually(lambda: serving.get("/health").json()["status"] == "stale")
         assert serving.predict().status_code == 200
         serving.recycle_environments()
         answer = serving.predict()
@@ -214,7 +214,7 @@ def test_mlflow_may_stop_while_environments_serve_and_start(two_versions):
         assert "registry" in health["problem"]
     finally:
         serving.run("up")
-    eventually(lambda: serving.get("/health").json()["status"] == "healthy", seconds=30)
+    eventually(lambda: serving.get("/health").json()["status"] == "healthy")
 
 
 def test_s3_may_stop_while_an_environment_serves(two_versions):
@@ -232,7 +232,7 @@ def test_s3_may_stop_while_an_environment_serves(two_versions):
         assert serving.predict().status_code in (200, 503)
     finally:
         serving.run("up")
-    eventually(lambda: serving.predict().status_code == 200, seconds=30)
+    eventually(lambda: serving.predict().status_code == 200)
 
 
 def test_a_version_of_plain_mlflow_is_served_once_it_is_exported(two_versions, tmp_path):

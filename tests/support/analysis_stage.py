@@ -18,6 +18,7 @@ from in_memory import (
 from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.captures.parquet import records_table
 from modelwatch.adapters.results.baselines import S3BaselineStore
+from modelwatch.adapters.results.past import S3PastStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.records import Record
@@ -27,6 +28,7 @@ from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.services.analysis_requests import AnalysisRequest
 from modelwatch.services.analyze import Analysis, AnalyzeService
+from modelwatch.services.learning import Learning
 from modelwatch.services.references import References
 from wine_records import wine_record
 
@@ -62,7 +64,8 @@ class AnalysisStage:
         self.store = InMemoryRecordStore()
         self.profiles = InMemoryProfiles(self.store)
         self.training = InMemoryReferences({"1": records_table(records(50, 1.0))})
-        self.baselines = S3BaselineStore(InMemoryS3(), "reports")
+        self.s3 = InMemoryS3()
+        self.baselines = S3BaselineStore(self.s3, "reports")
         self.reports = InMemoryReportStore()
         self.reporter = InMemoryReporter()
         self.performance = InMemoryPerformance()
@@ -83,6 +86,7 @@ class AnalysisStage:
             registry=self.registry,
             profiles=self.profiles,
             references=self.references,
+            learning=Learning(self.profiles, S3PastStore(self.s3, "reports"), self.rules),
             performance=self.performance,
             reporter=self.reporter,
             reports=self.reports,

@@ -144,6 +144,7 @@ class BridgeStory:
                 Sample(
                     "evidently_feature_drift_score", score, {**feature, "method": "wasserstein"}
                 ),
+                Sample("evidently_feature_critical_score", 0.2, feature),
                 Sample("evidently_feature_drift_detected", int(name in drifted), feature),
                 Sample("evidently_missing_values_ratio", (missing or {}).get(name, 0.0), feature),
             ]

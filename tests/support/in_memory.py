@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
 import msgspec
 import pyarrow as pa
@@ -31,8 +31,7 @@ from modelwatch.domain.routing import Routing, ServingPlan
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.domain.segments import NO_SEGMENTS, SegmentKey, Segments
 from modelwatch.domain.verdict.evidence import Evidence
-from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift, LastResult
-from modelwatch.domain.verdict.rules import DriftPolicy
+from modelwatch.domain.verdict.results import AnalysisResult, LastResult, WindowVerdict
 from modelwatch.domain.windows import Window
 from modelwatch.errors import (
     EvidenceError,
@@ -249,6 +248,16 @@ class InMemoryRecordStore:
     def versions(self, window: Window) -> list[tuple[str, str]]:
         return sorted({(r.model_name, r.model_version) for r in self._within(window)})
 
+    def days(self, model_name: str, model_version: str) -> list[date]:
+        records = [record for group in self.groups.values() for record in group]
+        return sorted(
+            {
+                record.captured_at.date()
+                for record in records
+                if (record.model_name, record.model_version) == (model_name, model_version)
+            }
+        )
+
     def read(self, model_name: str, model_version: str, window: Window) -> pa.Table:
         distinct = {
             record.event_id: record
@@ -303,6 +312,9 @@ class InMemoryProfiles:
 
     def versions(self, window: Window) -> list[tuple[str, str]]:
         return self.store.versions(window)
+
+    def days(self, model_name: str, model_version: str) -> list[date]:
+        return self.store.days(model_name, model_version)
 
     def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
         if model_version in self.broken:
@@ -361,8 +373,8 @@ class InMemoryReporter:
         self,
         reference: pa.Table,
         current: pa.Table,
-        _features: Sequence[FeatureDrift],
-        _policy: DriftPolicy,
+        _verdict: WindowVerdict,
+        _title: str,
     ) -> bytes:
         self.made.append((reference.num_rows, current.num_rows))
         return b"<html>report</html>"

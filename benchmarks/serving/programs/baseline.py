@@ -12,6 +12,7 @@ import sys
 import time
 import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 import mlflow.pyfunc
 import pandas as pd
@@ -56,12 +57,12 @@ async def times(requests: int) -> list[float]:
         "scheme": "http", "path": "/predict", "raw_path": b"/predict", "query_string": b"",
         "root_path": "", "headers": headers, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2),
     }  # fmt: skip
-    answers: list[dict] = []
+    answers: list[Any] = []
 
-    async def receive() -> dict:
+    async def receive() -> Any:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    async def send(message: dict) -> None:
+    async def send(message: Any) -> None:
         answers.append(message)
 
     taken = []

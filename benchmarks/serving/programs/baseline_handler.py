@@ -2,6 +2,7 @@
 
 import json
 import os
+from typing import Any
 
 import mlflow.pyfunc
 import pandas as pd
@@ -10,7 +11,7 @@ model = mlflow.pyfunc.load_model(os.environ["BENCH_MODEL"])
 names = model.metadata.signature.inputs.input_names()
 
 
-def handler(event, _context):
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     features = json.loads(event["body"])["features"]
     value = int(model.predict(pd.DataFrame([features], columns=names))[0])
     return {"statusCode": 200, "body": json.dumps({"prediction": value})}

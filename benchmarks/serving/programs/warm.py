@@ -25,7 +25,7 @@ class NoQueue:
 
 
 class TimedQueue:
-    def __init__(self, *arguments) -> None:
+    def __init__(self, *arguments: object) -> None:
         self._client = real_client(*arguments)
 
     def send_message(self, **message: str) -> None:

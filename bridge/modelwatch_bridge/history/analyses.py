@@ -17,10 +17,11 @@ Version = tuple[str, str]
 """Model name and version."""
 
 _SCORE = "evidently_feature_drift_score"
+_CRITICAL = "evidently_feature_critical_score"
 _DRIFTED = "evidently_feature_drift_detected"
 _MISSING = "evidently_missing_values_ratio"
 _SHARE = "evidently_drift_score"
-ANALYSIS_METRICS = frozenset((DRIFT_STATUS, _SHARE, _SCORE, _DRIFTED, _MISSING))
+ANALYSIS_METRICS = frozenset((DRIFT_STATUS, _SHARE, _SCORE, _CRITICAL, _DRIFTED, _MISSING))
 """Gauges whose change means an analysis, or more of one."""
 
 _SAME_ANALYSIS_MS = 60_000
@@ -33,8 +34,8 @@ _Samples = dict[tuple[str, ...], Sample]
 class Analysis:
     """What one analysis said; of features, at the same place in each sequence.
 
-    ``share`` and a feature's score and missing ratio are NaN where there is none; ``drifted`` has
-    1 or 0, and 2 where it is not known.
+    ``share`` and a feature's score, missing ratio and critical score are NaN where there is none;
+    ``drifted`` has 1 or 0, and 2 where it is not known.
     """
 
     at_ms: int
@@ -45,6 +46,7 @@ class Analysis:
     scores: Sequence[float] = ()
     missing: Sequence[float] = ()
     drifted: bytes = b""
+    critical: Sequence[float] = ()
 
 
 class NewestAnalyses:
@@ -62,7 +64,7 @@ class NewestAnalyses:
         }
         found: dict[Version, dict[str, _Samples]] = {}
         newest: dict[Version, tuple[int, int]] = {}
-        for name in (_SHARE, _SCORE, _DRIFTED, _MISSING):
+        for name in (_SHARE, _SCORE, _CRITICAL, _DRIFTED, _MISSING):
             for labels, sample in self._totals.of(name).items():
                 version = labels[0], labels[1]
                 status = statuses.get(version)
@@ -85,6 +87,7 @@ def _analysis(status: Sample, found: Mapping[str, _Samples]) -> Analysis:
     if int(status.value) not in (0, 1):  # unknown: what there is of drift is older
         return Analysis(at_ms, 2, math.nan)
     scores = {labels[0]: (labels[1], sample.value) for labels, sample in _of(found, _SCORE)}
+    critical = {labels[0]: sample.value for labels, sample in _of(found, _CRITICAL)}
     drifted = {labels[0]: int(sample.value) for labels, sample in _of(found, _DRIFTED)}
     missing = {labels[0]: sample.value for labels, sample in _of(found, _MISSING)}
     shares = [sample.value for _, sample in _of(found, _SHARE)]
@@ -103,6 +106,7 @@ def _analysis(status: Sample, found: Mapping[str, _Samples]) -> Analysis:
         array("f", [scores[name][1] if name in scores else math.nan for name in names]),
         array("f", [missing.get(name, math.nan) for name in names]),
         bytes([drifted.get(name, 2) & 3 for name in names]),
+        array("f", [critical.get(name, math.nan) for name in names]),
     )
 
 

@@ -75,7 +75,7 @@ class HistoryFile:
                 SELECT *, row_number() OVER (PARTITION BY model, version ORDER BY at_ms DESC) AS n
                 FROM analysis) WHERE n <= ? ORDER BY at_ms"""
         for model, version, at_ms, body in self._db.execute(query, (limit,)):
-            status, share, features, methods, scores, missing, drifted = json.loads(body)
+            status, share, features, methods, scores, missing, drifted, *more = json.loads(body)
             yield (
                 (model, version),
                 Analysis(
@@ -87,6 +87,8 @@ class HistoryFile:
                     array("f", map(_number, scores)),
                     array("f", map(_number, missing)),
                     bytes(drifted),
+                    # files of earlier versions have no critical scores
+                    array("f", map(_number, more[0] if more else [None] * len(features))),
                 ),
             )
 
@@ -109,6 +111,7 @@ class HistoryFile:
             [_json_number(score) for score in analysis.scores],
             [_json_number(ratio) for ratio in analysis.missing],
             list(analysis.drifted),
+            [_json_number(score) for score in analysis.critical],
         ]
         self._change(
             (

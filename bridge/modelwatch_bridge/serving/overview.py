@@ -73,6 +73,7 @@ def drift(view: View, version: Version) -> Document | None:
                 _finite(analysis.scores[at]),
                 (0, 1, None)[min(2, analysis.drifted[at])],
                 _finite(analysis.missing[at]),
+                _finite(analysis.critical[at]),
             ]
     return {
         "model": version[0],

@@ -112,19 +112,24 @@ def print_result(result: AnalysisResult) -> None:
     features = sorted(result.features, key=lambda feature: -(feature.score or 0))
     if features:
         print_table(
-            ["feature", "status", "score", "method", "threshold", "missing"],
+            ["feature", "status", "score", "critical", "method", "threshold", "missing", "why"],
             [
                 [
                     feature.feature,
                     feature.status,
-                    "-" if feature.score is None else f"{feature.score:.3f}",
+                    *(
+                        "-" if each is None else f"{each:.3f}"
+                        for each in (feature.score, feature.critical_score)
+                    ),
                     feature.method,
                     f"{feature.threshold:g}",
                     f"{feature.missing_ratio:.0%}",
+                    feature.reason,
                 ]
                 for feature in features
             ],
         )
+        console.print(escape(result.calibrated_by))
     if result.segments:
         print_table(
             ["segment", "status", "rows", "of the reference", "drifted", "why"],

@@ -13,6 +13,7 @@ from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.adapters.results.analysis_settings import analysis_rules
 from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.adapters.results.evidently_report import EvidentlyReporter
+from modelwatch.adapters.results.past import S3PastStore
 from modelwatch.adapters.results.performance import S3PerformanceStore
 from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.capture_policy import read_policy
@@ -23,6 +24,7 @@ from modelwatch.ports.metrics import MetricSink
 from modelwatch.ports.serving import ModelRegistry
 from modelwatch.services.analyze import AnalyzeService
 from modelwatch.services.comparison import Comparer
+from modelwatch.services.learning import Learning
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.references import References
 from modelwatch.settings.functions import AnalyzeSettings
@@ -41,17 +43,19 @@ def metrics() -> MetricSink:
 def analyze_service() -> AnalyzeService:
     """Return the service."""
     settings, parts = AnalyzeSettings(), _parts()
+    s3, rules = s3_client(settings), analysis_rules(settings)
     return AnalyzeService(
         model_name=settings.model_name,
         alias=settings.model_alias,
         registry=parts.registry,
         profiles=parts.profiles,
         references=parts.references,
+        learning=Learning(parts.profiles, S3PastStore(s3, settings.report_bucket), rules),
         performance=parts.performance,
         reporter=EvidentlyReporter(),
-        reports=S3ReportStore(s3_client(settings), settings.report_bucket),
+        reports=S3ReportStore(s3, settings.report_bucket),
         metrics=metrics(),
-        rules=analysis_rules(settings),
+        rules=rules,
         code=CodeVersion(__version__, settings.code_revision),
     )
 

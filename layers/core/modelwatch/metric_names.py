@@ -223,6 +223,13 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         needs_verdict=True,
     ),
     Metric(
+        "evidently_feature_critical_score",
+        "gauge",
+        (*_MODEL, "feature"),
+        "Score that drift of a feature takes now. Absent while unknown, and in the mode classic.",
+        needs_verdict=True,
+    ),
+    Metric(
         "evidently_feature_drift_detected",
         "gauge",
         (*_MODEL, "feature"),

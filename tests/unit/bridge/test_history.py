@@ -82,8 +82,8 @@ def test_features_over_time_worst_first_with_gaps_where_nothing_is_known(story):
     assert found is not None
     assert [entry["status"] for entry in found["analyses"]] == ["ok", "unknown", "drift"]
     assert [feature["name"] for feature in found["features"]] == ["hue", "new", "ash"]
-    assert found["features"][0]["cells"] == [[0.05, 0, 0.25], None, [0.9, 1, 0.25]]
-    assert found["features"][1]["cells"] == [None, None, [0.15, 0, 0]]
+    assert found["features"][0]["cells"] == [[0.05, 0, 0.25, 0.2], None, [0.9, 1, 0.25, 0.2]]
+    assert found["features"][1]["cells"] == [None, None, [0.15, 0, 0, 0.2]]
     assert drift(story.history.view(), ("wine", "99")) is None
 
 

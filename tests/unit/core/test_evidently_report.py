@@ -11,7 +11,7 @@ from modelwatch.domain.statistics.distances import METHODS, Method
 from modelwatch.domain.statistics.distributions import Distribution
 from modelwatch.domain.statistics.homogeneity import cell_chances
 from modelwatch.domain.verdict.features import evaluate_columns
-from modelwatch.domain.verdict.results import FeatureDrift
+from modelwatch.domain.verdict.results import FeatureDrift, WindowVerdict
 from modelwatch.domain.verdict.rules import DriftPolicy
 
 RNG = np.random.default_rng(7)
@@ -41,6 +41,19 @@ def evaluate(
         for profile in (profile_table(reference), window)
     ]
     return {each.feature: each for each in evaluate_columns(*sides, policy, level=0.05)}
+
+
+def verdict_of(features: dict[str, FeatureDrift], policy: DriftPolicy) -> WindowVerdict:
+    return WindowVerdict(
+        status="drift",
+        reason="1 < 2",
+        rows=300,
+        reference="training data",
+        reference_rows=200,
+        features=tuple(features.values()),
+        policy=policy,
+        past_days=40,
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +111,7 @@ def verdicts() -> dict[str, FeatureDrift]:
     )  # fmt: skip
     policy = DriftPolicy()
     found = evaluate(reference, [window], policy)
-    page = EvidentlyReporter().html(reference, window, list(found.values()), policy)
+    page = EvidentlyReporter().html(reference, window, verdict_of(found, policy), "wine version 1")
     return {"page": page, **found}
 
 
@@ -121,7 +134,19 @@ def test_every_feature_has_its_own_verdict(verdicts):
 def test_the_report_is_one_page_of_what_could_be_compared(verdicts):
     assert b"<html" in verdicts["page"]
     assert b"moved" in verdicts["page"]
-    assert b"mixed" not in verdicts["page"]
+    _, _, evidently = verdicts["page"].partition(b"</section>")
+    assert b"mixed" not in evidently
+
+
+def test_the_page_says_whose_it_is_and_why_each_feature_has_its_status(verdicts):
+    heading = verdicts["page"].partition(b"</section>")[0].partition(b"<body>")[2].decode()
+    assert "<h1>wine version 1: drift</h1>" in heading
+    assert "1 &lt; 2. 300 rows, compared with training data (200 rows)" in heading
+    assert "Critical scores are from past windows of 40 days" in heading
+    assert "a sample of 150 rows" in heading
+    moved = verdicts["moved"]
+    assert f"<td>{moved.score:.3g}</td><td>{moved.critical_score:.3g}</td>" in heading
+    assert "numbers on one side, other values on the other" in heading
 
 
 def test_a_report_has_a_method_that_evidently_lacks(monkeypatch):
@@ -139,7 +164,7 @@ def test_a_report_has_a_method_that_evidently_lacks(monkeypatch):
     snapshot = run_preset(reference, window, list(ours.values()), policy)
     assert scores_of(snapshot) == {"number": 3.0, "colour": 1.0}
     assert {name: each.score for name, each in ours.items()} == scores_of(snapshot)
-    page = EvidentlyReporter().html(reference, window, list(ours.values()), policy)
+    page = EvidentlyReporter().html(reference, window, verdict_of(ours, policy), "wine")
     assert b"moved" in page
 
 
@@ -155,5 +180,5 @@ def test_a_report_of_many_features_has_those_that_drifted_most(method):
 def test_nothing_to_compare_is_no_failure():
     policy = DriftPolicy()
     left, right = table(a=[1.0]), table(b=[1.0])
-    found = list(evaluate(left, [right], policy).values())
-    assert b"No feature" in EvidentlyReporter().html(left, right, found, policy)
+    found = verdict_of(evaluate(left, [right], policy), policy)
+    assert b"No feature" in EvidentlyReporter().html(left, right, found, "wine version 1")

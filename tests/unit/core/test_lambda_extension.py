@@ -55,7 +55,7 @@ class ExtensionsApi:
 
     def called(self) -> str:
         """Return the next call, when it comes."""
-        return self.calls.get(timeout=10)
+        return self.calls.get(timeout=60)
 
     def begins(self, event: str | None = "first") -> None:
         """Wait until the extension is registered and asks for an event; give it one."""
@@ -212,7 +212,7 @@ def test_what_becomes_due_between_requests_is_flushed_then(api, metrics):
     handle({}, None)
     assert api.called() == "event/next"
     assert waiting.flushes.empty()
-    assert waiting.flushes.get(timeout=10) is False
+    assert waiting.flushes.get(timeout=60) is False
 
 
 def test_an_api_that_breaks_leaves_nothing_waiting(api, metrics):
@@ -221,7 +221,7 @@ def test_an_api_that_breaks_leaves_nothing_waiting(api, metrics):
     waiting.due = 100.0
     extension.around(lambda _event, _context: None)
     api.begins(None)
-    assert waiting.flushes.get(timeout=10) is False
+    assert waiting.flushes.get(timeout=60) is False
     assert api.called() == "exit/error"
     assert not extension.listens
 
@@ -260,7 +260,7 @@ def test_sigterm_flushes_and_ends_the_process(api, served):
         api.events.put("first")
         assert api.called() == "event/next"
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=60)
     assert (output, process.returncode) == ("flushed True\n", 0)
 
 
@@ -273,5 +273,5 @@ def test_sigterm_ends_a_process_whose_extension_is_gone(api):
     api.begins(None)
     assert api.called() == "exit/error"
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM

@@ -20,7 +20,7 @@ def test_a_step_runs_after_those_that_it_needs():
 
 
 def test_steps_that_do_not_wait_run_side_by_side():
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=60)
     run_steps({"a": Step(both.wait), "b": Step(both.wait)})
 
 
@@ -51,7 +51,7 @@ def test_nothing_is_begun_after_a_failure_and_what_runs_is_finished():
 
 
 def test_several_failures_are_all_reported():
-    meet = threading.Barrier(2, timeout=10)
+    meet = threading.Barrier(2, timeout=60)
 
     def fail_with(message):
         def run():

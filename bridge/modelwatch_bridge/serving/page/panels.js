@@ -139,6 +139,8 @@ export function newestReport(link, answer, selected) {
 
 const reportOf = (result) => `reports/${encodeURIComponent(result.name)}`;
 
+const criticalOf = (cell) => (cell[3] === null ? "" : ` (critical ${cell[3].toFixed(3)})`);
+
 // Features by analyses. One cell at a time can be focused; arrow keys move between them.
 export class HeatMap {
   constructor(holder, detail) {
@@ -164,7 +166,7 @@ export class HeatMap {
 
   // widths of the names and of the newest values, as in the style sheet
   sides() {
-    return this.holder.clientWidth < 700 ? [122, 58] : [168, 68];
+    return this.holder.clientWidth < 700 ? [122, 84] : [168, 98];
   }
 
   columns() {
@@ -184,7 +186,7 @@ export class HeatMap {
       for (const cell of feature.cells) most.set(feature.method, Math.max(most.get(feature.method) ?? 1e-9, cell?.[0] ?? 0));
     const head = el("tr", {}, el("th", { className: "names", scope: "col", textContent: "feature" }),
       ...analyses.map((analysis) => el("td", { className: analysis.status, "aria-label": `${clock(analysis.at_ms, true)}: ${analysis.status === "ok" ? "no drift" : analysis.status}${analysis.share === null ? "" : `, ${share(analysis.share)} of the features drifted`}` }, shape(analysis.status))),
-      el("th", { className: "newest", scope: "col", textContent: this.shows === "score" ? "score" : "missing" }));
+      el("th", { className: "newest", scope: "col", textContent: this.shows === "score" ? "score / critical" : "missing" }));
     const rows = features.map((feature) => this.row(feature, feature.cells.slice(skipped), analyses, most));
     const first = analyses[0], last = analyses.at(-1);
     const half = Math.floor(analyses.length / 2);
@@ -216,7 +218,7 @@ export class HeatMap {
       const shown = this.shows === "score" ? score : missing;
       const when = clock(analyses[at].at_ms, true);
       const says = cell === null ? (analyses[at].status === "unknown" ? "unknown" : "no result")
-        : `${feature.method || "score"} ${score === null ? "unknown" : score.toFixed(3)}, ${cell[1] === 1 ? "drifted" : cell[1] === 0 ? "no drift" : "unknown"}, ${share(missing)} missing`;
+        : `${feature.method || "score"} ${score === null ? "unknown" : score.toFixed(3)}${criticalOf(cell)}, ${cell[1] === 1 ? "drifted" : cell[1] === 0 ? "no drift" : "unknown"}, ${share(missing)} missing`;
       const look = shown === null ? "void" : this.shows === "missing" ? "lack" : cell[1] === 1 ? "hot" : "";
       const td = el("td", { className: look, "aria-label": `${feature.name}, ${when}: ${says}`, tabIndex: -1 });
       td.role = "gridcell";
@@ -224,8 +226,9 @@ export class HeatMap {
       td.style.setProperty("--t", Math.sqrt(Math.min(1, Math.max(0, part))).toFixed(3));
       return td;
     });
-    const newest = feature.cells.findLast((cell) => cell !== null) ?? [null, null, null];
-    const value = this.shows === "score" ? (newest[0] === null ? "–" : newest[0].toFixed(2)) : share(newest[2]);
+    const newest = feature.cells.findLast((cell) => cell !== null) ?? [null, null, null, null];
+    const value = this.shows === "missing" ? share(newest[2])
+      : newest[0] === null ? "–" : newest[0].toFixed(2) + (newest[3] === null ? "" : ` / ${newest[3].toFixed(2)}`);
     const alarm = this.shows === "score" && newest[1] === 1;
     return el("tr", {}, el("th", { className: "names", scope: "row", title: feature.name }, name(feature.name)), ...made,
       el("td", { className: `value${alarm ? " alarm" : ""}`, textContent: value }));

@@ -33,6 +33,10 @@ class Window:
         end = end.astimezone(UTC)
         return cls(end - timedelta(seconds=seconds), end)
 
+    def __str__(self) -> str:
+        """Return both ends for people."""
+        return f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
+
     def outward(self) -> Window:
         """Return the window of whole minutes that holds this one: profiles are kept by the minute.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime, timedelta
 
     import pyarrow as pa
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from modelwatch.domain.constraints import Constraints
     from modelwatch.domain.importance import Importance
     from modelwatch.domain.models import ModelVersion
+    from modelwatch.domain.past.history import PastDocument
     from modelwatch.domain.profiles import Profile, WindowProfile
     from modelwatch.domain.segments import SegmentKey
     from modelwatch.domain.verdict.evidence import Evidence
-    from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift, LastResult
-    from modelwatch.domain.verdict.rules import DriftPolicy
+    from modelwatch.domain.verdict.results import AnalysisResult, LastResult, WindowVerdict
     from modelwatch.domain.windows import Window
 
 
@@ -27,6 +27,10 @@ class ProfileStore(Protocol):
 
     def versions(self, window: Window) -> list[tuple[str, str]]:
         """Return (model name, version) of everything captured in ``window``, sorted."""
+        ...
+
+    def days(self, model_name: str, model_version: str) -> list[date]:
+        """Return the days of UTC of which a version has captures, in order."""
         ...
 
     def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
@@ -127,6 +131,20 @@ class BaselineStore(Protocol):
         ...
 
 
+class PastStore(Protocol):
+    """Keeps what was learned from past windows of a version, by their length."""
+
+    def load(self, model_name: str, model_version: str, length: timedelta) -> PastDocument | None:
+        """Return what was learned; None when there is nothing, or nothing that can be read."""
+        ...
+
+    def save(
+        self, model_name: str, model_version: str, length: timedelta, document: PastDocument
+    ) -> None:
+        """Keep what was learned, in place of what was kept."""
+        ...
+
+
 class DriftReporter(Protocol):
     """Explains drift to people."""
 
@@ -134,12 +152,12 @@ class DriftReporter(Protocol):
         self,
         reference: pa.Table,
         current: pa.Table,
-        features: Sequence[FeatureDrift],
-        policy: DriftPolicy,
+        verdict: WindowVerdict,
+        title: str,
     ) -> bytes:
-        """Return a report on samples of both sides, as one HTML page.
+        """Return a report on samples of both sides, as one HTML page with a ``title``.
 
-        ``features`` are the results from all rows: their thresholds are shown.
+        ``verdict`` is the one on all rows: it is above what the samples show.
         """
         ...
 

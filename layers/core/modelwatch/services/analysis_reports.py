@@ -35,7 +35,10 @@ def report_files(
     sample = profiles.sample(task.name, task.version, task.window, rows)
     if variant:
         sample = sample.filter([each == variant for each in sample["variant"].to_pylist()])
-    html = reporter.html(reference.rows(rows), sample, verdict.features, verdict.policy)
+    title = (
+        f"{task.name} version {task.version}{f' as {variant}' if variant else ''}, {task.window}"
+    )
+    html = reporter.html(reference.rows(rows), sample, verdict, title)
     model_monitor = optional_part(MODEL_MONITOR)
     if model_monitor is None:
         return {"report.html": html}

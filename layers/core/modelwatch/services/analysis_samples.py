@@ -81,6 +81,9 @@ def _verdict(result: AnalysisResult, model: dict[str, str]) -> list[Sample]:
     for feature in result.features:
         labels = {**model, "feature": feature.feature}
         samples.append(Sample("evidently_missing_values_ratio", feature.missing_ratio, labels))
+        if feature.critical_score is not None:
+            critical = feature.critical_score
+            samples.append(Sample("evidently_feature_critical_score", critical, labels))
     samples += _scores(result.features, model, "evidently_feature_drift", "feature")
     return samples + _scores(result.outputs, model, "evidently_output_drift", "output")
 

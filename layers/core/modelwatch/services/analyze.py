@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from modelwatch.domain.durations import format_duration
+from modelwatch.domain.past.calibration import Calibration
 from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.profiles import Profile, WindowProfile, merge_profiles
 from modelwatch.domain.verdict.evidence import CodeVersion
@@ -32,6 +33,7 @@ from modelwatch.services.analysis_samples import (
     result_samples,
     segment_samples,
 )
+from modelwatch.services.learning import Learning
 from modelwatch.services.performance import samples as performance_samples
 from modelwatch.services.references import References, SampledReference
 from modelwatch.services.replay import evidence_of
@@ -69,6 +71,7 @@ class AnalyzeService:
         registry: ModelRegistry,
         profiles: ProfileStore,
         references: References,
+        learning: Learning,
         performance: PerformanceMonitor,
         reporter: DriftReporter,
         reports: ReportStore,
@@ -82,6 +85,7 @@ class AnalyzeService:
         self._registry = registry
         self._profiles = profiles
         self._references = references
+        self._learning = learning
         self._performance = performance
         self._reporter = reporter
         self._reports = reports
@@ -216,12 +220,16 @@ class AnalyzeService:
             profiles.update((variant, each) for variant, each in read.variants.items() if variant)
         enough = max(each.rows for each in profiles.values()) >= task.rules.min_rows
         reference = self._references.of(task.name, task.version, task.window) if enough else None
+        past = self._learning.calibration(task, reference)
         last = self._reports.last(task.name, task.version)
         newest: dict[str, LastResult] = {}
         results = []
         for variant, profile in profiles.items():
             key = _key(task.title, variant)
-            result = self._evaluate(task, variant, profile, read, reference, last.get(key), began)
+            known = past.of_a_part() if past and variant else past
+            result = self._evaluate(
+                task, variant, profile, read, reference, known, last.get(key), began
+            )
             newest[key] = remembered(result, last.get(key))
             results.append(result)
         if task.present and not task.ad_hoc:
@@ -235,6 +243,7 @@ class AnalyzeService:
         profile: Profile,
         read: WindowProfile,
         reference: SampledReference | None,
+        past: Calibration | None,
         last: LastResult | None,
         began: float,
     ) -> AnalysisResult:
@@ -248,7 +257,7 @@ class AnalyzeService:
             objects=read.objects,
             segments=read.segments if main else None,
         )
-        verdict = evaluate_window(found, reference, task.rules)
+        verdict = evaluate_window(found, reference, task.rules, past)
         performance = self._performance_of(task) if main and task.present else None
         files = report_files(
             task, variant, verdict, profile, reference, last, self._profiles, self._reporter
@@ -256,7 +265,7 @@ class AnalyzeService:
         name = str(
             ResultName(task.name, task.version, task.window.end, task.title, variant, task.ad_hoc)
         )
-        evidence = evidence_of(name, found, reference, task.rules, self._code)
+        evidence = evidence_of(name, found, reference, task.rules, self._code, past)
         result = AnalysisResult(
             name=name,
             model_name=task.name,

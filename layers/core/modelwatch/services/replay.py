@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from modelwatch.domain.differences import Difference, differences
+from modelwatch.domain.past.calibration import Calibration
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.segments import SegmentKey
 from modelwatch.domain.verdict.evidence import (
@@ -34,6 +35,7 @@ def evidence_of(
     reference: Reference | None,
     rules: AnalysisRules,
     code: CodeVersion,
+    past: Calibration | None = None,
 ) -> Evidence:
     """Return what the result ``name`` is made of: all that `evaluate_window` gets.
 
@@ -67,6 +69,7 @@ def evidence_of(
             has_segments=found.segments is not None,
         ),
         reference=read,
+        past=past,
     )
     return Evidence(manifest, window, kept)
 
@@ -107,7 +110,7 @@ def evaluate_again(
     )
     read = manifest.reference
     reference = decode_reference(evidence.reference, read) if read else None
-    verdict = evaluate_window(found, reference, rules)
+    verdict = evaluate_window(found, reference, rules, manifest.past)
     return msgspec.structs.replace(given, **msgspec.structs.asdict(verdict))
 
 

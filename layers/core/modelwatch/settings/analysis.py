@@ -39,6 +39,9 @@ class AnalysisSettings(StoredSettings, PolicySettings, ResultSettings):
         "0.05", "a window is unknown when more of its records were lost", share
     )
     analysis_stale = Setting("P1D", "a window is unknown when its newest record is older", duration)
+    analysis_history_days = Setting(
+        "28", "days of past windows that make critical scores; 0: none are asked", whole(0, 365)
+    )
     drift_mode = Setting(
         "calibrated",
         "calibrated: beyond chance too; classic: thresholds alone",

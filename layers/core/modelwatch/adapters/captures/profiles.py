@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
@@ -68,6 +68,10 @@ class S3ProfileStore:
     def versions(self, window: Window) -> list[tuple[str, str]]:
         """Return (model name, version) of everything captured in ``window``, sorted."""
         return self._records.versions(window)
+
+    def days(self, model_name: str, model_version: str) -> list[date]:
+        """Return the days of UTC of which a version has captures, in order: one listing."""
+        return self._records.days(model_name, model_version)
 
     def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
         """Return the profiles of a version's distinct records in ``window``, by variant.

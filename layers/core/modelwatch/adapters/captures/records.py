@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -95,6 +95,11 @@ class S3RecordStore:
             for version in self._values(model_prefix(model), "model_version=")
             if next(self.objects(model, version, window), None) is not None
         )
+
+    def days(self, model_name: str, model_version: str) -> list[date]:
+        """Return the days of UTC of which a version has captures, in order."""
+        prefix = version_prefix(model_name, model_version)
+        return sorted(map(date.fromisoformat, self._values(prefix, "date=")))
 
     def objects(
         self, model_name: str, model_version: str, window: Window

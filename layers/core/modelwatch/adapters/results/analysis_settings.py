@@ -15,6 +15,7 @@ VERDICT_SETTINGS = (
     "ANALYSIS_MIN_ROWS",
     "ANALYSIS_MAX_LOSS",
     "ANALYSIS_STALE",
+    "ANALYSIS_HISTORY_DAYS",
     "FALSE_ALARMS_PER_MONTH",
     "DRIFT_MODE",
     "DRIFT_NUMERICAL_METHOD",
@@ -47,6 +48,7 @@ def analysis_rules(settings: AnalysisSettings) -> AnalysisRules:
         performance_window=settings.performance_window,
         report_every=settings.report_every,
         sample_rows=settings.report_rows,
+        history_days=settings.analysis_history_days,
         segments=settings.text(SEGMENTS_SETTING),
     )
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from modelwatch.adapters.captures.feature_columns import as_one, feature_names
+from modelwatch.adapters.results.report_heading import heading
 from modelwatch.domain.statistics.distances import METHODS, Method
 from modelwatch.domain.statistics.distributions import Distribution
 from modelwatch.domain.verdict.features import drift_strength
-from modelwatch.domain.verdict.results import FeatureDrift
+from modelwatch.domain.verdict.results import FeatureDrift, WindowVerdict
 from modelwatch.domain.verdict.rules import DriftPolicy
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 MOST_FEATURES = 200
 """So many features are in a report, those that drifted most: a page has to open."""
 
-_NOTHING = b"<!doctype html><title>No report</title><p>No feature can be compared.</p>"
+_NOTHING = b"<!doctype html><title>No report</title><body><p>No feature can be compared.</p>"
 
 
 class EvidentlyReporter:
@@ -38,17 +39,19 @@ class EvidentlyReporter:
         self,
         reference: pa.Table,
         current: pa.Table,
-        features: Sequence[FeatureDrift],
-        policy: DriftPolicy,
+        verdict: WindowVerdict,
+        title: str,
     ) -> bytes:
-        """Return the report of the features that have a score, as one HTML page."""
-        snapshot = run_preset(reference, current, features, policy)
+        """Return the verdict and the report of the features that have a score, as one page."""
+        snapshot = run_preset(reference, current, verdict.features, verdict.policy)
+        above = heading(title, verdict, current.num_rows)
         if snapshot is None:
-            return _NOTHING
+            return _NOTHING + above
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "report.html"
             snapshot.save_html(str(path))
-            return path.read_bytes()
+            before, body, after = path.read_bytes().partition(b"<body>")
+            return before + body + above + after
 
 
 def run_preset(

@@ -11,6 +11,7 @@ import msgspec
 
 from modelwatch.domain.constraints import decode_constraints, encode_constraints
 from modelwatch.domain.importance import Importance
+from modelwatch.domain.past.calibration import Calibration
 from modelwatch.domain.profiles import Profile, Slice, decode_slices, encode_slices
 from modelwatch.domain.segments import EVERYTHING, SegmentKey
 from modelwatch.domain.verdict.rules import AnalysisRules
@@ -103,6 +104,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         The rules that were in force.
     window, reference
         What was read; the reference is None when there was none, or too few rows to ask for one.
+    past
+        What windows of the past said of this one; None when they were not asked.
     """
 
     result: str
@@ -110,6 +113,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     rules: AnalysisRules
     window: ReadWindow
     reference: ReadReference | None = None
+    past: Calibration | None = None
     format: int = FORMAT
 
 

@@ -137,6 +137,20 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
     past_days: int = 0
     learning: str = ""
 
+    @property
+    def calibrated_by(self) -> str:
+        """Where critical scores come from, in words."""
+        if self.policy.mode == "classic":
+            return "There are no critical scores: the mode is classic"
+        if self.learning:
+            return (
+                "Critical scores are those of independent draws or, if larger, of past windows; "
+                f"learning: {self.learning}"
+            )
+        if self.past_days:
+            return f"Critical scores are from past windows of {self.past_days} days"
+        return "Critical scores are those of independent draws"
+
 
 class AnalysisResult(WindowVerdict, frozen=True):
     """One analysis: what `result.json` holds.

@@ -1,0 +1,135 @@
+"""Learning: what the past of a model version says of its windows, from the stored profiles."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Set
+from datetime import UTC, date, datetime, time, timedelta
+
+from modelwatch.domain.durations import parse_duration
+from modelwatch.domain.past.calibration import Calibration, calibrate
+from modelwatch.domain.past.history import (
+    JOINS_AFTER,
+    KEPT_DAYS,
+    Past,
+    PastDocument,
+    past_windows,
+)
+from modelwatch.domain.profiles import merge_profiles
+from modelwatch.domain.verdict.evidence import encode_window, sha256
+from modelwatch.domain.verdict.features import traces_of
+from modelwatch.domain.verdict.rules import AnalysisRules
+from modelwatch.domain.verdict.sides import Reference
+from modelwatch.domain.windows import Window
+from modelwatch.ports.analysis import PastStore, ProfileStore
+from modelwatch.services.analysis_requests import AnalysisTask
+
+HOURS_AT_ONCE = 168
+"""So many hours of captures a run reads for the past, or one window that is longer."""
+
+_LOG = logging.getLogger(__name__)
+_HOUR = timedelta(hours=1)
+
+
+class Learning:
+    """Learns from past windows once, a bounded part with every run, and keeps what they say.
+
+    A run costs one listing and one small object, however long the history is. When past windows
+    are due, it also reads the profiles of `HOURS_AT_ONCE` hours at most, and writes that object:
+    a history of 28 days is learned in four runs.
+
+    Parameters
+    ----------
+    profiles
+        Of the captures.
+    pasts
+        Keeps what is learned.
+    rules
+        Which windows have enough rows, and how their scores are made.
+    """
+
+    def __init__(self, profiles: ProfileStore, pasts: PastStore, rules: AnalysisRules) -> None:
+        self._profiles = profiles
+        self._pasts = pasts
+        self._rules = rules
+
+    def calibration(self, task: AnalysisTask, reference: Reference | None) -> Calibration | None:
+        """Return what the past says of the window of a task.
+
+        None when the past is not asked: by the rules, without a reference, and with a reference
+        that rolls along, which is another one for each window.
+
+        Raises
+        ------
+        StoreError
+            When captures or what was learned cannot be read, or not be written.
+        """
+        rules = self._rules
+        is_asked = rules.history_days and rules.policy.mode == "calibrated"
+        if not is_asked or reference is None or not reference.profile.rows or reference.objects:
+            return None
+        joined = task.window.start - JOINS_AFTER
+        oldest = joined.date() - timedelta(days=KEPT_DAYS)
+        captured = {
+            day
+            for day in self._profiles.days(task.name, task.version)
+            if oldest <= day <= joined.date()
+        }
+        past = self._past(task, reference, captured, joined) if captured else Past()
+        return calibrate(past, task.window, rules.policy.methods, rules.history_days)
+
+    def _past(
+        self, task: AnalysisTask, reference: Reference, captured: Set[date], joined: datetime
+    ) -> Past:
+        """Return the windows that ended by ``joined``, after learning some that are new."""
+        length = parse_duration(task.title)
+        document = self._known(task, length, reference, captured)
+        windows = past_windows(length, document.seen, joined)
+        if windows:
+            due = [window for window in windows if _touches(window, captured)]
+            some = due[: max(1, HOURS_AT_ONCE * _HOUR // max(length, _HOUR))]
+            past = document.past()
+            for window in some:
+                past = self._with(past, task, window, length, reference)
+            seen = (some if len(some) < len(due) else windows)[-1].end
+            known = sorted(day for day in captured if day <= seen.date())
+            document = document.holding(past, seen, known)
+            self._pasts.save(task.name, task.version, length, document)
+        return document.past().until(joined)
+
+    def _known(
+        self, task: AnalysisTask, length: timedelta, reference: Reference, captured: Set[date]
+    ) -> PastDocument:
+        """Return what was learned; nothing when it was against another reference, or not of all."""
+        digest, methods = sha256(encode_window(reference.profile, {})), self._rules.policy.methods
+        found = self._pasts.load(task.name, task.version, length)
+        if found is not None and (found.reference, found.methods) == (digest, methods):
+            late = {day for day in captured if day < found.seen.date()}.difference(found.captured)
+            if not late:
+                return found
+            _LOG.info("%s version %s: captures of %s came late", task.name, task.version, min(late))
+        first = datetime.combine(min(captured), time(), UTC)
+        return PastDocument(reference=digest, methods=methods, seen=first)
+
+    def _with(
+        self,
+        past: Past,
+        task: AnalysisTask,
+        window: Window,
+        length: timedelta,
+        reference: Reference,
+    ) -> Past:
+        """Return the past with one more window, when that is one of enough rows."""
+        itself = reference.window
+        if itself and window.start < itself.end and itself.start < window.end:
+            return past  # near itself
+        read = self._profiles.profiles(task.name, task.version, window)
+        profile = merge_profiles(list(read.variants.values()))
+        if profile.rows < self._rules.min_rows:
+            return past
+        traces = traces_of(reference.profile, profile, self._rules.policy)
+        return past.add(window.start, length, profile.rows, traces)
+
+
+def _touches(window: Window, days: Set[date]) -> bool:
+    return any(hour.date() in days for hour in window.hours())
