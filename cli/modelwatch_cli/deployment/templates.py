@@ -15,7 +15,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _long_form(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
-    """Return what a short form stands for: ``!GetAtt a.b`` is ``{"Fn::GetAtt": ["a", "b"]}``."""
+    """Return the long form of a short form: ``!GetAtt a.b`` is ``{"Fn::GetAtt": ["a", "b"]}``."""
     value: Any
     if isinstance(node, yaml.ScalarNode):
         value = loader.construct_scalar(node)
