@@ -112,7 +112,7 @@ def test_a_function_has_the_settings_that_it_reads_and_no_others(packaged):
     store = {"AWS_ENDPOINT_URL_S3", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"}
     assert has["capture"] == store | {
         *("CAPTURE_QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "CAPTURE_BUCKET"),
-        *("ANALYSIS_SEGMENTS", "COMPACTION_LAG_SECONDS"),
+        *("ANALYSIS_SEGMENTS", "COMPACTION_LAG_SECONDS", "API_AUTH", "API_AUTH_CONTROL"),
     }
     assert store | {"MLFLOW_TRACKING_TOKEN"} < has["predict"] & has["analyze"]
     assert not {each for each in has["predict"] if each.startswith(("ANALYSIS", "DRIFT"))}
