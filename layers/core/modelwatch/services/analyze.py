@@ -29,11 +29,7 @@ from modelwatch.ports.serving import ModelRegistry
 from modelwatch.services.analysis_bounds import LeftOut, chosen_variants, chosen_versions
 from modelwatch.services.analysis_reports import remembered, report_files
 from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
-from modelwatch.services.analysis_samples import (
-    failure_sample,
-    result_samples,
-    segment_samples,
-)
+from modelwatch.services.analysis_samples import failure_sample, result_samples, segment_samples
 from modelwatch.services.learning import Learning
 from modelwatch.services.performance import samples as performance_samples
 from modelwatch.services.references import References, SampledReference
