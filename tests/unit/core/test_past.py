@@ -1,5 +1,6 @@
 """What windows of the past say: each statistic against numpy and scipy, and what is kept."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
@@ -31,6 +32,7 @@ from modelwatch.domain.past.scores import (
     trace_of,
     unit_of,
 )
+from modelwatch.domain.past.words import words_of
 from modelwatch.domain.statistics.distributions import Distribution
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ProfileFormatError
@@ -304,7 +306,7 @@ def test_a_week_is_a_past_of_seven_days():
 def test_changes_are_found_when_it_is_learned_and_not_before():
     stuck = trace(spread=0.0, spike=1.0)
     # windows just before: those of the last four weeks
-    names = [SCORES[place].name for place, *_ in calibrated(past_of(55)).changes("x", stuck, 100)]
+    names = [each.name for each, *_ in calibrated(past_of(55)).changes("x", stuck, 100)]
     assert names == ["shift", "spread", "spike"]
     assert calibrated(past_of(20)).changes("x", stuck, 100) == []
     assert calibrated(past_of(55)).of_a_part().changes("x", stuck, 100) == []
@@ -326,3 +328,51 @@ def test_it_is_the_same_when_it_is_written_and_read(critical):
         windows=3, days=2, needed_days=1, rows=1 / 3, columns={"\x00out": ColumnPast(known, known)}
     )
     assert msgspec.json.decode(msgspec.json.encode(given), type=Calibration) == given
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def words(name, window, before=None, critical=0.3):
+    numbers = np.random.default_rng(5).normal(60, 10, 500)
+    reference = Distribution.of_numbers(numbers)
+    before = trace_of(reference, Distribution.of_numbers(numbers[::2] + 2), None)
+    return words_of(name, reference, window, trace_of(reference, window, None), before, critical)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda x: x * 1.8 + 32, "looks like x 1.8 + 32"),
+        (lambda x: (x - 32) / 1.8, "looks like x 0.5556 - 17.78"),
+        (lambda x: x + 273.15, "looks like x 1 + 273.1"),
+        (lambda x: x * 1000, "looks like x 1000"),
+        (lambda x: x * 0.453592, "looks like x 0.4536"),
+        (lambda x: -x, "looks like x -1"),
+        (lambda x: x + 30, "values moved by +30"),
+        (lambda x: x * 1.3, "values moved by +1"),
+    ],
+)
+def test_a_change_of_unit_is_named_when_its_reversal_is_as_before(change, expected):
+    numbers = np.random.default_rng(6).normal(62, 10, 300)
+    assert words("shift", Distribution.of_numbers(change(numbers))).startswith(expected)
+
+
+def test_what_changed_is_said_with_its_value():
+    numbers = np.random.default_rng(6).normal(62, 10, 200)
+    stuck = Distribution.of_numbers([0.7] * 200)
+    assert words("spike", stuck) == "stuck at 0.7"
+    numbers[:10] = 0
+    assert words("spike", Distribution.of_numbers(numbers)) == "5 % at 0, 0 % in the reference"
+    numbers[:40] = np.nan
+    assert words("missing", Distribution.of_numbers(numbers)) == "20 % missing, 0 % before"
+    narrow = Distribution.of_numbers(62 + (numbers[40:] - 62) * 0.3)
+    assert re.fullmatch(r"spread x 0\.3\d?", words("spread", narrow))
+
+
+def test_of_unseen_categories_the_commonest_is_named():
+    reference = Distribution.of_counts({"UA": 60, "AA": 40})
+    window = Distribution.of_counts({"UA": 70, "ZZ": 20, "Y" * 99: 10})
+    trace = trace_of(reference, window, None)
+    said = words_of("unseen", reference, window, trace, trace, 0.01)
+    assert said == "30 % unseen categories, such as 'ZZ'"

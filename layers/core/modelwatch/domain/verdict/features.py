@@ -19,7 +19,8 @@ import numpy as np
 
 from modelwatch.domain.importance import Importance, drift_headline, rank_drift
 from modelwatch.domain.past.calibration import OUTPUT, Calibration
-from modelwatch.domain.past.scores import SCORES, trace_of
+from modelwatch.domain.past.scores import trace_of
+from modelwatch.domain.past.words import words_of
 from modelwatch.domain.profiles import ColumnProfile, Profile
 from modelwatch.domain.statistics.distances import METHODS, Method
 from modelwatch.domain.statistics.distributions import Distribution, Floats
@@ -151,15 +152,18 @@ class PastColumns:
             name, method = f"{self.prefix}{column.name}", column.method
             if policy.methods == self.calibration.methods and not method.low_is_drift:
                 column.past_score = self.calibration.critical_distance(name, self.rows)
-            trace = trace_of(column.reference, column.window, None)
+            sides = column.reference, column.window
+            trace = trace_of(*sides, None)
             column.changes = tuple(
                 Change(
-                    name=SCORES[place].name,
-                    words=SCORES[place].words,
+                    name=found.name,
+                    words=words_of(found.name, *sides, trace, before, critical),
                     score=score,
                     critical_score=critical,
                 )
-                for place, score, critical in self.calibration.changes(name, trace, self.rows)
+                for found, score, critical, before in self.calibration.changes(
+                    name, trace, self.rows
+                )
             )
 
 
