@@ -131,7 +131,7 @@ def evaluate_columns(
             [each.chance.p_value if each.chance and each.is_far else 1.0 for each in known], level
         )
         if past is not None:
-            past.look_at(known, policy)
+            past.look_at(known, policy, level_of_one)
     return [_verdict(column, level_of_one) for column in columns]
 
 
@@ -146,9 +146,14 @@ class PastColumns:
     rows: int
     prefix: str = ""
 
-    def look_at(self, columns: Sequence[_Column], policy: DriftPolicy) -> None:
-        """Give columns their critical scores, and the changes that are larger."""
+    def look_at(self, columns: Sequence[_Column], policy: DriftPolicy, level: float) -> None:
+        """Give columns their critical scores, and the changes that are larger.
+
+        Where chance alone explains all of a distribution (p above ``level``), it explains its
+        deciles, too.
+        """
         for column in columns:
+            by_chance = column.is_by_chance(level)
             name, method = f"{self.prefix}{column.name}", column.method
             if policy.methods == self.calibration.methods and not method.low_is_drift:
                 column.past_score = self.calibration.critical_distance(name, self.rows)
@@ -164,6 +169,7 @@ class PastColumns:
                 for found, score, critical, before in self.calibration.changes(
                     name, trace, self.rows
                 )
+                if found.tail == "rate" or not by_chance
             )
 
 
@@ -187,6 +193,10 @@ class _Column:
     def is_far(self) -> bool:
         """Whether the score reaches the threshold."""
         return self.score is not None and self.method.reaches(self.score, self.threshold)
+
+    def is_by_chance(self, level: float) -> bool:
+        """Whether chance alone makes such a score, at a level of this column."""
+        return self.chance is not None and self.chance.p_value > level
 
 
 def _compare(
@@ -253,7 +263,7 @@ def _verdict(column: _Column, level: float) -> FeatureDrift:
     reason, critical_score, is_past = column.problem, None, False
     chance = column.chance
     if column.score is not None:
-        by_chance = chance is not None and chance.p_value > level
+        by_chance = column.is_by_chance(level)
         as_before = column.past_score is not None and column.score < column.past_score
         is_drift = column.is_far and not by_chance and not as_before
         status = "drift" if is_drift or column.changes else "ok"
