@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import wasserstein_distance
+from scipy.stats import binom, hypergeom, wasserstein_distance
 
 from examples import examples
 from modelwatch.domain.past.calibration import Calibration, ColumnPast, calibrate
+from modelwatch.domain.past.chance import chance_of_rate
 from modelwatch.domain.past.history import (
     FEWEST_WINDOWS,
     JOINS_AFTER,
@@ -34,6 +35,9 @@ from modelwatch.domain.past.scores import (
 )
 from modelwatch.domain.past.words import words_of
 from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.statistics.transport import wasserstein
+from modelwatch.domain.verdict.features import PastColumns, evaluate_columns
+from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ProfileFormatError
 
@@ -376,3 +380,65 @@ def test_of_unseen_categories_the_commonest_is_named():
     trace = trace_of(reference, window, None)
     said = words_of("unseen", reference, window, trace, trace, 0.01)
     assert said == "30 % unseen categories, such as 'ZZ'"
+
+
+# --- chance ---------------------------------------------------------------------------------------
+
+
+@given(st.integers(10, 200), st.integers(1, 60), st.integers(20, 400))
+@settings(max_examples=examples(50), deadline=None)
+def test_the_chance_of_a_rate_is_scipys(rows, more, reference_rows):
+    count = min(more, rows - 1)
+    numbers = Distribution.of_numbers([0.0] * count + list(range(1, rows - count + 1)))
+    reference = Distribution.of_numbers([0.0] * 5 + list(range(1, reference_rows)))
+    if count / rows > 5 / reference.size + 0.05:
+        both = rows + reference.size
+        expected = numbers.distinct * hypergeom.sf(count - 1, both, count + 5, rows)
+        trace = trace_of(reference, numbers, None)
+        found = chance_of_rate("spike", reference, numbers, trace, trace)
+        assert found == pytest.approx(expected, rel=1e-6, abs=1e-300)
+    with_gaps = Distribution.of_numbers([*numbers.values, *[np.nan] * more])
+    trace, before = (trace_of(reference, each, None) for each in (with_gaps, reference))
+    before[1] = 0.1
+    size = with_gaps.size + more
+    assert chance_of_rate("missing", reference, with_gaps, trace, before) == pytest.approx(
+        binom.sf(more - 1, size, 0.1), rel=1e-6, abs=1e-300
+    )
+
+
+def test_two_unseen_of_few_are_chance_and_many_are_not():
+    reference = Distribution.of_counts({"UA": 80, "AA": 62})
+    for count, is_chance in ((2, True), (20, False)):
+        window = Distribution.of_counts({"UA": 100 - count, "ZZ": count})
+        trace = trace_of(reference, window, None)
+        assert (chance_of_rate("unseen", reference, window, trace, trace) > 0.001) == is_chance
+
+
+# --- with the verdict -----------------------------------------------------------------------------
+
+
+def test_independent_draws_stay_as_quiet_as_without_a_past():
+    rng = np.random.default_rng(7)
+    names = ("a", "b", "c")
+
+    def draw(rows):
+        return {name: Distribution.of_numbers(rng.normal(size=rows).round(1)) for name in names}
+
+    reference, past = draw(150), Past()
+    for window in past_windows(DAY, START, START + 40 * DAY):
+        rows = draw(150)
+        traces = {
+            name: trace_of(reference[name], rows[name], wasserstein(reference[name], rows[name]))
+            for name in names
+        }
+        past = past.add(window.start, DAY, 150, traces)
+    known = PastColumns(calibrated(past), 150)
+    level = 1 / 730
+    drifted = sum(
+        any(
+            each.status == "drift"
+            for each in evaluate_columns(reference, draw(150), DriftPolicy(), level, known)
+        )
+        for _ in range(200)
+    )
+    assert drifted <= 1

@@ -19,6 +19,7 @@ import numpy as np
 
 from modelwatch.domain.importance import Importance, drift_headline, rank_drift
 from modelwatch.domain.past.calibration import OUTPUT, Calibration
+from modelwatch.domain.past.chance import chance_of_rate
 from modelwatch.domain.past.scores import trace_of
 from modelwatch.domain.past.words import words_of
 from modelwatch.domain.profiles import ColumnProfile, Profile
@@ -147,30 +148,29 @@ class PastColumns:
     prefix: str = ""
 
     def look_at(self, columns: Sequence[_Column], policy: DriftPolicy, level: float) -> None:
-        """Give columns their critical scores, and the changes that are larger.
+        """Give columns their critical scores, and the changes that are larger and no chance.
 
-        Where chance alone explains all of a distribution (p above ``level``), it explains its
-        deciles, too.
+        Where chance alone explains a distribution (p above ``level``), it explains its deciles.
         """
         for column in columns:
-            by_chance = column.is_by_chance(level)
             name, method = f"{self.prefix}{column.name}", column.method
             if policy.methods == self.calibration.methods and not method.low_is_drift:
                 column.past_score = self.calibration.critical_distance(name, self.rows)
             sides = column.reference, column.window
             trace = trace_of(*sides, None)
-            column.changes = tuple(
-                Change(
-                    name=found.name,
-                    words=words_of(found.name, *sides, trace, before, critical),
-                    score=score,
-                    critical_score=critical,
+            changes = []
+            for found, score, critical, before in self.calibration.changes(name, trace, self.rows):
+                is_chance = (
+                    chance_of_rate(found.name, *sides, trace, before) > level
+                    if found.tail == "rate"
+                    else column.is_by_chance(level)
                 )
-                for found, score, critical, before in self.calibration.changes(
-                    name, trace, self.rows
-                )
-                if found.tail == "rate" or not by_chance
-            )
+                if not is_chance:
+                    words = words_of(found.name, *sides, trace, before, critical)
+                    changes.append(
+                        Change(name=found.name, words=words, score=score, critical_score=critical)
+                    )
+            column.changes = tuple(changes)
 
 
 @dataclass(slots=True, kw_only=True)
