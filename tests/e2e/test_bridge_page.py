@@ -115,9 +115,7 @@ def test_the_newest_report_opens(chromium: Browser, hour: BridgeStory) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 390])
-def test_a_phone_shows_it_without_scrolling_sideways(
-    chromium: Browser, hour: BridgeStory, width: int, scheme: str
-) -> None:
+def test_a_phone_shows_it_without_scrolling_sideways(chromium, hour, width, scheme):
     with served(hour) as url:
         visit = Visit(chromium, url, width, scheme)
         expect(visit.page.locator(".heat tbody tr")).to_have_count(13)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 import modelwatch
 from installed import install_command
@@ -83,9 +83,7 @@ def test_the_addresses_that_it_prints_answer(stack: RunningStack) -> None:
 
 
 @pytest.mark.usefixtures("story")
-def test_the_newest_report_shows_what_drifted_and_asks_nobody_else(
-    stack: RunningStack, chromium: Browser
-) -> None:
+def test_the_newest_report_shows_what_drifted_and_asks_nobody_else(stack, chromium):
     results = json.loads(stack.run("reports", "--json").stdout)["results"]
     newest = next(result for result in results if result["has_report"])
     drifted = newest["drifted_features"]
@@ -111,9 +109,7 @@ def test_the_newest_report_shows_what_drifted_and_asks_nobody_else(
 
 
 @pytest.mark.usefixtures("story")
-def test_the_live_page_shows_the_drift_and_opens_the_report(
-    stack: RunningStack, chromium: Browser
-) -> None:
+def test_the_live_page_shows_the_drift_and_opens_the_report(stack, chromium):
     page = chromium.new_page(viewport={"width": 1200, "height": 1600})
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

@@ -5,16 +5,15 @@ from datetime import UTC, datetime
 
 import pytest
 
+from capture_stage import capture_service
 from in_memory import (
     InMemoryDeadLetters,
     InMemoryDeliveries,
     InMemoryLabelQueue,
-    InMemoryLabelWriter,
     InMemoryMetrics,
     InMemoryQueue,
     InMemoryRecordStore,
 )
-from modelwatch.services.capture import CaptureService
 
 JSON = {"Content-Type": "application/json"}
 RECORD = {
@@ -56,15 +55,14 @@ def label_queue():
 def app_client(client, queue, label_queue, store, dead_letters, deliveries):
     metrics = InMemoryMetrics()
     now = datetime(2026, 1, 1, 1, tzinfo=UTC)
-    service = CaptureService(
+    service = capture_service(
+        now.timestamp,
         store=store,
-        labels=InMemoryLabelWriter(),
         queue=queue,
         label_queue=label_queue,
         dead_letters=dead_letters,
         deliveries=deliveries,
         metrics=metrics,
-        clock=now.timestamp,
     )
     return client("capture", metrics=metrics, capture_service=service)
 

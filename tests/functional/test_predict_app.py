@@ -5,19 +5,9 @@ import sys
 
 import pytest
 
-from in_memory import (
-    ConstantModel,
-    InMemoryFleet,
-    InMemoryLoader,
-    InMemoryMetrics,
-    InMemoryQueue,
-    InMemoryRegistry,
-    InMemoryServingPlanCache,
-)
+from in_memory import ConstantModel, InMemoryMetrics, InMemoryRegistry
 from modelwatch.errors import SettingError
-from modelwatch.services.outbox import Outbox
-from modelwatch.services.predict import PredictService, at_once
-from modelwatch.services.serving import ModelPool
+from predict_app import service_with
 
 JSON = {"Content-Type": "application/json"}
 
@@ -29,9 +19,7 @@ def metrics():
 
 @pytest.fixture
 def registry():
-    registry = InMemoryRegistry()
-    registry.point("wine", "production", "1")
-    return registry
+    return InMemoryRegistry()
 
 
 @pytest.fixture
@@ -41,23 +29,7 @@ def model():
 
 @pytest.fixture
 def http(client, metrics, registry, model):
-    pool = ModelPool(
-        model_name="wine",
-        alias="production",
-        registry=registry,
-        loader=InMemoryLoader(model),
-        plan_cache=InMemoryServingPlanCache(),
-        metrics=metrics,
-        refresh_seconds=30,
-        start=lambda work: work(),
-    )
-    service = PredictService(
-        models=pool,
-        outbox=Outbox(InMemoryQueue()),
-        metrics=metrics,
-        fleet=InMemoryFleet(),
-        after_response=at_once,
-    )
+    service = service_with(model, metrics, registry=registry)
     return client("predict", metrics=metrics, predict_service=service).http
 
 

@@ -243,9 +243,7 @@ def _value(board: Drawn, title: str) -> str:
     return "".join(board.said(title))
 
 
-def test_scores_are_sorted_and_red_where_a_feature_drifted(
-    drawn: dict[str, Drawn], ask: Ask
-) -> None:
+def test_scores_are_sorted_and_red_where_a_feature_drifted(drawn, ask):
     board = drawn["data_drift"]
     drifted = {of["feature"] for of, _ in ask("evidently_feature_drift_detected == 1")}
     scores = ask("evidently_feature_drift_score")

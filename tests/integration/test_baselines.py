@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,9 +66,7 @@ def of_stack(stack: RunningStack) -> tuple[Settings, Any]:
         return Settings(variables), s3_client(Settings(variables))
 
 
-def test_a_version_says_how_much_it_leans_on_each_feature(
-    stack: RunningStack, version: str
-) -> None:
+def test_a_version_says_how_much_it_leans_on_each_feature(stack, version):
     settings, client = of_stack(stack)
     registered = registry_of(settings).version(MODEL, version)
     importance = artifacts_of(settings, client).importance(registered)
@@ -118,9 +115,7 @@ def test_a_baseline_of_captures(stack: RunningStack, version: str) -> None:
     )
 
 
-def test_constraints_are_written_changed_and_read(
-    stack: RunningStack, version: str, tmp_path: Path
-) -> None:
+def test_constraints_are_written_changed_and_read(stack, version, tmp_path):
     assert version
     answer(stack, "baseline", "create", "edited")
     file = tmp_path / "constraints.json"

@@ -116,9 +116,7 @@ def drift(name: str, severity: str) -> dict[str, Any]:
     return {"labels": labels | model, "annotations": {"summary": f"{name} in wine"}}
 
 
-def test_an_alert_reaches_the_web_hook(
-    alertmanager: str, deliveries: tuple[str, queue.Queue[dict[str, Any]]]
-) -> None:
+def test_an_alert_reaches_the_web_hook(alertmanager, deliveries):
     post(alertmanager, drift("DataDriftDetected", "warning"))
 
     delivery = deliveries[1].get(timeout=90)
@@ -128,9 +126,7 @@ def test_an_alert_reaches_the_web_hook(
     assert delivery["alerts"][0]["annotations"]["summary"] == "DataDriftDetected in wine"
 
 
-def test_the_worse_alert_hides_the_lesser_one(
-    alertmanager: str, deliveries: tuple[str, queue.Queue[dict[str, Any]]]
-) -> None:
+def test_the_worse_alert_hides_the_lesser_one(alertmanager, deliveries):
     post(alertmanager, drift("HighDriftScore", "critical"), drift("DataDriftDetected", "warning"))
 
     assert deliveries[1].get(timeout=90)["commonLabels"]["alertname"] == "HighDriftScore"

@@ -203,9 +203,7 @@ class Traffic(threading.Thread):
             time.sleep(0.02)
 
 
-def test_killed_under_load_it_counts_what_was_sent(
-    bridge: Bridge, localstack: LocalStack, prefix: str
-) -> None:
+def test_killed_under_load_it_counts_what_was_sent(bridge, localstack, prefix):
     traffic = [Traffic(LogGroup(localstack, f"{prefix}{name}")) for name in ("predict", "capture")]
     for writer in traffic:
         writer.start()
@@ -236,9 +234,7 @@ def test_killed_under_load_it_counts_what_was_sent(
     assert bridge.stop() == 0
 
 
-def test_logs_that_vanish_and_come_back_count_once(
-    bridge: Bridge, localstack: LocalStack, prefix: str
-) -> None:
+def test_logs_that_vanish_and_come_back_count_once(bridge, localstack, prefix):
     group = LogGroup(localstack, f"{prefix}predict")
     for number in range(1, 4):
         group.write(f"[$LATEST]{number}", *[emf(capture_records_total=1, outcome="sent")] * 5)
@@ -252,9 +248,7 @@ def test_logs_that_vanish_and_come_back_count_once(
     assert bridge.values("capture_records_total")[("sent",)] == 15
 
 
-def test_it_starts_before_the_logs_api_and_says_so(
-    tmp_path: Path, localstack: LocalStack, prefix: str
-) -> None:
+def test_it_starts_before_the_logs_api_and_says_so(tmp_path, localstack, prefix):
     bridge = Bridge(tmp_path, f"http://127.0.0.1:{free_port()}", f"/aws/lambda/{prefix}")
     try:
         wait_for(lambda: "logs API" in get(f"{bridge.url}/health")[1], "a reason in /health")
@@ -269,9 +263,7 @@ def test_it_starts_before_the_logs_api_and_says_so(
         bridge.close()
 
 
-def test_two_bridges_do_not_share_a_state_file(
-    bridge: Bridge, tmp_path: Path, localstack: LocalStack, prefix: str
-) -> None:
+def test_two_bridges_do_not_share_a_state_file(bridge, tmp_path, localstack, prefix):
     wait_for(bridge.is_ready, "ready")
     second = Bridge(tmp_path, localstack.endpoint_url, prefix)
     try:
@@ -318,9 +310,7 @@ def prometheus(tmp_path: Path, bridge: Bridge) -> Iterator[str]:
         log.close()
 
 
-def test_prometheus_sees_drift_come_and_go(
-    prometheus: str, localstack: LocalStack, prefix: str
-) -> None:
+def test_prometheus_sees_drift_come_and_go(prometheus, localstack, prefix):
     group = LogGroup(localstack, f"{prefix}analyze")
 
     def analysis(status: int) -> None:
@@ -358,16 +348,11 @@ def test_prometheus_sees_drift_come_and_go(
     assert ask("up%20==%201")
 
 
-def test_queues_and_dead_letters_show_their_depth(
-    tmp_path: Path, localstack: LocalStack, prefix: str
-) -> None:
+def test_queues_and_dead_letters_show_their_depth(tmp_path, localstack, prefix):
     sqs = localstack.client("sqs")
     dead = sqs.create_queue(QueueName=f"{prefix}dead")["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
-    policy = {
-        "deadLetterTargetArn": attributes["Attributes"]["QueueArn"],
-        "maxReceiveCount": "3",
-    }
+    policy = {"deadLetterTargetArn": attributes["Attributes"]["QueueArn"], "maxReceiveCount": "3"}
     queue = sqs.create_queue(
         QueueName=f"{prefix}captures", Attributes={"RedrivePolicy": json.dumps(policy)}
     )["QueueUrl"]

@@ -66,9 +66,7 @@ def test_a_person_reads_one_line_a_step(stack: RunningStack) -> None:
     assert lines[-1].startswith("All is well (")
 
 
-def test_every_metric_and_query_is_right_after_traffic_and_an_analysis(
-    stack: RunningStack,
-) -> None:
+def test_every_metric_and_query_is_right_after_traffic_and_an_analysis(stack):
     # the gauges of an analysis are there at once, not when the schedule comes to it
     analyzed = stack.run("analyze")
     assert analyzed.returncode == 0, analyzed.stderr
@@ -115,9 +113,7 @@ def test_elsewhere_has_to_be_said(stack: RunningStack, tmp_path: Any) -> None:
     assert "say where they are, with --bridge" in done.stderr
 
 
-def test_a_deployment_elsewhere_is_checked_by_its_addresses(
-    stack: RunningStack, new_stack: Callable[..., RunningStack], tmp_path: Any
-) -> None:
+def test_a_deployment_elsewhere_is_checked_by_its_addresses(stack, new_stack, tmp_path):
     """From a home that knows nothing of the stack: an operator's machine."""
     there = tmp_path / "there.env"
     there.write_text((stack.home / "stack.env").read_text())
@@ -148,9 +144,7 @@ def test_a_bridge_that_is_down_is_the_only_thing_wrong(stack: RunningStack) -> N
     assert stack.run("up").returncode == 0
 
 
-def test_a_capture_function_that_is_gone_is_named_and_what_needs_it_is_not_tried(
-    stack: RunningStack,
-) -> None:
+def test_a_capture_function_that_is_gone_is_named_and_what_needs_it_is_not_tried(stack):
     stack.client("lambda").delete_function(FunctionName="modelwatch-local-capture")
     done = stack.run("check")
     assert done.returncode == 1

@@ -159,9 +159,7 @@ def _squatter(port: int) -> Iterator[None]:
         yield
 
 
-def test_a_taken_port_is_named_with_its_setting_and_holder(
-    new_stack: Callable[..., RunningStack],
-) -> None:
+def test_a_taken_port_is_named_with_its_setting_and_holder(new_stack):
     stack = new_stack()
     port = int(stack.environ["BRIDGE_PORT"])
     with _squatter(port):
@@ -173,9 +171,7 @@ def test_a_taken_port_is_named_with_its_setting_and_holder(
     assert processes_of(stack.home) == {}
 
 
-def test_a_part_that_crashes_while_starting_is_reported_and_all_is_stopped(
-    new_stack: Callable[..., RunningStack],
-) -> None:
+def test_a_part_that_crashes_while_starting_is_reported_and_all_is_stopped(new_stack):
     stack = new_stack()
     stack.home.mkdir(parents=True)
     (stack.home / "mlflow.sqlite").write_text("this is not a database, and MLflow will say so" * 99)
@@ -187,9 +183,7 @@ def test_a_part_that_crashes_while_starting_is_reported_and_all_is_stopped(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_up_leaves_nothing_behind_and_can_be_repeated(
-    new_stack: Callable[..., RunningStack], number: signal.Signals
-) -> None:
+def test_an_interrupted_up_leaves_nothing_behind_and_can_be_repeated(new_stack, number):
     stack = new_stack()
     with subprocess.Popen(
         [*stack.command, "up"], env=stack.whole_environ, stderr=subprocess.PIPE

@@ -83,9 +83,7 @@ def test_a_verdict_that_is_not_expected_fails_simulate(deployed: RunningStack) -
     assert summary["results"][0]["status"] == "drift"
 
 
-def test_the_api_takes_traffic_by_its_address_and_rows_of_a_file(
-    deployed: RunningStack, tmp_path: Any
-) -> None:
+def test_the_api_takes_traffic_by_its_address_and_rows_of_a_file(deployed, tmp_path):
     from sklearn.datasets import load_wine
 
     load_wine(as_frame=True).data.to_csv(tmp_path / "wines.csv", index=False)

@@ -29,6 +29,7 @@ def service_with(
     model: ConstantModel | None,
     metrics: MetricSink | None = None,
     *,
+    registry: InMemoryRegistry | None = None,
     shadow: ConstantModel | None = None,
     queue: RecordQueue | None = None,
     policy: CapturePolicy | None = None,
@@ -36,7 +37,7 @@ def service_with(
 ) -> PredictService:
     """Return the service with ``model`` behind the alias production, or with none at all."""
     metrics = metrics or InMemoryMetrics()
-    registry = InMemoryRegistry()
+    registry = registry or InMemoryRegistry()
     loader = InMemoryLoader(model)
     if model:
         registry.point("wine", "production", "1")

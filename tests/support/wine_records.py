@@ -1,4 +1,4 @@
-"""Records of the model ``wine``, for tests to which most of their fields make no difference."""
+"""Records and results of the model ``wine``, for tests to which most fields make no difference."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record
+from modelwatch.domain.verdict.results import AnalysisResult
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -23,3 +24,19 @@ def wine_record(**given: Any) -> Record:
 def numbered_id(number: int) -> str:
     """Return an event id that ends in ``number``."""
     return f"018bcfe5-6800-7000-8000-{number:012d}"
+
+
+def wine_result(**given: Any) -> AnalysisResult:
+    """Return a result with the fields ``given``, and others that are good."""
+    good: dict[str, Any] = {
+        "name": "wine.1.20260101T000000Z-PT1H",
+        "model_name": "wine",
+        "model_version": "1",
+        "window_start": datetime(2026, 1, 1, tzinfo=UTC),
+        "window_end": datetime(2026, 1, 1, 1, tzinfo=UTC),
+        "status": "ok",
+        "reason": "",
+        "rows": 100,
+        "reference_rows": 100,
+    }
+    return AnalysisResult(**(good | given))

@@ -112,7 +112,7 @@ def test_a_function_has_the_settings_that_it_reads_and_no_others(packaged):
     store = {"AWS_ENDPOINT_URL_S3", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"}
     assert has["capture"] == store | {
         *("CAPTURE_QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "CAPTURE_BUCKET"),
-        *("ANALYSIS_SEGMENTS", "COMPACTION_LAG_SECONDS"),
+        *("ANALYSIS_SEGMENTS", "COMPACTION_LAG_SECONDS", "API_AUTH", "API_AUTH_CONTROL"),
     }
     assert store | {"MLFLOW_TRACKING_TOKEN"} < has["predict"] & has["analyze"]
     assert not {each for each in has["predict"] if each.startswith(("ANALYSIS", "DRIFT"))}
@@ -177,6 +177,27 @@ def test_no_role_may_do_everything(packaged):
             for action in actions if isinstance(actions, list) else [actions]:
                 assert "*" not in action
             assert resources != "*"
+
+
+KEEPERS = ("AWS::S3::Bucket", "AWS::SQS::Queue")
+
+
+def test_every_bucket_and_queue_refuses_what_comes_without_tls():
+    resources = {k: v for path in STATIC for k, v in load_template(path)["Resources"].items()}
+    made = {name for name, resource in resources.items() if resource["Type"] in KEEPERS}
+    refusing = set()
+    for policy in resources.values():
+        if policy["Type"] not in ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"):
+            continue
+        properties = policy["Properties"]
+        target = properties.get("Bucket") or properties["Queues"][0]
+        (statement,) = properties["PolicyDocument"]["Statement"]
+        assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+        assert statement["Action"] in ("s3:*", "sqs:*")
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert target["Ref"] in str(statement["Resource"])
+        refusing.add(target["Ref"])
+    assert refusing == made != set()
 
 
 def test_a_record_that_cannot_be_stored_ends_in_the_dead_letter_queue_and_not_soon():

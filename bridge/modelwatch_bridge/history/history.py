@@ -117,7 +117,7 @@ class History:
     Parameters
     ----------
     collector
-        Tells which gauges are shown now.
+        Says which gauges are shown now.
     store
         Keeps slots and analyses across restarts; None for not at all.
     """

@@ -1,6 +1,6 @@
-"""Who may call an API: put onto what Chalice makes of an app, before it is deployed.
+"""Who may call an API: added to Chalice's template of an app before the deployment.
 
-Everything is in the definition of the API, so that a changed setting is a new deployment of it.
+All of it is in the definition of the API, so a changed setting deploys the API again.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _OWN_ACCOUNT = "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"
 
 
 def check_access(settings: Settings) -> None:
-    """Refuse APIs on AWS of which no one said who may call them.
+    """Refuse APIs on AWS if no setting says who may call them.
 
-    Raises SettingError when it is not said, or what is said does not fit together.
+    Raises SettingError when there is none, or the settings contradict one another.
     """
     on_aws = not settings.aws_endpoint_url
     for setting in (type(settings).api_auth, type(settings).api_auth_control):
@@ -93,7 +93,7 @@ def with_access(template: Template, settings: Settings) -> Template:
 
 
 def _key(settings: Settings, stage: str) -> dict[str, Any]:
-    """Return a key that AWS makes, and how much it may be used for."""
+    """Return a key that AWS makes, and its usage plan."""
     return {
         "ApiKey": {"Type": "AWS::ApiGateway::ApiKey", "Properties": {"Enabled": True}},
         "UsagePlan": {
@@ -121,7 +121,7 @@ def _key(settings: Settings, stage: str) -> dict[str, Any]:
 
 
 def _policy(properties: Mapping[str, Any], settings: Settings) -> dict[str, Any] | None:
-    """Return the resource policy; None where nothing asks for one.
+    """Return the resource policy; None if no setting needs one.
 
     An API with a policy is closed to whom the policy does not name. To the routes of iam that is
     never everyone, which would let every account of AWS in: without principals it is this account,

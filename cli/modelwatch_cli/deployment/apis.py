@@ -1,9 +1,9 @@
-"""Checks that an API is what its stack says, and puts it right where CloudFormation did not.
+"""Checks that an API is as its stack says, and corrects it if CloudFormation did not.
 
-LocalStack 4.14 creates APIs with a stack and does not update them. Where an API changed it makes a
-new stage, which fails as long as the old one is there, and deletes that name afterwards; the API
-keeps its old routes, or calls a function that is gone. So the stage makes way, and the API itself
-is looked at when the stack is done: its address stays. On AWS there is nothing to put right.
+LocalStack 4.14 creates APIs with a stack and does not update them. For a changed API it makes a new
+stage, which fails while the old one exists, and then deletes that name. The API has its old routes,
+or calls a deleted function. So the stage is deleted before the update, and the API is corrected
+after it; its address stays. On AWS there is nothing to correct.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ METHODS = frozenset({"get", "put", "post", "delete", "patch", "head", "options"}
 
 
 def ensure_api(client: Any, template: Template, outputs: Mapping[str, str]) -> bool:
-    """Make the deployed API one that has the template's routes and stage, and calls its function.
+    """Give the deployed API the template's routes and stage, and let it call its function.
 
     Parameters
     ----------
     template
-        The app's, as it was deployed.
+        The deployed one of the app.
     outputs
-        Its stack's: ``RestAPIId`` and ``APIHandlerArn`` count.
+        Those of its stack; ``RestAPIId`` and ``APIHandlerArn`` are used.
 
     Returns
     -------
     bool
-        Whether something had to be put right.
+        Whether it corrected something.
     """
     api_id = outputs["RestAPIId"]
     properties = template["Resources"]["RestAPI"]["Properties"]
@@ -68,7 +68,7 @@ def routes(definition: Mapping[str, Any]) -> frozenset[str]:
 
 
 def resolve(definition: Any, handler_arn: str) -> Any:
-    """Return the definition with what CloudFormation fills in: where its function is.
+    """Return the definition with the function's ARN, as CloudFormation fills it in.
 
     >>> uri = {"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:x/${APIHandler.Arn}/y"}
     >>> resolve({"uri": uri}, "arn:aws:lambda:eu-west-1:1:function:f")["uri"]
@@ -106,7 +106,7 @@ def _wanted_routes(definition: Mapping[str, Any]) -> dict[str, tuple[bool, bool]
 
 
 def _deployed_routes(client: Any, api_id: str, handler_arn: str) -> dict[str, tuple[bool, bool]]:
-    """Return the routes that there are; whether each calls the function, and needs a key."""
+    """Return the existing routes: whether each calls the function and needs a key."""
     pages = client.get_paginator("get_resources").paginate(restApiId=api_id, embed=["methods"])
     return {
         f"{method} {resource['path']}": (

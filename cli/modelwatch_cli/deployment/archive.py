@@ -15,14 +15,14 @@ _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 def compile_bytecode(directory: Path, mounted_at: str) -> None:
     """Add bytecode to every Python source under ``directory``.
 
-    A function's file system is read-only, so that without it every cold start compiles everything.
-    The bytecode is of the unchecked-hash kind: unzipping changes the times that the usual kind is
-    checked against. Sources that do not compile (a package's templates) are left as they are.
+    A function's file system is read-only: without bytecode every cold start compiles everything.
+    The bytecode is of the unchecked-hash kind, since the usual kind depends on the files' times,
+    which unzipping changes. Sources that do not compile (a package's templates) stay as they are.
 
     Parameters
     ----------
     mounted_at
-        Where the function will see it, such as ``/opt/python``: tracebacks name that path.
+        Its path in the function, such as ``/opt/python``: tracebacks name it.
     """
     command = [
         sys.executable,
@@ -42,9 +42,9 @@ def compile_bytecode(directory: Path, mounted_at: str) -> None:
 def write_zip(directory: Path, archive: Path, compression_level: int = 1) -> None:
     """Write ``directory``'s files to ``archive``: equal trees make equal bytes.
 
-    The archive appears whole or not at all. It is packed fast rather than small: of a large layer
-    the highest level saves an eighth of the upload, and takes three times as long as the upload
-    within a data centre.
+    The archive appears whole or not at all. Compression is fast, not small: for a large layer, the
+    highest level saves an eighth of the upload and takes three times as long as an upload within a
+    data centre.
     """
     archive.parent.mkdir(parents=True, exist_ok=True)
     partial = archive.with_suffix(f".{os.getpid()}.partial")
@@ -61,7 +61,7 @@ def write_zip(directory: Path, archive: Path, compression_level: int = 1) -> Non
 
 
 def unzipped_bytes(archive: Path) -> int:
-    """Return how much room the files of ``archive`` take when unpacked, in bytes."""
+    """Return the size of the unpacked files of ``archive``, in bytes."""
     with zipfile.ZipFile(archive) as source:
         return sum(info.file_size for info in source.infolist())
 

@@ -1,4 +1,4 @@
-"""Calls to the deployed APIs: each with what the API asks of its callers."""
+"""Calls to the deployed APIs, each with the key or the signature that its API needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with the settings of a deployment: found before it begins, and all in one list."""
+"""Finds all errors in the settings of a deployment before it begins."""
 
 from __future__ import annotations
 
@@ -46,25 +46,25 @@ def check_settings(
     files: Mapping[str, Path] | None = None,
     environ: Iterable[str] = (),
 ) -> tuple[ServedVersion, ...]:
-    """Refuse settings that are wrong by themselves, together, or for what the registry has.
+    """Refuse settings that are wrong, alone, together, or for the registered models.
 
     Raises WrongSettingsError with everything that is wrong.
 
     Parameters
     ----------
     say
-        Takes a subject and a sentence: what cannot be checked, and what is odd.
+        Called with a subject and a sentence about what cannot be checked or is strange.
     read
-        Returns the versions that shall serve.
+        Returns the versions to serve.
     files
-        The names that files of settings give, each with its file.
+        The names in files of settings, each with its file.
     environ
-        The names that the environment gives.
+        The names in the environment.
 
     Returns
     -------
     tuple of ServedVersion
-        The versions that shall serve; empty when predict is not deployed or they are not known.
+        The versions to serve; empty when predict is not deployed or they are not known.
     """
     errors = settings.wrong()
     errors += unknown_names(files or {})
@@ -84,11 +84,11 @@ def check_settings(
             else:
                 say("model", str(error))
         except ModelwatchError as error:
-            say("model", f"what shall serve is not known: {error}")
+            say("model", f"the version to serve is not known: {error}")
 
     def schemas() -> list[Schema]:
         if not served:
-            raise ModelwatchError("what shall serve is not known")
+            raise ModelwatchError("the version to serve is not known")
         return [each.schema() for each in served]
 
     checks: list[Callable[[], object]] = [
@@ -113,7 +113,7 @@ def check_settings(
 
 
 def unknown_names(files: Mapping[str, Path]) -> list[SettingError]:
-    """Return what is wrong with names in files: those that look like settings and are none.
+    """Return an error for each name in a file that looks like a setting and is none.
 
     >>> [error] = unknown_names({"MODELNAME": Path(".env"), "EDITOR": Path(".env")})
     >>> str(error)
@@ -129,7 +129,7 @@ def unknown_names(files: Mapping[str, Path]) -> list[SettingError]:
 
 
 def nearest(name: str) -> str:
-    """Return the setting that an unknown name is near to; empty for settings and strange names.
+    """Return the setting with a name like an unknown one; empty for settings and other names.
 
     >>> nearest("MODELNAME"), nearest("MODEL_NAME"), nearest("AWS_PROFILE"), nearest("HOME")
     ('MODEL_NAME', '', '', '')

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """The AWS services that a deployment talks to.
+    """Clients of the AWS services of a deployment.
 
     Parameters
     ----------
     apis, events
-        API Gateway and EventBridge, to look at what a stack made.
+        API Gateway and EventBridge, to check what a stack made.
     packages
         S3 as CloudFormation sees it: AWS_ENDPOINT_URL_S3 is the S3 of models and captures, and does
         not count here.

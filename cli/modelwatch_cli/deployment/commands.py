@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ConsoleProgress:
-    """Writes each thing that a deployment does as a line."""
+    """Writes a line for each step of a deployment."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -27,7 +27,7 @@ class ConsoleProgress:
         self._console.print(f"  {subject}: {message}", markup=False)
 
     def done(self, result: StackResult) -> None:
-        """Write what became of a stack."""
+        """Write the result of a stack."""
         self.say(result.name, f"{result.action} ({result.seconds:.1f} s)")
 
 

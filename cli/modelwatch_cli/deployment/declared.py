@@ -1,7 +1,7 @@
-"""Holding declared capture rules and segments against the models that serve, before a deployment.
+"""Checks declared capture rules and segments against the served models, before a deployment.
 
-In the function, a rule for a feature that no model has would only be a warning in a log; and what
-it was meant to keep back would be captured.
+In the function, a rule for a feature that no model has is only a warning in a log, and the feature
+that it should protect is captured.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Served = Callable[[], list[Schema]]
 
 
 def check_capture(settings: Settings, say: Callable[[str], None], served: Served) -> None:
-    """Refuse settings of capture that predict could not start with, or that miss their aim.
+    """Refuse settings of capture with which predict cannot start, or that fit no feature.
 
     ``say`` is called with the reason when the features of the served models are unknown: that is
     no error, there may be none yet.
 
-    Raises SettingError when the rate or the policy is none, hashes have no key, or a rule fits no
-    feature.
+    Raises SettingError when the rate or the policy is not valid, hashes have no key, or a rule fits
+    no feature.
     """
     settings.text("CAPTURE_SAMPLE_RATE")
     policy = read_policy(settings.text(POLICY_SETTING), settings.text(KEY_SETTING))
@@ -35,7 +35,7 @@ def check_capture(settings: Settings, say: Callable[[str], None], served: Served
 
 
 def check_segments(settings: Settings, say: Callable[[str], None], served: Served) -> None:
-    """Refuse segments that capture and analyze could not read, or that no row can belong to.
+    """Refuse segments that capture and analyze cannot read, or that no row can belong to.
 
     ``say`` is as for `check_capture`.
 
@@ -66,5 +66,5 @@ def _known(setting: str, say: Callable[[str], None], served: Served) -> list[Sch
     try:
         return served()
     except ModelwatchError as error:
-        say(f"{setting} is not held against the model's features: {error}")
+        say(f"{setting} is not checked against the model's features: {error}")
         return None

@@ -1,4 +1,4 @@
-"""Runs a plan: builds, uploads, and brings the stacks to where they should be."""
+"""Runs a plan: builds, uploads, and creates or updates the stacks."""
 
 from __future__ import annotations
 
@@ -26,11 +26,7 @@ from modelwatch_cli.deployment.images import build_image, image_repository
 from modelwatch_cli.deployment.layers import Artifact, build_layer, check_size
 from modelwatch_cli.deployment.leftovers import delete_leftovers
 from modelwatch_cli.deployment.packages import PackageStore
-from modelwatch_cli.deployment.packaging import (
-    as_image,
-    package_app,
-    with_code,
-)
+from modelwatch_cli.deployment.packaging import as_image, package_app, with_code
 from modelwatch_cli.deployment.parameters import (
     bucket_parameters,
     common_parameters,
@@ -46,20 +42,20 @@ from modelwatch_cli.settings import Settings
 
 
 class Progress(Protocol):
-    """Hears what a deployment does."""
+    """Takes messages about the steps of a deployment."""
 
     def say(self, subject: str, message: str) -> None:
         """Take a sentence about a part of the deployment."""
         ...
 
     def done(self, result: StackResult) -> None:
-        """Take what became of a stack."""
+        """Take the result of a stack."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class StackResult:
-    """What was done with a stack (or, in a dry run, would be)."""
+    """The action on a stack; after a dry run, the action that a deployment would take."""
 
     name: str
     action: Action
@@ -68,19 +64,19 @@ class StackResult:
 
 @dataclass
 class Deployer:
-    """Carries out one plan.
+    """Runs one plan.
 
     Parameters
     ----------
     ensure_buckets
-        Makes the buckets of captures and reports, when they are not CloudFormation's to make; gets
-        their names.
+        Makes the buckets of captures and reports if CloudFormation does not; called with their
+        names.
     set_retention
-        Has S3 delete what is older than the settings say.
+        Lets S3 delete objects that are older than the settings say.
     ensure_package_bucket
         Makes the bucket of packages when it is missing.
     model_requirements
-        What the image of predict is asked to have beside its own packages.
+        Packages that the image of predict needs beside its own.
     dry_run
         Build and compare, and change nothing outside ``build/``.
     """

@@ -1,4 +1,4 @@
-"""Digests of what goes into something built: equal digests, nothing to build again."""
+"""Digests of sources: if they are equal, nothing is built again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ IGNORED_DIRECTORIES = frozenset({"__pycache__", ".chalice", ".mypy_cache", ".ruf
 
 
 def digest(*parts: str | bytes) -> str:
-    """Return a hexadecimal SHA-256 of ``parts``, in which their borders count.
+    """Return a hexadecimal SHA-256 of ``parts``; other borders between them give another one.
 
     >>> digest("ab", "c") == digest("a", "bc")
     False
@@ -43,7 +43,7 @@ def tree_digest(root: Path) -> str:
 def builder_digest(*modules: str) -> str:
     """Return the digest of the code that builds, and of the bytecode that this Python makes.
 
-    A changed trimming rule or another bytecode format makes other archives of the same sources.
+    Another trimming rule or bytecode format makes another archive of the same sources.
     """
     sources = [Path(__file__).with_name(f"{module}.py").read_bytes() for module in modules]
     return digest(importlib.util.MAGIC_NUMBER, *sources)

@@ -1,4 +1,4 @@
-"""The URLs of what was deployed."""
+"""The URLs of the deployed APIs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def deployed_stacks(settings: Settings) -> dict[str, Stack]:
 def api_url(stack: Stack, endpoint_url: str) -> str:
     """Return the URL of the API in ``stack``.
 
-    A custom endpoint serves APIs under its own address; AWS gives each a host name.
+    A custom endpoint serves APIs below its own address; on AWS each has a host name.
 
     >>> stack = Stack("s", "CREATE_COMPLETE", {"RestAPIId": "abc", "EndpointURL": "https://abc/api/"})
     >>> api_url(stack, "")

@@ -1,7 +1,8 @@
-"""Environments: a lock, and for images the packages that the served models need, too.
+"""Environments: a lock, and for images also the packages of the served models.
 
-An image's lock in ``layers/`` is the base. Where it holds all that the models ask for, it is used
-as it is; otherwise both are resolved together into ``build/``, and every pin stays that can.
+An image's lock in ``layers/`` is the base. If it contains all packages that the models need, it is
+used unchanged. Otherwise both are resolved together into ``build/``, with as few changed pins as
+possible.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Environment:
     Attributes
     ----------
     name
-        What it is called.
+        Its name.
     lock
         Hash-locked requirements.
     python
@@ -60,9 +61,9 @@ class Environment:
     package: Path | None = None
 
     def make(self) -> None:
-        """Make the environment where it is missing: whole or not at all, by one process.
+        """Make the environment if it is missing: whole or not at all, by one process.
 
-        Raises BuildError when it is not ours to make, or a package cannot be had.
+        Raises BuildError when `make` should make it, or a package cannot be installed.
         """
         if self.python.exists():
             return
@@ -107,7 +108,7 @@ def environment_with(
 ) -> Environment:
     """Return the environment ``name`` with the requirements ``wanted``.
 
-    Raises BuildError when they cannot be had together, in the resolver's words.
+    Raises BuildError with the resolver's message when they contradict one another.
     """
     base = base_environment(project, name)
     missing = missing_from(base.lock.read_text(), wanted)
@@ -136,7 +137,7 @@ def environment_with(
 
 
 def model_requirements(settings: Settings, logged: Mapping[str, bytes]) -> list[str]:
-    """Return what the image is asked to have beside its own: the setting's, or the models' own.
+    """Return the packages that an image needs beside its own: the setting's, or the models'.
 
     Raises SettingError when a line cannot be read, or cannot be locked.
 
@@ -172,7 +173,7 @@ def model_requirements(settings: Settings, logged: Mapping[str, bytes]) -> list[
 
 
 def missing_from(lock: str, wanted: Iterable[str]) -> list[str]:
-    """Return those of ``wanted`` that the pins of ``lock`` do not fulfil.
+    """Return the requirements of ``wanted`` that the pins of ``lock`` do not meet.
 
     >>> missing_from("numpy==2.5.5 \\\\\\n  --hash=sha256:00", ["numpy>=2", "numpy<2", "polars"])
     ['numpy<2', 'polars']

@@ -1,4 +1,4 @@
-"""What can go wrong in a deployment."""
+"""Errors of a deployment."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class PackageStoreError(ModelwatchError):
 
 
 class StackError(ModelwatchError):
-    """CloudFormation did not bring a stack to where its template says.
+    """CloudFormation could not create or update a stack.
 
     Parameters
     ----------
     reasons
-        One sentence for each resource that failed, the first cause first.
+        A sentence for each resource that failed; the first cause comes first.
     """
 
     def __init__(self, stack: str, reasons: Sequence[str]) -> None:
@@ -31,7 +31,7 @@ class StackError(ModelwatchError):
 
 
 class NotDeployedError(ModelwatchError):
-    """Something was asked of a stack that is not there."""
+    """A stack that is needed does not exist."""
 
 
 class DeploymentError(ModelwatchError):

@@ -1,4 +1,4 @@
-"""Steps that wait for one another, run side by side where they do not."""
+"""Steps that wait for one another; independent steps run at the same time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from modelwatch.errors import ModelwatchError
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something to do, once the steps that it needs are done."""
+    """A step that runs when the steps that it needs are done."""
 
     run: Callable[[], None]
     needs: Collection[str] = ()
@@ -24,7 +24,7 @@ class StepsFailedError(ModelwatchError):
     Parameters
     ----------
     errors
-        Their errors, in the order in which they came.
+        Their errors, in the order of time.
     """
 
     def __init__(self, errors: list[ModelwatchError]) -> None:
@@ -35,13 +35,13 @@ class StepsFailedError(ModelwatchError):
 def run_steps(steps: Mapping[str, Step], workers: int = 4) -> None:
     """Run every step after those that it needs.
 
-    When one fails, what is under way is finished and nothing new is begun: CloudFormation works on,
-    and its outcome should be known.
+    When one fails, running steps are finished and no new one begins. CloudFormation does not stop,
+    and its result should be known.
 
     Raises
     ------
     ModelwatchError
-        What the step raised that failed; a :class:`StepsFailedError` when several did.
+        The error of the step that failed; a :class:`StepsFailedError` when several failed.
     graphlib.CycleError
         When steps wait for each other: a mistake in the plan.
     """

@@ -1,4 +1,4 @@
-"""Images: functions that are too large for a zip, and the two kinds of repository they go to."""
+"""Images: functions that are too large for a zip, and the two kinds of image repository."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOUNT = "/var/task"
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A function's code and the environment that it runs in.
+    """A function's code and its environment.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Image:
     task
         Folder of the code: the app, Chalice's runtime, the shared library.
     environment
-        What it runs in.
+        Its interpreter and third-party packages.
     """
 
     name: str
@@ -46,16 +46,16 @@ class ImageRepository(Protocol):
     """Where images go."""
 
     def uri(self, image: Image) -> str:
-        """Return the image's address, as Lambda takes it."""
+        """Return the image's address for Lambda."""
         ...
 
     def publish(self, image: Image) -> bool:
-        """Put the image there; False when it was there already."""
+        """Put the image there; return False if it was there already."""
         ...
 
 
 def build_image(project: Project, package: Package, app: str, environment: Environment) -> Image:
-    """Return the image of ``app``, putting its code together when it has changed."""
+    """Return the image of ``app``; it copies the code only if it has changed."""
     tag = digest(
         builder_digest("images", "archive"),
         package.digest,
@@ -78,8 +78,8 @@ def build_image(project: Project, package: Package, app: str, environment: Envir
 def image_repository(setting: str, project: Project, architecture: str) -> ImageRepository:
     """Return the repository that the setting IMAGE_REPOSITORY names.
 
-    Docker's own rule: what stands before the first slash is a registry when it has a dot or a
-    colon. A path that begins with ``.`` or ``/`` is a folder.
+    As with Docker, the text before the first slash is a registry if it has a dot or a colon. A path
+    that begins with ``.`` or ``/`` is a folder.
     """
     host, slash, _ = setting.partition("/")
     if slash and not host.startswith(".") and ("." in host or ":" in host):
@@ -138,7 +138,7 @@ class RegistryRepository:
     def publish(self, image: Image) -> bool:
         """Build and push the image, unless the registry has it.
 
-        Raises BuildError with docker's own words.
+        Raises BuildError with docker's message.
         """
         uri = self.uri(image)
         if _run(inspect_command(uri)).returncode == 0:
@@ -168,7 +168,7 @@ def publish_commands(
 ) -> list[list[str]]:
     """Return the commands that build and push ``uri``, in order.
 
-    Without provenance: it makes an image index of a single image, which Lambda refuses.
+    There is no provenance: with it a single image becomes an image index, which Lambda refuses.
     """
     platform = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}[architecture]
     build = ["docker", "build", "--platform", platform, "--provenance=false"]

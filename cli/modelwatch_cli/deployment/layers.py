@@ -28,7 +28,7 @@ PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """Something built: where it is, and the key under which it is published."""
+    """A built file, and the key under which it is published."""
 
     name: str
     path: Path
@@ -37,9 +37,9 @@ class Artifact:
 
 
 def build_layer(project: Project, name: str, architecture: str) -> Artifact:
-    """Return the layer ``name``, building it when its inputs have changed since the last time.
+    """Return the layer ``name``; it is built only if its sources have changed.
 
-    Raises BuildError when a package of the lock has no wheel for Lambda, or cannot be had.
+    Raises BuildError when a package of the lock has no wheel for Lambda, or cannot be installed.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def copy_sources(source: Path, target: Path) -> None:
 def install(requirements: Path, target: Path, platform: str) -> None:
     """Install the locked ``requirements`` for Lambda's ``platform`` into ``target``.
 
-    Raises BuildError with the installer's own words, when one package cannot be had as a wheel.
+    Raises BuildError with the installer's message when a package has no wheel.
     """
     command = [uv.find_uv_bin(), "pip", "install", "--quiet", "--target", str(target)]
     command += ["--python", sys.executable, "--python-version", "3.13"]
@@ -99,7 +99,7 @@ def install(requirements: Path, target: Path, platform: str) -> None:
 
 
 def check_size(function: str, parts: dict[str, int]) -> None:
-    """Refuse a function that Lambda would refuse for its size.
+    """Refuse a function that is too large for Lambda.
 
     Raises BuildError when they take more than 250 MB together.
 

@@ -1,8 +1,8 @@
-"""What outlives an app's stack, and would be in the way of the next one.
+"""Resources that still exist after an app's stack, and would disturb the next one.
 
-AWS deletes a stack's resources with it. LocalStack 4.14 forgets those of a stack whose update
-failed, and never knew one whose creation failed half-way: their names are taken, a queue is read by
-two consumers, a rule fires twice. All of them have names that belong to one app of one stage.
+AWS deletes a stack's resources with it. LocalStack 4.14 forgets the resources of a stack whose
+update failed, and does not know those of a creation that failed half-way. Then their names are in
+use, two consumers read a queue, a rule fires twice. All of them have names of one app of one stage.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ def delete_leftovers(
     stack: str,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Delete what is left of an app, after its stack was deleted.
+    """Delete what still exists of an app after its stack was deleted.
 
     Raises DeploymentError when a function or mapping stays.
 
     Parameters
     ----------
     template
-        The app's: says how its functions are called.
+        The app's template, which has the names of its functions.
     stage, stack
         The deployment, and the name of the app's stack, which is also its API's.
     sleep
-        How to wait for a mapping to go.
+        Waits for the end of a mapping.
     """
     names = {name.removesuffix(IMAGE_SUFFIX) for name in function_names(template, stage)}
     for name in sorted(names | {f"{name}{IMAGE_SUFFIX}" for name in names}):

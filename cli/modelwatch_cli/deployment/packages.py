@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class PackageStore:
-    """Uploads by digest: a key that is there holds the same content already.
+    """Uploads by digest: an existing key has the same content.
 
     Parameters
     ----------
     client
-        S3 beside CloudFormation, whatever S3 the models and captures are on.
+        The S3 of CloudFormation; models and captures may be on another S3.
     bucket
-        Made when it is missing.
+        It is made if it is missing.
     """
 
     def __init__(self, client: S3Client, bucket: str) -> None:
@@ -35,9 +35,9 @@ class PackageStore:
         return self._bucket
 
     def has(self, key: str) -> bool:
-        """Return whether ``key`` was uploaded before.
+        """Return whether ``key`` exists.
 
-        Raises PackageStoreError when the bucket cannot be asked.
+        Raises PackageStoreError when the bucket cannot be read.
         """
         try:
             self._client.head_object(Bucket=self._bucket, Key=key)
@@ -52,7 +52,7 @@ class PackageStore:
     def upload(self, key: str, path: Path) -> bool:
         """Upload the file to ``key`` unless it exists; return whether it was uploaded.
 
-        Raises PackageStoreError when S3 does not take it.
+        Raises PackageStoreError when S3 does not accept it.
         """
         if self.has(key):
             return False
@@ -63,7 +63,7 @@ class PackageStore:
         return True
 
     def store_template(self, body: bytes) -> str:
-        """Keep a template; return the URL at which CloudFormation finds it."""
+        """Store a template; return its URL for CloudFormation."""
         key = f"templates/{digest(body)[:24]}.json"
         self._client.put_object(Bucket=self._bucket, Key=key, Body=body)
         return f"{self._client.meta.endpoint_url.rstrip('/')}/{self._bucket}/{key}"

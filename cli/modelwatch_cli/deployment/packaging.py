@@ -1,4 +1,4 @@
-"""Functions: what `chalice package` makes of an app, as a template and a package."""
+"""Functions: the template and the package that `chalice package` makes of an app."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Package:
     Parameters
     ----------
     template
-        What Chalice generated, merged with the app's template; ``CodeUri`` is still to be set.
+        Chalice's template, merged with the app's template; ``CodeUri`` is not set yet.
     task
         The same files, unpacked.
     digest
-        Digest of the files' contents: equal for equal code.
+        Digest of the files' contents; equal code has an equal digest.
     """
 
     template: Template
@@ -55,10 +55,10 @@ class Package:
 
 
 def package_app(project: Project, app: str, region: str) -> Package:
-    """Return the package of ``app``, making it when its sources have changed since the last time.
+    """Return the package of ``app``; it is made only if its sources have changed.
 
-    Raises BuildError when Chalice cannot package it, in Chalice's words; when requirements.txt is
-    not empty; or when it has a function that the merge template does not know.
+    Raises BuildError when Chalice cannot package it, with Chalice's message; when requirements.txt
+    is not empty; or when it has a function that the merge template does not have.
     """
     refuse_requirements(project.function(app) / "requirements.txt")
     merge_template = json.dumps(
@@ -97,7 +97,7 @@ def package_app(project: Project, app: str, region: str) -> Package:
 def _run_chalice(
     project: Project, app: str, source: Path, output: Path, merge_template: str, region: str
 ) -> None:
-    """Run `chalice package` in a process of its own: it imports a module named ``app``."""
+    """Run `chalice package` in a separate process: it imports a module named ``app``."""
     # by its name Chalice writes YAML, which JSON is as well
     merged = source.with_suffix(".yaml")
     merged.write_text(merge_template)
@@ -122,7 +122,7 @@ def _run_chalice(
 
 
 def _repack(built: Path) -> None:
-    """Make Chalice's zip one that has bytecode and does not change unless the code does."""
+    """Give Chalice's zip bytecode, and the same bytes for the same code."""
     chalice_zip = built / "deployment.zip"
     task = built / "task"
     with zipfile.ZipFile(chalice_zip) as source:
@@ -137,7 +137,7 @@ def _repack(built: Path) -> None:
 def refuse_requirements(requirements: Path) -> None:
     """Refuse third-party code in an app's own requirements.txt.
 
-    Chalice would resolve it at every packaging, and only print a warning when a wheel is missing.
+    Chalice would resolve it each time, and only print a warning if a wheel is missing.
 
     Raises BuildError when the file lists a package.
     """
@@ -169,7 +169,7 @@ def function_names(template: Template, stage: str) -> list[str]:
 def check_functions_are_known(app: str, template: Template) -> None:
     """Refuse a function of the app that its merge template does not describe.
 
-    It would be deployed with Chalice's defaults: another name, 128 MB, no layers and no rights.
+    It would have Chalice's defaults: another name, 128 MB, no layers and no rights.
 
     Raises BuildError when there is one, or when the merge template describes one that the app does
     not have.
@@ -198,18 +198,18 @@ def as_image(
     name_suffix: str = "",
     larger: Mapping[str, int] = MappingProxyType({}),
 ) -> Template:
-    """Return ``template`` with its functions run from the image ``image_uri``.
+    """Return ``template`` with functions from the image ``image_uri``.
 
-    Chalice knows zip packages only. An image carries its runtime and its libraries, and the handler
-    becomes the command that it is started with.
+    Chalice makes only zip packages. An image contains its runtime and its libraries, and the
+    handler is its command.
 
     Parameters
     ----------
     name_suffix
-        What the functions' names get at their end. Lambda does not turn a zip into an image:
-        CloudFormation makes another function, which needs another name, and the API stays.
+        The end of the functions' names. Lambda cannot make an image of a zip function. So
+        CloudFormation makes another function, which needs another name; the API stays.
     larger
-        Properties in which the functions differ from a zip's, such as MemorySize.
+        Properties that differ from a zip's, such as MemorySize.
     """
 
     def from_image(properties: dict[str, Any]) -> dict[str, Any]:
@@ -241,8 +241,8 @@ def as_image(
 def _with_described_api(template: Template, description: str) -> Template:
     """Return ``template`` with a description of its API.
 
-    What an API's stage calls is fixed when it is deployed, and SAM deploys an API whose definition
-    changed. The definition itself names no function.
+    The function of an API's stage is fixed at its deployment. SAM deploys an API again only if its
+    definition changed, and the definition names no function.
     """
     api = template["Resources"]["RestAPI"]
     definition = api["Properties"]["DefinitionBody"]

@@ -1,4 +1,4 @@
-"""From settings, and from other stacks' outputs, to the parameters of a template."""
+"""The parameters of a template, from settings and from other stacks' outputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONSUMER_TIMEOUT_SECONDS = 60
 
 
 def parameter_name(setting: str) -> str:
-    """Return the template parameter that carries ``setting``.
+    """Return the template parameter of ``setting``.
 
     >>> parameter_name("AWS_ENDPOINT_URL_S3")
     'AwsEndpointUrlS3'
@@ -30,7 +30,7 @@ _SETTING_OF = {parameter_name(name): name for name in Settings.declared()}
 def with_settings(template: Template, group: type[Group]) -> Template:
     """Return a merge template whose functions have the settings of ``group``, and no others.
 
-    Each becomes a parameter and a variable; one that may be left out is no variable when it is.
+    Each becomes a parameter and a variable; an optional one is no variable if it is empty.
     """
     parameters: dict[str, Any] = {}
     conditions: dict[str, Any] = {}
@@ -56,7 +56,7 @@ def with_settings(template: Template, group: type[Group]) -> Template:
 
 
 def common_parameters(plan: Plan, settings: Settings) -> dict[str, str]:
-    """Return the parameters that are not simply a setting's value."""
+    """Return the parameters that are not a setting's value."""
     hidden_seconds = 6 * CONSUMER_TIMEOUT_SECONDS + settings.capture_batch_window_seconds
     schedules = {name: settings.text(f"{name}_SCHEDULE") for name in ("ANALYSIS", "COMPACTION")}
     return {
@@ -83,15 +83,15 @@ def layer_parameters(keys: Mapping[str, str]) -> dict[str, str]:
 def bucket_parameters(
     settings: Settings, existing: frozenset[str], previous: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return which buckets the storage stack is to make.
+    """Return the buckets that the storage stack should make.
 
-    A bucket that existed before the stack has another owner, and CloudFormation would fail to
-    make it; one that the stack made exists as well, and must stay in it.
+    CloudFormation cannot make a bucket that existed before the stack. A bucket that the stack made
+    exists, too, and must stay in the stack.
 
     Parameters
     ----------
     previous
-        The stack's parameters as they are; empty when there is no such stack.
+        The stack's present parameters; empty if there is no such stack.
     """
     parameters = {}
     for setting in ("CAPTURE_BUCKET", "REPORT_BUCKET"):
@@ -110,8 +110,8 @@ def template_parameters(
 ) -> dict[str, str]:
     """Return a value for every parameter that ``template`` declares.
 
-    What is ``provided`` comes first, then the setting of the parameter's name; a parameter with a
-    default of its own may go without.
+    Values in ``provided`` come first, then the setting of the parameter's name. A parameter with a
+    default in the template needs no value.
 
     Raises KeyError when nothing gives a value: a mistake in the template.
     """

@@ -25,10 +25,10 @@ _ENVIRONMENT_OF = {"predict": "pyfunc", "analyze": "analysis"}
 
 @dataclass(frozen=True, slots=True)
 class AppPlan:
-    """How an app is delivered: as a zip with layers, or as an image of an environment.
+    """The form of an app: a zip with layers, or an image with an environment.
 
-    ``name_suffix`` is what the names of its functions get at their end, ``larger`` are properties
-    in which they differ from a zip's.
+    ``name_suffix`` is the end of its functions' names, ``larger`` are properties that differ from a
+    zip's.
     """
 
     name: str
@@ -40,7 +40,7 @@ class AppPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be built, and which stacks wait for which.
+    """What to build, and which stack waits for which.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ class Plan:
     apps
         The apps to deploy, by name.
     stacks
-        The stacks to deploy, each with those that must be there before it.
+        The stacks to deploy, each with the stacks that must exist before it.
     owns_buckets
-        Whether the buckets are CloudFormation's to make; otherwise they are made over S3.
+        Whether CloudFormation makes the buckets; otherwise they are made over S3.
     """
 
     stage: str
@@ -95,19 +95,19 @@ def chosen_apps(apps: Iterable[str] = ()) -> tuple[str, ...]:
 
 
 def make_plan(settings: Settings, apps: Iterable[str] = (), predict_package: str = "zip") -> Plan:
-    """Return what it takes to deploy ``apps`` (all of them when empty).
+    """Return the plan to deploy ``apps`` (all of them when empty).
 
     Parameters
     ----------
     predict_package
-        How predict is delivered: ``zip`` or ``image``.
+        The form of predict: ``zip`` or ``image``.
 
     Raises
     ------
     InvalidInputError
         When there is no such app.
     SettingError
-        When a setting makes no sense.
+        When a setting is not valid.
     """
     plans = {app: _app_plan(app, predict_package) for app in chosen_apps(apps)}
     layers = LAYERS if any(plan.layers for plan in plans.values()) else ()
@@ -139,9 +139,9 @@ def _app_plan(app: str, predict_package: str) -> AppPlan:
 
 
 def check_batches(settings: Settings) -> None:
-    """Refuse a batch that Lambda would not wait for.
+    """Refuse a batch that needs a window and has none.
 
-    Raises SettingError when it is so large that it needs a window, and has none.
+    Raises SettingError when it is so large that Lambda needs a window.
     """
     if settings.capture_batch_size > 10 and not settings.capture_batch_window_seconds:
         raise SettingError(
@@ -150,7 +150,7 @@ def check_batches(settings: Settings) -> None:
 
 
 def architecture(settings: Settings) -> str:
-    """Return the instruction set of the functions: the setting's, or else this machine's.
+    """Return the instruction set of the functions: the setting's, or this machine's.
 
     Raises SettingError when Lambda has no such instruction set.
     """

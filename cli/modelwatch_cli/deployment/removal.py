@@ -1,4 +1,4 @@
-"""Deletes what was deployed, and leaves the data."""
+"""Deletes a deployment; the data stay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from modelwatch_cli.deployment.stacks import StackDeployer
 
 
 def undeploy(plan: Plan, clients: Clients, progress: Progress) -> list[StackResult]:
-    """Delete the stacks of ``plan``, but for the buckets and what is in them.
+    """Delete the stacks of ``plan``; the buckets and their content stay.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def undeploy(plan: Plan, clients: Clients, progress: Progress) -> list[StackResu
 
 
 def _delete_layer_versions(plan: Plan, clients: Clients) -> None:
-    """Delete the versions that updates of the stack kept for functions that roll back."""
+    """Delete the versions that the stack's updates left for a rollback of functions."""
     for layer in plan.layers:
         name = plan.stack_name(layer)
         for page in clients.functions.get_paginator("list_layer_versions").paginate(LayerName=name):

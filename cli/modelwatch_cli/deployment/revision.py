@@ -1,4 +1,4 @@
-"""Which git revision is deployed."""
+"""The git revision that is deployed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ _SOURCES = ("functions", "layers")
 
 
 def git_revision(project: Project) -> str:
-    """Return the last revision that changed functions or layers, with ``+`` when they differ now.
+    """Return the last revision that changed functions or layers, with ``+`` if they differ now.
 
-    So another commit, for example of a docs page, redeploys nothing. Empty if there is no
-    checkout, or no git.
+    So a commit of a docs page deploys nothing again. Empty if there is no checkout, or no git.
     """
     if project.state is not None:
         return ""

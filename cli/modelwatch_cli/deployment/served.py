@@ -1,4 +1,4 @@
-"""What the registry says shall serve: a deployment is held against it, and packaged for it."""
+"""The versions that should serve, from the registry: a deployment checks and packages for them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ZIP, IMAGE = "zip", "image"
 
 @dataclass(frozen=True, slots=True)
 class ServedVersion:
-    """A version that shall serve: what modelwatch added to it, and what MLflow says of it.
+    """A version that should serve, with modelwatch's manifest and MLflow's files.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class ServedVersion:
 
 
 def read_served(settings: Settings) -> tuple[ServedVersion, ...]:
-    """Return every version that the registry says shall serve.
+    """Return every version that should serve, from the registry.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def read_served(settings: Settings) -> tuple[ServedVersion, ...]:
 
 
 def check_reach(settings: Settings, apps: Collection[str]) -> None:
-    """Refuse a registry that the functions ``apps`` could not read where they are deployed.
+    """Refuse a registry that the functions ``apps`` cannot reach.
 
     Raises SettingError when it is on this machine and they are on AWS, or there is no such
     registry.
@@ -110,16 +110,16 @@ def check_reach(settings: Settings, apps: Collection[str]) -> None:
 def choose_package(
     settings: Settings, served: tuple[ServedVersion, ...], deployed: Callable[[], str]
 ) -> tuple[str, str]:
-    """Return how predict is delivered, ``zip`` or ``image``, and why in words.
+    """Return the form of predict, ``zip`` or ``image``, and the reason.
 
     Raises SettingError when a zip is asked for, and a version has no ONNX form.
 
     Parameters
     ----------
     served
-        The versions that shall serve; empty when they are not known.
+        The versions to serve; empty when they are not known.
     deployed
-        Returns how it is delivered now; empty when it is not deployed.
+        Returns its present form; empty when it is not deployed.
     """
     setting = settings.predict_package
     without = [each.title for each in served if not each.has_onnx]
@@ -136,12 +136,12 @@ def choose_package(
         return ZIP, f"{_have([each.title for each in served])} a verified ONNX form"
     now = deployed()
     if now:
-        return now, "what shall serve is not known, and it is one now"
+        return now, "the version to serve is not known, and it is one now"
     return ZIP, "no version is known to serve yet; deploy again for one without an ONNX form"
 
 
 def deployed_package(client: CloudFormationClient, settings: Settings) -> str:
-    """Return how predict is delivered now; empty when it is not deployed.
+    """Return the present form of predict; empty when it is not deployed.
 
     Raises DeploymentError when CloudFormation does not respond.
     """
@@ -166,7 +166,7 @@ def _served(artifacts: Artifacts, version: ModelVersion) -> ServedVersion:
 
 
 def _refuse_contradiction(settings: Settings, registry: Registry) -> None:
-    """Raise what the registry contradicts; return where it only has nothing yet."""
+    """Raise an error if the registry contradicts the settings; return if it has nothing yet."""
     name, alias = settings.model_name, settings.model_alias
     names = registry.names()
     if name not in names:

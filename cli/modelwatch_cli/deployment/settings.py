@@ -1,4 +1,4 @@
-"""How functions are packaged, deployed and called."""
+"""Settings of packaging, deployment and calls."""
 
 from modelwatch.settings.kinds import (
     bucket,

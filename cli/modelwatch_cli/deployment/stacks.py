@@ -1,4 +1,4 @@
-"""CloudFormation stacks: create or update, leave alone what did not change, say why one failed."""
+"""CloudFormation stacks: creates, updates and deletes them, and says why one failed."""
 
 from __future__ import annotations
 
@@ -66,19 +66,19 @@ class Stack:
 
     @property
     def digest(self) -> str | None:
-        """Digest of what it was last deployed from; None when that did not succeed."""
+        """Digest of its last successful deployment; None if the last one failed."""
         return self.outputs.get(_DIGEST_OUTPUT) if self.status in _WELL else None
 
     @property
     def is_broken(self) -> bool:
-        """Whether only deleting it helps."""
+        """Whether it must be deleted."""
         return self.status in _BROKEN or self.is_half_updated
 
     @property
     def is_half_updated(self) -> bool:
         """Whether an update failed and was not rolled back, whatever the status says.
 
-        LocalStack 4.14 says UPDATE_COMPLETE; the outputs are gone.
+        LocalStack 4.14 says UPDATE_COMPLETE, without outputs.
         """
         return self.status in _WELL and self.digest is None
 
@@ -86,8 +86,8 @@ class Stack:
 def stack_digest(template: Template, parameters: Mapping[str, str]) -> str:
     """Return the digest by which an unchanged stack is known.
 
-    It can be read by whoever may describe the stack, so that secrets go in through a function that
-    is expensive to guess against.
+    Everyone who may describe the stack can read it. So secrets are part of it by a function that
+    makes guesses expensive.
     """
     values = dict(parameters)
     for name in secret_parameters(template) & values.keys():
@@ -113,12 +113,12 @@ class StackDeployer:
     Parameters
     ----------
     store_template
-        Keeps a template that is too large for a request; returns its URL.
+        Stores a template that is too large for a request; returns its URL.
     sleep
-        How to wait; a test's may return at once.
+        Waits; in a test it may return at once.
     recreates
-        Whether a broken stack is deleted and made again. For LocalStack alone: on AWS, the records
-        in the queue and the addresses of the APIs would go with it.
+        Whether a broken stack is deleted and made again. Only for LocalStack: on AWS this would
+        delete the records in the queue and change the addresses of the APIs.
     """
 
     def __init__(
@@ -161,10 +161,10 @@ class StackDeployer:
         before_update: Callable[[], None] = lambda: None,
         after_delete: Callable[[], None] = lambda: None,
     ) -> tuple[Action, Stack]:
-        """Bring the stack to ``template`` and ``parameters``.
+        """Create or update the stack with ``template`` and ``parameters``.
 
-        Raises StackError with the reasons of the resources that failed, or with the way out of a
-        broken stack that must not be deleted.
+        Raises StackError with the reasons of the resources that failed; for a broken stack that
+        must not be deleted, with what to do.
 
         Parameters
         ----------
@@ -173,16 +173,16 @@ class StackDeployer:
         parameters
             A value for each parameter that the template declares.
         say
-            Takes a sentence when something out of the ordinary is done.
+            Called with a sentence about an unusual step.
         before_update
-            Called before a stack that is well is updated.
+            Called before the update of a stack that is not broken.
         after_delete
-            Called when a broken stack was deleted, before it is made again.
+            Called after a broken stack was deleted, before it is made again.
 
         Returns
         -------
         action, stack
-            ``unchanged`` when it was deployed from the same before, and the stack as it is now.
+            ``unchanged`` if its last deployment was the same, and the present stack.
         """
         wanted = stack_digest(template, parameters)
         stack = self._settled(name)
@@ -210,7 +210,7 @@ class StackDeployer:
         return "recreated" if stack else "created", done
 
     def check(self, stack: Stack | None) -> None:
-        """Raise StackError with the way out of a broken stack that must not be deleted."""
+        """Raise StackError for a broken stack that must not be deleted, with what to do."""
         # a stack whose creation was rolled back has no resources
         may_go = self._recreates or (stack and stack.status == "ROLLBACK_COMPLETE")
         if stack and stack.is_broken and not may_go:
@@ -261,7 +261,7 @@ class StackDeployer:
         raise StackError(name, self._failures(name) or ["it cannot be deleted"])
 
     def _settled(self, name: str) -> Stack | None:
-        """Return the stack once nothing is in progress with it."""
+        """Return the stack when no operation is in progress."""
         pause_seconds = 0.2
         stack = self.read(name)
         while stack and stack.status.endswith("_IN_PROGRESS") and stack.status not in _BROKEN:
@@ -274,7 +274,7 @@ class StackDeployer:
         return self._failures(name) or [stack.status if stack else "it is gone"]
 
     def _failures(self, name: str) -> list[str]:
-        """Return why the last operation on the stack failed, the first cause first."""
+        """Return why the last operation on the stack failed; the first cause comes first."""
         reasons: list[str] = []
         of_whole: list[str] = []
         for page in self._client.get_paginator("describe_stack_events").paginate(StackName=name):

@@ -15,7 +15,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _long_form(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
-    """Return what a short form stands for: ``!GetAtt a.b`` is ``{"Fn::GetAtt": ["a", "b"]}``."""
+    """Return the long form of a short form: ``!GetAtt a.b`` is ``{"Fn::GetAtt": ["a", "b"]}``."""
     value: Any
     if isinstance(node, yaml.ScalarNode):
         value = loader.construct_scalar(node)
@@ -33,5 +33,5 @@ _Loader.add_multi_constructor("!", _long_form)
 
 def load_template(path: Path) -> Template:
     """Return the template in ``path``, with long forms only."""
-    template: Template = yaml.load(path.read_text(), Loader=_Loader)
+    template: Template = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader
     return template

@@ -1,8 +1,8 @@
-"""What a layer leaves out of the packages that it is made of.
+"""Which files of its packages a layer leaves out.
 
-Rules, not a list of what to keep: a new file of a new version is shipped rather than forgotten.
-Whether the rules cut too deep is a test's business, which imports what is left, writes Parquet with
-it and runs an ONNX model (`tests/unit/deployment/test_layers.py`).
+There are rules for files to leave out, so a new file of a new version is in the layer. A test
+checks that the rest works: it imports it, writes Parquet and runs an ONNX model
+(`tests/unit/deployment/test_layers.py`).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def is_trimmed(path: PurePosixPath) -> bool:
 
 
 def trim(root: Path) -> None:
-    """Delete what :func:`is_trimmed` names from the tree under ``root``, and emptied folders."""
+    """Delete the files of :func:`is_trimmed` under ``root``, and empty folders."""
     for path in sorted(root.rglob("*"), reverse=True):
         if path.is_dir() and not path.is_symlink():
             if not any(path.iterdir()):

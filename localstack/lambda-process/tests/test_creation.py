@@ -2,7 +2,6 @@
 
 import json
 import venv
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +118,7 @@ def test_settings_that_cannot_work(tmp_path: Path) -> None:
         bare_interpreter(Settings(python=no_python, images_dir=None))
 
 
-def test_an_interpreter_without_the_runtime_client(
-    start_localstack: Callable[..., Any], account_type: Any, tmp_path: Path
-) -> None:
+def test_an_interpreter_without_the_runtime_client(start_localstack, account_type, tmp_path):
     venv.create(tmp_path / "empty", with_pip=False)
     localstack = start_localstack(LAMBDA_PROCESS_PYTHON=str(tmp_path / "empty/bin/python"))
     localstack.await_ready()

@@ -149,9 +149,7 @@ def handler(event, context):
         (["INVOKE"], "", "Extension.InvalidExtensionName"),
     ],
 )
-def test_registrations_that_aws_refuses(
-    account: Any, events: list[str], name: str, error_type: str
-) -> None:
+def test_registrations_that_aws_refuses(account, events, name, error_type):
     source = f"answer = register(Api(), {name!r}, {json.dumps(events)})\n"
     function = account.function(
         EXTENSION + source + "def handler(event, context): return [answer[0], answer[2]]"
@@ -226,8 +224,8 @@ def handler(event, context):
 
 @pytest.mark.parametrize("seconds", [0.1, 20.0])
 def test_an_environment_with_an_extension_ends_by_sigterm_and_in_half_a_second(
-    account: Any, wait_until: Any, process_runs: Any, seconds: float
-) -> None:
+    account, wait_until, process_runs, seconds
+):
     name = account.function(LAST_WORDS, Variables={"SECONDS": str(seconds)})
     pid = account.invoke(name).payload
     account.update(name, "def handler(event, context): return 1")
@@ -236,9 +234,7 @@ def test_an_environment_with_an_extension_ends_by_sigterm_and_in_half_a_second(
     assert any("and more" in each for each in events) == (seconds < 0.5)
 
 
-def test_what_an_extension_says_between_invocations_is_logged_without_another_one(
-    account: Any,
-) -> None:
+def test_what_an_extension_says_between_invocations_is_logged_without_another_one(account):
     name = account.function(LAST_WORDS, Variables={"SECONDS": "0"})
     account.invoke(name)
     account.events(name, until="between invocations")

@@ -45,9 +45,7 @@ def other_account(start_localstack: Callable[..., Any], account_type: Any, tmp_p
 
 
 @pytest.mark.parametrize("seconds", [0.0, 100.0], ids=["idle", "busy"])
-def test_sigkill_leaves_nothing(
-    other_account: Any, tmp_path: Path, wait_until: Any, process_runs: Any, seconds: float
-) -> None:
+def test_sigkill_leaves_nothing(other_account, tmp_path, wait_until, process_runs, seconds):
     pids = busy_function(other_account, tmp_path, wait_until, seconds)
     time.sleep(0.3)
     assert all(process_runs(pid) for pid in pids)
@@ -61,17 +59,15 @@ def test_sigkill_leaves_nothing(
 
 
 def test_sigterm_stops_in_spite_of_a_busy_function(
-    other_account: Any, tmp_path: Path, wait_until: Any, process_runs: Any
-) -> None:
+    other_account, tmp_path, wait_until, process_runs
+):
     pids = busy_function(other_account, tmp_path, wait_until, 100.0)
     other_account.localstack.popen.send_signal(signal.SIGTERM)
     other_account.localstack.popen.wait(timeout=60)
     assert not any(process_runs(pid) for pid in pids)
 
 
-def test_deleting_a_function_ends_its_processes(
-    account: Any, wait_until: Any, process_runs: Any
-) -> None:
+def test_deleting_a_function_ends_its_processes(account, wait_until, process_runs):
     name = account.function("import os\ndef handler(event, context): return os.getpid()")
     pid = account.invoke(name).payload
     assert process_runs(pid)

@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -63,9 +63,7 @@ def test_awslambdaric_reports_an_exception_and_serves_on(sandbox: Sandbox) -> No
 @pytest.mark.parametrize(
     ("event", "said"), [({"exit": 3}, "exit status 3"), ({"text": "x" * LIMIT_BYTES}, "1000")]
 )
-def test_what_ends_the_environment(
-    sandbox: Sandbox, event: dict[str, object], said: str, wait_until: Callable[..., object]
-) -> None:
+def test_what_ends_the_environment(sandbox, event, said, wait_until):
     sandbox.respond(ended := invocation(**event))
     assert ended.is_error
     assert ended.failure is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -20,6 +19,7 @@ from modelwatch_cli.checks.promql import Selector, selectors
 from modelwatch_cli.checks.questions import Question, board_questions, rule_questions
 from modelwatch_cli.monitoring.live_metrics import LiveMetrics, Sample
 from modelwatch_cli.settings import Settings
+from wine_records import wine_result
 
 MODEL = {"model_name": "wine", "model_version": "3"}
 RECORDED = {each.title: each.expression for each in rule_questions() if each.kind == "recording"}
@@ -42,16 +42,7 @@ class InMemoryPrometheus:
 
 
 def result(**more: Any) -> AnalysisResult:
-    whole = {
-        "name": "wine.3.20260101T000000Z-PT1H",
-        "window_start": datetime(2026, 1, 1, tzinfo=UTC),
-        "window_end": datetime(2026, 1, 1, 1, tzinfo=UTC),
-        "status": "ok",
-        "reason": "",
-        "rows": 100,
-        "reference_rows": 100,
-    }
-    return AnalysisResult(**{**whole, **MODEL, **more})
+    return wine_result(**(MODEL | more))
 
 
 def known(found: AnalysisResult | None = None, *, numbers: bool = True, **settings: str) -> Known:
@@ -120,10 +111,7 @@ def test_a_query_that_gives_a_number_is_right_and_nan_is_none() -> None:
     assert find("model_load_time_seconds", shown, prometheus).state == "data"
     prometheus = InMemoryPrometheus({"model_load_time_seconds": math.nan})
     found = find("model_load_time_seconds", shown, prometheus)
-    assert (found.state, found.why) == (
-        "wrong",
-        "it has no data, although all its series exist",
-    )
+    assert (found.state, found.why) == ("wrong", "it has no data, although all its series exist")
 
 
 def test_variables_choose_what_serves() -> None:

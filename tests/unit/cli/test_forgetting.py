@@ -159,10 +159,7 @@ class World:
         profiles = S3ProfileStore(self.s3, "bucket")
         profile = merge_profiles(list(profiles.profiles(*version, DAYS).variants.values()))
         reference = Reference(
-            title="the day",
-            profile=profile,
-            constraints=learn_constraints(profile),
-            window=DAYS,
+            title="the day", profile=profile, constraints=learn_constraints(profile), window=DAYS
         )
         rules = AnalysisRules(plans=(WindowPlan(timedelta(hours=1)),), min_rows=2)
         code = CodeVersion("0.1.0")
@@ -279,13 +276,17 @@ def test_a_second_run_finds_nothing() -> None:
     assert before == {key for key in world.s3.objects if not key.startswith("erasures/")}
 
 
+def calls_of_an_erasure() -> list[str]:
+    world = World()
+    world.s3.calls.clear()
+    world.forget()
+    return world.s3.calls
+
+
 @pytest.mark.parametrize("failure", FAILURES)
 def test_an_erasure_may_fail_at_every_call(failure: Failure) -> None:
-    whole = World()
-    whole.s3.calls.clear()
-    whole.forget()
     start = World()
-    for number, call in enumerate(whole.s3.calls, 1):
+    for number, call in enumerate(calls_of_an_erasure(), 1):
         if call not in FAILURES[failure]:
             continue
         world = again(start)
@@ -303,11 +304,8 @@ def test_an_erasure_may_fail_at_every_call(failure: Failure) -> None:
 
 
 def test_a_compaction_may_be_at_work_at_the_same_time() -> None:
-    whole = World()
-    whole.s3.calls.clear()
-    whole.forget()
     start = World()
-    for number in range(1, len(whole.s3.calls) + 1, 2):
+    for number in range(1, len(calls_of_an_erasure()) + 1, 2):
         world = again(start)
         other = again(world, world.s3.objects)
         world.s3.interrupt_at, world.s3.interruption = number, partial(compact, other)

@@ -1,7 +1,6 @@
 """Numbered scenarios: what each expects can be met and can fail; the stress steps up."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -17,23 +16,13 @@ from modelwatch_cli.traffic.numbered import NUMBERED
 from modelwatch_cli.traffic.scenario_runs import Report
 from modelwatch_cli.traffic.schedule import Schedule
 from modelwatch_cli.traffic.stress import GROWTH, highest, step_up
+from wine_records import wine_result
 
 MODEL = {"model_name": "wine", "model_version": "1"}
 
 
 def result(**changes: object) -> AnalysisResult:
-    values = {
-        "name": "wine.1",
-        **MODEL,
-        "window_start": datetime(2026, 1, 1, tzinfo=UTC),
-        "window_end": datetime(2026, 1, 1, 1, tzinfo=UTC),
-        "status": "ok",
-        "reason": "",
-        "rows": 100,
-        "reference_rows": 142,
-        **changes,
-    }
-    return AnalysisResult(**values)
+    return wine_result(**({"name": "wine.1", "reference_rows": 142} | changes))
 
 
 def page(lost: float = 0, predictions: float = 0, detected: float | None = None) -> LiveMetrics:

@@ -18,12 +18,7 @@ from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.compaction import MergedHour
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record
-from modelwatch.domain.segments import (
-    MOST_SEGMENTS,
-    NO_SEGMENTS,
-    Segments,
-    parse_segments,
-)
+from modelwatch.domain.segments import MOST_SEGMENTS, NO_SEGMENTS, Segments, parse_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import StoreError
 from wine_records import wine_record
@@ -102,6 +97,13 @@ class Bucket:
                 smallest = {ids[index] for index in np.argsort(hashes)[:size]}
                 sample = self.profiles.sample("wine", "3", window, size)
                 assert set(sample["event_id"].to_pylist()) == smallest
+
+    def check_compactions(self) -> None:
+        """A compaction, and one more: readers see the same, and the hour is merged."""
+        self.compact()
+        self.check_readers()
+        self.compact()
+        self.check_merged()
 
     def check_merged(self) -> None:
         """The hour is one object with what is beside it, and no more."""
@@ -186,15 +188,11 @@ def test_a_second_run_changes_nothing(bucket: Bucket) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "fails_once"),
-    [("before", False), ("after", True), ("half", True)],
+    ("failure", "fails_once"), [("before", False), ("after", True), ("half", True)]
 )
 def test_a_run_may_fail_at_every_call(bucket: Bucket, failure: Failure, fails_once: bool) -> None:
-    bucket_of_all_calls = copy(bucket)
-    bucket_of_all_calls.compact()
-    calls = bucket_of_all_calls.s3.calls
-    assert len(calls) >= 8
-    for number, call in enumerate(calls, 1):
+    assert len(calls_of(bucket)) >= 8
+    for number, call in enumerate(calls_of(bucket), 1):
         if call not in FAILURES[failure]:
             continue
         broken = copy(bucket)
@@ -208,22 +206,15 @@ def test_a_run_may_fail_at_every_call(bucket: Bucket, failure: Failure, fails_on
 
 
 def test_two_runs_may_be_at_work_at_once(bucket: Bucket) -> None:
-    bucket_of_all_calls = copy(bucket)
-    bucket_of_all_calls.compact()
-    for number in range(1, len(bucket_of_all_calls.s3.calls) + 1):
+    for number in range(1, len(calls_of(bucket)) + 1):
         shared = copy(bucket)
         shared.s3.interrupt_at = number
         shared.s3.interruption = copy_of_client(shared).compact
-        shared.compact()
-        shared.check_readers()
-        shared.compact()
-        shared.check_merged()
+        shared.check_compactions()
 
 
 def test_records_may_come_while_an_hour_is_merged(bucket: Bucket) -> None:
-    bucket_of_all_calls = copy(bucket)
-    bucket_of_all_calls.compact()
-    for number in range(2, len(bucket_of_all_calls.s3.calls) + 1):
+    for number in range(2, len(calls_of(bucket)) + 1):
         shared = copy(bucket)
         shared.rows = dict(bucket.rows)
         other = copy_of_client(shared)
@@ -233,10 +224,7 @@ def test_records_may_come_while_an_hour_is_merged(bucket: Bucket) -> None:
             other.compact()
 
         shared.s3.interrupt_at, shared.s3.interruption = number, come
-        shared.compact()
-        shared.check_readers()
-        shared.compact()
-        shared.check_merged()
+        shared.check_compactions()
 
 
 def test_readers_read_on_while_an_hour_is_merged(bucket: Bucket) -> None:
@@ -247,6 +235,13 @@ def test_readers_read_on_while_an_hour_is_merged(bucket: Bucket) -> None:
         shared.s3.interrupt_at = number
         shared.s3.interruption = copy_of_client(shared).compact
         shared.check_readers()
+
+
+def calls_of(bucket: Bucket) -> list[str]:
+    """The calls of S3 by which a copy of it is compacted."""
+    other = copy(bucket)
+    other.compact()
+    return other.s3.calls
 
 
 def copy_of_client(bucket: Bucket) -> Bucket:

@@ -25,7 +25,10 @@ class Stage:
         self.metrics = InMemoryMetrics()
         self.now = 1000.0
         self.started: list = []
-        self.pool = ModelPool(
+        self.pool = self.pool_with(start=self.started.append, patience_seconds=0)
+
+    def pool_with(self, **options) -> ModelPool:
+        return ModelPool(
             model_name="wine",
             alias="production",
             registry=self.registry,
@@ -34,8 +37,7 @@ class Stage:
             metrics=self.metrics,
             refresh_seconds=30,
             clock=lambda: self.now,
-            start=self.started.append,
-            patience_seconds=0,
+            **options,
         )
 
     def version(self) -> str:
@@ -70,17 +72,7 @@ def test_a_moved_alias_is_picked_up_beside_the_requests(stage):
 
 
 def test_the_first_request_after_a_pause_waits_for_what_is_fresh(stage):
-    pool = ModelPool(
-        model_name="wine",
-        alias="production",
-        registry=stage.registry,
-        loader=stage.loader,
-        plan_cache=stage.plan_cache,
-        metrics=stage.metrics,
-        refresh_seconds=30,
-        clock=lambda: stage.now,
-        patience_seconds=30,
-    )
+    pool = stage.pool_with(patience_seconds=30)
     assert pool.serving().primary.version.version == "1"
     stage.registry.point("wine", "production", "2")
     stage.now += 31

@@ -19,9 +19,7 @@ from hypothesis import strategies as st
 
 from capture_stage import capture_service
 from examples import examples
-from in_memory import (
-    InMemoryDeadLetters,
-)
+from in_memory import InMemoryDeadLetters
 from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.captures.compaction import S3Compaction
 from modelwatch.adapters.captures.profiles import S3ProfileStore

@@ -92,8 +92,8 @@ def test_a_model_that_the_registry_has_not_is_refused_with_predict_alone():
 def test_what_is_not_known_is_said_and_deployed(error):
     checking = Checking(error)
     assert checking(CAPTURE_POLICY='{"color": "drop"}') == ()
-    assert checking.said[0] == f"model: what shall serve is not known: {error}"
-    assert "CAPTURE_POLICY is not held against" in checking.said[1]
+    assert checking.said[0] == f"model: the version to serve is not known: {error}"
+    assert "CAPTURE_POLICY is not checked against" in checking.said[1]
 
 
 def test_a_wrong_address_is_not_asked():

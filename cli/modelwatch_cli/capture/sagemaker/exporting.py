@@ -1,4 +1,4 @@
-"""Captured records, carried out of the bucket in SageMaker's form."""
+"""Exports captured records from the bucket in SageMaker's form."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def export_captures(
     Parameters
     ----------
     hours
-        What is written, by model name and version; see `captured_hours`.
+        The hours to write, by model name and version; see `captured_hours`.
 
     Raises
     ------
     StoreError
         When records cannot be read, or files not be written.
     ModelwatchError
-        When CSV without a header could not be read any more, since the features changed.
+        When the features changed, so that CSV without a header could not be read.
     """
     exported = []
     for (model_name, model_version), windows in hours.items():
@@ -84,10 +84,10 @@ def export_captures(
 def records_of(
     table: pa.Table, model_name: str, model_version: str, features: Sequence[str] = ()
 ) -> Iterator[Record]:
-    """Yield the rows of a stored table as the records that they were.
+    """Yield the rows of a stored table as records.
 
-    Whether a number had been written with a decimal point is not known any more; the columns' types
-    are those of the table. ``features`` come first, in their order.
+    The table does not say whether a number was written with a decimal point; the types are those of
+    its columns. ``features`` come first, in their order.
     """
     first = [
         FEATURE_PREFIX + name for name in features if FEATURE_PREFIX + name in table.column_names

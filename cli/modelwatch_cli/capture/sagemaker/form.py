@@ -1,12 +1,12 @@
-"""SageMaker's form of captured data: JSON lines, and the keys under which they lie.
+"""SageMaker's form of captured data: JSON lines, and the keys of their files.
 
-``<prefix>/<endpoint>/<variant>/yyyy/mm/dd/hh/<minute>-<second>-<ms>-<uuid>.jsonl``, a line a
-request: what went in, what came out, and when. Sources: the pages "Capture data from real-time
+``<prefix>/<endpoint>/<variant>/yyyy/mm/dd/hh/<minute>-<second>-<ms>-<uuid>.jsonl`` has a line for
+each request, with its input, output and time. Sources: the pages "Capture data from real-time
 endpoint", "Preprocessing and Postprocessing" and "Ingest Ground Truth labels" of the Amazon
 SageMaker AI developer guide.
 
-A line has no field for what else a record says (version, milliseconds, latency, types): that goes
-into ``eventMetadata.customAttributes``, which SageMaker keeps for its callers' own data.
+A line has no field for some fields of a record (version, milliseconds, latency, types). They are in
+``eventMetadata.customAttributes``, where SageMaker keeps its callers' own data.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Encoding(StrEnum):
 
 
 class Payload(msgspec.Struct, rename="camel", omit_defaults=True):
-    """What went in, or came out: text in its encoding (CSV, JSON, or BASE64 of either)."""
+    """An input or an output: text in its encoding (CSV, JSON, or BASE64 of either)."""
 
     data: Any
     encoding: str
@@ -53,7 +53,7 @@ class Payload(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class CaptureData(msgspec.Struct, rename="camel", omit_defaults=True):
-    """The two sides of a request; either may not have been captured."""
+    """The input and the output of a request; each may be missing."""
 
     endpoint_input: Payload | None = None
     endpoint_output: Payload | None = None
@@ -69,7 +69,7 @@ class EventMetadata(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class Line(msgspec.Struct, rename="camel", omit_defaults=True):
-    """A request that was captured, or the ground truth of one."""
+    """A captured request, or the ground truth of one."""
 
     event_metadata: EventMetadata
     capture_data: CaptureData | None = None
@@ -78,10 +78,10 @@ class Line(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class Attributes(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What a record says beyond SageMaker's fields: these, and the others of `OWN_FIELDS`.
+    """The fields of a record that SageMaker does not have: these, and the others of `OWN_FIELDS`.
 
-    ``probabilities`` is how many columns of a CSV output behind the prediction are probabilities;
-    None where the model has none.
+    ``probabilities`` is the number of columns with probabilities after the prediction in a CSV
+    output; None if the model has none.
     """
 
     model_name: Name
@@ -95,7 +95,7 @@ class Attributes(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 OWN_FIELDS = tuple(field.name for field in FIELDS.values() if not field.form.sagemaker)
-"""The fields of a record that SageMaker has no place for."""
+"""The fields of a record for which SageMaker has no place."""
 
 ATTRIBUTES = msgspec.defstruct(
     "AllAttributes",
@@ -113,7 +113,7 @@ def encode_line(record: Record, encoding: Encoding, header: bool = False) -> byt
     """Return ``record`` as SageMaker writes it, without an end of line.
 
     The prediction is the first column of a CSV output, its probabilities are the others; in JSON
-    they are ``prediction`` and ``probabilities``. A side that was not captured is not there.
+    they are ``prediction`` and ``probabilities``. What was not captured is left out.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def encode_line(record: Record, encoding: Encoding, header: bool = False) -> byt
 def files(
     records: Iterable[Record], encoding: Encoding, header: bool = False
 ) -> Iterator[tuple[str, bytes, int]]:
-    """Share records out to the files that SageMaker would keep them in.
+    """Divide records into files as SageMaker does.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def files(
     ------
     tuple[str, bytes, int]
         Key below the prefix, content, and number of lines. The same records give the same keys and
-        contents, in whatever order they come.
+        contents, in any order.
     """
     variants: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda each: (each.captured_at, each.event_id)):

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from modelwatch.domain.event_ids import event_time_ms, is_event_id
-from modelwatch.domain.faults import UNREADABLE, Blame, beyond_types, refusal
+from modelwatch.domain.faults import MOST_FAULTS, UNREADABLE, Blame, beyond_types, refusal
 from modelwatch.domain.names import EventId, Source
 from modelwatch.domain.newer import without_unknown
 from modelwatch.domain.numbers import Number, exact_whole, is_number
@@ -232,8 +232,8 @@ def _further(value: Any, found: Sequence[Blame], now_ms: int) -> Iterator[Fault]
 def decode_labels(body: bytes, now_ms: int) -> list[Label]:
     """Read a JSON list of labels, or one label alone.
 
-    Raises InvalidInputError for the labels that break the contract (a field starts with its label's
-    index), and for a list that is empty or longer than `MAX_LABELS`.
+    Raises InvalidInputError for the first `MOST_FAULTS` labels that break the contract (a field
+    starts with its label's index), and for a list that is empty or longer than `MAX_LABELS`.
     """
     if not body.lstrip().startswith(b"["):
         return [decode_label(body, now_ms)]
@@ -299,6 +299,8 @@ def _sort(
         except InvalidInputError as error:
             text = bytes(element).decode(errors="replace")
             refusals.append(Refusal(text, error.within(f"[{index}]")))
+            if not is_ours and len(refusals) == MOST_FAULTS:
+                break  # no more are named
     return labels, refusals
 
 

@@ -61,7 +61,7 @@ class ModelVersion(msgspec.Struct, frozen=True):
 
 
 class Verification(msgspec.Struct, frozen=True):
-    """How an ONNX form was held against the original.
+    """How an ONNX form was compared with the original.
 
     Attributes
     ----------

@@ -295,8 +295,8 @@ def _further(value: Any, found: Sequence[Blame], now_ms: int, is_ours: bool) -> 
 def decode_records(body: bytes | str, now_ms: int) -> list[Record]:
     """Read a JSON list of records of a caller's, or one record alone.
 
-    Raises InvalidInputError for the elements that break the contract; a field starts with its
-    element's index.
+    Raises InvalidInputError for the first `MOST_FAULTS` elements that break the contract; a field
+    starts with its element's index.
     """
     records, refusals = sort_records(body, now_ms)
     if refusals:
@@ -317,7 +317,8 @@ def sort_records(
     -------
     tuple[list[Record], list[Refusal]]
         The records, and the elements of the list that break the contract, both in the list's
-        order; the field of a refusal starts with the element's index.
+        order; the field of a refusal starts with the element's index. A caller's list is not read
+        further than its refusals are named.
     """
     body = body.encode() if isinstance(body, str) else body
     if not body.lstrip().startswith(b"["):
@@ -342,4 +343,6 @@ def _sort_elements(body: bytes, now_ms: int, is_ours: bool) -> tuple[list[Record
         except InvalidInputError as error:
             text = bytes(element).decode(errors="replace")
             refusals.append(Refusal(text, error.within(f"[{index}]")))
+            if not is_ours and len(refusals) == MOST_FAULTS:
+                break  # no more are named: a caller's mistakes must not cost minutes
     return records, refusals

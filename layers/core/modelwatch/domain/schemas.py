@@ -1,4 +1,4 @@
-"""A model's input schema, and how a caller's features are held against it."""
+"""A model's input schema, and how a caller's features are checked against it."""
 
 from __future__ import annotations
 

@@ -43,7 +43,8 @@ class ServingSettings(Group):
     """How predict keeps models in memory."""
 
     model_refresh_seconds = Setting("30", "how often the registry is asked what to serve", whole(1))
-    model_cache = Setting("/tmp/modelwatch-models", "where a function keeps what it loaded", text)
+    # Lambda's own folder of an environment
+    model_cache = Setting("/tmp/modelwatch-models", "where a function keeps what it loaded", text)  # noqa: S108
     aws_lambda_function_name = Setting(
         "", "set by Lambda; empty: this process is alone", text, is_given=True
     )

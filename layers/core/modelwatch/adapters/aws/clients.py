@@ -11,10 +11,15 @@ from botocore.config import Config
 
 from modelwatch.settings.store import StoreSettings
 
+_VIRTUAL = Config(s3={"addressing_style": "virtual"})
+"""Addresses ``<bucket>.s3.<region>…``: links without it have AWS's global host, which redirects."""
+
 _STORE_CONFIG = Config(
     connect_timeout=3,
     read_timeout=30,
     retries={"mode": "standard", "total_max_attempts": 4},
+    # boto3 signs links in some regions as S3 once did
+    signature_version="s3v4",
     # S3s other than AWS's do not all know the newer default checksums
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
@@ -29,6 +34,9 @@ def s3_client(settings: StoreSettings, budget_ms: int | None = None) -> Any:
     `S3_ACCESS_KEY_ID` is for an S3 with keys of its own, such as MinIO: a function's role means
     nothing to it, and Lambda reserves the name AWS_ACCESS_KEY_ID.
     """
+    config = _STORE_CONFIG if budget_ms is None else _STORE_CONFIG.merge(_hasty(budget_ms))
+    if not (settings.aws_endpoint_url_s3 or settings.aws_endpoint_url):
+        config = config.merge(_VIRTUAL)
     key = settings.s3_access_key_id or None
     secret = settings.s3_secret_access_key or None
     return boto3.client(
@@ -38,7 +46,7 @@ def s3_client(settings: StoreSettings, budget_ms: int | None = None) -> Any:
         aws_secret_access_key=secret,
         # a function's session token belongs to its role, not to that key
         aws_session_token=None,
-        config=_STORE_CONFIG if budget_ms is None else _STORE_CONFIG.merge(_hasty(budget_ms)),
+        config=config,
     )
 
 

@@ -128,7 +128,7 @@ class S3Objects:
                     Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True}
                 )
             except (BotoCoreError, ClientError) as error:
-                raise StoreError(f"cannot delete from {self.bucket}: {error}") from error
+                raise StoreError(f"cannot delete objects of {self.bucket}: {error}") from error
             for problem in response.get("Errors", ()):
                 raise StoreError(f"cannot delete {problem['Key']}: {problem.get('Message')}")
 

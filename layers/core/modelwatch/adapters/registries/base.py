@@ -178,7 +178,7 @@ class Registry(ABC):
         return self._publish(name, alias, new, complete, step)
 
     def plan(self, name: str, alias: str) -> ServingPlan:
-        """Return what shall serve; see `ModelRegistry.plan`."""
+        """Return the versions to serve; see `ModelRegistry.plan`."""
         model = self.model(name)
         routing, versions = Routing({alias: 1}), model.aliases
         if self._stage:

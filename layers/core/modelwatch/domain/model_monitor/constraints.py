@@ -1,8 +1,8 @@
-"""``constraints.json``: what is asked of columns in Model Monitor's words, both ways.
+"""``constraints.json``: the rules for columns in Model Monitor's form, written and read.
 
-Model Monitor's form says less than ours: of a column its type, how complete it is, whether its
-numbers may be negative and which texts it knows. Ranges, constant and varying columns have no place
-in it.
+Model Monitor's form contains less than ours. For a column it has the type, the completeness,
+whether numbers may be negative, and the known texts. It has no place for ranges, and for constant
+and varying columns.
 """
 
 from __future__ import annotations
@@ -94,14 +94,14 @@ def constraints_document(
     constraints: Constraints,
     policy: DriftPolicy = DriftPolicy(),  # noqa: B008 - it is frozen
 ) -> dict[str, Any]:
-    """Return what ``constraints.json`` says of ``constraints``.
+    """Return ``constraints`` as the content of ``constraints.json``.
 
     Parameters
     ----------
     constraints
         The rules; what has no place in the form is left out.
     policy
-        When a feature drifts. Its methods have no name in the form, its thresholds do.
+        When a feature drifts. The form has a place for its thresholds, and none for its methods.
 
     Examples
     --------

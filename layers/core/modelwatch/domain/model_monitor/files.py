@@ -1,4 +1,4 @@
-"""The files that a Model Monitor job leaves, by their names."""
+"""The files of a Model Monitor job, by their names."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def job_files(
     Parameters
     ----------
     verdict
-        Its violations are broken rules, and features and outputs that drifted.
+        Its broken rules, and its features and outputs that drifted, are the violations.
     profile
         The window's.
     constraints
-        What the window was held to.
+        The rules of the window.
     """
     documents = {
         STATISTICS: statistics_document(profile),

@@ -1,4 +1,4 @@
-"""``statistics.json``: a profile in Model Monitor's words."""
+"""``statistics.json``: a profile in Model Monitor's form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ InferredType = Literal["Integral", "Fractional", "String", "Unknown"]
 
 
 def statistics_document(profile: Profile) -> dict[str, Any]:
-    """Return what ``statistics.json`` says of the features of ``profile``.
+    """Return the features of ``profile`` as the content of ``statistics.json``.
 
     Numbers are counted into ten buckets of equal width, all but the last without their upper bound;
     beyond some thousand rows the counts are those of the sketch (`QuantileSketch.RANK_ERROR`). The
@@ -44,7 +44,7 @@ def statistics_document(profile: Profile) -> dict[str, Any]:
 
 
 def inferred_type(column: ColumnProfile) -> InferredType:
-    """Return Model Monitor's name for what most values of ``column`` are.
+    """Return Model Monitor's name for the type of most values of ``column``.
 
     Booleans are ``String``, as their texts are counted.
 

@@ -1,4 +1,4 @@
-"""``constraint_violations.json``: broken rules and drift in Model Monitor's words."""
+"""``constraint_violations.json``: broken rules and drift in Model Monitor's form."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ CHECK_TYPES = {
 def violations_document(
     quality: Quality | None, features: Iterable[FeatureDrift] = ()
 ) -> dict[str, Any]:
-    """Return what ``constraint_violations.json`` says of a window.
+    """Return the violations of a window as the content of ``constraint_violations.json``.
 
     Parameters
     ----------
     quality
-        The verdict on its quality, where there is one.
+        The verdict on its quality, if there is one.
     features
         The verdicts on drift. Those that drifted are violations, whose descriptions end in
         ``distance: <score> exceeds threshold: <threshold>`` where the score is a distance, as
