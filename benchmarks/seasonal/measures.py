@@ -13,7 +13,8 @@ from modelwatch.domain.constraints import Constraints
 from modelwatch.domain.past.calibration import calibrate
 from modelwatch.domain.past.history import Past
 from modelwatch.domain.profiles import Profile, merge_profiles
-from modelwatch.domain.verdict.features import evaluate_features, traces_of
+from modelwatch.domain.verdict.columns import traces_of
+from modelwatch.domain.verdict.features import evaluate_features
 from modelwatch.domain.verdict.results import Verdict
 from modelwatch.domain.verdict.rules import AnalysisRules, DriftPolicy
 from modelwatch.domain.verdict.sides import Reference, WindowProfiles

@@ -69,3 +69,14 @@ def test_pages_that_code_and_declarations_name_exist() -> None:
             named += 1
             assert (ROOT / page).is_file(), f"{name} names {page}, which does not exist"
     assert named > 50
+
+
+def test_tests_that_pages_name_exist() -> None:
+    named = 0
+    for name in PAGES:
+        for file, test in re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / name).read_text()):
+            named += 1
+            source = ROOT / "tests" / file
+            assert source.is_file(), f"{name} names {file}, which does not exist"
+            assert f"def {test}(" in source.read_text(), f"{name}: {file} has no {test}"
+    assert named > 50

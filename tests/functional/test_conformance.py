@@ -11,10 +11,7 @@ from analysis_stage import AnalysisStage, records
 from apps import app_with, served
 from capture_stage import capture_service
 from examples import examples
-from in_memory import (
-    ConstantModel,
-    InMemoryMetrics,
-)
+from in_memory import ConstantModel, InMemoryMetrics
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.openapi import analyze, capture, predict
 from modelwatch.services.comparison import Comparer

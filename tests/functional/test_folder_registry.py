@@ -321,12 +321,7 @@ def test_the_commands_work_without_a_server(tmp_path):
     listed = modelwatch(folder, "models", "list", "--json")
     assert listed.returncode == 0, listed.stderr
     assert json.loads(listed.stdout) == [
-        {
-            "name": "wine",
-            "aliases": {"production": "2"},
-            "routing": None,
-            "stages": {"None": "2"},
-        }
+        {"name": "wine", "aliases": {"production": "2"}, "routing": None, "stages": {"None": "2"}}
     ]
     moved = modelwatch(folder, "promote", "1", "--least", "f1=0.8", "--json")
     assert moved.returncode == 0, moved.stderr

@@ -10,11 +10,7 @@ from chalice.test import Client
 from analysis_stage import AnalysisStage
 from apps import app_with
 from capture_stage import capture_service
-from in_memory import (
-    SCHEMA,
-    ConstantModel,
-    InMemoryMetrics,
-)
+from in_memory import SCHEMA, ConstantModel, InMemoryMetrics
 from modelwatch.http import Problem
 from modelwatch.openapi import analyze, capture, predict
 from modelwatch.services import contract

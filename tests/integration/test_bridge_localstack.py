@@ -352,10 +352,7 @@ def test_queues_and_dead_letters_show_their_depth(tmp_path, localstack, prefix):
     sqs = localstack.client("sqs")
     dead = sqs.create_queue(QueueName=f"{prefix}dead")["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
-    policy = {
-        "deadLetterTargetArn": attributes["Attributes"]["QueueArn"],
-        "maxReceiveCount": "3",
-    }
+    policy = {"deadLetterTargetArn": attributes["Attributes"]["QueueArn"], "maxReceiveCount": "3"}
     queue = sqs.create_queue(
         QueueName=f"{prefix}captures", Attributes={"RedrivePolicy": json.dumps(policy)}
     )["QueueUrl"]

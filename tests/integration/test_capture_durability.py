@@ -163,10 +163,7 @@ class Capture:
 
     def kill_consumer(self) -> int:
         """Kill the consumer's processes of this stack; return how many there were."""
-        marks = {
-            f"AWS_LAMBDA_FUNCTION_NAME={CONSUMER}",
-            f"AWS_ENDPOINT_URL_S3={self.gate.url}",
-        }
+        marks = {f"AWS_LAMBDA_FUNCTION_NAME={CONSUMER}", f"AWS_ENDPOINT_URL_S3={self.gate.url}"}
         killed = 0
         for folder in Path("/proc").glob("[0-9]*"):
             try:

@@ -96,10 +96,7 @@ def bucket(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Ite
         client.download_file(BUCKET, entry["Key"], str(path))
     yield Bucket(
         S3FileSystem(
-            access_key=key,
-            secret_key=secret,
-            endpoint_override=endpoint,
-            region="us-east-1",
+            access_key=key, secret_key=secret, endpoint_override=endpoint, region="us-east-1"
         ),
         folder / "captures",
     )

@@ -370,11 +370,7 @@ class InMemoryReporter:
     made: list[tuple[int, int]] = field(default_factory=list)
 
     def html(
-        self,
-        reference: pa.Table,
-        current: pa.Table,
-        _verdict: WindowVerdict,
-        _title: str,
+        self, reference: pa.Table, current: pa.Table, _verdict: WindowVerdict, _title: str
     ) -> bytes:
         self.made.append((reference.num_rows, current.num_rows))
         return b"<html>report</html>"
@@ -391,10 +387,7 @@ class InMemoryReportStore:
     remembered: dict[tuple[str, str], dict[str, LastResult]] = field(default_factory=dict)
 
     def save(
-        self,
-        result: AnalysisResult,
-        files: Mapping[str, bytes],
-        evidence: Evidence | None = None,
+        self, result: AnalysisResult, files: Mapping[str, bytes], evidence: Evidence | None = None
     ) -> bool:
         if result.name in self.saved:
             return False

@@ -24,9 +24,8 @@ from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.baselines import Baseline, TrainingData
 from modelwatch.domain.constraints import learn_constraints
 from modelwatch.domain.labels import Label
-from modelwatch.domain.records import Record
+from modelwatch.domain.records import PREDICT_SOURCE, Record
 from modelwatch.domain.windows import Window
-from modelwatch.services.outcome import PREDICT_SOURCE
 from wine_records import numbered_id, wine_record
 
 FOLDER = Path(__file__).parent / "stored"
@@ -75,6 +74,7 @@ def other_records() -> list[Record]:
 
 def sample_labels() -> list[Label]:
     """Return labels of the first records."""
+    labels: list[float | bool | str] = [1, 0.5, True, "red"]
     return [
         Label(
             event_id=each.event_id,
@@ -83,7 +83,7 @@ def sample_labels() -> list[Label]:
             predicted_at=each.captured_at,
             source="lab",
         )
-        for each, label in zip(sample_records(), (1, 0.5, True, "red"), strict=False)
+        for each, label in zip(sample_records(), labels, strict=False)
     ]
 
 
@@ -103,19 +103,14 @@ def make() -> Stored:
     store.write(sample_records())
     S3LabelStore(s3, "bucket").write(sample_labels())
     stage = AnalysisStage()
-    stage.reports = S3ReportStore(s3, "bucket")
-    stage.service._reports = stage.reports
+    stage.service._reports = S3ReportStore(s3, "bucket")
     stage.store.write(sample_records())
     stage.training.tables["1"] = store.read("wine", "1", WINDOW)
     (result,) = stage.run_after(seconds=0).results
     assert result.status == "ok"
     profile = stage.profiles.profiles("wine", "1", WINDOW).variants["champion"]
     baseline = Baseline(
-        name="spring",
-        model_name="wine",
-        origin=TrainingData("1"),
-        made_at=NOW,
-        rows=profile.rows,
+        name="spring", model_name="wine", origin=TrainingData("1"), made_at=NOW, rows=profile.rows
     )
     S3BaselineStore(s3, "bucket").create(baseline, profile, learn_constraints(profile))
     return Stored(messages(), s3.objects)

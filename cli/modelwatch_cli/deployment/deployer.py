@@ -26,11 +26,7 @@ from modelwatch_cli.deployment.images import build_image, image_repository
 from modelwatch_cli.deployment.layers import Artifact, build_layer, check_size
 from modelwatch_cli.deployment.leftovers import delete_leftovers
 from modelwatch_cli.deployment.packages import PackageStore
-from modelwatch_cli.deployment.packaging import (
-    as_image,
-    package_app,
-    with_code,
-)
+from modelwatch_cli.deployment.packaging import as_image, package_app, with_code
 from modelwatch_cli.deployment.parameters import (
     bucket_parameters,
     common_parameters,

@@ -12,22 +12,12 @@ import pandas as pd
 from modelwatch.adapters.models.artifacts import Artifacts, check_files
 from modelwatch.adapters.models.pyfunc_model import PyfuncModel
 from modelwatch.adapters.registries import artifacts_of, registry_of
-from modelwatch.domain.models import (
-    ONNX_PATH,
-    Manifest,
-    ModelVersion,
-    OnnxArtifact,
-)
+from modelwatch.domain.models import ONNX_PATH, Manifest, ModelVersion, OnnxArtifact
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.settings import Settings
 from modelwatch_training.onnx_export import NotExportableError, export_onnx
-from modelwatch_training.registration import (
-    file_digests,
-    quiet,
-    tags_of,
-    write_manifest,
-)
+from modelwatch_training.registration import file_digests, quiet, tags_of, write_manifest
 from modelwatch_training.rows_files import features_frame
 
 

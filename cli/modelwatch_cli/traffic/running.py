@@ -17,12 +17,7 @@ from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.captured import Captured, require_captured, wait_for_captures
 from modelwatch_cli.traffic.display import watching
 from modelwatch_cli.traffic.labels import send_labels, simulate_labels
-from modelwatch_cli.traffic.load import (
-    LOCAL_REQUESTS,
-    MOST_REQUESTS,
-    LoadSummary,
-    send_predictions,
-)
+from modelwatch_cli.traffic.load import LOCAL_REQUESTS, MOST_REQUESTS, LoadSummary, send_predictions
 from modelwatch_cli.traffic.scenarios import SCENARIOS, draw_rows
 from modelwatch_cli.traffic.schedule import Schedule
 

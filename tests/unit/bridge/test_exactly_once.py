@@ -107,11 +107,7 @@ class Bridge:
     connection: MortalConnection
 
     def __init__(
-        self,
-        path: Path,
-        source: InMemoryLogSource,
-        clock: ManualClock,
-        reach: Reach = REACH,
+        self, path: Path, source: InMemoryLogSource, clock: ManualClock, reach: Reach = REACH
     ) -> None:
         self._reach = reach
         self._path = path

@@ -83,9 +83,7 @@ def test_a_silent_version_goes_and_a_speaking_one_stays_whole(ledger, emf, tmp_p
     for version, spoke_ms in (("1", 1_000), ("2", 90_000)):
         put(ledger, 500, emf("model_version_info", 1, model_name="m", version=version))
         put(
-            ledger,
-            spoke_ms,
-            emf("evidently_drift_score", 1, model_name="m", model_version=version),
+            ledger, spoke_ms, emf("evidently_drift_score", 1, model_name="m", model_version=version)
         )
     put(ledger, 600, emf("model_load_time_seconds", 1, model_name="m"))
     put(ledger, 700, emf("api_requests_total", 1, method="GET", endpoint="/", status="200"))

@@ -111,10 +111,7 @@ def test_a_query_that_gives_a_number_is_right_and_nan_is_none() -> None:
     assert find("model_load_time_seconds", shown, prometheus).state == "data"
     prometheus = InMemoryPrometheus({"model_load_time_seconds": math.nan})
     found = find("model_load_time_seconds", shown, prometheus)
-    assert (found.state, found.why) == (
-        "wrong",
-        "it has no data, although all its series exist",
-    )
+    assert (found.state, found.why) == ("wrong", "it has no data, although all its series exist")
 
 
 def test_variables_choose_what_serves() -> None:

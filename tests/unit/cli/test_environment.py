@@ -10,12 +10,7 @@ import pytest
 
 from modelwatch.errors import SettingError
 from modelwatch_cli.settings import Settings
-from modelwatch_cli.stack.environment import (
-    EnvironmentLoader,
-    merge,
-    read_env_file,
-    write_env_file,
-)
+from modelwatch_cli.stack.environment import EnvironmentLoader, merge, read_env_file, write_env_file
 from modelwatch_cli.stack.errors import StackDownError
 
 AWKWARD = {"PLAIN": "a-b", "QUOTED": 'it\'s "so" $HOME #1', "EMPTY": "", "SPACED": " two  words "}

@@ -159,10 +159,7 @@ class World:
         profiles = S3ProfileStore(self.s3, "bucket")
         profile = merge_profiles(list(profiles.profiles(*version, DAYS).variants.values()))
         reference = Reference(
-            title="the day",
-            profile=profile,
-            constraints=learn_constraints(profile),
-            window=DAYS,
+            title="the day", profile=profile, constraints=learn_constraints(profile), window=DAYS
         )
         rules = AnalysisRules(plans=(WindowPlan(timedelta(hours=1)),), min_rows=2)
         code = CodeVersion("0.1.0")

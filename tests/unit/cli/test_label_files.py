@@ -98,10 +98,7 @@ def some_labels(count):
 def test_labels_are_sent_many_at_once_and_again_after_a_failure():
     api = Api(202, 503)
     sent, pauses = [], []
-    with (
-        stand_in(api.respond) as url,
-        Client(capture=url, pause=pauses.append) as client,
-    ):
+    with stand_in(api.respond) as url, Client(capture=url, pause=pauses.append) as client:
         taken = labels.send_labels(client, some_labels(12_000), sent.append)
     assert (taken, len(pauses)) == (12_000, 1)
     assert [(path, len(body)) for path, body in api.bodies] == [

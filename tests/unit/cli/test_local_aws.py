@@ -17,8 +17,7 @@ STACK = {
 
 @pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS", "USE_SSL"])
 @pytest.mark.parametrize(
-    ("service", "endpoint"),
-    [("sqs", "http://127.0.0.1:4566"), ("s3", "http://127.0.0.1:8333")],
+    ("service", "endpoint"), [("sqs", "http://127.0.0.1:4566"), ("s3", "http://127.0.0.1:8333")]
 )
 def test_a_client_goes_to_the_stack_that_it_is_given(monkeypatch, variable, service, endpoint):
     monkeypatch.setenv(variable, "https://elsewhere.example" if variable != "USE_SSL" else "1")

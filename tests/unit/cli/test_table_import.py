@@ -280,10 +280,7 @@ def test_an_infinite_prediction_is_refused_and_the_others_stay_numbers(tmp_path:
         s3 = InMemoryS3()
         path = write(tmp_path, "t.csv", f"at,n,said\n{at(0)},1,0.5\n{at(1)},1,{said}\n")
         checked, rejected, *_ = do_import(s3, path)
-        assert (checked.letters[""], [row["prediction"] for row in stored(s3)]) == (
-            "d",
-            [0.5],
-        )
+        assert (checked.letters[""], [row["prediction"] for row in stored(s3)]) == ("d", [0.5])
         assert rejected[0].reason == f"said: '{said}' is no finite number"
         assert checked.last == checked.first, "a row that is refused is not counted"
 

@@ -11,6 +11,7 @@ from modelwatch.domain.constraints import learn_constraints
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.errors import InvalidInputError, NotFoundError, RegistryError
+from modelwatch.services.analysis_bounds import MOST_VARIANTS, MOST_VERSIONS
 from modelwatch.services.analysis_requests import AnalysisRequest, parse_request
 
 HOUR = timedelta(hours=1)
@@ -131,6 +132,23 @@ def test_one_bad_version_does_not_stop_the_others(stage):
     assert [result.model_version for result in analysis.results] == ["1"]
     assert analysis.failures == {"wine version 2": "RuntimeError"}
     assert stage.metrics.value("evidently_analysis_total", status="error", model_version="2") == 1
+
+
+def test_made_up_versions_and_variants_are_counted_and_named_and_cost_no_other(stage):
+    stage.store.write(records(30, 3.0))
+    for number in range(2, MOST_VERSIONS + 4):
+        stage.store.write(records(1, 1.0, version=str(number)))
+    for number in range(MOST_VARIANTS + 2):
+        stage.store.write(records(1 + number % 2, 3.0, variant=f"v{number:02}"))
+    analysis = stage.run_after(seconds=0)
+    assert analysis.failures == {
+        "wine": "too many versions; 3 are not analyzed: 4, 3, 2",
+        "variants of wine version 1": "too many variants; 3 are not analyzed: v16, v18, v20",
+    }
+    ours = [result for result in analysis.results if result.model_version == "1"]
+    assert (len(ours), ours[0].status, ours[0].rows) == (MOST_VARIANTS + 1, "drift", 63)
+    assert len({result.model_version for result in analysis.results}) == MOST_VERSIONS
+    assert stage.metrics.value("evidently_analysis_total", status="error") == 2
 
 
 def test_without_the_registry_the_captured_versions_are_analyzed(stage, caplog):

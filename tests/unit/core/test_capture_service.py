@@ -294,10 +294,7 @@ def test_labels_become_one_object_an_hour_of_their_predictions(stage):
     groups = {
         group[0].hour.hour: {each.event_id for each in group} for group in stage.labels.groups
     }
-    assert groups == {
-        9: {each.event_id for each in now},
-        7: {each.event_id for each in earlier},
-    }
+    assert groups == {9: {each.event_id for each in now}, 7: {each.event_id for each in earlier}}
     assert len(stage.stored()) == 1
     assert stage.metrics.value("capture_labels_total", outcome="stored") == 4
 

@@ -18,12 +18,7 @@ from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.compaction import MergedHour
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record
-from modelwatch.domain.segments import (
-    MOST_SEGMENTS,
-    NO_SEGMENTS,
-    Segments,
-    parse_segments,
-)
+from modelwatch.domain.segments import MOST_SEGMENTS, NO_SEGMENTS, Segments, parse_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import StoreError
 from wine_records import wine_record
@@ -193,8 +188,7 @@ def test_a_second_run_changes_nothing(bucket: Bucket) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "fails_once"),
-    [("before", False), ("after", True), ("half", True)],
+    ("failure", "fails_once"), [("before", False), ("after", True), ("half", True)]
 )
 def test_a_run_may_fail_at_every_call(bucket: Bucket, failure: Failure, fails_once: bool) -> None:
     assert len(calls_of(bucket)) >= 8

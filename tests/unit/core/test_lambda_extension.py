@@ -266,9 +266,7 @@ def test_sigterm_flushes_and_ends_the_process(api, served):
 
 def test_sigterm_ends_a_process_whose_extension_is_gone(api):
     process = subprocess.Popen(
-        [sys.executable, "-c", PROCESS, api.address],
-        stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-c", PROCESS, api.address], stdout=subprocess.PIPE, text=True
     )
     api.begins(None)
     assert api.called() == "exit/error"

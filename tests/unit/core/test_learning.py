@@ -1,5 +1,6 @@
 """The past of a version on its way to a verdict: learned in parts, kept, and part of a replay."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -82,6 +83,7 @@ def test_a_season_is_ok_where_independent_draws_alarm_and_a_change_of_unit_is_dr
     changed = of_day(stage, 50)
     assert changed.drifted_features == ("alcohol",)
     assert changed.features[0].score > changed.features[0].critical_score
+    assert "looks like x 1.8 + 32" in changed.features[0].reason
 
 
 def test_what_a_distance_does_not_show_is_named():
@@ -91,8 +93,10 @@ def test_what_a_distance_does_not_show_is_named():
     (alcohol,) = (each for each in result.features if each.feature == "alcohol")
     assert alcohol.status == "drift"
     assert {each.name for each in alcohol.changes} == {"spread", "spike"}
-    assert alcohol.reason.startswith("spread changed: ")
-    assert "one value came more often: 1, critical from " in alcohol.reason
+    words = [each.words for each in alcohol.changes]
+    assert re.fullmatch(r"spread x 0\.00\d+", words[0])
+    assert words[1] == "stuck at 14.9"
+    assert "stuck at 14.9 (spike 1, critical 0.0" in alcohol.reason
 
 
 def replace_feature(record: Record, value: float) -> Record:

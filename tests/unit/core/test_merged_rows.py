@@ -48,9 +48,7 @@ def record(number: int, features: dict) -> Record:
 
 
 @given(
-    batches=batches,
-    group_rows=st.integers(1, 12),
-    left_out=st.sets(st.integers(0, 29), max_size=5),
+    batches=batches, group_rows=st.integers(1, 12), left_out=st.sets(st.integers(0, 29), max_size=5)
 )
 def test_merged_rows_are_the_distinct_rows_by_time(batches, group_rows, left_out) -> None:
     tables = [records_table([record(*each) for each in batch]) for batch in batches]

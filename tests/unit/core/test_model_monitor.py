@@ -18,12 +18,7 @@ from hypothesis import strategies as st
 from any_records import records
 from modelwatch.adapters.captures.arrow_profiles import profile_table
 from modelwatch.adapters.captures.parquet import records_table
-from modelwatch.domain.constraints import (
-    ColumnConstraints,
-    Constraints,
-    check,
-    learn_constraints,
-)
+from modelwatch.domain.constraints import ColumnConstraints, Constraints, check, learn_constraints
 from modelwatch.domain.constraints.document import _RULES
 from modelwatch.domain.model_monitor import (
     constraints_document,

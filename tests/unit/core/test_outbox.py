@@ -33,10 +33,7 @@ class Stage:
         self.metrics = InMemoryMetrics()
         self.made: list[Record] = []
         self.outbox = Outbox(
-            self.queue,
-            flush_seconds=1.0,
-            may_wait=lambda: self.listens,
-            clock=lambda: self.now,
+            self.queue, flush_seconds=1.0, may_wait=lambda: self.listens, clock=lambda: self.now
         )
 
     def put(self, rows: int = 1, **changes) -> list[Record]:

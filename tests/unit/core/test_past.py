@@ -1,5 +1,6 @@
 """What windows of the past say: each statistic against numpy and scipy, and what is kept."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
@@ -8,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import wasserstein_distance
+from scipy.stats import binom, hypergeom, wasserstein_distance
 
 from examples import examples
 from modelwatch.domain.past.calibration import Calibration, ColumnPast, calibrate
+from modelwatch.domain.past.chance import chance_of_rate
 from modelwatch.domain.past.history import (
     FEWEST_WINDOWS,
     JOINS_AFTER,
@@ -31,7 +33,11 @@ from modelwatch.domain.past.scores import (
     trace_of,
     unit_of,
 )
+from modelwatch.domain.past.words import words_of
 from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.statistics.transport import wasserstein
+from modelwatch.domain.verdict.features import PastColumns, evaluate_columns
+from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ProfileFormatError
 
@@ -304,7 +310,7 @@ def test_a_week_is_a_past_of_seven_days():
 def test_changes_are_found_when_it_is_learned_and_not_before():
     stuck = trace(spread=0.0, spike=1.0)
     # windows just before: those of the last four weeks
-    names = [SCORES[place].name for place, *_ in calibrated(past_of(55)).changes("x", stuck, 100)]
+    names = [each.name for each, *_ in calibrated(past_of(55)).changes("x", stuck, 100)]
     assert names == ["shift", "spread", "spike"]
     assert calibrated(past_of(20)).changes("x", stuck, 100) == []
     assert calibrated(past_of(55)).of_a_part().changes("x", stuck, 100) == []
@@ -326,3 +332,113 @@ def test_it_is_the_same_when_it_is_written_and_read(critical):
         windows=3, days=2, needed_days=1, rows=1 / 3, columns={"\x00out": ColumnPast(known, known)}
     )
     assert msgspec.json.decode(msgspec.json.encode(given), type=Calibration) == given
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def words(name, window, before=None, critical=0.3):
+    numbers = np.random.default_rng(5).normal(60, 10, 500)
+    reference = Distribution.of_numbers(numbers)
+    before = trace_of(reference, Distribution.of_numbers(numbers[::2] + 2), None)
+    return words_of(name, reference, window, trace_of(reference, window, None), before, critical)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda x: x * 1.8 + 32, "looks like x 1.8 + 32"),
+        (lambda x: (x - 32) / 1.8, "looks like x 0.5556 - 17.78"),
+        (lambda x: x + 273.15, "looks like x 1 + 273.1"),
+        (lambda x: x * 1000, "looks like x 1000"),
+        (lambda x: x * 0.453592, "looks like x 0.4536"),
+        (lambda x: -x, "looks like x -1"),
+        (lambda x: x + 30, "values moved by +30"),
+        (lambda x: x * 1.3, "values moved by +1"),
+    ],
+)
+def test_a_change_of_unit_is_named_when_its_reversal_is_as_before(change, expected):
+    numbers = np.random.default_rng(6).normal(62, 10, 300)
+    assert words("shift", Distribution.of_numbers(change(numbers))).startswith(expected)
+
+
+def test_what_changed_is_said_with_its_value():
+    numbers = np.random.default_rng(6).normal(62, 10, 200)
+    stuck = Distribution.of_numbers([0.7] * 200)
+    assert words("spike", stuck) == "stuck at 0.7"
+    numbers[:10] = 0
+    assert words("spike", Distribution.of_numbers(numbers)) == "5 % at 0, 0 % in the reference"
+    numbers[:40] = np.nan
+    assert words("missing", Distribution.of_numbers(numbers)) == "20 % missing, 0 % before"
+    narrow = Distribution.of_numbers(62 + (numbers[40:] - 62) * 0.3)
+    assert re.fullmatch(r"spread x 0\.3\d?", words("spread", narrow))
+
+
+def test_of_unseen_categories_the_commonest_is_named():
+    reference = Distribution.of_counts({"UA": 60, "AA": 40})
+    window = Distribution.of_counts({"UA": 70, "ZZ": 20, "Y" * 99: 10})
+    trace = trace_of(reference, window, None)
+    said = words_of("unseen", reference, window, trace, trace, 0.01)
+    assert said == "30 % unseen categories, such as 'ZZ'"
+
+
+# --- chance ---------------------------------------------------------------------------------------
+
+
+@given(st.integers(10, 200), st.integers(1, 60), st.integers(20, 400))
+@settings(max_examples=examples(50), deadline=None)
+def test_the_chance_of_a_rate_is_scipys(rows, more, reference_rows):
+    count = min(more, rows - 1)
+    numbers = Distribution.of_numbers([0.0] * count + list(range(1, rows - count + 1)))
+    reference = Distribution.of_numbers([0.0] * 5 + list(range(1, reference_rows)))
+    if count / rows > 5 / reference.size + max(0.05, 1 / rows):
+        both = rows + reference.size
+        expected = numbers.distinct * hypergeom.sf(count - 1, both, count + 5, rows)
+        trace = trace_of(reference, numbers, None)
+        found = chance_of_rate("spike", reference, numbers, trace, trace)
+        assert found == pytest.approx(expected, rel=1e-6, abs=1e-300)
+    with_gaps = Distribution.of_numbers([*numbers.values, *[np.nan] * more])
+    trace, before = (trace_of(reference, each, None) for each in (with_gaps, reference))
+    before[1] = 0.1
+    size = with_gaps.size + more
+    assert chance_of_rate("missing", reference, with_gaps, trace, before) == pytest.approx(
+        binom.sf(more - 1, size, 0.1), rel=1e-6, abs=1e-300
+    )
+
+
+def test_two_unseen_of_few_are_chance_and_many_are_not():
+    reference = Distribution.of_counts({"UA": 80, "AA": 62})
+    for count, is_chance in ((2, True), (20, False)):
+        window = Distribution.of_counts({"UA": 100 - count, "ZZ": count})
+        trace = trace_of(reference, window, None)
+        assert (chance_of_rate("unseen", reference, window, trace, trace) > 0.001) == is_chance
+
+
+# --- with the verdict -----------------------------------------------------------------------------
+
+
+def test_independent_draws_stay_as_quiet_as_without_a_past():
+    rng = np.random.default_rng(7)
+    names = ("a", "b", "c")
+
+    def draw(rows):
+        return {name: Distribution.of_numbers(rng.normal(size=rows).round(1)) for name in names}
+
+    reference, past = draw(150), Past()
+    for window in past_windows(DAY, START, START + 40 * DAY):
+        rows = draw(150)
+        traces = {
+            name: trace_of(reference[name], rows[name], wasserstein(reference[name], rows[name]))
+            for name in names
+        }
+        past = past.add(window.start, DAY, 150, traces)
+    known = PastColumns(calibrated(past), 150)
+    level = 1 / 730
+    drifted = sum(
+        any(
+            each.status == "drift"
+            for each in evaluate_columns(reference, draw(150), DriftPolicy(), level, known)
+        )
+        for _ in range(200)
+    )
+    assert drifted <= 1

@@ -22,11 +22,7 @@ from modelwatch.domain.performance.classification import (
 )
 from modelwatch.domain.performance.encoding import HourPerformance, decode_hour, encode_hour
 from modelwatch.domain.performance.estimates import wilson
-from modelwatch.domain.performance.profile import (
-    MAX_CLASSES,
-    PerformanceProfile,
-    merge_performance,
-)
+from modelwatch.domain.performance.profile import MAX_CLASSES, PerformanceProfile, merge_performance
 from modelwatch.domain.performance.regression import mean_predictor, regression_metrics
 from modelwatch.domain.performance.residuals import Residuals
 from modelwatch.domain.performance.results import PerformancePolicy, evaluate_performance

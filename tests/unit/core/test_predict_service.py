@@ -151,8 +151,7 @@ def test_a_model_that_fails_on_a_row_is_an_error_of_its_own(stage, caplog):
 
 
 @pytest.mark.parametrize(
-    "body",
-    [b"", b"  ", b"{", b"[]", b'{"features": NaN}', b"\xff\xfe", b'{"x": 1}', b"[" * 50_000],
+    "body", [b"", b"  ", b"{", b"[]", b'{"features": NaN}', b"\xff\xfe", b'{"x": 1}', b"[" * 50_000]
 )
 def test_a_body_that_is_no_request_is_refused(stage, body):
     with pytest.raises(InvalidInputError):

@@ -235,11 +235,7 @@ def profile(rows: int | None = None, **features) -> Profile:
 
 def test_a_column_that_a_part_lacks_is_missing_there() -> None:
     merged = merge_profiles(
-        [
-            profile(a=number_column(np.ones(3))),
-            Profile(),
-            profile(b=text_column({"x": 2}, nulls=0)),
-        ]
+        [profile(a=number_column(np.ones(3))), Profile(), profile(b=text_column({"x": 2}, nulls=0))]
     )
     assert merged.rows == 5
     assert merged.estimated_rows == 10

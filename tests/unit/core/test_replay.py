@@ -152,11 +152,7 @@ def test_variants_are_kept_apart_and_their_reference_once(stage):
 def roll(stage: AnalysisStage) -> None:
     profile = Profile(rows=100, features={"alcohol": number_column(np.ones(100))})
     baseline = Baseline(
-        name="day",
-        model_name="wine",
-        origin=RollingWindow("P1D"),
-        made_at=NOW,
-        rows=100,
+        name="day", model_name="wine", origin=RollingWindow("P1D"), made_at=NOW, rows=100
     )
     stage.baselines.create(baseline, profile, learn_constraints(profile))
     stage.baselines.use("wine", "day")

@@ -13,12 +13,7 @@ from modelwatch.adapters.captures.arrow_profiles import profile_slices, profile_
 from modelwatch.adapters.captures.parquet import records_table, write_table
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.captures.records import S3RecordStore
-from modelwatch.domain.profiles import (
-    WindowProfile,
-    decode_slices,
-    encode_slices,
-    merge_profiles,
-)
+from modelwatch.domain.profiles import WindowProfile, decode_slices, encode_slices, merge_profiles
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record
 from modelwatch.domain.segments import MOST_SEGMENTS, OTHER, parse_segments

@@ -65,13 +65,7 @@ def test_training_data_becomes_what_captures_of_it_would_be(features, prediction
     plan = CapturePlan(policy, SCHEMA)
     pairs = list(enumerate(zip(map(SCHEMA.row, features), predictions, strict=True)))
     raw = [
-        record(
-            number,
-            features=row,
-            prediction=prediction,
-            probabilities=[0.25, 0.75],
-            types="lds",
-        )
+        record(number, features=row, prediction=prediction, probabilities=[0.25, 0.75], types="lds")
         for number, (row, prediction) in pairs
     ]
     captured = [

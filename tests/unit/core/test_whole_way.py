@@ -19,16 +19,15 @@ from hypothesis import strategies as st
 
 from capture_stage import capture_service
 from examples import examples
-from in_memory import (
-    InMemoryDeadLetters,
-)
+from in_memory import InMemoryDeadLetters
 from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.captures.compaction import S3Compaction
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.names import FEATURE_PATTERN
 from modelwatch.domain.profiles import Profile, merge_profiles
-from modelwatch.domain.verdict.features import distributions, evaluate_columns
+from modelwatch.domain.verdict.columns import distributions
+from modelwatch.domain.verdict.features import evaluate_columns
 from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.domain.windows import Window
 from modelwatch.services.deliveries import Message

@@ -25,12 +25,7 @@ from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Record, Value
 from modelwatch.errors import InvalidInputError
 from modelwatch.ports.capture import LabelStore
 from modelwatch_cli.capture.storing import Stored, store_labels_of_hour, store_records_of_hour
-from modelwatch_cli.capture.tables.columns import (
-    ColumnKinds,
-    Meaning,
-    letters_of,
-    value_of,
-)
+from modelwatch_cli.capture.tables.columns import ColumnKinds, Meaning, letters_of, value_of
 from modelwatch_cli.capture.tables.reading import Cell, Row, Table
 from modelwatch_cli.capture.tables.rows import EPOCH, RowReader, ValidRow
 from modelwatch_cli.capture.tables.seen_ids import SeenIds

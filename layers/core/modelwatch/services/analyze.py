@@ -26,13 +26,10 @@ from modelwatch.ports.analysis import DriftReporter, ProfileStore, ReportStore
 from modelwatch.ports.metrics import MetricSink, Sample
 from modelwatch.ports.performance import PerformanceMonitor
 from modelwatch.ports.serving import ModelRegistry
+from modelwatch.services.analysis_bounds import LeftOut, chosen_variants, chosen_versions
 from modelwatch.services.analysis_reports import remembered, report_files
 from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
-from modelwatch.services.analysis_samples import (
-    failure_sample,
-    result_samples,
-    segment_samples,
-)
+from modelwatch.services.analysis_samples import failure_sample, result_samples, segment_samples
 from modelwatch.services.learning import Learning
 from modelwatch.services.performance import samples as performance_samples
 from modelwatch.services.references import References, SampledReference
@@ -110,6 +107,7 @@ class AnalyzeService:
         if request.min_rows:
             rules = replace(rules, min_rows=int(request.min_rows))
         mark = secrets.token_hex(4)
+        versions, left_out = self._versions(window)
         tasks = [
             AnalysisTask(
                 name,
@@ -121,9 +119,9 @@ class AnalyzeService:
                 with_report=request.with_report,
                 ad_hoc=mark,
             )
-            for name, version in self._versions(window)
+            for name, version in versions
         ]
-        return self._run(tasks)
+        return self._run(tasks, left_out)
 
     def analyze_due(self, at: datetime | None = None) -> Analysis:
         """Analyze all windows that are due, and those that were missed since the last run.
@@ -138,14 +136,13 @@ class AnalyzeService:
         longest = max(plan.length for plan in self._rules.plans)
         window = Window.ending(now - self._rules.lag, seconds=longest.total_seconds())
         tasks: list[AnalysisTask] = []
-        failures: dict[str, str] = {}
-        for name, version in self._versions(window):
+        versions, failures = self._versions(window)
+        for name, version in versions:
             try:
                 tasks += self._due(name, version, now)
             except ModelwatchError as error:
                 failures[_title(name, version)] = self._failed(name, version, error)
-        analysis = self._run(tasks)
-        return Analysis(analysis.results, {**failures, **analysis.failures})
+        return self._run(tasks, failures)
 
     def results(self, limit: int) -> list[AnalysisResult]:
         """Return the newest results, newest first."""
@@ -181,12 +178,12 @@ class AnalyzeService:
                     late=late,
                 )
 
-    def _run(self, tasks: list[AnalysisTask]) -> Analysis:
+    def _run(self, tasks: list[AnalysisTask], failures: dict[str, str]) -> Analysis:
+        """Carry out ``tasks``; what fails is added to the ``failures`` so far."""
         results: list[AnalysisResult] = []
-        failures: dict[str, str] = {}
         for task in tasks:
             try:
-                results += self._analyze(task)
+                results += self._analyze(task, failures)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
                 failures[_title(task.name, task.version)] = self._failed(
                     task.name, task.version, error
@@ -200,24 +197,38 @@ class AnalyzeService:
             return f"{type(error).__name__}: {public_text(error)}"
         return type(error).__name__
 
-    def _versions(self, window: Window) -> list[tuple[str, str]]:
-        versions = self._profiles.versions(window)
+    def _versions(self, window: Window) -> tuple[list[tuple[str, str]], dict[str, str]]:
+        """Return what to analyze, and by model what is left out."""
+        found = self._profiles.versions(window)
+        serving = None
         try:
-            serving = self._registry.resolve(self._model_name, self._alias)
+            serves = self._registry.resolve(self._model_name, self._alias)
+            serving = (serves.name, serves.version)
         except NoModelError:
-            return versions
+            pass  # what was captured is analyzed all the same
         except ModelwatchError as error:
             _LOG.warning("which version serves is not known: %s", error)
-            return versions
-        return sorted({*versions, (serving.name, serving.version)})
+        chosen, left_out = chosen_versions(found, serving)
+        return chosen, {each.model_name: self._leave_out(each) for each in left_out}
 
-    def _analyze(self, task: AnalysisTask) -> list[AnalysisResult]:
+    def _leave_out(self, left_out: LeftOut) -> str:
+        _LOG.error("%s: %r", left_out.model_name, str(left_out))
+        self._metrics.emit([failure_sample(left_out.model_name, left_out.version)])
+        return str(left_out)
+
+    def _analyze(self, task: AnalysisTask, failures: dict[str, str]) -> list[AnalysisResult]:
         """Evaluate all rows of a version and, where it has several variants, each of them."""
         began = time.perf_counter()
         read = self._profiles.profiles(task.name, task.version, task.window)
         profiles = {"": merge_profiles(list(read.variants.values()))}
         if len(read.variants) > 1:
-            profiles.update((variant, each) for variant, each in read.variants.items() if variant)
+            chosen, others = chosen_variants(read.variants)
+            profiles.update((variant, read.variants[variant]) for variant in chosen)
+            if others:
+                left_out = LeftOut(task.name, task.version, "variants", others)
+                failures[f"variants of {_title(task.name, task.version)}"] = self._leave_out(
+                    left_out
+                )
         enough = max(each.rows for each in profiles.values()) >= task.rules.min_rows
         reference = self._references.of(task.name, task.version, task.window) if enough else None
         past = self._learning.calibration(task, reference)

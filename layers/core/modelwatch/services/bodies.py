@@ -11,13 +11,7 @@ from typing import Any
 
 import msgspec
 
-from modelwatch.domain.faults import (
-    MOST_FAULTS,
-    UNREADABLE,
-    Blame,
-    refusal,
-    refuse_names_in,
-)
+from modelwatch.domain.faults import MOST_FAULTS, UNREADABLE, Blame, refusal, refuse_names_in
 from modelwatch.domain.records import Value
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import Fault, InvalidInputError

@@ -22,7 +22,8 @@ from modelwatch.domain.comparison import (
 )
 from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.profiles import Profile, merge_profiles
-from modelwatch.domain.verdict.features import distributions, evaluate_columns, evaluate_outputs
+from modelwatch.domain.verdict.columns import distributions
+from modelwatch.domain.verdict.features import evaluate_columns, evaluate_outputs
 from modelwatch.domain.verdict.results import FeatureDrift
 from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.domain.windows import Window

@@ -8,16 +8,10 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.past.calibration import Calibration, calibrate
-from modelwatch.domain.past.history import (
-    JOINS_AFTER,
-    KEPT_DAYS,
-    Past,
-    PastDocument,
-    past_windows,
-)
+from modelwatch.domain.past.history import JOINS_AFTER, KEPT_DAYS, Past, PastDocument, past_windows
 from modelwatch.domain.profiles import merge_profiles
+from modelwatch.domain.verdict.columns import traces_of
 from modelwatch.domain.verdict.evidence import encode_window, sha256
-from modelwatch.domain.verdict.features import traces_of
 from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.verdict.sides import Reference
 from modelwatch.domain.windows import Window

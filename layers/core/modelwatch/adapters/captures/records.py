@@ -24,12 +24,7 @@ from modelwatch.adapters.captures.layout import (
     model_prefix,
     version_prefix,
 )
-from modelwatch.adapters.captures.parquet import (
-    FIXED_SCHEMA,
-    blocks_table,
-    read_table,
-    write_table,
-)
+from modelwatch.adapters.captures.parquet import FIXED_SCHEMA, blocks_table, read_table, write_table
 from modelwatch.domain.blocks import Block, blocks_of, joined_blocks
 from modelwatch.domain.keys import unescape
 from modelwatch.domain.profiles import encode_slices

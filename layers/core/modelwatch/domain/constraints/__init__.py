@@ -1,11 +1,6 @@
 """Data quality: what is asked of a model's columns, learned from a reference, and held to it."""
 
-from modelwatch.domain.constraints.checking import (
-    Quality,
-    QualityStatus,
-    Violation,
-    check,
-)
+from modelwatch.domain.constraints.checking import Quality, QualityStatus, Violation, check
 from modelwatch.domain.constraints.document import (
     CategoryRule,
     ColumnConstraints,

@@ -8,6 +8,10 @@ So a score counts as large when it is larger than the scores of real windows of 
 
     history.py      the rows of past windows, oldest first: a document of bounded size
 
+    words.py        what a score beyond its critical one says: "looks like x 1.8 + 32"
+
+    chance.py       how likely a rate is by chance: of few rows
+
     calibration.py  rows -> by column and score the critical score; with it `domain/verdict`
                     evaluates, and it is kept as evidence: nothing else of the past has a part
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from modelwatch.domain.past.history import FEWEST_WINDOWS, Past
-from modelwatch.domain.past.scores import SCORES, large, scores_of
+from modelwatch.domain.past.scores import DISTANCE, SCORES, Score, large, scores_of
 from modelwatch.domain.statistics.distributions import Floats
 from modelwatch.domain.windows import Window
 
@@ -17,7 +17,6 @@ OUTPUT = "\x00"
 """Stands before the name of an output."""
 
 _FEW_ROWS = 0.1
-_DISTANCE = 0
 
 type Known = tuple[float | None, ...]
 """Numbers; None where one is not known."""
@@ -81,11 +80,13 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     def critical_distance(self, name: str, rows: int) -> float | None:
         """Return how far a column's distance goes in the past; None where that is not known."""
         known = self.columns.get(name)
-        critical = known.critical[_DISTANCE] if known else None
+        critical = known.critical[DISTANCE] if known else None
         return None if critical is None else critical * self._caution(rows)
 
-    def changes(self, name: str, trace: Floats, rows: int) -> list[tuple[int, float, float]]:
-        """Return the scores beside the distance that are critical: index in `SCORES`, score, limit.
+    def changes(
+        self, name: str, trace: Floats, rows: int
+    ) -> list[tuple[Score, float, float, Floats]]:
+        """Return what is critical beside the distance: its value, critical score, trace of before.
 
         Parameters
         ----------
@@ -98,11 +99,12 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         if known is None or self.learning:
             return []
         critical = np.array(known.critical, dtype=np.float64) * self._caution(rows)
-        scores = scores_of(trace, np.array(known.before, dtype=np.float64))
+        before = np.array(known.before, dtype=np.float64)
+        scores = scores_of(trace, before)
         return [
-            (place, float(scores[place]), float(critical[place]))
+            (SCORES[place], float(scores[place]), float(critical[place]), before)
             for place in range(len(SCORES))
-            if place != _DISTANCE and scores[place] > critical[place]
+            if place != DISTANCE and scores[place] > critical[place]
         ]
 
     def of_a_part(self) -> Calibration:
@@ -112,7 +114,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         """
         rest = (None,) * (len(SCORES) - 1)
         columns = {
-            name: ColumnPast((each.critical[_DISTANCE], *rest), each.before)
+            name: ColumnPast((each.critical[DISTANCE], *rest), each.before)
             for name, each in self.columns.items()
         }
         return msgspec.structs.replace(self, columns=columns)

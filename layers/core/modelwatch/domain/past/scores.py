@@ -16,7 +16,9 @@ DECILES = tuple(share / 10 for share in range(1, 10))
 TRACE = 4 + len(DECILES)
 """Numbers in a trace: distance, missing, spike, unseen, and the deciles."""
 
-_DISTANCE, _MISSING, _SPIKE, _UNSEEN, _SHAPE = 0, 1, 2, 3, slice(4, TRACE)
+DISTANCE, MISSING, SPIKE, UNSEEN, SHAPE = 0, 1, 2, 3, slice(4, TRACE)
+"""Their places."""
+
 LEAST_MARGIN, MARGIN_OF_ONE = 1.15, 0.8
 """Of n past scores the largest counts times the first, and times the second by the root of n more:
 that a further score is larger than n of its kind has a probability of 1 / (n + 1), too large for
@@ -39,16 +41,16 @@ def trace_of(reference: Distribution, window: Distribution, distance: float | No
         The score of the window by the method of the policy, where that is a distance.
     """
     trace = np.full(TRACE, np.nan)
-    trace[_MISSING] = window.missing_ratio
+    trace[MISSING] = window.missing_ratio
     if distance is not None:
-        trace[_DISTANCE] = distance
+        trace[DISTANCE] = distance
     if reference.kind == window.kind == "categorical":
         known = sum(window.counts.get(text, 0) for text in reference.counts)
-        trace[_UNSEEN] = max(0.0, 1 - known / window.size - reference.rest / reference.size)
+        trace[UNSEEN] = max(0.0, 1 - known / window.size - reference.rest / reference.size)
     if reference.kind == window.kind == "numerical":
-        trace[_SPIKE] = _rise(reference, window)
+        trace[SPIKE] = rise(reference, window)[0]
         middle = float(reference.quantiles([0.5])[0])
-        trace[_SHAPE] = (window.quantiles(DECILES) - middle) / unit_of(reference)
+        trace[SHAPE] = (window.quantiles(DECILES) - middle) / unit_of(reference)
     return trace
 
 
@@ -57,13 +59,19 @@ def unit_of(reference: Distribution) -> float:
     return max(core_deviation(reference), SMALLEST_DEVIATION)
 
 
-def _rise(reference: Distribution, window: Distribution) -> float:
-    """Return by how much the share of one of the window's most frequent numbers is higher."""
+def rise(reference: Distribution, window: Distribution) -> tuple[float, float, float, float]:
+    """Return by how much one of the window's most frequent numbers has a higher share.
+
+    With that number, its share, and its share of the reference.
+    """
     places = np.argsort(-window.weights, kind="stable")[:_FREQUENT]
     values, shares = window.values[places], window.weights[places] / window.size
     found = np.minimum(np.searchsorted(reference.values, values), len(reference.values) - 1)
     same = reference.values[found] == values
-    return float(np.max(shares - np.where(same, reference.weights[found] / reference.size, 0.0)))
+    known = np.where(same, reference.weights[found] / reference.size, 0.0)
+    most = int(np.argmax(shares - known))
+    share, before = float(shares[most]), float(known[most])
+    return share - before, float(values[most]), share, before
 
 
 Read = Callable[[Floats, Floats], Floats]
@@ -78,8 +86,6 @@ class Score:
     ----------
     name
         As in results.
-    words
-        What changed, for people.
     threshold
         The practical one: below, it does not matter.
     tail
@@ -90,30 +96,35 @@ class Score:
     """
 
     name: str
-    words: str
     threshold: float
     tail: Literal["largest", "rate"]
     read: Read
 
 
-def _shift(now: Floats, before: Floats) -> Floats:
-    return np.asarray(np.abs(now[..., _SHAPE] - before[..., _SHAPE]).mean(axis=-1))
+def far_apart(one: Floats, other: Floats) -> Floats:
+    """Return the mean distance of deciles."""
+    return np.asarray(np.abs(one - other).mean(axis=-1))
 
 
-def _spread(now: Floats, before: Floats) -> Floats:
-    wide = [each[..., TRACE - 1] - each[..., _SHAPE.start] for each in (now, before)]
-    return np.asarray(np.abs(np.log((wide[0] + _NO_SPREAD) / (wide[1] + _NO_SPREAD))))
+def range_ratio(now: Floats, before: Floats) -> Floats:
+    """Return the range from the first to the last decile, by that of before."""
+    wide = [each[..., TRACE - 1] - each[..., SHAPE.start] for each in (now, before)]
+    return np.asarray((wide[0] + _NO_SPREAD) / (wide[1] + _NO_SPREAD))
 
 
 SCORES = (
-    Score("distance", "distance", 0.0, "largest", lambda now, _: now[..., _DISTANCE]),
-    Score("shift", "values moved", 0.1, "largest", _shift),
-    Score("spread", "spread changed", 0.2, "largest", _spread),
-    Score("spike", "one value came more often", 0.03, "rate", lambda now, _: now[..., _SPIKE]),
-    Score("unseen", "unseen categories", 0.01, "rate", lambda now, _: now[..., _UNSEEN]),
+    Score("distance", 0.0, "largest", lambda now, _: now[..., DISTANCE]),
     Score(
-        "missing", "values are missing", 0.02, "rate",
-        lambda now, before: now[..., _MISSING] - before[..., _MISSING],
+        "shift", 0.1, "largest", lambda now, before: far_apart(now[..., SHAPE], before[..., SHAPE])
+    ),
+    Score(
+        "spread", 0.2, "largest", lambda now, before: np.abs(np.log(range_ratio(now, before)))
+    ),
+    Score("spike", 0.03, "rate", lambda now, _: now[..., SPIKE]),
+    Score("unseen", 0.01, "rate", lambda now, _: now[..., UNSEEN]),
+    Score(
+        "missing", 0.02, "rate",
+        lambda now, before: now[..., MISSING] - before[..., MISSING],
     ),
 )  # fmt: skip
 """All of them; a new one is one line. ``distance`` is that of the policy, with its threshold."""

@@ -19,12 +19,7 @@ from modelwatch.domain.performance.rows import (
     class_order,
     given,
 )
-from modelwatch.domain.performance.scores import (
-    COARSE_LEVEL,
-    Histogram,
-    bins_of,
-    merge_histograms,
-)
+from modelwatch.domain.performance.scores import COARSE_LEVEL, Histogram, bins_of, merge_histograms
 
 MAX_CLASSES = 200
 """With more classes than this there are no counts by class: accuracy is all that is known."""

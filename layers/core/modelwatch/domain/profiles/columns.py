@@ -11,11 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.domain.profiles.distinct import (
-    Registers,
-    distinct_estimate,
-    registers_of,
-)
+from modelwatch.domain.profiles.distinct import Registers, distinct_estimate, registers_of
 from modelwatch.domain.profiles.hashes import hash_numbers, hash_texts
 from modelwatch.domain.profiles.quantiles import Floats, QuantileSketch
 

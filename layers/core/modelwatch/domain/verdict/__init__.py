@@ -4,11 +4,13 @@ r"""The verdict on a window of one model version. Read the modules in this order
 
     sides.py        profile of the window        profile of the reference
                                \                        /
-    features.py                 distance of each column        how far?       (domain/statistics)
+    columns.py                  distance of each column        how far?       (domain/statistics)
                                     |
-                                p-value                        more than chance?
+    features.py                 p-value                        more than chance?
                                     |
                                 threshold                      does it matter?
+                                    |
+                                critical score                 more than ever?  (domain/past)
                                     |
                                 false-discovery control        at one level for all features
                                     |

@@ -11,7 +11,6 @@ probability at most, and otherwise no larger share of the drifted ones is false,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,15 +18,15 @@ import numpy as np
 
 from modelwatch.domain.importance import Importance, drift_headline, rank_drift
 from modelwatch.domain.past.calibration import OUTPUT, Calibration
-from modelwatch.domain.past.scores import SCORES, trace_of
-from modelwatch.domain.profiles import ColumnProfile, Profile
-from modelwatch.domain.statistics.distances import METHODS, Method
-from modelwatch.domain.statistics.distributions import Distribution, Floats
-from modelwatch.domain.statistics.significance import Chance
+from modelwatch.domain.past.chance import chance_of_rate
+from modelwatch.domain.past.scores import trace_of
+from modelwatch.domain.past.words import words_of
+from modelwatch.domain.profiles import Profile
+from modelwatch.domain.statistics.distances import METHODS
+from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.verdict.columns import NO_COLUMN, Column, compare, distributions
 from modelwatch.domain.verdict.results import Change, FeatureDrift, Status, Verdict
-from modelwatch.domain.verdict.rules import DriftPolicy, FeatureKind
-
-_NO_COLUMN = Distribution(kind="empty", missing_ratio=1.0)
+from modelwatch.domain.verdict.rules import DriftPolicy
 
 
 def evaluate_features(
@@ -76,11 +75,6 @@ def evaluate_outputs(
     return tuple(evaluate_columns(sides[0], sides[1], policy, level, known))
 
 
-def distributions(columns: Mapping[str, ColumnProfile]) -> dict[str, Distribution]:
-    """Return what is compared of each column."""
-    return {name: Distribution.of_column(column) for name, column in columns.items()}
-
-
 def evaluate_columns(
     reference: Mapping[str, Distribution],
     window: Mapping[str, Distribution],
@@ -114,7 +108,7 @@ def evaluate_columns(
     [('alcohol', 'drift', ''), ('ash', 'unknown', 'the window has no value in it')]
     """
     columns = [
-        _compare(name, reference.get(name, _NO_COLUMN), window.get(name, _NO_COLUMN), policy)
+        compare(name, reference.get(name, NO_COLUMN), window.get(name, NO_COLUMN), policy)
         for name in [*reference, *sorted(window.keys() - reference.keys())]
     ]
     level_of_one = level
@@ -130,7 +124,7 @@ def evaluate_columns(
             [each.chance.p_value if each.chance and each.is_far else 1.0 for each in known], level
         )
         if past is not None:
-            past.look_at(known, policy)
+            past.look_at(known, policy, level_of_one)
     return [_verdict(column, level_of_one) for column in columns]
 
 
@@ -145,83 +139,30 @@ class PastColumns:
     rows: int
     prefix: str = ""
 
-    def look_at(self, columns: Sequence[_Column], policy: DriftPolicy) -> None:
-        """Give columns their critical scores, and the changes that are larger."""
+    def look_at(self, columns: Sequence[Column], policy: DriftPolicy, level: float) -> None:
+        """Give columns their critical scores, and the changes that are larger and no chance.
+
+        Where chance alone explains a distribution (p above ``level``), it explains its deciles.
+        """
         for column in columns:
             name, method = f"{self.prefix}{column.name}", column.method
             if policy.methods == self.calibration.methods and not method.low_is_drift:
                 column.past_score = self.calibration.critical_distance(name, self.rows)
-            trace = trace_of(column.reference, column.window, None)
-            column.changes = tuple(
-                Change(
-                    name=SCORES[place].name,
-                    words=SCORES[place].words,
-                    score=score,
-                    critical_score=critical,
+            sides = column.reference, column.window
+            trace = trace_of(*sides, None)
+            changes = []
+            for found, score, critical, before in self.calibration.changes(name, trace, self.rows):
+                is_chance = (
+                    chance_of_rate(found.name, *sides, trace, before) > level
+                    if found.tail == "rate"
+                    else column.is_by_chance(level)
                 )
-                for place, score, critical in self.calibration.changes(name, trace, self.rows)
-            )
-
-
-@dataclass(slots=True, kw_only=True)
-class _Column:
-    """A column of both sides, on its way to a verdict."""
-
-    name: str
-    kind: FeatureKind
-    method: Method
-    threshold: float
-    reference: Distribution
-    window: Distribution
-    problem: str = ""
-    score: float | None = None
-    chance: Chance | None = None
-    past_score: float | None = None
-    changes: tuple[Change, ...] = ()
-
-    @property
-    def is_far(self) -> bool:
-        """Whether the score reaches the threshold."""
-        return self.score is not None and self.method.reaches(self.score, self.threshold)
-
-
-def _compare(
-    name: str, reference: Distribution, window: Distribution, policy: DriftPolicy
-) -> _Column:
-    """Return a column with its score, or with why it has none."""
-    known = [side.kind for side in (reference, window) if side.kind != "empty"]
-    kind: FeatureKind = "categorical" if known[:1] == ["categorical"] else "numerical"
-    column = _Column(
-        name=name,
-        kind=kind,
-        method=METHODS[policy.method(kind)],
-        threshold=policy.threshold(kind),
-        reference=reference,
-        window=window,
-        problem=_problem(reference, window, policy.min_values),
-    )
-    if not column.problem:
-        score = column.method.score(reference, window)
-        if math.isfinite(score):
-            column.score = score
-        else:
-            column.problem = "no finite distance: the values are too large"
-    return column
-
-
-def _problem(reference: Distribution, window: Distribution, min_values: int) -> str:
-    sides = (("the reference", reference), ("the window", window))
-    for title, side in sides:
-        if side is _NO_COLUMN:
-            return f"{title} has no such column"
-        if side.kind == "empty":
-            return f"{title} has no value in it"
-    if reference.kind != window.kind:
-        return "numbers on one side, other values on the other"
-    for title, side in sides:
-        if side.size < min_values:
-            return f"{side.size} values in {title}; {min_values} are needed"
-    return ""
+                if not is_chance:
+                    words = words_of(found.name, *sides, trace, before, critical)
+                    changes.append(
+                        Change(name=found.name, words=words, score=score, critical_score=critical)
+                    )
+            column.changes = tuple(changes)
 
 
 def benjamini_hochberg(p_values: Sequence[float], level: float) -> float:
@@ -243,13 +184,13 @@ def benjamini_hochberg(p_values: Sequence[float], level: float) -> float:
     return float(steps[passing[-1]] if len(passing) else steps[0])
 
 
-def _verdict(column: _Column, level: float) -> FeatureDrift:
+def _verdict(column: Column, level: float) -> FeatureDrift:
     """Return the verdict on a column whose p-value has to be at ``level`` or below."""
     status: Status = "unknown"
     reason, critical_score, is_past = column.problem, None, False
     chance = column.chance
     if column.score is not None:
-        by_chance = chance is not None and chance.p_value > level
+        by_chance = column.is_by_chance(level)
         as_before = column.past_score is not None and column.score < column.past_score
         is_drift = column.is_far and not by_chance and not as_before
         status = "drift" if is_drift or column.changes else "ok"
@@ -313,18 +254,3 @@ def drift_strength(found: FeatureDrift) -> float:
     far, near = (threshold, score) if METHODS[found.method].low_is_drift else (score, threshold)
     changes = [each.score / each.critical_score for each in found.changes]
     return max([far / max(near, 1e-300), *changes])
-
-
-def traces_of(reference: Profile, window: Profile, policy: DriftPolicy) -> dict[str, Floats]:
-    """Return what the past keeps of a window: traces by the names of `Calibration.columns`."""
-    traces = {}
-    for prefix, before, now in (
-        ("", reference.features, window.features),
-        (OUTPUT, reference.predictions, window.predictions),
-    ):
-        then = distributions(now)
-        for name, known in distributions(before).items():
-            column = _compare(name, known, then.get(name, _NO_COLUMN), policy)
-            distance = None if column.method.low_is_drift else column.score
-            traces[f"{prefix}{name}"] = trace_of(column.reference, column.window, distance)
-    return traces

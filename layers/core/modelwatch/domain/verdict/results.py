@@ -25,7 +25,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     name
         Of the score: `modelwatch.domain.past.scores.SCORES`.
     words
-        What changed.
+        What changed, such as ``looks like x 1.8 + 32`` or ``stuck at 0.7``.
     score, critical_score
         How far, and how far it has to be.
     """
@@ -36,7 +36,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     critical_score: float
 
     def __str__(self) -> str:
-        return f"{self.words}: {self.score:.3g}, critical from {self.critical_score:.3g}"
+        return f"{self.words} ({self.name} {self.score:.3g}, critical {self.critical_score:.3g})"
 
 
 class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,103 @@
+"""A column of both sides, with its score or with why it has none; and what the past keeps of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from modelwatch.domain.past.calibration import OUTPUT
+from modelwatch.domain.past.scores import trace_of
+from modelwatch.domain.profiles import ColumnProfile, Profile
+from modelwatch.domain.statistics.distances import METHODS, Method
+from modelwatch.domain.statistics.distributions import Distribution, Floats
+from modelwatch.domain.statistics.significance import Chance
+from modelwatch.domain.verdict.results import Change
+from modelwatch.domain.verdict.rules import DriftPolicy, FeatureKind
+
+NO_COLUMN = Distribution(kind="empty", missing_ratio=1.0)
+
+
+@dataclass(slots=True, kw_only=True)
+class Column:
+    """A column of both sides, on its way to a verdict."""
+
+    name: str
+    kind: FeatureKind
+    method: Method
+    threshold: float
+    reference: Distribution
+    window: Distribution
+    problem: str = ""
+    score: float | None = None
+    chance: Chance | None = None
+    past_score: float | None = None
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the score reaches the threshold."""
+        return self.score is not None and self.method.reaches(self.score, self.threshold)
+
+    def is_by_chance(self, level: float) -> bool:
+        """Whether chance alone makes such a score, at a level of this column."""
+        return self.chance is not None and self.chance.p_value > level
+
+
+def compare(
+    name: str, reference: Distribution, window: Distribution, policy: DriftPolicy
+) -> Column:
+    """Return a column with its score, or with why it has none."""
+    known = [side.kind for side in (reference, window) if side.kind != "empty"]
+    kind: FeatureKind = "categorical" if known[:1] == ["categorical"] else "numerical"
+    column = Column(
+        name=name,
+        kind=kind,
+        method=METHODS[policy.method(kind)],
+        threshold=policy.threshold(kind),
+        reference=reference,
+        window=window,
+        problem=_problem(reference, window, policy.min_values),
+    )
+    if not column.problem:
+        score = column.method.score(reference, window)
+        if math.isfinite(score):
+            column.score = score
+        else:
+            column.problem = "no finite distance: the values are too large"
+    return column
+
+
+def _problem(reference: Distribution, window: Distribution, min_values: int) -> str:
+    sides = (("the reference", reference), ("the window", window))
+    for title, side in sides:
+        if side is NO_COLUMN:
+            return f"{title} has no such column"
+        if side.kind == "empty":
+            return f"{title} has no value in it"
+    if reference.kind != window.kind:
+        return "numbers on one side, other values on the other"
+    for title, side in sides:
+        if side.size < min_values:
+            return f"{side.size} values in {title}; {min_values} are needed"
+    return ""
+
+
+def distributions(columns: Mapping[str, ColumnProfile]) -> dict[str, Distribution]:
+    """Return what is compared of each column."""
+    return {name: Distribution.of_column(column) for name, column in columns.items()}
+
+
+def traces_of(reference: Profile, window: Profile, policy: DriftPolicy) -> dict[str, Floats]:
+    """Return what the past keeps of a window: traces by the names of `Calibration.columns`."""
+    traces = {}
+    for prefix, before, now in (
+        ("", reference.features, window.features),
+        (OUTPUT, reference.predictions, window.predictions),
+    ):
+        then = distributions(now)
+        for name, known in distributions(before).items():
+            column = compare(name, known, then.get(name, NO_COLUMN), policy)
+            distance = None if column.method.low_is_drift else column.score
+            traces[f"{prefix}{name}"] = trace_of(column.reference, column.window, distance)
+    return traces
