@@ -186,7 +186,8 @@ def network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value))
     except ValueError as error:
-        raise ValueError(f"{error}; expected a range such as 192.0.2.0/24") from None
+        problem = str(error).replace(value, value[:80])
+        raise ValueError(f"{problem}; expected a range such as 192.0.2.0/24") from None
 
 
 def matching(pattern: str, expected: str) -> Kind[str]:
