@@ -41,6 +41,10 @@ def _newest_result(reports: S3ReportStore, model: str, version: str) -> Analysis
     last = {key: each for key, each in reports.last(model, version).items() if " " not in key}
     newest = sorted(last.values(), key=lambda each: each.window_end, reverse=True)
     results = [reports.result(each.name) for each in newest]
+    if not results:  # the schedule has not run yet, and someone may have asked
+        own = (model, version)
+        found = reports.results(limit=20)
+        results = [each for each in found if (each.model_name, each.model_version) == own]
     return next((each for each in results if each.performance), next(iter(results), None))
 
 

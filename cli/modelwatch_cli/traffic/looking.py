@@ -170,10 +170,13 @@ def _scraped(prometheus: Prometheus, results: list[AnalysisResult]) -> bool:
 def _is_shown(prometheus: Prometheus, results: list[AnalysisResult]) -> bool:
     """Return whether Prometheus has the gauges that these results set."""
     for result in results:
-        gauges = {DRIFT_STATUS: float(STATUS_VALUES[result.status])}
-        if result.status != "unknown":
-            gauges["evidently_drift_score"] = result.drift_share
-            gauges["evidently_drifted_features_count"] = len(result.drifted_features)
+        if result.status == "unknown":
+            continue  # of an analysis on request, this sets none
+        gauges = {
+            DRIFT_STATUS: float(STATUS_VALUES[result.status]),
+            "evidently_drift_score": result.drift_share,
+            "evidently_drifted_features_count": len(result.drifted_features),
+        }
         if result.quality is not None and result.quality.status != "unknown":
             gauges["evidently_constraint_violations_count"] = len(result.quality.violations)
         for name, value in gauges.items():
