@@ -40,6 +40,7 @@ _VERDICT = (
 )
 _FEATURES = ("evidently_feature_drift_score", "evidently_feature_drift_detected")
 _OUTPUTS = ("evidently_output_drift_score", "evidently_output_drift_detected")
+_CRITICAL = "evidently_feature_critical_score"
 _METRICS = {gauge: metric for metric, gauge in GAUGES.items()}
 
 
@@ -108,10 +109,12 @@ def series_names() -> set[str]:
 def _why_no_value(name: str, selector: Selector, result: AnalysisResult) -> str:
     """Return why the newest analysis has no value for a gauge."""
     unknown = f"the newest analysis is unknown: {result.reason}"
-    if name in (*_VERDICT, *_FEATURES, *_OUTPUTS) and result.status == "unknown":
+    if name in (*_VERDICT, *_FEATURES, *_OUTPUTS, _CRITICAL) and result.status == "unknown":
         return unknown
     if name in _OUTPUTS and not any(output.score is not None for output in result.outputs):
         return "the reference has no predictions to compare with"
+    if name == _CRITICAL and all(each.critical_score is None for each in result.features):
+        return "no feature has a critical score"
     if name in _FEATURES and not any(feature.score is not None for feature in result.features):
         return "no feature could be compared"
     if name == "evidently_constraint_violations_count":

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from modelwatch.domain.constraints import Quality
-from modelwatch.domain.verdict.results import AnalysisResult
+from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift
 from modelwatch.metric_names import CATALOG
 from modelwatch_cli.checks.metrics import Examiner, Finding, check_catalog, rule_problems
 from modelwatch_cli.checks.presence import FAULTS, Known, why_absent
@@ -84,12 +84,29 @@ def test_every_name_that_may_be_absent_is_in_the_catalog() -> None:
     assert FAULTS.keys() <= CATALOG.keys()
 
 
-@pytest.mark.parametrize("name", ["evidently_drift_score", "evidently_feature_drift_score"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "evidently_drift_score",
+        "evidently_feature_drift_score",
+        "evidently_feature_critical_score",
+    ],
+)
 def test_a_score_may_be_missing_while_the_newest_analysis_is_unknown(name: str) -> None:
     unknown = result(status="unknown", reason="20 rows of at least 100")
     assert "20 rows of at least 100" in why_absent(Selector(name), known(unknown))
     assert why_absent(Selector("evidently_drift_score"), known(result())) == ""
     assert why_absent(Selector(name), known(None)) == ""
+
+
+def test_a_critical_score_may_be_missing_where_no_feature_has_one() -> None:
+    name = Selector("evidently_feature_critical_score")
+    assert why_absent(name, known(result())) == "no feature has a critical score"
+    feature = FeatureDrift(
+        feature="ash", kind="numerical", status="ok", method="wasserstein", threshold=0.1,
+        score=0.05, critical_score=0.2,
+    )  # fmt: skip
+    assert why_absent(name, known(result(features=(feature,)))) == ""
 
 
 def test_violations_may_be_missing_without_constraints() -> None:
