@@ -137,6 +137,16 @@ def test_a_run_reads_a_bounded_part_of_the_past_and_none_of_it_twice():
     assert len(reads) == 2
 
 
+def test_a_length_that_is_not_scheduled_has_no_past():
+    stage = after(40)
+    of_day(stage, 30)
+    kept = [key for key in stage.s3.objects if "/.past/" in key]
+    for hours in (2, 7, 25):
+        result = stage.analyze(window_seconds=3600 * hours).results[0]
+        assert (result.past_days, result.learning) == (0, "")
+    assert [key for key in stage.s3.objects if "/.past/" in key] == kept != []
+
+
 def test_captures_that_come_late_are_learned_too():
     stage = after(50)
     stage.store.groups = {

@@ -50,8 +50,9 @@ class Learning:
     def calibration(self, task: AnalysisTask, reference: Reference | None) -> Calibration | None:
         """Return what the past says of the window of a task.
 
-        None when the past is not asked: by the rules, without a reference, and with a reference
-        that rolls along, which is another one for each window.
+        None when the past is not asked: by the rules, without a reference, with a reference that
+        rolls along, which is another one for each window, and of a length that is not scheduled:
+        each length that someone asks for would have a past of its own to learn and to keep.
 
         Raises
         ------
@@ -59,7 +60,8 @@ class Learning:
             When captures or what was learned cannot be read, or not be written.
         """
         rules = self._rules
-        is_asked = rules.history_days and rules.policy.mode == "calibrated"
+        is_scheduled = parse_duration(task.title) in {plan.length for plan in rules.plans}
+        is_asked = rules.history_days and rules.policy.mode == "calibrated" and is_scheduled
         if not is_asked or reference is None or not reference.profile.rows or reference.objects:
             return None
         joined = task.window.start - JOINS_AFTER
