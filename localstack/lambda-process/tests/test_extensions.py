@@ -91,7 +91,7 @@ def test_the_response_comes_before_the_extension_is_done(account: Any) -> None:
     events = account.events(name, until=f"REPORT RequestId: {first.request_id}")
     report = next(each for each in events if each.startswith("REPORT") and first.request_id in each)
     # The extension's time counts.
-    assert 1000 <= float(report.split("Duration: ")[1].split(" ms")[0]) < 1500
+    assert float(report.split("Duration: ")[1].split(" ms")[0]) >= 3000
     worked = next(each for each in events if each.startswith("extension worked on "))
     assert events.index(worked) < events.index(report)
 
