@@ -100,7 +100,8 @@ def test_the_newest_report_shows_what_drifted_and_asks_nobody_else(stack, chromi
     page.get_by_role("combobox", name=re.compile("Rows per page")).click()
     page.get_by_role("option", name=re.compile("^20")).click()
     for feature in drifted:
-        row = page.get_by_role("row").filter(has=page.get_by_text(feature, exact=True))
+        # our own table stands above Evidently's
+        row = page.get_by_test_id("mtablebodyrow").filter(has=page.get_by_text(feature, exact=True))
         expect(row).to_be_visible()
         assert "Not Detected" not in row.inner_text()
         assert "Detected" in row.inner_text()
