@@ -13,7 +13,7 @@ from modelwatch.domain.constraints import Constraints
 from modelwatch.domain.past.calibration import calibrate
 from modelwatch.domain.past.history import Past
 from modelwatch.domain.profiles import Profile, merge_profiles
-from modelwatch.domain.verdict.columns import traces_of
+from modelwatch.domain.verdict.columns import all_distributions, traces_of
 from modelwatch.domain.verdict.features import evaluate_features
 from modelwatch.domain.verdict.results import Verdict
 from modelwatch.domain.verdict.rules import AnalysisRules, DriftPolicy
@@ -70,7 +70,9 @@ def measure(
     whole = merge_profiles(list(known.values()))
     # a known window is compared with the other known weeks, as a watched one is with all of them
     without = {
-        week: merge_profiles([each for other, each in known.items() if other != week])
+        week: all_distributions(
+            merge_profiles([each for other, each in known.items() if other != week])
+        )
         for week in known
     }
     alarms: dict[tuple[str, str], list[tuple[int, bool, bool]]] = {}

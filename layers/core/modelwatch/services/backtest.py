@@ -103,11 +103,11 @@ class Backtester:
         self, model_name: str, since: datetime, until: datetime, model_version: str = ""
     ) -> list[str]:
         """Return the schedule's results by their windows' ends, of one version or of all."""
-        names = self._reports.names(model_name, since, until)
+        parsed = {name: _parsed(name) for name in self._reports.names(model_name, since, until)}
         return [
             name
-            for name in names
-            if model_version in ("", _parsed(name).model_version) and not _parsed(name).ad_hoc
+            for name, parts in parsed.items()
+            if model_version in ("", parts.model_version) and not parts.ad_hoc
         ]
 
     def run(

@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.past.calibration import Calibration, calibrate
 from modelwatch.domain.past.history import JOINS_AFTER, KEPT_DAYS, Past, PastDocument, past_windows
-from modelwatch.domain.profiles import merge_profiles
-from modelwatch.domain.verdict.columns import traces_of
+from modelwatch.domain.profiles import Profile, merge_profiles
+from modelwatch.domain.verdict.columns import all_distributions, traces_of
 from modelwatch.domain.verdict.evidence import encode_window, sha256
 from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.verdict.sides import Reference
@@ -60,7 +60,8 @@ class Learning:
             When captures or what was learned cannot be read, or not be written.
         """
         rules = self._rules
-        is_scheduled = parse_duration(task.title) in {plan.length for plan in rules.plans}
+        length = parse_duration(task.title)
+        is_scheduled = length in {plan.length for plan in rules.plans}
         is_asked = rules.history_days and rules.policy.mode == "calibrated" and is_scheduled
         if not is_asked or reference is None or not reference.profile.rows or reference.objects:
             return None
@@ -71,25 +72,33 @@ class Learning:
             for day in self._profiles.days(task.name, task.version)
             if oldest <= day <= joined.date()
         }
-        past = self._past(task, reference, captured, joined) if captured else Past()
+        past = self._past(task, length, reference, captured, joined) if captured else Past()
         return calibrate(past, task.window, rules.policy.methods, rules.history_days)
 
     def _past(
-        self, task: AnalysisTask, reference: Reference, captured: Set[date], joined: datetime
+        self,
+        task: AnalysisTask,
+        length: timedelta,
+        reference: Reference,
+        captured: Set[date],
+        joined: datetime,
     ) -> Past:
         """Return the windows that ended by ``joined``, after learning some that are new."""
-        length = parse_duration(task.title)
         document = self._known(task, length, reference, captured)
         windows = past_windows(length, document.seen, joined)
         if windows:
             due = [window for window in windows if _touches(window, captured)]
             some = due[: max(1, HOURS_AT_ONCE * _HOUR // max(length, _HOUR))]
             past = document.past()
+            known = all_distributions(reference.profile)
             for window in some:
-                past = self._with(past, task, window, length, reference)
+                profile = self._profile(task, window, reference)
+                if profile is not None:
+                    traces = traces_of(known, profile, self._rules.policy)
+                    past = past.add(window.start, length, profile.rows, traces)
             seen = (some if len(some) < len(due) else windows)[-1].end
-            known = sorted(day for day in captured if day <= seen.date())
-            document = document.holding(past, seen, known)
+            looked_at = sorted(day for day in captured if day <= seen.date())
+            document = document.holding(past, seen, looked_at)
             self._pasts.save(task.name, task.version, length, document)
         return document.past().until(joined)
 
@@ -107,24 +116,14 @@ class Learning:
         first = datetime.combine(min(captured), time(), UTC)
         return PastDocument(reference=digest, methods=methods, seen=first)
 
-    def _with(
-        self,
-        past: Past,
-        task: AnalysisTask,
-        window: Window,
-        length: timedelta,
-        reference: Reference,
-    ) -> Past:
-        """Return the past with one more window, when that is one of enough rows."""
+    def _profile(self, task: AnalysisTask, window: Window, reference: Reference) -> Profile | None:
+        """Return the profile of a past window; None of one that is no part of the past."""
         itself = reference.window
         if itself and window.start < itself.end and itself.start < window.end:
-            return past  # near itself
+            return None  # near itself
         read = self._profiles.profiles(task.name, task.version, window)
         profile = merge_profiles(list(read.variants.values()))
-        if profile.rows < self._rules.min_rows:
-            return past
-        traces = traces_of(reference.profile, profile, self._rules.policy)
-        return past.add(window.start, length, profile.rows, traces)
+        return profile if profile.rows >= self._rules.min_rows else None
 
 
 def _touches(window: Window, days: Set[date]) -> bool:

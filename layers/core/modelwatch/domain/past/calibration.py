@@ -16,6 +16,7 @@ from modelwatch.domain.windows import Window
 OUTPUT = "\x00"
 """Stands before the name of an output."""
 
+_BESIDE = [place for place in range(len(SCORES)) if place != DISTANCE]
 _FEW_ROWS = 0.1
 
 type Known = tuple[float | None, ...]
@@ -83,6 +84,13 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         critical = known.critical[DISTANCE] if known else None
         return None if critical is None else critical * self._caution(rows)
 
+    def watches(self, name: str) -> bool:
+        """Return whether other scores than the distance have a past: only these need a trace."""
+        known = self.columns.get(name)
+        if known is None or self.learning:
+            return False
+        return any(known.critical[place] is not None for place in _BESIDE)
+
     def changes(
         self, name: str, trace: Floats, rows: int
     ) -> list[tuple[Score, float, float, Floats]]:
@@ -95,16 +103,16 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         rows
             Of the window.
         """
-        known = self.columns.get(name)
-        if known is None or self.learning:
+        if not self.watches(name):
             return []
+        known = self.columns[name]
         critical = np.array(known.critical, dtype=np.float64) * self._caution(rows)
         before = np.array(known.before, dtype=np.float64)
         scores = scores_of(trace, before)
         return [
             (SCORES[place], float(scores[place]), float(critical[place]), before)
-            for place in range(len(SCORES))
-            if place != DISTANCE and scores[place] > critical[place]
+            for place in _BESIDE
+            if scores[place] > critical[place]
         ]
 
     def of_a_part(self) -> Calibration:

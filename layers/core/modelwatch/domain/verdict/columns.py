@@ -88,16 +88,22 @@ def distributions(columns: Mapping[str, ColumnProfile]) -> dict[str, Distributio
     return {name: Distribution.of_column(column) for name, column in columns.items()}
 
 
-def traces_of(reference: Profile, window: Profile, policy: DriftPolicy) -> dict[str, Floats]:
-    """Return what the past keeps of a window: traces by the names of `Calibration.columns`."""
+def all_distributions(profile: Profile) -> dict[str, Distribution]:
+    """Return what is compared of features and outputs, by the names of `Calibration.columns`."""
+    outputs = distributions(profile.predictions)
+    return distributions(profile.features) | {
+        f"{OUTPUT}{name}": known for name, known in outputs.items()
+    }
+
+
+def traces_of(
+    reference: Mapping[str, Distribution], window: Profile, policy: DriftPolicy
+) -> dict[str, Floats]:
+    """Return what the past keeps of a window, compared with `all_distributions` of a reference."""
     traces = {}
-    for prefix, before, now in (
-        ("", reference.features, window.features),
-        (OUTPUT, reference.predictions, window.predictions),
-    ):
-        then = distributions(now)
-        for name, known in distributions(before).items():
-            column = compare(name, known, then.get(name, NO_COLUMN), policy)
-            distance = None if column.method.low_is_drift else column.score
-            traces[f"{prefix}{name}"] = trace_of(column.reference, column.window, distance)
+    now = all_distributions(window)
+    for name, known in reference.items():
+        column = compare(name, known, now.get(name, NO_COLUMN), policy)
+        distance = None if column.method.low_is_drift else column.score
+        traces[name] = trace_of(column.reference, column.window, distance)
     return traces

@@ -148,6 +148,8 @@ class PastColumns:
             name, method = f"{self.prefix}{column.name}", column.method
             if policy.methods == self.calibration.methods and not method.low_is_drift:
                 column.past_score = self.calibration.critical_distance(name, self.rows)
+            if not self.calibration.watches(name):
+                continue
             sides = column.reference, column.window
             trace = trace_of(*sides, None)
             changes = []
