@@ -71,8 +71,8 @@ def nannyml(
             arrays[f"{number}.windows"] = np.stack(windows)
         np.savez(path, **arrays)
         program = ROOT / "benchmarks" / "rivals" / "performance_estimates.py"
-        told = subprocess.run(
+        printed = subprocess.run(
             [RIVALS, program, path], check=True, capture_output=True, text=True, cwd=ROOT
         ).stdout
-    estimates: list[list[dict[str, float]]] = json.loads(told.splitlines()[-1])
+    estimates: list[list[dict[str, float]]] = json.loads(printed.splitlines()[-1])
     return estimates

@@ -24,7 +24,7 @@ def profile(table: pa.Table | pd.DataFrame) -> Profile:
     Parameters
     ----------
     table
-        Each column is a feature: numbers, texts or truth values; null and NaN are missing.
+        Each column is a feature: numbers, texts or booleans; null and NaN are missing.
 
     Raises
     ------
