@@ -45,8 +45,8 @@ urllib.request.urlopen(url.replace("/metrics", "/")).read()  # the client's own 
 for _ in range(scrapes):
     request = urllib.request.Request(url, headers={"Accept": accept})
     began = time.perf_counter()
-    with urllib.request.urlopen(request) as answer:
-        answer.read()
+    with urllib.request.urlopen(request) as response:
+        response.read()
     print(time.perf_counter() - began)
     time.sleep(0.1)
 """

@@ -3,7 +3,7 @@
     make bench-capture
 
 Rows of 13 and of 200 features go through the consumer as SQS delivers them, up to the object that
-would be written; S3 itself is left out (its answers are counted, not waited for). They come packed
+would be written; S3 itself is left out (its results are counted, not waited for). They come packed
 as predict sends those of a batch, and, beside it, packed one a message. Times are CPU seconds of
 all threads, the best of some rounds, beside two yardsticks of the machine in the same run:
 `json.loads` on each row as the JSON object that it was before, and one copy of the packed messages'
@@ -119,13 +119,13 @@ def _service(s3: InMemoryS3) -> CaptureService:
 
 
 def _best[T](work: Callable[[], T], times: int = 3) -> tuple[float, T]:
-    """Return the least CPU seconds of all threads, and the last answer."""
+    """Return the least CPU seconds of all threads, and the last result."""
     best = float("inf")
     for _ in range(times):
         began = time.process_time()
-        answer = work()
+        result = work()
         best = min(best, time.process_time() - began)
-    return best, answer
+    return best, result
 
 
 def _in_turn(*works: Callable[[], object], times: int = 7) -> NDArray[np.float64]:
@@ -241,10 +241,10 @@ def _profiles(records: list[Record]) -> dict[str, float]:
         path = Path(folder) / "rows.parquet"
         pq.write_table(features, path)
         script = Path(__file__).parents[1] / "rivals" / "whylogs_profile.py"
-        told = subprocess.run(
+        printed = subprocess.run(
             [RIVALS, script, path], check=True, capture_output=True, text=True
         ).stdout
-    whylogs = float(told.split()[-1])
+    whylogs = float(printed.split()[-1])
     rows = len(records)
     return {
         "profile_us_per_row": 1e6 * ours / rows,

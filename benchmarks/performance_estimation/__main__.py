@@ -40,10 +40,10 @@ def main() -> None:
     parser.add_argument("--without-nannyml", action="store_true", help="ours alone")
     arguments = parser.parse_args()
     began = time.perf_counter()
-    truths, estimates = _estimated(
+    measured, estimates = _estimated(
         arguments.repetitions, arguments.seed, beside=not arguments.without_nannyml
     )
-    rows = {metric: _rows(truths, estimates, metric) for metric in estimators.METRICS}
+    rows = {metric: _rows(measured, estimates, metric) for metric in estimators.METRICS}
     for metric, lines in rows.items():
         _show(f"{TITLES[metric]}: mean absolute error of the estimate", lines)
     print(
@@ -68,7 +68,7 @@ def _estimated(
     repetitions: int, seed: int, *, beside: bool
 ) -> tuple[Performances, dict[str, Performances]]:
     """Return what is true of each case, one by repetition, and what each estimator says."""
-    truths: Performances = defaultdict(list)
+    measured: Performances = defaultdict(list)
     found: dict[str, Performances] = defaultdict(lambda: defaultdict(list))
     cases = []
     for repetition in range(repetitions):
@@ -83,7 +83,7 @@ def _estimated(
             before = estimators.by_labels(*known)
             for shift, window in windows.items():
                 case = name, shift
-                truths[case].append(true_performance(scores[shift], window.chances))
+                measured[case].append(true_performance(scores[shift], window.chances))
                 found[OURS][case].append(estimators.ours(scores[shift], known))
                 found[UNCALIBRATED][case].append(estimators.ours(scores[shift]))
                 found[BEFORE][case].append(before)
@@ -93,14 +93,14 @@ def _estimated(
         for (name, *_), performances in zip(cases, theirs, strict=True):
             for shift, performance in zip(SHIFTS, performances, strict=True):
                 found[NANNYML][name, shift].append(performance)
-    return truths, found
+    return measured, found
 
 
 def _rows(
-    truths: Performances, estimates: dict[str, Performances], metric: str
+    measured: Performances, estimates: dict[str, Performances], metric: str
 ) -> list[dict[str, Any]]:
     rows = []
-    for case, performances in truths.items():
+    for case, performances in measured.items():
         truth = np.array([each[metric] for each in performances])
         errors = {
             name: np.array([each[metric] for each in estimates[name][case]]) - truth

@@ -18,7 +18,7 @@ from sklearn.preprocessing import PolynomialFeatures
 
 FEATURES = 4
 DIRECTION = np.array([0.7, 0.5, 0.1, -0.5])
-"""Where the means go, of length 1: over the border of the classes, and to where c tells less."""
+"""Where the means go, of length 1: over the border of the classes, and to where c says less."""
 
 TOO_SURE = 3.0
 """The sharpened classifier multiplies its logits by this."""

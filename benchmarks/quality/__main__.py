@@ -4,7 +4,7 @@
 
 Each repetition draws a reference and a window from the same 16 columns (heavy tails, rare texts,
 missing values, whole numbers), learns, and checks: every violation is a false alarm. Then shares of
-one column of 13 are broken in windows, and the smallest is told that is found four times in five.
+one column of 13 are broken in windows; the smallest that is found four times in five is printed.
 Seeded. Prints two tables, and JSON as the last line.
 """
 

@@ -17,7 +17,7 @@ warnings.simplefilter("ignore")
 
 
 def peak_mb() -> float:
-    """Return the peak of this program's memory; getrusage tells that of its parent, if larger."""
+    """Return the peak of this program's memory; getrusage says that of its parent, if larger."""
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-from benchmarks.serving.runtime_api import seconds_to_first_answer
+from benchmarks.serving.runtime_api import seconds_to_first_response
 from benchmarks.serving.stack import download_model, free_port, running_stack
 from rich.console import Console
 from rich.table import Table
@@ -167,15 +167,15 @@ def cold(
     runs: int,
     scratch: Path,
 ) -> dict[str, float]:
-    """Measure process start to first answer, by Lambda's runtime client; the first run warms up."""
+    """Measure process start to first response, by Lambda's runtime client, once warmed up."""
     bootstrap = ["-m", "awslambdaric"]
     ours, theirs = [], []
     for _ in range(runs + 1):
         command = [str(RUNTIME), *bootstrap, "chalicelib.lambda_handler.handler"]
         own = {**function.environ(environ, scratch), "AWS_LAMBDA_FUNCTION_NAME": "bench"}
-        ours.append(seconds_to_first_answer(command, function.task, own, EVENT))
+        ours.append(seconds_to_first_response(command, function.task, own, EVENT))
         command = [str(PYFUNC), *bootstrap, "baseline_handler.handler"]
-        theirs.append(seconds_to_first_answer(command, PROGRAMS, baseline, EVENT))
+        theirs.append(seconds_to_first_response(command, PROGRAMS, baseline, EVENT))
     return {
         "cold_start_ms_p50": p50_ms(ours[1:]),
         "cold_start_pyfunc_ms_p50": p50_ms(theirs[1:]),

@@ -1,4 +1,4 @@
-"""Lambda's Runtime API for one invocation: how long from process start to the first answer."""
+"""Lambda's Runtime API for one invocation: how long from process start to the first response."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 PATIENCE_SECONDS = 60
 
 
-def seconds_to_first_answer(
+def seconds_to_first_response(
     command: Sequence[str], folder: Path, environ: Mapping[str, str], event: str
 ) -> float:
-    """Start ``command``, a Lambda runtime, and return the seconds until it answered ``event``."""
-    answered = threading.Event()
-    answers: list[bytes] = []
+    """Start ``command``, a Lambda runtime; return the seconds until it responds to ``event``."""
+    responded = threading.Event()
+    responses: list[bytes] = []
     for_good = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -26,7 +26,7 @@ def seconds_to_first_answer(
         wbufsize = -1
 
         def do_GET(self) -> None:
-            if answered.is_set():  # there is no second event
+            if responded.is_set():  # there is no second event
                 for_good.wait(PATIENCE_SECONDS)
             headers = {
                 "Lambda-Runtime-Aws-Request-Id": "first",
@@ -36,16 +36,16 @@ def seconds_to_first_answer(
                 "Lambda-Runtime-Trace-Id": "Root=1-0",
                 "Content-Type": "application/json",
             }
-            self.answer(event.encode(), headers)
+            self.respond(event.encode(), headers)
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.path.endswith(("/response", "/error")):
-                answers.append(body)
-                answered.set()
-            self.answer(b"{}", {"Lambda-Extension-Identifier": "one"})
+                responses.append(body)
+                responded.set()
+            self.respond(b"{}", {"Lambda-Extension-Identifier": "one"})
 
-        def answer(self, payload: bytes, headers: Mapping[str, str]) -> None:
+        def respond(self, payload: bytes, headers: Mapping[str, str]) -> None:
             self.send_response(200 if self.command == "GET" or "extension" in self.path else 202)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -68,12 +68,12 @@ def seconds_to_first_answer(
         command, cwd=folder, env={**environ, **address}, stdout=subprocess.DEVNULL
     )
     try:
-        assert answered.wait(PATIENCE_SECONDS), "no answer"
+        assert responded.wait(PATIENCE_SECONDS), "no response"
         seconds = time.perf_counter() - began
     finally:
         process.kill()
         process.wait()
         for_good.set()
         server.shutdown()
-    assert b'"statusCode": 200' in answers[0] or b'"statusCode":200' in answers[0], answers[0]
+    assert b'"statusCode": 200' in responses[0] or b'"statusCode":200' in responses[0], responses[0]
     return seconds

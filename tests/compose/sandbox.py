@@ -134,7 +134,7 @@ def _init(folder: Path, arguments: Sequence[str]) -> int:
     environ = {**os.environ, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
     child = os.posix_spawnp(command[0], [*command, str(folder)], environ)
     while True:
-        # input comes never, only its end: nobody holds the lifeline any more
+        # input comes never, only its end: no one holds the lifeline any more
         if select.select([sys.stdin], [], [], 0.1)[0]:
             return 128 + signal.SIGHUP
         ended, status = os.waitpid(-1, os.WNOHANG)

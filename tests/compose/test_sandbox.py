@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     before, groups = _machine(), _control_groups()
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     yield tmp_path
-    # after SIGKILL nobody is left to wait for the guardian
+    # after SIGKILL no one is left to wait for the guardian
     _wait_until_gone(tmp_path)
     assert _machine() == before
     assert not _control_groups() - groups

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -74,7 +73,7 @@ def test_an_installed_command_keeps_everything_in_its_home(stack: RunningStack) 
 
 @pytest.mark.usefixtures("story")
 def test_the_addresses_that_it_prints_answer(stack: RunningStack) -> None:
-    addresses = json.loads(stack.run("urls", "--json").stdout)
+    addresses = stack.json("urls")
     pages = {"predict API": "/docs", "capture API": "/health", "analyze API": "/reports"}
     assert addresses.keys() >= {*pages, "live page", "MLflow", "metrics", "newest report"}
     for name, address in addresses.items():
@@ -84,7 +83,7 @@ def test_the_addresses_that_it_prints_answer(stack: RunningStack) -> None:
 
 @pytest.mark.usefixtures("story")
 def test_the_newest_report_shows_what_drifted_and_asks_nobody_else(stack, chromium):
-    results = json.loads(stack.run("reports", "--json").stdout)["results"]
+    results = stack.json("reports")["results"]
     newest = next(result for result in results if result["has_report"])
     drifted = newest["drifted_features"]
     assert {"alcohol", "malic_acid"} <= set(drifted)
@@ -93,7 +92,7 @@ def test_the_newest_report_shows_what_drifted_and_asks_nobody_else(stack, chromi
     hosts: set[str | None] = set()
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
-    page.goto(json.loads(stack.run("urls", "--json").stdout)["newest report"], timeout=60_000)
+    page.goto(stack.json("urls")["newest report"], timeout=60_000)
     expect(page.get_by_text("Dataset Drift is detected.")).to_be_visible(timeout=30_000)
     # how many drift depends on the window's share of drifted traffic; the table shows ten rows at
     # first
@@ -114,7 +113,7 @@ def test_the_live_page_shows_the_drift_and_opens_the_report(stack, chromium):
     page = chromium.new_page(viewport={"width": 1200, "height": 1600})
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(json.loads(stack.run("urls", "--json").stdout)["live page"])
+    page.goto(stack.json("urls")["live page"])
     expect(page.locator("#connection")).to_have_text("Live")
     expect(page.locator("#models .status.drift")).to_have_text("drift")
     first = page.locator(".heat tbody tr").first
@@ -140,7 +139,7 @@ def test_every_panel_of_the_dashboards_has_data(stack: RunningStack) -> None:
         pytest.skip(reason)
 
     def findings(state: str) -> list[dict[str, str]]:
-        found = json.loads(stack.run("check", "metrics", "--json").stdout)["findings"]
+        found = stack.json("check", "metrics")["findings"]
         return [each for each in found if each["state"] == state]
 
     # what the demo did last may not have been scraped yet
@@ -160,7 +159,7 @@ def test_down_leaves_no_process_and_no_port(new_stack: Callable[..., RunningStac
     for command in (["up"], ["deploy", "capture"]):
         outcome = stack.run(*command)
         assert outcome.returncode == 0, outcome.stderr
-    api = json.loads(stack.run("urls", "--json").stdout)["capture API"]
+    api = stack.json("urls")["capture API"]
     assert httpx.get(f"{api}/health", timeout=60).status_code == 200
     processes = processes_of(stack.home)
     # LocalStack, MLflow, SeaweedFS and the bridge; the function has a process by itself

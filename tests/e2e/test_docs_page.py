@@ -38,17 +38,17 @@ def stage_address(address: str) -> Iterator[str]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             path = self.path.removeprefix("/_aws/execute-api/a1/api")
             known = path != self.path
-            answer = httpx.request(
+            response = httpx.request(
                 self.command,
                 f"{address}{path}" if known else f"{address}/no-such-stage",
                 content=body,
                 headers={"Content-Type": self.headers.get("Content-Type", "application/json")},
             )
-            self.send_response(answer.status_code)
-            self.send_header("Content-Type", answer.headers["Content-Type"])
-            self.send_header("Content-Length", str(len(answer.content)))
+            self.send_response(response.status_code)
+            self.send_header("Content-Type", response.headers["Content-Type"])
+            self.send_header("Content-Length", str(len(response.content)))
             self.end_headers()
-            self.wfile.write(answer.content)
+            self.wfile.write(response.content)
 
         do_GET = do_POST = forward  # noqa: N815 - http.server's names
 

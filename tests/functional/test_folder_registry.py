@@ -245,8 +245,8 @@ from app import app
 headers = {"Content-Type": "application/json"}
 body = json.dumps({"features": {"alcohol": 14.5, "ash": 2.5}}).encode()
 with Client(app) as client:
-    answer = client.http.post("/predict", headers=headers, body=body)
-    print(json.dumps([answer.status_code, answer.json_body]))
+    response = client.http.post("/predict", headers=headers, body=body)
+    print(json.dumps([response.status_code, response.json_body]))
 """
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -267,9 +267,9 @@ with Client(app) as client:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    status, answer = json.loads(done.stdout.splitlines()[-1])
-    assert status == 200, answer
-    assert (answer["prediction"], answer["model_version"]) == (1, "1")
+    status, response = json.loads(done.stdout.splitlines()[-1])
+    assert status == 200, response
+    assert (response["prediction"], response["model_version"]) == (1, "1")
     assert "WARNING" not in done.stderr
 
 

@@ -34,7 +34,7 @@ def app():
 
 @pytest.fixture(scope="module")
 def post(app):
-    """Return a function that posts a body: to a route, as JSON unless told otherwise."""
+    """Return a function that posts a body: to a route, as JSON by default."""
     client = Client(app)
 
     def send(body, route="/predict", content_type="application/json"):

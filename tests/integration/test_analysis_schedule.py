@@ -33,7 +33,7 @@ class Analyze:
     """The deployed function, and a model of an application that no registry knows."""
 
     def __init__(self, stack: RunningStack) -> None:
-        environ = json.loads(stack.run("env", "--json").stdout)
+        environ = stack.json("env")
         settings = Settings(environ)
         self.model = f"application-{uuid4().hex[:8]}"
         s3 = stack.client("s3")
@@ -75,11 +75,11 @@ class Analyze:
             "resources": [],
             "detail": {},
         }
-        answer = self.functions.invoke(
+        response = self.functions.invoke(
             FunctionName="modelwatch-local-analyze", Payload=json.dumps(event).encode()
         )
-        payload: dict[str, Any] = json.loads(answer["Payload"].read())
-        assert "FunctionError" not in answer, payload
+        payload: dict[str, Any] = json.loads(response["Payload"].read())
+        assert "FunctionError" not in response, payload
         return payload
 
     def results(self) -> list[AnalysisResult]:
@@ -105,8 +105,8 @@ def test_runs_at_once_make_one_result_and_missed_ones_are_caught_up(analyze: Ana
     analyze.capture(hours=6)
     first = START + timedelta(minutes=20)
     with ThreadPoolExecutor(3) as threads:
-        answers = list(threads.map(analyze.run, [first] * 3))
-    assert all(answer["failures"] == {} for answer in answers)
+        responses = list(threads.map(analyze.run, [first] * 3))
+    assert all(response["failures"] == {} for response in responses)
     (result,) = analyze.results()
     end = first - timedelta(seconds=5)
     assert (result.window_end, result.rows, result.late) == (end, 20, False)

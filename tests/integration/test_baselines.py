@@ -23,12 +23,6 @@ MODEL = "wine_quality_model"
 ROWS = 300
 
 
-def answer(stack: RunningStack, *command: str) -> Any:
-    outcome = stack.run(*command, "--json")
-    assert outcome.returncode == 0, outcome.stderr
-    return json.loads(outcome.stdout)
-
-
 def refusal(stack: RunningStack, *command: str) -> str:
     outcome = stack.run(*command)
     assert outcome.returncode == 1
@@ -38,7 +32,7 @@ def refusal(stack: RunningStack, *command: str) -> str:
 @pytest.fixture(scope="module")
 def version(stack: RunningStack) -> str:
     """Train a version, and capture predictions of it in the hour before this one."""
-    version = answer(stack, "train")["registration"]["version"]["version"]
+    version = stack.json("train")["registration"]["version"]["version"]
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
     draw = random.Random(3)
     records = [
@@ -59,7 +53,7 @@ def version(stack: RunningStack) -> str:
 
 def of_stack(stack: RunningStack) -> tuple[Settings, Any]:
     """Return the stack's settings, and a client of its S3."""
-    variables = answer(stack, "env")
+    variables = stack.json("env")
     with pytest.MonkeyPatch.context() as environ:
         for name, value in variables.items():
             environ.setenv(name, value)
@@ -76,32 +70,30 @@ def test_a_version_says_how_much_it_leans_on_each_feature(stack, version):
 
 
 def test_a_baseline_is_made_used_and_deleted(stack: RunningStack, version: str) -> None:
-    made = answer(stack, "baseline", "create", "trained")
+    made = stack.json("baseline", "create", "trained")
     assert (made["origin"], made["rows"]) == ({"type": "training", "version": version}, 142)
     assert "already" in refusal(stack, "baseline", "create", "trained")
-    assert answer(stack, "baseline", "list")["in_use"] == "training"
-    assert answer(stack, "baseline", "use", "trained")["before"] == "training"
-    shown = answer(stack, "baseline", "show", "trained")
+    assert stack.json("baseline", "list")["in_use"] == "training"
+    assert stack.json("baseline", "use", "trained")["before"] == "training"
+    shown = stack.json("baseline", "show", "trained")
     assert shown["in_use"]
     assert {column["feature"]: column["kind"] for column in shown["columns"]}["alcohol"] == (
         "numerical"
     )
     assert "is in use" in refusal(stack, "baseline", "delete", "trained")
-    answer(stack, "baseline", "use", "training")
-    answer(stack, "baseline", "delete", "trained")
-    assert answer(stack, "baseline", "list")["baselines"] == []
+    stack.json("baseline", "use", "training")
+    stack.json("baseline", "delete", "trained")
+    assert stack.json("baseline", "list")["baselines"] == []
     assert "has no baseline 'trained'" in refusal(stack, "baseline", "use", "trained")
 
 
 def test_a_baseline_of_captures(stack: RunningStack, version: str) -> None:
     since = (datetime.now(UTC) - timedelta(hours=3)).isoformat()
-    made = answer(stack, "baseline", "create", "captured", "--since", since)
+    made = stack.json("baseline", "create", "captured", "--since", since)
     assert (made["rows"], made["origin"]["version"]) == (ROWS, version)
-    made = answer(
-        stack, "baseline", "create", "week", "--rolling", "P7D", "--only-version", version
-    )
+    made = stack.json("baseline", "create", "week", "--rolling", "P7D", "--only-version", version)
     assert made["origin"] == {"type": "rolling", "length": "P7D"}
-    assert [each["name"] for each in answer(stack, "baseline", "list")["baselines"]] == [
+    assert [each["name"] for each in stack.json("baseline", "list")["baselines"]] == [
         "captured",
         "week",
     ]
@@ -117,7 +109,7 @@ def test_a_baseline_of_captures(stack: RunningStack, version: str) -> None:
 
 def test_constraints_are_written_changed_and_read(stack, version, tmp_path):
     assert version
-    answer(stack, "baseline", "create", "edited")
+    stack.json("baseline", "create", "edited")
     file = tmp_path / "constraints.json"
     outcome = stack.run("baseline", "constraints", "edited", "--output", str(file))
     assert outcome.returncode == 0, outcome.stderr
@@ -129,7 +121,7 @@ def test_constraints_are_written_changed_and_read(stack, version, tmp_path):
 
     document["columns"]["alcohol"]["range"] |= {"maximum": 14.0, "allowed_share": 0}
     file.write_text(json.dumps(document))
-    changed = answer(stack, "baseline", "constraints", "edited", "--input", str(file))
+    changed = stack.json("baseline", "constraints", "edited", "--input", str(file))
     assert [sentence.split(":")[0] for sentence in changed["broken_by_the_baseline"]] == ["alcohol"]
     assert json.loads(stack.run("baseline", "constraints", "edited").stdout) == document
 

@@ -97,7 +97,7 @@ def wait_until_ready(url: str) -> None:
                 return
         except OSError:
             time.sleep(0.1)
-    pytest.fail(f"{url} did not answer")
+    pytest.fail(f"{url} did not respond")
 
 
 def post(address: str, *alerts: dict[str, Any]) -> None:

@@ -54,8 +54,8 @@ def free_port() -> int:
 
 def get(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return answer.status, answer.read().decode()
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
 
@@ -318,18 +318,18 @@ def test_prometheus_sees_drift_come_and_go(prometheus, localstack, prefix):
         group.write("[$LATEST]1", emf(evidently_drift_status=status, **verdict, **MODEL))
 
     def state() -> str:
-        answer = json.loads(get(f"{prometheus}/api/v1/rules?type=alert")[1])
+        response = json.loads(get(f"{prometheus}/api/v1/rules?type=alert")[1])
         (rule,) = [
             rule
-            for rules in answer["data"]["groups"]
+            for rules in response["data"]["groups"]
             for rule in rules["rules"]
             if rule["name"] == "DataDriftDetected"
         ]
         return str(rule["state"])
 
     def ask(query: str) -> list[Any]:
-        answer = json.loads(get(f"{prometheus}/api/v1/query?query={query}")[1])
-        result: list[Any] = answer["data"]["result"]
+        response = json.loads(get(f"{prometheus}/api/v1/query?query={query}")[1])
+        result: list[Any] = response["data"]["result"]
         return result
 
     analysis(0)

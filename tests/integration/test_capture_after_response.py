@@ -46,13 +46,13 @@ class SlowQueue:
                 slow.arrived.release()
                 time.sleep(slow.seconds)
                 headers = {name: self.headers[name] for name in self.headers if name != "Host"}
-                answer = httpx.post(endpoint_url, content=body, headers=headers, timeout=30)
+                response = httpx.post(endpoint_url, content=body, headers=headers, timeout=30)
                 slow.taken += 1
-                self.send_response(answer.status_code)
-                self.send_header("Content-Type", answer.headers["Content-Type"])
-                self.send_header("Content-Length", str(len(answer.content)))
+                self.send_response(response.status_code)
+                self.send_header("Content-Type", response.headers["Content-Type"])
+                self.send_header("Content-Length", str(len(response.content)))
                 self.end_headers()
-                self.wfile.write(answer.content)
+                self.wfile.write(response.content)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -69,7 +69,7 @@ class Predict:
         self.queue = queue
         self._stack = stack
         self._version = ""
-        environ = json.loads(stack.run("env", "--json").stdout)
+        environ = stack.json("env")
         self.tracking_uri = environ["MLFLOW_TRACKING_URI"]
         self.metrics_url = f"http://127.0.0.1:{stack.environ['BRIDGE_PORT']}/metrics"
         self._lambda = stack.client("lambda")
@@ -87,19 +87,19 @@ class Predict:
         self._lambda.get_waiter("function_updated_v2").wait(FunctionName=FUNCTION)
 
     def predict(self) -> float:
-        """Return how many seconds the answer took."""
+        """Return how many seconds the response took."""
         began = time.monotonic()
-        answer = httpx.post(f"{self.url}/predict", json={"features": WINE}, timeout=30)
-        assert answer.status_code == 200, answer.text
+        response = httpx.post(f"{self.url}/predict", json={"features": WINE}, timeout=30)
+        assert response.status_code == 200, response.text
         return time.monotonic() - began
 
     def burst(self, requests: int) -> list[str]:
         """Send requests one after the other, densely; return the event ids."""
         with httpx.Client(timeout=30) as client:
-            answers = [
+            responses = [
                 client.post(f"{self.url}/predict", json={"features": WINE}) for _ in range(requests)
             ]
-        predictions = [answer.json() for answer in answers]
+        predictions = [response.json() for response in responses]
         self._version = predictions[0]["model_version"]
         return [prediction["event_id"] for prediction in predictions]
 

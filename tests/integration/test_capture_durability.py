@@ -44,7 +44,7 @@ class S3Gate:
     """The consumer's way to the real S3, which lets through what `mode` says.
 
     ``open`` is nothing special; ``refuse`` hands on no write; ``lie`` hands writes on and says that
-    they failed; ``hold`` hands them on, tells by `held`, and does not answer until `mode` changes.
+    they failed; ``hold`` hands them on, sets `held`, and does not respond until `mode` changes.
     """
 
     def __init__(self, s3_url: str) -> None:
@@ -61,11 +61,11 @@ class S3Gate:
                 mode = gate.mode if self.command == "PUT" else "open"
                 if self.command == "PUT":
                     gate.writes.append((time.monotonic(), mode, unquote(self.path)))
-                status, headers, answer = 503, [("Content-Type", "application/xml")], REFUSAL
+                status, headers, response = 503, [("Content-Type", "application/xml")], REFUSAL
                 if mode != "refuse":
-                    status, headers, answer = self.forward(body)
+                    status, headers, response = self.forward(body)
                 if mode == "lie":
-                    status, headers, answer = 503, [("Content-Type", "application/xml")], REFUSAL
+                    status, headers, response = 503, [("Content-Type", "application/xml")], REFUSAL
                 if mode == "hold":
                     gate.held.release()
                     while gate.mode == "hold":
@@ -74,10 +74,10 @@ class S3Gate:
                 for name, value in headers:
                     if name.lower() not in ("content-length", "transfer-encoding", "connection"):
                         self.send_header(name, value)
-                self.send_header("Content-Length", str(len(answer)))
+                self.send_header("Content-Length", str(len(response)))
                 self.end_headers()
                 with suppress(ConnectionError):  # whoever asked may be dead
-                    self.wfile.write(answer)
+                    self.wfile.write(response)
 
             do_GET = do_HEAD = do_POST = do_DELETE = do_PUT  # noqa: N815 - as http.server calls them
 
@@ -91,8 +91,8 @@ class S3Gate:
                     if name.lower() not in ("expect", "connection"):
                         connection.putheader(name, value)
                 connection.endheaders(body)
-                answer = connection.getresponse()
-                return answer.status, answer.getheaders(), answer.read()
+                response = connection.getresponse()
+                return response.status, response.getheaders(), response.read()
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -108,19 +108,14 @@ class Capture:
 
     def __init__(self, stack: Any) -> None:
         self.stack = stack
-        self.environ = json.loads(self.run("env", "--json"))
-        self.url = json.loads(self.run("deploy", "capture", "--json"))["urls"]["capture"]
+        self.environ = self.stack.json("env")
+        self.url = self.stack.json("deploy", "capture")["urls"]["capture"]
         self.sqs = self.stack.client("sqs")
         self.queue_url = self.sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
         self.dead_url = self.sqs.get_queue_url(QueueName=f"{QUEUE}-dead")["QueueUrl"]
         self.s3 = self.stack.client("s3")
         self.gate = S3Gate(self.environ["AWS_ENDPOINT_URL_S3"])
         self._variables: dict[str, dict[str, str]] = {}
-
-    def run(self, *arguments: str) -> str:
-        done = self.stack.run(*arguments)
-        assert done.returncode == 0, done.stderr
-        return str(done.stdout)
 
     def configure(self, function: str, **variables: str) -> None:
         """Give a function ``variables`` more than it was deployed with."""
@@ -139,9 +134,9 @@ class Capture:
 
     def waiting(self) -> int:
         """Return how many messages are in the capture queue, in whatever state."""
-        answer = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=["All"])
+        response = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=["All"])
         names = ("", "NotVisible", "Delayed")
-        found = answer["Attributes"]
+        found = response["Attributes"]
         return sum(int(found[f"ApproximateNumberOfMessages{name}"]) for name in names)
 
     def stored(self, version: str) -> list[str]:
@@ -159,7 +154,7 @@ class Capture:
         return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
 
     def letters(self) -> list[dict[str, Any]]:
-        return list(json.loads(self.run("dlq", "list", "--limit", "1000", "--json")))
+        return list(self.stack.json("dlq", "list", "--limit", "1000"))
 
     def kill_consumer(self) -> int:
         """Kill the consumer's processes of this stack; return how many there were."""
@@ -250,7 +245,7 @@ def test_a_consumer_that_dies_between_s3_and_the_queue_stores_nothing_twice(capt
 
 def test_records_that_s3_does_not_take_come_again_soon_and_are_counted_once(capture):
     records = records_of("refused", 200)
-    # the first answer is a lie: S3 has the object, and the consumer cannot know
+    # the first response is a lie: S3 has the object, and the consumer cannot know
     capture.gate.mode = "lie"
     capture.send(records)
     # the consumer tries twice, each time that it gets them
@@ -305,20 +300,20 @@ def test_a_bad_record_of_a_list_is_put_aside_alone_and_can_be_tried_again(captur
     age = f'queue_oldest_message_seconds{{queue="{QUEUE}-dead"}}'
     eventually(lambda: 0 <= (capture.metric(age) or -1) < 60)
     assert capture.metric("capture_queue_delay_seconds_count")
-    shown = capture.run("dlq", "show", letter["id"])
+    shown = capture.stack.text("dlq", "show", letter["id"])
     assert letter["bytes"] == len(shown.rstrip())
     assert json.loads(shown) == json.loads(bad)
     # a look hides nothing from the next one
     assert [each["id"] for each in capture.letters()] == [letter["id"]]
     # it is refused again, alone by now, and the command does not send it round in circles
-    capture.run("dlq", "redrive", letter["id"])
+    capture.stack.text("dlq", "redrive", letter["id"])
     (again,) = eventually(capture.letters)
     assert again["id"] != letter["id"]
     assert again["reason"].startswith("prediction: ")
     unasked = capture.stack.run("dlq", "purge")
     assert unasked.returncode == 1
     assert "--yes" in unasked.stderr
-    capture.run("dlq", "purge", "--yes")
+    capture.stack.text("dlq", "purge", "--yes")
     assert capture.letters() == []
     eventually(lambda: capture.metric(age) is None)
     assert capture.stack.run("dlq", "show", letter["id"]).returncode == 1
@@ -368,8 +363,8 @@ def test_a_record_of_the_largest_size_goes_through_and_a_larger_one_is_refused(c
 
 
 def test_a_queue_that_does_not_answer_costs_the_record_its_budget_and_the_caller_nothing(capture):
-    capture.run("train")
-    predict_url = json.loads(capture.run("deploy", "predict", "--json"))["urls"]["predict"]
+    capture.stack.text("train")
+    predict_url = capture.stack.json("deploy", "predict")["urls"]["predict"]
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         # what the queue refuses would wait, in place of being counted

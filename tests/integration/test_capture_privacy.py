@@ -68,19 +68,14 @@ class Deployed:
 
     def __init__(self, stack: RunningStack) -> None:
         self.stack = stack
-        self.environ = json.loads(self.run("env", "--json"))
-        self.run("train")
-        self.url = json.loads(self.run("deploy", "predict", "--json"))["urls"]["predict"]
-
-    def run(self, *arguments: str) -> str:
-        done = self.stack.run(*arguments)
-        assert done.returncode == 0, done.stderr
-        return str(done.stdout)
+        self.environ = self.stack.json("env")
+        self.stack.text("train")
+        self.url = self.stack.json("deploy", "predict")["urls"]["predict"]
 
     def predict(self) -> str:
-        answer = httpx.post(f"{self.url}/predict", json={"features": ROW}, timeout=60)
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["event_id"])
+        response = httpx.post(f"{self.url}/predict", json={"features": ROW}, timeout=60)
+        assert response.status_code == 200, response.text
+        return str(response.json()["event_id"])
 
     def messages(self) -> list[str]:
         """Return what waits in the queue, and leave it there."""
@@ -150,7 +145,7 @@ def test_what_leaves_predict_is_what_the_policy_and_the_rate_say(deployed):
     assert all(str(ROW["ash"]) in body for body in in_queue)
     assert secrets_in("".join(in_queue).encode()) == []
 
-    deployed.run("deploy", "capture")
+    deployed.stack.text("deploy", "capture")
 
     def rows() -> list[dict[str, Any]]:
         tables = [pq.ParquetFile(io.BytesIO(payload)).read() for payload in deployed.objects()]
@@ -193,7 +188,7 @@ def test_what_leaves_predict_is_what_the_policy_and_the_rate_say(deployed):
 
 def test_simulated_labels_are_stored_for_every_prediction(deployed):
     options = ("-n", "30", "--labels", "--label-delay", "0.5", "--label-accuracy", "0.7")
-    done = json.loads(deployed.run("simulate", *options, "--seed", "1", "--json"))
+    done = deployed.stack.json("simulate", *options, "--seed", "1")
     assert done["labels"]["accepted"] == 30
     assert 10 < done["labels"]["right"] < 30
 
@@ -205,14 +200,14 @@ def test_simulated_labels_are_stored_for_every_prediction(deployed):
 
 
 def test_the_reference_is_compared_as_it_would_have_been_captured(deployed):
-    url = json.loads(deployed.run("deploy", "analyze", "--json"))["urls"]["analyze"]
-    done = json.loads(deployed.run("simulate", "-n", "300", "--rate", "10", "--json"))
+    url = deployed.stack.json("deploy", "analyze")["urls"]["analyze"]
+    done = deployed.stack.json("simulate", "-n", "300", "--rate", "10")
     chosen = {event_id for event_id in done["event_ids"] if is_sampled(event_id, RATE)}
 
     def analyzed() -> dict[str, Any]:
-        answer = httpx.post(f"{url}/analyze", json={"min_rows": len(chosen)}, timeout=120).json()
-        assert answer["failures"] == {}
-        return {each["feature"]: each for each in answer["results"][0].get("features", ())}
+        response = httpx.post(f"{url}/analyze", json={"min_rows": len(chosen)}, timeout=120).json()
+        assert response["failures"] == {}
+        return {each["feature"]: each for each in response["results"][0].get("features", ())}
 
     features = eventually(analyzed, seconds=120)
     assert set(features) == set(ROW) - {"alcohol"}

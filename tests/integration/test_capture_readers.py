@@ -67,7 +67,7 @@ class Bucket:
 
 @pytest.fixture(scope="module")
 def bucket(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
-    environ = json.loads(stack.run("env", "--json").stdout)
+    environ = stack.json("env")
     endpoint = environ["AWS_ENDPOINT_URL_S3"]
     key, secret = environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"]
     client = stack.client("s3")

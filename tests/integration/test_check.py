@@ -37,19 +37,19 @@ def check(stack: RunningStack, *arguments: str) -> tuple[int, Any]:
     return done.returncode, json.loads(done.stdout)
 
 
-def states(answer: Any) -> dict[str, str]:
-    return {step["step"]: step["state"] for step in answer["steps"]}
+def states(outcome: Any) -> dict[str, str]:
+    return {step["step"]: step["state"] for step in outcome["steps"]}
 
 
-def wrong(answer: Any) -> list[Any]:
-    return [finding for finding in answer["findings"] if finding["state"] == "wrong"]
+def wrong(outcome: Any) -> list[Any]:
+    return [finding for finding in outcome["findings"] if finding["state"] == "wrong"]
 
 
 def test_all_is_well_once_it_is_deployed(stack: RunningStack) -> None:
-    code, answer = check(stack)
-    assert (code, answer["ok"]) == (0, True), answer
-    assert states(answer) == dict.fromkeys(STEPS, "ok")
-    found = {step["step"]: step["found"] for step in answer["steps"]}
+    code, outcome = check(stack)
+    assert (code, outcome["ok"]) == (0, True), outcome
+    assert states(outcome) == dict.fromkeys(STEPS, "ok")
+    found = {step["step"]: step["found"] for step in outcome["steps"]}
     assert "wine_quality_model version 1" in found["health"]
     assert "20 of 20 requests" in found["predict"]
     assert found["capture"] == "20 predictions are on S3"
@@ -71,17 +71,17 @@ def test_every_metric_and_query_is_right_after_traffic_and_an_analysis(stack):
     analyzed = stack.run("analyze")
     assert analyzed.returncode == 0, analyzed.stderr
     deadline = time.monotonic() + 120
-    code, answer = check(stack, "metrics")
+    code, outcome = check(stack, "metrics")
     while code and time.monotonic() < deadline:
-        code, answer = check(stack, "metrics")
-    assert (code, answer["ok"]) == (0, True), wrong(answer)
+        code, outcome = check(stack, "metrics")
+    assert (code, outcome["ok"]) == (0, True), wrong(outcome)
     by_place: dict[str, list[str]] = {}
-    for finding in answer["findings"]:
+    for finding in outcome["findings"]:
         by_place.setdefault(finding["place"], []).append(finding["state"])
     assert {"catalog", "recording rules", "alert rules", "ML Monitoring"} <= by_place.keys()
     assert len(by_place) == 7
     # what is rightly empty says why
-    assert all(each["why"] for each in answer["findings"] if each["state"] == "empty")
+    assert all(each["why"] for each in outcome["findings"] if each["state"] == "empty")
     assert by_place["ML Monitoring"].count("data") > 15
     if shutil.which("prometheus") is None and os.environ.get("CI"):
         pytest.fail("prometheus is not installed: the queries are NOT run")
@@ -100,9 +100,9 @@ def test_a_version_is_promoted_only_if_it_measures_up(stack: RunningStack) -> No
 
 def test_without_a_prometheus_the_bridge_is_asked(stack: RunningStack) -> None:
     page = f"http://127.0.0.1:{stack.environ['BRIDGE_PORT']}/metrics"
-    code, answer = check(stack, "metrics", "--bridge", page)
-    assert (code, answer["source"]) == (0, page), wrong(answer)
-    assert len(answer["findings"]) > 150
+    code, outcome = check(stack, "metrics", "--bridge", page)
+    assert (code, outcome["source"]) == (0, page), wrong(outcome)
+    assert len(outcome["findings"]) > 150
 
 
 def test_elsewhere_has_to_be_said(stack: RunningStack, tmp_path: Any) -> None:
@@ -127,10 +127,10 @@ def test_a_deployment_elsewhere_is_checked_by_its_addresses(stack, new_stack, tm
 def test_a_bridge_that_is_down_is_the_only_thing_wrong(stack: RunningStack) -> None:
     parts = json.loads(stack.run("status", "--json").stdout)
     os.kill(next(part["pid"] for part in parts if part["name"] == "bridge"), signal.SIGKILL)
-    code, answer = check(stack)
+    code, outcome = check(stack)
     assert code == 1
-    assert states(answer) == {**dict.fromkeys(STEPS, "ok"), "metrics": "failed"}
-    step = answer["steps"][-1]
+    assert states(outcome) == {**dict.fromkeys(STEPS, "ok"), "metrics": "failed"}
+    step = outcome["steps"][-1]
     assert "/metrics does not show metrics" in step["found"]
     assert "modelwatch status" in step["remedy"]
     page = f"http://127.0.0.1:{stack.environ['BRIDGE_PORT']}/metrics"
@@ -138,9 +138,9 @@ def test_a_bridge_that_is_down_is_the_only_thing_wrong(stack: RunningStack) -> N
     assert done.returncode == 1
     assert "does not show metrics" in done.stderr
     if shutil.which("prometheus"):
-        code, answer = check(stack, "metrics")
+        code, outcome = check(stack, "metrics")
         assert code == 1
-        assert {"there is no bridge_lag_seconds"} <= {each["why"] for each in wrong(answer)}
+        assert {"there is no bridge_lag_seconds"} <= {each["why"] for each in wrong(outcome)}
     assert stack.run("up").returncode == 0
 
 

@@ -56,8 +56,8 @@ def test_without_a_key_or_with_another_apis_key_nothing_is_served(closed):
         right = {"x-api-key": closed.key(app)}
         assert httpx.get(url, headers=right, timeout=60).status_code == 200
     for path in ("/predict", "/model/reload"):
-        answer = httpx.post(f"{closed.urls['predict']}{path}", json={}, headers=wrong, timeout=60)
-        assert answer.status_code == 403
+        response = httpx.post(f"{closed.urls['predict']}{path}", json={}, headers=wrong, timeout=60)
+        assert response.status_code == 403
 
 
 def test_the_document_says_what_is_asked_for(closed):

@@ -47,9 +47,9 @@ class Captures:
 
     def __init__(self, stack: RunningStack) -> None:
         self.stack = stack
-        self.environ = json.loads(self.run("env", "--json"))
+        self.environ = self.stack.json("env")
         self.settings = Settings(self.environ)
-        self.url = json.loads(self.run("deploy", "capture", "--json"))["urls"]["capture"]
+        self.url = self.stack.json("deploy", "capture")["urls"]["capture"]
         self.s3 = self.stack.client("s3")
         self.bucket = self.settings.capture_bucket
         self.records = S3RecordStore(self.s3, self.bucket)
@@ -58,11 +58,6 @@ class Captures:
         self.start = now - timedelta(hours=30)
         self.window = Window(self.start, self.start + timedelta(hours=HOURS))
         self.sent: list[dict[str, Any]] = []
-
-    def run(self, *arguments: str) -> str:
-        done = self.stack.run(*arguments)
-        assert done.returncode == 0, done.stderr
-        return str(done.stdout)
 
     def post(self, records: list[dict[str, Any]]) -> None:
         """Send records through the API and the queue, and wait until they are on S3."""
@@ -87,7 +82,7 @@ class Captures:
 
     def compact(self) -> dict[str, Any]:
         """Run the deployed function."""
-        answer = self.stack.client("lambda").invoke(
+        response = self.stack.client("lambda").invoke(
             FunctionName=f"modelwatch-{self.settings.stage}-capture-compact",
             Payload=json.dumps(
                 {
@@ -103,8 +98,8 @@ class Captures:
                 }
             ),
         )
-        payload = json.loads(answer["Payload"].read())
-        assert "FunctionError" not in answer, payload
+        payload = json.loads(response["Payload"].read())
+        assert "FunctionError" not in response, payload
         return dict(payload)
 
     def check_readers(self) -> None:
@@ -146,9 +141,9 @@ def test_the_function_merges_hours_and_readers_see_the_same(captures: Captures) 
     assert len(before) == HOURS
     assert set(before.values()) == {POSTS}
     captures.check_readers()
-    answer = captures.compact()
-    assert answer["failures"] == {}
-    assert answer["merged"] >= HOURS
+    response = captures.compact()
+    assert response["failures"] == {}
+    assert response["merged"] >= HOURS
     assert set(captures.objects().values()) == {1}
     captures.check_readers()
     assert captures.compact()["merged"] == 0
@@ -160,12 +155,12 @@ def test_late_records_are_merged_by_the_command(captures: Captures) -> None:
     captures.post([captures.sent[0]])
     eventually(lambda: sorted(captures.objects().values()) == [1, 2, 2])
     captures.check_readers()
-    done = json.loads(captures.run("captures", "compact", "--json"))
+    done = captures.stack.json("captures", "compact")
     assert done["failures"] == {}
     assert {hour["repeated"] for hour in done["merged"] if MODEL in hour["name"]} == {0, 1}
     assert set(captures.objects().values()) == {1}
     captures.check_readers()
-    nothing = json.loads(captures.run("captures", "compact", "--json", "--until", "2020-01-01"))
+    nothing = captures.stack.json("captures", "compact", "--until", "2020-01-01")
     assert nothing["merged"] == []
 
 
@@ -208,13 +203,13 @@ def test_a_prediction_is_forgotten(captures: Captures) -> None:
     refused = captures.stack.run("forget", *gone)
     assert refused.returncode == 1
     assert "2 records of 2 predictions in 2 hours of captures" in refused.stderr
-    done = json.loads(captures.run("forget", *gone, "--yes", "--json"))
+    done = captures.stack.json("forget", *gone, "--yes")
     assert (done["records"], done["label_objects"], done["letters"]) == (2, 1, 1)
     assert done["not_found"] == []
     assert traces(captures.s3, captures.bucket, [*gone, MARK]) == []
     captures.sent = [each for each in captures.sent if each["event_id"] not in gone]
     captures.check_readers()
-    assert json.loads(captures.run("forget", *gone, "--yes", "--json"))["not_found"] == sorted(gone)
+    assert captures.stack.json("forget", *gone, "--yes")["not_found"] == sorted(gone)
 
 
 def test_old_versions_are_forgotten_where_the_bucket_keeps_them(captures: Captures) -> None:
@@ -257,14 +252,14 @@ def test_old_versions_are_forgotten_where_the_bucket_keeps_them(captures: Captur
 def test_s3_takes_the_rules_of_a_retention(captures: Captures) -> None:
     days = {"captures/": 400, "labels/": 30, "profiles/": None}
     set_rules(captures.s3, captures.bucket, days)
-    answer = captures.s3.get_bucket_lifecycle_configuration(Bucket=captures.bucket)
-    assert {(rule["Filter"]["Prefix"], rule["Expiration"]["Days"]) for rule in answer["Rules"]} == {
+    response = captures.s3.get_bucket_lifecycle_configuration(Bucket=captures.bucket)
+    assert {
+        (rule["Filter"]["Prefix"], rule["Expiration"]["Days"]) for rule in response["Rules"]
+    } == {
         ("captures/", 400),
         ("labels/", 30),
     }
-    shown = {
-        each["prefix"]: each for each in json.loads(captures.run("retention", "--json"))["kept"]
-    }
+    shown = {each["prefix"]: each for each in captures.stack.json("retention")["kept"]}
     assert (shown["captures/"]["days"], shown["profiles/"]["days"]) == (400, None)
     assert "next_deleted_at" in shown["captures/"]
     set_rules(captures.s3, captures.bucket, days)

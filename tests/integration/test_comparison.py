@@ -1,4 +1,4 @@
-"""A champion and its challenger on the real stack: compared, promoted, and answers made again."""
+"""A champion and its challenger on the real stack: compared, promoted, and results made again."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ RIGHT = {"champion": 0.6, "challenger": 0.95}
 
 
 class Trial:
-    """Two trained versions, half of the requests each, and the truth about what they answered."""
+    """Two trained versions, half of the requests each, and their ground truth."""
 
     def __init__(self, stack: RunningStack, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stack = stack
         self.began = datetime.now(UTC) - timedelta(seconds=1)
         self.versions = {
-            alias: self.answer("train")["registration"]["version"]["version"] for alias in RIGHT
+            alias: self.json("train")["registration"]["version"]["version"] for alias in RIGHT
         }
-        environ = self.answer("env")
+        environ = self.json("env")
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
         self.settings = Settings(environ)
         self.client = s3_client(self.settings)
         self.captures = S3RecordStore(self.client, self.settings.capture_bucket)
         self.reports = S3Objects(self.client, self.settings.report_bucket)
-        self.urls = self.answer("deploy")["urls"]
+        self.urls = self.json("deploy")["urls"]
         for alias, version in self.versions.items():
             self.run("promote", version, "--alias", alias)
         self.run("route", *(f"{alias}=1" for alias in RIGHT), "--now")
@@ -57,12 +57,12 @@ class Trial:
         assert done.returncode == 0, done.stderr or done.stdout[:3000]
         return done.stdout
 
-    def answer(self, *command: str, **options: Any) -> Any:
+    def json(self, *command: str, **options: Any) -> Any:
         return json.loads(self.run(*command, "--json", **options))
 
     def results(self, command: str = "analyze") -> list[dict[str, Any]]:
         """Return a command's results of the model: other tests' models share the stack."""
-        found = self.answer(command)["results"]
+        found = self.json(command)["results"]
         return [each for each in found if each["model_name"] == MODEL]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -88,7 +88,7 @@ class Trial:
             assert posted.status_code == 202, posted.text
 
     def compare(self, *options: str) -> Any:
-        return self.answer("compare", "champion", "challenger", *options)
+        return self.json("compare", "champion", "challenger", *options)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_labels_tell_which_is_better(trial):
         f"{trial.urls['analyze']}/compare", params={"a": "champion", "b": "challenger"}, timeout=60
     )
     assert (served.status_code, served.json()["outcome"]) == (200, "b better"), served.text
-    by_version = trial.answer("compare", *trial.versions.values())
+    by_version = trial.json("compare", *trial.versions.values())
     assert by_version["outcome"] == "b better"
     refused = trial.stack.run("compare", trial.versions["champion"], "champion")
     assert refused.returncode == 1
@@ -152,7 +152,7 @@ def test_a_promoted_challenger_has_its_own_reference_and_its_answers_are_made_ag
         assert given[each]["reference"] == f"training data of version {each}"
     names = [given[each]["name"] for each in trial.versions.values()]
     for name in names:
-        done = trial.answer("replay", name)
+        done = trial.json("replay", name)
         assert (done["same"], done["differences"]) == (True, [])
         assert done["given_by"]["revision"]
         assert done["manifest"]["window"]["objects"]
@@ -160,8 +160,8 @@ def test_a_promoted_challenger_has_its_own_reference_and_its_answers_are_made_ag
         result = trial.reports.read(_key(trial, name, "result.json"))
         assert b"/model_version=" not in result
 
-    # everything around the answers changes
-    trial.answer("baseline", "create", "other", "--from-training", trial.versions["champion"])
+    # everything around the results changes
+    trial.json("baseline", "create", "other", "--from-training", trial.versions["champion"])
     trial.run("baseline", "use", "other")
     changed = {"DRIFT_MODE": "classic", "DRIFT_NUMERICAL_THRESHOLD": "0.0001"}
     trial.run("deploy", environ=changed)
@@ -174,7 +174,7 @@ def test_a_promoted_challenger_has_its_own_reference_and_its_answers_are_made_ag
     assert other["status"] == "drift"
     assert other["reference"].startswith("baseline other")
     for name in [*names, other["name"]]:
-        assert trial.answer("replay", name)["same"]
+        assert trial.json("replay", name)["same"]
 
 
 def test_another_configuration_is_tried_on_the_past(trial):
@@ -188,13 +188,13 @@ def test_another_configuration_is_tried_on_the_past(trial):
     eventually(lambda: [*filter(is_alarm, trial.results("reports"))], seconds=240)
     options = ("--since", "PT1H", "--model-version", version)
     strict = ("--set", "DRIFT_MODE=classic", "--set", "DRIFT_NUMERICAL_THRESHOLD=0.0001")
-    found = trial.answer("backtest", *options, *strict)
+    found = trial.json("backtest", *options, *strict)
     (series,) = found["series"]
     evaluated = [each for each in series["windows"] if each["other"]["status"] != "unknown"]
     assert len(evaluated) >= 2
     assert {each["other"]["status"] for each in evaluated} == {"drift"}
     lax = ("--set", "DRIFT_NUMERICAL_THRESHOLD=99", "--set", "DRIFT_SHARE_THRESHOLD=1")
-    found = trial.answer("backtest", *options, *lax)
+    found = trial.json("backtest", *options, *lax)
     (series,) = found["series"]
     assert series["other"].get("drift", 0) == 0
     assert series["alarms"]

@@ -1,4 +1,4 @@
-"""Labels on the real stack: late, twice, corrected, of nobody; and what follows from them."""
+"""Labels on the real stack: late, twice, corrected, of unknown predictions; and the results."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Labelling:
 
     def __init__(self, stack: Any) -> None:
         self.stack = stack
-        environ = json.loads(self.run("env", "--json"))
+        environ = self.stack.json("env")
         settings = Settings(environ)
         stack.know_model()
-        self.urls: dict[str, str] = json.loads(self.run("deploy", "--json"))["urls"]
+        self.urls: dict[str, str] = self.stack.json("deploy")["urls"]
         client = stack.client("s3")
         bucket = settings.capture_bucket
         self.labels = S3LabelStore(client, bucket)
@@ -60,15 +60,10 @@ class Labelling:
         random = np.random.default_rng(8)
         self.truth = [int(random.random() < record["probabilities"][1]) for record in self.records]
 
-    def run(self, *arguments: str) -> str:
-        done = self.stack.run(*arguments)
-        assert done.returncode == 0, done.stderr
-        return str(done.stdout)
-
     def post(self, app: str, path: str, body: object) -> httpx.Response:
         return httpx.post(f"{self.urls[app]}{path}", json=body, timeout=60)
 
-    def answer(self, version: str = "1", model: str = MODEL) -> PerformanceResult:
+    def evaluated(self, version: str = "1", model: str = MODEL) -> PerformanceResult:
         return self.monitor.evaluate(model, version, self.window)
 
     def _record(self, number: int) -> dict[str, Any]:
@@ -96,11 +91,11 @@ def test_a_days_labels_come_late_and_twice_and_corrected(labelling, tmp_path):
     records, truth = labelling.records, labelling.truth
     accepted = labelling.post("capture", "/capture/batch", records)
     assert accepted.status_code == 202, accepted.text
-    eventually(lambda: labelling.answer().records == ROWS)
+    eventually(lambda: labelling.evaluated().records == ROWS)
     # no label yet
-    answer = labelling.answer()
-    assert (answer.verdict.status, answer.maturity) == ("unknown", 0.0)
-    assert answer.verdict.estimated.status == "ok"
+    result = labelling.evaluated()
+    assert (result.verdict.status, result.maturity) == ("unknown", 0.0)
+    assert result.verdict.estimated.status == "ok"
 
     # the labels of the day, a third of them wrong at first
     first = [1 - each if number % 3 == 0 else each for number, each in enumerate(truth)]
@@ -113,15 +108,15 @@ def test_a_days_labels_come_late_and_twice_and_corrected(labelling, tmp_path):
             [record["event_id"], label, day_after]
             for record, label in zip(records, first, strict=True)
         )
-    summary = json.loads(labelling.run("labels", "import", str(path), "--json"))
+    summary = labelling.stack.json("labels", "import", str(path))
     assert (summary["accepted"], summary["invalid"]) == (ROWS, 0)
-    eventually(lambda: labelling.answer().labelled == ROWS)
+    eventually(lambda: labelling.evaluated().labelled == ROWS)
     predicted = [record["prediction"] for record in records]
-    accuracy = labelling.answer().verdict.metrics["accuracy"].value
+    accuracy = labelling.evaluated().verdict.metrics["accuracy"].value
     assert accuracy == pytest.approx(sk.accuracy_score(first, predicted))
 
-    # the same file again, the corrections, one more label for each of nobody's predictions
-    labelling.run("labels", "import", str(path), "--json")
+    # the same file again, the corrections, one more label for each unknown prediction
+    labelling.stack.text("labels", "import", str(path), "--json")
     corrections = [
         {"event_id": record["event_id"], "label": label}
         for number, (record, label) in enumerate(zip(records, truth, strict=True))
@@ -145,16 +140,16 @@ def test_a_days_labels_come_late_and_twice_and_corrected(labelling, tmp_path):
     }
 
     def corrected() -> PerformanceResult | None:
-        answer = labelling.answer()
-        right = answer.verdict.metrics["accuracy"].value == pytest.approx(expected["accuracy"])
-        return answer if right and answer.unknown_labels == 11 else None
+        result = labelling.evaluated()
+        right = result.verdict.metrics["accuracy"].value == pytest.approx(expected["accuracy"])
+        return result if right and result.unknown_labels == 11 else None
 
-    answer = eventually(corrected)
-    found = {name: estimate.value for name, estimate in answer.verdict.metrics.items()}
+    result = eventually(corrected)
+    found = {name: estimate.value for name, estimate in result.verdict.metrics.items()}
     assert found == pytest.approx(expected, abs=1e-9)
-    assert (answer.labels, answer.unknown_labels) == (ROWS + 11, 11)
-    assert (answer.labelled, answer.maturity) == (ROWS, 1.0)
-    assert [(each.records, each.labelled) for each in answer.hours] == [(100, 100)] * HOURS
+    assert (result.labels, result.unknown_labels) == (ROWS + 11, 11)
+    assert (result.labelled, result.maturity) == (ROWS, 1.0)
+    assert [(each.records, each.labelled) for each in result.hours] == [(100, 100)] * HOURS
     # few objects, though every label came in a list or a request of its own
     stored = [
         name
@@ -177,17 +172,17 @@ def test_a_days_labels_come_late_and_twice_and_corrected(labelling, tmp_path):
     merged = labelling.compaction.merge(hour, hash_event_ids([]))
     assert (merged.objects, merged.left_out) == (len(hour.objects), 0)
     assert len(labelling.labels.objects(hour.hour.date())[hour.hour]) == 1
-    again = labelling.answer()
-    assert again.verdict == answer.verdict
+    again = labelling.evaluated()
+    assert again.verdict == result.verdict
     assert (again.labels, again.unknown_labels) == (ROWS + 11, 11)
 
 
 def test_a_prediction_is_labelled_by_the_id_of_its_answer_alone(labelling):
     made = [labelling.post("predict", "/predict", {"features": WINE}).json() for _ in range(10)]
-    for answer in made:
-        body = {"event_id": answer["event_id"], "label": answer["prediction"]}
+    for result in made:
+        body = {"event_id": result["event_id"], "label": result["prediction"]}
         assert labelling.post("capture", "/ground-truth", body).status_code == 202
-    ids = {answer["event_id"] for answer in made}
+    ids = {result["event_id"] for result in made}
 
     def stored() -> bool:
         today = datetime.now(UTC).date()
@@ -204,23 +199,23 @@ def test_a_prediction_is_labelled_by_the_id_of_its_answer_alone(labelling):
 
     def joined() -> bool:
         version = made[0]["model_version"]
-        answer = labelling.monitor.evaluate("wine_quality_model", version, window)
-        return answer.labelled >= 10 and answer.verdict.metrics["accuracy"].value > 0.9
+        result = labelling.monitor.evaluate("wine_quality_model", version, window)
+        return result.labelled >= 10 and result.verdict.metrics["accuracy"].value > 0.9
 
     eventually(joined)
     options = ["--min-labels", "5", "--min-maturity", "0", "--window", "PT1H", "--json"]
-    measured = json.loads(labelling.run("performance", *options))
+    measured = json.loads(labelling.stack.text("performance", *options))
     assert measured["verdict"]["metrics"]["accuracy"]["value"] > 0.9
     assert measured["verdict"]["estimated"]["status"] == "ok"
 
 
 def test_a_label_that_does_not_tell_its_hour_is_refused(labelling):
     body = [{"event_id": ID_WITHOUT_TIME, "label": 1}]
-    answer = labelling.post("capture", "/ground-truth", body)
-    assert answer.status_code == 400
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.json()["field"] == "[0].predicted_at"
-    assert "version 7" in answer.json()["detail"]
+    result = labelling.post("capture", "/ground-truth", body)
+    assert result.status_code == 400
+    assert result.headers["Content-Type"] == "application/problem+json"
+    assert result.json()["field"] == "[0].predicted_at"
+    assert "version 7" in result.json()["detail"]
 
 
 def test_a_file_with_a_bad_line_is_not_imported_by_half(labelling, tmp_path):
@@ -231,5 +226,5 @@ def test_a_file_with_a_bad_line_is_not_imported_by_half(labelling, tmp_path):
     assert refused.returncode == 1
     assert "line 2" in refused.stderr
     assert json.loads(refused.stdout)["accepted"] == 0
-    taken = json.loads(labelling.run("labels", "import", str(path), "--skip-invalid", "--json"))
+    taken = labelling.stack.json("labels", "import", str(path), "--skip-invalid")
     assert (taken["accepted"], taken["invalid"]) == (1, 1)

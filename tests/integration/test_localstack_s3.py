@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
@@ -31,16 +29,10 @@ def stack(new_stack: Callable[..., RunningStack]) -> RunningStack:
     return dataclasses.replace(made, environ={**made.environ, **BUCKETS})
 
 
-def answer(stack: RunningStack, *command: str) -> Any:
-    outcome = stack.run(*command, "--json")
-    assert outcome.returncode == 0, outcome.stderr
-    return json.loads(outcome.stdout)
-
-
 def test_predictions_are_captured_and_analyzed(stack: RunningStack) -> None:
     assert stack.run("train").returncode == 0
-    urls = answer(stack, "deploy")["urls"]
-    variables = answer(stack, "env")
+    urls = stack.json("deploy")["urls"]
+    variables = stack.json("env")
     assert variables["AWS_ENDPOINT_URL_S3"] == variables["AWS_ENDPOINT_URL"]
     cloudformation = stack.client("cloudformation")
     resources = cloudformation.describe_stack_resources(StackName="modelwatch-local-storage")
@@ -57,7 +49,7 @@ def test_predictions_are_captured_and_analyzed(stack: RunningStack) -> None:
     rows = 0
     while rows < REQUESTS:
         assert time.monotonic() < deadline, f"{rows} of {REQUESTS} predictions were captured"
-        (result,) = answer(stack, "analyze")["results"]
+        (result,) = stack.json("analyze")["results"]
         rows = result["rows"]
     assert (rows, result["status"]) == (REQUESTS, "drift")
     page = httpx.get(

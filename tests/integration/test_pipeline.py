@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -35,16 +34,11 @@ class Pipeline:
 
     def __init__(self, stack: Any) -> None:
         self.stack = stack
-        self.environ = json.loads(self.run("env", "--json"))
+        self.environ = self.stack.json("env")
         self.settings = Settings(self.environ)
         stack.know_model()
-        addresses = json.loads(self.run("deploy", "--json"))
+        addresses = self.stack.json("deploy")
         self.urls: dict[str, str] = addresses["urls"]
-
-    def run(self, *arguments: str) -> str:
-        done = self.stack.run(*arguments)
-        assert done.returncode == 0, done.stderr
-        return str(done.stdout)
 
     def captured(self, version: str) -> dict[str, dict[str, Any]]:
         """Return the rows captured in the last hour, by event id."""
@@ -62,14 +56,14 @@ def pipeline(stack: Any) -> Pipeline:
     return Pipeline(stack)
 
 
-def test_a_prediction_is_answered_captured_and_counted(pipeline):
+def test_a_prediction_gets_a_response_is_captured_and_counted(pipeline):
     response = httpx.post(
         f"{pipeline.urls['predict']}/predict", json={"features": WINE}, timeout=30
     )
     assert response.status_code == 200, response.text
-    answer = response.json()
-    assert (answer["prediction"], answer["variant"]) == (0, "production")
-    row = eventually(lambda: pipeline.captured(answer["model_version"]).get(answer["event_id"]))
+    body = response.json()
+    assert (body["prediction"], body["variant"]) == (0, "production")
+    row = eventually(lambda: pipeline.captured(body["model_version"]).get(body["event_id"]))
     assert row["feature_alcohol"] == 14.23
     assert row["prediction"] == 0.0
     assert len(row["probabilities"]) == 3
@@ -104,8 +98,8 @@ def test_a_poisoned_message_is_put_aside_at_once_and_alone(pipeline):
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
 
     def in_flight() -> int:
-        answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-        return int(answer["Attributes"]["ApproximateNumberOfMessagesNotVisible"])
+        response = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        return int(response["Attributes"]["ApproximateNumberOfMessagesNotVisible"])
 
     # what another test kept from S3 may still wait for its next delivery
     in_flight_before = in_flight()
@@ -141,9 +135,9 @@ def test_a_poisoned_message_is_put_aside_at_once_and_alone(pipeline):
 
 def test_too_few_rows_are_unknown(pipeline):
     url = f"{pipeline.urls['analyze']}/analyze"
-    answer = httpx.post(url, json={"min_rows": 100_000}, timeout=120).json()
-    assert answer["failures"] == {}
-    assert {result["status"] for result in answer["results"]} == {"unknown"}
+    response = httpx.post(url, json={"min_rows": 100_000}, timeout=120).json()
+    assert response["failures"] == {}
+    assert {result["status"] for result in response["results"]} == {"unknown"}
 
 
 def test_a_reload_holds_for_every_environment(pipeline):
@@ -153,16 +147,16 @@ def test_a_reload_holds_for_every_environment(pipeline):
         """Predict eight times at once, which takes as many environments."""
 
         def predict(_: int) -> str:
-            answer = httpx.post(f"{url}/predict", json={"features": WINE}, timeout=60)
-            return str(answer.json()["model_version"])
+            response = httpx.post(f"{url}/predict", json={"features": WINE}, timeout=60)
+            return str(response.json()["model_version"])
 
         with ThreadPoolExecutor(8) as callers:
             return set(callers.map(predict, range(24)))
 
     (before,) = versions()
-    pipeline.run("train")
-    answer = httpx.post(f"{url}/model/reload", json={}, timeout=60)
-    assert answer.status_code == 200, answer.text
+    pipeline.stack.text("train")
+    response = httpx.post(f"{url}/model/reload", json={}, timeout=60)
+    assert response.status_code == 200, response.text
     assert versions() == {str(int(before) + 1)}
 
 
@@ -189,8 +183,10 @@ def test_chalice_local_serves_against_the_stack(pipeline, tmp_path):
 
     try:
         assert eventually(healthy)["model_loaded"]
-        answer = httpx.post(f"http://127.0.0.1:{port}/predict", json={"features": WINE}, timeout=30)
-        assert answer.json()["prediction"] == 0
+        response = httpx.post(
+            f"http://127.0.0.1:{port}/predict", json={"features": WINE}, timeout=30
+        )
+        assert response.json()["prediction"] == 0
         # its metrics are on the bridge: no log group has them, they came over TCP
         metrics = f"http://127.0.0.1:{pipeline.stack.environ['BRIDGE_PORT']}/metrics"
         known = 'api_requests_total{endpoint="/predict",method="POST",status="200"} '

@@ -86,7 +86,7 @@ class Stage:
         )
 
     def script(self, source: str, *arguments: str) -> str:
-        environ = {**os.environ, **json.loads(self.stack.run("env", "--json").stdout)}
+        environ = {**os.environ, **self.stack.json("env")}
         done = subprocess.run(
             [sys.executable, "-c", source, *arguments],
             env={**environ, **self.variables},

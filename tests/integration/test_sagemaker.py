@@ -36,7 +36,7 @@ class Stack:
 
     def __init__(self, stack: RunningStack) -> None:
         self.stack = stack
-        environ = json.loads(stack.run("env", "--json").stdout)
+        environ = stack.json("env")
         settings = Settings(environ)
         self.client = stack.client("s3")
         self.bucket = settings.capture_bucket
@@ -48,7 +48,7 @@ class Stack:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.stack.run(*arguments, "--json")
 
-    def answer(self, *arguments: str) -> Any:
+    def json(self, *arguments: str) -> Any:
         done = self.run(*arguments)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -111,7 +111,7 @@ def test_captures_go_out_and_come_in_as_they_were(moved, tmp_path, encoding):
     folder = encoding == "csv"
     place = str(tmp_path) if folder else f"s3://{moved.bucket}/sagemaker"
     arguments = ("--format", "sagemaker", "--model-name", name, *BETWEEN, "--encoding", encoding)
-    done = moved.answer("captures", "export", place, *arguments)
+    done = moved.json("captures", "export", place, *arguments)
     assert (done["records"], done["files"]) == (200, 4)
     names = ",".join(done["versions"][0]["features"])
     assert names == "alcohol,bottles,colour,sparkling"
@@ -127,11 +127,11 @@ def test_captures_go_out_and_come_in_as_they_were(moved, tmp_path, encoding):
     # under another model's name, or they would be there already
     other = f"imported-from-{encoding}"
     importing = ("--model-name", other, *(("--feature-names", names) if folder else ()))
-    done = moved.answer("captures", "import", place, *importing)
+    done = moved.json("captures", "import", place, *importing)
     assert done["records"] == {"found": 200, "stored": 200, "known": 0}
     assert moved.table(other).equals(before)
     objects = moved.objects()
-    done = moved.answer("captures", "import", place, *importing)
+    done = moved.json("captures", "import", place, *importing)
     assert done["records"] == {"found": 200, "stored": 0, "known": 200}
     assert moved.objects() == objects
 
@@ -165,7 +165,7 @@ def test_what_an_endpoint_captured_is_imported_with_its_ground_truth(moved, tmp_
         line("12.0,white\n11.5,", "0.25\n0.5", "request-2", 2),
     )
     write_lines(
-        tmp_path / "truth/2026/01/12/09/told.jsonl",
+        tmp_path / "truth/2026/01/12/09/own.jsonl",
         *(
             {
                 "groundTruthData": {"data": label, "encoding": "CSV"},
@@ -194,19 +194,19 @@ def test_what_an_endpoint_captured_is_imported_with_its_ground_truth(moved, tmp_
     assert "nothing was imported" in done.stderr
     assert moved.records.read("endpoint", "1", WINDOW).num_rows == 0
 
-    done = moved.answer("captures", "import", str(tmp_path), *model, *names, "--skip-invalid")
+    done = moved.json("captures", "import", str(tmp_path), *model, *names, "--skip-invalid")
     assert done["records"] == {"found": 3, "stored": 3, "known": 0}
     assert (done["labels"]["stored"], done["invalid"]) == (3, 2)
     table = moved.records.read("endpoint", "1", WINDOW)
     assert table["feature_alcohol"].to_pylist() == [13.5, 12.0, 11.5]
     assert table["feature_colour"].to_pylist() == ["red", "white", None]
     assert set(table["variant"].to_pylist()) == {"AllTraffic"}
-    told = moved.labels.read(moved.labels.objects(HOUR.date())[HOUR]).to_pylist()
-    labels = {label["event_id"]: label["label"] for label in told}
+    stored = moved.labels.read(moved.labels.objects(HOUR.date())[HOUR]).to_pylist()
+    labels = {label["event_id"]: label["label"] for label in stored}
     assert [labels[event_id] for event_id in table["event_id"].to_pylist()] == [1.0, 0.0, 1.0]
 
     objects = moved.objects()
-    done = moved.answer("captures", "import", str(tmp_path), *model, *names, "--skip-invalid")
+    done = moved.json("captures", "import", str(tmp_path), *model, *names, "--skip-invalid")
     assert done["records"]["known"] == done["labels"]["known"] == 3
     assert moved.objects() == objects
 
@@ -216,8 +216,8 @@ def test_a_baseline_is_written_and_its_constraints_are_read_as_model_monitor_has
 ):
     captured(moved, "watched")
     model = ("--model-name", "watched")
-    moved.answer("baseline", "create", "january", *BETWEEN, "--version", "1", *model)
-    done = moved.answer("model-monitor", "baseline", str(tmp_path), "--name", "january", *model)
+    moved.json("baseline", "create", "january", *BETWEEN, "--version", "1", *model)
+    done = moved.json("model-monitor", "baseline", str(tmp_path), "--name", "january", *model)
     assert done["files"] == ["statistics.json", "constraints.json"]
     statistics = json.loads((tmp_path / "statistics.json").read_text())
     assert statistics["dataset"] == {"item_count": 200}
@@ -229,7 +229,7 @@ def test_a_baseline_is_written_and_its_constraints_are_read_as_model_monitor_has
     colour["string_constraints"]["domains"] = ["red"]
     colour["monitoringConfigOverrides"]["domain_content_threshold"] = 1.0
     (tmp_path / "constraints.json").write_text(json.dumps(constraints))
-    replaced = moved.answer(
+    replaced = moved.json(
         "baseline", "constraints", "january", "--input", f"{tmp_path}/constraints.json", *model
     )
     assert any("colour" in sentence for sentence in replaced["broken_by_the_baseline"])
@@ -263,7 +263,7 @@ def test_a_baseline_is_written_and_its_constraints_are_read_as_model_monitor_has
         ),
         {},
     )
-    done = moved.answer("model-monitor", "result", name, str(tmp_path))
+    done = moved.json("model-monitor", "result", name, str(tmp_path))
     violations = json.loads((tmp_path / "constraint_violations.json").read_text())["violations"]
     assert done["violations"] == len(violations)
     found = {(each["feature_name"], each["constraint_check_type"]) for each in violations}

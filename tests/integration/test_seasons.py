@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,12 +26,6 @@ DAY = timedelta(days=1)
 DAYS = 60
 ROWS = 150
 END = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def answer(stack: RunningStack, *command: str) -> Any:
-    outcome = stack.run(*command, "--json", timeout=600)
-    assert outcome.returncode == 0, outcome.stderr
-    return json.loads(outcome.stdout)
 
 
 def a_day(features: pd.DataFrame, day: int, version: str, factor: float = 1.0) -> list[Record]:
@@ -62,14 +55,14 @@ def a_day(features: pd.DataFrame, day: int, version: str, factor: float = 1.0) -
 def by_day(stack: RunningStack) -> Iterator[RunningStack]:
     """A stack that analyzes days, too: only of lengths that are scheduled it learns the past."""
     yield replace(stack, environ={**stack.environ, "ANALYSIS_WINDOWS": "PT1H,P1D"})
-    answer(stack, "deploy")
+    stack.json("deploy")
 
 
 def test_a_season_is_quiet_and_a_change_of_unit_is_found(by_day: RunningStack) -> None:
     stack = by_day
-    version = answer(stack, "train")["registration"]["version"]["version"]
-    answer(stack, "deploy")
-    variables = answer(stack, "env")
+    version = stack.json("train")["registration"]["version"]["version"]
+    stack.json("deploy")
+    variables = stack.json("env")
     with pytest.MonkeyPatch.context() as environ:
         for name, value in variables.items():
             environ.setenv(name, value)

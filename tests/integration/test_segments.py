@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,15 +21,9 @@ REQUESTS = 1000
 STATUS = "evidently_segment_drift_status"
 
 
-def answer(stack: RunningStack, *command: str) -> Any:
-    outcome = stack.run(*command, "--json", timeout=600)
-    assert outcome.returncode == 0, outcome.stderr
-    return json.loads(outcome.stdout)
-
-
 def segment_that_moves(stack: RunningStack) -> Segment:
     """Return the one that the scenario moves, of the version that serves."""
-    variables = answer(stack, "env")
+    variables = stack.json("env")
     with pytest.MonkeyPatch.context() as environ:
         for name, value in variables.items():
             environ.setenv(name, value)
@@ -40,18 +33,18 @@ def segment_that_moves(stack: RunningStack) -> Segment:
 @pytest.fixture(scope="module")
 def watching(stack: RunningStack) -> Iterator[RunningStack]:
     """Deploy with three segments: one that will move, one that will not, and one without rows."""
-    version = answer(stack, "train")["registration"]["version"]["version"]
+    version = stack.json("train")["registration"]["version"]["version"]
     moving = segment_that_moves(stack).expression
     declared = f"dear: {moving}; cheap: not {moving}; `od280/od315_of_diluted_wines` > 99"
-    # a tenth of the reference's rows are few: the schedule is to judge them as well
+    # a tenth of the reference's rows are few: the schedule evaluates them as well
     settings = {"ANALYSIS_SEGMENTS": declared, "ANALYSIS_MIN_ROWS": "10"}
     watching = replace(stack, environ={**stack.environ, **settings})
-    answer(watching, "deploy")
+    watching.json("deploy")
     # no environment goes on with the version before
     outcome = stack.run("promote", version, "--now")
     assert outcome.returncode == 0, outcome.stderr
     yield watching
-    answer(stack, "deploy")
+    stack.json("deploy")
 
 
 def declared(stack: RunningStack, segments: str) -> RunningStack:
@@ -73,7 +66,7 @@ def test_wrong_segments_are_not_deployed(watching: RunningStack, segments: str, 
 
 def test_a_drift_in_one_segment_alone_is_found_and_named(watching: RunningStack) -> None:
     command = ("simulate", "-n", str(REQUESTS), "--rate", "10", "--seed", "1")
-    sent = answer(watching, *command, "--scenario", "segment_drift")
+    sent = watching.json(*command, "--scenario", "segment_drift")
     assert sent["statuses"] == {"200": REQUESTS}
     result = analyzed(watching)
     assert result["status"] == "ok"
@@ -100,7 +93,7 @@ def analyzed(stack: RunningStack) -> dict[str, Any]:
     """Analyze until all rows are seen."""
     deadline = time.monotonic() + 120
     while True:
-        found = answer(stack, "analyze")
+        found = stack.json("analyze")
         assert found["failures"] == {}
         ours = [each for each in found["results"] if each["model_name"] == "wine_quality_model"]
         newest = max(ours, key=lambda each: int(each["model_version"]))

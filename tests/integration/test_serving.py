@@ -53,14 +53,9 @@ class Serving:
     def __init__(self, stack: Any) -> None:
         own = {"MODEL_NAME": MODEL, "MODEL_REFRESH_SECONDS": "1"}
         self.stack = dataclasses.replace(stack, environ={**stack.environ, **own})
-        self.environ = json.loads(self.run("env", "--json")) | own
+        self.environ = self.stack.json("env") | own
         stack.know_model(MODEL)
-        self.url = json.loads(self.run("deploy", "--json"))["urls"]["predict"]
-
-    def run(self, *arguments: str) -> str:
-        done = self.stack.run(*arguments)
-        assert done.returncode == 0, done.stderr
-        return str(done.stdout)
+        self.url = self.stack.json("deploy")["urls"]["predict"]
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(f"{self.url}{path}", timeout=60)
@@ -110,9 +105,9 @@ def two_versions(serving: Serving) -> Serving:
     """Versions 1 (champion) and 2 (challenger, and production: it was trained last)."""
     known = serving.get("/health").json()["model_version"]
     for _ in range(2 - int(known or 0)):
-        serving.run("train")
-    serving.run("promote", "1", "--alias", "champion")
-    serving.run("promote", "2", "--alias", "challenger")
+        serving.stack.text("train")
+    serving.stack.text("promote", "1", "--alias", "champion")
+    serving.stack.text("promote", "2", "--alias", "challenger")
     return serving
 
 
@@ -123,10 +118,10 @@ def test_without_a_model_it_says_so_and_serves_the_first_one_without_a_deploymen
     assert "modelwatch train" in health.json()["problem"]
     assert serving.predict().status_code == 503
     assert serving.get("/openapi.json").status_code == 200
-    serving.run("train")
-    answer = serving.predict()
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["model_version"] == "1"
+    serving.stack.text("train")
+    response = serving.predict()
+    assert response.status_code == 200, response.text
+    assert response.json()["model_version"] == "1"
     assert serving.get("/health").json()["status"] == "healthy"
 
 
@@ -152,30 +147,30 @@ def test_the_page_is_served_through_the_gateway(serving):
     ],
 )
 def test_the_gateway_hands_over_broken_bodies_that_are_refused(serving, body, status):
-    answer = httpx.post(
+    response = httpx.post(
         f"{serving.url}/predict",
         content=body,
         headers={"Content-Type": "application/json"},
         timeout=60,
     )
-    assert answer.status_code == status, answer.text
+    assert response.status_code == status, response.text
 
 
 def test_variants_get_their_shares_and_keep_their_callers(two_versions):
     serving = two_versions
-    serving.run("route", "champion=70", "challenger=30", "--now")
+    serving.stack.text("route", "champion=70", "challenger=30", "--now")
     routing = Routing({"champion": 70, "challenger": 30})
     keys = [f"user {number}" for number in range(150)]
-    answers = {key: serving.predict(routing_key=key).json() for key in keys}
-    assert {key: answer["variant"] for key, answer in answers.items()} == {
+    responses = {key: serving.predict(routing_key=key).json() for key in keys}
+    assert {key: response["variant"] for key, response in responses.items()} == {
         key: routing.choose(key) for key in keys
     }
-    shares = Counter(answer["variant"] for answer in answers.values())
+    shares = Counter(response["variant"] for response in responses.values())
     assert 25 <= shares["challenger"] <= 65
-    assert {answer["model_version"] for answer in answers.values()} == {"1", "2"}
+    assert {response["model_version"] for response in responses.values()} == {"1", "2"}
     again = serving.predict(routing_key=keys[0]).json()
-    assert again["variant"] == answers[keys[0]]["variant"]
-    shown = json.loads(serving.run("route", "--json"))["variants"]
+    assert again["variant"] == responses[keys[0]]["variant"]
+    shown = serving.stack.json("route")["variants"]
     assert shown["challenger"] == {"version": "2", "share": 0.3, "shadow": False}
     refused = serving.stack.run("route", "champion=1", "nobody=1")
     assert refused.returncode == 1
@@ -184,17 +179,17 @@ def test_variants_get_their_shares_and_keep_their_callers(two_versions):
 
 def test_a_shadow_is_captured_and_never_returned(two_versions):
     serving = two_versions
-    serving.run("route", "champion=1", "--shadow", "challenger", "--now")
-    answers = [serving.predict().json() for _ in range(20)]
-    assert {answer["variant"] for answer in answers} == {"champion"}
-    shadowed = {derived_event_id(answer["event_id"], "challenger") for answer in answers}
+    serving.stack.text("route", "champion=1", "--shadow", "challenger", "--now")
+    responses = [serving.predict().json() for _ in range(20)]
+    assert {response["variant"] for response in responses} == {"champion"}
+    shadowed = {derived_event_id(response["event_id"], "challenger") for response in responses}
     eventually(lambda: shadowed <= serving.captured("2"))
-    assert {answer["event_id"] for answer in answers} <= serving.captured("1")
+    assert {response["event_id"] for response in responses} <= serving.captured("1")
 
 
 def test_a_change_is_in_force_within_the_refresh_time_without_a_reload(two_versions):
     serving = two_versions
-    serving.run("route", "--clear")
+    serving.stack.text("route", "--clear")
     eventually(lambda: serving.predict().json()["variant"] == "production")
 
 
@@ -206,14 +201,14 @@ def test_mlflow_may_stop_while_environments_serve_and_start(two_versions):
         eventually(lambda: serving.get("/health").json()["status"] == "stale")
         assert serving.predict().status_code == 200
         serving.recycle_environments()
-        answer = serving.predict()
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["model_version"] == "2"
+        response = serving.predict()
+        assert response.status_code == 200, response.text
+        assert response.json()["model_version"] == "2"
         health = serving.get("/health").json()
         assert health["status"] == "stale"
         assert "registry" in health["problem"]
     finally:
-        serving.run("up")
+        serving.stack.text("up")
     eventually(lambda: serving.get("/health").json()["status"] == "healthy")
 
 
@@ -223,15 +218,15 @@ def test_s3_may_stop_while_an_environment_serves(two_versions):
     serving.stop("s3")
     try:
         for _ in range(5):
-            answer = serving.predict()
-            assert answer.status_code == 200, answer.text
+            response = serving.predict()
+            assert response.status_code == 200, response.text
             time.sleep(0.5)
         assert serving.get("/health").json()["model_loaded"]
         # a new environment may have nothing: it says so, and is well again with S3
         serving.recycle_environments()
         assert serving.predict().status_code in (200, 503)
     finally:
-        serving.run("up")
+        serving.stack.text("up")
     eventually(lambda: serving.predict().status_code == 200)
 
 
@@ -255,21 +250,21 @@ def test_a_version_of_plain_mlflow_is_served_once_it_is_exported(two_versions, t
     needs_rows = serving.stack.run("export", version)
     assert needs_rows.returncode == 1
     assert "--reference" in needs_rows.stderr
-    exported = json.loads(serving.run("export", version, "--reference", str(rows), "--json"))
+    exported = serving.stack.json("export", version, "--reference", str(rows))
     assert exported["onnx"]["verification"]["label_agreement"] == 1
-    serving.run("promote", version, "--now")
+    serving.stack.text("promote", version, "--now")
     assert serving.predict().json()["model_version"] == version
     info = serving.get("/model/info").json()
     assert (info["flavor"], info["artifact_digest"]) == ("onnx", exported["onnx"]["sha256"])
     # again, now against the reference data that it has
-    assert json.loads(serving.run("export", version, "--json"))["reference_rows"] == 178
+    assert serving.stack.json("export", version)["reference_rows"] == 178
 
 
 def test_wrong_settings_are_refused_before_anything_changes(two_versions, tmp_path):
     serving = two_versions
     file = tmp_path / "wrong.env"
     wrong = {
-        **json.loads(serving.run("env", "--json")),
+        **serving.stack.json("env"),
         "MODEL_NAME": "serving_forrest",
         "MODELNAME": "x",
         "ANALYSIS_WINDOWS": "1H",

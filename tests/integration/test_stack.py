@@ -32,7 +32,7 @@ def _parts(stack: RunningStack) -> dict[str, dict[str, Any]]:
 
 
 def _variables(stack: RunningStack) -> dict[str, str]:
-    return dict(json.loads(stack.run("env", "--json").stdout))
+    return dict(stack.json("env"))
 
 
 def test_second_up_is_harmless(stack: RunningStack) -> None:

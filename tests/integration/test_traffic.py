@@ -87,7 +87,7 @@ def test_the_api_takes_traffic_by_its_address_and_rows_of_a_file(deployed, tmp_p
     from sklearn.datasets import load_wine
 
     load_wine(as_frame=True).data.to_csv(tmp_path / "wines.csv", index=False)
-    url = json.loads(deployed.run("urls", "--json").stdout)["predict API"]
+    url = deployed.json("urls")["predict API"]
     elsewhere = RunningStack(deployed.home, {**deployed.environ, "MLFLOW_TRACKING_URI": "http://x"})
     rows = ("--rows", str(tmp_path / "wines.csv"))
     summary = found(elsewhere, "simulate", "--url", url, "-n", "20", "-p", "burst", *rows)

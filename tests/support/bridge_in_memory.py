@@ -9,7 +9,7 @@ from modelwatch_bridge.sources.ports import SourceError
 
 
 class ManualClock:
-    """A clock that goes when it is told to.
+    """A clock that moves only when a test moves it.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class InMemoryLogSource:
         """Whether the calls and pages to come succeed, the next one last; then all do."""
 
     def put(self, group: str, event: LogEvent, visible_at_ms: int = 0) -> None:
-        """Add an event that nobody can read before ``visible_at_ms``."""
+        """Add an event that no one can read before ``visible_at_ms``."""
         self._events.setdefault(group, []).append((visible_at_ms, event))
 
     def forget_everything(self) -> None:

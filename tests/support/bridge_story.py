@@ -1,4 +1,4 @@
-"""An hour in the life of a bridge, told by events: for tests of its page, and to look at it."""
+"""An hour in the life of a bridge, as events: for tests of its page, and to look at it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 _QUIET = ("background-networking", "component-update", "sync")
-"""What a browser does by itself: pages that ask nobody else are to be seen as such."""
+"""What a browser does by itself: so a page that asks no other server is seen as such."""
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def chromium() -> Iterator[Browser]:
     """Start the browser; without one, tests fail in CI and skip elsewhere, and say so."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
-        reason = "chromium is not installed: nobody has seen the page"
+        reason = "chromium is not installed: no one has seen the page"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import random
 import socket
@@ -95,6 +96,16 @@ class RunningStack:
             check=False,
         )
 
+    def text(self, *arguments: str, timeout: float = 600) -> str:
+        """Return what a command prints that succeeds."""
+        done = self.run(*arguments, timeout=timeout)
+        assert done.returncode == 0, done.stderr or done.stdout[:3000]
+        return done.stdout
+
+    def json(self, *arguments: str, timeout: float = 600) -> Any:
+        """Return what a command says with `--json`."""
+        return json.loads(self.text(*arguments, "--json", timeout=timeout))
+
 
 def _ports_in_a_row(count: int) -> int:
     """Return the first of ``count`` free ports, below those that the system hands out."""
@@ -137,7 +148,7 @@ def processes_of(home: Path) -> dict[int, str]:
 
 
 def runs(pid: int) -> bool:
-    """Whether a process is there; one that ended and whose end nobody took note of is not."""
+    """Whether a process is there; one that ended and that no one has waited for is not."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -146,7 +157,7 @@ def runs(pid: int) -> bool:
 
 
 def listening_addresses(pids: set[int]) -> list[tuple[str, int]]:
-    """Return the addresses on which ``pids`` listen, as the kernel tells."""
+    """Return the addresses on which ``pids`` listen, as the kernel lists them."""
     inodes = set()
     for pid in pids:
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():

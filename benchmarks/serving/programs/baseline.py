@@ -57,21 +57,21 @@ async def times(requests: int) -> list[float]:
         "scheme": "http", "path": "/predict", "raw_path": b"/predict", "query_string": b"",
         "root_path": "", "headers": headers, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2),
     }  # fmt: skip
-    answers: list[Any] = []
+    responses: list[Any] = []
 
     async def receive() -> Any:
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Any) -> None:
-        answers.append(message)
+        responses.append(message)
 
     taken = []
     for _ in range(requests):
-        answers.clear()
+        responses.clear()
         began = time.perf_counter()
         await app(dict(scope), receive, send)
         taken.append(time.perf_counter() - began)
-        assert answers[0]["status"] == 200
+        assert responses[0]["status"] == 200
     return taken
 
 

@@ -18,9 +18,9 @@ def run(client: int) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     while (now := time.perf_counter()) < began + seconds:
         connection.request("POST", path, body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        content = answer.read()
-        assert answer.status == 200, content
+        response = connection.getresponse()
+        content = response.read()
+        assert response.status == 200, content
         counts[client] += now >= began
 
 

@@ -44,9 +44,9 @@ taken, memory = [], []
 with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
     for number in range(100 + requests):
         began = time.perf_counter()
-        answer = app(event, None)
+        response = app(event, None)
         taken.append(time.perf_counter() - began)
-        assert answer["statusCode"] == 200, answer
+        assert response["statusCode"] == 200, response
         if (number + 1) % (requests // 10) == 0:
             memory.append(resident_mb())
 json.dump({"seconds": taken[100:], "sends": sends[100:], "memory_mb": memory}, sys.stdout)

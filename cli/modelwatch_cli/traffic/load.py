@@ -38,7 +38,7 @@ MOST_REQUESTS = 4096
 LATE_SECONDS = 0.1
 """A request that starts this long after its planned time is late."""
 
-NO_RESPONSE = "no answer"
+NO_RESPONSE = "no response"
 """In place of a status if the connection failed."""
 
 NO_PREDICTION = "no prediction"

@@ -19,8 +19,8 @@ class Api:
     def call(self, method, path, body=None, **headers):
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.connection.request(method, BASE + path, body, headers)
-        answer = self.connection.getresponse()
-        return answer.status, dict(answer.headers), json.loads(answer.read())
+        response = self.connection.getresponse()
+        return response.status, dict(response.headers), json.loads(response.read())
 
 def register(api, name, events):
     return api.call("POST", "/register", json.dumps({"events": events}),
@@ -28,8 +28,8 @@ def register(api, name, events):
 
 def start(name, on_event):
     api = Api()
-    status, headers, answer = register(api, name, ["INVOKE"])
-    assert status == 200, answer
+    status, headers, response = register(api, name, ["INVOKE"])
+    assert status == 200, response
     identifier = headers["Lambda-Extension-Identifier"]
 
     def loop():
@@ -38,7 +38,7 @@ def start(name, on_event):
             on_event(event, api, identifier)
 
     threading.Thread(target=loop, daemon=True).start()
-    return answer
+    return response
 """
 
 APP = (
@@ -150,13 +150,13 @@ def handler(event, context):
     ],
 )
 def test_registrations_that_aws_refuses(account, events, name, error_type):
-    source = f"answer = register(Api(), {name!r}, {json.dumps(events)})\n"
+    source = f"response = register(Api(), {name!r}, {json.dumps(events)})\n"
     function = account.function(
-        EXTENSION + source + "def handler(event, context): return [answer[0], answer[2]]"
+        EXTENSION + source + "def handler(event, context): return [response[0], response[2]]"
     )
-    status, answer = account.invoke(function).payload
+    status, response = account.invoke(function).payload
     assert status == 403
-    assert answer["errorType"] == error_type
+    assert response["errorType"] == error_type
 
 
 def test_registration_is_closed_after_init(account: Any) -> None:

@@ -45,7 +45,7 @@ class Sqs:
             expected: dict[str, Any] = {
                 "QueueUrl": "https://sqs/captures-dead",
                 "MaxNumberOfMessages": 10,
-                # nobody else shall miss a letter because of us
+                # no one else may miss a dead letter because of us
                 "VisibilityTimeout": 0,
                 "WaitTimeSeconds": 1,
                 "MessageSystemAttributeNames": ["SentTimestamp"],

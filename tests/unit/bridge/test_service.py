@@ -50,7 +50,7 @@ class FakeQueues:
 
 class BrokenReader:
     def poll(self) -> None:
-        raise ZeroDivisionError("what nobody thought of")
+        raise ZeroDivisionError("what no one thought of")
 
 
 class Parts:
@@ -144,7 +144,7 @@ def test_what_no_one_thought_of_shows_in_health_and_the_loop_goes_on(ledger, sou
 
     assert not parts.service.round()
 
-    assert parts.health.report()[1]["reason"] == "ZeroDivisionError: what nobody thought of"
+    assert parts.health.report()[1]["reason"] == "ZeroDivisionError: what no one thought of"
     assert "bridge_events_total 1.0" in parts.page.rendered(TEXT).decode()
     assert "bridge_read_errors_total 1.0" in parts.page.rendered(TEXT).decode()
 

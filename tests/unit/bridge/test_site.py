@@ -102,7 +102,7 @@ def test_the_newest_report_is_found_behind_many_results_without_one(story: Bridg
     with_report = story.results.found[0].name
     link = "/reports/newest?model=wine&version=3"
     with served(story) as url:
-        for count in (40, 5, 40):  # before anybody looked, while somebody looks, when nobody did
+        for count in (40, 5, 40):  # before someone looks, while someone looks, when no one does
             for _ in range(count):
                 story.clock.advance(60)
                 story.analyze("wine", "3", "ok", {"ash": 0.1})

@@ -58,7 +58,7 @@ def test_a_process_is_alive_until_it_ends(spawn: Spawn) -> None:
     process = _known(child)
     assert process.is_alive()
     child.kill()
-    # a zombie, which nobody has waited for, is not alive
+    # a zombie, which no one has waited for, is not alive
     _until(lambda: not process.is_alive())
 
 

@@ -106,7 +106,7 @@ def test_a_queue_that_is_down_costs_the_record_and_not_the_prediction(stage, cap
     stage.queue.down = False
     stage.predict()
     stage.predict()
-    # the first that gets through tells of those that did not
+    # the first that gets through reports those that did not
     assert [record.lost_before for record in stage.queue.records] == [2, 0]
 
 

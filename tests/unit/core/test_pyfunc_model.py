@@ -14,7 +14,7 @@ from modelwatch.domain.models import fault_of
 
 
 class CountsColumns(mlflow.pyfunc.PythonModel):
-    """Predicts how many columns have a value, which tells what reached it."""
+    """Predicts how many columns have a value, which shows what reached it."""
 
     def predict(self, context, model_input, params=None):  # noqa: ARG002 - names of mlflow
         return model_input.notna().sum(axis=1).tolist()

@@ -48,7 +48,7 @@ KINDS = {
     "numbers": real | edges,
     "whole": whole,
     "texts": st.text(max_size=6) | st.sampled_from(["True", "1.0", "NaN", "null", ""]),
-    "truths": st.booleans(),
+    "labels": st.booleans(),
     "mixed": real | whole | st.text(max_size=4) | st.booleans(),
     "missing": st.none(),
 }

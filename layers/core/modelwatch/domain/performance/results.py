@@ -216,8 +216,8 @@ def _foreign_labels(profile: PerformanceProfile) -> str:
         sorted({pair[side] for pair in profile.confusion or ()}) for side in (0, 1)
     )
     # one class alone may be wrong each time; the classes of probabilities are all of the model's
-    tells = min(len(predicted), len(actual)) > 1 or 0 < profile.unscored == profile.labelled
-    if not tells or not set(predicted).isdisjoint(actual):
+    comparable = min(len(predicted), len(actual)) > 1 or 0 < profile.unscored == profile.labelled
+    if not comparable or not set(predicted).isdisjoint(actual):
         return ""
     labels, classes = (", ".join(names[:_SHOWN_CLASSES]) for names in (actual, predicted))
     return f"no label is a class that the model predicts: labels {labels}; predictions {classes}"
