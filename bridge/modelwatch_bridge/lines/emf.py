@@ -59,8 +59,8 @@ def read_emf(line: str, catalog: Mapping[str, Metric], findings: Findings) -> No
     """
     try:
         document = _decode(line)
-        directives = document["_aws"]["CloudWatchMetrics"]
-        for directive in directives:
+        root = document["_aws"]
+        for directive in [*root["CloudWatchMetrics"], *root.get("BridgeMetrics", ())]:
             if directive["Namespace"] == NAMESPACE:
                 _read_directive(document, directive, catalog, findings)
     except (
