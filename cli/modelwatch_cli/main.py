@@ -21,6 +21,7 @@ from modelwatch_cli.costs import commands as costs
 from modelwatch_cli.deployment import commands as deployment
 from modelwatch_cli.monitoring import backtest, compare, performance, replay
 from modelwatch_cli.monitoring import commands as monitoring
+from modelwatch_cli.monitors import commands as monitors
 from modelwatch_cli.retention import commands as retention
 from modelwatch_cli.serving import commands as serving
 from modelwatch_cli.serving import models
@@ -90,6 +91,7 @@ for module in (
     backtest,
     compare,
     baselines,
+    monitors,
     checks,
     demo,
 ):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from modelwatch.domain.constraints import Constraints
     from modelwatch.domain.importance import Importance
     from modelwatch.domain.models import ModelVersion
+    from modelwatch.domain.monitors import MonitorSet
     from modelwatch.domain.past.history import PastDocument
     from modelwatch.domain.profiles import Profile, WindowProfile
     from modelwatch.domain.segments import SegmentKey
@@ -128,6 +129,14 @@ class BaselineStore(Protocol):
 
     def use(self, model_name: str, name: str) -> None:
         """Compare windows of the model with this baseline from now on."""
+        ...
+
+
+class MonitorStore(Protocol):
+    """Keeps the monitors of models, by version."""
+
+    def current(self) -> MonitorSet:
+        """Return the monitors that hold; those of number 0 when none was ever applied."""
         ...
 
 

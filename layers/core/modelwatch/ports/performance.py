@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from modelwatch.domain.performance.encoding import HourPerformance, LabelledHour
-    from modelwatch.domain.performance.results import PerformanceResult
+    from modelwatch.domain.performance.results import PerformancePolicy, PerformanceResult
     from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes
     from modelwatch.domain.windows import Window
 
@@ -79,9 +79,11 @@ class PerformanceMonitor(Protocol):
         window: Window,
         *,
         reference: pa.Table | None = None,
+        policy: PerformancePolicy | None = None,
     ) -> PerformanceResult:
         """Return how well a version predicted in ``window``, by the labels that came so far.
 
-        ``reference``: rows that it was not trained on, with probabilities and labels.
+        ``reference``: rows that it was not trained on, with probabilities and labels. ``policy``:
+        what it takes for a result, in place of the deployment's.
         """
         ...

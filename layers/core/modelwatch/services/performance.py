@@ -109,6 +109,7 @@ class PerformanceMonitor:
         variant: str | None = None,
         classes: Sequence[str] = (),
         reference: pa.Table | None = None,
+        policy: PerformancePolicy | None = None,
     ) -> PerformanceResult:
         """Return how well a version predicted in ``window``.
 
@@ -126,6 +127,8 @@ class PerformanceMonitor:
         reference
             Reference data. If it has ``probabilities`` and labels (column ``label``), of rows that
             the model was not trained on, it is learned from it what the probabilities are worth.
+        policy
+            What it takes for a result, in place of the monitor's own.
         """
         window = whole_hours(window)
         known = None if reference is None else self._outcomes.reference(reference)
@@ -143,7 +146,7 @@ class PerformanceMonitor:
             variant=variant or "",
             window_start=window.start,
             window_end=window.end,
-            verdict=evaluate_performance(profile, self._policy, calibrations),
+            verdict=evaluate_performance(profile, policy or self._policy, calibrations),
             records=profile.records,
             labelled=profile.labelled,
             maturity=profile.labelled / profile.records if profile.records else None,

@@ -5,7 +5,7 @@ from modelwatch.settings.analysis import AnalysisSettings
 from modelwatch.settings.capture import ConsumingSettings, SendingSettings
 from modelwatch.settings.reading import Group
 from modelwatch.settings.serving import RegistrySettings, ServingSettings
-from modelwatch.settings.store import LogSettings, StoreSettings
+from modelwatch.settings.store import LogSettings, StageSettings, StoreSettings
 
 
 class PredictSettings(
@@ -18,7 +18,9 @@ class CaptureSettings(LogSettings, AccessSettings, StoreSettings, ConsumingSetti
     """What `functions/capture` reads."""
 
 
-class AnalyzeSettings(LogSettings, AccessSettings, RegistrySettings, AnalysisSettings):
+class AnalyzeSettings(
+    LogSettings, AccessSettings, RegistrySettings, AnalysisSettings, StageSettings
+):
     """What `functions/analyze` reads."""
 
 

@@ -107,14 +107,16 @@ class S3BaselineStore(S3Store):
 
     def constraints(self, baseline: Baseline) -> Constraints:
         """Return the constraints that hold now."""
-        key, _ = self._newest(f"{_content(baseline)}constraints-")
-        if not key:
+        prefix = f"{_content(baseline)}constraints-"
+        number = self._newest(prefix)
+        if not number:
             raise NotFoundError(f"baseline '{baseline.name}' has no constraints")
-        return decode_constraints(self._objects.read(key))
+        return decode_constraints(self._version(prefix, number))
 
     def replace_constraints(self, baseline: Baseline, constraints: Constraints) -> None:
         """Replace the constraints in use."""
-        self._append(f"{_content(baseline)}constraints-", encode_constraints(constraints))
+        prefix = f"{_content(baseline)}constraints-"
+        self._append(prefix, encode_constraints(constraints), self._newest(prefix))
 
     def delete(self, model_name: str, name: str) -> None:
         """Delete a baseline that is not in use."""
@@ -130,10 +132,9 @@ class S3BaselineStore(S3Store):
 
     def in_use(self, model_name: str) -> str:
         """Return the name of the baseline in use; `TRAINING` by default."""
-        key, _ = self._newest(f"{_model(model_name)}{_IN_USE}/")
-        if not key:
-            return TRAINING
-        return _decode_use(self._objects.read(key)).name
+        prefix = _in_use(model_name)
+        number = self._newest(prefix)
+        return _decode_use(self._version(prefix, number)).name if number else TRAINING
 
     def use(self, model_name: str, name: str) -> None:
         """Compare windows of the model with this baseline from now on, or with `TRAINING`."""
@@ -141,26 +142,19 @@ class S3BaselineStore(S3Store):
             self.baseline(model_name, name)
         if self.in_use(model_name) != name:
             use = msgspec.json.encode(_Use(name))
-            self._append(f"{_model(model_name)}{_IN_USE}/", use)
+            prefix = _in_use(model_name)
+            self._append(prefix, use, self._newest(prefix))
 
     def _slices(self, baseline: Baseline) -> list[Slice]:
         return decode_slices(self._objects.read(f"{_content(baseline)}profile"))
 
-    def _append(self, prefix: str, payload: bytes) -> None:
-        _, number = self._newest(prefix)
-        if not self._objects.write_once(f"{prefix}{number + 1:06}.json", payload, _JSON):
-            raise StoreError("someone else has just changed this; read it again, then retry")
-
-    def _newest(self, prefix: str) -> tuple[str, int]:
-        keys = [key for key, _ in self._objects.keys(prefix) if key.endswith(".json")]
-        if not keys:
-            return "", 0
-        newest = max(keys)
-        return newest, int(newest.removeprefix(prefix).removesuffix(".json"))
-
 
 def _model(model_name: str) -> str:
     return f"{_BASELINES}{escape(model_name)}/"
+
+
+def _in_use(model_name: str) -> str:
+    return f"{_model(model_name)}{_IN_USE}/"
 
 
 def _folder(model_name: str, name: str) -> str:

@@ -176,6 +176,9 @@ class AnalysisResult(WindowVerdict, frozen=True):
         Whether someone asked for it; else it is the schedule's.
     manifest
         Digest of the manifest: what it was made of (`modelwatch.domain.verdict.evidence`).
+    monitor, owner
+        Digest of the model's monitor whose rules held, and who cares for the model; empty without
+        one: the deployment's settings held.
     """
 
     name: str
@@ -192,6 +195,8 @@ class AnalysisResult(WindowVerdict, frozen=True):
     duration_seconds: float = 0.0
     has_report: bool = False
     manifest: str = ""
+    monitor: str = ""
+    owner: str = ""
 
 
 class LastResult(msgspec.Struct, frozen=True, kw_only=True):
