@@ -118,8 +118,10 @@ def test_a_function_has_the_settings_that_it_reads_and_no_others(packaged):
     assert store | {"MLFLOW_TRACKING_TOKEN"} < has["predict"] & has["analyze"]
     assert not {each for each in has["predict"] if each.startswith(("ANALYSIS", "DRIFT"))}
     assert not {"MODEL_CACHE", "CAPTURE_BUDGET_MS", "CAPTURE_QUEUE_URL"} & has["analyze"]
-    foreign = ("BRIDGE_", "STACK_", "MODELWATCH_", "PACKAGE_", "STAGE", "LOG_LEVEL")
+    foreign = ("BRIDGE_", "STACK_", "MODELWATCH_", "PACKAGE_", "LOG_LEVEL")
     assert not [each for names in has.values() for each in names if each.startswith(foreign)]
+    # a model belongs to the stage that its monitor names
+    assert [app for app, names in has.items() if "STAGE" in names] == ["analyze"]
     for app, names in has.items():
         read = FUNCTIONS[app].declared()
         assert names == {name for name, setting in read.items() if not setting.is_given}

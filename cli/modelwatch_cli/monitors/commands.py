@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelwatch.errors import InvalidInputError, MonitorError
+from modelwatch.errors import MonitorError
 from modelwatch_cli.console import console, error_console, print_json, print_table
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from modelwatch.adapters.results.monitors import S3MonitorStore
-    from modelwatch.domain.monitors import Monitor, MonitorChange, MonitorSet
+    from modelwatch.domain.monitors import MonitorChange
+    from modelwatch_cli.monitors.applying import Applied
+
+FOLDER = Path("monitors")
 
 _JSON = typer.Option("--json", help="print the result as JSON")
 _PATHS = typer.Argument(
@@ -39,7 +40,7 @@ def register(app: typer.Typer) -> None:
 
 def init(
     name: Annotated[str, typer.Argument(help="name of the model")],
-    folder: Annotated[Path, typer.Option(help="where the file goes")] = Path("monitors"),
+    folder: Annotated[Path, typer.Option(help="where the file goes")] = FOLDER,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Write a monitor's file with comments: what is known of the model, and every rule.
@@ -80,7 +81,7 @@ def validate(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Check monitor files, without a connection. Exits with 1 when anything is wrong."""
-    from modelwatch_cli.monitors.files import FOLDER, read_monitors
+    from modelwatch_cli.monitors.files import read_monitors
 
     found = read_monitors(paths or [FOLDER], Settings().stage)
     if as_json:
@@ -89,7 +90,8 @@ def validate(
             raise typer.Exit(1)
         return
     found.require_no_faults()
-    console.print(f"{len(found.monitors)} monitors are valid")
+    count = len(found.monitors)
+    console.print(f"{count} monitor{'s are' if count != 1 else ' is'} valid")
 
 
 def diff(
@@ -97,10 +99,13 @@ def diff(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Show what `apply` would change. Exits with 1 when it would change anything."""
-    held, wanted, stage = _held_and_wanted(paths)
-    changes = _changes(held, stage, wanted)
-    _print_changes(held.number, stage, changes, as_json)
-    if changes:
+    from modelwatch_cli.monitors.applying import compare, wanted_monitors
+
+    stage = Settings().stage
+    held = _store().current()
+    planned = compare(held, stage, wanted_monitors(held, stage, paths or [FOLDER]))
+    _print_changes(planned, as_json)
+    if planned.changes:
         raise typer.Exit(1)
 
 
@@ -113,9 +118,15 @@ def apply(
     A folder stands for all monitors of the stage: those without a file end. Files alone change only
     theirs. Nothing is deployed; applied again, nothing changes.
     """
-    held, wanted, stage = _held_and_wanted(paths)
-    _require_baselines(wanted)
-    _make_hold(held, stage, wanted, "apply", as_json)
+    from modelwatch.adapters.results.baselines import S3BaselineStore
+    from modelwatch_cli.monitors.applying import make_hold, require_baselines, wanted_monitors
+
+    settings = Settings()
+    store = _store()
+    held = store.current()
+    wanted = wanted_monitors(held, settings.stage, paths or [FOLDER])
+    require_baselines(S3BaselineStore(_client(settings), settings.report_bucket), wanted)
+    _print_changes(make_hold(store, held, settings.stage, wanted, "apply"), as_json)
 
 
 def remove(
@@ -123,14 +134,18 @@ def remove(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """End the monitors of models: the deployment's settings hold for them again."""
+    from modelwatch_cli.monitors.applying import make_hold
+
     stage = Settings().stage
-    held = _store().current()
+    store = _store()
+    held = store.current()
     mine = held.of_stage(stage)
     for name in names:
         if name not in mine:
             raise MonitorError(f"the stage '{stage}' has no monitor of {name}")
     wanted = {name: each for name, each in mine.items() if name not in names}
-    _make_hold(held, stage, wanted, f"remove {', '.join(names)}"[:200], as_json)
+    reason = f"remove {', '.join(names)}"[:200]
+    _print_changes(make_hold(store, held, stage, wanted, reason), as_json)
 
 
 def rollback(
@@ -141,37 +156,30 @@ def rollback(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Make the stage's monitors of an earlier version hold again, as a new version."""
-    from modelwatch.domain.monitors import MonitorSet
+    from modelwatch_cli.monitors.applying import roll_back
 
-    stage = Settings().stage
-    store = _store()
-    held = store.current()
-    if not held.number:
-        raise MonitorError("no monitors were ever applied")
-    target = held.number - 1 if number is None else number
-    then = store.version(target) if target else MonitorSet()
-    _make_hold(held, stage, then.of_stage(stage), f"rollback to {target}", as_json)
+    _print_changes(roll_back(_store(), Settings().stage, number), as_json)
 
 
 def list_monitors(as_json: Annotated[bool, _JSON] = False) -> None:
     """List the monitors that hold, of all stages on the bucket."""
     held = _store().current()
-    rows = [
-        {
-            "model_name": name,
-            "stage": each.stage,
-            "owner": each.owner,
-            "labels": each.labels,
-            "baseline": each.baseline,
-            "digest": each.digest,
-            "rules": {rule.lower(): value for rule, value in each.settings.items()},
-        }
-        for name, each in held.monitors.items()
-    ]
     if as_json:
+        rows = [
+            {
+                "model_name": name,
+                "digest": each.digest,
+                "stage": each.stage,
+                "owner": each.owner,
+                "labels": each.labels,
+                "baseline": each.baseline,
+                "rules": {rule.lower(): value for rule, value in each.settings.items()},
+            }
+            for name, each in held.monitors.items()
+        ]
         print_json({"number": held.number, "applied_at": held.applied_at, "monitors": rows})
         return
-    if not rows:
+    if not held.monitors:
         console.print(
             "There are no monitors: the deployment's settings hold for every model. "
             "`modelwatch monitors init NAME` writes one"
@@ -181,13 +189,13 @@ def list_monitors(as_json: Annotated[bool, _JSON] = False) -> None:
         ["model", "stage", "owner", "digest", "rules"],
         [
             [
-                each["model_name"],
-                each["stage"],
-                each["owner"],
-                each["digest"],
-                ", ".join(f"{rule}={value}" for rule, value in each["rules"].items()),
+                name,
+                each.stage,
+                each.owner,
+                each.digest,
+                ", ".join(f"{rule.lower()}={value}" for rule, value in each.settings.items()),
             ]
-            for each in rows
+            for name, each in held.monitors.items()
         ],
     )
 
@@ -203,82 +211,43 @@ def history(
     numbers = store.numbers()
     shown = [store.version(each) for each in numbers[-limit - 1 :]]
     before = [MonitorSet(), *shown] if len(numbers) <= limit else shown
-    pairs = list(zip(before, before[1:], strict=False))[::-1]
-    found = [
-        {
-            "number": after.number,
-            "applied_at": after.applied_at,
-            "reason": after.reason,
-            "changes": monitor_changes(one.monitors, after.monitors),
-        }
-        for one, after in pairs
-    ]
+    pairs = [
+        (after, monitor_changes(one.monitors, after.monitors)) for one, after in pairwise(before)
+    ][::-1]
     if as_json:
-        print_json({"versions": found})
+        versions = [
+            {
+                "number": each.number,
+                "applied_at": each.applied_at,
+                "reason": each.reason,
+                "changes": changes,
+            }
+            for each, changes in pairs
+        ]
+        print_json({"versions": versions})
         return
     print_table(
         ["version", "applied at (UTC)", "by", "what changed"],
         [
             [
-                each["number"],
-                f"{each['applied_at']:%Y-%m-%d %H:%M:%S}",
-                each["reason"],
-                "; ".join(map(_sentence, each["changes"])),
+                each.number,
+                f"{each.applied_at:%Y-%m-%d %H:%M:%S}",
+                each.reason,
+                "; ".join(map(_sentence, changes)),
             ]
-            for each in found
+            for each, changes in pairs
         ],
     )
 
 
-def _make_hold(
-    held: MonitorSet, stage: str, wanted: Mapping[str, Monitor], reason: str, as_json: bool
-) -> None:
-    from modelwatch.domain.monitors import MonitorSet
-
-    monitors = held.with_stage(stage, wanted)
-    changes = _changes(held, stage, wanted)
-    number = held.number
-    if changes:
-        number += 1
-        _store().append(
-            MonitorSet(
-                number=number,
-                applied_at=datetime.now(UTC).replace(microsecond=0),
-                reason=reason,
-                monitors=monitors,
-            )
-        )
-    _print_changes(number, stage, changes, as_json)
-
-
-def _held_and_wanted(paths: list[Path] | None) -> tuple[MonitorSet, dict[str, Monitor], str]:
-    """Return what holds, and the monitors that the stage is to have."""
-    from modelwatch_cli.monitors.files import FOLDER, read_monitors
-
-    given = paths or [FOLDER]
-    stage = Settings().stage
-    found = read_monitors(given, stage)
-    found.require_no_faults()
-    held = _store().current()
-    is_all = any(path.is_dir() for path in given)
-    kept = {} if is_all else held.of_stage(stage)
-    return held, {**kept, **found.monitors}, stage
-
-
-def _changes(held: MonitorSet, stage: str, wanted: Mapping[str, Monitor]) -> list[MonitorChange]:
-    from modelwatch.domain.monitors import monitor_changes
-
-    return monitor_changes(held.of_stage(stage), wanted)
-
-
-def _print_changes(number: int, stage: str, changes: list[MonitorChange], as_json: bool) -> None:
+def _print_changes(applied: Applied, as_json: bool) -> None:
     if as_json:
-        print_json({"number": number, "stage": stage, "changes": changes})
+        print_json(applied)
         return
-    for change in changes:
+    for change in applied.changes:
         console.print(_sentence(change), markup=False)
-    if not changes:
-        console.print(f"Nothing changes: version {number} has the same monitors")
+    if not applied.changes:
+        console.print(f"Nothing changes: version {applied.number} has the same monitors")
 
 
 def _sentence(change: MonitorChange) -> str:
@@ -286,24 +255,6 @@ def _sentence(change: MonitorChange) -> str:
         return f"{change.model_name}: {'removed' if change.after is None else 'new'}"
     sides = ["not set" if each is None else each for each in (change.before, change.after)]
     return f"{change.model_name}: {change.field}: {sides[0]} -> {sides[1]}"
-
-
-def _require_baselines(wanted: Mapping[str, Monitor]) -> None:
-    from modelwatch.adapters.results.baselines import S3BaselineStore
-    from modelwatch.domain.baselines import TRAINING
-    from modelwatch.errors import NotFoundError
-
-    settings = Settings()
-    store = S3BaselineStore(_client(settings), settings.report_bucket)
-    for name, each in wanted.items():
-        if each.baseline in ("", TRAINING):
-            continue
-        try:
-            store.baseline(name, each.baseline)
-        except NotFoundError as error:
-            raise InvalidInputError(
-                "baseline", f"{error}; `modelwatch baseline list --model-name '{name}'` lists them"
-            ) from None
 
 
 def _store() -> S3MonitorStore:

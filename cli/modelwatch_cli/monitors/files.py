@@ -24,8 +24,6 @@ from modelwatch_cli.monitors.schema import (
     lines_of,
 )
 
-FOLDER = Path("monitors")
-
 LARGEST_FILE_BYTES = 64_000
 
 
