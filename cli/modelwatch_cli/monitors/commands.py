@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelwatch.errors import MonitorError
-from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.console import console, error_console, print_json, print_table, progress
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
         help="Monitors as code: the rules of each model in a file, in place of the deployment's.",
         no_args_is_help=True,
     )
-    for command in (init, validate, diff, apply, history, rollback, remove):
+    for command in (init, validate, diff, plan, apply, history, rollback, remove):
         monitors.command()(command)
     monitors.command("list")(list_monitors)
     app.add_typer(monitors, name="monitors")
@@ -107,6 +107,53 @@ def diff(
     _print_changes(planned, as_json)
     if planned.changes:
         raise typer.Exit(1)
+
+
+def plan(
+    paths: Annotated[list[Path] | None, _PATHS] = None,
+    since: Annotated[
+        str, typer.Option(help="windows that end after this time, or in this duration, such as P7D")
+    ] = "P7D",
+    until: Annotated[
+        str | None, typer.Option(help="windows that end before this time; by default now")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print every window as JSON")] = False,
+) -> None:
+    """Show what `apply` would change, and what would have happened: alarms before and after.
+
+    Past windows are evaluated from their stored profiles, each with its original reference: no row
+    is read, and nothing is written.
+    """
+    from modelwatch_cli.monitoring.replay import report_store
+    from modelwatch_cli.monitors.applying import compare, wanted_monitors
+    from modelwatch_cli.monitors.planning import Planner
+    from modelwatch_cli.times import past_span
+
+    settings = Settings()
+    span = past_span(since, until)
+    held = _store().current()
+    wanted = wanted_monitors(held, settings.stage, paths or [FOLDER])
+    planned = compare(held, settings.stage, wanted)
+    planner = Planner(settings, report_store(settings), wanted)
+    names = planner.windows(planned.changes, *span)
+    with progress() as bar:
+        task = bar.add_task("windows", total=sum(map(len, names.values())))
+        plans = [
+            planner.plan(model, each, planned.changes, lambda: bar.advance(task))
+            for model, each in names.items()
+        ]
+    if as_json:
+        print_json({"change": planned, "since": span[0], "until": span[1], "models": plans})
+        return
+    _print_changes(planned, as_json=False)
+    for each in plans:
+        console.print(
+            f"\n{each.model_name}, {span[0]:%Y-%m-%d} to {span[1]:%Y-%m-%d}:", markup=False
+        )
+        for sentence in each.sentences:
+            console.print(sentence, markup=False)
+        for note in each.notes:
+            console.print(f"Note: {note}", markup=False)
 
 
 def apply(
