@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from modelwatch.calls import Calls
 from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.records import time_faults
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.sdk.logged import LoggedLabel, LoggedPrediction, Model, label_json, record_json
 from modelwatch.sdk.sender import EXIT_SECONDS, Counts, Sender
@@ -318,7 +319,10 @@ def _length(table: Any) -> int:
 
 
 def _milliseconds(at: object) -> int:
-    return round(time_of(at, "at").timestamp() * 1000)
+    found = time_of(at, "at")
+    if faults := list(time_faults("at", found)):
+        raise InvalidInputError.of(faults)
+    return round(found.timestamp() * 1000)
 
 
 def _now_ms() -> int:

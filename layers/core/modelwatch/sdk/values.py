@@ -186,8 +186,10 @@ as datetime.now(UTC)
             found = found.replace(tzinfo=UTC) if isinstance(found, datetime) else None
         elif isinstance(found, str):
             found = datetime.fromisoformat(found.strip())
-        elif hasattr(found, "as_py") or (hasattr(found, "item") and not isinstance(found, float)):
-            found = _only(found.as_py() if hasattr(found, "as_py") else found.item(), found)
+        elif hasattr(found, "as_py"):
+            found = found.as_py()
+        elif hasattr(found, "item") and not isinstance(found, float):
+            found = _only(found.item(), found)
         if isinstance(found, int | float) and not isinstance(found, bool):
             return datetime.fromtimestamp(found, UTC)
     except (ValueError, OverflowError, OSError, AttributeError):
