@@ -61,7 +61,7 @@ def read_emf(line: str, catalog: Mapping[str, Metric], findings: Findings) -> No
         document = _decode(line)
         directives = document["_aws"]["CloudWatchMetrics"]
         for directive in directives:
-            if directive["Namespace"] == NAMESPACE:
+            if directive["Namespace"].partition("-")[0] == NAMESPACE:
                 _read_directive(document, directive, catalog, findings)
     except (
         msgspec.DecodeError, UnicodeError, RecursionError, KeyError, TypeError, AttributeError

@@ -20,7 +20,9 @@ from modelwatch.settings.store import LogSettings
 _encode = msgspec.json.Encoder().encode
 
 
-def emf_lines(samples: Sequence[Sample], timestamp_ms: int) -> list[str]:
+def emf_lines(
+    samples: Sequence[Sample], timestamp_ms: int, namespace: str = NAMESPACE
+) -> list[str]:
     """Return the EMF documents that carry ``samples``: as few as they fit in.
 
     A document is one flat object, so samples share one only as long as no label and no metric
@@ -40,7 +42,7 @@ def emf_lines(samples: Sequence[Sample], timestamp_ms: int) -> list[str]:
             documents.append(document)
         document["_aws"]["CloudWatchMetrics"].append(
             {
-                "Namespace": NAMESPACE,
+                "Namespace": namespace,
                 "Dimensions": [list(sample.labels)],
                 "Metrics": [{"Name": sample.name, "Unit": CATALOG[sample.name].unit}],
             }
@@ -67,14 +69,16 @@ class EmfMetricSink:
         self,
         stream: LineStream | None = None,
         clock: Callable[[], float] = time.time,
+        namespace: str = NAMESPACE,
     ) -> None:
+        self._namespace = namespace
         self._stream = stream
         self._clock = clock
 
     def emit(self, samples: Sequence[Sample]) -> None:
         """Write ``samples``; a line is one write, so that lines of threads do not mix."""
         stream = self._stream or sys.stdout
-        for line in emf_lines(samples, int(self._clock() * 1000)):
+        for line in emf_lines(samples, int(self._clock() * 1000), self._namespace):
             stream.write(line + "\n")
         stream.flush()
 
@@ -87,8 +91,9 @@ def metric_sink(settings: LogSettings) -> EmfMetricSink:
     Raises SettingError when the endpoint is none.
     """
     endpoint = settings.aws_emf_agent_endpoint
+    namespace = f"{NAMESPACE}-{settings.stage}"
     if not endpoint:
-        return EmfMetricSink()
+        return EmfMetricSink(namespace=namespace)
     from modelwatch.adapters.aws.emf_agent import AgentStream
 
-    return EmfMetricSink(AgentStream(endpoint))
+    return EmfMetricSink(AgentStream(endpoint), namespace=namespace)
