@@ -158,13 +158,13 @@ def test_a_default_never_moves_what_is_deployed():
 
 def test_two_stages_share_no_default():
     names = [
-        {settings.capture_bucket, settings.report_bucket, settings.capture_queue_name}
+        {settings.capture_bucket, settings.report_bucket}
         for account in ({}, {"AWS_ACCOUNT_ID": "123456789012"})
         for stage in ("local", "prod", "prod-eu")
         for settings in [Settings({"STAGE": stage} | account)]
     ]
-    # the queue's name does not have the account: it is the account's own
-    assert len(set[str]().union(*names)) == 3 * 2 + 3 * 2 + 3
+    assert len(set[str]().union(*names)) == 2 * 3 * 2
+    assert Settings({"STAGE": "prod"}).capture_queue_name == "modelwatch-prod-captures"
 
 
 def test_code_comes_from_no_bucket_on_aws_that_anyone_may_have():
