@@ -132,7 +132,7 @@ def _entries(results: Sequence[AnalysisResult]) -> list[dict[str, object]]:
             "name": result.name,
             "model": result.model_name,
             "version": result.model_version,
-            "status": result.status,
+            "status": result.severity,
             "reason": result.reason,
             "rows": result.rows,
             "window_end_ms": int(result.window_end.timestamp() * 1000),

@@ -12,7 +12,8 @@ _STYLE = (
     ".modelwatch td,.modelwatch th{padding:.2em .8em .2em 0;text-align:left}</style>"
 )
 _COLUMNS = (
-    "feature", "status", "score", "critical score", "from", "threshold", "p-value", "why",
+    "feature", "importance", "status", "score", "critical score", "from", "threshold",
+    "p-value", "why",
 )  # fmt: skip
 
 
@@ -33,7 +34,7 @@ def heading(title: str, verdict: WindowVerdict, sample_rows: int) -> bytes:
     )
     head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
     page = (
-        f'{_STYLE}<section class="modelwatch"><h1>{escape(title)}: {verdict.status}</h1>'
+        f'{_STYLE}<section class="modelwatch"><h1>{escape(title)}: {verdict.severity}</h1>'
         f"<p>{escape(verdict.reason)}. {verdict.rows} rows, compared with "
         f"{escape(verdict.reference)} ({verdict.reference_rows} rows). "
         f"{escape(verdict.calibrated_by)}. The pictures below show a sample of {sample_rows} "
@@ -48,6 +49,6 @@ def _cells(feature: FeatureDrift) -> tuple[str, ...]:
     score, critical, p_value = ("" if each is None else f"{each:.3g}" for each in numbers)
     origin = feature.critical_from if critical else ""
     return (
-        feature.feature, feature.status, score, critical, origin, f"{feature.threshold:g}", p_value,
-        feature.reason,
+        feature.feature, "" if feature.importance is None else f"{feature.importance:.0%}",
+        feature.status, score, critical, origin, f"{feature.threshold:g}", p_value, feature.reason,
     )  # fmt: skip

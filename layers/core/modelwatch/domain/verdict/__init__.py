@@ -16,7 +16,7 @@ r"""The verdict on a window of one model version. Read the modules in this order
                                     |
                                 ok, drift or unknown           by feature
                                     |
-                                share of drifted features      -> ok, drift or unknown
+    status.py                   those that matter, by the rule -> ok, drift or unknown, of all rows
 
     segments.py     the same for each declared segment, with half of the budget
 

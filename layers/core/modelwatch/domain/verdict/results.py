@@ -16,6 +16,9 @@ from modelwatch.domain.verdict.rules import DriftPolicy, FeatureKind
 Status = Literal["ok", "drift", "unknown"]
 """``unknown`` is never to be shown as ``ok``."""
 
+Severity = Literal["ok", "warning", "drift", "unknown"]
+"""The status, and ``warning`` where it is ``ok`` though something drifted."""
+
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What a distance does not show, and is larger than in windows of the past.
@@ -46,8 +49,9 @@ class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     ``critical_score`` the score that drift takes at this number of values: no less than
     ``threshold`` (where a low score means drift: no more), and no less than windows of the past
     reached; ``critical_from`` says which of the two it is. ``changes`` are what makes it drift
-    beside the score. ``needed`` is the old name of ``critical_score``, written and read for one
-    release more.
+    beside the score. ``importance`` is the feature's part of all that the predictions depend on, 0
+    to 1; None where that is not known. ``needed`` is the old name of ``critical_score``, written
+    and read for one release more.
     """
 
     feature: str
@@ -63,6 +67,7 @@ class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     needed: float | None = None
     critical_from: Literal["independent draws", "past windows"] = "independent draws"
     changes: tuple[Change, ...] = ()
+    importance: float | None = None
 
     def __post_init__(self) -> None:
         known = self.needed if self.critical_score is None else self.critical_score
@@ -75,6 +80,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    status, reason
+        Whether it is a drift to act on, by the policy's rule.
+    severity
+        The same, and ``warning`` where the status is ``ok`` though something drifted: it follows
+        from the rest, and is written for those who read the JSON.
     rows, reference_rows
         Rows on both sides.
     drift_share
@@ -95,6 +105,15 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     drifted_features: tuple[str, ...] = ()
     headline: str = ""
     features: tuple[FeatureDrift, ...] = ()
+    severity: Severity = "ok"
+
+    def __post_init__(self) -> None:
+        drifted = self.status == "ok" and self._has_drift()
+        severity = "warning" if drifted else self.status
+        msgspec.structs.force_setattr(self, "severity", severity)
+
+    def _has_drift(self) -> bool:
+        return bool(self.drifted_features)
 
 
 class SegmentResult(Verdict, frozen=True):
@@ -119,7 +138,7 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
         The verdict on predictions and probabilities; they do not count in ``drift_share``.
     segments
         The verdict on each declared segment, in the main window of all rows; they do not count in
-        ``status``, and ``reason`` names those that drift.
+        ``status``: a drift is a warning, and ``reason`` names it.
     quality
         The verdict on data quality; None when there is no reference to learn from.
     past_days
@@ -136,6 +155,10 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
     policy: DriftPolicy = DriftPolicy()
     past_days: int = 0
     learning: str = ""
+
+    def _has_drift(self) -> bool:
+        parts = (*self.outputs, *self.segments)
+        return super()._has_drift() or any(each.status == "drift" for each in parts)
 
     @property
     def calibrated_by(self) -> str:
