@@ -157,8 +157,8 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
     learning: str = ""
 
     def _has_drift(self) -> bool:
-        parts = (*self.outputs, *self.segments)
-        return super()._has_drift() or any(each.status == "drift" for each in parts)
+        statuses = [each.status for each in self.outputs] + [each.status for each in self.segments]
+        return super()._has_drift() or "drift" in statuses
 
     @property
     def calibrated_by(self) -> str:
