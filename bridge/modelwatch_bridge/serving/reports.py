@@ -133,7 +133,7 @@ def _entries(results: Sequence[AnalysisResult]) -> list[dict[str, object]]:
             "model": result.model_name,
             "version": result.model_version,
             "status": result.severity,
-            "reason": result.reason,
+            "reason": "; ".join((result.reason, *result.notes)),
             "rows": result.rows,
             "window_end_ms": int(result.window_end.timestamp() * 1000),
             "has_report": result.has_report,

@@ -117,6 +117,8 @@ def print_result(result: AnalysisResult) -> None:
         f"{result.window_start:%H:%M:%S} to {result.window_end:%H:%M:%S} UTC, "
         f"{result.rows} rows: [{colour}]{result.severity}[/{colour}] ({escape(result.reason)})"
     )
+    for note in result.notes:
+        console.print(escape(note))
     features = sorted(result.features, key=lambda feature: -(feature.score or 0))
     if features:
         print_table(

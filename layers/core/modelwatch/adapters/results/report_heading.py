@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from modelwatch.domain.verdict.features import drift_strength
@@ -17,7 +18,9 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def heading(title: str, verdict: WindowVerdict, sample_rows: int) -> bytes:
+def heading(
+    title: str, verdict: WindowVerdict, sample_rows: int, notes: Sequence[str] = ()
+) -> bytes:
     """Return it as a part of a page.
 
     Parameters
@@ -26,6 +29,8 @@ def heading(title: str, verdict: WindowVerdict, sample_rows: int) -> bytes:
         Model, version and window.
     sample_rows
         Rows of the window that Evidently shows.
+    notes
+        Sentences on the drift.
     """
     features = sorted(verdict.features, key=drift_strength, reverse=True)
     rows = "".join(
@@ -39,6 +44,7 @@ def heading(title: str, verdict: WindowVerdict, sample_rows: int) -> bytes:
         f"{escape(verdict.reference)} ({verdict.reference_rows} rows). "
         f"{escape(verdict.calibrated_by)}. The pictures below show a sample of {sample_rows} "
         f"rows; the verdict is of all.</p>"
+        f"{''.join(f'<p>{escape(note)}.</p>' for note in notes)}"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></section>"
     )
     return page.encode()

@@ -23,6 +23,8 @@ r"""The verdict on a window of one model version. Read the modules in this order
     window.py       too few rows, stale, lost, no reference?   -> unknown, with the reason
                     else features + outputs + data quality + segments -> status, reason, headline
 
+    onset.py        of a drift: since when, what changed first, in which segment
+
     results.py      what it says: FeatureDrift < Verdict < WindowVerdict < AnalysisResult
     evidence.py     what it was made of, as documents that give the same verdict again
 

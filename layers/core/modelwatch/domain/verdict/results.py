@@ -161,6 +161,25 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
         return super()._has_drift() or "drift" in statuses
 
     @property
+    def effect(self) -> str:
+        """What a drift means for the model, in words; empty where nothing drifted."""
+        if self.severity not in ("drift", "warning"):
+            return ""
+        drifted = [each for each in self.features if each.status == "drift"]
+        parts = []
+        if any(each.importance is not None for each in self.features):
+            share = sum(each.importance or 0.0 for each in drifted)
+            parts.append(f"drifted features have {share:.0%} of the model's importance")
+        scored = [each for each in self.outputs if each.score is not None]
+        if scored:
+            worst = max(scored, key=lambda each: (each.status == "drift", each.score))
+            moved = "drifted" if worst.status == "drift" else "did not drift"
+            critical = worst.threshold if worst.critical_score is None else worst.critical_score
+            far = f"{worst.feature} {worst.score:.3g}, critical {critical:.3g}"
+            parts.append(f"the prediction {moved} ({far})")
+        return "; ".join(parts)
+
+    @property
     def calibrated_by(self) -> str:
         """Where critical scores come from, in words."""
         if self.policy.mode == "classic":
@@ -173,6 +192,42 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
         if self.past_days:
             return f"Critical scores are from past windows of {self.past_days} days"
         return "Critical scores are those of independent draws"
+
+
+class ColumnOnset(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when a feature or output looks as it does in the window.
+
+    Attributes
+    ----------
+    column
+        Its name.
+    at, earliest, latest
+        The hour from which on it does, and between which times the change is with 95 %; None when
+        it is older than what was looked at.
+    """
+
+    column: str
+    at: datetime | None = None
+    earliest: datetime | None = None
+    latest: datetime | None = None
+
+
+class Onset(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when a drift lasts, where, and what changed first.
+
+    Attributes
+    ----------
+    columns
+        What drifted, in the order in which it changed.
+    segment
+        The declared segment that has most of it; empty when none stands out.
+    sentence
+        The same in words.
+    """
+
+    columns: tuple[ColumnOnset, ...]
+    sentence: str
+    segment: str = ""
 
 
 class AnalysisResult(WindowVerdict, frozen=True):
@@ -199,6 +254,9 @@ class AnalysisResult(WindowVerdict, frozen=True):
         Whether someone asked for it; else it is the schedule's.
     manifest
         Digest of the manifest: what it was made of (`modelwatch.domain.verdict.evidence`).
+    onset
+        Of a drift of all rows, since when it lasts; it is looked for when a report is made, and
+        stays until the next one. None where the captures do not show it.
     """
 
     name: str
@@ -215,6 +273,25 @@ class AnalysisResult(WindowVerdict, frozen=True):
     duration_seconds: float = 0.0
     has_report: bool = False
     manifest: str = ""
+    onset: Onset | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on a drift: since when it lasts, and what it does."""
+        return notes_on(self, self.onset, self.performance)
+
+
+def notes_on(
+    verdict: WindowVerdict, onset: Onset | None, performance: PerformanceResult | None
+) -> tuple[str, ...]:
+    """Return sentences on a drift: since when it lasts, and what it does."""
+    effect = verdict.effect
+    accuracy = performance.verdict.estimated.accuracy if performance else None
+    if effect and accuracy is not None:
+        effect += (
+            f"; estimated accuracy {accuracy.value:.1%} ({accuracy.low:.1%} to {accuracy.high:.1%})"
+        )
+    return tuple(each for each in (onset.sentence if onset else "", effect) if each)
 
 
 class LastResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,6 +305,8 @@ class LastResult(msgspec.Struct, frozen=True, kw_only=True):
         Names of the segments that metrics show.
     reported_at, reported_features
         When the newest report was made, by its window's end, and which drifted features it shows.
+    onset
+        Since when the drift lasts.
     """
 
     name: str
@@ -236,6 +315,7 @@ class LastResult(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[str, ...] = ()
     reported_at: datetime | None = None
     reported_features: tuple[str, ...] = ()
+    onset: Onset | None = None
 
 
 _NAME = re.compile(
