@@ -464,3 +464,12 @@ CATALOG: dict[str, Metric] = {
     metric.name: metric for metric in (*FUNCTION_METRICS, *RUNTIME_METRICS, *BRIDGE_METRICS)
 }
 """Every metric by name."""
+
+CORE = frozenset({
+    "api_requests_total", "api_request_latency_seconds", "model_predictions_total",
+    "model_prediction_errors_total", "model_stale", "capture_records_total", "capture_labels_total",
+    "evidently_drift_status", "evidently_drifted_features_count", "evidently_analysis_total",
+    "evidently_analysis_missed_total", "model_performance_status", "model_accuracy",
+    "model_mean_absolute_error",
+})  # fmt: skip
+"""What CloudWatch shows by default: none of these has a series for each feature."""

@@ -1,6 +1,6 @@
 """Where AWS is, and the S3 of models, captures and reports."""
 
-from modelwatch.settings.kinds import HTTP, region, stage, text, url
+from modelwatch.settings.kinds import HTTP, choice, region, stage, text, url
 from modelwatch.settings.reading import Group, Setting
 
 
@@ -26,6 +26,11 @@ class LogSettings(Group):
         "where metric lines go instead of standard output, such as tcp://127.0.0.1:25888",
         url("tcp"),
         is_given=True,
+    )
+    metrics_to_cloudwatch = Setting(
+        "core",
+        "metrics that CloudWatch shows, too, and AWS bills each series of: none, core, or all",
+        choice("none", "core", "all"),
     )
 
 
