@@ -119,7 +119,7 @@ class Group:
 
         A default may follow from another setting; where that is wrong, it alone is named.
         """
-        errors = []
+        errors: list[SettingError] = []
         said = self.said()
         for setting in sorted(self.declared().values(), key=lambda each: each.name not in said):
             if setting.name not in said and errors:
