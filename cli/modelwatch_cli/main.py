@@ -17,6 +17,7 @@ from modelwatch_cli.baselines import commands as baselines
 from modelwatch_cli.capture import captures, dlq, forget, labels
 from modelwatch_cli.checks import commands as checks
 from modelwatch_cli.console import console, error_console
+from modelwatch_cli.costs import commands as costs
 from modelwatch_cli.deployment import commands as deployment
 from modelwatch_cli.monitoring import backtest, compare, performance, replay
 from modelwatch_cli.monitoring import commands as monitoring
@@ -81,6 +82,7 @@ for module in (
     dlq,
     forget,
     retention,
+    costs,
     monitoring,
     optional_part(captures.SAGEMAKER, "model_monitor"),
     performance,

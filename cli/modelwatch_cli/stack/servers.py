@@ -221,6 +221,7 @@ def bridge(plan: Plan) -> Part:
         command=[sys.executable, "-P", "-m", "modelwatch_bridge.main"],
         environ=lambda: {
             **plan.base_environ(),
+            "BRIDGE_LOG_GROUP_PREFIX": "/aws/lambda/modelwatch-",  # one bridge for all stages
             **own,
             **plan.stack_env(),
             "BRIDGE_STATE": str(state),
