@@ -69,15 +69,20 @@ _MODEL = ("model_name", "model_version")
 _VARIANT = (*_MODEL, "variant")
 
 DRIFT_STATUS = "evidently_drift_status"
-"""Gauge that analyze emits with every analysis: its value is one of the three that follow."""
+"""Gauge that analyze emits with every analysis: its value is one of `STATUS_VALUES`."""
 
 SEGMENT_STATUS = "evidently_segment_drift_status"
 """Gauge that says the same of the declared segments, in the main window."""
 
-DRIFT_OK, DRIFT_DETECTED, DRIFT_UNKNOWN = 0, 1, 2
+DRIFT_OK, DRIFT_DETECTED, DRIFT_UNKNOWN, DRIFT_WARNING = 0, 1, 2, 3
 
-STATUS_VALUES = {"ok": DRIFT_OK, "drift": DRIFT_DETECTED, "unknown": DRIFT_UNKNOWN}
-"""How gauges show the three statuses, of every monitor."""
+STATUS_VALUES = {
+    "ok": DRIFT_OK,
+    "drift": DRIFT_DETECTED,
+    "unknown": DRIFT_UNKNOWN,
+    "warning": DRIFT_WARNING,
+}
+"""How gauges show severities: a value stays what it was, a new one gets the next number."""
 
 EPISODE_STATUS = "evidently_episode_status"
 """Gauge that alerts follow: its value is one of the next."""
@@ -201,7 +206,8 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         DRIFT_STATUS,
         "gauge",
         _MODEL,
-        "Verdict of the newest analysis. 0: no drift; 1: drift; 2: unknown, too little data.",
+        "Verdict of the newest analysis. 0: no drift; 1: drift; 2: unknown; 3: warning, "
+        "a drift that by the rule is not enough to act on.",
     ),
     Metric(
         EPISODE_STATUS,

@@ -42,12 +42,11 @@ def seen(
 ) -> Observation:
     end = START + after
     slot = Slot(quiet=end) if status == "ok" else Slot()
-    if status in ("drift", "warning"):
+    if status == "drift":
         stories = {
             name: FeatureStory(first=end, worst=end, strength=strength) for name in names or ("a",)
         }
-        drift = end if status == "drift" else None
-        slot = Slot(drift=drift, loud=end, last=end, features=stories, drifted=len(stories))
+        slot = Slot(drift=end, last=end, features=stories, drifted=len(stories))
     return Observation(version, length, end, slot)
 
 
@@ -59,8 +58,8 @@ def recorded(*observations: Observation) -> EpisodeRecord:
 
 
 def hours(statuses: str, length: str = "PT1H", step: timedelta = HOUR, **more) -> list[Observation]:
-    """Return results one after the other: d(rift), w(arning), o(k), u(nknown)."""
-    words = {"d": "drift", "w": "warning", "o": "ok", "u": "unknown"}
+    """Return results one after the other: d(rift), o(k), u(nknown)."""
+    words = {"d": "drift", "o": "ok", "u": "unknown"}
     return [
         seen((at + 1) * step, words[each], length=length, **more)
         for at, each in enumerate(statuses)
@@ -87,8 +86,6 @@ def spans(record: EpisodeRecord) -> list[tuple[float, float | None]]:
         ("oddoo", [(2, 5)]),
         ("odododoo", [(2, 8)]),  # it opens once
         ("odoood", [(2, 4), (6, None)]),
-        ("odwwwoo", [(2, 7)]),  # a warning keeps it open
-        ("owwwo", []),  # and opens none
         ("oduuuuuu", [(2, None)]),  # what is unknown closes none
         ("uuuu", []),
         ("oduuuo", [(2, 6)]),
@@ -146,7 +143,7 @@ def test_each_version_has_its_own_and_one_that_is_not_analyzed_any_more_is_over(
     assert (episode.model_version, episode.reason) == ("1", "no longer analyzed")
 
 
-_STATUS = st.sampled_from(["ok", "drift", "warning", "unknown"])
+_STATUS = st.sampled_from(["ok", "drift", "unknown"])
 _LENGTH = st.sampled_from([("PT1H", HOUR), ("PT1H", timedelta(minutes=7)), ("P1D", DAY)])
 
 

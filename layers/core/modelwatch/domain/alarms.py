@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from modelwatch.domain.verdict.results import Status
+from modelwatch.domain.verdict.results import Severity, Status
 
 
 class WindowStatus(msgspec.Struct, frozen=True):
@@ -16,6 +16,7 @@ class WindowStatus(msgspec.Struct, frozen=True):
     at: datetime
     status: Status
     drifted_features: tuple[str, ...] = ()
+    severity: Severity = "ok"
 
 
 class AlarmSpan(msgspec.Struct, frozen=True, kw_only=True):

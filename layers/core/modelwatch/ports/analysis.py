@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -172,10 +172,12 @@ class DriftReporter(Protocol):
         current: pa.Table,
         verdict: WindowVerdict,
         title: str,
+        notes: Sequence[str] = (),
     ) -> bytes:
         """Return a report on samples of both sides, as one HTML page with a ``title``.
 
-        ``verdict`` is the one on all rows: it is above what the samples show.
+        ``verdict`` is the one on all rows: it is above what the samples show, with ``notes``:
+        since when it lasts, and what it does.
         """
         ...
 

@@ -2,7 +2,8 @@
 
 Source: AWS, "Specification: Embedded metric format". On AWS, CloudWatch Logs extracts the metrics
 under ``CloudWatchMetrics`` of a line, and AWS bills each series of them. The bridge reads those and
-the others, which are under ``BridgeMetrics``, everywhere.
+the others everywhere. ``BridgeMetrics`` names the others: their labels are in the catalog, and AWS
+bills each byte of a line.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def emf_lines(
     Raises KeyError for a metric that the catalog does not have: a mistake in the code.
     """
     documents: list[dict[str, Any]] = []
-    for sample, reader in _read_by(samples, to_cloudwatch):
+    for sample, is_for_cloudwatch in _parts(samples, to_cloudwatch):
         for document in documents:
             if sample.name not in document and all(
                 document.get(label, value) == value for label, value in sample.labels.items()
@@ -49,30 +50,35 @@ def emf_lines(
         else:
             document = {"_aws": {"Timestamp": timestamp_ms, "CloudWatchMetrics": []}}
             documents.append(document)
-        document["_aws"].setdefault(reader, []).append(
-            {
-                "Namespace": NAMESPACE,
-                "Dimensions": [list(sample.labels)],
-                "Metrics": [{"Name": sample.name, "Unit": CATALOG[sample.name].unit}],
-            }
-        )
+        if is_for_cloudwatch:
+            document["_aws"]["CloudWatchMetrics"].append(_directive(sample))
+        else:
+            document["_aws"].setdefault("BridgeMetrics", []).append(CATALOG[sample.name].name)
         document.update(sample.labels)
         document[sample.name] = sample.value
     return [_encode(document).decode() for document in documents]
 
 
-def _read_by(
+def _parts(
     samples: Sequence[Sample], to_cloudwatch: Collection[str]
-) -> Iterator[tuple[Sample, str]]:
-    """Yield the samples, those for CloudWatch in parts that it takes, and who reads each."""
+) -> Iterator[tuple[Sample, bool]]:
+    """Yield the samples, and whether CloudWatch shows them: those in parts that it takes."""
     for sample in samples:
         if sample.name not in to_cloudwatch or not all(map(str.strip, sample.labels.values())):
-            yield sample, "BridgeMetrics"
+            yield sample, False
         elif isinstance(sample.value, int | float) or len(sample.value) <= CLOUDWATCH_VALUES:
-            yield sample, "CloudWatchMetrics"
+            yield sample, True
         else:
             for values in batched(sample.value, CLOUDWATCH_VALUES, strict=False):
-                yield Sample(sample.name, values, sample.labels), "CloudWatchMetrics"
+                yield Sample(sample.name, values, sample.labels), True
+
+
+def _directive(sample: Sample) -> dict[str, Any]:
+    return {
+        "Namespace": NAMESPACE,
+        "Dimensions": [list(sample.labels)],
+        "Metrics": [{"Name": sample.name, "Unit": CATALOG[sample.name].unit}],
+    }
 
 
 class LineStream(Protocol):

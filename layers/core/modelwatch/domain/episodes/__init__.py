@@ -9,10 +9,11 @@
 `slots` has the small part that is kept of results. Slots merge in any order, and the same
 result again changes nothing: runs that come late, twice, at once or after an aborted one make the
 same document. `series` finds the spans of one length of window: a span opens with ``drift``, and
-closes at an ``ok`` window of a time that is one hold (two lengths, two days at most) later than the
-last one that drifted. A ``warning`` opens none, and keeps an open one open; ``unknown`` does
-neither. `record` is the document of a model, and joins spans of all lengths that look at the same
-time of a version into one episode. `notes` are what people say of them.
+closes at an ``ok`` window that ends one hold (two lengths, two days at most) after the last one
+that drifted. By the rule a ``warning`` is ``ok``: it opens none, and keeps none open. ``unknown``
+neither opens nor closes. `joining` makes one episode of the spans of all lengths that look at the
+same time of a version. `notes` are what people say of episodes, and `record` is the document of a
+model.
 
 Results that someone asked for, and those of a single variant, have no part in it.
 """

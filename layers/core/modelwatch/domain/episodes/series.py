@@ -30,7 +30,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes
     ----------
     first, last
-        Ends of its first window and of the last one that drifts or warns.
+        Ends of its first window and of the last one that drifts.
     slot
         Number of the slot of ``last``.
     features
@@ -142,7 +142,7 @@ def _spans(settled: Iterable[Span], slots: Mapping[int, Slot]) -> tuple[Span, ..
         if is_open and _closes(spans[-1], number, slot):
             spans[-1] = msgspec.structs.replace(spans[-1], closed=slot.quiet, reason="quiet")
             is_open = False
-        if slot.loud is None or slot.last is None:
+        if slot.drift is None or slot.last is None:
             continue
         if is_open:
             spans[-1] = msgspec.structs.replace(
@@ -153,11 +153,11 @@ def _spans(settled: Iterable[Span], slots: Mapping[int, Slot]) -> tuple[Span, ..
                 now=tuple(slot.features),
                 drifted=slot.drifted,
             )
-        elif slot.drift is not None:
+        else:
             spans.append(
                 Span(
                     first=slot.drift,
-                    last=max(slot.drift, slot.last),
+                    last=slot.last,
                     slot=number,
                     features=slot.features,
                     now=tuple(slot.features),
@@ -171,4 +171,4 @@ def _closes(span: Span, number: int, slot: Slot) -> bool:
     """Return whether a slot has a quiet window late enough, before one that drifts again."""
     if slot.quiet is None or number - span.slot < HOLD_SLOTS:
         return False
-    return slot.loud is None or slot.quiet < slot.loud
+    return slot.drift is None or slot.quiet < slot.drift

@@ -32,6 +32,8 @@ class FeatureStory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         End of the window in which it drifted furthest.
     strength
         How far that was, in multiples of what makes it drift.
+    length
+        Length of that window.
     score, critical_score
         Of that window.
     """
@@ -39,12 +41,15 @@ class FeatureStory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     first: datetime
     worst: datetime
     strength: float
+    length: str = ""
     score: float | None = None
     critical_score: float | None = None
 
     def merge(self, other: FeatureStory) -> FeatureStory:
         """Return what both say together."""
-        further = max(self, other, key=lambda each: (each.strength, -each.worst.timestamp()))
+        further = max(
+            self, other, key=lambda each: (each.strength, -each.worst.timestamp(), each.length)
+        )
         return msgspec.structs.replace(further, first=min(self.first, other.first))
 
 
@@ -56,10 +61,8 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes
     ----------
-    drift
-        End of the first one that drifts.
-    loud, last
-        Ends of the first and the last one that drifts or warns.
+    drift, last
+        Ends of the first and the last one that drifts.
     quiet
         End of the first one that is ok.
     features
@@ -69,7 +72,6 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     drift: datetime | None = None
-    loud: datetime | None = None
     last: datetime | None = None
     quiet: datetime | None = None
     features: dict[str, FeatureStory] = {}
@@ -79,7 +81,6 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Return what both say together."""
         return Slot(
             drift=_least(self.drift, other.drift),
-            loud=_least(self.loud, other.loud),
             last=max(filter(None, (self.last, other.last)), default=None),
             quiet=_least(self.quiet, other.quiet),
             features=merge_stories((self.features, other.features)),
@@ -98,25 +99,23 @@ class Observation(msgspec.Struct, frozen=True):
 
 def observe(result: AnalysisResult) -> Observation:
     """Return what is kept of a result of the schedule."""
-    end, severity = result.window_end, result.status
-    slot = Slot()
-    if severity == "ok":
-        slot = Slot(quiet=end)
-    elif severity != "unknown":
+    end = result.window_end
+    slot = Slot(quiet=end) if result.status == "ok" else Slot()
+    if result.status == "drift":
         drifted = [each for each in (*result.features, *result.outputs) if each.status == "drift"]
         stories = {
             each.feature: FeatureStory(
                 first=end,
                 worst=end,
                 strength=round(drift_strength(each), 4),
+                length=result.window,
                 score=each.score,
                 critical_score=each.critical_score,
             )
             for each in drifted
         }
         slot = Slot(
-            drift=end if severity == "drift" else None,
-            loud=end,
+            drift=end,
             last=end,
             features=merge_stories([stories]),
             drifted=len(stories),

@@ -1,4 +1,4 @@
-"""The verdicts on features, and the one on the model that follows from them.
+"""The verdicts on features and outputs.
 
 In the mode ``calibrated`` a feature drifts when its distance reaches the threshold of its kind
 *and* is more than chance allows at the level of the run; in the mode ``classic`` the threshold is
@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 
 from modelwatch.domain.importance import Importance, drift_headline, rank_drift
 from modelwatch.domain.past.calibration import OUTPUT, Calibration
@@ -27,6 +28,7 @@ from modelwatch.domain.statistics.distributions import Distribution
 from modelwatch.domain.verdict.columns import NO_COLUMN, Column, compare, distributions
 from modelwatch.domain.verdict.results import Change, FeatureDrift, Status, Verdict
 from modelwatch.domain.verdict.rules import DriftPolicy
+from modelwatch.domain.verdict.status import features_status
 
 
 def evaluate_features(
@@ -45,7 +47,10 @@ def evaluate_features(
         level,
         PastColumns(past, window.rows) if past else None,
     )
-    status, share, reason = model_status(features, policy.share_threshold)
+    if importance:
+        shares = importance.shares
+        features = [replace(each, importance=shares.get(each.feature)) for each in features]
+    status, share, reason = features_status(features, importance, policy)
     drifted = {each.feature: drift_strength(each) for each in features if each.status == "drift"}
     ranked = rank_drift(drifted, importance)
     return Verdict(
@@ -222,32 +227,6 @@ def _verdict(column: Column, level: float) -> FeatureDrift:
         critical_from="past windows" if is_past else "independent draws",
         changes=column.changes,
     )
-
-
-def model_status(
-    features: Sequence[FeatureDrift], share_threshold: float
-) -> tuple[Status, float, str]:
-    """Return a model version's status, the share of its features that drifted, and the reason.
-
-    Unknown features do not count, neither way; if all are unknown, so is the version.
-
-    Examples
-    --------
-    >>> drifted = FeatureDrift(feature="a", kind="numerical", status="drift",
-    ...                        method="wasserstein", threshold=0.2, score=0.9)
-    >>> model_status([drifted], share_threshold=0.5)
-    ('drift', 1.0, '1 of 1 features drifted; drift from a share of 0.5')
-    >>> model_status([], share_threshold=0.5)
-    ('unknown', 0.0, 'no feature can be compared')
-    """
-    known = [feature.status for feature in features if feature.status != "unknown"]
-    if not known:
-        return "unknown", 0.0, "no feature can be compared"
-    drifted = known.count("drift")
-    share = drifted / len(known)
-    reason = f"{drifted} of {len(known)} features drifted"
-    status: Status = "drift" if share >= share_threshold else "ok"
-    return status, share, f"{reason}; drift from a share of {share_threshold:g}"
 
 
 def drift_strength(found: FeatureDrift) -> float:
