@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -28,6 +29,7 @@ from modelwatch.domain.episodes.slots import MOST_FEATURES, FeatureStory, Observ
 from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.errors import InvalidInputError, NotFoundError, StoreError
 
+SUPPORT = Path(__file__).parents[2] / "support"
 START = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -351,6 +353,19 @@ def test_an_aborted_write_leaves_the_old_record_or_the_new_one(failure, number):
             continue
     s3.fail_at = None
     assert store.load("wine") == recorded(first, second)
+
+
+def test_a_record_that_format_1_stored_is_read():
+    record = decode_record((SUPPORT / "episodes-1.json").read_bytes())
+    newest, accepted = record.episodes()
+    assert (newest.status, newest.opened) == ("open", START + 90 * HOUR)
+    assert (accepted.status, accepted.reason) == ("closed", "accepted")
+    assert [each.note for each in accepted.acknowledged] == ["ours"]
+    assert accepted.accepted is not None
+    assert (accepted.accepted.note, accepted.accepted.reverted_by) == ("new market", "bob")
+    assert {each.length for each in accepted.lengths} == {"PT1H", "P1D"}
+    assert record.notes.expected[0].status(START) == "withdrawn"
+    assert decode_record(encode_record(record)) == record
 
 
 def test_a_record_of_another_format_is_refused():
