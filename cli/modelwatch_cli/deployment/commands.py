@@ -60,6 +60,7 @@ def deploy(
     from modelwatch_cli.deployment.deployer import Deployer
     from modelwatch_cli.deployment.endpoints import deployed_urls
     from modelwatch_cli.deployment.environments import model_requirements
+    from modelwatch_cli.deployment.neighbours import stages
     from modelwatch_cli.deployment.plan import chosen_apps, make_plan
     from modelwatch_cli.deployment.served import choose_package, deployed_package, read_served
     from modelwatch_cli.project import Project
@@ -71,6 +72,7 @@ def deploy(
     settings = Settings()
     chosen = chosen_apps(apps or ())
     progress = ConsoleProgress(console)
+    clients = make_clients(settings)
     served = check_settings(
         settings,
         chosen,
@@ -78,8 +80,8 @@ def deploy(
         read_served,
         LOADER.names_in_files(),
         LOADER.names_in_environment(),
+        lambda: stages(clients.cloudformation),
     )
-    clients = make_clients(settings)
     package, why = "", ""
     if "predict" in chosen:
         package, why = choose_package(
