@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 NAMESPACE = "modelwatch"
-"""CloudWatch namespace of every EMF line that the functions write."""
+"""CloudWatch namespace of EMF lines; those of functions have the stage behind it."""
 
 Kind = Literal["counter", "gauge", "histogram"]
 
