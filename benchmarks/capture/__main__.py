@@ -3,7 +3,7 @@
     make bench-capture
 
 Rows of 13 and of 200 features go through the consumer as SQS delivers them, up to the object that
-would be written; S3 itself is left out (its results are counted, not waited for). They come packed
+would be written; S3 itself is left out (its requests are counted, not waited for). They come packed
 as predict sends those of a batch, and, beside it, packed one a message. Times are CPU seconds of
 all threads, the best of some rounds, beside two yardsticks of the machine in the same run:
 `json.loads` on each row as the JSON object that it was before, and one copy of the packed messages'
@@ -26,7 +26,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from benchmarks.capture.prices import PRICES, PRICES_OF, bill
 from benchmarks.capture.sending import sent_by
 from numpy.typing import NDArray
 from rich.console import Console
@@ -48,11 +47,14 @@ from modelwatch.ports.metrics import Sample
 from modelwatch.services.capture import CaptureService
 from modelwatch.services.compaction import CompactionService
 from modelwatch.services.deliveries import Message, read_message
+from modelwatch_cli.costs.prices import PRICES_OF, REGION, S3_STORAGE, Item, capture_items
 
 FEATURES = 13
 WIDE_FEATURES = 200
 RATE = 500
 """Predictions a second."""
+
+_MILLION = 1_000_000
 
 HOUR = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RIVALS = Path(__file__).parents[2] / ".envs" / "rivals" / "bin" / "python"
@@ -263,18 +265,23 @@ def _bills(console: Console, results: dict[str, float]) -> dict[str, float]:
         "batches of 100": sent_by(_records, per_second=0.1, rows=100, requests=50),
     }
     bills = {
-        way: bill(
-            messages=sent.messages / sent.records,
-            billed_sends=sent.billed / sent.records,
-            message_bytes=sent.size / sent.records,
-            rows_per_second=results["rows_per_second_1000"],
-            stored_bytes_per_row=merged,
-            merge_requests_per_object=results["merge_requests_per_object"],
-        )
+        way: [
+            *capture_items(
+                _MILLION,
+                messages=sent.messages / sent.records,
+                billed_sends=sent.billed / sent.records,
+                message_bytes=sent.size / sent.records,
+                runs=_MILLION / 1000,
+                objects=_MILLION / 1000,
+                rows_per_second=results["rows_per_second_1000"],
+                merge_requests_per_object=results["merge_requests_per_object"],
+            ),
+            Item("S3: a month of them", _MILLION * merged / 1e9, S3_STORAGE),
+        ]
         for way, sent in ways.items()
     }
     title = (
-        f"USD at AWS for a million predictions ({PRICES.region}, prices of {PRICES_OF}), by the "
+        f"USD at AWS for a million predictions ({REGION}, prices of {PRICES_OF}), by the "
         "requests that an environment gets"
     )
     table = Table("what", *ways, title=title)

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from modelwatch.adapters.aws.queues import SqsRecordQueue
 from modelwatch.domain.records import Record
 from modelwatch.services.outbox import Outbox
-
-_CHUNK_BYTES = 64 * 1024
-"""SQS bills a request as so many as it has chunks of this size."""
+from modelwatch_cli.costs.prices import CHUNK_BYTES
 
 _FLUSH_SECONDS = 1.0
 
@@ -35,7 +33,7 @@ class Sent:
         size = len(MessageBody.encode())
         self.messages += 1
         self.size += size
-        self.billed += math.ceil(size / _CHUNK_BYTES)
+        self.billed += math.ceil(size / CHUNK_BYTES)
 
 
 def sent_by(

@@ -111,18 +111,29 @@ def test_a_function_has_the_settings_that_it_reads_and_no_others(packaged):
     }
     store = {"AWS_ENDPOINT_URL_S3", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"}
     assert has["capture"] == store | {
-        *("CAPTURE_QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "CAPTURE_BUCKET"),
+        *("STAGE", "CAPTURE_QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "CAPTURE_BUCKET"),
         *("ANALYSIS_SEGMENTS", "COMPACTION_LAG_SECONDS", "API_AUTH", "API_AUTH_CONTROL"),
         "METRICS_TO_CLOUDWATCH",
     }
     assert store | {"MLFLOW_TRACKING_TOKEN"} < has["predict"] & has["analyze"]
     assert not {each for each in has["predict"] if each.startswith(("ANALYSIS", "DRIFT"))}
     assert not {"MODEL_CACHE", "CAPTURE_BUDGET_MS", "CAPTURE_QUEUE_URL"} & has["analyze"]
-    foreign = ("BRIDGE_", "STACK_", "MODELWATCH_", "PACKAGE_", "STAGE", "LOG_LEVEL")
+    foreign = ("BRIDGE_", "STACK_", "MODELWATCH_", "PACKAGE_", "LOG_LEVEL")
     assert not [each for names in has.values() for each in names if each.startswith(foreign)]
     for app, names in has.items():
         read = FUNCTIONS[app].declared()
         assert names == {name for name, setting in read.items() if not setting.is_given}
+
+
+def test_no_role_writes_into_logs_of_a_stage_whose_name_goes_on(packaged):
+    for app, template in packaged.items():
+        policy = template["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]
+        (logs,) = [each for each in policy["Statement"] if each["Sid"] == "WriteLogs"]
+        groups = {each["Fn::Sub"].partition("log-group:")[2] for each in logs["Resource"]}
+        names = {f"/aws/lambda/{name}" for name in function_names(template, "${Stage}")}
+        if app == "predict":
+            names.add("/aws/lambda/modelwatch-${Stage}-predict-image")
+        assert groups == names | {f"{name}:*" for name in names}
 
 
 @pytest.mark.parametrize("app", APPS)

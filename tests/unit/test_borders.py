@@ -64,10 +64,13 @@ def emf_lines():
         optional={"Dimensions": labels | anything},
     )
     directives = st.lists(directive | anything, max_size=3) | anything
-    root = st.fixed_dictionaries({"CloudWatchMetrics": directives}) | anything
+    bridge = st.lists(names) | anything
+    root = st.fixed_dictionaries({"CloudWatchMetrics": directives, "BridgeMetrics": bridge})
     keys = st.sampled_from(["model_name", "method", "endpoint", *CATALOG])
     values = st.dictionaries(keys, st.lists(numbers, max_size=3) | scalars, max_size=6)
-    return st.tuples(values, root).map(lambda pair: as_json({**pair[0], "_aws": pair[1]}))
+    return st.tuples(values, root | anything).map(
+        lambda pair: as_json({**pair[0], "_aws": pair[1]})
+    )
 
 
 COUNTER = next(each for each in CATALOG.values() if each.kind == "counter" and each.labels)

@@ -55,48 +55,57 @@ def read_emf(line: str, catalog: Mapping[str, Metric], findings: Findings) -> No
     A metric that the catalog does not list counts as unknown. One that cannot be used (a value
     that is no finite number, a counter that goes down, a missing dimension, a dimension set that
     is not the catalog's labels) counts as a parse error, and the other metrics of the line are
-    counted. Directives of other namespaces are ignored.
+    counted. Directives of other namespaces are ignored. ``BridgeMetrics`` names metrics without a
+    directive: their labels are those of the catalog.
     """
     try:
         document = _decode(line)
         root = document["_aws"]
-        for directive in [*root["CloudWatchMetrics"], *root.get("BridgeMetrics", ())]:
-            if directive["Namespace"] == NAMESPACE:
-                _read_directive(document, directive, catalog, findings)
+        for directive in root["CloudWatchMetrics"]:
+            if directive["Namespace"].partition("-")[0] == NAMESPACE:
+                dimension_sets = directive.get("Dimensions", [[]]) or [[]]
+                for definition in directive["Metrics"]:
+                    _read(document, definition["Name"], dimension_sets, catalog, findings)
+        for name in root.get("BridgeMetrics", ()):
+            _read(document, name, None, catalog, findings)
     except (
         msgspec.DecodeError, UnicodeError, RecursionError, KeyError, TypeError, AttributeError
     ):  # fmt: skip
         findings.parse_errors += 1
 
 
-def _read_directive(
+def _read(
     document: Mapping[str, Any],
-    directive: Mapping[str, Any],
+    name: str,
+    dimension_sets: Any,
     catalog: Mapping[str, Metric],
     findings: Findings,
 ) -> None:
-    dimension_sets = directive.get("Dimensions", [[]]) or [[]]
-    for definition in directive["Metrics"]:
-        metric = catalog.get(definition["Name"])
-        if metric is None:
-            findings.unknown_metrics += 1
-            continue
-        try:
-            findings.readings.append(_reading(document, dimension_sets, metric))
-        except _UnusableError:
-            findings.parse_errors += 1
+    """Add one metric of a line; without ``dimension_sets`` it has the catalog's labels."""
+    metric = catalog.get(name)
+    if metric is None:
+        findings.unknown_metrics += 1
+        return
+    try:
+        if dimension_sets is not None and not any(
+            len(keys) == len(metric.labels) and set(keys) == set(metric.labels)
+            for keys in dimension_sets
+        ):
+            raise _UnusableError
+        findings.readings.append(_reading(document, metric))
+    except _UnusableError:
+        findings.parse_errors += 1
 
 
-def _reading(document: Mapping[str, Any], dimension_sets: Any, metric: Metric) -> Reading:
-    labels = metric.labels
-    if not any(len(keys) == len(labels) and set(keys) == set(labels) for keys in dimension_sets):
-        raise _UnusableError
+def _reading(document: Mapping[str, Any], metric: Metric) -> Reading:
     values = document.get(metric.name)
     values = tuple(values) if isinstance(values, list) else (values,)
     numbers = tuple([_number(value) for value in values])
     if metric.kind == "counter" and any(number < 0 for number in numbers):
         raise _UnusableError
-    return Reading(metric, tuple([label_value(document.get(name)) for name in labels]), numbers)
+    return Reading(
+        metric, tuple([label_value(document.get(name)) for name in metric.labels]), numbers
+    )
 
 
 def _number(value: object) -> float:

@@ -55,7 +55,7 @@ def predict_service() -> PredictService:
             None if registry.is_local else s3,
             bucket,
             cache_folder / "plans",
-            source=f"{address} {settings.model_alias} {settings.model_stage}",
+            source=f"{settings.stage} {address} {settings.model_alias} {settings.model_stage}",
         ),
         metrics=metrics(),
         refresh_seconds=settings.model_refresh_seconds,

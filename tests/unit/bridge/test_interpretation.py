@@ -100,6 +100,9 @@ def test_values_that_are_no_counts_are_parse_errors(value: object, emf: Callable
         '{"_aws": ',
         '{"_aws": 3}',
         '{"_aws": {"CloudWatchMetrics": [3]}}',
+        '{"_aws": {"CloudWatchMetrics": [], "BridgeMetrics": 3}}',
+        '{"_aws": {"CloudWatchMetrics": [], "BridgeMetrics": [[]]}}',
+        '{"_aws": {"CloudWatchMetrics": [], "BridgeMetrics": ["api_requests_total"]}}',
         '{"_aws": {"CloudWatchMetrics": [{"Namespace": "modelwatch", "Metrics": 1}]}}',
         '{"_aws": {"CloudWatchMetrics": [{"Namespace": "modelwatch", "Metrics": [{}]}]}}',
         '{"_aws": {"CloudWatchMetrics": [{"Namespace": "modelwatch", "Metrics": ['

@@ -41,8 +41,10 @@ def test_a_line_holds_one_value_of_a_label_and_of_a_metric():
 
 
 def names(line: str, reader: str) -> list[str]:
-    directives = json.loads(line)["_aws"].get(reader, [])
-    return [metric["Name"] for directive in directives for metric in directive["Metrics"]]
+    root = json.loads(line)["_aws"]
+    if reader == "BridgeMetrics":
+        return list(root.get(reader, []))
+    return [metric["Name"] for each in root[reader] for metric in each["Metrics"]]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,21 +16,23 @@ from modelwatch.domain.past.calibration import Calibration
 from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.profiles import Profile, WindowProfile, merge_profiles
 from modelwatch.domain.verdict.evidence import CodeVersion
-from modelwatch.domain.verdict.results import AnalysisResult, LastResult, ResultName
+from modelwatch.domain.verdict.results import AnalysisResult, LastResult, ResultName, notes_on
 from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.verdict.sides import WindowProfiles
 from modelwatch.domain.verdict.window import evaluate_window
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, NoModelError, public_text
-from modelwatch.ports.analysis import DriftReporter, ProfileStore, ReportStore
+from modelwatch.ports.analysis import DriftReporter, EpisodeStore, ProfileStore, ReportStore
 from modelwatch.ports.metrics import MetricSink, Sample
 from modelwatch.ports.performance import PerformanceMonitor
 from modelwatch.ports.serving import ModelRegistry
 from modelwatch.services.analysis_bounds import LeftOut, chosen_variants, chosen_versions
-from modelwatch.services.analysis_reports import remembered, report_files
+from modelwatch.services.analysis_reports import remembered, report_files, worth_a_report
 from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
 from modelwatch.services.analysis_samples import failure_sample, result_samples, segment_samples
+from modelwatch.services.episodes import note_result
 from modelwatch.services.learning import Learning
+from modelwatch.services.onsets import find_onset
 from modelwatch.services.performance import samples as performance_samples
 from modelwatch.services.references import References, SampledReference
 from modelwatch.services.replay import evidence_of
@@ -72,6 +74,7 @@ class AnalyzeService:
         performance: PerformanceMonitor,
         reporter: DriftReporter,
         reports: ReportStore,
+        episodes: EpisodeStore,
         metrics: MetricSink,
         rules: AnalysisRules,
         code: CodeVersion,
@@ -86,6 +89,7 @@ class AnalyzeService:
         self._performance = performance
         self._reporter = reporter
         self._reports = reports
+        self._episodes = episodes
         self._metrics = metrics
         self._rules = rules
         self._code = code
@@ -243,6 +247,9 @@ class AnalyzeService:
             )
             newest[key] = remembered(result, last.get(key))
             results.append(result)
+        if not task.ad_hoc:
+            samples = note_result(self._episodes, results[0])
+            self._metrics.emit(samples if task.present else [])
         if task.present and not task.ad_hoc:
             self._reports.remember(task.name, task.version, {**last, **newest})
         return results
@@ -270,9 +277,15 @@ class AnalyzeService:
         )
         verdict = evaluate_window(found, reference, task.rules, past)
         performance = self._performance_of(task) if main and task.present else None
-        files = report_files(
-            task, variant, verdict, profile, reference, last, self._profiles, self._reporter
-        )
+        onset = last.onset if last and verdict.status == last.status == "drift" else None
+        files: Mapping[str, bytes] = {}
+        if reference is not None and worth_a_report(task, verdict, last):
+            if verdict.status == "drift" and not variant:
+                onset = find_onset(task, verdict, profile, reference, self._profiles)
+            files = report_files(
+                task, variant, verdict, profile, reference, self._profiles, self._reporter,
+                notes_on(verdict, onset, performance),
+            )  # fmt: skip
         name = str(
             ResultName(task.name, task.version, task.window.end, task.title, variant, task.ad_hoc)
         )
@@ -292,16 +305,19 @@ class AnalyzeService:
             duration_seconds=round(time.perf_counter() - began, 3),
             has_report=bool(files),
             manifest=evidence.digest,
+            onset=onset,
             **msgspec.structs.asdict(verdict),
         )
-        if self._reports.save(result, files, evidence):
+        is_new = self._reports.save(result, files, evidence)
+        if is_new:
             shown = task.present and (not task.ad_hoc or self._shows(task, result))
             self._metrics.emit(result_samples(result, main=main, present=shown))
             if main and shown:
                 self._metrics.emit(segment_samples(result, last.segments if last else ()))
             if performance is not None:
                 self._metrics.emit(performance_samples(performance))
-        return result
+        # what was given first holds: captures may have come since
+        return result if is_new else self._reports.result(name)
 
     def _shows(self, task: AnalysisTask, result: AnalysisResult) -> bool:
         """Return whether gauges show an ad hoc result on the present."""

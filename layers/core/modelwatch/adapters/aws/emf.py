@@ -2,7 +2,8 @@
 
 Source: AWS, "Specification: Embedded metric format". On AWS, CloudWatch Logs extracts the metrics
 under ``CloudWatchMetrics`` of a line, and AWS bills each series of them. The bridge reads those and
-the others, which are under ``BridgeMetrics``, everywhere.
+the others everywhere. ``BridgeMetrics`` names the others: their labels are in the catalog, and AWS
+bills each byte of a line.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def emf_lines(
-    samples: Sequence[Sample], timestamp_ms: int, to_cloudwatch: Collection[str] = CORE
+    samples: Sequence[Sample],
+    timestamp_ms: int,
+    to_cloudwatch: Collection[str] = CORE,
+    namespace: str = NAMESPACE,
 ) -> list[str]:
     """Return the EMF documents that carry ``samples``: as few as they fit in.
 
@@ -40,7 +44,7 @@ def emf_lines(
     Raises KeyError for a metric that the catalog does not have: a mistake in the code.
     """
     documents: list[dict[str, Any]] = []
-    for sample, reader in _read_by(samples, to_cloudwatch):
+    for sample, is_for_cloudwatch in _parts(samples, to_cloudwatch):
         for document in documents:
             if sample.name not in document and all(
                 document.get(label, value) == value for label, value in sample.labels.items()
@@ -49,30 +53,35 @@ def emf_lines(
         else:
             document = {"_aws": {"Timestamp": timestamp_ms, "CloudWatchMetrics": []}}
             documents.append(document)
-        document["_aws"].setdefault(reader, []).append(
-            {
-                "Namespace": NAMESPACE,
-                "Dimensions": [list(sample.labels)],
-                "Metrics": [{"Name": sample.name, "Unit": CATALOG[sample.name].unit}],
-            }
-        )
+        if is_for_cloudwatch:
+            document["_aws"]["CloudWatchMetrics"].append(_directive(sample, namespace))
+        else:
+            document["_aws"].setdefault("BridgeMetrics", []).append(CATALOG[sample.name].name)
         document.update(sample.labels)
         document[sample.name] = sample.value
     return [_encode(document).decode() for document in documents]
 
 
-def _read_by(
+def _parts(
     samples: Sequence[Sample], to_cloudwatch: Collection[str]
-) -> Iterator[tuple[Sample, str]]:
-    """Yield the samples, those for CloudWatch in parts that it takes, and who reads each."""
+) -> Iterator[tuple[Sample, bool]]:
+    """Yield the samples, and whether CloudWatch shows them: those in parts that it takes."""
     for sample in samples:
         if sample.name not in to_cloudwatch or not all(map(str.strip, sample.labels.values())):
-            yield sample, "BridgeMetrics"
+            yield sample, False
         elif isinstance(sample.value, int | float) or len(sample.value) <= CLOUDWATCH_VALUES:
-            yield sample, "CloudWatchMetrics"
+            yield sample, True
         else:
             for values in batched(sample.value, CLOUDWATCH_VALUES, strict=False):
-                yield Sample(sample.name, values, sample.labels), "CloudWatchMetrics"
+                yield Sample(sample.name, values, sample.labels), True
+
+
+def _directive(sample: Sample, namespace: str) -> dict[str, Any]:
+    return {
+        "Namespace": namespace,
+        "Dimensions": [list(sample.labels)],
+        "Metrics": [{"Name": sample.name, "Unit": CATALOG[sample.name].unit}],
+    }
 
 
 class LineStream(Protocol):
@@ -93,7 +102,9 @@ class EmfMetricSink:
         stream: LineStream | None = None,
         clock: Callable[[], float] = time.time,
         to_cloudwatch: Collection[str] = CORE,
+        namespace: str = NAMESPACE,
     ) -> None:
+        self._namespace = namespace
         self._stream = stream
         self._to_cloudwatch = to_cloudwatch
         self._clock = clock
@@ -101,7 +112,8 @@ class EmfMetricSink:
     def emit(self, samples: Sequence[Sample]) -> None:
         """Write ``samples``; a line is one write, so that lines of threads do not mix."""
         stream = self._stream or sys.stdout
-        for line in emf_lines(samples, int(self._clock() * 1000), self._to_cloudwatch):
+        now_ms = int(self._clock() * 1000)
+        for line in emf_lines(samples, now_ms, self._to_cloudwatch, self._namespace):
             stream.write(line + "\n")
         stream.flush()
 
@@ -115,8 +127,10 @@ def metric_sink(settings: LogSettings) -> EmfMetricSink:
     """
     endpoint = settings.aws_emf_agent_endpoint
     to_cloudwatch = CLOUDWATCH[settings.metrics_to_cloudwatch]
-    if not endpoint:
-        return EmfMetricSink(to_cloudwatch=to_cloudwatch)
-    from modelwatch.adapters.aws.emf_agent import AgentStream
+    stream = None
+    if endpoint:
+        from modelwatch.adapters.aws.emf_agent import AgentStream
 
-    return EmfMetricSink(AgentStream(endpoint), to_cloudwatch=to_cloudwatch)
+        stream = AgentStream(endpoint)
+    namespace = f"{NAMESPACE}-{settings.stage}"
+    return EmfMetricSink(stream, to_cloudwatch=to_cloudwatch, namespace=namespace)

@@ -1,0 +1,183 @@
+"""A month's bill of a deployment: its settings and traffic, times what benchmarks measured."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+
+from modelwatch.adapters.aws.emf import CLOUDWATCH, emf_lines
+from modelwatch.metric_names import CATALOG
+from modelwatch.ports.metrics import Sample
+from modelwatch_cli.costs.prices import (
+    API_REQUEST,
+    CHUNK_BYTES,
+    LAMBDA_REQUEST,
+    LAMBDA_SECOND,
+    LOG_INGESTION,
+    LOG_STORAGE,
+    METRIC,
+    S3_READ,
+    S3_STORAGE,
+    S3_WRITE,
+    Item,
+    capture_items,
+)
+from modelwatch_cli.settings import Settings
+
+MONTH = timedelta(hours=730)
+_SECONDS = MONTH.total_seconds()
+_DAYS = MONTH / timedelta(days=1)
+
+PREDICT_GB = 1.0
+ANALYZE_GB = 3008 / 1024
+
+# `make bench-capture`: packed rows of 13 numbers
+_ROW_BYTES, _VALUE_BYTES = 40, 15
+_STORED_BYTES = 5.5
+_ROWS_PER_SECOND = 30_000
+_MERGE_REQUESTS = 1.2
+
+_ANALYSIS_SECONDS = 0.5
+"""`make bench-analysis`: a verdict, with what reading takes on S3."""
+
+_RESULT_BYTES = 50_000
+_RESULT_WRITES = 4
+"""Of a result with its evidence; and a listing."""
+
+_LAMBDA_LINES = 350
+"""Bytes of the lines that Lambda itself writes about an invocation."""
+
+_LINE_OVERHEAD = 26
+"""Bytes that CloudWatch adds to a line."""
+
+_ROUTES = 6
+"""In use, each with one status: predict, capture, ground truth, health, reports, analyze."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What a deployment has to do.
+
+    Attributes
+    ----------
+    per_second
+        Predictions a second, all models together, in the mean over the month.
+    features
+        Of a model.
+    models
+        Versions that are captured at once.
+    predict_ms
+        Milliseconds that AWS bills for a prediction.
+    """
+
+    per_second: float
+    features: int = 20
+    models: int = 1
+    predict_ms: float = 5.0
+
+    @property
+    def rows(self) -> float:
+        """Predictions a month."""
+        return self.per_second * _SECONDS
+
+
+def month(traffic: Traffic, settings: Settings) -> list[Item]:
+    """Return the lines of a month's bill, in the order of a prediction's way."""
+    return [*_serving(traffic), *_capturing(traffic, settings), *_analyzing(traffic, settings)]
+
+
+def _serving(traffic: Traffic) -> list[Item]:
+    rows = traffic.rows
+    gigabytes = rows * (_line_bytes() + _LAMBDA_LINES) / 1e9
+    return [
+        Item("API Gateway: predictions", rows, API_REQUEST),
+        Item("Lambda: predictions", rows, LAMBDA_REQUEST),
+        Item("Lambda: predict", rows * traffic.predict_ms / 1000 * PREDICT_GB, LAMBDA_SECOND),
+        Item("CloudWatch: log lines of predict", gigabytes, LOG_INGESTION),
+        Item("CloudWatch: a month of them", gigabytes, LOG_STORAGE),
+    ]
+
+
+def _line_bytes() -> int:
+    """Return the bytes of the metric lines of one prediction."""
+    version = {"model_name": "a_usual_model_name", "model_version": "12", "variant": "production"}
+    route = {"method": "POST", "endpoint": "/predict"}
+    samples = [
+        Sample("api_requests_total", 1, {**route, "status": "200"}),
+        Sample("api_request_latency_seconds", 0.0012345678, route),
+        Sample("model_predictions_total", 1, version),
+        Sample("model_prediction_latency_seconds", 0.0012345678, version),
+        Sample("model_prediction_value", [1.0], version),
+    ]
+    return sum(len(line) + _LINE_OVERHEAD for line in emf_lines(samples, 1_800_000_000_000))
+
+
+def _capturing(traffic: Traffic, settings: Settings) -> list[Item]:
+    rows = traffic.rows * settings.capture_sample_rate
+    messages = 1 / _records_a_message(traffic, settings)
+    message_bytes = _ROW_BYTES + _VALUE_BYTES * traffic.features
+    gigabytes = traffic.rows / 1e9 * settings.capture_sample_rate * _STORED_BYTES * traffic.features
+    return [
+        *capture_items(
+            rows,
+            messages=messages,
+            billed_sends=max(messages, message_bytes / CHUNK_BYTES),
+            message_bytes=message_bytes,
+            runs=_consumer_runs(traffic, settings),
+            objects=_objects(traffic, settings),
+            rows_per_second=_ROWS_PER_SECOND * 13 / max(traffic.features, 13),
+            merge_requests_per_object=_MERGE_REQUESTS,
+        ),
+        Item("S3: captures", gigabytes * _months(settings.capture_retention_days), S3_STORAGE),
+    ]
+
+
+def _consumer_runs(traffic: Traffic, settings: Settings) -> float:
+    """Return how often the consumer runs: when a batch is full, or has waited long enough."""
+    rows = traffic.rows * settings.capture_sample_rate
+    waits = rows if not settings.capture_batch_window_seconds else min(
+        rows, _SECONDS / settings.capture_batch_window_seconds
+    )  # fmt: skip
+    return max(waits, rows / settings.capture_batch_size)
+
+
+def _objects(traffic: Traffic, settings: Settings) -> float:
+    """Return how many objects the consumer writes: one a run for each model that has rows in it."""
+    rows = traffic.rows * settings.capture_sample_rate
+    return min(rows, _consumer_runs(traffic, settings) * traffic.models)
+
+
+def _records_a_message(traffic: Traffic, settings: Settings) -> float:
+    """Return how many records share a message: those of an environment in the time of a flush."""
+    environments = math.ceil(traffic.per_second * traffic.predict_ms / 1000) + 1
+    dense = traffic.per_second / environments * settings.capture_flush_ms / 1000
+    return max(1.0, dense * settings.capture_sample_rate)
+
+
+def _analyzing(traffic: Traffic, settings: Settings) -> list[Item]:
+    runs = MONTH / settings.analysis_schedule
+    verdicts = runs * traffic.models * len(settings.analysis_windows)
+    objects_an_hour = _objects(traffic, settings) / (MONTH / timedelta(hours=1))
+    stored = verdicts * _RESULT_BYTES / 1e9 * _months(settings.report_retention_days)
+    return [
+        Item("Lambda: runs of the analysis", runs, LAMBDA_REQUEST),
+        Item("Lambda: the analysis", verdicts * _ANALYSIS_SECONDS * ANALYZE_GB, LAMBDA_SECOND),
+        Item("S3: profiles of the newest hour", runs * objects_an_hour, S3_READ),
+        Item("S3: results and listings", verdicts * _RESULT_WRITES, S3_WRITE),
+        Item("S3: results", stored, S3_STORAGE),
+        Item("CloudWatch: metrics", float(_series(traffic, settings)), METRIC),
+    ]
+
+
+def _months(days: int | None) -> float:
+    """Return how many months of what is stored are there, a month after the start at most."""
+    return min(1.0, (days or _DAYS) / _DAYS)
+
+
+def _series(traffic: Traffic, settings: Settings) -> int:
+    """Return how many series of metrics CloudWatch shows: one for each value of the labels."""
+    sizes = Counter(model_name=traffic.models, feature=traffic.features, endpoint=_ROUTES)
+    names = [name for name in CLOUDWATCH[settings.metrics_to_cloudwatch] if name in CATALOG]
+    return sum(math.prod(sizes[label] or 1 for label in CATALOG[name].labels) for name in names)
