@@ -13,6 +13,7 @@ from modelwatch.adapters.models.training_references import TrainingReferences
 from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.adapters.results.analysis_settings import analysis_rules
 from modelwatch.adapters.results.baselines import S3BaselineStore
+from modelwatch.adapters.results.episodes import S3EpisodeStore
 from modelwatch.adapters.results.evidently_report import EvidentlyReporter
 from modelwatch.adapters.results.past import S3PastStore
 from modelwatch.adapters.results.performance import S3PerformanceStore
@@ -55,6 +56,7 @@ def analyze_service() -> AnalyzeService:
         performance=parts.performance,
         reporter=EvidentlyReporter(),
         reports=S3ReportStore(s3, settings.report_bucket),
+        episodes=S3EpisodeStore(s3, settings.report_bucket),
         metrics=metrics(),
         rules=rules,
         code=CodeVersion(__version__, settings.code_revision),
