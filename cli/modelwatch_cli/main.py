@@ -19,6 +19,7 @@ from modelwatch_cli.checks import commands as checks
 from modelwatch_cli.console import console, error_console
 from modelwatch_cli.costs import commands as costs
 from modelwatch_cli.deployment import commands as deployment
+from modelwatch_cli.episodes import commands as episodes
 from modelwatch_cli.monitoring import backtest, compare, performance, replay
 from modelwatch_cli.monitoring import commands as monitoring
 from modelwatch_cli.monitors import commands as monitors
@@ -92,6 +93,7 @@ for module in (
     compare,
     baselines,
     monitors,
+    episodes,
     checks,
     demo,
 ):

@@ -51,6 +51,7 @@ DRIFT_STATES = ValueMap(
         "0": ValueMappingResult(text="no drift", color="green", index=0),
         "1": ValueMappingResult(text="drift", color="red", index=1),
         "2": ValueMappingResult(text="unknown", color="yellow", index=2),
+        "3": ValueMappingResult(text="warning", color="orange", index=3),
     }
 )
 

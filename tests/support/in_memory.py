@@ -369,10 +369,17 @@ class InMemoryReporter:
     """Reports that tell how many rows they were made of."""
 
     made: list[tuple[int, int]] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     def html(
-        self, reference: pa.Table, current: pa.Table, _verdict: WindowVerdict, _title: str
+        self,
+        reference: pa.Table,
+        current: pa.Table,
+        _verdict: WindowVerdict,
+        _title: str,
+        notes: Sequence[str] = (),
     ) -> bytes:
+        self.notes = tuple(notes)
         self.made.append((reference.num_rows, current.num_rows))
         return b"<html>report</html>"
 

@@ -133,7 +133,7 @@ def test_what_is_not_linted_has_a_reason() -> None:
             assert (entry["dashboard"], entry["panel"]) in titles
 
 
-def test_the_three_statuses_have_three_colours_wherever_they_are_shown() -> None:
+def test_the_four_severities_have_four_colours_wherever_they_are_shown() -> None:
     shown = [
         panel
         for _, panel in _panels()
@@ -143,7 +143,12 @@ def test_the_three_statuses_have_three_colours_wherever_they_are_shown() -> None
     for panel in shown:
         mapping, *_ = panel["fieldConfig"]["defaults"]["mappings"]
         colours = {text["text"]: text["color"] for text in mapping["options"].values()}
-        assert colours == {"no drift": "green", "drift": "red", "unknown": "yellow"}
+        assert colours == {
+            "no drift": "green",
+            "drift": "red",
+            "unknown": "yellow",
+            "warning": "orange",
+        }
 
 
 def test_identifiers_are_the_known_ones() -> None:

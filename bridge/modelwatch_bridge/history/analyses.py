@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from modelwatch.metric_names import DRIFT_STATUS
+from modelwatch.metric_names import DRIFT_STATUS, DRIFT_UNKNOWN, STATUS_VALUES
 from modelwatch_bridge.counting.totals import Sample, Totals
 
 MAX_FEATURES = 200
@@ -84,8 +84,10 @@ class NewestAnalyses:
 def _analysis(status: Sample, found: Mapping[str, _Samples]) -> Analysis:
     """Return what the newest gauges of one version say together."""
     at_ms = status.at_ms
-    if int(status.value) not in (0, 1):  # unknown: what there is of drift is older
-        return Analysis(at_ms, 2, math.nan)
+    severity = int(status.value)
+    if severity == DRIFT_UNKNOWN or severity not in STATUS_VALUES.values():
+        # what there is of drift is older
+        return Analysis(at_ms, DRIFT_UNKNOWN, math.nan)
     scores = {labels[0]: (labels[1], sample.value) for labels, sample in _of(found, _SCORE)}
     critical = {labels[0]: sample.value for labels, sample in _of(found, _CRITICAL)}
     drifted = {labels[0]: int(sample.value) for labels, sample in _of(found, _DRIFTED)}
@@ -99,7 +101,7 @@ def _analysis(status: Sample, found: Mapping[str, _Samples]) -> Analysis:
         names = sorted(worst[:MAX_FEATURES])
     return Analysis(
         at_ms,
-        int(status.value),
+        severity,
         shares[0] if shares else math.nan,
         tuple(names),
         tuple([scores.get(name, ("", 0.0))[0] for name in names]),

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from modelwatch.metric_names import DRIFT_OK, DRIFT_WARNING
 from modelwatch_bridge.history.analyses import Analysis, Version
 from modelwatch_bridge.history.history import Slot
 
@@ -80,7 +81,8 @@ class HistoryFile:
                 (model, version),
                 Analysis(
                     at_ms,
-                    status,
+                    # a file of an earlier version has no warnings
+                    more[1] if len(more) > 1 else status,
                     _number(share),
                     tuple(features),
                     tuple(methods),
@@ -104,7 +106,8 @@ class HistoryFile:
     def add_analysis(self, version: Version, analysis: Analysis, limit: int) -> None:
         """Keep an analysis, in place of one of the same time; of a version the newest ``limit``."""
         body = [
-            analysis.status,
+            # for earlier versions, which know no warning
+            DRIFT_OK if analysis.status == DRIFT_WARNING else analysis.status,
             _json_number(analysis.share),
             analysis.features,
             analysis.methods,
@@ -112,6 +115,7 @@ class HistoryFile:
             [_json_number(ratio) for ratio in analysis.missing],
             list(analysis.drifted),
             [_json_number(score) for score in analysis.critical],
+            analysis.status,
         ]
         self._change(
             (

@@ -10,12 +10,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from modelwatch.metric_names import DRIFT_STATUS
+from modelwatch.metric_names import DRIFT_STATUS, STATUS_VALUES
 from modelwatch_bridge.history.analyses import Analysis, Version
 from modelwatch_bridge.history.history import SLOT_MS, View
 from modelwatch_bridge.history.hour import Hour
 
-STATUSES = ("ok", "drift", "unknown")
+STATUSES = {value: severity for severity, value in STATUS_VALUES.items()}
+_URGENT = {"drift": 2, "warning": 1}
 MAX_VERSIONS = 24
 """Most model versions on the page: those with drift first, then the busiest."""
 
@@ -124,7 +125,9 @@ def _models(view: View, hour: Hour) -> list[Document]:
                 "label_maturity": _of_version(view, "model_label_maturity_ratio", at),
             }
         )
-    found.sort(key=lambda entry: (entry["status"] == "drift", entry["predictions"]), reverse=True)
+    found.sort(
+        key=lambda entry: (_URGENT.get(entry["status"], 0), entry["predictions"]), reverse=True
+    )
     shown = found[:MAX_VERSIONS]
     return sorted(shown, key=lambda entry: (entry["model"], _natural(entry["version"])))
 

@@ -13,11 +13,11 @@ from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import past_span
 
 if TYPE_CHECKING:
-    from modelwatch.domain.episodes import Episode
-    from modelwatch.domain.verdict.results import Status
+    from modelwatch.domain.alarms import AlarmSpan
+    from modelwatch.domain.verdict.results import Severity
     from modelwatch.services.backtest import Series
 
-_STATUSES: tuple[Status, ...] = ("drift", "ok", "unknown")
+_SEVERITIES: tuple[Severity, ...] = ("drift", "warning", "ok", "unknown")
 
 
 def register(app: typer.Typer) -> None:
@@ -116,7 +116,7 @@ def parse_changes(given: list[str]) -> dict[str, str]:
 
 def _print(found: list[Series]) -> None:
     heads = ["version", "variant", "window", "windows"]
-    heads += [f"{side} {status}" for side in ("given", "then") for status in _STATUSES]
+    heads += [f"{side} {each}" for side in ("given", "then") for each in _SEVERITIES]
     print_table([*heads, "given alarms", "then alarms"], [_counts(each) for each in found])
     alarms = [
         (
@@ -149,20 +149,20 @@ def _counts(series: Series) -> list[object]:
         series.variant or "all",
         series.window,
         len(series.windows),
-        *(side.get(status, 0) for side in sides for status in _STATUSES),
+        *(side.get(each, 0) for side in sides for each in _SEVERITIES),
         series.given_alarms,
         series.other_alarms,
     ]
 
 
-def _span(episode: Episode | None) -> str:
+def _span(episode: AlarmSpan | None) -> str:
     if episode is None:
         return "none"
     end = f"{episode.ends:%Y-%m-%d %H:%M}" if episode.is_over else "now"
     return f"{episode.begins:%Y-%m-%d %H:%M} to {end}"
 
 
-def _features(episode: Episode | None) -> str:
+def _features(episode: AlarmSpan | None) -> str:
     names = episode.drifted_features if episode else ()
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     return ", ".join(names[:4]) + more

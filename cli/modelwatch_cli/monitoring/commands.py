@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from modelwatch.domain.verdict.results import AnalysisResult
 
 
+SEVERITY_COLOURS = {
+    "ok": "green",
+    "warning": "dark_orange",
+    "drift": "red",
+    "unknown": "yellow",
+}
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command()(analyze)
@@ -90,7 +98,7 @@ def reports(
                 "request" if result.ad_hoc else "schedule",
                 result.model_name,
                 result.model_version,
-                result.status,
+                result.severity,
                 result.rows,
                 len(result.drifted_features),
                 ", ".join(each.name for each in result.segments if each.status == "drift"),
@@ -103,19 +111,32 @@ def reports(
 
 def print_result(result: AnalysisResult) -> None:
     """Print the verdict on a model version, and its features as a table."""
-    colour = {"ok": "green", "drift": "red", "unknown": "yellow"}[result.status]
+    colour = SEVERITY_COLOURS[result.severity]
     console.print(
         f"{result.model_name} version {result.model_version}, "
         f"{result.window_start:%H:%M:%S} to {result.window_end:%H:%M:%S} UTC, "
-        f"{result.rows} rows: [{colour}]{result.status}[/{colour}] ({escape(result.reason)})"
+        f"{result.rows} rows: [{colour}]{result.severity}[/{colour}] ({escape(result.reason)})"
     )
+    for note in result.notes:
+        console.print(escape(note))
     features = sorted(result.features, key=lambda feature: -(feature.score or 0))
     if features:
         print_table(
-            ["feature", "status", "score", "critical", "method", "threshold", "missing", "why"],
+            [
+                "feature",
+                "importance",
+                "status",
+                "score",
+                "critical",
+                "method",
+                "threshold",
+                "missing",
+                "why",
+            ],
             [
                 [
                     feature.feature,
+                    "-" if feature.importance is None else f"{feature.importance:.0%}",
                     feature.status,
                     *(
                         "-" if each is None else f"{each:.3f}"
@@ -136,7 +157,7 @@ def print_result(result: AnalysisResult) -> None:
             [
                 [
                     segment.name,
-                    segment.status,
+                    segment.severity,
                     segment.rows,
                     segment.reference_rows,
                     len(segment.drifted_features),

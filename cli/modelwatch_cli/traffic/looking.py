@@ -173,7 +173,7 @@ def _is_shown(prometheus: Prometheus, results: list[AnalysisResult]) -> bool:
         if result.status == "unknown":
             continue  # of an analysis on request, this sets none
         gauges = {
-            DRIFT_STATUS: float(STATUS_VALUES[result.status]),
+            DRIFT_STATUS: float(STATUS_VALUES[result.severity]),
             "evidently_drift_score": result.drift_share,
             "evidently_drifted_features_count": len(result.drifted_features),
         }

@@ -65,9 +65,10 @@ export function clock(ms, withSeconds = false) {
 const SHAPES = {
   ok: () => [svg("circle", { cx: 8, cy: 8, r: 7, fill: "currentColor", opacity: 0.2 }), svg("path", { d: "M4.4 8.4l2.4 2.5 4.8-5.4", fill: "none", stroke: "currentColor", "stroke-width": 2 })],
   drift: () => [svg("path", { d: "M8 1l7.4 13.5H.6z", fill: "currentColor" })],
+  warning: () => [svg("path", { d: "M8 2.2l6.2 11.3H1.8z", fill: "none", stroke: "currentColor", "stroke-width": 1.8 }), svg("path", { d: "M8 6v3.8M8 11v1.4", stroke: "currentColor", "stroke-width": 1.8 })],
   unknown: () => [svg("path", { d: "M4.6 5.4c.2-4.2 6.8-4 6.6-.2-.1 2.2-3 2.2-3 4.6M8.1 12.6v1.6", fill: "none", stroke: "currentColor", "stroke-width": 2.2 })],
 };
-const WORDS = { ok: "no drift", drift: "drift", unknown: "unknown" };
+const WORDS = { ok: "no drift", drift: "drift", warning: "warning", unknown: "unknown" };
 
 export const shape = (status) => svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, ...SHAPES[status]());
 

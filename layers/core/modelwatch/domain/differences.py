@@ -9,7 +9,15 @@ import msgspec
 
 from modelwatch.domain.verdict.results import AnalysisResult
 
-_CIRCUMSTANCES = {"duration_seconds", "has_report", "late", "manifest", "performance", "repeated"}
+_CIRCUMSTANCES = {
+    "duration_seconds",
+    "has_report",
+    "late",
+    "manifest",
+    "onset",
+    "performance",
+    "repeated",
+}
 """What is not computed from profiles."""
 
 _NOTHING = "nothing"

@@ -9,6 +9,9 @@ import msgspec
 
 FORMAT = 1
 
+_IMPORTANT_PART = 0.9
+"""The important features are the first ones that make so much of all importance together."""
+
 
 class Importance(msgspec.Struct, frozen=True, kw_only=True):
     """How far a version's predictions move when one feature's values change places.
@@ -32,6 +35,30 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
     repetitions: int
     measure: str
     format: int = FORMAT
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Each feature's part of all importance, 0 to 1; empty where nothing depends on any."""
+        total = sum(self.features.values())
+        return {name: each / total for name, each in self.features.items()} if total > 0 else {}
+
+    @property
+    def important(self) -> frozenset[str]:
+        """The fewest features that make nine tenths of all importance, and their equals.
+
+        Examples
+        --------
+        >>> known = Importance(features={"ash": 0.1, "alcohol": 2.0, "hue": 0.5, "hue2": 0.5},
+        ...                    rows=100, repetitions=5, measure="total variation")
+        >>> sorted(known.important)
+        ['alcohol', 'hue', 'hue2']
+        """
+        together, least = 0.0, 0.0
+        for share in sorted(self.shares.values(), reverse=True):
+            if together >= _IMPORTANT_PART:
+                break
+            together, least = together + share, share
+        return frozenset(name for name, share in self.shares.items() if share >= least)
 
 
 class RankedDrift(NamedTuple):
@@ -82,15 +109,9 @@ def rank_drift(
     >>> [each.feature for each in rank_drift({"ash": 9.0, "hue": 4.0})]
     ['ash', 'hue']
     """
-    total = sum(importance.features.values()) if importance else 0.0
+    shares = importance.shares if importance else {}
     ranked = [
-        RankedDrift(
-            feature,
-            strength,
-            importance.features[feature] / total
-            if importance and total > 0 and feature in importance.features
-            else None,
-        )
+        RankedDrift(feature, strength, shares.get(feature))
         for feature, strength in strengths.items()
     ]
     return sorted(

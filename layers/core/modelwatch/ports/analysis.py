@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from modelwatch.domain.baselines import Baseline
     from modelwatch.domain.constraints import Constraints
+    from modelwatch.domain.episodes.record import EpisodeRecord
     from modelwatch.domain.importance import Importance
     from modelwatch.domain.models import ModelVersion
     from modelwatch.domain.monitors import MonitorSet
@@ -154,6 +155,23 @@ class PastStore(Protocol):
         ...
 
 
+class EpisodeStore(Protocol):
+    """Keeps one record of a model's episodes."""
+
+    def load(self, model_name: str) -> EpisodeRecord:
+        """Return the record of a model; an empty one when there is none."""
+        ...
+
+    def update(
+        self, model_name: str, change: Callable[[EpisodeRecord], EpisodeRecord]
+    ) -> EpisodeRecord:
+        """Change the record as it is now, whole or not at all; return what is kept then.
+
+        ``change`` is called again when another writer was faster.
+        """
+        ...
+
+
 class DriftReporter(Protocol):
     """Explains drift to people."""
 
@@ -163,10 +181,12 @@ class DriftReporter(Protocol):
         current: pa.Table,
         verdict: WindowVerdict,
         title: str,
+        notes: Sequence[str] = (),
     ) -> bytes:
         """Return a report on samples of both sides, as one HTML page with a ``title``.
 
-        ``verdict`` is the one on all rows: it is above what the samples show.
+        ``verdict`` is the one on all rows: it is above what the samples show, with ``notes``:
+        since when it lasts, and what it does.
         """
         ...
 

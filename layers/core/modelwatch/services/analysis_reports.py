@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -20,17 +20,15 @@ def report_files(
     variant: str,
     verdict: WindowVerdict,
     profile: Profile,
-    reference: SampledReference | None,
-    last: LastResult | None,
+    reference: SampledReference,
     profiles: ProfileStore,
     reporter: DriftReporter,
+    notes: Sequence[str],
 ) -> Mapping[str, bytes]:
-    """Return a report when one is asked for, or shows something that the last one does not.
+    """Return a report.
 
     And beside it what a job of SageMaker Model Monitor would leave, where that part is installed.
     """
-    if reference is None or not verdict.features or not _worth_a_report(task, verdict, last):
-        return {}
     rows = task.rules.sample_rows
     sample = profiles.sample(task.name, task.version, task.window, rows)
     if variant:
@@ -38,14 +36,17 @@ def report_files(
     title = (
         f"{task.name} version {task.version}{f' as {variant}' if variant else ''}, {task.window}"
     )
-    html = reporter.html(reference.rows(rows), sample, verdict, title)
+    html = reporter.html(reference.rows(rows), sample, verdict, title, notes)
     model_monitor = optional_part(MODEL_MONITOR)
     if model_monitor is None:
         return {"report.html": html}
     return {"report.html": html, **model_monitor.job_files(verdict, profile, reference.constraints)}
 
 
-def _worth_a_report(task: AnalysisTask, verdict: WindowVerdict, last: LastResult | None) -> bool:
+def worth_a_report(task: AnalysisTask, verdict: WindowVerdict, last: LastResult | None) -> bool:
+    """Return whether a report is asked for, or shows something that the last one does not."""
+    if not verdict.features:
+        return False
     if task.with_report:
         return True
     if verdict.status != "drift" or not task.present:
@@ -66,6 +67,7 @@ def remembered(result: AnalysisResult, last: LastResult | None) -> LastResult:
         window_end=result.window_end,
         status=result.status,
         segments=watched_segments(result),
+        onset=result.onset,
     )
     if result.has_report:
         at, features = result.window_end, result.drifted_features

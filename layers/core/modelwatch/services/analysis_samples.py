@@ -29,7 +29,7 @@ def result_samples(result: AnalysisResult, *, main: bool, present: bool) -> list
         samples.append(Sample("evidently_analysis_late_total", 1, model))
     if not present:
         return samples
-    status = STATUS_VALUES[result.status]
+    status = STATUS_VALUES[result.severity]
     window = {**model, "variant": result.variant, "window": result.window}
     samples.append(Sample("evidently_window_status", status, window))
     if not main:
@@ -62,7 +62,7 @@ def segment_samples(result: AnalysisResult, before: Collection[str]) -> list[Sam
     watched = watched_segments(result)
     statuses = {} if result.ad_hoc else {name: STATUS_VALUES["unknown"] for name in before}
     statuses |= {
-        each.name: STATUS_VALUES[each.status]
+        each.name: STATUS_VALUES[each.severity]
         for each in result.segments
         if each.name in watched and not (result.ad_hoc and each.status == "unknown")
     }

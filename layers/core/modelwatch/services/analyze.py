@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -16,22 +16,24 @@ from modelwatch.domain.past.calibration import Calibration
 from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.profiles import Profile, WindowProfile, merge_profiles
 from modelwatch.domain.verdict.evidence import CodeVersion
-from modelwatch.domain.verdict.results import AnalysisResult, LastResult, ResultName
+from modelwatch.domain.verdict.results import AnalysisResult, LastResult, ResultName, notes_on
 from modelwatch.domain.verdict.sides import WindowProfiles
 from modelwatch.domain.verdict.window import evaluate_window
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, NoModelError, public_text
-from modelwatch.ports.analysis import DriftReporter, ProfileStore, ReportStore
+from modelwatch.ports.analysis import DriftReporter, EpisodeStore, ProfileStore, ReportStore
 from modelwatch.ports.metrics import MetricSink, Sample
 from modelwatch.ports.performance import PerformanceMonitor
 from modelwatch.ports.serving import ModelRegistry
 from modelwatch.services.analysis_bounds import LeftOut, chosen_variants
-from modelwatch.services.analysis_reports import remembered, report_files
+from modelwatch.services.analysis_reports import remembered, report_files, worth_a_report
 from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
 from modelwatch.services.analysis_samples import failure_sample, result_samples, segment_samples
 from modelwatch.services.analysis_versions import watched_versions
+from modelwatch.services.episodes import note_result
 from modelwatch.services.learning import Learning
 from modelwatch.services.monitors import MonitorReader, Monitors
+from modelwatch.services.onsets import find_onset
 from modelwatch.services.performance import samples as performance_samples
 from modelwatch.services.references import References, SampledReference
 from modelwatch.services.replay import evidence_of
@@ -73,6 +75,7 @@ class AnalyzeService:
         performance: PerformanceMonitor,
         reporter: DriftReporter,
         reports: ReportStore,
+        episodes: EpisodeStore,
         metrics: MetricSink,
         monitors: MonitorReader,
         code: CodeVersion,
@@ -87,6 +90,7 @@ class AnalyzeService:
         self._performance = performance
         self._reporter = reporter
         self._reports = reports
+        self._episodes = episodes
         self._metrics = metrics
         self._monitors = monitors
         self._code = code
@@ -261,6 +265,9 @@ class AnalyzeService:
             )
             newest[key] = remembered(result, last.get(key))
             results.append(result)
+        if not task.ad_hoc:
+            samples = note_result(self._episodes, results[0])
+            self._metrics.emit(samples if task.present else [])
         if task.present and not task.ad_hoc:
             self._reports.remember(task.name, task.version, {**last, **newest})
         return results
@@ -288,9 +295,15 @@ class AnalyzeService:
         )
         verdict = evaluate_window(found, reference, task.rules, past)
         performance = self._performance_of(task) if main and task.present else None
-        files = report_files(
-            task, variant, verdict, profile, reference, last, self._profiles, self._reporter
-        )
+        onset = last.onset if last and verdict.status == last.status == "drift" else None
+        files: Mapping[str, bytes] = {}
+        if reference is not None and worth_a_report(task, verdict, last):
+            if verdict.status == "drift" and not variant:
+                onset = find_onset(task, verdict, profile, reference, self._profiles)
+            files = report_files(
+                task, variant, verdict, profile, reference, self._profiles, self._reporter,
+                notes_on(verdict, onset, performance),
+            )  # fmt: skip
         name = str(
             ResultName(task.name, task.version, task.window.end, task.title, variant, task.ad_hoc)
         )
@@ -312,9 +325,11 @@ class AnalyzeService:
             manifest=evidence.digest,
             monitor=task.monitored.monitor,
             owner=task.monitored.owner,
+            onset=onset,
             **msgspec.structs.asdict(verdict),
         )
-        if self._reports.save(result, files, evidence):
+        is_new = self._reports.save(result, files, evidence)
+        if is_new:
             # neither few rows nor other rules hide a drift that gauges show
             as_scheduled = task.rules == task.monitored.rules and result.status != "unknown"
             shown = task.present and (not task.ad_hoc or as_scheduled)
@@ -323,7 +338,8 @@ class AnalyzeService:
                 self._metrics.emit(segment_samples(result, last.segments if last else ()))
             if performance is not None:
                 self._metrics.emit(performance_samples(performance))
-        return result
+        # what was given first holds: captures may have come since
+        return result if is_new else self._reports.result(name)
 
     def _performance_of(self, task: AnalysisTask) -> PerformanceResult | None:
         window = Window.ending(

@@ -10,8 +10,8 @@ from itertools import batched
 
 import msgspec
 
-from modelwatch.domain.episodes import Episode, WindowStatus, episodes
-from modelwatch.domain.verdict.results import AnalysisResult, ResultName, Status
+from modelwatch.domain.alarms import AlarmSpan, WindowStatus, alarm_spans
+from modelwatch.domain.verdict.results import AnalysisResult, ResultName, Severity
 from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.errors import EvidenceError
 from modelwatch.ports.analysis import ReportStore
@@ -47,8 +47,8 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     ``given`` and ``other`` are the episodes that overlap, of one side none where it has no alarm.
     """
 
-    given: Episode | None
-    other: Episode | None
+    given: AlarmSpan | None
+    other: AlarmSpan | None
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +57,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     given, other
-        How many windows have which status; `not_evaluated` is how many have none by the
+        How many windows have which severity; `not_evaluated` is how many have none by the
         other rules (``untold``, its old name, is written for one release more).
     alarms
         Episodes by either rules.
@@ -67,8 +67,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     variant: str
     window: str
     windows: tuple[BacktestedWindow, ...]
-    given: Mapping[Status, int]
-    other: Mapping[Status, int]
+    given: Mapping[Severity, int]
+    other: Mapping[Severity, int]
     not_evaluated: int
     untold: int
     alarms: tuple[Alarm, ...]
@@ -164,15 +164,17 @@ def _series(
         variant=variant,
         window=window,
         windows=tuple(windows),
-        given=Counter(each.given.status for each in windows),
-        other=Counter(each.status for each in others),
+        given=Counter(each.given.severity for each in windows),
+        other=Counter(each.severity for each in others),
         not_evaluated=not_evaluated,
         untold=not_evaluated,
-        alarms=_alarms(list(episodes(each.given for each in windows)), list(episodes(others))),
+        alarms=_alarms(
+            list(alarm_spans(each.given for each in windows)), list(alarm_spans(others))
+        ),
     )
 
 
-def _alarms(given: Sequence[Episode], other: Sequence[Episode]) -> tuple[Alarm, ...]:
+def _alarms(given: Sequence[AlarmSpan], other: Sequence[AlarmSpan]) -> tuple[Alarm, ...]:
     """Return pairs of episodes that overlap, and those without a partner, in the order of time."""
     pairs = [
         Alarm(given=one, other=another)
@@ -191,7 +193,7 @@ def _begin(alarm: Alarm) -> datetime:
 
 
 def _status(result: AnalysisResult) -> WindowStatus:
-    return WindowStatus(result.window_end, result.status, result.drifted_features)
+    return WindowStatus(result.window_end, result.status, result.drifted_features, result.severity)
 
 
 def _parsed(name: str) -> ResultName:

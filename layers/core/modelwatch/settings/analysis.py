@@ -13,13 +13,18 @@ from modelwatch.settings.kinds import (
     whole,
     windows,
 )
+from modelwatch.settings.names import Named
 from modelwatch.settings.reading import Group, Setting
 
 
 class ResultSettings(Group):
     """Where results are."""
 
-    report_bucket = Setting("modelwatch-reports", "bucket of analysis results and reports", bucket)
+    report_bucket = Named(
+        "modelwatch-{STAGE}-reports-{ACCOUNT}-{REGION}",
+        "bucket of analysis results and reports",
+        bucket,
+    )
 
 
 class MonitorSettings(Group):
@@ -50,7 +55,14 @@ class MonitorSettings(Group):
         "jensenshannon", "Evidently's method for categories", distance("categorical")
     )
     drift_categorical_threshold = Setting("0.1", "a category drifts from this score on", number)
-    drift_share_threshold = Setting("0.5", "share of drifted features that makes it drift", share)
+    analysis_verdict_rule = Setting(
+        "important",
+        "drift of a model: of any feature, an important one, or a share of all",
+        choice("any", "important", "share"),
+    )
+    drift_share_threshold = Setting(
+        "0.5", "by the rule share: so large a share of drifted features makes it drift", share
+    )
     performance_window = Setting("P7D", "window of the labels that evaluate a model", duration)
     performance_min_labels = Setting("100", "fewest labels that allow metrics", whole(1))
     performance_min_maturity = Setting(

@@ -5,7 +5,7 @@ from modelwatch.settings.analysis import AnalysisSettings
 from modelwatch.settings.capture import ConsumingSettings, SendingSettings
 from modelwatch.settings.reading import Group
 from modelwatch.settings.serving import RegistrySettings, ServingSettings
-from modelwatch.settings.store import LogSettings, StageSettings, StoreSettings
+from modelwatch.settings.store import LogSettings, StoreSettings
 
 
 class PredictSettings(
@@ -18,9 +18,7 @@ class CaptureSettings(LogSettings, AccessSettings, StoreSettings, ConsumingSetti
     """What `functions/capture` reads."""
 
 
-class AnalyzeSettings(
-    LogSettings, AccessSettings, RegistrySettings, AnalysisSettings, StageSettings
-):
+class AnalyzeSettings(LogSettings, AccessSettings, RegistrySettings, AnalysisSettings):
     """What `functions/analyze` reads."""
 
 

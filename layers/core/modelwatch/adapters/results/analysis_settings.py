@@ -8,7 +8,7 @@ from typing import cast
 from modelwatch.domain.monitors import Monitor, Monitored
 from modelwatch.domain.performance.results import PerformancePolicy
 from modelwatch.domain.segments import SEGMENTS_SETTING
-from modelwatch.domain.verdict.rules import AnalysisRules, DriftMode, DriftPolicy
+from modelwatch.domain.verdict.rules import AnalysisRules, DriftMode, DriftPolicy, VerdictRule
 from modelwatch.errors import SettingError
 from modelwatch.settings.analysis import AnalysisSettings, MonitorSettings
 
@@ -20,6 +20,7 @@ VERDICT_SETTINGS = (
     "ANALYSIS_STALE",
     "ANALYSIS_HISTORY_DAYS",
     "FALSE_ALARMS_PER_MONTH",
+    "ANALYSIS_VERDICT_RULE",
     "DRIFT_MODE",
     "DRIFT_NUMERICAL_METHOD",
     "DRIFT_NUMERICAL_THRESHOLD",
@@ -90,6 +91,7 @@ def drift_policy(settings: AnalysisSettings) -> DriftPolicy:
     """Return methods and thresholds; raises as `analysis_rules` does."""
     return DriftPolicy(
         mode=cast(DriftMode, settings.drift_mode),
+        rule=cast(VerdictRule, settings.analysis_verdict_rule),
         numerical_method=settings.drift_numerical_method,
         numerical_threshold=settings.drift_numerical_threshold,
         categorical_method=settings.drift_categorical_method,

@@ -41,10 +41,11 @@ class EvidentlyReporter:
         current: pa.Table,
         verdict: WindowVerdict,
         title: str,
+        notes: Sequence[str] = (),
     ) -> bytes:
         """Return the verdict and the report of the features that have a score, as one page."""
         snapshot = run_preset(reference, current, verdict.features, verdict.policy)
-        above = heading(title, verdict, current.num_rows)
+        above = heading(title, verdict, current.num_rows, notes)
         if snapshot is None:
             return _NOTHING + above
         with tempfile.TemporaryDirectory() as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from modelwatch.domain.verdict.features import drift_strength
@@ -12,11 +13,14 @@ _STYLE = (
     ".modelwatch td,.modelwatch th{padding:.2em .8em .2em 0;text-align:left}</style>"
 )
 _COLUMNS = (
-    "feature", "status", "score", "critical score", "from", "threshold", "p-value", "why",
+    "feature", "importance", "status", "score", "critical score", "from", "threshold",
+    "p-value", "why",
 )  # fmt: skip
 
 
-def heading(title: str, verdict: WindowVerdict, sample_rows: int) -> bytes:
+def heading(
+    title: str, verdict: WindowVerdict, sample_rows: int, notes: Sequence[str] = ()
+) -> bytes:
     """Return it as a part of a page.
 
     Parameters
@@ -25,6 +29,8 @@ def heading(title: str, verdict: WindowVerdict, sample_rows: int) -> bytes:
         Model, version and window.
     sample_rows
         Rows of the window that Evidently shows.
+    notes
+        Sentences on the drift.
     """
     features = sorted(verdict.features, key=drift_strength, reverse=True)
     rows = "".join(
@@ -33,11 +39,12 @@ def heading(title: str, verdict: WindowVerdict, sample_rows: int) -> bytes:
     )
     head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
     page = (
-        f'{_STYLE}<section class="modelwatch"><h1>{escape(title)}: {verdict.status}</h1>'
+        f'{_STYLE}<section class="modelwatch"><h1>{escape(title)}: {verdict.severity}</h1>'
         f"<p>{escape(verdict.reason)}. {verdict.rows} rows, compared with "
         f"{escape(verdict.reference)} ({verdict.reference_rows} rows). "
         f"{escape(verdict.calibrated_by)}. The pictures below show a sample of {sample_rows} "
         f"rows; the verdict is of all.</p>"
+        f"{''.join(f'<p>{escape(note)}.</p>' for note in notes)}"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></section>"
     )
     return page.encode()
@@ -48,6 +55,6 @@ def _cells(feature: FeatureDrift) -> tuple[str, ...]:
     score, critical, p_value = ("" if each is None else f"{each:.3g}" for each in numbers)
     origin = feature.critical_from if critical else ""
     return (
-        feature.feature, feature.status, score, critical, origin, f"{feature.threshold:g}", p_value,
-        feature.reason,
+        feature.feature, "" if feature.importance is None else f"{feature.importance:.0%}",
+        feature.status, score, critical, origin, f"{feature.threshold:g}", p_value, feature.reason,
     )  # fmt: skip

@@ -16,12 +16,14 @@ r"""The verdict on a window of one model version. Read the modules in this order
                                     |
                                 ok, drift or unknown           by feature
                                     |
-                                share of drifted features      -> ok, drift or unknown
+    status.py                   those that matter, by the rule -> ok, drift or unknown, of all rows
 
     segments.py     the same for each declared segment, with half of the budget
 
     window.py       too few rows, stale, lost, no reference?   -> unknown, with the reason
                     else features + outputs + data quality + segments -> status, reason, headline
+
+    onset.py        of a drift: since when, what changed first, in which segment
 
     results.py      what it says: FeatureDrift < Verdict < WindowVerdict < AnalysisResult
     evidence.py     what it was made of, as documents that give the same verdict again

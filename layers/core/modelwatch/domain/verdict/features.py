@@ -1,4 +1,4 @@
-"""The verdicts on features, and the one on the model that follows from them.
+"""The verdicts on features and outputs.
 
 In the mode ``calibrated`` a feature drifts when its distance reaches the threshold of its kind
 *and* is more than chance allows at the level of the run; in the mode ``classic`` the threshold is
@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 
 from modelwatch.domain.importance import Importance, drift_headline, rank_drift
 from modelwatch.domain.past.calibration import OUTPUT, Calibration
@@ -24,9 +25,16 @@ from modelwatch.domain.past.words import words_of
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.statistics.distances import METHODS
 from modelwatch.domain.statistics.distributions import Distribution
-from modelwatch.domain.verdict.columns import NO_COLUMN, Column, compare, distributions
+from modelwatch.domain.verdict.columns import (
+    NO_COLUMN,
+    Column,
+    compare,
+    distributions,
+    unseen_categories,
+)
 from modelwatch.domain.verdict.results import Change, FeatureDrift, Status, Verdict
 from modelwatch.domain.verdict.rules import DriftPolicy
+from modelwatch.domain.verdict.status import features_status
 
 
 def evaluate_features(
@@ -45,7 +53,10 @@ def evaluate_features(
         level,
         PastColumns(past, window.rows) if past else None,
     )
-    status, share, reason = model_status(features, policy.share_threshold)
+    if importance:
+        shares = importance.shares
+        features = [replace(each, importance=shares.get(each.feature)) for each in features]
+    status, share, reason = features_status(features, importance, policy)
     drifted = {each.feature: drift_strength(each) for each in features if each.status == "drift"}
     ranked = rank_drift(drifted, importance)
     return Verdict(
@@ -119,10 +130,13 @@ def evaluate_columns(
             chances = method.chances([(column.reference, column.window) for column in alike])
             for column, chance in zip(alike, chances, strict=True):
                 column.chance = chance
+        for column in known:
+            if past is None or past.calibration.learning:
+                column.unseen = unseen_categories(column, past.unseen(column.name) if past else 0.0)
         # what is not far enough cannot drift: it counts as what chance alone would do
-        level_of_one = benjamini_hochberg(
-            [each.chance.p_value if each.chance and each.is_far else 1.0 for each in known], level
-        )
+        level_of_one = benjamini_hochberg([each.p_value for each in known], level)
+        for column in known:
+            column.changes = _unseen(column, level_of_one)
         if past is not None:
             past.look_at(known, policy, level_of_one)
     return [_verdict(column, level_of_one) for column in columns]
@@ -139,6 +153,11 @@ class PastColumns:
     rows: int
     prefix: str = ""
 
+    def unseen(self, name: str) -> float:
+        """Return the share of unseen categories that the past has, as far as it is known."""
+        known = self.calibration.critical_score("unseen", f"{self.prefix}{name}", self.rows)
+        return known or 0.0
+
     def look_at(self, columns: Sequence[Column], policy: DriftPolicy, level: float) -> None:
         """Give columns their critical scores, and the changes that are larger and no chance.
 
@@ -147,7 +166,7 @@ class PastColumns:
         for column in columns:
             name, method = f"{self.prefix}{column.name}", column.method
             if policy.methods == self.calibration.methods and not method.low_is_drift:
-                column.past_score = self.calibration.critical_distance(name, self.rows)
+                column.past_score = self.calibration.critical_score("distance", name, self.rows)
             if not self.calibration.watches(name):
                 continue
             sides = column.reference, column.window
@@ -186,6 +205,17 @@ def benjamini_hochberg(p_values: Sequence[float], level: float) -> float:
     return float(steps[passing[-1]] if len(passing) else steps[0])
 
 
+def _unseen(column: Column, level: float) -> tuple[Change, ...]:
+    """Return the unseen categories of a column, where they are no chance."""
+    found, sides = column.unseen, (column.reference, column.window)
+    if found is None or 2 * found.p_value > level:
+        return ()
+    trace = trace_of(*sides, None)
+    words = words_of("unseen", *sides, trace, trace, found.critical)
+    score, critical = found.share, found.critical
+    return (Change(name="unseen", words=words, score=score, critical_score=critical),)
+
+
 def _verdict(column: Column, level: float) -> FeatureDrift:
     """Return the verdict on a column whose p-value has to be at ``level`` or below."""
     status: Status = "unknown"
@@ -222,32 +252,6 @@ def _verdict(column: Column, level: float) -> FeatureDrift:
         critical_from="past windows" if is_past else "independent draws",
         changes=column.changes,
     )
-
-
-def model_status(
-    features: Sequence[FeatureDrift], share_threshold: float
-) -> tuple[Status, float, str]:
-    """Return a model version's status, the share of its features that drifted, and the reason.
-
-    Unknown features do not count, neither way; if all are unknown, so is the version.
-
-    Examples
-    --------
-    >>> drifted = FeatureDrift(feature="a", kind="numerical", status="drift",
-    ...                        method="wasserstein", threshold=0.2, score=0.9)
-    >>> model_status([drifted], share_threshold=0.5)
-    ('drift', 1.0, '1 of 1 features drifted; drift from a share of 0.5')
-    >>> model_status([], share_threshold=0.5)
-    ('unknown', 0.0, 'no feature can be compared')
-    """
-    known = [feature.status for feature in features if feature.status != "unknown"]
-    if not known:
-        return "unknown", 0.0, "no feature can be compared"
-    drifted = known.count("drift")
-    share = drifted / len(known)
-    reason = f"{drifted} of {len(known)} features drifted"
-    status: Status = "drift" if share >= share_threshold else "ok"
-    return status, share, f"{reason}; drift from a share of {share_threshold:g}"
 
 
 def drift_strength(found: FeatureDrift) -> float:

@@ -16,6 +16,9 @@ from modelwatch.domain.verdict.rules import DriftPolicy, FeatureKind
 Status = Literal["ok", "drift", "unknown"]
 """``unknown`` is never to be shown as ``ok``."""
 
+Severity = Literal["ok", "warning", "drift", "unknown"]
+"""The status, and ``warning`` where it is ``ok`` though something drifted."""
+
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What a distance does not show, and is larger than in windows of the past.
@@ -46,8 +49,9 @@ class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     ``critical_score`` the score that drift takes at this number of values: no less than
     ``threshold`` (where a low score means drift: no more), and no less than windows of the past
     reached; ``critical_from`` says which of the two it is. ``changes`` are what makes it drift
-    beside the score. ``needed`` is the old name of ``critical_score``, written and read for one
-    release more.
+    beside the score. ``importance`` is the feature's part of all that the predictions depend on, 0
+    to 1; None where that is not known. ``needed`` is the old name of ``critical_score``, written
+    and read for one release more.
     """
 
     feature: str
@@ -63,6 +67,7 @@ class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     needed: float | None = None
     critical_from: Literal["independent draws", "past windows"] = "independent draws"
     changes: tuple[Change, ...] = ()
+    importance: float | None = None
 
     def __post_init__(self) -> None:
         known = self.needed if self.critical_score is None else self.critical_score
@@ -75,6 +80,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    status, reason
+        Whether it is a drift to act on, by the policy's rule.
+    severity
+        The same, and ``warning`` where the status is ``ok`` though something drifted: it follows
+        from the rest, and is written for those who read the JSON.
     rows, reference_rows
         Rows on both sides.
     drift_share
@@ -95,6 +105,15 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     drifted_features: tuple[str, ...] = ()
     headline: str = ""
     features: tuple[FeatureDrift, ...] = ()
+    severity: Severity = "ok"
+
+    def __post_init__(self) -> None:
+        drifted = self.status == "ok" and self._has_drift()
+        severity = "warning" if drifted else self.status
+        msgspec.structs.force_setattr(self, "severity", severity)
+
+    def _has_drift(self) -> bool:
+        return bool(self.drifted_features)
 
 
 class SegmentResult(Verdict, frozen=True):
@@ -119,7 +138,7 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
         The verdict on predictions and probabilities; they do not count in ``drift_share``.
     segments
         The verdict on each declared segment, in the main window of all rows; they do not count in
-        ``status``, and ``reason`` names those that drift.
+        ``status``: a drift is a warning, and ``reason`` names it.
     quality
         The verdict on data quality; None when there is no reference to learn from.
     past_days
@@ -137,6 +156,29 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
     past_days: int = 0
     learning: str = ""
 
+    def _has_drift(self) -> bool:
+        statuses = [each.status for each in self.outputs] + [each.status for each in self.segments]
+        return super()._has_drift() or "drift" in statuses
+
+    @property
+    def effect(self) -> str:
+        """What a drift means for the model, in words; empty where nothing drifted."""
+        if self.severity not in ("drift", "warning"):
+            return ""
+        drifted = [each for each in self.features if each.status == "drift"]
+        parts = []
+        if any(each.importance is not None for each in self.features):
+            share = sum(each.importance or 0.0 for each in drifted)
+            parts.append(f"drifted features have {share:.0%} of the model's importance")
+        scored = [each for each in self.outputs if each.score is not None]
+        if scored:
+            worst = max(scored, key=lambda each: (each.status == "drift", each.score))
+            moved = "drifted" if worst.status == "drift" else "did not drift"
+            critical = worst.threshold if worst.critical_score is None else worst.critical_score
+            far = f"{worst.feature} {worst.score:.3g}, critical {critical:.3g}"
+            parts.append(f"the prediction {moved} ({far})")
+        return "; ".join(parts)
+
     @property
     def calibrated_by(self) -> str:
         """Where critical scores come from, in words."""
@@ -150,6 +192,42 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
         if self.past_days:
             return f"Critical scores are from past windows of {self.past_days} days"
         return "Critical scores are those of independent draws"
+
+
+class ColumnOnset(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when a feature or output looks as it does in the window.
+
+    Attributes
+    ----------
+    column
+        Its name.
+    at, earliest, latest
+        The hour from which on it does, and between which times the change is with 95 %; None when
+        it is older than what was looked at.
+    """
+
+    column: str
+    at: datetime | None = None
+    earliest: datetime | None = None
+    latest: datetime | None = None
+
+
+class Onset(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when a drift lasts, where, and what changed first.
+
+    Attributes
+    ----------
+    columns
+        What drifted, in the order in which it changed.
+    segment
+        The declared segment that has most of it; empty when none stands out.
+    sentence
+        The same in words.
+    """
+
+    columns: tuple[ColumnOnset, ...]
+    sentence: str
+    segment: str = ""
 
 
 class AnalysisResult(WindowVerdict, frozen=True):
@@ -179,6 +257,9 @@ class AnalysisResult(WindowVerdict, frozen=True):
     monitor, owner
         Digest of the model's monitor whose rules held, and who cares for the model; empty without
         one: the deployment's settings held.
+    onset
+        Of a drift of all rows, since when it lasts; it is looked for when a report is made, and
+        stays until the next one. None where the captures do not show it.
     """
 
     name: str
@@ -197,6 +278,25 @@ class AnalysisResult(WindowVerdict, frozen=True):
     manifest: str = ""
     monitor: str = ""
     owner: str = ""
+    onset: Onset | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on a drift: since when it lasts, and what it does."""
+        return notes_on(self, self.onset, self.performance)
+
+
+def notes_on(
+    verdict: WindowVerdict, onset: Onset | None, performance: PerformanceResult | None
+) -> tuple[str, ...]:
+    """Return sentences on a drift: since when it lasts, and what it does."""
+    effect = verdict.effect
+    accuracy = performance.verdict.estimated.accuracy if performance else None
+    if effect and accuracy is not None:
+        effect += (
+            f"; estimated accuracy {accuracy.value:.1%} ({accuracy.low:.1%} to {accuracy.high:.1%})"
+        )
+    return tuple(each for each in (onset.sentence if onset else "", effect) if each)
 
 
 class LastResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,6 +310,8 @@ class LastResult(msgspec.Struct, frozen=True, kw_only=True):
         Names of the segments that metrics show.
     reported_at, reported_features
         When the newest report was made, by its window's end, and which drifted features it shows.
+    onset
+        Since when the drift lasts.
     """
 
     name: str
@@ -218,6 +320,7 @@ class LastResult(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[str, ...] = ()
     reported_at: datetime | None = None
     reported_features: tuple[str, ...] = ()
+    onset: Onset | None = None
 
 
 _NAME = re.compile(

@@ -15,6 +15,9 @@ FeatureKind = Literal["numerical", "categorical"]
 DriftMode = Literal["calibrated", "classic"]
 """Whether chance is allowed for (see `modelwatch.domain.verdict.features`), or only thresholds."""
 
+VerdictRule = Literal["any", "important", "share"]
+"""Which drifts make a drift of the model version: `modelwatch.domain.verdict.status`."""
+
 MONTH_SECONDS = 365.25 * 86_400 / 12
 
 LARGEST_LEVEL = 0.05
@@ -27,8 +30,9 @@ FEWEST_REFERENCE_ROWS = 30
 class DriftPolicy(msgspec.Struct, frozen=True):
     """Which methods and thresholds make a verdict.
 
-    A feature drifts when its score reaches the threshold of its kind; the model version drifts
-    when ``share_threshold`` of its known features do. Methods have Evidently's names;
+    A feature drifts when its score reaches the threshold of its kind; ``rule`` says which drifts
+    make a drift of the model version (the default is that of policies of before there were rules),
+    and ``share_threshold`` is the one of the rule ``share``. Methods have Evidently's names;
     `modelwatch.domain.statistics.distances.METHODS` says which are distances (a high score means
     drift) and which p-values (a low one does). In ``calibrated`` mode a score must also be beyond
     what chance makes of windows of its size; in ``classic`` mode the threshold is enough. A feature
@@ -42,6 +46,7 @@ class DriftPolicy(msgspec.Struct, frozen=True):
     share_threshold: float = 0.5
     mode: DriftMode = "calibrated"
     min_values: int = 10
+    rule: VerdictRule = "share"
 
     @property
     def methods(self) -> tuple[str, str]:

@@ -12,12 +12,13 @@ from modelwatch.domain.verdict.results import SegmentResult, WindowVerdict
 from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.verdict.segments import evaluate_segments
 from modelwatch.domain.verdict.sides import Reference, WindowProfiles
+from modelwatch.domain.verdict.status import drifted_outputs
 
 _MONITORS = 3
 """Features, outputs and data quality have an even share each of what false alarms are allowed."""
 
 _NAMED = 5
-"""So many drifting segments are named in one line."""
+"""So many drifting segments or outputs are named in one line."""
 
 
 def evaluate_window(
@@ -51,7 +52,12 @@ def evaluate_window(
     quality = check(
         reference.constraints, found.profile, level=level, min_rows=rules.min_reference_rows
     )
+    outputs = evaluate_outputs(reference.profile, found.profile, rules.policy, level, past)
     status, reason, headline = verdict.status, verdict.reason, verdict.headline
+    if moved := drifted_outputs(outputs, rules.policy):
+        status = "drift"
+        reason += f"; the prediction drifted ({', '.join(moved[:_NAMED])})"
+        headline += f"; {moved[0]} drifted"
     failed = next((each for each in quality.violations if each.check == "failed"), None)
     if failed and status == "ok":
         # where a model fails, the data may look as ever, and nothing is ok
@@ -66,7 +72,7 @@ def evaluate_window(
     return WindowVerdict(
         **said | {"status": status, "reason": reason, "headline": headline},
         reference=reference.title,
-        outputs=evaluate_outputs(reference.profile, found.profile, rules.policy, level, past),
+        outputs=outputs,
         segments=segments,
         quality=quality,
         policy=rules.policy,
