@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-parts test-compose test-fast test-long zoo zoo-table test-grafana test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-seasonal bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
+.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-parts test-compose test-fast test-long zoo zoo-table test-grafana test-plugin bench-bridge bench-capture bench-client bench-compaction bench-analysis bench-detection bench-seasonal bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ bench-bridge: setup ## events a second, memory and scrape time of the bridge
 
 bench-capture: setup-rivals ## the consumer's rows a second, bytes on S3, the bill; whylogs beside
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.capture
+
+bench-client: setup ## what client.log costs on the caller's thread, and how many a second are sent
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.client
 
 bench-compaction: setup ## an hour of 1000 objects merged: rows a second, memory, requests
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.compaction
