@@ -124,8 +124,15 @@ class BaselineStore(Protocol):
         """Delete a baseline; raises InvalidInputError when it is in use."""
         ...
 
-    def in_use(self, model_name: str) -> str:
-        """Return the name of the baseline in use; `baselines.TRAINING` for each version's own."""
+    def in_use(self, model_name: str, model_version: str = "") -> str:
+        """Return the name of the baseline in use for a version.
+
+        `baselines.TRAINING` for each version's own training data.
+        """
+        ...
+
+    def of_versions(self, model_name: str) -> dict[str, str]:
+        """Return the names of the baselines that are in use for single versions."""
         ...
 
     def use(self, model_name: str, name: str) -> None:

@@ -65,7 +65,10 @@ class References:
         except NoModelError:
             # an application may capture for a model that no registry knows
             version = None
-        name = baseline or self._baselines.in_use(model_name)
+        if baseline:  # one that was accepted for this version alone goes before the model's
+            name = self._baselines.of_versions(model_name).get(model_version, baseline)
+        else:
+            name = self._baselines.in_use(model_name, model_version)
         found = self._of(name, model_name, model_version, version, window)
         if found is None or version is None:
             return found
@@ -113,6 +116,7 @@ class References:
                 ),
                 same_version=origin.version == model_version,
                 window=origin.window,
+                past_from=origin.start if baseline.episode else None,
                 segments=self._baselines.segments(baseline),
             )
         return self._rolling(model_name, model_version, origin.before(window), title, constraints)
