@@ -8,7 +8,7 @@ import msgspec
 
 from analysis_stage import NOW, AnalysisStage, records
 from modelwatch.adapters.captures.parquet import records_table
-from modelwatch.domain.episodes import Episode
+from modelwatch.domain.alarms import AlarmSpan
 from modelwatch.domain.monitors import Monitor, MonitorChange, monitor_changes
 from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.services.backtest import Alarm, Series
@@ -83,9 +83,9 @@ def test_what_the_past_cannot_show_is_said():
 
 
 def test_alarms_in_words():
-    def episode(hours: float) -> Episode:
+    def episode(hours: float) -> AlarmSpan:
         at = MAY + timedelta(hours=hours)
-        return Episode(
+        return AlarmSpan(
             begins=at, ends=at + DAY, windows=2, is_over=True, drifted_features=("alcohol",)
         )
 
