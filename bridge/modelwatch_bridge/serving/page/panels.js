@@ -143,14 +143,21 @@ const criticalOf = (cell) => (cell[3] === null ? "" : ` (critical ${cell[3].toFi
 
 // Features by analyses. One cell at a time can be focused; arrow keys move between them.
 export class HeatMap {
-  constructor(holder, detail) {
+  // chosen is called with the feature whose cell has the focus, at first the worst one
+  constructor(holder, detail, chosen) {
     this.holder = holder;
     this.detail = detail;
+    this.chosen = chosen;
     this.shows = "score";
     this.all = false;
     this.focus = [0, 0];
+    this.feature = null;
     holder.addEventListener("pointerover", (event) => this.describe(event.target.closest("td[aria-label]")));
-    holder.addEventListener("focusin", (event) => this.describe(event.target.closest("td[aria-label]")));
+    holder.addEventListener("focusin", (event) => {
+      const cell = event.target.closest("tbody td[aria-label]");
+      this.describe(cell);
+      if (cell) this.choose(this.data.features[[...this.body.rows].indexOf(cell.parentElement)].name);
+    });
     holder.addEventListener("keydown", (event) => this.key(event));
     this.room = 0;
     new ResizeObserver(() => {
@@ -209,6 +216,13 @@ export class HeatMap {
     const cell = this.cell(...this.focus) ?? this.cell(0, 0);
     if (cell) cell.tabIndex = 0;
     if (hadFocus) cell?.focus();
+    this.choose(this.feature);
+  }
+
+  choose(feature) {
+    this.feature = feature;
+    const found = this.data.features.find((each) => each.name === feature) ?? this.data.features[0];
+    if (found) this.chosen(found, this.data.analyses);
   }
 
   row(feature, cells, analyses, most) {
