@@ -85,6 +85,8 @@ def test_everything_is_there(chromium: Browser, hour: BridgeStory) -> None:
         for fact in ("accuracy91 %", "expected88 %", "labelled62 %"):
             expect(page.locator(".card.drift .facts")).to_contain_text(fact)
         expect(page.locator(".card.unknown .facts")).not_to_contain_text("accuracy")
+        why = "no verdict: 12 rows in the window; 100 are needed, "
+        expect(page.locator(".card.unknown .says")).to_contain_text(why)
         expect(page.locator(".heat tbody tr").first).to_contain_text("flavanoids")
         assert page.locator(".heat td.hot").count() > 30
         expect(page.locator(".heat thead td.unknown")).to_have_count(2)

@@ -80,7 +80,7 @@ async function askDrift() {
 function render() {
   if (!data) return;
   const lines = linesOf(data);
-  cards.show(data.models, selected, data.now_ms);
+  cards.show(data.models, selected, data.now_ms, results);
   at("empty").hidden = data.models.length > 0;
   at("stage").textContent = data.stage;
   at("stage").hidden = false;

@@ -11,7 +11,8 @@ export class Cards {
     this.cards = new Map();
   }
 
-  show(models, selected, nowMs) {
+  // results are the newest ones, or null: they say why there is no verdict
+  show(models, selected, nowMs, results) {
     const keys = new Set(models.map(keyOf));
     for (const [key, card] of this.cards) if (!keys.has(key)) card.remove(), this.cards.delete(key);
     models.forEach((model, at) => {
@@ -24,7 +25,7 @@ export class Cards {
       }
       card.className = `card ${model.status}`;
       card.setAttribute("aria-pressed", String(key === selected));
-      card.replaceChildren(...cardParts(model, nowMs));
+      card.replaceChildren(...cardParts(model, nowMs, results));
       if (this.holder.children[at] !== card) this.holder.insertBefore(card, this.holder.children[at] ?? null);
     });
   }
@@ -32,7 +33,7 @@ export class Cards {
 
 export const keyOf = (model) => JSON.stringify([model.model, model.version]);
 
-function cardParts(model, nowMs) {
+function cardParts(model, nowMs, results) {
   const roles = [...model.variants];
   if (model.serves && !roles.length) roles.push("loaded");
   if (model.stale) roles.push("stale: the registry requires another version");
@@ -49,16 +50,19 @@ function cardParts(model, nowMs) {
       el("span", { className: "name" }, name(model.model), " ", el("span", { className: "soft" }, "v", name(model.version))),
       status(model.status)),
     el("span", { className: "soft sub" }, ...roles.flatMap((role, at) => [at ? " · " : "", name(role)])),
-    el("span", { className: "says", textContent: verdict(model, nowMs) }),
+    el("span", { className: "says", textContent: verdict(model, nowMs, results) }),
     el("span", { className: "facts" }, ...facts),
     sparkline(model.traffic),
   ];
 }
 
-function verdict(model, nowMs) {
+function verdict(model, nowMs, results) {
   if (model.analyzed_ms === null) return "not analyzed yet";
   const when = ago(nowMs - model.analyzed_ms);
-  if (model.status === "unknown") return `too little data for a verdict, ${when}`;
+  if (model.status === "unknown") {
+    const newest = results?.results.find((result) => keyOf(result) === keyOf(model) && !result.ad_hoc);
+    return `no verdict${newest?.status === "unknown" ? `: ${newest.reason}` : ""}, ${when}`;
+  }
   const drifted = model.drifted.length;
   return `${drifted ? `${drifted} of ${model.features} features drifted` : `none of ${model.features} features drifted`}, ${when}`;
 }

@@ -56,7 +56,8 @@ def _svg(name: str, shares: np.ndarray, labels: dict[int, str]) -> str:
         for place, label in labels.items()
     ]
     title = escape(f"{name}: reference beside window")
+    box = f"-24 0 {_WIDTH + 48} {_HEIGHT}"
     return (
-        f'<figure><figcaption>{escape(name)}</figcaption><svg viewBox="-24 0 {_WIDTH + 48} {_HEIGHT}" '
+        f'<figure><figcaption>{escape(name)}</figcaption><svg viewBox="{box}" '
         f'role="img" aria-label="{title}">{"".join(bars + texts)}</svg></figure>'
     )
