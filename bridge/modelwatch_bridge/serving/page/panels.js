@@ -60,7 +60,7 @@ function verdict(model, nowMs, results) {
   if (model.analyzed_ms === null) return "not analyzed yet";
   const when = ago(nowMs - model.analyzed_ms);
   if (model.status === "unknown") {
-    const newest = results?.results.find((result) => keyOf(result) === keyOf(model) && !result.ad_hoc);
+    const newest = results?.results?.find((result) => keyOf(result) === keyOf(model) && !result.ad_hoc);
     return `no verdict${newest?.status === "unknown" ? `: ${newest.reason}` : ""}, ${when}`;
   }
   const drifted = model.drifted.length;
