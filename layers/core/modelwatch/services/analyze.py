@@ -30,7 +30,7 @@ from modelwatch.services.analysis_bounds import LeftOut, chosen_variants, chosen
 from modelwatch.services.analysis_reports import remembered, report_files, worth_a_report
 from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
 from modelwatch.services.analysis_samples import failure_sample, result_samples, segment_samples
-from modelwatch.services.episodes import note_result
+from modelwatch.services.episodes import episode_sentences, note_result
 from modelwatch.services.learning import Learning
 from modelwatch.services.onsets import find_onset
 from modelwatch.services.performance import samples as performance_samples
@@ -287,7 +287,8 @@ class AnalyzeService:
                 onset = find_onset(task, verdict, profile, reference, self._profiles)
             files = report_files(
                 task, variant, verdict, profile, reference, self._profiles, self._reporter,
-                notes_on(verdict, onset, performance),
+                (*episode_sentences(self._episodes, task, verdict, variant),
+                 *notes_on(verdict, onset, performance)),
             )  # fmt: skip
         name = str(
             ResultName(task.name, task.version, task.window.end, task.title, variant, task.ad_hoc)
