@@ -1,6 +1,7 @@
 """A model of MLflow whose server captures: `python mlflow_model.py` prints how to serve it."""
 
 import os
+from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -15,21 +16,25 @@ def make_client() -> Client:
     return Client(capture=os.environ["CAPTURE_URL"], model_name="price", model_version="7")
 
 
-def log_models() -> str:
-    """Log a model, and one around it that captures; return the address of the second."""
+def save_models(folder: Path) -> Path:
+    """Save a model, and one around it that captures; return where the second is."""
     flats = pd.DataFrame({"area": [40.0, 60.0, 90.0], "rooms": [1.0, 2.0, 3.0]})
     fitted = LinearRegression().fit(flats, [90_000.0, 140_000.0, 210_000.0])
     signature = mlflow.models.infer_signature(flats, fitted.predict(flats))
-    with mlflow.start_run():
-        plain = mlflow.sklearn.log_model(fitted, name="price", signature=signature)
-        captured = mlflow.pyfunc.log_model(
-            name="captured",
-            python_model=CapturedModel(make_client),
-            artifacts={"model": plain.model_uri},
-            signature=signature,
-        )
-    return str(captured.model_uri)
+    plain, captured = folder / "price", folder / "captured"
+    mlflow.sklearn.save_model(
+        fitted, plain, signature=signature, pip_requirements=["mlflow", "scikit-learn"]
+    )
+    mlflow.pyfunc.save_model(
+        captured,
+        python_model=CapturedModel(make_client),
+        artifacts={"model": str(plain)},
+        signature=signature,
+        pip_requirements=["mlflow", "modelwatch", "scikit-learn"],
+    )
+    return captured
 
 
 if __name__ == "__main__":
-    print(f"mlflow models serve --env-manager local -m {log_models()}")  # noqa: T201 - an example
+    found = save_models(Path())
+    print(f"mlflow models serve --env-manager local -m {found}")  # noqa: T201 - an example

@@ -75,22 +75,16 @@ def test_a_function(queue, capsys):
     assert queue.records[31].event_id == named_event_id("offer 31", "price")
 
 
-def test_mlflow(queue, tmp_path, monkeypatch):
+def test_mlflow(queue, tmp_path):
     """The server is the application that `mlflow models serve` gives to uvicorn."""
-    monkeypatch.chdir(tmp_path)
     import mlflow
     from mlflow.pyfunc.scoring_server import init
 
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    try:
-        module = example("mlflow_model")
-        model = mlflow.pyfunc.load_model(module.log_models())
-        with asgi_served(init(model)) as url:
-            body = {"dataframe_split": {"columns": ["area", "rooms"], "data": [[72.5, 3], [40, 1]]}}
-            answer = httpx.post(f"{url}/invocations", json=body, timeout=60)
-        assert model.unwrap_python_model()._client.flush(30)
-    finally:
-        mlflow.set_tracking_uri(None)
+    model = mlflow.pyfunc.load_model(str(example("mlflow_model").save_models(tmp_path)))
+    with asgi_served(init(model)) as url:
+        body = {"dataframe_split": {"columns": ["area", "rooms"], "data": [[72.5, 3], [40, 1]]}}
+        answer = httpx.post(f"{url}/invocations", json=body, timeout=60)
+    assert model.unwrap_python_model()._client.flush(30)
     assert len(answer.json()["predictions"]) == 2
     assert [record.features for record in queue.records] == [
         {"area": 72.5, "rooms": 3.0}, {"area": 40.0, "rooms": 1.0},

@@ -164,6 +164,9 @@ class _Input:
         self._body = body
 
     def __getattr__(self, name: str) -> Any:
+        # no way to read that is not WSGI's, such as readinto: it would pass by
+        if name.startswith(("read", "peek", "detach")):
+            raise AttributeError(name)
         return getattr(self._stream, name)
 
     def __iter__(self) -> Iterator[bytes]:

@@ -39,7 +39,8 @@ class CapturedModel(PythonModel):  # type: ignore[misc]
         self._model = load_model(context.artifacts["model"])
         self._client = self._make_client()
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:  # noqa: ARG002
+    # MLflow reads type hints as a schema
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
         """Return what the model predicts."""
         said = self._model.predict(model_input, params=params)
         self._client.log_batch(model_input, said)
