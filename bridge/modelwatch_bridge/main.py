@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
@@ -28,6 +29,9 @@ from modelwatch_bridge.serving.health import Health
 from modelwatch_bridge.serving.reports import Reports, Results
 from modelwatch_bridge.serving.server import BridgeServer
 from modelwatch_bridge.serving.site import Site
+
+if TYPE_CHECKING:
+    from modelwatch.domain.episodes.joining import Episode
 from modelwatch_bridge.settings import BridgeSettings
 from modelwatch_bridge.sources.cloudwatch import CloudWatchLogSource, SQSQueues
 from modelwatch_bridge.sources.files import FileFollower
@@ -103,7 +107,7 @@ def serve(settings: BridgeSettings, stop: threading.Event) -> None:
 
 def _server(settings: BridgeSettings, page: Page, history: History, health: Health) -> BridgeServer:
     address = settings.bridge_host, settings.bridge_port
-    reports = Reports(lambda: _results(settings), now_ms)
+    reports = Reports(lambda: _results(settings), now_ms, lambda: _open_episodes(settings))
     site = Site(history, health, reports, settings.stage)
     try:
         return BridgeServer(address, page, health, site)
@@ -118,6 +122,14 @@ def _results(settings: BridgeSettings) -> Results:
     from modelwatch.adapters.results.reports import S3ReportStore
 
     return S3ReportStore(s3_client(settings), settings.report_bucket)
+
+
+def _open_episodes(settings: BridgeSettings) -> list[Episode]:
+    from modelwatch.adapters.results.episodes import S3EpisodeStore
+
+    store = S3EpisodeStore(s3_client(settings), settings.report_bucket)
+    found = [each for model in store.models() for each in store.load(model).episodes()]
+    return [each for each in found if each.closed is None]
 
 
 def _listener(settings: BridgeSettings, ledger: Ledger) -> EmfListener | None:
