@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mlflow.pyfunc import PythonModel, load_model
+from mlflow.pyfunc import load_model
+from mlflow.pyfunc.model import PythonModel
 
 from modelwatch.client import Client
 
 
-class CapturedModel(PythonModel):  # type: ignore[misc]
+class CapturedModel(PythonModel):
     """Serves the model in the artifact ``model``, and logs each row with its prediction.
 
     Parameters
