@@ -31,7 +31,6 @@ from modelwatch_bridge.counting.ledger import Ledger
 from modelwatch_bridge.history.history import History
 from modelwatch_bridge.history.history_file import HistoryFile
 from modelwatch_bridge.lines.events import LogEvent
-from modelwatch_bridge.serving.guard import Guard
 from modelwatch_bridge.serving.health import Health
 from modelwatch_bridge.serving.server import BridgeServer
 from modelwatch_bridge.serving.site import Site
@@ -190,7 +189,7 @@ def _scrapes(folder: Path, scrapes: int) -> dict[str, float]:
     page.refresh({})
     health = Health(lambda: 0, 1)
     site = Site(history, health, None, "bench")
-    server = BridgeServer(("127.0.0.1", 0), page, health, site, Guard())
+    server = BridgeServer(("127.0.0.1", 0), page, health, site)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}/metrics"
     scraper = subprocess.Popen(

@@ -60,8 +60,8 @@ class Guard:
             )
         if token and token != OPEN and len(token) < 16:
             raise SettingError("BRIDGE_TOKEN", "has fewer than 16 characters")
-        names = frozenset((*_LOOPBACK, *more)) if is_here or more else frozenset[str]()
-        return cls(names, "" if token == OPEN else token)
+        known = frozenset((*_LOOPBACK, *more)) if is_here or more else frozenset[str]()
+        return cls(known, "" if token == OPEN else token)
 
     def refusal(self, path: str, headers: Message[str, str]) -> HttpResponse | None:
         """Return the response to a request that is refused; None if it is not."""
@@ -95,3 +95,7 @@ def _name_of(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
+
+
+LOCAL = Guard(frozenset(_LOOPBACK))
+"""Of a bridge that this machine alone reaches."""

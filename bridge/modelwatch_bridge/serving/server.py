@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from modelwatch_bridge.counting.collector import Page, content_type_for
-from modelwatch_bridge.serving.guard import Guard
+from modelwatch_bridge.serving.guard import LOCAL, Guard
 from modelwatch_bridge.serving.health import Health
 from modelwatch_bridge.serving.site import JSON, HttpResponse, Site
 
@@ -60,7 +60,7 @@ class BridgeServer(ThreadingHTTPServer):
         page: Page,
         health: Health,
         site: Site,
-        guard: Guard,
+        guard: Guard = LOCAL,
         most_connections: int = 64,
     ) -> None:
         self._guard = guard
