@@ -24,6 +24,7 @@ from modelwatch_cli.deployment.parameters import (
     template_parameters,
 )
 from modelwatch_cli.deployment.plan import APPS, LAYERS, make_plan
+from modelwatch_cli.deployment.secrets import with_secrets
 from modelwatch_cli.deployment.templates import load_template
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
@@ -134,6 +135,49 @@ def test_no_role_writes_into_logs_of_a_stage_whose_name_goes_on(packaged):
         if app == "predict":
             names.add("/aws/lambda/modelwatch-${Stage}-predict-image")
         assert groups == names | {f"{name}:*" for name in names}
+
+
+def test_every_right_on_s3_is_on_buckets_of_a_known_account(packaged):
+    own = {"Ref": "AWS::AccountId"}
+    others = {"Fn::If": ["HasModelBucketOwner", {"Ref": "ModelBucketOwner"}, own]}
+    seen = 0
+    for template in packaged.values():
+        policy = template["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]
+        for statement in policy["Statement"]:
+            if not json.dumps(statement["Action"]).count("s3:"):
+                continue
+            seen += 1
+            is_models = "ModelBucket}" in json.dumps(statement["Resource"])
+            account = statement["Condition"]["StringEquals"]["aws:ResourceAccount"]
+            assert account == (others if is_models else own), statement["Sid"]
+    assert seen > 10
+
+
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:mlflow-AbCdEf"
+PARAMETER = "arn:aws:ssm:us-east-1:123456789012:parameter/modelwatch/hash"
+
+
+def test_a_role_may_read_exactly_the_secrets_that_its_settings_name(packaged):
+    given = {
+        "MLFLOW_TRACKING_USERNAME": "ann",
+        "MLFLOW_TRACKING_PASSWORD": f"{SECRET}#password",
+        "CAPTURE_HASH_KEY": PARAMETER,
+    }
+    settings = Settings(given | {"LAMBDA_ARCHITECTURE": "x86_64"})
+    secret = ("secretsmanager:GetSecretValue", [SECRET])
+    parameter = ("ssm:GetParameter", [PARAMETER])
+    may = {"predict": [secret, parameter], "analyze": [secret, parameter], "capture": []}
+    for app, template in packaged.items():
+        closed = with_secrets(template, FUNCTIONS[app], settings)
+        assert not complaints(with_code(closed, "bucket", "functions/key.zip"))
+        found = [
+            (statement["Action"], statement["Resource"])
+            for policy in closed["Resources"]["Role"]["Properties"]["Policies"]
+            for statement in policy["PolicyDocument"]["Statement"]
+            if statement["Sid"].startswith("ReadSecrets")
+        ]
+        assert found == may[app]
+        assert with_secrets(template, FUNCTIONS[app], SETTINGS) == template
 
 
 @pytest.mark.parametrize("app", APPS)

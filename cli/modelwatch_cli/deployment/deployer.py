@@ -10,6 +10,7 @@ from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_cli.deployment.access import with_access
 from modelwatch_cli.deployment.apis import clear_stage, ensure_api
 from modelwatch_cli.deployment.change_sets import ChangeSets, Confirm
@@ -36,6 +37,7 @@ from modelwatch_cli.deployment.parameters import (
 )
 from modelwatch_cli.deployment.plan import Plan
 from modelwatch_cli.deployment.revision import git_revision
+from modelwatch_cli.deployment.secrets import with_secrets
 from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer, stack_digest
 from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
 from modelwatch_cli.project import Project
@@ -170,6 +172,7 @@ class Deployer:
         plan = self.plan.apps[app]
         package = package_app(self.project, app, self.settings.aws_default_region)
         template = with_access(package.template, self.settings)
+        template = with_secrets(template, FUNCTIONS[app], self.settings)
         if plan.environment is None:
             self._templates[app] = with_code(template, self._store.bucket, package.artifact.key)
             self._layers[f"package of {app}"] = package.artifact

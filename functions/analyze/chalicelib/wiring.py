@@ -6,6 +6,7 @@ from functools import cache
 from modelwatch import __version__
 from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.adapters.aws.emf import metric_sink
+from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.captures.outcomes import S3OutcomeStore
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.models.training_references import TrainingReferences
@@ -98,7 +99,7 @@ def _parts() -> _Parts:
     s3 = s3_client(settings)
     registry = registry_of(settings)
     profiles = S3ProfileStore(s3, settings.capture_bucket, segments)
-    policy = read_policy(settings.capture_policy, settings.capture_hash_key)
+    policy = read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY"))
     artifacts = artifacts_of(settings, s3)
     return _Parts(
         registry=registry,

@@ -9,6 +9,7 @@ from modelwatch.adapters.aws.emf import metric_sink
 from modelwatch.adapters.aws.lambda_extension import LambdaExtension
 from modelwatch.adapters.aws.lambda_fleet import LambdaFleet
 from modelwatch.adapters.aws.queues import SqsRecordQueue
+from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.models.loader import ArtifactModelLoader
 from modelwatch.adapters.models.serving_plan_cache import StoredServingPlanCache
 from modelwatch.adapters.registries import artifacts_of, registry_of
@@ -19,6 +20,7 @@ from modelwatch.services.outbox import Outbox
 from modelwatch.services.predict import PredictService, SingleProcess
 from modelwatch.services.serving import ModelPool
 from modelwatch.settings.functions import PredictSettings
+from modelwatch.settings.serving import verified_alone
 
 send_in_one_segment()
 
@@ -50,7 +52,7 @@ def predict_service() -> PredictService:
         model_name=settings.model_name,
         alias=settings.model_alias,
         registry=registry,
-        loader=ArtifactModelLoader(artifacts),
+        loader=ArtifactModelLoader(artifacts, verified_alone=verified_alone(settings)),
         plan_cache=StoredServingPlanCache(
             None if registry.is_local else s3,
             bucket,
@@ -59,7 +61,7 @@ def predict_service() -> PredictService:
         ),
         metrics=metrics(),
         refresh_seconds=settings.model_refresh_seconds,
-        policy=read_policy(settings.capture_policy, settings.capture_hash_key),
+        policy=read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY")),
     )
     outbox = Outbox(
         SqsRecordQueue(

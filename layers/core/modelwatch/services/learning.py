@@ -66,6 +66,8 @@ class Learning:
             return None
         joined = task.window.start - JOINS_AFTER
         oldest = joined.date() - timedelta(days=KEPT_DAYS)
+        if reference.past_from is not None:
+            oldest = max(oldest, reference.past_from.date())
         captured = {
             day
             for day in self._profiles.days(task.name, task.version)
@@ -106,6 +108,8 @@ class Learning:
     ) -> PastDocument:
         """Return what was learned; nothing when it was against another reference, or not of all."""
         digest, methods = sha256(encode_window(reference.profile, {})), self._rules.policy.methods
+        if reference.past_from is not None:
+            digest += f" from {reference.past_from.isoformat()}"
         found = self._pasts.load(task.name, task.version, length)
         if found is not None and (found.reference, found.methods) == (digest, methods):
             late = {day for day in captured if day < found.seen.date()}.difference(found.captured)
@@ -120,6 +124,8 @@ class Learning:
         itself = reference.window
         if itself and window.start < itself.end and itself.start < window.end:
             return None  # near itself
+        if reference.past_from is not None and window.start < reference.past_from:
+            return None
         read = self._profiles.profiles(task.name, task.version, window)
         profile = merge_profiles(list(read.variants.values()))
         return profile if profile.rows >= self._rules.min_rows else None
