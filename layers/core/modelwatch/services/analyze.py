@@ -238,12 +238,14 @@ class AnalyzeService:
         past = self._learning.calibration(task, reference)
         last = self._reports.last(task.name, task.version)
         newest: dict[str, LastResult] = {}
+        # by any length of window; a key with a blank is of a variant
+        is_alarm = any(each.status == "drift" for key, each in last.items() if " " not in key)
         results = []
         for variant, profile in profiles.items():
             key = _key(task.title, variant)
             known = past.of_a_part() if past and variant else past
             result = self._evaluate(
-                task, variant, profile, read, reference, known, last.get(key), began
+                task, variant, profile, read, reference, known, last.get(key), is_alarm, began
             )
             newest[key] = remembered(result, last.get(key))
             results.append(result)
@@ -263,6 +265,7 @@ class AnalyzeService:
         reference: SampledReference | None,
         past: Calibration | None,
         last: LastResult | None,
+        is_alarm: bool,
         began: float,
     ) -> AnalysisResult:
         """Make, store and report the result of one variant; an empty one stands for all rows."""
@@ -311,7 +314,7 @@ class AnalyzeService:
         )
         is_new = self._reports.save(result, files, evidence)
         if is_new:
-            shown = task.present and (not task.ad_hoc or self._shows(task, result))
+            shown = task.present and (not task.ad_hoc or self._shows(task, result, is_alarm))
             self._metrics.emit(result_samples(result, main=main, present=shown))
             if main and shown:
                 self._metrics.emit(segment_samples(result, last.segments if last else ()))
@@ -320,9 +323,13 @@ class AnalyzeService:
         # what was given first holds: captures may have come since
         return result if is_new else self._reports.result(name)
 
-    def _shows(self, task: AnalysisTask, result: AnalysisResult) -> bool:
-        """Return whether gauges show an ad hoc result on the present."""
-        return task.rules == self._rules and result.status != "unknown"
+    def _shows(self, task: AnalysisTask, result: AnalysisResult, is_alarm: bool) -> bool:
+        """Return whether gauges show an ad hoc result on the present.
+
+        It never ends an alarm of the schedule: another window may well be ok.
+        """
+        is_quieter = is_alarm and result.status != "drift"
+        return task.rules == self._rules and result.status != "unknown" and not is_quieter
 
     def _performance_of(self, task: AnalysisTask) -> PerformanceResult | None:
         window = Window.ending(
