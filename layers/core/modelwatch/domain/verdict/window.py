@@ -95,7 +95,9 @@ def why_unknown(found: WindowProfiles, reference: Reference | None, rules: Analy
     if reference is None:
         return (
             f"no reference: `modelwatch adopt {found.model_name} --version {found.model_version} "
-            "--reference train.parquet` gives the version one, `modelwatch baseline` takes captures"
+            "--reference train.parquet` gives the version one, `modelwatch baseline create NAME "
+            f"--model-name {found.model_name} --version {found.model_version} --rolling P7D` takes "
+            "captures"
         )
     return refusal(
         reference_rows=reference.profile.rows,
