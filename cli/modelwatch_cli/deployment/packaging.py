@@ -145,7 +145,7 @@ def refuse_requirements(requirements: Path) -> None:
     listed = [line for line in lines if line.split("#")[0].strip()]
     if listed:
         raise BuildError(
-            f"{requirements} lists {listed[0].strip()}: it belongs into a set in layers/"
+            f"{requirements} lists {listed[0].strip()}: move it to one of the sets in layers/"
         )
 
 

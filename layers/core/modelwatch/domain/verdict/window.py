@@ -15,7 +15,7 @@ from modelwatch.domain.verdict.sides import Reference, WindowProfiles
 from modelwatch.domain.verdict.status import drifted_outputs
 
 _MONITORS = 3
-"""Features, outputs and data quality have an even share each of what false alarms are allowed."""
+"""Features, outputs and data quality each have an equal share of the budget of false alarms."""
 
 _NAMED = 5
 """So many drifting segments or outputs are named in one line."""
