@@ -128,7 +128,7 @@ def _beside(
     rules: AnalysisRules,
 ) -> None:
     """Note what other rules say of a window in which nothing changed."""
-    draws = evaluate_features(reference, window, None, rules.policy, rules.alpha / 3)
+    draws = evaluate_features(reference, window, None, rules.policy, rules.level / 3)
     said = {
         "independent_draws": bool(draws.drifted_features),
         "evidently": any(each.score is not None and each.score >= each.threshold

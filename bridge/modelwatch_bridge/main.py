@@ -25,6 +25,7 @@ from modelwatch_bridge.declared_metrics import declared_metrics
 from modelwatch_bridge.history.history import History
 from modelwatch_bridge.history.history_file import HistoryFile
 from modelwatch_bridge.service import BridgeService, Reader
+from modelwatch_bridge.serving.guard import Guard
 from modelwatch_bridge.serving.health import Health
 from modelwatch_bridge.serving.reports import Reports, Results
 from modelwatch_bridge.serving.server import BridgeServer
@@ -109,8 +110,9 @@ def _server(settings: BridgeSettings, page: Page, history: History, health: Heal
     address = settings.bridge_host, settings.bridge_port
     reports = Reports(lambda: _results(settings), now_ms, lambda: _open_episodes(settings))
     site = Site(history, health, reports, settings.stage)
+    guard = Guard.of(settings.bridge_host, settings.bridge_token, settings.bridge_names)
     try:
-        return BridgeServer(address, page, health, site)
+        return BridgeServer(address, page, health, site, guard)
     except OSError as error:
         raise ModelwatchError(
             f"cannot listen on {address[0]}:{address[1]} (BRIDGE_PORT): {error.strerror}"
