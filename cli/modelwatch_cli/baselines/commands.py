@@ -203,7 +203,7 @@ def constraints(
     from modelwatch.domain.constraints import encode_constraints
 
     if output and source:
-        raise InvalidInputError("", "give either --output or --input")
+        raise InvalidInputError("", "give --output or --input, and not both")
     store, model = _store(model_name)
     name = name or store.in_use(model)
     if source is not None:

@@ -116,8 +116,8 @@ def parse_changes(given: list[str]) -> dict[str, str]:
 
 def _print(found: list[Series]) -> None:
     heads = ["version", "variant", "window", "windows"]
-    heads += [f"{side} {each}" for side in ("given", "then") for each in _SEVERITIES]
-    print_table([*heads, "given alarms", "then alarms"], [_counts(each) for each in found])
+    heads += [f"{side} {each}" for side in ("given", "other") for each in _SEVERITIES]
+    print_table([*heads, "given alarms", "other alarms"], [_counts(each) for each in found])
     alarms = [
         (
             each.model_version,
@@ -132,7 +132,7 @@ def _print(found: list[Series]) -> None:
     ]
     if alarms:
         console.print()
-        heads = ["version", "variant", "window", "given alarm (UTC)", "then", "drifted"]
+        heads = ["version", "variant", "window", "given alarm (UTC)", "other", "drifted"]
         print_table(heads, alarms)
     problems = [each.problem for series in found for each in series.windows if each.problem]
     if problems:

@@ -39,7 +39,9 @@ class MonitorSettings(Group):
     )
     analysis_stale = Setting("P1D", "a window is unknown when its newest record is older", duration)
     analysis_history_days = Setting(
-        "28", "days of past windows that make critical scores; 0: none are asked", whole(0, 365)
+        "28",
+        "days with captures until the past counts in full; 0: it is not used",
+        whole(0, 365),
     )
     drift_mode = Setting(
         "calibrated",
