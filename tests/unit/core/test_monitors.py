@@ -19,7 +19,7 @@ from modelwatch.services.replay import replay
 from modelwatch.settings.analysis import AnalysisSettings, MonitorSettings
 from wine_records import wine_record
 
-STORED = Path(__file__).parents[2] / "support" / "stored" / "monitors-1.json"
+STORED = Path(__file__).parents[2] / "support" / "monitors" / "format-1.json"
 
 
 @pytest.fixture
