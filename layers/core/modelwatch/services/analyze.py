@@ -325,6 +325,7 @@ class AnalyzeService:
                 task.version,
                 window,
                 reference=self._references.holdout(task.name, task.version),
+                losses=self._references.losses(task.name, task.version),
             )
         except Exception:  # noqa: BLE001 - said in the log
             # labels are another matter than drift: trouble with them must not hide the verdict
