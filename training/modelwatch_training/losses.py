@@ -14,7 +14,6 @@ from modelwatch.domain.labels import as_text
 from modelwatch.domain.performance.losses import (
     FORMAT,
     MISSING,
-    TARGETS,
     LossFeature,
     LossModel,
     ReferenceErrors,
@@ -32,6 +31,7 @@ MOST_ROWS = 20_000
 
 GROUPS, TREES = 10, 4
 LEAF_ROWS = 10
+COARSE_ROWS = 40
 MOST_LEAVES = 512
 CHUNKS = 10
 SEED = 42
@@ -43,6 +43,7 @@ _SMOOTHING_ROWS = 20
 _LEAST_KNOWN = 0.05
 
 Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 
 
 def learn_losses(
@@ -81,19 +82,16 @@ def learn_losses(
         features.append(feature)
         matrix.append(numbers)
     found = np.column_stack(matrix)
-    trees = [
-        _tree(found[half], errors[half], draw)
-        for half in (
-            np.sort(draw.choice(len(errors), len(errors) // 2, replace=False))
-            for _ in range(GROUPS)
-        )
-        for _ in range(TREES)
-    ]
+    trees = []
+    for _ in range(GROUPS):
+        order = draw.permutation(len(errors))
+        split, filled = np.sort(order[: len(order) // 2]), np.sort(order[len(order) // 2 :])
+        trees += [_tree(found, errors, split, filled, draw) for _ in range(TREES)]
     starts = np.cumsum([0, *(len(tree[0]) for tree in trees[:-1])])
 
     def joined(part: int, kind: str) -> bytes:
         moved = [
-            tree[part] + (start if part in (2, 3) else 0)
+            tree[part] + (start if part in (2, 3, 4) else 0)
             for tree, start in zip(trees, starts.tolist(), strict=True)
         ]
         return np.concatenate(moved).astype(kind).tobytes()
@@ -110,7 +108,8 @@ def learn_losses(
         thresholds=joined(1, "<f4"),
         left=joined(2, "<i4"),
         right=joined(3, "<i4"),
-        values=joined(4, "<f4"),
+        coarse=joined(4, "<i4"),
+        values=joined(5, "<f4"),
     )
 
 
@@ -134,56 +133,74 @@ def losses_of(table: pa.Table) -> LossModel | str:
 
 
 def _tree(
-    matrix: Floats, errors: Floats, draw: np.random.Generator
+    matrix: Floats, errors: Floats, split: Places, filled: Places, draw: np.random.Generator
 ) -> tuple[npt.NDArray[np.generic], ...]:
-    """Return columns, thresholds, children and values of a tree on these rows.
+    """Return columns, thresholds, children, pruned ancestors and values of a tree.
 
-    Its splits follow abs(e) and e; e^2 and e^4 have heavier tails, and are only averaged.
+    Rows ``split`` say where it splits, and the others, ``filled``, what its nodes hold: splits
+    look for large errors, so that the rows they were found with have too many on one side (S.
+    Athey, G. Imbens, Recursive partitioning for heterogeneous causal effects, PNAS 113 (2016)
+    7353). Splits follow abs(e) and e; e^2 and e^4 have heavier tails, and are only averaged.
     """
-    targets = np.column_stack([np.abs(errors), errors])
+    targets = np.column_stack([np.abs(errors), errors])[split]
     fitted = DecisionTreeRegressor(
         min_samples_leaf=LEAF_ROWS,
         max_leaf_nodes=MOST_LEAVES,
         max_features=0.5,
         random_state=int(draw.integers(2**31)),
-    ).fit(matrix, targets / np.maximum(targets.std(axis=0), np.finfo(float).tiny))
+    ).fit(matrix[split], targets / np.maximum(targets.std(axis=0), np.finfo(float).tiny))
     tree = fitted.tree_
-    path = fitted.decision_path(matrix)
-    powers = np.column_stack([np.abs(errors), errors**2, errors, errors**4])
+    path = fitted.decision_path(matrix[filled])
+    e = errors[filled]
     counts = np.asarray(path.sum(axis=0)).ravel()
-    values = (path.T @ powers) / counts[:, None]
-    assert values.shape[1] == len(TARGETS)
+    sums = path.T @ np.column_stack([np.abs(e), e**2, e, e**4])
     return _in_order(
         np.where(tree.children_left < 0, -1, tree.feature),
         tree.threshold,
         tree.children_left,
         tree.children_right,
-        values,
+        sums / np.maximum(counts, 1)[:, None],
+        counts,
+        tree.n_node_samples,
     )
 
 
 def _in_order(
-    columns: npt.NDArray[np.generic],
+    columns: npt.NDArray[np.int64],
     thresholds: Floats,
     left: npt.NDArray[np.int64],
     right: npt.NDArray[np.int64],
     values: Floats,
+    counts: Floats,
+    split_rows: Places,
 ) -> tuple[npt.NDArray[np.generic], ...]:
-    """Return the nodes with children behind their parents, leaves as their own children."""
+    """Return the nodes with children behind their parents, leaves as their own children.
+
+    A node without a row holds what its parent holds. The pruned tree splits where both sides have
+    `COARSE_ROWS`.
+    """
     order = [0]
+    coarse = np.zeros(len(columns), np.int64)
     for node in order:
-        if left[node] >= 0:
-            order += [int(left[node]), int(right[node])]
+        if left[node] < 0:
+            continue
+        children = [int(left[node]), int(right[node])]
+        splits = coarse[node] == node and split_rows[children].min() >= COARSE_ROWS
+        for child in children:
+            order.append(child)  # the loop goes on with it
+            coarse[child] = child if splits else coarse[node]
+            if not counts[child]:
+                values[child] = values[node]
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
-    taken = np.array(order)
-    leaf = left[taken] < 0
+    leaf = left[order] < 0
     return (
-        columns[taken],
-        thresholds[taken],
-        np.where(leaf, place[taken], place[left[taken]]),
-        np.where(leaf, place[taken], place[right[taken]]),
-        values[taken],
+        columns[order],
+        thresholds[order],
+        np.where(leaf, place[order], place[left[order]]),
+        np.where(leaf, place[order], place[right[order]]),
+        place[coarse[order]],
+        values[order],
     )
 
 

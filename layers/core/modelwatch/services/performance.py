@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from modelwatch.domain.performance.calibration import learn_calibration
+from modelwatch.domain.performance.calibration import EstimatedPerformance, learn_calibration
 from modelwatch.domain.performance.encoding import HourPerformance, LabelledHour
+from modelwatch.domain.performance.estimates import Estimate
 from modelwatch.domain.performance.expected import ExpectedLosses
 from modelwatch.domain.performance.losses import LossModel
 from modelwatch.domain.performance.profile import PerformanceProfile, merge_performance
@@ -46,6 +47,14 @@ GAUGES = {
     "r2": "model_r2_score",
 }
 """The gauge of each metric."""
+
+ESTIMATED_GAUGES = {
+    "accuracy": "model_estimated_accuracy",
+    "roc_auc": "model_estimated_roc_auc",
+    "mae": "model_estimated_mean_absolute_error",
+    "rmse": "model_estimated_root_mean_squared_error",
+}
+"""The gauge of each metric that is estimated without labels."""
 
 
 @dataclass(slots=True)
@@ -296,11 +305,23 @@ def samples(result: PerformanceResult) -> list[Sample]:
             Sample("model_performance_bound", value, {**model, "metric": name, "bound": bound})
             for bound, value in bounds.items()
         ]
-    found += [
-        Sample(f"model_estimated_{name}", verdict.estimated.metrics[name], model)
-        for name in ("accuracy", "roc_auc")
-        if name in verdict.estimated.metrics
-    ]
+    return found + _estimated_samples(verdict.estimated, model)
+
+
+def _estimated_samples(estimated: EstimatedPerformance, model: Mapping[str, str]) -> list[Sample]:
+    found = []
+    for name, gauge in ESTIMATED_GAUGES.items():
+        estimate: Estimate | None = getattr(estimated, name)
+        if estimate is None:
+            continue
+        found.append(Sample(gauge, estimate.value, model))
+        bounds = {"low": estimate.low, "high": estimate.high}
+        if name in estimated.thresholds:
+            bounds["threshold"] = estimated.thresholds[name]
+        found += [
+            Sample("model_estimated_bound", value, {**model, "metric": name, "bound": bound})
+            for bound, value in bounds.items()
+        ]
     return found
 
 

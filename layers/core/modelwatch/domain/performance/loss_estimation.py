@@ -11,10 +11,11 @@ from modelwatch.domain.performance.estimates import Estimate, z_of
 from modelwatch.domain.performance.expected import ExpectedLosses
 from modelwatch.domain.performance.losses import LossModel
 
-EXTRAPOLATION = 0.5
-"""A leaf mixes rows that are not alike, which draws the estimate to the reference's mean. The
-coarse estimate mixes more. Where half of a leaf's pull is left after halving it twice, the pull is
-about this share of the distance from coarse to fine (Richardson's extrapolation)."""
+EXTRAPOLATION = 1.0
+"""A leaf mixes rows that are not alike, which pulls the estimate to the reference's mean. The
+pruned trees mix four times as many rows, and pull more: when that doubles the pull, as much of it
+is left as the fine estimate is away from the coarse one (Richardson's extrapolation). On rows like
+the reference's the two are equal but for chance."""
 
 
 def expected_metrics(losses: ExpectedLosses) -> tuple[dict[str, Estimate], dict[str, float]]:

@@ -31,9 +31,6 @@ _LARGEST = 1.0e38
 TARGETS = ("absolute", "squared", "signed", "fourth")
 """What a leaf holds: the means of abs(e), e^2, e and e^4 of its rows, e = prediction - label."""
 
-COARSER = 2
-"""The coarse estimate stops so many splits earlier, among about four times as many rows."""
-
 Floats = npt.NDArray[np.float64]
 
 
@@ -103,6 +100,9 @@ class LossModel(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         A row at most as large goes left; float32.
     left, right
         Places of the children, which lie behind their parent; int32.
+    coarse
+        Place of the ancestor (or the node itself) that is a leaf of the pruned tree: the one whose
+        leaves have four times as many rows at least; int32.
     values
         `TARGETS` of every node; float32, shape (nodes, 4).
     """
@@ -118,13 +118,14 @@ class LossModel(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     thresholds: bytes
     left: bytes
     right: bytes
+    coarse: bytes
     values: bytes
 
     @cached_property
     def _arrays(self) -> Mapping[str, npt.NDArray[np.int32] | npt.NDArray[np.float32]]:
         integers = {
             name: np.frombuffer(getattr(self, name), "<i4")
-            for name in ("roots", "columns", "left", "right")
+            for name in ("roots", "columns", "left", "right", "coarse")
         }
         return integers | {
             "thresholds": np.frombuffer(self.thresholds, "<f4"),
@@ -150,6 +151,8 @@ class LossModel(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         good = (
             len(children) == 2
             and len(arrays["thresholds"]) == len(arrays["values"]) == nodes
+            and len(arrays["coarse"]) == nodes
+            and ((arrays["coarse"] >= 0) & (arrays["coarse"] <= np.arange(nodes))).all()
             and all(((inner < each) & (each < nodes)).all() for each in children)
             and (arrays["columns"] < len(self.features)).all()
             and ((roots >= 0) & (roots < nodes)).all()
@@ -168,27 +171,18 @@ class LossModel(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """
         arrays = self._arrays
         rows, trees = len(matrix), len(arrays["roots"])
-        node = np.repeat(arrays["roots"][:, None], rows, axis=1).astype(np.int64)
-        trail = [node] * (COARSER + 1)
+        node = np.repeat(arrays["roots"][:, None], rows, axis=1)
         places = np.arange(rows)[None, :]
-        while True:
-            column = arrays["columns"][node]
-            inner = column >= 0
-            if not inner.any():
-                break
-            # trees are learned from 32-bit numbers
-            goes_left = matrix.astype(np.float32)[places, column] <= arrays["thresholds"][node]
-            after = np.where(goes_left, arrays["left"][node], arrays["right"][node])
-            # what has come to its leaf keeps its own trail
-            trail = [
-                np.where(inner, behind, here)
-                for here, behind in zip(trail, [*trail[1:], after], strict=True)
-            ]
-            node = trail[-1]
+        # trees are learned from 32-bit numbers
+        numbers = matrix.astype(np.float32)
+        while (inner := arrays["columns"][node] >= 0).any():
+            goes_left = numbers[places, arrays["columns"][node]] <= arrays["thresholds"][node]
+            children = np.where(goes_left, arrays["left"][node], arrays["right"][node])
+            node = np.where(inner, children, node)
         shape = (self.groups, trees // self.groups, rows, len(TARGETS))
         fine, coarse = (
             arrays["values"][each].astype(np.float64).reshape(shape).mean(axis=1)
-            for each in (trail[-1], trail[0])
+            for each in (node, arrays["coarse"][node])
         )
         return fine, coarse
 
