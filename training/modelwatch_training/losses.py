@@ -30,9 +30,9 @@ MOST_ROWS = 20_000
 """Of more rows, as many are drawn."""
 
 GROUPS, TREES = 10, 4
-LEAF_ROWS = 10
-COARSE_ROWS = 40
-MOST_LEAVES = 512
+LEAF_ROWS = 5
+COARSE_ROWS = 20
+MOST_LEAVES = 1024
 CHUNKS = 10
 SEED = 42
 
@@ -146,7 +146,6 @@ def _tree(
     fitted = DecisionTreeRegressor(
         min_samples_leaf=LEAF_ROWS,
         max_leaf_nodes=MOST_LEAVES,
-        max_features=0.5,
         random_state=int(draw.integers(2**31)),
     ).fit(matrix[split], targets / np.maximum(targets.std(axis=0), np.finfo(float).tiny))
     tree = fitted.tree_

@@ -11,31 +11,23 @@ from modelwatch.domain.performance.estimates import Estimate, z_of
 from modelwatch.domain.performance.expected import ExpectedLosses
 from modelwatch.domain.performance.losses import LossModel
 
-EXTRAPOLATION = 1.0
-"""A leaf mixes rows that are not alike, which pulls the estimate to the reference's mean. The
-pruned trees mix four times as many rows, and pull more: when that doubles the pull, as much of it
-is left as the fine estimate is away from the coarse one (Richardson's extrapolation). On rows like
-the reference's the two are equal but for chance."""
-
 
 def expected_metrics(losses: ExpectedLosses) -> tuple[dict[str, Estimate], dict[str, float]]:
     """Return ``mae`` and ``rmse`` with their intervals, and all metrics by name.
 
-    The interval has three parts: what the rows leave open, how far the groups of trees differ,
-    each learned from another half of the reference, and the whole extrapolation.
+    The interval is for what labels would show. Its parts: what the rows leave open; how far the
+    groups of trees differ, each of which has learned from another half of the reference (Student's
+    t, there are few of them); and how far the estimate moves when leaves have four times as many
+    rows. A leaf mixes rows that are not alike, which pulls the estimate to the reference's mean;
+    what larger leaves add to the pull bounds what is left of it, where halving leaves halves it.
     """
     means = losses.sums / losses.rows
     groups, coarse = means[:-1], means[-1]
     fine = groups.mean(axis=0)
-    pulls = EXTRAPOLATION * (fine - coarse)
-    lowest = np.array([0.0, 0.0, -math.inf, 0.0, -math.inf])
-    best = np.maximum(fine + pulls, lowest)
-    absolute, squared, signed, _, product = best.tolist()
+    absolute, squared, signed, _, product = fine.tolist()
     spread = groups.var(axis=0, ddof=1)[:2]
     errors = np.sqrt(spread + losses.variances / losses.rows**2)
-    half = (z_of() * errors + np.abs(pulls[:2])).tolist()
-    # no mean square is below the square of the mean
-    squared = max(squared, absolute**2)
+    half = (_t_of(len(groups) - 1) * errors + np.abs(fine - coarse)[:2]).tolist()
     mae = Estimate(absolute, max(0.0, absolute - half[0]), absolute + half[0], "losses")
     rmse = Estimate(
         math.sqrt(squared),
@@ -49,6 +41,19 @@ def expected_metrics(losses: ExpectedLosses) -> tuple[dict[str, Estimate], dict[
     if variance > 0:
         metrics["r2"] = 1 - squared / variance
     return {"mae": mae, "rmse": rmse}, metrics
+
+
+def _t_of(freedom: int) -> float:
+    """Return Student's t for a two-sided interval, to 0.01 from five degrees of freedom on.
+
+    The expansion is that of R. A. Fisher and E. A. Cornish, Technometrics 2 (1960) 209.
+
+    >>> round(_t_of(9), 2)
+    2.26
+    """
+    z = z_of()
+    first = (z**3 + z) / (4 * freedom)
+    return z + first + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
 
 
 def estimate_errors(
