@@ -8,9 +8,12 @@ UV := $(ENVS)/uv/bin/uv
 BIN := $(ENVS)/dev/bin
 MODELWATCH := $(BIN)/modelwatch
 
+# many short processes run the same sources: where this is set, each compiles them anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-compose test-fast test-long zoo zoo-table test-grafana test-plugin bench-bridge bench-capture bench-compaction bench-analysis bench-detection bench-seasonal bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
+.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-parts test-compose test-fast test-long zoo zoo-table test-grafana test-plugin bench-bridge bench-capture bench-client bench-compaction bench-analysis bench-detection bench-seasonal bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +30,11 @@ down: setup ## drain the capture queue and stop what `up` started
 status: setup ## what runs, and where
 	@$(MODELWATCH) status
 
-test: setup-pyfunc zoo $(if $(shell command -v java),setup-spark) $(if $(shell command -v npm),setup-grafana) lint test-plugin ## everything: lint, types, unit, functional, integration, e2e
+test: setup-pyfunc zoo $(ENVS)/localstack/.stamp-test $(if $(shell command -v java),setup-spark) $(if $(shell command -v npm),setup-grafana) ## everything: lint, types, unit, functional, integration, e2e
+	@# the plugin's tests have a LocalStack of their own, and mostly wait
+	@$(MAKE) --no-print-directory -j 2 test-plugin test-parts
+
+test-parts: lint
 	@# four workers, each with a stack of its own: most of the time is spent waiting. In the order of
 	@# the folders, the long files come first and the short ones of tests/unit fill the end.
 	@$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
@@ -67,13 +74,16 @@ TYPED_APART := $(wildcard functions/*) localstack/lambda-process/src templates/g
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	@for folder in $(TYPED_APART); do (cd $$folder && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --no-error-summary \
-	  --cache-dir $(CURDIR)/.mypy_cache/$$folder --config-file $(CURDIR)/pyproject.toml .) || exit 1; done
+	  --cache-dir $(CURDIR)/.mypy_cache --config-file $(CURDIR)/pyproject.toml .) || exit 1; done
 
 bench-bridge: setup ## events a second, memory and scrape time of the bridge
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.bridge
 
 bench-capture: setup-rivals ## the consumer's rows a second, bytes on S3, the bill; whylogs beside
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.capture
+
+bench-client: setup ## what client.log costs on the caller's thread, and how many a second are sent
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.client
 
 bench-compaction: setup ## an hour of 1000 objects merged: rows a second, memory, requests
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.compaction

@@ -20,7 +20,9 @@ import pandas as pd
 from modelwatch.domain.statistics.distances import METHODS
 from modelwatch.domain.statistics.distributions import Distribution
 from modelwatch.domain.statistics.kolmogorov import ks_statistic, two_sample_sf
+from modelwatch.domain.verdict.columns import compare, unseen_categories
 from modelwatch.domain.verdict.features import benjamini_hochberg
+from modelwatch.domain.verdict.rules import DriftPolicy
 
 THRESHOLD = 0.1
 FEW_REFERENCE_ROWS = 1000
@@ -36,13 +38,18 @@ class Columns:
 
     score: np.ndarray
     p_value: np.ndarray
+    unseen: np.ndarray
     evidence: np.ndarray
     evidently: np.ndarray
 
     def take(self, places: np.ndarray) -> Columns:
         """Return some of the columns, in any shape."""
         return Columns(
-            self.score[places], self.p_value[places], self.evidence[places], self.evidently[places]
+            self.score[places],
+            self.p_value[places],
+            self.unseen[places],
+            self.evidence[places],
+            self.evidently[places],
         )
 
 
@@ -56,17 +63,26 @@ def measured(pairs: list[Pair]) -> Columns:
         p_value[places] = [
             chance.p_value for chance in ours.chances([pairs[place] for place in places])
         ]
+    unseen = np.array([_chance_of_unseen(*pair) for pair in pairs])
+    p_value = np.where(unseen < 1, np.minimum(1, 2 * np.minimum(p_value, unseen)), p_value)
     evidence, drifted = np.empty(len(pairs)), np.empty(len(pairs), bool)
     for place, pair in enumerate(pairs):
         evidence[place], drifted[place] = _evidently(*pair, score[place])
-    return Columns(score, p_value, evidence, drifted)
+    return Columns(score, p_value, unseen, evidence, drifted)
 
 
 def flagged(columns: Columns, alpha: float, threshold: float = THRESHOLD) -> np.ndarray:
     """Return which features of each run (a row) drift by our rule: threshold and chance."""
-    p_values = np.where(columns.score >= threshold, columns.p_value, 1.0)
+    is_far = (columns.score >= threshold) | (columns.unseen < 1)
+    p_values = np.where(is_far, columns.p_value, 1.0)
     cuts = np.array([benjamini_hochberg(run, alpha) for run in p_values])
     return p_values <= cuts[:, None]
+
+
+def _chance_of_unseen(reference: Distribution, window: Distribution) -> float:
+    column = compare("a", reference, window, DriftPolicy())
+    found = unseen_categories(column, 0.0)
+    return found.p_value if found else 1.0
 
 
 def _evidently(reference: Distribution, window: Distribution, score: float) -> tuple[float, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
+from modelwatch.adapters.aws.account import account_of
 from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.errors import ModelwatchError
 from modelwatch.metric_names import CATALOG, Metric
@@ -46,7 +48,11 @@ def now_ms() -> int:
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
-    settings = BridgeSettings()
+    given = BridgeSettings()
+    # a default name on AWS has the account in it
+    known = given.aws_endpoint_url or given.text("AWS_ACCOUNT_ID")
+    account = {} if known else {"AWS_ACCOUNT_ID": account_of(given.aws_default_region)}
+    settings = BridgeSettings(os.environ | account)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     stop = threading.Event()

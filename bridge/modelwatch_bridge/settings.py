@@ -3,11 +3,12 @@
 from modelwatch.settings.analysis import ResultSettings
 from modelwatch.settings.capture import QueueSettings
 from modelwatch.settings.kinds import choice, number, port, text, whole
+from modelwatch.settings.names import Named
 from modelwatch.settings.reading import Setting
 from modelwatch.settings.store import StageSettings, StoreSettings
 
 
-class BridgeSettings(StoreSettings, QueueSettings, ResultSettings, StageSettings):
+class BridgeSettings(StageSettings, StoreSettings, QueueSettings, ResultSettings):
     """Which logs, queues and results the bridge follows, and where it serves them."""
 
     log_level = Setting(
@@ -20,7 +21,9 @@ class BridgeSettings(StoreSettings, QueueSettings, ResultSettings, StageSettings
     bridge_state = Setting(
         ".modelwatch/bridge.sqlite", "where the bridge keeps what it counted", text
     )
-    bridge_log_group_prefix = Setting("/aws/lambda/modelwatch-", "log groups that it reads", text)
+    bridge_log_group_prefix = Named(
+        "/aws/lambda/modelwatch-{STAGE}-", "log groups that it reads", text
+    )
     bridge_host = Setting("127.0.0.1", "address on which the bridge listens", text)
     bridge_files = Setting(
         "", "files with EMF lines that it also follows, separated by commas", text

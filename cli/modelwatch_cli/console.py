@@ -12,6 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 _UNLIMITED_COLUMNS = 10_000
 
@@ -39,7 +40,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
         # a truncated address is useless
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
-        table.add_row(*(_cell(cell) for cell in row))
+        # names and notes are text, not rich's markup
+        table.add_row(*(Text(_cell(cell)) for cell in row))
     console.print(table)
 
 

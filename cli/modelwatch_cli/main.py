@@ -19,6 +19,7 @@ from modelwatch_cli.checks import commands as checks
 from modelwatch_cli.console import console, error_console
 from modelwatch_cli.costs import commands as costs
 from modelwatch_cli.deployment import commands as deployment
+from modelwatch_cli.episodes import commands as episodes
 from modelwatch_cli.monitoring import backtest, compare, performance, replay
 from modelwatch_cli.monitoring import commands as monitoring
 from modelwatch_cli.retention import commands as retention
@@ -90,6 +91,7 @@ for module in (
     backtest,
     compare,
     baselines,
+    episodes,
     checks,
     demo,
 ):

@@ -12,6 +12,7 @@ from generator.tables import described, table
 from modelwatch.adapters.registries import folder_files
 from modelwatch.domain import baselines, importance, models
 from modelwatch.domain.constraints import document as constraints
+from modelwatch.domain.episodes import record
 from modelwatch.domain.labels import Label
 from modelwatch.domain.past import history
 from modelwatch.domain.performance import encoding as performance
@@ -85,6 +86,13 @@ FORMATS = (
         "MessagePack, compressed",
         history.PastDocument,
         history.FORMAT,
+    ),
+    Format(
+        "Episodes",
+        "`episodes/M.json` in `REPORT_BUCKET`",
+        "JSON",
+        record.EpisodeRecord,
+        record.FORMAT,
     ),
     Format(
         "Profile",

@@ -22,6 +22,7 @@ from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.routing import Routing
 from modelwatch.errors import InvalidInputError, NoModelError, StoreError
 from modelwatch_cli.settings import Settings
+from modelwatch_cli.stack.servers import MLFLOW_SERVER
 from waiting import eventually
 
 Open = Callable[..., Registry]
@@ -54,9 +55,8 @@ def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-        *("--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/mlflow.sqlite"),
-        *("--default-artifact-root", (folder / "artifacts").as_uri()),
+        *(sys.executable, "-P", str(MLFLOW_SERVER), f"sqlite:///{folder}/mlflow.sqlite"),
+        *((folder / "artifacts").as_uri(), "127.0.0.1", str(port)),
     ]
     environ = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     uri = f"http://127.0.0.1:{port}"

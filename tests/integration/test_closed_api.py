@@ -47,6 +47,19 @@ def closed(stack):
     closed.run("undeploy")
 
 
+def test_what_would_make_a_deployment_fail_is_listed(closed):
+    found = json.loads(closed.run("deploy", "--check", "--json"))
+    assert (found["ok"], [each["subject"] for each in found["findings"]]) == (
+        True,
+        ["settings", "account"],
+    )
+    own = {**closed.stack.environ, "CAPTURE_BUCKET": "modelwatch-closed-reports", "STAGE": "other"}
+    done = dataclasses.replace(closed.stack, environ=own).run("deploy", "--check", "--json")
+    assert done.returncode == 1
+    texts = [each["text"] for each in json.loads(done.stdout)["findings"]]
+    assert any("'modelwatch-closed-reports' belongs to stage closed" in each for each in texts)
+
+
 def test_without_a_key_or_with_another_apis_key_nothing_is_served(closed):
     wrong = {"x-api-key": closed.key("capture")}
     for app, path in (("predict", "/health"), ("analyze", "/reports"), ("capture", "/docs")):

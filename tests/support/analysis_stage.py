@@ -18,6 +18,7 @@ from in_memory import (
 from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.captures.parquet import records_table
 from modelwatch.adapters.results.baselines import S3BaselineStore
+from modelwatch.adapters.results.episodes import S3EpisodeStore
 from modelwatch.adapters.results.past import S3PastStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.models import ModelVersion
@@ -66,6 +67,7 @@ class AnalysisStage:
         self.training = InMemoryReferences({"1": records_table(records(50, 1.0))})
         self.s3 = InMemoryS3()
         self.baselines = S3BaselineStore(self.s3, "reports")
+        self.episodes = S3EpisodeStore(self.s3, "reports")
         self.reports = InMemoryReportStore()
         self.reporter = InMemoryReporter()
         self.performance = InMemoryPerformance()
@@ -90,6 +92,7 @@ class AnalysisStage:
             performance=self.performance,
             reporter=self.reporter,
             reports=self.reports,
+            episodes=self.episodes,
             metrics=self.metrics,
             rules=self.rules,
             code=CodeVersion("0.1.0", "1a2b3c"),

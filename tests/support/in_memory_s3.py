@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,12 +50,20 @@ class InMemoryS3:
     failure: Failure = "before"
     interrupt_at: int | None = None
     interruption: Callable[[], object] = lambda: None
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def put_object(
-        self, *, Key: str, Body: bytes | BinaryIO, IfNoneMatch: str = "", **_options: Any
+        self,
+        *,
+        Key: str,
+        Body: bytes | BinaryIO,
+        IfNoneMatch: str = "",
+        IfMatch: str = "",
+        **_options: Any,
     ) -> dict[str, Any]:
-        with self._call("put"):
-            if IfNoneMatch == "*" and Key in self.objects:
+        with self._call("put"), self.lock:
+            is_changed = IfMatch and IfMatch != _tag(self.objects.get(Key, b""))
+            if is_changed or (IfNoneMatch == "*" and Key in self.objects):
                 raise _error("PreconditionFailed", "PutObject")
             self.objects[Key] = bytes(Body) if isinstance(Body, bytes) else Body.read()
         return {}
@@ -65,7 +75,7 @@ class InMemoryS3:
             data = self.objects[Key]
         if Range:
             data = data[-int(Range.removeprefix("bytes=-")) :]
-        return {"Body": io.BytesIO(data)}
+        return {"Body": io.BytesIO(data), "ETag": _tag(self.objects[Key])}
 
     def delete_objects(self, *, Delete: dict[str, Any], **_options: Any) -> dict[str, Any]:
         keys = [entry["Key"] for entry in Delete["Objects"]]
@@ -109,6 +119,10 @@ class InMemoryS3:
         yield fails
         if fails:
             raise cut
+
+
+def _tag(data: bytes) -> str:
+    return f'"{hashlib.sha256(data).hexdigest()}"'
 
 
 def _error(code: str, operation: str) -> ClientError:

@@ -20,6 +20,7 @@ from modelwatch.adapters.aws.queues import label_bodies, message_bodies, packed_
 from modelwatch.adapters.captures.labels import S3LabelStore
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.adapters.results.baselines import S3BaselineStore
+from modelwatch.adapters.results.episodes import S3EpisodeStore
 from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.baselines import Baseline, TrainingData
 from modelwatch.domain.constraints import learn_constraints
@@ -104,6 +105,7 @@ def make() -> Stored:
     S3LabelStore(s3, "bucket").write(sample_labels())
     stage = AnalysisStage()
     stage.service._reports = S3ReportStore(s3, "bucket")
+    stage.service._episodes = S3EpisodeStore(s3, "bucket")
     stage.store.write(sample_records())
     stage.training.tables["1"] = store.read("wine", "1", WINDOW)
     (result,) = stage.run_after(seconds=0).results

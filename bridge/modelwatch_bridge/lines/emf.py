@@ -62,7 +62,7 @@ def read_emf(line: str, catalog: Mapping[str, Metric], findings: Findings) -> No
         document = _decode(line)
         root = document["_aws"]
         for directive in root["CloudWatchMetrics"]:
-            if directive["Namespace"] == NAMESPACE:
+            if directive["Namespace"].partition("-")[0] == NAMESPACE:
                 dimension_sets = directive.get("Dimensions", [[]]) or [[]]
                 for definition in directive["Metrics"]:
                     _read(document, definition["Name"], dimension_sets, catalog, findings)

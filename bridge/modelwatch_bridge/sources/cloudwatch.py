@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 PAGE_EVENTS = 10_000
 """Most events of one page: CloudWatch's own limit."""
 
+_FUNCTION = r"(predict|predict-image|capture|capture-api|capture-compact|analyze|analyze-api)"
+
 
 class CloudWatchLogSource:
     """The log groups with a common prefix.
@@ -27,6 +30,8 @@ class CloudWatchLogSource:
     ----------
     client
         boto3's client; its retries take care of throttling.
+    prefix
+        If it is a stage's, the groups of a stage whose name goes on behind it are not read.
     """
 
     def __init__(self, client: CloudWatchLogsClient, prefix: str) -> None:
@@ -39,7 +44,12 @@ class CloudWatchLogSource:
         try:
             paginator = self._client.get_paginator("describe_log_groups")
             for page in paginator.paginate(logGroupNamePrefix=self._prefix):
-                names.extend(group["logGroupName"] for group in page["logGroups"])
+                names.extend(
+                    name
+                    for group in page["logGroups"]
+                    for name in [group["logGroupName"]]
+                    if not _is_of_a_longer_stage(name, self._prefix)
+                )
         except (BotoCoreError, ClientError) as error:
             raise SourceError(f"the logs API: {error}") from error
         return names
@@ -72,6 +82,21 @@ class CloudWatchLogSource:
             raise SourceError(f"the logs API: {error}") from error
         except BotoCoreError as error:
             raise SourceError(f"the logs API: {error}") from error
+
+
+def _is_of_a_longer_stage(group: str, prefix: str) -> bool:
+    """Return whether a group is of a stage whose name begins with the prefix's stage.
+
+    >>> _is_of_a_longer_stage("/aws/lambda/modelwatch-eu-2-predict", "/aws/lambda/modelwatch-eu-")
+    True
+    >>> _is_of_a_longer_stage("/aws/lambda/modelwatch-eu-capture-api", "/aws/lambda/modelwatch-eu-")
+    False
+    >>> _is_of_a_longer_stage("/aws/lambda/modelwatch-eu-predict", "/aws/lambda/modelwatch-")
+    False
+    """
+    is_a_stages = re.fullmatch(r".*modelwatch-.+-", prefix) is not None
+    rest = group.removeprefix(prefix)
+    return is_a_stages and re.fullmatch(rf".+-{_FUNCTION}", rest) is not None
 
 
 _STATES = {

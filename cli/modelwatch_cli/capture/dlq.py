@@ -36,7 +36,6 @@ def list_letters(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """List the dead letters: id, reason, age and size."""
-    from rich.markup import escape
 
     with open_box() as box:
         letters: list[DeadLetter] = []
@@ -57,7 +56,7 @@ def list_letters(
         [
             [
                 letter.id,
-                escape(letter.reason),
+                letter.reason,
                 _age(letter),
                 letter.size_bytes,
                 letter.receive_count,

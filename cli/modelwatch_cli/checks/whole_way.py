@@ -10,7 +10,7 @@ import boto3
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
-from modelwatch.client import ApiError
+from modelwatch.calls import ApiError
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.checks.functions import check_functions
 from modelwatch_cli.checks.steps import Step, StepError

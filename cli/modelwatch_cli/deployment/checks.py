@@ -6,11 +6,14 @@ import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import ModelwatchError, SettingError, WrongSettingsError
 from modelwatch_cli.deployment.access import check_access
 from modelwatch_cli.deployment.declared import check_capture, check_segments
 from modelwatch_cli.deployment.environments import model_requirements
+from modelwatch_cli.deployment.neighbours import Stages, check_model_bucket, wrong_names
 from modelwatch_cli.deployment.plan import architecture, check_batches
 from modelwatch_cli.deployment.served import ServedVersion, check_reach
 from modelwatch_cli.settings import Settings
@@ -45,6 +48,7 @@ def check_settings(
     read: Callable[[Settings], tuple[ServedVersion, ...]],
     files: Mapping[str, Path] | None = None,
     environ: Iterable[str] = (),
+    stages: Callable[[], Stages] = dict,
 ) -> tuple[ServedVersion, ...]:
     """Refuse settings that are wrong, alone, together, or for the registered models.
 
@@ -60,6 +64,8 @@ def check_settings(
         The names in files of settings, each with its file.
     environ
         The names in the environment.
+    stages
+        Returns the names that each deployed stage uses.
 
     Returns
     -------
@@ -93,6 +99,7 @@ def check_settings(
 
     checks: list[Callable[[], object]] = [
         lambda: check_access(settings),
+        lambda: check_model_bucket(settings),
         lambda: check_reach(settings, apps),
         lambda: architecture(settings),
         lambda: check_batches(settings),
@@ -107,6 +114,11 @@ def check_settings(
         except SettingError as error:
             if error.name not in {each.name for each in errors}:
                 errors.append(error)
+    if not errors:
+        try:
+            errors += wrong_names(settings, stages())
+        except (BotoCoreError, ClientError) as error:
+            say("names", f"they are not compared with other stages': {error}")
     if errors:
         raise WrongSettingsError(errors)
     return served

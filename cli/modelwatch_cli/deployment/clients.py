@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +37,8 @@ class Clients:
     packages: S3Client
 
 
-def make_clients(settings: Settings) -> Clients:
-    """Return clients for the services at AWS_ENDPOINT_URL, or on AWS when it is empty."""
+def client_maker(settings: Settings) -> Callable[[str], Any]:
+    """Return what makes the client of a service at AWS_ENDPOINT_URL, or on AWS if it is empty."""
     endpoint_url = settings.aws_endpoint_url or None
     region = settings.aws_default_region
     session = boto3.Session(region_name=region)
@@ -48,13 +49,15 @@ def make_clients(settings: Settings) -> Clients:
         retries={"mode": "standard", "max_attempts": 5},
     )
     # A custom endpoint need not serve <bucket>.<host>.
-    path_style = config.merge(Config(s3={"addressing_style": "path"}))
+    if endpoint_url:
+        config = config.merge(Config(s3={"addressing_style": "path"}))
+    make: Any = session.client
+    return lambda service: make(service, endpoint_url=endpoint_url, config=config)
+
+
+def make_clients(settings: Settings) -> Clients:
+    """Return the clients of a deployment; see `client_maker`."""
+    make = client_maker(settings)
     return Clients(
-        session.client("cloudformation", endpoint_url=endpoint_url, config=config),
-        session.client("lambda", endpoint_url=endpoint_url, config=config),
-        session.client("apigateway", endpoint_url=endpoint_url, config=config),
-        session.client("events", endpoint_url=endpoint_url, config=config),
-        session.client(
-            "s3", endpoint_url=endpoint_url, config=path_style if endpoint_url else config
-        ),
+        *(make(service) for service in ("cloudformation", "lambda", "apigateway", "events", "s3"))
     )

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.status import Status
 
+from modelwatch.errors import InvalidInputError, WrongSettingsError
 from modelwatch_cli.console import console as standard_console
 from modelwatch_cli.console import error_console, print_json, print_table
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
+    from modelwatch_cli.deployment.change_sets import Change
     from modelwatch_cli.deployment.deployer import StackResult
 
 
@@ -31,6 +37,32 @@ class ConsoleProgress:
         self.say(result.name, f"{result.action} ({result.seconds:.1f} s)")
 
 
+class Asking:
+    """Shows the changes of a stack, and asks for them; one stack at a time."""
+
+    def __init__(self, console: Console, is_confirmed: bool) -> None:
+        self._console = console
+        self._is_confirmed = is_confirmed
+        self._one = threading.Lock()
+        self.status: Status | None = None
+
+    def confirm(self, stack: str, changes: Sequence[Change]) -> bool:
+        """Return whether the changes shall be made."""
+        with self._one:
+            for each in changes:
+                text = f"  {stack}: {each.action} {each.resource} ({each.kind})"
+                self._console.print(text, markup=False)
+            if self._is_confirmed:
+                return True
+            if self.status:
+                self.status.stop()
+            try:
+                return typer.confirm(f"Change {stack}?", err=self._console.stderr)
+            finally:
+                if self.status:
+                    self.status.start()
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command()(deploy)
@@ -45,23 +77,39 @@ def deploy(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="build and compare, and change nothing")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="only look for what would make it fail")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="on AWS: make the changes without a question")
+    ] = False,
 ) -> None:
     """Deploy the functions, and what they need, through CloudFormation.
 
     To AWS_ENDPOINT_URL, or to AWS when that is empty. Settings that are wrong are refused before
-    anything changes; what did not change is left alone. Predict is a zip or an image, as the
+    anything changes, and on AWS also an account, rights, buckets, a registry or quotas with which
+    it cannot succeed: `--check` lists what was found, and exits with 1 if something is wrong. What
+    did not change is left alone. On AWS each stack's changes are shown and have to be confirmed.
+    Predict is a zip or an image, as the
     versions that serve need (PREDICT_PACKAGE). On AWS, API_AUTH has to say who may call.
     """
     # Chalice and boto3 take a while to import, and `modelwatch --help` needs neither.
     from modelwatch.adapters.aws.clients import s3_client
     from modelwatch_cli import buckets
     from modelwatch_cli.deployment.checks import check_settings
-    from modelwatch_cli.deployment.clients import make_clients
+    from modelwatch_cli.deployment.clients import client_maker, make_clients
     from modelwatch_cli.deployment.deployer import Deployer
     from modelwatch_cli.deployment.endpoints import deployed_urls
     from modelwatch_cli.deployment.environments import model_requirements
+    from modelwatch_cli.deployment.neighbours import stages
     from modelwatch_cli.deployment.plan import chosen_apps, make_plan
-    from modelwatch_cli.deployment.served import choose_package, deployed_package, read_served
+    from modelwatch_cli.deployment.preflight import SETTINGS, Finding, PreflightError, look_ahead
+    from modelwatch_cli.deployment.served import (
+        ServedVersion,
+        choose_package,
+        deployed_package,
+        read_served,
+    )
     from modelwatch_cli.project import Project
     from modelwatch_cli.retention.rules import set_retention
     from modelwatch_cli.stack.environment import LOADER
@@ -71,15 +119,38 @@ def deploy(
     settings = Settings()
     chosen = chosen_apps(apps or ())
     progress = ConsoleProgress(console)
-    served = check_settings(
-        settings,
-        chosen,
-        progress.say,
-        read_served,
-        LOADER.names_in_files(),
-        LOADER.names_in_environment(),
-    )
     clients = make_clients(settings)
+    findings = [Finding(SETTINGS, "ok", "they fit together")]
+    served: tuple[ServedVersion, ...] = ()
+    try:
+        served = check_settings(
+            settings,
+            chosen,
+            progress.say,
+            read_served,
+            LOADER.names_in_files(),
+            LOADER.names_in_environment(),
+            lambda: stages(clients.cloudformation),
+        )
+    except WrongSettingsError as error:
+        findings = [Finding(SETTINGS, "wrong", str(each)) for each in error.errors]
+        if settings.aws_endpoint_url and not check:
+            raise
+    if check or not settings.aws_endpoint_url:
+        findings += look_ahead(settings, chosen, client_maker(settings))
+    wrong = [each for each in findings if each.state == "wrong"]
+    if check:
+        if as_json:
+            print_json({"ok": not wrong, "findings": findings})
+        else:
+            lines = [(each.subject, each.state, each.text) for each in findings]
+            print_table(("what", "is", "found"), lines)
+        raise typer.Exit(1 if wrong else 0)
+    if wrong:
+        raise PreflightError(wrong)
+    on_aws = not settings.aws_endpoint_url
+    if on_aws and not (yes or dry_run or sys.stdin.isatty()):
+        raise InvalidInputError("--yes", "is needed where no one can be asked: this changes AWS")
     package, why = "", ""
     if "predict" in chosen:
         package, why = choose_package(
@@ -90,6 +161,7 @@ def deploy(
     needs: list[str] = []
     if package == "image":
         needs = model_requirements(settings, {each.title: each.requirements for each in served})
+    asking = Asking(console, yes)
     deployer = Deployer(
         project=Project(),
         settings=settings,
@@ -101,10 +173,11 @@ def deploy(
         ensure_package_bucket=lambda name: buckets.ensure_buckets(clients.packages, [name]),
         model_requirements=needs,
         dry_run=dry_run,
+        confirm=asking.confirm,
     )
     where = settings.aws_endpoint_url or f"AWS, {settings.aws_default_region}"
     console.print(f"Deploying stage {plan.stage} to {where}")
-    with console.status("deploying …"):
+    with console.status("deploying …") as asking.status:
         results = deployer.run()
     urls = deployed_urls(settings)
     if as_json:
@@ -126,7 +199,7 @@ def undeploy(
 ) -> None:
     """Delete the functions, their layers and the capture queue; buckets and data stay.
 
-    Records that wait in the queue are deleted with it.
+    Records that wait in the queue are deleted with it. On AWS the queue stays, with its stack.
     """
     from modelwatch_cli.deployment.clients import make_clients
     from modelwatch_cli.deployment.plan import make_plan
@@ -136,7 +209,10 @@ def undeploy(
     settings = Settings()
     with console.status("deleting …"):
         results = delete_stacks(
-            make_plan(settings), make_clients(settings), ConsoleProgress(console)
+            make_plan(settings),
+            make_clients(settings),
+            ConsoleProgress(console),
+            on_aws=not settings.aws_endpoint_url,
         )
     if as_json:
         print_json({"stacks": results})

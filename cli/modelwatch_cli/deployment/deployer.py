@@ -10,8 +10,10 @@ from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_cli.deployment.access import with_access
 from modelwatch_cli.deployment.apis import clear_stage, ensure_api
+from modelwatch_cli.deployment.change_sets import ChangeSets, Confirm
 from modelwatch_cli.deployment.clients import Clients
 from modelwatch_cli.deployment.endpoints import api_url
 from modelwatch_cli.deployment.environments import (
@@ -35,8 +37,9 @@ from modelwatch_cli.deployment.parameters import (
 )
 from modelwatch_cli.deployment.plan import Plan
 from modelwatch_cli.deployment.revision import git_revision
+from modelwatch_cli.deployment.secrets import with_secrets
 from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer, stack_digest
-from modelwatch_cli.deployment.templates import Template, load_template
+from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
@@ -77,6 +80,8 @@ class Deployer:
         Makes the bucket of packages when it is missing.
     model_requirements
         Packages that the image of predict needs beside its own.
+    confirm
+        On AWS: asked before a stack changes.
     dry_run
         Build and compare, and change nothing outside ``build/``.
     """
@@ -90,15 +95,20 @@ class Deployer:
     set_retention: Callable[[], object]
     ensure_package_bucket: Callable[[str], object]
     model_requirements: Sequence[str] = ()
+    confirm: Confirm = lambda _stack, _changes: False
     dry_run: bool = False
     results: list[StackResult] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._is_emulation = bool(self.settings.aws_endpoint_url)
         self._store = PackageStore(self.clients.packages, self.settings.package_bucket)
         self._stacks = StackDeployer(
             self.clients.cloudformation,
             self._store.store_template,
-            recreates=bool(self.settings.aws_endpoint_url),
+            recreates=self._is_emulation,
+            change_sets=None
+            if self._is_emulation
+            else ChangeSets(self.clients.cloudformation, self.confirm),
         )
         self._deployed: dict[str, Stack] = {}
         self._layers: dict[str, Artifact] = {}
@@ -162,6 +172,7 @@ class Deployer:
         plan = self.plan.apps[app]
         package = package_app(self.project, app, self.settings.aws_default_region)
         template = with_access(package.template, self.settings)
+        template = with_secrets(template, FUNCTIONS[app], self.settings)
         if plan.environment is None:
             self._templates[app] = with_code(template, self._store.bucket, package.artifact.key)
             self._layers[f"package of {app}"] = package.artifact
@@ -236,8 +247,12 @@ class Deployer:
 
     def _make_way(self, part: str, template: Template, before: Stack | None) -> None:
         # only a custom endpoint is a LocalStack: on AWS a stage without interruption is updated
-        is_custom = bool(self.settings.aws_endpoint_url)
-        if is_custom and part in self.plan.apps and before and "RestAPIId" in before.outputs:
+        if (
+            self._is_emulation
+            and part in self.plan.apps
+            and before
+            and "RestAPIId" in before.outputs
+        ):
             clear_stage(self.clients.apis, template, before.outputs)
 
     def _say_address(self, before: Stack | None, now: Stack) -> None:
@@ -279,7 +294,8 @@ class Deployer:
     def _template(self, part: str) -> Template:
         if part in self._templates:
             return self._templates[part]
-        return load_template(self.project.template(part))
+        template = load_template(self.project.template(part))
+        return template if self._is_emulation else with_kept_queues(template)
 
     def _bucket_parameters(self, name: str) -> dict[str, str]:
         stack = self._stacks.read(name)

@@ -15,8 +15,10 @@ from modelwatch_cli.deployment.plan import Plan
 from modelwatch_cli.deployment.stacks import StackDeployer
 
 
-def undeploy(plan: Plan, clients: Clients, progress: Progress) -> list[StackResult]:
-    """Delete the stacks of ``plan``; the buckets and their content stay.
+def undeploy(
+    plan: Plan, clients: Clients, progress: Progress, *, on_aws: bool = False
+) -> list[StackResult]:
+    """Delete the stacks of ``plan``; the buckets and their content stay, on AWS the queues, too.
 
     Returns
     -------
@@ -29,6 +31,10 @@ def undeploy(plan: Plan, clients: Clients, progress: Progress) -> list[StackResu
     def delete(part: str) -> None:
         started = time.monotonic()
         name = plan.stack_name(part)
+        if on_aws and stacks.read(name):
+            clients.cloudformation.update_termination_protection(
+                StackName=name, EnableTerminationProtection=False
+            )
         action = stacks.delete(name)
         if part == "layers":
             _delete_layer_versions(plan, clients)
@@ -36,7 +42,8 @@ def undeploy(plan: Plan, clients: Clients, progress: Progress) -> list[StackResu
         results.append(result)
         progress.done(result)
 
-    doomed = {part: needs for part, needs in plan.stacks.items() if part != "storage"}
+    kept = {"storage", "pipeline"} if on_aws else {"storage"}
+    doomed = {part: needs for part, needs in plan.stacks.items() if part not in kept}
     steps = {}
     for part in doomed:
         users = [user for user, needs in doomed.items() if part in needs]

@@ -1,16 +1,19 @@
 """Settings of packaging, deployment and calls."""
 
 from modelwatch.settings.kinds import (
+    account,
     bucket,
     choice,
     network,
     principal,
     schedule,
     several,
+    stage,
     text,
     vpc_endpoint,
     whole,
 )
+from modelwatch.settings.names import Named
 from modelwatch.settings.reading import Setting, maybe
 from modelwatch.settings.store import StageSettings
 
@@ -18,7 +21,15 @@ from modelwatch.settings.store import StageSettings
 class DeploymentSettings(StageSettings):
     """What `modelwatch deploy` makes of the functions."""
 
-    package_bucket = Setting("modelwatch-packages", "bucket that takes function packages", bucket)
+    package_bucket = Named(
+        "modelwatch-packages-{ACCOUNT}-{REGION}", "bucket that takes function packages", bucket
+    )
+    shared_with_stages = maybe(
+        "stages that may use this stage's buckets and queue, with commas", several(stage)
+    )
+    model_bucket_owner = maybe(
+        "account that MODEL_BUCKET is in; empty: the deployment's own", account
+    )
     image_repository = Setting(
         ".modelwatch/images", "a folder, or a registry for `docker push`", text
     )

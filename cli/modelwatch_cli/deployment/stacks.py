@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
+from modelwatch_cli.deployment.change_sets import ChangeSets
 from modelwatch_cli.deployment.digests import digest
 from modelwatch_cli.deployment.errors import StackError
 from modelwatch_cli.deployment.parameters import secret_parameters
@@ -119,6 +120,8 @@ class StackDeployer:
     recreates
         Whether a broken stack is deleted and made again. Only for LocalStack: on AWS this would
         delete the records in the queue and change the addresses of the APIs.
+    change_sets
+        Through which stacks change; without them, at once.
     """
 
     def __init__(
@@ -127,8 +130,10 @@ class StackDeployer:
         store_template: Callable[[bytes], str],
         sleep: Callable[[float], None] = time.sleep,
         recreates: bool = False,
+        change_sets: ChangeSets | None = None,
     ) -> None:
         self._recreates = recreates
+        self._change_sets = change_sets
         self._client = client
         self._store_template = store_template
         self._sleep = sleep
@@ -192,7 +197,7 @@ class StackDeployer:
         request = self._request(name, template, parameters, wanted)
         if stack and not stack.is_broken:
             before_update()
-            done = self._put(self._client.update_stack, request)
+            done = self._put("UPDATE", request)
             if done and done.digest == wanted:
                 return "updated", done
             reasons = self._reasons(name, done)
@@ -204,7 +209,7 @@ class StackDeployer:
             say(f"was left in {stack.status}: deleting it and making it again")
             self.delete(name)
             after_delete()
-        done = self._put(self._client.create_stack, request)
+        done = self._put("CREATE", request)
         if done is None or done.digest != wanted:
             raise StackError(name, self._reasons(name, done))
         return "recreated" if stack else "created", done
@@ -216,11 +221,17 @@ class StackDeployer:
         if stack and stack.is_broken and not may_go:
             raise StackError(stack.name, [_way_out(stack)])
 
-    def _put(self, operation: Callable[..., Any], request: dict[str, Any]) -> Stack | None:
+    def _put(self, kind: Literal["CREATE", "UPDATE"], request: dict[str, Any]) -> Stack | None:
         name = request["StackName"]
+        now: Callable[..., Any] = (
+            self._client.create_stack if kind == "CREATE" else self._client.update_stack
+        )
         try:
-            with self._requesting:
-                operation(**request)
+            if self._change_sets:
+                self._change_sets.put(kind, request)
+            else:
+                with self._requesting:
+                    now(**request)
         except ClientError as error:
             # the digest in the outputs makes every update one that has something to update
             raise StackError(name, [error.response["Error"].get("Message", str(error))]) from error

@@ -35,3 +35,17 @@ def load_template(path: Path) -> Template:
     """Return the template in ``path``, with long forms only."""
     template: Template = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader
     return template
+
+
+def with_kept_queues(template: Template) -> Template:
+    """Return ``template`` with queues that outlive their stack, as buckets do.
+
+    LocalStack, where broken stacks are deleted and made again, does not get this.
+    """
+    resources = {
+        name: resource | {"DeletionPolicy": "RetainExceptOnCreate"}
+        if resource["Type"] == "AWS::SQS::Queue"
+        else resource
+        for name, resource in template["Resources"].items()
+    }
+    return template | {"Resources": resources}

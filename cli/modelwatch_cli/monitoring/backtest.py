@@ -15,7 +15,7 @@ from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_time
 
 if TYPE_CHECKING:
-    from modelwatch.domain.episodes import Episode
+    from modelwatch.domain.alarms import AlarmSpan
     from modelwatch.domain.verdict.results import Severity
     from modelwatch.services.backtest import Series
 
@@ -162,14 +162,14 @@ def _counts(series: Series) -> list[object]:
     ]
 
 
-def _span(episode: Episode | None) -> str:
+def _span(episode: AlarmSpan | None) -> str:
     if episode is None:
         return "none"
     end = f"{episode.ends:%Y-%m-%d %H:%M}" if episode.is_over else "now"
     return f"{episode.begins:%Y-%m-%d %H:%M} to {end}"
 
 
-def _features(episode: Episode | None) -> str:
+def _features(episode: AlarmSpan | None) -> str:
     names = episode.drifted_features if episode else ()
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     return ", ".join(names[:4]) + more

@@ -76,6 +76,7 @@ def compare(
 
 def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | None) -> Comparer:
     from modelwatch.adapters.aws.clients import s3_client
+    from modelwatch.adapters.aws.secrets import secret
     from modelwatch.adapters.captures.outcomes import S3OutcomeStore
     from modelwatch.adapters.captures.profiles import S3ProfileStore
     from modelwatch.adapters.models.training_references import TrainingReferences
@@ -91,7 +92,7 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
 
     s3, bucket = s3_client(settings), settings.capture_bucket
     registry = registry_of(settings)
-    policy = read_policy(settings.capture_policy, settings.capture_hash_key)
+    policy = read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY"))
     profiles = S3ProfileStore(s3, bucket)
     labels = settings.performance_min_labels
     maturity = settings.performance_min_maturity

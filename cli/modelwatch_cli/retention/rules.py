@@ -15,7 +15,7 @@ from modelwatch_cli.settings import Settings
 _RULE = "modelwatch-"
 _CAPTURED = ("captures/", "profiles/", "labels/", "performance/")
 _ANALYZED = ("analyses/",)
-_KEPT = ("erasures/", "baselines/")
+_KEPT = ("baselines/", "episodes/")
 _OLD_VERSIONS_DAYS = 7
 _UPLOADS_DAYS = 7
 
@@ -101,7 +101,8 @@ def find_kept(
     Raises StoreError when a bucket cannot be read.
     """
     places = [(bucket, prefix) for bucket, days in wanted_days(settings).items() for prefix in days]
-    places += zip((settings.capture_bucket, settings.report_bucket), _KEPT, strict=True)
+    places.append((settings.capture_bucket, "erasures/"))
+    places += [(settings.report_bucket, prefix) for prefix in _KEPT]
     try:
         return [_kept(client, bucket, prefix, advance) for bucket, prefix in places]
     except (BotoCoreError, ClientError) as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from modelwatch.errors import SettingError
@@ -124,10 +124,15 @@ class EnvironmentLoader:
     ----------
     environ
         The environment to complete; what it holds at first is the strongest layer.
+    account_of
+        Returns the account of AWS in a region, whose number is in names there.
     """
 
-    def __init__(self, environ: dict[str, str] | os._Environ[str]) -> None:
+    def __init__(
+        self, environ: dict[str, str] | os._Environ[str], account_of: Callable[[str], str]
+    ) -> None:
         self._environ = environ
+        self._account_of = account_of
         self._inherited = dict(environ)
         self._env_file: Path | None = None
 
@@ -150,6 +155,9 @@ class EnvironmentLoader:
             if name not in whole:
                 self._environ.pop(name, None)
         self._environ.update(whole)
+        settings = Settings(self._environ)
+        if not settings.aws_endpoint_url and not settings.text("AWS_ACCOUNT_ID"):
+            self._environ["AWS_ACCOUNT_ID"] = self._account_of(settings.aws_default_region)
 
     def from_file(self) -> dict[str, str]:
         """Return the variables of the file in use, with their effective values.
@@ -183,5 +191,12 @@ class EnvironmentLoader:
         return [*layers, known]
 
 
-LOADER = EnvironmentLoader(os.environ)
+def _account_of(region: str) -> str:
+    # boto3 takes a while to import, and most commands are for the stack
+    from modelwatch.adapters.aws.account import account_of
+
+    return account_of(region)
+
+
+LOADER = EnvironmentLoader(os.environ, _account_of)
 """The process's own; `modelwatch` loads it before each command."""

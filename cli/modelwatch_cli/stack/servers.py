@@ -158,6 +158,10 @@ def seaweedfs(plan: Plan) -> Part:
     )
 
 
+#: A program by itself: it imports nothing of this package.
+MLFLOW_SERVER = Path(__file__).with_name("mlflow_server.py")
+
+
 def mlflow(plan: Plan) -> Part:
     """Return the MLflow server, on SQLite, with artifacts on the S3."""
     folder = plan.home.root / "mlflow"
@@ -176,18 +180,17 @@ def mlflow(plan: Plan) -> Part:
         address=plan.url("MLFLOW_PORT"),
         alive_url=f"{plan.url('MLFLOW_PORT')}/health",
         command=[
-            *(sys.executable, "-m", "mlflow", "server"),
-            *("--backend-store-uri", f"sqlite:///{database}"),
-            # clients read and write artifacts on S3 themselves, as they do on AWS
-            "--no-serve-artifacts",
-            *("--default-artifact-root", f"s3://{plan.settings.model_bucket}/mlflow"),
-            *("--host", HOST, "--port", str(port), "--workers", "1"),
-            *("--allowed-hosts", ",".join(hosts)),
+            # -P: what lies in the user's folder takes no module's place
+            *(sys.executable, "-P", str(MLFLOW_SERVER)),
+            f"sqlite:///{database}",
+            f"s3://{plan.settings.model_bucket}/mlflow",
+            *(HOST, str(port)),
         ],
         environ=lambda: {
             **plan.base_environ(),
             **plan.stack_env(),
             "HOME": str(folder),
+            "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(hosts),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",
             # queues of jobs for evaluating language models: four more processes
@@ -218,6 +221,7 @@ def bridge(plan: Plan) -> Part:
         command=[sys.executable, "-P", "-m", "modelwatch_bridge.main"],
         environ=lambda: {
             **plan.base_environ(),
+            "BRIDGE_LOG_GROUP_PREFIX": "/aws/lambda/modelwatch-",  # one bridge for all stages
             **own,
             **plan.stack_env(),
             "BRIDGE_STATE": str(state),

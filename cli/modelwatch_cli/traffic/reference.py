@@ -8,7 +8,8 @@ import httpx
 import pandas as pd
 
 from modelwatch.adapters.registries import artifacts_of, registry_of
-from modelwatch.client import ApiError, Client
+from modelwatch.calls import ApiError
+from modelwatch.client import Client
 from modelwatch.errors import InvalidInputError, NotFoundError
 from modelwatch_cli.settings import Settings
 from modelwatch_training.rows_files import features_frame, read_rows

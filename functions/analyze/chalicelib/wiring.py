@@ -6,12 +6,14 @@ from functools import cache
 from modelwatch import __version__
 from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.adapters.aws.emf import metric_sink
+from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.captures.outcomes import S3OutcomeStore
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.models.training_references import TrainingReferences
 from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.adapters.results.analysis_settings import analysis_rules
 from modelwatch.adapters.results.baselines import S3BaselineStore
+from modelwatch.adapters.results.episodes import S3EpisodeStore
 from modelwatch.adapters.results.evidently_report import EvidentlyReporter
 from modelwatch.adapters.results.past import S3PastStore
 from modelwatch.adapters.results.performance import S3PerformanceStore
@@ -54,6 +56,7 @@ def analyze_service() -> AnalyzeService:
         performance=parts.performance,
         reporter=EvidentlyReporter(),
         reports=S3ReportStore(s3, settings.report_bucket),
+        episodes=S3EpisodeStore(s3, settings.report_bucket),
         metrics=metrics(),
         rules=rules,
         code=CodeVersion(__version__, settings.code_revision),
@@ -96,7 +99,7 @@ def _parts() -> _Parts:
     s3 = s3_client(settings)
     registry = registry_of(settings)
     profiles = S3ProfileStore(s3, settings.capture_bucket, segments)
-    policy = read_policy(settings.capture_policy, settings.capture_hash_key)
+    policy = read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY"))
     artifacts = artifacts_of(settings, s3)
     return _Parts(
         registry=registry,

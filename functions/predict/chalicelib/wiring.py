@@ -9,6 +9,7 @@ from modelwatch.adapters.aws.emf import metric_sink
 from modelwatch.adapters.aws.lambda_extension import LambdaExtension
 from modelwatch.adapters.aws.lambda_fleet import LambdaFleet
 from modelwatch.adapters.aws.queues import SqsRecordQueue
+from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.models.loader import ArtifactModelLoader
 from modelwatch.adapters.models.serving_plan_cache import StoredServingPlanCache
 from modelwatch.adapters.registries import artifacts_of, registry_of
@@ -55,11 +56,11 @@ def predict_service() -> PredictService:
             None if registry.is_local else s3,
             bucket,
             cache_folder / "plans",
-            source=f"{address} {settings.model_alias} {settings.model_stage}",
+            source=f"{settings.stage} {address} {settings.model_alias} {settings.model_stage}",
         ),
         metrics=metrics(),
         refresh_seconds=settings.model_refresh_seconds,
-        policy=read_policy(settings.capture_policy, settings.capture_hash_key),
+        policy=read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY")),
     )
     outbox = Outbox(
         SqsRecordQueue(

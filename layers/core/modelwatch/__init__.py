@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modelwatch.api_auth import ApiAuth as ApiAuth
-    from modelwatch.client import ApiError as ApiError
+    from modelwatch.calls import ApiError as ApiError
     from modelwatch.client import Client as Client
     from modelwatch.comparing import compare as compare
     from modelwatch.comparing import profile as profile
@@ -26,7 +26,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ApiAuth": "modelwatch.api_auth",
-    "ApiError": "modelwatch.client",
+    "ApiError": "modelwatch.calls",
     "Client": "modelwatch.client",
     "DriftPolicy": "modelwatch.domain.verdict.rules",
     "ModelwatchError": "modelwatch.errors",

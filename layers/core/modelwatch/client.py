@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -10,9 +11,10 @@ from typing import Any, Self
 import httpx
 import msgspec
 
+from modelwatch.calls import Calls
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.verdict.results import AnalysisResult
-from modelwatch.errors import Fault, InvalidInputError, ModelwatchError
+from modelwatch.sdk.model_log import ModelLog
 from modelwatch.services.contract import (
     AcceptedMany,
     BatchResponse,
@@ -22,11 +24,7 @@ from modelwatch.services.contract import (
     Variants,
 )
 
-_TRIES = 4
-_TIMEOUT_SECONDS = 35.0
 _ANALYSIS_SECONDS = 120.0
-_REFUSED_UNDONE = (429, 503)
-"""Statuses that say that nothing was done: any request may be repeated."""
 
 
 class Analysis(msgspec.Struct, frozen=True):
@@ -43,41 +41,9 @@ _batch = msgspec.json.Decoder(BatchResponse).decode
 _info = msgspec.json.Decoder(ModelInfo).decode
 _prediction = msgspec.json.Decoder(PredictResponse).decode
 _variants = msgspec.json.Decoder(Variants).decode
-_any = msgspec.json.Decoder().decode
 
 
-def _plain(value: object) -> object:
-    """Return numpy's numbers and arrays as Python's."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"a {type(value).__name__} cannot be sent")
-
-
-_encode = msgspec.json.Encoder(enc_hook=_plain).encode
-
-
-class ApiError(ModelwatchError):
-    """An API refused a request, did not respond, or is another API than modelwatch's.
-
-    Attributes
-    ----------
-    url
-        What was called.
-    status
-        The HTTP status; 0 when there was no response.
-    faults
-        What is wrong with the request, field by field, where the API says so.
-    """
-
-    def __init__(self, url: str, status: int, detail: str, faults: Sequence[Fault] = ()) -> None:
-        self.url = url
-        self.status = status
-        self.detail = detail
-        self.faults = tuple(faults)
-        super().__init__(f"{url}: {f'{status}: ' if status else ''}{detail}")
-
-
-class Client:
+class Client(ModelLog):
     """The APIs of one deployment; `modelwatch urls` prints their addresses.
 
     A request that fails is repeated up to three times, with growing pauses, where that cannot count
@@ -94,6 +60,10 @@ class Client:
         own: make a client for each.
     pause
         Waits for a number of seconds before another try.
+    model_name, model_version, variant
+        Of what `log` logs.
+    raises
+        Whether `log`, `log_batch` and `label` raise what they otherwise only count.
 
     Examples
     --------
@@ -111,10 +81,20 @@ class Client:
         analyze: str = "",
         auth: httpx.Auth | None = None,
         pause: Callable[[float], None] = time.sleep,
+        model_name: str = "",
+        model_version: str = "",
+        variant: str = "",
+        raises: bool = False,
     ) -> None:
-        self._urls = {"predict": predict, "capture": capture, "analyze": analyze}
-        self._pause = pause
-        self._http = httpx.Client(headers={"Content-Type": "application/json"}, auth=auth)
+        urls = {"predict": predict, "capture": capture, "analyze": analyze}
+        self._calls = Calls(urls, auth, pause)
+        super().__init__(
+            self._calls,
+            model_name=model_name,
+            model_version=model_version,
+            variant=variant,
+            raises=raises,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -122,9 +102,16 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.close)
+
     def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        """Send what is logged, for five seconds at most, and close the connections."""
+        self._close_log()
+        self._calls.close()
 
     def predict(
         self,
@@ -156,7 +143,7 @@ class Client:
             event_id=event_id or new_event_id(time.time_ns() // 1_000_000),
             routing_key=routing_key,
         )
-        return self._call("predict", "POST", "/predict", _prediction, body, repeat=True)
+        return self._calls.call("predict", "POST", "/predict", _prediction, body, repeat=True)
 
     def predict_batch(
         self,
@@ -173,15 +160,15 @@ class Client:
             When the API refuses the rows, or does not respond.
         """
         body = _given(rows=rows, feature_names=feature_names, routing_key=routing_key)
-        return self._call("predict", "POST", "/predict/batch", _batch, body)
+        return self._calls.call("predict", "POST", "/predict/batch", _batch, body)
 
     def model_info(self) -> ModelInfo:
         """Return what serves: version, columns, metrics. Raises ApiError."""
-        return self._call("predict", "GET", "/model/info", _info, repeat=True)
+        return self._calls.call("predict", "GET", "/model/info", _info, repeat=True)
 
     def reload(self) -> Variants:
         """Serve the registry's current versions in every environment, now. Raises ApiError."""
-        return self._call(
+        return self._calls.call(
             "predict", "POST", "/model/reload", _variants, {}, seconds=_ANALYSIS_SECONDS
         )
 
@@ -201,7 +188,7 @@ class Client:
         now_ms = time.time_ns() // 1_000_000
         body = [{"event_id": new_event_id(now_ms), **each} for each in records]
         path = "/capture/batch"
-        return self._call("capture", "POST", path, _accepted, body, repeat=True)["event_ids"]
+        return self._calls.call("capture", "POST", path, _accepted, body, repeat=True)["event_ids"]
 
     def send_labels(self, labels: Sequence[Any]) -> int:
         """Send what predictions should have been, all or none; return how many were accepted.
@@ -217,7 +204,7 @@ class Client:
         ApiError
             When the API refuses a label, with its place in ``faults``, or does not respond.
         """
-        found = self._call("capture", "POST", "/ground-truth", _accepted, labels, repeat=True)
+        found = self._calls.call("capture", "POST", "/ground-truth", _accepted, labels, repeat=True)
         return found["accepted"]
 
     def analyze(
@@ -250,75 +237,14 @@ class Client:
             min_rows=min_rows,
             with_report=with_report,
         )
-        return self._call("analyze", "POST", "/analyze", _analysis, body, seconds=_ANALYSIS_SECONDS)
+        return self._calls.call(
+            "analyze", "POST", "/analyze", _analysis, body, seconds=_ANALYSIS_SECONDS
+        )
 
     def results(self) -> list[AnalysisResult]:
         """Return the newest results, newest first. Raises ApiError."""
-        return self._call("analyze", "GET", "/reports", _analysis, repeat=True).results
-
-    def _call[T](
-        self,
-        app: str,
-        method: str,
-        path: str,
-        decode: Callable[[bytes], T],
-        body: object = None,
-        *,
-        repeat: bool = False,
-        seconds: float = _TIMEOUT_SECONDS,
-    ) -> T:
-        if not self._urls[app]:
-            raise ApiError(path, 0, f"the client was made without the address of {app}")
-        url = self._urls[app].rstrip("/") + path
-        try:
-            content = None if body is None else _encode(body)
-        except (TypeError, ValueError) as error:
-            raise InvalidInputError("", str(error)) from None
-        for attempt in range(1, _TRIES + 1):
-            try:
-                response = self._http.request(method, url, content=content, timeout=seconds)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                again = isinstance(error, httpx.TransportError) and (
-                    repeat or isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-                )
-                problem = ApiError(url, 0, f"does not respond: {error or type(error).__name__}")
-            else:
-                if response.is_success:
-                    return _read(url, response, decode)
-                problem = _refusal(url, response)
-                status = response.status_code
-                again = status in _REFUSED_UNDONE or (repeat and status >= 500)
-            if not again or attempt == _TRIES:
-                raise problem
-            self._pause(2.0**attempt / 4)
-        raise AssertionError("the last try returns or raises")
+        return self._calls.call("analyze", "GET", "/reports", _analysis, repeat=True).results
 
 
 def _given(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _read[T](url: str, response: httpx.Response, decode: Callable[[bytes], T]) -> T:
-    try:
-        return decode(response.content)
-    except msgspec.MsgspecError as error:
-        raise ApiError(
-            url, response.status_code, f"the response is not modelwatch's: {error}"
-        ) from None
-
-
-def _refusal(url: str, response: httpx.Response) -> ApiError:
-    """Return the error that a response says, `application/problem+json` or not."""
-    try:
-        said = _any(response.content)
-    except msgspec.MsgspecError:
-        said = None
-    if not isinstance(said, dict) or "detail" not in said:
-        return ApiError(url, response.status_code, response.text[:300] or response.reason_phrase)
-    listed = said.get("errors")
-    faults = [
-        Fault(str(each.get("field", "")), str(each.get("detail", "")))
-        for each in (listed if isinstance(listed, list) else ())
-        if isinstance(each, dict)
-    ]
-    return ApiError(url, response.status_code, str(said["detail"]), faults)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 NAMESPACE = "modelwatch"
-"""CloudWatch namespace of every EMF line that the functions write."""
+"""CloudWatch namespace of EMF lines; those of functions have the stage behind it."""
 
 Kind = Literal["counter", "gauge", "histogram"]
 
@@ -83,6 +83,15 @@ STATUS_VALUES = {
     "warning": DRIFT_WARNING,
 }
 """How gauges show severities: a value stays what it was, a new one gets the next number."""
+
+EPISODE_STATUS = "evidently_episode_status"
+"""Gauge that alerts follow: its value is one of the next."""
+
+EPISODE_STATUS_VALUES = {"closed": 0, "open": 1, "acknowledged": 2, "expected": 3}
+"""How it shows the newest episode of a model version; only ``open`` alerts."""
+
+EPISODE_OPENED = "evidently_episode_opened_timestamp_seconds"
+"""Gauge that says since when."""
 
 PERFORMANCE_STATUS = "model_performance_status"
 """Gauge that says whether labels allow metrics: 0, or `DRIFT_UNKNOWN`."""
@@ -199,6 +208,20 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         _MODEL,
         "Verdict of the newest analysis. 0: no drift; 1: drift; 2: unknown; 3: warning, "
         "a drift that by the rule is not enough to act on.",
+    ),
+    Metric(
+        EPISODE_STATUS,
+        "gauge",
+        _MODEL,
+        "Newest drift episode. 0: none is open; 1: open; 2: open and acknowledged; "
+        "3: open and expected.",
+    ),
+    Metric(
+        EPISODE_OPENED,
+        "gauge",
+        _MODEL,
+        "End of the first window of the episode that is open, in seconds since 1970; 0: none.",
+        "Seconds",
     ),
     Metric(
         "evidently_data_drift_detected",

@@ -87,9 +87,14 @@ def test_another_s3_comes_with_its_own_keys() -> None:
     assert merged == {**STACK, **other, "S3_SECRET_ACCESS_KEY": "s"}
 
 
+def account_of(region: str) -> str:
+    assert region == "us-east-1"
+    return "123456789012"
+
+
 def test_the_file_of_the_stack_is_read_anew(tmp_path: Path) -> None:
     environ = {"MODELWATCH_HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": "AKIA", "STAGE": "mine"}
-    loader = EnvironmentLoader(environ)
+    loader = EnvironmentLoader(environ, account_of)
     loader.load()
     # never up: a closed port here, and no AWS account
     assert environ["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
@@ -107,7 +112,7 @@ def test_another_file_takes_the_place_of_both(tmp_path: Path) -> None:
     aws = tmp_path / "aws.env"
     aws.write_text("STAGE=prod\n")
     environ = {"MODELWATCH_HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": "AKIA"}
-    loader = EnvironmentLoader(environ)
+    loader = EnvironmentLoader(environ, account_of)
     loader.load(aws)
     assert environ["AWS_ACCESS_KEY_ID"] == "AKIA"
     assert Settings(environ).aws_endpoint_url == ""
@@ -116,7 +121,18 @@ def test_another_file_takes_the_place_of_both(tmp_path: Path) -> None:
 
 def test_an_empty_endpoint_is_no_endpoint_to_boto3(tmp_path: Path) -> None:
     write_env_file(tmp_path / "stack.env", STACK)
-    environ = {"MODELWATCH_HOME": str(tmp_path), "AWS_ENDPOINT_URL": ""}
-    EnvironmentLoader(environ).load()
+    environ = {"MODELWATCH_HOME": str(tmp_path), "AWS_ENDPOINT_URL": "", "STAGE": "prod"}
+    EnvironmentLoader(environ, account_of).load()
     assert "AWS_ENDPOINT_URL" not in environ
     assert "AWS_ENDPOINT_URL_S3" not in environ
+    # there, a bucket's name is its own in all of AWS
+    name = "modelwatch-prod-captures-123456789012-us-east-1"
+    assert Settings(environ).capture_bucket == name
+
+
+def test_an_account_that_is_not_known_is_no_name(tmp_path: Path) -> None:
+    environ = {"MODELWATCH_HOME": str(tmp_path), "AWS_ENDPOINT_URL": ""}
+    EnvironmentLoader(environ, lambda _: "AWS does not say it").load()
+    with pytest.raises(SettingError, match=r"REPORT_BUCKET: is not said, .* AWS does not say it"):
+        _ = Settings(environ).report_bucket
+    assert [error.name for error in Settings(environ).wrong()] == ["AWS_ACCOUNT_ID"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from analysis_stage import AnalysisStage, records
 from modelwatch.adapters.captures.parquet import records_table
 from modelwatch.adapters.results import analysis_settings
-from modelwatch.domain.episodes import WindowStatus, episodes
+from modelwatch.domain.alarms import WindowStatus, alarm_spans
 from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.errors import InvalidInputError
 from modelwatch.services.backtest import Backtester
@@ -109,12 +109,12 @@ def test_versions_and_variants_are_separated(stage):
 @given(st.lists(st.sampled_from(["ok", "drift", "unknown"])))
 def test_every_drift_is_in_one_episode(statuses):
     verdicts = [WindowStatus(START + timedelta(hours=i), each) for i, each in enumerate(statuses)]
-    found = list(episodes(verdicts))
+    found = list(alarm_spans(verdicts))
     assert sum(each.windows for each in found) == statuses.count("drift")
     assert not any(one.overlaps(other) for one in found for other in found if one is not other)
     assert all(each.is_over for each in found[:-1])
     without = [each for each in verdicts if each.status != "unknown"]
-    assert list(episodes(without)) == found
+    assert list(alarm_spans(without)) == found
 
 
 def test_every_setting_that_influences_a_verdict_can_be_changed():

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from modelwatch.adapters.registries import registry_of
-from modelwatch.errors import NoModelError, RegistryError
+from modelwatch.errors import NoModelError, RegistryError, SettingError
 from modelwatch_cli.settings import Settings
 from stand_in import stand_in
 
@@ -73,7 +73,9 @@ def test_a_stage_without_a_version_is_no_model(registry_with):
     [
         ({}, None),
         ({"USERNAME": "ann", "PASSWORD": "pass word"}, "Basic YW5uOnBhc3Mgd29yZA=="),
+        ({"USERNAME": "ann", "PASSWORD": "\u0142"}, "Basic YW5uOsWC"),
         ({"TOKEN": "secret"}, "Bearer secret"),
+        ({"HEADER": "Authorization: Key abc"}, "Key abc"),
         ({"TOKEN": "secret", "USERNAME": "ann", "PASSWORD": "p"}, "Bearer secret"),
     ],
 )
@@ -82,6 +84,18 @@ def test_every_request_says_who_asks(registry_with, mlflow, given, header):
         "wine", "production"
     )
     assert mlflow.seen == [header] * 3
+
+
+@pytest.mark.parametrize("given", ["no/such.pem", "-----BEGIN CERTIFICATE-----\nx"])
+def test_certificates_that_are_none_are_said(registry_with, given):
+    with pytest.raises(SettingError, match="MLFLOW_CA_BUNDLE: has no certificates"):
+        registry_with(MLFLOW_CA_BUNDLE=given).names()
+
+
+def test_a_header_of_another_form_is_said_without_its_value(registry_with):
+    with pytest.raises(SettingError, match="not of the form NAME: VALUE") as caught:
+        registry_with(MLFLOW_TRACKING_HEADER="open sesame").names()
+    assert "sesame" not in str(caught.value)
 
 
 def test_whom_mlflow_refuses_is_said_what_to_set(registry_with, mlflow):

@@ -13,7 +13,7 @@ from scipy.stats import binom, hypergeom, wasserstein_distance
 
 from examples import examples
 from modelwatch.domain.past.calibration import Calibration, ColumnPast, calibrate
-from modelwatch.domain.past.chance import chance_of_rate
+from modelwatch.domain.past.chance import chance_of_rate, chance_of_unseen
 from modelwatch.domain.past.history import (
     FEWEST_WINDOWS,
     JOINS_AFTER,
@@ -319,10 +319,14 @@ def test_changes_are_found_when_it_is_learned_and_not_before():
 
 def test_fewer_rows_than_the_past_had_have_higher_critical_scores():
     found = calibrated(past_of(40, distance=0.5))
-    assert found.critical_distance("x", 25) == 2 * found.critical_distance("x", 100)
-    assert found.critical_distance("x", 1000) == found.critical_distance("x", 100)
-    assert found.of_a_part().critical_distance("x", 100) == found.critical_distance("x", 100)
-    assert found.critical_distance("y", 100) is None
+    assert found.critical_score("distance", "x", 25) == 2 * found.critical_score(
+        "distance", "x", 100
+    )
+    assert found.critical_score("distance", "x", 1000) == found.critical_score("distance", "x", 100)
+    assert found.of_a_part().critical_score("distance", "x", 100) == found.critical_score(
+        "distance", "x", 100
+    )
+    assert found.critical_score("distance", "y", 100) is None
 
 
 @given(st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), min_size=6))
@@ -442,3 +446,28 @@ def test_independent_draws_stay_as_quiet_as_without_a_past():
         for _ in range(200)
     )
     assert drifted <= 1
+
+
+FAMILIES = {
+    "one is rare": [0.9, 0.09, 0.01],
+    "one of 2.3 %": [0.5, 0.477, 0.023],
+    "ten are rare": [0.5, 0.4, *[0.01] * 10],
+    "a long tail": 1 / np.arange(1, 201) ** 1.1,
+    "a thousand": np.ones(1000),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("rows", "reference_rows"), [(50, 142), (2000, 142), (500, 1000)])
+def test_categories_that_a_small_reference_does_not_have_are_no_drift(family, rows, reference_rows):
+    rng = np.random.default_rng(1)
+    shares = np.array(FAMILIES[family]) / sum(FAMILIES[family])
+    alarms = 0
+    for _ in range(400):
+        drawn = [rng.multinomial(size, shares) for size in (reference_rows, rows)]
+        sides = [
+            Distribution.of_counts({str(place): int(each[place]) for place in each.nonzero()[0]})
+            for each in drawn
+        ]
+        alarms += 2 * chance_of_unseen(*sides) <= 0.01
+    assert alarms <= 12  # of 400 at 1 %: 4 are expected at most, 12 are rarer than 1 in 1000

@@ -79,7 +79,7 @@ def test_a_drift_in_one_segment_alone_is_found_and_named():
     assert result.reason.endswith("; drift in the segment colour=white")
     assert "in the segment colour=white: " in result.headline
     assert white.headline in result.headline
-    assert stage.metrics.value("evidently_drift_status") == 0
+    assert stage.metrics.value("evidently_drift_status") == 3  # a warning
     status = "evidently_segment_drift_status"
     assert stage.metrics.value(status, segment="colour=white") == 1
     assert stage.metrics.value(status, segment="colour=red") == 0

@@ -21,6 +21,12 @@ def version(number: str, onnx: OnnxArtifact | None = ONNX, *, foreign: bool = Fa
     return ServedVersion(ModelVersion("wine", number, f"s3://models/{number}"), manifest)
 
 
+STAGES = {
+    "old": {"CaptureBucket": "old-captures", "CaptureQueueName": "modelwatch-old-captures"},
+    "eu": {"CaptureBucket": "ours", "ReportBucket": "theirs", "CaptureQueueName": "q"},
+}
+
+
 class Checking:
     """A check whose registry gives ``served``, or raises it."""
 
@@ -35,12 +41,13 @@ class Checking:
 
     def __call__(self, *apps: str, files=(), environ=(), **given: str):
         return check_settings(
-            Settings({"API_AUTH": "iam"} | given),
+            Settings({"API_AUTH": "iam", "MODEL_BUCKET": "models"} | given),
             apps or APPS,
             lambda subject, text: self.said.append(f"{subject}: {text}"),
             self.read,
             dict.fromkeys(files, Path(".env")),
             environ,
+            lambda: STAGES,
         )
 
 
@@ -132,3 +139,35 @@ def test_a_zip_is_refused_where_a_version_cannot_run_in_it():
     settings = Settings({"PREDICT_PACKAGE": "zip"})
     with pytest.raises(SettingError, match=r"wine version 2 has none; 'auto' chooses"):
         choose_package(settings, (version("1"), version("2", None)), lambda: "")
+
+
+def test_a_name_of_another_stage_is_refused_until_it_is_said():
+    for name in ("ours", "theirs"):
+        with pytest.raises(WrongSettingsError, match=f"'{name}' belongs to stage eu"):
+            Checking()(STAGE="prod", CAPTURE_BUCKET=name)
+    Checking()(STAGE="prod", CAPTURE_BUCKET="ours", SHARED_WITH_STAGES="test, eu")
+    Checking()(STAGE="eu", CAPTURE_BUCKET="ours", REPORT_BUCKET="theirs", CAPTURE_QUEUE_NAME="q")
+
+
+def test_a_default_never_moves_what_is_deployed():
+    with pytest.raises(WrongSettingsError, match="CAPTURE_BUCKET=old-captures to keep it"):
+        Checking()(STAGE="old")
+    Checking()(STAGE="old", CAPTURE_BUCKET="old-captures")
+    Checking()(STAGE="old", CAPTURE_BUCKET="new-place")
+
+
+def test_two_stages_share_no_default():
+    names = [
+        {settings.capture_bucket, settings.report_bucket}
+        for account in ({}, {"AWS_ACCOUNT_ID": "123456789012"})
+        for stage in ("local", "prod", "prod-eu")
+        for settings in [Settings({"STAGE": stage} | account)]
+    ]
+    assert len(set[str]().union(*names)) == 2 * 3 * 2
+    assert Settings({"STAGE": "prod"}).capture_queue_name == "modelwatch-prod-captures"
+
+
+def test_code_comes_from_no_bucket_on_aws_that_anyone_may_have():
+    with pytest.raises(WrongSettingsError, match="MODEL_BUCKET: name the bucket"):
+        Checking()(MODEL_BUCKET="")
+    Checking()(MODEL_BUCKET="", AWS_ENDPOINT_URL="http://127.0.0.1:4566")

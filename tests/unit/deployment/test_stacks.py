@@ -1,12 +1,19 @@
 """Stacks: created, updated, left alone, recovered, and why they failed."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ClientError
 
+from modelwatch_cli.deployment.change_sets import Change, ChangeSets
 from modelwatch_cli.deployment.errors import StackError
+from modelwatch_cli.deployment.plan import make_plan
+from modelwatch_cli.deployment.removal import undeploy
 from modelwatch_cli.deployment.stacks import StackDeployer, stack_digest
+from modelwatch_cli.deployment.templates import load_template, with_kept_queues
+from modelwatch_cli.project import Project
+from modelwatch_cli.settings import Settings
 
 TEMPLATE = {"Resources": {"A": {"Type": "AWS::SQS::Queue"}}, "Parameters": {"Stage": {}}}
 NAME = "modelwatch-local-x"
@@ -21,6 +28,9 @@ class InMemoryCloudFormation:
         self.fails_with = []  # events of the next operation, which then fails
         self.failed_update = "UPDATE_ROLLBACK_COMPLETE"
         self.deletes_that_fail = 0
+        self.change_set = None
+        self.change_set_status = "CREATE_COMPLETE"
+        self.protected = {}
 
     def describe_stacks(self, StackName):  # noqa: N803
         stack = self.stacks.get(StackName)
@@ -70,10 +80,51 @@ class InMemoryCloudFormation:
             after = "DELETE_COMPLETE"
         self.stacks[StackName] |= {"StackStatus": "DELETE_IN_PROGRESS", "next": after}
 
+    def create_change_set(self, ChangeSetName, ChangeSetType, **request):  # noqa: N803
+        self.change_set = ChangeSetName, ChangeSetType, request
+        self.looks = 0
+        if ChangeSetType == "CREATE":
+            self.stacks[request["StackName"]] = {"StackStatus": "REVIEW_IN_PROGRESS"}
+
+    def describe_change_set(self, StackName, ChangeSetName):  # noqa: N803
+        assert self.change_set[0] == ChangeSetName
+        self.looks += 1
+        status = ["CREATE_PENDING", self.change_set_status][self.looks > 1]
+        is_done = self.stacks[StackName]["StackStatus"].endswith("_COMPLETE") or self.looks > 4
+        return {
+            "Status": status,
+            "StatusReason": "no such parameter",
+            "ExecutionStatus": "EXECUTE_COMPLETE" if is_done else "AVAILABLE",
+        }
+
+    def execute_change_set(self, StackName, ChangeSetName):  # noqa: N803
+        name, kind, request = self.change_set
+        assert name == ChangeSetName
+        self.stacks[StackName].pop("StackStatus")
+        self._put(kind, request)
+
+    def delete_change_set(self, StackName, ChangeSetName):  # noqa: N803
+        assert (self.change_set[0], self.change_set[2]["StackName"]) == (ChangeSetName, StackName)
+        self.change_set = None
+
+    def update_termination_protection(self, StackName, EnableTerminationProtection):  # noqa: N803
+        self.protected[StackName] = EnableTerminationProtection
+
     def get_paginator(self, _operation):
         return self
 
-    def paginate(self, StackName):  # noqa: N803
+    def paginate(self, StackName, ChangeSetName=None):  # noqa: N803
+        if ChangeSetName:
+            changes = [
+                {"Action": "Add", "LogicalResourceId": "A", "ResourceType": "AWS::SQS::Queue"},
+                {
+                    "Action": "Modify",
+                    "Replacement": "True",
+                    "LogicalResourceId": "B",
+                    "ResourceType": "AWS::IAM::Role",
+                },
+            ]
+            return [{"Changes": [{"ResourceChange": each}]} for each in changes]
         whole = {"ResourceType": "AWS::CloudFormation::Stack", "LogicalResourceId": StackName}
         start = whole | {
             "ResourceStatus": "CREATE_IN_PROGRESS",
@@ -230,3 +281,82 @@ def test_the_digest_changes_with_a_secret_and_does_not_hold_it():
     digests = {stack_digest(template, {"Key": value}) for value in ("", "a", "b")}
     assert len(digests) == 3
     assert stack_digest(template, {"Key": "a"}) == stack_digest(template, {"Key": "a"})
+
+
+def with_change_sets(aws, confirm):
+    def no_wait(_):
+        pass
+
+    change_sets = ChangeSets(aws, confirm, no_wait)
+    return StackDeployer(aws, lambda _: "", no_wait, change_sets=change_sets)
+
+
+def test_on_aws_changes_are_shown_confirmed_made_and_protected(aws):
+    shown = []
+    deployer = with_change_sets(aws, lambda stack, changes: shown.append((stack, changes)) or True)
+    assert deployer.deploy(NAME, TEMPLATE, {"Stage": "a"})[0] == "created"
+    assert deployer.deploy(NAME, TEMPLATE, {"Stage": "a"})[0] == "unchanged"
+    assert deployer.deploy(NAME, TEMPLATE, {"Stage": "b"})[0] == "updated"
+    assert verbs(aws) == ["CREATE", "UPDATE"]
+    assert aws.protected == {NAME: True}
+    changes = [Change("add", "A", "AWS::SQS::Queue"), Change("replace", "B", "AWS::IAM::Role")]
+    assert shown == [(NAME, changes)] * 2
+
+
+def test_what_is_not_confirmed_changes_nothing_and_leaves_nothing(aws):
+    def refuse(_stack, _changes):
+        return False
+
+    with pytest.raises(StackError, match="not confirmed"):
+        with_change_sets(aws, refuse).deploy(NAME, TEMPLATE, {"Stage": "a"})
+    assert (verbs(aws), aws.change_set) == (["DELETE"], None)  # the empty stack of the change set
+    aws.stacks[NAME] = {"StackStatus": "CREATE_COMPLETE"}
+    aws.requests.clear()
+    with_change_sets(aws, lambda *_: True).delete(NAME)
+    with_change_sets(aws, lambda *_: True).deploy(NAME, TEMPLATE, {"Stage": "a"})
+    aws.requests.clear()
+    with pytest.raises(StackError, match="not confirmed"):
+        with_change_sets(aws, refuse).deploy(NAME, TEMPLATE, {"Stage": "b"})
+    assert (verbs(aws), aws.change_set) == ([], None)
+    assert aws.stacks[NAME]["StackStatus"] == "CREATE_COMPLETE"
+
+
+def test_a_change_set_that_cannot_be_made_says_why(aws):
+    aws.change_set_status = "FAILED"
+    with pytest.raises(StackError, match="no such parameter"):
+        with_change_sets(aws, lambda *_: True).deploy(NAME, TEMPLATE, {})
+    assert aws.change_set is None
+
+
+def test_queues_and_buckets_outlive_their_stacks_on_aws():
+    kept = {}
+    for part in ("pipeline", "storage"):
+        resources = with_kept_queues(load_template(Project().template(part)))["Resources"]
+        kept |= {
+            name: (each["DeletionPolicy"], each["UpdateReplacePolicy"])
+            for name, each in resources.items()
+            if each["Type"] in ("AWS::SQS::Queue", "AWS::S3::Bucket")
+        }
+    assert kept == dict.fromkeys(
+        ("CaptureQueue", "CaptureDeadLetterQueue", "Captures", "Reports"),
+        ("RetainExceptOnCreate", "Retain"),
+    )
+
+
+def test_undeploy_on_aws_lifts_the_protection_and_leaves_what_holds_data(aws):
+    class Progress:
+        def say(self, *_):
+            pass
+
+        def done(self, _):
+            pass
+
+    plan = make_plan(Settings({"LAMBDA_ARCHITECTURE": "x86_64"}), ["capture"])
+    kept = [plan.stack_name(part) for part in ("storage", "pipeline")]
+    for name in [*kept, plan.stack_name("capture")]:
+        aws.stacks[name] = {"StackStatus": "CREATE_COMPLETE"}
+    layers = SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: []))
+    clients = SimpleNamespace(cloudformation=aws, functions=layers)
+    undeploy(plan, clients, Progress(), on_aws=True)
+    assert sorted(aws.stacks) == sorted(kept)
+    assert aws.protected == {plan.stack_name("capture"): False}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from modelwatch.domain.event_ids import is_event_id
+from modelwatch.domain.event_ids import named_event_id
 from modelwatch.domain.labels import LONGEST_LABEL
 from modelwatch.domain.numbers import is_number, probabilities_problem
 from modelwatch.errors import InvalidInputError
@@ -136,9 +135,7 @@ class RowReader:
         # in a data frame, whole numbers in a column with a missing value are doubles
         is_whole = isinstance(given, float) and given.is_integer()
         text = str(int(given) if is_whole else given)  # type: ignore[arg-type]
-        if is_event_id(text):
-            return text.lower()
-        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.model_name}/{text}"))
+        return named_event_id(text, self.model_name)
 
     def _probabilities(self, values: Mapping[str, Cell]) -> list[float] | None:
         found = []

@@ -48,6 +48,21 @@ def derived_event_id(event_id: str, name: str) -> str:
     return str(uuid.UUID(int=bits))
 
 
+def named_event_id(text: str, model_name: str) -> str:
+    """Return the event id for an id of another system: itself if it is a UUID, else made from it.
+
+    Examples
+    --------
+    >>> named_event_id("order 17", "churn")
+    '5ed1e391-1ea0-5ced-9c4c-daa34f6dc24e'
+    >>> named_event_id("018BCFE5-6800-7000-8000-000000000000", "churn")
+    '018bcfe5-6800-7000-8000-000000000000'
+    """
+    if is_event_id(text):
+        return text.lower()
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{model_name}/{text}"))
+
+
 def is_event_id(text: str) -> bool:
     """Return whether ``text`` is a UUID in its canonical form.
 

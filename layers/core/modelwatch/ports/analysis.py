@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from modelwatch.domain.baselines import Baseline
     from modelwatch.domain.constraints import Constraints
+    from modelwatch.domain.episodes.record import EpisodeRecord
     from modelwatch.domain.importance import Importance
     from modelwatch.domain.models import ModelVersion
     from modelwatch.domain.past.history import PastDocument
@@ -147,6 +148,23 @@ class PastStore(Protocol):
         self, model_name: str, model_version: str, length: timedelta, document: PastDocument
     ) -> None:
         """Keep what was learned, in place of what was kept."""
+        ...
+
+
+class EpisodeStore(Protocol):
+    """Keeps one record of a model's episodes."""
+
+    def load(self, model_name: str) -> EpisodeRecord:
+        """Return the record of a model; an empty one when there is none."""
+        ...
+
+    def update(
+        self, model_name: str, change: Callable[[EpisodeRecord], EpisodeRecord]
+    ) -> EpisodeRecord:
+        """Change the record as it is now, whole or not at all; return what is kept then.
+
+        ``change`` is called again when another writer was faster.
+        """
         ...
 
 

@@ -22,7 +22,7 @@ from modelwatch.domain.verdict.sides import WindowProfiles
 from modelwatch.domain.verdict.window import evaluate_window
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, NoModelError, public_text
-from modelwatch.ports.analysis import DriftReporter, ProfileStore, ReportStore
+from modelwatch.ports.analysis import DriftReporter, EpisodeStore, ProfileStore, ReportStore
 from modelwatch.ports.metrics import MetricSink, Sample
 from modelwatch.ports.performance import PerformanceMonitor
 from modelwatch.ports.serving import ModelRegistry
@@ -30,6 +30,7 @@ from modelwatch.services.analysis_bounds import LeftOut, chosen_variants, chosen
 from modelwatch.services.analysis_reports import remembered, report_files, worth_a_report
 from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
 from modelwatch.services.analysis_samples import failure_sample, result_samples, segment_samples
+from modelwatch.services.episodes import note_result
 from modelwatch.services.learning import Learning
 from modelwatch.services.onsets import find_onset
 from modelwatch.services.performance import samples as performance_samples
@@ -73,6 +74,7 @@ class AnalyzeService:
         performance: PerformanceMonitor,
         reporter: DriftReporter,
         reports: ReportStore,
+        episodes: EpisodeStore,
         metrics: MetricSink,
         rules: AnalysisRules,
         code: CodeVersion,
@@ -87,6 +89,7 @@ class AnalyzeService:
         self._performance = performance
         self._reporter = reporter
         self._reports = reports
+        self._episodes = episodes
         self._metrics = metrics
         self._rules = rules
         self._code = code
@@ -244,6 +247,9 @@ class AnalyzeService:
             )
             newest[key] = remembered(result, last.get(key))
             results.append(result)
+        if not task.ad_hoc:
+            samples = note_result(self._episodes, results[0])
+            self._metrics.emit(samples if task.present else [])
         if task.present and not task.ad_hoc:
             self._reports.remember(task.name, task.version, {**last, **newest})
         return results
@@ -302,14 +308,16 @@ class AnalyzeService:
             onset=onset,
             **msgspec.structs.asdict(verdict),
         )
-        if self._reports.save(result, files, evidence):
+        is_new = self._reports.save(result, files, evidence)
+        if is_new:
             shown = task.present and (not task.ad_hoc or self._shows(task, result))
             self._metrics.emit(result_samples(result, main=main, present=shown))
             if main and shown:
                 self._metrics.emit(segment_samples(result, last.segments if last else ()))
             if performance is not None:
                 self._metrics.emit(performance_samples(performance))
-        return result
+        # what was given first holds: captures may have come since
+        return result if is_new else self._reports.result(name)
 
     def _shows(self, task: AnalysisTask, result: AnalysisResult) -> bool:
         """Return whether gauges show an ad hoc result on the present."""

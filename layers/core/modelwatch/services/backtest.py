@@ -10,7 +10,7 @@ from itertools import batched
 
 import msgspec
 
-from modelwatch.domain.episodes import Episode, WindowStatus, episodes
+from modelwatch.domain.alarms import AlarmSpan, WindowStatus, alarm_spans
 from modelwatch.domain.verdict.results import AnalysisResult, ResultName, Severity
 from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.errors import EvidenceError
@@ -47,8 +47,8 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     ``given`` and ``other`` are the episodes that overlap, of one side none where it has no alarm.
     """
 
-    given: Episode | None
-    other: Episode | None
+    given: AlarmSpan | None
+    other: AlarmSpan | None
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,11 +168,13 @@ def _series(
         other=Counter(each.severity for each in others),
         not_evaluated=not_evaluated,
         untold=not_evaluated,
-        alarms=_alarms(list(episodes(each.given for each in windows)), list(episodes(others))),
+        alarms=_alarms(
+            list(alarm_spans(each.given for each in windows)), list(alarm_spans(others))
+        ),
     )
 
 
-def _alarms(given: Sequence[Episode], other: Sequence[Episode]) -> tuple[Alarm, ...]:
+def _alarms(given: Sequence[AlarmSpan], other: Sequence[AlarmSpan]) -> tuple[Alarm, ...]:
     """Return pairs of episodes that overlap, and those without a partner, in the order of time."""
     pairs = [
         Alarm(given=one, other=another)

@@ -13,13 +13,18 @@ from modelwatch.settings.kinds import (
     whole,
     windows,
 )
+from modelwatch.settings.names import Named
 from modelwatch.settings.reading import Group, Setting
 
 
 class ResultSettings(Group):
     """Where results are."""
 
-    report_bucket = Setting("modelwatch-reports", "bucket of analysis results and reports", bucket)
+    report_bucket = Named(
+        "modelwatch-{STAGE}-reports-{ACCOUNT}-{REGION}",
+        "bucket of analysis results and reports",
+        bucket,
+    )
 
 
 class AnalysisSettings(StoredSettings, PolicySettings, ResultSettings):

@@ -1,14 +1,15 @@
 """What is captured, how it comes to S3, and how it is kept there."""
 
 from modelwatch.settings.kinds import HTTP, bucket, queue, sample_rate, segments, text, whole
+from modelwatch.settings.names import Named
 from modelwatch.settings.reading import Group, Setting
 
 
 class QueueSettings(Group):
     """The queue between predict and capture."""
 
-    capture_queue_name = Setting(
-        "modelwatch-local-captures", "queue that takes the records", queue, is_given=True
+    capture_queue_name = Named(
+        "modelwatch-{STAGE}-captures", "queue that takes the records", queue, is_given=True
     )
     capture_queue_url = Setting(
         "", "URL of the capture queue; empty: found by CAPTURE_QUEUE_NAME", HTTP
@@ -45,7 +46,9 @@ class SendingSettings(QueueSettings, PolicySettings):
 class StoredSettings(Group):
     """Where captures are, and which of their segments are profiled."""
 
-    capture_bucket = Setting("modelwatch-captures", "bucket of captured predictions", bucket)
+    capture_bucket = Named(
+        "modelwatch-{STAGE}-captures-{ACCOUNT}-{REGION}", "bucket of captured predictions", bucket
+    )
     analysis_segments = Setting(
         "",
         "parts of the traffic that are watched apart, such as colour; strong: alcohol > 13",

@@ -240,6 +240,7 @@ bucket = matching(
 stage = matching(r"[a-z][a-z0-9-]{0,19}", "up to 20 of a-z, 0-9 and -, beginning with a letter")
 queue = matching(r"[A-Za-z0-9_-]{1,75}", "a queue's name: up to 75 of A-Z, a-z, 0-9, _ and -")
 region = matching(r"[a-z]{2}(-[a-z]+){1,3}-\d{1,2}", "a region, such as eu-central-1")
+account = matching(r"\d{12}", "an account's 12 digits")
 principal = matching(
     r"\d{12}|arn:aws[a-z-]*:iam::\d{12}:(user|role)/[\w+=,.@/-]+",
     "an account's 12 digits, or the ARN of a user or role without *",

@@ -43,6 +43,10 @@ class Setting[T]:
         self.is_secret = is_secret
         self.is_given = is_given
 
+    def default_in(self, environ: Mapping[str, str]) -> str:  # noqa: ARG002 - for those who need it
+        """Return the default beside the other variables."""
+        return self.default
+
     def __set_name__(self, group: type[Group], attribute: str) -> None:
         self.name = attribute.upper()
 
@@ -105,10 +109,21 @@ class Group:
         """
         return self.read(self.declared()[name])[0]
 
+    def said(self) -> frozenset[str]:
+        """Return the names of the settings that have a value of their own."""
+        declared = self.declared()
+        return frozenset(name for name in declared if self._environ.get(name, "").strip())
+
     def wrong(self) -> list[SettingError]:
-        """Return what is wrong with any setting, in the order in which they are declared."""
-        errors = []
-        for setting in self.declared().values():
+        """Return what is wrong with any setting, in the order in which they are declared.
+
+        A default may follow from another setting; where that is wrong, it alone is named.
+        """
+        errors: list[SettingError] = []
+        said = self.said()
+        for setting in sorted(self.declared().values(), key=lambda each: each.name not in said):
+            if setting.name not in said and errors:
+                break
             try:
                 self.read(setting)
             except SettingError as error:
@@ -117,7 +132,8 @@ class Group:
 
     def read(self, setting: Setting[Any]) -> tuple[str, Any]:
         """Return what was written and what it means; raises SettingError."""
-        written = self._environ.get(setting.name, "").strip() or setting.default
+        written = self._environ.get(setting.name, "").strip()
+        written = written or setting.default_in(self._environ)
         if not written:
             return "", setting.blank
         try:

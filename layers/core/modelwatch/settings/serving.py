@@ -35,6 +35,15 @@ class RegistrySettings(StoreSettings):
     mlflow_tracking_token = Setting(
         "", "token for MLflow, in place of user and password", text, is_secret=True
     )
+    mlflow_tracking_header = Setting(
+        "", "header for MLflow in place of these, as NAME: VALUE", text, is_secret=True
+    )
+    mlflow_ca_bundle = Setting(
+        "",
+        "certificates that MLflow's address is checked by: a PEM file, or a reference",
+        text,
+        is_secret=True,
+    )
     model_bucket = Setting("modelwatch-models", "bucket of MLflow's artifacts", bucket)
     model_max_mb = Setting("500", "largest model that is loaded, unpacked, in MB", whole(1))
 

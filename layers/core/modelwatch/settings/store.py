@@ -1,6 +1,7 @@
 """Where AWS is, and the S3 of models, captures and reports."""
 
-from modelwatch.settings.kinds import HTTP, choice, region, stage, text, url
+from modelwatch.settings.kinds import HTTP, account, choice, region, stage, text, url
+from modelwatch.settings.names import LOCAL_STAGE
 from modelwatch.settings.reading import Group, Setting
 
 
@@ -8,6 +9,9 @@ class StoreSettings(Group):
     """Where AWS and S3 are. boto3 reads the AWS_* variables itself."""
 
     aws_default_region = Setting("us-east-1", "region of all resources", region, is_given=True)
+    aws_account_id = Setting(
+        "", "account of AWS that is meant; empty: that of the credentials", account, is_given=True
+    )
     aws_endpoint_url = Setting(
         "", "AWS services other than S3; empty: AWS itself", HTTP, is_given=True
     )
@@ -18,8 +22,14 @@ class StoreSettings(Group):
     s3_secret_access_key = Setting("", "secret of that key", text, is_secret=True)
 
 
-class LogSettings(Group):
-    """Where a function writes its metrics."""
+class StageSettings(Group):
+    """Which deployment it is."""
+
+    stage = Setting(LOCAL_STAGE, "name of the deployment; part of every resource's name", stage)
+
+
+class LogSettings(StageSettings):
+    """Where a function writes its metrics, and whose they are."""
 
     aws_emf_agent_endpoint = Setting(
         "",
@@ -32,9 +42,3 @@ class LogSettings(Group):
         "metrics that CloudWatch shows, too, and AWS bills each series of: none, core, or all",
         choice("none", "core", "all"),
     )
-
-
-class StageSettings(Group):
-    """Which deployment it is."""
-
-    stage = Setting("local", "name of the deployment; part of every resource's name", stage)

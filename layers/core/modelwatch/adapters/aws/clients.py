@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from modelwatch.adapters.aws.secrets import secret
 from modelwatch.settings.store import StoreSettings
 
 _VIRTUAL = Config(s3={"addressing_style": "virtual"})
@@ -37,13 +38,13 @@ def s3_client(settings: StoreSettings, budget_ms: int | None = None) -> Any:
     config = _STORE_CONFIG if budget_ms is None else _STORE_CONFIG.merge(_hasty(budget_ms))
     if not (settings.aws_endpoint_url_s3 or settings.aws_endpoint_url):
         config = config.merge(_VIRTUAL)
-    key = settings.s3_access_key_id or None
-    secret = settings.s3_secret_access_key or None
+    key = secret(settings, "S3_ACCESS_KEY_ID") or None
+    its_secret = secret(settings, "S3_SECRET_ACCESS_KEY") or None
     return boto3.client(
         "s3",
         region_name=settings.aws_default_region,
         aws_access_key_id=key,
-        aws_secret_access_key=secret,
+        aws_secret_access_key=its_secret,
         # a function's session token belongs to its role, not to that key
         aws_session_token=None,
         config=config,

@@ -30,7 +30,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def emf_lines(
-    samples: Sequence[Sample], timestamp_ms: int, to_cloudwatch: Collection[str] = CORE
+    samples: Sequence[Sample],
+    timestamp_ms: int,
+    to_cloudwatch: Collection[str] = CORE,
+    namespace: str = NAMESPACE,
 ) -> list[str]:
     """Return the EMF documents that carry ``samples``: as few as they fit in.
 
@@ -51,7 +54,7 @@ def emf_lines(
             document = {"_aws": {"Timestamp": timestamp_ms, "CloudWatchMetrics": []}}
             documents.append(document)
         if is_for_cloudwatch:
-            document["_aws"]["CloudWatchMetrics"].append(_directive(sample))
+            document["_aws"]["CloudWatchMetrics"].append(_directive(sample, namespace))
         else:
             document["_aws"].setdefault("BridgeMetrics", []).append(CATALOG[sample.name].name)
         document.update(sample.labels)
@@ -73,9 +76,9 @@ def _parts(
                 yield Sample(sample.name, values, sample.labels), True
 
 
-def _directive(sample: Sample) -> dict[str, Any]:
+def _directive(sample: Sample, namespace: str) -> dict[str, Any]:
     return {
-        "Namespace": NAMESPACE,
+        "Namespace": namespace,
         "Dimensions": [list(sample.labels)],
         "Metrics": [{"Name": sample.name, "Unit": CATALOG[sample.name].unit}],
     }
@@ -99,7 +102,9 @@ class EmfMetricSink:
         stream: LineStream | None = None,
         clock: Callable[[], float] = time.time,
         to_cloudwatch: Collection[str] = CORE,
+        namespace: str = NAMESPACE,
     ) -> None:
+        self._namespace = namespace
         self._stream = stream
         self._to_cloudwatch = to_cloudwatch
         self._clock = clock
@@ -107,7 +112,8 @@ class EmfMetricSink:
     def emit(self, samples: Sequence[Sample]) -> None:
         """Write ``samples``; a line is one write, so that lines of threads do not mix."""
         stream = self._stream or sys.stdout
-        for line in emf_lines(samples, int(self._clock() * 1000), self._to_cloudwatch):
+        now_ms = int(self._clock() * 1000)
+        for line in emf_lines(samples, now_ms, self._to_cloudwatch, self._namespace):
             stream.write(line + "\n")
         stream.flush()
 
@@ -121,8 +127,10 @@ def metric_sink(settings: LogSettings) -> EmfMetricSink:
     """
     endpoint = settings.aws_emf_agent_endpoint
     to_cloudwatch = CLOUDWATCH[settings.metrics_to_cloudwatch]
-    if not endpoint:
-        return EmfMetricSink(to_cloudwatch=to_cloudwatch)
-    from modelwatch.adapters.aws.emf_agent import AgentStream
+    stream = None
+    if endpoint:
+        from modelwatch.adapters.aws.emf_agent import AgentStream
 
-    return EmfMetricSink(AgentStream(endpoint), to_cloudwatch=to_cloudwatch)
+        stream = AgentStream(endpoint)
+    namespace = f"{NAMESPACE}-{settings.stage}"
+    return EmfMetricSink(stream, to_cloudwatch=to_cloudwatch, namespace=namespace)

@@ -13,6 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from modelwatch.errors import NotFoundError, StoreError
 
 _MISSING = {"NoSuchKey", "404", "NotFound"}
+_LOST = {"ConditionalRequestConflict", *_MISSING}
+"""Another one replaced, or deleted, what was to be replaced."""
 _PIECE_BYTES = 1024 * 1024
 
 
@@ -28,17 +30,7 @@ class S3Objects:
 
         ``body`` may be a file of up to 5 GB.
         """
-        try:
-            self._client.put_object(
-                Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*", ContentType=content_type
-            )
-        except ClientError as error:
-            if _code(error) == "PreconditionFailed":
-                return False
-            raise StoreError(f"cannot write {key}: {error}") from error
-        except BotoCoreError as error:
-            raise StoreError(f"cannot write {key}: {error}") from error
-        return True
+        return self.replace(key, body, content_type, "")
 
     def write(self, key: str, body: bytes, content_type: str) -> None:
         """Write an object, in place of one of that name."""
@@ -49,9 +41,32 @@ class S3Objects:
         except (BotoCoreError, ClientError) as error:
             raise StoreError(f"cannot write {key}: {error}") from error
 
+    def replace(self, key: str, body: bytes | BinaryIO, content_type: str, tag: str) -> bool:
+        """Write an object in place of the one that has ``tag``; return whether it was written.
+
+        With an empty tag: unless there is one of that name.
+        """
+        condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
+        try:
+            self._client.put_object(
+                Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, **condition
+            )
+        except ClientError as error:
+            if _code(error) == "PreconditionFailed" or (tag and _code(error) in _LOST):
+                return False
+            raise StoreError(f"cannot write {key}: {error}") from error
+        except BotoCoreError as error:
+            raise StoreError(f"cannot write {key}: {error}") from error
+        return True
+
     def read(self, key: str) -> bytes:
         """Return an object; raises NotFoundError when there is none."""
         return self._get(key)
+
+    def read_tagged(self, key: str) -> tuple[bytes, str]:
+        """Return an object and its tag, for `replace`; raises NotFoundError when there is none."""
+        with self._reading(key) as found:
+            return bytes(found["Body"].read()), found["ETag"]
 
     def read_end(self, key: str, size_bytes: int) -> bytes:
         """Return the last bytes of an object, all of a shorter one."""
@@ -59,17 +74,17 @@ class S3Objects:
 
     def download(self, key: str, path: Path) -> None:
         """Write an object into a file; raises NotFoundError when there is none."""
-        with self._reading(key) as body, path.open("wb") as file:
-            shutil.copyfileobj(body, file, _PIECE_BYTES)
+        with self._reading(key) as found, path.open("wb") as file:
+            shutil.copyfileobj(found["Body"], file, _PIECE_BYTES)
 
     def _get(self, key: str, **options: str) -> bytes:
-        with self._reading(key, **options) as body:
-            return bytes(body.read())
+        with self._reading(key, **options) as found:
+            return bytes(found["Body"].read())
 
     @contextmanager
     def _reading(self, key: str, **options: str) -> Iterator[Any]:
         try:
-            yield self._client.get_object(Bucket=self.bucket, Key=key, **options)["Body"]
+            yield self._client.get_object(Bucket=self.bucket, Key=key, **options)
         except ClientError as error:
             if _code(error) in _MISSING:
                 raise NotFoundError(f"there is no {key}") from error

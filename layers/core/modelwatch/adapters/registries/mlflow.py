@@ -5,16 +5,22 @@ Only `publish` imports it: what is published is logged by MLflow's own functions
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import logging
+import ssl
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
 import msgspec
 import urllib3
 
+from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.registries.base import (
     MANIFEST_TAG,
     REMEDY,
@@ -26,13 +32,14 @@ from modelwatch.adapters.registries.base import (
 )
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.routing import ROUTING_TAG, RegisteredModel, Routing, read_routing
-from modelwatch.errors import NoModelError, RegistryError
+from modelwatch.errors import NoModelError, RegistryError, SettingError
 from modelwatch.settings.serving import RegistrySettings
 
 _LOG = logging.getLogger(__name__)
 
 _READING = urllib3.Timeout(connect=2.0, read=5.0)
 _RETRIES = urllib3.Retry(total=1, backoff_factor=0.2)
+_PEM = "-----BEGIN"
 _WRITING = urllib3.Timeout(connect=2.0, read=30.0)
 
 
@@ -42,7 +49,11 @@ class MlflowRegistry(Registry):
     Parameters
     ----------
     headers
-        Sent with every request: what says who asks.
+        Returns what is sent with every request and says who asks. It is asked again when MLflow
+        does not accept it: a password may be another one now.
+    certificates
+        Returns the file or text of certificates (PEM) that its address is checked by; empty: those
+        of the system.
     """
 
     def __init__(
@@ -51,12 +62,14 @@ class MlflowRegistry(Registry):
         *,
         stage: str = "",
         stage_alias: str = "",
-        headers: Mapping[str, str] | None = None,
+        headers: Callable[[], Mapping[str, str]] = dict,
+        certificates: Callable[[], str] = str,
     ) -> None:
         super().__init__(stage=stage, stage_alias=stage_alias)
         self._tracking_uri = tracking_uri
         self._base = f"{tracking_uri.rstrip('/')}/api/2.0/mlflow"
-        self._http = urllib3.PoolManager(headers=dict(headers or {}))
+        self._headers = headers
+        self._certificates = certificates
         # where a version's artifacts are never changes
         self._versions: dict[tuple[str, str], ModelVersion] = {}
 
@@ -67,8 +80,15 @@ class MlflowRegistry(Registry):
             settings.mlflow_tracking_uri,
             stage=settings.model_stage,
             stage_alias=settings.model_alias,
-            headers=_authorization(settings),
+            headers=lambda: _authorization(settings),
+            certificates=lambda: secret(settings, "MLFLOW_CA_BUNDLE"),
         )
+
+    @cached_property
+    def _http(self) -> urllib3.PoolManager:
+        found = self._certificates()
+        trusted = _trust(found) if found else None
+        return urllib3.PoolManager(headers=dict(self._headers()), ssl_context=trusted)
 
     def names(self) -> list[str]:
         """Return the names of all models; see `Registry.names`."""
@@ -153,7 +173,12 @@ class MlflowRegistry(Registry):
         import mlflow
 
         mlflow.set_tracking_uri(self._tracking_uri)
-        with _refusals(), contextlib.ExitStack() as undo:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            _refusals(),
+            contextlib.ExitStack() as undo,
+        ):
+            _sign_in(self._headers(), self._certificates(), folder)
             mlflow.set_experiment(name)
             client = mlflow.MlflowClient()
             step("logging the run to MLflow")
@@ -183,16 +208,23 @@ class MlflowRegistry(Registry):
         digest = tags.get(MANIFEST_TAG, "")
         return Published(msgspec.structs.replace(version, manifest_sha256=digest), alias_before)
 
-    def _call(self, method: str, path: str, **fields: str | bool) -> dict[str, Any]:
+    def _send(
+        self, method: str, path: str, fields: Mapping[str, str | bool]
+    ) -> urllib3.BaseHTTPResponse:
         url = f"{self._base}/{path}"
+        if method == "GET":
+            url = f"{url}?{urlencode(fields)}"
+            return self._http.request("GET", url, timeout=_READING, retries=_RETRIES)
+        return self._http.request(method, url, json=fields, timeout=_WRITING, retries=False)
+
+    def _call(self, method: str, path: str, **fields: str | bool) -> dict[str, Any]:
         try:
-            if method == "GET":
-                url = f"{url}?{urlencode(fields)}"
-                response = self._http.request("GET", url, timeout=_READING, retries=_RETRIES)
-            else:
-                response = self._http.request(
-                    method, url, json=fields, timeout=_WRITING, retries=False
-                )
+            response = self._send(method, path, fields)
+            if response.status == 401:
+                renewed = dict(self._headers())
+                if renewed != self._http.headers:
+                    self._http.headers = renewed
+                    response = self._send(method, path, fields)
         except urllib3.exceptions.HTTPError as error:
             raise RegistryError(f"the model registry does not respond: {error}") from error
         try:
@@ -202,7 +234,8 @@ class MlflowRegistry(Registry):
         if response.status in (401, 403):
             raise RegistryError(
                 f"MLflow refused with {response.status}: MLFLOW_TRACKING_TOKEN, or "
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, say who asks"
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+                "MLFLOW_TRACKING_HEADER, say who asks"
             )
         if not isinstance(body, dict):
             raise RegistryError(f"the model registry returned {response.status} without JSON")
@@ -225,12 +258,49 @@ class MlflowRegistry(Registry):
 
 def _authorization(settings: RegistrySettings) -> dict[str, str]:
     """Return the header that says who asks, by the variables that MLflow's own client reads."""
-    token = settings.mlflow_tracking_token
+    header = secret(settings, "MLFLOW_TRACKING_HEADER")
+    if header:
+        name, colon, value = header.partition(":")
+        if not colon or not name.strip() or not value.strip():
+            raise SettingError("MLFLOW_TRACKING_HEADER", "is not of the form NAME: VALUE")
+        return {name.strip(): value.strip()}
+    token = secret(settings, "MLFLOW_TRACKING_TOKEN")
     if token:
         return {"Authorization": f"Bearer {token}"}
-    user = settings.mlflow_tracking_username
-    pair = f"{user}:{settings.mlflow_tracking_password}" if user else None
-    return dict(urllib3.make_headers(basic_auth=pair))
+    user = secret(settings, "MLFLOW_TRACKING_USERNAME")
+    if not user:
+        return {}
+    pair = f"{user}:{secret(settings, 'MLFLOW_TRACKING_PASSWORD')}"
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def _trust(certificates: str) -> ssl.SSLContext:
+    try:
+        if certificates.startswith(_PEM):
+            return ssl.create_default_context(cadata=certificates)
+        return ssl.create_default_context(cafile=certificates)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingError("MLFLOW_CA_BUNDLE", f"has no certificates: {error}") from error
+
+
+def _sign_in(headers: Mapping[str, str], certificates: str, folder: str) -> None:
+    """Have MLflow's own client, which knows no references, say who asks and whom it trusts."""
+    from mlflow import environment_variables
+
+    known: Any = environment_variables
+    kind, _, value = headers.get("Authorization", "").partition(" ")
+    if kind == "Bearer":
+        known.MLFLOW_TRACKING_TOKEN.set(value)
+    elif kind == "Basic":
+        user, _, password = base64.b64decode(value).decode().partition(":")
+        known.MLFLOW_TRACKING_USERNAME.set(user)
+        known.MLFLOW_TRACKING_PASSWORD.set(password)
+    if certificates.startswith(_PEM):
+        path = Path(folder) / "certificates.pem"
+        path.write_text(certificates)
+        certificates = str(path)
+    if certificates:
+        known.MLFLOW_TRACKING_SERVER_CERT_PATH.set(certificates)
 
 
 def _tags(found: Mapping[str, Any]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from modelwatch.domain.windows import Window
 OUTPUT = "\x00"
 """Stands before the name of an output."""
 
+_PLACES = {score.name: place for place, score in enumerate(SCORES)}
 _BESIDE = [place for place in range(len(SCORES)) if place != DISTANCE]
 _FEW_ROWS = 0.1
 
@@ -78,10 +79,10 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
             return f"{self.windows} of {FEWEST_WINDOWS} windows"
         return ""
 
-    def critical_distance(self, name: str, rows: int) -> float | None:
-        """Return how far a column's distance goes in the past; None where that is not known."""
+    def critical_score(self, score: str, name: str, rows: int) -> float | None:
+        """Return how far a column's score goes in the past; None where that is not known."""
         known = self.columns.get(name)
-        critical = known.critical[DISTANCE] if known else None
+        critical = known.critical[_PLACES[score]] if known else None
         return None if critical is None else critical * self._caution(rows)
 
     def watches(self, name: str) -> bool:

@@ -19,6 +19,9 @@ TRACE = 4 + len(DECILES)
 DISTANCE, MISSING, SPIKE, UNSEEN, SHAPE = 0, 1, 2, 3, slice(4, TRACE)
 """Their places."""
 
+LEAST_UNSEEN = 0.01
+"""The practical threshold of the share of unseen categories."""
+
 LEAST_MARGIN, MARGIN_OF_ONE = 1.15, 0.8
 """Of n past scores the largest counts times the first, and times the second by the root of n more:
 that a further score is larger than n of its kind has a probability of 1 / (n + 1), too large for
@@ -45,13 +48,18 @@ def trace_of(reference: Distribution, window: Distribution, distance: float | No
     if distance is not None:
         trace[DISTANCE] = distance
     if reference.kind == window.kind == "categorical":
-        known = sum(window.counts.get(text, 0) for text in reference.counts)
-        trace[UNSEEN] = max(0.0, 1 - known / window.size - reference.rest / reference.size)
+        trace[UNSEEN] = unseen_share(reference, window)
     if reference.kind == window.kind == "numerical":
         trace[SPIKE] = rise(reference, window)[0]
         middle = float(reference.quantiles([0.5])[0])
         trace[SHAPE] = (window.quantiles(DECILES) - middle) / unit_of(reference)
     return trace
+
+
+def unseen_share(reference: Distribution, window: Distribution) -> float:
+    """Return the share of categories that a reference does not have; 0 where it may have them."""
+    known = sum(window.counts.get(text, 0) for text in reference.counts)
+    return max(0.0, 1 - known / window.size - reference.rest / reference.size)
 
 
 def unit_of(reference: Distribution) -> float:
@@ -121,7 +129,7 @@ SCORES = (
         "spread", 0.2, "largest", lambda now, before: np.abs(np.log(range_ratio(now, before)))
     ),
     Score("spike", 0.03, "rate", lambda now, _: now[..., SPIKE]),
-    Score("unseen", 0.01, "rate", lambda now, _: now[..., UNSEEN]),
+    Score("unseen", LEAST_UNSEEN, "rate", lambda now, _: now[..., UNSEEN]),
     Score(
         "missing", 0.02, "rate",
         lambda now, before: now[..., MISSING] - before[..., MISSING],

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from modelwatch.domain.past.calibration import OUTPUT
-from modelwatch.domain.past.scores import trace_of
+from modelwatch.domain.past.chance import chance_of_unseen
+from modelwatch.domain.past.scores import LEAST_UNSEEN, trace_of, unseen_share
 from modelwatch.domain.profiles import ColumnProfile, Profile
 from modelwatch.domain.statistics.distances import METHODS, Method
 from modelwatch.domain.statistics.distributions import Distribution, Floats
@@ -16,6 +18,14 @@ from modelwatch.domain.verdict.results import Change
 from modelwatch.domain.verdict.rules import DriftPolicy, FeatureKind
 
 NO_COLUMN = Distribution(kind="empty", missing_ratio=1.0)
+
+
+class UnseenCategories(NamedTuple):
+    """A share of unseen categories that matters: with its critical score and how likely it is."""
+
+    share: float
+    critical: float
+    p_value: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,6 +42,7 @@ class Column:
     score: float | None = None
     chance: Chance | None = None
     past_score: float | None = None
+    unseen: UnseenCategories | None = None
     changes: tuple[Change, ...] = ()
 
     @property
@@ -39,9 +50,21 @@ class Column:
         """Whether the score reaches the threshold."""
         return self.score is not None and self.method.reaches(self.score, self.threshold)
 
+    @property
+    def p_value(self) -> float:
+        """How likely what is far enough is by chance: 1 where nothing is."""
+        far = self.chance.p_value if self.chance and self.is_far else 1.0
+        unseen = self.unseen.p_value if self.unseen else 1.0
+        return min(1.0, self._ways * min(far, unseen))
+
     def is_by_chance(self, level: float) -> bool:
         """Whether chance alone makes such a score, at a level of this column."""
-        return self.chance is not None and self.chance.p_value > level
+        return self.chance is not None and self._ways * self.chance.p_value > level
+
+    @property
+    def _ways(self) -> int:
+        """In how many ways the column can drift: each has its part of the level."""
+        return 1 if self.unseen is None else 2
 
 
 def compare(
@@ -66,6 +89,17 @@ def compare(
         else:
             column.problem = "no finite distance: the values are too large"
     return column
+
+
+def unseen_categories(column: Column, past_critical: float) -> UnseenCategories | None:
+    """Return the share of categories that the reference has not, where it matters."""
+    if not column.reference.kind == column.window.kind == "categorical":
+        return None
+    share = unseen_share(column.reference, column.window)
+    critical = max(LEAST_UNSEEN, past_critical)
+    if share < critical:
+        return None
+    return UnseenCategories(share, critical, chance_of_unseen(column.reference, column.window))
 
 
 def _problem(reference: Distribution, window: Distribution, min_values: int) -> str:

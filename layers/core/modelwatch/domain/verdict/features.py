@@ -25,7 +25,13 @@ from modelwatch.domain.past.words import words_of
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.statistics.distances import METHODS
 from modelwatch.domain.statistics.distributions import Distribution
-from modelwatch.domain.verdict.columns import NO_COLUMN, Column, compare, distributions
+from modelwatch.domain.verdict.columns import (
+    NO_COLUMN,
+    Column,
+    compare,
+    distributions,
+    unseen_categories,
+)
 from modelwatch.domain.verdict.results import Change, FeatureDrift, Status, Verdict
 from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.domain.verdict.status import features_status
@@ -124,10 +130,13 @@ def evaluate_columns(
             chances = method.chances([(column.reference, column.window) for column in alike])
             for column, chance in zip(alike, chances, strict=True):
                 column.chance = chance
+        for column in known:
+            if past is None or past.calibration.learning:
+                column.unseen = unseen_categories(column, past.unseen(column.name) if past else 0.0)
         # what is not far enough cannot drift: it counts as what chance alone would do
-        level_of_one = benjamini_hochberg(
-            [each.chance.p_value if each.chance and each.is_far else 1.0 for each in known], level
-        )
+        level_of_one = benjamini_hochberg([each.p_value for each in known], level)
+        for column in known:
+            column.changes = _unseen(column, level_of_one)
         if past is not None:
             past.look_at(known, policy, level_of_one)
     return [_verdict(column, level_of_one) for column in columns]
@@ -144,6 +153,11 @@ class PastColumns:
     rows: int
     prefix: str = ""
 
+    def unseen(self, name: str) -> float:
+        """Return the share of unseen categories that the past has, as far as it is known."""
+        known = self.calibration.critical_score("unseen", f"{self.prefix}{name}", self.rows)
+        return known or 0.0
+
     def look_at(self, columns: Sequence[Column], policy: DriftPolicy, level: float) -> None:
         """Give columns their critical scores, and the changes that are larger and no chance.
 
@@ -152,7 +166,7 @@ class PastColumns:
         for column in columns:
             name, method = f"{self.prefix}{column.name}", column.method
             if policy.methods == self.calibration.methods and not method.low_is_drift:
-                column.past_score = self.calibration.critical_distance(name, self.rows)
+                column.past_score = self.calibration.critical_score("distance", name, self.rows)
             if not self.calibration.watches(name):
                 continue
             sides = column.reference, column.window
@@ -189,6 +203,17 @@ def benjamini_hochberg(p_values: Sequence[float], level: float) -> float:
     steps = level * np.arange(1, len(p_values) + 1) / len(p_values)
     passing = np.flatnonzero(np.sort(np.asarray(p_values)) <= steps)
     return float(steps[passing[-1]] if len(passing) else steps[0])
+
+
+def _unseen(column: Column, level: float) -> tuple[Change, ...]:
+    """Return the unseen categories of a column, where they are no chance."""
+    found, sides = column.unseen, (column.reference, column.window)
+    if found is None or 2 * found.p_value > level:
+        return ()
+    trace = trace_of(*sides, None)
+    words = words_of("unseen", *sides, trace, trace, found.critical)
+    score, critical = found.share, found.critical
+    return (Change(name="unseen", words=words, score=score, critical_score=critical),)
 
 
 def _verdict(column: Column, level: float) -> FeatureDrift:

@@ -1,4 +1,4 @@
-"""Episodes: from the first window that drifts to the last one that still does."""
+"""Alarms of one length of window: from the first window that drifts to the last one in a row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class WindowStatus(msgspec.Struct, frozen=True):
     severity: Severity = "ok"
 
 
-class Episode(msgspec.Struct, frozen=True, kw_only=True):
+class AlarmSpan(msgspec.Struct, frozen=True, kw_only=True):
     """A drift that lasted.
 
     Attributes
@@ -40,12 +40,12 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     is_over: bool
     drifted_features: tuple[str, ...]
 
-    def overlaps(self, other: Episode) -> bool:
+    def overlaps(self, other: AlarmSpan) -> bool:
         """Return whether a window may be of both."""
         return self.begins <= other.ends and other.begins <= self.ends
 
 
-def episodes(verdicts: Iterable[WindowStatus]) -> Iterator[Episode]:
+def alarm_spans(verdicts: Iterable[WindowStatus]) -> Iterator[AlarmSpan]:
     """Yield the episodes of verdicts that are in the order of time.
 
     What is unknown neither begins nor ends one: nothing is known of it.
@@ -56,7 +56,7 @@ def episodes(verdicts: Iterable[WindowStatus]) -> Iterator[Episode]:
     >>> start = datetime(2026, 1, 1, tzinfo=UTC)
     >>> days = ["ok", "drift", "unknown", "drift", "ok", "drift"]
     >>> verdicts = [WindowStatus(start + timedelta(days=i), day) for i, day in enumerate(days)]
-    >>> [(e.begins.day, e.ends.day, e.windows, e.is_over) for e in episodes(verdicts)]
+    >>> [(e.begins.day, e.ends.day, e.windows, e.is_over) for e in alarm_spans(verdicts)]
     [(2, 4, 2, True), (6, 6, 1, False)]
     """
     drifting: list[WindowStatus] = []
@@ -64,15 +64,15 @@ def episodes(verdicts: Iterable[WindowStatus]) -> Iterator[Episode]:
         if verdict.status == "drift":
             drifting.append(verdict)
         elif verdict.status == "ok" and drifting:
-            yield _episode(drifting, is_over=True)
+            yield _span(drifting, is_over=True)
             drifting = []
     if drifting:
-        yield _episode(drifting, is_over=False)
+        yield _span(drifting, is_over=False)
 
 
-def _episode(drifting: Sequence[WindowStatus], *, is_over: bool) -> Episode:
+def _span(drifting: Sequence[WindowStatus], *, is_over: bool) -> AlarmSpan:
     features = [name for verdict in drifting for name in verdict.drifted_features]
-    return Episode(
+    return AlarmSpan(
         begins=drifting[0].at,
         ends=drifting[-1].at,
         windows=len(drifting),

@@ -1,0 +1,83 @@
+"""Whether the principal that deploys may do what a deployment does, by IAM's own simulation."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from modelwatch_cli.settings import Settings
+
+# what CloudFormation does in the deploying principal's name, by the resource that it concerns
+_ACTIONS: dict[str, tuple[str, ...]] = {
+    "arn:{P}:cloudformation:{R}:{A}:stack/modelwatch-{S}-predict/*": (
+        "cloudformation:CreateChangeSet",
+        "cloudformation:DescribeChangeSet",
+        "cloudformation:ExecuteChangeSet",
+        "cloudformation:DescribeStacks",
+        "cloudformation:DescribeStackEvents",
+        "cloudformation:UpdateTerminationProtection",
+    ),
+    "arn:{P}:lambda:{R}:{A}:function:modelwatch-{S}-predict": (
+        "lambda:CreateFunction",
+        "lambda:GetFunction",
+        "lambda:UpdateFunctionCode",
+        "lambda:UpdateFunctionConfiguration",
+        "lambda:AddPermission",
+    ),
+    "arn:{P}:lambda:{R}:{A}:layer:modelwatch-{S}-core": ("lambda:PublishLayerVersion",),
+    "arn:{P}:iam::{A}:role/modelwatch-{S}-predict-Role": (
+        "iam:CreateRole",
+        "iam:GetRole",
+        "iam:PutRolePolicy",
+        "iam:PassRole",
+    ),
+    "arn:{P}:sqs:{R}:{A}:{CAPTURE_QUEUE_NAME}": ("sqs:CreateQueue", "sqs:SetQueueAttributes"),
+    "arn:{P}:s3:::{CAPTURE_BUCKET}": (
+        "s3:CreateBucket",
+        "s3:PutBucketPolicy",
+        "s3:PutEncryptionConfiguration",
+        "s3:PutLifecycleConfiguration",
+    ),
+    "arn:{P}:s3:::{PACKAGE_BUCKET}/functions/x": ("s3:PutObject", "s3:GetObject"),
+    "arn:{P}:events:{R}:{A}:rule/modelwatch-{S}-analyze": ("events:PutRule", "events:PutTargets"),
+    "arn:{P}:apigateway:{R}::/restapis": ("apigateway:POST",),
+}
+
+
+def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], list[str]]:
+    """Return the actions that the principal ``arn`` may not take, and those that are not certain.
+
+    Raises botocore's errors when IAM does not say it.
+    """
+    names = {
+        "P": arn.split(":")[1],
+        "R": settings.aws_default_region,
+        "A": arn.split(":")[4],
+        "S": settings.stage,
+        **{name: settings.text(name) for name in ("CAPTURE_QUEUE_NAME",)},
+        **{name: settings.text(name) for name in ("CAPTURE_BUCKET", "PACKAGE_BUCKET")},
+    }
+    if arn.endswith(":root"):
+        return [], []
+    source = _policy_source(arn, iam)
+    denied: list[str] = []
+    unsure: list[str] = []
+    for resource, actions in _ACTIONS.items():
+        found = iam.simulate_principal_policy(
+            PolicySourceArn=source,
+            ActionNames=list(actions),
+            ResourceArns=[resource.format(**names)],
+        )
+        for result in found["EvaluationResults"]:
+            if result["EvalDecision"] == "allowed":
+                continue
+            # what a condition asks for is known only when the request is made
+            is_unsure = bool(result.get("MissingContextValues"))
+            (unsure if is_unsure else denied).append(result["EvalActionName"])
+    return denied, unsure
+
+
+def _policy_source(arn: str, iam: Any) -> str:
+    """Return the user or role behind a caller's ARN; that of a session lacks the role's path."""
+    match = re.fullmatch(r"arn:[a-z-]+:sts::\d+:assumed-role/([^/]+)/.*", arn)
+    return str(iam.get_role(RoleName=match[1])["Role"]["Arn"]) if match else arn

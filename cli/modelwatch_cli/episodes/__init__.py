@@ -1,0 +1,1 @@
+"""Episodes of drift: `modelwatch episodes`."""

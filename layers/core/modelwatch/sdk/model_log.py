@@ -1,0 +1,337 @@
+"""The calls that log what another program predicts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from modelwatch.calls import Calls
+from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.records import time_faults
+from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch.sdk.logged import LoggedLabel, LoggedPrediction, Model, label_json, record_json
+from modelwatch.sdk.sender import EXIT_SECONDS, Counts, Sender
+from modelwatch.sdk.tables import check_lengths, columns_of, taken, times_of
+from modelwatch.sdk.values import event_id_of, plain_list, time_of
+
+_QUEUE_SIZE = 50_000
+_FLUSH_SECONDS = 1.0
+
+
+class LogCounts(NamedTuple):
+    """What became of logged predictions and labels."""
+
+    predictions: Counts
+    labels: Counts
+
+
+class ModelLog:
+    """Logs predictions and labels of a model that is served elsewhere.
+
+    A call only appends to a queue, from any thread or coroutine, and never raises, unless the
+    client was made with ``raises=True``. A thread of its own sends. What cannot be sent is counted
+    by reason in `log_counts`, and the analysis learns how many predictions it does not see.
+    """
+
+    def __init__(
+        self, calls: Calls, *, model_name: str, model_version: str, variant: str, raises: bool
+    ) -> None:
+        self._model = Model(model_name, model_version, variant)
+        self._raises = raises
+
+        def post(path: str) -> Callable[[bytes], None]:
+            # the queue repeats what fails, with pauses that let a program end
+            return lambda body: calls.call("capture", "POST", path, _nothing, body, tries=1)
+
+        self._predictions: Sender[LoggedPrediction] = Sender(
+            "predictions",
+            lambda logged, lost: record_json(logged, lost, _now_ms()),
+            post("/capture/batch"),
+            _model_of,
+            most=_QUEUE_SIZE,
+            flush_seconds=_FLUSH_SECONDS,
+        )
+        self._labels: Sender[LoggedLabel] = Sender(
+            "labels",
+            lambda logged, _: label_json(logged, _now_ms()),
+            post("/ground-truth"),
+            most=_QUEUE_SIZE,
+            flush_seconds=_FLUSH_SECONDS,
+        )
+
+    def log(
+        self,
+        features: Mapping[Any, object],
+        prediction: object,
+        *,
+        id: object = None,
+        at: object = None,
+        probabilities: object = None,
+        latency_ms: float = 0.0,
+        model_version: str = "",
+        variant: str = "",
+    ) -> str:
+        """Log a prediction; return its event id, by which a label finds it.
+
+        Parameters
+        ----------
+        features
+            Values by name, as the model received them: numbers, strings, booleans, None; also of
+            numpy, pandas, Arrow, Decimal, dates. They are copied.
+        prediction
+            One number, string or boolean, alone or in a list or array of one.
+        id
+            Your own id: a UUID, or any text or number, from which one is made.
+        at
+            When it was made: a datetime with a zone, or seconds since 1970; by default now.
+        probabilities
+            Of the classes, from 0 to 1 with the sum 1; one alone is that of the second of two.
+        latency_ms
+            Time that the model took, in milliseconds.
+        model_version, variant
+            In the place of those of the client.
+
+        Raises
+        ------
+        InvalidInputError
+            With ``raises=True``, when the capture API would refuse it.
+        ModelwatchError
+            With ``raises=True``, when the queue is full.
+        """
+        model = self._predicted_by(model_version, variant)
+        try:
+            at_ms = _now_ms() if at is None else _milliseconds(at)
+            logged = LoggedPrediction(
+                model,
+                new_event_id(at_ms) if id is None else event_id_of(id, model.name),
+                at_ms,
+                _copied(features),
+                _settled(prediction),
+                _settled(probabilities),
+                latency_ms,
+            )
+            if self._raises:
+                record_json(logged, 0, _now_ms())
+        except Exception as error:
+            self._predictions.refuse(model, error)
+            if self._raises:
+                raise
+            return ""
+        self._put(self._predictions, logged)
+        return logged.event_id
+
+    def log_batch(
+        self,
+        table: Any,
+        predictions: Any,
+        *,
+        ids: Any = None,
+        at: Any = None,
+        probabilities: Any = None,
+        features: Sequence[str] = (),
+        model_version: str = "",
+        variant: str = "",
+        wait: bool = False,
+    ) -> list[str]:
+        """Log the predictions of a table; return their event ids.
+
+        Parameters
+        ----------
+        table
+            A DataFrame of pandas or polars, an Arrow table, or a mapping of lists or arrays.
+        predictions, ids
+            Lists or arrays, one value a row; or the name of a column, which is no feature then.
+        at
+            The same, or one time for all rows. Columns of times without a zone are in UTC.
+        probabilities
+            The names of their columns, or a row of them for each row of the table.
+        features
+            The columns that are features; by default all that have no other meaning.
+        wait
+            Wait for room in the queue: for a program that logs more than 50,000 rows at once.
+            Otherwise what has no room is dropped, as by `log`.
+
+        Raises
+        ------
+        InvalidInputError
+            With ``raises=True``, when it is no such table, or a row is refused.
+        ModelwatchError
+            With ``raises=True``, when the queue is full.
+        """
+        model = self._predicted_by(model_version, variant)
+        try:
+            rows = _rows(model, table, predictions, ids, at, probabilities, features)
+            if self._raises:
+                for row in rows:
+                    record_json(row, 0, _now_ms())
+        except Exception as error:
+            self._predictions.refuse(model, error, _length(table))
+            if self._raises:
+                raise
+            return []
+        if self._raises and not wait:
+            for row in rows:
+                self._put(self._predictions, row)
+        else:
+            self._predictions.put_all(rows, wait=wait)
+        return [row.event_id for row in rows]
+
+    def label(self, id: object, value: object, *, predicted_at: object = None) -> None:
+        """Log what a prediction should have been.
+
+        Parameters
+        ----------
+        id
+            What `log` returned, or the id that it was given.
+        value
+            The class or the number that is true.
+        predicted_at
+            When it was predicted, to the hour. Ids that `log` made say it themselves; for others
+            it is needed.
+
+        Raises
+        ------
+        InvalidInputError
+            With ``raises=True``, when the capture API would refuse it.
+        ModelwatchError
+            With ``raises=True``, when the queue is full.
+        """
+        try:
+            logged = LoggedLabel(
+                event_id_of(id, self._model.name), _settled(value), predicted_at, _now_ms()
+            )
+            if self._raises:
+                label_json(logged, _now_ms())
+        except Exception as error:
+            self._labels.refuse(None, error)
+            if self._raises:
+                raise
+            return
+        self._put(self._labels, logged)
+
+    def log_counts(self) -> LogCounts:
+        """Return how many predictions and labels were sent, wait, were lost or refused."""
+        return LogCounts(self._predictions.counts(), self._labels.counts())
+
+    def flush(self, seconds: float = EXIT_SECONDS) -> bool:
+        """Send what is logged; return whether nothing waits after so many ``seconds`` at most."""
+        until = time.monotonic() + seconds
+        done = self._predictions.flush(seconds)
+        return self._labels.flush(max(0.0, until - time.monotonic())) and done
+
+    async def aflush(self, seconds: float = EXIT_SECONDS) -> bool:
+        """Do `flush` without holding up the event loop."""
+        return await asyncio.to_thread(self.flush, seconds)
+
+    def _close_log(self) -> None:
+        until = time.monotonic() + EXIT_SECONDS
+        self._predictions.close(EXIT_SECONDS)
+        self._labels.close(max(0.0, until - time.monotonic()))
+
+    def _predicted_by(self, version: str, variant: str) -> Model:
+        if not version and not variant:
+            return self._model
+        return Model(
+            self._model.name, version or self._model.version, variant or self._model.variant
+        )
+
+    def _put[T](self, sender: Sender[T], element: T) -> None:
+        if not sender.put(element) and self._raises:
+            raise ModelwatchError("the queue of the client is full, or the client is closed")
+
+
+def _rows(
+    model: Model,
+    table: Any,
+    predictions: Any,
+    ids: Any,
+    at: Any,
+    probabilities: Any,
+    features: Sequence[str],
+) -> list[LoggedPrediction]:
+    columns = columns_of(table)
+    meanings = {"predictions": taken(columns, predictions, "predictions")}
+    if ids is not None:
+        meanings["ids"] = taken(columns, ids, "ids")
+    is_one_time = at is None or isinstance(at, datetime | int | float)
+    if not is_one_time:
+        meanings["at"] = times_of(columns, at, "at")
+    if probabilities is not None:
+        named = plain_list(probabilities, "probabilities")
+        if named and all(isinstance(name, str) for name in named):
+            named = list(zip(*(taken(columns, n, "probabilities") for n in named), strict=True))
+        meanings["probabilities"] = named
+    names = [str(name) for name in features] or list(columns)
+    values = [taken(dict(columns), name, "features") for name in names]
+    count = check_lengths([*meanings.items(), *zip(names, values, strict=True)])
+    if is_one_time:
+        moments = [_now_ms() if at is None else _milliseconds(at)] * count
+    else:
+        moments = [_milliseconds(each) for each in meanings["at"]]
+    nothing = [None] * count
+    return [
+        LoggedPrediction(
+            model,
+            new_event_id(at_ms) if own_id is None else event_id_of(own_id, model.name),
+            at_ms,
+            dict(zip(names, row, strict=True)),
+            prediction,
+            row_probabilities,
+            0.0,
+        )
+        for at_ms, own_id, row, prediction, row_probabilities in zip(
+            moments,
+            meanings.get("ids", nothing),
+            zip(*values, strict=True),
+            meanings["predictions"],
+            meanings.get("probabilities", nothing),
+            strict=True,
+        )
+    ]
+
+
+def _copied(features: Any) -> dict[Any, object]:
+    try:
+        return dict(features)
+    except (TypeError, ValueError):
+        name = type(features).__name__
+        raise InvalidInputError("features", f"is a {name}; expected values by name") from None
+
+
+def _settled(value: object) -> object:
+    """Return a list or an array as it is now: the caller may fill it again."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return list(value) if isinstance(value, list) else value
+
+
+def _length(table: Any) -> int:
+    """Return how many rows a table has; 1 where it does not say."""
+    try:
+        if isinstance(table, Mapping):
+            return max(map(len, table.values()))
+        return len(table)
+    except (TypeError, ValueError):
+        return 1
+
+
+def _milliseconds(at: object) -> int:
+    found = time_of(at, "at")
+    if faults := list(time_faults("at", found)):
+        raise InvalidInputError.of(faults)
+    return round(found.timestamp() * 1000)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _model_of(logged: LoggedPrediction) -> Hashable:
+    return logged.model
+
+
+def _nothing(_: bytes) -> None:
+    return None

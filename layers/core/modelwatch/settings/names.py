@@ -1,0 +1,45 @@
+"""Names that follow the stage, so that two deployments share none by accident."""
+
+from collections.abc import Mapping
+
+from modelwatch.errors import SettingError
+from modelwatch.settings.reading import Setting
+
+LOCAL_STAGE = "local"
+_OF_ALL_AWS = "-{ACCOUNT}-{REGION}"
+
+
+class Named(Setting[str]):
+    """A name whose default has the stage in it.
+
+    All of AWS shares the names of buckets, so theirs end with account and region. Elsewhere they do
+    not, and the stage that every stack on one machine has is left out.
+
+    >>> from modelwatch.settings.kinds import bucket
+    >>> each = Named("modelwatch-{STAGE}-captures-{ACCOUNT}-{REGION}", "", bucket)
+    >>> each.default_in({}), each.default_in({"STAGE": "test"})
+    ('modelwatch-captures', 'modelwatch-test-captures')
+    >>> each.default_in({"STAGE": "prod", "AWS_ACCOUNT_ID": "123456789012"})
+    'modelwatch-prod-captures-123456789012-us-east-1'
+    """
+
+    def default_in(self, environ: Mapping[str, str]) -> str:
+        """Return the name beside the other variables.
+
+        Raises SettingError when the account has to be in it and is not known.
+        """
+        name = self.default
+        stage = environ.get("STAGE", "").strip() or LOCAL_STAGE
+        if name.endswith(_OF_ALL_AWS):
+            account = environ.get("AWS_ACCOUNT_ID", "").strip()
+            if environ.get("AWS_ENDPOINT_URL", "").strip() or not account:
+                name = name.removesuffix(_OF_ALL_AWS)
+                if stage == LOCAL_STAGE:
+                    name = name.replace("-{STAGE}", "")
+            elif not account.isdecimal():
+                raise SettingError(
+                    self.name, f"is not said, and its default has the account in it: {account}"
+                )
+            region = environ.get("AWS_DEFAULT_REGION", "").strip() or "us-east-1"
+            name = name.replace("{ACCOUNT}", account).replace("{REGION}", region)
+        return name.replace("{STAGE}", stage)
