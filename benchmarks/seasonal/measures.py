@@ -117,7 +117,7 @@ def _beside(
     rules: AnalysisRules,
 ) -> None:
     """Note what other rules say of a window in which nothing changed."""
-    draws = evaluate_features(reference, window, None, rules.policy, rules.alpha / 3)
+    draws = evaluate_features(reference, window, None, rules.policy, rules.level / 3)
     scores = {each.feature: each.score or 0.0 for each in verdict.features}
     said = {
         "independent_draws": bool(draws.drifted_features),

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
@@ -24,10 +25,14 @@ from modelwatch_bridge.declared_metrics import declared_metrics
 from modelwatch_bridge.history.history import History
 from modelwatch_bridge.history.history_file import HistoryFile
 from modelwatch_bridge.service import BridgeService, Reader
+from modelwatch_bridge.serving.guard import Guard
 from modelwatch_bridge.serving.health import Health
 from modelwatch_bridge.serving.reports import Reports, Results
 from modelwatch_bridge.serving.server import BridgeServer
 from modelwatch_bridge.serving.site import Site
+
+if TYPE_CHECKING:
+    from modelwatch.domain.episodes.joining import Episode
 from modelwatch_bridge.settings import BridgeSettings
 from modelwatch_bridge.sources.cloudwatch import CloudWatchLogSource, SQSQueues
 from modelwatch_bridge.sources.files import FileFollower
@@ -103,10 +108,11 @@ def serve(settings: BridgeSettings, stop: threading.Event) -> None:
 
 def _server(settings: BridgeSettings, page: Page, history: History, health: Health) -> BridgeServer:
     address = settings.bridge_host, settings.bridge_port
-    reports = Reports(lambda: _results(settings), now_ms)
+    reports = Reports(lambda: _results(settings), now_ms, lambda: _open_episodes(settings))
     site = Site(history, health, reports, settings.stage)
+    guard = Guard.of(settings.bridge_host, settings.bridge_token, settings.bridge_names)
     try:
-        return BridgeServer(address, page, health, site)
+        return BridgeServer(address, page, health, site, guard)
     except OSError as error:
         raise ModelwatchError(
             f"cannot listen on {address[0]}:{address[1]} (BRIDGE_PORT): {error.strerror}"
@@ -118,6 +124,14 @@ def _results(settings: BridgeSettings) -> Results:
     from modelwatch.adapters.results.reports import S3ReportStore
 
     return S3ReportStore(s3_client(settings), settings.report_bucket)
+
+
+def _open_episodes(settings: BridgeSettings) -> list[Episode]:
+    from modelwatch.adapters.results.episodes import S3EpisodeStore
+
+    store = S3EpisodeStore(s3_client(settings), settings.report_bucket)
+    found = [each for model in store.models() for each in store.load(model).episodes()]
+    return [each for each in found if each.closed is None]
 
 
 def _listener(settings: BridgeSettings, ledger: Ledger) -> EmfListener | None:

@@ -25,6 +25,16 @@ class BridgeSettings(StageSettings, StoreSettings, QueueSettings, ResultSettings
         "/aws/lambda/modelwatch-{STAGE}-", "log groups that it reads", text
     )
     bridge_host = Setting("127.0.0.1", "address on which the bridge listens", text)
+    bridge_names = Setting(
+        "", "host names by which it is asked beside localhost, with commas: those of a proxy", text
+    )
+    bridge_token = Setting(
+        "",
+        "token that the bridge asks for, as bearer or as password; to be said where BRIDGE_HOST is "
+        "not of this machine alone",
+        text,
+        is_secret=True,
+    )
     bridge_files = Setting(
         "", "files with EMF lines that it also follows, separated by commas", text
     )

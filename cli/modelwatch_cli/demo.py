@@ -130,7 +130,7 @@ def _wait_for_result(
     with console.status(f"waiting for the schedule to run the analysis: {schedule}"):
         if not wait_until(analyzed, SCHEDULE_PATIENCE_SECONDS, every_seconds=1):
             raise ModelwatchError(
-                f"the schedule ({schedule}) brought no analysis within "
+                f"the schedule ({schedule}) ran no analysis within "
                 f"{SCHEDULE_PATIENCE_SECONDS} s; see `modelwatch logs analyze`"
             )
     return found

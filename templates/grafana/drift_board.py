@@ -8,6 +8,7 @@ from grafana_foundation_sdk.builders import dashboard
 from panels import (
     DRIFT_COLOURS,
     DRIFT_STATES,
+    EPISODE_STATES,
     NO_DATA,
     TALL,
     VERSION,
@@ -51,6 +52,23 @@ def _verdict() -> list[Any]:
     )
     return [
         newest_report(status.mappings([DRIFT_STATES, NO_DATA]).thresholds(DRIFT_COLOURS)),
+        number(
+            "Episode",
+            "Whether an episode of drift is open; `modelwatch episodes list` names it.",
+            "short",
+            (f"evidently_episode_status{{{VERSION}}}", _BY_VERSION),
+        )
+        .mappings([EPISODE_STATES, NO_DATA])
+        .thresholds(thresholds((None, "green"), (1, "red"), (2, "yellow"))),
+        number(
+            "Episode lasts",
+            "For how long the open episode lasts.",
+            "s",
+            (
+                f"time() - (evidently_episode_opened_timestamp_seconds{{{VERSION}}} > 0)",
+                _BY_VERSION,
+            ),
+        ).mappings([NO_DATA]),
         number(
             "Drifted features",
             "Number of drifted features in the newest analysis.",

@@ -55,6 +55,15 @@ DRIFT_STATES = ValueMap(
     }
 )
 
+EPISODE_STATES = ValueMap(
+    options={
+        "0": ValueMappingResult(text="none", color="green", index=0),
+        "1": ValueMappingResult(text="open", color="red", index=1),
+        "2": ValueMappingResult(text="acknowledged", color="yellow", index=2),
+        "3": ValueMappingResult(text="expected", color="yellow", index=3),
+    }
+)
+
 NO_DATA = SpecialValueMap(
     DashboardSpecialValueMapOptions(
         match=SpecialValueMatch.NULL_AND_NAN,

@@ -188,11 +188,23 @@ def test_a_feature_that_is_there_twice_is_refused_by_name(app_client, queue, pat
     assert queue.records == []
 
 
-@pytest.mark.parametrize("name", ["wine\n", "a/b", "a=b", "", "tab\t", "x" * 251])
+@pytest.mark.parametrize("name", ["wine\n", "a/b", "a=b", "", "tab\t", "\x7f", "\u2028", "x" * 251])
 def test_a_name_that_no_folder_can_have_is_refused(app_client, name):
     body = json.dumps({**RECORD, "model_name": name}).encode()
     response = app_client.http.post("/capture", headers=JSON, body=body)
     assert (response.status_code, response.json_body["field"]) == (400, "model_name")
+
+
+@pytest.mark.parametrize("character", ["\n", "\x7f", "\x85", "\u2028", "\u2029"])
+def test_no_name_has_what_ends_a_line_somewhere(app_client, character):
+    name = f"a{character}b"
+    for field in ("model_name", "model_version", "variant", "source"):
+        body = json.dumps({**RECORD, field: name}).encode()
+        response = app_client.http.post("/capture", headers=JSON, body=body)
+        assert (response.status_code, response.json_body["field"]) == (400, field)
+    body = json.dumps({**RECORD, "features": {name: 1.0}}).encode()
+    response = app_client.http.post("/capture", headers=JSON, body=body)
+    assert response.status_code == 400
 
 
 LABEL = {"event_id": RECORD["event_id"], "label": 2}

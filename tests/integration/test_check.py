@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from running_stack import RunningStack
+from waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
@@ -70,11 +70,14 @@ def test_every_metric_and_query_is_right_after_traffic_and_an_analysis(stack):
     # the gauges of an analysis are there at once, not when the schedule comes to it
     analyzed = stack.run("analyze")
     assert analyzed.returncode == 0, analyzed.stderr
-    deadline = time.monotonic() + 120
-    code, outcome = check(stack, "metrics")
-    while code and time.monotonic() < deadline:
+
+    def right() -> Any:
         code, outcome = check(stack, "metrics")
-    assert (code, outcome["ok"]) == (0, True), wrong(outcome)
+        print(wrong(outcome))  # noqa: T201 - pytest shows it when the test fails
+        return outcome if code == 0 else None
+
+    outcome = eventually(right, 120)
+    assert outcome["ok"]
     by_place: dict[str, list[str]] = {}
     for finding in outcome["findings"]:
         by_place.setdefault(finding["place"], []).append(finding["state"])

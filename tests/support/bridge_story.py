@@ -14,6 +14,7 @@ from typing import Any
 
 from bridge_in_memory import ManualClock
 from modelwatch.adapters.aws.emf import emf_lines
+from modelwatch.domain.episodes.joining import Episode
 from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.errors import StoreError
 from modelwatch.metric_names import CATALOG
@@ -75,7 +76,8 @@ class BridgeStory:
         self.history = History(self.ledger.totals, collector, CATALOG, self.clock, self.store)
         self.health = Health(self.clock, stale_ms=60_000)
         self.results = FakeResults(folder)
-        reports = Reports(lambda: self.results, self.clock)
+        self.episodes: list[Episode] = []
+        reports = Reports(lambda: self.results, self.clock, lambda: self.episodes)
         self.site = Site(self.history, self.health, reports, "local")
         self.depths: dict[tuple[str, ...], float] = {}
         self._events = 0

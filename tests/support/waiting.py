@@ -9,7 +9,11 @@ from collections.abc import Callable
 def eventually[T](probe: Callable[[], T], seconds: float = 90) -> T:
     """Return what ``probe`` gives as soon as it is true."""
     deadline = time.monotonic() + seconds
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"nothing within {seconds} s"
-        time.sleep(0.5)
-    return found
+    while True:
+        began = time.monotonic()
+        if found := probe():
+            return found
+        ended = time.monotonic()
+        assert ended < deadline, f"nothing within {seconds} s"
+        # a probe that runs a command takes time from what it waits for
+        time.sleep(max(0.5, 2 * (ended - began)))

@@ -137,6 +137,22 @@ def test_no_role_writes_into_logs_of_a_stage_whose_name_goes_on(packaged):
         assert groups == names | {f"{name}:*" for name in names}
 
 
+def test_every_right_on_s3_is_on_buckets_of_a_known_account(packaged):
+    own = {"Ref": "AWS::AccountId"}
+    others = {"Fn::If": ["HasModelBucketOwner", {"Ref": "ModelBucketOwner"}, own]}
+    seen = 0
+    for template in packaged.values():
+        policy = template["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]
+        for statement in policy["Statement"]:
+            if not json.dumps(statement["Action"]).count("s3:"):
+                continue
+            seen += 1
+            is_models = "ModelBucket}" in json.dumps(statement["Resource"])
+            account = statement["Condition"]["StringEquals"]["aws:ResourceAccount"]
+            assert account == (others if is_models else own), statement["Sid"]
+    assert seen > 10
+
+
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:mlflow-AbCdEf"
 PARAMETER = "arn:aws:ssm:us-east-1:123456789012:parameter/modelwatch/hash"
 

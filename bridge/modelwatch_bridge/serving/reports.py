@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from modelwatch.errors import ModelwatchError, StoreError
 
 if TYPE_CHECKING:
+    from modelwatch.domain.episodes.joining import Episode
     from modelwatch.domain.verdict.results import AnalysisResult
 
 LOG = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Newest(TypedDict):
     results: list[dict[str, object]]
     reports: list[dict[str, str]]
     problem: str
+    episodes: list[dict[str, object]]
 
 
 class Reports:
@@ -48,12 +50,21 @@ class Reports:
     ----------
     open_results
         Opens the store, once: a bridge whose page no one opens does not need it.
+    episodes
+        Returns the episodes of drift that are open.
     """
 
-    def __init__(self, open_results: Callable[[], Results], clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        open_results: Callable[[], Results],
+        clock: Callable[[], int],
+        episodes: Callable[[], Iterable[Episode]],
+    ) -> None:
         self._open_results = open_results
         self._opened: Results | None = None
         self._clock = clock
+        self._episodes = episodes
+        self._open: list[dict[str, object]] = []
         self._lock = threading.Lock()
         self._asked_ms: int | None = None
         self._found: list[dict[str, object]] = []
@@ -79,7 +90,12 @@ class Reports:
                 {"model": model, "version": version, "name": name}
                 for (model, version), name in self._reported.items()
             ]
-            return {"results": self._found, "reports": reports, "problem": self._problem}
+            return {
+                "results": self._found,
+                "reports": reports,
+                "problem": self._problem,
+                "episodes": self._open,
+            }
 
     def newest_name(self, model: str, version: str) -> str | None:
         """Return the name of a version's newest report; None when none is known."""
@@ -124,6 +140,7 @@ class Reports:
             if result.has_report:
                 self._reported[result.model_name, result.model_version] = result.name
         self._found = _entries(results[:_SHOWN])
+        self._open = [_episode(each) for each in self._episodes()]
 
 
 def _entries(results: Sequence[AnalysisResult]) -> list[dict[str, object]]:
@@ -141,3 +158,17 @@ def _entries(results: Sequence[AnalysisResult]) -> list[dict[str, object]]:
         }
         for result in results
     ]
+
+
+def _episode(episode: Episode) -> dict[str, object]:
+    notes = [f"{each.who}: {each.note}" for each in episode.acknowledged]
+    notes += [f"expected, {each.who}: {each.reason}" for each in episode.expected]
+    return {
+        "id": episode.id,
+        "model": episode.model_name,
+        "version": episode.model_version,
+        "status": episode.status,
+        "opened_ms": int(episode.opened.timestamp() * 1000),
+        "features": list(episode.features),
+        "notes": notes,
+    }

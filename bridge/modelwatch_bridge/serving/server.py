@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
+import threading
+from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from modelwatch_bridge.counting.collector import Page, content_type_for
+from modelwatch_bridge.serving.guard import LOCAL, Guard
 from modelwatch_bridge.serving.health import Health
 from modelwatch_bridge.serving.site import JSON, HttpResponse, Site
 
@@ -26,6 +31,9 @@ _HEADERS = {
 }
 
 
+_NO_ROOM = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
 class BridgeServer(ThreadingHTTPServer):
     """Serves the rendered metrics, the health and the page; it changes nothing.
 
@@ -37,21 +45,55 @@ class BridgeServer(ThreadingHTTPServer):
         Host and port; port 0 takes a free one.
     health
         Whether the sources are read.
+    guard
+        Refuses requests of those who may not ask.
+    most_connections
+        Another one gets 503 at once.
     """
 
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], page: Page, health: Health, site: Site) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        page: Page,
+        health: Health,
+        site: Site,
+        guard: Guard = LOCAL,
+        most_connections: int = 64,
+    ) -> None:
+        self._guard = guard
+        self._room = threading.BoundedSemaphore(most_connections)
         self._page = page
         self._health = health
         self._site = site
         sys.setswitchinterval(SWITCH_SECONDS)
         super().__init__(address, _Handler)
 
-    def respond(self, target: str, accept: str) -> HttpResponse:
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Take a connection, if there is room for it."""
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+            return
+        with contextlib.suppress(OSError):
+            request.sendall(_NO_ROOM)
+        self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, and make room for another."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+    def respond(self, target: str, headers: Message[str, str]) -> HttpResponse:
         """Return the response to a GET of ``target``: a path, and optionally a query."""
         url = urlsplit(target)
+        refusal = self._guard.refusal(url.path, headers)
+        if refusal:
+            return refusal
+        accept = headers.get("Accept", "")
         if url.path == "/metrics":
             content_type = content_type_for(accept)
             return HttpResponse(HTTPStatus.OK, self._page.rendered(content_type), content_type)
@@ -68,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: BridgeServer
 
     def do_GET(self) -> None:
-        response = self.server.respond(self.path, self.headers.get("Accept", ""))
+        response = self.server.respond(self.path, self.headers)
         self.send_response(response.status)
         self.send_header("Content-Type", response.content_type)
         self.send_header("Content-Length", str(len(response.body)))

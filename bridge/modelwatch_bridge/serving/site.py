@@ -110,7 +110,7 @@ class Site:
 
     def _newest_reports(self, _query: Mapping[str, str]) -> object:
         if self._reports is None:
-            return {"results": [], "reports": [], "problem": ""}
+            return {"results": [], "reports": [], "problem": "", "episodes": []}
         return self._reports.newest()
 
 

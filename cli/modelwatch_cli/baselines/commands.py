@@ -9,6 +9,7 @@ import typer
 
 from modelwatch.domain.baselines import TRAINING
 from modelwatch.errors import InvalidInputError
+from modelwatch_cli.baselines.acceptance import accept, revert
 from modelwatch_cli.console import console, error_console, print_json, print_table
 from modelwatch_cli.settings import Settings
 
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
         help="Baselines: references for windows, and the constraints that windows must keep.",
         no_args_is_help=True,
     )
-    for command in (create, show, use, delete, constraints):
+    for command in (create, show, use, accept, revert, delete, constraints):
         baseline.command()(command)
     baseline.command("list")(list_baselines)
     app.add_typer(baseline, name="baseline")
@@ -96,9 +97,20 @@ def list_baselines(
 ) -> None:
     """List the model's baselines, and show which one is in use."""
     store, model = _store(model_name)
-    in_use, found = store.in_use(model), store.baselines(model)
+    in_use, found, of_versions = (
+        store.in_use(model),
+        store.baselines(model),
+        store.of_versions(model),
+    )
     if as_json:
-        print_json({"model_name": model, "in_use": in_use, "baselines": found})
+        print_json(
+            {
+                "model_name": model,
+                "in_use": in_use,
+                "in_use_for_versions": of_versions,
+                "baselines": found,
+            }
+        )
         return
     rows: list[list[object]] = [
         [TRAINING, _mark(in_use == TRAINING), "each version's own training data", "", "", ""]
@@ -106,7 +118,7 @@ def list_baselines(
     rows += [
         [
             each.name,
-            _mark(in_use == each.name),
+            _mark(each.name in (in_use, *of_versions.values())),
             each.origin,
             each.model_version or "all",
             str(each.rows),
@@ -126,7 +138,7 @@ def show(
     store, model = _store(model_name)
     baseline = store.baseline(model, name)
     columns = _columns(store.profile(baseline))
-    in_use = store.in_use(model) == name
+    in_use = name in (store.in_use(model), *store.of_versions(model).values())
     if as_json:
         print_json({"baseline": baseline, "in_use": in_use, "columns": columns})
         return
@@ -143,7 +155,10 @@ def use(
     model_name: Annotated[str | None, _MODEL] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Compare windows with a baseline from now on, or with each version's own training data."""
+    """Compare windows with a baseline from now on, or with each version's own training data.
+
+    It holds for all versions, also for those of which an episode was accepted.
+    """
     store, model = _store(model_name)
     before = store.in_use(model)
     store.use(model, name)
@@ -188,7 +203,7 @@ def constraints(
     from modelwatch.domain.constraints import encode_constraints
 
     if output and source:
-        raise InvalidInputError("", "give either --output or --input")
+        raise InvalidInputError("", "give --output or --input, and not both")
     store, model = _store(model_name)
     name = name or store.in_use(model)
     if source is not None:

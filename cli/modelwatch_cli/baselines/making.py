@@ -68,8 +68,10 @@ class BaselineMaker:
         self._captures = S3ProfileStore(client, settings.capture_bucket, segments)
         self._store = S3BaselineStore(client, settings.report_bucket)
 
-    def make(self, name: str, source: Source, only_version: str = "") -> Baseline:
-        """Make a baseline and learn its constraints.
+    def make(
+        self, name: str, source: Source, only_version: str = "", episode: str = ""
+    ) -> Baseline:
+        """Make a baseline and learn its constraints; ``episode``: which one it accepts.
 
         Raises
         ------
@@ -92,6 +94,7 @@ class BaselineMaker:
             made_at=datetime.now(UTC).replace(microsecond=0),
             rows=profile.rows,
             model_version=only_version,
+            episode=episode,
         )
         return self._store.create(baseline, profile, learn_constraints(profile), segments)
 

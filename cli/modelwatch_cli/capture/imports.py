@@ -204,7 +204,7 @@ def _complain(summary: ImportSummary) -> None:
     if not summary.imported:
         raise ModelwatchError(
             f"{summary.invalid} lines of {summary.source} cannot be read, so nothing was imported; "
-            "mend them, or leave them out with --skip-invalid"
+            "correct them, or leave them out with --skip-invalid"
         )
     labels = summary.labels
     if labels.unmatched:

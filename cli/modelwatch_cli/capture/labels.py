@@ -99,7 +99,7 @@ def import_labels(
     if refused:
         raise ModelwatchError(
             f"{problem_count} lines of {file} are no labels, so nothing was imported; "
-            "mend them, or leave them out with --skip-invalid"
+            "correct them, or leave them out with --skip-invalid"
         )
     if not good and not problem_count:
         raise ModelwatchError(f"{file} holds no label")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 # The earliest time that a zip can hold: an archive must not depend on when it was made.
@@ -64,6 +67,21 @@ def unzipped_bytes(archive: Path) -> int:
     """Return the size of the unpacked files of ``archive``, in bytes."""
     with zipfile.ZipFile(archive) as source:
         return sum(info.file_size for info in source.infolist())
+
+
+def build_once(target: Path, build: Callable[[Path], Path]) -> None:
+    """Move what ``build`` makes in a scratch folder to ``target``, unless that is there.
+
+    Of processes that need the same at the same time, one builds it and the others wait.
+    """
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(f".{target.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as scratch:
+                put_in_place(build(Path(scratch)), target)
 
 
 def put_in_place(built: Path, target: Path) -> None:

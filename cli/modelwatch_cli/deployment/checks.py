@@ -15,7 +15,7 @@ from modelwatch_cli.deployment.declared import check_capture, check_segments
 from modelwatch_cli.deployment.environments import model_requirements
 from modelwatch_cli.deployment.neighbours import Stages, check_model_bucket, wrong_names
 from modelwatch_cli.deployment.plan import architecture, check_batches
-from modelwatch_cli.deployment.served import ServedVersion, check_reach
+from modelwatch_cli.deployment.served import ServedVersion, check_reach, check_verified
 from modelwatch_cli.settings import Settings
 
 _NAMES = list(Settings.declared())
@@ -101,6 +101,7 @@ def check_settings(
         lambda: check_access(settings),
         lambda: check_model_bucket(settings),
         lambda: check_reach(settings, apps),
+        lambda: check_verified(settings, served if "predict" in apps else ()),
         lambda: architecture(settings),
         lambda: check_batches(settings),
         lambda: model_requirements(settings, {}),

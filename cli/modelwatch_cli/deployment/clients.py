@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
+from modelwatch.adapters.aws.clients import expect_owner
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def client_maker(settings: Settings) -> Callable[[str], Any]:
 def make_clients(settings: Settings) -> Clients:
     """Return the clients of a deployment; see `client_maker`."""
     make = client_maker(settings)
+    packages = make("s3")
+    if not settings.aws_endpoint_url and settings.text("AWS_ACCOUNT_ID"):
+        expect_owner(packages, settings.aws_account_id, {})
     return Clients(
-        *(make(service) for service in ("cloudformation", "lambda", "apigateway", "events", "s3"))
+        make("cloudformation"), make("lambda"), make("apigateway"), make("events"), packages
     )

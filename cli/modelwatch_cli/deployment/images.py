@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from modelwatch_cli.deployment.archive import compile_bytecode, put_in_place
+from modelwatch_cli.deployment.archive import build_once, compile_bytecode, put_in_place
 from modelwatch_cli.deployment.digests import builder_digest, digest, tree_digest
 from modelwatch_cli.deployment.environments import Environment
 from modelwatch_cli.deployment.errors import BuildError
@@ -64,14 +64,15 @@ def build_image(project: Project, package: Package, app: str, environment: Envir
         project.dockerfile.read_bytes(),
     )[:24]
     task = project.build / "images" / f"{app}-{tag}"
-    if not task.exists():
-        task.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{app}-", dir=task.parent) as scratch:
-            whole = Path(scratch) / "task"
-            copy_sources(package.task, whole)
-            copy_sources(project.core, whole / "modelwatch")
-            compile_bytecode(whole, _MOUNT)
-            put_in_place(whole, task)
+
+    def build(scratch: Path) -> Path:
+        whole = scratch / "task"
+        copy_sources(package.task, whole)
+        copy_sources(project.core, whole / "modelwatch")
+        compile_bytecode(whole, _MOUNT)
+        return whole
+
+    build_once(task, build)
     return Image(app, tag, task, environment)
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import uv
 
-from modelwatch_cli.deployment.archive import compile_bytecode, unzipped_bytes, write_zip
+from modelwatch_cli.deployment.archive import (
+    build_once,
+    compile_bytecode,
+    unzipped_bytes,
+    write_zip,
+)
 from modelwatch_cli.deployment.digests import builder_digest, digest, source_files, tree_digest
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.trimming import trim
@@ -56,23 +60,22 @@ def build_layer(project: Project, name: str, architecture: str) -> Artifact:
     # The key is a digest of what goes in, since bytecode need not come out the same twice.
     key = f"layers/{name}-{digest(version, inputs)[:24]}.zip"
     archive = project.build / key
-    if not archive.exists():
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=archive.parent) as scratch:
-            _build(project, name, architecture, Path(scratch), archive)
+    build_once(archive, lambda scratch: _build(project, name, architecture, scratch))
     return Artifact(name, archive, key, unzipped_bytes(archive))
 
 
-def _build(project: Project, name: str, architecture: str, scratch: Path, archive: Path) -> None:
-    packages = scratch / "python"
-    packages.mkdir()
+def _build(project: Project, name: str, architecture: str, scratch: Path) -> Path:
+    packages = scratch / "layer" / "python"
+    packages.mkdir(parents=True)
     if name == _CORE:
         copy_sources(project.core, packages / "modelwatch")
     else:
         install(project.requirements(name), packages, PLATFORMS[architecture])
         trim(packages)
     compile_bytecode(packages, _MOUNT)
-    write_zip(scratch, archive)
+    archive = scratch / "layer.zip"
+    write_zip(packages.parent, archive)
+    return archive
 
 
 def copy_sources(source: Path, target: Path) -> None:

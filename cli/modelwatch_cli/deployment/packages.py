@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PackageStore:
-    """Uploads by digest: an existing key has the same content.
+    """Uploads once; what is there already has the same content, or is replaced.
 
     Parameters
     ----------
@@ -34,30 +36,41 @@ class PackageStore:
         """The bucket's name."""
         return self._bucket
 
-    def has(self, key: str) -> bool:
-        """Return whether ``key`` exists.
+    def has(self, key: str, sha256: str) -> bool:
+        """Return whether ``key`` has the content of this digest, by S3's own computation.
 
         Raises PackageStoreError when the bucket cannot be read.
         """
         try:
-            self._client.head_object(Bucket=self._bucket, Key=key)
+            found = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return False
             raise PackageStoreError(f"s3://{self._bucket}/{key} cannot be read: {error}") from error
         except BotoCoreError as error:
             raise PackageStoreError(f"s3://{self._bucket}/{key} cannot be read: {error}") from error
-        return True
+        return found.get("ChecksumSHA256") == sha256
 
     def upload(self, key: str, path: Path) -> bool:
-        """Upload the file to ``key`` unless it exists; return whether it was uploaded.
+        """Upload the file to ``key`` unless it is there; return whether it was uploaded.
+
+        What was there with another content is replaced: someone else may have put it there.
 
         Raises PackageStoreError when S3 does not accept it.
         """
-        if self.has(key):
+        with path.open("rb") as file:
+            sha256 = base64.b64encode(hashlib.file_digest(file, "sha256").digest()).decode()
+        if self.has(key, sha256):
             return False
         try:
-            self._client.upload_file(str(path), self._bucket, key)
+            with path.open("rb") as file:  # one request: of several, S3 has no digest of the whole
+                self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=file,
+                    ChecksumAlgorithm="SHA256",
+                    ChecksumSHA256=sha256,
+                )
         except Exception as error:  # boto3 wraps some failures and not others
             raise PackageStoreError(f"{path} cannot be uploaded: {error}") from error
         return True

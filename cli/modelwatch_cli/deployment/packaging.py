@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from typing import Any
 
 from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_cli.deployment.archive import (
+    build_once,
     compile_bytecode,
-    put_in_place,
     unzipped_bytes,
     write_zip,
 )
@@ -74,16 +73,17 @@ def package_app(project: Project, app: str, region: str) -> Package:
         region,
     )
     output = project.build / "apps" / f"{app}-{inputs[:24]}"
-    if not output.exists():
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{app}-", dir=output.parent) as scratch:
-            # Chalice leaves its packages in the app's folder: it gets a copy of the app.
-            source = Path(scratch) / app
-            shutil.copytree(project.function(app), source, ignore=_not_packaged)
-            built = Path(scratch) / "built"
-            _run_chalice(project, app, source, built, merge_template, region)
-            _repack(built)
-            put_in_place(built, output)
+
+    def build(scratch: Path) -> Path:
+        # Chalice leaves its packages in the app's folder: it gets a copy of the app.
+        source = scratch / app
+        shutil.copytree(project.function(app), source, ignore=_not_packaged)
+        built = scratch / "built"
+        _run_chalice(project, app, source, built, merge_template, region)
+        _repack(built)
+        return built
+
+    build_once(output, build)
     template = load_template(output / "sam.yaml")
     check_functions_are_known(app, template)
     content = (output / "digest").read_text()
@@ -145,7 +145,7 @@ def refuse_requirements(requirements: Path) -> None:
     listed = [line for line in lines if line.split("#")[0].strip()]
     if listed:
         raise BuildError(
-            f"{requirements} lists {listed[0].strip()}: it belongs into a set in layers/"
+            f"{requirements} lists {listed[0].strip()}: move it to one of the sets in layers/"
         )
 
 

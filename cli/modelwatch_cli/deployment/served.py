@@ -16,6 +16,7 @@ from modelwatch.domain.models import Manifest, ModelVersion
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import ModelLoadError, NoModelError, SettingError
 from modelwatch.settings.kinds import meant
+from modelwatch.settings.serving import verified_alone
 from modelwatch_cli.deployment.errors import DeploymentError
 from modelwatch_cli.deployment.plan import stack_name, stage_of
 from modelwatch_cli.deployment.stacks import StackDeployer
@@ -104,6 +105,17 @@ def check_reach(settings: Settings, apps: Collection[str]) -> None:
             "MODEL_REGISTRY",
             f"functions on AWS cannot read {settings.model_registry}, which is on this "
             "machine; leave it empty, and name an MLflow with MLFLOW_TRACKING_URI",
+        )
+
+
+def check_verified(settings: Settings, served: tuple[ServedVersion, ...]) -> None:
+    """Raise SettingError if predict would refuse a version that should serve."""
+    unverified = [each.title for each in served if not each.version.manifest_sha256]
+    if verified_alone(settings) and unverified:
+        raise SettingError(
+            "REQUIRE_VERIFIED_MODELS",
+            f"is true on AWS unless false is said, and {_have(unverified)} no manifest that the "
+            "registry vouches for: `modelwatch adopt` makes one",
         )
 
 

@@ -1,7 +1,6 @@
 """Settings of packaging, deployment and calls."""
 
 from modelwatch.settings.kinds import (
-    account,
     bucket,
     choice,
     network,
@@ -26,9 +25,6 @@ class DeploymentSettings(StageSettings):
     )
     shared_with_stages = maybe(
         "stages that may use this stage's buckets and queue, with commas", several(stage)
-    )
-    model_bucket_owner = maybe(
-        "account that MODEL_BUCKET is in; empty: the deployment's own", account
     )
     image_repository = Setting(
         ".modelwatch/images", "a folder, or a registry for `docker push`", text

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _JSON = typer.Option("--json", help="print the result as JSON")
 _MODEL = typer.Option("--model-name", help="a model; by default MODEL_NAME")
-_EPISODE = typer.Argument(metavar="EPISODE", help="its id, such as 3-20260102T030000Z")
-_WHO = typer.Option("--who", help="your name; by default that of your account here")
+EPISODE = typer.Argument(metavar="EPISODE", help="its id, such as 3-20260102T030000Z")
+WHO = typer.Option("--who", help="your name; by default that of your account here")
 _MINUTES = "%Y-%m-%d %H:%M"
 
 
@@ -76,7 +76,7 @@ def list_episodes(
 
 
 def show(
-    episode: Annotated[str, _EPISODE],
+    episode: Annotated[str, EPISODE],
     model_name: Annotated[str | None, _MODEL] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
@@ -96,9 +96,9 @@ def show(
 
 
 def acknowledge(
-    episode: Annotated[str, _EPISODE],
+    episode: Annotated[str, EPISODE],
     note: Annotated[str, typer.Option(help="what you know, or do about it")],
-    who: Annotated[str | None, _WHO] = None,
+    who: Annotated[str | None, WHO] = None,
     model_name: Annotated[str | None, _MODEL] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
@@ -129,7 +129,7 @@ def expect(
         list[str] | None,
         typer.Option("--feature", help="a feature that it changes; by default all; repeatable"),
     ] = None,
-    who: Annotated[str | None, _WHO] = None,
+    who: Annotated[str | None, WHO] = None,
     model_name: Annotated[str | None, _MODEL] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
@@ -167,7 +167,7 @@ def expect(
 
 def withdraw(
     number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="of the expected change")],
-    who: Annotated[str | None, _WHO] = None,
+    who: Annotated[str | None, WHO] = None,
     model_name: Annotated[str | None, _MODEL] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:

@@ -123,8 +123,8 @@ def _since(text: str, end: datetime) -> datetime:
 
 def _print(found: list[Series]) -> None:
     heads = ["version", "variant", "window", "windows"]
-    heads += [f"{side} {each}" for side in ("given", "then") for each in _SEVERITIES]
-    print_table([*heads, "given alarms", "then alarms"], [_counts(each) for each in found])
+    heads += [f"{side} {each}" for side in ("given", "other") for each in _SEVERITIES]
+    print_table([*heads, "given alarms", "other alarms"], [_counts(each) for each in found])
     alarms = [
         (
             each.model_version,
@@ -139,7 +139,7 @@ def _print(found: list[Series]) -> None:
     ]
     if alarms:
         console.print()
-        heads = ["version", "variant", "window", "given alarm (UTC)", "then", "drifted"]
+        heads = ["version", "variant", "window", "given alarm (UTC)", "other", "drifted"]
         print_table(heads, alarms)
     problems = [each.problem for series in found for each in series.windows if each.problem]
     if problems:

@@ -107,6 +107,26 @@ def reports(
             for result in results
         ],
     )
+    _print_open_episodes({result.model_name for result in results})
+
+
+def _print_open_episodes(models: set[str]) -> None:
+    """Print which episodes of drift are open; their record is on S3, which not every reader has."""
+    from modelwatch_cli.episodes.commands import episode_store
+
+    try:
+        store, _ = episode_store(None)
+        found = [each for model in sorted(models) for each in store.load(model).episodes()]
+    except ModelwatchError as error:
+        error_console.print(f"Open episodes cannot be shown: {error}", markup=False)
+        return
+    for each in found:
+        if each.closed is None:
+            console.print(
+                f"Episode {each.id} of {each.model_name} is {each.status} since "
+                f"{each.opened:%Y-%m-%d %H:%M} UTC: `modelwatch episodes show {each.id}`",
+                markup=False,
+            )
 
 
 def print_result(result: AnalysisResult) -> None:

@@ -251,7 +251,9 @@ def _in_force(
         with open_client(settings, "predict") as client:
             variants = client.reload()["variants"]
     except ApiError as error:
-        raise ModelwatchError(f"it is set, but cannot be served: {error}") from error
+        raise ModelwatchError(
+            f"the registry was changed, but predict cannot serve the change: {error}"
+        ) from error
     served = {alias: variant["model_version"] for alias, variant in variants.items()}
     for alias, version in (wanted or {}).items():
         if served.get(alias) != version:

@@ -216,7 +216,7 @@ def _bursts(rate: float, bursts: Bursts) -> tuple[Ramp, ...]:
     if quiet <= 0:
         raise InvalidInputError(
             "--burst-every",
-            f"{bursts.every_seconds:g} s is not longer than a burst, {bursts.seconds:g} s",
+            f"{bursts.every_seconds:g} s must be longer than a burst ({bursts.seconds:g} s)",
         )
     high = rate * bursts.height
     between = Ramp(quiet / 2, rate, rate)

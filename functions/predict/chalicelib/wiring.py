@@ -20,6 +20,7 @@ from modelwatch.services.outbox import Outbox
 from modelwatch.services.predict import PredictService, SingleProcess
 from modelwatch.services.serving import ModelPool
 from modelwatch.settings.functions import PredictSettings
+from modelwatch.settings.serving import verified_alone
 
 send_in_one_segment()
 
@@ -51,7 +52,7 @@ def predict_service() -> PredictService:
         model_name=settings.model_name,
         alias=settings.model_alias,
         registry=registry,
-        loader=ArtifactModelLoader(artifacts),
+        loader=ArtifactModelLoader(artifacts, verified_alone=verified_alone(settings)),
         plan_cache=StoredServingPlanCache(
             None if registry.is_local else s3,
             bucket,

@@ -147,7 +147,7 @@ def _read[T](url: str, response: httpx.Response, decode: Callable[[bytes], T]) -
         return decode(response.content)
     except msgspec.MsgspecError as error:
         raise ApiError(
-            url, response.status_code, f"the response is not modelwatch's: {error}"
+            url, response.status_code, f"the response is not in modelwatch's form: {error}"
         ) from None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -21,12 +23,14 @@ from modelwatch_bridge.declared_metrics import declared_metrics
 from modelwatch_bridge.history.history import History
 from modelwatch_bridge.lines.events import LogEvent
 from modelwatch_bridge.service import BridgeService, Reader
+from modelwatch_bridge.serving.guard import OPEN, Guard
 from modelwatch_bridge.serving.health import Health
 from modelwatch_bridge.serving.server import BridgeServer
 from modelwatch_bridge.serving.site import Site
 from modelwatch_bridge.sources.files import FileFollower
 from modelwatch_bridge.sources.follower import LogGroupFollower
 from modelwatch_bridge.sources.ports import SourceError
+from modelwatch_cli.waiting import wait_until
 from stand_in import serving
 
 GROUP = "/aws/lambda/modelwatch-test-predict"
@@ -82,10 +86,16 @@ def parts(ledger: Ledger, source: InMemoryLogSource, clock: ManualClock) -> Part
     return Parts(ledger, [LogGroupFollower(source, ledger, clock)], clock)
 
 
+GUARD = Guard.of("127.0.0.1")
+
+
 @contextmanager
-def served(parts: Parts) -> Iterator[str]:
+def served(parts: Parts, guard: Guard = GUARD) -> Iterator[str]:
     site = Site(parts.history, parts.health, None, "test")
-    with serving(BridgeServer(("127.0.0.1", 0), parts.page, parts.health, site)) as address:
+    server = BridgeServer(
+        ("127.0.0.1", 0), parts.page, parts.health, site, guard, most_connections=4
+    )
+    with serving(server) as address:
         yield address
 
 
@@ -247,3 +257,54 @@ def test_wrong_declarations_are_named(tmp_path: Path, declaration: str) -> None:
     file.write_text(declaration)
     with pytest.raises(SettingError, match="METRICS_FILE"):
         declared_metrics(file)
+
+
+def status(url: str, **headers: str) -> int:
+    request = urllib.request.Request(url, headers=headers)
+    try:
+        with urllib.request.urlopen(request) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_a_page_that_calls_this_machine_by_another_name_reads_nothing(parts):
+    with served(parts) as url:
+        for host in ("evil.example", "evil.example:9108", "127.0.0.1.evil.example", "[", ""):
+            assert status(f"{url}/metrics", Host=host) == 421
+        for host in ("localhost:9108", "127.0.0.1", "[::1]:9108", "LOCALHOST"):
+            assert status(f"{url}/metrics", Host=host) == 200
+    with served(parts, Guard.of("::1", names="metrics.acme.example")) as url:
+        assert status(f"{url}/metrics", Host="metrics.acme.example") == 200
+        assert status(f"{url}/metrics", Host="evil.example") == 421
+
+
+TOKEN = "open sesame, please"
+
+
+def test_a_bridge_that_the_network_reaches_asks_for_a_token(parts):
+    for settings, said in (
+        (("0.0.0.0", ""), "BRIDGE_TOKEN: is needed where BRIDGE_HOST is 0.0.0.0"),
+        (("127.0.0.1", "short"), "fewer than 16 characters"),
+    ):
+        with pytest.raises(SettingError, match=said):
+            Guard.of(*settings)
+    assert Guard.of("::", OPEN) == Guard()
+    guard = Guard.of("::", TOKEN)
+    with served(parts, guard) as url:
+        password = base64.b64encode(f"anyone:{TOKEN}".encode()).decode()
+        for right in (f"Bearer {TOKEN}", f"Basic {password}"):
+            assert status(f"{url}/metrics", Authorization=right) == 200
+        for wrong in ("", "Bearer x", "Basic x", f"Basic {TOKEN}", "Bearer"):
+            assert status(f"{url}/metrics", Authorization=wrong) == 401
+        assert status(f"{url}/health") == 503  # open, and not ready yet
+
+
+def test_connections_beyond_the_bound_are_told_so_and_cost_no_thread(parts):
+    with served(parts) as url:
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        idle = [socket.create_connection(address) for _ in range(4)]
+        assert status(f"{url}/metrics") == 503
+        for each in idle:
+            each.close()
+        assert wait_until(lambda: status(f"{url}/metrics") == 200, 30, 0.05)

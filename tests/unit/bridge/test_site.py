@@ -7,12 +7,16 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
 from bridge_story import BridgeStory, served
+from modelwatch.domain.episodes.notes import Acknowledgement
+from modelwatch.domain.episodes.record import EpisodeRecord
+from modelwatch.domain.episodes.slots import FeatureStory, Observation, Slot
 from modelwatch_bridge.serving import site as site_module
 from modelwatch_bridge.serving.site import Site
 
@@ -90,6 +94,21 @@ def test_reports_are_listed_and_shown_in_an_origin_of_their_own(story: BridgeSto
         assert "connect-src" not in policy  # so default-src 'none' holds
 
 
+def test_open_episodes_are_listed_with_what_people_said(story: BridgeStory) -> None:
+    opened = datetime(2026, 3, 2, 13, tzinfo=UTC)
+    feature = FeatureStory(first=opened, worst=opened, strength=2.0)
+    slot = Slot(drift=opened, last=opened, features={"<b>": feature}, drifted=1)
+    record = EpisodeRecord(model_name="wine").add(Observation("3", "PT1H", opened, slot))
+    note = Acknowledgement(
+        episode=record.episodes()[0].id, who="ada", note="<i>ours</i>", at=datetime.now(UTC)
+    )
+    story.episodes = record.acknowledge(note).episodes()
+    with served(story) as url:
+        (episode,) = httpx.get(f"{url}/api/reports").json()["episodes"]
+    assert (episode["id"], episode["status"]) == ("3-20260302T130000Z", "acknowledged")
+    assert (episode["features"], episode["notes"]) == (["<b>"], ["ada: <i>ours</i>"])
+
+
 def test_a_dashboard_finds_the_newest_report_of_a_version(story: BridgeStory) -> None:
     with served(story) as url:
         newest = httpx.get(f"{url}/reports/newest?model=wine&version=3", follow_redirects=True)
@@ -131,7 +150,9 @@ def test_a_result_that_cannot_be_read_is_reported(story: BridgeStory) -> None:
 def test_without_a_store_there_are_no_reports(story: BridgeStory) -> None:
     site = Site(story.history, story.health, None, "local")
     assert site.respond("/reports/wine.3.20260102T030405Z", {}).status == 404
-    assert site.respond("/api/reports", {}).body == b'{"results":[],"reports":[],"problem":""}'
+    assert site.respond("/api/reports", {}).body == (
+        b'{"results":[],"reports":[],"problem":"","episodes":[]}'
+    )
 
 
 def test_a_bridge_whose_page_no_one_opens_carries_no_library_of_the_analysis() -> None:

@@ -112,7 +112,7 @@ def test_the_mean_rate_is_that_of_the_times(schedule):
 
 
 def test_options_that_do_not_fit_are_refused():
-    with pytest.raises(InvalidInputError, match="--burst-every: 5 s is not longer than a burst"):
+    with pytest.raises(InvalidInputError, match="--burst-every: 5 s must be longer than a burst"):
         make_schedule(Pattern.BURST, 1, Run(), bursts=Bursts(2, 5, 5))
     with pytest.raises(InvalidInputError, match="gradual needs an end"):
         make_schedule(Pattern.GRADUAL, 1, Run())

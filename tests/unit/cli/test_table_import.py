@@ -312,7 +312,7 @@ def test_a_name_that_a_later_json_line_brings_is_a_column_and_one_twice_is_refus
     s3 = InMemoryS3()
     _, rejected, *_ = do_import(s3, write(tmp_path, "t.jsonl", lines))
     assert [row["feature_b"] for row in stored(s3)] == [None, 'say "b"']
-    assert [row.reason for row in rejected] == ["a: stands there twice; give it once"]
+    assert [row.reason for row in rejected] == ["a: is there twice; give it once"]
 
 
 def test_text_after_a_closing_quotation_mark_is_refused(tmp_path: Path) -> None:

@@ -108,6 +108,19 @@ def test_gauges_show_an_ad_hoc_verdict_by_the_settings_rules_alone(stage):
     assert stage.metrics.value("evidently_drift_status") == 1
 
 
+def test_an_ad_hoc_ok_does_not_end_the_schedules_alarm(stage):
+    stage.store.write(records(30, 9.0, age_seconds=600))
+    stage.store.write(records(25, 1.0, age_seconds=60))
+    assert stage.run_after(seconds=0).results[0].status == "drift"
+    stage.metrics.samples.clear()
+    assert stage.analyze(window_seconds=300).results[0].status == "ok"
+    assert not STATUSES & stage.metrics.names()
+    assert not {"evidently_data_drift_detected", "evidently_drift_score"} & stage.metrics.names()
+    # a louder one is shown
+    assert stage.analyze().results[0].status == "drift"
+    assert stage.metrics.value("evidently_data_drift_detected") == 1
+
+
 def test_only_the_window_counts(stage):
     stage.store.write(records(30, 9.0, age_seconds=600))
     stage.store.write(records(25, 1.0, age_seconds=60))

@@ -48,7 +48,7 @@ class TestDeclaration:
             ('["email"]', "is JSON, but no object"),
             ('{"email": "hsah"}', 'field \'email\': expected "keep", "drop", "hash" or'),
             ('{"email": null}', "found null"),
-            ('{"email": "drop", "email": "keep"}', "field 'email' stands there twice"),
+            ('{"email": "drop", "email": "keep"}', "field 'email' is there twice"),
             ('{"age": {"buckets": 10}}', "field 'age': expected"),
             ('{"age": {"bucket": 10, "hash": 1}}', "field 'age': expected"),
             ('{"age": {"bucket": 0}}', "a width of more than 0"),

@@ -90,7 +90,7 @@ def test_a_refusal_says_what_is_wrong_field_by_field(api):
 
 def test_another_api_is_recognized(api):
     api.responses = [(200, b"<html>")]
-    with pytest.raises(ApiError, match="the response is not modelwatch's"):
+    with pytest.raises(ApiError, match="the response is not in modelwatch's form"):
         api.client.model_info()
 
 

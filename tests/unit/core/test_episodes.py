@@ -392,15 +392,23 @@ def test_the_schedule_opens_one_and_what_someone_asks_for_does_not():
     assert shown["evidently_episode_opened_timestamp_seconds"] == episode.opened.timestamp()
 
 
+def test_the_report_of_a_drift_names_its_episode():
+    stage = AnalysisStage(history_days=0)
+    stage.store.write(records(100, 5.0))
+    stage.run_after(seconds=1)
+    (episode,) = stage.episodes.load("wine").episodes()
+    assert any(episode.id in note for note in stage.reporter.notes)
+
+
 def test_a_run_that_could_not_note_its_result_does_it_again():
     stage = AnalysisStage(history_days=0)
     stage.store.write(records(100, 5.0))
 
-    class Away:
+    class Away(S3EpisodeStore):
         def update(self, *_given):
             raise StoreError("S3 is away")
 
-    stage.service._episodes = Away()
+    stage.service._episodes = Away(stage.s3, "reports")
     assert "store" in stage.run_after(seconds=1).failures["wine version 1"]
     stage.service._episodes = stage.episodes
     stage.service.analyze_due(stage.now)

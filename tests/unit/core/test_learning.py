@@ -264,3 +264,31 @@ def test_the_store_keeps_a_past_by_length():
     assert store.load("wine", "1", DAY).names[:3] == ("alcohol", "colour", "\x00prediction")
     assert store.load("wine", "1", timedelta(hours=1)) is None
     assert store.load("wine", "2", DAY) is None
+
+
+def test_the_past_before_an_accepted_episode_is_not_asked():
+    """Against the new normal each window before it is far: such scores would hide every drift."""
+    stage = after(15)
+    for day in range(15, 27):
+        stage.store.write(a_day(day, factor=1.8))
+    stage.now = FIRST + 27 * DAY
+    window = Window(FIRST + 15 * DAY, FIRST + 18 * DAY)
+    read = stage.profiles.profiles("wine", "1", window).variants["production"]
+    origin = CapturedWindow("1", window.start, window.end)
+    for name, episode in (("plain", ""), ("accepted", "1-20260512T000000Z")):
+        baseline = Baseline(
+            name=name,
+            model_name="wine",
+            origin=origin,
+            made_at=stage.now,
+            rows=read.rows,
+            episode=episode,
+        )
+        stage.baselines.create(baseline, read, learn_constraints(read))
+    stage.baselines.use("wine", "plain")
+    of_day(stage, 26)
+    hidden = of_day(stage, 26).features[0].critical_score
+    stage.baselines.use_for("wine", "1", "accepted")
+    result = of_day(stage, 26)
+    assert result.learning == "1 of 28 days"
+    assert result.features[0].critical_score < hidden / 2

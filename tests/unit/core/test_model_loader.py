@@ -1,15 +1,18 @@
 """Which form of a version is loaded, and what happens when one cannot be."""
 
+import hashlib
 import shutil
 import sys
 from pathlib import Path
 
 import mlflow.pyfunc
+import msgspec
 import pytest
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec
 from mlflow.types import Schema as Signature
 
+from modelwatch.adapters.models.artifacts import keep_registered
 from modelwatch.adapters.models.loader import ArtifactModelLoader
 from modelwatch.domain.models import Manifest, ModelVersion, OnnxArtifact, Verification
 from modelwatch.domain.schemas import Column, Schema
@@ -81,6 +84,40 @@ def test_so_does_one_where_there_is_no_onnx_runtime(folder, monkeypatch):
 def test_one_that_is_not_what_was_registered_does_not(folder):
     with pytest.raises(ModelLoadError, match="not what was registered"):
         load(folder, ModelLoadError("model.onnx is not what was registered"))
+
+
+def test_what_the_registry_does_not_vouch_for_is_not_unpickled(folder, monkeypatch):
+    monkeypatch.setattr(InMemoryArtifacts, "download", None)
+    for manifest in (True, False):
+        artifacts = InMemoryArtifacts(folder, b"a model", manifest=manifest)
+        with pytest.raises(ModelLoadError, match="version 3 has no manifest that the registry"):
+            ArtifactModelLoader(artifacts, verified_alone=True).load(VERSION)
+
+
+def test_a_module_that_was_added_to_a_registered_version_is_not_loaded(folder, tmp_path):
+    more = tmp_path / "model"
+    shutil.copytree(folder, more)
+    (more / "added.py").write_text("raise SystemExit")
+    files = {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    artifacts = InMemoryArtifacts(more, None)
+    artifacts._manifest = Manifest(SCHEMA, None, files)
+    version = msgspec.structs.replace(VERSION, manifest_sha256="00")
+    model = ArtifactModelLoader(artifacts, verified_alone=True).load(version)
+    assert model.predict([{"alcohol": 13.0}]).values == [26.0]
+    kept = tmp_path / "kept"
+    shutil.copytree(more, kept)
+    keep_registered(artifacts._manifest, kept)
+    assert {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()} == set(files)
+
+
+def test_a_manifest_that_names_no_file_vouches_for_none(folder):
+    version = msgspec.structs.replace(VERSION, manifest_sha256="00")
+    with pytest.raises(ModelLoadError, match="names no files"):
+        ArtifactModelLoader(InMemoryArtifacts(folder, None), verified_alone=True).load(version)
 
 
 def test_a_zip_says_what_makes_it_an_image(folder, monkeypatch):

@@ -195,8 +195,8 @@ def test_declarations():
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("colour; colour", "'colour' is declared twice"),
-        ("a: x > 1; a: x > 2", "'a' is declared twice"),
+        ("colour; colour", "'colour' is there twice"),
+        ("a: x > 1; a: x > 2", "'a' is there twice"),
         (";".join(f"c{i}" for i in range(21)), "declares 21 segments; at most 20 are watched"),
         ('colour == "red', "has a quote that is not closed"),
         ("strong: ", "is no condition"),

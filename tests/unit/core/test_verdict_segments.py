@@ -124,7 +124,7 @@ def test_what_is_left_of_a_column_is_never_compared():
     assert len(found) == 21
     rest = found["colour=(other)"]
     assert (rest.status, rest.rows) == ("unknown", sum(range(30, 40)))
-    assert rest.reason == "it is made of other values in every window"
+    assert rest.reason == "the rest has other values in every window"
 
 
 def test_without_a_verdict_on_all_rows_no_segment_has_one():

@@ -2,11 +2,16 @@
 
 import importlib.util
 import os
+import shutil
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from modelwatch_cli.deployment.archive import (
+    build_once,
     compile_bytecode,
     put_in_place,
     unzipped_bytes,
@@ -80,3 +85,36 @@ def test_of_two_that_build_the_same_the_first_wins(tmp_path):
 def test_a_folder_that_cannot_be_put_in_place_is_an_error(tmp_path):
     with pytest.raises(OSError, match="No such file"):
         put_in_place(write(tmp_path / "built", a="1"), tmp_path / "missing" / "target")
+
+
+def test_of_those_that_need_the_same_at_once_one_builds_it(tmp_path):
+    target, builds, both = tmp_path / "made" / "it", [], Barrier(2)
+
+    def build(scratch):
+        builds.append(scratch)
+        (scratch / "built").write_text("whole")
+        return scratch / "built"
+
+    def need(_):
+        both.wait()
+        build_once(target, build)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(need, range(2)))
+    assert target.read_text() == "whole"
+    assert len(builds) == 1
+    assert not builds[0].exists()
+
+
+def test_a_build_that_fails_leaves_nothing_and_is_tried_again(tmp_path):
+    target = tmp_path / "it"
+
+    def fail(scratch):
+        (scratch / "half").write_text("half")
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space"):
+        build_once(target, fail)
+    assert [path.name for path in tmp_path.iterdir()] == [".it.lock"]
+    build_once(target, lambda scratch: Path(shutil.copy(__file__, scratch / "built")))
+    assert target.exists()

@@ -27,6 +27,9 @@ STAGES = {
 }
 
 
+SAID = {"API_AUTH": "iam", "MODEL_BUCKET": "models", "REQUIRE_VERIFIED_MODELS": "false"}
+
+
 class Checking:
     """A check whose registry gives ``served``, or raises it."""
 
@@ -41,7 +44,7 @@ class Checking:
 
     def __call__(self, *apps: str, files=(), environ=(), **given: str):
         return check_settings(
-            Settings({"API_AUTH": "iam", "MODEL_BUCKET": "models"} | given),
+            Settings(SAID | given),
             apps or APPS,
             lambda subject, text: self.said.append(f"{subject}: {text}"),
             self.read,
@@ -165,6 +168,14 @@ def test_two_stages_share_no_default():
     ]
     assert len(set[str]().union(*names)) == 2 * 3 * 2
     assert Settings({"STAGE": "prod"}).capture_queue_name == "modelwatch-prod-captures"
+
+
+def test_a_version_that_predict_would_refuse_is_refused_before():
+    unknown = Checking([version("1")])
+    with pytest.raises(WrongSettingsError, match="wine version 1 has no manifest that the reg"):
+        unknown(REQUIRE_VERIFIED_MODELS="")
+    unknown("capture", REQUIRE_VERIFIED_MODELS="")
+    unknown(REQUIRE_VERIFIED_MODELS="", AWS_ENDPOINT_URL="http://127.0.0.1:4566")
 
 
 def test_code_comes_from_no_bucket_on_aws_that_anyone_may_have():

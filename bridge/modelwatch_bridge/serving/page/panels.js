@@ -130,7 +130,14 @@ export function reports(answer, nowMs) {
     el("td", { className: "text" }, result.has_report
       ? el("a", { href: reportOf(result), target: "_blank", rel: "noopener" }, "open report", el("span", { className: "hidden-text", textContent: ` of ${clock(result.window_end_ms, true)}` }))
       : el("span", { className: "soft", textContent: "no report" }))));
-  return [table(columns, rows, "stack")];
+  return [...answer.episodes.map((episode) => openEpisode(episode, nowMs)), table(columns, rows, "stack")];
+}
+
+function openEpisode(episode, nowMs) {
+  const said = { open: "no one has acknowledged it", acknowledged: "acknowledged", expected: "expected" }[episode.status];
+  const features = episode.features.length ? `: ${episode.features.join(", ")}` : "";
+  return el("p", { className: "episode" }, status("drift"), " Episode ", name(episode.id), " of ", name(episode.model), " v", name(episode.version),
+    ` is open since ${clock(episode.opened_ms, true)}, ${ago(nowMs - episode.opened_ms)}${features}; ${[said, ...episode.notes].join("; ")}`);
 }
 
 export function newestReport(link, answer, selected) {

@@ -123,7 +123,7 @@ def import_table(settings: Settings, options: TableOptions, as_json: bool) -> No
         rows = checked.rows + checked.repeated + checked.rejected
         raise ModelwatchError(
             f"{checked.rejected} of {rows} rows cannot be used, so "
-            "nothing was imported; mend them, or write them to a file with --rejected FILE and "
+            "nothing was imported; correct them, or write them to a file with --rejected FILE and "
             "import the others"
         )
     if not checked.rows and not checked.rejected:

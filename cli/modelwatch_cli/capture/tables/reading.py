@@ -129,7 +129,7 @@ def _json_lines(path: Path, advance: Callable[[int], None]) -> Table:
             return Row(number, {}, f"is no JSON object: {error}")
         strings = len(values) + sum(isinstance(value, str) for value in values.values())
         if line.count('"') != 2 * strings:
-            # quotation marks inside texts, or a name that stands there twice
+            # quotation marks inside texts, or a name that is there twice
             try:
                 refuse_names_in(line.encode())
             except InvalidInputError as error:

@@ -94,6 +94,8 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
         Digest of its profile as it is stored.
     model_version
         The version that it is for; empty: for every version of the model.
+    episode
+        Id of the episode that it accepts as the new normal; empty otherwise.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     profile_sha256: str = ""
     model_version: str = ""
+    episode: str = ""
     format: int = FORMAT
 
     def applies_to(self, version: str) -> bool:

@@ -232,7 +232,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     declared = dict(pairs)
     for name, _ in pairs:
         if sum(name == other for other, _ in pairs) > 1:
-            raise _refusal(f"field '{name}' stands there twice")
+            raise _refusal(f"field '{name}' is there twice")
     return declared
 
 

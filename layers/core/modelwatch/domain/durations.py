@@ -54,9 +54,7 @@ def parse_duration(text: str, field: str = "") -> timedelta:
     if seconds.denominator != 1:
         raise InvalidInputError(field, f"'{text}' is not a number of whole seconds")
     if not 0 < seconds <= LONGEST.total_seconds():
-        raise InvalidInputError(
-            field, f"'{text}' is not longer than nothing and at most {LONGEST.days} days"
-        )
+        raise InvalidInputError(field, f"'{text}' is not above 0 and at most {LONGEST.days} days")
     return timedelta(seconds=int(seconds))
 
 

@@ -48,7 +48,7 @@ class _Repeating:
     def blames(self, path: Path) -> Iterator[Blame]:
         """Yield each name that is there more than once."""
         for name in repeated(name for name, _ in self.pairs):
-            yield Blame((*path, name), "stands there twice; give it once")
+            yield Blame((*path, name), "is there twice; give it once")
 
 
 @dataclass(frozen=True, slots=True)

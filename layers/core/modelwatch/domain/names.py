@@ -12,11 +12,14 @@ from modelwatch.errors import Fault, InvalidInputError
 
 MOST_CHARACTERS = 250
 
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+"""What no name has: control characters, and what Unicode calls the end of a line or paragraph."""
+
 # Python's `$` also stands before a line break at the end; a regex of JSON Schema has no `\Z`
-NAME_PATTERN = r"^(?!\.{1,2}$)[^/:=\x00-\x1f]+$(?!\n)"
+NAME_PATTERN = rf"^(?!\.{{1,2}}$)[^/:={_CONTROL}]+$(?!\n)"
 EVENT_ID_PATTERN = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$(?!\n)"
 
-FEATURE_PATTERN = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$(?!\n)"
+FEATURE_PATTERN = rf"^[^{_CONTROL}]*[^ {_CONTROL}][^{_CONTROL}]*$(?!\n)"
 """Of a feature's name: no control character, and something else than blanks."""
 
 ALIAS_PATTERN = r"^(?!(?i:latest)$)(?!(?i:v\d+)$)[\w-]{1,255}$(?!\n)"
@@ -31,8 +34,8 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_CHARACTERS, pat
 Some S3s take no key with a folder ``.`` or ``..``.
 """
 
-VARIANT_PATTERN = r"^[^/:=\x00-\x1f]*$(?!\n)"
-SOURCE_PATTERN = r"^[^\x00-\x1f\x7f]*$(?!\n)"
+VARIANT_PATTERN = rf"^[^/:={_CONTROL}]*$(?!\n)"
+SOURCE_PATTERN = rf"^[^{_CONTROL}]*$(?!\n)"
 
 VariantName = Annotated[str, msgspec.Meta(max_length=MOST_CHARACTERS, pattern=VARIANT_PATTERN)]
 """A variant's name: as a model's, or empty. It is part of the names of results."""

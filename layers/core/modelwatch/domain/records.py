@@ -248,7 +248,7 @@ def _faults(record: Record, now_ms: int, is_ours: bool) -> Iterator[Fault]:
         ):
             yield Fault("probabilities", problem)
     if record.error and record.prediction is not None:
-        yield Fault("error", "stands beside a prediction; give one of the two")
+        yield Fault("error", "a record with a prediction has no error; give one of the two")
     if record.types and len(record.types) != len(record.features):
         problem = f"has {len(record.types)} letters for {len(record.features)} features"
         yield Fault("types", problem)

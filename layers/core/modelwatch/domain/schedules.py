@@ -64,7 +64,7 @@ def parse_schedule(text: str, field: str = "") -> timedelta:
         count, unit = int(rate["count"]), rate["unit"]
         if (count > 1) != bool(rate["plural"]):
             right = f"rate({count} {unit}{'s' if count > 1 else ''})"
-            raise InvalidInputError(field, f"'{text}' is written {right}")
+            raise InvalidInputError(field, f"'{text}' is wrong; write {right}")
         return count * _UNITS[unit]
     cron = _CRON.fullmatch(text)
     if cron is None:

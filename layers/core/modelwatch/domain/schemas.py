@@ -161,7 +161,7 @@ class Schema(msgspec.Struct, frozen=True):
             names = self.names if feature_names is None else feature_names
             if len(frozenset(names)) < len(names):
                 twice = repeated(names)
-                return row, [Fault("feature_names", f"'{twice[0]}' stands there twice")]
+                return row, [Fault("feature_names", f"'{twice[0]}' is there twice")]
             if len(features) != len(names):
                 problem = f"found {len(features)} values, expected {len(names)}"
                 return row, [Fault("features", problem)]

@@ -128,8 +128,11 @@ class BaselineStore(Protocol):
         """Delete a baseline; raises InvalidInputError when it is in use."""
         ...
 
-    def in_use(self, model_name: str) -> str:
-        """Return the name of the baseline in use; `baselines.TRAINING` for each version's own."""
+    def in_use(self, model_name: str, model_version: str = "") -> str:
+        """Return the name of the baseline in use for a version.
+
+        `baselines.TRAINING` for each version's own training data.
+        """
         ...
 
     def use(self, model_name: str, name: str) -> None:

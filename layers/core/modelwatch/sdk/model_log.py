@@ -212,6 +212,10 @@ class ModelLog:
             return
         self._put(self._labels, logged)
 
+    def refuse(self, error: Exception) -> None:
+        """Count a prediction that cannot be logged, with the reason."""
+        self._predictions.refuse(self._model, error)
+
     def log_counts(self) -> LogCounts:
         """Return how many predictions and labels were sent, wait, were lost or refused."""
         return LogCounts(self._predictions.counts(), self._labels.counts())

@@ -49,9 +49,13 @@ def _refuse_repeated(names: Sequence[Any]) -> None:
 def taken(columns: dict[str, Any], given: Any, field: str) -> list[Any]:
     """Return the values of ``given``: a column that it names, which is taken away, or its own.
 
+    A table of one column is that column.
+
     Raises InvalidInputError when no column has the name.
     """
     if not isinstance(given, str):
+        if hasattr(given, "columns") and len(only := columns_of(given)) == 1:
+            (given,) = only.values()
         return plain_list(given, field)
     return plain_list(_named(columns, given, field), field)
 

@@ -30,7 +30,7 @@ from modelwatch.services.analysis_bounds import LeftOut, chosen_variants, chosen
 from modelwatch.services.analysis_reports import remembered, report_files, worth_a_report
 from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
 from modelwatch.services.analysis_samples import failure_sample, result_samples, segment_samples
-from modelwatch.services.episodes import note_result
+from modelwatch.services.episodes import episode_sentences, note_result
 from modelwatch.services.learning import Learning
 from modelwatch.services.onsets import find_onset
 from modelwatch.services.performance import samples as performance_samples
@@ -238,12 +238,14 @@ class AnalyzeService:
         past = self._learning.calibration(task, reference)
         last = self._reports.last(task.name, task.version)
         newest: dict[str, LastResult] = {}
+        # by any length of window; a key with a blank is of a variant
+        is_alarm = any(each.status == "drift" for key, each in last.items() if " " not in key)
         results = []
         for variant, profile in profiles.items():
             key = _key(task.title, variant)
             known = past.of_a_part() if past and variant else past
             result = self._evaluate(
-                task, variant, profile, read, reference, known, last.get(key), began
+                task, variant, profile, read, reference, known, last.get(key), is_alarm, began
             )
             newest[key] = remembered(result, last.get(key))
             results.append(result)
@@ -263,6 +265,7 @@ class AnalyzeService:
         reference: SampledReference | None,
         past: Calibration | None,
         last: LastResult | None,
+        is_alarm: bool,
         began: float,
     ) -> AnalysisResult:
         """Make, store and report the result of one variant; an empty one stands for all rows."""
@@ -284,7 +287,8 @@ class AnalyzeService:
                 onset = find_onset(task, verdict, profile, reference, self._profiles)
             files = report_files(
                 task, variant, verdict, profile, reference, self._profiles, self._reporter,
-                notes_on(verdict, onset, performance),
+                (*episode_sentences(self._episodes, task, verdict, variant),
+                 *notes_on(verdict, onset, performance)),
             )  # fmt: skip
         name = str(
             ResultName(task.name, task.version, task.window.end, task.title, variant, task.ad_hoc)
@@ -310,7 +314,7 @@ class AnalyzeService:
         )
         is_new = self._reports.save(result, files, evidence)
         if is_new:
-            shown = task.present and (not task.ad_hoc or self._shows(task, result))
+            shown = task.present and (not task.ad_hoc or self._shows(task, result, is_alarm))
             self._metrics.emit(result_samples(result, main=main, present=shown))
             if main and shown:
                 self._metrics.emit(segment_samples(result, last.segments if last else ()))
@@ -319,9 +323,13 @@ class AnalyzeService:
         # what was given first holds: captures may have come since
         return result if is_new else self._reports.result(name)
 
-    def _shows(self, task: AnalysisTask, result: AnalysisResult) -> bool:
-        """Return whether gauges show an ad hoc result on the present."""
-        return task.rules == self._rules and result.status != "unknown"
+    def _shows(self, task: AnalysisTask, result: AnalysisResult, is_alarm: bool) -> bool:
+        """Return whether gauges show an ad hoc result on the present.
+
+        It never ends an alarm of the schedule: another window may well be ok.
+        """
+        is_quieter = is_alarm and result.status != "drift"
+        return task.rules == self._rules and result.status != "unknown" and not is_quieter
 
     def _performance_of(self, task: AnalysisTask) -> PerformanceResult | None:
         window = Window.ending(

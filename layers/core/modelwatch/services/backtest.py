@@ -44,7 +44,7 @@ class BacktestedWindow(msgspec.Struct, frozen=True, kw_only=True):
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     """An episode of drift, and by which rules it is one.
 
-    ``given`` and ``other`` are the episodes that overlap, of one side none where it has no alarm.
+    ``given`` and ``other`` are the episodes that overlap; None for a side without one.
     """
 
     given: AlarmSpan | None
@@ -92,7 +92,7 @@ class Backtester:
     reports
         Where results are, and what they were made of.
     rules
-        The other rules. Which windows there are is not theirs to say: they are those of the past.
+        The other rules. They do not change which windows there are: those that are stored.
     """
 
     def __init__(self, reports: ReportStore, rules: AnalysisRules) -> None:

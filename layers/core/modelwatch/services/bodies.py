@@ -1,4 +1,4 @@
-"""Reading the bodies of predict, and telling a caller exactly what is wrong with one.
+"""Reading the bodies of predict, and saying exactly what is wrong with one.
 
 The road of a good body is short: one decoding, one count of its quotation marks. Everything that
 takes longer happens only to bodies that are refused, or that have quotation marks inside strings.
@@ -38,7 +38,7 @@ def read_request(body: bytes, schema: Callable[[], Schema | None] = lambda: None
     {'alcohol': 13}
     >>> read_request(b'{"features": {"alcohol": 13, "alcohol": 14}}')
     Traceback (most recent call last):
-    modelwatch.errors.InvalidInputError: features.alcohol: stands there twice; give it once
+    modelwatch.errors.InvalidInputError: features.alcohol: is there twice; give it once
     """
     request = _decode(body, PredictRequest, _decode_request, '{"features": [...]}', schema)
     strings = _strings(

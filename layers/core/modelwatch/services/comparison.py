@@ -175,7 +175,7 @@ class Comparer:
     def _incomparable(
         self, a: Side, b: Side, inputs: Sequence[FeatureDrift]
     ) -> ComparisonVerdict | None:
-        """Return the verdict where labels have no part in it; else None."""
+        """Return the verdict if it does not need labels; else None."""
         few = next((side for side in (a, b) if side.rows < self._min_rows), None)
         different = [each.feature for each in inputs if each.status == "drift"]
         outcome: Outcome = "unknown"

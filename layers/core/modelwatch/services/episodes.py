@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from modelwatch.domain.episodes.joining import Episode
-from modelwatch.domain.episodes.slots import observe
-from modelwatch.domain.verdict.results import AnalysisResult
+from modelwatch.domain.episodes.slots import Observation, Slot, observe
+from modelwatch.domain.verdict.results import AnalysisResult, WindowVerdict
 from modelwatch.metric_names import EPISODE_OPENED, EPISODE_STATUS, EPISODE_STATUS_VALUES
 from modelwatch.ports.analysis import EpisodeStore
 from modelwatch.ports.metrics import Sample
+from modelwatch.services.analysis_requests import AnalysisTask
 
 _SHOWN_CLOSED = timedelta(days=1)
 """So long metrics say of another version that its episode is over: they need to hear it once."""
@@ -32,6 +33,24 @@ def note_result(store: EpisodeStore, result: AnalysisResult) -> list[Sample]:
         if episode.closed is None or result.window_end - episode.closed < _SHOWN_CLOSED:
             samples += _samples(result.model_name, version, episode)
     return samples
+
+
+def episode_sentences(
+    store: EpisodeStore, task: AnalysisTask, verdict: WindowVerdict, variant: str
+) -> tuple[str, ...]:
+    """Return which episode of a version is open, once this verdict is noted; empty: none is.
+
+    Raises StoreError when the record cannot be read.
+    """
+    record, end = store.load(task.name), task.window.end
+    if verdict.status == "drift" and not (task.ad_hoc or variant):
+        slot = Slot(drift=end, last=end)
+        record = record.add(Observation(task.version, task.title, end, slot))
+    return tuple(
+        f"Episode {each.id}, {each.status} since {each.opened:%Y-%m-%d %H:%M} UTC"
+        for each in record.episodes()
+        if each.model_version == task.version and each.closed is None
+    )
 
 
 def _samples(model_name: str, version: str, episode: Episode | None) -> Iterator[Sample]:

@@ -28,9 +28,9 @@ _HOUR = timedelta(hours=1)
 class Learning:
     """Learns from past windows once, a bounded part with every run, and keeps what they say.
 
-    A run costs one listing and one small object, however long the history is. When past windows
+    A run costs one listing and one small object, however long the past is. When past windows
     are due, it also reads the profiles of `HOURS_AT_ONCE` hours at most, and writes that object:
-    a history of 28 days is learned in four runs.
+    a past of 28 days is learned in four runs.
 
     Parameters
     ----------
@@ -50,9 +50,8 @@ class Learning:
     def calibration(self, task: AnalysisTask, reference: Reference | None) -> Calibration | None:
         """Return what the past says of the window of a task.
 
-        None when the past is not asked: by the rules, without a reference, with a reference that
-        rolls along, which is another one for each window, and of a length that is not scheduled:
-        each length that someone asks for would have a past of its own to learn and to keep.
+        None when the past is not used: if the rules say so, if there is no reference or a rolling
+        one, which is another for each window, or if no schedule has windows of this length.
 
         Raises
         ------
@@ -67,6 +66,8 @@ class Learning:
             return None
         joined = task.window.start - JOINS_AFTER
         oldest = joined.date() - timedelta(days=KEPT_DAYS)
+        if reference.past_from is not None:
+            oldest = max(oldest, reference.past_from.date())
         captured = {
             day
             for day in self._profiles.days(task.name, task.version)
@@ -107,6 +108,8 @@ class Learning:
     ) -> PastDocument:
         """Return what was learned; nothing when it was against another reference, or not of all."""
         digest, methods = sha256(encode_window(reference.profile, {})), self._rules.policy.methods
+        if reference.past_from is not None:
+            digest += f" from {reference.past_from.isoformat()}"
         found = self._pasts.load(task.name, task.version, length)
         if found is not None and (found.reference, found.methods) == (digest, methods):
             late = {day for day in captured if day < found.seen.date()}.difference(found.captured)
@@ -117,10 +120,12 @@ class Learning:
         return PastDocument(reference=digest, methods=methods, seen=first)
 
     def _profile(self, task: AnalysisTask, window: Window, reference: Reference) -> Profile | None:
-        """Return the profile of a past window; None of one that is no part of the past."""
+        """Return the profile of a past window; None if the window is no part of the past."""
         itself = reference.window
         if itself and window.start < itself.end and itself.start < window.end:
             return None  # near itself
+        if reference.past_from is not None and window.start < reference.past_from:
+            return None
         read = self._profiles.profiles(task.name, task.version, window)
         profile = merge_profiles(list(read.variants.values()))
         return profile if profile.rows >= self._rules.min_rows else None

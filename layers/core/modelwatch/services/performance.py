@@ -137,7 +137,7 @@ class PerformanceMonitor:
             predictions show it.
         reference
             Reference data. If it has ``probabilities`` and labels (column ``label``), of rows that
-            the model was not trained on, it is learned from it what the probabilities are worth.
+            the model was not trained on, the probabilities are calibrated on it.
         losses
             What was learned of a regression's errors when the version was registered.
         """
@@ -236,7 +236,7 @@ class PerformanceMonitor:
         )
 
     def _labels(self, window: Window, renewed: set[datetime]) -> tuple[int, int]:
-        """Return how many labels the hours that are over have, and how many of them are unknown."""
+        """Return how many labels closed hours have, and how many of them are unknown."""
         stored = self._outcomes.labelled({hour.date() for hour in window.hours()})
         names = {
             hour: found

@@ -79,7 +79,7 @@ class References:
     def _in_use(
         self, model_name: str, model_version: str, version: ModelVersion | None, window: Window
     ) -> SampledReference | None:
-        name = self._baselines.in_use(model_name)
+        name = self._baselines.in_use(model_name, model_version)
         if name == TRAINING:
             return self._trained_on(version)
         baseline = self._baselines.baseline(model_name, name)
@@ -107,6 +107,7 @@ class References:
                 ),
                 same_version=origin.version == model_version,
                 window=origin.window,
+                past_from=origin.start if baseline.episode else None,
                 segments=self._baselines.segments(baseline),
             )
         return self._rolling(model_name, model_version, origin.before(window), title, constraints)

@@ -28,7 +28,7 @@ class ResultSettings(Group):
 
 
 class AnalysisSettings(StoredSettings, PolicySettings, ResultSettings):
-    """How analyze decides."""
+    """How analyze evaluates windows."""
 
     analysis_schedule = Setting(
         "rate(1 minute)", "EventBridge expression of the analysis", schedule
@@ -45,7 +45,9 @@ class AnalysisSettings(StoredSettings, PolicySettings, ResultSettings):
     )
     analysis_stale = Setting("P1D", "a window is unknown when its newest record is older", duration)
     analysis_history_days = Setting(
-        "28", "days of past windows that make critical scores; 0: none are asked", whole(0, 365)
+        "28",
+        "days with captures until the past counts in full; 0: it is not used",
+        whole(0, 365),
     )
     drift_mode = Setting(
         "calibrated",

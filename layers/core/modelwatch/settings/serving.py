@@ -2,15 +2,18 @@
 
 from modelwatch.settings.kinds import (
     HTTP,
+    account,
     alias,
     bucket,
+    choice,
+    folder,
     model_name,
     model_stage,
     registry,
     text,
     whole,
 )
-from modelwatch.settings.reading import Group, Setting
+from modelwatch.settings.reading import Setting
 from modelwatch.settings.store import StoreSettings
 
 
@@ -45,13 +48,25 @@ class RegistrySettings(StoreSettings):
         is_secret=True,
     )
     model_bucket = Setting("modelwatch-models", "bucket of MLflow's artifacts", bucket)
+    model_bucket_owner = Setting(
+        "", "account that MODEL_BUCKET is in; empty: the deployment's own", account
+    )
+    model_prefix = Setting(
+        "", "folder of MODEL_BUCKET outside of which no model is read, such as mlflow/", folder
+    )
     model_max_mb = Setting("500", "largest model that is loaded, unpacked, in MB", whole(1))
 
 
-class ServingSettings(Group):
+class ServingSettings(StoreSettings):
     """How predict keeps models in memory."""
 
     model_refresh_seconds = Setting("30", "how often the registry is asked what to serve", whole(1))
+    require_verified_models = Setting(
+        "",
+        "true: only versions with a manifest that the registry vouches for are loaded; "
+        "empty: true on AWS, else false",
+        choice("true", "false"),
+    )
     # Lambda's own folder of an environment
     model_cache = Setting("/tmp/modelwatch-models", "where a function keeps what it loaded", text)  # noqa: S108
     aws_lambda_function_name = Setting(
@@ -60,3 +75,9 @@ class ServingSettings(Group):
     aws_lambda_runtime_api = Setting(
         "", "set by Lambda; empty: capture before the response", text, is_given=True
     )
+
+
+def verified_alone(settings: ServingSettings) -> bool:
+    """Return whether a version without a manifest that the registry vouches for is refused."""
+    said = settings.require_verified_models
+    return said == "true" or (not said and not settings.aws_endpoint_url)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 
 from modelwatch.adapters.aws.secrets import secret
+from modelwatch.settings.serving import RegistrySettings
 from modelwatch.settings.store import StoreSettings
 
 _VIRTUAL = Config(s3={"addressing_style": "virtual"})
@@ -36,11 +37,12 @@ def s3_client(settings: StoreSettings, budget_ms: int | None = None) -> Any:
     nothing to it, and Lambda reserves the name AWS_ACCESS_KEY_ID.
     """
     config = _STORE_CONFIG if budget_ms is None else _STORE_CONFIG.merge(_hasty(budget_ms))
-    if not (settings.aws_endpoint_url_s3 or settings.aws_endpoint_url):
+    on_aws = not (settings.aws_endpoint_url_s3 or settings.aws_endpoint_url)
+    if on_aws:
         config = config.merge(_VIRTUAL)
     key = secret(settings, "S3_ACCESS_KEY_ID") or None
     its_secret = secret(settings, "S3_SECRET_ACCESS_KEY") or None
-    return boto3.client(
+    client = boto3.client(
         "s3",
         region_name=settings.aws_default_region,
         aws_access_key_id=key,
@@ -49,6 +51,30 @@ def s3_client(settings: StoreSettings, budget_ms: int | None = None) -> Any:
         aws_session_token=None,
         config=config,
     )
+    if on_aws and settings.aws_account_id:
+        owners = {}
+        if isinstance(settings, RegistrySettings) and settings.model_bucket_owner:
+            owners[settings.model_bucket] = settings.model_bucket_owner
+        expect_owner(client, settings.aws_account_id, owners)
+    return client
+
+
+def expect_owner(client: Any, account: str, owners: Mapping[str, str]) -> None:
+    """Have AWS refuse each request of an S3 client for a bucket that is not ``account``'s.
+
+    Parameters
+    ----------
+    owners
+        Other accounts, by the name of a bucket.
+    """
+
+    def add(params: dict[str, Any], model: Any, context: Any, **_: Any) -> None:
+        members = model.input_shape.members if model.input_shape else {}
+        # whoever follows a link would have to send the owner, too
+        if "ExpectedBucketOwner" in members and not (context or {}).get("is_presign_request"):
+            params.setdefault("ExpectedBucketOwner", owners.get(params.get("Bucket", ""), account))
+
+    client.meta.events.register("provide-client-params.s3", add)
 
 
 def _hasty(budget_ms: int) -> Config:

@@ -231,6 +231,13 @@ def check_files(version: ModelVersion, manifest: Manifest, folder: Path) -> None
         _check_digest(version, path, payload, sha256)
 
 
+def keep_registered(manifest: Manifest, folder: Path) -> None:
+    """Delete the files in ``folder`` that the manifest does not name: they could be modules."""
+    for path in folder.rglob("*"):
+        if path.is_file() and str(path.relative_to(folder)) not in manifest.files:
+            path.unlink()
+
+
 def _check_digest(version: ModelVersion, path: str, payload: bytes, sha256: str) -> None:
     if hashlib.sha256(payload).hexdigest() != sha256:
         raise ModelLoadError(f"{path} of {version.title} is not what was registered")

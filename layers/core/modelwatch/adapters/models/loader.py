@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from modelwatch.adapters.models.artifacts import Artifacts, check_files
+from modelwatch.adapters.models.artifacts import Artifacts, check_files, keep_registered
 from modelwatch.domain.models import Manifest, ModelVersion, OnnxArtifact
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import ModelLoadError
@@ -18,10 +18,18 @@ _LOG = logging.getLogger(__name__)
 
 
 class ArtifactModelLoader:
-    """Loads versions from their artifacts, importing a heavy library only where one needs it."""
+    """Loads versions from their artifacts, importing a heavy library only where one needs it.
 
-    def __init__(self, artifacts: Artifacts) -> None:
+    Parameters
+    ----------
+    verified_alone
+        Whether a version is refused if the registry has no digest of its manifest: then whoever
+        may write to the bucket chooses the code that runs.
+    """
+
+    def __init__(self, artifacts: Artifacts, *, verified_alone: bool = False) -> None:
         self._artifacts = artifacts
+        self._verified_alone = verified_alone
 
     def load(self, version: ModelVersion) -> Model:
         """Load ``version``; see `ModelLoader.load`.
@@ -29,6 +37,11 @@ class ArtifactModelLoader:
         A verified ONNX form that cannot be loaded here falls back to mlflow. One that is not what
         was registered does not: then nothing of the version can be trusted.
         """
+        if self._verified_alone and not version.manifest_sha256:
+            raise ModelLoadError(
+                f"{version.title} has no manifest that the registry vouches for, and "
+                f"REQUIRE_VERIFIED_MODELS asks for one: `modelwatch adopt` makes it"
+            )
         manifest = self._artifacts.manifest(version)
         if manifest is None or manifest.onnx is None:
             return self._load_pyfunc(version, manifest, "it has no verified ONNX form")
@@ -54,6 +67,10 @@ class ArtifactModelLoader:
             self._artifacts.download(version, folder)
             if manifest is not None:
                 check_files(version, manifest, folder)
+                if self._verified_alone:
+                    if not manifest.files:
+                        raise ModelLoadError(f"the manifest of {version.title} names no files")
+                    keep_registered(manifest, folder)
             return PyfuncModel(folder, manifest.schema if manifest else None, why)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

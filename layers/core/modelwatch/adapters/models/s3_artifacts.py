@@ -20,6 +20,8 @@ class S3Artifacts(Artifacts):
     ----------
     bucket
         The model bucket: artifacts elsewhere are refused.
+    prefix
+        The folder in it outside of which they are refused, too.
     """
 
     failures = (BotoCoreError, ClientError)
@@ -29,12 +31,14 @@ class S3Artifacts(Artifacts):
         client: Any,
         bucket: str,
         *,
+        prefix: str = "",
         limit_bytes: int = 500 * MEGABYTE,
         cache: Path | None = None,
     ) -> None:
         super().__init__(limit_bytes=limit_bytes, cache=cache)
         self._client = client
         self._bucket = bucket
+        self._prefix = prefix
 
     def _open(self, version: ModelVersion, path: str) -> tuple[int, Callable[[], bytes]] | None:
         key = self._key(version, path)
@@ -64,9 +68,11 @@ class S3Artifacts(Artifacts):
 
     def _key(self, version: ModelVersion, path: str) -> str:
         start = f"s3://{self._bucket}/"
-        if not version.source.startswith(start) or version.source == start:
+        allowed = f"{start}{self._prefix}"
+        if not version.source.startswith(allowed) or version.source == allowed:
+            folder = f"'{self._prefix}' of " if self._prefix else ""
             raise ModelLoadError(
                 f"the artifacts of {version.title} are at '{version.source}', which is not in "
-                f"the model bucket '{self._bucket}'"
+                f"{folder}the model bucket '{self._bucket}'"
             )
         return f"{version.source.removeprefix(start).rstrip('/')}/{path}"

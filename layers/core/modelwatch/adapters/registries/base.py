@@ -108,8 +108,13 @@ class Registry(ABC):
         from modelwatch.adapters.aws.clients import s3_client
         from modelwatch.adapters.models.s3_artifacts import S3Artifacts
 
-        bucket = settings.model_bucket
-        return S3Artifacts(s3 or s3_client(settings), bucket, limit_bytes=limit_bytes, cache=cache)
+        return S3Artifacts(
+            s3 or s3_client(settings),
+            settings.model_bucket,
+            prefix=settings.model_prefix,
+            limit_bytes=limit_bytes,
+            cache=cache,
+        )
 
     @abstractmethod
     def names(self) -> list[str]:

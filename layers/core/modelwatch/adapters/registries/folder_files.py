@@ -68,8 +68,7 @@ def read_file[T: (ModelFile, VersionFile)](file: Path, decoder: msgspec.json.Dec
         raise RegistryError(f"{file} of the model registry is damaged: {error}") from error
     if found.format != FORMAT:
         raise RegistryError(
-            f"{file} has the format {found.format}, of another version of modelwatch; this one "
-            f"reads format {FORMAT}"
+            f"{file} of the model registry has format {found.format}; this code reads {FORMAT}"
         )
     return found
 

@@ -31,7 +31,10 @@ _JSON = "application/json"
 
 
 class _Use(msgspec.Struct, frozen=True):
+    """``name`` is in use for the model, and those of ``versions`` in its place for these."""
+
     name: str
+    versions: dict[str, str] = {}
 
 
 _decode = msgspec.json.Decoder(Baseline).decode
@@ -119,7 +122,8 @@ class S3BaselineStore(S3Store):
     def delete(self, model_name: str, name: str) -> None:
         """Delete a baseline that is not in use."""
         self.baseline(model_name, name)
-        if self.in_use(model_name) == name:
+        use = self._use(model_name)
+        if name in (use.name, *use.versions.values()):
             raise InvalidInputError(
                 "name", f"'{name}' is in use; first `modelwatch baseline use` another one"
             )
@@ -128,20 +132,38 @@ class S3BaselineStore(S3Store):
         self._objects.delete([f"{folder}baseline.json"])
         self._objects.delete([key for key, _ in self._objects.keys(folder)])
 
-    def in_use(self, model_name: str) -> str:
-        """Return the name of the baseline in use; `TRAINING` by default."""
-        key, _ = self._newest(f"{_model(model_name)}{_IN_USE}/")
-        if not key:
-            return TRAINING
-        return _decode_use(self._objects.read(key)).name
+    def in_use(self, model_name: str, model_version: str = "") -> str:
+        """Return the name of the baseline in use for a version; `TRAINING` by default."""
+        use = self._use(model_name)
+        return use.versions.get(model_version, use.name)
+
+    def of_versions(self, model_name: str) -> dict[str, str]:
+        """Return the names of the baselines that are in use for single versions."""
+        return self._use(model_name).versions
 
     def use(self, model_name: str, name: str) -> None:
-        """Compare windows of the model with this baseline from now on, or with `TRAINING`."""
-        if name != TRAINING:
-            self.baseline(model_name, name)
-        if self.in_use(model_name) != name:
-            use = msgspec.json.encode(_Use(name))
-            self._append(f"{_model(model_name)}{_IN_USE}/", use)
+        """Compare windows of the model with this baseline from now on, or with `TRAINING`.
+
+        It holds for all versions again.
+        """
+        self._change(model_name, name, {})
+
+    def use_for(self, model_name: str, model_version: str, name: str) -> None:
+        """Compare windows of one version with this baseline; empty: with the model's again."""
+        use = self._use(model_name)
+        versions = {each: used for each, used in use.versions.items() if each != model_version}
+        self._change(model_name, use.name, versions | ({model_version: name} if name else {}))
+
+    def _use(self, model_name: str) -> _Use:
+        key, _ = self._newest(f"{_model(model_name)}{_IN_USE}/")
+        return _decode_use(self._objects.read(key)) if key else _Use(TRAINING)
+
+    def _change(self, model_name: str, name: str, versions: dict[str, str]) -> None:
+        for each in {name, *versions.values()} - {TRAINING}:
+            self.baseline(model_name, each)
+        use = _Use(name, versions)
+        if self._use(model_name) != use:
+            self._append(f"{_model(model_name)}{_IN_USE}/", msgspec.json.encode(use))
 
     def _slices(self, baseline: Baseline) -> list[Slice]:
         return decode_slices(self._objects.read(f"{_content(baseline)}profile"))

@@ -99,7 +99,13 @@ def explaining(expected: Iterable[Expectation], span: Span, length: str) -> tupl
     They do when the window has a part of their time, and they name all features that drifted in it.
     """
     start = span.last - parse_duration(length)
-    there = [each for each in expected if start < each.ends and each.start < span.last]
+    there = [
+        each
+        for each in expected
+        if start < each.end
+        and each.start < span.last
+        and (each.withdrawn_at is None or span.last <= each.withdrawn_at)
+    ]
     whole = tuple(each for each in there if not each.features)
     if whole:
         return whole

@@ -13,7 +13,8 @@ So a score counts as large when it is larger than the scores of real windows of 
     chance.py       how likely a rate is by chance: of few rows
 
     calibration.py  rows -> by column and score the critical score; with it `domain/verdict`
-                    evaluates, and it is kept as evidence: nothing else of the past has a part
+                    evaluates, and it is kept as evidence: nothing else of the past
+                    influences the verdict
 
 A window joins the past a week after its end, so that a change that lasts keeps its alarm for a
 week, and a season that comes slowly moves the critical scores. A score of twice its critical score

@@ -66,7 +66,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def learning(self) -> str:
-        """How far it is with learning; empty when it is done.
+        """How much of the past is learned; empty when it is done.
 
         Examples
         --------
@@ -119,7 +119,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     def of_a_part(self) -> Calibration:
         """Return what it says of a part of the window's rows: how far distances go, no more.
 
-        The rows of a variant may be others than those of all variants, and always were.
+        A variant may always have had other rows than all variants together.
         """
         rest = (None,) * (len(SCORES) - 1)
         columns = {

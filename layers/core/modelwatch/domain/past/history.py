@@ -19,16 +19,16 @@ from modelwatch.errors import ProfileFormatError
 FORMAT = 1
 
 KEPT_DAYS = 365
-"""So long the past is: a year has all its seasons."""
+"""The longest past that is kept: a year has all its seasons."""
 
 FEWEST_WINDOWS = 20
-"""So many make a past; the setting says how many days it takes."""
+"""Fewest windows that make a past; the setting says how many days it takes."""
 
 JOINS_AFTER = timedelta(days=7)
-"""A window joins the past so long after its end: so long a change that lasts keeps its alarm."""
+"""How long after its end a window joins the past. A lasting change keeps its alarm that long."""
 
 RECENT = timedelta(days=28)
-"""No older windows are those just before a window, and older ones are kept as one of their day."""
+""""Just before" a window looks back this far. Older windows are kept as one a day."""
 
 GROSS = 2.0
 """A score that is so many times its critical score never joins the past."""
@@ -236,5 +236,5 @@ def decode_past(payload: bytes) -> PastDocument:
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         raise ProfileFormatError(f"the past is damaged: {error}") from error
     if document.format != FORMAT:
-        raise ProfileFormatError(f"the past has format {document.format}; {FORMAT} is read")
+        raise ProfileFormatError(f"the past has format {document.format}; this code reads {FORMAT}")
     return document

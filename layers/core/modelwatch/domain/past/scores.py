@@ -23,9 +23,9 @@ LEAST_UNSEEN = 0.01
 """The practical threshold of the share of unseen categories."""
 
 LEAST_MARGIN, MARGIN_OF_ONE = 1.15, 0.8
-"""Of n past scores the largest counts times the first, and times the second by the root of n more:
-that a further score is larger than n of its kind has a probability of 1 / (n + 1), too large for
-many columns with many scores."""
+"""The largest of n past scores is multiplied by LEAST_MARGIN + MARGIN_OF_ONE / sqrt(n). Without a
+margin a further score would be larger with a probability of 1 / (n + 1): too likely for many
+columns with many scores."""
 
 DEVIATIONS = 5.0
 """Of the logarithms of rates: a past window in which all was missing must not hide the next."""
@@ -36,7 +36,7 @@ _LEAST_RATE = 0.001
 
 
 def trace_of(reference: Distribution, window: Distribution, distance: float | None) -> Floats:
-    """Return what is kept of a column of a window; NaN for what it has not.
+    """Return what is kept of a column of a window; NaN for what it does not have.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class Score:
         The practical one: below, it does not matter.
     tail
         How past scores say what is large. ``largest``: none reached it, by a margin. ``rate``, of
-        shares that are 0 most of the time: or what the spread of their logarithms says, if less.
+        shares that are 0 most of the time: or mean + 5 deviations of their logarithms, if less.
     read
         Takes the score from a trace.
     """

@@ -117,7 +117,9 @@ def decode_hour(payload: bytes) -> HourPerformance:
     try:
         packed = _decoder.decode(zlib.decompress(payload))
         if packed.format != FORMAT:
-            raise ProfileFormatError(f"format {packed.format} of performance profiles")
+            raise ProfileFormatError(
+                f"the performance profile has format {packed.format}; this code reads {FORMAT}"
+            )
         variants = {name: _unpacked(profile) for name, profile in packed.variants.items()}
     except (zlib.error, msgspec.DecodeError, ValueError) as error:
         raise ProfileFormatError(f"no performance profile: {error}") from error

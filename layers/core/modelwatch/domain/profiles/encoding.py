@@ -90,7 +90,7 @@ def decode_slices(data: bytes) -> list[Slice]:
     try:
         document = _decoder.decode(data)
         if not 1 <= document.format <= FORMAT:
-            raise ProfileFormatError(f"format {document.format}, and this code reads {FORMAT}")
+            raise ProfileFormatError(f"has format {document.format}; this code reads {FORMAT}")
         return [
             Slice(
                 each.variant,

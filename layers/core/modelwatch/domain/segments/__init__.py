@@ -187,7 +187,7 @@ def parse_segments(text: str, field: str = "") -> Segments:
                 )
             part = NamedSegment(name, expression)
         if name in parts:
-            raise InvalidInputError(field, f"'{name[:80]}' is declared twice")
+            raise InvalidInputError(field, f"'{name[:80]}' is there twice")
         parts[name] = part
     if len(parts) > MOST_SEGMENTS:
         raise InvalidInputError(

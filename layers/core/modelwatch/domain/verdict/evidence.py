@@ -172,7 +172,7 @@ def decode_manifest(payload: bytes) -> Manifest:
 
 
 def encode_reference(reference: Reference) -> bytes:
-    """Write down what has a part in a verdict of a reference; `ReadReference` has the rest."""
+    """Write down those parts of a reference that a verdict uses; `ReadReference` has the rest."""
     return msgspec.msgpack.encode(
         _Reference(
             FORMAT,

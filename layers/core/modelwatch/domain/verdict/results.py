@@ -21,7 +21,7 @@ Severity = Literal["ok", "warning", "drift", "unknown"]
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What a distance does not show, and is larger than in windows of the past.
+    """A change that a distance does not show and that is larger than in past windows.
 
     Attributes
     ----------
@@ -142,10 +142,10 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
     quality
         The verdict on data quality; None when there is no reference to learn from.
     past_days
-        From how many days of the past critical scores are.
+        How many days of the past the critical scores come from.
     learning
-        How far it is with learning from the past, as in ``5 of 28 days``; empty when it is done,
-        and where nothing is learned.
+        How much of the past is learned, as in ``5 of 28 days``; empty when it is done, and where
+        nothing is learned.
     """
 
     reference: str = ""
@@ -327,8 +327,8 @@ _NAME = re.compile(
 class ResultName(NamedTuple):
     """The parts of a result's name.
 
-    ``ad_hoc``: hexadecimal digits, others for each analysis that someone asked for, so that it is
-    never in the place of the schedule's result of the same window.
+    ``ad_hoc``: hexadecimal digits, different for each analysis on request, so that it never
+    replaces the schedule's result of the same window.
     """
 
     model_name: str

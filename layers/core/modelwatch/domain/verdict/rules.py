@@ -24,7 +24,7 @@ LARGEST_LEVEL = 0.05
 """A run's level is never higher, however few runs a month has."""
 
 FEWEST_REFERENCE_ROWS = 30
-"""Rows that a reference needs, or ``min_rows`` where those are fewer."""
+"""Rows that a reference needs, or ``min_rows`` if that is smaller."""
 
 
 class DriftPolicy(msgspec.Struct, frozen=True):
@@ -140,7 +140,7 @@ class AnalysisRules:
         return min(self.min_rows, FEWEST_REFERENCE_ROWS)
 
     @property
-    def alpha(self) -> float:
+    def level(self) -> float:
         """Probability of a false alarm that one window of one run may have.
 
         The budget is shared evenly by all windows of a month. By the union bound their expected
@@ -151,7 +151,7 @@ class AnalysisRules:
         >>> rules = AnalysisRules(
         ...     plans=(WindowPlan(timedelta(hours=1)),), run_every=timedelta(hours=1)
         ... )
-        >>> round(1 / rules.alpha)
+        >>> round(1 / rules.level)
         730
         """
         intervals = [max(plan.step or self.run_every, self.run_every) for plan in self.plans]

@@ -20,7 +20,7 @@ from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.verdict.sides import Reference
 
 ALL_ROWS_SHARE = 0.5
-"""Of the budget, beside segments."""
+"""The share of the budget for all rows if segments are declared."""
 
 _NO_ROWS = Profile()
 
@@ -41,7 +41,7 @@ def evaluate_segments(
         Why there can be no verdict on the window at all; empty when there can.
     """
     if profiles is None or not rules.segments:
-        return (), rules.alpha
+        return (), rules.level
     declared = parse_segments(rules.segments)
     known = reference.segments if reference else {}
     # what is left of the reference's column says nothing about this window
@@ -51,7 +51,7 @@ def evaluate_segments(
         key: problem or _problem(key, profiles.get(key, _NO_ROWS), reference, rules) for key in keys
     }
     comparable = sum(not each for each in problems.values())
-    level = rules.alpha * (1 - ALL_ROWS_SHARE) / max(comparable, 1)
+    level = rules.level * (1 - ALL_ROWS_SHARE) / max(comparable, 1)
     results = []
     for key in keys:
         now, before = profiles.get(key, _NO_ROWS), known.get(key, _NO_ROWS)
@@ -62,7 +62,7 @@ def evaluate_segments(
             verdict = evaluate_features(before, now, reference.importance, rules.policy, level)
         said = msgspec.structs.asdict(verdict)
         results.append(SegmentResult(name=key.name, column=key.column, **said))
-    return tuple(results), rules.alpha * (ALL_ROWS_SHARE if comparable else 1.0)
+    return tuple(results), rules.level * (ALL_ROWS_SHARE if comparable else 1.0)
 
 
 def _problem(
@@ -73,7 +73,7 @@ def _problem(
     if profile.rows < rules.min_rows:
         return f"{profile.rows} rows in the window; {rules.min_rows} are needed"
     if key.is_rest:
-        return "it is made of other values in every window"
+        return "the rest has other values in every window"
     if key not in reference.segments:
         since = "" if reference.window is None else ", or was made before it was declared"
         return f"the reference has no rows of it{since}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from modelwatch.domain.constraints import Constraints
 from modelwatch.domain.importance import Importance
@@ -50,6 +51,9 @@ class Reference:
         Whether it was captured of the analyzed version.
     window, objects
         When it was captured, and in which stored objects; None and empty for training data.
+    past_from
+        Windows before this are no past of its: they were normal when something else was. None:
+        there is no such time.
     segments
         What its rows of each segment look like.
     """
@@ -61,4 +65,5 @@ class Reference:
     same_version: bool = True
     window: Window | None = None
     objects: tuple[str, ...] = ()
+    past_from: datetime | None = None
     segments: Mapping[SegmentKey, Profile] = field(default_factory=dict)

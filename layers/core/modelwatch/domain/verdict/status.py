@@ -28,7 +28,7 @@ def features_status(
 ) -> tuple[Status, float, str]:
     """Return a version's status by its features, the share that drifted, and the reason.
 
-    Unknown features do not count, neither way; if all that matter are unknown, so is the version.
+    Unknown features do not count; if all that matter are unknown, so is the version.
 
     Examples
     --------

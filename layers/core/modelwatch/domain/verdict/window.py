@@ -15,7 +15,7 @@ from modelwatch.domain.verdict.sides import Reference, WindowProfiles
 from modelwatch.domain.verdict.status import drifted_outputs
 
 _MONITORS = 3
-"""Features, outputs and data quality have an even share each of what false alarms are allowed."""
+"""Features, outputs and data quality each have an equal share of the budget of false alarms."""
 
 _NAMED = 5
 """So many drifting segments or outputs are named in one line."""
@@ -95,7 +95,9 @@ def why_unknown(found: WindowProfiles, reference: Reference | None, rules: Analy
     if reference is None:
         return (
             f"no reference: `modelwatch adopt {found.model_name} --version {found.model_version} "
-            "--reference train.parquet` gives the version one, `modelwatch baseline` takes captures"
+            "--reference train.parquet` gives the version one, `modelwatch baseline create NAME "
+            f"--model-name {found.model_name} --version {found.model_version} --rolling P7D` takes "
+            "captures"
         )
     return refusal(
         reference_rows=reference.profile.rows,

@@ -1,0 +1,215 @@
+"""Captures what a web application predicts, without a change of what it serves.
+
+The application gets each request, and each client each response, as they came. Predictions are
+logged after the response; what cannot be read is counted by reason in the client's `log_counts`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from typing import Any
+
+from modelwatch.sdk.exchange import Body, Capture, log_exchange
+from modelwatch.sdk.model_log import ModelLog
+
+_Message = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
+_Asgi = Callable[[_Message, _Receive, _Send], Awaitable[None]]
+
+
+class CaptureASGI:
+    """Middleware for FastAPI, Starlette and any other ASGI application.
+
+    Parameters
+    ----------
+    app
+        The application.
+    client
+        A `modelwatch.Client` with the model's name and version.
+    capture
+        The mapping of a route, or of several.
+
+    Examples
+    --------
+    ::
+
+        app.add_middleware(CaptureASGI, client=client, capture=Capture("/predict"))
+    """
+
+    def __init__(
+        self, app: _Asgi, *, client: ModelLog, capture: Capture | Iterable[Capture]
+    ) -> None:
+        self._app = app
+        self._log = client
+        self._routes = _by_route(capture)
+
+    async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
+        """Serve a request."""
+        route = None
+        if scope["type"] == "http":
+            route = self._routes.get((scope["method"], scope["path"]))
+        if route is None:
+            await self._app(scope, receive, send)
+            return
+        request, response = Body(route.most_bytes), Body(route.most_bytes)
+        status = 0
+
+        async def received() -> _Message:
+            message = await receive()
+            if message["type"] == "http.request":
+                request.add(message.get("body", b""))
+            return message
+
+        async def sent(message: _Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif message["type"] == "http.response.body":
+                response.add(message.get("body", b""))
+            await send(message)
+
+        began = time.perf_counter()
+        await self._app(scope, received, sent)
+        if 200 <= status < 300:
+            latency_ms = (time.perf_counter() - began) * 1000
+            log_exchange(self._log, route, request, response, latency_ms)
+
+
+class CaptureWSGI:
+    """Middleware for Flask and any other WSGI application.
+
+    Parameters
+    ----------
+    app
+        The application.
+    client
+        A `modelwatch.Client` with the model's name and version.
+    capture
+        The mapping of a route, or of several.
+
+    Examples
+    --------
+    ::
+
+        app.wsgi_app = CaptureWSGI(app.wsgi_app, client=client, capture=Capture("/predict"))
+    """
+
+    def __init__(
+        self,
+        app: Callable[..., Iterable[bytes]],
+        *,
+        client: ModelLog,
+        capture: Capture | Iterable[Capture],
+    ) -> None:
+        self._app = app
+        self._log = client
+        self._routes = _by_route(capture)
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """Serve a request."""
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        route = self._routes.get((environ.get("REQUEST_METHOD", ""), path))
+        if route is None:
+            return self._app(environ, start_response)
+        exchange = _Exchange(self._log, route)
+        environ["wsgi.input"] = _Input(environ["wsgi.input"], exchange.request)
+
+        def started(status: str, *more: Any, **named: Any) -> Callable[[bytes], object]:
+            exchange.status = status
+            write = start_response(status, *more, **named)
+
+            def written(chunk: bytes) -> object:
+                exchange.response.add(chunk)
+                return write(chunk)
+
+            return written
+
+        result = self._app(environ, started)
+        kind = _SizedResult if isinstance(result, list | tuple) else _Result
+        return kind(result, exchange)
+
+
+def _by_route(capture: Capture | Iterable[Capture]) -> dict[tuple[str, str], Capture]:
+    routes = [capture] if isinstance(capture, Capture) else capture
+    return {(each.method, each.path): each for each in routes}
+
+
+class _Exchange:
+    """One request and its response, as they pass by."""
+
+    def __init__(self, log: ModelLog, route: Capture) -> None:
+        self._log = log
+        self._route = route
+        self._began = time.perf_counter()
+        self.request, self.response = Body(route.most_bytes), Body(route.most_bytes)
+        self.status = ""
+
+    def end(self) -> None:
+        """Log the predictions of a response that is one."""
+        if self.status.startswith("2"):
+            latency_ms = (time.perf_counter() - self._began) * 1000
+            log_exchange(self._log, self._route, self.request, self.response, latency_ms)
+        self.status = ""
+
+
+class _Input:
+    """A request's body, which an application reads as it likes."""
+
+    def __init__(self, stream: Any, body: Body) -> None:
+        self._stream = stream
+        self._body = body
+
+    def __getattr__(self, name: str) -> Any:
+        # no way to read that is not WSGI's, such as readinto: it would pass by
+        if name.startswith(("read", "peek", "detach")):
+            raise AttributeError(name)
+        return getattr(self._stream, name)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for line in self._stream:
+            self._body.add(line)
+            yield line
+
+    def read(self, *size: int) -> bytes:
+        return self._kept(self._stream.read(*size))
+
+    def readline(self, *size: int) -> bytes:
+        return self._kept(self._stream.readline(*size))
+
+    def readlines(self, *hint: int) -> list[bytes]:
+        return [self._kept(line) for line in self._stream.readlines(*hint)]
+
+    def _kept(self, chunk: bytes) -> bytes:
+        self._body.add(chunk)
+        return chunk
+
+
+class _Result:
+    """A response's body; its exchange ends when the server closes it."""
+
+    def __init__(self, result: Any, exchange: _Exchange) -> None:
+        self._result = result
+        self._exchange = exchange
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._result:
+            self._exchange.response.add(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        try:
+            if hasattr(self._result, "close"):
+                self._result.close()
+        finally:
+            self._exchange.end()
+
+
+class _SizedResult(_Result):
+    """The same of a list: servers make a Content-Length of the only chunk of a list."""
+
+    def __len__(self) -> int:
+        return len(self._result)
