@@ -100,7 +100,7 @@ bench-performance-estimation: setup-rivals ## accuracy, ROC AUC and errors witho
 bench-serving: setup-pyfunc ## predict beside FastAPI and mlflow.pyfunc
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.serving
 
-bench-seasonal: setup $(ENVS)/flights/.stamp ## false alarms and power on a real year of flights, beside Evidently and NannyML
+bench-seasonal: setup $(ENVS)/flights/.stamp ## false alarms and power on three real series, beside Evidently and NannyML
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.seasonal
 
 bench-quality: setup ## false alarms of learned constraints, and what they find
@@ -170,7 +170,7 @@ $(ENVS)/zoo/.stamp: tests/zoo/requirements.txt | $(UV)
 	@touch $@
 
 $(ENVS)/flights/.stamp: benchmarks/seasonal/requirements.txt | $(UV)
-	@echo "==> data of flights, from $<"
+	@echo "==> data of three series, from $<"
 	@rm -rf $(ENVS)/flights && $(UV) pip install -q --target $(ENVS)/flights --python 3.13 --no-deps --require-hashes -r $<
 	@touch $@
 

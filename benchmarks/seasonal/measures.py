@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from statistics import fmean, pstdev
 
-from benchmarks.seasonal.flights import CHANGES, Hour, merged
+from benchmarks.seasonal.series import DAY, HOUR, WEEK, Hour, Model, Series, merged
 
 from modelwatch.domain.constraints import Constraints
 from modelwatch.domain.past.calibration import calibrate
@@ -22,11 +22,12 @@ from modelwatch.domain.verdict.window import evaluate_window
 from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.domain.windows import Window
 
-HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 _NAMES = {HOUR: "hours", DAY: "days", WEEK: "weeks"}
 _MONTHS = 6  # half of a year is watched
-_FEWEST = 30
 
+_DEVIATIONS = 3.0
+
+type Limits = dict[str, tuple[float, float]]
 type Progress = Callable[[Sequence[Piece], str], Iterable[Piece]]
 
 
@@ -44,8 +45,8 @@ class Piece:
         return self.week % 2 == 0
 
 
-def pieces(found: Sequence[Hour], length: timedelta) -> list[Piece]:
-    """Return the windows of one length that have enough flights, in the order of time."""
+def pieces(found: Sequence[Hour], length: timedelta, fewest: int) -> list[Piece]:
+    """Return the windows of one length that have enough rows, in the order of time."""
     groups: dict[tuple[int, object], list[Hour]] = {}
     for hour in found:
         key = {HOUR: hour.at, DAY: hour.at.date(), WEEK: hour.week}[length]
@@ -53,19 +54,19 @@ def pieces(found: Sequence[Hour], length: timedelta) -> list[Piece]:
     some = []
     for (week, _), part in groups.items():
         start = part[0].at.replace(hour=part[0].at.hour if length == HOUR else 0)
-        if sum(hour.profile.rows for hour in part) >= _FEWEST:
+        if sum(hour.profile.rows for hour in part) >= fewest:
             some.append(Piece(Window(start, start + length), week, part))
     return some
 
 
 def measure(
     found: Sequence[Hour],
+    series: Series,
+    model: Model | None = None,
     progress: Progress = lambda some, _: some,
-    lengths: Sequence[timedelta] = (HOUR, DAY, WEEK),
-    changes: Iterable[str] = tuple(CHANGES),
 ) -> dict[str, float]:
-    """Return the benchmark's figures by key, of windows of these lengths, with these changes."""
-    weeks = {piece.week: merged(list(piece.hours)) for piece in pieces(found, WEEK)}
+    """Return the benchmark's figures by key; ``model`` is what the hours' predictions are of."""
+    weeks = {piece.week: merged(list(piece.hours)) for piece in pieces(found, WEEK, series.fewest)}
     known = {week: profile for week, profile in weeks.items() if week % 2 == 0}
     whole = merge_profiles(list(known.values()))
     # a known window is compared with the other known weeks, as a watched one is with all of them
@@ -77,11 +78,21 @@ def measure(
     }
     alarms: dict[tuple[str, str], list[tuple[int, bool, bool]]] = {}
     rivals: dict[str, list[bool]] = {}
-    for length in lengths:
+    strengths: dict[tuple[str, str], list[float]] = {}
+    reference = Reference(
+        title="",
+        profile=whole,
+        constraints=Constraints(columns={}),
+        importance=model.importance if model else None,
+    )
+    for length in series.lengths:
         name = _NAMES[length]
-        some = pieces(found, length)
+        some = pieces(found, length, series.fewest)
         rules = AnalysisRules(
-            plans=(WindowPlan(length),), run_every=length, min_rows=_FEWEST, policy=DriftPolicy()
+            plans=(WindowPlan(length),),
+            run_every=length,
+            min_rows=series.fewest,
+            policy=DriftPolicy(rule="important"),
         )
         past = Past()
         scores: list[dict[str, float]] = []
@@ -93,49 +104,71 @@ def measure(
         limits = _nannyml(scores)
         for piece in progress([each for each in some if not each.is_known], f"watched {name}"):
             calibration = calibrate(past, piece.window, rules.policy.methods, rules.history_days)
-            for change in ("", *(changes if length != HOUR else ())):
+            for change in ("", *(series.changes if length != HOUR else ())):
                 profile = merged(list(piece.hours), change)
                 found_profiles = WindowProfiles(
-                    model_name="flights", model_version="1", window=piece.window, profile=profile
+                    model_name=series.name, model_version="1", window=piece.window, profile=profile
                 )
-                reference = Reference(title="", profile=whole, constraints=Constraints(columns={}))
                 verdict = evaluate_window(found_profiles, reference, rules, calibration)
                 entry = (piece.week, bool(verdict.drifted_features), verdict.status == "drift")
                 alarms.setdefault((name, change), []).append(entry)
+                strengths.setdefault((name, change), []).append(_strength(verdict, limits))
                 if not change:
                     _beside(rivals, name, verdict, limits, whole, profile, rules)
-    return _summary(alarms, rivals)
+    return _summary(alarms, rivals) | _nannyml_power(alarms, strengths)
 
 
 def _beside(
     rivals: dict[str, list[bool]],
     name: str,
     verdict: Verdict,
-    limits: dict[str, float],
+    limits: Limits,
     reference: Profile,
     window: Profile,
     rules: AnalysisRules,
 ) -> None:
     """Note what other rules say of a window in which nothing changed."""
     draws = evaluate_features(reference, window, None, rules.policy, rules.level / 3)
-    scores = {each.feature: each.score or 0.0 for each in verdict.features}
     said = {
         "independent_draws": bool(draws.drifted_features),
         "evidently": any(each.score is not None and each.score >= each.threshold
                          for each in verdict.features),
-        "nannyml": any(score > limits[feature] for feature, score in scores.items()),
+        "nannyml": _strength(verdict, limits) > _DEVIATIONS,
     }  # fmt: skip
     for rule, is_alarm in said.items():
         rivals.setdefault(f"{rule}__false__{name}_any", []).append(is_alarm)
 
 
-def _nannyml(scores: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return the limits by NannyML's rule: mean and three deviations of the known windows."""
+def _nannyml(scores: Sequence[dict[str, float]]) -> Limits:
+    """Return mean and deviation of the known windows, of which NannyML's rule makes limits."""
     limits = {}
     for name in scores[0]:
         values = [each[name] for each in scores if each[name] == each[name]]
-        limits[name] = fmean(values) + 3 * pstdev(values)
+        limits[name] = (fmean(values), pstdev(values))
     return limits
+
+
+def _strength(verdict: Verdict, limits: Limits) -> float:
+    """Return how many deviations the farthest feature is above the mean of known windows."""
+    return max(
+        ((each.score or 0.0) - limits[each.feature][0]) / max(limits[each.feature][1], 1e-9)
+        for each in verdict.features
+    )
+
+
+def _nannyml_power(
+    alarms: dict[tuple[str, str], list[tuple[int, bool, bool]]],
+    strengths: dict[tuple[str, str], list[float]],
+) -> dict[str, float]:
+    """Return the power of NannyML's rule on days with as many false alarms as ours has, or less."""
+    quiet = sorted(strengths["days", ""])
+    ours = sum(drifts for _, drifts, _ in alarms["days", ""])
+    limit = quiet[-1 - ours] if ours < len(quiet) else 0.0
+    return {
+        f"nannyml__power__day1__{change}": round(fmean(each > limit for each in some), 4)
+        for (name, change), some in strengths.items()
+        if name == "days" and change
+    }
 
 
 def _summary(

@@ -85,9 +85,12 @@ def test_everything_is_there(chromium: Browser, hour: BridgeStory) -> None:
         for fact in ("accuracy91 %", "expected88 %", "labelled62 %"):
             expect(page.locator(".card.drift .facts")).to_contain_text(fact)
         expect(page.locator(".card.unknown .facts")).not_to_contain_text("accuracy")
+        why = "no verdict: 12 rows in the window; 100 are needed, "
+        expect(page.locator(".card.unknown .says")).to_contain_text(why)
         expect(page.locator(".heat tbody tr").first).to_contain_text("flavanoids")
         assert page.locator(".heat td.hot").count() > 30
         expect(page.locator(".heat thead td.unknown")).to_have_count(2)
+        assert page.locator(".heat thead td.warning").count() > 1
         for title in ("traffic", "latency", "answers", "queues"):
             assert page.locator(f"#{title} path.line").count() >= 1
         expect(page.locator("#latency .legend")).to_contain_text("p99")
@@ -100,6 +103,24 @@ def test_everything_is_there(chromium: Browser, hour: BridgeStory) -> None:
         page.get_by_role("button", name=re.compile("churn")).click()
         expect(page.locator("#drift-of")).to_have_text("churn v12")
         expect(page.locator(".heat tbody tr")).to_have_count(3)
+        visit.end()
+
+
+def test_the_score_of_a_feature_is_drawn_with_its_critical_line(
+    chromium: Browser, hour: BridgeStory
+) -> None:
+    with served(hour) as url:
+        visit = Visit(chromium, url)
+        page = visit.page
+        expect(page.locator("#score-of")).to_have_text("flavanoids")
+        expect(page.locator("#score .legend")).to_contain_text("critical score0.200")
+        expect(page.locator("#score path.line")).to_have_count(2)
+        rises = page.locator("#score path.line.k0").get_attribute("d") or ""
+        ends = [float(point.split()[1]) for point in rises[1:].split("L")]
+        assert ends[-1] < ends[0]  # a high score is near the top
+        row = page.locator(".heat tbody tr").nth(12)
+        row.locator("td[aria-label]").last.click()
+        expect(page.locator("#score-of")).to_have_text(row.locator("th").inner_text())
         visit.end()
 
 

@@ -184,6 +184,7 @@ def test_another_configuration_is_tried_on_the_past(trial):
     assert len(evaluated) >= 2
     assert {each["other"]["status"] for each in evaluated} == {"drift"}
     lax = ("--set", "DRIFT_NUMERICAL_THRESHOLD=99", "--set", "DRIFT_SHARE_THRESHOLD=1")
+    lax += ("--set", "ANALYSIS_VERDICT_RULE=share")  # the prediction is a category
     found = trial.json("backtest", *options, *lax)
     (series,) = found["series"]
     assert series["other"].get("drift", 0) == 0

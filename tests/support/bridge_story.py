@@ -17,7 +17,7 @@ from modelwatch.adapters.aws.emf import emf_lines
 from modelwatch.domain.episodes.joining import Episode
 from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.errors import StoreError
-from modelwatch.metric_names import CATALOG
+from modelwatch.metric_names import CATALOG, STATUS_VALUES
 from modelwatch.ports.metrics import Sample
 from modelwatch_bridge.counting.collector import Page, TotalsCollector
 from modelwatch_bridge.counting.ledger import Ledger
@@ -132,11 +132,12 @@ class BridgeStory:
     ) -> None:
         """End an analysis; a feature drifts from a score of 0.2 on."""
         of = {"model_name": model, "model_version": version}
-        number = {"ok": 0, "drift": 1, "unknown": 2}[status]
+        number = STATUS_VALUES[status]
+        known = "ok" if status == "warning" else status
         drifted = [name for name, score in (scores or {}).items() if score >= 0.2]
         samples = [
             Sample("evidently_drift_status", number, of),
-            Sample("evidently_analysis_total", 1, {**of, "status": status}),
+            Sample("evidently_analysis_total", 1, {**of, "status": known}),
         ]
         if scores:
             samples.append(Sample("evidently_drift_score", len(drifted) / len(scores), of))
@@ -163,7 +164,8 @@ class BridgeStory:
                 model_version=version,
                 window_start=ended,
                 window_end=ended,
-                status=status,  # type: ignore[arg-type]
+                status=known,  # type: ignore[arg-type]
+                drifted_features=tuple(drifted),
                 reason=reason,
                 rows=450 if scores else 12,
                 reference_rows=142,
@@ -231,7 +233,7 @@ class BridgeStory:
             self._scores[name] += (target - self._scores[name]) * 0.4 + noise
         scores = {name: max(0.01, score) for name, score in self._scores.items()}
         drifted = sum(score >= 0.2 for score in scores.values())
-        status = "drift" if drifted / len(scores) >= 0.5 else "ok"
+        status = "drift" if drifted / len(scores) >= 0.5 else "warning" if drifted else "ok"
         missing = {"ash": max(0.0, share - 0.5), "hue": 0.02}
         if step < 30:
             self.analyze(model, "3", "unknown")

@@ -382,7 +382,9 @@ class InMemoryReporter:
         _verdict: WindowVerdict,
         _title: str,
         notes: Sequence[str] = (),
+        profiles: tuple[Profile, Profile] | None = None,
     ) -> bytes:
+        assert profiles is not None
         self.notes = tuple(notes)
         self.made.append((reference.num_rows, current.num_rows))
         return b"<html>report</html>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,6 +120,22 @@ def test_it_outlives_a_restart_and_counts_nothing_again(story: BridgeStory) -> N
     assert drift(view, WINE) == drift(before, WINE)
     (model,) = overview(view)["models"]
     assert (model["predictions"], model["status"]) == (4, "drift")
+
+
+def test_a_warning_outlives_a_restart_and_is_ok_to_an_earlier_version(
+    story: BridgeStory, tmp_path: Path
+) -> None:
+    story.analyze("wine", "3", "warning", {"ash": 0.8, "hue": 0.1, "alcohol": 0.1})
+    story.show()
+    story.clock.advance(60)
+    again = restarted(story)
+    again.observe({})
+    (model,) = overview(again.view())["models"]
+    assert (model["status"], model["drifted"]) == ("warning", ["ash"])
+    ((body,),) = sqlite3.connect(tmp_path / "state-history.sqlite").execute(
+        "SELECT body FROM analysis"
+    )
+    assert json.loads(body)[0] == 0
 
 
 def test_memory_is_bounded(story: BridgeStory, monkeypatch: pytest.MonkeyPatch) -> None:

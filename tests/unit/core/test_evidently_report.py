@@ -1,11 +1,14 @@
 """Evidently itself beside our verdicts: the same methods, the same numbers, one page."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from modelwatch.adapters.captures.arrow_profiles import profile_table
 from modelwatch.adapters.results.evidently_report import EvidentlyReporter, run_preset, scores_of
+from modelwatch.adapters.results.pictures import picture
 from modelwatch.domain.profiles import QuantileSketch, merge_profiles
 from modelwatch.domain.statistics.distances import METHODS, Method
 from modelwatch.domain.statistics.distributions import Distribution
@@ -51,6 +54,7 @@ def verdict_of(features: dict[str, FeatureDrift], policy: DriftPolicy) -> Window
         reference="training data",
         reference_rows=200,
         features=tuple(features.values()),
+        drifted_features=tuple(name for name, each in features.items() if each.status == "drift"),
         policy=policy,
         past_days=40,
     )
@@ -111,7 +115,11 @@ def verdicts() -> dict[str, FeatureDrift]:
     )  # fmt: skip
     policy = DriftPolicy()
     found = evaluate(reference, [window], policy)
-    page = EvidentlyReporter().html(reference, window, verdict_of(found, policy), "wine version 1")
+    page = EvidentlyReporter().html(
+        reference, window, verdict_of(found, policy), "wine version 1",
+        notes=["changed: moved since 10 < 12"],
+        profiles=(profile_table(reference), profile_table(window)),
+    )  # fmt: skip
     return {"page": page, **found}
 
 
@@ -147,6 +155,35 @@ def test_the_page_says_whose_it_is_and_why_each_feature_has_its_status(verdicts)
     moved = verdicts["moved"]
     assert f"<td>{moved.score:.3g}</td><td>{moved.critical_score:.3g}</td>" in heading
     assert "numbers on one side, other values on the other" in heading
+    assert "<p>changed: moved since 10 &lt; 12.</p>" in heading
+
+
+def test_the_page_has_a_picture_of_each_drifted_feature(verdicts):
+    heading = verdicts["page"].partition(b"</section>")[0].decode()
+    pictures = re.findall(r"<figure>.*?</figure>", heading)
+    assert len(pictures) == 1
+    assert 'aria-label="moved: reference beside window"' in pictures[0]
+    shares = {
+        side: [float(share) for share in re.findall(rf"<title>{side}: ([\d.]+)%", pictures[0])]
+        for side in ("reference", "window")
+    }
+    for side in shares.values():
+        assert sum(side) == pytest.approx(100, abs=0.1 * len(side))
+    middles = {
+        side: sum(place * share for place, share in enumerate(each))
+        for side, each in shares.items()
+    }
+    assert middles["window"] > middles["reference"]
+
+
+def test_a_picture_of_texts_has_the_most_frequent_ones_and_escapes_them():
+    reference = Distribution.of_counts({"<b>": 60, "red": 40})
+    window = Distribution.of_counts({"red": 20, **{f"new {place}": 1 for place in range(80)}})
+    drawn = picture("a<b", reference, window)
+    assert drawn.count("<text") == 12
+    assert "&lt;b&gt;</text>" in drawn
+    assert "<b>" not in drawn
+    assert picture("a", reference, Distribution.of_numbers([1.0])) == ""
 
 
 def test_a_report_has_a_method_that_evidently_lacks(monkeypatch):

@@ -466,6 +466,23 @@ def test_a_program_ends_though_nothing_responds():
     assert "secret" not in done.stderr
 
 
+def test_a_program_that_ends_logs_without_an_error():
+    program = (
+        "import atexit; from modelwatch import Client; from modelwatch.sdk import sender\n"
+        "sender.EXIT_SECONDS = 0.2\n"
+        "client = Client(capture='http://127.0.0.1:9', model_name='m', model_version='1')\n"
+        "def last():\n"
+        "    assert client.log({'a': 1}, 1)\n"
+        "    print(client.log_counts().predictions.waiting)\n"
+        "atexit.register(last)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_reasons_are_bounded():
     sender = sender_with(lambda _: None)
     for number in range(500):

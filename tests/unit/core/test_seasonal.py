@@ -1,10 +1,13 @@
 """False alarms and power on a synthetic season, in short: `make bench-seasonal` has a real year."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.seasonal.flights import hours
-from benchmarks.seasonal.measures import DAY, measure
+from benchmarks.seasonal.flights import FLIGHTS
+from benchmarks.seasonal.measures import measure
+from benchmarks.seasonal.series import DAY, hours
 
 CHANGES = ("fahrenheit_to_celsius", "stuck")
 
@@ -44,7 +47,9 @@ def season(weeks: int = 12, rows: int = 50) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def summary() -> dict[str, float]:
-    return measure(list(hours(season())), lengths=(DAY,), changes=CHANGES)
+    changes = {name: FLIGHTS.changes[name] for name in CHANGES}
+    series = replace(FLIGHTS, lengths=(DAY,), changes=changes)
+    return measure(list(hours(season(), series)), series)
 
 
 def test_a_season_that_draws_alarm_for_is_quiet(summary):

@@ -13,7 +13,14 @@ const charts = {
   answers: new LineChart(at("answers"), "Responses per second", rate),
   queues: new LineChart(at("queues"), "Messages waiting", count),
 };
-const heat = new HeatMap(at("heat"), at("heat-detail"));
+const score = new LineChart(at("score"), "Score", (value) => (value === null ? "–" : value.toFixed(3)));
+const heat = new HeatMap(at("heat"), at("heat-detail"), (feature, analyses) => {
+  at("score-of").textContent = feature.name;
+  const values = (place) => feature.cells.map((cell) => cell?.[place] ?? null);
+  const lines = [{ label: "score", values: values(0), look: "k0" }, { label: "critical score", values: values(3), look: "kbad" }];
+  const [first, last] = [analyses[0].at_ms, analyses.at(-1).at_ms];
+  score.show(lines, first, (last - first) / Math.max(1, analyses.length - 1) / 1000, "The feature has no score.");
+});
 const cards = new Cards(at("models"), (key) => {
   selected = key;
   render();
@@ -73,7 +80,7 @@ async function askDrift() {
 function render() {
   if (!data) return;
   const lines = linesOf(data);
-  cards.show(data.models, selected, data.now_ms);
+  cards.show(data.models, selected, data.now_ms, results);
   at("empty").hidden = data.models.length > 0;
   at("stage").textContent = data.stage;
   at("stage").hidden = false;

@@ -11,7 +11,8 @@ export class Cards {
     this.cards = new Map();
   }
 
-  show(models, selected, nowMs) {
+  // results are the newest ones, or null: they say why there is no verdict
+  show(models, selected, nowMs, results) {
     const keys = new Set(models.map(keyOf));
     for (const [key, card] of this.cards) if (!keys.has(key)) card.remove(), this.cards.delete(key);
     models.forEach((model, at) => {
@@ -24,7 +25,7 @@ export class Cards {
       }
       card.className = `card ${model.status}`;
       card.setAttribute("aria-pressed", String(key === selected));
-      card.replaceChildren(...cardParts(model, nowMs));
+      card.replaceChildren(...cardParts(model, nowMs, results));
       if (this.holder.children[at] !== card) this.holder.insertBefore(card, this.holder.children[at] ?? null);
     });
   }
@@ -32,7 +33,7 @@ export class Cards {
 
 export const keyOf = (model) => JSON.stringify([model.model, model.version]);
 
-function cardParts(model, nowMs) {
+function cardParts(model, nowMs, results) {
   const roles = [...model.variants];
   if (model.serves && !roles.length) roles.push("loaded");
   if (model.stale) roles.push("stale: the registry requires another version");
@@ -51,16 +52,19 @@ function cardParts(model, nowMs) {
       el("span", { className: "name" }, name(model.model), " ", el("span", { className: "soft" }, "v", name(model.version))),
       status(model.status)),
     el("span", { className: "soft sub" }, ...roles.flatMap((role, at) => [at ? " · " : "", name(role)])),
-    el("span", { className: "says", textContent: verdict(model, nowMs) }),
+    el("span", { className: "says", textContent: verdict(model, nowMs, results) }),
     el("span", { className: "facts" }, ...facts),
     sparkline(model.traffic),
   ];
 }
 
-function verdict(model, nowMs) {
+function verdict(model, nowMs, results) {
   if (model.analyzed_ms === null) return "not analyzed yet";
   const when = ago(nowMs - model.analyzed_ms);
-  if (model.status === "unknown") return `too little data for a verdict, ${when}`;
+  if (model.status === "unknown") {
+    const newest = results?.results?.find((result) => keyOf(result) === keyOf(model) && !result.ad_hoc);
+    return `no verdict${newest?.status === "unknown" ? `: ${newest.reason}` : ""}, ${when}`;
+  }
   const drifted = model.drifted.length;
   return `${drifted ? `${drifted} of ${model.features} features drifted` : `none of ${model.features} features drifted`}, ${when}`;
 }
@@ -152,14 +156,21 @@ const criticalOf = (cell) => (cell[3] === null ? "" : ` (critical ${cell[3].toFi
 
 // Features by analyses. One cell at a time can be focused; arrow keys move between them.
 export class HeatMap {
-  constructor(holder, detail) {
+  // chosen is called with the feature whose cell has the focus, at first the worst one
+  constructor(holder, detail, chosen) {
     this.holder = holder;
     this.detail = detail;
+    this.chosen = chosen;
     this.shows = "score";
     this.all = false;
     this.focus = [0, 0];
+    this.feature = null;
     holder.addEventListener("pointerover", (event) => this.describe(event.target.closest("td[aria-label]")));
-    holder.addEventListener("focusin", (event) => this.describe(event.target.closest("td[aria-label]")));
+    holder.addEventListener("focusin", (event) => {
+      const cell = event.target.closest("tbody td[aria-label]");
+      this.describe(cell);
+      if (cell) this.choose(this.data.features[[...this.body.rows].indexOf(cell.parentElement)].name);
+    });
     holder.addEventListener("keydown", (event) => this.key(event));
     this.room = 0;
     new ResizeObserver(() => {
@@ -218,6 +229,13 @@ export class HeatMap {
     const cell = this.cell(...this.focus) ?? this.cell(0, 0);
     if (cell) cell.tabIndex = 0;
     if (hadFocus) cell?.focus();
+    this.choose(this.feature);
+  }
+
+  choose(feature) {
+    this.feature = feature;
+    const found = this.data.features.find((each) => each.name === feature) ?? this.data.features[0];
+    if (found) this.chosen(found, this.data.analyses);
   }
 
   row(feature, cells, analyses, most) {

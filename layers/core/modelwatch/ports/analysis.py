@@ -181,11 +181,13 @@ class DriftReporter(Protocol):
         verdict: WindowVerdict,
         title: str,
         notes: Sequence[str] = (),
+        profiles: tuple[Profile, Profile] | None = None,
     ) -> bytes:
         """Return a report on samples of both sides, as one HTML page with a ``title``.
 
-        ``verdict`` is the one on all rows: it is above what the samples show, with ``notes``:
-        since when it lasts, and what it does.
+        ``verdict`` is the one on all rows: it is above what the samples show, with ``notes``
+        (since when it lasts, and what it does), and a picture of each drifted feature from the
+        ``profiles`` of reference and window.
         """
         ...
 

@@ -207,11 +207,15 @@ class Sender[T]:
         self._state = _State(is_closed=self._state.is_closed)
 
     def _start(self, state: _State) -> None:
-        # a thread that could not be started is tried again with the next element
         thread = threading.Thread(
             target=self._run, args=(state,), name=f"modelwatch {self._what}", daemon=True
         )
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # no more threads, or the interpreter ends: the next element tries again
+            _LOG.warning("%s wait: %s", self._what, error)
+            return
         state.thread = thread
         atexit.register(self._at_exit)
 

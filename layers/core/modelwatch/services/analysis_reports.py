@@ -36,7 +36,8 @@ def report_files(
     title = (
         f"{task.name} version {task.version}{f' as {variant}' if variant else ''}, {task.window}"
     )
-    html = reporter.html(reference.rows(rows), sample, verdict, title, notes)
+    sides = (reference.profile, profile)
+    html = reporter.html(reference.rows(rows), sample, verdict, title, notes, sides)
     model_monitor = optional_part(MODEL_MONITOR)
     if model_monitor is None:
         return {"report.html": html}

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from modelwatch.adapters.captures.feature_columns import as_one, feature_names
 from modelwatch.adapters.results.report_heading import heading
+from modelwatch.domain.profiles import Profile
 from modelwatch.domain.statistics.distances import METHODS, Method
 from modelwatch.domain.statistics.distributions import Distribution
 from modelwatch.domain.verdict.features import drift_strength
@@ -42,10 +43,11 @@ class EvidentlyReporter:
         verdict: WindowVerdict,
         title: str,
         notes: Sequence[str] = (),
+        profiles: tuple[Profile, Profile] | None = None,
     ) -> bytes:
         """Return the verdict and the report of the features that have a score, as one page."""
         snapshot = run_preset(reference, current, verdict.features, verdict.policy)
-        above = heading(title, verdict, current.num_rows, notes)
+        above = heading(title, verdict, current.num_rows, notes, profiles)
         if snapshot is None:
             return _NOTHING + above
         with tempfile.TemporaryDirectory() as folder:
