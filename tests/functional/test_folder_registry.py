@@ -367,5 +367,5 @@ def test_a_regression_is_registered_with_what_its_errors_depend_on(tmp_path):
     assert artifacts.losses(without.version) is None
     # what was damaged since is named, and is not taken for "was not learned"
     artifacts.write(done.version, LOSSES_PATH, b"damaged")
-    with pytest.raises(StoreError, match="losses.trees of cars version 1"):
+    with pytest.raises(StoreError, match=r"losses\.trees of cars version 1"):
         artifacts.losses(done.version)
