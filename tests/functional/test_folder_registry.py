@@ -192,7 +192,7 @@ def test_a_folder_that_is_not_there_is_said_to_be_so(tmp_path):
         ("model.json", "{", "is damaged"),
         ("model.json", '{"name": "wine", "aliases": 3}', "is damaged"),
         ("model.json", '{"name": "Wine"}', "is of the model 'Wine', and not of 'wine'"),
-        ("model.json", '{"name": "wine", "format": 2}', "has the format 2"),
+        ("model.json", '{"name": "wine", "format": 2}', "has format 2"),
         ("versions/1/version.json", "", "is damaged"),
         ("versions/1/version.json", None, "No such file"),
     ],
