@@ -22,6 +22,7 @@ from modelwatch_cli.deployment import commands as deployment
 from modelwatch_cli.episodes import commands as episodes
 from modelwatch_cli.monitoring import backtest, compare, performance, replay
 from modelwatch_cli.monitoring import commands as monitoring
+from modelwatch_cli.monitors import commands as monitors
 from modelwatch_cli.retention import commands as retention
 from modelwatch_cli.serving import commands as serving
 from modelwatch_cli.serving import models
@@ -91,6 +92,7 @@ for module in (
     backtest,
     compare,
     baselines,
+    monitors,
     episodes,
     checks,
     demo,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError
 
@@ -41,3 +42,16 @@ def option_window(
         return Window(start, end)
     except ValueError as error:
         raise InvalidInputError("--since", str(error)) from None
+
+
+def past_span(since: str, until: str | None) -> tuple[datetime, datetime]:
+    """Return the times of ``--since``, which may be a duration before the other, and ``--until``.
+
+    Raises InvalidInputError when one is neither, or they are not in order.
+    """
+    end = option_time("--until", until) if until else datetime.now(UTC)
+    is_length = since.startswith("P")
+    start = end - parse_duration(since, "--since") if is_length else option_time("--since", since)
+    if start >= end:
+        raise InvalidInputError("--since", "is not before --until")
+    return start, end

@@ -30,6 +30,7 @@ from modelwatch.settings import Setting
 from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_bridge.settings import BridgeSettings
 from modelwatch_cli.main import app
+from modelwatch_cli.monitors.schema import SCHEMA_FILE, schema_text
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.commands import NOT_ALL_UP
 from modelwatch_cli.traffic.commands import INTERRUPTED
@@ -248,6 +249,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics,
     "errors.md": errors,
     "formats.md": formats,
+    f"schemas/{SCHEMA_FILE}": schema_text,
     **{f"schemas/{each.file}": partial(stored.schema_text, each) for each in stored.FORMATS},
 }
 """By the name below docs/reference, what makes its text."""

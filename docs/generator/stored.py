@@ -10,7 +10,7 @@ import msgspec
 
 from generator.tables import described, table
 from modelwatch.adapters.registries import folder_files
-from modelwatch.domain import baselines, importance, models
+from modelwatch.domain import baselines, importance, models, monitors
 from modelwatch.domain.constraints import document as constraints
 from modelwatch.domain.episodes import record
 from modelwatch.domain.labels import Label
@@ -116,6 +116,13 @@ FORMATS = (
         "JSON",
         constraints.Constraints,
         constraints.FORMAT,
+    ),
+    Format(
+        "Monitors",
+        "`monitors/000001.json` and so on in `REPORT_BUCKET`: the newest holds",
+        "JSON",
+        monitors.MonitorSet,
+        monitors.FORMAT,
     ),
     Format(
         "Performance of an hour",

@@ -17,11 +17,14 @@ from in_memory import (
 )
 from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.captures.parquet import records_table
+from modelwatch.adapters.results.analysis_settings import monitored
 from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.adapters.results.episodes import S3EpisodeStore
+from modelwatch.adapters.results.monitors import S3MonitorStore
 from modelwatch.adapters.results.past import S3PastStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.models import ModelVersion
+from modelwatch.domain.monitors import Monitor, Monitored, MonitorSet
 from modelwatch.domain.records import Record
 from modelwatch.domain.segments import parse_segments
 from modelwatch.domain.verdict.evidence import CodeVersion
@@ -30,7 +33,9 @@ from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.services.analysis_requests import AnalysisRequest
 from modelwatch.services.analyze import Analysis, AnalyzeService
 from modelwatch.services.learning import Learning
+from modelwatch.services.monitors import MonitorReader
 from modelwatch.services.references import References
+from modelwatch.settings.analysis import AnalysisSettings
 from wine_records import wine_record
 
 NOW = datetime(2026, 11, 23, 10, 0, 5, tzinfo=UTC)
@@ -88,16 +93,29 @@ class AnalysisStage:
             registry=self.registry,
             profiles=self.profiles,
             references=self.references,
-            learning=Learning(self.profiles, S3PastStore(self.s3, "reports"), self.rules),
+            learning=Learning(self.profiles, S3PastStore(self.s3, "reports")),
             performance=self.performance,
             reporter=self.reporter,
             reports=self.reports,
             episodes=self.episodes,
             metrics=self.metrics,
-            rules=self.rules,
+            monitors=MonitorReader(S3MonitorStore(self.s3, "reports"), "local", self.monitored),
             code=CodeVersion("0.1.0", "1a2b3c"),
             clock=lambda: self.now.timestamp(),
         )
+
+    def monitored(self, monitor: Monitor | None) -> Monitored:
+        """Read a monitor, whose rules override the stage's."""
+        if monitor is None:
+            return Monitored(rules=self.rules)
+        # what the stage's rules say, as settings
+        given = {"ANALYSIS_MIN_ROWS": str(self.rules.min_rows), **monitor.settings}
+        return monitored(AnalysisSettings(given), monitor)
+
+    def apply(self, **monitors: Monitor) -> None:
+        """Make monitors hold, by model."""
+        store = S3MonitorStore(self.s3, "reports")
+        store.append(MonitorSet(number=store.current().number + 1, monitors=monitors))
 
     def analyze(self, **request: Any) -> Analysis:
         """Analyze as `POST /analyze` with ``request`` does."""

@@ -354,6 +354,7 @@ class InMemoryPerformance:
         *,
         variant: str | None = None,
         reference: pa.Table | None = None,
+        policy: PerformancePolicy | None = None,
     ) -> PerformanceResult:
         if self.failure:
             raise self.failure
@@ -363,7 +364,7 @@ class InMemoryPerformance:
             window_start=window.start,
             window_end=window.end,
             variant=variant or "",
-            verdict=evaluate_performance(PerformanceProfile(), PerformancePolicy()),
+            verdict=evaluate_performance(PerformanceProfile(), policy or PerformancePolicy()),
             records=0 if reference is None else reference.num_rows,
         )
 

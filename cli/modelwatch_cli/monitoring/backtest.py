@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +10,7 @@ from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.console import console, print_json, print_table, progress
 from modelwatch_cli.monitoring.replay import report_store
 from modelwatch_cli.settings import Settings
-from modelwatch_cli.times import option_time
+from modelwatch_cli.times import past_span
 
 if TYPE_CHECKING:
     from modelwatch.domain.alarms import AlarmSpan
@@ -48,20 +46,23 @@ def backtest(
 ) -> None:
     """Show the alarms that another configuration would have raised for past windows.
 
-    It is the current configuration with the changes of --set. Windows are evaluated from their
+    It is the model's current configuration (its monitor, else the settings) with the changes of
+    --set. Windows are evaluated from their
     stored profiles, each with its original reference: no row is read, and nothing is written.
     """
+    from modelwatch.adapters.aws.clients import s3_client
     from modelwatch.adapters.results.analysis_settings import analysis_rules
+    from modelwatch.adapters.results.monitors import S3MonitorStore
     from modelwatch.services.backtest import Backtester
 
     settings = Settings()
     changed = parse_changes(changes or [])
-    rules = analysis_rules(Settings({**os.environ, **changed}))
-    end = option_time("--until", until) if until else datetime.now(UTC)
-    start = _since(since, end)
-    if start >= end:
-        raise InvalidInputError("--since", "is not before --until")
     model = model_name or settings.model_name
+    store = S3MonitorStore(s3_client(settings), settings.report_bucket)
+    monitor = store.current().monitors.get(model)
+    own = monitor.settings if monitor else {}
+    rules = analysis_rules(settings.changed({**own, **changed}))
+    start, end = past_span(since, until)
     tester = Backtester(report_store(settings), rules)
     names = tester.names(model, start, end, model_version or "")
     if not names:
@@ -111,14 +112,6 @@ def parse_changes(given: list[str]) -> dict[str, str]:
             raise InvalidInputError("--set", f"{name} is given twice")
         changes[name] = value
     return changes
-
-
-def _since(text: str, end: datetime) -> datetime:
-    from modelwatch.domain.durations import parse_duration
-
-    if text.startswith("P"):
-        return end - parse_duration(text, "--since")
-    return option_time("--since", text)
 
 
 def _print(found: list[Series]) -> None:

@@ -1,7 +1,7 @@
 """Builds the services of analyze from settings, once, at the first event."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from modelwatch import __version__
 from modelwatch.adapters.aws.clients import s3_client
@@ -11,15 +11,19 @@ from modelwatch.adapters.captures.outcomes import S3OutcomeStore
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.models.training_references import TrainingReferences
 from modelwatch.adapters.registries import artifacts_of, registry_of
-from modelwatch.adapters.results.analysis_settings import analysis_rules
+from modelwatch.adapters.results.analysis_settings import (
+    analysis_rules,
+    monitored,
+    performance_policy,
+)
 from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.adapters.results.episodes import S3EpisodeStore
 from modelwatch.adapters.results.evidently_report import EvidentlyReporter
+from modelwatch.adapters.results.monitors import S3MonitorStore
 from modelwatch.adapters.results.past import S3PastStore
 from modelwatch.adapters.results.performance import S3PerformanceStore
 from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.capture_policy import read_policy
-from modelwatch.domain.performance.results import PerformancePolicy
 from modelwatch.domain.segments import read_segments
 from modelwatch.domain.verdict.evidence import CodeVersion
 from modelwatch.ports.metrics import MetricSink
@@ -27,6 +31,7 @@ from modelwatch.ports.serving import ModelRegistry
 from modelwatch.services.analyze import AnalyzeService
 from modelwatch.services.comparison import Comparer
 from modelwatch.services.learning import Learning
+from modelwatch.services.monitors import MonitorReader
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.references import References
 from modelwatch.settings.functions import AnalyzeSettings
@@ -45,20 +50,20 @@ def metrics() -> MetricSink:
 def analyze_service() -> AnalyzeService:
     """Return the service."""
     settings, parts = AnalyzeSettings(), _parts()
-    s3, rules = s3_client(settings), analysis_rules(settings)
+    s3 = s3_client(settings)
     return AnalyzeService(
         model_name=settings.model_name,
         alias=settings.model_alias,
         registry=parts.registry,
         profiles=parts.profiles,
         references=parts.references,
-        learning=Learning(parts.profiles, S3PastStore(s3, settings.report_bucket), rules),
+        learning=Learning(parts.profiles, S3PastStore(s3, settings.report_bucket)),
         performance=parts.performance,
         reporter=EvidentlyReporter(),
         reports=S3ReportStore(s3, settings.report_bucket),
         episodes=S3EpisodeStore(s3, settings.report_bucket),
         metrics=metrics(),
-        rules=rules,
+        monitors=parts.monitors,
         code=CodeVersion(__version__, settings.code_revision),
     )
 
@@ -90,6 +95,7 @@ class _Parts:
     profiles: S3ProfileStore
     references: References
     performance: PerformanceMonitor
+    monitors: MonitorReader
 
 
 @cache
@@ -113,10 +119,12 @@ def _parts() -> _Parts:
         performance=PerformanceMonitor(
             outcomes=S3OutcomeStore(s3, settings.capture_bucket),
             profiles=S3PerformanceStore(s3, settings.capture_bucket),
-            policy=PerformancePolicy(
-                min_labels=settings.performance_min_labels,
-                min_maturity=settings.performance_min_maturity,
-            ),
+            policy=performance_policy(settings),
             open_hour_bytes=_OPEN_HOUR_BYTES,
+        ),
+        monitors=MonitorReader(
+            S3MonitorStore(s3, settings.report_bucket),
+            settings.stage,
+            partial(monitored, settings),
         ),
     )

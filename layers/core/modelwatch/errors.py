@@ -170,6 +170,10 @@ class EvidenceError(ModelwatchError):
     """What was kept of an analysis is missing or damaged."""
 
 
+class MonitorError(ModelwatchError):
+    """A monitor cannot be applied, or the rules of an applied one cannot be read."""
+
+
 class QueueError(ModelwatchError):
     """The capture queue did not take a record."""
 
@@ -195,6 +199,7 @@ HTTP_STATUS: dict[type[ModelwatchError], int] = {
     PredictionError: 500,
     NoModelError: 503,
     ModelLoadError: 503,
+    MonitorError: 409,
     RegistryError: 503,
     StoreError: 503,
     QueueError: 503,

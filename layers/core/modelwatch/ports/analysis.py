@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from modelwatch.domain.episodes.record import EpisodeRecord
     from modelwatch.domain.importance import Importance
     from modelwatch.domain.models import ModelVersion
+    from modelwatch.domain.monitors import MonitorSet
     from modelwatch.domain.past.history import PastDocument
     from modelwatch.domain.performance.losses import LossModel
     from modelwatch.domain.profiles import Profile, WindowProfile
@@ -135,8 +136,20 @@ class BaselineStore(Protocol):
         """
         ...
 
+    def of_versions(self, model_name: str) -> dict[str, str]:
+        """Return the names of the baselines that are in use for single versions."""
+        ...
+
     def use(self, model_name: str, name: str) -> None:
         """Compare windows of the model with this baseline from now on."""
+        ...
+
+
+class MonitorStore(Protocol):
+    """Keeps the monitors of models, by version."""
+
+    def current(self) -> MonitorSet:
+        """Return the monitors that hold; those of number 0 when none was ever applied."""
         ...
 
 

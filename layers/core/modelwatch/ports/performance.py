@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from modelwatch.domain.performance.encoding import HourPerformance, LabelledHour
     from modelwatch.domain.performance.losses import LossModel
-    from modelwatch.domain.performance.results import PerformanceResult
+    from modelwatch.domain.performance.results import PerformancePolicy, PerformanceResult
     from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes
     from modelwatch.domain.windows import Window
 
@@ -86,10 +86,11 @@ class PerformanceMonitor(Protocol):
         *,
         reference: pa.Table | None = None,
         losses: LossModel | None = None,
+        policy: PerformancePolicy | None = None,
     ) -> PerformanceResult:
         """Return how well a version predicted in ``window``, by the labels that came so far.
 
         ``reference``: rows that it was not trained on, with probabilities and labels; ``losses``:
-        what was learned of its errors, from the same rows.
+        what was learned of its errors, from the same rows. ``policy``: what it takes for a result, in place of the deployment's.
         """
         ...

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 
 from modelwatch.domain.faults import UNREADABLE, Blame, refusal, refuse_repeated_names
+from modelwatch.domain.monitors import Monitored
+from modelwatch.domain.names import check_model_name
 from modelwatch.domain.records import time_faults
 from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.windows import Window
@@ -24,6 +26,8 @@ class AnalysisRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     Attributes
     ----------
+    model_name
+        Only this model; by default all.
     window_seconds
         Length of the window.
     window_end
@@ -34,6 +38,7 @@ class AnalysisRequest(msgspec.Struct, forbid_unknown_fields=True):
         Make the HTML report even when nothing drifted.
     """
 
+    model_name: str | None = None
     # whole numbers; to JSON Schema 60.0 is one, too, and msgspec's int refuses it
     window_seconds: Annotated[float, msgspec.Meta(ge=1, le=366 * 86_400, multiple_of=1)] | None = (
         None
@@ -61,6 +66,8 @@ def parse_request(body: bytes) -> AnalysisRequest:
     except UNREADABLE as error:
         raise refusal(body, AnalysisRequest, error, _further) from None
     refuse_repeated_names(body, request)
+    if request.model_name is not None:
+        check_model_name(request.model_name, "model_name")
     if request.window_end and (faults := list(time_faults("window_end", request.window_end))):
         raise InvalidInputError.of(faults)
     return request
@@ -77,6 +84,7 @@ def _further(value: Any, found: Sequence[Blame]) -> Iterator[Fault]:
 class AnalysisTask:
     """A window of one model version, and what is asked about it.
 
+    ``monitored``: how the model is monitored; ``min_rows``: of the request, in place of its rule's;
     ``main``: metrics by feature are those of this window; ``present``: it ends about now;
     ``late``: it was due before; ``ad_hoc``: what marks the results, if someone asked for them.
     """
@@ -85,9 +93,16 @@ class AnalysisTask:
     version: str
     window: Window
     title: str
-    rules: AnalysisRules
+    monitored: Monitored
+    min_rows: int | None = None
     main: bool = True
     present: bool = True
     late: bool = False
     with_report: bool = False
     ad_hoc: str = ""
+
+    @property
+    def rules(self) -> AnalysisRules:
+        """How the window is evaluated."""
+        rules = self.monitored.rules
+        return rules if self.min_rows is None else replace(rules, min_rows=self.min_rows)

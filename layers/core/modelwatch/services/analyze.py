@@ -6,18 +6,17 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from modelwatch.domain.durations import format_duration
+from modelwatch.domain.monitors import Monitored
 from modelwatch.domain.past.calibration import Calibration
 from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.profiles import Profile, WindowProfile, merge_profiles
 from modelwatch.domain.verdict.evidence import CodeVersion
 from modelwatch.domain.verdict.results import AnalysisResult, LastResult, ResultName, notes_on
-from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.verdict.sides import WindowProfiles
 from modelwatch.domain.verdict.window import evaluate_window
 from modelwatch.domain.windows import Window
@@ -26,12 +25,14 @@ from modelwatch.ports.analysis import DriftReporter, EpisodeStore, ProfileStore,
 from modelwatch.ports.metrics import MetricSink, Sample
 from modelwatch.ports.performance import PerformanceMonitor
 from modelwatch.ports.serving import ModelRegistry
-from modelwatch.services.analysis_bounds import LeftOut, chosen_variants, chosen_versions
+from modelwatch.services.analysis_bounds import LeftOut, chosen_variants
 from modelwatch.services.analysis_reports import remembered, report_files, worth_a_report
 from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
 from modelwatch.services.analysis_samples import failure_sample, result_samples, segment_samples
+from modelwatch.services.analysis_versions import watched_versions
 from modelwatch.services.episodes import episode_sentences, note_result
 from modelwatch.services.learning import Learning
+from modelwatch.services.monitors import MonitorReader, Monitors
 from modelwatch.services.onsets import find_onset
 from modelwatch.services.performance import samples as performance_samples
 from modelwatch.services.references import References, SampledReference
@@ -76,7 +77,7 @@ class AnalyzeService:
         reports: ReportStore,
         episodes: EpisodeStore,
         metrics: MetricSink,
-        rules: AnalysisRules,
+        monitors: MonitorReader,
         code: CodeVersion,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -91,7 +92,7 @@ class AnalyzeService:
         self._reports = reports
         self._episodes = episodes
         self._metrics = metrics
-        self._rules = rules
+        self._monitors = monitors
         self._code = code
         self._clock = clock
 
@@ -102,28 +103,29 @@ class AnalyzeService:
         as if no one had asked. Gauges show a result on the present that says ok or drift by the
         settings' rules: neither few rows nor other rules hide a drift that they show.
         """
-        end = request.window_end or self._now() - self._rules.lag
-        length = self._rules.plans[0].length
-        if request.window_seconds:
-            length = timedelta(seconds=request.window_seconds)
-        window = Window.ending(end, seconds=length.total_seconds())
-        rules = self._rules
-        if request.min_rows:
-            rules = replace(rules, min_rows=int(request.min_rows))
+        monitors = self._monitors.current()
+        end = request.window_end or self._now() - monitors.defaults.rules.lag
+
+        def length(each: Monitored) -> timedelta:
+            if request.window_seconds:
+                return timedelta(seconds=request.window_seconds)
+            return each.rules.plans[0].length
+
         mark = secrets.token_hex(4)
-        versions, left_out = self._versions(window)
+        versions, left_out = self._versions(monitors, end, length, request.model_name)
         tasks = [
             AnalysisTask(
                 name,
                 version,
-                window,
-                format_duration(length),
-                rules,
+                Window.ending(end, seconds=length(monitored).total_seconds()),
+                format_duration(length(monitored)),
+                monitored,
+                int(request.min_rows) if request.min_rows else None,
                 present=request.window_end is None,
                 with_report=request.with_report,
                 ad_hoc=mark,
             )
-            for name, version in versions
+            for name, version, monitored in versions
         ]
         return self._run(tasks, left_out)
 
@@ -137,14 +139,14 @@ class AnalyzeService:
             stay as they are.
         """
         now = at or self._now()
-        longest = max(plan.length for plan in self._rules.plans)
-        window = Window.ending(now - self._rules.lag, seconds=longest.total_seconds())
+        monitors = self._monitors.current()
         tasks: list[AnalysisTask] = []
-        versions, failures = self._versions(window)
-        for name, version in versions:
+        end = now - monitors.defaults.rules.lag
+        versions, failures = self._versions(monitors, end, _longest)
+        for name, version, monitored in versions:
             try:
-                tasks += self._due(name, version, now)
-            except ModelwatchError as error:
+                tasks += self._due(name, version, monitored, now)
+            except Exception as error:  # noqa: BLE001 - one bad model never stops the others
                 failures[_title(name, version)] = self._failed(name, version, error)
         return self._run(tasks, failures)
 
@@ -156,11 +158,13 @@ class AnalyzeService:
         """Return a URL that opens a report for a while; raises NotFoundError without one."""
         return self._reports.report_url(name, expires_seconds)
 
-    def _due(self, name: str, version: str, now: datetime) -> Iterator[AnalysisTask]:
-        last = self._reports.last(name, version)
-        for index, plan in enumerate(self._rules.plans):
+    def _due(
+        self, name: str, version: str, monitored: Monitored, now: datetime
+    ) -> Iterator[AnalysisTask]:
+        last, rules = self._reports.last(name, version), monitored.rules
+        for index, plan in enumerate(rules.plans):
             known = last.get(_key(plan.name, ""))
-            due = plan.due(now, known.window_end if known else None, lag=self._rules.lag)
+            due = plan.due(now, known.window_end if known else None, lag=rules.lag)
             if due.missed:
                 _LOG.warning(
                     "%s version %s: %d windows of %s up to %s are never analyzed",
@@ -176,7 +180,7 @@ class AnalyzeService:
                     version,
                     window,
                     plan.name,
-                    self._rules,
+                    monitored,
                     main=index == 0,
                     present=not late,
                     late=late,
@@ -201,19 +205,30 @@ class AnalyzeService:
             return f"{type(error).__name__}: {public_text(error)}"
         return type(error).__name__
 
-    def _versions(self, window: Window) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    def _versions(
+        self,
+        monitors: Monitors,
+        end: datetime,
+        length: Callable[[Monitored], timedelta],
+        only: str | None = None,
+    ) -> tuple[list[tuple[str, str, Monitored]], dict[str, str]]:
         """Return what to analyze, and by model what is left out."""
-        found = self._profiles.versions(window)
-        serving = None
+        serving = self._serving()
+        watched = watched_versions(monitors, self._profiles, serving, end, length, only)
+        failures = {each.model_name: self._leave_out(each) for each in watched.left_out}
+        failures |= {name: self._failed(name, "", why) for name, why in watched.refused.items()}
+        return watched.versions, failures
+
+    def _serving(self) -> tuple[str, str] | None:
+        """Return name and version of what serves; None when there is none, or no one knows it."""
         try:
             serves = self._registry.resolve(self._model_name, self._alias)
-            serving = (serves.name, serves.version)
         except NoModelError:
-            pass  # what was captured is analyzed all the same
+            return None  # what was captured is analyzed all the same
         except ModelwatchError as error:
             _LOG.warning("which version serves is not known: %s", error)
-        chosen, left_out = chosen_versions(found, serving)
-        return chosen, {each.model_name: self._leave_out(each) for each in left_out}
+            return None
+        return serves.name, serves.version
 
     def _leave_out(self, left_out: LeftOut) -> str:
         _LOG.error("%s: %r", left_out.model_name, str(left_out))
@@ -234,7 +249,10 @@ class AnalyzeService:
                     left_out
                 )
         enough = max(each.rows for each in profiles.values()) >= task.rules.min_rows
-        reference = self._references.of(task.name, task.version, task.window) if enough else None
+        reference = None
+        if enough:
+            baseline = task.monitored.baseline
+            reference = self._references.of(task.name, task.version, task.window, baseline)
         past = self._learning.calibration(task, reference)
         last = self._reports.last(task.name, task.version)
         newest: dict[str, LastResult] = {}
@@ -309,6 +327,8 @@ class AnalyzeService:
             duration_seconds=round(time.perf_counter() - began, 3),
             has_report=bool(files),
             manifest=evidence.digest,
+            monitor=task.monitored.monitor,
+            owner=task.monitored.owner,
             onset=onset,
             **msgspec.structs.asdict(verdict),
         )
@@ -329,7 +349,7 @@ class AnalyzeService:
         It never ends an alarm of the schedule: another window may well be ok.
         """
         is_quieter = is_alarm and result.status != "drift"
-        return task.rules == self._rules and result.status != "unknown" and not is_quieter
+        return task.rules == task.monitored.rules and result.status != "unknown" and not is_quieter
 
     def _performance_of(self, task: AnalysisTask) -> PerformanceResult | None:
         window = Window.ending(
@@ -342,6 +362,7 @@ class AnalyzeService:
                 window,
                 reference=self._references.holdout(task.name, task.version),
                 losses=self._references.losses(task.name, task.version),
+                policy=task.monitored.performance,
             )
         except Exception:  # noqa: BLE001 - said in the log
             # labels are another matter than drift: trouble with them must not hide the verdict
@@ -352,9 +373,13 @@ class AnalyzeService:
         return datetime.fromtimestamp(int(self._clock()), UTC)
 
 
+def _longest(monitored: Monitored) -> timedelta:
+    return max(plan.length for plan in monitored.rules.plans)
+
+
 def _key(window: str, variant: str) -> str:
     return f"{window} {variant}".strip()
 
 
 def _title(name: str, version: str) -> str:
-    return f"{name} version {version}"
+    return f"{name} version {version}" if version else name

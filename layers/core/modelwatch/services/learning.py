@@ -12,7 +12,6 @@ from modelwatch.domain.past.history import JOINS_AFTER, KEPT_DAYS, Past, PastDoc
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.verdict.columns import all_distributions, traces_of
 from modelwatch.domain.verdict.evidence import encode_window, sha256
-from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.verdict.sides import Reference
 from modelwatch.domain.windows import Window
 from modelwatch.ports.analysis import PastStore, ProfileStore
@@ -38,14 +37,11 @@ class Learning:
         Of the captures.
     pasts
         Keeps what is learned.
-    rules
-        Which windows have enough rows, and how their scores are made.
     """
 
-    def __init__(self, profiles: ProfileStore, pasts: PastStore, rules: AnalysisRules) -> None:
+    def __init__(self, profiles: ProfileStore, pasts: PastStore) -> None:
         self._profiles = profiles
         self._pasts = pasts
-        self._rules = rules
 
     def calibration(self, task: AnalysisTask, reference: Reference | None) -> Calibration | None:
         """Return what the past says of the window of a task.
@@ -58,7 +54,7 @@ class Learning:
         StoreError
             When captures or what was learned cannot be read, or not be written.
         """
-        rules = self._rules
+        rules = task.monitored.rules
         length = parse_duration(task.title)
         is_scheduled = length in {plan.length for plan in rules.plans}
         is_asked = rules.history_days and rules.policy.mode == "calibrated" and is_scheduled
@@ -95,7 +91,7 @@ class Learning:
             for window in some:
                 profile = self._profile(task, window, reference)
                 if profile is not None:
-                    traces = traces_of(known, profile, self._rules.policy)
+                    traces = traces_of(known, profile, task.monitored.rules.policy)
                     past = past.add(window.start, length, profile.rows, traces)
             seen = (some if len(some) < len(due) else windows)[-1].end
             looked_at = sorted(day for day in captured if day <= seen.date())
@@ -107,7 +103,8 @@ class Learning:
         self, task: AnalysisTask, length: timedelta, reference: Reference, captured: Set[date]
     ) -> PastDocument:
         """Return what was learned; nothing when it was against another reference, or not of all."""
-        digest, methods = sha256(encode_window(reference.profile, {})), self._rules.policy.methods
+        digest = sha256(encode_window(reference.profile, {}))
+        methods = task.monitored.rules.policy.methods
         if reference.past_from is not None:
             digest += f" from {reference.past_from.isoformat()}"
         found = self._pasts.load(task.name, task.version, length)
@@ -128,7 +125,7 @@ class Learning:
             return None
         read = self._profiles.profiles(task.name, task.version, window)
         profile = merge_profiles(list(read.variants.values()))
-        return profile if profile.rows >= self._rules.min_rows else None
+        return profile if profile.rows >= task.monitored.rules.min_rows else None
 
 
 def _touches(window: Window, days: Set[date]) -> bool:

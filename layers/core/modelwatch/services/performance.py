@@ -121,6 +121,7 @@ class PerformanceMonitor:
         classes: Sequence[str] = (),
         reference: pa.Table | None = None,
         losses: LossModel | None = None,
+        policy: PerformancePolicy | None = None,
     ) -> PerformanceResult:
         """Return how well a version predicted in ``window``.
 
@@ -140,6 +141,8 @@ class PerformanceMonitor:
             the model was not trained on, the probabilities are calibrated on it.
         losses
             What was learned of a regression's errors when the version was registered.
+        policy
+            What it takes for a result, in place of the monitor's own.
         """
         window = whole_hours(window)
         known = None if reference is None else self._outcomes.reference(reference)
@@ -157,7 +160,7 @@ class PerformanceMonitor:
             variant=variant or "",
             window_start=window.start,
             window_end=window.end,
-            verdict=evaluate_performance(profile, self._policy, calibrations, losses),
+            verdict=evaluate_performance(profile, policy or self._policy, calibrations, losses),
             records=profile.records,
             labelled=profile.labelled,
             maturity=profile.labelled / profile.records if profile.records else None,

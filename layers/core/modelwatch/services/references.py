@@ -44,20 +44,33 @@ class References:
         self._profiles = profiles
         self._baselines = baselines
 
-    def of(self, model_name: str, model_version: str, window: Window) -> SampledReference | None:
+    def of(
+        self, model_name: str, model_version: str, window: Window, baseline: str = ""
+    ) -> SampledReference | None:
         """Return the reference of a version's window; None when it has none.
+
+        Parameters
+        ----------
+        baseline
+            Name of the baseline that is meant; by default the one in use.
 
         Raises
         ------
         RegistryError, StoreError
             When the registry or a store does not respond.
+        NotFoundError
+            When there is no baseline of that name.
         """
         try:
             version = self._registry.version(model_name, model_version)
         except NoModelError:
             # an application may capture for a model that no registry knows
             version = None
-        found = self._in_use(model_name, model_version, version, window)
+        if baseline:  # one that was accepted for this version alone goes before the model's
+            name = self._baselines.of_versions(model_name).get(model_version, baseline)
+        else:
+            name = self._baselines.in_use(model_name, model_version)
+        found = self._of(name, model_name, model_version, version, window)
         if found is None or version is None:
             return found
         return replace(found, importance=self._training.importance(version))
@@ -76,10 +89,14 @@ class References:
         except NoModelError:
             return None
 
-    def _in_use(
-        self, model_name: str, model_version: str, version: ModelVersion | None, window: Window
+    def _of(
+        self,
+        name: str,
+        model_name: str,
+        model_version: str,
+        version: ModelVersion | None,
+        window: Window,
     ) -> SampledReference | None:
-        name = self._baselines.in_use(model_name, model_version)
         if name == TRAINING:
             return self._trained_on(version)
         baseline = self._baselines.baseline(model_name, name)

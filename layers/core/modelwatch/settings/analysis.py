@@ -27,17 +27,11 @@ class ResultSettings(Group):
     )
 
 
-class AnalysisSettings(StoredSettings, PolicySettings, ResultSettings):
-    """How analyze evaluates windows."""
+class MonitorSettings(Group):
+    """How the windows of a model are evaluated; its monitor may override each."""
 
-    analysis_schedule = Setting(
-        "rate(1 minute)", "EventBridge expression of the analysis", schedule
-    )
     analysis_windows = Setting(
         "PT1H", "windows that are compared: PT1H,P7D or PT1H/PT5M in steps", windows
-    )
-    analysis_lag_seconds = Setting(
-        "5", "age at which captures count as complete, in seconds", whole()
     )
     analysis_min_rows = Setting("100", "fewest rows that allow a verdict; below: unknown", whole(2))
     analysis_max_loss = Setting(
@@ -78,4 +72,15 @@ class AnalysisSettings(StoredSettings, PolicySettings, ResultSettings):
     )
     report_every = Setting("PT1H", "while a drift lasts, a report is made so often", duration)
     report_rows = Setting("2000", "rows of each side in a report: a uniform sample", whole(2))
+
+
+class AnalysisSettings(MonitorSettings, StoredSettings, PolicySettings, ResultSettings):
+    """When analyze runs, and which code it is."""
+
+    analysis_schedule = Setting(
+        "rate(1 minute)", "EventBridge expression of the analysis", schedule
+    )
+    analysis_lag_seconds = Setting(
+        "5", "age at which captures count as complete, in seconds", whole()
+    )
     code_revision = Setting("", "git revision of the code; `modelwatch deploy` finds it", text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.numbers import LEAST_SAMPLE_RATE
@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 # what only some functions need is imported where it is read: see the cold starts
 
 type Kind[T] = Callable[[str], T]
+
+_SCHEMAS: dict[Callable[[str], object], dict[str, Any]] = {}
+
+
+def json_schema(kind: Kind[Any]) -> dict[str, Any]:
+    """Return what a value is as JSON or TOML: a text, unless the kind says that it is a number.
+
+    >>> json_schema(whole(2)), json_schema(duration)
+    ({'type': 'integer', 'minimum': 2}, {'type': 'string'})
+    """
+    return _SCHEMAS.get(kind, {"type": "string"})
 
 
 def text(value: str) -> str:
@@ -43,6 +54,8 @@ def whole(at_least: int = 0, at_most: int | None = None) -> Kind[int]:
                 return number
         raise ValueError(f"'{value[:80]}' is not a whole number {limits}")
 
+    most = {} if at_most is None else {"maximum": at_most}
+    _SCHEMAS[read] = {"type": "integer", "minimum": at_least, **most}
     return read
 
 
@@ -86,6 +99,10 @@ def sample_rate(value: str) -> float:
     if 0 < read < LEAST_SAMPLE_RATE:
         raise ValueError(f"'{value[:80]}' is less than {LEAST_SAMPLE_RATE:g}; 0 captures nothing")
     return read
+
+
+_SCHEMAS[number] = {"type": "number", "minimum": 0}
+_SCHEMAS[share] = {"type": "number", "minimum": 0, "maximum": 1}
 
 
 def duration(value: str) -> timedelta:
@@ -167,6 +184,7 @@ def choice(*choices: str) -> Kind[str]:
             f"'{value[:80]}' is not one of {', '.join(choices)}{meant(value, choices)}"
         )
 
+    _SCHEMAS[read] = {"type": "string", "enum": list(choices)}
     return read
 
 

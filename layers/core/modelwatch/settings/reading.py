@@ -86,6 +86,10 @@ class Group:
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._environ = os.environ if environ is None else environ
 
+    def changed(self, values: Mapping[str, str]) -> Self:
+        """Return the same settings, but for those that ``values`` gives by name."""
+        return type(self)({**self._environ, **values})
+
     @classmethod
     @cache
     def declared(cls) -> Mapping[str, Setting[Any]]:

@@ -160,6 +160,31 @@ class S3Store:
     def __init__(self, client: Any, bucket: str) -> None:
         self._objects = S3Objects(client, bucket)
 
+    def _append(self, prefix: str, payload: bytes, number: int) -> None:
+        """Write the version after ``number``, once: two writers cannot undo each other's work.
+
+        Raises StoreError when someone else wrote it meanwhile.
+        """
+        key = _numbered(prefix, number + 1)
+        if not self._objects.write_once(key, payload, "application/json"):
+            raise StoreError("someone else has just changed this; read it again, then retry")
+
+    def _newest(self, prefix: str) -> int:
+        """Return the number of the newest version below ``prefix``; 0 when there is none."""
+        return max(self._numbers(prefix), default=0)
+
+    def _numbers(self, prefix: str) -> list[int]:
+        """Return the numbers of all versions below ``prefix``."""
+        names = (key.removeprefix(prefix) for key, _ in self._objects.keys(prefix))
+        return [int(name[:-5]) for name in names if name.endswith(".json")]
+
+    def _version(self, prefix: str, number: int) -> bytes:
+        return self._objects.read(_numbered(prefix, number))
+
+
+def _numbered(prefix: str, number: int) -> str:
+    return f"{prefix}{number:06}.json"
+
 
 def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code"))

@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import cast
 
+from modelwatch.domain.monitors import Monitor, Monitored
+from modelwatch.domain.performance.results import PerformancePolicy
 from modelwatch.domain.segments import SEGMENTS_SETTING
 from modelwatch.domain.verdict.rules import AnalysisRules, DriftMode, DriftPolicy, VerdictRule
-from modelwatch.settings.analysis import AnalysisSettings
+from modelwatch.errors import SettingError
+from modelwatch.settings.analysis import AnalysisSettings, MonitorSettings
 
 VERDICT_SETTINGS = (
     "ANALYSIS_WINDOWS",
@@ -51,6 +54,36 @@ def analysis_rules(settings: AnalysisSettings) -> AnalysisRules:
         sample_rows=settings.report_rows,
         history_days=settings.analysis_history_days,
         segments=settings.text(SEGMENTS_SETTING),
+    )
+
+
+def monitored(settings: AnalysisSettings, monitor: Monitor | None = None) -> Monitored:
+    """Return how a model is monitored: as the settings say, but for what a monitor overrides.
+
+    Raises
+    ------
+    SettingError
+        When a setting cannot be read, or is none that a monitor may override.
+    """
+    if monitor is None:
+        return Monitored(rules=analysis_rules(settings), performance=performance_policy(settings))
+    for name in monitor.settings.keys() - MonitorSettings.declared().keys():
+        raise SettingError(name, "is not known as a rule of a monitor")
+    own = settings.changed(monitor.settings)
+    return Monitored(
+        rules=analysis_rules(own),
+        performance=performance_policy(own),
+        baseline=monitor.baseline,
+        monitor=monitor.digest,
+        owner=monitor.owner,
+    )
+
+
+def performance_policy(settings: AnalysisSettings) -> PerformancePolicy:
+    """Return what it takes for metrics of labels; raises as `analysis_rules` does."""
+    return PerformancePolicy(
+        min_labels=settings.performance_min_labels,
+        min_maturity=settings.performance_min_maturity,
     )
 
 

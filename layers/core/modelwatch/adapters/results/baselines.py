@@ -110,14 +110,16 @@ class S3BaselineStore(S3Store):
 
     def constraints(self, baseline: Baseline) -> Constraints:
         """Return the constraints that hold now."""
-        key, _ = self._newest(f"{_content(baseline)}constraints-")
-        if not key:
+        prefix = f"{_content(baseline)}constraints-"
+        number = self._newest(prefix)
+        if not number:
             raise NotFoundError(f"baseline '{baseline.name}' has no constraints")
-        return decode_constraints(self._objects.read(key))
+        return decode_constraints(self._version(prefix, number))
 
     def replace_constraints(self, baseline: Baseline, constraints: Constraints) -> None:
         """Replace the constraints in use."""
-        self._append(f"{_content(baseline)}constraints-", encode_constraints(constraints))
+        prefix = f"{_content(baseline)}constraints-"
+        self._append(prefix, encode_constraints(constraints), self._newest(prefix))
 
     def delete(self, model_name: str, name: str) -> None:
         """Delete a baseline that is not in use."""
@@ -155,34 +157,28 @@ class S3BaselineStore(S3Store):
         self._change(model_name, use.name, versions | ({model_version: name} if name else {}))
 
     def _use(self, model_name: str) -> _Use:
-        key, _ = self._newest(f"{_model(model_name)}{_IN_USE}/")
-        return _decode_use(self._objects.read(key)) if key else _Use(TRAINING)
+        prefix = _in_use(model_name)
+        number = self._newest(prefix)
+        return _decode_use(self._version(prefix, number)) if number else _Use(TRAINING)
 
     def _change(self, model_name: str, name: str, versions: dict[str, str]) -> None:
         for each in {name, *versions.values()} - {TRAINING}:
             self.baseline(model_name, each)
         use = _Use(name, versions)
         if self._use(model_name) != use:
-            self._append(f"{_model(model_name)}{_IN_USE}/", msgspec.json.encode(use))
+            prefix = _in_use(model_name)
+            self._append(prefix, msgspec.json.encode(use), self._newest(prefix))
 
     def _slices(self, baseline: Baseline) -> list[Slice]:
         return decode_slices(self._objects.read(f"{_content(baseline)}profile"))
 
-    def _append(self, prefix: str, payload: bytes) -> None:
-        _, number = self._newest(prefix)
-        if not self._objects.write_once(f"{prefix}{number + 1:06}.json", payload, _JSON):
-            raise StoreError("someone else has just changed this; read it again, then retry")
-
-    def _newest(self, prefix: str) -> tuple[str, int]:
-        keys = [key for key, _ in self._objects.keys(prefix) if key.endswith(".json")]
-        if not keys:
-            return "", 0
-        newest = max(keys)
-        return newest, int(newest.removeprefix(prefix).removesuffix(".json"))
-
 
 def _model(model_name: str) -> str:
     return f"{_BASELINES}{escape(model_name)}/"
+
+
+def _in_use(model_name: str) -> str:
+    return f"{_model(model_name)}{_IN_USE}/"
 
 
 def _folder(model_name: str, name: str) -> str:

@@ -254,6 +254,9 @@ class AnalysisResult(WindowVerdict, frozen=True):
         Whether someone asked for it; else it is the schedule's.
     manifest
         Digest of the manifest: what it was made of (`modelwatch.domain.verdict.evidence`).
+    monitor, owner
+        Digest of the model's monitor whose rules held, and who cares for the model; empty without
+        one: the deployment's settings held.
     onset
         Of a drift of all rows, since when it lasts; it is looked for when a report is made, and
         stays until the next one. None where the captures do not show it.
@@ -273,6 +276,8 @@ class AnalysisResult(WindowVerdict, frozen=True):
     duration_seconds: float = 0.0
     has_report: bool = False
     manifest: str = ""
+    monitor: str = ""
+    owner: str = ""
     onset: Onset | None = None
 
     @property

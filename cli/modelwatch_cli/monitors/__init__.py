@@ -1,0 +1,1 @@
+"""Monitors as code: one file for each model, applied as one version."""

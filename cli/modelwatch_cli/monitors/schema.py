@@ -1,0 +1,137 @@
+"""What a monitor's file may say: the JSON Schema for editors, and the file that `init` writes.
+
+Rules are the settings that a monitor may override, in lower case: type, bounds and meaning are
+those of the setting (`modelwatch.settings.analysis.MonitorSettings`), and stand nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from modelwatch.settings import Setting
+from modelwatch.settings.analysis import MonitorSettings
+from modelwatch.settings.kinds import json_schema
+
+SCHEMA_FILE = "monitor.schema.json"
+
+LONGEST_TEXT = 200
+"""Characters of an owner, or of a label's value."""
+
+MOST_LABELS = 20
+LABEL_PATTERN = r"[a-z][a-z0-9_]{0,39}"
+
+TEXTS = {
+    "model": "name of the model; by default the file's name",
+    "owner": "who cares for the model: a person or a team",
+    "baseline": "reference of its windows; by default the one of `modelwatch baseline use`",
+}
+"""What stands above the tables."""
+
+RULES: Mapping[str, Setting[Any]] = {
+    name.lower(): setting for name, setting in MonitorSettings.declared().items()
+}
+"""The settings that a monitor may override, by their names in its file."""
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a monitor's file."""
+    text = {"type": "string", "maxLength": LONGEST_TEXT}
+    rules = {
+        name: {**json_schema(each.kind), "description": each.meaning, "default": _value(each)}
+        for name, each in RULES.items()
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Monitor of a model",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            **{name: {**text, "description": meaning} for name, meaning in TEXTS.items()},
+            "labels": {
+                "type": "object",
+                "description": "what else is to be known of the model",
+                "propertyNames": {"pattern": f"^{LABEL_PATTERN}$"},
+                "maxProperties": MOST_LABELS,
+                "additionalProperties": text,
+            },
+            "rules": {
+                "type": "object",
+                "description": "settings that this model overrides",
+                "additionalProperties": False,
+                "properties": rules,
+            },
+        },
+    }
+
+
+def schema_text() -> str:
+    """Return the schema as a file."""
+    return msgspec.json.format(msgspec.json.encode(schema())).decode() + "\n"
+
+
+def new_file(model_name: str, facts: list[str], defaults: Mapping[str, str]) -> str:
+    """Return a monitor's file that changes nothing: every rule is a comment.
+
+    Parameters
+    ----------
+    facts
+        What is known of the model: comments at the top.
+    defaults
+        The deployment's settings by name, as they are written.
+    """
+    return "\n".join(_lines(model_name, facts, defaults)) + "\n"
+
+
+def _lines(model_name: str, facts: list[str], defaults: Mapping[str, str]) -> Iterator[str]:
+    yield f"#:schema {SCHEMA_FILE}"
+    yield f"# Monitor of {model_name}. A rule that is a comment stays as the deployment has it."
+    yield from (f"# {fact}" for fact in facts)
+    yield ""
+    yield f"model = {quoted(model_name)}"
+    yield f'# owner = "team"  # {TEXTS["owner"]}'
+    yield f'# baseline = "training"  # {TEXTS["baseline"]}'
+    yield ""
+    yield "# [labels]"
+    yield '# tier = "1"'
+    yield ""
+    yield "[rules]"
+    for name, setting in RULES.items():
+        yield f"# {setting.meaning}"
+        written = defaults[setting.name]
+        is_text = json_schema(setting.kind)["type"] == "string"
+        yield f"# {name} = {quoted(written) if is_text else written}"
+
+
+def quoted(text: str) -> str:
+    """Return a text as TOML writes it.
+
+    >>> print(quoted('a "b"'))
+    "a \\"b\\""
+    """
+    return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
+
+
+def _value(setting: Setting[Any]) -> Any:
+    kind = json_schema(setting.kind)["type"]
+    return {"integer": int, "number": float}.get(kind, str)(setting.default)
+
+
+def lines_of(text: str) -> dict[str, int]:
+    """Return the line of each key, such as ``rules.drift_mode``, and of each table.
+
+    >>> lines_of("model = 'a'\\n[rules]\\ndrift_mode = 'classic'")
+    {'model': 1, 'rules': 2, 'rules.drift_mode': 3}
+    """
+    lines: dict[str, int] = {}
+    table = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if head := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
+            table = f"{head[1]}."
+            lines.setdefault(head[1], number)
+        elif key := re.match(r"\s*(?:\"([^\"]+)\"|'([^']+)'|([\w.-]+))\s*=", line):
+            lines.setdefault(f"{table}{key[1] or key[2] or key[3]}", number)
+    return lines

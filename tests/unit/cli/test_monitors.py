@@ -1,0 +1,207 @@
+"""Monitor files: what they say, what is wrong with them, and how they come to hold."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from in_memory_s3 import InMemoryS3
+from modelwatch.adapters.results.baselines import S3BaselineStore
+from modelwatch.adapters.results.monitors import S3MonitorStore
+from modelwatch.domain.monitors import Monitor
+from modelwatch.errors import ModelwatchError, MonitorError
+from modelwatch_cli.main import app
+from modelwatch_cli.monitors.applying import (
+    compare,
+    make_hold,
+    require_baselines,
+    roll_back,
+    wanted_monitors,
+)
+from modelwatch_cli.monitors.files import read_monitor, read_monitors
+from modelwatch_cli.monitors.schema import RULES, new_file, schema
+
+FULL = """\
+model = "churn model (v2)"
+owner = "team-churn"
+baseline = "april"
+
+[labels]
+tier = "1"
+
+[rules]
+analysis_windows = "PT1H, P7D/P1D"
+analysis_min_rows = 200
+drift_share_threshold = 0.25
+drift_mode = "classic"
+"""
+
+
+@pytest.fixture
+def store():
+    return S3MonitorStore(InMemoryS3(), "reports")
+
+
+def write(folder: Path, **texts: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, text in texts.items():
+        (folder / f"{name}.toml").write_text(text)
+    return folder
+
+
+def test_a_file_becomes_a_monitor(tmp_path):
+    found = read_monitors([write(tmp_path, churn=FULL)], "production")
+    assert found.faults == []
+    assert found.monitors == {
+        "churn model (v2)": Monitor(
+            stage="production",
+            owner="team-churn",
+            baseline="april",
+            labels={"tier": "1"},
+            settings={
+                "ANALYSIS_MIN_ROWS": "200",
+                "ANALYSIS_WINDOWS": "PT1H, P7D/P1D",
+                "DRIFT_MODE": "classic",
+                "DRIFT_SHARE_THRESHOLD": "0.25",
+            },
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("model = 'a'\nowner 1", 2, "is not TOML"),
+        ("modle = 'a'", 1, "modle: is no part of a monitor; there are model, owner, baseline"),
+        ("drift_mode = 'classic'", 1, "stands above the tables; write it below [rules]"),
+        ("model = 'a/b'", 1, "'a/b' is no name of a model"),
+        ("owner = 7", 1, 'owner: is a text: write owner = "..."'),
+        ("\nlabels = 'x'", 2, "labels: is a table: write [labels]"),
+        ("[labels]\nTier = '1'", 2, "labels.Tier: is no name of a label: up to 40 of a-z"),
+        ("[rules]\ndrift_mod = 'classic'", 2, "is no rule of a monitor; is drift_mode meant?"),
+        ("[rules]\ndrift_mode = 'classik'", 2, "is classic meant?"),
+        ("[rules]\n\nanalysis_min_rows = 1", 3, "'1' is not a whole number of 2 or more"),
+        ("[rules]\nanalysis_min_rows = '100'", 2, "is a number: write analysis_min_rows = 100"),
+        ("[rules]\nanalysis_min_rows = true", 2, "is a number: write analysis_min_rows = 100"),
+        ("[rules]\nanalysis_windows = 60", 2, 'is a text: write analysis_windows = "PT1H"'),
+        ("[rules]\nanalysis_stale = 'P1M'", 2, "has years or months"),
+        ("[rules]\nanalysis_stale = ' '", 2, "is empty; leave the rule out"),
+        ("[rules]\ndrift_share_threshold = nan", 2, "'nan' is not a share"),
+        ("[rules]\nanalysis_schedule = 'rate(1 minute)'", 2, "is no rule of a monitor"),
+        ("baseline = 'a b'", 1, "baseline: "),
+        ("[rules]\nanalysis_min_rows = " + "9" * 5000, 0, "is too large to be read"),
+        ("a = " + "[" * 3000, 0, "is too large to be read"),
+        ("# " + "x" * 70_000, 0, "at most 64,000 are allowed"),
+    ],
+)
+def test_what_is_wrong_is_said_with_file_and_line(tmp_path, text, line, words):
+    folder = write(tmp_path, wine=text)
+    (fault,) = read_monitors([folder], "local").faults
+    assert words in str(fault)
+    assert (fault.file, fault.line) == (str(folder / "wine.toml"), line)
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path):
+    folder = write(tmp_path, a="owner = 1\n[rules]\ndrift_mode = 'x'", b="model = 'c'", c="")
+    with pytest.raises(MonitorError) as refused:
+        read_monitors([folder], "local").require_no_faults()
+    assert [
+        line.split(": ")[0].removeprefix(str(folder)) for line in str(refused.value).split("\n")
+    ] == [
+        "/a.toml:1",
+        "/a.toml:3",
+        "/c.toml",
+    ]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["model", "owner", "baseline", "labels", "rules", "x"]),
+        st.text(max_size=9) | st.integers() | st.floats() | st.booleans(),
+    )
+)
+def test_any_file_is_a_monitor_or_named_faults(tmp_path_factory, values):
+    file = tmp_path_factory.mktemp("m") / "wine.toml"
+    lines = [
+        f"{name} = {str(value).lower() if not isinstance(value, str) else repr(value)}"
+        for name, value in values.items()
+    ]
+    file.write_text("\n".join(lines), "utf-8", errors="ignore")
+    _, monitor, faults = read_monitor(file, "local")
+    assert (monitor is None) == bool(faults)
+
+
+def test_the_file_that_init_writes_changes_nothing_and_each_rule_in_it_is_right(tmp_path):
+    defaults = {each.name: each.default for each in RULES.values()}
+    text = new_file("wine", ["Registry: production is version 3"], defaults)
+    (monitor,) = read_monitors([write(tmp_path, wine=text)], "local").monitors.values()
+    assert monitor == Monitor(stage="local")
+    bare = "\n".join(
+        line.removeprefix("# ") if " = " in line or line == "# [labels]" else line
+        for line in text.splitlines()
+    )
+    table = tomllib.loads(bare)
+    assert (
+        table["rules"].keys()
+        == RULES.keys()
+        == schema()["properties"]["rules"]["properties"].keys()
+    )
+    (monitor,) = read_monitors([write(tmp_path, wine=bare)], "local").monitors.values()
+    assert len(monitor.settings) == len(RULES)
+
+
+def test_a_folder_is_all_and_a_file_is_one(tmp_path, store):
+    folder = write(tmp_path / "monitors", wine="", beer="owner = 'b'")
+    held = store.current()
+    first = make_hold(store, held, "local", wanted_monitors(held, "local", [folder]), "apply")
+    assert (first.number, len(first.changes)) == (1, 3)
+    again = store.current()
+    same = make_hold(store, again, "local", wanted_monitors(again, "local", [folder]), "apply")
+    assert (same.number, same.changes) == (1, [])
+    (folder / "wine.toml").unlink()
+    (folder / "beer.toml").write_text("owner = 'c'")
+    one = compare(again, "local", wanted_monitors(again, "local", [folder / "beer.toml"]))
+    assert [(each.model_name, each.field, each.after) for each in one.changes] == [
+        ("beer", "owner", "c")
+    ]
+    all_of_them = compare(again, "local", wanted_monitors(again, "local", [folder]))
+    assert {each.model_name for each in all_of_them.changes} == {"beer", "wine"}
+
+
+def test_a_stage_changes_its_own_monitors_alone(store):
+    make_hold(store, store.current(), "production", {"wine": Monitor(stage="production")}, "apply")
+    make_hold(store, store.current(), "local", {"beer": Monitor(stage="local")}, "apply")
+    assert store.current().monitors.keys() == {"beer", "wine"}
+    with pytest.raises(MonitorError, match="wine is monitored by the stage 'production'"):
+        make_hold(store, store.current(), "local", {"wine": Monitor(stage="local")}, "apply")
+    assert roll_back(store, "local", None).number == 3
+    assert store.current().monitors.keys() == {"wine"}
+    assert roll_back(store, "local", 2).number == 4
+    assert store.current().reason == "rollback to 2"
+    assert [store.version(each).number for each in store.numbers()] == [1, 2, 3, 4]
+    assert roll_back(store, "local", 0).changes[0].model_name == "beer"
+
+
+def test_a_baseline_that_is_not_there_is_refused():
+    baselines = S3BaselineStore(InMemoryS3(), "reports")
+    with pytest.raises(MonitorError, match="wine has no baseline 'april'; `modelwatch baseline"):
+        require_baselines(baselines, {"wine": Monitor(stage="local", baseline="april")})
+    require_baselines(baselines, {"wine": Monitor(stage="local", baseline="training")})
+
+
+def test_validate_says_how_many_and_exits_with_1_for_a_fault(tmp_path):
+    folder = write(tmp_path, wine=FULL)
+    done = CliRunner().invoke(app, ["monitors", "validate", str(folder)])
+    assert (done.exit_code, done.stdout) == (0, "1 monitor is valid\n")
+    write(tmp_path, wine="owner = 1")
+    done = CliRunner().invoke(app, ["monitors", "validate", str(folder), "--json"])
+    assert done.exit_code == 1
+    assert '"line": 1' in done.stdout
+    done = CliRunner().invoke(app, ["monitors", "validate", str(tmp_path / "none")])
+    assert isinstance(done.exception, ModelwatchError)
+    assert "`modelwatch monitors init` makes a monitor" in str(done.exception)
