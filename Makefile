@@ -94,7 +94,7 @@ bench-analysis: setup-rivals ## a decision over 10 k to 100 M rows beside Eviden
 bench-detection: setup ## false alarms, power and delay of drift decisions, beside Evidently
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.detection
 
-bench-performance-estimation: setup-rivals ## accuracy and ROC AUC without labels, beside NannyML
+bench-performance-estimation: setup-rivals ## accuracy, ROC AUC and errors without labels, beside NannyML
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.performance_estimation
 
 bench-serving: setup-pyfunc ## predict beside FastAPI and mlflow.pyfunc

@@ -6,7 +6,8 @@ Each repetition learns three classifiers anew, draws reference rows that they ha
 labels, and a window for every size of a shift, without. The error of an estimate is its distance
 from what labels of the window's rows would show on average, which is known. Beside ours: NannyML's
 CBPE on the same draws, the performance on the reference (who looks no more), and the window's own
-labels, if they were there. Seeded. Prints two tables, and JSON as the last line.
+labels, if they were there. Of regressions the same is said of their errors, with how often the
+interval holds what labels show; see `regression`. Seeded. Prints tables, and JSON as the last line.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
-from benchmarks.performance_estimation import estimators
+from benchmarks.performance_estimation import estimators, regression
 from benchmarks.performance_estimation.task import classifiers, draw, true_performance
 from rich.console import Console
 from rich.table import Table
@@ -46,9 +47,14 @@ def main() -> None:
     rows = {metric: _rows(measured, estimates, metric) for metric in estimators.METRICS}
     for metric, lines in rows.items():
         _show(f"{TITLES[metric]}: mean absolute error of the estimate", lines)
+    errors = regression.measured(
+        arguments.repetitions, arguments.seed, beside=not arguments.without_nannyml
+    )
+    regression.show(errors)
     print(
         json.dumps(
             {
+                "regressions": errors,
                 "repetitions": arguments.repetitions,
                 "seconds": round(time.perf_counter() - began, 1),
                 "mean_absolute_error": {metric: _means(lines) for metric, lines in rows.items()},

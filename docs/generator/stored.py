@@ -16,6 +16,7 @@ from modelwatch.domain.episodes import record
 from modelwatch.domain.labels import Label
 from modelwatch.domain.past import history
 from modelwatch.domain.performance import encoding as performance
+from modelwatch.domain.performance import losses
 from modelwatch.domain.profiles import encoding as profiles
 from modelwatch.domain.records import Record
 from modelwatch.domain.verdict import evidence
@@ -143,6 +144,13 @@ FORMATS = (
         "JSON",
         importance.Importance,
         importance.FORMAT,
+    ),
+    Format(
+        "Errors of a regression",
+        f"`{models.LOSSES_PATH}` among the version's artifacts",
+        "MessagePack, compressed (zlib)",
+        losses.LossModel,
+        losses.FORMAT,
     ),
     Format(
         "model.json",

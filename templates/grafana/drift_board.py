@@ -158,6 +158,7 @@ def _features() -> list[Any]:
 
 def _performance() -> list[Any]:
     bounds = f'model_performance_bound{{{VERSION},metric="accuracy"}}'
+    errors = f'model_estimated_bound{{{VERSION},metric="mae"}}'
     return [
         dashboard.Row("Performance"),
         lines(
@@ -169,6 +170,15 @@ def _performance() -> list[Any]:
             (f"model_estimated_accuracy{{{VERSION}}}", f"{_BY_VERSION} expected"),
             (bounds, f"{_BY_VERSION} {{{{bound}}}}"),
         ).max(1),
+        lines(
+            "Mean absolute error",
+            "Of regressions: by labels; and without labels, to expect from the rows, with the ends "
+            "of its interval and the threshold that the reference gives.",
+            "short",
+            (f"model_mean_absolute_error{{{VERSION}}}", f"{_BY_VERSION} by labels"),
+            (f"model_estimated_mean_absolute_error{{{VERSION}}}", f"{_BY_VERSION} expected"),
+            (errors, f"{_BY_VERSION} {{{{bound}}}}"),
+        ),
         lines(
             "Labels",
             "Share of the window's predictions whose label is known.",

@@ -15,18 +15,19 @@ from sklearn.linear_model import LinearRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from modelwatch.adapters.registries import NewVersion, artifacts_of, registry_of
-from modelwatch.domain.models import ModelVersion
+from modelwatch.domain.models import LOSSES_PATH, ModelVersion
 from modelwatch.errors import (
     InvalidInputError,
     ModelLoadError,
     NoModelError,
     RegistryError,
     SettingError,
+    StoreError,
 )
 from modelwatch_cli.deployment.served import check_reach, read_served
 from modelwatch_cli.settings import Settings
 from modelwatch_training.adoption import adopt
-from modelwatch_training.registration import register_model
+from modelwatch_training.registration import Registration, register_model
 
 ROOT = Path(__file__).parents[2]
 ROWS = pd.DataFrame({"alcohol": [11.0, 12.5, 13.0, 14.5] * 5, "ash": [2.0, 2.5, 2.0, 2.5] * 5})
@@ -191,7 +192,7 @@ def test_a_folder_that_is_not_there_is_said_to_be_so(tmp_path):
         ("model.json", "{", "is damaged"),
         ("model.json", '{"name": "wine", "aliases": 3}', "is damaged"),
         ("model.json", '{"name": "Wine"}', "is of the model 'Wine', and not of 'wine'"),
-        ("model.json", '{"name": "wine", "format": 2}', "has the format 2"),
+        ("model.json", '{"name": "wine", "format": 2}', "has format 2"),
         ("versions/1/version.json", "", "is damaged"),
         ("versions/1/version.json", None, "No such file"),
     ],
@@ -344,3 +345,27 @@ def test_what_is_kept_is_what_was_registered(tmp_path):
     names = everything(tmp_path / "wine" / "versions" / "1" / "artifacts")
     assert {"MLmodel", "modelwatch/manifest.json", "modelwatch/model.onnx"} <= names
     assert not any(".draft" in each for each in names)
+
+
+def test_a_regression_is_registered_with_what_its_errors_depend_on(tmp_path):
+    rows = pd.concat([ROWS] * 10, ignore_index=True)
+    labels = [2.0 * value + number % 7 for number, value in enumerate(rows["alcohol"])]
+    fitted = LinearRegression().fit(rows, labels)
+
+    def registered(**given: object) -> Registration:
+        return register_model(
+            fitted, name="cars", train=rows, test=rows, settings=settings_of(tmp_path), **given
+        )
+
+    artifacts = artifacts_of(settings_of(tmp_path))
+    done = registered(labels=labels)
+    assert (done.losses_rows, done.losses_problem) == (200, "")
+    learned = artifacts.losses(done.version)
+    assert [feature.name for feature in learned.features] == ["alcohol", "ash", ""]
+    without = registered()
+    assert without.losses_problem == "no labels of the test rows were given"
+    assert artifacts.losses(without.version) is None
+    # what was damaged since is named, and is not taken for "was not learned"
+    artifacts.write(done.version, LOSSES_PATH, b"damaged")
+    with pytest.raises(StoreError, match=r"losses\.trees of cars version 1"):
+        artifacts.losses(done.version)

@@ -19,6 +19,7 @@ from modelwatch.domain.blocks import Block
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.labels import Label
 from modelwatch.domain.models import ModelVersion, Predictions
+from modelwatch.domain.performance.losses import LossModel
 from modelwatch.domain.performance.profile import PerformanceProfile
 from modelwatch.domain.performance.results import (
     PerformancePolicy,
@@ -282,6 +283,7 @@ class InMemoryReferences:
     tables: dict[str, pa.Table] = field(default_factory=dict)
     holdouts: dict[str, pa.Table] = field(default_factory=dict)
     importances: dict[str, Importance] = field(default_factory=dict)
+    loss_models: dict[str, LossModel] = field(default_factory=dict)
     declared: Segments = NO_SEGMENTS
 
     def reference(self, version: ModelVersion) -> pa.Table | None:
@@ -300,6 +302,9 @@ class InMemoryReferences:
 
     def importance(self, version: ModelVersion) -> Importance | None:
         return self.importances.get(version.version)
+
+    def losses(self, version: ModelVersion) -> LossModel | None:
+        return self.loss_models.get(version.version)
 
 
 @dataclass

@@ -18,7 +18,7 @@ import msgspec
 import pandas as pd
 import pyarrow as pa
 
-from modelwatch.adapters.captures.parquet import records_table, write_table
+from modelwatch.adapters.captures.parquet import read_table, records_table, write_table
 from modelwatch.adapters.models.artifacts import Artifacts
 from modelwatch.adapters.registries import NewVersion, artifacts_of, registry_of
 from modelwatch.adapters.registries.base import MANIFEST_TAG, ONNX_TAG
@@ -27,6 +27,7 @@ from modelwatch.domain.models import (
     ARTIFACT_FOLDER,
     HOLDOUT_PATH,
     IMPORTANCE_PATH,
+    LOSSES_PATH,
     MANIFEST_PATH,
     ONNX_PATH,
     REFERENCE_PATH,
@@ -37,12 +38,14 @@ from modelwatch.domain.models import (
     manifest_path,
 )
 from modelwatch.domain.names import check_model_name
+from modelwatch.domain.performance.losses import LossModel, encode_loss_model
 from modelwatch.domain.records import PREDICT_SOURCE, Record, Value
 from modelwatch.domain.schemas import LETTERS, Schema
 from modelwatch.ports.serving import Model
 from modelwatch.settings.serving import RegistrySettings
 from modelwatch_training.candidate import Candidate, foreign_errors_are_refusals, make_candidate
 from modelwatch_training.given_rows import Table, columns_by_type, labels_of, table_of
+from modelwatch_training.losses import losses_of
 
 _encode = msgspec.json.Encoder().encode
 
@@ -59,6 +62,9 @@ class Registration:
         Names of the input columns by type.
     reference_rows
         Rows that windows are compared with.
+    losses_rows, losses_problem
+        Labelled test rows from which it is learned what errors of a regression depend on; and,
+        where nothing is learned, why. Nothing is of a classifier.
     alias_before
         The version that the alias pointed to before; empty where it is new.
     """
@@ -69,6 +75,8 @@ class Registration:
     columns: Mapping[str, list[str]]
     reference_rows: int
     alias_before: str
+    losses_rows: int = 0
+    losses_problem: str = ""
 
     @property
     def flavor(self) -> str:
@@ -112,7 +120,8 @@ def register_model(
     parameters, metrics
         They are stored with the version, or with its run.
     labels
-        Labels of the test rows: the calibration of its probabilities is learned from them.
+        Labels of the test rows. A classifier's calibration is learned from them, and of a
+        regression what its errors depend on: then performance is estimated without labels.
     step
         Called before each step, with a few words on it.
 
@@ -147,6 +156,9 @@ def register_model(
                 REFERENCE_PATH: reference_data(version, candidate.served, train),
                 HOLDOUT_PATH: reference_data(version, candidate.served, test, known),
             }
+    losses = losses_of(read_table(added[HOLDOUT_PATH]))
+    if isinstance(losses, LossModel):
+        added[LOSSES_PATH] = encode_loss_model(losses)
     if candidate.importance:
         added[IMPORTANCE_PATH] = _encode(candidate.importance)
     if candidate.onnx:
@@ -176,6 +188,7 @@ def register_model(
         columns_by_type(candidate.schema),
         len(train),
         published.alias_before,
+        *((losses.rows, "") if isinstance(losses, LossModel) else (0, losses)),
     )
 
 

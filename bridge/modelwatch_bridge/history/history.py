@@ -67,6 +67,8 @@ GAUGES = (
     "bridge_lag_seconds",
     "model_accuracy",
     "model_estimated_accuracy",
+    "model_mean_absolute_error",
+    "model_estimated_mean_absolute_error",
     "model_label_maturity_ratio",
 )
 """Gauges of which the page shows the newest value, where the catalog has them."""

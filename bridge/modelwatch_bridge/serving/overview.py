@@ -122,6 +122,8 @@ def _models(view: View, hour: Hour) -> list[Document]:
                 "latency": hour.quantiles("model_prediction_latency_seconds", at),
                 "accuracy": _of_version(view, "model_accuracy", at),
                 "estimated_accuracy": _of_version(view, "model_estimated_accuracy", at),
+                "error": _of_version(view, "model_mean_absolute_error", at),
+                "estimated_error": _of_version(view, "model_estimated_mean_absolute_error", at),
                 "label_maturity": _of_version(view, "model_label_maturity_ratio", at),
             }
         )

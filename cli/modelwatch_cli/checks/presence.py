@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.metric_names import CATALOG, SEGMENT_STATUS
-from modelwatch.services.performance import GAUGES
+from modelwatch.services.performance import ESTIMATED_GAUGES, GAUGES
 from modelwatch_cli.checks.promql import Selector
 from modelwatch_cli.settings import Settings
 
@@ -41,6 +41,7 @@ _VERDICT = (
 _FEATURES = ("evidently_feature_drift_score", "evidently_feature_drift_detected")
 _OUTPUTS = ("evidently_output_drift_score", "evidently_output_drift_detected")
 _CRITICAL = "evidently_feature_critical_score"
+_ESTIMATED = {gauge: metric for metric, gauge in ESTIMATED_GAUGES.items()}
 _METRICS = {gauge: metric for metric, gauge in GAUGES.items()}
 
 
@@ -135,8 +136,13 @@ def _why_no_performance(name: str, selector: Selector, result: AnalysisResult) -
         return "there are no predictions" if performance.maturity is None else ""
     if name.startswith("model_estimated_"):
         estimated = verdict.estimated
-        metric = name.removeprefix("model_estimated_")
-        return "" if metric in estimated.metrics else f"nothing is estimated: {estimated.reason}"
+        wanted = [_ESTIMATED[name]] if name in _ESTIMATED else []
+        if not wanted:
+            wanted = [value for label, _, value in selector.matchers if label == "metric"]
+        if estimated.status == "unknown":
+            return f"nothing is estimated: {estimated.reason}"
+        other = [metric for metric in wanted if metric not in estimated.metrics]
+        return f"no {other[0]} is estimated: it is of another task" if other else ""
     metrics = [_METRICS[name]] if name in _METRICS else []
     if name == "model_performance_bound":
         metrics = [value for label, _, value in selector.matchers if label == "metric"]

@@ -103,12 +103,14 @@ def _evaluate(
         refresh_seconds=0,
         seconds=3600,
     )
+    artifacts = artifacts_of(settings, s3)
     return monitor.evaluate(
         found.name,
         found.version,
         Window(until - length, until),
         variant=variant,
-        reference=artifacts_of(settings, s3).holdout(found),
+        reference=artifacts.holdout(found),
+        losses=artifacts.losses(found),
     )
 
 
@@ -150,7 +152,7 @@ def print_result(result: PerformanceResult) -> None:
             ],
         )
     estimated = verdict.estimated
-    if estimated.accuracy is None:
+    if estimated.status == "unknown":
         console.print(f"nothing can be estimated without labels: {estimated.reason}", markup=False)
         return
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in estimated.metrics.items())
@@ -158,7 +160,17 @@ def print_result(result: PerformanceResult) -> None:
         "reference": "calibrated with the labelled reference",
         "none": "not calibrated: there is no labelled reference",
     }[estimated.calibration]
+    if estimated.mae is not None:
+        basis = "learned from the errors of the labelled reference"
     console.print(f"expected of {estimated.rows} predictions without labels: {metrics} ({basis})")
+    for name, estimate in (("mae", estimated.mae), ("rmse", estimated.rmse)):
+        if estimate is not None:
+            threshold = estimated.thresholds[name]
+            alarm = ": all of it is above" if name in estimated.alarms else ""
+            console.print(
+                f"  {name} between {estimate.low:.4g} and {estimate.high:.4g}, "
+                f"threshold {threshold:.4g}{alarm}"
+            )
 
 
 def _cells(estimate: Estimate) -> list[float]:

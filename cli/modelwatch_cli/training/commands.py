@@ -82,6 +82,13 @@ def print_registration(registration: Registration, out: Console) -> None:
         )
     else:
         out.print(f"Served by mlflow.pyfunc, without an ONNX form: {registration.onnx_problem}")
+    if registration.losses_rows:
+        out.print(
+            "Its errors are estimated without labels: learned from "
+            f"{registration.losses_rows} test rows"
+        )
+    elif registration.losses_problem:
+        out.print(f"Its errors cannot be estimated without labels: {registration.losses_problem}")
     for kind, names in registration.columns.items():
         shown = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
         out.print(f"Columns of type {kind}: {len(names)} ({shown})")

@@ -360,6 +360,24 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         "ROC AUC to expect likewise; of more than two classes the mean.",
     ),
     Metric(
+        "model_estimated_mean_absolute_error",
+        "gauge",
+        _MODEL,
+        "Mean absolute error of a regression to expect from its rows, without labels.",
+    ),
+    Metric(
+        "model_estimated_root_mean_squared_error",
+        "gauge",
+        _MODEL,
+        "Root mean squared error to expect likewise.",
+    ),
+    Metric(
+        "model_estimated_bound",
+        "gauge",
+        (*_MODEL, "metric", "bound"),
+        "By estimated metric: low and high end of its interval; of errors the threshold, too.",
+    ),
+    Metric(
         "evidently_analysis_total",
         "counter",
         (*_MODEL, "status"),

@@ -48,14 +48,19 @@ def test_a_classifier_is_shown_beside_the_constant_and_by_class(capsys):
 
 
 @pytest.mark.parametrize(
-    ("predicted", "actual", "expected"),
+    ("predicted", "actual", "expected", "reason"),
     [
-        ([1, 1], [None, 1], "unknown (1 labelled predictions; 4 are needed)"),
-        ([1.5, 2, 3, 4.5], [1, 2, 3, 4], "mae"),
+        (
+            [1, 1],
+            [None, 1],
+            "unknown (1 labelled predictions; 4 are needed)",
+            "the predictions have no probabilities",
+        ),
+        ([1.5, 2, 3, 4.5], [1, 2, 3, 4], "mae", "nothing was learned of its errors"),
     ],
 )
-def test_what_is_not_known_and_what_is_a_number(capsys, predicted, actual, expected):
+def test_what_is_not_known_and_what_is_a_number(capsys, predicted, actual, expected, reason):
     print_result(result(PerformanceProfile.of(outcomes(predicted, actual))))
     said = capsys.readouterr().out
     assert expected in said
-    assert "nothing can be estimated without labels: the predictions have no probabilities" in said
+    assert f"nothing can be estimated without labels: {reason}" in said

@@ -26,6 +26,10 @@ export function count(value) {
   return Math.round(value).toLocaleString("en");
 }
 
+export function figure(value) {
+  return value === null || value === undefined ? "–" : Number(value.toPrecision(3)).toLocaleString("en");
+}
+
 export function rate(value) {
   if (value === null || value === undefined) return "–";
   if (value === 0) return "0";

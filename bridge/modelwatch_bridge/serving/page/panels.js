@@ -1,5 +1,5 @@
 // The parts of the page: a card per model version, the map of features, tiles and tables.
-import { ago, bytes, clock, count, el, name, rate, seconds, shape, share, sparkline, status } from "./charts.js";
+import { ago, bytes, clock, count, el, figure, name, rate, seconds, shape, share, sparkline, status } from "./charts.js";
 
 const FIRST_FEATURES = 30, REPORTS = 8, WIDEST_CELL = 34;
 
@@ -43,6 +43,8 @@ function cardParts(model, nowMs, results) {
     ...Object.entries(model.latency).map(([label, value]) => fact(`model ${label}`, seconds(value))),
     fact("accuracy", share(model.accuracy)),
     fact("expected", share(model.estimated_accuracy)),
+    fact("mean error", figure(model.error)),
+    fact("expected error", figure(model.estimated_error)),
     fact("labelled", share(model.label_maturity)),
   ];
   return [

@@ -21,6 +21,8 @@ HOLDOUT_PATH = f"{ARTIFACT_FOLDER}/holdout.parquet"
 """Rows that the version was not trained on, with what it says of them and their labels: on its own
 training data a model is surer of itself than it will ever be again."""
 IMPORTANCE_PATH = f"{ARTIFACT_FOLDER}/importance.json"
+LOSSES_PATH = f"{ARTIFACT_FOLDER}/losses.trees"
+"""Of a regression, what its errors depend on, learned from labels of the rows above."""
 
 
 def manifest_path(sha256: str) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from modelwatch.domain.models import ModelVersion
     from modelwatch.domain.monitors import MonitorSet
     from modelwatch.domain.past.history import PastDocument
+    from modelwatch.domain.performance.losses import LossModel
     from modelwatch.domain.profiles import Profile, WindowProfile
     from modelwatch.domain.segments import SegmentKey
     from modelwatch.domain.verdict.evidence import Evidence
@@ -77,6 +78,10 @@ class ReferenceStore(Protocol):
 
     def importance(self, version: ModelVersion) -> Importance | None:
         """Return how much the version depends on each feature, or None when it is not measured."""
+        ...
+
+    def losses(self, version: ModelVersion) -> LossModel | None:
+        """Return what the errors of a regression depend on, or None when it was not learned."""
         ...
 
 

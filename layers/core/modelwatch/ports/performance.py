@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from modelwatch.domain.performance.encoding import HourPerformance, LabelledHour
+    from modelwatch.domain.performance.losses import LossModel
     from modelwatch.domain.performance.results import PerformancePolicy, PerformanceResult
     from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes
     from modelwatch.domain.windows import Window
@@ -32,8 +33,13 @@ class OutcomeStore(Protocol):
         """Return the names of what is stored of labels, by the hour of their predictions."""
         ...
 
-    def outcomes(self, model_name: str, model_version: str, hour: datetime) -> HourOutcomes:
-        """Return a version's distinct predictions of an hour, with the labels that hold now."""
+    def outcomes(
+        self, model_name: str, model_version: str, hour: datetime, losses: LossModel | None = None
+    ) -> HourOutcomes:
+        """Return a version's distinct predictions of an hour, with the labels that hold now.
+
+        With a loss model, also a sample of rows for it.
+        """
         ...
 
     def unknown(self, hour: datetime) -> tuple[int, int]:
@@ -79,11 +85,13 @@ class PerformanceMonitor(Protocol):
         window: Window,
         *,
         reference: pa.Table | None = None,
+        losses: LossModel | None = None,
         policy: PerformancePolicy | None = None,
     ) -> PerformanceResult:
         """Return how well a version predicted in ``window``, by the labels that came so far.
 
-        ``reference``: rows that it was not trained on, with probabilities and labels. ``policy``:
+        ``reference``: rows that it was not trained on, with probabilities and labels; ``losses``:
+        what was learned of its errors, from the same rows. ``policy``:
         what it takes for a result, in place of the deployment's.
         """
         ...

@@ -361,6 +361,7 @@ class AnalyzeService:
                 task.version,
                 window,
                 reference=self._references.holdout(task.name, task.version),
+                losses=self._references.losses(task.name, task.version),
                 policy=task.monitored.performance,
             )
         except Exception:  # noqa: BLE001 - said in the log

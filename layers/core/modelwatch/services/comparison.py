@@ -157,6 +157,7 @@ class Comparer:
             window,
             variant=variant or None,
             reference=self._references.holdout(model_name, version),
+            losses=self._references.losses(model_name, version),
         )
         side = Side(
             name=name,

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from modelwatch.domain.performance.calibration import learn_calibration
+from modelwatch.domain.performance.calibration import EstimatedPerformance, learn_calibration
 from modelwatch.domain.performance.encoding import HourPerformance, LabelledHour
+from modelwatch.domain.performance.estimates import Estimate
+from modelwatch.domain.performance.expected import ExpectedLosses
+from modelwatch.domain.performance.losses import LossModel
 from modelwatch.domain.performance.profile import PerformanceProfile, merge_performance
 from modelwatch.domain.performance.results import (
     HourMaturity,
@@ -19,7 +22,7 @@ from modelwatch.domain.performance.results import (
     PerformanceResult,
     evaluate_performance,
 )
-from modelwatch.domain.performance.rows import CapturedHour, whole_order
+from modelwatch.domain.performance.rows import CapturedHour, Outcomes, whole_order
 from modelwatch.domain.windows import Window
 from modelwatch.metric_names import STATUS_VALUES
 from modelwatch.ports.metrics import Sample
@@ -44,6 +47,14 @@ GAUGES = {
     "r2": "model_r2_score",
 }
 """The gauge of each metric."""
+
+ESTIMATED_GAUGES = {
+    "accuracy": "model_estimated_accuracy",
+    "roc_auc": "model_estimated_roc_auc",
+    "mae": "model_estimated_mean_absolute_error",
+    "rmse": "model_estimated_root_mean_squared_error",
+}
+"""The gauge of each metric that is estimated without labels."""
 
 
 @dataclass(slots=True)
@@ -109,6 +120,7 @@ class PerformanceMonitor:
         variant: str | None = None,
         classes: Sequence[str] = (),
         reference: pa.Table | None = None,
+        losses: LossModel | None = None,
         policy: PerformancePolicy | None = None,
     ) -> PerformanceResult:
         """Return how well a version predicted in ``window``.
@@ -127,6 +139,8 @@ class PerformanceMonitor:
         reference
             Reference data. If it has ``probabilities`` and labels (column ``label``), of rows that
             the model was not trained on, the probabilities are calibrated on it.
+        losses
+            What was learned of a regression's errors when the version was registered.
         policy
             What it takes for a result, in place of the monitor's own.
         """
@@ -136,7 +150,7 @@ class PerformanceMonitor:
         calibrations = (
             {} if known is None else learn_calibration(PerformanceProfile.of(known, classes))
         )
-        sums = self._sums(model_name, model_version, window, classes)
+        sums = self._sums(model_name, model_version, window, classes, losses)
         chosen = {hour: _merged(kept, variant) for hour, kept in sorted(sums.hours.items())}
         profile = merge_performance(chosen.values())
         labels, unknown = self._labels(window, sums.renewed)
@@ -146,7 +160,7 @@ class PerformanceMonitor:
             variant=variant or "",
             window_start=window.start,
             window_end=window.end,
-            verdict=evaluate_performance(profile, policy or self._policy, calibrations),
+            verdict=evaluate_performance(profile, policy or self._policy, calibrations, losses),
             records=profile.records,
             labelled=profile.labelled,
             maturity=profile.labelled / profile.records if profile.records else None,
@@ -162,7 +176,12 @@ class PerformanceMonitor:
         )
 
     def _sums(
-        self, model_name: str, model_version: str, window: Window, classes: Sequence[str]
+        self,
+        model_name: str,
+        model_version: str,
+        window: Window,
+        classes: Sequence[str],
+        losses: LossModel | None,
     ) -> _Sums:
         captured = self._outcomes.captured(model_name, model_version, window)
         sums = _Sums(self._profiles.load(model_name, model_version, window.hours()))
@@ -176,7 +195,7 @@ class PerformanceMonitor:
             order = order or next(
                 (each.classes for each in sums.hours.values() if each.classes), ()
             )
-            if kept is not None and _is_fresh(kept, found, labels, order):
+            if kept is not None and _is_fresh(kept, found, labels, order, losses):
                 continue
             closed = self._is_over(hour)
             has_time = not sums.renewed or self._clock() - began < self._seconds
@@ -185,19 +204,33 @@ class PerformanceMonitor:
             elif not has_time or not (closed or found.size_bytes <= self._open_hour_bytes):
                 sums.pending += 1
             else:
-                sums.hours[hour] = self._summed(model_name, model_version, hour, order)
+                sums.hours[hour] = self._summed(model_name, model_version, hour, order, losses)
                 sums.renewed.add(hour)
                 if closed:
                     self._profiles.save(model_name, model_version, hour, sums.hours[hour])
         return sums
 
     def _summed(
-        self, model_name: str, model_version: str, hour: datetime, classes: Sequence[str]
+        self,
+        model_name: str,
+        model_version: str,
+        hour: datetime,
+        classes: Sequence[str],
+        losses: LossModel | None,
     ) -> HourPerformance:
-        found = self._outcomes.outcomes(model_name, model_version, hour)
+        found = self._outcomes.outcomes(model_name, model_version, hour, losses)
         order = whole_order(found.variants.values(), classes)
+
+        def expected(name: str, rows: Outcomes) -> ExpectedLosses | None:
+            if losses is None:
+                return None
+            return ExpectedLosses.of(losses, found.samples[name], rows.numeric)
+
         return HourPerformance(
-            {name: PerformanceProfile.of(rows, order) for name, rows in found.variants.items()},
+            {
+                name: PerformanceProfile.of(rows, order, expected(name, rows))
+                for name, rows in found.variants.items()
+            },
             _digest(found.captures),
             _digest(found.labels),
             found.label_hours,
@@ -275,11 +308,23 @@ def samples(result: PerformanceResult) -> list[Sample]:
             Sample("model_performance_bound", value, {**model, "metric": name, "bound": bound})
             for bound, value in bounds.items()
         ]
-    found += [
-        Sample(f"model_estimated_{name}", verdict.estimated.metrics[name], model)
-        for name in ("accuracy", "roc_auc")
-        if name in verdict.estimated.metrics
-    ]
+    return found + _estimated_samples(verdict.estimated, model)
+
+
+def _estimated_samples(estimated: EstimatedPerformance, model: Mapping[str, str]) -> list[Sample]:
+    found = []
+    for name, gauge in ESTIMATED_GAUGES.items():
+        estimate: Estimate | None = getattr(estimated, name)
+        if estimate is None:
+            continue
+        found.append(Sample(gauge, estimate.value, model))
+        bounds = {"low": estimate.low, "high": estimate.high}
+        if name in estimated.thresholds:
+            bounds["threshold"] = estimated.thresholds[name]
+        found += [
+            Sample("model_estimated_bound", value, {**model, "metric": name, "bound": bound})
+            for bound, value in bounds.items()
+        ]
     return found
 
 
@@ -294,12 +339,17 @@ def _is_fresh(
     captured: CapturedHour,
     labels: Mapping[datetime, Sequence[str]],
     order: Sequence[str],
+    losses: LossModel | None,
 ) -> bool:
     names = [name for hour in kept.label_hours for name in labels.get(hour, ())]
     # another hour may have shown meanwhile which probability is of which class
     unordered = order and not kept.classes and any(p.probabilities for p in kept.variants.values())
+    unestimated = losses and any(profile.losses is None for profile in kept.variants.values())
     return (
-        kept.captures == _digest(captured.names) and kept.labels == _digest(names) and not unordered
+        kept.captures == _digest(captured.names)
+        and kept.labels == _digest(names)
+        and not unordered
+        and not unestimated
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from modelwatch.domain.baselines import TRAINING, CapturedWindow, TrainingData
 from modelwatch.domain.constraints import Constraints, learn_constraints
 from modelwatch.domain.models import ModelVersion
+from modelwatch.domain.performance.losses import LossModel
 from modelwatch.domain.profiles import merge_profiles
 from modelwatch.domain.verdict.sides import Reference
 from modelwatch.domain.windows import Window
@@ -78,6 +79,13 @@ class References:
         """Return rows that a version was not trained on, or None when there are none."""
         try:
             return self._training.holdout(self._registry.version(model_name, model_version))
+        except NoModelError:
+            return None
+
+    def losses(self, model_name: str, model_version: str) -> LossModel | None:
+        """Return what the errors of a version depend on, or None when it was not learned."""
+        try:
+            return self._training.losses(self._registry.version(model_name, model_version))
         except NoModelError:
             return None
 

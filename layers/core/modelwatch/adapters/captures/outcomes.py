@@ -16,10 +16,12 @@ import pyarrow.compute as pc
 from modelwatch.adapters.aws.objects import S3Objects
 from modelwatch.adapters.captures.labels import S3LabelStore
 from modelwatch.adapters.captures.layout import CaptureObject
+from modelwatch.adapters.captures.loss_samples import LossSample
 from modelwatch.adapters.captures.parquet import read_table
 from modelwatch.adapters.captures.records import CONNECTIONS, S3RecordStore, unmoved
 from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.labels import as_text
+from modelwatch.domain.performance.losses import LossModel
 from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes, given
 from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.windows import Window
@@ -72,9 +74,14 @@ class S3OutcomeStore:
             for hour, names in self._labels.objects(day).items()
         }
 
-    def outcomes(self, model_name: str, model_version: str, hour: datetime) -> HourOutcomes:
-        """Return a version's distinct predictions of an hour, with the labels that hold now."""
-        return unmoved(lambda: self._outcomes(model_name, model_version, hour))
+    def outcomes(
+        self, model_name: str, model_version: str, hour: datetime, losses: LossModel | None = None
+    ) -> HourOutcomes:
+        """Return a version's distinct predictions of an hour, with the labels that hold now.
+
+        With a loss model, also a sample of rows for it.
+        """
+        return unmoved(lambda: self._outcomes(model_name, model_version, hour, losses))
 
     def unknown(self, hour: datetime) -> tuple[int, int]:
         """Return how many labels there are for an hour, and how many are of nothing captured.
@@ -104,14 +111,17 @@ class S3OutcomeStore:
         ]
         return _outcomes(table, np.array(texts, object), np.array(numbers, np.float64))
 
-    def _outcomes(self, model_name: str, model_version: str, hour: datetime) -> HourOutcomes:
+    def _outcomes(
+        self, model_name: str, model_version: str, hour: datetime, losses: LossModel | None
+    ) -> HourOutcomes:
         window = Window(hour, hour + _HOUR)
         found = [
             each.key
             for each in self._records.objects(model_name, model_version, window)
             if each.hour == hour
         ]
-        table = _distinct(self._columns(found, _COLUMNS))
+        sample = None if losses is None else LossSample(losses)
+        table = _distinct(self._columns(found, _COLUMNS, sample))
         ids = pc.utf8_lower(table["event_id"]).combine_chunks()
         hours = _label_hours(ids, hour)
         stored = self.labelled(each.date() for each in hours)
@@ -126,14 +136,13 @@ class S3OutcomeStore:
         texts[as_came], numbers[as_came] = cells[as_came], np.nan
         rows = _outcomes(table, texts, numbers)
         variants = table["variant"]
+        served_as = sorted(pc.unique(variants).to_pylist())
         return HourOutcomes(
-            {
-                name: rows.part(pc.equal(variants, name).to_numpy())
-                for name in sorted(pc.unique(variants).to_pylist())
-            },
+            {name: rows.part(pc.equal(variants, name).to_numpy()) for name in served_as},
             tuple(sorted(found)),
             names,
             tuple(hours),
+            {} if sample is None else {name: sample.of(name) for name in served_as},
         )
 
     def _unknown(self, hour: datetime) -> tuple[int, int]:
@@ -155,11 +164,18 @@ class S3OutcomeStore:
         ]
         return len(ids), len(unknown)
 
-    def _columns(self, keys: Sequence[str], columns: list[str]) -> pa.Table:
+    def _columns(
+        self, keys: Sequence[str], columns: list[str], sample: LossSample | None = None
+    ) -> pa.Table:
+        def read(key: str) -> pa.Table:
+            payload = self._objects.read(key)
+            table = read_table(payload, columns)
+            if sample is not None:
+                sample.add(table, payload)
+            return table
+
         with ThreadPoolExecutor(CONNECTIONS) as threads:
-            tables = list(
-                threads.map(lambda key: read_table(self._objects.read(key), columns), keys)
-            )
+            tables = list(threads.map(read, keys))
         if not tables:
             schema = [
                 ("event_id", pa.string()),

@@ -43,6 +43,9 @@ _END_GUESS_BYTES = 128 * 1024
 _DICTIONARY_ROWS = 10_000
 """In so many rows, doubles come again."""
 
+_MANY_ROWS = 100_000
+"""So many rows are read column by column, where not all of them are wanted."""
+
 _DOUBLES = ("probabilities", "double_")
 
 _ARROW_TYPES = {
@@ -219,6 +222,20 @@ def read_table(payload: bytes, columns: list[str] | None = None) -> pa.Table:
     with pq.ParquetFile(pa.BufferReader(payload)) as file:
         table = file.read(columns)
     return table.select(columns) if columns else table
+
+
+def read_rows(payload: bytes, features: Sequence[str], places: Any) -> pa.Table:
+    """Return some rows of one Parquet file: the numbers predicted, and what is there of features.
+
+    Columns are read one after another where there are many rows, so that few are in memory.
+    """
+    wanted = {prefix + name for name in features for prefix in (FEATURE_PREFIX, *BESIDE.values())}
+    with pq.ParquetFile(pa.BufferReader(payload)) as file:
+        names = [name for name in file.schema_arrow.names if name in wanted or name == "prediction"]
+        parts = [names] if file.metadata.num_rows < _MANY_ROWS else [[name] for name in names]
+        tables = [file.read(some).take(places) for some in parts]
+    columns = {name: table[name] for table in tables for name in table.column_names}
+    return pa.table(columns)
 
 
 def read_notes(file: bytes | Path | Callable[[int], bytes]) -> dict[str, bytes]:

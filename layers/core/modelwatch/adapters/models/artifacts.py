@@ -16,16 +16,19 @@ from modelwatch.domain.importance import Importance
 from modelwatch.domain.models import (
     HOLDOUT_PATH,
     IMPORTANCE_PATH,
+    LOSSES_PATH,
     MANIFEST_PATH,
     REFERENCE_PATH,
     Manifest,
     ModelVersion,
     manifest_path,
 )
-from modelwatch.errors import ModelLoadError, StoreError
+from modelwatch.errors import ModelLoadError, ProfileFormatError, StoreError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from modelwatch.domain.performance.losses import LossModel
 
 _LOG = logging.getLogger(__name__)
 _decode_manifest = msgspec.json.Decoder(Manifest).decode
@@ -175,6 +178,19 @@ class Artifacts(ABC):
             return _decode_importance(payload)
         except msgspec.DecodeError as error:
             raise StoreError(f"{IMPORTANCE_PATH} of {version.title}: {error}") from error
+
+    def losses(self, version: ModelVersion) -> LossModel | None:
+        """Return what the version's errors depend on, or None when that was not learned."""
+        payload = self.read(version, LOSSES_PATH)
+        if payload is None:
+            return None
+        # predict reads artifacts, too, and needs none of this
+        from modelwatch.domain.performance.losses import decode_loss_model
+
+        try:
+            return decode_loss_model(payload)
+        except ProfileFormatError as error:
+            raise StoreError(f"{LOSSES_PATH} of {version.title}: {error}") from error
 
     def _check_size(self, version: ModelVersion, payload_bytes: int) -> None:
         if payload_bytes > self._limit_bytes:

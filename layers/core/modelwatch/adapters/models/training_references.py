@@ -25,6 +25,7 @@ from modelwatch.domain.capture_policy import (
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.labels import as_text
 from modelwatch.domain.models import ModelVersion
+from modelwatch.domain.performance.losses import LossModel
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.records import Value
 from modelwatch.domain.segments import NO_SEGMENTS, SegmentKey, Segments
@@ -49,6 +50,7 @@ class TrainingReferences:
         self._profiles: dict[tuple[str, str], Profile] = {}
         self._holdouts: dict[tuple[str, str], pa.Table | None] = {}
         self._importance: dict[tuple[str, str], Importance | None] = {}
+        self._losses: dict[tuple[str, str], LossModel | None] = {}
 
     def reference(self, version: ModelVersion) -> pa.Table | None:
         """Return the rows a version was trained on, or None when it has none."""
@@ -92,6 +94,13 @@ class TrainingReferences:
         if key not in self._importance:
             self._importance[key] = self._artifacts.importance(version)
         return self._importance[key]
+
+    def losses(self, version: ModelVersion) -> LossModel | None:
+        """Return what the version's errors depend on; it never changes, either."""
+        key = (version.name, version.version)
+        if key not in self._losses:
+            self._losses[key] = self._artifacts.losses(version)
+        return self._losses[key]
 
     def _captured(self, table: pa.Table) -> pa.Table:
         names = feature_names(table.column_names)

@@ -36,7 +36,7 @@ MIN_CALIBRATION_ROWS = 100
 
 
 class EstimatedPerformance(msgspec.Struct, frozen=True, kw_only=True):
-    """What the probabilities of a window lead to expect.
+    """What the probabilities of a window, or a regression's rows, lead to expect.
 
     Attributes
     ----------
@@ -45,12 +45,20 @@ class EstimatedPerformance(msgspec.Struct, frozen=True, kw_only=True):
     rows
         Predictions that went into it.
     calibration
-        ``reference``: learned from the reference; ``none``: probabilities taken as they are.
+        ``reference``: learned from labels of the reference; ``none``: probabilities taken as they
+        are.
     accuracy, roc_auc
         With the interval that so many rows leave, if the calibration is right; see
         `expected_roc_auc`.
+    mae, rmse
+        Of a regression, with an interval for what labels would show; see `expected_metrics`.
     metrics
-        All of them by name: ``accuracy``, ``precision``, ``recall``, ``f1`` and ``roc_auc``.
+        All of them by name: ``accuracy``, ``precision``, ``recall``, ``f1`` and ``roc_auc``; of a
+        regression ``mae``, ``rmse``, ``bias`` and ``r2``.
+    thresholds
+        Of a regression by metric: mean and three standard deviations of chunks of the reference.
+    alarms
+        Metrics whose whole interval is beyond their threshold.
     """
 
     status: Literal["ok", "unknown"]
@@ -59,7 +67,11 @@ class EstimatedPerformance(msgspec.Struct, frozen=True, kw_only=True):
     calibration: Literal["reference", "none"] = "none"
     accuracy: Estimate | None = None
     roc_auc: Estimate | None = None
+    mae: Estimate | None = None
+    rmse: Estimate | None = None
     metrics: dict[str, float] = {}
+    thresholds: dict[str, float] = {}
+    alarms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 import numpy as np
 
+from modelwatch.domain.performance.expected import ExpectedLosses
 from modelwatch.domain.performance.profile import PerformanceProfile
 from modelwatch.domain.performance.residuals import Residuals
 from modelwatch.domain.performance.scores import Histogram
@@ -60,6 +61,15 @@ class _Bins(msgspec.Struct, array_like=True):
     sums: bytes
 
 
+class _Losses(msgspec.Struct, array_like=True):
+    rows: int
+    sampled: int
+    sums: list[tuple[float, float, float, float, float]]
+    variances: tuple[float, float]
+    predictions: tuple[float, float]
+    known: list[float]
+
+
 class _Profile(msgspec.Struct, array_like=True):
     counts: tuple[int, int, int, int, int, int, int]
     confusion: list[tuple[str, str, int]] | None
@@ -68,6 +78,7 @@ class _Profile(msgspec.Struct, array_like=True):
     log_loss: tuple[float, float, float]
     scores: list[_Bins]
     expected: list[_Bins]
+    losses: _Losses | None = None
 
 
 class _Hour(msgspec.Struct, array_like=True):
@@ -148,6 +159,7 @@ def _packed(profile: PerformanceProfile) -> _Profile:
         tuple(profile.log_loss.tolist()),
         [_bins((name,), histogram) for name, histogram in sorted(profile.scores.items())],
         [_bins(pair, histogram) for pair, histogram in sorted(profile.expected.items())],
+        None if profile.losses is None else _losses(profile.losses),
     )
 
 
@@ -177,6 +189,29 @@ def _unpacked(packed: _Profile) -> PerformanceProfile:
         unscored=unscored,
         scores={each.key[0]: _histogram(each) for each in packed.scores},
         expected={(each.key[0], each.key[1]): _histogram(each) for each in packed.expected},
+        losses=None if packed.losses is None else _expected(packed.losses),
+    )
+
+
+def _losses(losses: ExpectedLosses) -> _Losses:
+    return _Losses(
+        losses.rows,
+        losses.sampled,
+        losses.sums.tolist(),
+        tuple(losses.variances.tolist()),
+        tuple(losses.predictions.tolist()),
+        losses.known.tolist(),
+    )
+
+
+def _expected(packed: _Losses) -> ExpectedLosses:
+    return ExpectedLosses(
+        packed.rows,
+        packed.sampled,
+        np.array(packed.sums, np.float64).reshape(-1, 5),
+        np.array(packed.variances, np.float64),
+        np.array(packed.predictions, np.float64),
+        np.array(packed.known, np.float64),
     )
 
 

@@ -20,7 +20,7 @@ class Estimate(msgspec.Struct, frozen=True):
     low, high
         Interval around it, of `CONFIDENCE`.
     method
-        How the interval was made: ``wilson``, ``delta``, ``delong`` or ``normal``.
+        How the interval was made: ``wilson``, ``delta``, ``delong``, ``normal`` or ``losses``.
     """
 
     value: float

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from modelwatch.domain.performance.expected import ExpectedLosses
 from modelwatch.domain.performance.residuals import NO_RESIDUALS, Residuals
 from modelwatch.domain.performance.rows import (
     Floats,
@@ -64,6 +65,8 @@ class PerformanceProfile:
         By (predicted, class): over all rows, labelled or not, by the coarse bin of the class's
         probability, the number of rows and the sum of the probability. Without rows of hours in
         which nothing showed the class of each probability.
+    losses
+        What a loss model leads to expect; None where none was asked.
     """
 
     records: int = 0
@@ -78,15 +81,23 @@ class PerformanceProfile:
     unscored: int = 0
     scores: Mapping[str, Histogram] = field(default_factory=dict)
     expected: Mapping[tuple[str, str], Histogram] = field(default_factory=dict)
+    losses: ExpectedLosses | None = None
 
     @classmethod
-    def of(cls, rows: Outcomes, classes: Sequence[str] = ()) -> PerformanceProfile:
+    def of(
+        cls,
+        rows: Outcomes,
+        classes: Sequence[str] = (),
+        losses: ExpectedLosses | None = None,
+    ) -> PerformanceProfile:
         """Return the profile of ``rows``.
 
         Parameters
         ----------
         classes
             The class of each column of the probabilities, where it is known; see `class_order`.
+        losses
+            Of the same rows.
         """
         actual = aligned_actual(rows)
         labelled = given(actual)
@@ -106,6 +117,7 @@ class PerformanceProfile:
             unscored=scored.unscored,
             scores=scored.scores,
             expected=scored.expected,
+            losses=losses,
         )
 
 
@@ -122,8 +134,11 @@ def merge_performance(profiles: Iterable[PerformanceProfile]) -> PerformanceProf
     """
     parts = list(profiles)
     residuals = NO_RESIDUALS
+    losses: ExpectedLosses | None = None
     for part in parts:
         residuals = residuals + part.residuals
+        if part.losses is not None:
+            losses = part.losses if losses is None else losses + part.losses
     return PerformanceProfile(
         records=sum(part.records for part in parts),
         labelled=sum(part.labelled for part in parts),
@@ -137,6 +152,7 @@ def merge_performance(profiles: Iterable[PerformanceProfile]) -> PerformanceProf
         unscored=sum(part.unscored for part in parts),
         scores=_merged([part.scores for part in parts]),
         expected=_merged([part.expected for part in parts]),
+        losses=losses,
     )
 
 

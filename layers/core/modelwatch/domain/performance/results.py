@@ -20,6 +20,8 @@ from modelwatch.domain.performance.classification import (
     majority,
 )
 from modelwatch.domain.performance.estimates import Estimate
+from modelwatch.domain.performance.loss_estimation import estimate_errors
+from modelwatch.domain.performance.losses import LossModel
 from modelwatch.domain.performance.profile import PerformanceProfile, classes_of
 from modelwatch.domain.performance.regression import mean_predictor, regression_metrics
 
@@ -141,6 +143,7 @@ def evaluate_performance(
     profile: PerformanceProfile,
     policy: PerformancePolicy,
     calibrations: Mapping[str, Calibration] | None = None,
+    losses: LossModel | None = None,
 ) -> PerformanceVerdict:
     """Return what a window's profile says of a model version.
 
@@ -154,8 +157,11 @@ def evaluate_performance(
     >>> round(verdict.metrics["accuracy"].value, 3), verdict.constant
     (0.667, '0')
     """
-    estimated = estimate_performance(profile, calibrations or {}, policy.min_labels)
     task = policy.task or task_of(profile)
+    if task == "regression" or (losses and not profile.probabilities):
+        estimated = estimate_errors(profile.losses, losses, policy.min_labels)
+    else:
+        estimated = estimate_performance(profile, calibrations or {}, policy.min_labels)
     reason = _immature(profile, policy)
     if not reason and task == "regression" and profile.residuals.n < policy.min_labels:
         reason = f"{profile.residuals.n} labels that are numbers; {policy.min_labels} are needed"

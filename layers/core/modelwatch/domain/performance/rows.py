@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -46,6 +46,11 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self.predicted)
 
+    @property
+    def numeric(self) -> int:
+        """How many predictions are finite numbers."""
+        return int(np.isfinite(self.predicted_numbers).sum())
+
     def part(self, chosen: Any) -> Outcomes:
         """Return the rows that a mask or a list of positions chooses."""
         probabilities = None if self.probabilities is None else self.probabilities[chosen]
@@ -71,12 +76,16 @@ class HourOutcomes:
     label_hours
         Hours in which labels were looked for: that of the predictions, and those that the ids of
         predictions show it where these are others.
+    samples
+        By variant, a uniform sample of the rows whose prediction is a number, as the matrix of the
+        loss model that was asked for.
     """
 
     variants: Mapping[str, Outcomes]
     captures: tuple[str, ...]
     labels: tuple[str, ...]
     label_hours: tuple[datetime, ...]
+    samples: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
