@@ -1,8 +1,12 @@
-"""Two months of a season on the real stack: learned, quiet, and a change of unit is found."""
+"""Two months of a season on the real stack: learned, quiet, and a change of unit is found.
+
+Its episode opens once over several runs of the schedule, is acknowledged, expected and accepted.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from botocore.config import Config
 
 from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.adapters.captures.records import S3RecordStore
@@ -25,6 +30,8 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
 DAY = timedelta(days=1)
 DAYS = 60
 ROWS = 150
+CHANGED = 3
+"""So many of the last days have another unit."""
 END = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
@@ -53,10 +60,16 @@ def a_day(features: pd.DataFrame, day: int, version: str, factor: float = 1.0) -
 
 @pytest.fixture
 def by_day(stack: RunningStack) -> Iterator[RunningStack]:
-    """A stack that analyzes days, too: only of lengths that are scheduled it learns the past."""
-    # by the share of features: these records all predict the same, unlike the reference
-    own = {"ANALYSIS_WINDOWS": "PT1H,P1D", "ANALYSIS_VERDICT_RULE": "share"}
-    yield replace(stack, environ={**stack.environ, **own})
+    """A stack that analyzes days, too: only of lengths that are scheduled it learns the past.
+
+    Its rule does not fire meanwhile: the runs of the schedule are those of the test.
+    """
+    changed = {
+        "ANALYSIS_WINDOWS": "P1D/P1D",
+        "ANALYSIS_SCHEDULE": "rate(1 day)",
+        "ANALYSIS_VERDICT_RULE": "any",
+    }
+    yield replace(stack, environ={**stack.environ, **changed})
     stack.json("deploy")
 
 
@@ -72,10 +85,10 @@ def test_a_season_is_quiet_and_a_change_of_unit_is_found(by_day: RunningStack) -
         features = reference_features(settings)
         client = open_client(settings, "analyze")
         store = S3RecordStore(s3_client(settings), settings.capture_bucket)
-    for day in range(DAYS - 1):
-        store.write(a_day(features, day, version))
-    # on the last day magnesium comes in another unit
-    store.write(a_day(features, DAYS - 1, version, factor=1.8))
+    for day in range(DAYS):
+        # on the last days magnesium comes in another unit
+        is_changed = day >= DAYS - CHANGED
+        store.write(a_day(features, day, version, factor=1.8 if is_changed else 1.0))
 
     def verdict(end: datetime) -> Any:
         found = client.analyze(window_seconds=86_400, window_end=end)
@@ -83,17 +96,17 @@ def test_a_season_is_quiet_and_a_change_of_unit_is_found(by_day: RunningStack) -
         (result,) = (each for each in found.results if each.model_version == version)
         return result
 
-    first = quiet = verdict(END - DAY)
-    while quiet.past_days < DAYS - 9:
-        # a run reads a week; those of the schedule come between
-        before, quiet = quiet.past_days, verdict(END - DAY)
+    before_it = END - CHANGED * DAY
+    first = quiet = verdict(before_it)
+    while quiet.past_days < DAYS - CHANGED - 8:
+        # a run reads a week
+        before, quiet = quiet.past_days, verdict(before_it)
         assert quiet.past_days > before
-    found = (quiet.status, quiet.drifted_features, quiet.learning)
-    assert found == ("ok", (), ""), (quiet.reason, quiet.headline)
+    assert (quiet.status, quiet.drifted_features, quiet.learning) == ("ok", (), "")
     seasonal = {each.feature for each in quiet.features if each.critical_from == "past windows"}
     assert {"alcohol", "ash"} <= seasonal
 
-    changed = verdict(END)
+    changed = verdict(before_it + DAY)
     assert changed.drifted_features == ("magnesium",)
     (magnesium,) = (each for each in changed.features if each.feature == "magnesium")
     assert magnesium.score >= magnesium.critical_score
@@ -103,3 +116,67 @@ def test_a_season_is_quiet_and_a_change_of_unit_is_found(by_day: RunningStack) -
         assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     shown = stack.run("analyze", "--window-seconds", "86400", "--min-rows", "100").stdout
     assert "critical" in shown
+    _follow_its_episode(stack, version, before_it, verdict)
+
+
+def _follow_its_episode(
+    stack: RunningStack, version: str, before_it: datetime, verdict: Callable[[datetime], Any]
+) -> None:
+    def episodes() -> list[Any]:
+        found: list[Any] = stack.json("episodes", "list")["episodes"]
+        return [each for each in found if each["model_version"] == version]
+
+    assert episodes() == []  # what someone asks for opens none
+    run_schedule(stack, before_it)
+    assert episodes() == []
+    for end in (before_it + DAY, before_it + DAY, END):  # twice, and two days caught up
+        run_schedule(stack, end)
+        (episode,) = episodes()
+        assert episode["id"] == f"{version}-{before_it + DAY:%Y%m%dT%H%M%SZ}"
+    assert (episode["status"], set(episode["features"])) == ("open", {"magnesium"})
+    (length,) = episode["lengths"]
+    assert (length["length"], datetime.fromisoformat(length["last"])) == ("P1D", END)
+    name = episode["id"]
+    story = stack.text("episodes", "show", name)
+    assert "magnesium" in story
+    assert "(shift " in story  # the words of the result
+    refused = stack.run("episodes", "acknowledge", name, "--note", "a\nb")
+    assert (refused.returncode, "--note" in refused.stderr) == (1, True)
+    note = ("--who", "ada", "--note", "a [/red] note")
+    acknowledged = stack.json("episodes", "acknowledge", name, *note)
+    assert acknowledged["status"] == "acknowledged"
+    assert "a [/red] note" in stack.text("episodes", "show", name)
+
+    until = f"{datetime.now(UTC) + DAY:%Y-%m-%dT%H:%M}"
+    time = ("--from", before_it.isoformat(), "--until", until, "--reason", "labels in mg/l")
+    declared = stack.json("episodes", "expect", *time, "--feature", "magnesium")
+    assert [each["status"] for each in episodes()] == ["expected"]
+    assert "labels in mg/l" in stack.text("episodes", "list")
+    stack.text("episodes", "withdraw", str(declared["id"]))
+    assert stack.json("episodes", "list")["expected"] == []
+
+    accepted = stack.json("baseline", "accept", name, "--note", "it stays")
+    assert (accepted["episode"]["status"], accepted["episode"]["reason"]) == ("closed", "accepted")
+    assert accepted["baseline"]["rows"] == (CHANGED - 1) * ROWS
+    in_use = stack.json("baseline", "list")["in_use_for_versions"]
+    assert in_use == {version: accepted["baseline"]["name"]}
+    assert verdict(END).status == "unknown"  # the reference is the window's own
+    assert verdict(before_it).drifted_features[:1] == ("magnesium",)  # the old unit is far now
+    reverted = stack.json("baseline", "revert", name)
+    assert reverted["accepted"]["reverted_by"]
+    assert verdict(END).drifted_features == ("magnesium",)
+    assert [each["reason"] for each in episodes()] == ["accepted"]
+
+
+def run_schedule(stack: RunningStack, end: datetime) -> None:
+    """Invoke the function as the rule does a while after the day's end."""
+    event = {"time": f"{end + timedelta(minutes=10):%Y-%m-%dT%H:%M:%SZ}", "detail": {}}
+    event |= {"source": "aws.events", "detail-type": "Scheduled Event", "resources": []}
+    event |= {"version": "0", "id": "1", "account": "000000000000", "region": "us-east-1"}
+    config = Config(read_timeout=200, retries={"max_attempts": 1})
+    response = stack.client("lambda", config=config).invoke(
+        FunctionName="modelwatch-local-analyze", Payload=json.dumps(event).encode()
+    )
+    payload = json.loads(response["Payload"].read())
+    assert "FunctionError" not in response, payload
+    assert payload["failures"] == {}
