@@ -354,7 +354,7 @@ class InMemoryPerformance:
         *,
         variant: str | None = None,
         reference: pa.Table | None = None,
-        losses: LossModel | None = None,  # noqa: ARG002 - as the port has it
+        losses: LossModel | None = None,  # noqa: ARG002 - as the port
         policy: PerformancePolicy | None = None,
     ) -> PerformanceResult:
         if self.failure:
