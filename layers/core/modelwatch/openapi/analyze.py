@@ -67,7 +67,7 @@ def _paths() -> dict[str, Any]:
                 "Analyze a window, by default the one that ends now",
                 "analyze",
                 Analysis,
-                (400, 413, 415, 503),
+                (400, 409, 413, 415, 503),
                 body=json_body(reference(AnalysisRequest), defaults, required=False),
             )
         },

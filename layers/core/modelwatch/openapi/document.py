@@ -17,6 +17,7 @@ _REF = "#/components/schemas/{name}"
 _PROBLEMS = {
     400: "Something in the request is wrong; `errors` names every place",
     404: "There is nothing of this name",
+    409: "Another stage analyzes this model, as its monitor says",
     413: f"The body has more than {MAX_BODY_BYTES} bytes, or a record more than a message holds",
     415: "The body is not said to be application/json",
     422: "The values fit the signature, and the model does not take them",

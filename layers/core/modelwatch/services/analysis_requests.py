@@ -11,7 +11,7 @@ import msgspec
 
 from modelwatch.domain.faults import UNREADABLE, Blame, refusal, refuse_repeated_names
 from modelwatch.domain.monitors import Monitored
-from modelwatch.domain.names import check_model_name
+from modelwatch.domain.names import Name
 from modelwatch.domain.records import time_faults
 from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.windows import Window
@@ -38,7 +38,7 @@ class AnalysisRequest(msgspec.Struct, forbid_unknown_fields=True):
         Make the HTML report even when nothing drifted.
     """
 
-    model_name: str | None = None
+    model_name: Name | None = None
     # whole numbers; to JSON Schema 60.0 is one, too, and msgspec's int refuses it
     window_seconds: Annotated[float, msgspec.Meta(ge=1, le=366 * 86_400, multiple_of=1)] | None = (
         None
@@ -66,8 +66,6 @@ def parse_request(body: bytes) -> AnalysisRequest:
     except UNREADABLE as error:
         raise refusal(body, AnalysisRequest, error, _further) from None
     refuse_repeated_names(body, request)
-    if request.model_name is not None:
-        check_model_name(request.model_name, "model_name")
     if request.window_end and (faults := list(time_faults("window_end", request.window_end))):
         raise InvalidInputError.of(faults)
     return request
