@@ -112,7 +112,7 @@ def test_a_season_is_quiet_and_a_change_of_unit_is_found(by_day: RunningStack) -
     assert changed.drifted_features == ("magnesium",)
     (magnesium,) = (each for each in changed.features if each.feature == "magnesium")
     assert magnesium.score >= magnesium.critical_score
-    assert {each.name for each in magnesium.changes} == {"shift", "spread"}
+    assert {each.name for each in magnesium.changes} >= {"shift", "spread"}
     for result in (first, quiet, changed):
         outcome = stack.run("replay", result.name)
         assert outcome.returncode == 0, outcome.stdout + outcome.stderr
