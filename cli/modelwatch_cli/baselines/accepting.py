@@ -5,6 +5,7 @@ Each step can be done again: a command that was interrupted is finished by the s
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,9 @@ from modelwatch.domain.episodes.joining import Episode
 from modelwatch.domain.episodes.notes import Acceptance
 from modelwatch.errors import InvalidInputError, NotFoundError
 from modelwatch_cli.baselines.making import BaselineMaker, Source
+
+_LONGEST_ID = 56
+"""So long a part of a baseline's name, which has 64 characters at most, it may be."""
 
 
 class Acceptor:
@@ -42,7 +46,7 @@ class Acceptor:
         Raises
         ------
         InvalidInputError
-            When it is closed, or there are other captures in its baseline.
+            When it is closed.
         ModelwatchError
             When there are too few captures.
         """
@@ -110,8 +114,9 @@ def captured_in(episode: Episode) -> tuple[datetime, datetime]:
 
 
 def baseline_name(episode: Episode) -> str:
-    """Return the name of the baseline that an episode's captures make.
-
-    Versions whose names differ only in signs share it: the second one is refused.
-    """
-    return f"episode-{re.sub(r'[^A-Za-z0-9_-]', '-', episode.id)}"[:64]
+    """Return the name of the baseline that an episode's captures make, another for each episode."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", episode.id)
+    if name != episode.id or len(name) > _LONGEST_ID:
+        digest = hashlib.blake2b(episode.id.encode(), digest_size=4).hexdigest()
+        name = f"{name[: _LONGEST_ID - 9]}-{digest}"
+    return f"episode-{name}"

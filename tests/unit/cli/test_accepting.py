@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from analysis_stage import NOW, AnalysisStage, records
 from modelwatch.domain.baselines import Baseline, CapturedWindow
@@ -141,3 +143,14 @@ def test_an_interrupted_acceptance_is_finished_by_the_same_command(stage, part, 
     assert found.accepted is not None
     assert found.accepted.before == ""
     assert stage.baselines.in_use("wine", "1") == baseline_name(episode)
+
+
+@pytest.mark.parametrize(
+    "versions", [("1.5", "1-5"), ("a" * 80, "a" * 79 + "b"), ("é", "è"), ("1", "2")]
+)
+def test_each_episode_has_a_baseline_of_its_own(versions, stage):
+    episode = opened(stage)
+    found = [replace(episode, id=f"{version}-20261123T100000Z") for version in versions]
+    names = [baseline_name(each) for each in found]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name) for name in names)
