@@ -43,6 +43,7 @@ def data_drift() -> Any:
 
 
 def _verdict() -> list[Any]:
+    opened = f"evidently_episode_opened_timestamp_seconds{{{VERSION}}}"
     status = number(
         "Status",
         "The newest analysis: no drift, drift, or unknown for want of data. Its values link to "
@@ -62,10 +63,11 @@ def _verdict() -> list[Any]:
         .thresholds(thresholds((None, "green"), (1, "red"), (2, "yellow"))),
         number(
             "Episode lasts",
-            "For how long the open episode lasts.",
+            "For how long the open episode lasts; 0 without one.",
             "s",
             (
-                f"time() - (evidently_episode_opened_timestamp_seconds{{{VERSION}}} > 0)",
+                # no open episode has the time 0
+                f"(time() - {opened}) * ({opened} > bool 0)",
                 _BY_VERSION,
             ),
         ).mappings([NO_DATA]),
@@ -80,12 +82,14 @@ def _verdict() -> list[Any]:
             "Share of drifted features.",
             "percentunit",
             (f"evidently_drift_score{{{VERSION}}}", _BY_VERSION),
+            per_row=2,
         ).thresholds(thresholds((None, "green"), (0.25, "yellow"), (0.5, "red"))),
         number(
             "Constraint violations",
             "Constraints on data quality that the newest window breaks, beyond chance.",
             "short",
             (f"evidently_constraint_violations_count{{{VERSION}}}", _BY_VERSION),
+            per_row=2,
         ).thresholds(thresholds((None, "green"), (1, "red"))),
         states(
             "Status over time",
@@ -184,6 +188,7 @@ def _performance() -> list[Any]:
             "Share of the window's predictions whose label is known.",
             "percentunit",
             (f"model_label_maturity_ratio{{{VERSION}}}", _BY_VERSION),
+            per_row=1,
         ).max(1),
     ]
 
