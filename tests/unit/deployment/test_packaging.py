@@ -115,9 +115,7 @@ def test_an_app_that_cannot_be_deployed_says_why(project, source, why):
 
 def test_third_party_code_belongs_into_a_layer(project):
     (project.function("capture") / "requirements.txt").write_text("# ok\nrequests==2\n")
-    with pytest.raises(
-        BuildError, match="lists requests==2: move it to one of the sets in"
-    ):
+    with pytest.raises(BuildError, match="lists requests==2: move it to one of the sets in"):
         package_app(project, "capture", REGION)
 
 
