@@ -45,7 +45,7 @@ NO_ICON = '<svg xmlns="http://www.w3.org/2000/svg"/>'
 LOADING_MS = 120_000
 COLOURS = {"red": "rgb(242, 73, 92)", "green": "rgb(115, 191, 105)", "blue": "rgb(87, 148, 242)"}
 #: Panels that need more than the demo, as docs/how-to/use-dashboards-and-alerts.md says.
-MAY_BE_EMPTY = {"Segments over time", "Duration of cold starts, p95"}
+MAY_BE_EMPTY = {"Segments over time", "Duration of cold starts, p95", "Mean absolute error"}
 
 Ask = Callable[[str], list[tuple[dict[str, str], float]]]
 

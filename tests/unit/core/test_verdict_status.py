@@ -74,8 +74,8 @@ def test_the_reason_says_what_the_rule_asks_for():
     assert status("bc", "share")[2] == "2 of 8 features drifted; drift from a share of 0.5"
     assert status("bc", "any")[2] == "2 of 8 features drifted; drift from one"
     assert status("bc", "important")[2] == (
-        "2 of 8 features drifted, 1 of 2 important ones; drift from one of these, "
-        "from a share of 0.5"
+        "2 of 8 features drifted, 1 of 2 important ones; drift from an important one "
+        "or a share of 0.5"
     )
     assert status("bc", "important", None)[2] == (
         "2 of 8 features drifted, of unknown importance; drift from a share of 0.5"

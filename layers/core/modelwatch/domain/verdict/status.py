@@ -60,8 +60,9 @@ def features_status(
     if not seen and status == "ok":
         return "unknown", share, f"{reason}; no important feature can be compared"
     matter = seen.intersection(drifted)
-    reason += f", {len(matter)} of {len(seen)} important ones; drift from one of these"
-    return "drift" if matter else status, share, f"{reason}, {by_share.removeprefix('drift ')}"
+    reason += f", {len(matter)} of {len(seen)} important ones; drift from an important one or "
+    reason += by_share.removeprefix("drift from ")
+    return "drift" if matter else status, share, reason
 
 
 def drifted_outputs(outputs: Sequence[FeatureDrift], policy: DriftPolicy) -> tuple[str, ...]:
