@@ -142,7 +142,14 @@ def _why_no_performance(name: str, selector: Selector, result: AnalysisResult) -
         if estimated.status == "unknown":
             return f"nothing is estimated: {estimated.reason}"
         other = [metric for metric in wanted if metric not in estimated.metrics]
-        return f"no {other[0]} is estimated: it is of another task" if other else ""
+        if other:
+            return f"no {other[0]} is estimated: it is of another task"
+        asks_threshold = ("bound", "threshold") in {
+            (label, value) for label, _, value in selector.matchers
+        }
+        if asks_threshold and not estimated.thresholds:
+            return "no estimate has a threshold: only errors of regressions have"
+        return ""
     metrics = [_METRICS[name]] if name in _METRICS else []
     if name == "model_performance_bound":
         metrics = [value for label, _, value in selector.matchers if label == "metric"]

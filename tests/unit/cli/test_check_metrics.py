@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 
 from modelwatch.domain.constraints import Quality
+from modelwatch.domain.performance.calibration import EstimatedPerformance
+from modelwatch.domain.performance.results import PerformanceResult, PerformanceVerdict
 from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift
 from modelwatch.metric_names import CATALOG
 from modelwatch_cli.checks.metrics import Examiner, Finding, check_catalog, rule_problems
@@ -21,6 +24,7 @@ from modelwatch_cli.monitoring.live_metrics import LiveMetrics, Sample
 from modelwatch_cli.settings import Settings
 from wine_records import wine_result
 
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MODEL = {"model_name": "wine", "model_version": "3"}
 RECORDED = {each.title: each.expression for each in rule_questions() if each.kind == "recording"}
 
@@ -107,6 +111,26 @@ def test_a_critical_score_may_be_missing_where_no_feature_has_one() -> None:
         score=0.05, critical_score=0.2,
     )  # fmt: skip
     assert why_absent(name, known(result(features=(feature,)))) == ""
+
+
+def test_a_threshold_may_be_missing_where_the_estimate_is_of_a_classifier() -> None:
+    def asked(thresholds: dict[str, float]) -> str:
+        estimated = EstimatedPerformance(
+            status="ok", metrics={"accuracy": 0.9}, thresholds=thresholds
+        )
+        performance = PerformanceResult(
+            **MODEL,
+            window_start=NOON,
+            window_end=NOON,
+            verdict=PerformanceVerdict(status="ok", estimated=estimated),
+        )
+        (selector,) = selectors(
+            'model_estimated_bound{bound="threshold"}', {"model_estimated_bound"}
+        )
+        return why_absent(selector, known(result(performance=performance)))
+
+    assert "only errors of regressions" in asked({})
+    assert asked({"mae": 1.0}) == ""
 
 
 def test_violations_may_be_missing_without_constraints() -> None:
