@@ -130,8 +130,7 @@ def _open_episodes(settings: BridgeSettings) -> list[Episode]:
     from modelwatch.adapters.results.episodes import S3EpisodeStore
 
     store = S3EpisodeStore(s3_client(settings), settings.report_bucket)
-    found = [each for model in store.models() for each in store.load(model).episodes()]
-    return [each for each in found if each.closed is None]
+    return [each for model in store.models() for each in store.load(model).open_episodes()]
 
 
 def _listener(settings: BridgeSettings, ledger: Ledger) -> EmfListener | None:

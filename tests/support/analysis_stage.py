@@ -28,7 +28,7 @@ from modelwatch.domain.monitors import Monitor, Monitored, MonitorSet
 from modelwatch.domain.records import Record
 from modelwatch.domain.segments import parse_segments
 from modelwatch.domain.verdict.evidence import CodeVersion
-from modelwatch.domain.verdict.rules import AnalysisRules
+from modelwatch.domain.verdict.rules import AnalysisRules, DriftPolicy
 from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.services.analysis_requests import AnalysisRequest
 from modelwatch.services.analyze import Analysis, AnalyzeService
@@ -125,3 +125,15 @@ class AnalysisStage:
         """Let time pass, and analyze as the schedule does."""
         self.now += timedelta(**time)
         return self.service.analyze_due(self.now)
+
+
+def stage_with_a_drift() -> AnalysisStage:
+    """Return a stage that has analyzed six hours by classic rules: the third and fourth drift."""
+    stage = AnalysisStage(policy=DriftPolicy(mode="classic"))
+    stage.training.tables["1"] = records_table(records(100, 0.5) + records(100, 1.5))
+    for hour in range(6):
+        value = 1.4 if hour in (2, 3) else 1.0
+        for each in (value - 0.5, value + 0.5):
+            stage.store.write(records(20, each, age_seconds=60 - 3600 * hour))
+        stage.run_after(hours=1 if hour else 0)
+    return stage

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -115,10 +114,10 @@ def _line_bytes() -> int:
 
 
 def _capturing(traffic: Traffic, settings: Settings) -> list[Item]:
-    rows = traffic.rows * settings.capture_sample_rate
+    rows = _captured(traffic, settings)
     messages = 1 / _records_a_message(traffic, settings)
     message_bytes = _ROW_BYTES + _VALUE_BYTES * traffic.features
-    gigabytes = traffic.rows / 1e9 * settings.capture_sample_rate * _STORED_BYTES * traffic.features
+    gigabytes = rows / 1e9 * _STORED_BYTES * traffic.features
     return [
         *capture_items(
             rows,
@@ -134,26 +133,31 @@ def _capturing(traffic: Traffic, settings: Settings) -> list[Item]:
     ]
 
 
+def _captured(traffic: Traffic, settings: Settings) -> float:
+    """Return how many predictions a month are captured."""
+    return traffic.rows * settings.capture_sample_rate
+
+
 def _consumer_runs(traffic: Traffic, settings: Settings) -> float:
     """Return how often the consumer runs: when a batch is full, or has waited long enough."""
-    rows = traffic.rows * settings.capture_sample_rate
-    waits = rows if not settings.capture_batch_window_seconds else min(
-        rows, _SECONDS / settings.capture_batch_window_seconds
-    )  # fmt: skip
-    return max(waits, rows / settings.capture_batch_size)
+    rows = _captured(traffic, settings)
+    wait = settings.capture_batch_window_seconds
+    # without a wait, each record may have a run of its own
+    ended = _SECONDS / wait if wait else rows
+    return max(min(rows, ended), rows / settings.capture_batch_size)
 
 
 def _objects(traffic: Traffic, settings: Settings) -> float:
     """Return how many objects the consumer writes: one a run for each model that has rows in it."""
-    rows = traffic.rows * settings.capture_sample_rate
-    return min(rows, _consumer_runs(traffic, settings) * traffic.models)
+    runs = _consumer_runs(traffic, settings)
+    return min(_captured(traffic, settings), runs * traffic.models)
 
 
 def _records_a_message(traffic: Traffic, settings: Settings) -> float:
     """Return how many records share a message: those of an environment in the time of a flush."""
     environments = math.ceil(traffic.per_second * traffic.predict_ms / 1000) + 1
-    dense = traffic.per_second / environments * settings.capture_flush_ms / 1000
-    return max(1.0, dense * settings.capture_sample_rate)
+    captured = traffic.per_second * settings.capture_sample_rate / environments
+    return max(1.0, captured * settings.capture_flush_ms / 1000)
 
 
 def _analyzing(traffic: Traffic, settings: Settings) -> list[Item]:
@@ -178,6 +182,8 @@ def _months(days: int | None) -> float:
 
 def _series(traffic: Traffic, settings: Settings) -> int:
     """Return how many series of metrics CloudWatch shows: one for each value of the labels."""
-    sizes = Counter(model_name=traffic.models, feature=traffic.features, endpoint=_ROUTES)
-    names = [name for name in CLOUDWATCH[settings.metrics_to_cloudwatch] if name in CATALOG]
-    return sum(math.prod(sizes[label] or 1 for label in CATALOG[name].labels) for name in names)
+    sizes = {"model_name": traffic.models, "feature": traffic.features, "endpoint": _ROUTES}
+    return sum(
+        math.prod(sizes.get(label, 1) for label in CATALOG[name].labels)
+        for name in CLOUDWATCH[settings.metrics_to_cloudwatch]
+    )

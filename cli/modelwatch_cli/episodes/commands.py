@@ -46,7 +46,7 @@ def list_episodes(
     """List the model's episodes, open ones first, and the changes that are expected."""
     store, model = episode_store(model_name)
     record, now = store.load(model), _now()
-    found = [each for each in record.episodes() if not (only_open and each.closed)]
+    found = record.open_episodes() if only_open else record.episodes()
     expected = [each for each in record.notes.expected if each.ends > now]
     if as_json:
         print_json({"model_name": model, "episodes": found[:limit], "expected": expected})

@@ -116,17 +116,16 @@ def _print_open_episodes(models: set[str]) -> None:
 
     try:
         store, _ = episode_store(None)
-        found = [each for model in sorted(models) for each in store.load(model).episodes()]
+        found = [each for model in sorted(models) for each in store.load(model).open_episodes()]
     except ModelwatchError as error:
         error_console.print(f"Open episodes cannot be shown: {error}", markup=False)
         return
     for each in found:
-        if each.closed is None:
-            console.print(
-                f"Episode {each.id} of {each.model_name} is {each.status} since "
-                f"{each.opened:%Y-%m-%d %H:%M} UTC: `modelwatch episodes show {each.id}`",
-                markup=False,
-            )
+        console.print(
+            f"Episode {each.id} of {each.model_name} is {each.status} since "
+            f"{each.opened:%Y-%m-%d %H:%M} UTC: `modelwatch episodes show {each.id}`",
+            markup=False,
+        )
 
 
 def print_result(result: AnalysisResult) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from analysis_stage import NOW, AnalysisStage, records
+from analysis_stage import NOW, AnalysisStage, records, stage_with_a_drift
 from modelwatch.adapters.captures.parquet import records_table
 from modelwatch.domain.alarms import AlarmSpan
 from modelwatch.domain.monitors import Monitor, MonitorChange, monitor_changes
@@ -17,17 +17,6 @@ from modelwatch_cli.settings import Settings
 
 DAY = timedelta(days=1)
 MAY = datetime(2026, 5, 14, 10, tzinfo=UTC)
-
-
-def stage_with_a_drift() -> AnalysisStage:
-    stage = AnalysisStage(policy=DriftPolicy(mode="classic"))
-    stage.training.tables["1"] = records_table(records(100, 0.5) + records(100, 1.5))
-    for hour in range(6):
-        value = 1.4 if hour in (2, 3) else 1.0
-        for each in (value - 0.5, value + 0.5):
-            stage.store.write(records(20, each, age_seconds=60 - 3600 * hour))
-        stage.run_after(hours=1 if hour else 0)
-    return stage
 
 
 def planned(stage, **rules):

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis_stage import AnalysisStage, records
-from modelwatch.adapters.captures.parquet import records_table
+from analysis_stage import AnalysisStage, records, stage_with_a_drift
 from modelwatch.adapters.results import analysis_settings
 from modelwatch.domain.alarms import WindowStatus, alarm_spans
 from modelwatch.domain.verdict.rules import DriftPolicy
@@ -23,14 +22,7 @@ START = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
 @pytest.fixture
 def stage() -> AnalysisStage:
-    stage = AnalysisStage(policy=DriftPolicy(mode="classic"))
-    stage.training.tables["1"] = records_table(records(100, 0.5) + records(100, 1.5))
-    for hour in range(6):
-        value = 1.4 if hour in (2, 3) else 1.0
-        for each in (value - 0.5, value + 0.5):
-            stage.store.write(records(20, each, age_seconds=60 - 3600 * hour))
-        stage.run_after(hours=1 if hour else 0)
-    return stage
+    return stage_with_a_drift()
 
 
 def run(stage: AnalysisStage, **policy):

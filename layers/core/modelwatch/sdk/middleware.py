@@ -17,9 +17,20 @@ _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
 _Send = Callable[[_Message], Awaitable[None]]
 _Asgi = Callable[[_Message, _Receive, _Send], Awaitable[None]]
+_Wsgi = Callable[..., Iterable[bytes]]
 
 
-class CaptureASGI:
+class _Middleware[App]:
+    """An application, and the routes of it that are captured."""
+
+    def __init__(self, app: App, *, client: ModelLog, capture: Capture | Iterable[Capture]) -> None:
+        self._app = app
+        self._log = client
+        routes = [capture] if isinstance(capture, Capture) else capture
+        self._routes = {(each.method, each.path): each for each in routes}
+
+
+class CaptureASGI(_Middleware[_Asgi]):
     """Middleware for FastAPI, Starlette and any other ASGI application.
 
     Parameters
@@ -38,13 +49,6 @@ class CaptureASGI:
         app.add_middleware(CaptureASGI, client=client, capture=Capture("/predict"))
     """
 
-    def __init__(
-        self, app: _Asgi, *, client: ModelLog, capture: Capture | Iterable[Capture]
-    ) -> None:
-        self._app = app
-        self._log = client
-        self._routes = _by_route(capture)
-
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         """Serve a request."""
         route = None
@@ -53,31 +57,26 @@ class CaptureASGI:
         if route is None:
             await self._app(scope, receive, send)
             return
-        request, response = Body(route.most_bytes), Body(route.most_bytes)
-        status = 0
+        exchange = _Exchange(self._log, route)
 
         async def received() -> _Message:
             message = await receive()
             if message["type"] == "http.request":
-                request.add(message.get("body", b""))
+                exchange.request.add(message.get("body", b""))
             return message
 
         async def sent(message: _Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                exchange.status = str(message["status"])
             elif message["type"] == "http.response.body":
-                response.add(message.get("body", b""))
+                exchange.response.add(message.get("body", b""))
             await send(message)
 
-        began = time.perf_counter()
         await self._app(scope, received, sent)
-        if 200 <= status < 300:
-            latency_ms = (time.perf_counter() - began) * 1000
-            log_exchange(self._log, route, request, response, latency_ms)
+        exchange.end()
 
 
-class CaptureWSGI:
+class CaptureWSGI(_Middleware[_Wsgi]):
     """Middleware for Flask and any other WSGI application.
 
     Parameters
@@ -95,17 +94,6 @@ class CaptureWSGI:
 
         app.wsgi_app = CaptureWSGI(app.wsgi_app, client=client, capture=Capture("/predict"))
     """
-
-    def __init__(
-        self,
-        app: Callable[..., Iterable[bytes]],
-        *,
-        client: ModelLog,
-        capture: Capture | Iterable[Capture],
-    ) -> None:
-        self._app = app
-        self._log = client
-        self._routes = _by_route(capture)
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -131,11 +119,6 @@ class CaptureWSGI:
         result = self._app(environ, started)
         kind = _SizedResult if isinstance(result, list | tuple) else _Result
         return kind(result, exchange)
-
-
-def _by_route(capture: Capture | Iterable[Capture]) -> dict[tuple[str, str], Capture]:
-    routes = [capture] if isinstance(capture, Capture) else capture
-    return {(each.method, each.path): each for each in routes}
 
 
 class _Exchange:

@@ -101,9 +101,7 @@ def prediction_value(value: object) -> Value:
         ...
     modelwatch.errors.InvalidInputError: prediction: inf is no finite number of 64 bits
     """
-    while (
-        not isinstance(value, str) and getattr(value, "ndim", 1) != 0 and hasattr(value, "__len__")
-    ):
+    while _holds_several(value):
         found = plain_list(value, "prediction")
         if len(found) != 1:
             raise InvalidInputError("prediction", f"has {len(found)} values; expected one")

@@ -48,8 +48,8 @@ def episode_sentences(
         record = record.add(Observation(task.version, task.title, end, slot))
     return tuple(
         f"Episode {each.id}, {each.status} since {each.opened:%Y-%m-%d %H:%M} UTC"
-        for each in record.episodes()
-        if each.model_version == task.version and each.closed is None
+        for each in record.open_episodes()
+        if each.model_version == task.version
     )
 
 

@@ -14,6 +14,7 @@ from modelwatch.adapters.captures.feature_columns import parts_of, values_of
 from modelwatch.adapters.captures.parquet import read_rows
 from modelwatch.domain.performance.losses import LossModel
 from modelwatch.domain.profiles.hashes import Hashes
+from modelwatch.domain.records import Value
 
 HOUR_ROWS = 1000
 """So many rows of each variant are looked at."""
@@ -65,14 +66,13 @@ class LossSample:
         names = [feature.name for feature in self._model.features if feature.name]
         table = read_rows(payload, names, places)
         return np.column_stack(
-            [
-                feature.numbers(
-                    table["prediction"].to_pylist()
-                    if not feature.name
-                    else values_of(table, feature.name)
-                    if parts_of(table, feature.name)
-                    else [None] * len(places)
-                )
-                for feature in self._model.features
-            ]
+            [feature.numbers(_values(table, feature.name)) for feature in self._model.features]
         )
+
+
+def _values(table: pa.Table, name: str) -> list[Value]:
+    """Return a feature's values, None where it was not captured; without a name the predictions."""
+    if not name:
+        found: list[Value] = table["prediction"].to_pylist()
+        return found
+    return values_of(table, name) if parts_of(table, name) else [None] * table.num_rows

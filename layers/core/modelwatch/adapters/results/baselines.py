@@ -12,7 +12,7 @@ Nothing is ever overwritten: two concurrent writers cannot undo each other's wor
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -124,7 +124,7 @@ class S3BaselineStore(S3Store):
     def delete(self, model_name: str, name: str) -> None:
         """Delete a baseline that is not in use."""
         self.baseline(model_name, name)
-        use = self._use(model_name)
+        use, _ = self._use(model_name)
         if name in (use.name, *use.versions.values()):
             raise InvalidInputError(
                 "name", f"'{name}' is in use; first `modelwatch baseline use` another one"
@@ -136,38 +136,43 @@ class S3BaselineStore(S3Store):
 
     def in_use(self, model_name: str, model_version: str = "") -> str:
         """Return the name of the baseline in use for a version; `TRAINING` by default."""
-        use = self._use(model_name)
+        use, _ = self._use(model_name)
         return use.versions.get(model_version, use.name)
 
     def of_versions(self, model_name: str) -> dict[str, str]:
         """Return the names of the baselines that are in use for single versions."""
-        return self._use(model_name).versions
+        use, _ = self._use(model_name)
+        return use.versions
 
     def use(self, model_name: str, name: str) -> None:
         """Compare windows of the model with this baseline from now on, or with `TRAINING`.
 
         It holds for all versions again.
         """
-        self._change(model_name, name, {})
+        self._change(model_name, lambda _: _Use(name))
 
     def use_for(self, model_name: str, model_version: str, name: str) -> None:
         """Compare windows of one version with this baseline; empty: with the model's again."""
-        use = self._use(model_name)
-        versions = {each: used for each, used in use.versions.items() if each != model_version}
-        self._change(model_name, use.name, versions | ({model_version: name} if name else {}))
 
-    def _use(self, model_name: str) -> _Use:
+        def change(use: _Use) -> _Use:
+            others = {each: used for each, used in use.versions.items() if each != model_version}
+            return _Use(use.name, others | ({model_version: name} if name else {}))
+
+        self._change(model_name, change)
+
+    def _use(self, model_name: str) -> tuple[_Use, int]:
+        """Return what is in use, and the number of the version that says so."""
         prefix = _in_use(model_name)
         number = self._newest(prefix)
-        return _decode_use(self._version(prefix, number)) if number else _Use(TRAINING)
+        return (_decode_use(self._version(prefix, number)) if number else _Use(TRAINING)), number
 
-    def _change(self, model_name: str, name: str, versions: dict[str, str]) -> None:
-        for each in {name, *versions.values()} - {TRAINING}:
+    def _change(self, model_name: str, change: Callable[[_Use], _Use]) -> None:
+        before, number = self._use(model_name)
+        after = change(before)
+        for each in {after.name, *after.versions.values()} - {TRAINING}:
             self.baseline(model_name, each)
-        use = _Use(name, versions)
-        if self._use(model_name) != use:
-            prefix = _in_use(model_name)
-            self._append(prefix, msgspec.json.encode(use), self._newest(prefix))
+        if after != before:
+            self._append(_in_use(model_name), msgspec.json.encode(after), number)
 
     def _slices(self, baseline: Baseline) -> list[Slice]:
         return decode_slices(self._objects.read(f"{_content(baseline)}profile"))

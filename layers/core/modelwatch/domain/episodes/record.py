@@ -62,6 +62,10 @@ class EpisodeRecord(msgspec.Struct, frozen=True, kw_only=True):
         found.sort(key=lambda each: (each.opened, each.model_version), reverse=True)
         return sorted(found, key=lambda each: each.closed is not None)
 
+    def open_episodes(self) -> list[Episode]:
+        """Return those that are open, newest first."""
+        return [each for each in self.episodes() if each.closed is None]
+
     def find(self, episode_id: str) -> Episode:
         """Return an episode, also by an id that it once had; raises NotFoundError."""
         found = self.episodes()

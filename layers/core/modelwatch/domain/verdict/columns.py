@@ -55,14 +55,14 @@ class Column:
         """How likely what is far enough is by chance: 1 where nothing is."""
         far = self.chance.p_value if self.chance and self.is_far else 1.0
         unseen = self.unseen.p_value if self.unseen else 1.0
-        return min(1.0, self._ways * min(far, unseen))
+        return min(1.0, self.ways * min(far, unseen))
 
     def is_by_chance(self, level: float) -> bool:
         """Whether chance alone makes such a score, at a level of this column."""
-        return self.chance is not None and self._ways * self.chance.p_value > level
+        return self.chance is not None and self.ways * self.chance.p_value > level
 
     @property
-    def _ways(self) -> int:
+    def ways(self) -> int:
         """In how many ways the column can drift: each has its part of the level."""
         return 1 if self.unseen is None else 2
 

@@ -208,7 +208,7 @@ def benjamini_hochberg(p_values: Sequence[float], level: float) -> float:
 def _unseen(column: Column, level: float) -> tuple[Change, ...]:
     """Return the unseen categories of a column, where they are no chance."""
     found, sides = column.unseen, (column.reference, column.window)
-    if found is None or 2 * found.p_value > level:
+    if found is None or column.ways * found.p_value > level:
         return ()
     trace = trace_of(*sides, None)
     words = words_of("unseen", *sides, trace, trace, found.critical)
