@@ -14,6 +14,7 @@ from modelwatch.domain.labels import as_text
 from modelwatch.domain.performance.losses import (
     FORMAT,
     MISSING,
+    Floats,
     LossFeature,
     LossModel,
     ReferenceErrors,
@@ -42,7 +43,6 @@ MOST_TEXTS = 1000
 _SMOOTHING_ROWS = 20
 _LEAST_KNOWN = 0.05
 
-Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 
 

@@ -30,7 +30,7 @@ def show_cost(
     """Estimate a month's bill on AWS, line by line, from the settings and AWS's list prices.
 
     Free tiers, discounts for large volumes, data transfer, the bridge's host and Prometheus are not
-    in it. Nothing is asked of AWS.
+    in it. No usage is read from AWS.
     """
     from modelwatch_cli.costs.estimate import Traffic, month
     from modelwatch_cli.costs.prices import PRICES_OF, REGION

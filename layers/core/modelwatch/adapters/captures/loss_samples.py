@@ -12,14 +12,12 @@ import pyarrow.compute as pc
 from modelwatch.adapters.captures.arrow_profiles import hash_events
 from modelwatch.adapters.captures.feature_columns import parts_of, values_of
 from modelwatch.adapters.captures.parquet import read_rows
-from modelwatch.domain.performance.losses import LossModel
+from modelwatch.domain.performance.losses import Floats, LossModel
 from modelwatch.domain.profiles.hashes import Hashes
 from modelwatch.domain.records import Value
 
 HOUR_ROWS = 1000
 """So many rows of each variant are looked at."""
-
-Floats = npt.NDArray[np.float64]
 
 
 class LossSample:

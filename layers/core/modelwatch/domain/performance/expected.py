@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from modelwatch.domain.performance.losses import TARGETS, LossModel
-
-Floats = npt.NDArray[np.float64]
+from modelwatch.domain.performance.losses import TARGETS, Floats, LossModel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
