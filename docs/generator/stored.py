@@ -12,7 +12,7 @@ from generator.tables import described, table
 from modelwatch.adapters.registries import folder_files
 from modelwatch.domain import baselines, importance, models, monitors
 from modelwatch.domain.constraints import document as constraints
-from modelwatch.domain.episodes import record
+from modelwatch.domain.episodes import events, record
 from modelwatch.domain.labels import Label
 from modelwatch.domain.past import history
 from modelwatch.domain.performance import encoding as performance
@@ -93,6 +93,13 @@ FORMATS = (
         "JSON",
         record.EpisodeRecord,
         record.FORMAT,
+    ),
+    Format(
+        "Verdict event",
+        f"`detail` of the events `{events.DETAIL_TYPE}` on `EVENT_BUS`",
+        "JSON",
+        events.VerdictEvent,
+        events.FORMAT,
     ),
     Format(
         "Profile",
