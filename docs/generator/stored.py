@@ -22,6 +22,7 @@ from modelwatch.domain.records import Record
 from modelwatch.domain.verdict import evidence
 from modelwatch.domain.verdict.results import AnalysisResult, LastResult
 from modelwatch.openapi.document import attributes, first_sentence
+from modelwatch_cli.rollback import record as rollbacks
 
 INTRODUCTION = """\
 What modelwatch stores, and the JSON schema of each document. A *format* is a number in the
@@ -100,6 +101,13 @@ FORMATS = (
         "JSON",
         events.VerdictEvent,
         events.FORMAT,
+    ),
+    Format(
+        "Rollbacks",
+        "`rollbacks/M.json` in `REPORT_BUCKET`",
+        "JSON",
+        rollbacks.RollbackRecord,
+        rollbacks.FORMAT,
     ),
     Format(
         "Profile",
