@@ -58,7 +58,8 @@ class Model:
                 window_start=end - HOUR,
                 window_end=end,
                 status=status,
-                duration_seconds=0,
+                reason="",
+                rows=100,
             ),
             {},
         )
@@ -172,8 +173,8 @@ def test_an_episode_that_someone_knows_of_moves_nothing():
 
 def test_a_version_that_served_for_long_stays():
     model = Model()
-    late = model.drifts("2", START + 12 * DAY)
-    assert "no new one: it has results since 2026-03-05" in model.apply(late, late.opened).reason
+    model.seen("2", DRIFT - 10 * DAY, "ok")
+    assert "no new one: it has results since 2026-02-25" in model.apply().reason
 
 
 @pytest.mark.parametrize("last", ["drift", "unknown"])
