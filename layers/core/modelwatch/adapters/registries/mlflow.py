@@ -11,6 +11,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -202,11 +203,10 @@ class MlflowRegistry(Registry):
 
         mlflow.set_tracking_uri(self._http.address)
         with (
-            tempfile.TemporaryDirectory() as folder,
+            _signed_in(self._http),
             _refusals(),
             contextlib.ExitStack() as undo,
         ):
-            _sign_in(self._http.headers(), self._http.certificates(), folder)
             mlflow.set_experiment(name)
             client = mlflow.MlflowClient()
             step("logging the run to MLflow")
@@ -237,24 +237,36 @@ class MlflowRegistry(Registry):
         return Published(msgspec.structs.replace(version, manifest_sha256=digest), alias_before)
 
 
-def _sign_in(headers: Mapping[str, str], certificates: str, folder: str) -> None:
+@contextlib.contextmanager
+def _signed_in(http: MlflowHttp) -> Iterator[None]:
     """Have MLflow's own client, which knows no references, say who asks and whom it trusts."""
     from mlflow import environment_variables
+    from mlflow.tracking.request_header import registry
 
     known: Any = environment_variables
+    providers: list[Any] = registry._request_header_provider_registry._registry
+    headers, certificates = http.headers(), http.certificates()
     kind, _, value = headers.get("Authorization", "").partition(" ")
-    if kind == "Bearer":
-        known.MLFLOW_TRACKING_TOKEN.set(value)
-    elif kind == "Basic":
-        user, _, password = base64.b64decode(value).decode().partition(":")
-        known.MLFLOW_TRACKING_USERNAME.set(user)
-        known.MLFLOW_TRACKING_PASSWORD.set(password)
-    if certificates.startswith(PEM):
-        path = Path(folder) / "certificates.pem"
-        path.write_text(certificates)
-        certificates = str(path)
-    if certificates:
-        known.MLFLOW_TRACKING_SERVER_CERT_PATH.set(certificates)
+    own = SimpleNamespace(in_context=lambda: True, request_headers=lambda: headers)
+    with tempfile.TemporaryDirectory() as folder:
+        if certificates.startswith(PEM):
+            path = Path(folder) / "certificates.pem"
+            path.write_text(certificates)
+            certificates = str(path)
+        if certificates:
+            known.MLFLOW_TRACKING_SERVER_CERT_PATH.set(certificates)
+        if kind == "Bearer":
+            known.MLFLOW_TRACKING_TOKEN.set(value)
+        elif kind == "Basic":
+            user, _, password = base64.b64decode(value).decode().partition(":")
+            known.MLFLOW_TRACKING_USERNAME.set(user)
+            known.MLFLOW_TRACKING_PASSWORD.set(password)
+        else:
+            providers.append(own)
+        try:
+            yield
+        finally:
+            providers[:] = [each for each in providers if each is not own]
 
 
 def _tags(found: Mapping[str, Any]) -> dict[str, str]:
