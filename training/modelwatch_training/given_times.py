@@ -127,7 +127,8 @@ def _as_datetime(value: object) -> datetime | None:
     if isinstance(value, np.datetime64):
         value = pd.Timestamp(value)
     if isinstance(value, pd.Timestamp):
-        return value.to_pydatetime(warn=False)
+        found: datetime = value.to_pydatetime(warn=False)
+        return found
     if isinstance(value, date) and not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day)
     return value if isinstance(value, datetime) else None

@@ -64,11 +64,11 @@ class Registration:
         Names of the input columns by type.
     reference_rows
         Rows that windows are compared with.
-    trained_from, trained_until
-        The first and last time of the training rows; None where no times were given.
     losses_rows, losses_problem
         Labelled test rows from which it is learned what errors of a regression depend on; and,
         where nothing is learned, why. Nothing is of a classifier.
+    trained_from, trained_until
+        The first and last time of the training rows; None where no times were given.
     alias_before
         The version that the alias pointed to before; empty where it is new.
     """
@@ -79,10 +79,10 @@ class Registration:
     columns: Mapping[str, list[str]]
     reference_rows: int
     alias_before: str
-    trained_from: datetime | None = None
-    trained_until: datetime | None = None
     losses_rows: int = 0
     losses_problem: str = ""
+    trained_from: datetime | None = None
+    trained_until: datetime | None = None
 
     @property
     def flavor(self) -> str:
@@ -202,8 +202,9 @@ def register_model(
         columns_by_type(candidate.schema),
         len(train),
         published.alias_before,
-        *((min(times), max(times)) if times else (None, None)),
         *((losses.rows, "") if isinstance(losses, LossModel) else (0, losses)),
+        trained_from=min(times) if times else None,
+        trained_until=max(times) if times else None,
     )
 
 
