@@ -33,6 +33,7 @@ from modelwatch.services.comparison import Comparer
 from modelwatch.services.learning import Learning
 from modelwatch.services.monitors import MonitorReader
 from modelwatch.services.performance import PerformanceMonitor
+from modelwatch.services.reading import ResultReader
 from modelwatch.services.references import References
 from modelwatch.settings.functions import AnalyzeSettings
 
@@ -80,6 +81,14 @@ def comparer() -> Comparer:
         policy=rules.policy,
         min_rows=rules.min_rows,
     )
+
+
+@cache
+def result_reader() -> ResultReader:
+    """Return what reads results back."""
+    settings = AnalyzeSettings()
+    s3, bucket = s3_client(settings), settings.report_bucket
+    return ResultReader(S3ReportStore(s3, bucket), S3EpisodeStore(s3, bucket))
 
 
 def model_name() -> str:
