@@ -12,8 +12,8 @@ from modelwatch.adapters.aws.queues import MESSAGE_LIMIT_BYTES
 from modelwatch.domain.episodes.events import DETAIL_TYPE, FORMAT, SOURCE, VerdictEvent
 from modelwatch.services.deliveries import Message, retry_delays
 from modelwatch.settings.functions import FUNCTIONS
-from modelwatch_cli.deployment.events import with_events
 from modelwatch_cli.deployment.encryption import with_key
+from modelwatch_cli.deployment.events import with_events
 from modelwatch_cli.deployment.packaging import (
     as_image,
     function_names,
