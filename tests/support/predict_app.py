@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 from chalice.app import Chalice
 
@@ -22,6 +23,7 @@ from modelwatch.ports.capture import RecordQueue
 from modelwatch.ports.metrics import MetricSink
 from modelwatch.services.outbox import Outbox
 from modelwatch.services.predict import PredictService, at_once
+from modelwatch.services.served_models import ServedModels
 from modelwatch.services.serving import ModelPool
 
 
@@ -66,6 +68,16 @@ def service_with(
     )
 
 
-def predict_app(service: PredictService) -> AbstractContextManager[Chalice]:
-    """Import `functions/predict/app.py` with a wiring that gives ``service``."""
-    return app_with("predict", metrics=InMemoryMetrics(), predict_service=service)
+def predict_app(
+    service: PredictService, models: ServedModels | None = None
+) -> AbstractContextManager[Chalice]:
+    """Import `functions/predict/app.py` with a wiring that gives ``service``, and ``models``."""
+    models = models or ServedModels({"wine": "production"}, no_other, 1, lambda: service)
+    return app_with(
+        "predict", metrics=InMemoryMetrics(), predict_service=service, served_models=models
+    )
+
+
+def no_other(name: str, *_: object) -> Any:
+    """Make no further model."""
+    raise AssertionError(f"{name} is not served")

@@ -35,6 +35,7 @@ from modelwatch.services.monitors import MonitorReader
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.references import References
 from modelwatch.settings.functions import AnalyzeSettings
+from modelwatch.settings.serving import aliases_of_served
 
 _OPEN_HOUR_BYTES = 4 * 2**20
 """The rows of the running hour are read at every run: only where they are few."""
@@ -52,8 +53,7 @@ def analyze_service() -> AnalyzeService:
     settings, parts = AnalyzeSettings(), _parts()
     s3 = s3_client(settings)
     return AnalyzeService(
-        model_name=settings.model_name,
-        alias=settings.model_alias,
+        serving=aliases_of_served(settings),
         registry=parts.registry,
         profiles=parts.profiles,
         references=parts.references,

@@ -10,7 +10,12 @@ Auth = Literal["none", "api_key", "iam"]
 OPEN = "none-anyone-may-call"
 """What has to be written for an API on AWS that anyone may call."""
 
-CONTROL_PATHS = frozenset({"/model/reload", "/analyze", "/reports", "/reports/{name}", "/compare"})
+CONTROL_PATHS = frozenset(
+    {
+        "/model/reload", "/models/{name}/model/reload", "/analyze", "/reports", "/reports/{name}",
+        "/compare",
+    }
+)  # fmt: skip
 """Routes that steer, show results or cost much; all others are by API_AUTH. None is exempt."""
 
 _AUTH = choice("iam", "api_key", "none", OPEN)
