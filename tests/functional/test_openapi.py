@@ -14,7 +14,7 @@ from in_memory import SCHEMA, ConstantModel, InMemoryMetrics
 from modelwatch.http import Problem
 from modelwatch.openapi import analyze, capture, predict
 from modelwatch.services import contract
-from predict_app import predict_app, service_with
+from predict_app import one_model, predict_app, service_with
 
 JSON = {"Content-Type": "application/json"}
 
@@ -22,8 +22,9 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture(scope="module")
 def apps():
     with contextlib.ExitStack() as stack:
+        service = service_with(ConstantModel(prediction=1.5))
         parts = {
-            "predict": {"predict_service": service_with(ConstantModel(prediction=1.5))},
+            "predict": {"predict_service": service, "served_models": one_model(service)},
             "capture": {"capture_service": capture_service()},
             "analyze": {"analyze_service": AnalysisStage().service},
         }

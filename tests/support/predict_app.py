@@ -68,16 +68,20 @@ def service_with(
     )
 
 
-def predict_app(
-    service: PredictService, models: ServedModels | None = None
-) -> AbstractContextManager[Chalice]:
-    """Import `functions/predict/app.py` with a wiring that gives ``service``, and ``models``."""
-    models = models or ServedModels({"wine": "production"}, no_other, 1, lambda: service)
+def predict_app(service: PredictService) -> AbstractContextManager[Chalice]:
+    """Import `functions/predict/app.py` with a wiring that gives ``service``."""
     return app_with(
-        "predict", metrics=InMemoryMetrics(), predict_service=service, served_models=models
+        "predict",
+        metrics=InMemoryMetrics(),
+        predict_service=service,
+        served_models=one_model(service),
     )
 
 
-def no_other(name: str, *_: object) -> Any:
-    """Make no further model."""
-    raise AssertionError(f"{name} is not served")
+def one_model(service: PredictService) -> ServedModels:
+    """Return the models of a deployment that serves no further one."""
+
+    def make(name: str, *_: object) -> Any:
+        raise AssertionError(f"{name} is not served")
+
+    return ServedModels({"wine": "production"}, make, 1, lambda: service)
