@@ -105,8 +105,7 @@ def analyze_address():
         profiles=stage.profiles,
         references=stage.references,
         performance=stage.performance,
-        policy=stage.rules.policy,
-        min_rows=stage.rules.min_rows,
+        monitored=lambda _: stage.monitored(None),
     )
     parts = {
         "metrics": stage.metrics,

@@ -166,6 +166,7 @@ class WholeWay:
         try:
             with open_client(self._settings, "analyze") as client:
                 found = client.analyze(
+                    model_name=self._settings.model_name,
                     window_end=ended + timedelta(seconds=1),
                     window_seconds=int((ended - self._began).total_seconds()) + 2,
                     min_rows=2,

@@ -207,9 +207,11 @@ def analyze_traffic(
     time.sleep(max(0.0, (ended + lag - datetime.now(UTC)).total_seconds() + 1))
     length = window_seconds(began, datetime.now(UTC) - lag)
     versions = {(each.model_name, each.model_version) for each in summary.predicted}
+    names = {name for name, _ in versions}
     return [
         result
-        for result in analyze_window(length)
+        # so that another model's trouble is not this one's
+        for result in analyze_window(length, names.pop() if len(names) == 1 else None)
         if (result.model_name, result.model_version) in versions and not result.variant
     ]
 

@@ -11,11 +11,7 @@ from modelwatch.adapters.captures.outcomes import S3OutcomeStore
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.models.training_references import TrainingReferences
 from modelwatch.adapters.registries import artifacts_of, registry_of
-from modelwatch.adapters.results.analysis_settings import (
-    analysis_rules,
-    monitored,
-    performance_policy,
-)
+from modelwatch.adapters.results.analysis_settings import monitored, performance_policy
 from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.adapters.results.episodes import S3EpisodeStore
 from modelwatch.adapters.results.evidently_report import EvidentlyReporter
@@ -71,14 +67,13 @@ def analyze_service() -> AnalyzeService:
 @cache
 def comparer() -> Comparer:
     """Return what compares variants."""
-    parts, rules = _parts(), analysis_rules(AnalyzeSettings())
+    parts = _parts()
     return Comparer(
         registry=parts.registry,
         profiles=parts.profiles,
         references=parts.references,
         performance=parts.performance,
-        policy=rules.policy,
-        min_rows=rules.min_rows,
+        monitored=lambda name: parts.monitors.current().of(name),
     )
 
 

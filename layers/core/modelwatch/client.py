@@ -210,6 +210,7 @@ class Client(ModelLog):
     def analyze(
         self,
         *,
+        model_name: str | None = None,
         window_seconds: int | None = None,
         window_end: datetime | None = None,
         min_rows: int | None = None,
@@ -219,8 +220,11 @@ class Client(ModelLog):
 
         Parameters
         ----------
+        model_name
+            Only this model; by default all.
         window_seconds, min_rows
-            Length of the window, and fewest rows that allow a verdict; by default the settings'.
+            Length of the window, and fewest rows that allow a verdict; by default those of the
+            model's monitor, else the settings'.
         window_end
             Its end, with a time zone; by default now, less the time that captures need to arrive.
         with_report
@@ -232,6 +236,7 @@ class Client(ModelLog):
             When the API refuses the request, or does not respond.
         """
         body = _given(
+            model_name=model_name,
             window_seconds=window_seconds,
             window_end=window_end,
             min_rows=min_rows,
