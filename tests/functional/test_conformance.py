@@ -15,6 +15,7 @@ from in_memory import ConstantModel, InMemoryMetrics
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.openapi import analyze, capture, predict
 from modelwatch.services.comparison import Comparer
+from modelwatch.services.reading import ResultReader
 from predict_app import predict_app, service_with
 
 schemathesis = pytest.importorskip(
@@ -47,6 +48,7 @@ BEYOND_SCHEMAS = re.compile(
     r"|(\[\d+\]\.)?lost_before"  # to JSON Schema, 5.0 is a whole number
     r"|(\[\d+\]\.)?probabilities"  # their sum is 1
     r"|window_end|until|window"
+    r"|from|to|page"  # their order; the next page of another one
     r"|"  # two variants that are the same one
 )
 """Fields of which a document cannot say all that is asked of them."""
@@ -111,6 +113,7 @@ def analyze_address():
         "metrics": stage.metrics,
         "analyze_service": stage.service,
         "comparer": comparer,
+        "result_reader": ResultReader(stage.reports, stage.episodes),
         "model_name": "wine",
     }
     with app_with("analyze", **parts) as app, served(app) as url:

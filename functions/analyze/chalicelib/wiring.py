@@ -29,6 +29,7 @@ from modelwatch.services.comparison import Comparer
 from modelwatch.services.learning import Learning
 from modelwatch.services.monitors import MonitorReader
 from modelwatch.services.performance import PerformanceMonitor
+from modelwatch.services.reading import ResultReader
 from modelwatch.services.references import References
 from modelwatch.settings.functions import AnalyzeSettings
 from modelwatch.settings.serving import aliases_of_served
@@ -75,6 +76,14 @@ def comparer() -> Comparer:
         performance=parts.performance,
         monitored=lambda name: parts.monitors.current().of(name),
     )
+
+
+@cache
+def result_reader() -> ResultReader:
+    """Return what reads results back."""
+    settings = AnalyzeSettings()
+    s3, bucket = s3_client(settings), settings.report_bucket
+    return ResultReader(S3ReportStore(s3, bucket), S3EpisodeStore(s3, bucket))
 
 
 def model_name() -> str:

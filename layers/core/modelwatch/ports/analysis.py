@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from modelwatch.domain.profiles import Profile, WindowProfile
     from modelwatch.domain.segments import SegmentKey
     from modelwatch.domain.verdict.evidence import Evidence
-    from modelwatch.domain.verdict.results import AnalysisResult, LastResult, WindowVerdict
+    from modelwatch.domain.verdict.results import (
+        AnalysisResult,
+        LastResult,
+        ResultName,
+        WindowVerdict,
+    )
     from modelwatch.domain.windows import Window
 
 
@@ -237,6 +242,25 @@ class ReportStore(Protocol):
         """Return the names of a model's results whose windows end in that time, both included.
 
         They are in the order of these ends.
+        """
+        ...
+
+    def versions(self, model_name: str = "") -> list[tuple[str, str]]:
+        """Return (model name, version) of all that has results, of one model or all, sorted."""
+        ...
+
+    def newest(
+        self,
+        versions: Sequence[tuple[str, str]],
+        since: datetime | None,
+        until: datetime | None,
+        most: int,
+        before: ResultName | None = None,
+    ) -> list[tuple[ResultName, int]]:
+        """Return the newest results of versions by name, with their sizes in bytes, newest first.
+
+        Of windows that end after ``since`` and not after ``until``; of those that are older than
+        ``before`` or, if they end with it, come later in the list. At most ``most``.
         """
         ...
 

@@ -12,10 +12,16 @@ OPEN = "none-anyone-may-call"
 
 CONTROL_PATHS = frozenset(
     {
-        "/model/reload", "/models/{name}/model/reload", "/analyze", "/reports", "/reports/{name}",
+        "/model/reload",
+        "/analyze",
+        "/reports",
+        "/reports/{name}",
+        "/models",
+        "/models/{name}/results",
+        "/models/{name}/model/reload",
         "/compare",
     }
-)  # fmt: skip
+)
 """Routes that steer, show results or cost much; all others are by API_AUTH. None is exempt."""
 
 _AUTH = choice("iam", "api_key", "none", OPEN)
@@ -31,7 +37,7 @@ class AccessSettings(Group):
         _AUTH,
     )
     api_auth_control = Setting(
-        "", "the same for reload, analyze, compare and reports; empty: as API_AUTH", _AUTH
+        "", "the same for reload, analyze, compare and results; empty: as API_AUTH", _AUTH
     )
 
     def auth_of(self, path: str) -> Auth:

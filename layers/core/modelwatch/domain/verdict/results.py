@@ -306,6 +306,8 @@ class LastResult(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     window_end
         End of the newest window: what ended before need not be caught up.
+    severity, reason, rows
+        What else the verdict says; a severity of None: what was remembered before it was kept.
     segments
         Names of the segments that metrics show.
     reported_at, reported_features
@@ -317,6 +319,9 @@ class LastResult(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     window_end: datetime
     status: Status
+    severity: Severity | None = None
+    reason: str = ""
+    rows: int = 0
     segments: tuple[str, ...] = ()
     reported_at: datetime | None = None
     reported_features: tuple[str, ...] = ()
