@@ -103,7 +103,8 @@ def test_the_examples_are_accepted(app):
     for path, entry in http.get("/openapi.json").json_body["paths"].items():
         if "requestBody" in entry.get("post", ()):
             example = entry["post"]["requestBody"]["content"]["application/json"]["example"]
-            response = http.post(path, headers=JSON, body=json.dumps(example).encode())
+            address = path.replace("{name}", "wine")
+            response = http.post(address, headers=JSON, body=json.dumps(example).encode())
             assert str(response.status_code) == min(entry["post"]["responses"]), response.body
             accepted += 1
     assert accepted

@@ -87,7 +87,7 @@ def _paths(schema: Schema | None, names: Sequence[str]) -> dict[str, Any]:
     one, many = (
         {"$ref": f"#/components/schemas/Any{each}Request"} for each in ("Predict", "Batch")
     )
-    further = _routes(one, many, _example(None), ("By", ", by the model of this name"))
+    further = _routes(one, many, row, ("By", ", by the model of this name"))
     return {
         **default,
         "/models": {"get": operation("List the models that are served", "models", ServedModelList)},
