@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -15,6 +15,7 @@ from modelwatch.adapters.captures.arrow_profiles import (
     profile_table,
 )
 from modelwatch.adapters.captures.parquet import FIXED_SCHEMA, records_table
+from modelwatch.adapters.captures.trained_windows import trained_windows
 from modelwatch.domain.blocks import Block
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.labels import Label
@@ -297,6 +298,11 @@ class InMemoryReferences:
     def profile(self, version: ModelVersion) -> Profile | None:
         table = self.reference(version)
         return None if table is None else profile_table(table)
+
+    def windows(
+        self, version: ModelVersion, windows: Sequence[Window]
+    ) -> Iterator[tuple[Window, Profile, Profile]]:
+        return trained_windows(self.tables[version.version], windows)
 
     def segments(self, version: ModelVersion) -> Mapping[SegmentKey, Profile]:
         table = self.reference(version)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         WindowVerdict,
     )
     from modelwatch.domain.windows import Window
+
+    type TrainedWindows = Iterator[tuple[Window, Profile, Profile]]
 
 
 class ProfileStore(Protocol):
@@ -67,6 +69,13 @@ class ReferenceStore(Protocol):
         """Return their profile, or None when there are none.
 
         Its outputs are those of `holdout`, where there is one.
+        """
+        ...
+
+    def windows(self, version: ModelVersion, windows: Sequence[Window]) -> TrainedWindows:
+        """Yield each window that its rows fill, its profile, and that of its rows of other weeks.
+
+        None is filled where the rows have no times of their own. Outputs are those on these rows.
         """
         ...
 
