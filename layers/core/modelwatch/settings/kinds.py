@@ -285,6 +285,10 @@ principal = matching(
     r"\d{12}|arn:aws[a-z-]*:iam::\d{12}:(user|role)/[\w+=,.@/-]+",
     "an account's 12 digits, or the ARN of a user or role without *",
 )
+kms_key = matching(
+    r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[a-z0-9-]+",
+    "the ARN of a key in KMS, such as arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d",
+)
 vpc_endpoint = matching(r"vpce-[0-9a-f]{8,17}", "the id of a VPC endpoint, such as vpce-0a1b2c3d")
 port = whole(1, 65_535)
 HTTP = url("http", "https")
