@@ -12,11 +12,7 @@ from modelwatch.adapters.captures.outcomes import S3OutcomeStore
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.models.training_references import TrainingReferences
 from modelwatch.adapters.registries import artifacts_of, registry_of
-from modelwatch.adapters.results.analysis_settings import (
-    analysis_rules,
-    monitored,
-    performance_policy,
-)
+from modelwatch.adapters.results.analysis_settings import monitored, performance_policy
 from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.adapters.results.episodes import S3EpisodeStore
 from modelwatch.adapters.results.evidently_report import EvidentlyReporter
@@ -38,6 +34,7 @@ from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.reading import ResultReader
 from modelwatch.services.references import References
 from modelwatch.settings.functions import AnalyzeSettings
+from modelwatch.settings.serving import aliases_of_served
 
 _OPEN_HOUR_BYTES = 4 * 2**20
 """The rows of the running hour are read at every run: only where they are few."""
@@ -60,8 +57,7 @@ def analyze_service() -> AnalyzeService:
         bus = EventBridgeBus(events_client(settings), settings.event_bus)
         announcer = Announcer(episodes, bus, metrics(), settings.stage)
     return AnalyzeService(
-        model_name=settings.model_name,
-        alias=settings.model_alias,
+        serving=aliases_of_served(settings),
         registry=parts.registry,
         profiles=parts.profiles,
         references=parts.references,
@@ -80,14 +76,13 @@ def analyze_service() -> AnalyzeService:
 @cache
 def comparer() -> Comparer:
     """Return what compares variants."""
-    parts, rules = _parts(), analysis_rules(AnalyzeSettings())
+    parts = _parts()
     return Comparer(
         registry=parts.registry,
         profiles=parts.profiles,
         references=parts.references,
         performance=parts.performance,
-        policy=rules.policy,
-        min_rows=rules.min_rows,
+        monitored=lambda name: parts.monitors.current().of(name),
     )
 
 

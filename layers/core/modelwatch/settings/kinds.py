@@ -168,6 +168,27 @@ def model_stage(value: str) -> str:
     return value
 
 
+def served_models(value: str) -> dict[str, str]:
+    """Take models, each ``NAME`` or ``NAME@ALIAS``, with commas; return the aliases by name.
+
+    The part after the last @ is the alias: a name with an @ needs one. No name has a comma.
+
+    >>> served_models("churn, fraud@champion")
+    {'churn': '', 'fraud': 'champion'}
+    """
+    found: dict[str, str] = {}
+    for part in value.split(","):
+        name, at, said = part.strip().rpartition("@")
+        name, said = (name, said) if at else (said, "")
+        model_name(name)
+        if at:
+            alias(said)
+        if name in found:
+            raise ValueError(f"'{name[:80]}' is there twice")
+        found[name] = said
+    return found
+
+
 def choice(*choices: str) -> Kind[str]:
     """Return the kind that is one of ``choices``.
 
