@@ -163,8 +163,8 @@ def _due(known: Announced, episode: Episode, change: Change, stage: str, owner: 
         )
     )
     # not all it says: another run at the same time may know more, and means the same event
-    same = (stage, episode.model_name, known.episode, number, change, episode.status)
-    same += (episode.reopened.isoformat(), *(new if change == "changed" else ()))
+    same: list[object] = [stage, episode.model_name, known.episode, number, change, episode.status]
+    same += [episode.reopened, *(new if change == "changed" else ())]
     newest = max(episode.lengths, key=lambda each: each.last)
     event = VerdictEvent(
         id=hashlib.sha256(msgspec.json.encode(same)).hexdigest()[:32],
