@@ -124,7 +124,7 @@ def test_a_season_is_quiet_and_a_change_of_unit_is_found(by_day: RunningStack) -
     for result in (first, quiet, changed):
         outcome = stack.run("replay", result.name)
         assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-    shown = stack.run("analyze", "--window-seconds", "86400", "--min-rows", "100").stdout
+    shown = stack.run("analyze", "--window-seconds", "172800", "--min-rows", "100").stdout
     assert "critical" in shown
     listen_for_drifts(stack)
     _open_an_episode(stack, version, before_it)
