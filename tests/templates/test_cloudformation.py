@@ -11,6 +11,7 @@ from cfnlint.api import ManualArgs, lint
 from modelwatch import __version__
 from modelwatch.adapters.aws.queues import MESSAGE_LIMIT_BYTES
 from modelwatch.domain.episodes.events import DETAIL_TYPE, FORMAT, SOURCE, VerdictEvent
+from modelwatch.errors import SettingError
 from modelwatch.services.deliveries import Message, retry_delays
 from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_cli.deployment.deployer import tags_of
@@ -30,7 +31,7 @@ from modelwatch_cli.deployment.parameters import (
     layer_parameters,
     template_parameters,
 )
-from modelwatch_cli.deployment.plan import APPS, LAYERS, make_plan
+from modelwatch_cli.deployment.plan import APPS, LAYERS, check_limits, make_plan
 from modelwatch_cli.deployment.secrets import with_secrets
 from modelwatch_cli.deployment.templates import load_template
 from modelwatch_cli.project import Project
@@ -317,6 +318,17 @@ def test_the_queue_hides_messages_for_six_times_the_consumers_limit():
     parameters = common_parameters(make_plan(LIMITED), LIMITED)
     assert parameters["ConsumerTimeoutSeconds"] == "120"
     assert int(parameters["VisibilityTimeoutSeconds"]) >= 720
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("FUNCTION_TIMEOUT", "capture=20"), ("FUNCTION_CONCURRENCY", "capture=5")],
+)
+def test_limits_with_which_capture_cannot_work_are_refused(name, value):
+    with pytest.raises(SettingError, match=name):
+        check_limits(Settings({name: value}))
+    check_limits(LIMITED)
+    check_limits(SETTINGS)
 
 
 def test_an_image_of_predict_has_the_memory_that_a_setting_says(packaged):

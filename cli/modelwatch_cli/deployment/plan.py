@@ -157,6 +157,23 @@ def check_batches(settings: Settings) -> None:
         )
 
 
+def check_limits(settings: Settings) -> None:
+    """Refuse limits with which a function cannot work.
+
+    Raises SettingError for the first one.
+    """
+    # it ends what it does after 26 s, and has to answer for it
+    if settings.function_timeout.get("capture", 60) < 30:
+        raise SettingError("FUNCTION_TIMEOUT", "capture needs 30 seconds or more")
+    reserved = settings.function_concurrency.get("capture")
+    if reserved is not None and reserved < settings.capture_max_concurrency:
+        raise SettingError(
+            "FUNCTION_CONCURRENCY",
+            f"capture={reserved} is less than CAPTURE_MAX_CONCURRENCY, "
+            f"{settings.capture_max_concurrency}: the queue would be refused",
+        )
+
+
 def architecture(settings: Settings) -> str:
     """Return the instruction set of the functions.
 
