@@ -73,6 +73,7 @@ def by_day(stack: RunningStack) -> Iterator[RunningStack]:
         "ANALYSIS_WINDOWS": "P1D/P1D",
         "ANALYSIS_SCHEDULE": "rate(1 day)",
         "ANALYSIS_VERDICT_RULE": "any",
+        "ANALYSIS_STALE": "P2D",  # the newest record is of noon yesterday, whatever the hour is
     }
     yield replace(stack, environ={**stack.environ, **changed})
     stack.json("deploy")

@@ -126,7 +126,7 @@ class Deployer:
             change_sets=None
             if self._is_emulation
             else ChangeSets(self.clients.cloudformation, self.confirm),
-            tags=tags_of(self.settings),
+            tags={} if self._is_emulation else tags_of(self.settings),
         )
         self._deployed: dict[str, Stack] = {}
         self._layers: dict[str, Artifact] = {}

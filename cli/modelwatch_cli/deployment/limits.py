@@ -1,6 +1,7 @@
 """Limits of functions by setting: memory, time, concurrency, tracing; and what roles share.
 
-All of it is added to Chalice's template of an app before the deployment.
+All of it is added to Chalice's template of an app before the deployment. What LocalStack 4.14 does
+not have (a limit of the consumers of a queue, a place for failed runs) is for AWS alone.
 """
 
 from __future__ import annotations
@@ -52,8 +53,10 @@ def _limits(name: str, properties: Mapping[str, Any], settings: Settings) -> dic
             limits[what] = values[name]
     if settings.tracing == "on":
         limits["Tracing"] = "Active"
-    if name == "capture" and not settings.aws_endpoint_url:
-        # a backlog must not take the concurrency that predict needs; LocalStack has no such limit
+    if settings.aws_endpoint_url:
+        return limits
+    if name == "capture":
+        # a backlog must not take the concurrency that predict needs
         (event,) = properties["Events"].values()
         (logical,) = properties["Events"]
         scaling = {"ScalingConfig": {"MaximumConcurrency": settings.capture_max_concurrency}}
