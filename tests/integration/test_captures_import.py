@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.servers
 
 COLUMNS = (
-    "--model-name", "imported", "--model-version", "1",
+    "--model", "imported", "--version", "1",
     "--timestamp", "when", "--prediction", "said", "--label", "truth",
 )  # fmt: skip
 GOOD = "when,age,city,said,truth\n" + "".join(
@@ -53,4 +53,4 @@ def test_an_option_that_is_missing_is_named(stack: Any, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(GOOD)
     outcome = stack.run("captures", "import", str(tmp_path / "t.csv"), "--prediction", "said")
     assert outcome.returncode == 1
-    assert "--model-name: is missing; give it, as in --model-name churn" in outcome.stderr
+    assert "--model: is missing; give it, as in --model churn" in outcome.stderr

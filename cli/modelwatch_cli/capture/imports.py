@@ -13,6 +13,7 @@ import typer
 from modelwatch.domain.optional import optional_part
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.console import console, error_console, print_json
+from modelwatch_cli.options import model_option, since_option, until_option, version_option
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_window
 
@@ -42,10 +43,8 @@ def import_captures(
         SourceFormat | None,
         typer.Option("--format", help="whose form; by default a table where --prediction is given"),
     ] = None,
-    model_name: Annotated[
-        str, typer.Option("--model-name", help="the model that made the predictions")
-    ] = "",
-    model_version: Annotated[str, typer.Option("--model-version", help="its version")] = "",
+    model_name: Annotated[str, model_option("the model that made the predictions")] = "",
+    model_version: Annotated[str, version_option("its version")] = "",
     variant: Annotated[
         str,
         typer.Option(help="variant of all records; by default none, or as SageMaker's keys show"),
@@ -119,11 +118,9 @@ def import_captures(
     ] = "",
     since: Annotated[
         str | None,
-        typer.Option(
-            help="SageMaker: start of the search for the predictions of labels, in ISO 8601"
-        ),
+        since_option("SageMaker: start of the search for the predictions of labels"),
     ] = None,
-    until: Annotated[str | None, typer.Option(help="SageMaker: end of that search")] = None,
+    until: Annotated[str | None, until_option("SageMaker: end of that search")] = None,
     skip_invalid: Annotated[
         bool,
         typer.Option("--skip-invalid", help="import the good rows of a source with bad ones"),
@@ -138,8 +135,8 @@ def import_captures(
     so an import can be run again.
     """
     chosen = form or (SourceFormat.TABLE if prediction else SourceFormat.SAGEMAKER)
-    name = _name("--model-name", model_name)
-    version = _name("--model-version", model_version)
+    name = _name("--model", model_name)
+    version = _name("--version", model_version)
     variant = _name("--variant", variant)
     if chosen is SourceFormat.TABLE:
         from modelwatch_cli.capture.tables.command import TableOptions, import_table

@@ -64,8 +64,8 @@ def import_table(settings: Settings, options: TableOptions, as_json: bool) -> No
         When S3 cannot be read or written.
     """
     for option, value, example in (
-        ("--model-name", options.model_name, "churn"),
-        ("--model-version", options.model_version, "3"),
+        ("--model", options.model_name, "churn"),
+        ("--version", options.model_version, "3"),
         ("--prediction", options.prediction, "predicted"),
         ("--timestamp", options.timestamp, "scored_at"),
     ):

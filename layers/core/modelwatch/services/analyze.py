@@ -48,12 +48,6 @@ class Analysis(msgspec.Struct, frozen=True):
     failures: dict[str, str]
 
 
-class Results(msgspec.Struct, frozen=True):
-    """The newest results, newest first."""
-
-    results: list[AnalysisResult]
-
-
 class ReportPlace(msgspec.Struct, frozen=True):
     """Where a report is: the address works for an hour."""
 
@@ -149,10 +143,6 @@ class AnalyzeService:
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
                 failures[_title(name, version)] = self._failed(name, version, error)
         return self._run(tasks, failures)
-
-    def results(self, limit: int) -> list[AnalysisResult]:
-        """Return the newest results, newest first."""
-        return self._reports.results(limit)
 
     def report_url(self, name: str, expires_seconds: int = 3600) -> str:
         """Return a URL that opens a report for a while; raises NotFoundError without one."""
