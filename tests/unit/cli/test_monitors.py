@@ -34,6 +34,10 @@ baseline = "april"
 [labels]
 tier = "1"
 
+[table]
+timestamp = "scored_at"
+ignore = ["note"]
+
 [rules]
 analysis_windows = "PT1H, P7D/P1D"
 analysis_min_rows = 200
@@ -94,6 +98,11 @@ def test_a_file_becomes_a_monitor(tmp_path):
         ("[rules]\ndrift_share_threshold = nan", 2, "'nan' is not a share"),
         ("[rules]\nanalysis_schedule = 'rate(1 minute)'", 2, "is no rule of a monitor"),
         ("baseline = 'a b'", 1, "baseline: "),
+        ("[table]\nlable = 'a'", 2, "table.lable: is no part of a table; there are version"),
+        ("[table]\nfeatures = 'a'", 2, "table.features: expected `array`, got `str`"),
+        ("[table]\ntimestamp_unit = 'm'", 2, "table.timestamp_unit: invalid enum value 'm'"),
+        ("[table]\ntime_zone = 'Berlin'", 2, "table.time_zone: 'Berlin' is no time zone"),
+        ("table = 1", 1, "table: is a table: write [table]"),
         ("[rules]\nanalysis_min_rows = " + "9" * 5000, 0, "is too large to be read"),
         ("a = " + "[" * 3000, 0, "is too large to be read"),
         ("# " + "x" * 70_000, 0, "at most 64,000 are allowed"),
