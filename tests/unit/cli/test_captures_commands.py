@@ -13,7 +13,7 @@ from modelwatch_cli.capture import captures
 
 app = typer.Typer()
 captures.register(app)
-IMPORT = ("captures", "import", "nowhere")
+IMPORT = ("captures", "import", "nowhere", "--format", "sagemaker")
 EXPORT = ("captures", "export", "nowhere")
 
 
