@@ -6,12 +6,13 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent, Rate, Response
 
 from chalicelib import wiring
-from modelwatch.http import HttpResponse, body_of, current_request, handle_request
+from modelwatch.http import HttpResponse, body_of, current_request, handle_request, tagged
 from modelwatch.openapi.routes import add_docs
 from modelwatch.services.analysis_requests import parse_request
 from modelwatch.services.analyze import ReportPlace, Results
 from modelwatch.services.comparison_query import parse_query
 from modelwatch.services.contract import Alive
+from modelwatch.services.results_query import parse_results_query
 
 app = Chalice(app_name="modelwatch-analyze")
 
@@ -54,6 +55,27 @@ def report(name: str) -> Response:
     return handle_request(app, wiring.metrics(), run)
 
 
+@app.route("/models", methods=["GET"])
+def models() -> Response:
+    """List the model versions with their newest verdicts, the worst first."""
+    return handle_request(
+        app, wiring.metrics(), lambda: HttpResponse(wiring.result_reader().models())
+    )
+
+
+@app.route("/models/{name}/results", methods=["GET"])
+def model_results(name: str) -> Response:
+    """List a model's results, a page at once: ``?version=3&from=…&to=…&limit=50``."""
+
+    def run() -> HttpResponse:
+        request, reader = current_request(app), wiring.result_reader()
+        listed = reader.list_page(name, parse_results_query(request.query_params or {}))
+        known = request.headers.get("if-none-match", "")
+        return tagged(listed.tag, known, lambda: reader.read_page(listed))
+
+    return handle_request(app, wiring.metrics(), run)
+
+
 @app.route("/compare", methods=["GET"])
 def compare() -> Response:
     """Compare two variants or versions: ``?a=champion&b=challenger&window=PT1H``."""
@@ -61,7 +83,7 @@ def compare() -> Response:
     def run() -> HttpResponse:
         asked = parse_query(current_request(app).query_params or {})
         window = asked.asked_window()
-        name = wiring.model_name()
+        name = asked.model_name or wiring.model_name()
         found = wiring.comparer().compare(name, asked.a, asked.b, window, asked.metric)
         return HttpResponse(found)
 

@@ -1,11 +1,13 @@
 """The analyze app through Chalice's own client."""
 
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
 
-from analysis_stage import AnalysisStage
+from analysis_stage import AnalysisStage, stage_with_a_drift
 from modelwatch.domain.windows import Window
+from modelwatch.services.reading import ResultReader
 
 JSON = {"Content-Type": "application/json"}
 
@@ -108,3 +110,67 @@ def test_the_schedule_responds_with_the_verdicts(app_client):
     payload = app_client.lambda_.invoke("analyze", event).payload
     assert list(payload["results"].values()) == ["unknown"]
     assert payload["failures"] == {}
+
+
+@pytest.fixture
+def reading(client):
+    stage = stage_with_a_drift()
+    reader = ResultReader(stage.reports, stage.episodes)
+    return client("analyze", metrics=stage.metrics, result_reader=reader).http
+
+
+def test_models_are_listed_with_their_newest_verdicts(reading):
+    (wine,) = reading.get("/models").json_body["models"]
+    assert (wine["model_name"], wine["model_version"], wine["severity"]) == ("wine", "1", "ok")
+    (window,) = wine["windows"]
+    assert (window["window"], window["rows"]) == ("PT1H", 40)
+
+
+def test_a_models_results_come_in_pages(reading):
+    first = reading.get("/models/wine/results?version=1&limit=4").json_body
+    assert [each["severity"] for each in first["results"]] == ["ok", "ok", "drift", "drift"]
+    query = urlencode({"limit": 4, "page": first["next_page"]})
+    second = reading.get(f"/models/wine/results?{query}").json_body
+    assert [each["severity"] for each in second["results"]] == ["ok", "ok"]
+    assert "next_page" not in second
+    query = urlencode({"from": second["results"][0]["window_end"], "limit": 200})
+    assert reading.get(f"/models/wine/results?{query}").json_body["results"] == first["results"]
+
+
+def test_a_page_that_the_caller_has_is_not_sent_again(reading):
+    first = reading.get("/models/wine/results?limit=2")
+    again = {"If-None-Match": f'"other", W/{first.headers["ETag"]}'}
+    second = reading.get("/models/wine/results?limit=2", headers=again)
+    assert (first.status_code, second.status_code, second.body) == (200, 304, b"")
+    assert second.headers["ETag"] == first.headers["ETag"]
+    assert reading.get("/models/wine/results?limit=3", headers=again).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ("from=yesterday", ["from"]),
+        ("from=2026-01-01T00:00:00", ["from"]),
+        ("to=9999-12-31T23:59:59-14:00", ["to"]),
+        ("from=2026-01-02T00:00:00Z&to=2026-01-02T00:00:00Z", ["from"]),
+        ("limit=0", ["limit"]),
+        ("limit=201", ["limit"]),
+        ("limit=ten", ["limit"]),
+        ("limit=", ["limit"]),
+        ("limit=1e9&version=a/b&since=P1D", ["limit", "since", "version"]),
+        ("page=xyz", ["page"]),
+    ],
+)
+def test_a_wrong_page_is_refused_by_field(reading, query, fields):
+    response = reading.get(f"/models/wine/results?{query}")
+    assert response.status_code == 400
+    assert sorted(each["field"] for each in response.json_body["errors"]) == fields
+
+
+@pytest.mark.parametrize("path", ["other", "wine%20", "%00", "..", "a%2Fb"])
+def test_a_model_without_results_is_not_found(reading, path):
+    assert reading.get(f"/models/{path}/results").status_code == 404
+
+
+def test_a_version_without_results_is_not_found(reading):
+    assert reading.get("/models/wine/results?version=9").status_code == 404

@@ -15,14 +15,23 @@ from pathlib import Path
 import httpx
 import mlflow.pyfunc
 import pytest
+from mlflow.server import constants
+from msgspec.structs import replace
 
-from modelwatch.adapters.registries import KINDS, NewVersion, Registry, registry_of
+from modelwatch.adapters.registries import KINDS, NewVersion, Registry, artifacts_of, registry_of
 from modelwatch.adapters.registries.base import MANIFEST_TAG
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.routing import Routing
-from modelwatch.errors import InvalidInputError, NoModelError, StoreError
+from modelwatch.errors import (
+    InvalidInputError,
+    ModelLoadError,
+    NoModelError,
+    RegistryError,
+    StoreError,
+)
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.servers import MLFLOW_SERVER
+from stand_in import Request, stand_in
 from waiting import eventually
 
 Open = Callable[..., Registry]
@@ -56,9 +65,15 @@ def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [
         *(sys.executable, "-P", str(MLFLOW_SERVER), f"sqlite:///{folder}/mlflow.sqlite"),
-        *((folder / "artifacts").as_uri(), "127.0.0.1", str(port)),
+        *("mlflow-artifacts:/", "127.0.0.1", str(port)),
     ]
-    environ = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    # as `mlflow server` is when it is told nothing of artifacts
+    environ = {
+        **os.environ,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        constants.SERVE_ARTIFACTS_ENV_VAR: "true",
+        constants.ARTIFACTS_DESTINATION_ENV_VAR: str(folder / "artifacts"),
+    }
     uri = f"http://127.0.0.1:{port}"
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
@@ -81,12 +96,16 @@ def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(params=["folder", pytest.param("mlflow", marks=pytest.mark.servers)])
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    """Return what opens the registry anew: ``opened(MODEL_STAGE="Staging")``."""
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Return the settings that name the registry."""
     if request.param == "folder":
-        where = {"MODEL_REGISTRY": (tmp_path / "models").as_uri()}
-    else:
-        where = {"MLFLOW_TRACKING_URI": request.getfixturevalue("mlflow_uri")}
+        return {"MODEL_REGISTRY": (tmp_path / "models").as_uri()}
+    return {"MLFLOW_TRACKING_URI": request.getfixturevalue("mlflow_uri")}
+
+
+@pytest.fixture
+def opened(where: dict[str, str]) -> Open:
+    """Return what opens the registry anew: ``opened(MODEL_STAGE="Staging")``."""
     return lambda **given: registry_of(Settings({**where, **given}))
 
 
@@ -123,16 +142,89 @@ def test_a_version_is_published_and_found(opened: Open, name: str) -> None:
     assert math.isnan(registry.metrics(first)["loss"])
 
 
-def test_the_files_of_a_version_are_there_when_it_is_completed(opened: Open, name: str) -> None:
-    seen: list[str] = []
+def test_the_files_of_a_version_are_there_when_it_is_completed(
+    opened: Open, name: str, where: dict[str, str], tmp_path: Path
+) -> None:
+    artifacts = artifacts_of(Settings(where))
+    added = "modelwatch/größe & %.json"
 
     def complete(version: ModelVersion) -> dict[str, str]:
-        folder = Path.from_uri(version.source)
-        seen.extend(file.name for file in folder.iterdir())
+        artifacts.download(version, tmp_path / "before")
+        artifacts.write(version, added, b"{}")
         return {}
 
     opened().publish(name, "production", NewVersion(Saved()), complete)
-    assert {"MLmodel", "python_model.pkl", "requirements.txt"} <= set(seen)
+    seen = {file.name for file in (tmp_path / "before").iterdir()}
+    assert {"MLmodel", "python_model.pkl", "requirements.txt"} <= seen
+    version = opened().resolve(name, "production")
+    assert artifacts.read(version, added) == b"{}"
+    assert artifacts.read(version, "modelwatch/other.json") is None
+    assert artifacts.read(version, "nowhere/at/all") is None
+    with pytest.raises(ModelLoadError, match="is not what was registered"):
+        artifacts.read(version, added, "00")
+    artifacts.download(version, tmp_path / "after")
+    assert (tmp_path / "after" / added).read_bytes() == b"{}"
+
+
+def test_a_version_that_is_too_large_is_not_read(
+    opened: Open, name: str, where: dict[str, str], tmp_path: Path
+) -> None:
+    publish(opened(), name)
+    version = opened().resolve(name, "production")
+    artifacts_of(Settings(where)).write(version, "large", bytes(1_100_000))
+    small = artifacts_of(Settings(where | {"MODEL_MAX_MB": "1"}))
+    with pytest.raises(ModelLoadError, match="has 1 MB; at most 1 MB are loaded"):
+        small.read(version, "large")
+    with pytest.raises(ModelLoadError, match="has 1 MB; at most 1 MB are loaded"):
+        small.download(version, tmp_path)
+    assert small.read(version, "MLmodel")
+
+
+@pytest.mark.servers
+def test_a_version_of_mlflow_is_found_by_every_address_of_it(mlflow_uri: str, name: str) -> None:
+    settings = Settings({"MLFLOW_TRACKING_URI": mlflow_uri})
+    publish(registry_of(settings), name)
+    first = registry_of(settings).version(name, "1")
+    assert first.source.startswith("mlflow-artifacts:/")
+    client = mlflow.MlflowClient(mlflow_uri)
+    model_id = client.search_logged_models([client.get_run(first.run_id).info.experiment_id])[
+        0
+    ].model_id
+    run = {"run_id": first.run_id}
+
+    def located(source: str, **given: str) -> ModelVersion:
+        made = client.create_model_version(name, source, **given)
+        return registry_of(settings).version(name, str(made.version))
+
+    served = f"{mlflow_uri}/api/2.0/mlflow-artifacts/artifacts"
+    for version in (
+        located(f"models:/{name}/1", **run),
+        located(f"models:/{model_id}", model_id=model_id),
+        located(f"runs:/{first.run_id}/model", **run),
+    ):
+        assert version.source == first.source
+        assert artifacts_of(settings).read(version, "MLmodel")
+    by_address = replace(first, source=first.source.replace("mlflow-artifacts:", served))
+    assert artifacts_of(settings).read(by_address, "MLmodel")
+    logged_before = located(f"runs:/{first.run_id}/other", **run)
+    assert logged_before.source.endswith(f"{first.run_id}/artifacts/other")
+    assert artifacts_of(settings).read(logged_before, "MLmodel") is None
+
+
+def test_a_header_of_ones_own_is_sent_by_mlflows_client_too(name: str) -> None:
+    seen: list[str | None] = []
+
+    def refuse(request: Request) -> tuple[int, object]:
+        seen.append(request.headers["X-Proxy-Key"])
+        return 404, {"error_code": "PERMISSION_DENIED", "message": "no"}
+
+    with stand_in(refuse) as uri:
+        given = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_TRACKING_HEADER": "X-Proxy-Key: sesame"}
+        with pytest.raises(RegistryError, match="MLflow refused it"):
+            registry_of(Settings(given)).publish(
+                name, "production", NewVersion(Saved()), lambda _: {}
+            )
+    assert set(seen) == {"sesame"}
 
 
 def test_an_alias_moves_there_and_back(opened: Open, name: str) -> None:

@@ -13,8 +13,9 @@ import httpx
 import pytest
 from moto import mock_aws
 
-from modelwatch.adapters.registries import registry_of
-from modelwatch.errors import RegistryError
+from modelwatch.adapters.registries import artifacts_of, registry_of
+from modelwatch.domain.models import ModelVersion
+from modelwatch.errors import RegistryError, StoreError
 from modelwatch.settings import Settings
 from modelwatch_cli.waiting import wait_until
 
@@ -86,5 +87,13 @@ def test_the_registry_signs_in_by_a_secret_and_again_when_it_changed(
         assert changed.status_code == 200, changed.text
         with pytest.raises(RegistryError, match="refused with 401"):
             registry.names()
+        # the server keeps artifacts behind itself, as is its default
+        settings = Settings({"MLFLOW_TRACKING_URI": uri} | given)
+        artifacts = artifacts_of(settings)
+        version = ModelVersion("wine", "1", "mlflow-artifacts:/0/models/m-1/artifacts")
+        with pytest.raises(StoreError, match="MLflow refused with 401"):
+            artifacts.write(version, "MLmodel", b"flavors: {}")
         store.put_secret_value(SecretId=arn, SecretString="another one 1234")
         assert registry.names() == []
+        artifacts.write(version, "MLmodel", b"flavors: {}")
+        assert artifacts_of(settings).read(version, "MLmodel") == b"flavors: {}"

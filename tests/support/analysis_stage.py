@@ -88,8 +88,7 @@ class AnalysisStage:
             baselines=self.baselines,
         )
         self.service = AnalyzeService(
-            model_name="wine",
-            alias="production",
+            serving={"wine": "production"},
             registry=self.registry,
             profiles=self.profiles,
             references=self.references,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -15,6 +15,7 @@ from modelwatch.adapters.captures.arrow_profiles import (
     profile_table,
 )
 from modelwatch.adapters.captures.parquet import FIXED_SCHEMA, records_table
+from modelwatch.adapters.captures.trained_windows import trained_windows
 from modelwatch.domain.blocks import Block
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.labels import Label
@@ -32,7 +33,12 @@ from modelwatch.domain.routing import Routing, ServingPlan
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.domain.segments import NO_SEGMENTS, SegmentKey, Segments
 from modelwatch.domain.verdict.evidence import Evidence
-from modelwatch.domain.verdict.results import AnalysisResult, LastResult, WindowVerdict
+from modelwatch.domain.verdict.results import (
+    AnalysisResult,
+    LastResult,
+    ResultName,
+    WindowVerdict,
+)
 from modelwatch.domain.windows import Window
 from modelwatch.errors import (
     EvidenceError,
@@ -293,6 +299,11 @@ class InMemoryReferences:
         table = self.reference(version)
         return None if table is None else profile_table(table)
 
+    def windows(
+        self, version: ModelVersion, windows: Sequence[Window]
+    ) -> Iterator[tuple[Window, Profile, Profile]]:
+        return trained_windows(self.tables[version.version], windows)
+
     def segments(self, version: ModelVersion) -> Mapping[SegmentKey, Profile]:
         table = self.reference(version)
         return {} if table is None else profile_segments(table, self.declared)
@@ -429,6 +440,32 @@ class InMemoryReportStore:
         found = [each for each in self.saved.values() if since <= each.window_end <= until]
         found.sort(key=lambda each: each.window_end)
         return [each.name for each in found if each.model_name == model_name]
+
+    def versions(self, model_name: str = "") -> list[tuple[str, str]]:
+        found = {(each.model_name, each.model_version) for each in self.saved.values()}
+        return sorted(each for each in found if model_name in ("", each[0]))
+
+    def newest(
+        self,
+        versions: Sequence[tuple[str, str]],
+        since: datetime | None,
+        until: datetime | None,
+        most: int,
+        before: ResultName | None = None,
+    ) -> list[tuple[ResultName, int]]:
+        def place(name: ResultName) -> tuple[str, str]:
+            return name.ending, name.model_version
+
+        names = [name for each in self.saved if (name := ResultName.parse(each))]
+        chosen = [
+            name
+            for name in names
+            if (name.model_name, name.model_version) in versions
+            and (since is None or name.window_end > since)
+            and (until is None or name.window_end <= until)
+            and (before is None or place(name) < place(before))
+        ]
+        return [(name, 1000) for name in sorted(chosen, key=place, reverse=True)[:most]]
 
     def last(self, model_name: str, model_version: str) -> dict[str, LastResult]:
         return self.remembered.get((model_name, model_version), {})

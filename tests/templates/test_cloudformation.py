@@ -10,6 +10,7 @@ from cfnlint.api import ManualArgs, lint
 from modelwatch.adapters.aws.queues import MESSAGE_LIMIT_BYTES
 from modelwatch.services.deliveries import Message, retry_delays
 from modelwatch.settings.functions import FUNCTIONS
+from modelwatch_cli.deployment.encryption import with_key
 from modelwatch_cli.deployment.packaging import (
     as_image,
     function_names,
@@ -178,6 +179,52 @@ def test_a_role_may_read_exactly_the_secrets_that_its_settings_name(packaged):
         ]
         assert found == may[app]
         assert with_secrets(template, FUNCTIONS[app], SETTINGS) == template
+
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-1234-5678-9abc-def012345678"
+ENCRYPTED = {
+    "AWS::S3::Bucket": {
+        "BucketEncryption": {
+            "ServerSideEncryptionConfiguration": [
+                {
+                    "BucketKeyEnabled": True,
+                    "ServerSideEncryptionByDefault": {
+                        "SSEAlgorithm": "aws:kms",
+                        "KMSMasterKeyID": KEY,
+                    },
+                }
+            ]
+        }
+    },
+    "AWS::SQS::Queue": {"KmsMasterKeyId": KEY, "KmsDataKeyReusePeriodSeconds": 3600},
+    "AWS::Serverless::Function": {"KmsKeyArn": KEY},
+}
+
+
+def test_a_key_of_ones_own_encrypts_every_bucket_queue_and_function(packaged):
+    seen = set()
+    zips = {app: with_code(each, "bucket", "functions/key.zip") for app, each in packaged.items()}
+    for template in [*zips.values(), *map(load_template, STATIC)]:
+        assert with_key(template, "") == template
+        closed = with_key(template, KEY)
+        assert not complaints(closed)
+        for resource in closed["Resources"].values():
+            expected = ENCRYPTED.get(resource["Type"], {})
+            assert resource.get("Properties", {}).items() >= expected.items()
+            assert "SqsManagedSseEnabled" not in resource.get("Properties", {})
+            seen.add(resource["Type"])
+    assert seen >= ENCRYPTED.keys()
+
+
+def test_a_role_may_use_exactly_that_key(packaged):
+    may = {"predict": {"UseKey", "EncryptVariables"}, "capture": {"UseKey"}, "analyze": {"UseKey"}}
+    for app, template in packaged.items():
+        policies = with_key(template, KEY)["Resources"]["Role"]["Properties"]["Policies"]
+        statements = [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
+        on_key = {each["Sid"]: each for each in statements if "kms:" in str(each["Action"])}
+        assert on_key.keys() == may[app]
+        assert {each["Resource"] for each in on_key.values()} == {KEY}
+        assert on_key["UseKey"]["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
 
 
 @pytest.mark.parametrize("app", APPS)

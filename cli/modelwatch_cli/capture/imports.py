@@ -11,13 +11,14 @@ import msgspec
 import typer
 
 from modelwatch.domain.optional import optional_part
-from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch.errors import InvalidInputError, ModelwatchError, MonitorError
 from modelwatch_cli.console import console, error_console, print_json
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_window
 
 if TYPE_CHECKING:
     from modelwatch_cli.capture.sagemaker.summary import ImportSummary
+    from modelwatch_cli.capture.tables.mapping import TableMapping
 
 _SHOWN_PROBLEMS = 20
 _WEEK = timedelta(days=7)
@@ -30,46 +31,86 @@ class SourceFormat(StrEnum):
     SAGEMAKER = "sagemaker"
 
 
+class Unit(StrEnum):
+    """Of times that are numbers; `modelwatch_cli.capture.tables.mapping.UNITS`."""
+
+    S = "s"
+    MS = "ms"
+    US = "us"
+    NS = "ns"
+
+
 def import_captures(
     source: Annotated[
         str,
         typer.Argument(
-            help="a table: a file in CSV, Parquet or JSON lines; "
-            "SageMaker's: a folder, a file, or s3://bucket/prefix"
+            help="a file, a folder or s3://bucket/prefix: a table in CSV, Parquet or JSON lines, "
+            "or SageMaker's files"
         ),
     ],
     form: Annotated[
         SourceFormat | None,
-        typer.Option("--format", help="whose form; by default a table where --prediction is given"),
+        typer.Option(
+            "--format", help="whose form; by default a table, but for .jsonl without --prediction"
+        ),
     ] = None,
     model_name: Annotated[
-        str, typer.Option("--model-name", help="the model that made the predictions")
+        str, typer.Option("--model", "--model-name", help="the model that made the predictions")
     ] = "",
-    model_version: Annotated[str, typer.Option("--model-version", help="its version")] = "",
+    model_version: Annotated[
+        str, typer.Option("--version", "--model-version", help="its version")
+    ] = "",
+    monitor: Annotated[
+        Path | None,
+        typer.Option(
+            help="table: the monitor's file, whose [table] says which column is what; "
+            "by default monitors/MODEL.toml, if it is there",
+            dir_okay=False,
+        ),
+    ] = None,
     variant: Annotated[
         str,
         typer.Option(help="variant of all records; by default none, or as SageMaker's keys show"),
     ] = "",
-    prediction: Annotated[str, typer.Option(help="table: column of the predictions")] = "",
+    prediction: Annotated[
+        str, typer.Option(help="table: column of the predictions; by default prediction")
+    ] = "",
     timestamp: Annotated[
         str,
         typer.Option(
-            help="table: column of the times, in ISO 8601 (without a zone: UTC), or in seconds or "
-            "milliseconds since 1970"
+            help="table: column of the times, in ISO 8601 or as a number since 1970; "
+            "by default timestamp"
         ),
+    ] = "",
+    timestamp_unit: Annotated[
+        Unit | None,
+        typer.Option(
+            help="table: of times that are numbers; by default s, or ms if they are large"
+        ),
+    ] = None,
+    time_zone: Annotated[
+        str,
+        typer.Option(help="table: of times without one, such as Europe/Berlin; by default UTC"),
     ] = "",
     features: Annotated[
         str,
         typer.Option(
             help="table: columns of the features, with commas between them; "
-            "by default all that no other option names"
+            "by default all that nothing else names"
         ),
     ] = "",
-    label: Annotated[str, typer.Option(help="table: column of the labels, if there is one")] = "",
+    ignore: Annotated[
+        str, typer.Option(help="table: columns that are not imported, with commas between them")
+    ] = "",
+    label: Annotated[
+        str, typer.Option(help="table: column of the labels; by default label, if there is one")
+    ] = "",
     event_id: Annotated[
         str,
         typer.Option(
-            "--id", help="table: column of the ids; by default an id follows from the row's content"
+            "--id",
+            help="table: column of the ids; by default id, "
+            "and without one the id follows from the row's content",
         ),
     ] = "",
     probabilities: Annotated[
@@ -132,35 +173,48 @@ def import_captures(
 ) -> None:
     """Store predictions of another system, and their labels.
 
-    A table has one row per prediction; options say which columns are what. SageMaker's files end
-    in .jsonl, in folders as SageMaker makes them. All rows are checked first: if one cannot be
-    used, nothing is imported, without --rejected or --skip-invalid. Stored records do not change,
-    so an import can be run again.
+    A table has one row per prediction; the [table] of the monitor's file, or options, say which
+    column is what. SageMaker's files end in .jsonl, in folders as SageMaker makes them. All rows
+    are checked first: if one cannot be used, nothing is imported, without --rejected or
+    --skip-invalid. Stored records do not change, so an import can be run again.
     """
-    chosen = form or (SourceFormat.TABLE if prediction else SourceFormat.SAGEMAKER)
-    name = _name("--model-name", model_name)
-    version = _name("--model-version", model_version)
+    from modelwatch_cli.capture.tables.mapping import TableMapping
+    from modelwatch_cli.capture.tables.sources import is_table
+
+    name = _name("--model", model_name)
     variant = _name("--variant", variant)
-    if chosen is SourceFormat.TABLE:
+    given = TableMapping(
+        version=_name("--version", model_version),
+        prediction=prediction,
+        timestamp=timestamp,
+        timestamp_unit=timestamp_unit.value if timestamp_unit else "",
+        time_zone=time_zone,
+        label=label,
+        id=event_id,
+        probabilities=_names(probabilities),
+        features=_names(features),
+        ignore=_names(ignore),
+    )
+    settings = Settings()
+    name, written = _monitor(monitor, name, settings.stage)
+    mapping = given.over(written)
+    version = _name("--version", mapping.version)
+    if not form and (mapping.prediction or is_table(source, settings)):
+        form = SourceFormat.TABLE
+    if form is SourceFormat.TABLE:
         from modelwatch_cli.capture.tables.command import TableOptions, import_table
 
         options = TableOptions(
-            path=Path(source),
+            source=source,
             model_name=name,
-            model_version=version,
             variant=variant,
-            prediction=prediction,
-            timestamp=timestamp,
-            features=_names(features),
+            mapping=mapping,
             types=feature_types,
-            label=label,
-            event_id=event_id,
-            probabilities=_names(probabilities),
             dry_run=dry_run,
             rejected=rejected,
             skip_invalid=skip_invalid or rejected is not None,
         )
-        import_table(Settings(), options, as_json)
+        import_table(settings, options, as_json)
         return
     if dry_run or rejected:
         raise InvalidInputError("--dry-run" if dry_run else "--rejected", "is only for tables")
@@ -183,7 +237,7 @@ def import_captures(
         probability_attribute=probability_attribute,
     )
     window = option_window(since, until, _WEEK) if since or until else None
-    summary = import_source(Settings(), source, reading, window, skip_invalid)
+    summary = import_source(settings, source, reading, window, skip_invalid)
     if as_json:
         print_json(summary)
     else:
@@ -216,6 +270,26 @@ def _complain(summary: ImportSummary) -> None:
         raise ModelwatchError(f"{labels.refused} labels of {summary.source} were refused")
     if not summary.records.found + labels.found:
         raise ModelwatchError(f"{summary.source} holds no records and no labels")
+
+
+def _monitor(file: Path | None, model_name: str, stage: str) -> tuple[str, TableMapping]:
+    """Return the model's name and the ``[table]`` of its monitor's file, if there is one.
+
+    Raises InvalidInputError when the file is of another model, MonitorError when it cannot be read.
+    """
+    from modelwatch_cli.capture.tables.mapping import TableMapping
+    from modelwatch_cli.monitors.files import read_monitor, table_of
+
+    if file is None:
+        file = Path("monitors", f"{model_name}.toml")
+        if not model_name or not file.is_file():
+            return model_name, TableMapping()
+    name, _, faults = read_monitor(file, stage)
+    if faults:
+        raise MonitorError("\n".join(map(str, faults)))
+    if model_name and name != model_name:
+        raise InvalidInputError("--monitor", f"{file} is the monitor of {name}")
+    return name, table_of(file)
 
 
 def _name(option: str, text: str) -> str:

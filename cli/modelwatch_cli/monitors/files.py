@@ -15,6 +15,7 @@ from modelwatch.domain.monitors import MOST_MONITORS, Monitor
 from modelwatch.domain.names import check_model_name
 from modelwatch.errors import InvalidInputError, MonitorError
 from modelwatch.settings.kinds import json_schema, meant
+from modelwatch_cli.capture.tables.mapping import TableMapping, mapping_problems
 from modelwatch_cli.monitors.schema import (
     LABEL_PATTERN,
     LONGEST_TEXT,
@@ -112,6 +113,11 @@ def read_monitor(file: Path, stage: str) -> tuple[str, Monitor | None, list[File
     return name, monitor, []
 
 
+def table_of(file: Path) -> TableMapping:
+    """Return the ``[table]`` of a file without faults: how the model's tables are imported."""
+    return msgspec.convert(tomllib.loads(file.read_text("utf-8")).get("table", {}), TableMapping)
+
+
 def _files(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
@@ -132,7 +138,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _problems(parsed: dict[str, Any], default_name: str) -> Iterator[tuple[str, str]]:
-    known = [*TEXTS, "labels", "rules"]
+    known = [*TEXTS, "labels", "rules", "table"]
     for name, value in parsed.items():
         if name in RULES:
             yield name, "stands above the tables; write it below [rules]"
@@ -156,6 +162,7 @@ def _problems(parsed: dict[str, Any], default_name: str) -> Iterator[tuple[str, 
             expected = "up to 40 of a-z, 0-9 and _, beginning with a letter"
             yield f"labels.{name[:60]}", f"is no name of a label: {expected}"
         yield from _text_problems(f"labels.{name[:60]}", value)
+    yield from mapping_problems(dict(_table(parsed, "table")))
     for name, value in _table(parsed, "rules"):
         yield from _rule_problems(name, value)
 

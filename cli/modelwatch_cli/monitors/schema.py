@@ -15,6 +15,7 @@ import msgspec
 from modelwatch.settings import Setting
 from modelwatch.settings.analysis import MonitorSettings
 from modelwatch.settings.kinds import json_schema
+from modelwatch_cli.capture.tables.mapping import TableMapping
 
 SCHEMA_FILE = "monitor.schema.json"
 
@@ -35,6 +36,9 @@ RULES: Mapping[str, Setting[Any]] = {
     name.lower(): setting for name, setting in MonitorSettings.declared().items()
 }
 """The settings that a monitor may override, by their names in its file."""
+
+
+_TABLE = msgspec.json.schema(TableMapping)["$defs"]["TableMapping"]
 
 
 def schema() -> dict[str, Any]:
@@ -63,6 +67,12 @@ def schema() -> dict[str, Any]:
                 "description": "settings that this model overrides",
                 "additionalProperties": False,
                 "properties": rules,
+            },
+            "table": {
+                "type": "object",
+                "description": "which column of an imported table is what",
+                "additionalProperties": False,
+                "properties": _TABLE["properties"],
             },
         },
     }
@@ -97,6 +107,10 @@ def _lines(model_name: str, facts: list[str], defaults: Mapping[str, str]) -> It
     yield ""
     yield "# [labels]"
     yield '# tier = "1"'
+    yield ""
+    yield "# [table]  # how `modelwatch captures import` reads tables of this model's predictions"
+    yield '# timestamp = "scored_at"'
+    yield '# prediction = "predicted"'
     yield ""
     yield "[rules]"
     for name, setting in RULES.items():

@@ -11,11 +11,7 @@ from modelwatch.adapters.captures.outcomes import S3OutcomeStore
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.models.training_references import TrainingReferences
 from modelwatch.adapters.registries import artifacts_of, registry_of
-from modelwatch.adapters.results.analysis_settings import (
-    analysis_rules,
-    monitored,
-    performance_policy,
-)
+from modelwatch.adapters.results.analysis_settings import monitored, performance_policy
 from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.adapters.results.episodes import S3EpisodeStore
 from modelwatch.adapters.results.evidently_report import EvidentlyReporter
@@ -33,8 +29,10 @@ from modelwatch.services.comparison import Comparer
 from modelwatch.services.learning import Learning
 from modelwatch.services.monitors import MonitorReader
 from modelwatch.services.performance import PerformanceMonitor
+from modelwatch.services.reading import ResultReader
 from modelwatch.services.references import References
 from modelwatch.settings.functions import AnalyzeSettings
+from modelwatch.settings.serving import aliases_of_served
 
 _OPEN_HOUR_BYTES = 4 * 2**20
 """The rows of the running hour are read at every run: only where they are few."""
@@ -52,8 +50,7 @@ def analyze_service() -> AnalyzeService:
     settings, parts = AnalyzeSettings(), _parts()
     s3 = s3_client(settings)
     return AnalyzeService(
-        model_name=settings.model_name,
-        alias=settings.model_alias,
+        serving=aliases_of_served(settings),
         registry=parts.registry,
         profiles=parts.profiles,
         references=parts.references,
@@ -71,15 +68,22 @@ def analyze_service() -> AnalyzeService:
 @cache
 def comparer() -> Comparer:
     """Return what compares variants."""
-    parts, rules = _parts(), analysis_rules(AnalyzeSettings())
+    parts = _parts()
     return Comparer(
         registry=parts.registry,
         profiles=parts.profiles,
         references=parts.references,
         performance=parts.performance,
-        policy=rules.policy,
-        min_rows=rules.min_rows,
+        monitored=lambda name: parts.monitors.current().of(name),
     )
+
+
+@cache
+def result_reader() -> ResultReader:
+    """Return what reads results back."""
+    settings = AnalyzeSettings()
+    s3, bucket = s3_client(settings), settings.report_bucket
+    return ResultReader(S3ReportStore(s3, bucket), S3EpisodeStore(s3, bucket))
 
 
 def model_name() -> str:

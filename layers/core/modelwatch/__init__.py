@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from modelwatch.domain.verdict.results import Verdict as Verdict
     from modelwatch.domain.verdict.rules import DriftPolicy as DriftPolicy
     from modelwatch.errors import ModelwatchError as ModelwatchError
+    from modelwatch.result_table import Results as Results
+    from modelwatch.results_reading import results as results
     from modelwatch_training.registration import Registration as Registration
     from modelwatch_training.registration import register_model as register_model
 
@@ -32,10 +34,12 @@ _HOMES = {
     "ModelwatchError": "modelwatch.errors",
     "Profile": "modelwatch.domain.profiles",
     "Registration": "modelwatch_training.registration",
+    "Results": "modelwatch.result_table",
     "Verdict": "modelwatch.domain.verdict.results",
     "compare": "modelwatch.comparing",
     "profile": "modelwatch.comparing",
     "register_model": "modelwatch_training.registration",
+    "results": "modelwatch.results_reading",
 }
 """The module of each public name."""
 

@@ -13,7 +13,8 @@ import msgspec
 
 from modelwatch.calls import Calls
 from modelwatch.domain.event_ids import new_event_id
-from modelwatch.domain.verdict.results import AnalysisResult
+from modelwatch.results_reading import Analysis as Analysis
+from modelwatch.results_reading import ResultCalls, decode_analysis
 from modelwatch.sdk.model_log import ModelLog
 from modelwatch.services.contract import (
     AcceptedMany,
@@ -27,23 +28,15 @@ from modelwatch.services.contract import (
 _ANALYSIS_SECONDS = 120.0
 
 
-class Analysis(msgspec.Struct, frozen=True):
-    """What an analysis found: results, and by model version why it has none."""
-
-    results: list[AnalysisResult]
-    failures: dict[str, str] = {}
-
-
 # prepared here: two threads that read a type for the first time at once end the process
 _accepted = msgspec.json.Decoder(AcceptedMany).decode
-_analysis = msgspec.json.Decoder(Analysis).decode
 _batch = msgspec.json.Decoder(BatchResponse).decode
 _info = msgspec.json.Decoder(ModelInfo).decode
 _prediction = msgspec.json.Decoder(PredictResponse).decode
 _variants = msgspec.json.Decoder(Variants).decode
 
 
-class Client(ModelLog):
+class Client(ModelLog, ResultCalls):
     """The APIs of one deployment; `modelwatch urls` prints their addresses.
 
     A request that fails is repeated up to three times, with growing pauses, where that cannot count
@@ -61,7 +54,7 @@ class Client(ModelLog):
     pause
         Waits for a number of seconds before another try.
     model_name, model_version, variant
-        Of what `log` logs.
+        Of what `log` logs; and the model whose `results` are read.
     raises
         Whether `log`, `log_batch` and `label` raise what they otherwise only count.
 
@@ -88,6 +81,7 @@ class Client(ModelLog):
     ) -> None:
         urls = {"predict": predict, "capture": capture, "analyze": analyze}
         self._calls = Calls(urls, auth, pause)
+        self._model_name = model_name
         super().__init__(
             self._calls,
             model_name=model_name,
@@ -210,6 +204,7 @@ class Client(ModelLog):
     def analyze(
         self,
         *,
+        model_name: str | None = None,
         window_seconds: int | None = None,
         window_end: datetime | None = None,
         min_rows: int | None = None,
@@ -219,8 +214,11 @@ class Client(ModelLog):
 
         Parameters
         ----------
+        model_name
+            Only this model; by default all.
         window_seconds, min_rows
-            Length of the window, and fewest rows that allow a verdict; by default the settings'.
+            Length of the window, and fewest rows that allow a verdict; by default those of the
+            model's monitor, else the settings'.
         window_end
             Its end, with a time zone; by default now, less the time that captures need to arrive.
         with_report
@@ -232,18 +230,15 @@ class Client(ModelLog):
             When the API refuses the request, or does not respond.
         """
         body = _given(
+            model_name=model_name,
             window_seconds=window_seconds,
             window_end=window_end,
             min_rows=min_rows,
             with_report=with_report,
         )
         return self._calls.call(
-            "analyze", "POST", "/analyze", _analysis, body, seconds=_ANALYSIS_SECONDS
+            "analyze", "POST", "/analyze", decode_analysis, body, seconds=_ANALYSIS_SECONDS
         )
-
-    def results(self) -> list[AnalysisResult]:
-        """Return the newest results, newest first. Raises ApiError."""
-        return self._calls.call("analyze", "GET", "/reports", _analysis, repeat=True).results
 
 
 def _given(**fields: object) -> dict[str, object]:

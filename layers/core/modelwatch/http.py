@@ -84,6 +84,19 @@ class HttpResponse(msgspec.Struct, frozen=True):
     media_type: str = "application/json"
 
 
+def tagged(tag: str, known: str, body: Callable[[], Any]) -> HttpResponse:
+    """Return a response that a caller may keep, and 304 to one who has it: ``known`` are its tags.
+
+    ``body`` makes what the response holds, and is not called where no one needs it.
+    """
+    # a cache asks each time: an analysis may add a result to any window
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    weak = {each.strip().removeprefix("W/") for each in known.split(",")}
+    if tag in weak or "*" in weak:
+        return HttpResponse("", 304, headers=headers, media_type="text/plain")
+    return HttpResponse(body(), headers=headers)
+
+
 def current_request(app: Chalice) -> Request:
     """Return the request that a route of ``app`` handles."""
     return cast(Request, app.current_request)  # None only outside of a route

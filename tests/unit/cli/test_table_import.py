@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,18 +22,27 @@ from modelwatch_cli.capture.storing import Stored
 from modelwatch_cli.capture.tables.columns import Meaning, meaning_of, read_text, time_of
 from modelwatch_cli.capture.tables.command import TableOptions, import_table
 from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImport
-from modelwatch_cli.capture.tables.reading import open_table
+from modelwatch_cli.capture.tables.mapping import UNITS, TableMapping, TimeUnit
+from modelwatch_cli.capture.tables.reading import Table, open_table
+from modelwatch_cli.capture.tables.sources import fetch
 from modelwatch_cli.settings import Settings
 
 HOUR = datetime(2026, 1, 11, 17, tzinfo=UTC)
 NOW_MS = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp() * 1000)
 
 
+def opened(path: Path) -> Table:
+    return open_table(fetch(str(path), Settings({}), path, lambda _: None))
+
+
 def do_import(
     s3: InMemoryS3, path: Path, types: dict[str, str] | None = None, **columns: Any
 ) -> tuple[Checked, list[Rejected], Stored, Stored]:
-    table = open_table(path)
-    meaning = meaning_of(table.columns, prediction="said", timestamp="at", **columns)
+    if "event_id" in columns:
+        columns["id"] = columns.pop("event_id")
+    mapping = TableMapping(prediction="said", timestamp="at", **columns)
+    table = opened(path)
+    meaning = meaning_of(table.columns, mapping)
     work = TableImport(
         table,
         meaning,
@@ -41,6 +51,8 @@ def do_import(
         variant="",
         types=types or {},
         now_ms=NOW_MS,
+        unit=mapping.timestamp_unit,
+        zone=mapping.zone,
     )
     rejected: list[Rejected] = []
     with closing(work):
@@ -200,23 +212,24 @@ def test_rows_that_cannot_be_used_are_named_and_the_others_stay(tmp_path: Path) 
 )
 def test_what_is_no_table_is_refused(tmp_path: Path, name: str, text: str, problem: str) -> None:
     with pytest.raises(InvalidInputError, match=problem):
-        open_table(write(tmp_path, name, text))
+        opened(write(tmp_path, name, text))
 
 
 def test_text_in_another_encoding_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, "t.csv", CSV, "latin-1")
     with pytest.raises(ModelwatchError, match="line 4 is not UTF-8"):
-        list(open_table(path).rows)
+        list(opened(path).rows())
 
 
 def test_columns_that_are_not_there_or_twice_used_are_refused() -> None:
     with pytest.raises(InvalidInputError, match=r"--prediction.*'x'.*the columns are a, b"):
-        meaning_of(["a", "b"], prediction="x", timestamp="a")
+        meaning_of(["a", "b"], TableMapping(prediction="x", timestamp="a"))
     with pytest.raises(InvalidInputError, match=r"--timestamp.*given by --prediction"):
-        meaning_of(["a", "b"], prediction="a", timestamp="a")
+        meaning_of(["a", "b"], TableMapping(prediction="a", timestamp="a"))
     with pytest.raises(InvalidInputError, match="no column left"):
-        meaning_of(["a", "b"], prediction="a", timestamp="b")
-    assert meaning_of(["a", "b", "c"], prediction="a", timestamp="b") == Meaning("a", "b", ("c",))
+        meaning_of(["a", "b"], TableMapping(prediction="a", timestamp="b"))
+    mapping = TableMapping(prediction="a", timestamp="b", ignore=("d",))
+    assert meaning_of(["a", "b", "c", "d"], mapping) == Meaning("a", "b", ("c",))
 
 
 @pytest.mark.parametrize(
@@ -336,14 +349,13 @@ def test_a_time_that_no_calendar_has_is_named_and_bytes_are_refused(tmp_path: Pa
         )
         pq.write_table(pa.table({"at": [HOUR], "a": cells, "said": [1]}), tmp_path / "t.parquet")
         with pytest.raises(InvalidInputError, match="column a is of type"):
-            open_table(tmp_path / "t.parquet")
+            do_import(InMemoryS3(), tmp_path / "t.parquet")
 
 
 def test_the_table_itself_is_no_file_for_rejected_rows(tmp_path: Path) -> None:
     path = write(tmp_path, "t.csv", CSV)
-    options = TableOptions(
-        path, "churn", "3", "", "said", "at", (), "", "truth", "id", (), True, path, True
-    )
+    mapping = TableMapping(version="3", prediction="said", timestamp="at")
+    options = TableOptions(str(path), "churn", "", mapping, dry_run=True, rejected=path)
     with pytest.raises(InvalidInputError, match="--rejected: is the table itself"):
         import_table(Settings({}), options, as_json=True)
     assert path.read_text() == CSV
@@ -433,3 +445,169 @@ def test_a_label_that_no_request_could_bring_is_rejected(tmp_path: Path) -> None
     path = write(tmp_path, "t.csv", f"at,age,said,truth\n2026-01-11T17:00:01Z,1,no,{'x' * 1001}\n")
     _, rejected, _, _ = do_import(InMemoryS3(), path, label="truth")
     assert rejected[0].reason == "truth: has 1001 characters; a label has at most 1000"
+
+
+def write_parts(folder: Path, tables: dict[str, pa.Table]) -> Path:
+    for name, table in tables.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, folder / name)
+    return folder
+
+
+def test_a_partitioned_folder_is_one_table(tmp_path: Path) -> None:
+    """Columns of the folders' names, files that lack a column or have another type of it."""
+    times = [HOUR + timedelta(seconds=second) for second in range(4)]
+    folder = write_parts(
+        tmp_path / "scores",
+        {
+            "date=2026-01-11/city=K%C3%B6ln/part-0.parquet": pa.table(
+                {"at": times[:2], "n": [1, 2], "said": [1, 0], "id": ["a", "b"]}
+            ),
+            "date=2026-01-11/city=Ulm/part-1.parquet": pa.table(
+                {"at": times[2:], "n": [2.5, None], "said": [1, 0], "id": ["c", "a"], "x": [1, 2]}
+            ),
+        },
+    )
+    (folder / "_SUCCESS").write_text("")
+    s3 = InMemoryS3()
+    checked, rejected, records, _ = do_import(s3, folder, event_id="id", ignore=("date",))
+    assert (checked.rows, records.stored) == (3, 3)
+    assert checked.letters == {"": "l", "n": "d", "city": "s", "x": "l"}
+    found = [(row["feature_n"], row["feature_city"], row["feature_x"]) for row in stored(s3)]
+    assert found == [(1.0, "Köln", None), (2.0, "Köln", None), (2.5, "Ulm", 1)]
+    (twice,) = rejected
+    assert twice.file.endswith("part-1.parquet")
+    assert "the id 'a' is that of " in twice.reason
+    assert "part-0.parquet row 1, which differs" in twice.reason
+
+
+def test_a_folder_with_what_is_no_table_or_of_several_formats_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "a.csv", CSV)
+    write(tmp_path, "b.jsonl", "{}")
+    with pytest.raises(InvalidInputError, match=r"several formats \(csv, jsonl\)"):
+        opened(tmp_path)
+    write(tmp_path, "c.xlsx", "")
+    with pytest.raises(InvalidInputError, match=r"c\.xlsx: is no table"):
+        opened(tmp_path)
+    with pytest.raises(InvalidInputError, match="is no file and no folder"):
+        opened(tmp_path / "missing")
+
+
+def test_files_without_a_byte_are_no_part_of_a_folder(tmp_path: Path) -> None:
+    write(tmp_path, "a.csv", "")
+    with pytest.raises(InvalidInputError, match="has no columns"):
+        opened(tmp_path)
+    write(tmp_path, "b.csv", CSV)
+    write(tmp_path, "c.csv", "at,said\n")
+    checked, *_ = do_import(InMemoryS3(), tmp_path)
+    assert checked.rows == 3
+
+
+@pytest.mark.parametrize("ending", ["gz", "bz2", "zst"])
+def test_a_packed_file_is_read_and_a_damaged_one_named(tmp_path: Path, ending: str) -> None:
+    codec = {"gz": "gzip", "bz2": "bz2", "zst": "zstd"}[ending]
+    path = tmp_path / f"t.csv.{ending}"
+    with pa.CompressedOutputStream(str(path), codec) as out:
+        out.write(CSV.encode("utf-8-sig"))
+    checked, *_ = do_import(InMemoryS3(), path)
+    assert checked.rows == 3
+    path.write_bytes(b"no " + path.read_bytes())
+    with pytest.raises(ModelwatchError, match=f"damaged, or is not packed with {codec}"):
+        do_import(InMemoryS3(), path)
+
+
+def test_a_nested_column_is_refused_unless_it_is_left_out(tmp_path: Path) -> None:
+    table = pa.table({"at": [HOUR], "a.b": [1], "ü x": ["y"], "said": [1], "a": [{"b": [1]}]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(InvalidInputError, match=r"column a is of type struct.*--ignore"):
+        do_import(InMemoryS3(), tmp_path / "t.parquet")
+    s3 = InMemoryS3()
+    do_import(s3, tmp_path / "t.parquet", ignore=("a",))
+    assert [(row["feature_a.b"], row["feature_ü x"]) for row in stored(s3)] == [(1, "y")]
+    write(tmp_path, "t.jsonl", f'{{"at": "{at(0)}", "said": 1, "a": [1], "b": 2}}\n')
+    _, rejected, *_ = do_import(InMemoryS3(), tmp_path / "t.jsonl")
+    assert "a: is a list or an object" in rejected[0].reason
+    assert do_import(InMemoryS3(), tmp_path / "t.jsonl", ignore=("a",))[0].rows == 1
+
+
+def test_every_flat_type_of_arrow_is_a_feature(tmp_path: Path) -> None:
+    columns = {
+        "at": pa.array([1_768_150_800_000_000_123] * 2, pa.timestamp("ns", "Europe/Berlin")),
+        "said": pa.array([True, False]),
+        "nullable": pa.array([1, None], pa.int8()),
+        "decimal": pa.array([None, 2], pa.decimal128(10, 2)),
+        "category": pa.array(["a", None]).dictionary_encode(),
+        "codes": pa.array([7, 8]).dictionary_encode(),
+        "day": pa.array([20464, None], pa.date32()),
+        "span": pa.array([1, 2], pa.duration("s")),
+        "empty": pa.nulls(2),
+        "half": pa.array([1.5, float("nan")], pa.float32()),
+        "large": pa.array([2**63 - 1, 0], pa.uint64()),
+        "text": pa.array(["x" * 100_000, ""], pa.large_string()),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    s3 = InMemoryS3()
+    checked, rejected, records, _ = do_import(s3, tmp_path / "t.parquet")
+    assert (rejected, records.stored) == ([], 2)
+    assert checked.letters[""] == "b"
+    first = min(stored(s3), key=lambda row: row["feature_large"] == 0)
+    assert first["captured_at"] == HOUR
+    values = {name: first[f"feature_{name}"] for name in columns if name not in ("at", "said")}
+    assert values == {
+        "nullable": 1, "decimal": None, "category": "a", "codes": 7, "day": "2026-01-11",
+        "span": "0:00:01", "empty": None, "half": 1.5, "large": 2**63 - 1, "text": "x" * 100_000,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_numbers_are_times_of_the_unit_that_is_said(tmp_path: Path, unit: TimeUnit) -> None:
+    number = int(HOUR.timestamp()) * UNITS[unit]
+    path = write(tmp_path, "t.csv", f"at,n,said\n{number},1,1\n")
+    checked, rejected, *_ = do_import(InMemoryS3(), path, timestamp_unit=unit)
+    assert (checked.first, rejected) == (HOUR, [])
+    if unit in ("us", "ns"):
+        _, rejected, *_ = do_import(InMemoryS3(), path)
+        assert "at: " in rejected[0].reason
+
+
+def test_times_without_a_zone_are_in_the_one_that_is_said(tmp_path: Path) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    assert time_of("2026-01-11 18:00:00", zone=berlin) == (HOUR, True)
+    assert time_of("2026-01-11T17:00:00Z", zone=berlin) == (HOUR, False)
+    # shown twice: the first
+    assert time_of("2025-10-26 02:30:00", zone=berlin)[0].hour == 0
+    with pytest.raises(InvalidInputError, match="is no time in Europe/Berlin"):
+        time_of("2026-03-29 02:30:00", zone=berlin)
+    with pytest.raises(InvalidInputError, match=r"--time-zone: 'Berlin' is no time zone"):
+        do_import(InMemoryS3(), write(tmp_path, "t.csv", CSV), time_zone="Berlin")
+
+
+def test_changed_rows_are_named_and_what_is_stored_stays(tmp_path: Path) -> None:
+    s3 = InMemoryS3()
+    do_import(s3, write(tmp_path, "t.csv", CSV), label="truth", event_id="id")
+    before = dict(s3.objects)
+    changed = CSV.replace("31,Ulm", "32,Ulm").replace("no,yes", "no,no") + f"d,{at(3)},1,Ulm,no,\n"
+    mapping = TableMapping(prediction="said", timestamp="at", label="truth", id="id")
+    table = opened(write(tmp_path, "t.csv", changed))
+    work = TableImport(
+        table, meaning_of(table.columns, mapping), model_name="churn", model_version="3",
+        variant="", types={}, now_ms=NOW_MS,
+    )  # fmt: skip
+    places: list[str] = []
+    with closing(work):
+        work.check()
+        stores = S3RecordStore(s3, "captures"), S3LabelStore(s3, "captures")
+        records, labels = work.store(*stores, changed=places.append)
+    assert (records.stored, records.known, records.changed) == (1, 3, 1)
+    assert (labels.stored, labels.changed) == (0, 1)
+    assert places == ["row 2", "row 3"]
+    assert before.items() <= s3.objects.items()
+
+
+def test_what_nothing_names_is_what_its_column_is_called() -> None:
+    columns = ("timestamp", "prediction", "label", "id", "n")
+    assert TableMapping().by_names(columns) == TableMapping(
+        timestamp="timestamp", prediction="prediction", label="label", id="id"
+    )
+    told = TableMapping(prediction="n", features=("label",), ignore=("id",)).by_names(columns)
+    assert (told.prediction, told.label, told.id) == ("n", "", "")

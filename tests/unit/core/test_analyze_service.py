@@ -168,7 +168,7 @@ def test_without_the_registry_the_captured_versions_are_analyzed(stage, caplog):
     stage.registry.failure = RegistryError("no answer")
     stage.store.write(records(30, 1.0))
     assert [result.status for result in stage.analyze().results] == ["ok"]
-    assert "which version serves is not known" in caplog.text
+    assert "which version of wine serves is not known" in caplog.text
 
 
 def test_results_are_listed_newest_first(stage):

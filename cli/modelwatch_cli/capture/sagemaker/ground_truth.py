@@ -20,7 +20,7 @@ from modelwatch.errors import InvalidInputError
 from modelwatch.ports.capture import LabelStore
 from modelwatch_cli.capture.sagemaker.hours import captured_hours
 from modelwatch_cli.capture.sagemaker.lines import GroundTruth
-from modelwatch_cli.capture.storing import Stored, store_labels_of_hour
+from modelwatch_cli.capture.storing import LabelsOfHour, Stored
 
 TimedGroundTruth = tuple[datetime | None, GroundTruth]
 """The hour of its file, if that is known, and a line's ground truth."""
@@ -76,7 +76,9 @@ def store_labels(
             continue
         hours[label.hour].append(label)
     for hour, labels_of_hour in hours.items():
-        store_labels_of_hour(labels, hour, labels_of_hour, done)
+        for event_id in sorted(LabelsOfHour(labels, hour).add(labels_of_hour, done)):
+            done.refused += 1
+            done.problems.append(f"event {event_id}: another label of the same time is stored")
     return done
 
 

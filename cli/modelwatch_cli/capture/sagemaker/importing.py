@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.records import Record
 from modelwatch.errors import InvalidInputError
-from modelwatch.ports.capture import RecordStore
 from modelwatch_cli.capture.places import Place
 from modelwatch_cli.capture.sagemaker.lines import GroundTruth, decode_line, letters
 from modelwatch_cli.capture.sagemaker.payloads import Reading
-from modelwatch_cli.capture.storing import Stored, store_records_of_hour
+from modelwatch_cli.capture.storing import RecordsOfHour, Stored
 
 SUFFIX = ".jsonl"
 
@@ -110,7 +110,7 @@ def check(
 
 
 def store_records(
-    store: RecordStore,
+    store: S3RecordStore,
     source: Place,
     checked: Checked,
     reading: Reading,
@@ -198,10 +198,10 @@ def _found[T](
         yield from (item for item in found if isinstance(item, kind))
 
 
-def _store(store: RecordStore, held: dict[str, Record], done: Stored) -> None:
+def _store(store: S3RecordStore, held: dict[str, Record], done: Stored) -> None:
     groups: defaultdict[tuple[str, str, datetime], list[Record]] = defaultdict(list)
     for record in held.values():
         hour = record.captured_at.replace(minute=0, second=0, microsecond=0)
         groups[record.model_name, record.model_version, hour].append(record)
-    for (_, _, hour), records in groups.items():
-        store_records_of_hour(store, hour, records, done)
+    for place, records in groups.items():
+        RecordsOfHour(store, *place).add(records, done)

@@ -46,14 +46,16 @@ def baseline(
 
     `modelwatch baseline constraints --input` reads a constraints.json again.
     """
-    from modelwatch.adapters.results.analysis_settings import drift_policy
+    from modelwatch.adapters.aws.clients import s3_client
     from modelwatch.domain.model_monitor import constraints_document, statistics_document
+    from modelwatch_cli.monitors.held import held_monitors
 
     settings = Settings()
     model = model_name or settings.model_name
     with error_console.status("reading the baseline"):
         name, profile, constraints = _baseline(settings, model, name)
-        policy = drift_policy(settings)
+        monitors = held_monitors(settings, s3_client(settings))
+        policy = monitors.of(model).rules.policy
     documents = {
         STATISTICS: statistics_document(profile),
         CONSTRAINTS: constraints_document(constraints, policy),
@@ -90,10 +92,11 @@ def _baseline(settings: Settings, model: str, name: str | None) -> tuple[str, Pr
     from modelwatch.adapters.aws.clients import s3_client
     from modelwatch.adapters.results.baselines import S3BaselineStore
     from modelwatch.domain.constraints import learn_constraints
+    from modelwatch_cli.monitors.held import named_baseline
 
     client = s3_client(settings)
     store = S3BaselineStore(client, settings.report_bucket)
-    name = name or store.in_use(model)
+    name = name or named_baseline(settings, client, model) or store.in_use(model)
     if name != TRAINING:
         kept = store.baseline(model, name)
         return name, store.profile(kept), store.constraints(kept)

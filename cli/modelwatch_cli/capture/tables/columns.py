@@ -7,12 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from modelwatch.domain.names import check_feature_names
 from modelwatch.domain.numbers import exact_double, is_number
 from modelwatch.domain.records import Value
 from modelwatch.errors import InvalidInputError
+from modelwatch_cli.capture.tables.mapping import UNITS, TableMapping, TimeUnit
 from modelwatch_cli.capture.tables.reading import Cell
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
@@ -30,8 +31,10 @@ _LOOKS = re.compile(
 )
 """The form of a cell's text, by the name of the group."""
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 _MILLISECONDS_FROM = 1e11
-"""A larger number is a time in milliseconds since 1970, a smaller one in seconds."""
+"""Without a unit, a larger number is in milliseconds since 1970, a smaller one in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +60,38 @@ class Meaning:
     event_id: str = ""
     probabilities: tuple[str, ...] = ()
 
+    @property
+    def columns(self) -> list[str]:
+        """All columns that are read."""
+        return list(self.words())
 
-def meaning_of(
-    columns: Sequence[str],
-    *,
-    prediction: str,
-    timestamp: str,
-    features: Sequence[str] = (),
-    label: str = "",
-    event_id: str = "",
-    probabilities: Sequence[str] = (),
-) -> Meaning:
+    def words(self) -> dict[str, str]:
+        """Return what each column is, in words."""
+        named = {
+            self.timestamp: "time",
+            self.prediction: "prediction",
+            **dict.fromkeys(self.probabilities, "probability"),
+            self.label: "label",
+            self.event_id: "id",
+            **dict.fromkeys(self.features, "feature"),
+        }
+        return {name: what for name, what in named.items() if name}
+
+
+def meaning_of(columns: Sequence[str], mapping: TableMapping) -> Meaning:
     """Return the meaning of ``columns``; without ``features`` these are all remaining columns.
 
     Raises InvalidInputError when a column is missing, has two meanings, or its name is not valid
     for a feature; the field is the option.
     """
     named = [
-        ("--prediction", [prediction]),
-        ("--timestamp", [timestamp]),
-        ("--features", list(features)),
-        ("--label", [label] if label else []),
-        ("--id", [event_id] if event_id else []),
-        ("--probabilities", list(probabilities)),
+        ("--prediction", [mapping.prediction]),
+        ("--timestamp", [mapping.timestamp]),
+        ("--features", list(mapping.features)),
+        ("--label", [mapping.label] if mapping.label else []),
+        ("--id", [mapping.id] if mapping.id else []),
+        ("--probabilities", list(mapping.probabilities)),
+        ("--ignore", list(mapping.ignore)),
     ]
     used: dict[str, str] = {}
     for option, names in named:
@@ -90,11 +102,18 @@ def meaning_of(
             if name in used:
                 raise InvalidInputError(option, f"'{name}' is given by {used[name]} already")
             used[name] = option
-    rest = tuple(features) or tuple(name for name in columns if name not in used)
+    rest = mapping.features or tuple(name for name in columns if name not in used)
     if not rest:
         raise InvalidInputError("--features", "there is no column left for the features")
     check_feature_names(rest, "--features")
-    return Meaning(prediction, timestamp, rest, label, event_id, tuple(probabilities))
+    return Meaning(
+        mapping.prediction,
+        mapping.timestamp,
+        rest,
+        mapping.label,
+        mapping.id,
+        mapping.probabilities,
+    )
 
 
 @dataclass(slots=True)
@@ -250,15 +269,19 @@ def value_of(cell: Cell, letter: str, is_text: bool) -> Value:
     return value
 
 
-def time_of(cell: Cell) -> tuple[datetime, bool]:
-    """Return the time in ``cell`` in UTC, and whether it came without a zone (UTC is assumed).
+def time_of(cell: Cell, unit: TimeUnit = "", zone: tzinfo = UTC) -> tuple[datetime, bool]:
+    """Return the time in ``cell`` in UTC, and whether it came without a zone: it is in ``zone``.
+
+    Of a time that a clock shows twice it is the first.
 
     Raises InvalidInputError when it is none.
 
     Parameters
     ----------
     cell
-        A time in ISO 8601, or a number of seconds or milliseconds since 1970.
+        A time in ISO 8601, or a number since 1970.
+    unit
+        Of numbers; without one they are seconds, or milliseconds if they are large.
     """
     if isinstance(cell, str):
         text = cell.strip()
@@ -267,20 +290,21 @@ def time_of(cell: Cell) -> tuple[datetime, bool]:
         if isinstance(cell, str):
             cell = datetime.fromisoformat(cell)
         if isinstance(cell, datetime):
-            return (
-                (cell.replace(tzinfo=UTC), True)
-                if cell.tzinfo is None
-                else (cell.astimezone(UTC), False)
-            )
+            at = (cell if cell.tzinfo else cell.replace(tzinfo=zone)).astimezone(UTC)
+            if cell.tzinfo or at.astimezone(zone).replace(tzinfo=None) == cell:
+                return at, cell.tzinfo is None
+            problem = f"'{cell}' is no time in {zone}: clocks were put forward over it"
+            raise InvalidInputError("", problem)
         if isinstance(cell, int | float) and not isinstance(cell, bool):
-            seconds = cell / 1000 if abs(cell) > _MILLISECONDS_FROM else cell
-            return datetime.fromtimestamp(seconds, UTC), False
+            if not unit:
+                unit = "ms" if abs(cell) > _MILLISECONDS_FROM else "s"
+            return EPOCH + timedelta(seconds=cell / UNITS[unit]), False
     except (ValueError, OverflowError, OSError):
         pass  # the error below covers all kinds
-    shown = "nothing" if cell is None or cell == "" else f"'{str(cell)[:60]}'"
-    raise InvalidInputError(
-        "", f"found {shown}, expected a time: ISO 8601, or seconds or milliseconds since 1970"
-    )
+    empty = cell is None or cell == "" or cell != cell  # NaN
+    shown = "nothing" if empty else f"'{str(cell)[:60]}'"
+    numbers = f"a number since 1970 in {unit}" if unit else "seconds or milliseconds since 1970"
+    raise InvalidInputError("", f"found {shown}, expected a time: ISO 8601, or {numbers}")
 
 
 def letters_of(kinds: Mapping[str, ColumnKinds], given: Mapping[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import msgspec
@@ -20,14 +21,19 @@ from modelwatch.domain.segments import read_segments
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.capture.cells import types_of
 from modelwatch_cli.capture.storing import Stored
-from modelwatch_cli.capture.tables.columns import meaning_of
+from modelwatch_cli.capture.tables.columns import Meaning, meaning_of
 from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImport
-from modelwatch_cli.capture.tables.reading import open_table
+from modelwatch_cli.capture.tables.mapping import TableMapping
+from modelwatch_cli.capture.tables.reading import Table, open_table
+from modelwatch_cli.capture.tables.sources import fetch
 from modelwatch_cli.console import console, error_console, print_json, print_table, progress
 from modelwatch_cli.settings import Settings
 from modelwatch_training.delimiters import DELIMITERS
 
 _SHOWN_PROBLEMS = 20
+_WIDEST = 60
+"""Characters of a value that are shown."""
+
 _KIND_NAMES = {"d": "number", "l": "whole number", "s": "text", "b": "boolean"}
 
 
@@ -35,20 +41,14 @@ _KIND_NAMES = {"d": "number", "l": "whole number", "s": "text", "b": "boolean"}
 class TableOptions:
     """The options of the command for tables."""
 
-    path: Path
+    source: str
     model_name: str
-    model_version: str
     variant: str
-    prediction: str
-    timestamp: str
-    features: tuple[str, ...]
-    types: str
-    label: str
-    event_id: str
-    probabilities: tuple[str, ...]
-    dry_run: bool
-    rejected: Path | None
-    skip_invalid: bool
+    mapping: TableMapping
+    types: str = ""
+    dry_run: bool = False
+    rejected: Path | None = None
+    skip_invalid: bool = False
 
 
 def import_table(settings: Settings, options: TableOptions, as_json: bool) -> None:
@@ -59,48 +59,49 @@ def import_table(settings: Settings, options: TableOptions, as_json: bool) -> No
     InvalidInputError
         When an option is missing or wrong.
     ModelwatchError
-        When rows cannot be used and no option leaves them out: then nothing is stored.
+        When rows cannot be used and no option leaves them out: then nothing is stored. When rows
+        differ from what is stored under their ids: then the others are.
     StoreError
         When S3 cannot be read or written.
     """
     for option, value, example in (
-        ("--model-name", options.model_name, "churn"),
-        ("--model-version", options.model_version, "3"),
-        ("--prediction", options.prediction, "predicted"),
-        ("--timestamp", options.timestamp, "scored_at"),
+        ("--model", options.model_name, "churn"),
+        ("--version", options.mapping.version, "3"),
     ):
         if not value:
             raise InvalidInputError(option, f"is missing; give it, as in {option} {example}")
-    if options.rejected and options.rejected.resolve() == options.path.resolve():
+    if options.rejected and options.rejected.resolve() == Path(options.source).resolve():
         raise InvalidInputError("--rejected", "is the table itself; give another file")
-    given = types_of("--features", options.features, options.types)
-    total = options.path.stat().st_size if options.path.is_file() else 0
-    with progress() as bar:
-        reading = bar.add_task("checking rows", total=total)
-        table = open_table(options.path, lambda read: bar.advance(reading, read))
-        meaning = meaning_of(
-            table.columns,
-            prediction=options.prediction,
-            timestamp=options.timestamp,
-            features=options.features,
-            label=options.label,
-            event_id=options.event_id,
-            probabilities=options.probabilities,
+    given = types_of("--features", options.mapping.features, options.types)
+    zone = options.mapping.zone
+    with progress() as bar, TemporaryDirectory(prefix="modelwatch-import-") as folder:
+        fetching = bar.add_task("reading the source", total=None)
+        files = fetch(
+            options.source, settings, Path(folder), lambda read: bar.advance(fetching, read)
         )
+        bar.remove_task(fetching)
+        total = sum(file.path.stat().st_size for file in files)
+        reading = bar.add_task("checking rows", total=total)
+        table = open_table(files, lambda read: bar.advance(reading, read))
+        mapping = _named(options.mapping.by_names(table.columns))
+        meaning = meaning_of(table.columns, mapping)
         types, origin = _schema_types(settings, options)
         work = TableImport(
             table,
             meaning,
             model_name=options.model_name,
-            model_version=options.model_version,
+            model_version=mapping.version,
             variant=options.variant,
             types={**types, **given},
             now_ms=time.time_ns() // 1_000_000,
+            unit=mapping.timestamp_unit,
+            zone=zone,
         )
         with closing(work):
             checked = _check(work, options)
             records, labels = Stored(), Stored()
             refused = bool(checked.rejected) and not options.skip_invalid
+            changed: list[str] = []
             if checked.rows and not refused and not options.dry_run:
                 storing = bar.add_task("storing rows", total=checked.rows)
                 client, bucket = s3_client(settings), settings.capture_bucket
@@ -109,16 +110,16 @@ def import_table(settings: Settings, options: TableOptions, as_json: bool) -> No
                     S3RecordStore(client, bucket, segments),
                     S3LabelStore(client, bucket),
                     lambda rows: bar.advance(storing, rows),
+                    changed.append,
                 )
     imported = not refused and not options.dry_run
+    found = _Found(options.source, mapping, meaning, table, checked, records, labels, imported)
     if as_json:
-        print_json(_summary(options, checked, records, labels, imported))
+        print_json(found.summary())
     else:
         if options.dry_run:
-            if table.is_text:
-                console.print(f"Values are separated by {DELIMITERS[table.delimiter]}.")
-            _preview(checked, origin)
-        _say(options, checked, records, labels, imported)
+            _preview(found, origin)
+        _say(found, options)
     if refused and not options.dry_run:
         rows = checked.rows + checked.repeated + checked.rejected
         raise ModelwatchError(
@@ -127,7 +128,39 @@ def import_table(settings: Settings, options: TableOptions, as_json: bool) -> No
             "import the others"
         )
     if not checked.rows and not checked.rejected:
-        raise ModelwatchError(f"{options.path} has no rows")
+        raise ModelwatchError(f"{options.source} has no rows")
+    _complain(options.source, changed)
+
+
+def _named(mapping: TableMapping) -> TableMapping:
+    """Return ``mapping``; refuse one that does not say what a table must have."""
+    for option, value, example in (
+        ("--prediction", mapping.prediction, "predicted"),
+        ("--timestamp", mapping.timestamp, "scored_at"),
+    ):
+        if not value:
+            raise InvalidInputError(
+                option,
+                f"is missing, and no column is named {option[2:]}; give it, as in {option} "
+                f"{example}, or in the monitor's file",
+            )
+    return mapping
+
+
+def _complain(source: str, changed: list[str]) -> None:
+    """Name rows that differ from what is stored under their ids; raises ModelwatchError."""
+    if not changed:
+        return
+    for place in changed[:_SHOWN_PROBLEMS]:
+        error_console.print(
+            f"{source}: {place}: differs from what is stored under its id", markup=False
+        )
+    if len(changed) > _SHOWN_PROBLEMS:
+        error_console.print(f"and {len(changed) - _SHOWN_PROBLEMS} more")
+    raise ModelwatchError(
+        f"{len(changed)} rows differ from what is stored under their ids; what is stored stays as "
+        "it is, and the other rows are imported"
+    )
 
 
 def _check(work: TableImport, options: TableOptions) -> Checked:
@@ -150,17 +183,21 @@ def _check(work: TableImport, options: TableOptions) -> Checked:
         if not checked.rejected:
             options.rejected.unlink()
     for row in shown:
-        error_console.print(f"{options.path}: row {row.row}: {row.reason}", markup=False)
+        error_console.print(f"{_shown(row, options)}: {row.reason}", markup=False)
     if checked.rejected > len(shown) > 0:
         error_console.print(f"and {checked.rejected - len(shown)} more")
     return checked
+
+
+def _shown(row: Rejected, options: TableOptions) -> str:
+    return row.place if row.file else f"{options.source}: {row.place}"
 
 
 def _schema_types(settings: Settings, options: TableOptions) -> tuple[Mapping[str, str], str]:
     """Return the types of the registered model's columns, and the source of types."""
     registry = registry_of(settings)
     try:
-        version = registry.version(options.model_name, options.model_version)
+        version = registry.version(options.model_name, options.mapping.version)
         manifest = artifacts_of(settings).manifest(version)
     except ModelwatchError as error:
         return {}, f"from the values: the registry has no schema of this version ({error})"
@@ -170,64 +207,105 @@ def _schema_types(settings: Settings, options: TableOptions) -> tuple[Mapping[st
     return {column.name: LETTERS[column.type] for column in columns}, "from the model's schema"
 
 
-def _preview(checked: Checked, origin: str) -> None:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What an import found and did."""
+
+    source: str
+    mapping: TableMapping
+    meaning: Meaning
+    table: Table
+    checked: Checked
+    records: Stored
+    labels: Stored
+    imported: bool
+
+    def columns(self) -> list[tuple[str, str, str, str]]:
+        """Return of each column its name, what it is, its type, and what is to be known of it."""
+        words, checked = self.meaning.words(), self.checked
+        lacking = self.table.lacking(list(words))
+        rows = []
+        for name in self.table.columns:
+            letter = checked.letters.get("" if name == self.meaning.prediction else name, "")
+            notes = ["some values are of another type"] * (name in checked.mixed)
+            if name in lacking:
+                notes.append(f"{len(lacking[name])} of {len(self.table.files)} files lack it")
+            if name not in words:
+                notes.append("not imported")
+            kind = _KIND_NAMES.get(letter, "")
+            rows.append((name, words.get(name, "ignored"), kind, "; ".join(notes)))
+        return rows
+
+    def summary(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        checked = self.checked
+        return {
+            "source": self.source,
+            "files": len(self.table.files),
+            "imported": self.imported,
+            "rows": checked.rows,
+            "rejected": checked.rejected,
+            "repeated": checked.repeated,
+            "first": checked.first,
+            "last": checked.last,
+            "times_without_zone": checked.without_zone,
+            "columns": {name: what for name, what, _, _ in self.columns()},
+            "types": {name: letter for name, letter in checked.letters.items() if name},
+            "prediction_type": checked.letters.get("", ""),
+            "mixed_columns": checked.mixed,
+            "incomplete_columns": self.table.lacking(self.meaning.columns),
+            "records": asdict(self.records),
+            "labels": asdict(self.labels),
+        }
+
+
+def _preview(found: _Found, origin: str) -> None:
+    table, checked = found.table, found.checked
+    if table.is_text:
+        words = " and ".join(DELIMITERS[mark] for mark in table.delimiter)
+        console.print(f"Values are separated by {words}.")
     error_console.print(f"Types {origin}.", markup=False)
-    print_table(
-        ["feature", "type", "note"],
-        [
-            (name, _KIND_NAMES[letter], "some values are of another type" * (name in checked.mixed))
-            for name, letter in checked.letters.items()
-            if name
-        ],
-    )
+    print_table(["column", "is", "type", "note"], found.columns())
     if checked.examples:
         names = list(checked.examples[0])
-        print_table(names, [[str(row.get(name, "")) for name in names] for row in checked.examples])
+        console.print("\nthe first rows:")
+        print_table(
+            names,
+            [[f"{row.get(name, '')!s:.{_WIDEST}}" for name in names] for row in checked.examples],
+        )
 
 
-def _say(
-    options: TableOptions, checked: Checked, records: Stored, labels: Stored, imported: bool
-) -> None:
+def _say(found: _Found, options: TableOptions) -> None:
+    checked = found.checked
     if checked.first and checked.last:
         console.print(
             f"{checked.rows} rows from {checked.first.isoformat()} to {checked.last.isoformat()}; "
             f"prediction: {_KIND_NAMES[checked.letters['']]}"
         )
     if checked.without_zone:
-        console.print(f"{checked.without_zone} times have no zone and count as UTC")
+        zone = found.mapping.time_zone or "UTC"
+        console.print(f"{checked.without_zone} times have no zone and count as {zone}")
     if checked.mixed:
         console.print(
             f"columns with values of another type, kept as they came: {', '.join(checked.mixed)}",
             markup=False,
         )
+    for name, files in found.table.lacking(found.meaning.columns).items():
+        console.print(f"column {name} is not in {_listed(files)}: no value there", markup=False)
     if checked.repeated:
         console.print(f"{checked.repeated} rows repeat a row with the same id; each counts once")
     if checked.rejected and options.rejected:
         console.print(
             f"{checked.rejected} rows cannot be used; they are in {options.rejected}", markup=False
         )
-    if imported:
+    if found.imported:
+        stored, known = found.records.stored, found.records.known + found.labels.known
         console.print(
-            f"{records.stored} records stored, {labels.stored} labels; "
-            f"{records.known + labels.known} were stored already"
+            f"{stored} records stored, {found.labels.stored} labels; {known} were stored already"
         )
+        if known and not stored + found.labels.stored:
+            console.print("The table was imported before: nothing is new.")
 
 
-def _summary(
-    options: TableOptions, checked: Checked, records: Stored, labels: Stored, imported: bool
-) -> dict[str, Any]:
-    return {
-        "source": str(options.path),
-        "imported": imported,
-        "rows": checked.rows,
-        "rejected": checked.rejected,
-        "repeated": checked.repeated,
-        "first": checked.first,
-        "last": checked.last,
-        "times_without_zone": checked.without_zone,
-        "types": {name: letter for name, letter in checked.letters.items() if name},
-        "prediction_type": checked.letters.get("", ""),
-        "mixed_columns": checked.mixed,
-        "records": asdict(records),
-        "labels": asdict(labels),
-    }
+def _listed(files: list[str]) -> str:
+    return files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} other files"

@@ -12,7 +12,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import batched
 from pathlib import Path
 
@@ -24,10 +24,17 @@ from modelwatch.domain.labels import Label
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Record, Value
 from modelwatch.errors import InvalidInputError
 from modelwatch.ports.capture import LabelStore
-from modelwatch_cli.capture.storing import Stored, store_labels_of_hour, store_records_of_hour
-from modelwatch_cli.capture.tables.columns import ColumnKinds, Meaning, letters_of, value_of
+from modelwatch_cli.capture.storing import LabelsOfHour, RecordsOfHour, Stored
+from modelwatch_cli.capture.tables.columns import (
+    EPOCH,
+    ColumnKinds,
+    Meaning,
+    letters_of,
+    value_of,
+)
+from modelwatch_cli.capture.tables.mapping import TimeUnit
 from modelwatch_cli.capture.tables.reading import Cell, Row, Table
-from modelwatch_cli.capture.tables.rows import EPOCH, RowReader, ValidRow
+from modelwatch_cli.capture.tables.rows import RowReader, ValidRow
 from modelwatch_cli.capture.tables.seen_ids import SeenIds
 
 SOURCE = "import"
@@ -41,12 +48,18 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(ValidRow).decode
 
 
-class Rejected(msgspec.Struct, frozen=True):
+class Rejected(msgspec.Struct, frozen=True, omit_defaults=True):
     """A row that cannot be used: its place, the reason, and its values."""
 
     row: int
     reason: str
     values: dict[str, Cell]
+    file: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words."""
+        return f"{self.file} row {self.row}".strip()
 
 
 @dataclass(slots=True)
@@ -95,6 +108,8 @@ class TableImport:
         otherwise it follows from the values of the whole column.
     now_ms
         The present, in milliseconds since 1970: rows from the future are rejected.
+    unit, zone
+        Of times that are numbers, and of those without a zone.
     """
 
     def __init__(
@@ -107,6 +122,8 @@ class TableImport:
         variant: str,
         types: Mapping[str, str],
         now_ms: int,
+        unit: TimeUnit = "",
+        zone: tzinfo = UTC,
     ) -> None:
         self._table = table
         self._meaning = meaning
@@ -114,7 +131,7 @@ class TableImport:
         self._variant = variant
         self._types = types
         latest_ms = now_ms + FUTURE_TOLERANCE_MS
-        self._reader = RowReader(meaning, table.is_text, types, model_name, latest_ms)
+        self._reader = RowReader(meaning, table.is_text, types, model_name, latest_ms, unit, zone)
         self._folder = tempfile.TemporaryDirectory(prefix="modelwatch-import-")
         self._held: defaultdict[datetime, list[bytes]] = defaultdict(list)
         self._held_rows = 0
@@ -130,7 +147,7 @@ class TableImport:
         """Read the whole table, and store nothing."""
         checked, meaning = self.checked, self._meaning
         kinds = {name: ColumnKinds(self._table.is_text) for name in ("", *meaning.features)}
-        for row in self._table.rows:
+        for row in self._table.rows(meaning.columns):
             try:
                 kept, assumed = self._reader.read(row)
                 if self._repeats(kept, row):
@@ -138,10 +155,10 @@ class TableImport:
                     continue
             except InvalidInputError as error:
                 checked.rejected += 1
-                rejected(Rejected(row.number, str(error), _shown(row.values)))
+                rejected(Rejected(row.number, str(error), _shown(row.values), row.file))
                 continue
             self._count(kept, assumed)
-            kinds[""].add(row.values[meaning.prediction])
+            kinds[""].add(row.values.get(meaning.prediction))
             for name, value in zip(meaning.features, kept.features, strict=True):
                 kinds[name].add(value)
             if len(checked.examples) < _EXAMPLES:
@@ -160,10 +177,18 @@ class TableImport:
         records: S3RecordStore,
         labels: LabelStore,
         advance: Callable[[int], None] = lambda _: None,
+        changed: Callable[[str], None] = lambda _: None,
     ) -> tuple[Stored, Stored]:
-        """Store the rows that `check` kept; stored records do not change.
+        """Store the rows that `check` kept; stored records and labels do not change.
 
         Raises StoreError when S3 cannot be read or written: import again, and the rest is stored.
+
+        Parameters
+        ----------
+        advance
+            Called with the number of rows that were stored, or were there.
+        changed
+            Called with the place of a row under whose id another content, or label, is stored.
 
         Returns
         -------
@@ -173,14 +198,19 @@ class TableImport:
         done, labels_done = Stored(), Stored()
         for path in sorted(Path(self._folder.name).glob("*.jsonl")):
             hour = datetime.fromtimestamp(int(path.stem), UTC)
+            stored = RecordsOfHour(records, self._model_name, self._model_version, hour)
+            stored_labels = LabelsOfHour(labels, hour)
             repeats: Counter[str] = Counter()
             with path.open("rb") as file:
                 for lines in batched(file, _RECORDS_AT_ONCE, strict=False):
-                    pairs = [self._record(_decode(line), repeats) for line in lines]
-                    store_records_of_hour(records, hour, [record for record, _ in pairs], done)
+                    rows = list(map(_decode, lines))
+                    pairs = [self._record(row, repeats) for row in rows]
+                    differ = stored.add([record for record, _ in pairs], done)
                     found = [label for _, label in pairs if label is not None]
-                    if found:
-                        store_labels_of_hour(labels, hour, found, labels_done)
+                    differ |= stored_labels.add(found, labels_done)
+                    for row, (record, _) in zip(rows, pairs, strict=True):
+                        if record.event_id in differ:
+                            changed(row.place)
                     advance(len(lines))
         return done, labels_done
 
@@ -195,12 +225,12 @@ class TableImport:
         if not kept.event_id:
             return False
         content = _encode([*msgspec.structs.astuple(kept)[1:]])
-        first, is_same = self._ids.first(kept.event_id, content, row.number)
-        if first != row.number and not is_same:
+        first, is_same = self._ids.first(kept.event_id, content, row.place)
+        if not is_same:
             name = self._meaning.event_id
-            problem = f"the id '{row.values[name]!s:.60}' is that of row {first}, which differs"
+            problem = f"the id '{row.values[name]!s:.60}' is that of {first}, which differs"
             raise InvalidInputError(name, problem)
-        return first != row.number
+        return first != row.place
 
     def _keep(self, kept: ValidRow) -> None:
         self.checked.rows += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import msgspec
 
@@ -14,6 +14,7 @@ from modelwatch.domain.labels import LONGEST_LABEL
 from modelwatch.domain.numbers import is_number, probabilities_problem
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.capture.tables.columns import (
+    EPOCH,
     MISSING,
     Meaning,
     looks_infinite,
@@ -21,9 +22,8 @@ from modelwatch_cli.capture.tables.columns import (
     time_of,
     value_of,
 )
+from modelwatch_cli.capture.tables.mapping import TimeUnit
 from modelwatch_cli.capture.tables.reading import Cell, Row
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Plain = float | int | str | bool | None
 """A cell as JSON can hold it."""
@@ -32,7 +32,7 @@ Plain = float | int | str | bool | None
 class ValidRow(msgspec.Struct, array_like=True):
     """A row that can be used."""
 
-    number: int
+    place: str
     time_ms: int
     event_id: str
     features: list[Plain]
@@ -57,6 +57,8 @@ class RowReader:
         Ids that are no event ids are ids of this model.
     latest_ms
         Rows of a later time are refused, in milliseconds since 1970.
+    unit, zone
+        Of times that are numbers, and of those without a zone.
     """
 
     meaning: Meaning
@@ -64,6 +66,8 @@ class RowReader:
     types: Mapping[str, str]
     model_name: str
     latest_ms: int
+    unit: TimeUnit = ""
+    zone: tzinfo = UTC
 
     def read(self, row: Row) -> tuple[ValidRow, bool]:
         """Return the content of a row, and whether its time had no zone and counts as UTC.
@@ -82,7 +86,7 @@ class RowReader:
             problem = f"has {len(label)} characters; a label has at most {LONGEST_LABEL}"
             raise InvalidInputError(meaning.label, problem)
         valid = ValidRow(
-            row.number,
+            row.place,
             round((at - EPOCH) / timedelta(milliseconds=1)),
             self._event_id(values),
             [self._cell(values, name) for name in meaning.features],
@@ -116,11 +120,12 @@ class RowReader:
     def _time(self, values: Mapping[str, Cell]) -> tuple[datetime, bool]:
         name = self.meaning.timestamp
         try:
-            at, assumed = time_of(values.get(name))
+            at, assumed = time_of(values.get(name), self.unit, self.zone)
         except InvalidInputError as error:
             raise InvalidInputError(name, error.problem) from None
         if not 1970 < at.year < 9999:
-            raise InvalidInputError(name, f"{at.isoformat()} is no valid time")
+            unit = "" if self.unit else "; numbers in another unit need --timestamp-unit"
+            raise InvalidInputError(name, f"{at.isoformat()} is no valid time{unit}")
         if at.timestamp() * 1000 > self.latest_ms:
             raise InvalidInputError(name, f"{at.isoformat()} is in the future")
         return at, assumed

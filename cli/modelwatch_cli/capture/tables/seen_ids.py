@@ -18,27 +18,27 @@ class SeenIds:
         self._database.execute("pragma synchronous=off")
         self._database.execute("begin")
         self._database.execute(
-            "create table seen (id blob primary key, content blob, row integer) without rowid"
+            "create table seen (id blob primary key, content blob, place text) without rowid"
         )
 
     def close(self) -> None:
         """Close the file; it may be deleted then."""
         self._database.close()
 
-    def first(self, event_id: str, content: bytes, row: int) -> tuple[int, bool]:
-        """Return the number of the first row with the id, and whether it has the same content.
+    def first(self, event_id: str, content: bytes, place: str) -> tuple[str, bool]:
+        """Return the place of the first row with the id, and whether it has the same content.
 
         Parameters
         ----------
-        row
-            Its number, which is stored if no row had the id.
+        place
+            Of this row, which is stored if no row had the id.
         """
         key, digest = uuid.UUID(event_id).bytes, hashlib.blake2b(content, digest_size=16).digest()
         added = self._database.execute(
-            "insert into seen values (?, ?, ?) on conflict do nothing", (key, digest, row)
+            "insert into seen values (?, ?, ?) on conflict do nothing", (key, digest, place)
         )
         if added.rowcount:
-            return row, True
-        found = self._database.execute("select row, content from seen where id = ?", (key,))
+            return place, True
+        found = self._database.execute("select place, content from seen where id = ?", (key,))
         first, known = found.fetchone()
         return first, known == digest

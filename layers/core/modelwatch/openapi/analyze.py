@@ -12,6 +12,11 @@ from modelwatch.services.analysis_requests import AnalysisRequest
 from modelwatch.services.analyze import Analysis, ReportPlace, Results
 from modelwatch.services.comparison_query import ComparisonRequest
 from modelwatch.services.contract import Alive
+from modelwatch.services.reading import Models, ResultPage
+from modelwatch.services.results_query import ResultsRequest
+
+_ANALYSIS = ("analyze", "compare", "models", "reports")
+_RESULTS = "/models/{name}/results"
 
 
 def document() -> dict[str, Any]:
@@ -26,22 +31,32 @@ def document() -> dict[str, Any]:
         "analyze",
         "Verdicts on windows of captured predictions: drift, data quality, performance.",
         _paths(),
-        (Analysis, AnalysisRequest, Comparison, ComparisonRequest, Results, ReportPlace, Alive),
-        lambda path: {"analyze": "analysis", "reports": "analysis", "compare": "analysis"}.get(
-            path.split("/")[1], "service"
+        (
+            Alive,
+            Analysis,
+            AnalysisRequest,
+            Comparison,
+            ComparisonRequest,
+            Models,
+            ReportPlace,
+            ResultPage,
+            Results,
+            ResultsRequest,
         ),
+        lambda path: "analysis" if path.split("/")[1] in _ANALYSIS else "service",
     )
-    query = described["components"]["schemas"].pop(ComparisonRequest.__name__)
-    described["paths"]["/compare"]["get"]["parameters"] = [
-        {
-            "name": name,
-            "in": "query",
-            "required": name in query["required"],
-            "description": spec.pop("description"),
-            "schema": spec,
-        }
-        for name, spec in query["properties"].items()
-    ]
+    for path, kind in (("/compare", ComparisonRequest), (_RESULTS, ResultsRequest)):
+        query = described["components"]["schemas"].pop(kind.__name__)
+        described["paths"][path]["get"].setdefault("parameters", []).extend(
+            {
+                "name": name,
+                "in": "query",
+                "required": name in query.get("required", ()),
+                "description": spec.pop("description"),
+                "schema": spec,
+            }
+            for name, spec in query["properties"].items()
+        )
     return described
 
 
@@ -60,6 +75,25 @@ def _paths() -> dict[str, Any]:
             "example": "wine_quality_model.1.20261123T100000Z",
         }
     ]
+    results = operation(
+        "List a model's results, newest first", "results", ResultPage, (400, 404, 503)
+    )
+    tag = {"ETag": {"description": "What is in the page", "schema": {"type": "string"}}}
+    results["responses"]["200"]["headers"] = tag
+    results["responses"]["304"] = {
+        "description": "The caller has this page: `If-None-Match` names it",
+        "headers": tag,
+    }
+    results["parameters"] = [
+        {
+            "name": "name",
+            "in": "path",
+            "required": True,
+            "description": "The model's",
+            "schema": {"type": "string"},
+            "example": "wine_quality_model",
+        }
+    ]
     defaults = msgspec.to_builtins(AnalysisRequest())
     return {
         "/analyze": {
@@ -73,6 +107,12 @@ def _paths() -> dict[str, Any]:
         },
         "/reports": {"get": operation("List the newest results", "reports", Results, (503,))},
         "/reports/{name}": {"get": report},
+        "/models": {
+            "get": operation(
+                "List the model versions, the worst verdicts first", "models", Models, (503,)
+            )
+        },
+        _RESULTS: {"get": results},
         "/compare": {
             "get": operation(
                 "Compare two variants or versions", "compare", Comparison, (400, 404, 503)

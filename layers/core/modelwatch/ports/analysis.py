@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -21,8 +21,15 @@ if TYPE_CHECKING:
     from modelwatch.domain.profiles import Profile, WindowProfile
     from modelwatch.domain.segments import SegmentKey
     from modelwatch.domain.verdict.evidence import Evidence
-    from modelwatch.domain.verdict.results import AnalysisResult, LastResult, WindowVerdict
+    from modelwatch.domain.verdict.results import (
+        AnalysisResult,
+        LastResult,
+        ResultName,
+        WindowVerdict,
+    )
     from modelwatch.domain.windows import Window
+
+    type TrainedWindows = Iterator[tuple[Window, Profile, Profile]]
 
 
 class ProfileStore(Protocol):
@@ -62,6 +69,13 @@ class ReferenceStore(Protocol):
         """Return their profile, or None when there are none.
 
         Its outputs are those of `holdout`, where there is one.
+        """
+        ...
+
+    def windows(self, version: ModelVersion, windows: Sequence[Window]) -> TrainedWindows:
+        """Yield each window that its rows fill, its profile, and that of its rows of other weeks.
+
+        None is filled where the rows have no times of their own. Outputs are those on these rows.
         """
         ...
 
@@ -237,6 +251,25 @@ class ReportStore(Protocol):
         """Return the names of a model's results whose windows end in that time, both included.
 
         They are in the order of these ends.
+        """
+        ...
+
+    def versions(self, model_name: str = "") -> list[tuple[str, str]]:
+        """Return (model name, version) of all that has results, of one model or all, sorted."""
+        ...
+
+    def newest(
+        self,
+        versions: Sequence[tuple[str, str]],
+        since: datetime | None,
+        until: datetime | None,
+        most: int,
+        before: ResultName | None = None,
+    ) -> list[tuple[ResultName, int]]:
+        """Return the newest results of versions by name, with their sizes in bytes, newest first.
+
+        Of windows that end after ``since`` and not after ``until``; of those that are older than
+        ``before`` or, if they end with it, come later in the list. At most ``most``.
         """
         ...
 

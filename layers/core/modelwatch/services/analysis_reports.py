@@ -67,6 +67,9 @@ def remembered(result: AnalysisResult, last: LastResult | None) -> LastResult:
         name=result.name,
         window_end=result.window_end,
         status=result.status,
+        severity=result.severity,
+        reason=result.reason,
+        rows=result.rows,
         segments=watched_segments(result),
         onset=result.onset,
     )

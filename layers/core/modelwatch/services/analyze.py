@@ -61,13 +61,18 @@ class ReportPlace(msgspec.Struct, frozen=True):
 
 
 class AnalyzeService:
-    """Analyzes every version with captures in the window, and the one that serves now."""
+    """Analyzes every version with captures in the window, and those that serve now.
+
+    Parameters
+    ----------
+    serving
+        Alias by name of each model that predict serves.
+    """
 
     def __init__(
         self,
         *,
-        model_name: str,
-        alias: str,
+        serving: Mapping[str, str],
         registry: ModelRegistry,
         profiles: ProfileStore,
         references: References,
@@ -81,8 +86,7 @@ class AnalyzeService:
         code: CodeVersion,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._model_name = model_name
-        self._alias = alias
+        self._served = serving
         self._registry = registry
         self._profiles = profiles
         self._references = references
@@ -219,16 +223,17 @@ class AnalyzeService:
         failures |= {name: self._failed(name, "", why) for name, why in watched.refused.items()}
         return watched.versions, failures
 
-    def _serving(self) -> tuple[str, str] | None:
-        """Return name and version of what serves; None when there is none, or no one knows it."""
-        try:
-            serves = self._registry.resolve(self._model_name, self._alias)
-        except NoModelError:
-            return None  # what was captured is analyzed all the same
-        except ModelwatchError as error:
-            _LOG.warning("which version serves is not known: %s", error)
-            return None
-        return serves.name, serves.version
+    def _serving(self) -> dict[str, str]:
+        """Return the version that serves by the model's name, as far as there is one and known."""
+        found = {}
+        for name, alias in self._served.items():
+            try:
+                found[name] = self._registry.resolve(name, alias).version
+            except NoModelError:
+                continue  # what was captured is analyzed all the same
+            except ModelwatchError as error:
+                _LOG.warning("which version of %s serves is not known: %s", name, error)
+        return found
 
     def _leave_out(self, left_out: LeftOut) -> str:
         _LOG.error("%s: %r", left_out.model_name, str(left_out))

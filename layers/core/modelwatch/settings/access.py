@@ -10,7 +10,18 @@ Auth = Literal["none", "api_key", "iam"]
 OPEN = "none-anyone-may-call"
 """What has to be written for an API on AWS that anyone may call."""
 
-CONTROL_PATHS = frozenset({"/model/reload", "/analyze", "/reports", "/reports/{name}", "/compare"})
+CONTROL_PATHS = frozenset(
+    {
+        "/model/reload",
+        "/analyze",
+        "/reports",
+        "/reports/{name}",
+        "/models",
+        "/models/{name}/results",
+        "/models/{name}/model/reload",
+        "/compare",
+    }
+)
 """Routes that steer, show results or cost much; all others are by API_AUTH. None is exempt."""
 
 _AUTH = choice("iam", "api_key", "none", OPEN)
@@ -26,7 +37,7 @@ class AccessSettings(Group):
         _AUTH,
     )
     api_auth_control = Setting(
-        "", "the same for reload, analyze, compare and reports; empty: as API_AUTH", _AUTH
+        "", "the same for reload, analyze, compare and results; empty: as API_AUTH", _AUTH
     )
 
     def auth_of(self, path: str) -> Auth:

@@ -24,11 +24,17 @@ from modelwatch.adapters.captures.layout import (
     model_prefix,
     version_prefix,
 )
-from modelwatch.adapters.captures.parquet import FIXED_SCHEMA, blocks_table, read_table, write_table
+from modelwatch.adapters.captures.parquet import (
+    FIXED_SCHEMA,
+    blocks_table,
+    read_notes,
+    read_table,
+    write_table,
+)
 from modelwatch.domain.blocks import Block, blocks_of, joined_blocks
 from modelwatch.domain.keys import unescape
 from modelwatch.domain.profiles import encode_slices
-from modelwatch.domain.profiles.hashes import hash_event_ids
+from modelwatch.domain.profiles.hashes import Hashes, hash_event_ids
 from modelwatch.domain.records import Record
 from modelwatch.domain.segments import NO_SEGMENTS, Segments
 from modelwatch.domain.windows import Window
@@ -125,6 +131,11 @@ class S3RecordStore:
     def rows(self, key: str) -> pa.Table:
         """Return the rows of one object; raises NotFoundError when it is gone."""
         return read_table(self._objects.read(key))
+
+    def events(self, key: str) -> Hashes | None:
+        """Return the sorted hashes of an object's event ids; None if only its rows have them."""
+        notes = read_notes(lambda size: self._objects.read_end(key, size))
+        return np.frombuffer(notes[IDS_NOTE], "<u8") if IDS_NOTE in notes else None
 
     def _values(self, prefix: str, column: str) -> list[str]:
         return [

@@ -24,7 +24,7 @@ class S3Artifacts(Artifacts):
         The folder in it outside of which they are refused, too.
     """
 
-    failures = (BotoCoreError, ClientError)
+    failures: tuple[type[Exception], ...] = (BotoCoreError, ClientError)
 
     def __init__(
         self,

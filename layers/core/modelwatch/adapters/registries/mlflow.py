@@ -7,69 +7,45 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import logging
-import ssl
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import quote
 
 import msgspec
-import urllib3
 
-from modelwatch.adapters.aws.secrets import secret
+from modelwatch.adapters.aws.clients import s3_client
+from modelwatch.adapters.models.artifacts import Artifacts
 from modelwatch.adapters.registries.base import (
     MANIFEST_TAG,
-    REMEDY,
     Complete,
     NewVersion,
     Published,
     Registry,
     Step,
 )
+from modelwatch.adapters.registries.mlflow_http import PEM, MlflowHttp
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.routing import ROUTING_TAG, RegisteredModel, Routing, read_routing
-from modelwatch.errors import NoModelError, RegistryError, SettingError
+from modelwatch.errors import NoModelError, RegistryError
 from modelwatch.settings.serving import RegistrySettings
 
 _LOG = logging.getLogger(__name__)
 
-_READING = urllib3.Timeout(connect=2.0, read=5.0)
-_RETRIES = urllib3.Retry(total=1, backoff_factor=0.2)
-_PEM = "-----BEGIN"
-_WRITING = urllib3.Timeout(connect=2.0, read=30.0)
+_MOST_STEPS = 10
+"""From a version to its artifacts, by way of other versions, models and runs."""
 
 
 class MlflowRegistry(Registry):
-    """The registry of the MLflow server at ``tracking_uri``.
+    """The registry of an MLflow server."""
 
-    Parameters
-    ----------
-    headers
-        Returns what is sent with every request and says who asks. It is asked again when MLflow
-        does not accept it: a password may be another one now.
-    certificates
-        Returns the file or text of certificates (PEM) that its address is checked by; empty: those
-        of the system.
-    """
-
-    def __init__(
-        self,
-        tracking_uri: str,
-        *,
-        stage: str = "",
-        stage_alias: str = "",
-        headers: Callable[[], Mapping[str, str]] = dict,
-        certificates: Callable[[], str] = str,
-    ) -> None:
+    def __init__(self, http: MlflowHttp, *, stage: str = "", stage_alias: str = "") -> None:
         super().__init__(stage=stage, stage_alias=stage_alias)
-        self._tracking_uri = tracking_uri
-        self._base = f"{tracking_uri.rstrip('/')}/api/2.0/mlflow"
-        self._headers = headers
-        self._certificates = certificates
+        self._http = http
+        self._call = http.call
         # where a version's artifacts are never changes
         self._versions: dict[tuple[str, str], ModelVersion] = {}
 
@@ -77,18 +53,26 @@ class MlflowRegistry(Registry):
     def of(cls, settings: RegistrySettings) -> Self:
         """Return the registry at MLFLOW_TRACKING_URI."""
         return cls(
-            settings.mlflow_tracking_uri,
+            MlflowHttp.of(settings),
             stage=settings.model_stage,
             stage_alias=settings.model_alias,
-            headers=lambda: _authorization(settings),
-            certificates=lambda: secret(settings, "MLFLOW_CA_BUNDLE"),
         )
 
-    @cached_property
-    def _http(self) -> urllib3.PoolManager:
-        found = self._certificates()
-        trusted = _trust(found) if found else None
-        return urllib3.PoolManager(headers=dict(self._headers()), ssl_context=trusted)
+    @classmethod
+    def artifacts(
+        cls, settings: RegistrySettings, s3: Any, *, limit_bytes: int, cache: Path | None
+    ) -> Artifacts:
+        """Return the artifacts of its versions: in MODEL_BUCKET, or behind the server."""
+        from modelwatch.adapters.registries.mlflow_artifacts import MlflowArtifacts
+
+        return MlflowArtifacts(
+            MlflowHttp.of(settings),
+            s3 or s3_client(settings),
+            settings.model_bucket,
+            prefix=settings.model_prefix,
+            limit_bytes=limit_bytes,
+            cache=cache,
+        )
 
     def names(self) -> list[str]:
         """Return the names of all models; see `Registry.names`."""
@@ -127,11 +111,56 @@ class MlflowRegistry(Registry):
             self._versions[name, version] = ModelVersion(
                 name=name,
                 version=version,
-                source=str(uri),
+                source=self._located(str(uri)),
                 run_id=found.get("run_id", ""),
                 manifest_sha256=_tags(found).get(MANIFEST_TAG, ""),
             )
         return self._versions[name, version]
+
+    def _located(self, uri: str) -> str:
+        """Return where artifacts are: MLflow may say so in terms of a model, a run or a version.
+
+        Raises RegistryError when they cannot be found.
+        """
+        for _ in range(_MOST_STEPS):
+            scheme, _, rest = uri.partition(":")
+            try:
+                if scheme == "models":
+                    uri = self._behind_model(rest.lstrip("/"))
+                elif scheme == "runs":
+                    uri = self._behind_run(rest.lstrip("/"))
+                else:
+                    return uri
+            except (NoModelError, LookupError) as error:
+                raise RegistryError(f"there is nothing at '{uri}': {error}") from error
+        raise RegistryError(f"'{uri}' leads to no artifacts")
+
+    def _behind_model(self, path: str) -> str:
+        name, _, version = path.partition("/")
+        if version.isdigit():
+            query = {"name": name, "version": version}
+            return str(
+                self._call("GET", "model-versions/get-download-uri", **query)["artifact_uri"]
+            )
+        if version or "@" in name:
+            # what such an address leads to changes, and a version does not
+            raise RegistryError(f"'models:/{path}' names no version by its number")
+        return str(self._logged(name)["artifact_uri"])
+
+    def _behind_run(self, path: str) -> str:
+        run_id, _, inside = path.partition("/")
+        run = self._call("GET", "runs/get", run_id=run_id).get("run") or {}
+        # since MLflow 3, a run has the model at its side, and not in its folder
+        name, slash, rest = inside.partition("/")
+        for each in (run.get("outputs") or {}).get("model_outputs", ()):
+            found = self._logged(each["model_id"])
+            if found.get("name") == name:
+                return f"{found['artifact_uri']}{slash}{rest}"
+        return f"{run['info']['artifact_uri']}/{inside}"
+
+    def _logged(self, model_id: str) -> dict[str, Any]:
+        found = self._call("GET", f"logged-models/{quote(model_id, safe='')}")
+        return dict((found.get("model") or {})["info"])
 
     def metrics(self, version: ModelVersion) -> dict[str, float]:
         """Return what the run of ``version`` measured; see `Registry.metrics`."""
@@ -172,13 +201,12 @@ class MlflowRegistry(Registry):
     ) -> Published:
         import mlflow
 
-        mlflow.set_tracking_uri(self._tracking_uri)
+        mlflow.set_tracking_uri(self._http.address)
         with (
-            tempfile.TemporaryDirectory() as folder,
+            _signed_in(self._http),
             _refusals(),
             contextlib.ExitStack() as undo,
         ):
-            _sign_in(self._headers(), self._certificates(), folder)
             mlflow.set_experiment(name)
             client = mlflow.MlflowClient()
             step("logging the run to MLflow")
@@ -208,99 +236,37 @@ class MlflowRegistry(Registry):
         digest = tags.get(MANIFEST_TAG, "")
         return Published(msgspec.structs.replace(version, manifest_sha256=digest), alias_before)
 
-    def _send(
-        self, method: str, path: str, fields: Mapping[str, str | bool]
-    ) -> urllib3.BaseHTTPResponse:
-        url = f"{self._base}/{path}"
-        if method == "GET":
-            url = f"{url}?{urlencode(fields)}"
-            return self._http.request("GET", url, timeout=_READING, retries=_RETRIES)
-        return self._http.request(method, url, json=fields, timeout=_WRITING, retries=False)
 
-    def _call(self, method: str, path: str, **fields: str | bool) -> dict[str, Any]:
-        try:
-            response = self._send(method, path, fields)
-            if response.status == 401:
-                renewed = dict(self._headers())
-                if renewed != self._http.headers:
-                    self._http.headers = renewed
-                    response = self._send(method, path, fields)
-        except urllib3.exceptions.HTTPError as error:
-            raise RegistryError(f"the model registry does not respond: {error}") from error
-        try:
-            body = json.loads(response.data)
-        except ValueError:
-            body = None
-        if response.status in (401, 403):
-            raise RegistryError(
-                f"MLflow refused with {response.status}: MLFLOW_TRACKING_TOKEN, or "
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
-                "MLFLOW_TRACKING_HEADER, say who asks"
-            )
-        if not isinstance(body, dict):
-            raise RegistryError(f"the model registry returned {response.status} without JSON")
-        if response.status == 200:
-            return body
-        message = str(body.get("message", ""))[:300]
-        code = body.get("error_code")
-        # an alias that is not there is INVALID_PARAMETER_VALUE to MLflow, and so is a version that
-        # no registry of its kind can have: an application may call its versions as it likes
-        if code == "RESOURCE_DOES_NOT_EXIST" or (
-            code == "INVALID_PARAMETER_VALUE"
-            and any(
-                each in message.lower()
-                for each in ("alias", "must be an integer", "required parameter 'version'")
-            )
-        ):
-            raise NoModelError(f"{message} {REMEDY}")
-        raise RegistryError(f"the model registry returned {response.status}: {message}")
-
-
-def _authorization(settings: RegistrySettings) -> dict[str, str]:
-    """Return the header that says who asks, by the variables that MLflow's own client reads."""
-    header = secret(settings, "MLFLOW_TRACKING_HEADER")
-    if header:
-        name, colon, value = header.partition(":")
-        if not colon or not name.strip() or not value.strip():
-            raise SettingError("MLFLOW_TRACKING_HEADER", "is not of the form NAME: VALUE")
-        return {name.strip(): value.strip()}
-    token = secret(settings, "MLFLOW_TRACKING_TOKEN")
-    if token:
-        return {"Authorization": f"Bearer {token}"}
-    user = secret(settings, "MLFLOW_TRACKING_USERNAME")
-    if not user:
-        return {}
-    pair = f"{user}:{secret(settings, 'MLFLOW_TRACKING_PASSWORD')}"
-    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-
-
-def _trust(certificates: str) -> ssl.SSLContext:
-    try:
-        if certificates.startswith(_PEM):
-            return ssl.create_default_context(cadata=certificates)
-        return ssl.create_default_context(cafile=certificates)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingError("MLFLOW_CA_BUNDLE", f"has no certificates: {error}") from error
-
-
-def _sign_in(headers: Mapping[str, str], certificates: str, folder: str) -> None:
+@contextlib.contextmanager
+def _signed_in(http: MlflowHttp) -> Iterator[None]:
     """Have MLflow's own client, which knows no references, say who asks and whom it trusts."""
     from mlflow import environment_variables
+    from mlflow.tracking.request_header import registry
 
     known: Any = environment_variables
+    providers: list[Any] = registry._request_header_provider_registry._registry
+    headers, certificates = http.headers(), http.certificates()
     kind, _, value = headers.get("Authorization", "").partition(" ")
-    if kind == "Bearer":
-        known.MLFLOW_TRACKING_TOKEN.set(value)
-    elif kind == "Basic":
-        user, _, password = base64.b64decode(value).decode().partition(":")
-        known.MLFLOW_TRACKING_USERNAME.set(user)
-        known.MLFLOW_TRACKING_PASSWORD.set(password)
-    if certificates.startswith(_PEM):
-        path = Path(folder) / "certificates.pem"
-        path.write_text(certificates)
-        certificates = str(path)
-    if certificates:
-        known.MLFLOW_TRACKING_SERVER_CERT_PATH.set(certificates)
+    own = SimpleNamespace(in_context=lambda: True, request_headers=lambda: headers)
+    with tempfile.TemporaryDirectory() as folder:
+        if certificates.startswith(PEM):
+            path = Path(folder) / "certificates.pem"
+            path.write_text(certificates)
+            certificates = str(path)
+        if certificates:
+            known.MLFLOW_TRACKING_SERVER_CERT_PATH.set(certificates)
+        if kind == "Bearer":
+            known.MLFLOW_TRACKING_TOKEN.set(value)
+        elif kind == "Basic":
+            user, _, password = base64.b64decode(value).decode().partition(":")
+            known.MLFLOW_TRACKING_USERNAME.set(user)
+            known.MLFLOW_TRACKING_PASSWORD.set(password)
+        else:
+            providers.append(own)
+        try:
+            yield
+        finally:
+            providers[:] = [each for each in providers if each is not own]
 
 
 def _tags(found: Mapping[str, Any]) -> dict[str, str]:

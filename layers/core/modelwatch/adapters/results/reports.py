@@ -12,8 +12,8 @@ do not mix: ``manifest-<digest>.json``, ``window-<digest>.profile`` and, of a ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.adapters.aws.objects import S3Objects
 from modelwatch.adapters.captures.parquet import compress, decompress
+from modelwatch.adapters.results.listing import RESULT, newest_results
 from modelwatch.domain.keys import RESULTS, escape, unescape
 from modelwatch.domain.verdict.evidence import (
     Evidence,
@@ -36,7 +37,6 @@ REFERENCES = ".references"
 """Folder of the references of many windows, below a model version."""
 
 _PREFIX = "analyses/"
-_RESULT = "/result.json"
 _LAST = "last.json"
 _JSON = "application/json"
 _HTML = "text/html; charset=utf-8"
@@ -45,8 +45,6 @@ _DIGITS = 16
 """So much of a digest is in a name."""
 _LONGEST_FOLDER = 900
 """S3 takes keys of 1,024 bytes; the rest is for the names of the files."""
-_HORIZONS = (timedelta(hours=3), timedelta(days=3), timedelta(days=100), None)
-"""How far back the newest results are looked for, until there are enough."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(AnalysisResult).decode
@@ -75,12 +73,12 @@ class S3ReportStore:
         write = self._objects.write_once
         for name, body in files.items():
             write(f"{folder}/{name}", body, _HTML if name.endswith(".html") else _JSON)
-        return write(f"{folder}{_RESULT}", _encode(result), _JSON)
+        return write(f"{folder}{RESULT}", _encode(result), _JSON)
 
     def result(self, name: str) -> AnalysisResult:
         """Return a result; raises NotFoundError when there is none of that name."""
         try:
-            return _decode(self._objects.read(f"{_folder(name)}{_RESULT}"))
+            return _decode(self._objects.read(f"{_folder(name)}{RESULT}"))
         except NotFoundError:
             raise NotFoundError(f"there is no result '{name[:300]}'") from None
 
@@ -104,7 +102,7 @@ class S3ReportStore:
         found = []
         for version in self._objects.folders(model):
             for key in self._keys(f"{model}{version}/", since):
-                ending = key.removesuffix(_RESULT).rpartition("/")[2]
+                ending = key.removesuffix(RESULT).rpartition("/")[2]
                 name = ResultName.parse(f"model.version.{ending}")
                 if name is not None and since <= name.window_end <= until:
                     found.append(
@@ -112,18 +110,40 @@ class S3ReportStore:
                     )
         return [str(name) for name in sorted(found, key=lambda name: name.window_end)]
 
+    def versions(self, model_name: str = "") -> list[tuple[str, str]]:
+        """Return (model name, version) of all that has results, of one model or all, sorted."""
+        models = [escape(model_name, RESULTS)] if model_name else self._objects.folders(_PREFIX)
+        return sorted(
+            (unescape(model), unescape(version))
+            for model in models
+            for version in self._objects.folders(f"{_PREFIX}{model}/")
+        )
+
+    def newest(
+        self,
+        versions: Sequence[tuple[str, str]],
+        since: datetime | None,
+        until: datetime | None,
+        most: int,
+        before: ResultName | None = None,
+    ) -> list[tuple[ResultName, int]]:
+        """Return the newest results of versions by name, with their sizes; they are not read."""
+        folders = {version_prefix(*each): each for each in versions}
+        place = None
+        if before is not None:
+            place = (before.ending, version_prefix(before.model_name, before.model_version))
+        found = newest_results(self._objects, list(folders), since, until, most, place)
+        names = ((ResultName.parse(f"model.version.{end}"), at, size) for end, at, size in found)
+        return [
+            (name._replace(model_name=folders[at][0], model_version=folders[at][1]), size)
+            for name, at, size in names
+            if name is not None
+        ]
+
     def results(self, limit: int) -> list[AnalysisResult]:
         """Return the newest results, newest first."""
-        now = datetime.now(UTC)
-        versions = list(self._versions())
-        keys: list[str] = []
-        for horizon in _HORIZONS:
-            since = None if horizon is None else now - horizon
-            keys = [key for version in versions for key in self._keys(version, since)]
-            if len(keys) >= limit:
-                break
-        keys.sort(key=lambda key: key.removesuffix(_RESULT).rsplit("/", 1)[1], reverse=True)
-        return [_decode(self._objects.read(key)) for key in keys[:limit]]
+        found = self.newest(self.versions(), None, None, limit)
+        return [self.result(str(name)) for name, _ in found]
 
     def last(self, model_name: str, model_version: str) -> dict[str, LastResult]:
         """Return what is remembered of a version's newest analyses."""
@@ -195,15 +215,10 @@ class S3ReportStore:
             raise EvidenceError(f"the {what} is damaged: {key} has a wrong digest")
         return payload
 
-    def _versions(self) -> Iterator[str]:
-        for model in self._objects.folders(_PREFIX):
-            for version in self._objects.folders(f"{_PREFIX}{model}/"):
-                yield f"{_PREFIX}{model}/{version}/"
-
-    def _keys(self, prefix: str, since: datetime | None) -> Iterator[str]:
-        start = "" if since is None else f"{prefix}{since:%Y%m%dT%H%M%SZ}"
+    def _keys(self, prefix: str, since: datetime) -> Iterator[str]:
+        start = f"{prefix}{since:%Y%m%dT%H%M%SZ}"
         for key, _ in self._objects.keys(prefix, after=start):
-            if key.endswith(_RESULT):
+            if key.endswith(RESULT):
                 yield key
 
 

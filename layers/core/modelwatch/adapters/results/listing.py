@@ -1,0 +1,89 @@
+"""Lists results on S3 without reading them, newest first: keys stand in the order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+from modelwatch.adapters.aws.objects import S3Objects
+
+RESULT = "/result.json"
+"""End of the key of a result."""
+
+_SPANS = [timedelta(days=4**power) for power in range(5)]
+"""What is looked through one after the other, from the end on: a day, four days, to 256."""
+
+_CONNECTIONS = 8
+
+
+def newest_results(
+    objects: S3Objects,
+    folders: Sequence[str],
+    since: datetime | None,
+    until: datetime | None,
+    most: int,
+    before: tuple[str, str] | None = None,
+) -> list[tuple[str, str, int]]:
+    """Return the newest results below ``folders``: ending, folder and size in bytes.
+
+    The newest are first, and of the same ending those whose folder comes later. S3 lists only
+    forward: what lies back is looked through in spans that grow, until there are enough. So a page
+    of results costs a few requests for each folder, however many results there are.
+
+    Parameters
+    ----------
+    folders
+        ``analyses/M/V/`` of each model version.
+    since, until
+        Only windows that end after the one, and not after the other.
+    most
+        So many are returned at most.
+    before
+        Only what comes after this ending and folder, in the order of the list.
+    """
+    since, until = _utc(since), _utc(until)
+    found: list[tuple[str, str, int]] = []
+    end = until
+    with ThreadPoolExecutor(_CONNECTIONS) as threads:
+        for start in _starts(until or datetime.now(UTC), since):
+            looked = threads.map(lambda each: list(_within(objects, each, start, end)), folders)  # noqa: B023 - done before the next turn
+            found += [
+                (ending, folder, size)
+                for folder, entries in zip(folders, looked, strict=True)
+                for ending, size in entries
+                if before is None or (ending, folder) < before
+            ]
+            if len(found) >= most:
+                break
+            end = start
+    return sorted(found, reverse=True)[:most]
+
+
+def _utc(time: datetime | None) -> datetime | None:
+    return None if time is None else time.astimezone(UTC)
+
+
+def _starts(end: datetime, since: datetime | None) -> Iterator[datetime | None]:
+    """Yield where each span begins; None for the beginning of all times."""
+    for span in _SPANS:
+        end -= span
+        if since is not None and end <= since:
+            break
+        yield end
+    yield since
+
+
+def _within(
+    objects: S3Objects, folder: str, since: datetime | None, until: datetime | None
+) -> Iterator[tuple[str, int]]:
+    """Yield ending and size of each result whose window ends after the one, to the other."""
+    # "0" comes after "/" and ".", which follow a time; and after "." of the folder of references
+    after = f"{folder}0" if since is None else f"{folder}{since:%Y%m%dT%H%M%SZ}0"
+    last = "~" if until is None else f"{until:%Y%m%dT%H%M%SZ}"
+    for key, size in objects.keys(folder, after=after):
+        ending = key.removeprefix(folder)
+        if ending[: len(last)] > last:
+            return
+        if ending.endswith(RESULT):
+            yield ending.removesuffix(RESULT), size
