@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from modelwatch import __version__
-from modelwatch.adapters.aws.clients import s3_client
+from modelwatch.adapters.aws.clients import events_client, s3_client
 from modelwatch.adapters.aws.emf import metric_sink
+from modelwatch.adapters.aws.events import EventBridgeBus
 from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.captures.outcomes import S3OutcomeStore
 from modelwatch.adapters.captures.profiles import S3ProfileStore
@@ -25,6 +26,7 @@ from modelwatch.domain.verdict.evidence import CodeVersion
 from modelwatch.ports.metrics import MetricSink
 from modelwatch.ports.serving import ModelRegistry
 from modelwatch.services.analyze import AnalyzeService
+from modelwatch.services.announcing import Announcer
 from modelwatch.services.comparison import Comparer
 from modelwatch.services.learning import Learning
 from modelwatch.services.monitors import MonitorReader
@@ -49,6 +51,11 @@ def analyze_service() -> AnalyzeService:
     """Return the service."""
     settings, parts = AnalyzeSettings(), _parts()
     s3 = s3_client(settings)
+    episodes = S3EpisodeStore(s3, settings.report_bucket)
+    announcer = None
+    if settings.event_bus != "none":
+        bus = EventBridgeBus(events_client(settings), settings.event_bus)
+        announcer = Announcer(episodes, bus, metrics(), settings.stage)
     return AnalyzeService(
         serving=aliases_of_served(settings),
         registry=parts.registry,
@@ -58,10 +65,11 @@ def analyze_service() -> AnalyzeService:
         performance=parts.performance,
         reporter=EvidentlyReporter(),
         reports=S3ReportStore(s3, settings.report_bucket),
-        episodes=S3EpisodeStore(s3, settings.report_bucket),
+        episodes=episodes,
         metrics=metrics(),
         monitors=parts.monitors,
         code=CodeVersion(__version__, settings.code_revision),
+        announcer=announcer,
     )
 
 

@@ -30,6 +30,7 @@ from modelwatch.services.analysis_reports import remembered, report_files, worth
 from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
 from modelwatch.services.analysis_samples import failure_sample, result_samples, segment_samples
 from modelwatch.services.analysis_versions import watched_versions
+from modelwatch.services.announcing import Announcer
 from modelwatch.services.episodes import episode_sentences, note_result
 from modelwatch.services.learning import Learning
 from modelwatch.services.monitors import MonitorReader, Monitors
@@ -84,6 +85,7 @@ class AnalyzeService:
         metrics: MetricSink,
         monitors: MonitorReader,
         code: CodeVersion,
+        announcer: Announcer | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._served = serving
@@ -98,6 +100,7 @@ class AnalyzeService:
         self._metrics = metrics
         self._monitors = monitors
         self._code = code
+        self._announcer = announcer
         self._clock = clock
 
     def analyze(self, request: AnalysisRequest) -> Analysis:
@@ -152,7 +155,12 @@ class AnalyzeService:
                 tasks += self._due(name, version, monitored, now)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
                 failures[_title(name, version)] = self._failed(name, version, error)
-        return self._run(tasks, failures)
+        analysis = self._run(tasks, failures)
+        if self._announcer:
+            owners = {name: monitored.owner for name, _, monitored in versions}
+            for name, owner in owners.items():
+                self._announcer.announce(name, owner, now)
+        return analysis
 
     def results(self, limit: int) -> list[AnalysisResult]:
         """Return the newest results, newest first."""
