@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelwatch.domain.baselines import TRAINING
-from modelwatch.domain.model_monitor import CONSTRAINTS, STATISTICS, VIOLATIONS
 from modelwatch.errors import EvidenceError
 from modelwatch_cli.console import console, error_console, print_json
 from modelwatch_cli.monitoring.replay import report_store
@@ -47,7 +46,12 @@ def baseline(
     `modelwatch baseline constraints --input` reads a constraints.json again.
     """
     from modelwatch.adapters.aws.clients import s3_client
-    from modelwatch.domain.model_monitor import constraints_document, statistics_document
+    from modelwatch.domain.model_monitor import (
+        CONSTRAINTS,
+        STATISTICS,
+        constraints_document,
+        statistics_document,
+    )
     from modelwatch_cli.monitors.held import held_monitors
 
     settings = Settings()
@@ -73,7 +77,12 @@ def result(
 
     Violations are the rules that the window breaks and the features and outputs that drifted.
     """
-    from modelwatch.domain.model_monitor import statistics_document, violations_document
+    from modelwatch.domain.model_monitor import (
+        STATISTICS,
+        VIOLATIONS,
+        statistics_document,
+        violations_document,
+    )
 
     settings = Settings()
     with error_console.status("reading the window"):
