@@ -3,6 +3,7 @@
 from modelwatch.settings.kinds import (
     bucket,
     choice,
+    kms_key,
     network,
     principal,
     schedule,
@@ -55,6 +56,11 @@ class DeploymentSettings(StageSettings):
     )
     capture_batch_window_seconds = Setting(
         "3", "longest wait for a batch to fill, in seconds", whole(0, 300)
+    )
+    kms_key_arn = Setting(
+        "",
+        "key in KMS for buckets, queue, variables and logs; empty: keys of AWS",
+        kms_key,
     )
     api_allowed_principals = maybe(
         "with API_AUTH=iam: accounts, users and roles that may call, with commas; "

@@ -46,6 +46,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     windows, days
         How many windows it is from, and how many days had any.
+    trained_days
+        Of them, how many are days of the training rows.
     needed_days
         So many days make a past; until then only distances have critical scores from it, beside
         those of independent draws.
@@ -63,6 +65,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     rows: float = 0.0
     methods: tuple[str, str] = ("", "")
     columns: Mapping[str, ColumnPast] = {}
+    trained_days: int = 0
 
     @property
     def learning(self) -> str:
@@ -134,17 +137,25 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def calibrate(
-    past: Past, window: Window, methods: tuple[str, str], needed_days: int
+    past: Past,
+    window: Window,
+    methods: tuple[str, str],
+    needed_days: int,
+    trained: Window | None = None,
 ) -> Calibration:
-    """Return what the windows of ``past`` say of ``window``; nothing when there are none."""
+    """Return what the windows of ``past`` say of ``window``; nothing when there are none.
+
+    ``trained`` is when its windows are of training rows.
+    """
     if not len(past.ends):
         return Calibration(windows=0, days=0, needed_days=needed_days, methods=methods)
     critical = large(past.scores)
     length = window.end - window.start
     before = past.just_before(window.start, length)
+    days_each = max(length.days, 1)
     return Calibration(
         windows=len(past.ends),
-        days=past.days * max(length.days, 1),
+        days=past.days * days_each,
         needed_days=needed_days,
         rows=float(np.quantile(past.rows, _FEW_ROWS)),
         methods=methods,
@@ -152,6 +163,7 @@ def calibrate(
             name: ColumnPast(_known(critical[place]), _known(before[place]))
             for place, name in enumerate(past.names)
         },
+        trained_days=past.days_within(trained) * days_each if trained else 0,
     )
 
 

@@ -88,6 +88,12 @@ class Past:
         """On how many days windows ended."""
         return len(np.unique(_days(self.ends)))
 
+    def days_within(self, window: Window) -> int:
+        """On how many days windows ended that overlap ``window``."""
+        days = np.unique(_days(self.ends))
+        first, last = (moment.timestamp() // _DAY for moment in (window.start, window.end))
+        return int(np.count_nonzero((days >= first) & (days <= last)))
+
     def just_before(self, start: datetime, length: timedelta) -> Floats:
         """Return the medians of the traces of the windows just before ``start``, by column.
 

@@ -143,6 +143,8 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
         The verdict on data quality; None when there is no reference to learn from.
     past_days
         How many days of the past the critical scores come from.
+    trained_days
+        Of them, how many are days of the training rows; the others are of captures.
     learning
         How much of the past is learned, as in ``5 of 28 days``; empty when it is done, and where
         nothing is learned.
@@ -155,6 +157,7 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
     policy: DriftPolicy = DriftPolicy()
     past_days: int = 0
     learning: str = ""
+    trained_days: int = 0
 
     def _has_drift(self) -> bool:
         statuses = [each.status for each in self.outputs] + [each.status for each in self.segments]
@@ -187,11 +190,18 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
         if self.learning:
             return (
                 "Critical scores are those of independent draws or, if larger, of past windows; "
-                f"learning: {self.learning}"
+                f"learning: {self.learning}{self._origins}"
             )
         if self.past_days:
-            return f"Critical scores are from past windows of {self.past_days} days"
+            return f"Critical scores are from past windows of {self.past_days} days{self._origins}"
         return "Critical scores are those of independent draws"
+
+    @property
+    def _origins(self) -> str:
+        if not self.trained_days:
+            return ""
+        captured = self.past_days - self.trained_days
+        return f" ({self.trained_days} of the training rows, {captured} of captures)"
 
 
 class ColumnOnset(msgspec.Struct, frozen=True, kw_only=True):

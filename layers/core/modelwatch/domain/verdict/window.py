@@ -78,6 +78,7 @@ def evaluate_window(
         policy=rules.policy,
         past_days=past.days if past else 0,
         learning=past.learning if past else "",
+        trained_days=past.trained_days if past else 0,
     )
 
 
