@@ -31,10 +31,9 @@ ELSEWHERE = {("model-monitor baseline", "--name")}
 
 def commands(group, path=()):
     for name, command in group.commands.items():
-        if isinstance(command, click.Group) or hasattr(command, "commands"):
+        yield " ".join((*path, name)), command
+        if hasattr(command, "commands"):
             yield from commands(command, (*path, name))
-        else:
-            yield " ".join((*path, name)), command
 
 
 COMMANDS = dict(commands(typer.main.get_command(app)))
