@@ -74,7 +74,7 @@ def find_target(
 
     key = api_key or settings.predict_api_key
     if url:
-        api = foreign_api(url.rstrip("/").removesuffix("/predict"), key)
+        api = foreign_api(settings, url.rstrip("/").removesuffix("/predict"), key)
     else:
         api = find_apis(settings, ["predict"])["predict"]
     is_local = bool(settings.aws_endpoint_url) and not url
