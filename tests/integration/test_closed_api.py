@@ -1,4 +1,4 @@
-"""APIs that ask for a key or a token, on the real stack: refused without, and every caller has it."""
+"""APIs that ask for a key or a token, on the real stack: refused without, and callers have it."""
 
 import dataclasses
 import json
