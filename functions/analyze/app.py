@@ -84,7 +84,7 @@ def compare() -> Response:
     def run() -> HttpResponse:
         asked = parse_query(current_request(app).query_params or {})
         window = asked.asked_window()
-        name = wiring.model_name()
+        name = asked.model_name or wiring.model_name()
         found = wiring.comparer().compare(name, asked.a, asked.b, window, asked.metric)
         return HttpResponse(found)
 

@@ -113,7 +113,8 @@ def test_the_policy_names_who_may_call_from_where(packaged):
     assert everyone["Principal"] == "*"
     assert "execute-api:/api/POST/predict" in everyone["Resource"]
     assert "execute-api:/api/GET/docs/*" in everyone["Resource"]
-    assert allowed["Resource"] == other["Resource"] == ["execute-api:/api/POST/model/reload"]
+    control = ["GET/models", "POST/model/reload", "POST/models/*/model/reload"]
+    assert allowed["Resource"] == other["Resource"] == [f"execute-api:/api/{x}" for x in control]
     assert not set(everyone["Resource"]) & set(allowed["Resource"])
     assert allowed["Principal"]["AWS"][0] == "111122223333"
     assert other["Effect"] == "Deny"

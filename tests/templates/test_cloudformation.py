@@ -4,13 +4,16 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from cfnlint.api import ManualArgs, lint
 
 from modelwatch.adapters.aws.queues import MESSAGE_LIMIT_BYTES
+from modelwatch.domain.episodes.events import DETAIL_TYPE, FORMAT, SOURCE, VerdictEvent
 from modelwatch.services.deliveries import Message, retry_delays
 from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_cli.deployment.encryption import with_key
+from modelwatch_cli.deployment.events import with_events
 from modelwatch_cli.deployment.packaging import (
     as_image,
     function_names,
@@ -34,6 +37,7 @@ PROJECT = Project()
 REGION = "us-east-1"
 SETTINGS = Settings({"LAMBDA_ARCHITECTURE": "x86_64"})
 STATIC = sorted(PROJECT.template("x").parent.glob("*.yaml"))
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml"))
 
 # What one stack gives to another, by output.
 OUTPUTS = {
@@ -56,7 +60,7 @@ def packaged():
     return {app: package_app(PROJECT, app, REGION).template for app in APPS}
 
 
-@pytest.mark.parametrize("path", STATIC, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*STATIC, *EXAMPLES], ids=lambda path: path.stem)
 def test_static_templates_are_clean(path: Path):
     assert not complaints(load_template(path))
 
@@ -179,6 +183,36 @@ def test_a_role_may_read_exactly_the_secrets_that_its_settings_name(packaged):
         ]
         assert found == may[app]
         assert with_secrets(template, FUNCTIONS[app], SETTINGS) == template
+
+
+def test_only_analyze_may_send_events_and_to_one_bus(packaged):
+    for app, template in packaged.items():
+        sending = with_events(template, FUNCTIONS[app], Settings({"EVENT_BUS": "ops"}))
+        assert with_events(template, FUNCTIONS[app], Settings({"EVENT_BUS": "none"})) == template
+        if app != "analyze":
+            assert sending == template
+            continue
+        assert not complaints(with_code(sending, "bucket", "functions/key.zip"))
+        policy = sending["Resources"]["Role"]["Properties"]["Policies"][-1]
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        assert statement["Action"] == "events:PutEvents"
+        assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/${EventBus}")
+        allowed = statement["Condition"]["StringEquals"]
+        assert allowed == {"events:source": SOURCE, "events:detail-type": DETAIL_TYPE}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_follows_fields_that_events_have(path: Path):
+    fields = {each.name for each in msgspec.structs.fields(VerdictEvent)}
+    for resource in load_template(path)["Resources"].values():
+        if resource["Type"] != "AWS::Events::Rule":
+            continue
+        pattern = resource["Properties"]["EventPattern"]
+        assert (pattern["source"], pattern["detail-type"]) == ([SOURCE], [DETAIL_TYPE])
+        assert pattern["detail"]["format"] == [FORMAT]
+        assert pattern["detail"].keys() <= fields
+        text = json.dumps(resource["Properties"]["Targets"])
+        assert set(re.findall(r"\$\.detail\.(\w+)", text)) <= fields
 
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-1234-5678-9abc-def012345678"

@@ -6,9 +6,10 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import boto3
 import httpx
@@ -17,6 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from modelwatch.adapters.aws.secrets import secret
 from modelwatch.api_auth import ApiAuth
 from modelwatch.client import Client
+from modelwatch.errors import InvalidInputError
+from modelwatch.settings.kinds import meant
+from modelwatch.settings.serving import aliases_of_served
 from modelwatch_cli.deployment.clients import make_clients
 from modelwatch_cli.deployment.endpoints import api_url, deployed_stacks, require
 from modelwatch_cli.deployment.errors import NotDeployedError
@@ -50,6 +54,29 @@ def find_apis(settings: Settings, needed: Sequence[str] = APPS) -> dict[str, Api
         app: Api(api_url(stacks[app], settings.aws_endpoint_url), _auth(settings, app, stacks[app]))
         for app in needed
     }
+
+
+def serving_settings(settings: Settings, model: str | None) -> Settings:
+    """Return the settings with a further model that predict serves in MODEL_NAME's place.
+
+    Raises InvalidInputError when MODELS does not name it.
+    """
+    if model is None:
+        return settings
+    aliases = aliases_of_served(settings)
+    if model not in aliases:
+        known = ", ".join(aliases)
+        raise InvalidInputError(
+            "--model-name",
+            f"'{model[:80]}' is not served (these are: {known}); name it in MODELS, and "
+            f"`modelwatch deploy predict`{meant(model, list(aliases))}",
+        )
+    return settings.changed({"MODEL_NAME": model, "MODEL_ALIAS": aliases[model]})
+
+
+def predict_api(api: Api, model: str | None) -> Api:
+    """Return where a model is served: the API itself for the default one."""
+    return replace(api, url=f"{api.url}/models/{quote(model, safe='')}") if model else api
 
 
 def open_client(settings: Settings, app: str) -> Client:

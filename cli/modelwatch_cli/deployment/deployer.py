@@ -24,6 +24,7 @@ from modelwatch_cli.deployment.environments import (
     missing_from,
 )
 from modelwatch_cli.deployment.errors import DeploymentError
+from modelwatch_cli.deployment.events import with_events
 from modelwatch_cli.deployment.graph import Step, run_steps
 from modelwatch_cli.deployment.images import build_image, image_repository
 from modelwatch_cli.deployment.layers import Artifact, build_layer, check_size
@@ -174,6 +175,7 @@ class Deployer:
         package = package_app(self.project, app, self.settings.aws_default_region)
         template = with_access(package.template, self.settings)
         template = with_secrets(template, FUNCTIONS[app], self.settings)
+        template = with_events(template, FUNCTIONS[app], self.settings)
         template = with_key(template, self.settings.kms_key_arn)
         if plan.environment is None:
             self._templates[app] = with_code(template, self._store.bucket, package.artifact.key)

@@ -180,6 +180,10 @@ class QueueError(ModelwatchError):
     public = f"the capture queue takes no records now; {_IN_THE_LOG}"
 
 
+class EventBusError(ModelwatchError):
+    """The event bus did not take a verdict event."""
+
+
 class FleetError(ModelwatchError):
     """The function's environments could not be recycled together."""
 

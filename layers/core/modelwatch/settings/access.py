@@ -18,6 +18,7 @@ CONTROL_PATHS = frozenset(
         "/reports/{name}",
         "/models",
         "/models/{name}/results",
+        "/models/{name}/model/reload",
         "/compare",
     }
 )
