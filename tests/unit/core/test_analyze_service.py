@@ -44,7 +44,7 @@ def test_a_shift_is_drift_with_a_report(stage):
         "constraints.json",
         "constraint_violations.json",
     }
-    assert stage.service.report_url(result.name).startswith(
+    assert stage.reports.report_url(result.name, 3600).startswith(
         f"https://reports.example/{result.name}"
     )
     assert stage.metrics.value("evidently_data_drift_detected") == 1
@@ -177,7 +177,7 @@ def test_results_are_listed_newest_first(stage):
     ends = [result.window_end for result in stage.reports.results(limit=2)]
     assert ends == [NOW, NOW - timedelta(seconds=100)]
     with pytest.raises(NotFoundError):
-        stage.service.report_url("wine.1.20200101T000000Z")
+        stage.reports.report_url("wine.1.20200101T000000Z", 3600)
 
 
 @pytest.mark.parametrize(

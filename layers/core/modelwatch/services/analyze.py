@@ -156,10 +156,6 @@ class AnalyzeService:
                 self._announcer.announce(name, owner, now)
         return analysis
 
-    def report_url(self, name: str, expires_seconds: int = 3600) -> str:
-        """Return a URL that opens a report for a while; raises NotFoundError without one."""
-        return self._reports.report_url(name, expires_seconds)
-
     def _due(
         self, name: str, version: str, monitored: Monitored, now: datetime
     ) -> Iterator[AnalysisTask]:
