@@ -37,11 +37,16 @@ class Learning:
         Of the captures.
     pasts
         Keeps what is learned.
+    hours_at_once
+        So many hours of captures are read with one window.
     """
 
-    def __init__(self, profiles: ProfileStore, pasts: PastStore) -> None:
+    def __init__(
+        self, profiles: ProfileStore, pasts: PastStore, hours_at_once: int = HOURS_AT_ONCE
+    ) -> None:
         self._profiles = profiles
         self._pasts = pasts
+        self._hours_at_once = hours_at_once
 
     def calibration(self, task: AnalysisTask, reference: Reference | None) -> Calibration | None:
         """Return what the past says of the window of a task.
@@ -85,7 +90,7 @@ class Learning:
         windows = past_windows(length, document.seen, joined)
         if windows:
             due = [window for window in windows if _touches(window, captured)]
-            some = due[: max(1, HOURS_AT_ONCE * _HOUR // max(length, _HOUR))]
+            some = due[: max(1, self._hours_at_once * _HOUR // max(length, _HOUR))]
             past = document.past()
             known = all_distributions(reference.profile)
             for window in some:

@@ -247,7 +247,7 @@ class AnalysisResult(WindowVerdict, frozen=True):
         Records that were stored more than once, and count once.
     performance
         How well the version predicted by the labels that came so far, in a window of its own; only
-        with the newest result for all rows of the main window.
+        with the newest result for all rows of the main window, and with those of a backfill.
     late
         Whether a missed window was caught up.
     ad_hoc
