@@ -270,7 +270,7 @@ def fill(client: Any, bucket: str) -> None:
     """Write hours of one to three objects, of two versions."""
     ensure_buckets(client, [bucket])
     store = S3RecordStore(client, bucket)
-    for hour, part in [(hour, part) for hour in range(4) for part in range(1 + hour % 3)]:
+    for hour, part in ((each, part) for each in range(4) for part in range(1 + each % 3)):
         store.write(
             [
                 Record(
