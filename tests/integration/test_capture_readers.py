@@ -313,6 +313,43 @@ def test_spark_makes_the_same_objects_as_this_process_with_any_number_of_workers
         assert other == first
 
 
+#: all versions together, and in another time zone than that of the files
+TOGETHER = """
+import json, sys
+from pyspark.sql import SparkSession
+from modelwatch.spark import read_captures
+
+spark = (
+    SparkSession.builder.master("local[2]")
+    .config("spark.ui.enabled", "false")
+    .config("spark.driver.host", "127.0.0.1")
+    .config("spark.driver.bindAddress", "127.0.0.1")
+    .config("spark.sql.session.timeZone", "Asia/Tokyo")
+    .getOrCreate()
+)
+captures = read_captures(spark, sys.argv[1])
+captures.createOrReplaceTempView("captures")
+grouped = spark.sql(
+    f"select model_version, hour, {sys.argv[2]} from captures group by model_version, hour"
+)
+print(json.dumps({
+    "types": dict(captures.dtypes),
+    "rows": [list(row) for row in grouped.collect()],
+    "first": spark.sql("select unix_millis(min(captured_at)) from captures").first()[0],
+    "names": [row[0] for row in spark.sql("select distinct model_name from captures").collect()],
+}))
+"""
+
+
+def test_spark_reads_all_versions_together(bucket, tmp_path):
+    found = run_spark(TOGETHER, [str(bucket.folder), SUMS], tmp_path, {})
+    assert by_hour(found["rows"]) == EXPECTED
+    assert (found["first"], found["names"]) == (HOUR.timestamp() * 1000, ["wine model"])
+    types = {"feature_amount": "double", "feature_member": "boolean", "model_version": "string"}
+    assert found["types"] | types == found["types"]
+    assert found["types"]["captured_at"] == "timestamp"
+
+
 def test_spark_reads_the_files(bucket, tmp_path):
     found = run_spark(SPARK, [str(bucket.folder), SUMS], tmp_path, {})
     assert by_hour(found["rows"]) == EXPECTED
