@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from modelwatch_cli.backfill.hours import Hours
 
 _SHOWN_PROBLEMS = 20
-_HOUR = timedelta(hours=1)
 
 
 class Engine(StrEnum):
@@ -80,16 +79,15 @@ def backfill(
     with progress() as bar:
         looking = bar.add_task("looking at hours", total=None)
         # the first windows begin before their end
-        hours = find_hours(
-            settings, name, version, start - longest, end, again, lambda: bar.advance(looking)
-        )
+        first = (start - longest).replace(minute=0, second=0, microsecond=0)
+        hours = find_hours(settings, name, version, first, end, again, lambda: bar.advance(looking))
         bar.remove_task(looking)
         if not dry_run:
             task = bar.add_task("profiles of hours", total=len(hours.due))
             for each in make_profiles(settings, hours.due, again, engine.value):
                 made.append(each)
                 bar.advance(task)
-                _tell(len(made), len(hours.due), "hours", as_json)
+                _tell(len(made), len(hours.due), "hours")
         windows = past_windows(
             analysis.profiles, analysis.reports, monitored, hours.versions, start, end
         )
@@ -102,7 +100,7 @@ def backfill(
                 nonlocal count
                 count += 1
                 bar.advance(task)
-                _tell(count, len(windows.due), "windows", as_json)
+                _tell(count, len(windows.due), "windows")
 
             done = evaluate(analysis.service.analyze_task, windows.due, on_window)
     summary = _summary(name, (start, end), engine, hours, made, windows, done)
@@ -125,10 +123,10 @@ def backfill(
         )
 
 
-def _tell(done: int, total: int, what: str, as_json: bool) -> None:
+def _tell(done: int, total: int, what: str) -> None:
     """Off a terminal, print a line now and then."""
     every = max(1, total // 10)
-    if not error_console.is_terminal and not as_json and done % every == 0:
+    if not error_console.is_terminal and done % every == 0:
         error_console.print(f"{done} of {total} {what}")
 
 
