@@ -88,9 +88,7 @@ def backfill(
                 made.append(each)
                 bar.advance(task)
                 _tell(len(made), len(hours.due), "hours")
-        windows = past_windows(
-            analysis.profiles, analysis.reports, monitored, hours.versions, start, end
-        )
+        windows = past_windows(analysis.reports, monitored, hours.captured, start, end)
         done = None
         if not dry_run:
             task = bar.add_task("windows", total=len(windows.due))
@@ -116,7 +114,7 @@ def backfill(
         raise ModelwatchError(
             f"{len(problems)} hours or windows are not done; run the same command again"
         )
-    if not hours.versions:
+    if not hours.captured:
         raise ModelwatchError(
             f"{name} has no captures from {start - longest:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} "
             "UTC; --since begins earlier, or --model is another one"
@@ -144,7 +142,7 @@ def _summary(
     counts = Counter(each.severity for each in results if not each.variant)
     return {
         "model_name": name,
-        "versions": [version for _, version in hours.versions],
+        "versions": [version for _, version in sorted(hours.captured)],
         "since": span[0],
         "until": span[1],
         "engine": engine,

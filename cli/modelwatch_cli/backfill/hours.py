@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -37,9 +38,9 @@ WORKER_SETTINGS = (
 
 
 class Hours(NamedTuple):
-    """Hours of a model's captures: of these versions, all closed ones, and those that are due."""
+    """Hours of a model's captures: by (name, version), all closed ones, and those that are due."""
 
-    versions: list[tuple[str, str]]
+    captured: dict[tuple[str, str], set[datetime]]
     closed: list[CaptureHour]
     due: list[CaptureHour]
 
@@ -77,7 +78,10 @@ def find_hours(
         due = [
             hour for hour, needed in zip(closed, threads.map(is_due, closed), strict=True) if needed
         ]
-    return Hours(sorted({version for version, _ in found}), closed, due)
+    captured: defaultdict[tuple[str, str], set[datetime]] = defaultdict(set)
+    for version, hour in found:
+        captured[version].add(hour.hour)
+    return Hours(captured, closed, due)
 
 
 def make_profiles(

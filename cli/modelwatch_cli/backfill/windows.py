@@ -36,10 +36,9 @@ _WHOLE_PAST_HOURS = 24 * 366 * 10
 
 
 class PastAnalysis(NamedTuple):
-    """The service and the parts that say which windows there are."""
+    """The service, and the parts that say which windows there are."""
 
     service: AnalyzeService
-    profiles: S3ProfileStore
     reports: S3ReportStore
     monitors: MonitorReader
 
@@ -89,4 +88,4 @@ def past_analysis(settings: Settings) -> PastAnalysis:
         monitors=monitors,
         code=this_code(settings),
     )
-    return PastAnalysis(service, profiles, reports, monitors)
+    return PastAnalysis(service, reports, monitors)

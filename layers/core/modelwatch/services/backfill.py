@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from modelwatch.domain.monitors import Monitored
 from modelwatch.domain.verdict.results import AnalysisResult, ResultName
 from modelwatch.errors import ModelwatchError
-from modelwatch.ports.analysis import ProfileStore, ReportStore
+from modelwatch.ports.analysis import ReportStore
 from modelwatch.services.analysis_requests import AnalysisTask
 
 
@@ -31,14 +31,13 @@ class Backfilled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def past_windows(
-    profiles: ProfileStore,
     reports: ReportStore,
     monitored: Monitored,
-    versions: Collection[tuple[str, str]],
+    captured: Mapping[tuple[str, str], Set[datetime]],
     since: datetime,
     until: datetime,
 ) -> PastWindows:
-    """Return the windows that end after ``since`` and by ``until``, of days with captures.
+    """Return the windows that end after ``since`` and by ``until``, of hours with captures.
 
     Windows without a step follow one another. A window counts as known when the schedule has a
     result that ends within its last step.
@@ -46,21 +45,20 @@ def past_windows(
     Raises
     ------
     StoreError
-        When captures or results cannot be listed.
+        When results cannot be listed.
 
     Parameters
     ----------
-    versions
-        (model name, version) of each.
+    captured
+        The hours with captures, by model name and version.
     """
     tasks: list[tuple[datetime, int, AnalysisTask]] = []
     known = 0
-    for name, version in versions:
-        days = set(profiles.days(name, version))
+    for (name, version), hours in sorted(captured.items()):
         ends = _known_ends(reports, name, version, since, until)
         for index, plan in enumerate(monitored.rules.plans):
             for window in plan.ended(since, until):
-                if not any(hour.date() in days for hour in window.hours()):
+                if hours.isdisjoint(window.hours()):
                     continue
                 begins = window.end - plan.own_step
                 if any(begins < end <= window.end for end in ends[plan.name, window.end.date()]):
