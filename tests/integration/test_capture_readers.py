@@ -177,6 +177,7 @@ import json, sys
 from functools import reduce
 from pathlib import Path
 from pyspark.sql import SparkSession
+from modelwatch.spark import read_captures
 
 folder, sums = Path(sys.argv[1]), sys.argv[2]
 spark = (
@@ -197,7 +198,20 @@ captures.createOrReplaceTempView("captures")
 grouped = spark.sql(
     f"select model_version, hour, {sums} from captures group by model_version, hour"
 )
+# all at once, by the package; in another zone than that of the files
+spark.conf.set("spark.sql.session.timeZone", "Asia/Tokyo")
+together = read_captures(spark, str(folder))
+together.createOrReplaceTempView("together")
+grouped_together = spark.sql(
+    f"select model_version, hour, {sums} from together group by model_version, hour"
+)
 print(json.dumps({
+    "together": {
+        "types": dict(together.dtypes),
+        "rows": [list(row) for row in grouped_together.collect()],
+        "first": spark.sql("select unix_millis(min(captured_at)) from together").first()[0],
+        "models": [row[0] for row in together.select("model_name").distinct().collect()],
+    },
     "versions": [dict(version.dtypes) for version in versions],
     "types": dict(captures.dtypes),
     "rows": [list(row) for row in grouped.collect()],
@@ -313,48 +327,11 @@ def test_spark_makes_the_same_objects_as_this_process_with_any_number_of_workers
         assert other == first
 
 
-#: all versions together, and in another time zone than that of the files
-TOGETHER = """
-import json, sys
-from pyspark.sql import SparkSession
-from modelwatch.spark import read_captures
-
-spark = (
-    SparkSession.builder.master("local[2]")
-    .config("spark.ui.enabled", "false")
-    .config("spark.driver.host", "127.0.0.1")
-    .config("spark.driver.bindAddress", "127.0.0.1")
-    .config("spark.sql.session.timeZone", "Asia/Tokyo")
-    .getOrCreate()
-)
-captures = read_captures(spark, sys.argv[1])
-captures.createOrReplaceTempView("captures")
-grouped = spark.sql(
-    f"select model_version, hour, {sys.argv[2]} from captures group by model_version, hour"
-)
-print(json.dumps({
-    "types": dict(captures.dtypes),
-    "rows": [list(row) for row in grouped.collect()],
-    "first": spark.sql("select unix_millis(min(captured_at)) from captures").first()[0],
-    "names": [row[0] for row in spark.sql("select distinct model_name from captures").collect()],
-}))
-"""
-
-
-def test_spark_reads_all_versions_together(bucket, tmp_path):
-    found = run_spark(TOGETHER, [str(bucket.folder), SUMS], tmp_path, {})
-    assert by_hour(found["rows"]) == EXPECTED
-    assert (found["first"], found["names"]) == (HOUR.timestamp() * 1000, ["wine model"])
-    types = {"feature_amount": "double", "feature_member": "boolean", "model_version": "string"}
-    assert found["types"] | types == found["types"]
-    assert found["types"]["captured_at"] == "timestamp"
-
-
 def test_spark_reads_the_files(bucket, tmp_path):
     found = run_spark(SPARK, [str(bucket.folder), SUMS], tmp_path, {})
     assert by_hour(found["rows"]) == EXPECTED
     assert found["model"] == "wine model"
-    assert found["first"] == "2026-01-11 17:00:00"
+    assert found["first"] == "2026-01-12 02:00:00"
     first, second = found["versions"]
     assert (first["feature_amount"], second["feature_amount"]) == ("bigint", "double")
     assert (first["feature_colour"], second["feature_colour"]) == ("string", "string")
@@ -370,3 +347,16 @@ def test_spark_reads_the_files(bucket, tmp_path):
         }
         == found["types"]
     )
+    together = found["together"]
+    assert by_hour(together["rows"]) == EXPECTED
+    assert (together["first"], together["models"]) == (HOUR.timestamp() * 1000, ["wine model"])
+    types = {
+        "feature_amount": "double",
+        "feature_member": "boolean",
+        "model_version": "string",
+        "captured_at": "timestamp",
+        "probabilities": "array<double>",
+        "date": "date",
+        "hour": "int",
+    }
+    assert together["types"] | types == together["types"]

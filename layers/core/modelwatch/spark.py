@@ -24,7 +24,6 @@ _TYPES = {
     pa.float64(): "double",
     pa.int64(): "bigint",
     pa.bool_(): "boolean",
-    pa.list_(pa.float64()): "array<double>",
     FIXED_SCHEMA.field("captured_at").type: "timestamp",
 }
 _TIMESTAMP = pa.timestamp("us", "UTC")
@@ -59,7 +58,7 @@ def read_captures(spark: Any, folder: str) -> Any:
     schemas = sorted(bytes(row["columns"]) for row in found)
     read = [pa.ipc.read_schema(pa.py_buffer(each)) for each in schemas]
     schema = unified_schema(read or [FIXED_SCHEMA])
-    columns = ", ".join(f"{_quoted(field.name)} {_TYPES[field.type]}" for field in schema)
+    columns = ", ".join(f"{_quoted(field.name)} {_spark_type(field.type)}" for field in schema)
     rows = partial(_rows, columns=schema.serialize().to_pybytes())
     return files.mapInArrow(rows, f"{columns}, {_PARTITIONS}")
 
@@ -92,6 +91,11 @@ def _rows(batches: Iterator[pa.RecordBatch], columns: bytes) -> Iterator[pa.Reco
                     constant = pa.repeat(pa.scalar(value, kind), table.num_rows)
                     table = table.append_column(column, constant)
                 yield from table.to_batches(_BATCH_ROWS)
+
+
+def _spark_type(kind: pa.DataType) -> str:
+    # Parquet and Arrow have different names for what a list holds
+    return f"array<{_TYPES[kind.value_type]}>" if pa.types.is_list(kind) else _TYPES[kind]
 
 
 def _open(content: pa.Scalar) -> pq.ParquetFile:
