@@ -12,6 +12,7 @@ from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.past.calibration import OUTPUT, Calibration, calibrate
 from modelwatch.domain.past.history import JOINS_AFTER, KEPT_DAYS, Past, PastDocument, past_windows
 from modelwatch.domain.past.scores import DISTANCE
+from modelwatch.domain.past.traffic import NO_TOTALS, totals_of
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.statistics.distributions import Distribution, Floats
 from modelwatch.domain.verdict.columns import all_distributions, traces_of
@@ -32,8 +33,8 @@ _HOUR = timedelta(hours=1)
 _MOMENT = timedelta(milliseconds=1)
 _ROUNDING = 1e-9
 
-type _Learned = tuple[Window, int, dict[str, Floats]]
-"""A window, its rows and its traces."""
+type _Learned = tuple[Window, int, dict[str, Floats], Floats]
+"""A window, its rows, its traces and its totals."""
 
 
 class Learning:
@@ -129,8 +130,8 @@ class Learning:
             count = int(np.searchsorted(np.cumsum(shares), 1 + _ROUNDING, side="right"))
             some, left = due[:count], due[count:]
             past = document.past()
-            for window, rows, traces in self._learned(task, some, reference):
-                past = past.add(window.start, length, rows, traces)
+            for window, *known in self._learned(task, some, reference):
+                past = past.add(window.start, length, *known)
             seen = (some if left else windows)[-1].end
             looked_at = sorted(day for day in captured if day <= seen.date())
             document = document.holding(past, seen, looked_at)
@@ -148,7 +149,8 @@ class Learning:
             if _is_trained(window, reference):
                 yield from (found[window],) if window in found else ()
             elif profile := self._profile(task, window, reference):
-                yield window, profile.rows, traces_of(known, profile, task.monitored.rules.policy)
+                traces = traces_of(known, profile, task.monitored.rules.policy)
+                yield window, profile.rows, traces, totals_of(profile)
 
     def _trained(
         self, task: AnalysisTask, windows: Sequence[Window], reference: SampledReference
@@ -156,7 +158,7 @@ class Learning:
         """Yield what is kept of windows of training rows, each compared with other weeks.
 
         What a model predicts of rows that it was trained on is no measure of later predictions: of
-        outputs only the distances are kept.
+        outputs only the distances are kept. Nor do they say how many requests there were.
         """
         rules = task.monitored.rules
         known: dict[str, Distribution] = {}
@@ -171,7 +173,7 @@ class Learning:
             for name, trace in traces.items():
                 if name.startswith(OUTPUT):
                     trace[np.arange(len(trace)) != DISTANCE] = np.nan
-            yield window, profile.rows, traces
+            yield window, profile.rows, traces, NO_TOTALS
 
     def _known(
         self,
