@@ -130,8 +130,8 @@ class Learning:
             count = int(np.searchsorted(np.cumsum(shares), 1 + _ROUNDING, side="right"))
             some, left = due[:count], due[count:]
             past = document.past()
-            for window, *known in self._learned(task, some, reference):
-                past = past.add(window.start, length, *known)
+            for window, rows, traces, totals in self._learned(task, some, reference):
+                past = past.add(window.start, length, rows, traces, totals)
             seen = (some if left else windows)[-1].end
             looked_at = sorted(day for day in captured if day <= seen.date())
             document = document.holding(past, seen, looked_at)
