@@ -24,6 +24,7 @@ from modelwatch_cli.monitoring import backtest, compare, performance, replay
 from modelwatch_cli.monitoring import commands as monitoring
 from modelwatch_cli.monitors import commands as monitors
 from modelwatch_cli.retention import commands as retention
+from modelwatch_cli.rollback import commands as rollback
 from modelwatch_cli.serving import commands as serving
 from modelwatch_cli.serving import models
 from modelwatch_cli.stack import commands as stack
@@ -76,6 +77,7 @@ for module in (
     adopt,
     serving,
     models,
+    rollback,
     deployment,
     traffic,
     scenarios,

@@ -6,7 +6,7 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent, Rate, Response
 
 from chalicelib import wiring
-from modelwatch.http import HttpResponse, body_of, current_request, handle_request, tagged
+from modelwatch.http import HttpResponse, body_of, close, current_request, handle_request, tagged
 from modelwatch.openapi.routes import add_docs
 from modelwatch.services.analysis_requests import parse_request
 from modelwatch.services.analyze import ReportPlace, Results
@@ -15,6 +15,7 @@ from modelwatch.services.contract import Alive
 from modelwatch.services.results_query import parse_results_query
 
 app = Chalice(app_name="modelwatch-analyze")
+close(app, lambda: wiring.metrics(), lambda: wiring.door())
 
 
 @app.route("/health", methods=["GET"])
@@ -83,7 +84,7 @@ def compare() -> Response:
     def run() -> HttpResponse:
         asked = parse_query(current_request(app).query_params or {})
         window = asked.asked_window()
-        name = wiring.model_name()
+        name = asked.model_name or wiring.model_name()
         found = wiring.comparer().compare(name, asked.a, asked.b, window, asked.metric)
         return HttpResponse(found)
 

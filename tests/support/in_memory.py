@@ -17,6 +17,7 @@ from modelwatch.adapters.captures.arrow_profiles import (
 from modelwatch.adapters.captures.parquet import FIXED_SCHEMA, records_table
 from modelwatch.adapters.captures.trained_windows import trained_windows
 from modelwatch.domain.blocks import Block
+from modelwatch.domain.episodes.events import VerdictEvent
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.labels import Label
 from modelwatch.domain.models import ModelVersion, Predictions
@@ -41,6 +42,7 @@ from modelwatch.domain.verdict.results import (
 )
 from modelwatch.domain.windows import Window
 from modelwatch.errors import (
+    EventBusError,
     EvidenceError,
     ModelLoadError,
     ModelwatchError,
@@ -120,6 +122,19 @@ class ConstantModel:
         self.rows.extend(rows)
         values = [self.others.get(place, self.prediction) for place in range(len(rows))]
         return Predictions(values, [self.probabilities] * len(rows))
+
+
+@dataclass
+class InMemoryEventBus:
+    """Keeps verdict events; while `away` it takes none."""
+
+    events: list[VerdictEvent] = field(default_factory=list)
+    away: bool = False
+
+    def send(self, event: VerdictEvent) -> None:
+        if self.away:
+            raise EventBusError("the event bus is away")
+        self.events.append(event)
 
 
 @dataclass

@@ -98,7 +98,7 @@ def list_baselines(
     """List the model's baselines, and show which one is in use."""
     store, model = _store(model_name)
     in_use, found, of_versions = (
-        store.in_use(model),
+        _in_use(store, model),
         store.baselines(model),
         store.of_versions(model),
     )
@@ -138,7 +138,7 @@ def show(
     store, model = _store(model_name)
     baseline = store.baseline(model, name)
     columns = _columns(store.profile(baseline))
-    in_use = name in (store.in_use(model), *store.of_versions(model).values())
+    in_use = name in (_in_use(store, model), *store.of_versions(model).values())
     if as_json:
         print_json({"baseline": baseline, "in_use": in_use, "columns": columns})
         return
@@ -157,9 +157,13 @@ def use(
 ) -> None:
     """Compare windows with a baseline from now on, or with each version's own training data.
 
-    It holds for all versions, also for those of which an episode was accepted.
+    It holds for all versions, also for those of which an episode was accepted. A baseline that the
+    model's monitor names is chosen there alone.
     """
+    from modelwatch_cli.monitors.held import require_not_named
+
     store, model = _store(model_name)
+    require_not_named(model, _named(model))
     before = store.in_use(model)
     store.use(model, name)
     if as_json:
@@ -175,7 +179,11 @@ def delete(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Delete a baseline that is not in use; results that used it keep their evidence."""
+    from modelwatch_cli.monitors.held import require_not_named
+
     store, model = _store(model_name)
+    named = _named(model)
+    require_not_named(model, named if named == name else "")
     store.delete(model, name)
     if as_json:
         print_json({"model_name": model, "deleted": name})
@@ -205,7 +213,7 @@ def constraints(
     if output and source:
         raise InvalidInputError("", "give --output or --input, and not both")
     store, model = _store(model_name)
-    name = name or store.in_use(model)
+    name = name or _in_use(store, model)
     if source is not None:
         _replace(store, model, name, source, as_json)
         return
@@ -282,6 +290,18 @@ def _store(model_name: str | None) -> tuple[S3BaselineStore, str]:
     settings = Settings()
     store = S3BaselineStore(_client(settings), settings.report_bucket)
     return store, model_name or settings.model_name
+
+
+def _named(model: str) -> str:
+    from modelwatch_cli.monitors.held import named_baseline
+
+    settings = Settings()
+    return named_baseline(settings, _client(settings), model)
+
+
+def _in_use(store: S3BaselineStore, model: str) -> str:
+    """Return the baseline in use: the one that the model's monitor names, else the chosen one."""
+    return _named(model) or store.in_use(model)
 
 
 def _client(settings: Settings) -> Any:

@@ -38,6 +38,10 @@ def register(parent: typer.Typer) -> None:
 def check(
     context: typer.Context,
     bridge: Annotated[str, _BRIDGE] = "",
+    model_name: Annotated[
+        str | None,
+        typer.Option("--model-name", help="a model of MODELS; by default MODEL_NAME"),
+    ] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Send 20 predictions and follow them: to S3, the analysis, its report and the metrics.
@@ -50,10 +54,11 @@ def check(
         return
     from modelwatch_cli.checks.steps import take_steps
     from modelwatch_cli.checks.whole_way import WholeWay
+    from modelwatch_cli.deployment.calling import serving_settings
 
-    settings = Settings()
+    settings = serving_settings(Settings(), model_name)
     began = time.monotonic()
-    way = WholeWay(settings, metrics_addresses(settings, bridge)["bridge"])
+    way = WholeWay(settings, metrics_addresses(settings, bridge)["bridge"], model_name)
     with error_console.status("") as status:
 
         def done(outcome: Outcome) -> None:

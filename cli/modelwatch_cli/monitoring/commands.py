@@ -31,6 +31,9 @@ def register(app: typer.Typer) -> None:
 
 
 def analyze(
+    model_name: Annotated[
+        str | None, typer.Option("--model-name", help="a model; by default all")
+    ] = None,
     window_seconds: Annotated[
         int | None, typer.Option("--window-seconds", min=1, help="length of the window")
     ] = None,
@@ -55,7 +58,10 @@ def analyze(
     """
     with error_console.status("analyzing"), _client() as client:
         found = client.analyze(
-            window_seconds=window_seconds, min_rows=min_rows, with_report=with_report
+            model_name=model_name,
+            window_seconds=window_seconds,
+            min_rows=min_rows,
+            with_report=with_report,
         )
     if as_json:
         print_json(found)
@@ -187,14 +193,14 @@ def print_result(result: AnalysisResult) -> None:
         )
 
 
-def analyze_window(window_seconds: int) -> list[AnalysisResult]:
-    """Analyze the window of ``window_seconds`` up to now; return the results.
+def analyze_window(window_seconds: int, model_name: str | None = None) -> list[AnalysisResult]:
+    """Analyze the window of ``window_seconds`` up to now, of one model or of all.
 
     Raises ModelwatchError when the analyze API is not deployed or does not respond, or a version
     was not analyzed.
     """
     with error_console.status("analyzing"), _client() as client:
-        found = client.analyze(window_seconds=window_seconds)
+        found = client.analyze(model_name=model_name, window_seconds=window_seconds)
     _require_no_failures(found)
     return found.results
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from modelwatch_cli.console import console, error_console, print_json, print_table
@@ -81,21 +83,27 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
     from modelwatch.adapters.captures.profiles import S3ProfileStore
     from modelwatch.adapters.models.training_references import TrainingReferences
     from modelwatch.adapters.registries import artifacts_of, registry_of
-    from modelwatch.adapters.results.analysis_settings import drift_policy
     from modelwatch.adapters.results.baselines import S3BaselineStore
     from modelwatch.adapters.results.performance import S3PerformanceStore
     from modelwatch.domain.capture_policy import read_policy
-    from modelwatch.domain.performance.results import PerformancePolicy
+    from modelwatch.domain.monitors import Monitored
     from modelwatch.services.comparison import Comparer
     from modelwatch.services.performance import PerformanceMonitor
     from modelwatch.services.references import References
+    from modelwatch_cli.monitors.held import held_monitors
 
     s3, bucket = s3_client(settings), settings.capture_bucket
     registry = registry_of(settings)
     policy = read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY"))
     profiles = S3ProfileStore(s3, bucket)
-    labels = settings.performance_min_labels
-    maturity = settings.performance_min_maturity
+    monitors = held_monitors(settings, s3)
+    given = {"min_labels": min_labels, "min_maturity": min_maturity}
+    asked: dict[str, Any] = {name: each for name, each in given.items() if each is not None}
+
+    def monitored(name: str) -> Monitored:
+        found = monitors.of(name)
+        return replace(found, performance=msgspec.structs.replace(found.performance, **asked))
+
     return Comparer(
         registry=registry,
         profiles=profiles,
@@ -108,16 +116,11 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
         performance=PerformanceMonitor(
             outcomes=S3OutcomeStore(s3, bucket),
             profiles=S3PerformanceStore(s3, bucket),
-            policy=PerformancePolicy(
-                min_labels=labels if min_labels is None else min_labels,
-                min_maturity=maturity if min_maturity is None else min_maturity,
-            ),
             # a user of the command waits for it
             refresh_seconds=0,
             seconds=3600,
         ),
-        policy=drift_policy(settings),
-        min_rows=settings.analysis_min_rows,
+        monitored=monitored,
     )
 
 

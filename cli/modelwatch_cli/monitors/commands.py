@@ -13,6 +13,7 @@ from modelwatch_cli.console import console, error_console, print_json, print_tab
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
+    from modelwatch.adapters.results.baselines import S3BaselineStore
     from modelwatch.adapters.results.monitors import S3MonitorStore
     from modelwatch.domain.monitors import MonitorChange
     from modelwatch_cli.monitors.applying import Applied
@@ -165,14 +166,13 @@ def apply(
     A folder stands for all monitors of the stage: those without a file end. Files alone change only
     theirs. Nothing is deployed; applied again, nothing changes.
     """
-    from modelwatch.adapters.results.baselines import S3BaselineStore
     from modelwatch_cli.monitors.applying import make_hold, require_baselines, wanted_monitors
 
     settings = Settings()
     store = _store()
     held = store.current()
     wanted = wanted_monitors(held, settings.stage, paths or [FOLDER])
-    require_baselines(S3BaselineStore(_client(settings), settings.report_bucket), wanted)
+    require_baselines(_baselines(settings), wanted)
     _print_changes(make_hold(store, held, settings.stage, wanted, "apply"), as_json)
 
 
@@ -205,7 +205,9 @@ def rollback(
     """Make the stage's monitors of an earlier version hold again, as a new version."""
     from modelwatch_cli.monitors.applying import roll_back
 
-    _print_changes(roll_back(_store(), Settings().stage, number), as_json)
+    settings = Settings()
+    done = roll_back(_store(), _baselines(settings), settings.stage, number)
+    _print_changes(done, as_json)
 
 
 def list_monitors(as_json: Annotated[bool, _JSON] = False) -> None:
@@ -309,6 +311,12 @@ def _store() -> S3MonitorStore:
 
     settings = Settings()
     return S3MonitorStore(_client(settings), settings.report_bucket)
+
+
+def _baselines(settings: Settings) -> S3BaselineStore:
+    from modelwatch.adapters.results.baselines import S3BaselineStore
+
+    return S3BaselineStore(_client(settings), settings.report_bucket)
 
 
 def _client(settings: Settings) -> Any:

@@ -116,6 +116,10 @@ def simulate(
     url: Annotated[
         str | None, typer.Option("--url", help="a predict API; by default the deployed one")
     ] = None,
+    model_name: Annotated[
+        str | None,
+        typer.Option("--model-name", help="a model of MODELS; by default MODEL_NAME"),
+    ] = None,
     api_key: Annotated[
         str | None,
         typer.Option("--api-key", help="sent as x-api-key; PREDICT_API_KEY is safer"),
@@ -142,6 +146,7 @@ def simulate(
     counts from that time. Ctrl-C ends with the summary. Exits with 1 if a request got no
     prediction, a label was not accepted, or the verdict is not the expected one.
     """
+    from modelwatch_cli.deployment.calling import serving_settings
     from modelwatch_cli.traffic import running
     from modelwatch_cli.traffic.display import summary_dict
 
@@ -160,8 +165,8 @@ def simulate(
         to_rate=to_rate,
         day_seconds=day_seconds,
     )
-    settings = Settings()
-    target = running.find_target(settings, url, api_key, rows, max_in_flight)
+    settings = serving_settings(Settings(), model_name)
+    target = running.find_target(settings, url, api_key, rows, max_in_flight, model_name)
     keep = labels or wait or analyze or as_json
     summary = running.send_traffic(target, scenario, schedule, seed, keep=keep, quiet=quiet)
     asked = None if scenario is ScenarioName.STRESS else schedule.mean_rate(summary.sent)

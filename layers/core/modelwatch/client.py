@@ -217,7 +217,8 @@ class Client(ModelLog, ResultCalls):
         model_name
             Only this model; by default all.
         window_seconds, min_rows
-            Length of the window, and fewest rows that allow a verdict; by default the settings'.
+            Length of the window, and fewest rows that allow a verdict; by default those of the
+            model's monitor, else the settings'.
         window_end
             Its end, with a time zone; by default now, less the time that captures need to arrive.
         with_report

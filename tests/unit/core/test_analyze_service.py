@@ -168,7 +168,7 @@ def test_without_the_registry_the_captured_versions_are_analyzed(stage, caplog):
     stage.registry.failure = RegistryError("no answer")
     stage.store.write(records(30, 1.0))
     assert [result.status for result in stage.analyze().results] == ["ok"]
-    assert "which version serves is not known" in caplog.text
+    assert "which version of wine serves is not known" in caplog.text
 
 
 def test_results_are_listed_newest_first(stage):
@@ -213,7 +213,7 @@ def test_the_schedule_repeats_nothing(stage):
     stage.run_after(seconds=0)
     again = [each.name for each in stage.metrics.samples[len(samples) :]]
     assert again == ["evidently_episode_status", "evidently_episode_opened_timestamp_seconds"]
-    assert stage.metrics.samples[-2:] == samples[-2:]
+    assert stage.metrics.samples[-2:] == [each for each in samples if each.name in again]
     assert len(stage.reports.saved) == 1
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from modelwatch.domain.baselines import Baseline
     from modelwatch.domain.constraints import Constraints
+    from modelwatch.domain.episodes.events import VerdictEvent
     from modelwatch.domain.episodes.record import EpisodeRecord
     from modelwatch.domain.importance import Importance
     from modelwatch.domain.models import ModelVersion
@@ -195,6 +196,14 @@ class EpisodeStore(Protocol):
 
         ``change`` is called again when another writer was faster.
         """
+        ...
+
+
+class EventBus(Protocol):
+    """Takes events to other systems."""
+
+    def send(self, event: VerdictEvent) -> None:
+        """Send an event; raises EventBusError when it is not taken."""
         ...
 
 

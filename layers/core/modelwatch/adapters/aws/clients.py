@@ -101,6 +101,14 @@ def sqs_client(settings: StoreSettings, budget_ms: int) -> Any:
     )
 
 
+def events_client(settings: StoreSettings) -> Any:
+    """Return a client of EventBridge that gives up within half a minute."""
+    config = Config(
+        connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}
+    )
+    return boto3.client("events", region_name=settings.aws_default_region, config=config)
+
+
 def lambda_client(settings: StoreSettings) -> Any:
     """Return a client of the Lambda service."""
     return boto3.client("lambda", region_name=settings.aws_default_region)
