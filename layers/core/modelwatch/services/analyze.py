@@ -49,12 +49,6 @@ class Analysis(msgspec.Struct, frozen=True):
     failures: dict[str, str]
 
 
-class Results(msgspec.Struct, frozen=True):
-    """The newest results, newest first."""
-
-    results: list[AnalysisResult]
-
-
 class ReportPlace(msgspec.Struct, frozen=True):
     """Where a report is: the address works for an hour."""
 
@@ -161,10 +155,6 @@ class AnalyzeService:
             for name, owner in owners.items():
                 self._announcer.announce(name, owner, now)
         return analysis
-
-    def results(self, limit: int) -> list[AnalysisResult]:
-        """Return the newest results, newest first."""
-        return self._reports.results(limit)
 
     def report_url(self, name: str, expires_seconds: int = 3600) -> str:
         """Return a URL that opens a report for a while; raises NotFoundError without one."""

@@ -122,7 +122,7 @@ def why_unknown(found: WindowProfiles, reference: Reference | None, rules: Analy
         return (
             f"no reference: `modelwatch adopt {found.model_name} --version {found.model_version} "
             "--reference train.parquet` gives the version one, `modelwatch baseline create NAME "
-            f"--model-name {found.model_name} --version {found.model_version} --rolling P7D` takes "
+            f"--model {found.model_name} --version {found.model_version} --rolling P7D` takes "
             "captures"
         )
     return refusal(
