@@ -34,6 +34,8 @@ test: setup-pyfunc zoo $(ENVS)/localstack/.stamp-test $(if $(shell command -v ja
 	@# the plugin's tests have a LocalStack of their own, and mostly wait
 	@$(MAKE) --no-print-directory -j 2 test-plugin test-parts
 
+# four workers share two cores: threads that wait for each other would only spin
+test-parts: export OMP_NUM_THREADS := 1
 test-parts: lint
 	@# four workers, each with a stack of its own: most of the time is spent waiting. In the order of
 	@# the folders, the long files come first and the short ones of tests/unit fill the end.

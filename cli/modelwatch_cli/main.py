@@ -21,10 +21,11 @@ from modelwatch_cli.console import console, error_console
 from modelwatch_cli.costs import commands as costs
 from modelwatch_cli.deployment import commands as deployment
 from modelwatch_cli.episodes import commands as episodes
-from modelwatch_cli.monitoring import backtest, compare, performance, replay
+from modelwatch_cli.monitoring import backtest, compare, performance, replay, reports
 from modelwatch_cli.monitoring import commands as monitoring
 from modelwatch_cli.monitors import commands as monitors
 from modelwatch_cli.retention import commands as retention
+from modelwatch_cli.rollback import commands as rollback
 from modelwatch_cli.serving import commands as serving
 from modelwatch_cli.serving import models
 from modelwatch_cli.stack import commands as stack
@@ -77,6 +78,7 @@ for module in (
     adopt,
     serving,
     models,
+    rollback,
     deployment,
     traffic,
     scenarios,
@@ -87,6 +89,7 @@ for module in (
     retention,
     costs,
     monitoring,
+    reports,
     optional_part(captures.SAGEMAKER, "model_monitor"),
     performance,
     replay,

@@ -12,7 +12,7 @@ from generator.tables import described, table
 from modelwatch.adapters.registries import folder_files
 from modelwatch.domain import baselines, importance, models, monitors
 from modelwatch.domain.constraints import document as constraints
-from modelwatch.domain.episodes import record
+from modelwatch.domain.episodes import events, record
 from modelwatch.domain.labels import Label
 from modelwatch.domain.past import history
 from modelwatch.domain.performance import encoding as performance
@@ -22,6 +22,7 @@ from modelwatch.domain.records import Record
 from modelwatch.domain.verdict import evidence
 from modelwatch.domain.verdict.results import AnalysisResult, LastResult
 from modelwatch.openapi.document import attributes, first_sentence
+from modelwatch_cli.rollback import record as rollbacks
 
 INTRODUCTION = """\
 What modelwatch stores, and the JSON schema of each document. A *format* is a number in the
@@ -93,6 +94,20 @@ FORMATS = (
         "JSON",
         record.EpisodeRecord,
         record.FORMAT,
+    ),
+    Format(
+        "Verdict event",
+        f"`detail` of the events `{events.DETAIL_TYPE}` on `EVENT_BUS`",
+        "JSON",
+        events.VerdictEvent,
+        events.FORMAT,
+    ),
+    Format(
+        "Rollbacks",
+        "`rollbacks/M.json` in `REPORT_BUCKET`",
+        "JSON",
+        rollbacks.RollbackRecord,
+        rollbacks.FORMAT,
     ),
     Format(
         "Profile",

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import msgspec
@@ -14,8 +15,11 @@ import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.tree import DecisionTreeClassifier
 
+from modelwatch.adapters.models.training_references import TrainingReferences
 from modelwatch.adapters.registries import NewVersion, artifacts_of, registry_of
+from modelwatch.domain.capture_policy import read_policy
 from modelwatch.domain.models import LOSSES_PATH, ModelVersion
+from modelwatch.domain.windows import Window
 from modelwatch.errors import (
     InvalidInputError,
     ModelLoadError,
@@ -345,6 +349,53 @@ def test_what_is_kept_is_what_was_registered(tmp_path):
     names = everything(tmp_path / "wine" / "versions" / "1" / "artifacts")
     assert {"MLmodel", "modelwatch/manifest.json", "modelwatch/model.onnx"} <= names
     assert not any(".draft" in each for each in names)
+
+
+def test_the_times_of_training_rows_are_kept_with_them(tmp_path):
+    settings = settings_of(tmp_path)
+    days = pd.date_range("2026-03-02", periods=len(ROWS), freq="D", tz="Europe/Berlin")
+    fitted = DecisionTreeClassifier(random_state=0).fit(ROWS, GOOD)
+    given = {"name": "wine", "train": ROWS, "test": ROWS, "settings": settings}
+    done = register_model(fitted, timestamps=days, **given)
+    assert (done.trained_from, done.trained_until) == (days[0], days[-1])
+    artifacts = artifacts_of(settings)
+    assert artifacts.reference(done.version)["captured_at"].to_pylist() == list(days)
+    with pytest.raises(InvalidInputError, match="timestamps: row 1 is a text"):
+        register_model(fitted, timestamps=list(map(str, days)), **given)
+    assert [each.name for each in (tmp_path / "wine" / "versions").iterdir()] == ["1"]
+
+    # a day's rows, beside those of other weeks, as they would be captured
+    references = TrainingReferences(artifacts, read_policy('{"ash": "drop"}'))
+    start = days[8].to_pydatetime().astimezone(UTC)
+    window = Window(start, start + timedelta(days=1))
+    ((found, profile, others),) = references.windows(done.version, [window])
+    assert (found, profile.rows, set(profile.features)) == (window, 1, {"alcohol"})
+    # its week has seven
+    assert others.rows == len(ROWS) - 7
+    without = register_model(fitted, **given)
+    assert (without.trained_from, without.trained_until) == (None, None)
+    assert list(references.windows(without.version, [window])) == []
+
+
+def test_a_version_is_adopted_with_the_times_of_a_column(tmp_path):
+    settings = settings_of(tmp_path)
+    version = register(tmp_path)
+    rows = ROWS.assign(good=GOOD, at=pd.date_range("2026-03-02", periods=len(ROWS), freq="6h"))
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    told = modelwatch(
+        tmp_path, "adopt", "wine", "--reference", str(tmp_path / "rows.csv"),
+        "--labels-column", "good", "--timestamps-column", "at",
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    assert "of 2026-03-02 00:00 to 2026-03-06 18:00 UTC" in " ".join(told.stdout.split())
+    kept = artifacts_of(settings).reference(version)["captured_at"].to_pylist()
+    assert kept == list(rows["at"].dt.tz_localize("UTC"))
+    wrong = modelwatch(
+        tmp_path, "adopt", "wine", "--reference", str(tmp_path / "rows.csv"),
+        "--timestamps-column", "good",
+    )  # fmt: skip
+    assert wrong.returncode == 1
+    assert "--timestamps-column: row 1 is a int" in " ".join(wrong.stderr.split())
 
 
 def test_a_regression_is_registered_with_what_its_errors_depend_on(tmp_path):

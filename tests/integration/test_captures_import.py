@@ -132,7 +132,7 @@ def test_a_past_of_tables_is_backfilled_to_results_with_performance(
     imported = run_json("captures", "import", str(folder), "--version", "1", "--ignore", "date")
     assert (imported["records"]["stored"], imported["labels"]["stored"]) == (900, 900)
     made = stack.run(
-        "baseline", "create", "first-day", "--model-name", "backfilled", "--version", "1",
+        "baseline", "create", "first-day", "--model", "backfilled", "--version", "1",
         "--since", "2026-01-20", "--until", "2026-01-21",
     )  # fmt: skip
     assert made.returncode == 0, made.stderr

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,13 @@ CHANGED = 3
 END = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def a_day(features: pd.DataFrame, day: int, version: str, factor: float = 1.0) -> list[Record]:
+def a_day(
+    features: pd.DataFrame, day: int, version: str, factor: float = 1.0, swing: float = 1.0
+) -> list[Record]:
     """Return predictions of a day: alcohol and ash follow the season, and the weather."""
     rng = np.random.default_rng(day)
     rows = features.sample(ROWS, replace=True, random_state=day)
-    season = np.sin(day / 40) + rng.normal(0, 0.3)
+    season = swing * (np.sin(day / 40) + rng.normal(0, 0.3))
     for name in ("alcohol", "ash"):
         rows[name] += season * features[name].std()
     rows["magnesium"] *= factor
@@ -77,7 +80,9 @@ def by_day(stack: RunningStack) -> Iterator[RunningStack]:
 
 def test_a_season_is_quiet_and_a_change_of_unit_is_found(by_day: RunningStack) -> None:
     stack = by_day
-    version = stack.json("train")["registration"]["version"]["version"]
+    previous, version = (
+        stack.json("train")["registration"]["version"]["version"] for _ in range(2)
+    )
     stack.json("deploy")
     variables = stack.json("env")
     with pytest.MonkeyPatch.context() as environ:
@@ -91,6 +96,9 @@ def test_a_season_is_quiet_and_a_change_of_unit_is_found(by_day: RunningStack) -
         # on the last days magnesium comes in another unit
         is_changed = day >= DAYS - CHANGED
         store.write(a_day(features, day, version, factor=1.8 if is_changed else 1.0))
+
+    # the version before it served on the day before the change, and sees no season
+    store.write(a_day(features, DAYS - CHANGED - 1, previous, swing=0))
 
     def verdict(end: datetime) -> Any:
         found = client.analyze(window_seconds=86_400, window_end=end)
@@ -116,28 +124,36 @@ def test_a_season_is_quiet_and_a_change_of_unit_is_found(by_day: RunningStack) -
     for result in (first, quiet, changed):
         outcome = stack.run("replay", result.name)
         assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-    shown = stack.run("analyze", "--window-seconds", "86400", "--min-rows", "100").stdout
+    shown = stack.run("analyze", "--window", "P1D", "--min-rows", "100").stdout
     assert "critical" in shown
+    listen_for_drifts(stack)
+    _open_an_episode(stack, version, before_it)
+    _roll_back(stack, version, previous)
     _follow_its_episode(stack, version, before_it, verdict)
+
+
+def episodes_of(stack: RunningStack, version: str) -> list[Any]:
+    found: list[Any] = stack.json("episodes", "list")["episodes"]
+    return [each for each in found if each["model_version"] == version]
+
+
+def _open_an_episode(stack: RunningStack, version: str, before_it: datetime) -> None:
+    assert episodes_of(stack, version) == []  # what someone asks for opens none
+    run_schedule(stack, before_it)
+    assert episodes_of(stack, version) == []
+    for end in (before_it + DAY, before_it + DAY, END):  # twice, and two days caught up
+        run_schedule(stack, end)
+        (episode,) = episodes_of(stack, version)
+        assert episode["id"] == f"{version}-{before_it + DAY:%Y%m%dT%H%M%SZ}"
+    assert (episode["status"], set(episode["features"])) == ("open", {"magnesium"})
+    (length,) = episode["lengths"]
+    assert (length["length"], datetime.fromisoformat(length["last"])) == ("P1D", END)
 
 
 def _follow_its_episode(
     stack: RunningStack, version: str, before_it: datetime, verdict: Callable[[datetime], Any]
 ) -> None:
-    def episodes() -> list[Any]:
-        found: list[Any] = stack.json("episodes", "list")["episodes"]
-        return [each for each in found if each["model_version"] == version]
-
-    assert episodes() == []  # what someone asks for opens none
-    run_schedule(stack, before_it)
-    assert episodes() == []
-    for end in (before_it + DAY, before_it + DAY, END):  # twice, and two days caught up
-        run_schedule(stack, end)
-        (episode,) = episodes()
-        assert episode["id"] == f"{version}-{before_it + DAY:%Y%m%dT%H%M%SZ}"
-    assert (episode["status"], set(episode["features"])) == ("open", {"magnesium"})
-    (length,) = episode["lengths"]
-    assert (length["length"], datetime.fromisoformat(length["last"])) == ("P1D", END)
+    (episode,) = episodes_of(stack, version)
     name = episode["id"]
     story = stack.text("episodes", "show", name)
     assert "magnesium" in story
@@ -150,9 +166,9 @@ def _follow_its_episode(
     assert "a [/red] note" in stack.text("episodes", "show", name)
 
     until = f"{datetime.now(UTC) + DAY:%Y-%m-%dT%H:%M}"
-    time = ("--from", before_it.isoformat(), "--until", until, "--reason", "labels in mg/l")
+    time = ("--since", before_it.isoformat(), "--until", until, "--reason", "labels in mg/l")
     declared = stack.json("episodes", "expect", *time, "--feature", "magnesium")
-    assert [each["status"] for each in episodes()] == ["expected"]
+    assert [each["status"] for each in episodes_of(stack, version)] == ["expected"]
     assert "labels in mg/l" in stack.text("episodes", "list")
     stack.text("episodes", "withdraw", str(declared["id"]))
     assert stack.json("episodes", "list")["expected"] == []
@@ -167,7 +183,55 @@ def _follow_its_episode(
     reverted = stack.json("baseline", "revert", name)
     assert reverted["accepted"]["reverted_by"]
     assert verdict(END).drifted_features == ("magnesium",)
-    assert [each["reason"] for each in episodes()] == ["accepted"]
+    assert [each["reason"] for each in episodes_of(stack, version)] == ["accepted"]
+
+
+QUEUE = "modelwatch-local-drifts"
+
+
+def listen_for_drifts(stack: RunningStack) -> None:
+    """Deploy the example's rule and queue."""
+    template = Path(__file__).parents[2] / "examples" / "on-drift" / "rollback.yaml"
+    client = stack.client("cloudformation")
+    client.create_stack(
+        StackName="on-drift",
+        TemplateBody=template.read_text(),
+        Parameters=[{"ParameterKey": "Stage", "ParameterValue": "local"}],
+    )
+    client.get_waiter("stack_create_complete").wait(
+        StackName="on-drift", WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
+
+
+def _roll_back(stack: RunningStack, version: str, previous: str) -> None:
+    """The one event of the drift that opened moves the alias, once."""
+
+    def message() -> Any:
+        found = client.receive_message(QueueUrl=url, VisibilityTimeout=0, WaitTimeSeconds=5)
+        return found.get("Messages")
+
+    def handle(*options: str) -> Any:
+        outcome = stack.run("rollback-on-drift", *options, "--within", "P90D", "--json")
+        assert outcome.returncode == 0, outcome.stderr
+        (line,) = map(json.loads, outcome.stdout.splitlines())
+        return line
+
+    client = stack.client("sqs")
+    url = client.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+    (found,) = message()
+    event = json.loads(found["Body"])
+    assert (event["source"], event["detail-type"]) == ("modelwatch", "modelwatch.verdict")
+    assert [each["name"] for each in event["detail"]["features"]] == ["magnesium"]
+    assert event["detail"]["episode"] == episodes_of(stack, version)[0]["id"]
+    file = stack.home / "drift.json"
+    file.write_text(found["Body"])
+    assert handle("--event", str(file), "--dry-run")["to"] == previous
+    assert handle("--queue", QUEUE, "--once")["to"] == previous
+    assert message() is None, "several runs of the schedule, one event"
+    (model,) = [m for m in stack.json("models", "list") if m["name"] == "wine_quality_model"]
+    assert model["aliases"]["production"] == previous
+    assert "serves, not" in handle("--event", str(file))["reason"]
+    stack.json("promote", version)
 
 
 def run_schedule(stack: RunningStack, end: datetime) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from in_memory import (
+    InMemoryEventBus,
     InMemoryMetrics,
     InMemoryPerformance,
     InMemoryProfiles,
@@ -32,6 +33,7 @@ from modelwatch.domain.verdict.rules import AnalysisRules, DriftPolicy
 from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.services.analysis_requests import AnalysisRequest
 from modelwatch.services.analyze import Analysis, AnalyzeService
+from modelwatch.services.announcing import Announcer
 from modelwatch.services.learning import Learning
 from modelwatch.services.monitors import MonitorReader
 from modelwatch.services.references import References
@@ -77,6 +79,7 @@ class AnalysisStage:
         self.reporter = InMemoryReporter()
         self.performance = InMemoryPerformance()
         self.metrics = InMemoryMetrics()
+        self.bus = InMemoryEventBus()
         self.rules = AnalysisRules(
             **{"plans": (WindowPlan(timedelta(hours=1)),), "min_rows": 20, **rules}
         )
@@ -88,8 +91,7 @@ class AnalysisStage:
             baselines=self.baselines,
         )
         self.service = AnalyzeService(
-            model_name="wine",
-            alias="production",
+            serving={"wine": "production"},
             registry=self.registry,
             profiles=self.profiles,
             references=self.references,
@@ -101,6 +103,7 @@ class AnalysisStage:
             metrics=self.metrics,
             monitors=MonitorReader(S3MonitorStore(self.s3, "reports"), "local", self.monitored),
             code=CodeVersion("0.1.0", "1a2b3c"),
+            announcer=Announcer(self.episodes, self.bus, self.metrics, "local"),
             clock=lambda: self.now.timestamp(),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -15,7 +15,9 @@ from modelwatch.adapters.captures.arrow_profiles import (
     profile_table,
 )
 from modelwatch.adapters.captures.parquet import FIXED_SCHEMA, records_table
+from modelwatch.adapters.captures.trained_windows import trained_windows
 from modelwatch.domain.blocks import Block
+from modelwatch.domain.episodes.events import VerdictEvent
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.labels import Label
 from modelwatch.domain.models import ModelVersion, Predictions
@@ -40,6 +42,7 @@ from modelwatch.domain.verdict.results import (
 )
 from modelwatch.domain.windows import Window
 from modelwatch.errors import (
+    EventBusError,
     EvidenceError,
     ModelLoadError,
     ModelwatchError,
@@ -119,6 +122,19 @@ class ConstantModel:
         self.rows.extend(rows)
         values = [self.others.get(place, self.prediction) for place in range(len(rows))]
         return Predictions(values, [self.probabilities] * len(rows))
+
+
+@dataclass
+class InMemoryEventBus:
+    """Keeps verdict events; while `away` it takes none."""
+
+    events: list[VerdictEvent] = field(default_factory=list)
+    away: bool = False
+
+    def send(self, event: VerdictEvent) -> None:
+        if self.away:
+            raise EventBusError("the event bus is away")
+        self.events.append(event)
 
 
 @dataclass
@@ -298,6 +314,11 @@ class InMemoryReferences:
         table = self.reference(version)
         return None if table is None else profile_table(table)
 
+    def windows(
+        self, version: ModelVersion, windows: Sequence[Window]
+    ) -> Iterator[tuple[Window, Profile, Profile]]:
+        return trained_windows(self.tables[version.version], windows)
+
     def segments(self, version: ModelVersion) -> Mapping[SegmentKey, Profile]:
         table = self.reference(version)
         return {} if table is None else profile_segments(table, self.declared)
@@ -447,8 +468,8 @@ class InMemoryReportStore:
         most: int,
         before: ResultName | None = None,
     ) -> list[tuple[ResultName, int]]:
-        def place(name: ResultName) -> tuple[str, str]:
-            return name.ending, name.model_version
+        def place(name: ResultName) -> tuple[str, str, str]:
+            return name.ending, name.model_name, name.model_version
 
         names = [name for each in self.saved if (name := ResultName.parse(each))]
         chosen = [

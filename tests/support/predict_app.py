@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 from chalice.app import Chalice
 
@@ -22,6 +23,7 @@ from modelwatch.ports.capture import RecordQueue
 from modelwatch.ports.metrics import MetricSink
 from modelwatch.services.outbox import Outbox
 from modelwatch.services.predict import PredictService, at_once
+from modelwatch.services.served_models import ServedModels
 from modelwatch.services.serving import ModelPool
 
 
@@ -68,4 +70,18 @@ def service_with(
 
 def predict_app(service: PredictService) -> AbstractContextManager[Chalice]:
     """Import `functions/predict/app.py` with a wiring that gives ``service``."""
-    return app_with("predict", metrics=InMemoryMetrics(), predict_service=service)
+    return app_with(
+        "predict",
+        metrics=InMemoryMetrics(),
+        predict_service=service,
+        served_models=one_model(service),
+    )
+
+
+def one_model(service: PredictService) -> ServedModels:
+    """Return the models of a deployment that serves no further one."""
+
+    def make(name: str, *_: object) -> Any:
+        raise AssertionError(f"{name} is not served")
+
+    return ServedModels({"wine": "production"}, make, 1, lambda: service)

@@ -4,12 +4,16 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from cfnlint.api import ManualArgs, lint
 
 from modelwatch.adapters.aws.queues import MESSAGE_LIMIT_BYTES
+from modelwatch.domain.episodes.events import DETAIL_TYPE, FORMAT, SOURCE, VerdictEvent
 from modelwatch.services.deliveries import Message, retry_delays
 from modelwatch.settings.functions import FUNCTIONS
+from modelwatch_cli.deployment.encryption import with_key
+from modelwatch_cli.deployment.events import with_events
 from modelwatch_cli.deployment.packaging import (
     as_image,
     function_names,
@@ -33,6 +37,7 @@ PROJECT = Project()
 REGION = "us-east-1"
 SETTINGS = Settings({"LAMBDA_ARCHITECTURE": "x86_64"})
 STATIC = sorted(PROJECT.template("x").parent.glob("*.yaml"))
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml"))
 
 # What one stack gives to another, by output.
 OUTPUTS = {
@@ -55,7 +60,7 @@ def packaged():
     return {app: package_app(PROJECT, app, REGION).template for app in APPS}
 
 
-@pytest.mark.parametrize("path", STATIC, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*STATIC, *EXAMPLES], ids=lambda path: path.stem)
 def test_static_templates_are_clean(path: Path):
     assert not complaints(load_template(path))
 
@@ -114,7 +119,7 @@ def test_a_function_has_the_settings_that_it_reads_and_no_others(packaged):
     assert has["capture"] == store | {
         *("STAGE", "CAPTURE_QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "CAPTURE_BUCKET"),
         *("ANALYSIS_SEGMENTS", "COMPACTION_LAG_SECONDS", "API_AUTH", "API_AUTH_CONTROL"),
-        "METRICS_TO_CLOUDWATCH",
+        *("METRICS_TO_CLOUDWATCH", "API_JWT_ISSUER", "API_JWT_AUDIENCE"),
     }
     assert store | {"MLFLOW_TRACKING_TOKEN"} < has["predict"] & has["analyze"]
     assert not {each for each in has["predict"] if each.startswith(("ANALYSIS", "DRIFT"))}
@@ -178,6 +183,82 @@ def test_a_role_may_read_exactly_the_secrets_that_its_settings_name(packaged):
         ]
         assert found == may[app]
         assert with_secrets(template, FUNCTIONS[app], SETTINGS) == template
+
+
+def test_only_analyze_may_send_events_and_to_one_bus(packaged):
+    for app, template in packaged.items():
+        sending = with_events(template, FUNCTIONS[app], Settings({"EVENT_BUS": "ops"}))
+        assert with_events(template, FUNCTIONS[app], Settings({"EVENT_BUS": "none"})) == template
+        if app != "analyze":
+            assert sending == template
+            continue
+        assert not complaints(with_code(sending, "bucket", "functions/key.zip"))
+        policy = sending["Resources"]["Role"]["Properties"]["Policies"][-1]
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        assert statement["Action"] == "events:PutEvents"
+        assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/${EventBus}")
+        allowed = statement["Condition"]["StringEquals"]
+        assert allowed == {"events:source": SOURCE, "events:detail-type": DETAIL_TYPE}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_follows_fields_that_events_have(path: Path):
+    fields = {each.name for each in msgspec.structs.fields(VerdictEvent)}
+    for resource in load_template(path)["Resources"].values():
+        if resource["Type"] != "AWS::Events::Rule":
+            continue
+        pattern = resource["Properties"]["EventPattern"]
+        assert (pattern["source"], pattern["detail-type"]) == ([SOURCE], [DETAIL_TYPE])
+        assert pattern["detail"]["format"] == [FORMAT]
+        assert pattern["detail"].keys() <= fields
+        text = json.dumps(resource["Properties"]["Targets"])
+        assert set(re.findall(r"\$\.detail\.(\w+)", text)) <= fields
+
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-1234-5678-9abc-def012345678"
+ENCRYPTED = {
+    "AWS::S3::Bucket": {
+        "BucketEncryption": {
+            "ServerSideEncryptionConfiguration": [
+                {
+                    "BucketKeyEnabled": True,
+                    "ServerSideEncryptionByDefault": {
+                        "SSEAlgorithm": "aws:kms",
+                        "KMSMasterKeyID": KEY,
+                    },
+                }
+            ]
+        }
+    },
+    "AWS::SQS::Queue": {"KmsMasterKeyId": KEY, "KmsDataKeyReusePeriodSeconds": 3600},
+    "AWS::Serverless::Function": {"KmsKeyArn": KEY},
+}
+
+
+def test_a_key_of_ones_own_encrypts_every_bucket_queue_and_function(packaged):
+    seen = set()
+    zips = {app: with_code(each, "bucket", "functions/key.zip") for app, each in packaged.items()}
+    for template in [*zips.values(), *map(load_template, STATIC)]:
+        assert with_key(template, "") == template
+        closed = with_key(template, KEY)
+        assert not complaints(closed)
+        for resource in closed["Resources"].values():
+            expected = ENCRYPTED.get(resource["Type"], {})
+            assert resource.get("Properties", {}).items() >= expected.items()
+            assert "SqsManagedSseEnabled" not in resource.get("Properties", {})
+            seen.add(resource["Type"])
+    assert seen >= ENCRYPTED.keys()
+
+
+def test_a_role_may_use_exactly_that_key(packaged):
+    may = {"predict": {"UseKey", "EncryptVariables"}, "capture": {"UseKey"}, "analyze": {"UseKey"}}
+    for app, template in packaged.items():
+        policies = with_key(template, KEY)["Resources"]["Role"]["Properties"]["Policies"]
+        statements = [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
+        on_key = {each["Sid"]: each for each in statements if "kms:" in str(each["Action"])}
+        assert on_key.keys() == may[app]
+        assert {each["Resource"] for each in on_key.values()} == {KEY}
+        assert on_key["UseKey"]["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
 
 
 @pytest.mark.parametrize("app", APPS)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import InvalidInputError, ModelLoadError, ModelwatchError
 from modelwatch.ports.serving import Model
 from modelwatch.settings.serving import RegistrySettings
+from modelwatch_training.given_times import parsed, times_of
 from modelwatch_training.importance import measure_importance
 from modelwatch_training.onnx_export import NotExportableError, export_onnx
 from modelwatch_training.registration import (
@@ -56,6 +58,8 @@ class Adopted:
         Its ONNX form, and why there is none where one was asked for.
     importance_problem
         Why the importance of its features is not known; empty if it is.
+    trained_from, trained_until
+        The first and last time of its rows; None where no times were given.
     """
 
     model_name: str
@@ -66,6 +70,8 @@ class Adopted:
     onnx: OnnxArtifact | None
     onnx_problem: str
     importance_problem: str
+    trained_from: datetime | None
+    trained_until: datetime | None
 
 
 def adopt(
@@ -75,6 +81,7 @@ def adopt(
     reference: Path,
     *,
     labels_column: str | None = None,
+    timestamps_column: str | None = None,
     verify_onnx: bool = False,
     step: Callable[[str], None] = lambda _: None,
 ) -> Adopted:
@@ -93,6 +100,8 @@ def adopt(
         Parquet or CSV file of training rows.
     labels_column
         Its column with the labels, which is no feature.
+    timestamps_column
+        Its column with the time of each row; see `register_model`.
     verify_onnx
         Make an ONNX form, and compare it with the original on these rows.
     step
@@ -111,8 +120,9 @@ def adopt(
             check_files(version, manifest, folder)
         files = dict(manifest.files) if manifest else file_digests(folder)
         step(f"reading {reference}")
-        schema, schema_from = _schema(folder, manifest, reference, labels_column)
-        frame, labels = _rows(reference, schema, labels_column)
+        besides = [name for name in (labels_column, timestamps_column) if name]
+        schema, schema_from = _schema(folder, manifest, reference, besides)
+        frame, labels, times = _rows(reference, schema, labels_column, timestamps_column)
         step("loading the model")
         model = PyfuncModel(folder, schema)
     step(f"predicting {len(frame)} rows")
@@ -127,7 +137,7 @@ def adopt(
         else:
             predictions = _predict(OnnxModel(payload, schema, onnx), frame, reference)
     data = predicted_data(
-        version, schema, frame, predictions.values, predictions.probabilities, labels
+        version, schema, frame, predictions.values, predictions.probabilities, labels, times
     )
     step("measuring how much it depends on each feature")
     importance, importance_problem = b"", ""
@@ -155,6 +165,7 @@ def adopt(
         onnx,
         onnx_problem,
         importance_problem,
+        *((min(times), max(times)) if times else (None, None)),
     )
 
 
@@ -169,9 +180,9 @@ def _version(registry: Registry, alias: str, name: str, number: str | None) -> M
 
 
 def _schema(
-    folder: Path, manifest: Manifest | None, reference: Path, labels_column: str | None
+    folder: Path, manifest: Manifest | None, reference: Path, besides: Sequence[str]
 ) -> tuple[Schema, str]:
-    """Return the input columns, and where they come from."""
+    """Return the input columns, and where they come from; ``besides`` are columns that are none."""
     if manifest is not None:
         return manifest.schema, "manifest"
     import mlflow
@@ -182,7 +193,7 @@ def _schema(
         raise ModelLoadError(f"MLmodel cannot be read: {error}") from error
     came_from = "signature"
     if signature is None or signature.inputs is None:
-        features = _features(folder, read_rows(reference), labels_column)
+        features = _features(folder, read_rows(reference), besides)
         signature, came_from = infer_signature(features), "reference"
     try:
         return schema_from_signature(signature.inputs.to_dict()), came_from
@@ -190,7 +201,7 @@ def _schema(
         raise ModelwatchError(str(error)) from error
 
 
-def _features(folder: Path, rows: pd.DataFrame, labels_column: str | None) -> pd.DataFrame:
+def _features(folder: Path, rows: pd.DataFrame, besides: Sequence[str]) -> pd.DataFrame:
     """Return the columns that a model without a signature takes: those that it was fitted on."""
     import mlflow.pyfunc
 
@@ -201,23 +212,34 @@ def _features(folder: Path, rows: pd.DataFrame, labels_column: str | None) -> pd
         fitted_on = []
     if fitted_on and set(fitted_on) <= set(rows.columns):
         return rows[fitted_on]
-    return rows.drop(columns=[labels_column] if labels_column in rows.columns else [])
+    return rows.drop(columns=besides, errors="ignore")
 
 
 def _rows(
-    reference: Path, schema: Schema, labels_column: str | None
-) -> tuple[pd.DataFrame, list[Any] | None]:
+    reference: Path, schema: Schema, labels_column: str | None, timestamps_column: str | None
+) -> tuple[pd.DataFrame, list[Any] | None, list[datetime] | None]:
     texts = [column.name for column in schema.columns if column.type == "string"]
     rows = read_rows(reference, texts)
     frame = rows_of(rows, schema, str(reference))
-    if labels_column is None:
-        return frame, None
-    if labels_column in schema.names:
-        raise InvalidInputError("--labels-column", f"'{labels_column}' is a feature of the model")
-    if labels_column not in rows.columns:
-        raise InvalidInputError("--labels-column", f"{reference} has no column '{labels_column}'")
-    labels = rows[labels_column].astype(object)
-    return frame, labels.where(labels.notna(), None).tolist()
+    labels = times = None
+    if labels_column is not None:
+        if labels_column in schema.names:
+            problem = f"'{labels_column}' is a feature of the model"
+            raise InvalidInputError("--labels-column", problem)
+        values = _column(rows, labels_column, "--labels-column", reference).astype(object)
+        labels = values.where(values.notna(), None).tolist()
+    if timestamps_column is not None:
+        values = _column(rows, timestamps_column, "--timestamps-column", reference)
+        times = times_of(
+            parsed(values, "--timestamps-column"), len(rows), None, "--timestamps-column"
+        )
+    return frame, labels, times
+
+
+def _column(rows: pd.DataFrame, name: str, option: str, reference: Path) -> pd.Series:
+    if name not in rows.columns:
+        raise InvalidInputError(option, f"{reference} has no column '{name}'")
+    return rows[name]
 
 
 def _predict(model: Model, frame: pd.DataFrame, reference: Path) -> Predictions:

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ from modelwatch.ports.serving import Model
 from modelwatch.settings.serving import RegistrySettings
 from modelwatch_training.candidate import Candidate, foreign_errors_are_refusals, make_candidate
 from modelwatch_training.given_rows import Table, columns_by_type, labels_of, table_of
+from modelwatch_training.given_times import times_of
 from modelwatch_training.losses import losses_of
 
 _encode = msgspec.json.Encoder().encode
@@ -65,6 +67,8 @@ class Registration:
     losses_rows, losses_problem
         Labelled test rows from which it is learned what errors of a regression depend on; and,
         where nothing is learned, why. Nothing is of a classifier.
+    trained_from, trained_until
+        The first and last time of the training rows; None where no times were given.
     alias_before
         The version that the alias pointed to before; empty where it is new.
     """
@@ -77,6 +81,8 @@ class Registration:
     alias_before: str
     losses_rows: int = 0
     losses_problem: str = ""
+    trained_from: datetime | None = None
+    trained_until: datetime | None = None
 
     @property
     def flavor(self) -> str:
@@ -94,6 +100,7 @@ def register_model(
     parameters: Mapping[str, Any] | None = None,
     metrics: Mapping[str, float] | None = None,
     labels: Any = None,
+    timestamps: Any = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> Registration:
     """Make ``model`` a version in the registry, and move the alias `MODEL_ALIAS` to it.
@@ -122,13 +129,18 @@ def register_model(
     labels
         Labels of the test rows. A classifier's calibration is learned from them, and of a
         regression what its errors depend on: then performance is estimated without labels.
+    timestamps
+        When each training row was captured, as datetimes in the order of the rows; without a zone
+        they are taken as UTC. Then windows of the training rows are a past: which days and hours
+        are normal is known from the first analysis.
     step
         Called before each step, with a few words on it.
 
     Raises
     ------
     NotServableError, InvalidInputError
-        When the model, its name, its columns or its predictions cannot be served.
+        When the model, its name, its columns or its predictions cannot be served, or the timestamps
+        are not one a training row.
     RegistryError, StoreError
         When the registry or S3 does not accept it; then no version is left.
 
@@ -145,15 +157,17 @@ def register_model(
     settings = settings or RegistrySettings()
     check_model_name(name)
     registry = registry_of(settings)
+    index = train.index if isinstance(train, pd.DataFrame) else None
     train, test = table_of(train, "train"), table_of(test, "test")
     known = None if labels is None else labels_of(labels, len(test))
+    times = None if timestamps is None else times_of(timestamps, len(train), index)
     with tempfile.TemporaryDirectory(prefix="modelwatch-") as folder:
         candidate = make_candidate(model, train, test, Path(folder), step)
         step(f"predicting {len(train) + len(test)} rows for the reference data")
         version = ModelVersion(name, "new", "")
         with foreign_errors_are_refusals():
             added = {
-                REFERENCE_PATH: reference_data(version, candidate.served, train),
+                REFERENCE_PATH: reference_data(version, candidate.served, train, times=times),
                 HOLDOUT_PATH: reference_data(version, candidate.served, test, known),
             }
     losses = losses_of(read_table(added[HOLDOUT_PATH]))
@@ -189,6 +203,8 @@ def register_model(
         len(train),
         published.alias_before,
         *((losses.rows, "") if isinstance(losses, LossModel) else (0, losses)),
+        trained_from=min(times) if times else None,
+        trained_until=max(times) if times else None,
     )
 
 
@@ -252,18 +268,22 @@ def file_digests(folder: Path) -> dict[str, str]:
 
 
 def reference_data(
-    version: ModelVersion, served: Model, frame: pd.DataFrame, labels: Sequence[Value] | None = None
+    version: ModelVersion,
+    served: Model,
+    frame: pd.DataFrame,
+    labels: Sequence[Value] | None = None,
+    times: Sequence[datetime] | None = None,
 ) -> bytes:
     """Return rows with the predictions of the served form, in the columns of captures.
 
     ``served`` is the form that predict runs. ``labels``, where they are known, are in one more
-    column, ``label``.
+    column, ``label``. ``times`` are in ``captured_at``, which is the same for all rows without.
     """
     frame = frame[list(served.schema.names)]
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     predictions = served.predict(rows)
     return predicted_data(
-        version, served.schema, frame, predictions.values, predictions.probabilities, labels
+        version, served.schema, frame, predictions.values, predictions.probabilities, labels, times
     )
 
 
@@ -274,6 +294,7 @@ def predicted_data(
     predictions: Sequence[Any],
     probabilities: Sequence[list[float]] | None,
     labels: Sequence[Value] | None = None,
+    times: Sequence[datetime] | None = None,
 ) -> bytes:
     """Return rows in the columns of ``schema`` and what was predicted for them.
 
@@ -284,14 +305,18 @@ def predicted_data(
     captured_at = pd.Timestamp(now, unit="s", tz="UTC").to_pydatetime()
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     records = []
-    for row, value, shares in zip(
-        rows, predictions, probabilities or repeat(None, len(frame)), strict=True
+    for row, value, shares, time_of_row in zip(
+        rows,
+        predictions,
+        probabilities or repeat(None, len(frame)),
+        times or repeat(captured_at, len(frame)),
+        strict=True,
     ):
         fault = fault_of(value, shares)
         records.append(
             Record(
                 event_id=new_event_id(now * 1000),
-                captured_at=captured_at,
+                captured_at=time_of_row,
                 model_name=version.name,
                 model_version=version.version,
                 features=row,

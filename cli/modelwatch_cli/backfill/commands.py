@@ -11,6 +11,7 @@ import typer
 
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.console import console, error_console, print_json, print_table, progress
+from modelwatch_cli.options import model_option, since_option, until_option, version_option
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import past_span
 
@@ -35,12 +36,12 @@ def register(app: typer.Typer) -> None:
 
 
 def backfill(
-    since: Annotated[
-        str, typer.Option(help="start, in ISO 8601, or a duration before --until, such as P90D")
-    ],
-    until: Annotated[str | None, typer.Option(help="end, in ISO 8601; by default now")] = None,
-    model: Annotated[str | None, typer.Option(help="a model; by default MODEL_NAME")] = None,
-    version: Annotated[str, typer.Option(help="only this version; by default all")] = "",
+    since: Annotated[str, since_option("windows that end after this")],
+    until: Annotated[
+        str | None, until_option("windows that end by this time; by default now")
+    ] = None,
+    model: Annotated[str | None, model_option()] = None,
+    version: Annotated[str, version_option("only this version; by default all")] = "",
     engine: Annotated[
         Engine, typer.Option(help="who makes the profiles: this process, or Spark's workers")
     ] = Engine.LOCAL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -28,11 +29,9 @@ from modelwatch.services.learning import Learning
 from modelwatch.services.monitors import MonitorReader
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.references import References
+from modelwatch.settings.serving import aliases_of_served
 from modelwatch_cli.monitoring.replay import this_code
 from modelwatch_cli.settings import Settings
-
-_WHOLE_PAST_HOURS = 24 * 366 * 10
-"""The whole past is learned before a window is evaluated: no run comes after to learn the rest."""
 
 
 class PastAnalysis(NamedTuple):
@@ -62,8 +61,7 @@ def past_analysis(settings: Settings) -> PastAnalysis:
         S3MonitorStore(s3, results), settings.stage, partial(monitored, settings)
     )
     service = AnalyzeService(
-        model_name=settings.model_name,
-        alias=settings.model_alias,
+        serving=aliases_of_served(settings),
         registry=registry,
         profiles=profiles,
         references=References(
@@ -72,7 +70,8 @@ def past_analysis(settings: Settings) -> PastAnalysis:
             profiles=profiles,
             baselines=S3BaselineStore(s3, results),
         ),
-        learning=Learning(profiles, S3PastStore(s3, results), _WHOLE_PAST_HOURS),
+        # no run comes after to learn the rest
+        learning=Learning(profiles, S3PastStore(s3, results), math.inf),
         performance=PerformanceMonitor(
             outcomes=S3OutcomeStore(s3, captures),
             profiles=S3PerformanceStore(s3, captures),

@@ -11,6 +11,7 @@ from modelwatch.domain.baselines import TRAINING
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.baselines.acceptance import accept, revert
 from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.options import model_option, since_option, until_option, version_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from modelwatch.domain.profiles import Profile
 
 _JSON = typer.Option("--json", help="print the result as JSON")
-_MODEL = typer.Option("--model-name", help="a model; by default MODEL_NAME")
+_MODEL = model_option()
 _NAME = typer.Argument(help="name of the baseline")
 
 
@@ -45,18 +46,16 @@ def create(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="start of the captures, in ISO 8601; by default a day before --until"),
+        since_option("start of the captures; by default a day before --until"),
     ] = None,
-    until: Annotated[
-        str | None, typer.Option(help="end of the captures, in ISO 8601; by default now")
-    ] = None,
+    until: Annotated[str | None, until_option("end of the captures; by default now")] = None,
     rolling: Annotated[
         str | None,
         typer.Option(metavar="DURATION", help="captures before each window, such as P7D"),
     ] = None,
     version: Annotated[
         str | None,
-        typer.Option("--version", help="version of the captures; by default the served one"),
+        version_option("version of the captures; by default the served one"),
     ] = None,
     only_version: Annotated[
         str | None,
@@ -98,7 +97,7 @@ def list_baselines(
     """List the model's baselines, and show which one is in use."""
     store, model = _store(model_name)
     in_use, found, of_versions = (
-        store.in_use(model),
+        _in_use(store, model),
         store.baselines(model),
         store.of_versions(model),
     )
@@ -138,7 +137,7 @@ def show(
     store, model = _store(model_name)
     baseline = store.baseline(model, name)
     columns = _columns(store.profile(baseline))
-    in_use = name in (store.in_use(model), *store.of_versions(model).values())
+    in_use = name in (_in_use(store, model), *store.of_versions(model).values())
     if as_json:
         print_json({"baseline": baseline, "in_use": in_use, "columns": columns})
         return
@@ -157,9 +156,13 @@ def use(
 ) -> None:
     """Compare windows with a baseline from now on, or with each version's own training data.
 
-    It holds for all versions, also for those of which an episode was accepted.
+    It holds for all versions, also for those of which an episode was accepted. A baseline that the
+    model's monitor names is chosen there alone.
     """
+    from modelwatch_cli.monitors.held import require_not_named
+
     store, model = _store(model_name)
+    require_not_named(model, _named(model))
     before = store.in_use(model)
     store.use(model, name)
     if as_json:
@@ -175,7 +178,11 @@ def delete(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Delete a baseline that is not in use; results that used it keep their evidence."""
+    from modelwatch_cli.monitors.held import require_not_named
+
     store, model = _store(model_name)
+    named = _named(model)
+    require_not_named(model, named if named == name else "")
     store.delete(model, name)
     if as_json:
         print_json({"model_name": model, "deleted": name})
@@ -205,7 +212,7 @@ def constraints(
     if output and source:
         raise InvalidInputError("", "give --output or --input, and not both")
     store, model = _store(model_name)
-    name = name or store.in_use(model)
+    name = name or _in_use(store, model)
     if source is not None:
         _replace(store, model, name, source, as_json)
         return
@@ -282,6 +289,18 @@ def _store(model_name: str | None) -> tuple[S3BaselineStore, str]:
     settings = Settings()
     store = S3BaselineStore(_client(settings), settings.report_bucket)
     return store, model_name or settings.model_name
+
+
+def _named(model: str) -> str:
+    from modelwatch_cli.monitors.held import named_baseline
+
+    settings = Settings()
+    return named_baseline(settings, _client(settings), model)
+
+
+def _in_use(store: S3BaselineStore, model: str) -> str:
+    """Return the baseline in use: the one that the model's monitor names, else the chosen one."""
+    return _named(model) or store.in_use(model)
 
 
 def _client(settings: Settings) -> Any:

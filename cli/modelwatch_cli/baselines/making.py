@@ -25,7 +25,9 @@ from modelwatch.domain.durations import format_duration, parse_duration
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.segments import SegmentKey, read_segments
 from modelwatch.domain.windows import Window
-from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError
+from modelwatch.settings.serving import aliases_of_served
+from modelwatch_cli.monitors.held import held_monitors
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_window
 
@@ -61,6 +63,7 @@ class BaselineMaker:
 
     def __init__(self, settings: Settings, model_name: str, client: Any) -> None:
         self._settings = settings
+        self._client = client
         self._model_name = model_name
         self._registry = registry_of(settings)
         self._artifacts = artifacts_of(settings, client)
@@ -82,7 +85,7 @@ class BaselineMaker:
         """
         check_name(name)
         origin, profile, segments = self._found(source)
-        least = self._settings.analysis_min_rows
+        least = held_monitors(self._settings, self._client).of(self._model_name).rules.min_rows
         if profile.rows < least:
             raise ModelwatchError(
                 f"{origin} has {profile.rows} rows; a baseline needs {least} (ANALYSIS_MIN_ROWS)"
@@ -109,22 +112,39 @@ class BaselineMaker:
             raise InvalidInputError(
                 "", "give one of --from-training, --rolling, and --since with --until"
             )
-        version = source.version or source.training_version or self._serving_version()
+        version = source.version or source.training_version or self._version(source)
         if source.rolling:
-            length = parse_duration(source.rolling, "--rolling")
-            window = Window(datetime.now(UTC) - length, datetime.now(UTC)).outward()
-            rolling = RollingWindow(format_duration(length))
-            return rolling, *self._captured(version, window)
+            rolling = RollingWindow(format_duration(parse_duration(source.rolling, "--rolling")))
+            return rolling, *self._captured(version, self._window(source))
         if captured:
-            window = option_window(source.since, source.until, _DAY, ahead=timedelta()).outward()
+            window = self._window(source)
             origin = CapturedWindow(version, window.start, window.end)
             return origin, *self._captured(version, window)
         # the segments of training data are computed when they are needed
         return TrainingData(version), self._training(version), {}
 
-    def _serving_version(self) -> str:
-        alias = self._settings.model_alias
-        return self._registry.resolve(self._model_name, alias).version
+    def _version(self, source: Source) -> str:
+        """Return the version that serves; of a model that is served elsewhere the captured one."""
+        alias = aliases_of_served(self._settings).get(self._model_name, self._settings.model_alias)
+        try:
+            return self._registry.resolve(self._model_name, alias).version
+        except NoModelError:
+            if not (source.rolling or source.since or source.until):
+                raise
+        captured = self._captures.versions(self._window(source))
+        versions = sorted(version for name, version in captured if name == self._model_name)
+        if len(versions) == 1:
+            return versions[0]
+        have = f"versions {', '.join(versions)}" if versions else "no captures in that time"
+        raise InvalidInputError(
+            "--version", f"the registry does not know {self._model_name}, which has {have}"
+        )
+
+    def _window(self, source: Source) -> Window:
+        if source.rolling:
+            length = parse_duration(source.rolling, "--rolling")
+            return Window(datetime.now(UTC) - length, datetime.now(UTC)).outward()
+        return option_window(source.since, source.until, _DAY, ahead=timedelta()).outward()
 
     def _captured(self, version: str, window: Window) -> tuple[Profile, _Segments]:
         found = self._captures.profiles(self._model_name, version, window)

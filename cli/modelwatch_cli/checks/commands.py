@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.console import console, error_console, print_json, progress
+from modelwatch_cli.options import model_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ def register(parent: typer.Typer) -> None:
 def check(
     context: typer.Context,
     bridge: Annotated[str, _BRIDGE] = "",
+    model_name: Annotated[
+        str | None,
+        model_option("a model of MODELS; by default MODEL_NAME"),
+    ] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Send 20 predictions and follow them: to S3, the analysis, its report and the metrics.
@@ -50,10 +55,11 @@ def check(
         return
     from modelwatch_cli.checks.steps import take_steps
     from modelwatch_cli.checks.whole_way import WholeWay
+    from modelwatch_cli.deployment.calling import serving_settings
 
-    settings = Settings()
+    settings = serving_settings(Settings(), model_name)
     began = time.monotonic()
-    way = WholeWay(settings, metrics_addresses(settings, bridge)["bridge"])
+    way = WholeWay(settings, metrics_addresses(settings, bridge)["bridge"], model_name)
     with error_console.status("") as status:
 
         def done(outcome: Outcome) -> None:

@@ -14,7 +14,7 @@ from modelwatch.calls import ApiError
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.checks.functions import check_functions
 from modelwatch_cli.checks.steps import Step, StepError
-from modelwatch_cli.deployment.calling import Api, find_apis, open_client
+from modelwatch_cli.deployment.calling import Api, find_apis, open_client, predict_api
 from modelwatch_cli.deployment.endpoints import deployed_urls
 from modelwatch_cli.deployment.plan import APPS
 from modelwatch_cli.monitoring.live_metrics import LiveMetrics, read_bridge
@@ -34,10 +34,18 @@ _TIMEOUT_SECONDS = 60
 
 
 class WholeWay:
-    """Sends predictions and follows them."""
+    """Sends predictions and follows them.
 
-    def __init__(self, settings: Settings, bridge_url: str) -> None:
+    Parameters
+    ----------
+    model
+        One that predict serves by name; by default the default one. ``settings`` are those of this
+        model.
+    """
+
+    def __init__(self, settings: Settings, bridge_url: str, model: str | None = None) -> None:
         self._settings = settings
+        self._model = model
         self._bridge_url = bridge_url
         self._apis: dict[str, Api] = {}
         self._before: LiveMetrics | None = None
@@ -76,7 +84,8 @@ class WholeWay:
 
     def _health(self) -> str:
         troubles, said = [], []
-        for app, api in self._apis.items():
+        for app, found in self._apis.items():
+            api = self._predict_api() if app == "predict" else found
             response = _get(api, "/health")
             body = _json(response)
             if response.is_error or body.get("status") != "healthy":
@@ -95,7 +104,7 @@ class WholeWay:
         rows = simulate_rows(SCENARIOS["normal"], reference, REQUESTS, seed)
         self._before = self._live()
         self._began = datetime.now(UTC)
-        api = self._apis["predict"]
+        api = self._predict_api()
         summary = send_predictions(api.url, rows, None, auth=api.auth)
         self._predicted = summary.predicted
         if len(self._predicted) < REQUESTS:
@@ -107,6 +116,9 @@ class WholeWay:
             f"{REQUESTS} of {REQUESTS} requests got a prediction, "
             f"p95 {summary.percentile_ms(95):.0f} ms"
         )
+
+    def _predict_api(self) -> Api:
+        return predict_api(self._apis["predict"], self._model)
 
     def _capture(self) -> str:
         sampled = sum(map(len, captured_ids(self._settings, self._predicted).values()))
@@ -154,6 +166,7 @@ class WholeWay:
         try:
             with open_client(self._settings, "analyze") as client:
                 found = client.analyze(
+                    model_name=self._settings.model_name,
                     window_end=ended + timedelta(seconds=1),
                     window_seconds=int((ended - self._began).total_seconds()) + 2,
                     min_rows=2,

@@ -26,6 +26,8 @@ class Clients:
     ----------
     apis, events
         API Gateway and EventBridge, to check what a stack made.
+    logs
+        CloudWatch Logs, which a key of one's own encrypts.
     packages
         S3 as CloudFormation sees it: AWS_ENDPOINT_URL_S3 is the S3 of models and captures, and does
         not count here.
@@ -35,6 +37,7 @@ class Clients:
     functions: LambdaClient
     apis: Any
     events: Any
+    logs: Any
     packages: S3Client
 
 
@@ -63,5 +66,10 @@ def make_clients(settings: Settings) -> Clients:
     if not settings.aws_endpoint_url and settings.text("AWS_ACCOUNT_ID"):
         expect_owner(packages, settings.aws_account_id, {})
     return Clients(
-        make("cloudformation"), make("lambda"), make("apigateway"), make("events"), packages
+        make("cloudformation"),
+        make("lambda"),
+        make("apigateway"),
+        make("events"),
+        make("logs"),
+        packages,
     )

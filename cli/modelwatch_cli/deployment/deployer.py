@@ -15,6 +15,7 @@ from modelwatch_cli.deployment.access import with_access
 from modelwatch_cli.deployment.apis import clear_stage, ensure_api
 from modelwatch_cli.deployment.change_sets import ChangeSets, Confirm
 from modelwatch_cli.deployment.clients import Clients
+from modelwatch_cli.deployment.encryption import encrypt_logs, with_key
 from modelwatch_cli.deployment.endpoints import api_url
 from modelwatch_cli.deployment.environments import (
     Environment,
@@ -23,12 +24,13 @@ from modelwatch_cli.deployment.environments import (
     missing_from,
 )
 from modelwatch_cli.deployment.errors import DeploymentError
+from modelwatch_cli.deployment.events import with_events
 from modelwatch_cli.deployment.graph import Step, run_steps
 from modelwatch_cli.deployment.images import build_image, image_repository
 from modelwatch_cli.deployment.layers import Artifact, build_layer, check_size
 from modelwatch_cli.deployment.leftovers import delete_leftovers
 from modelwatch_cli.deployment.packages import PackageStore
-from modelwatch_cli.deployment.packaging import as_image, package_app, with_code
+from modelwatch_cli.deployment.packaging import as_image, function_names, package_app, with_code
 from modelwatch_cli.deployment.parameters import (
     bucket_parameters,
     common_parameters,
@@ -173,6 +175,8 @@ class Deployer:
         package = package_app(self.project, app, self.settings.aws_default_region)
         template = with_access(package.template, self.settings)
         template = with_secrets(template, FUNCTIONS[app], self.settings)
+        template = with_events(template, FUNCTIONS[app], self.settings)
+        template = with_key(template, self.settings.kms_key_arn)
         if plan.environment is None:
             self._templates[app] = with_code(template, self._store.bucket, package.artifact.key)
             self._layers[f"package of {app}"] = package.artifact
@@ -227,6 +231,9 @@ class Deployer:
         else:
             parameters = template_parameters(template, self.settings, provided)
             before = self._stacks.read(name)
+            if part in self.plan.apps and not self._is_emulation:
+                names = function_names(template, self.plan.stage)
+                encrypt_logs(self.clients.logs, names, self.settings.kms_key_arn)
             action, self._deployed[part] = self._stacks.deploy(
                 name,
                 template,
@@ -295,6 +302,7 @@ class Deployer:
         if part in self._templates:
             return self._templates[part]
         template = load_template(self.project.template(part))
+        template = with_key(template, self.settings.kms_key_arn)
         return template if self._is_emulation else with_kept_queues(template)
 
     def _bucket_parameters(self, name: str) -> dict[str, str]:

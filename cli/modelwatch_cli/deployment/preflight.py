@@ -70,6 +70,8 @@ def look_ahead(settings: Settings, apps: Collection[str], clients: Clients) -> l
         },
         "quotas": lambda: _quotas(clients("lambda")),
     }
+    if settings.kms_key_arn:
+        on_aws["KMS_KEY_ARN"] = lambda: [_key(settings, clients("kms"))]
     if {"predict", "analyze"} & set(apps):
         on_aws["registry"] = lambda: _registry(settings)
         on_aws["images"] = lambda: _images(settings, apps, account, region, clients)
@@ -142,6 +144,20 @@ def _encryption(setting: str, name: str, s3: Any) -> Finding:
         return Finding(setting, "unknown", f"{name} is there; its encryption is not known: {error}")
     kinds = {rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] for rule in rules}
     return Finding(setting, "ok", f"{name} is there, encrypted ({', '.join(sorted(kinds))})")
+
+
+def _key(settings: Settings, kms: Any) -> Finding:
+    arn, subject = settings.kms_key_arn, "KMS_KEY_ARN"
+    if arn.split(":")[3] != settings.aws_default_region:
+        return Finding(subject, "wrong", f"{arn} is not in {settings.aws_default_region}")
+    try:
+        found = kms.describe_key(KeyId=arn)["KeyMetadata"]
+    except kms.exceptions.NotFoundException:
+        return Finding(subject, "wrong", f"there is no key {arn}")
+    if found["KeyState"] != "Enabled" or found.get("KeySpec") != "SYMMETRIC_DEFAULT":
+        state = f"{found['KeyState']}, {found.get('KeySpec')}"
+        return Finding(subject, "wrong", f"{arn} is {state}; an enabled symmetric key is needed")
+    return Finding(subject, "ok", f"{arn} is enabled")
 
 
 def _quotas(functions: Any) -> Iterator[Finding]:

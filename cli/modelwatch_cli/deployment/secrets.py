@@ -6,7 +6,7 @@ from typing import Any
 
 from modelwatch.adapters.aws.secrets import reference_of
 from modelwatch.settings import Group
-from modelwatch_cli.deployment.templates import Template
+from modelwatch_cli.deployment.templates import Template, with_policy
 from modelwatch_cli.settings import Settings
 
 _READ = {"secretsmanager": "secretsmanager:GetSecretValue", "ssm": "ssm:GetParameter"}
@@ -33,12 +33,4 @@ def with_secrets(template: Template, group: type[Group], settings: Settings) -> 
         }
         for service in sorted({each.service for each in found})
     ]
-    policy = {
-        "PolicyName": "secrets",
-        "PolicyDocument": {"Version": "2012-10-17", "Statement": statements},
-    }
-    role = template["Resources"]["Role"]
-    properties = role["Properties"]
-    properties = properties | {"Policies": [*properties["Policies"], policy]}
-    resources = template["Resources"] | {"Role": role | {"Properties": properties}}
-    return template | {"Resources": resources}
+    return with_policy(template, "secrets", statements)

@@ -16,7 +16,7 @@ from modelwatch.domain.models import Manifest, ModelVersion
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import ModelLoadError, NoModelError, SettingError
 from modelwatch.settings.kinds import meant
-from modelwatch.settings.serving import verified_alone
+from modelwatch.settings.serving import aliases_of_served, verified_alone
 from modelwatch_cli.deployment.errors import DeploymentError
 from modelwatch_cli.deployment.plan import stack_name, stage_of
 from modelwatch_cli.deployment.stacks import StackDeployer
@@ -83,14 +83,16 @@ def read_served(settings: Settings) -> tuple[ServedVersion, ...]:
         When it is not known, or nothing is registered yet.
     """
     registry = registry_of(settings)
-    try:
-        plan = registry.plan(settings.model_name, settings.model_alias)
-    except NoModelError as error:
-        _refuse_contradiction(settings, registry)
-        raise NoModelError(str(error)) from error
     artifacts = artifacts_of(settings)
-    versions = {version.version: version for version in plan.versions.values()}
-    return tuple(_served(artifacts, version) for version in versions.values())
+    found: dict[tuple[str, str], ModelVersion] = {}
+    for name, alias in aliases_of_served(settings).items():
+        try:
+            plan = registry.plan(name, alias)
+        except NoModelError as error:
+            _refuse_contradiction(settings, registry, name, alias)
+            raise NoModelError(str(error)) from error
+        found |= {(name, version.version): version for version in plan.versions.values()}
+    return tuple(_served(artifacts, version) for version in found.values())
 
 
 def check_reach(settings: Settings, apps: Collection[str]) -> None:
@@ -177,15 +179,15 @@ def _served(artifacts: Artifacts, version: ModelVersion) -> ServedVersion:
     )
 
 
-def _refuse_contradiction(settings: Settings, registry: Registry) -> None:
+def _refuse_contradiction(settings: Settings, registry: Registry, name: str, alias: str) -> None:
     """Raise an error if the registry contradicts the settings; return if it has nothing yet."""
-    name, alias = settings.model_name, settings.model_alias
+    is_further = name != settings.model_name
     names = registry.names()
     if name not in names:
         if names:
             known = ", ".join(sorted(names)[:10])
             raise SettingError(
-                "MODEL_NAME",
+                "MODELS" if is_further else "MODEL_NAME",
                 f"the registry has no model '{name}' (it has {known}){meant(name, names)}",
             )
         return
@@ -201,7 +203,7 @@ def _refuse_contradiction(settings: Settings, registry: Registry) -> None:
     if not stage and model.aliases:
         known = ", ".join(sorted(model.aliases))
         raise SettingError(
-            "MODEL_ALIAS",
+            "MODELS" if is_further else "MODEL_ALIAS",
             f"{name} has no version with alias '{alias}' (it has {known}); "
             f"`modelwatch promote VERSION --alias {alias}` makes it"
             f"{meant(alias, list(model.aliases))}",

@@ -3,6 +3,7 @@
 from modelwatch.settings.kinds import (
     bucket,
     choice,
+    kms_key,
     network,
     principal,
     schedule,
@@ -56,6 +57,11 @@ class DeploymentSettings(StageSettings):
     capture_batch_window_seconds = Setting(
         "3", "longest wait for a batch to fill, in seconds", whole(0, 300)
     )
+    kms_key_arn = Setting(
+        "",
+        "key in KMS for buckets, queue, variables and logs; empty: keys of AWS",
+        kms_key,
+    )
     api_allowed_principals = maybe(
         "with API_AUTH=iam: accounts, users and roles that may call, with commas; "
         "empty: whom this account's policies allow",
@@ -71,6 +77,10 @@ class DeploymentSettings(StageSettings):
     api_key_rate = Setting("100", "requests a second that an API key may make", whole(1, 10_000))
     api_key_burst = Setting("200", "requests at once that an API key may make", whole(1, 5_000))
     api_key_daily = Setting("1000000", "requests a day that an API key may make", whole(1))
+    api_token = Setting(
+        "", "bearer token that commands send to APIs of API_AUTH=jwt", text, is_secret=True
+    )
+    api_token_command = Setting("", "command that prints such a token, in place of API_TOKEN", text)
     predict_api_key = Setting(
         "",
         "key that is sent to predict as x-api-key; empty: that of the deployed API",

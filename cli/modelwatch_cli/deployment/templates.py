@@ -37,6 +37,19 @@ def load_template(path: Path) -> Template:
     return template
 
 
+def with_policy(template: Template, name: str, statements: list[dict[str, Any]]) -> Template:
+    """Return ``template`` whose role has a further policy."""
+    policy = {
+        "PolicyName": name,
+        "PolicyDocument": {"Version": "2012-10-17", "Statement": statements},
+    }
+    role = template["Resources"]["Role"]
+    properties = role["Properties"]
+    properties = properties | {"Policies": [*properties["Policies"], policy]}
+    resources = template["Resources"] | {"Role": role | {"Properties": properties}}
+    return template | {"Resources": resources}
+
+
 def with_kept_queues(template: Template) -> Template:
     """Return ``template`` with queues that outlive their stack, as buckets do.
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.options import model_option, until_option, window_option
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_time
 
@@ -33,8 +36,8 @@ def register(app: typer.Typer) -> None:
 def compare(
     a: Annotated[str, typer.Argument(help="an alias or a version, such as champion")],
     b: Annotated[str, typer.Argument(help="another one, such as challenger")],
-    window: Annotated[str, typer.Option(help="length of the window, in ISO 8601")] = "PT1H",
-    until: Annotated[str | None, typer.Option(help="its end, in ISO 8601; by default now")] = None,
+    window: Annotated[str, window_option()] = "PT1H",
+    until: Annotated[str | None, until_option("its end; by default now")] = None,
     metric: Annotated[
         str | None,
         typer.Option(help="metric of the verdict; by default accuracy, for a regression mae"),
@@ -49,9 +52,7 @@ def compare(
             min=0, max=1, help="smallest share of labelled predictions; PERFORMANCE_MIN_MATURITY"
         ),
     ] = None,
-    model_name: Annotated[
-        str | None, typer.Option("--model-name", help="a model; by default MODEL_NAME")
-    ] = None,
+    model_name: Annotated[str | None, model_option()] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
     """Compare two variants or versions of a model: inputs, predictions, performance and latency.
@@ -81,21 +82,27 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
     from modelwatch.adapters.captures.profiles import S3ProfileStore
     from modelwatch.adapters.models.training_references import TrainingReferences
     from modelwatch.adapters.registries import artifacts_of, registry_of
-    from modelwatch.adapters.results.analysis_settings import drift_policy
     from modelwatch.adapters.results.baselines import S3BaselineStore
     from modelwatch.adapters.results.performance import S3PerformanceStore
     from modelwatch.domain.capture_policy import read_policy
-    from modelwatch.domain.performance.results import PerformancePolicy
+    from modelwatch.domain.monitors import Monitored
     from modelwatch.services.comparison import Comparer
     from modelwatch.services.performance import PerformanceMonitor
     from modelwatch.services.references import References
+    from modelwatch_cli.monitors.held import held_monitors
 
     s3, bucket = s3_client(settings), settings.capture_bucket
     registry = registry_of(settings)
     policy = read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY"))
     profiles = S3ProfileStore(s3, bucket)
-    labels = settings.performance_min_labels
-    maturity = settings.performance_min_maturity
+    monitors = held_monitors(settings, s3)
+    given = {"min_labels": min_labels, "min_maturity": min_maturity}
+    asked: dict[str, Any] = {name: each for name, each in given.items() if each is not None}
+
+    def monitored(name: str) -> Monitored:
+        found = monitors.of(name)
+        return replace(found, performance=msgspec.structs.replace(found.performance, **asked))
+
     return Comparer(
         registry=registry,
         profiles=profiles,
@@ -108,16 +115,11 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
         performance=PerformanceMonitor(
             outcomes=S3OutcomeStore(s3, bucket),
             profiles=S3PerformanceStore(s3, bucket),
-            policy=PerformancePolicy(
-                min_labels=labels if min_labels is None else min_labels,
-                min_maturity=maturity if min_maturity is None else min_maturity,
-            ),
             # a user of the command waits for it
             refresh_seconds=0,
             seconds=3600,
         ),
-        policy=drift_policy(settings),
-        min_rows=settings.analysis_min_rows,
+        monitored=monitored,
     )
 
 

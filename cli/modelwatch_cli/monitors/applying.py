@@ -82,10 +82,13 @@ def make_hold(
     return msgspec.structs.replace(planned, number=version.number)
 
 
-def roll_back(store: S3MonitorStore, stage: str, number: int | None) -> Applied:
+def roll_back(
+    store: S3MonitorStore, baselines: BaselineStore, stage: str, number: int | None
+) -> Applied:
     """Make the monitors that ``stage`` had in version ``number`` hold again; other stages stay.
 
-    By default it is the version before the newest; 0 stands for none.
+    By default it is the version before the newest; 0 stands for none. Raises MonitorError when one
+    of them names a baseline that is not there any more.
     """
     from modelwatch.domain.monitors import MonitorSet
 
@@ -93,8 +96,9 @@ def roll_back(store: S3MonitorStore, stage: str, number: int | None) -> Applied:
     if not held.number:
         raise MonitorError("no monitors were ever applied")
     target = held.number - 1 if number is None else number
-    then = store.version(target) if target else MonitorSet()
-    return make_hold(store, held, stage, then.of_stage(stage), f"rollback to {target}")
+    then = (store.version(target) if target else MonitorSet()).of_stage(stage)
+    require_baselines(baselines, then)
+    return make_hold(store, held, stage, then, f"rollback to {target}")
 
 
 def require_baselines(store: BaselineStore, wanted: Mapping[str, Monitor]) -> None:
@@ -108,5 +112,5 @@ def require_baselines(store: BaselineStore, wanted: Mapping[str, Monitor]) -> No
             store.baseline(name, each.baseline)
         except NotFoundError as error:
             raise MonitorError(
-                f"{error}; `modelwatch baseline list --model-name '{name}'` lists them"
+                f"{error}; `modelwatch baseline list --model '{name}'` lists them"
             ) from None

@@ -10,9 +10,11 @@ import typer
 
 from modelwatch.errors import MonitorError
 from modelwatch_cli.console import console, error_console, print_json, print_table, progress
+from modelwatch_cli.options import since_option, until_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
+    from modelwatch.adapters.results.baselines import S3BaselineStore
     from modelwatch.adapters.results.monitors import S3MonitorStore
     from modelwatch.domain.monitors import MonitorChange
     from modelwatch_cli.monitors.applying import Applied
@@ -111,11 +113,9 @@ def diff(
 
 def plan(
     paths: Annotated[list[Path] | None, _PATHS] = None,
-    since: Annotated[
-        str, typer.Option(help="windows that end after this time, or in this duration, such as P7D")
-    ] = "P7D",
+    since: Annotated[str, since_option("windows that end after this")] = "P7D",
     until: Annotated[
-        str | None, typer.Option(help="windows that end before this time; by default now")
+        str | None, until_option("windows that end before this time; by default now")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print every window as JSON")] = False,
 ) -> None:
@@ -165,14 +165,13 @@ def apply(
     A folder stands for all monitors of the stage: those without a file end. Files alone change only
     theirs. Nothing is deployed; applied again, nothing changes.
     """
-    from modelwatch.adapters.results.baselines import S3BaselineStore
     from modelwatch_cli.monitors.applying import make_hold, require_baselines, wanted_monitors
 
     settings = Settings()
     store = _store()
     held = store.current()
     wanted = wanted_monitors(held, settings.stage, paths or [FOLDER])
-    require_baselines(S3BaselineStore(_client(settings), settings.report_bucket), wanted)
+    require_baselines(_baselines(settings), wanted)
     _print_changes(make_hold(store, held, settings.stage, wanted, "apply"), as_json)
 
 
@@ -205,7 +204,9 @@ def rollback(
     """Make the stage's monitors of an earlier version hold again, as a new version."""
     from modelwatch_cli.monitors.applying import roll_back
 
-    _print_changes(roll_back(_store(), Settings().stage, number), as_json)
+    settings = Settings()
+    done = roll_back(_store(), _baselines(settings), settings.stage, number)
+    _print_changes(done, as_json)
 
 
 def list_monitors(as_json: Annotated[bool, _JSON] = False) -> None:
@@ -309,6 +310,12 @@ def _store() -> S3MonitorStore:
 
     settings = Settings()
     return S3MonitorStore(_client(settings), settings.report_bucket)
+
+
+def _baselines(settings: Settings) -> S3BaselineStore:
+    from modelwatch.adapters.results.baselines import S3BaselineStore
+
+    return S3BaselineStore(_client(settings), settings.report_bucket)
 
 
 def _client(settings: Settings) -> Any:

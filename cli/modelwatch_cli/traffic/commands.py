@@ -10,6 +10,7 @@ import typer
 
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.console import console, print_json
+from modelwatch_cli.options import model_option
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.schedule import Bursts, Pattern, Run, make_schedule, parse_seconds
 
@@ -106,15 +107,19 @@ def simulate(
     analyze: Annotated[
         bool, typer.Option("--analyze", help="then wait, and analyze the window of this traffic")
     ] = False,
-    window: Annotated[
+    newest: Annotated[
         int | None,
-        typer.Option("--window", min=1, help="analyze only this number of the newest predictions"),
+        typer.Option(min=1, help="analyze only this number of the newest predictions"),
     ] = None,
     expect: Annotated[
         Expected | None, typer.Option("--expect", help="exit with 1 if the verdict differs")
     ] = None,
     url: Annotated[
         str | None, typer.Option("--url", help="a predict API; by default the deployed one")
+    ] = None,
+    model_name: Annotated[
+        str | None,
+        model_option("a model of MODELS; by default MODEL_NAME"),
     ] = None,
     api_key: Annotated[
         str | None,
@@ -142,6 +147,7 @@ def simulate(
     counts from that time. Ctrl-C ends with the summary. Exits with 1 if a request got no
     prediction, a label was not accepted, or the verdict is not the expected one.
     """
+    from modelwatch_cli.deployment.calling import serving_settings
     from modelwatch_cli.traffic import running
     from modelwatch_cli.traffic.display import summary_dict
 
@@ -150,8 +156,8 @@ def simulate(
             "--no-capture",
             "capture is a setting of the deployment: CAPTURE_SAMPLE_RATE=0 modelwatch deploy",
         )
-    if (expect or window) and not analyze:
-        raise InvalidInputError("--expect" if expect else "--window", "needs --analyze")
+    if (expect or newest) and not analyze:
+        raise InvalidInputError("--expect" if expect else "--newest", "needs --analyze")
     schedule = make_schedule(
         pattern,
         rate,
@@ -160,8 +166,8 @@ def simulate(
         to_rate=to_rate,
         day_seconds=day_seconds,
     )
-    settings = Settings()
-    target = running.find_target(settings, url, api_key, rows, max_in_flight)
+    settings = serving_settings(Settings(), model_name)
+    target = running.find_target(settings, url, api_key, rows, max_in_flight, model_name)
     keep = labels or wait or analyze or as_json
     summary = running.send_traffic(target, scenario, schedule, seed, keep=keep, quiet=quiet)
     asked = None if scenario is ScenarioName.STRESS else schedule.mean_rate(summary.sent)
@@ -179,9 +185,9 @@ def simulate(
             found["captured"] = captured.found
             _say(as_json, f"All {captured.found} predictions are captured on S3.")
         if analyze:
-            results = running.analyze_traffic(settings, summary, window)
+            results = running.analyze_traffic(settings, summary, newest)
             found["results"] = results
-            _say_results(results, captured.found, window, as_json)
+            _say_results(results, captured.found, newest, as_json)
     finally:
         if as_json:
             print_json(found)
@@ -219,7 +225,7 @@ def _say_sent(summary: LoadSummary, asked: float | None, as_json: bool) -> None:
 
 
 def _say_results(
-    results: list[AnalysisResult], sent: int, window: int | None, as_json: bool
+    results: list[AnalysisResult], sent: int, newest: int | None, as_json: bool
 ) -> None:
     from modelwatch_cli.monitoring.commands import print_result
 
@@ -228,7 +234,7 @@ def _say_results(
     for result in results:
         print_result(result)
     more = sum(result.rows for result in results) - sent
-    if more > 0 and not window:
+    if more > 0 and not newest:
         console.print(f"{more} rows belong to other traffic in the same minutes.")
 
 

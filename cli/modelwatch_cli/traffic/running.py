@@ -56,6 +56,7 @@ def find_target(
     api_key: str | None = None,
     rows: Path | None = None,
     most: int | None = None,
+    model: str | None = None,
 ) -> Target:
     """Return the API at ``url``, or the one that is deployed, with rows for it.
 
@@ -68,15 +69,19 @@ def find_target(
         A CSV or Parquet file; by default the reference data of the version that serves.
     most
         How many requests may be in flight at once; by default few on a stack of this machine.
+    model
+        One of those that the API serves by name; by default its default model. ``settings`` are
+        those of this model.
     """
-    from modelwatch_cli.deployment.calling import find_apis, foreign_api
+    from modelwatch_cli.deployment.calling import find_apis, foreign_api, predict_api
     from modelwatch_cli.traffic.reference import file_features, reference_features
 
     key = api_key or settings.predict_api_key
     if url:
-        api = foreign_api(url.rstrip("/").removesuffix("/predict"), key)
+        api = foreign_api(settings, url.rstrip("/").removesuffix("/predict"), key)
     else:
         api = find_apis(settings, ["predict"])["predict"]
+    api = predict_api(api, model)
     is_local = bool(settings.aws_endpoint_url) and not url
     most = most or (LOCAL_REQUESTS if is_local else MOST_REQUESTS)
     _require_api(api)
@@ -202,9 +207,11 @@ def analyze_traffic(
     time.sleep(max(0.0, (ended + lag - datetime.now(UTC)).total_seconds() + 1))
     length = window_seconds(began, datetime.now(UTC) - lag)
     versions = {(each.model_name, each.model_version) for each in summary.predicted}
+    names = {name for name, _ in versions}
     return [
         result
-        for result in analyze_window(length)
+        # so that another model's trouble is not this one's
+        for result in analyze_window(length, names.pop() if len(names) == 1 else None)
         if (result.model_name, result.model_version) in versions and not result.variant
     ]
 

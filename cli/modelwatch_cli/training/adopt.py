@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelwatch_cli.console import console, error_console, print_json
+from modelwatch_cli.options import version_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,10 +28,16 @@ def adopt(
         Path, typer.Option("--reference", help="Parquet or CSV file of the training rows")
     ],
     version: Annotated[
-        str | None, typer.Option("--version", help="its version; by default the one that serves")
+        str | None, version_option("its version; by default the one that serves")
     ] = None,
     labels_column: Annotated[
         str | None, typer.Option("--labels-column", help="column that was to be predicted")
+    ] = None,
+    timestamps_column: Annotated[
+        str | None,
+        typer.Option(
+            "--timestamps-column", help="column with the time of each row: they are a past, too"
+        ),
     ] = None,
     verify_onnx: Annotated[
         bool,
@@ -54,6 +62,7 @@ def adopt(
             version,
             reference,
             labels_column=labels_column,
+            timestamps_column=timestamps_column,
             verify_onnx=verify_onnx,
             step=status.update,
         )
@@ -70,6 +79,8 @@ def say(adopted: Adopted, reference: Path, asked_for_onnx: bool) -> None:
     columns = ", ".join(f"{count} {kind}" for kind, count in types.items())
     console.print(f"{title} is adopted: {columns} from its {_ORIGINS[adopted.schema_from]}")
     console.print(f"  reference: {adopted.reference_rows} rows of {reference}", markup=False)
+    if adopted.trained_from and adopted.trained_until:
+        console.print(f"  {past_of(adopted.trained_from, adopted.trained_until)}")
     if adopted.onnx is not None:
         checked = adopted.onnx.verification
         console.print(
@@ -80,6 +91,14 @@ def say(adopted: Adopted, reference: Path, asked_for_onnx: bool) -> None:
         console.print(f"  no ONNX form, mlflow runs it: {adopted.onnx_problem}", markup=False)
     if adopted.importance_problem:
         console.print(f"  importance is not known: {adopted.importance_problem}", markup=False)
+
+
+def past_of(first: datetime, last: datetime) -> str:
+    """Return what times of training rows are good for, in words."""
+    return (
+        f"of {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC: what is normal for a day or an "
+        "hour is learned from these rows, too"
+    )
 
 
 _ORIGINS = {

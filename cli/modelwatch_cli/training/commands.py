@@ -9,6 +9,7 @@ from rich.console import Console
 
 from modelwatch_cli.console import console, error_console, print_json, steps
 from modelwatch_cli.settings import Settings
+from modelwatch_cli.training.adopt import past_of
 
 if TYPE_CHECKING:
     from modelwatch_training.registration import Registration
@@ -93,3 +94,5 @@ def print_registration(registration: Registration, out: Console) -> None:
         shown = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
         out.print(f"Columns of type {kind}: {len(names)} ({shown})")
     out.print(f"Reference: {registration.reference_rows} rows")
+    if registration.trained_from and registration.trained_until:
+        out.print(f"  {past_of(registration.trained_from, registration.trained_until)}")

@@ -4,18 +4,16 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from modelwatch import __version__
-from modelwatch.adapters.aws.clients import s3_client
+from modelwatch.adapters.access.tokens import Callers
+from modelwatch.adapters.aws.clients import events_client, s3_client
 from modelwatch.adapters.aws.emf import metric_sink
+from modelwatch.adapters.aws.events import EventBridgeBus
 from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.captures.outcomes import S3OutcomeStore
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.models.training_references import TrainingReferences
 from modelwatch.adapters.registries import artifacts_of, registry_of
-from modelwatch.adapters.results.analysis_settings import (
-    analysis_rules,
-    monitored,
-    performance_policy,
-)
+from modelwatch.adapters.results.analysis_settings import monitored, performance_policy
 from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.adapters.results.episodes import S3EpisodeStore
 from modelwatch.adapters.results.evidently_report import EvidentlyReporter
@@ -29,6 +27,7 @@ from modelwatch.domain.verdict.evidence import CodeVersion
 from modelwatch.ports.metrics import MetricSink
 from modelwatch.ports.serving import ModelRegistry
 from modelwatch.services.analyze import AnalyzeService
+from modelwatch.services.announcing import Announcer
 from modelwatch.services.comparison import Comparer
 from modelwatch.services.learning import Learning
 from modelwatch.services.monitors import MonitorReader
@@ -36,9 +35,16 @@ from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.reading import ResultReader
 from modelwatch.services.references import References
 from modelwatch.settings.functions import AnalyzeSettings
+from modelwatch.settings.serving import aliases_of_served
 
 _OPEN_HOUR_BYTES = 4 * 2**20
 """The rows of the running hour are read at every run: only where they are few."""
+
+
+@cache
+def door() -> Callers:
+    """Return what knows who may call."""
+    return Callers.of(AnalyzeSettings())
 
 
 @cache
@@ -52,9 +58,13 @@ def analyze_service() -> AnalyzeService:
     """Return the service."""
     settings, parts = AnalyzeSettings(), _parts()
     s3 = s3_client(settings)
+    episodes = S3EpisodeStore(s3, settings.report_bucket)
+    announcer = None
+    if settings.event_bus != "none":
+        bus = EventBridgeBus(events_client(settings), settings.event_bus)
+        announcer = Announcer(episodes, bus, metrics(), settings.stage)
     return AnalyzeService(
-        model_name=settings.model_name,
-        alias=settings.model_alias,
+        serving=aliases_of_served(settings),
         registry=parts.registry,
         profiles=parts.profiles,
         references=parts.references,
@@ -62,24 +72,24 @@ def analyze_service() -> AnalyzeService:
         performance=parts.performance,
         reporter=EvidentlyReporter(),
         reports=S3ReportStore(s3, settings.report_bucket),
-        episodes=S3EpisodeStore(s3, settings.report_bucket),
+        episodes=episodes,
         metrics=metrics(),
         monitors=parts.monitors,
         code=CodeVersion(__version__, settings.code_revision),
+        announcer=announcer,
     )
 
 
 @cache
 def comparer() -> Comparer:
     """Return what compares variants."""
-    parts, rules = _parts(), analysis_rules(AnalyzeSettings())
+    parts = _parts()
     return Comparer(
         registry=parts.registry,
         profiles=parts.profiles,
         references=parts.references,
         performance=parts.performance,
-        policy=rules.policy,
-        min_rows=rules.min_rows,
+        monitored=lambda name: parts.monitors.current().of(name),
     )
 
 

@@ -1,8 +1,12 @@
 """Builds the services of predict from settings, once, at the first request."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from modelwatch.adapters.access.tokens import Callers
 from modelwatch.adapters.aws.chalice_local import send_in_one_segment
 from modelwatch.adapters.aws.clients import LazyClient, lambda_client, s3_client, sqs_client
 from modelwatch.adapters.aws.emf import metric_sink
@@ -12,17 +16,24 @@ from modelwatch.adapters.aws.queues import SqsRecordQueue
 from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.models.loader import ArtifactModelLoader
 from modelwatch.adapters.models.serving_plan_cache import StoredServingPlanCache
-from modelwatch.adapters.registries import artifacts_of, registry_of
-from modelwatch.domain.capture_policy import read_policy
+from modelwatch.adapters.registries import Registry, artifacts_of, registry_of
+from modelwatch.domain.capture_policy import CapturePolicy, read_policy
 from modelwatch.ports.metrics import MetricSink
 from modelwatch.ports.serving import Fleet
 from modelwatch.services.outbox import Outbox
 from modelwatch.services.predict import PredictService, SingleProcess
+from modelwatch.services.served_models import ServedModels
 from modelwatch.services.serving import ModelPool
 from modelwatch.settings.functions import PredictSettings
-from modelwatch.settings.serving import verified_alone
+from modelwatch.settings.serving import aliases_of_served, verified_alone
 
 send_in_one_segment()
+
+
+@cache
+def door() -> Callers:
+    """Return what knows who may call."""
+    return Callers.of(PredictSettings())
 
 
 @cache
@@ -39,30 +50,69 @@ def after_response() -> LambdaExtension:
 
 @cache
 def predict_service() -> PredictService:
-    """Return the service."""
+    """Return the service of the default model."""
     settings = PredictSettings()
-    s3 = s3_client(settings)
-    cache_folder = Path(settings.model_cache)
-    bucket = settings.model_bucket
-    budget_ms = settings.capture_budget_ms
-    artifacts = artifacts_of(settings, s3, cache=cache_folder / "artifacts")
-    registry = registry_of(settings)
-    address = settings.model_registry or settings.mlflow_tracking_uri
+    return _serving(settings.model_name, settings.model_alias)[1]
+
+
+@cache
+def served_models() -> ServedModels:
+    """Return the services of all models."""
+    settings = PredictSettings()
+    return ServedModels(
+        aliases_of_served(settings), _serving, settings.models_in_memory, predict_service
+    )
+
+
+def _serving(
+    name: str, alias: str, on_first: Callable[[], None] = lambda: None
+) -> tuple[ModelPool, PredictService]:
+    settings, parts = PredictSettings(), _parts()
     models = ModelPool(
-        model_name=settings.model_name,
-        alias=settings.model_alias,
-        registry=registry,
-        loader=ArtifactModelLoader(artifacts, verified_alone=verified_alone(settings)),
+        model_name=name,
+        alias=alias,
+        registry=parts.registry,
+        loader=parts.loader,
         plan_cache=StoredServingPlanCache(
-            None if registry.is_local else s3,
-            bucket,
-            cache_folder / "plans",
-            source=f"{settings.stage} {address} {settings.model_alias} {settings.model_stage}",
+            None if parts.registry.is_local else parts.s3,
+            settings.model_bucket,
+            Path(settings.model_cache) / "plans",
+            source=f"{settings.stage} {parts.address} {alias} {settings.model_stage}",
         ),
         metrics=metrics(),
         refresh_seconds=settings.model_refresh_seconds,
-        policy=read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY")),
+        policy=parts.policy,
+        on_first=on_first,
     )
+    service = PredictService(
+        models=models,
+        outbox=parts.outbox,
+        metrics=metrics(),
+        fleet=_fleet(settings),
+        after_response=after_response(),
+        sample_rate=settings.capture_sample_rate,
+    )
+    return models, service
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What all models have together."""
+
+    s3: Any
+    registry: Registry
+    address: str
+    loader: ArtifactModelLoader
+    policy: CapturePolicy
+    outbox: Outbox
+
+
+@cache
+def _parts() -> _Parts:
+    settings = PredictSettings()
+    budget_ms = settings.capture_budget_ms
+    s3 = s3_client(settings)
+    artifacts = artifacts_of(settings, s3, cache=Path(settings.model_cache) / "artifacts")
     outbox = Outbox(
         SqsRecordQueue(
             LazyClient(lambda: sqs_client(settings, budget_ms)),
@@ -73,13 +123,13 @@ def predict_service() -> PredictService:
         may_wait=lambda: after_response().listens,
     )
     after_response().flushes(outbox)
-    return PredictService(
-        models=models,
+    return _Parts(
+        s3=s3,
+        address=settings.model_registry or settings.mlflow_tracking_uri,
+        registry=registry_of(settings),
+        loader=ArtifactModelLoader(artifacts, verified_alone=verified_alone(settings)),
+        policy=read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY")),
         outbox=outbox,
-        metrics=metrics(),
-        fleet=_fleet(settings),
-        after_response=after_response(),
-        sample_rate=settings.capture_sample_rate,
     )
 
 

@@ -54,7 +54,7 @@ class Client(ModelLog, ResultCalls):
     pause
         Waits for a number of seconds before another try.
     model_name, model_version, variant
-        Of what `log` logs; and the model whose `results` are read.
+        Of what `log` logs.
     raises
         Whether `log`, `log_batch` and `label` raise what they otherwise only count.
 
@@ -81,7 +81,6 @@ class Client(ModelLog, ResultCalls):
     ) -> None:
         urls = {"predict": predict, "capture": capture, "analyze": analyze}
         self._calls = Calls(urls, auth, pause)
-        self._model_name = model_name
         super().__init__(
             self._calls,
             model_name=model_name,
@@ -217,7 +216,8 @@ class Client(ModelLog, ResultCalls):
         model_name
             Only this model; by default all.
         window_seconds, min_rows
-            Length of the window, and fewest rows that allow a verdict; by default the settings'.
+            Length of the window, and fewest rows that allow a verdict; by default those of the
+            model's monitor, else the settings'.
         window_end
             Its end, with a time zone; by default now, less the time that captures need to arrive.
         with_report

@@ -180,10 +180,24 @@ class QueueError(ModelwatchError):
     public = f"the capture queue takes no records now; {_IN_THE_LOG}"
 
 
+class EventBusError(ModelwatchError):
+    """The event bus did not take a verdict event."""
+
+
 class FleetError(ModelwatchError):
     """The function's environments could not be recycled together."""
 
     public = f"the function's environments cannot be recycled now; {_IN_THE_LOG}"
+
+
+class CallerError(ModelwatchError):
+    """A request does not show that its sender may call."""
+
+
+class IssuerError(ModelwatchError):
+    """The issuer of tokens does not respond, or its response is not understood."""
+
+    public = f"no caller can be recognized now; {_IN_THE_LOG}"
 
 
 class NotFoundError(ModelwatchError):
@@ -192,6 +206,8 @@ class NotFoundError(ModelwatchError):
 
 HTTP_STATUS: dict[type[ModelwatchError], int] = {
     InvalidInputError: 400,
+    CallerError: 401,
+    IssuerError: 503,
     UnsupportedMediaTypeError: 415,
     PayloadTooLargeError: 413,
     ModelRefusalError: 422,

@@ -93,6 +93,9 @@ EPISODE_STATUS_VALUES = {"closed": 0, "open": 1, "acknowledged": 2, "expected": 
 EPISODE_OPENED = "evidently_episode_opened_timestamp_seconds"
 """Gauge that says since when."""
 
+VERDICT_EVENTS = "verdict_events_total"
+"""Counter of the events about episodes."""
+
 PERFORMANCE_STATUS = "model_performance_status"
 """Gauge that says whether labels allow metrics: 0, or `DRIFT_UNKNOWN`."""
 
@@ -207,7 +210,7 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         "gauge",
         _MODEL,
         "Verdict of the newest analysis. 0: no drift; 1: drift; 2: unknown; 3: warning, "
-        "a drift that by the rule is not enough to act on.",
+        "a drift that by the rule is not enough to act on, or unusual rows.",
     ),
     Metric(
         EPISODE_STATUS,
@@ -222,6 +225,14 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         _MODEL,
         "End of the first window of the episode that is open, in seconds since 1970; 0: none.",
         "Seconds",
+    ),
+    Metric(
+        VERDICT_EVENTS,
+        "counter",
+        ("outcome",),
+        "Events about episodes: sent to EVENT_BUS, or failed. A failed one is tried at each run.",
+        "Count",
+        preset=(("sent",), ("failed",)),
     ),
     Metric(
         "evidently_data_drift_detected",

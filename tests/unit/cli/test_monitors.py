@@ -182,18 +182,29 @@ def test_a_folder_is_all_and_a_file_is_one(tmp_path, store):
     assert {each.model_name for each in all_of_them.changes} == {"beer", "wine"}
 
 
+def test_a_rollback_to_a_baseline_that_is_gone_is_refused(store):
+    gone = {"wine": Monitor(stage="local", baseline="april")}
+    make_hold(store, store.current(), "local", gone, "apply")
+    make_hold(store, store.current(), "local", {}, "remove")
+    baselines = S3BaselineStore(InMemoryS3(), "reports")
+    with pytest.raises(MonitorError, match="wine has no baseline 'april'"):
+        roll_back(store, baselines, "local", 1)
+    assert store.current().number == 2
+
+
 def test_a_stage_changes_its_own_monitors_alone(store):
+    baselines = S3BaselineStore(InMemoryS3(), "reports")
     make_hold(store, store.current(), "production", {"wine": Monitor(stage="production")}, "apply")
     make_hold(store, store.current(), "local", {"beer": Monitor(stage="local")}, "apply")
     assert store.current().monitors.keys() == {"beer", "wine"}
     with pytest.raises(MonitorError, match="wine is monitored by the stage 'production'"):
         make_hold(store, store.current(), "local", {"wine": Monitor(stage="local")}, "apply")
-    assert roll_back(store, "local", None).number == 3
+    assert roll_back(store, baselines, "local", None).number == 3
     assert store.current().monitors.keys() == {"wine"}
-    assert roll_back(store, "local", 2).number == 4
+    assert roll_back(store, baselines, "local", 2).number == 4
     assert store.current().reason == "rollback to 2"
     assert [store.version(each).number for each in store.numbers()] == [1, 2, 3, 4]
-    assert roll_back(store, "local", 0).changes[0].model_name == "beer"
+    assert roll_back(store, baselines, "local", 0).changes[0].model_name == "beer"
 
 
 def test_a_baseline_that_is_not_there_is_refused():

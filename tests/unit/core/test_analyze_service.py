@@ -87,7 +87,7 @@ def test_an_ad_hoc_analysis_stands_beside_the_schedules(stage):
     assert [result.status for result in asked] == ["unknown", "unknown", "drift"]
     assert {result.window_end for result in asked} == {planned.window_end}
     assert len({planned.name, *(result.name for result in asked)}) == 4
-    listed = {result.name: result.ad_hoc for result in stage.service.results(limit=9)}
+    listed = {result.name: result.ad_hoc for result in stage.reports.results(limit=9)}
     assert listed == {planned.name: False} | {result.name: True for result in asked}
     assert stage.reports.saved[planned.name] == planned
     # the schedule goes on as if no one had asked
@@ -168,13 +168,13 @@ def test_without_the_registry_the_captured_versions_are_analyzed(stage, caplog):
     stage.registry.failure = RegistryError("no answer")
     stage.store.write(records(30, 1.0))
     assert [result.status for result in stage.analyze().results] == ["ok"]
-    assert "which version serves is not known" in caplog.text
+    assert "which version of wine serves is not known" in caplog.text
 
 
 def test_results_are_listed_newest_first(stage):
     for age in (300, 0, 100):
         stage.analyze(window_end=NOW - timedelta(seconds=age))
-    ends = [result.window_end for result in stage.service.results(limit=2)]
+    ends = [result.window_end for result in stage.reports.results(limit=2)]
     assert ends == [NOW, NOW - timedelta(seconds=100)]
     with pytest.raises(NotFoundError):
         stage.service.report_url("wine.1.20200101T000000Z")
@@ -213,7 +213,7 @@ def test_the_schedule_repeats_nothing(stage):
     stage.run_after(seconds=0)
     again = [each.name for each in stage.metrics.samples[len(samples) :]]
     assert again == ["evidently_episode_status", "evidently_episode_opened_timestamp_seconds"]
-    assert stage.metrics.samples[-2:] == samples[-2:]
+    assert stage.metrics.samples[-2:] == [each for each in samples if each.name in again]
     assert len(stage.reports.saved) == 1
 
 

@@ -1,6 +1,7 @@
 """Two variants side by side: the interval of a difference, and what is said of it."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -20,9 +21,10 @@ from modelwatch.adapters.results.performance import S3PerformanceStore
 from modelwatch.domain.comparison import difference, labels_needed
 from modelwatch.domain.labels import Label
 from modelwatch.domain.models import ModelVersion
+from modelwatch.domain.monitors import Monitored
 from modelwatch.domain.performance.estimates import mean_of, wilson
 from modelwatch.domain.performance.results import PerformancePolicy
-from modelwatch.domain.verdict.rules import DriftPolicy
+from modelwatch.domain.verdict.rules import AnalysisRules, DriftPolicy
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, NotFoundError
 from modelwatch.services.comparison import Comparer
@@ -61,13 +63,14 @@ class Stage:
             performance=PerformanceMonitor(
                 outcomes=S3OutcomeStore(s3, "bucket"),
                 profiles=S3PerformanceStore(s3, "bucket"),
-                policy=PerformancePolicy(min_labels=50),
                 refresh_seconds=0,
                 clock=lambda: (START + timedelta(hours=3)).timestamp(),
             ),
-            policy=DriftPolicy(mode="classic"),
-            min_rows=100,
+            monitored=lambda name: self.monitored[name],
         )
+        rules = AnalysisRules(plans=(), policy=DriftPolicy(mode="classic"), min_rows=100)
+        policy = PerformancePolicy(min_labels=50)
+        self.monitored = {"wine": Monitored(rules=rules, performance=policy)}
 
     def predict(
         self, version, variant, count=400, right=0.8, mean=13.0, regression=False, labelled=1
@@ -166,6 +169,18 @@ def test_too_little_is_unknown_and_never_no_difference(stage):
         "labels do not show yet how good challenger is: 0 labelled predictions; 50 are needed"
     )
     assert found.inputs
+
+
+def test_the_models_own_monitor_says_what_it_takes(stage):
+    stage.predict("1", "champion", right=0.9)
+    stage.predict("2", "challenger", right=0.6)
+    assert stage.compare().outcome == "a better"
+    theirs = stage.monitored["wine"]
+    rules = replace(theirs.rules, min_rows=500)
+    stage.monitored["wine"] = replace(theirs, rules=rules)
+    assert "500 are needed" in stage.compare().sentence
+    stage.monitored["wine"] = replace(theirs, performance=PerformancePolicy(min_labels=500))
+    assert stage.compare().outcome == "unknown"
 
 
 def test_variants_of_one_version_and_versions_as_a_whole(stage):

@@ -50,9 +50,16 @@ def after(days: int, **rules) -> AnalysisStage:
     for day in range(days):
         stage.store.write(a_day(day))
     stage.now = FIRST + days * DAY
-    table = records_table([record for day in (0, 5, 10, 15) for record in a_day(day, rows=200)])
-    stage.training.tables["1"] = table
+    stage.training.tables["1"] = trained_on(0, 5, 10, 15, rows=200)
     return stage
+
+
+def trained_on(*days: int, rows: int, timed: bool = False):
+    """Return training rows of these days; not ``timed``, no one gave their times."""
+    some = [record for day in days for record in a_day(day, rows=rows)]
+    if not timed:
+        some = [msgspec.structs.replace(each, captured_at=FIRST) for each in some]
+    return records_table(some)
 
 
 def of_day(stage: AnalysisStage, day: int):
@@ -172,8 +179,7 @@ def test_what_captures_no_longer_say_stays_learned():
 def test_another_reference_is_another_past():
     stage = after(50)
     learned(stage, 49)
-    stage.training.tables["1"] = records_table(a_day(20, rows=200))
-    stage.training.profiles_made = {}
+    stage.training.tables["1"] = trained_on(20, rows=200)
     assert of_day(stage, 49).past_days == HOURS_AT_ONCE // 24
     assert learned(stage, 49).past_days == 42
 

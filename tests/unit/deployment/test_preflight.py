@@ -192,3 +192,17 @@ def test_rights_are_those_of_the_role_behind_a_session() -> None:
     resources = {resource for each in iam.asked for resource in each["ResourceArns"]}
     assert f"arn:aws:sqs:{REGION}:{ACCOUNT}:modelwatch-prod-captures" in resources
     assert denied_actions(Settings(GIVEN), f"arn:aws:iam::{ACCOUNT}:root", iam) == ([], [])
+
+
+def test_a_key_that_encrypts_nothing_is_found(account: Account) -> None:
+    kms = boto3.client("kms", region_name=REGION)
+    key = kms.create_key()["KeyMetadata"]
+    arn = key["Arn"]
+    assert account.find(KMS_KEY_ARN=arn)["KMS_KEY_ARN"].state == "ok"
+    kms.disable_key(KeyId=key["KeyId"])
+    found = account.find(KMS_KEY_ARN=arn)["KMS_KEY_ARN"]
+    assert (found.state, "an enabled symmetric key is needed" in found.text) == ("wrong", True)
+    elsewhere = arn.replace(REGION, "eu-west-1")
+    assert f"not in {REGION}" in account.find(KMS_KEY_ARN=elsewhere)["KMS_KEY_ARN"].text
+    missing = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000"
+    assert "there is no key" in account.find(KMS_KEY_ARN=missing)["KMS_KEY_ARN"].text

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelwatch.domain.baselines import TRAINING
-from modelwatch.domain.model_monitor import CONSTRAINTS, STATISTICS, VIOLATIONS
 from modelwatch.errors import EvidenceError
 from modelwatch_cli.console import console, error_console, print_json
 from modelwatch_cli.monitoring.replay import report_store
+from modelwatch_cli.options import model_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,23 +37,28 @@ def baseline(
     name: Annotated[
         str | None, typer.Option("--name", help="a baseline; by default the one in use")
     ] = None,
-    model_name: Annotated[
-        str | None, typer.Option("--model-name", help="a model; by default MODEL_NAME")
-    ] = None,
+    model_name: Annotated[str | None, model_option()] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Write statistics.json and constraints.json of a baseline, as a baselining job does.
 
     `modelwatch baseline constraints --input` reads a constraints.json again.
     """
-    from modelwatch.adapters.results.analysis_settings import drift_policy
-    from modelwatch.domain.model_monitor import constraints_document, statistics_document
+    from modelwatch.adapters.aws.clients import s3_client
+    from modelwatch.domain.model_monitor import (
+        CONSTRAINTS,
+        STATISTICS,
+        constraints_document,
+        statistics_document,
+    )
+    from modelwatch_cli.monitors.held import held_monitors
 
     settings = Settings()
     model = model_name or settings.model_name
     with error_console.status("reading the baseline"):
         name, profile, constraints = _baseline(settings, model, name)
-        policy = drift_policy(settings)
+        monitors = held_monitors(settings, s3_client(settings))
+        policy = monitors.of(model).rules.policy
     documents = {
         STATISTICS: statistics_document(profile),
         CONSTRAINTS: constraints_document(constraints, policy),
@@ -71,7 +76,12 @@ def result(
 
     Violations are the rules that the window breaks and the features and outputs that drifted.
     """
-    from modelwatch.domain.model_monitor import statistics_document, violations_document
+    from modelwatch.domain.model_monitor import (
+        STATISTICS,
+        VIOLATIONS,
+        statistics_document,
+        violations_document,
+    )
 
     settings = Settings()
     with error_console.status("reading the window"):
@@ -90,10 +100,11 @@ def _baseline(settings: Settings, model: str, name: str | None) -> tuple[str, Pr
     from modelwatch.adapters.aws.clients import s3_client
     from modelwatch.adapters.results.baselines import S3BaselineStore
     from modelwatch.domain.constraints import learn_constraints
+    from modelwatch_cli.monitors.held import named_baseline
 
     client = s3_client(settings)
     store = S3BaselineStore(client, settings.report_bucket)
-    name = name or store.in_use(model)
+    name = name or named_baseline(settings, client, model) or store.in_use(model)
     if name != TRAINING:
         kept = store.baseline(model, name)
         return name, store.profile(kept), store.constraints(kept)

@@ -60,6 +60,10 @@ class Window:
         """``end`` in milliseconds since 1970."""
         return int(self.end.timestamp() * 1000)
 
+    def overlaps(self, other: Window) -> bool:
+        """Return whether both have a time in common."""
+        return self.start < other.end and other.start < self.end
+
     def hours(self) -> Iterator[datetime]:
         """Yield the start of every hour that the window touches."""
         hour = self.start.replace(minute=0, second=0, microsecond=0)

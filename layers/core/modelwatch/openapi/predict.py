@@ -6,6 +6,8 @@ that they are numbers, strings, booleans or null.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import msgspec
@@ -20,6 +22,7 @@ from modelwatch.services.contract import (
     ModelInfo,
     PredictRequest,
     PredictResponse,
+    ServedModelList,
     Variants,
 )
 
@@ -31,18 +34,21 @@ _TYPES: tuple[Any, ...] = (
     Health,
     Index,
     ModelInfo,
+    ServedModelList,
     Variants,
 )
 _REFUSALS = (400, 413, 415, 422, 503)
 
 
-def document(schema: Schema | None = None) -> dict[str, Any]:
+def document(schema: Schema | None = None, names: Sequence[str] = ()) -> dict[str, Any]:
     """Return the document.
 
     Parameters
     ----------
     schema
-        Input columns of the model that serves; None when there is none.
+        Input columns of the default model that serves; None when there is none.
+    names
+        The models that are served; empty: any.
 
     Examples
     --------
@@ -54,60 +60,107 @@ def document(schema: Schema | None = None) -> dict[str, Any]:
     """
     described = build(
         "predict",
-        "Predictions of a registered model; every one of them is captured.",
-        _paths(schema),
+        "Predictions of registered models; every one of them is captured.",
+        _paths(schema, names),
         _TYPES,
         _tag,
     )
-    _describe_rows(described["components"]["schemas"], schema)
+    schemas = described["components"]["schemas"]
+    # the rows of further models are not known here: nothing is loaded for a document
+    for each in ("PredictRequest", "BatchRequest"):
+        schemas[f"Any{each}"] = deepcopy(schemas[each])
+    _describe_rows(schemas, schema)
+    _describe_rows(schemas, None, "Any")
     return described
 
 
-def _paths(schema: Schema | None) -> dict[str, Any]:
+def _paths(schema: Schema | None, names: Sequence[str]) -> dict[str, Any]:
     row = _example(schema)
-    one = json_body(reference(PredictRequest), {"features": row})
-    many = json_body(reference(BatchRequest), {"rows": [row, row]})
-    reload = operation(
-        "Serve what the registry says now, in every environment",
-        "reload",
-        Variants,
-        (413, 415, 503),
+    default = _routes(reference(PredictRequest), reference(BatchRequest), row, ("", ""))
+    name = {
+        "name": "name",
+        "in": "path",
+        "required": True,
+        "description": "The name of a model that is served",
+        "schema": {"type": "string", **({"enum": list(names)} if names else {})},
+    }
+    one, many = (
+        {"$ref": f"#/components/schemas/Any{each}Request"} for each in ("Predict", "Batch")
     )
-    info = operation("Describe the model that serves", "info", ModelInfo, (503,))
+    further = _routes(one, many, row, ("By", ", by the model of this name"))
     return {
-        "/predict": {
-            "post": operation("Predict one row", "predict", PredictResponse, _REFUSALS, body=one)
+        **default,
+        "/models": {"get": operation("List the models that are served", "models", ServedModelList)},
+        **{
+            f"/models/{{name}}{path}": {
+                method: each | {"parameters": [name]} for method, each in methods.items()
+            }
+            for path, methods in further.items()
         },
-        "/predict/batch": {
-            "post": operation(
-                "Predict up to 10,000 rows", "predictBatch", BatchResponse, _REFUSALS, body=many
-            )
-        },
-        "/health": {"get": _health()},
-        "/model/info": {"get": info},
-        "/model/reload": {"post": reload},
         "/": {"get": operation("List what can be called", "index", Index)},
     }
 
 
+def _routes(one: Any, many: Any, row: Any, ends: tuple[str, str]) -> dict[str, Any]:
+    """Return the routes of a model; ``ends`` are those of operations' names and summaries."""
+    by, words = ends
+    missing = (404,) if by else ()
+    return {
+        "/predict": {
+            "post": operation(
+                f"Predict one row{words}",
+                f"predict{by}",
+                PredictResponse,
+                (*_REFUSALS, *missing),
+                body=json_body(one, {"features": row}),
+            )
+        },
+        "/predict/batch": {
+            "post": operation(
+                f"Predict up to 10,000 rows{words}",
+                f"predictBatch{by}",
+                BatchResponse,
+                (*_REFUSALS, *missing),
+                body=json_body(many, {"rows": [row, row]}),
+            )
+        },
+        "/health": {"get": _health(words, by, missing)},
+        "/model/info": {
+            "get": operation(
+                f"Describe what serves{words}", f"info{by}", ModelInfo, (503, *missing)
+            )
+        },
+        "/model/reload": {
+            "post": operation(
+                f"Serve what the registry says now, in every environment{words}",
+                f"reload{by}",
+                Variants,
+                (413, 415, 503, *missing),
+            )
+        },
+    }
+
+
 def _tag(path: str) -> str:
-    subject = path.split("/")[1]
-    return {"predict": "predictions", "model": "model"}.get(subject, "service")
+    subject = path.removeprefix("/models/{name}").split("/")[1]
+    return {"predict": "predictions", "model": "model", "models": "model"}.get(subject, "service")
 
 
-def _health() -> dict[str, Any]:
-    described = operation("Say whether a model is loaded, and which", "health", Health)
+def _health(words: str, by: str, missing: tuple[int, ...]) -> dict[str, Any]:
+    described = operation(
+        f"Say whether a model is loaded, and which{words}", f"health{by}", Health, missing
+    )
     described["responses"]["503"] = content("No model is loaded", reference(Health))
     return described
 
 
-def _describe_rows(schemas: dict[str, Any], schema: Schema | None) -> None:
+def _describe_rows(schemas: dict[str, Any], schema: Schema | None, prefix: str = "") -> None:
     """Say what rows are, and that names are for rows that are lists."""
-    one, many = schemas["PredictRequest"], schemas["BatchRequest"]
+    one, many = schemas[f"{prefix}PredictRequest"], schemas[f"{prefix}BatchRequest"]
     rows = many["properties"]["rows"]
     # one name for what both requests have: a model's schema makes it long
-    schemas["Row"] = _row(schema) if schema else rows["items"]
-    row = {"$ref": "#/components/schemas/Row"}
+    schemas[f"{prefix}Row"] = _row(schema) if schema else rows["items"]
+    row = {"$ref": f"#/components/schemas/{prefix}Row"}
     features = one["properties"]["features"]
     one["properties"]["features"] = {**row, "description": features["description"]}
     rows["items"] = row

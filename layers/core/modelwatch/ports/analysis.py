@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from modelwatch.domain.baselines import Baseline
     from modelwatch.domain.constraints import Constraints
+    from modelwatch.domain.episodes.events import VerdictEvent
     from modelwatch.domain.episodes.record import EpisodeRecord
     from modelwatch.domain.importance import Importance
     from modelwatch.domain.models import ModelVersion
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
         WindowVerdict,
     )
     from modelwatch.domain.windows import Window
+
+    type TrainedWindows = Iterator[tuple[Window, Profile, Profile]]
 
 
 class ProfileStore(Protocol):
@@ -67,6 +70,13 @@ class ReferenceStore(Protocol):
         """Return their profile, or None when there are none.
 
         Its outputs are those of `holdout`, where there is one.
+        """
+        ...
+
+    def windows(self, version: ModelVersion, windows: Sequence[Window]) -> TrainedWindows:
+        """Yield each window that its rows fill, its profile, and that of its rows of other weeks.
+
+        None is filled where the rows have no times of their own. Outputs are those on these rows.
         """
         ...
 
@@ -186,6 +196,14 @@ class EpisodeStore(Protocol):
 
         ``change`` is called again when another writer was faster.
         """
+        ...
+
+
+class EventBus(Protocol):
+    """Takes events to other systems."""
+
+    def send(self, event: VerdictEvent) -> None:
+        """Send an event; raises EventBusError when it is not taken."""
         ...
 
 

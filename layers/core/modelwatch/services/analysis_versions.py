@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -29,7 +29,7 @@ class Watched:
 def watched_versions(
     monitors: Monitors,
     profiles: ProfileStore,
-    serving: tuple[str, str] | None,
+    serving: Mapping[str, str],
     end: datetime,
     length: Callable[[Monitored], timedelta],
     only: str | None = None,
@@ -38,6 +38,11 @@ def watched_versions(
 
     A version is analyzed when it serves, or has captures in the model's own ``length`` of time up
     to ``end``: one listing for each length that any model has.
+
+    Parameters
+    ----------
+    serving
+        The version that serves by the model's name.
 
     Raises
     ------
@@ -52,7 +57,7 @@ def watched_versions(
         for name, version in profiles.versions(window):
             found[name, each].append((name, version))
     watched = Watched()
-    for name in sorted({name for name, _ in found} | ({serving[0]} if serving else set())):
+    for name in sorted({name for name, _ in found} | serving.keys()):
         if not monitors.is_ours(name) or only not in (None, name):
             continue
         try:
@@ -60,7 +65,7 @@ def watched_versions(
         except MonitorError as error:
             watched.refused[name] = error
             continue
-        serves = serving if serving and serving[0] == name else None
+        serves = (name, serving[name]) if name in serving else None
         versions, left_out = chosen_versions(found[name, length(monitored)], serves)
         watched.versions += [(*version, monitored) for version in versions]
         watched.left_out += left_out

@@ -30,6 +30,7 @@ from modelwatch.services.analysis_reports import remembered, report_files, worth
 from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
 from modelwatch.services.analysis_samples import failure_sample, result_samples, segment_samples
 from modelwatch.services.analysis_versions import watched_versions
+from modelwatch.services.announcing import Announcer
 from modelwatch.services.episodes import episode_sentences, note_result
 from modelwatch.services.learning import Learning
 from modelwatch.services.monitors import MonitorReader, Monitors
@@ -48,12 +49,6 @@ class Analysis(msgspec.Struct, frozen=True):
     failures: dict[str, str]
 
 
-class Results(msgspec.Struct, frozen=True):
-    """The newest results, newest first."""
-
-    results: list[AnalysisResult]
-
-
 class ReportPlace(msgspec.Struct, frozen=True):
     """Where a report is: the address works for an hour."""
 
@@ -61,13 +56,18 @@ class ReportPlace(msgspec.Struct, frozen=True):
 
 
 class AnalyzeService:
-    """Analyzes every version with captures in the window, and the one that serves now."""
+    """Analyzes every version with captures in the window, and those that serve now.
+
+    Parameters
+    ----------
+    serving
+        Alias by name of each model that predict serves.
+    """
 
     def __init__(
         self,
         *,
-        model_name: str,
-        alias: str,
+        serving: Mapping[str, str],
         registry: ModelRegistry,
         profiles: ProfileStore,
         references: References,
@@ -79,10 +79,10 @@ class AnalyzeService:
         metrics: MetricSink,
         monitors: MonitorReader,
         code: CodeVersion,
+        announcer: Announcer | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._model_name = model_name
-        self._alias = alias
+        self._served = serving
         self._registry = registry
         self._profiles = profiles
         self._references = references
@@ -94,6 +94,7 @@ class AnalyzeService:
         self._metrics = metrics
         self._monitors = monitors
         self._code = code
+        self._announcer = announcer
         self._clock = clock
 
     def analyze(self, request: AnalysisRequest) -> Analysis:
@@ -148,7 +149,12 @@ class AnalyzeService:
                 tasks += self._due(name, version, monitored, now)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
                 failures[_title(name, version)] = self._failed(name, version, error)
-        return self._run(tasks, failures)
+        analysis = self._run(tasks, failures)
+        if self._announcer:
+            owners = {name: monitored.owner for name, _, monitored in versions}
+            for name, owner in owners.items():
+                self._announcer.announce(name, owner, now)
+        return analysis
 
     def analyze_task(self, task: AnalysisTask) -> list[AnalysisResult]:
         """Analyze one window, as a run does; a window of the past that is empty has no result.
@@ -159,10 +165,6 @@ class AnalyzeService:
             When captures, reference, past or results cannot be read, or not be written.
         """
         return self._analyze(task, {})
-
-    def results(self, limit: int) -> list[AnalysisResult]:
-        """Return the newest results, newest first."""
-        return self._reports.results(limit)
 
     def report_url(self, name: str, expires_seconds: int = 3600) -> str:
         """Return a URL that opens a report for a while; raises NotFoundError without one."""
@@ -229,16 +231,17 @@ class AnalyzeService:
         failures |= {name: self._failed(name, "", why) for name, why in watched.refused.items()}
         return watched.versions, failures
 
-    def _serving(self) -> tuple[str, str] | None:
-        """Return name and version of what serves; None when there is none, or no one knows it."""
-        try:
-            serves = self._registry.resolve(self._model_name, self._alias)
-        except NoModelError:
-            return None  # what was captured is analyzed all the same
-        except ModelwatchError as error:
-            _LOG.warning("which version serves is not known: %s", error)
-            return None
-        return serves.name, serves.version
+    def _serving(self) -> dict[str, str]:
+        """Return the version that serves by the model's name, as far as there is one and known."""
+        found = {}
+        for name, alias in self._served.items():
+            try:
+                found[name] = self._registry.resolve(name, alias).version
+            except NoModelError:
+                continue  # what was captured is analyzed all the same
+            except ModelwatchError as error:
+                _LOG.warning("which version of %s serves is not known: %s", name, error)
+        return found
 
     def _leave_out(self, left_out: LeftOut) -> str:
         _LOG.error("%s: %r", left_out.model_name, str(left_out))

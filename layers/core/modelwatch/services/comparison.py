@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -20,12 +20,12 @@ from modelwatch.domain.comparison import (
     labels_needed,
     outcome_of,
 )
-from modelwatch.domain.performance.results import PerformanceResult
+from modelwatch.domain.monitors import Monitored
+from modelwatch.domain.performance.results import PerformancePolicy, PerformanceResult
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.verdict.columns import distributions
 from modelwatch.domain.verdict.features import evaluate_columns, evaluate_outputs
 from modelwatch.domain.verdict.results import FeatureDrift
-from modelwatch.domain.verdict.rules import DriftPolicy
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, NoModelError, NotFoundError
 from modelwatch.ports.analysis import ProfileStore
@@ -53,11 +53,10 @@ class Comparer:
 
     Parameters
     ----------
-    policy
-        Methods and thresholds by which features and predictions are compared; whatever its mode,
-        chance is allowed for.
-    min_rows
-        Fewest predictions of each.
+    monitored
+        Returns by its name how a model is monitored: methods and thresholds by which features and
+        predictions are compared (whatever the mode, chance is allowed for), the fewest predictions
+        of each, and what it takes for metrics of labels.
     """
 
     def __init__(
@@ -67,15 +66,13 @@ class Comparer:
         profiles: ProfileStore,
         references: References,
         performance: PerformanceMonitor,
-        policy: DriftPolicy,
-        min_rows: int,
+        monitored: Callable[[str], Monitored],
     ) -> None:
         self._registry = registry
         self._profiles = profiles
         self._references = references
         self._performance = performance
-        self._policy = msgspec.structs.replace(policy, mode="calibrated")
-        self._min_rows = min_rows
+        self._monitored = monitored
 
     def compare(
         self, model_name: str, a: str, b: str, window: Window, metric: str = ""
@@ -99,6 +96,8 @@ class Comparer:
         if metric and metric not in DIRECTIONS:
             known = ", ".join(DIRECTIONS)
             raise InvalidInputError("metric", f"'{metric[:80]}' is none of {known}")
+        monitored = self._monitored(model_name)
+        policy = msgspec.structs.replace(monitored.rules.policy, mode="calibrated")
         window = window.outward()
         captured = self._profiles.versions(window)
         versions = [version for name, version in captured if name == model_name]
@@ -106,17 +105,17 @@ class Comparer:
         if asked[0][0] == asked[1][0] and ("" in (asked[0][1], asked[1][1]) or a == b):
             raise InvalidInputError("", f"'{a}' and '{b}' have predictions in common")
         first, second = (
-            self._found(model_name, name, *each, window)
+            self._found(model_name, name, *each, window, monitored.performance)
             for name, each in zip((a, b), asked, strict=True)
         )
         inputs = evaluate_columns(
             distributions(first.profile.features),
             distributions(second.profile.features),
-            self._policy,
+            policy,
             LEVEL,
         )
         metrics = compare_metrics(first.performance.verdict, second.performance.verdict)
-        verdict = self._incomparable(first.side, second.side, inputs)
+        verdict = _incomparable(first.side, second.side, inputs, monitored.rules.min_rows)
         return Comparison(
             model_name=model_name,
             window_start=window.start,
@@ -124,7 +123,7 @@ class Comparer:
             a=first.side,
             b=second.side,
             inputs=tuple(inputs),
-            outputs=evaluate_outputs(first.profile, second.profile, self._policy, LEVEL),
+            outputs=evaluate_outputs(first.profile, second.profile, policy, LEVEL),
             performance=metrics,
             notes=tuple(self._moved(model_name, window, versions, [first.side, second.side])),
             **msgspec.structs.asdict(verdict or _by_labels(metrics, first, second, metric)),
@@ -145,7 +144,13 @@ class Comparer:
             ) from None
 
     def _found(
-        self, model_name: str, name: str, version: str, variant: str, window: Window
+        self,
+        model_name: str,
+        name: str,
+        version: str,
+        variant: str,
+        window: Window,
+        policy: PerformancePolicy,
     ) -> _Found:
         found = self._profiles.profiles(model_name, version, window).variants
         chosen = [each for key, each in found.items() if variant in ("", key)]
@@ -158,6 +163,7 @@ class Comparer:
             variant=variant or None,
             reference=self._references.holdout(model_name, version),
             losses=self._references.losses(model_name, version),
+            policy=policy,
         )
         side = Side(
             name=name,
@@ -171,24 +177,6 @@ class Comparer:
             labelled=performance.labelled,
         )
         return _Found(side, profile, performance)
-
-    def _incomparable(
-        self, a: Side, b: Side, inputs: Sequence[FeatureDrift]
-    ) -> ComparisonVerdict | None:
-        """Return the verdict if it does not need labels; else None."""
-        few = next((side for side in (a, b) if side.rows < self._min_rows), None)
-        different = [each.feature for each in inputs if each.status == "drift"]
-        outcome: Outcome = "unknown"
-        if few:
-            sentence = f"{few.rows} predictions by {few.name}; {self._min_rows} are needed"
-        elif all(each.status == "unknown" for each in inputs):
-            sentence = "no feature can be compared: nothing shows whether inputs are alike"
-        elif different:
-            names = ", ".join(different[:5]) + (" and more" if len(different) > 5 else "")
-            outcome, sentence = "not comparable", f"the inputs differ, in {names}"
-        else:
-            return None
-        return ComparisonVerdict(outcome=outcome, sentence=sentence)
 
     def _moved(
         self, model_name: str, window: Window, versions: Sequence[str], sides: Sequence[Side]
@@ -207,6 +195,25 @@ class Comparer:
                 if side.variant in found
             ]
         return notes
+
+
+def _incomparable(
+    a: Side, b: Side, inputs: Sequence[FeatureDrift], min_rows: int
+) -> ComparisonVerdict | None:
+    """Return the verdict if it does not need labels; else None."""
+    few = next((side for side in (a, b) if side.rows < min_rows), None)
+    different = [each.feature for each in inputs if each.status == "drift"]
+    outcome: Outcome = "unknown"
+    if few:
+        sentence = f"{few.rows} predictions by {few.name}; {min_rows} are needed"
+    elif all(each.status == "unknown" for each in inputs):
+        sentence = "no feature can be compared: nothing shows whether inputs are alike"
+    elif different:
+        names = ", ".join(different[:5]) + (" and more" if len(different) > 5 else "")
+        outcome, sentence = "not comparable", f"the inputs differ, in {names}"
+    else:
+        return None
+    return ComparisonVerdict(outcome=outcome, sentence=sentence)
 
 
 def _by_labels(

@@ -28,6 +28,8 @@ class ComparisonRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         Length of the window, in ISO 8601, such as PT1H or P7D.
     until
         Its end, with a time zone; by default now.
+    model_name
+        Of the model; by default the one that the deployment watches.
     metric
         The one that makes the verdict; empty: see `modelwatch.services.comparison.Comparer`.
     """
@@ -36,6 +38,7 @@ class ComparisonRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     b: Name
     window: str = "PT1H"
     until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    model_name: Name | None = None
     metric: Literal["", *DIRECTIONS] = ""  # type: ignore[valid-type]
 
     def asked_window(self) -> Window:

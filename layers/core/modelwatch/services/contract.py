@@ -137,6 +137,22 @@ class Health(TypedDict):
     problem: NotRequired[str]
 
 
+class ServedModel(TypedDict):
+    """A model that is served; ``model_version`` is null while it is not in memory."""
+
+    model_name: str
+    alias: str
+    model_loaded: bool
+    model_version: str | None
+    is_default: bool
+
+
+class ServedModelList(TypedDict):
+    """Response of ``GET /models``: the default model first."""
+
+    models: list[ServedModel]
+
+
 class Feature(TypedDict):
     """An input column of the model, with its type in MLflow's words."""
 

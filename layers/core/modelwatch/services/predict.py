@@ -205,6 +205,11 @@ class PredictService:
             "variants": _variants(serving),
         }
 
+    @property
+    def loaded(self) -> Serving | None:
+        """What is in memory now; None before the first need, and when nothing can be loaded."""
+        return self._models.loaded
+
     def schema(self) -> Schema | None:
         """Return the input schema of what serves, or None when nothing does."""
         try:

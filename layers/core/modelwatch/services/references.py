@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from modelwatch.domain.baselines import TRAINING, CapturedWindow, TrainingData
@@ -20,12 +21,32 @@ from modelwatch.ports.serving import ModelRegistry
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from modelwatch.ports.analysis import TrainedWindows
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampledReference(Reference):
-    """A reference, and ``rows``, which gives a sample of so many of its rows, for a report."""
+    """A reference, and what is read of its rows when it is needed.
+
+    Attributes
+    ----------
+    rows
+        Gives a sample of so many of them, for a report.
+    trained
+        Gives windows of training rows; see `ReferenceStore.windows`. None for captured rows.
+    """
 
     rows: Callable[[int], pa.Table]
+    trained: Callable[[Sequence[Window]], TrainedWindows] | None = None
+
+    @property
+    def trained_at(self) -> Window | None:
+        """When its training rows are of; None for captured rows, and where no times were given."""
+        first_ms, last_ms = self.profile.first_ms, self.profile.last_ms
+        if self.trained is None or first_ms == last_ms:
+            return None
+        start, end = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (first_ms, last_ms + 1))
+        return Window(start, end)
 
 
 class References:
@@ -112,6 +133,7 @@ class References:
                 profile=self._baselines.profile(baseline),
                 constraints=constraints,
                 rows=lambda limit: _some(self._training.reference(trained), limit),
+                trained=lambda windows: self._training.windows(trained, windows),
                 segments=self._training.segments(trained),
             )
         if isinstance(origin, CapturedWindow):
@@ -138,6 +160,7 @@ class References:
             profile=profile,
             constraints=learn_constraints(profile),
             rows=lambda limit: _some(self._training.reference(version), limit),
+            trained=lambda windows: self._training.windows(version, windows),
             segments=self._training.segments(version),
         )
 

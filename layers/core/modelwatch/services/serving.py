@@ -100,6 +100,8 @@ class ModelPool:
         Longest that the first request after a pause waits for fresh models.
     policy
         What of the predictions is captured.
+    on_first
+        Is called when models are in memory that were not.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class ModelPool:
         start: Callable[[Callable[[], None]], None] | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
         policy: CapturePolicy | None = None,
+        on_first: Callable[[], None] = lambda: None,
     ) -> None:
         self.model_name = model_name
         self._alias = alias
@@ -128,6 +131,7 @@ class ModelPool:
         self._start = start or _in_a_thread
         self._patience_seconds = patience_seconds
         self._policy = policy or CapturePolicy()
+        self._on_first = on_first
         self._serving: Serving | None = None
         self._checked_at = 0.0
         self._refusals: dict[tuple[str, str], _Refusal] = {}
@@ -149,7 +153,11 @@ class ModelPool:
         serving = self._serving
         if serving is None:
             with self._lock:
-                return self._serving or self._first()
+                if self._serving is not None:
+                    return self._serving
+                serving = self._first()
+            self._on_first()
+            return serving
         age_seconds = self._clock() - self._checked_at
         if age_seconds < self._refresh_seconds / 2:
             return serving
@@ -160,17 +168,24 @@ class ModelPool:
             self._refreshed.wait(self._patience_seconds)
         return self._serving or serving
 
+    def release(self) -> None:
+        """Keep no model in memory: the next request loads what serves then."""
+        self._serving = None
+
     def reload(self) -> Serving:
         """Ask the registry now, trying refused versions again, and serve what it says.
 
         Raises ModelwatchError when that cannot be loaded; the loaded versions keep serving.
         """
         with self._lock:
+            was_empty = self._serving is None
             self._refusals.clear()
             serving = self._follow(self._plan())
             if serving.problem:
                 raise ModelLoadError(serving.problem)
-            return serving
+        if was_empty:
+            self._on_first()
+        return serving
 
     def metrics(self, version: ModelVersion) -> Mapping[str, float] | None:
         """Return the metrics of ``version``, or None while the registry does not respond."""
@@ -195,7 +210,8 @@ class ModelPool:
     def _refresh(self) -> None:
         try:
             with self._lock:
-                self._follow(self._plan())
+                if self._serving is not None:  # released meanwhile: no one waits for it
+                    self._follow(self._plan())
         except ModelwatchError as error:
             self._mark_stale(public_text(error), str(error))
         finally:
@@ -213,15 +229,16 @@ class ModelPool:
             raise RegistryError(problem) from error
 
     def _follow(self, plan: ServingPlan, problem: str = "") -> Serving:
+        before = self._serving
         models, problems = self._load_all(plan)
         needed = [alias for alias, weight in plan.routing.weights.items() if weight]
         if not all(alias in models for alias in needed):
             reason = "; ".join(problems)
-            if self._serving is None:
+            if before is None:
                 raise ModelLoadError(reason)
             # half of a new plan would send requests where no one wants them to go
             self._mark_stale(reason, reason)
-            return self._serving
+            return self._serving or before
         if problems:
             _LOG.warning("a shadow does not run: %s", "; ".join(problems))
         serving = Serving(plan.routing, models)

@@ -6,6 +6,7 @@ from modelwatch.settings.kinds import (
     choice,
     distance,
     duration,
+    event_bus,
     number,
     schedule,
     share,
@@ -82,5 +83,10 @@ class AnalysisSettings(MonitorSettings, StoredSettings, PolicySettings, ResultSe
     )
     analysis_lag_seconds = Setting(
         "5", "age at which captures count as complete, in seconds", whole()
+    )
+    event_bus = Setting(
+        "default",
+        "EventBridge bus that hears when a drift episode opens, changes or closes; or none",
+        event_bus,
     )
     code_revision = Setting("", "git revision of the code; `modelwatch deploy` finds it", text)

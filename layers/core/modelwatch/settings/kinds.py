@@ -168,6 +168,27 @@ def model_stage(value: str) -> str:
     return value
 
 
+def served_models(value: str) -> dict[str, str]:
+    """Take models, each ``NAME`` or ``NAME@ALIAS``, with commas; return the aliases by name.
+
+    The part after the last @ is the alias: a name with an @ needs one. No name has a comma.
+
+    >>> served_models("churn, fraud@champion")
+    {'churn': '', 'fraud': 'champion'}
+    """
+    found: dict[str, str] = {}
+    for part in value.split(","):
+        name, at, said = part.strip().rpartition("@")
+        name, said = (name, said) if at else (said, "")
+        model_name(name)
+        if at:
+            alias(said)
+        if name in found:
+            raise ValueError(f"'{name[:80]}' is there twice")
+        found[name] = said
+    return found
+
+
 def choice(*choices: str) -> Kind[str]:
     """Return the kind that is one of ``choices``.
 
@@ -258,11 +279,18 @@ bucket = matching(
 folder = matching(r"([\w.=-]+/)+", "a folder of a bucket, with / at its end, such as mlflow/")
 stage = matching(r"[a-z][a-z0-9-]{0,19}", "up to 20 of a-z, 0-9 and -, beginning with a letter")
 queue = matching(r"[A-Za-z0-9_-]{1,75}", "a queue's name: up to 75 of A-Z, a-z, 0-9, _ and -")
+event_bus = matching(
+    r"[A-Za-z0-9._/-]{1,256}", "an event bus's name: up to 256 of A-Z, a-z, 0-9, ., _, / and -"
+)
 region = matching(r"[a-z]{2}(-[a-z]+){1,3}-\d{1,2}", "a region, such as eu-central-1")
 account = matching(r"\d{12}", "an account's 12 digits")
 principal = matching(
     r"\d{12}|arn:aws[a-z-]*:iam::\d{12}:(user|role)/[\w+=,.@/-]+",
     "an account's 12 digits, or the ARN of a user or role without *",
+)
+kms_key = matching(
+    r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[a-z0-9-]+",
+    "the ARN of a key in KMS, such as arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d",
 )
 vpc_endpoint = matching(r"vpce-[0-9a-f]{8,17}", "the id of a VPC endpoint, such as vpce-0a1b2c3d")
 port = whole(1, 65_535)

@@ -1,5 +1,6 @@
 """Which models are served and watched, and how predict keeps them."""
 
+from modelwatch.errors import SettingError
 from modelwatch.settings.kinds import (
     HTTP,
     account,
@@ -10,10 +11,11 @@ from modelwatch.settings.kinds import (
     model_name,
     model_stage,
     registry,
+    served_models,
     text,
     whole,
 )
-from modelwatch.settings.reading import Setting
+from modelwatch.settings.reading import Setting, maybe
 from modelwatch.settings.store import StoreSettings
 
 
@@ -22,6 +24,9 @@ class RegistrySettings(StoreSettings):
 
     model_name = Setting("wine_quality_model", "registered model that predict serves", model_name)
     model_alias = Setting("production", "registry alias whose version is served", alias)
+    models = maybe(
+        "further models that predict serves, as NAME or NAME@ALIAS with commas", served_models
+    )
     model_stage = Setting(
         "", "MLflow stage to serve instead of an alias, such as Production", model_stage
     )
@@ -61,6 +66,9 @@ class ServingSettings(StoreSettings):
     """How predict keeps models in memory."""
 
     model_refresh_seconds = Setting("30", "how often the registry is asked what to serve", whole(1))
+    models_in_memory = Setting(
+        "5", "so many of MODELS stay in memory: the ones used last", whole(1, 1000)
+    )
     require_verified_models = Setting(
         "",
         "true: only versions with a manifest that the registry vouches for are loaded; "
@@ -81,3 +89,26 @@ def verified_alone(settings: ServingSettings) -> bool:
     """Return whether a version without a manifest that the registry vouches for is refused."""
     said = settings.require_verified_models
     return said == "true" or (not said and not settings.aws_endpoint_url)
+
+
+def aliases_of_served(settings: RegistrySettings) -> dict[str, str]:
+    """Return the alias of every model that predict serves, by name; MODEL_NAME is the first.
+
+    Raises
+    ------
+    SettingError
+        When MODELS names MODEL_NAME with another alias.
+
+    Examples
+    --------
+    >>> aliases_of_served(RegistrySettings({"MODEL_NAME": "wine", "MODELS": "churn, fraud@new"}))
+    {'wine': 'production', 'churn': 'production', 'fraud': 'new'}
+    """
+    first, default = settings.model_name, settings.model_alias
+    further = settings.models or {}
+    if further.get(first, "") not in ("", default):
+        raise SettingError(
+            "MODELS",
+            f"'{first}' is MODEL_NAME: its alias is MODEL_ALIAS, which is '{default}'",
+        )
+    return {first: default, **{name: said or default for name, said in further.items()}}

@@ -20,6 +20,8 @@ _STORE_CONFIG = Config(
     connect_timeout=3,
     read_timeout=30,
     retries={"mode": "standard", "total_max_attempts": 4},
+    # hours are read in threads, and the objects of each hour, too
+    max_pool_connections=32,
     # boto3 signs links in some regions as S3 once did
     signature_version="s3v4",
     # S3s other than AWS's do not all know the newer default checksums
@@ -99,6 +101,14 @@ def sqs_client(settings: StoreSettings, budget_ms: int) -> Any:
             retries={"mode": "standard", "total_max_attempts": 1},
         ),
     )
+
+
+def events_client(settings: StoreSettings) -> Any:
+    """Return a client of EventBridge that gives up within half a minute."""
+    config = Config(
+        connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}
+    )
+    return boto3.client("events", region_name=settings.aws_default_region, config=config)
 
 
 def lambda_client(settings: StoreSettings) -> Any:

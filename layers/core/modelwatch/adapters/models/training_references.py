@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from modelwatch.adapters.captures.feature_columns import (
     values_of,
     without_feature,
 )
+from modelwatch.adapters.captures.trained_windows import trained_windows
 from modelwatch.adapters.models.artifacts import Artifacts
 from modelwatch.domain.capture_policy import (
     PREDICTION,
@@ -29,6 +30,7 @@ from modelwatch.domain.performance.losses import LossModel
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.records import Value
 from modelwatch.domain.segments import NO_SEGMENTS, SegmentKey, Segments
+from modelwatch.domain.windows import Window
 
 
 class TrainingReferences:
@@ -69,6 +71,13 @@ class TrainingReferences:
                 profile = replace(profile, outputs=profile_table(held_out).outputs)
             self._profiles[key] = profile
         return self._profiles[key]
+
+    def windows(
+        self, version: ModelVersion, windows: Sequence[Window]
+    ) -> Iterator[tuple[Window, Profile, Profile]]:
+        """Yield each window that they fill; asked for once by version, so that nothing is kept."""
+        table = self.reference(version)
+        return iter(()) if table is None else trained_windows(table, windows)
 
     def segments(self, version: ModelVersion) -> Mapping[SegmentKey, Profile]:
         """Return the profiles of its segments, made once as well."""

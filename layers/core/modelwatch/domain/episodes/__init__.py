@@ -13,7 +13,7 @@ closes at an ``ok`` window that ends one hold (two lengths, two days at most) af
 that drifted. By the rule a ``warning`` is ``ok``: it opens none, and keeps none open. ``unknown``
 neither opens nor closes. `joining` makes one episode of the spans of all lengths that look at the
 same time of a version. `notes` are what people say of episodes, and `record` is the document of a
-model.
+model. `events` says what other systems have to hear of it.
 
 Results that someone asked for, and those of a single variant, have no part in it.
 """

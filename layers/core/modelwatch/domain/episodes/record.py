@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from modelwatch.domain.episodes.joining import Episode, Notes, is_about, join_spans
+from modelwatch.domain.episodes.joining import Episode, EpisodeStatus, Notes, is_about, join_spans
 from modelwatch.domain.episodes.notes import Acceptance, Acknowledgement, Expectation
 from modelwatch.domain.episodes.series import Series
 from modelwatch.domain.episodes.slots import Observation
@@ -22,6 +22,30 @@ MOST_NOTES = 100
 """So many notes of each kind are kept, the newest."""
 
 
+class Announced(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What events said of an episode last.
+
+    Attributes
+    ----------
+    episode
+        The id that it had in the first one.
+    version
+        The version that drifts.
+    number
+        How many events there were.
+    status
+        What the last one said; ``closed`` before the first.
+    features
+        Names of those that any event had.
+    """
+
+    episode: str
+    version: str
+    number: int = 0
+    status: EpisodeStatus = "closed"
+    features: tuple[str, ...] = ()
+
+
 class EpisodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of a model: small, and bounded.
 
@@ -29,12 +53,15 @@ class EpisodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     series
         By version and length of window.
+    announced
+        What events said, of episodes that are open or closed within a day.
     """
 
     model_name: str
     format: int = FORMAT
     series: dict[str, dict[str, Series]] = {}
     notes: Notes = Notes()
+    announced: tuple[Announced, ...] = ()
 
     def add(self, seen: Observation) -> EpisodeRecord:
         """Return the record with one more result; the same one again changes nothing."""

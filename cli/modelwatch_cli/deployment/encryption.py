@@ -1,0 +1,98 @@
+"""A key of one's own in KMS, in place of those of S3, SQS, Lambda and CloudWatch Logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from modelwatch_cli.deployment.templates import Template
+
+_REUSE_SECONDS = 3600
+"""SQS asks KMS once in that time, not once a message."""
+
+
+def with_key(template: Template, key: str) -> Template:
+    """Return ``template`` with everything in it that can be encrypted by ``key``, an ARN.
+
+    Buckets, queues and the variables of functions are; roles get the right to use that key. An
+    empty ``key`` leaves all as it is: encrypted by keys of AWS.
+    """
+    if not key:
+        return template
+    resources = {
+        name: resource | {"Properties": _ENCRYPTED[resource["Type"]](resource["Properties"], key)}
+        if resource["Type"] in _ENCRYPTED
+        else resource
+        for name, resource in template["Resources"].items()
+    }
+    return template | {"Resources": resources}
+
+
+def encrypt_logs(logs: Any, functions: Iterable[str], key: str) -> None:
+    """Have what functions log encrypted by ``key``; by AWS's own key again if it is empty.
+
+    Lambda makes a log group at a function's first event: it is made here before, if there is a key.
+
+    Raises botocore's errors when CloudWatch Logs refuses: the key's policy has to allow it.
+    """
+    for name in functions:
+        group = f"/aws/lambda/{name}"
+        found = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+        now = {each["logGroupName"]: each.get("kmsKeyId", "") for each in found}
+        if group not in now and key:
+            logs.create_log_group(logGroupName=group, kmsKeyId=key)
+        elif now.get(group, "") != key:
+            if key:
+                logs.associate_kms_key(logGroupName=group, kmsKeyId=key)
+            else:
+                logs.disassociate_kms_key(logGroupName=group)
+
+
+def _bucket(properties: dict[str, Any], key: str) -> dict[str, Any]:
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    # with a key of the bucket, S3 does not ask KMS for every object
+    rule = {"ServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}
+    return properties | {"BucketEncryption": {"ServerSideEncryptionConfiguration": [rule]}}
+
+
+def _queue(properties: dict[str, Any], key: str) -> dict[str, Any]:
+    kept = {each: value for each, value in properties.items() if each != "SqsManagedSseEnabled"}
+    return kept | {"KmsMasterKeyId": key, "KmsDataKeyReusePeriodSeconds": _REUSE_SECONDS}
+
+
+def _function(properties: dict[str, Any], key: str) -> dict[str, Any]:
+    return properties | {"KmsKeyArn": key}
+
+
+def _role(properties: dict[str, Any], key: str) -> dict[str, Any]:
+    statements: list[dict[str, Any]] = [
+        {
+            "Sid": "UseKey",
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": key,
+        }
+    ]
+    if "lambda:UpdateFunctionConfiguration" in str(properties["Policies"]):
+        # a function that renews itself writes its variables, which Lambda encrypts for it
+        service = {"Fn::Sub": "lambda.${AWS::Region}.${AWS::URLSuffix}"}
+        statements.append(
+            {
+                "Sid": "EncryptVariables",
+                "Effect": "Allow",
+                "Action": ["kms:Encrypt", "kms:CreateGrant"],
+                "Resource": key,
+                "Condition": {"StringEquals": {"kms:ViaService": service}},
+            }
+        )
+    document = {"Version": "2012-10-17", "Statement": statements}
+    policy = {"PolicyName": "key", "PolicyDocument": document}
+    return properties | {"Policies": [*properties["Policies"], policy]}
+
+
+_ENCRYPTED: dict[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
+    "AWS::S3::Bucket": _bucket,
+    "AWS::SQS::Queue": _queue,
+    "AWS::Serverless::Function": _function,
+    "AWS::IAM::Role": _role,
+}
