@@ -67,7 +67,7 @@ def serving_settings(settings: Settings, model: str | None) -> Settings:
     if model not in aliases:
         known = ", ".join(aliases)
         raise InvalidInputError(
-            "--model-name",
+            "--model",
             f"'{model[:80]}' is not served (these are: {known}); name it in MODELS, and "
             f"`modelwatch deploy predict`{meant(model, list(aliases))}",
         )

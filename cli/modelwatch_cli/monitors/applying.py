@@ -112,5 +112,5 @@ def require_baselines(store: BaselineStore, wanted: Mapping[str, Monitor]) -> No
             store.baseline(name, each.baseline)
         except NotFoundError as error:
             raise MonitorError(
-                f"{error}; `modelwatch baseline list --model-name '{name}'` lists them"
+                f"{error}; `modelwatch baseline list --model '{name}'` lists them"
             ) from None
