@@ -13,6 +13,7 @@ from modelwatch import __version__
 from modelwatch.domain.optional import optional_part
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli import demo
+from modelwatch_cli.backfill import commands as backfill
 from modelwatch_cli.baselines import commands as baselines
 from modelwatch_cli.capture import captures, dlq, forget, labels
 from modelwatch_cli.checks import commands as checks
@@ -93,6 +94,7 @@ for module in (
     performance,
     replay,
     backtest,
+    backfill,
     compare,
     baselines,
     monitors,

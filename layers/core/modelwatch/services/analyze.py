@@ -156,6 +156,16 @@ class AnalyzeService:
                 self._announcer.announce(name, owner, now)
         return analysis
 
+    def analyze_task(self, task: AnalysisTask) -> list[AnalysisResult]:
+        """Analyze one window, as a run does; a window of the past that is empty has no result.
+
+        Raises
+        ------
+        ModelwatchError
+            When captures, reference, past or results cannot be read, or not be written.
+        """
+        return self._analyze(task, {})
+
     def _due(
         self, name: str, version: str, monitored: Monitored, now: datetime
     ) -> Iterator[AnalysisTask]:
@@ -238,6 +248,8 @@ class AnalyzeService:
         """Evaluate all rows of a version and, where it has several variants, each of them."""
         began = time.perf_counter()
         read = self._profiles.profiles(task.name, task.version, task.window)
+        if task.past and not read.variants:
+            return []
         profiles = {"": merge_profiles(list(read.variants.values()))}
         if len(read.variants) > 1:
             chosen, others = chosen_variants(read.variants)
@@ -296,7 +308,8 @@ class AnalyzeService:
             segments=read.segments if main else None,
         )
         verdict = evaluate_window(found, reference, task.rules, past)
-        performance = self._performance_of(task) if main and task.present else None
+        is_asked = main and (task.present or task.past)
+        performance = self._performance_of(task) if is_asked else None
         onset = last.onset if last and verdict.status == last.status == "drift" else None
         files: Mapping[str, bytes] = {}
         if reference is not None and worth_a_report(task, verdict, last):
