@@ -8,7 +8,7 @@ import typer
 
 from modelwatch_cli.console import console, error_console, print_json
 from modelwatch_cli.episodes.commands import EPISODE, WHO, episode_store, person
-from modelwatch_cli.settings import Settings
+from modelwatch_cli.settings import Settings, model_option
 
 if TYPE_CHECKING:
     from modelwatch_cli.baselines.accepting import Acceptor
@@ -45,7 +45,7 @@ def accept(
     console.print(
         f"Version {found.model_version} of {found.model_name} is compared with '{made.name}' "
         f"({made.rows} rows) from now on; take it back with "
-        f"`modelwatch baseline revert {found.id}`",
+        f"`modelwatch baseline revert {found.id}{model_option(found.model_name)}`",
         markup=False,
     )
 

@@ -10,7 +10,7 @@ import typer
 
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.console import console, error_console, print_json, print_table
-from modelwatch_cli.settings import Settings
+from modelwatch_cli.settings import Settings, model_option
 
 if TYPE_CHECKING:
     from modelwatch.adapters.results.episodes import S3EpisodeStore
@@ -160,7 +160,7 @@ def expect(
         return
     console.print(
         f"Change {made.id} of {model} is expected until {made.end:{_MINUTES}} UTC; take it back "
-        f"with `modelwatch episodes withdraw {made.id}`",
+        f"with `modelwatch episodes withdraw {made.id}{model_option(model)}`",
         markup=False,
     )
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.console import console, error_console, print_json, print_table
-from modelwatch_cli.settings import Settings
+from modelwatch_cli.settings import Settings, model_option
 
 if TYPE_CHECKING:
     from modelwatch.client import Analysis, Client
@@ -129,7 +129,8 @@ def _print_open_episodes(models: set[str]) -> None:
     for each in found:
         console.print(
             f"Episode {each.id} of {each.model_name} is {each.status} since "
-            f"{each.opened:%Y-%m-%d %H:%M} UTC: `modelwatch episodes show {each.id}`",
+            f"{each.opened:%Y-%m-%d %H:%M} UTC: "
+            f"`modelwatch episodes show {each.id}{model_option(each.model_name)}`",
             markup=False,
         )
 

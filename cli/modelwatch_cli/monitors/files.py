@@ -100,6 +100,7 @@ def read_monitor(file: Path, stage: str) -> tuple[str, Monitor | None, list[File
     ]
     name = parsed.get("model", file.stem)
     if faults:
+        faults.sort(key=lambda fault: fault.line)
         return (name if isinstance(name, str) else ""), None, faults
     monitor = Monitor(
         stage=stage,

@@ -143,7 +143,7 @@ def lines_of(text: str) -> dict[str, int]:
     lines: dict[str, int] = {}
     table = ""
     for number, line in enumerate(text.splitlines(), 1):
-        if head := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
+        if head := re.match(r"\s*\[{1,2}\s*([^\[\]]+?)\s*\]", line):
             table = f"{head[1]}."
             lines.setdefault(head[1], number)
         elif key := re.match(r"\s*(?:\"([^\"]+)\"|'([^']+)'|([\w.-]+))\s*=", line):

@@ -66,9 +66,20 @@ def test_a_change_of_owner_looks_at_no_window():
 
 def test_what_the_past_cannot_show_is_said():
     plan = planned(stage_with_a_drift(), ANALYSIS_WINDOWS="PT1H,P7D")
-    assert plan.notes == [
-        "the past has results of the old windows only: those of new lengths are not shown"
-    ]
+    assert plan.notes == ["the past has no results of windows of P7D: they are not shown"]
+    same = planned(stage_with_a_drift(), ANALYSIS_WINDOWS="PT1H", ANALYSIS_MIN_ROWS="30")
+    assert same.notes == []
+
+
+def test_windows_that_cannot_be_evaluated_again_are_no_quiet_ones():
+    stage = AnalysisStage(min_rows=50)
+    stage.store.write(records(20, 1.0))
+    stage.run_after(hours=0)
+    plan = planned(stage, ANALYSIS_MIN_ROWS="10")
+    assert plan.sentences == ["version 1, PT1H, 1 windows: none can be evaluated again"]
+    (note,) = plan.notes
+    assert note.startswith("1 windows cannot be evaluated again; first reason: ")
+    assert "too few rows" in note
 
 
 def test_alarms_in_words():

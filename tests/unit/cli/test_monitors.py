@@ -214,6 +214,12 @@ def test_a_baseline_that_is_not_there_is_refused():
     require_baselines(baselines, {"wine": Monitor(stage="local", baseline="training")})
 
 
+def test_faults_have_their_lines_in_order(tmp_path):
+    write(tmp_path, a="[[rules]]\nx=1", b='rules.drift_mode = "x"\nbaseline = "a/b"')
+    found = read_monitors([tmp_path], "local").faults
+    assert [(Path(each.file).stem, each.line) for each in found] == [("a", 1), ("b", 1), ("b", 2)]
+
+
 def test_validate_says_how_many_and_exits_with_1_for_a_fault(tmp_path):
     folder = write(tmp_path, wine=FULL)
     done = CliRunner().invoke(app, ["monitors", "validate", str(folder)])
