@@ -109,7 +109,7 @@ def test_three_models_each_by_its_own_monitor(
     _write_monitors(stack, tmp_path)
     assert f"{len(MODELS)} monitors are valid" in stack.text("monitors", "validate", str(tmp_path))
     planned = stack.json("monitors", "plan", str(tmp_path))
-    assert {each["model_name"] for each in planned["models"]} == set(MODELS)
+    assert {each["model_name"] for each in planned["models"]} >= {*MODELS}
     applied = stack.json("monitors", "apply", str(tmp_path))
     again = stack.json("monitors", "apply", str(tmp_path))
     assert (again["number"], again["changes"]) == (applied["number"], [])

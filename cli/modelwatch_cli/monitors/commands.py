@@ -228,6 +228,7 @@ def list_monitors(as_json: Annotated[bool, _JSON] = False) -> None:
                 "labels": each.labels,
                 "baseline": each.baseline,
                 "rules": {rule.lower(): value for rule, value in each.settings.items()},
+                "features": each.features,
             }
             for name, each in held.monitors.items()
         ]

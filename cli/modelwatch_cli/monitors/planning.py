@@ -149,4 +149,6 @@ def _notes(fields: set[str], lengths: set[str], series: Sequence[Series]) -> Ite
 
 def _is_rule(field: str) -> bool:
     """Return whether a changed field can change a verdict; an empty one is a whole monitor."""
-    return field in ("", "baseline") or field.removeprefix("rules.").upper() in VERDICT_SETTINGS
+    if field in ("", "baseline") or field.startswith("features."):
+        return True
+    return field.removeprefix("rules.").upper() in VERDICT_SETTINGS
