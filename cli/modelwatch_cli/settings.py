@@ -1,6 +1,5 @@
 """All settings there are: those of the functions, the deployment, the stack and the bridge."""
 
-import shlex
 import sys
 
 from modelwatch import settings as functions
@@ -11,12 +10,6 @@ from modelwatch_cli.stack.settings import StackSettings
 
 class Settings(functions.Settings, BridgeSettings, DeploymentSettings, StackSettings):
     """What a command may read."""
-
-
-def model_option(model_name: str) -> str:
-    """Return what a command needs to mean this model: an option, or nothing for MODEL_NAME."""
-    is_default = model_name == Settings().model_name
-    return "" if is_default else f" --model-name {shlex.quote(model_name)}"
 
 
 def env_example() -> str:

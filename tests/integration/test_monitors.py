@@ -104,7 +104,7 @@ def test_three_models_each_by_its_own_monitor(
     )
     for name in (PRICE, SCORES):
         # no registry knows the version: it is the one that was captured
-        made = stack.json("baseline", "create", "first", "--model-name", name, *first)
+        made = stack.json("baseline", "create", "first", "--model", name, *first)
         assert made["rows"] == ROWS
     _write_monitors(stack, tmp_path)
     assert f"{len(MODELS)} monitors are valid" in stack.text("monitors", "validate", str(tmp_path))
@@ -186,7 +186,7 @@ def _write_monitors(stack: RunningStack, folder: Path) -> None:
 
 
 def _what_a_monitor_names_is_kept(stack: RunningStack) -> None:
-    theirs = ("--model-name", PRICE)
+    theirs = ("--model", PRICE)
     assert stack.json("baseline", "list", *theirs)["in_use"] == "first"
     for command in (("delete", "first"), ("use", "training")):
         refused = stack.run("baseline", *command, *theirs)

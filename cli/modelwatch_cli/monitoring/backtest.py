@@ -10,6 +10,7 @@ import typer
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.console import console, print_json, print_table, progress
 from modelwatch_cli.monitoring.replay import report_store
+from modelwatch_cli.options import model_option, since_option, until_option, version_option
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import past_span
 
@@ -27,22 +28,18 @@ def register(app: typer.Typer) -> None:
 
 
 def backtest(
-    since: Annotated[
-        str, typer.Option(help="windows that end after this time, or in this duration, such as P7D")
-    ],
+    since: Annotated[str, since_option("windows that end after this")],
     until: Annotated[
-        str | None, typer.Option(help="windows that end before this time; by default now")
+        str | None, until_option("windows that end before this time; by default now")
     ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="a setting to change"),
     ] = None,
     model_version: Annotated[
-        str | None, typer.Option("--model-version", help="only this version; by default all")
+        str | None, version_option("only this version; by default all")
     ] = None,
-    model_name: Annotated[
-        str | None, typer.Option("--model-name", help="a model; by default MODEL_NAME")
-    ] = None,
+    model_name: Annotated[str | None, model_option()] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print every window as JSON")] = False,
 ) -> None:
     """Show the alarms that another configuration would have raised for past windows.

@@ -10,6 +10,7 @@ import typer
 
 from modelwatch.errors import MonitorError
 from modelwatch_cli.console import console, error_console, print_json, print_table, progress
+from modelwatch_cli.options import since_option, until_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -113,11 +114,9 @@ def diff(
 
 def plan(
     paths: Annotated[list[Path] | None, _PATHS] = None,
-    since: Annotated[
-        str, typer.Option(help="windows that end after this time, or in this duration, such as P7D")
-    ] = "P7D",
+    since: Annotated[str, since_option("windows that end after this")] = "P7D",
     until: Annotated[
-        str | None, typer.Option(help="windows that end before this time; by default now")
+        str | None, until_option("windows that end before this time; by default now")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print every window as JSON")] = False,
 ) -> None:

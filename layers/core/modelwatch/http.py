@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, NotRequired, Protocol, TypedDict, cast
 
 import msgspec
 from chalice.app import Chalice, Request, Response
@@ -34,6 +34,7 @@ MAX_BODY_BYTES = 5 * 2**20
 
 _TITLES = {
     400: "The request is not valid",
+    401: "The request does not show who calls",
     404: "Not found",
     413: "The body is too large",
     415: "Only JSON is taken",
@@ -154,6 +155,35 @@ def handle_request(
     )
 
 
+class Door(Protocol):
+    """Knows who may call."""
+
+    def admit(self, path: str, authorization: str) -> None:
+        """Return if a request for the route ``path`` may come in.
+
+        Raises CallerError when it may not, IssuerError when that is not known.
+        """
+        ...
+
+
+def close(app: Chalice, metrics: Callable[[], MetricSink], door: Callable[[], Door]) -> None:
+    """Have ``door`` asked before a route of ``app`` runs; a refused request is counted as well."""
+
+    def ask(request: Request, respond: Callable[[Request], Response]) -> Response:
+        try:
+            door().admit(_endpoint(request), request.headers.get("authorization", ""))
+        except ModelwatchError as error:
+            refusal = error
+
+            def refuse() -> HttpResponse:
+                raise refusal
+
+            return handle_request(app, metrics(), refuse)
+        return respond(request)
+
+    app.register_middleware(ask, "http")
+
+
 def _check_body(request: Request) -> None:
     if request.method != "POST":
         return
@@ -177,7 +207,8 @@ def problem(error: Exception, samples: Sequence[Sample] = ()) -> HttpResponse:
     if isinstance(error, InvalidInputError):
         body["field"] = error.field
         body["errors"] = [ProblemError(field=f, detail=each) for f, each in error.faults]
-    return HttpResponse(body, status, samples, media_type="application/problem+json")
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return HttpResponse(body, status, samples, headers, media_type="application/problem+json")
 
 
 def _counted(error: Exception, on_error: Callable[[str], Sample] | None) -> list[Sample]:

@@ -87,7 +87,7 @@ def test_an_ad_hoc_analysis_stands_beside_the_schedules(stage):
     assert [result.status for result in asked] == ["unknown", "unknown", "drift"]
     assert {result.window_end for result in asked} == {planned.window_end}
     assert len({planned.name, *(result.name for result in asked)}) == 4
-    listed = {result.name: result.ad_hoc for result in stage.service.results(limit=9)}
+    listed = {result.name: result.ad_hoc for result in stage.reports.results(limit=9)}
     assert listed == {planned.name: False} | {result.name: True for result in asked}
     assert stage.reports.saved[planned.name] == planned
     # the schedule goes on as if no one had asked
@@ -182,7 +182,7 @@ def test_without_the_registry_the_captured_versions_are_analyzed(stage, caplog):
 def test_results_are_listed_newest_first(stage):
     for age in (300, 0, 100):
         stage.analyze(window_end=NOW - timedelta(seconds=age))
-    ends = [result.window_end for result in stage.service.results(limit=2)]
+    ends = [result.window_end for result in stage.reports.results(limit=2)]
     assert ends == [NOW, NOW - timedelta(seconds=100)]
     with pytest.raises(NotFoundError):
         stage.service.report_url("wine.1.20200101T000000Z")

@@ -71,6 +71,7 @@ ROOMS = {
         "serving": ("lines", "counting", "history"),
     },
     CORE / "adapters": {
+        "access": (),
         "aws": (),
         "captures": ("aws",),
         "results": ("aws", "captures"),

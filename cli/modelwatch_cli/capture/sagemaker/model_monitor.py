@@ -10,6 +10,7 @@ from modelwatch.domain.baselines import TRAINING
 from modelwatch.errors import EvidenceError
 from modelwatch_cli.console import console, error_console, print_json
 from modelwatch_cli.monitoring.replay import report_store
+from modelwatch_cli.options import model_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ def baseline(
     name: Annotated[
         str | None, typer.Option("--name", help="a baseline; by default the one in use")
     ] = None,
-    model_name: Annotated[
-        str | None, typer.Option("--model-name", help="a model; by default MODEL_NAME")
-    ] = None,
+    model_name: Annotated[str | None, model_option()] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Write statistics.json and constraints.json of a baseline, as a baselining job does.

@@ -83,7 +83,7 @@ class Models(msgspec.Struct, frozen=True):
 
 
 class ResultPage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Results of a model, newest first.
+    """Results, newest first.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ class ResultReader:
         return Models(sorted(found, key=lambda each: _WORST_FIRST[each.severity]))
 
     def list_page(self, model_name: str, asked: ResultsRequest) -> ListedPage:
-        """Return what a page holds, and read none of it.
+        """Return what a page of a model's results holds, or of all models', and read none of it.
 
         Raises
         ------
@@ -155,7 +155,7 @@ class ResultReader:
             for each in self._reports.versions(model_name)
             if not asked.version or each[1] == asked.version
         ]
-        if not versions:
+        if not versions and model_name:
             version = f" version '{asked.version}'" if asked.version else ""
             raise NotFoundError(f"there is no result of '{model_name}'{version}")
         found = self._reports.newest(
