@@ -164,6 +164,14 @@ def test_made_up_versions_and_variants_are_counted_and_named_and_cost_no_other(s
     assert stage.metrics.value("evidently_analysis_total", status="error") == 2
 
 
+def test_a_model_that_is_asked_for_and_not_there_is_a_failure_without_a_metric(stage):
+    stage.store.write(records(30, 1.0))
+    found = stage.analyze(model_name="wien")
+    assert (found.results, list(found.failures)) == ([], ["wien"])
+    assert "no captures in the window" in found.failures["wien"]
+    assert stage.metrics.value("evidently_analysis_total", model_name="wien") == 0
+
+
 def test_without_the_registry_the_captured_versions_are_analyzed(stage, caplog):
     stage.registry.failure = RegistryError("no answer")
     stage.store.write(records(30, 1.0))
