@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-parts test-compose test-fast test-long zoo zoo-table test-grafana test-plugin bench-bridge bench-capture bench-client bench-compaction bench-analysis bench-detection bench-seasonal bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
+.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-parts test-compose test-fast test-long zoo zoo-table test-grafana test-plugin bench-backfill bench-bridge bench-capture bench-client bench-compaction bench-analysis bench-detection bench-seasonal bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,8 @@ test: setup-pyfunc zoo $(ENVS)/localstack/.stamp-test $(if $(shell command -v ja
 	@# the plugin's tests have a LocalStack of their own, and mostly wait
 	@$(MAKE) --no-print-directory -j 2 test-plugin test-parts
 
+# four workers share two cores: threads that wait for each other would only spin
+test-parts: export OMP_NUM_THREADS := 1
 test-parts: lint
 	@# four workers, each with a stack of its own: most of the time is spent waiting. In the order of
 	@# the folders, the long files come first and the short ones of tests/unit fill the end.
@@ -84,6 +86,10 @@ bench-capture: setup-rivals ## the consumer's rows a second, bytes on S3, the bi
 
 bench-client: setup ## what client.log costs on the caller's thread, and how many a second are sent
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.client
+
+bench-backfill: setup setup-spark ## profiles of hours, here and with Spark, beside Spark SQL's percentiles: rows a second and core
+	@PYTHONPATH=.:$(wildcard $(ENVS)/spark/lib/python3*/site-packages) SPARK_LOCAL_IP=127.0.0.1 PYSPARK_PYTHON=$(abspath $(BIN)/python) \
+	  $(BIN)/python -m benchmarks.backfill
 
 bench-compaction: setup ## an hour of 1000 objects merged: rows a second, memory, requests
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.compaction

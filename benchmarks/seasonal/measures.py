@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
 from statistics import fmean, pstdev
 
-from benchmarks.seasonal.series import DAY, HOUR, WEEK, Hour, Model, Series, merged
+from benchmarks.seasonal.pieces import NAMES, Piece, pieces
+from benchmarks.seasonal.rows import rows_figures
+from benchmarks.seasonal.series import HOUR, WEEK, Hour, Model, Series, merged
 
 from modelwatch.domain.constraints import Constraints
 from modelwatch.domain.past.calibration import calibrate
@@ -20,43 +20,13 @@ from modelwatch.domain.verdict.rules import AnalysisRules, DriftPolicy
 from modelwatch.domain.verdict.sides import Reference, WindowProfiles
 from modelwatch.domain.verdict.window import evaluate_window
 from modelwatch.domain.window_plans import WindowPlan
-from modelwatch.domain.windows import Window
 
-_NAMES = {HOUR: "hours", DAY: "days", WEEK: "weeks"}
 _MONTHS = 6  # half of a year is watched
 
 _DEVIATIONS = 3.0
 
 type Limits = dict[str, tuple[float, float]]
 type Progress = Callable[[Sequence[Piece], str], Iterable[Piece]]
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A window of the year: its hours, all of one week."""
-
-    window: Window
-    week: int
-    hours: Sequence[Hour]
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it belongs to the reference."""
-        return self.week % 2 == 0
-
-
-def pieces(found: Sequence[Hour], length: timedelta, fewest: int) -> list[Piece]:
-    """Return the windows of one length that have enough rows, in the order of time."""
-    groups: dict[tuple[int, object], list[Hour]] = {}
-    for hour in found:
-        key = {HOUR: hour.at, DAY: hour.at.date(), WEEK: hour.week}[length]
-        groups.setdefault((hour.week, key), []).append(hour)
-    some = []
-    for (week, _), part in groups.items():
-        start = part[0].at.replace(hour=part[0].at.hour if length == HOUR else 0)
-        if sum(hour.profile.rows for hour in part) >= fewest:
-            some.append(Piece(Window(start, start + length), week, part))
-    return some
 
 
 def measure(
@@ -86,7 +56,7 @@ def measure(
         importance=model.importance if model else None,
     )
     for length in series.lengths:
-        name = _NAMES[length]
+        name = NAMES[length]
         some = pieces(found, length, series.fewest)
         rules = AnalysisRules(
             plans=(WindowPlan(length),),
@@ -115,7 +85,11 @@ def measure(
                 strengths.setdefault((name, change), []).append(_strength(verdict, limits))
                 if not change:
                     _beside(rivals, name, verdict, limits, whole, profile, rules)
-    return _summary(alarms, rivals) | _nannyml_power(alarms, strengths)
+    return {
+        **_summary(alarms, rivals),
+        **_nannyml_power(alarms, strengths),
+        **rows_figures(found, series, [each for each in series.lengths if each != WEEK]),
+    }
 
 
 def _beside(

@@ -15,6 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 _UNLIMITED_COLUMNS = 10_000
+_LINE_SECONDS = 10
+"""Off a terminal, long work says so often how far it is."""
 
 # off a terminal no line is cut
 console = Console(
@@ -59,6 +61,26 @@ def progress() -> Progress:
         transient=True,
         disable=not error_console.is_terminal,
     )
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how much of long work is done: a bar, or off a terminal a line now and then.
+
+    It gives what is called with how much is done, and how much there is.
+    """
+    said = time.monotonic()
+    with progress() as bar:
+        task = bar.add_task(what, total=None)
+
+        def count(done: int, total: int) -> None:
+            nonlocal said
+            bar.update(task, completed=done, total=total)
+            if not error_console.is_terminal and time.monotonic() - said >= _LINE_SECONDS:
+                said = time.monotonic()
+                error_console.print(f"  {done} of {total} {what}", markup=False)
+
+        yield count
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from modelwatch import __version__
 from modelwatch.domain.optional import optional_part
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli import demo
+from modelwatch_cli.backfill import commands as backfill
 from modelwatch_cli.baselines import commands as baselines
 from modelwatch_cli.capture import captures, dlq, forget, labels
 from modelwatch_cli.checks import commands as checks
@@ -20,7 +21,7 @@ from modelwatch_cli.console import console, error_console
 from modelwatch_cli.costs import commands as costs
 from modelwatch_cli.deployment import commands as deployment
 from modelwatch_cli.episodes import commands as episodes
-from modelwatch_cli.monitoring import backtest, compare, performance, replay
+from modelwatch_cli.monitoring import backtest, compare, performance, replay, reports
 from modelwatch_cli.monitoring import commands as monitoring
 from modelwatch_cli.monitors import commands as monitors
 from modelwatch_cli.retention import commands as retention
@@ -88,10 +89,12 @@ for module in (
     retention,
     costs,
     monitoring,
+    reports,
     optional_part(captures.SAGEMAKER, "model_monitor"),
     performance,
     replay,
     backtest,
+    backfill,
     compare,
     baselines,
     monitors,

@@ -29,6 +29,21 @@ def option_time(option: str, text: str) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
+def option_since(text: str, end: datetime | None) -> datetime:
+    """Return the time of ``--since``: as it says, or if it is a duration, so long before ``end``.
+
+    Raises InvalidInputError when it is neither; without ``end``, a duration ends now.
+
+    Examples
+    --------
+    >>> option_since("P1D", datetime(2026, 3, 2, tzinfo=UTC)).isoformat()
+    '2026-03-01T00:00:00+00:00'
+    """
+    if text.startswith("P"):
+        return (end or datetime.now(UTC)) - parse_duration(text, "--since")
+    return option_time("--since", text)
+
+
 def option_window(
     since: str | None, until: str | None, length: timedelta, *, ahead: timedelta = _AHEAD
 ) -> Window:
@@ -37,7 +52,7 @@ def option_window(
     Raises InvalidInputError when one is no time, or the window ends before it begins.
     """
     end = option_time("--until", until) if until else datetime.now(UTC) + ahead
-    start = option_time("--since", since) if since else end - length
+    start = option_since(since, end) if since else end - length
     try:
         return Window(start, end)
     except ValueError as error:
@@ -45,13 +60,12 @@ def option_window(
 
 
 def past_span(since: str, until: str | None) -> tuple[datetime, datetime]:
-    """Return the times of ``--since``, which may be a duration before the other, and ``--until``.
+    """Return the times of ``--since`` and ``--until``, which is by default now.
 
-    Raises InvalidInputError when one is neither, or they are not in order.
+    Raises InvalidInputError when one is no time, or they are not in order.
     """
     end = option_time("--until", until) if until else datetime.now(UTC)
-    is_length = since.startswith("P")
-    start = end - parse_duration(since, "--since") if is_length else option_time("--since", since)
+    start = option_since(since, end)
     if start >= end:
         raise InvalidInputError("--since", "is not before --until")
     return start, end

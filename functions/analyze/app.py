@@ -6,15 +6,16 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent, Rate, Response
 
 from chalicelib import wiring
-from modelwatch.http import HttpResponse, body_of, current_request, handle_request, tagged
+from modelwatch.http import HttpResponse, body_of, close, current_request, handle_request, tagged
 from modelwatch.openapi.routes import add_docs
 from modelwatch.services.analysis_requests import parse_request
-from modelwatch.services.analyze import ReportPlace, Results
+from modelwatch.services.analyze import ReportPlace
 from modelwatch.services.comparison_query import parse_query
 from modelwatch.services.contract import Alive
 from modelwatch.services.results_query import parse_results_query
 
 app = Chalice(app_name="modelwatch-analyze")
+close(app, lambda: wiring.metrics(), lambda: wiring.door())
 
 
 @app.route("/health", methods=["GET"])
@@ -36,12 +37,8 @@ def analyze_now() -> Response:
 
 @app.route("/reports", methods=["GET"])
 def reports() -> Response:
-    """List the newest results."""
-
-    def run() -> HttpResponse:
-        return HttpResponse(Results(wiring.analyze_service().results(limit=50)))
-
-    return handle_request(app, wiring.metrics(), run)
+    """List the results of all models, a page at once: as those of one model."""
+    return handle_request(app, wiring.metrics(), _page)
 
 
 @app.route("/reports/{name}", methods=["GET"])
@@ -49,7 +46,7 @@ def report(name: str) -> Response:
     """Redirect to a report."""
 
     def run() -> HttpResponse:
-        url = wiring.analyze_service().report_url(name)
+        url = wiring.result_reader().report_url(name)
         return HttpResponse(ReportPlace(url), status=302, headers={"Location": url})
 
     return handle_request(app, wiring.metrics(), run)
@@ -66,14 +63,14 @@ def models() -> Response:
 @app.route("/models/{name}/results", methods=["GET"])
 def model_results(name: str) -> Response:
     """List a model's results, a page at once: ``?version=3&from=…&to=…&limit=50``."""
+    return handle_request(app, wiring.metrics(), lambda: _page(name))
 
-    def run() -> HttpResponse:
-        request, reader = current_request(app), wiring.result_reader()
-        listed = reader.list_page(name, parse_results_query(request.query_params or {}))
-        known = request.headers.get("if-none-match", "")
-        return tagged(listed.tag, known, lambda: reader.read_page(listed))
 
-    return handle_request(app, wiring.metrics(), run)
+def _page(model_name: str = "") -> HttpResponse:
+    request, reader = current_request(app), wiring.result_reader()
+    listed = reader.list_page(model_name, parse_results_query(request.query_params or {}))
+    known = request.headers.get("if-none-match", "")
+    return tagged(listed.tag, known, lambda: reader.read_page(listed))
 
 
 @app.route("/compare", methods=["GET"])

@@ -5,13 +5,14 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent, Rate, Response, SQSEvent
 
 from chalicelib import wiring
-from modelwatch.http import HttpResponse, body_of, handle_request
+from modelwatch.http import HttpResponse, body_of, close, handle_request
 from modelwatch.openapi.routes import add_docs
 from modelwatch.services.compaction import CompactionService
 from modelwatch.services.contract import Accepted, AcceptedMany, Alive
 from modelwatch.services.deliveries import Message
 
 app = Chalice(app_name="modelwatch-capture")
+close(app, lambda: wiring.metrics(), lambda: wiring.door())
 
 
 @app.route("/health", methods=["GET"])

@@ -8,11 +8,12 @@ from chalice.app import Chalice, Response
 
 from chalicelib import wiring
 from modelwatch.errors import PredictionError
-from modelwatch.http import HttpResponse, body_of, handle_request, problem
+from modelwatch.http import HttpResponse, body_of, close, handle_request, problem
 from modelwatch.openapi.routes import add_docs
 from modelwatch.services.predict import PredictService
 
 app = Chalice(app_name="modelwatch-predict")
+close(app, lambda: wiring.metrics(), lambda: wiring.door())
 
 
 @app.route("/", methods=["GET"])

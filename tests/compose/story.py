@@ -135,7 +135,7 @@ class Story:
     def _analyze(self) -> dict[str, Any]:
         """Return the result for the last hour."""
         self._stack.modelwatch("drain")
-        options = ("--window-seconds", "3600", "--with-report", "--json")
+        options = ("--window", "PT1H", "--with-report", "--json")
         (result,) = json.loads(self._stack.modelwatch("analyze", *options))["results"]
         return dict(result)
 

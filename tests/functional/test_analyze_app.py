@@ -24,7 +24,12 @@ def reports(stage):
 
 @pytest.fixture
 def app_client(client, stage):
-    return client("analyze", metrics=stage.metrics, analyze_service=stage.service)
+    return client(
+        "analyze",
+        metrics=stage.metrics,
+        analyze_service=stage.service,
+        result_reader=ResultReader(stage.reports, stage.episodes),
+    )
 
 
 def test_analyze_on_request_and_list_the_results(app_client):
@@ -135,6 +140,13 @@ def test_a_models_results_come_in_pages(reading):
     assert "next_page" not in second
     query = urlencode({"from": second["results"][0]["window_end"], "limit": 200})
     assert reading.get(f"/models/wine/results?{query}").json_body["results"] == first["results"]
+
+
+def test_results_of_all_models_come_in_the_same_pages(reading):
+    own = reading.get("/models/wine/results?limit=4").json_body
+    assert reading.get("/reports?limit=4").json_body == own
+    assert reading.get("/reports?version=9").json_body == {"results": []}
+    assert reading.get("/reports?limit=none").status_code == 400
 
 
 def test_a_page_that_the_caller_has_is_not_sent_again(reading):

@@ -44,7 +44,7 @@ def test_it_is_unknown_until_its_own_past_is_its_baseline(factor, status):
     stage.store.write(queue.records)
 
     first = of_price(stage)
-    command = "modelwatch baseline create NAME --model-name price --version 7 --rolling P7D"
+    command = "modelwatch baseline create NAME --model price --version 7 --rolling P7D"
     assert first.status == "unknown"
     assert command in first.reason
 

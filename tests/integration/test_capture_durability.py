@@ -269,7 +269,7 @@ def writes(capture: Capture, version: str) -> list[float]:
 
 def test_an_s3_that_hangs_costs_no_record(capture):
     records = records_of("hung", 20_000)
-    parts = json.loads(capture.stack.run("status", "--json").stdout)
+    parts = json.loads(capture.stack.run("status", "--json").stdout)["parts"]
     s3_pid = next(part["pid"] for part in parts if part["name"] == "s3")
     writes = len(capture.gate.writes)
     os.kill(s3_pid, signal.SIGSTOP)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,12 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
 from pyarrow.fs import S3FileSystem
 
+from modelwatch.adapters.aws.objects import S3Objects
+from modelwatch.adapters.captures.compaction import S3Compaction
+from modelwatch.adapters.captures.hour_profiles import make_hour
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.records import Record
 from modelwatch_cli.buckets import ensure_buckets
@@ -172,6 +177,7 @@ import json, sys
 from functools import reduce
 from pathlib import Path
 from pyspark.sql import SparkSession
+from modelwatch.spark import read_captures
 
 folder, sums = Path(sys.argv[1]), sys.argv[2]
 spark = (
@@ -192,7 +198,20 @@ captures.createOrReplaceTempView("captures")
 grouped = spark.sql(
     f"select model_version, hour, {sums} from captures group by model_version, hour"
 )
+# all at once, by the package; in another zone than that of the files
+spark.conf.set("spark.sql.session.timeZone", "Asia/Tokyo")
+together = read_captures(spark, str(folder))
+together.createOrReplaceTempView("together")
+grouped_together = spark.sql(
+    f"select model_version, hour, {sums} from together group by model_version, hour"
+)
 print(json.dumps({
+    "together": {
+        "types": dict(together.dtypes),
+        "rows": [list(row) for row in grouped_together.collect()],
+        "first": spark.sql("select unix_millis(min(captured_at)) from together").first()[0],
+        "models": [row[0] for row in together.select("model_name").distinct().collect()],
+    },
     "versions": [dict(version.dtypes) for version in versions],
     "types": dict(captures.dtypes),
     "rows": [list(row) for row in grouped.collect()],
@@ -202,7 +221,36 @@ print(json.dumps({
 """
 
 
-def test_spark_reads_the_files(bucket, tmp_path):
+#: in this process's own environment, as a cluster has it: Spark, and modelwatch for the workers
+BACKFILL = """
+import json, sys
+from functools import partial
+import numpy as np
+from pyspark.sql import SparkSession
+from modelwatch.adapters.captures.hour_profiles import compaction_of, make_with_spark
+
+(
+    SparkSession.builder.master("local[4]")
+    .config("spark.ui.enabled", "false")
+    .config("spark.driver.host", "127.0.0.1")
+    .config("spark.driver.bindAddress", "127.0.0.1")
+    .getOrCreate()
+)
+made = {}
+for workers in map(int, sys.argv[2].split(",")):
+    values = {"CAPTURE_BUCKET": f"{sys.argv[1]}-{workers}"}
+    hours = compaction_of(values).hours()
+    open_compaction = partial(compaction_of, values)
+    found = make_with_spark(hours, np.empty(0, np.uint64), None, open_compaction, workers)
+    made[workers] = [(each.rows, each.problem) for each in found]
+print(json.dumps(made))
+"""
+WORKERS = (1, 4, 16)
+_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+def run_spark(script: str, arguments: list[str], folder: Path, environ: dict[str, str]) -> Any:
+    """Return what a script that uses Spark prints last."""
     python = ROOT / ".envs/spark/bin/python"
     missing = (
         "java" if not shutil.which("java") else "" if python.exists() else "`make setup-spark`"
@@ -211,20 +259,79 @@ def test_spark_reads_the_files(bucket, tmp_path):
         if os.environ.get("CI"):
             pytest.fail(f"{missing} is missing in CI")
         pytest.skip(f"{missing} is missing: captures are NOT read with Spark")
+    own = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": str(folder)}
+    (packages,) = python.parents[1].glob("lib/python*/site-packages")
     done = subprocess.run(
-        [str(python), "-c", SPARK, str(bucket.folder), SUMS],
+        [sys.executable, "-c", script, *arguments],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
-        env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": str(tmp_path)},
+        cwd=folder,
+        env={
+            **os.environ,
+            **own,
+            **environ,
+            "PYTHONPATH": str(packages),
+            "PYSPARK_PYTHON": sys.executable,
+        },
         timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def fill(client: Any, bucket: str) -> None:
+    """Write hours of one to three objects, of two versions."""
+    ensure_buckets(client, [bucket])
+    store = S3RecordStore(client, bucket)
+    for hour, part in ((each, part) for each in range(4) for part in range(1 + each % 3)):
+        store.write(
+            [
+                Record(
+                    event_id=f"018bcfe5-6800-7000-8000-{hour:03d}{part:03d}{number:06d}",
+                    captured_at=HOUR + timedelta(hours=hour, seconds=part * 400 + number),
+                    model_name="wine",
+                    model_version="12"[hour % 2],
+                    features={"amount": number * 7919 % 1000 / 10, "colour": "rw"[number % 2]},
+                    types="ds",
+                    prediction=number % 3,
+                )
+                for number in range(500)
+            ]
+        )
+
+
+def test_spark_makes_the_same_objects_as_this_process_with_any_number_of_workers(stack, tmp_path):
+    """To the bit: keys and content of merged captures, and of the profiles beside them."""
+    client = stack.client("s3")
+    names = [f"backfill-{each}" for each in ("local", *WORKERS)]
+    for name in names:
+        fill(client, name)
+    compaction = S3Compaction(client, names[0])
+    made = [
+        make_hour(compaction, hour, np.empty(0, np.uint64), None) for hour in compaction.hours()
+    ]
+    stored = {name: stack.json("env")[name] for name in ("AWS_ENDPOINT_URL_S3", *_CREDENTIALS)}
+    found = run_spark(BACKFILL, ["backfill", ",".join(map(str, WORKERS))], tmp_path, stored)
+    rows = [[each.rows, each.problem] for each in sorted(made, key=lambda each: each.name)]
+    assert found == {str(workers): rows for workers in WORKERS}
+
+    def content(name: str) -> dict[str, bytes]:
+        objects = S3Objects(client, name)
+        return {key: objects.read(key) for key, _ in objects.keys("")}
+
+    first, *others = map(content, names)
+    assert sum(key.startswith("captures/") for key in first) == 4
+    assert sum(key.startswith("profiles/") for key in first) >= 3
+    for other in others:
+        assert other == first
+
+
+def test_spark_reads_the_files(bucket, tmp_path):
+    found = run_spark(SPARK, [str(bucket.folder), SUMS], tmp_path, {})
     assert by_hour(found["rows"]) == EXPECTED
     assert found["model"] == "wine model"
-    assert found["first"] == "2026-01-11 17:00:00"
+    assert found["first"] == "2026-01-12 02:00:00"
     first, second = found["versions"]
     assert (first["feature_amount"], second["feature_amount"]) == ("bigint", "double")
     assert (first["feature_colour"], second["feature_colour"]) == ("string", "string")
@@ -240,3 +347,16 @@ def test_spark_reads_the_files(bucket, tmp_path):
         }
         == found["types"]
     )
+    together = found["together"]
+    assert by_hour(together["rows"]) == EXPECTED
+    assert (together["first"], together["models"]) == (HOUR.timestamp() * 1000, ["wine model"])
+    types = {
+        "feature_amount": "double",
+        "feature_member": "boolean",
+        "model_version": "string",
+        "captured_at": "timestamp",
+        "probabilities": "array<double>",
+        "date": "date",
+        "hour": "int",
+    }
+    assert together["types"] | types == together["types"]

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from modelwatch.adapters.results.reports import S3ReportStore
+from modelwatch_cli.buckets import ensure_buckets
+from modelwatch_cli.settings import Settings
 
 pytestmark = pytest.mark.servers
 
@@ -70,7 +75,8 @@ def test_an_option_that_is_missing_is_named(stack: Any, tmp_path: Path) -> None:
 
 def test_a_folder_of_a_bucket_is_read_as_the_monitor_says(stack: Any, tmp_path: Path) -> None:
     """Partitions by day, one file packed; the second night has what the first had, and a change."""
-    bucket = stack.json("env")["REPORT_BUCKET"]
+    bucket = "modelwatch-nightly-job"
+    ensure_buckets(stack.client("s3"), [bucket])
     monitor = tmp_path / "nightly.toml"
     monitor.write_text(NIGHTLY)
     s3 = stack.client("s3")
@@ -101,3 +107,46 @@ def test_a_folder_of_a_bucket_is_read_as_the_monitor_says(stack: Any, tmp_path: 
     assert "row 21: differs from what is stored under its id" in second.stderr
     done = json.loads(second.stdout)
     assert done["records"] == {"stored": 5, "known": 20, "changed": 1}
+
+
+def test_a_past_of_tables_is_backfilled_to_results_with_performance(
+    stack: Any, tmp_path: Path
+) -> None:
+    """Three days of a nightly table with labels; the third day is another world."""
+    model = ("--model", "backfilled")
+
+    def run_json(*arguments: str) -> Any:
+        outcome = stack.run(*arguments, *model, "--json")
+        assert outcome.returncode == 0, outcome.stderr
+        return json.loads(outcome.stdout)
+
+    folder = tmp_path / "scores"
+    for day in (20, 21, 22):
+        part = folder / f"date=2026-01-{day}" / "part-0.csv"
+        part.parent.mkdir(parents=True)
+        lines = ["timestamp,age,prediction,label"]
+        for n in range(300):
+            age = 20 + n % 40 + (30 if day == 22 else 0)
+            lines.append(f"2026-01-{day}T02:{n // 60:02}:{n % 60:02}Z,{age},yes,yes")
+        part.write_text("\n".join(lines))
+    imported = run_json("captures", "import", str(folder), "--version", "1", "--ignore", "date")
+    assert (imported["records"]["stored"], imported["labels"]["stored"]) == (900, 900)
+    made = stack.run(
+        "baseline", "create", "first-day", "--model", "backfilled", "--version", "1",
+        "--since", "2026-01-20", "--until", "2026-01-21",
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    monitor = tmp_path / "backfilled.toml"
+    monitor.write_text('baseline = "first-day"\n[rules]\nanalysis_windows = "P1D/P1D"\n')
+    assert stack.run("monitors", "apply", str(monitor)).returncode == 0
+    span = ("--since", "2026-01-21", "--until", "2026-01-24")
+    first = run_json("backfill", *span)
+    assert first["windows"]["severities"] == {"ok": 1, "drift": 1}
+    again = run_json("backfill", *span)
+    assert (again["windows"]["known"], again["windows"]["due"], again["hours"]["due"]) == (2, 0, 0)
+    store = S3ReportStore(stack.client("s3"), Settings({}).report_bucket)
+    days = [datetime(2026, 1, day, tzinfo=UTC) for day in (22, 23)]
+    results = [store.result(name) for name in store.names("backfilled", *days)]
+    assert [each.status for each in results] == ["ok", "drift"]
+    assert all(each.performance and each.performance.labelled >= 300 for each in results)
+    stack.run("monitors", "remove", "backfilled")

@@ -128,7 +128,7 @@ def test_a_deployment_elsewhere_is_checked_by_its_addresses(stack, new_stack, tm
 
 
 def test_a_bridge_that_is_down_is_the_only_thing_wrong(stack: RunningStack) -> None:
-    parts = json.loads(stack.run("status", "--json").stdout)
+    parts = json.loads(stack.run("status", "--json").stdout)["parts"]
     os.kill(next(part["pid"] for part in parts if part["name"] == "bridge"), signal.SIGKILL)
     code, outcome = check(stack)
     assert code == 1

@@ -1,26 +1,36 @@
-"""An API that asks for a key, on the real stack: refused without it, and every caller has it."""
+"""APIs that ask for a key or a token, on the real stack: refused without, and callers have it."""
 
 import dataclasses
 import json
+import time
 
 import httpx
 import pytest
+
+from issuer import AUDIENCE, Key
+from stand_in import Request, stand_in
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
 STAGE = "closed"
 MODEL = "closed_forest"
+KEY = Key("test")
 
 
 class Closed:
-    """A stage whose APIs ask for keys."""
+    """A stage whose APIs ask for keys, and whose control routes ask for tokens."""
 
-    def __init__(self, stack) -> None:
+    def __init__(self, stack, issuer: str) -> None:
+        self.claims = {"iss": issuer, "exp": time.time() + 3600}
         own = {
             "STAGE": STAGE,
             "MODEL_NAME": MODEL,
             "CAPTURE_QUEUE_NAME": f"modelwatch-{STAGE}-captures",
             "API_AUTH": "api_key",
+            "API_AUTH_CONTROL": "jwt",
+            "API_JWT_ISSUER": issuer,
+            "API_JWT_AUDIENCE": AUDIENCE,
+            "API_TOKEN": KEY.token(**self.claims),
         }
         self.stack = dataclasses.replace(stack, environ={**stack.environ, **own})
         self.run("train")
@@ -42,9 +52,15 @@ class Closed:
 
 @pytest.fixture(scope="module")
 def closed(stack):
-    closed = Closed(stack)
-    yield closed
-    closed.run("undeploy")
+    def respond(request: Request) -> tuple[int, object]:
+        if request.path.endswith("openid-configuration"):
+            return 200, {"issuer": address, "jwks_uri": f"{address}/keys"}
+        return 200, {"keys": [KEY.public]}
+
+    with stand_in(respond) as address:
+        closed = Closed(stack, address)
+        yield closed
+        closed.run("undeploy")
 
 
 def test_what_would_make_a_deployment_fail_is_listed(closed):
@@ -62,15 +78,30 @@ def test_what_would_make_a_deployment_fail_is_listed(closed):
 
 def test_without_a_key_or_with_another_apis_key_nothing_is_served(closed):
     wrong = {"x-api-key": closed.key("capture")}
-    for app, path in (("predict", "/health"), ("analyze", "/reports"), ("capture", "/docs")):
+    for app, path in (("predict", "/health"), ("analyze", "/docs"), ("capture", "/docs")):
         url = f"{closed.urls[app]}{path}"
         assert httpx.get(url, timeout=60).status_code == 403
         assert httpx.get(url, headers={"x-api-key": "x" * 20}, timeout=60).status_code == 403
         right = {"x-api-key": closed.key(app)}
         assert httpx.get(url, headers=right, timeout=60).status_code == 200
-    for path in ("/predict", "/model/reload"):
-        response = httpx.post(f"{closed.urls['predict']}{path}", json={}, headers=wrong, timeout=60)
-        assert response.status_code == 403
+    response = httpx.post(f"{closed.urls['predict']}/predict", json={}, headers=wrong, timeout=60)
+    assert response.status_code == 403
+
+
+def test_a_control_route_asks_for_a_token_of_the_issuer(closed):
+    others = Key("test")
+    for method, url in (
+        ("POST", f"{closed.urls['predict']}/model/reload"),
+        ("GET", f"{closed.urls['analyze']}/reports"),
+    ):
+        for token, status in (
+            ("no-token", 401),
+            (others.token(**closed.claims), 401),
+            (KEY.token(**closed.claims, aud="billing"), 401),
+            (KEY.token(**closed.claims), 200),
+        ):
+            headers = {"Authorization": f"Bearer {token}"}
+            assert httpx.request(method, url, headers=headers, timeout=60).status_code == status
 
 
 def test_the_document_says_what_is_asked_for(closed):
@@ -79,8 +110,9 @@ def test_the_document_says_what_is_asked_for(closed):
     document = httpx.get(url, headers=headers, timeout=60).json()
     assert document["components"]["securitySchemes"]["api_key"]["name"] == "x-api-key"
     reload = document["paths"]["/model/reload"]["post"]
-    assert reload["security"] == [{"api_key": []}]
-    assert {"401", "403"} <= reload["responses"].keys()
+    assert reload["security"] == [{"jwt": []}]
+    assert "401" in reload["responses"]
+    assert document["paths"]["/predict"]["post"]["security"] == [{"api_key": []}]
 
 
 def test_commands_send_the_key_and_do_not_show_it(closed):
@@ -91,6 +123,7 @@ def test_commands_send_the_key_and_do_not_show_it(closed):
     closed.run("reports")
     for app in ("predict", "capture", "analyze"):
         assert closed.key(app) not in closed.said
+    assert closed.stack.environ["API_TOKEN"] not in closed.said
 
 
 def test_a_deployment_closes_and_opens_the_apis_that_are_there(closed):

@@ -176,7 +176,7 @@ def test_another_configuration_is_tried_on_the_past(trial):
 
     # by the thresholds of the deployment; what was asked for is no part of the past
     eventually(lambda: [*filter(is_alarm, trial.results("reports"))], seconds=240)
-    options = ("--since", "PT1H", "--model-version", version)
+    options = ("--since", "PT1H", "--version", version)
     strict = ("--set", "DRIFT_MODE=classic", "--set", "DRIFT_NUMERICAL_THRESHOLD=0.0001")
     found = trial.json("backtest", *options, *strict)
     (series,) = found["series"]

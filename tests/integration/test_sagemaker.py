@@ -110,7 +110,7 @@ def test_captures_go_out_and_come_in_as_they_were(moved, tmp_path, encoding):
     before = captured(moved, name)
     folder = encoding == "csv"
     place = str(tmp_path) if folder else f"s3://{moved.bucket}/sagemaker"
-    arguments = ("--format", "sagemaker", "--model-name", name, *BETWEEN, "--encoding", encoding)
+    arguments = ("--format", "sagemaker", "--model", name, *BETWEEN, "--encoding", encoding)
     done = moved.json("captures", "export", place, *arguments)
     assert (done["records"], done["files"]) == (200, 4)
     names = ",".join(done["versions"][0]["features"])
@@ -126,7 +126,7 @@ def test_captures_go_out_and_come_in_as_they_were(moved, tmp_path, encoding):
 
     # under another model's name, or they would be there already
     other = f"imported-from-{encoding}"
-    importing = ("--model-name", other, *(("--feature-names", names) if folder else ()))
+    importing = ("--model", other, *(("--feature-names", names) if folder else ()))
     done = moved.json("captures", "import", place, *importing)
     assert done["records"] == {"found": 200, "stored": 200, "known": 0}
     assert moved.table(other).equals(before)
@@ -175,7 +175,7 @@ def test_what_an_endpoint_captured_is_imported_with_its_ground_truth(moved, tmp_
             for event_id, label in (("request-1", "1"), ("request-2", "0\n1"))
         ),
     )
-    model = ("--model-name", "endpoint", "--model-version", "1")
+    model = ("--model", "endpoint", "--version", "1")
     names = ("--feature-names", "alcohol,colour")
 
     # ground truth alone: its predictions are not there yet
@@ -215,7 +215,7 @@ def test_a_baseline_is_written_and_its_constraints_are_read_as_model_monitor_has
     moved, tmp_path
 ):
     captured(moved, "watched")
-    model = ("--model-name", "watched")
+    model = ("--model", "watched")
     moved.json("baseline", "create", "january", *BETWEEN, "--version", "1", *model)
     done = moved.json("model-monitor", "baseline", str(tmp_path), "--name", "january", *model)
     assert done["files"] == ["statistics.json", "constraints.json"]

@@ -125,7 +125,7 @@ def test_a_season_is_quiet_and_a_change_of_unit_is_found(by_day: RunningStack) -
     for result in (first, quiet, changed):
         outcome = stack.run("replay", result.name)
         assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-    shown = stack.run("analyze", "--window-seconds", "172800", "--min-rows", "100").stdout
+    shown = stack.run("analyze", "--window", "P2D", "--min-rows", "100").stdout
     assert "critical" in shown
     listen_for_drifts(stack)
     _open_an_episode(stack, version, before_it)
@@ -167,7 +167,7 @@ def _follow_its_episode(
     assert "a [/red] note" in stack.text("episodes", "show", name)
 
     until = f"{datetime.now(UTC) + DAY:%Y-%m-%dT%H:%M}"
-    time = ("--from", before_it.isoformat(), "--until", until, "--reason", "labels in mg/l")
+    time = ("--since", before_it.isoformat(), "--until", until, "--reason", "labels in mg/l")
     declared = stack.json("episodes", "expect", *time, "--feature", "magnesium")
     assert [each["status"] for each in episodes_of(stack, version)] == ["expected"]
     assert "labels in mg/l" in stack.text("episodes", "list")

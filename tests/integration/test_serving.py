@@ -80,7 +80,7 @@ class Serving:
 
     def stop(self, part: str) -> None:
         """Stop a part of the stack as an operator would not: behind its back."""
-        parts = json.loads(self.stack.run("status", "--json").stdout)
+        parts = json.loads(self.stack.run("status", "--json").stdout)["parts"]
         pid = next(each["pid"] for each in parts if each["name"] == part)
         os.kill(pid, signal.SIGTERM)
         eventually(lambda: not alive(pid))

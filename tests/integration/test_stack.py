@@ -28,7 +28,7 @@ pytestmark = pytest.mark.servers
 def _parts(stack: RunningStack) -> dict[str, dict[str, Any]]:
     outcome = stack.run("status", "--json")
     assert outcome.returncode in (0, 3), outcome.stderr
-    return {part["name"]: part for part in json.loads(outcome.stdout)}
+    return {part["name"]: part for part in json.loads(outcome.stdout)["parts"]}
 
 
 def _variables(stack: RunningStack) -> dict[str, str]:

@@ -468,8 +468,8 @@ class InMemoryReportStore:
         most: int,
         before: ResultName | None = None,
     ) -> list[tuple[ResultName, int]]:
-        def place(name: ResultName) -> tuple[str, str]:
-            return name.ending, name.model_version
+        def place(name: ResultName) -> tuple[str, str, str]:
+            return name.ending, name.model_name, name.model_version
 
         names = [name for each in self.saved if (name := ResultName.parse(each))]
         chosen = [

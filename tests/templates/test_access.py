@@ -183,6 +183,35 @@ def test_what_was_said_is_deployed(auth):
     check_access(Settings({"API_AUTH": auth}))
 
 
+JWT = {
+    "API_AUTH": "jwt",
+    "API_JWT_ISSUER": "https://issuer.example/a",
+    "API_JWT_AUDIENCE": "modelwatch, other",
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"API_JWT_ISSUER": ""}, "API_JWT_ISSUER: is needed"),
+        ({"API_JWT_AUDIENCE": ""}, "API_JWT_AUDIENCE: is needed"),
+        ({"API_JWT_ISSUER": "http://issuer.example"}, "API_JWT_ISSUER: is not an https address"),
+        ({"API_AUTH_CONTROL": "iam"}, "API_AUTH_CONTROL: jwt and iam take the same header"),
+    ],
+)
+def test_tokens_need_an_issuer_and_an_audience(given, why):
+    with pytest.raises(SettingError, match=why):
+        check_access(Settings(JWT | given))
+    check_access(Settings(JWT))
+
+
+def test_the_function_that_looks_at_tokens_knows_whose_they_are(packaged):
+    for template in packaged.values():
+        assert with_access(template, Settings(JWT)) == template
+        variables = template["Globals"]["Function"]["Environment"]["Variables"]
+        assert {"API_AUTH", "API_JWT_ISSUER", "API_JWT_AUDIENCE"} <= variables.keys()
+
+
 @pytest.mark.parametrize("auth", ["", "none"])
 def test_a_local_stack_is_open(auth):
     check_access(Settings({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566", "API_AUTH": auth}))
@@ -191,7 +220,7 @@ def test_a_local_stack_is_open(auth):
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [
-        ("API_AUTH", "jwt", "'jwt' is not one of iam, api_key, none, none-anyone-may-call"),
+        ("API_AUTH", "key", "'key' is not one of iam, api_key, jwt, none, none-anyone-may-call"),
         ("API_ALLOWED_CIDRS", "192.0.2.1/24", "has host bits set; expected a range such as"),
         ("API_ALLOWED_PRINCIPALS", "arn:aws:iam::111122223333:role/*", "without \\*"),
         ("API_VPC_ENDPOINTS", "vpc-1", "'vpc-1' is not the id of a VPC endpoint"),

@@ -8,13 +8,14 @@ import typer
 
 from modelwatch_cli.console import console, error_console, print_json
 from modelwatch_cli.episodes.commands import EPISODE, WHO, episode_store, person
+from modelwatch_cli.options import model_option, model_words, since_option, until_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
     from modelwatch_cli.baselines.accepting import Acceptor
 
 _JSON = typer.Option("--json", help="print the result as JSON")
-_MODEL = typer.Option("--model-name", help="a model; by default MODEL_NAME")
+_MODEL = model_option()
 
 
 def accept(
@@ -23,9 +24,9 @@ def accept(
     who: Annotated[str | None, WHO] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="start of the captures, in ISO 8601; by default those of the episode"),
+        since_option("start of the captures; by default those of the episode"),
     ] = None,
-    until: Annotated[str | None, typer.Option(help="end of the captures")] = None,
+    until: Annotated[str | None, until_option("end of the captures")] = None,
     model_name: Annotated[str | None, _MODEL] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
@@ -45,7 +46,7 @@ def accept(
     console.print(
         f"Version {found.model_version} of {found.model_name} is compared with '{made.name}' "
         f"({made.rows} rows) from now on; take it back with "
-        f"`modelwatch baseline revert {found.id}`",
+        f"`modelwatch baseline revert {found.id}{model_words(found.model_name)}`",
         markup=False,
     )
 

@@ -11,6 +11,13 @@ from modelwatch.domain.baselines import TRAINING
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.baselines.acceptance import accept, revert
 from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.options import (
+    model_option,
+    model_words,
+    since_option,
+    until_option,
+    version_option,
+)
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,7 +26,7 @@ if TYPE_CHECKING:
     from modelwatch.domain.profiles import Profile
 
 _JSON = typer.Option("--json", help="print the result as JSON")
-_MODEL = typer.Option("--model-name", help="a model; by default MODEL_NAME")
+_MODEL = model_option()
 _NAME = typer.Argument(help="name of the baseline")
 
 
@@ -45,18 +52,16 @@ def create(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="start of the captures, in ISO 8601; by default a day before --until"),
+        since_option("start of the captures; by default a day before --until"),
     ] = None,
-    until: Annotated[
-        str | None, typer.Option(help="end of the captures, in ISO 8601; by default now")
-    ] = None,
+    until: Annotated[str | None, until_option("end of the captures; by default now")] = None,
     rolling: Annotated[
         str | None,
         typer.Option(metavar="DURATION", help="captures before each window, such as P7D"),
     ] = None,
     version: Annotated[
         str | None,
-        typer.Option("--version", help="version of the captures; by default the served one"),
+        version_option("version of the captures; by default the served one"),
     ] = None,
     only_version: Annotated[
         str | None,
@@ -84,9 +89,10 @@ def create(
         print_json(made)
         return
     console.print(f"Baseline '{name}' of {model}: {made.origin}, {made.rows} rows", markup=False)
+    theirs = model_words(model)
     console.print(
-        f"Put it into use with `modelwatch baseline use {name}`; show its constraints with "
-        f"`modelwatch baseline constraints {name}`",
+        f"Put it into use with `modelwatch baseline use {name}{theirs}`; show its constraints with "
+        f"`modelwatch baseline constraints {name}{theirs}`",
         markup=False,
     )
 

@@ -13,6 +13,7 @@ from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.capture.compaction import compact_captures
 from modelwatch_cli.capture.imports import import_captures
 from modelwatch_cli.console import error_console, print_json, print_table, progress
+from modelwatch_cli.options import model_option, since_option, until_option, version_option
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_window
 
@@ -52,16 +53,10 @@ def register(app: typer.Typer) -> None:
 def export_captures(
     destination: Annotated[str, typer.Argument(help="a folder, or s3://bucket/prefix")],
     form: Annotated[Format, typer.Option("--format", help="whose form")] = Format.SAGEMAKER,
-    model_name: Annotated[
-        str | None, typer.Option("--model-name", help="a model; by default all")
-    ] = None,
-    model_version: Annotated[
-        str | None, typer.Option("--model-version", help="a version; by default all")
-    ] = None,
-    since: Annotated[
-        str | None, typer.Option(help="start, in ISO 8601; by default a day before --until")
-    ] = None,
-    until: Annotated[str | None, typer.Option(help="end, in ISO 8601; by default now")] = None,
+    model_name: Annotated[str | None, model_option("a model; by default all")] = None,
+    model_version: Annotated[str | None, version_option("a version; by default all")] = None,
+    since: Annotated[str | None, since_option("start; by default a day before --until")] = None,
+    until: Annotated[str | None, until_option("end; by default now")] = None,
     encoding: Annotated[
         PayloadEncoding, typer.Option(help="how features and predictions are written")
     ] = PayloadEncoding.CSV,

@@ -8,18 +8,17 @@ import typer
 
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.console import console, print_json, print_table, progress
+from modelwatch_cli.options import since_option, until_option
 from modelwatch_cli.settings import Settings
-from modelwatch_cli.times import option_time
+from modelwatch_cli.times import option_since, option_time
 
 _SHOWN_HOURS = 50
 
 
 def compact_captures(
-    since: Annotated[
-        str | None, typer.Option(help="first hour, in ISO 8601; by default the first one")
-    ] = None,
+    since: Annotated[str | None, since_option("first hour; by default the first one")] = None,
     until: Annotated[
-        str | None, typer.Option(help="only earlier hours; by default all hours that are over")
+        str | None, until_option("only earlier hours; by default all hours that are over")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the hours as JSON")] = False,
 ) -> None:
@@ -44,10 +43,8 @@ def compact_captures(
     )
     with progress() as bar:
         task = bar.add_task("hours", total=None)
-        hours = service.due(
-            option_time("--since", since) if since else None,
-            option_time("--until", until) if until else None,
-        )
+        end = option_time("--until", until) if until else None
+        hours = service.due(option_since(since, end) if since else None, end)
         bar.update(task, total=len(hours))
         outcome = service.compact(hours, lambda: bar.advance(task))
     if as_json:

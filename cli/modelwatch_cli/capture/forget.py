@@ -11,7 +11,6 @@ from typing import Annotated
 import msgspec
 import typer
 
-from modelwatch.domain.segments import read_segments
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.console import console, error_console, print_json, progress
 from modelwatch_cli.settings import Settings
@@ -43,6 +42,7 @@ def forget(
     """
     from modelwatch.adapters.aws.clients import s3_client
     from modelwatch.adapters.erasure.rows import Events
+    from modelwatch.domain.segments import read_segments
     from modelwatch_cli.capture.dlq import open_box
     from modelwatch_cli.capture.forgetting import Forgetting, read_ids
 

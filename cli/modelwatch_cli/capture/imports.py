@@ -13,6 +13,7 @@ import typer
 from modelwatch.domain.optional import optional_part
 from modelwatch.errors import InvalidInputError, ModelwatchError, MonitorError
 from modelwatch_cli.console import console, error_console, print_json
+from modelwatch_cli.options import model_option, since_option, until_option, version_option
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_window
 
@@ -54,12 +55,8 @@ def import_captures(
             "--format", help="whose form; by default a table, but for .jsonl without --prediction"
         ),
     ] = None,
-    model_name: Annotated[
-        str, typer.Option("--model", "--model-name", help="the model that made the predictions")
-    ] = "",
-    model_version: Annotated[
-        str, typer.Option("--version", "--model-version", help="its version")
-    ] = "",
+    model_name: Annotated[str, model_option("the model that made the predictions")] = "",
+    model_version: Annotated[str, version_option("its version")] = "",
     monitor: Annotated[
         Path | None,
         typer.Option(
@@ -160,11 +157,9 @@ def import_captures(
     ] = "",
     since: Annotated[
         str | None,
-        typer.Option(
-            help="SageMaker: start of the search for the predictions of labels, in ISO 8601"
-        ),
+        since_option("SageMaker: start of the search for the predictions of labels"),
     ] = None,
-    until: Annotated[str | None, typer.Option(help="SageMaker: end of that search")] = None,
+    until: Annotated[str | None, until_option("SageMaker: end of that search")] = None,
     skip_invalid: Annotated[
         bool,
         typer.Option("--skip-invalid", help="import the good rows of a source with bad ones"),

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.console import console, error_console, print_json, progress
+from modelwatch_cli.options import model_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def check(
     bridge: Annotated[str, _BRIDGE] = "",
     model_name: Annotated[
         str | None,
-        typer.Option("--model-name", help="a model of MODELS; by default MODEL_NAME"),
+        model_option("a model of MODELS; by default MODEL_NAME"),
     ] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:

@@ -40,9 +40,19 @@ def check_access(settings: Settings) -> None:
             raise SettingError(
                 setting.name,
                 "say who may call the APIs on AWS: iam (requests signed with AWS credentials), "
-                f"api_key (a key in the header x-api-key), or {OPEN}",
+                f"api_key (a key in the header x-api-key), jwt (a bearer token), or {OPEN}",
             )
     used = {settings.auth_of(path) for path in ("/predict", *CONTROL_PATHS)}
+    if "jwt" in used:
+        for name in ("API_JWT_ISSUER", "API_JWT_AUDIENCE"):
+            if not settings.text(name):
+                raise SettingError(name, "is needed: jwt opens no route without it")
+        if "iam" in used:
+            raise SettingError(
+                "API_AUTH_CONTROL", "jwt and iam take the same header: both are one or the other"
+            )
+        if on_aws and not settings.api_jwt_issuer.startswith("https:"):
+            raise SettingError("API_JWT_ISSUER", "is not an https address")
     if settings.api_allowed_principals and "iam" not in used:
         raise SettingError("API_ALLOWED_PRINCIPALS", "only iam knows principals: API_AUTH=iam")
 
@@ -60,12 +70,13 @@ def with_access(template: Template, settings: Settings) -> Template:
     api = template["Resources"]["RestAPI"]
     definition = api["Properties"]["DefinitionBody"]
     auths = {path: settings.auth_of(path) for path in definition["paths"]}
-    used = {auth for auth in auths.values() if auth != "none"}
+    # a token is looked at by the function itself: see `modelwatch.adapters.access.tokens`
+    used = {auth for auth in auths.values() if auth in _SCHEMES}
     definition = definition | {
         "paths": {
             path: {
                 method: each | {"security": [{auths[path]: []}]}
-                if method in METHODS and auths[path] != "none"
+                if method in METHODS and auths[path] in _SCHEMES
                 else each
                 for method, each in methods.items()
             }

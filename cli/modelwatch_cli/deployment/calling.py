@@ -1,10 +1,13 @@
-"""Calls to the deployed APIs, each with the key or the signature that its API needs."""
+"""Calls to the deployed APIs, each with the key, token or signature that its API needs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shlex
+import subprocess
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +15,7 @@ import boto3
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
+from modelwatch.adapters.aws.secrets import secret
 from modelwatch.api_auth import ApiAuth
 from modelwatch.client import Client
 from modelwatch.errors import InvalidInputError
@@ -63,7 +67,7 @@ def serving_settings(settings: Settings, model: str | None) -> Settings:
     if model not in aliases:
         known = ", ".join(aliases)
         raise InvalidInputError(
-            "--model-name",
+            "--model",
             f"'{model[:80]}' is not served (these are: {known}); name it in MODELS, and "
             f"`modelwatch deploy predict`{meant(model, list(aliases))}",
         )
@@ -82,8 +86,10 @@ def open_client(settings: Settings, app: str) -> Client:
     return Client(**urls, auth=api.auth)
 
 
-def foreign_api(url: str, key: str) -> Api:
-    """Return the API at ``url``: with a key, or signed if it is on API Gateway."""
+def foreign_api(settings: Settings, url: str, key: str) -> Api:
+    """Return the API at ``url``: with a key or token, or signed if it is on API Gateway."""
+    if not key and (token := _token(settings)):
+        return Api(url, ApiAuth(token=token))
     host = _AWS_API.fullmatch(httpx.URL(url).host)
     if key or not host:
         return Api(url, ApiAuth(key) if key else None)
@@ -95,15 +101,43 @@ def _auth(settings: Settings, app: str, stack: Stack) -> ApiAuth | None:
     key = settings.predict_api_key if app == "predict" else ""
     if KEY_OUTPUT in stack.outputs and not key:
         key = _read_key(settings, app, stack.outputs[KEY_OUTPUT])
-    credentials = None
+    credentials = token = None
     # as it was deployed: the settings of this shell may be others
-    if "iam" in (stack.parameters.get("ApiAuth"), stack.parameters.get("ApiAuthControl")):
+    asked = (stack.parameters.get("ApiAuth"), stack.parameters.get("ApiAuthControl"))
+    if "jwt" in asked:
+        token = _token(settings)
+        if token is None:
+            raise NotDeployedError(f"{app} takes tokens: API_TOKEN or API_TOKEN_COMMAND gives one")
+    if "iam" in asked:
         credentials = boto3.Session().get_credentials()
         if credentials is None:
             raise NotDeployedError(f"{app} takes signed requests, and there are no AWS credentials")
-    if not key and credentials is None:
+    if not key and credentials is None and token is None:
         return None
-    return ApiAuth(key, credentials, settings.aws_default_region)
+    return ApiAuth(key, credentials, settings.aws_default_region, token)
+
+
+def _token(settings: Settings) -> Callable[[], str] | None:
+    """Return what gives a token; None if no setting does."""
+    command, token = settings.api_token_command, secret(settings, "API_TOKEN")
+    if command:
+        return partial(_printed, command)
+    return (lambda: token) if token else None
+
+
+def _printed(command: str) -> str:
+    try:
+        done = subprocess.run(
+            shlex.split(command), capture_output=True, text=True, timeout=60, check=True
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        # not the error itself: it may quote what the command printed
+        raise NotDeployedError(
+            f"API_TOKEN_COMMAND gave no token ({type(error).__name__}): {command}"
+        ) from None
+    if not done.stdout.strip():
+        raise NotDeployedError(f"API_TOKEN_COMMAND printed nothing: {command}")
+    return done.stdout.strip()
 
 
 def _read_key(settings: Settings, app: str, key_id: str) -> str:

@@ -132,6 +132,10 @@ class DeploymentSettings(StageSettings):
     api_key_rate = Setting("100", "requests a second that an API key may make", whole(1, 10_000))
     api_key_burst = Setting("200", "requests at once that an API key may make", whole(1, 5_000))
     api_key_daily = Setting("1000000", "requests a day that an API key may make", whole(1))
+    api_token = Setting(
+        "", "bearer token that commands send to APIs of API_AUTH=jwt", text, is_secret=True
+    )
+    api_token_command = Setting("", "command that prints such a token, in place of API_TOKEN", text)
     predict_api_key = Setting(
         "",
         "key that is sent to predict as x-api-key; empty: that of the deployed API",

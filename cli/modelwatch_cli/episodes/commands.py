@@ -10,6 +10,7 @@ import typer
 
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.options import model_option, model_words, since_option, until_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from modelwatch_cli.episodes.story import Story
 
 _JSON = typer.Option("--json", help="print the result as JSON")
-_MODEL = typer.Option("--model-name", help="a model; by default MODEL_NAME")
+_MODEL = model_option()
 EPISODE = typer.Argument(metavar="EPISODE", help="its id, such as 3-20260102T030000Z")
 WHO = typer.Option("--who", help="your name; by default that of your account here")
 _MINUTES = "%Y-%m-%d %H:%M"
@@ -120,11 +121,9 @@ def acknowledge(
 
 
 def expect(
-    until: Annotated[str, typer.Option(help="its end, in ISO 8601; 92 days after --from at most")],
+    until: Annotated[str, until_option("its end, 92 days after --since at most")],
     reason: Annotated[str, typer.Option(help="what is expected, such as a promotion")],
-    start: Annotated[
-        str | None, typer.Option("--from", help="its start, in ISO 8601; by default now")
-    ] = None,
+    since: Annotated[str | None, since_option("its start; by default now")] = None,
     features: Annotated[
         list[str] | None,
         typer.Option("--feature", help="a feature that it changes; by default all; repeatable"),
@@ -139,15 +138,15 @@ def expect(
     end, alerts.
     """
     from modelwatch.domain.episodes.notes import Expectation, check_expectation, check_text
-    from modelwatch_cli.times import option_time
+    from modelwatch_cli.times import option_since, option_time
 
-    now = _now()
+    now, end = _now(), option_time("--until", until)
     given = check_expectation(
         Expectation(
             id=0,
             features=tuple(dict.fromkeys(features or ())),
-            start=option_time("--from", start) if start else now,
-            end=option_time("--until", until),
+            start=option_since(since, end) if since else now,
+            end=end,
             reason=check_text(reason, "--reason"),
             who=person(who),
             at=now,
@@ -160,7 +159,7 @@ def expect(
         return
     console.print(
         f"Change {made.id} of {model} is expected until {made.end:{_MINUTES}} UTC; take it back "
-        f"with `modelwatch episodes withdraw {made.id}`",
+        f"with `modelwatch episodes withdraw {made.id}{model_words(model)}`",
         markup=False,
     )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.console import console, print_json, print_table, progress
 from modelwatch_cli.monitoring.replay import report_store
+from modelwatch_cli.options import model_option, since_option, until_option, version_option
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import past_span
 
@@ -26,22 +28,18 @@ def register(app: typer.Typer) -> None:
 
 
 def backtest(
-    since: Annotated[
-        str, typer.Option(help="windows that end after this time, or in this duration, such as P7D")
-    ],
+    since: Annotated[str, since_option("windows that end after this")],
     until: Annotated[
-        str | None, typer.Option(help="windows that end before this time; by default now")
+        str | None, until_option("windows that end before this time; by default now")
     ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="a setting to change"),
     ] = None,
     model_version: Annotated[
-        str | None, typer.Option("--model-version", help="only this version; by default all")
+        str | None, version_option("only this version; by default all")
     ] = None,
-    model_name: Annotated[
-        str | None, typer.Option("--model-name", help="a model; by default MODEL_NAME")
-    ] = None,
+    model_name: Annotated[str | None, model_option()] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print every window as JSON")] = False,
 ) -> None:
     """Show the alarms that another configuration would have raised for past windows.
@@ -51,7 +49,7 @@ def backtest(
     stored profiles, each with its original reference: no row is read, and nothing is written.
     """
     from modelwatch.adapters.aws.clients import s3_client
-    from modelwatch.adapters.results.analysis_settings import analysis_rules
+    from modelwatch.adapters.results.analysis_settings import monitored
     from modelwatch.adapters.results.monitors import S3MonitorStore
     from modelwatch.services.backtest import Backtester
 
@@ -60,8 +58,10 @@ def backtest(
     model = model_name or settings.model_name
     store = S3MonitorStore(s3_client(settings), settings.report_bucket)
     monitor = store.current().monitors.get(model)
-    own = monitor.settings if monitor else {}
-    rules = analysis_rules(settings.changed({**own, **changed}))
+    if monitor is not None:  # what --set says goes before what the monitor says
+        own = {name: value for name, value in monitor.settings.items() if name not in changed}
+        monitor = msgspec.structs.replace(monitor, settings=own)
+    rules = monitored(settings.changed(changed), monitor).rules
     start, end = past_span(since, until)
     tester = Backtester(report_store(settings), rules)
     names = tester.names(model, start, end, model_version or "")

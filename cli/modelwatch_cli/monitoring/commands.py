@@ -1,4 +1,4 @@
-"""`modelwatch analyze` and `modelwatch reports`."""
+"""`modelwatch analyze`."""
 
 from __future__ import annotations
 
@@ -9,34 +9,27 @@ from rich.markup import escape
 
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.monitoring.reports import SEVERITY_COLOURS
+from modelwatch_cli.options import model_option, until_option, window_option
 from modelwatch_cli.settings import Settings
+from modelwatch_cli.times import option_time
 
 if TYPE_CHECKING:
     from modelwatch.client import Analysis, Client
     from modelwatch.domain.verdict.results import AnalysisResult
 
 
-SEVERITY_COLOURS = {
-    "ok": "green",
-    "warning": "dark_orange",
-    "drift": "red",
-    "unknown": "yellow",
-}
-
-
 def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
+    """Add the command to ``app``."""
     app.command()(analyze)
-    app.command()(reports)
 
 
 def analyze(
-    model_name: Annotated[
-        str | None, typer.Option("--model-name", help="a model; by default all")
+    model: Annotated[str | None, model_option("only this model; by default all")] = None,
+    window: Annotated[
+        str | None, window_option("length of the window; by default as the model is monitored")
     ] = None,
-    window_seconds: Annotated[
-        int | None, typer.Option("--window-seconds", min=1, help="length of the window")
-    ] = None,
+    until: Annotated[str | None, until_option("its end; by default now")] = None,
     min_rows: Annotated[
         int | None,
         typer.Option(
@@ -51,87 +44,32 @@ def analyze(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
-    """Analyze the window up to now, without waiting for the schedule.
+    """Analyze the window up to now, or a past one, without waiting for the schedule.
 
     The results stand beside the schedule's, and are marked: they replace none.
     Exits with 1 when a version could not be analyzed; drift is a verdict, not a failure.
     """
+    from modelwatch.domain.durations import parse_duration
+
+    length = parse_duration(window, "--window") if window else None
     with error_console.status("analyzing"), _client() as client:
         found = client.analyze(
-            model_name=model_name,
-            window_seconds=window_seconds,
+            model_name=model,
+            window_seconds=int(length.total_seconds()) if length else None,
+            window_end=option_time("--until", until) if until else None,
             min_rows=min_rows,
             with_report=with_report,
         )
     if as_json:
         print_json(found)
     else:
+        if not (found.results or found.failures):
+            console.print("There are no captures in that window")
         for result in found.results:
             print_result(result)
+            if result.has_report:
+                console.print(f"Report: `modelwatch reports` has its address: {result.name}")
     _require_no_failures(found)
-
-
-def reports(
-    as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
-) -> None:
-    """List the newest results; anyone can open the address of a report for one hour."""
-    from modelwatch_cli.deployment.endpoints import api_urls
-
-    with _client() as client:
-        results = client.results()
-    if as_json:
-        print_json({"results": results})
-        return
-    if not results:
-        console.print("There are no results yet: wait for the schedule, or run modelwatch analyze")
-        return
-    url = api_urls(Settings(), ["analyze"])["analyze"]
-    print_table(
-        [
-            "window end (UTC)",
-            "by",
-            "model",
-            "version",
-            "status",
-            "rows",
-            "drifted",
-            "segments",
-            "report",
-        ],
-        [
-            [
-                f"{result.window_end:%Y-%m-%d %H:%M:%S}",
-                "request" if result.ad_hoc else "schedule",
-                result.model_name,
-                result.model_version,
-                result.severity,
-                result.rows,
-                len(result.drifted_features),
-                ", ".join(each.name for each in result.segments if each.status == "drift"),
-                f"{url}/reports/{result.name}" if result.has_report else "",
-            ]
-            for result in results
-        ],
-    )
-    _print_open_episodes({result.model_name for result in results})
-
-
-def _print_open_episodes(models: set[str]) -> None:
-    """Print which episodes of drift are open; their record is on S3, which not every reader has."""
-    from modelwatch_cli.episodes.commands import episode_store
-
-    try:
-        store, _ = episode_store(None)
-        found = [each for model in sorted(models) for each in store.load(model).open_episodes()]
-    except ModelwatchError as error:
-        error_console.print(f"Open episodes cannot be shown: {error}", markup=False)
-        return
-    for each in found:
-        console.print(
-            f"Episode {each.id} of {each.model_name} is {each.status} since "
-            f"{each.opened:%Y-%m-%d %H:%M} UTC: `modelwatch episodes show {each.id}`",
-            markup=False,
-        )
 
 
 def print_result(result: AnalysisResult) -> None:

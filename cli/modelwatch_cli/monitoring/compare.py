@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.options import model_option, until_option, window_option
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_time
 
@@ -35,8 +36,8 @@ def register(app: typer.Typer) -> None:
 def compare(
     a: Annotated[str, typer.Argument(help="an alias or a version, such as champion")],
     b: Annotated[str, typer.Argument(help="another one, such as challenger")],
-    window: Annotated[str, typer.Option(help="length of the window, in ISO 8601")] = "PT1H",
-    until: Annotated[str | None, typer.Option(help="its end, in ISO 8601; by default now")] = None,
+    window: Annotated[str, window_option()] = "PT1H",
+    until: Annotated[str | None, until_option("its end; by default now")] = None,
     metric: Annotated[
         str | None,
         typer.Option(help="metric of the verdict; by default accuracy, for a regression mae"),
@@ -51,9 +52,7 @@ def compare(
             min=0, max=1, help="smallest share of labelled predictions; PERFORMANCE_MIN_MATURITY"
         ),
     ] = None,
-    model_name: Annotated[
-        str | None, typer.Option("--model-name", help="a model; by default MODEL_NAME")
-    ] = None,
+    model_name: Annotated[str | None, model_option()] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
     """Compare two variants or versions of a model: inputs, predictions, performance and latency.

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch.errors import InvalidInputError, NoModelError, NotFoundError
+from modelwatch_cli.console import console, counting, error_console, print_json, print_table
+from modelwatch_cli.options import model_option, until_option, version_option, window_option
 from modelwatch_cli.settings import Settings
+from modelwatch_cli.times import option_time
 
 if TYPE_CHECKING:
+    from modelwatch.domain.models import ModelVersion
     from modelwatch.domain.performance.estimates import Estimate
     from modelwatch.domain.performance.results import PerformancePolicy, PerformanceResult
+    from modelwatch.domain.windows import Window
+    from modelwatch.ports.serving import ModelRegistry
 
 
 class TaskName(StrEnum):
@@ -29,11 +36,13 @@ def register(app: typer.Typer) -> None:
 
 
 def performance(
-    version: Annotated[str, typer.Option(help="model version; by default the served one")] = "",
-    window: Annotated[str, typer.Option(help="length of the window, in ISO 8601")] = "P1D",
-    end: Annotated[
-        datetime | None, typer.Option(help="end of the window, in UTC; by default now")
+    model: Annotated[str | None, model_option()] = None,
+    version: Annotated[
+        str | None,
+        version_option("its version; by default the served one, else the one that was captured"),
     ] = None,
+    window: Annotated[str, window_option()] = "P1D",
+    until: Annotated[str | None, until_option("its end; by default now")] = None,
     variant: Annotated[str | None, typer.Option(help="only predictions under this alias")] = None,
     min_labels: Annotated[
         int, typer.Option(min=1, help="fewest labelled predictions that allow metrics")
@@ -53,17 +62,22 @@ def performance(
     """Show how well a model version predicted, by the labels so far.
 
     The window is rounded outward to whole hours. The sums of each hour's labels are stored in
-    the bucket of captures, and made again when labels change. An unknown result is no failure.
+    the bucket of captures, and made again when labels change. A model that the registry does not
+    know, as one that is served elsewhere, has the same metrics. An unknown result is no failure.
     """
+    from modelwatch.domain.durations import parse_duration
     from modelwatch.domain.performance.results import PerformancePolicy
+    from modelwatch.domain.windows import Window
 
     policy = PerformancePolicy(
         min_labels=min_labels,
         min_maturity=min_maturity,
         task=None if task is None else task.value,
     )
-    with error_console.status("summing up"):
-        result = _evaluate(Settings(), version, window, end, variant, policy)
+    end = option_time("--until", until) if until else datetime.now(UTC)
+    span = Window(end - parse_duration(window, "--window"), end)
+    settings = Settings()
+    result = _evaluate(settings, model or settings.model_name, version, span, variant, policy)
     if as_json:
         print_json(result)
     else:
@@ -72,45 +86,65 @@ def performance(
 
 def _evaluate(
     settings: Settings,
-    version: str,
-    window: str,
-    end: datetime | None,
+    model: str,
+    version: str | None,
+    window: Window,
     variant: str | None,
     policy: PerformancePolicy,
 ) -> PerformanceResult:
     from modelwatch.adapters.aws.clients import s3_client
     from modelwatch.adapters.captures.outcomes import S3OutcomeStore
+    from modelwatch.adapters.captures.records import S3RecordStore
     from modelwatch.adapters.registries import artifacts_of, registry_of
     from modelwatch.adapters.results.performance import S3PerformanceStore
-    from modelwatch.domain.durations import parse_duration
-    from modelwatch.domain.windows import Window
     from modelwatch.services.performance import PerformanceMonitor
 
-    length = parse_duration(window, "--window")
-    until = (end or datetime.now(UTC)).replace(tzinfo=UTC)
-    registry = registry_of(settings)
-    name = settings.model_name
-    found = (
-        registry.version(name, version) if version else registry.resolve(name, settings.model_alias)
-    )
     s3 = s3_client(settings)
     bucket = settings.capture_bucket
-    monitor = PerformanceMonitor(
-        outcomes=S3OutcomeStore(s3, bucket),
-        profiles=S3PerformanceStore(s3, bucket),
-        policy=policy,
-        # a user of the command waits for it
-        refresh_seconds=0,
-        seconds=3600,
-    )
-    artifacts = artifacts_of(settings, s3)
-    return monitor.evaluate(
-        found.name,
-        found.version,
-        Window(until - length, until),
-        variant=variant,
-        reference=artifacts.holdout(found),
-        losses=artifacts.losses(found),
+    with error_console.status("asking the registry"):
+        found = _registered(registry_of(settings), model, version, settings.model_alias)
+        artifacts = artifacts_of(settings, s3)
+        reference = artifacts.holdout(found) if found else None
+        losses = artifacts.losses(found) if found else None
+        if found is None:
+            version = version or _captured(S3RecordStore(s3, bucket).versions(window), model)
+        else:
+            version = found.version
+    with counting("hours") as count:
+        monitor = PerformanceMonitor(
+            outcomes=S3OutcomeStore(s3, bucket),
+            profiles=S3PerformanceStore(s3, bucket),
+            policy=policy,
+            # a user of the command waits for it
+            refresh_seconds=0,
+            seconds=3600,
+            progress=count,
+        )
+        return monitor.evaluate(
+            model, version, window, variant=variant, reference=reference, losses=losses
+        )
+
+
+def _registered(
+    registry: ModelRegistry, model: str, version: str | None, alias: str
+) -> ModelVersion | None:
+    """Return what the registry knows; None of a model, or a version, that it does not have."""
+    try:
+        return registry.version(model, version) if version else registry.resolve(model, alias)
+    except NoModelError:
+        return None
+
+
+def _captured(versions: Sequence[tuple[str, str]], model: str) -> str:
+    """Return the one version of a model that was captured; raises where it is none or several."""
+    found = [version for name, version in versions if name == model]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidInputError("--version", f"give one of {', '.join(found)}")
+    raise NotFoundError(
+        f"{model} is not in the registry under that version or alias, and the window has no "
+        "captures of it"
     )
 
 

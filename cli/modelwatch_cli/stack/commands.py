@@ -14,6 +14,7 @@ import typer
 
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.options import model_option, since_option, until_option, version_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -80,18 +81,35 @@ def down(
         error_console.print("The stack was down already.")
 
 
-def status(as_json: Annotated[bool, _JSON] = False) -> None:
-    """Show which parts run, where, since when and with how much memory.
+def status(
+    model: Annotated[str | None, model_option("only this model; by default all")] = None,
+    version: Annotated[str | None, version_option("only this version; by default all")] = None,
+    since: Annotated[
+        str | None, since_option("only what was analyzed after this; by default all")
+    ] = None,
+    until: Annotated[
+        str | None, until_option("only what was last analyzed before this time")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="most model versions, the worst")] = 20,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Show which parts run, and how models stand: the worst first, with their open episodes.
 
-    Exits with 3 if a part is not up.
+    Exits with 3 if a part is not up; a drift is no failure.
     """
+    from modelwatch_cli.monitoring.reports import ModelQuery, print_models
     from modelwatch_cli.stack.parts import TITLES
     from modelwatch_cli.stack.supervisor import Supervisor
 
+    asked = ModelQuery(model, version, since, until, limit)
     supervisor = Supervisor()
     parts = supervisor.status()
+    settings = Settings()
+    runs = {part.name for part in parts if part.state == "up"}
+    # elsewhere than on this machine no part says whether the functions are there
+    models = asked.read(settings) if "localstack" in runs or not settings.aws_endpoint_url else None
     if as_json:
-        print_json(parts)
+        print_json({"parts": parts, "models": models.found if models else []})
     else:
         rows = [
             (
@@ -105,6 +123,8 @@ def status(as_json: Annotated[bool, _JSON] = False) -> None:
             for part in parts
         ]
         print_table(["part", "state", "address", "pid", "since", "memory"], rows)
+        if models:
+            print_models(models)
     for part in parts:
         if part.state == "taken":
             error_console.print(f"{TITLES[part.name]}: {part.note}", markup=False)

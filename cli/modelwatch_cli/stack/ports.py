@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import socket
 from collections.abc import Container
@@ -41,6 +40,8 @@ def responds(url: str, statuses: Container[int] = (200,), timeout_seconds: float
 
     The request ignores a proxy of the environment: the server is on this machine.
     """
+    import http.client
+
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(
         parts.hostname or "", parts.port or 80, timeout=timeout_seconds

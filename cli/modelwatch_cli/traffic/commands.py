@@ -10,6 +10,7 @@ import typer
 
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.console import console, print_json
+from modelwatch_cli.options import model_option
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.schedule import Bursts, Pattern, Run, make_schedule, parse_seconds
 
@@ -106,9 +107,9 @@ def simulate(
     analyze: Annotated[
         bool, typer.Option("--analyze", help="then wait, and analyze the window of this traffic")
     ] = False,
-    window: Annotated[
+    newest: Annotated[
         int | None,
-        typer.Option("--window", min=1, help="analyze only this number of the newest predictions"),
+        typer.Option(min=1, help="analyze only this number of the newest predictions"),
     ] = None,
     expect: Annotated[
         Expected | None, typer.Option("--expect", help="exit with 1 if the verdict differs")
@@ -118,7 +119,7 @@ def simulate(
     ] = None,
     model_name: Annotated[
         str | None,
-        typer.Option("--model-name", help="a model of MODELS; by default MODEL_NAME"),
+        model_option("a model of MODELS; by default MODEL_NAME"),
     ] = None,
     api_key: Annotated[
         str | None,
@@ -155,8 +156,8 @@ def simulate(
             "--no-capture",
             "capture is a setting of the deployment: CAPTURE_SAMPLE_RATE=0 modelwatch deploy",
         )
-    if (expect or window) and not analyze:
-        raise InvalidInputError("--expect" if expect else "--window", "needs --analyze")
+    if (expect or newest) and not analyze:
+        raise InvalidInputError("--expect" if expect else "--newest", "needs --analyze")
     schedule = make_schedule(
         pattern,
         rate,
@@ -184,9 +185,9 @@ def simulate(
             found["captured"] = captured.found
             _say(as_json, f"All {captured.found} predictions are captured on S3.")
         if analyze:
-            results = running.analyze_traffic(settings, summary, window)
+            results = running.analyze_traffic(settings, summary, newest)
             found["results"] = results
-            _say_results(results, captured.found, window, as_json)
+            _say_results(results, captured.found, newest, as_json)
     finally:
         if as_json:
             print_json(found)
@@ -224,7 +225,7 @@ def _say_sent(summary: LoadSummary, asked: float | None, as_json: bool) -> None:
 
 
 def _say_results(
-    results: list[AnalysisResult], sent: int, window: int | None, as_json: bool
+    results: list[AnalysisResult], sent: int, newest: int | None, as_json: bool
 ) -> None:
     from modelwatch_cli.monitoring.commands import print_result
 
@@ -233,7 +234,7 @@ def _say_results(
     for result in results:
         print_result(result)
     more = sum(result.rows for result in results) - sent
-    if more > 0 and not window:
+    if more > 0 and not newest:
         console.print(f"{more} rows belong to other traffic in the same minutes.")
 
 

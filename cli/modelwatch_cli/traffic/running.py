@@ -78,7 +78,7 @@ def find_target(
 
     key = api_key or settings.predict_api_key
     if url:
-        api = foreign_api(url.rstrip("/").removesuffix("/predict"), key)
+        api = foreign_api(settings, url.rstrip("/").removesuffix("/predict"), key)
     else:
         api = find_apis(settings, ["predict"])["predict"]
     api = predict_api(api, model)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwatch_cli.console import console, error_console, print_json
+from modelwatch_cli.options import version_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def adopt(
         Path, typer.Option("--reference", help="Parquet or CSV file of the training rows")
     ],
     version: Annotated[
-        str | None, typer.Option("--version", help="its version; by default the one that serves")
+        str | None, version_option("its version; by default the one that serves")
     ] = None,
     labels_column: Annotated[
         str | None, typer.Option("--labels-column", help="column that was to be predicted")

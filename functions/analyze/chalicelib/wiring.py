@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from modelwatch import __version__
+from modelwatch.adapters.access.tokens import Callers
 from modelwatch.adapters.aws.clients import events_client, s3_client
 from modelwatch.adapters.aws.emf import metric_sink
 from modelwatch.adapters.aws.events import EventBridgeBus
@@ -38,6 +39,12 @@ from modelwatch.settings.serving import aliases_of_served
 
 _OPEN_HOUR_BYTES = 4 * 2**20
 """The rows of the running hour are read at every run: only where they are few."""
+
+
+@cache
+def door() -> Callers:
+    """Return what knows who may call."""
+    return Callers.of(AnalyzeSettings())
 
 
 @cache

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
+from modelwatch.adapters.access.tokens import Callers
 from modelwatch.adapters.aws.clients import s3_client, sqs_client
 from modelwatch.adapters.aws.emf import metric_sink
 from modelwatch.adapters.aws.queues import (
@@ -35,6 +36,12 @@ _COMPACTION_BUDGET_SECONDS = 600
 
 _LABEL_COMPACTION_BUDGET_SECONDS = 120
 """And none of labels after so many more."""
+
+
+@cache
+def door() -> Callers:
+    """Return what knows who may call."""
+    return Callers.of(CaptureSettings())
 
 
 @cache

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from modelwatch.adapters.access.tokens import Callers
 from modelwatch.adapters.aws.chalice_local import send_in_one_segment
 from modelwatch.adapters.aws.clients import LazyClient, lambda_client, s3_client, sqs_client
 from modelwatch.adapters.aws.emf import metric_sink
@@ -27,6 +28,12 @@ from modelwatch.settings.functions import PredictSettings
 from modelwatch.settings.serving import aliases_of_served, verified_alone
 
 send_in_one_segment()
+
+
+@cache
+def door() -> Callers:
+    """Return what knows who may call."""
+    return Callers.of(PredictSettings())
 
 
 @cache

@@ -1,8 +1,8 @@
-"""What a caller shows to a closed API: a key, or a signature with AWS credentials."""
+"""What a caller shows to a closed API: a key, a token, or a signature with AWS credentials."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -10,7 +10,7 @@ import httpx
 
 
 class ApiAuth(httpx.Auth):
-    """Sends a key with each request, or signs it, or both.
+    """Sends a key or a token with each request, or signs it.
 
     Parameters
     ----------
@@ -20,6 +20,9 @@ class ApiAuth(httpx.Auth):
         Of botocore, such as ``boto3.Session().get_credentials()``; None: requests are not signed.
     region
         Of the API.
+    token
+        Returns a bearer token, which takes the place of a signature; called again when the API does
+        not accept the one that it returned.
 
     Examples
     --------
@@ -30,8 +33,16 @@ class ApiAuth(httpx.Auth):
 
     requires_request_body = True
 
-    def __init__(self, key: str = "", credentials: Any = None, region: str = "") -> None:
+    def __init__(
+        self,
+        key: str = "",
+        credentials: Any = None,
+        region: str = "",
+        token: Callable[[], str] | None = None,
+    ) -> None:
         self._key = key
+        self._token = token
+        self._known_token = ""
         self._credentials = credentials
         self._region = region
 
@@ -39,7 +50,15 @@ class ApiAuth(httpx.Auth):
         """Yield the request with its key and signature."""
         if self._key:
             request.headers["x-api-key"] = self._key
-        if self._credentials is not None:
+        if self._token is not None:
+            self._known_token = self._known_token or self._token()
+            request.headers["Authorization"] = f"Bearer {self._known_token}"
+            response = yield request
+            if response.status_code != 401:
+                return
+            self._known_token = self._token()
+            request.headers["Authorization"] = f"Bearer {self._known_token}"
+        elif self._credentials is not None:
             self._sign(request)
         yield request
 

@@ -54,7 +54,7 @@ class Client(ModelLog, ResultCalls):
     pause
         Waits for a number of seconds before another try.
     model_name, model_version, variant
-        Of what `log` logs; and the model whose `results` are read.
+        Of what `log` logs.
     raises
         Whether `log`, `log_batch` and `label` raise what they otherwise only count.
 
@@ -81,7 +81,6 @@ class Client(ModelLog, ResultCalls):
     ) -> None:
         urls = {"predict": predict, "capture": capture, "analyze": analyze}
         self._calls = Calls(urls, auth, pause)
-        self._model_name = model_name
         super().__init__(
             self._calls,
             model_name=model_name,

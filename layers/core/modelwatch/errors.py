@@ -190,12 +190,24 @@ class FleetError(ModelwatchError):
     public = f"the function's environments cannot be recycled now; {_IN_THE_LOG}"
 
 
+class CallerError(ModelwatchError):
+    """A request does not show that its sender may call."""
+
+
+class IssuerError(ModelwatchError):
+    """The issuer of tokens does not respond, or its response is not understood."""
+
+    public = f"no caller can be recognized now; {_IN_THE_LOG}"
+
+
 class NotFoundError(ModelwatchError):
     """Something that was asked for by name is not there."""
 
 
 HTTP_STATUS: dict[type[ModelwatchError], int] = {
     InvalidInputError: 400,
+    CallerError: 401,
+    IssuerError: 503,
     UnsupportedMediaTypeError: 415,
     PayloadTooLargeError: 413,
     ModelRefusalError: 422,

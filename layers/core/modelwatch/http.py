@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, NotRequired, Protocol, TypedDict, cast
 
 import msgspec
 from chalice.app import Chalice, Request, Response
@@ -34,6 +34,7 @@ MAX_BODY_BYTES = 5 * 2**20
 
 _TITLES = {
     400: "The request is not valid",
+    401: "The request does not show who calls",
     404: "Not found",
     413: "The body is too large",
     415: "Only JSON is taken",
@@ -125,11 +126,24 @@ def handle_request(
         Makes a further sample from the name of an error that was raised; where it raises a
         `ModelwatchError` itself, there is nothing to count for.
     """
+
+    def run() -> HttpResponse:
+        _check_body(current_request(app))
+        return handler()
+
+    return _respond(app, metrics, run, on_error)
+
+
+def _respond(
+    app: Chalice,
+    metrics: MetricSink,
+    run: Callable[[], HttpResponse],
+    on_error: Callable[[str], Sample] | None = None,
+) -> Response:
     began = time.perf_counter()
     request = current_request(app)
     try:
-        _check_body(request)
-        result = handler()
+        result = run()
     except ModelwatchError as error:
         result = problem(error, _counted(error, on_error))
         if result.status >= 500:
@@ -152,6 +166,35 @@ def handle_request(
         status_code=result.status,
         headers={"Content-Type": result.media_type, **(result.headers or {})},
     )
+
+
+class Door(Protocol):
+    """Knows who may call."""
+
+    def admit(self, path: str, authorization: str) -> None:
+        """Return if a request for the route ``path`` may come in.
+
+        Raises CallerError when it may not, IssuerError when that is not known.
+        """
+        ...
+
+
+def close(app: Chalice, metrics: Callable[[], MetricSink], door: Callable[[], Door]) -> None:
+    """Have ``door`` asked before a route of ``app`` runs; a refused request is counted as well."""
+
+    def ask(request: Request, respond: Callable[[Request], Response]) -> Response:
+        try:
+            door().admit(_endpoint(request), request.headers.get("authorization", ""))
+        except ModelwatchError as error:
+            refusal = error
+
+            def refuse() -> HttpResponse:
+                raise refusal
+
+            return _respond(app, metrics(), refuse)
+        return respond(request)
+
+    app.register_middleware(ask, "http")
 
 
 def _check_body(request: Request) -> None:
@@ -177,7 +220,8 @@ def problem(error: Exception, samples: Sequence[Sample] = ()) -> HttpResponse:
     if isinstance(error, InvalidInputError):
         body["field"] = error.field
         body["errors"] = [ProblemError(field=f, detail=each) for f, each in error.faults]
-    return HttpResponse(body, status, samples, media_type="application/problem+json")
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return HttpResponse(body, status, samples, headers, media_type="application/problem+json")
 
 
 def _counted(error: Exception, on_error: Callable[[str], Sample] | None) -> list[Sample]:

@@ -210,7 +210,7 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         "gauge",
         _MODEL,
         "Verdict of the newest analysis. 0: no drift; 1: drift; 2: unknown; 3: warning, "
-        "a drift that by the rule is not enough to act on.",
+        "a drift that by the rule is not enough to act on, or unusual rows.",
     ),
     Metric(
         EPISODE_STATUS,

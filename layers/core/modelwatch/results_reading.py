@@ -36,7 +36,7 @@ def results(
     *,
     analyze: str,
     version: str = "",
-    since: str | datetime | timedelta = "P7D",
+    since: str | datetime | timedelta | None = "P7D",
     until: str | datetime | None = None,
     limit: int | None = None,
     auth: httpx.Auth | None = None,
@@ -82,7 +82,6 @@ class ResultCalls:
     """The calls that read results."""
 
     _calls: Calls
-    _model_name: str
 
     def models(self) -> list[ModelState]:
         """Return every model version with its newest verdicts, the worst first. Raises ApiError."""
@@ -93,22 +92,22 @@ class ResultCalls:
         model: str = "",
         *,
         version: str = "",
-        since: str | datetime | timedelta = "P7D",
+        since: str | datetime | timedelta | None = "P7D",
         until: str | datetime | None = None,
         limit: int | None = None,
     ) -> Results:
-        """Return a model's results, newest first.
+        """Return results, newest first.
 
         Parameters
         ----------
         model
-            Its name; by default the client's ``model_name``. Without one, the 50 newest results of
-            all models are returned, whatever else is given.
+            Only of this one; by default of all models.
         version
             Only of this version.
         since, until
             Only windows that end after the one and not after the other: times with a time zone;
-            ``since`` may be a duration before ``until``, such as ``P7D``. By default up to now.
+            ``since`` may be a duration before ``until``, such as ``P7D``, and None is the first
+            result. By default up to now.
         limit
             Only so many, the newest; by default all.
 
@@ -119,43 +118,43 @@ class ResultCalls:
         InvalidInputError
             When a time or the limit is none.
         """
-        name = model or self._model_name
-        if not name:
-            found = self._calls.call("analyze", "GET", "/reports", decode_analysis, repeat=True)
-            return Results(found.results)
-        pages = self._pages(name, version, since_and_until(since, until), limit)
+        pages = self.result_pages(model, version=version, since=since, until=until, limit=limit)
         return Results(result for page in pages for result in page)
 
-    def _pages(
+    def result_pages(
         self,
-        model: str,
-        version: str,
-        span: tuple[datetime, datetime | None],
-        limit: int | None,
-    ) -> Iterator[list[AnalysisResult]]:
+        model: str = "",
+        *,
+        version: str = "",
+        since: str | datetime | timedelta | None = "P7D",
+        until: str | datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Results]:
+        """Yield the results of `results` a page at once, as they are read."""
         if limit is not None and limit < 1:
             raise InvalidInputError("limit", "is not above 0")
-        since, until = span
-        query = {"from": since.isoformat()}
-        if until is not None:
-            query["to"] = until.isoformat()
-        if version:
-            query["version"] = version
-        left = limit
-        while True:
-            query["limit"] = str(MOST_RESULTS if left is None else min(left, MOST_RESULTS))
-            path = f"/models/{quote(model, safe='')}/results?{urlencode(query)}"
+        start, end = since_and_until(since, until)
+        given = {
+            "from": start and start.isoformat(),
+            "to": end and end.isoformat(),
+            "version": version,
+        }
+        query = {name: value for name, value in given.items() if value}
+        base = f"/models/{quote(model, safe='')}/results" if model else "/reports"
+        while limit is None or limit > 0:
+            query["limit"] = str(min(limit or MOST_RESULTS, MOST_RESULTS))
+            path = f"{base}?{urlencode(query)}"
             page = self._calls.call("analyze", "GET", path, _page, repeat=True)
-            yield page.results
-            left = None if left is None else left - len(page.results)
-            if not page.next_page or left == 0:
+            yield Results(page.results)
+            if not page.next_page:
                 return
             query["page"] = page.next_page
+            limit = None if limit is None else limit - len(page.results)
 
 
 def since_and_until(
-    since: str | datetime | timedelta, until: str | datetime | None
-) -> tuple[datetime, datetime | None]:
+    since: str | datetime | timedelta | None, until: str | datetime | None
+) -> tuple[datetime | None, datetime | None]:
     """Return the times of ``since``, which may be a duration before ``until``, and ``until``.
 
     Raises InvalidInputError when one is neither, or they are not in order.
@@ -163,10 +162,11 @@ def since_and_until(
     end = None if until is None else time_of(until, "until")
     if isinstance(since, str) and since.startswith("P"):
         since = parse_duration(since, "since")
+    start: datetime | None = None
     if isinstance(since, timedelta):
         start = (end or datetime.now(UTC)) - since
-    else:
+    elif since is not None:
         start = time_of(since, "since")
-    if end is not None and start >= end:
+    if start is not None and end is not None and start >= end:
         raise InvalidInputError("since", "is not before 'until'")
     return start, end

@@ -11,6 +11,8 @@ from botocore.credentials import Credentials
 
 from modelwatch.api_auth import ApiAuth
 from modelwatch_cli.deployment.calling import foreign_api
+from modelwatch_cli.deployment.errors import NotDeployedError
+from modelwatch_cli.settings import Settings
 
 SECRET = "of-the-test-alone"
 URL = "https://abc123.execute-api.eu-west-1.amazonaws.com/api"
@@ -109,6 +111,44 @@ def test_a_key_is_sent_and_not_shown():
 def test_a_strangers_server_gets_no_signature(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    assert foreign_api("https://api.example/predict", "").auth is None
-    assert foreign_api("https://x.execute-api.eu-west-1.amazonaws.com.example", "").auth is None
-    assert foreign_api(URL, "").auth is not None
+    assert foreign_api(Settings({}), "https://api.example/predict", "").auth is None
+    assert (
+        foreign_api(Settings({}), "https://x.execute-api.eu-west-1.amazonaws.com.example", "").auth
+        is None
+    )
+    assert foreign_api(Settings({}), URL, "").auth is not None
+
+
+def test_a_token_is_sent_and_asked_for_again_when_it_is_refused():
+    made = iter(["first", "second", "third"])
+    seen: list[str] = []
+
+    def take(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["Authorization"])
+        return httpx.Response(401 if seen[-1] == "Bearer first" else 200)
+
+    auth = ApiAuth(token=lambda: next(made))
+    with httpx.Client(auth=auth, transport=httpx.MockTransport(take)) as client:
+        assert [client.get(URL).status_code for _ in range(2)] == [200, 200]
+    assert seen == ["Bearer first", "Bearer second", "Bearer second"]
+
+
+@pytest.mark.parametrize(
+    "given", [{"API_TOKEN": "abc"}, {"API_TOKEN": "no", "API_TOKEN_COMMAND": "printf 'abc\\n'"}]
+)
+def test_a_token_comes_from_a_setting_or_a_command(given):
+    gateway = Gateway()
+    auth = foreign_api(Settings(given), "https://api.example", "").auth
+    with httpx.Client(auth=auth, transport=gateway.transport) as client:
+        client.get(URL)
+    assert gateway.requests[0].headers["Authorization"] == "Bearer abc"
+
+
+@pytest.mark.parametrize("command", ["false", "no-such-program", "true", "printf '"])
+def test_a_command_without_a_token_is_named(command):
+    auth = foreign_api(Settings({"API_TOKEN_COMMAND": command}), "https://api.example", "").auth
+    with (
+        httpx.Client(auth=auth, transport=Gateway().transport) as client,
+        pytest.raises(NotDeployedError, match=r"API_TOKEN_COMMAND (gave no|printed)"),
+    ):
+        client.get(URL)

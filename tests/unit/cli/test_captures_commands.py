@@ -13,7 +13,7 @@ from modelwatch_cli.capture import captures
 
 app = typer.Typer()
 captures.register(app)
-IMPORT = ("captures", "import", "nowhere")
+IMPORT = ("captures", "import", "nowhere", "--format", "sagemaker")
 EXPORT = ("captures", "export", "nowhere")
 
 
@@ -22,7 +22,7 @@ EXPORT = ("captures", "export", "nowhere")
     [
         ((*IMPORT, "--feature-names", "a,b", "--feature-types", "d"), "each of 2 names of"),
         ((*IMPORT, "--feature-names", '"a,b"', "--feature-types", "x"), "each of 1 names of"),
-        ((*IMPORT, "--model-name", "a/b"), "--model-name: "),
+        ((*IMPORT, "--model", "a/b"), "--model: "),
         ((*IMPORT, "--since", "yesterday"), "--since: is not a time in ISO 8601"),
         ((*IMPORT, "--since", "2026-02-01", "--until", "2026-01-01"), "must end after it starts"),
         (IMPORT, "nowhere: is no file or folder"),

@@ -287,8 +287,8 @@ def test_what_cannot_be_read_is_refused_with_its_place(line, words):
 @pytest.mark.parametrize(
     ("reading", "words"),
     [
-        (Reading("", "3", "", ("a", "b")), "--model-name"),
-        (Reading("wine", "", "", ("a", "b")), "--model-version"),
+        (Reading("", "3", "", ("a", "b")), "--model"),
+        (Reading("wine", "", "", ("a", "b")), "--version"),
         (Reading("wine", "3"), "--feature-names"),
         (Reading("wine", "3", "", ("a", "a")), "name is there twice"),
         (Reading("wine", "3", "", ("a", "b"), types={"b": "d"}), "data.b: found 'red', expected"),

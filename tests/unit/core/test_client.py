@@ -107,14 +107,14 @@ def test_records_labels_and_analyses(api):
     assert api.client.capture([{"prediction": 1}, {"event_id": "mine"}]) == ["a", "b"]
     assert api.client.send_labels([{"event_id": "a", "label": 1}] * 2) == 2
     assert api.client.analyze(window_seconds=60).results == []
-    assert api.client.results() == []
+    assert api.client.results(since=None) == []
     records, labels, analysis, listed = [(path, body) for _, path, body, _ in api.requests]
     assert records[0] == "/api/capture/batch"
     assert is_event_id(records[1][0]["event_id"])
     assert records[1][1]["event_id"] == "mine"
     assert labels[0] == "/api/ground-truth"
     assert analysis == ("/api/analyze", {"window_seconds": 60, "with_report": False})
-    assert listed == ("/api/reports", None)
+    assert listed == ("/api/reports?limit=200", None)
 
 
 def test_an_address_that_is_missing_or_silent_is_an_error():

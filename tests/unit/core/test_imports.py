@@ -71,6 +71,7 @@ ROOMS = {
         "serving": ("lines", "counting", "history"),
     },
     CORE / "adapters": {
+        "access": (),
         "aws": (),
         "captures": ("aws",),
         "results": ("aws", "captures"),
@@ -132,6 +133,8 @@ def test_apps_import_no_adapter():
         ("modelwatch.services.performance", HEAVY),
         ("modelwatch.http", HEAVY),
         ("modelwatch.adapters.models.loader", HEAVY - {"boto3"}),
+        # each command waits for all of it
+        ("modelwatch_cli.main", HEAVY | {"numpy", "http"}),
     ],
 )
 def test_importing_a_service_pulls_in_no_heavy_library(module, forbidden):

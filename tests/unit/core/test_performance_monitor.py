@@ -454,3 +454,39 @@ def test_the_type_of_the_prediction_decides_how_a_label_of_text_is_read(stage, p
     records = [stage.predict(1, START, 1, prediction=value)[0] for value in predictions * 15]
     stage.label(records, labels * 15)
     assert values(stage.monitor().evaluate("wine", "1", WINDOW))["accuracy"] == 1
+
+
+def test_what_is_captured_is_listed_once_a_day_to_find_unknown_labels(stage):
+    for version in ("1", "2"):
+        records = stage.predict(count=200, start=START - timedelta(hours=8), hours=10,
+                                model_version=version)  # fmt: skip
+        stage.label(records, stage.truth(records))
+    hours = [START - timedelta(hours=8 - hour) for hour in range(10)]
+    stage.s3.calls.clear()
+    found = dict(S3OutcomeStore(stage.s3, "bucket").unknown(hours))
+    assert found == dict.fromkeys(hours, (40, 0))
+    # models, their versions, one day of each version, and one of labels
+    assert stage.s3.calls.count("list") <= 2 + 2 * 2 + 1
+
+
+def test_progress_rises_to_the_end(stage):
+    records = stage.predict(count=200, start=START - timedelta(hours=20), hours=20)
+    stage.label(records, stage.truth(records))
+    said = []
+    window = Window(START - timedelta(hours=20), START)
+    monitor = stage.monitor(progress=lambda done, total: said.append((done, total)))
+    assert monitor.evaluate("wine", "1", window).records == 200
+    assert said == sorted(said)
+    assert said[-1] == (40, 40)
+    assert len(said) > 20
+
+
+def test_hours_read_together_are_as_hours_read_alone(stage, monkeypatch):
+    records = stage.predict(count=400, start=START - timedelta(hours=20), hours=20)
+    stage.label(records, stage.truth(records))
+    window = Window(START - timedelta(hours=20), START)
+    together = stage.monitor().evaluate("wine", "1", window)
+    for key in [key for key in stage.s3.objects if key.startswith("performance/")]:
+        del stage.s3.objects[key]
+    monkeypatch.setattr("modelwatch.services.performance._HOURS_AT_ONCE", 1)
+    assert stage.monitor().evaluate("wine", "1", window) == together

@@ -60,7 +60,7 @@ def decode_line(line: bytes, reading: Reading, now_ms: int) -> list[Record] | li
     own = _attributes(metadata.custom_attributes)
     model_name = reading.model_name or (own.model_name if own else "")
     if not model_name:
-        raise InvalidInputError("", "the line does not name its model; give --model-name")
+        raise InvalidInputError("", "the line does not name its model; give --model")
     event_id = _event_id(metadata.inference_id or metadata.event_id, model_name)
     if read.ground_truth_data is not None:
         return [
@@ -71,7 +71,7 @@ def decode_line(line: bytes, reading: Reading, now_ms: int) -> list[Record] | li
         raise InvalidInputError("", "has neither captureData nor groundTruthData")
     version = reading.model_version or (own.model_version if own else "")
     if not version:
-        raise InvalidInputError("", "the line does not name its version; give --model-version")
+        raise InvalidInputError("", "the line does not name its version; give --version")
     captured_at = _time(metadata.inference_time, own, now_ms)
     rows = _inputs(read.capture_data.endpoint_input, reading, own)
     out = outputs(read.capture_data.endpoint_output, reading, own, len(rows))

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelwatch.domain.baselines import TRAINING
-from modelwatch.domain.model_monitor import CONSTRAINTS, STATISTICS, VIOLATIONS
 from modelwatch.errors import EvidenceError
 from modelwatch_cli.console import console, error_console, print_json
 from modelwatch_cli.monitoring.replay import report_store
+from modelwatch_cli.options import model_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ def baseline(
     name: Annotated[
         str | None, typer.Option("--name", help="a baseline; by default the one in use")
     ] = None,
-    model_name: Annotated[
-        str | None, typer.Option("--model-name", help="a model; by default MODEL_NAME")
-    ] = None,
+    model_name: Annotated[str | None, model_option()] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Write statistics.json and constraints.json of a baseline, as a baselining job does.
@@ -47,7 +45,12 @@ def baseline(
     `modelwatch baseline constraints --input` reads a constraints.json again.
     """
     from modelwatch.adapters.aws.clients import s3_client
-    from modelwatch.domain.model_monitor import constraints_document, statistics_document
+    from modelwatch.domain.model_monitor import (
+        CONSTRAINTS,
+        STATISTICS,
+        constraints_document,
+        statistics_document,
+    )
     from modelwatch_cli.monitors.held import held_monitors
 
     settings = Settings()
@@ -73,7 +76,12 @@ def result(
 
     Violations are the rules that the window breaks and the features and outputs that drifted.
     """
-    from modelwatch.domain.model_monitor import statistics_document, violations_document
+    from modelwatch.domain.model_monitor import (
+        STATISTICS,
+        VIOLATIONS,
+        statistics_document,
+        violations_document,
+    )
 
     settings = Settings()
     with error_console.status("reading the window"):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import datetime
 from operator import attrgetter
 from types import GenericAlias
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import NODEFAULT
@@ -29,6 +29,7 @@ from modelwatch.domain.records import (
     PREDICT_SOURCE,
     ROW_FIELDS,
     Record,
+    RecordField,
     Refusal,
     Value,
     decode_record,
@@ -51,9 +52,6 @@ _DEFAULTS = {
     for each in ROW_FIELDS
     if not (each.default is NODEFAULT or each.form.is_always_packed)
 }
-_TEXTS = [each.name for each in ROW_FIELDS if each.value_type is str and each.name != "event_id"]
-_LEAST = [(each.name, each.meta.ge) for each in ROW_FIELDS if each.meta.ge is not None]
-_MOST = [(each.name, each.meta.le) for each in ROW_FIELDS if each.meta.le is not None]
 
 
 class _Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -65,12 +63,12 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, k
     doubles: bytes = b""
 
 
-def _message_type(value_of: Callable[[Any], Any]) -> Any:
-    """Return the type of messages whose values are of the types that ``value_of`` makes of ours."""
-    fields: list[Any] = [("columns", _list_of(_list_of(value_of(Value)) | None), [])]
+def _message_type(value: Any, value_of: Callable[[RecordField], Any]) -> Any:
+    """Return the type of messages with features of type ``value`` and fields of ``value_of``."""
+    fields: list[Any] = [("columns", _list_of(_list_of(value) | None), [])]
     for each in ROW_FIELDS:
         default: list[Any] = [[]] if each.name in _DEFAULTS else []
-        fields.append((each.form.packed, _list_of(value_of(each.value_type)), *default))
+        fields.append((each.form.packed, _list_of(value_of(each)), *default))
     return msgspec.defstruct("Message", fields, bases=(_Message,), module=__name__, kw_only=True)
 
 
@@ -78,9 +76,16 @@ def _list_of(kind: Any) -> Any:
     return GenericAlias(list, (kind,))
 
 
-_WHOLE = {int: Whole, datetime: Whole}
-_Typed = _message_type(lambda kind: _WHOLE.get(kind, kind))
-_Untyped = _message_type(lambda _: msgspec.Raw)
+def _checked_type(field: RecordField) -> Any:
+    if field.name == "event_id":
+        return str  # `are_event_ids` looks at all of them at once
+    if field.value_type is datetime or (field.value_type is int and field.meta.ge is None):
+        return Whole
+    return Annotated[field.value_type, field.meta]
+
+
+_Typed = _message_type(Value, _checked_type)
+_Untyped = _message_type(msgspec.Raw, lambda _: msgspec.Raw)
 """With its values as they came: one that is wrong is of one record."""
 
 _encoder = msgspec.json.Encoder()
@@ -209,7 +214,7 @@ def _check_form(block: Block) -> None:
 
 
 def _is_plainly_good(block: Block, now_ms: int) -> bool:
-    """Return whether all records are good, as far as that shows without a look at each text."""
+    """Return whether all records of a message of the right types are good."""
     rows = block.rows
     times = rows["captured_at"]
     return (
@@ -217,11 +222,13 @@ def _is_plainly_good(block: Block, now_ms: int) -> bool:
         and block.head.source == PREDICT_SOURCE
         and min(times) >= _FIRST_MS
         and max(times) <= min(now_ms + FUTURE_TOLERANCE_MS, _LAST_MS)
-        and not any([any(rows[name]) for name in _TEXTS])
-        and all([min(rows[name]) >= least for name, least in _LEAST])
-        and all([max(rows[name]) <= most for name, most in _MOST])
+        and not any(map(_has_both, rows["error"], rows["prediction"]))
         and are_event_ids(rows["event_id"])
     )
+
+
+def _has_both(error: str, prediction: Value) -> bool:
+    return bool(error) and prediction is not None
 
 
 def _parted(block: Block, now_ms: int) -> tuple[Block | None, list[Refusal]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -50,6 +51,25 @@ class WindowPlan:
         if self.step is None:
             return Window.ending(now.replace(microsecond=0), seconds=self.length.total_seconds())
         return self._ending(_steps(now, self.step))
+
+    @property
+    def own_step(self) -> timedelta:
+        """Its step; without one its length in whole minutes, so that windows follow one another."""
+        return self.step or -(-self.length // MINUTE) * MINUTE
+
+    def ended(self, since: datetime, until: datetime) -> Iterator[Window]:
+        """Yield the windows that end after ``since`` and by ``until``, the oldest first.
+
+        Examples
+        --------
+        >>> plan = WindowPlan(timedelta(hours=12))
+        >>> since = datetime(2026, 1, 1, 7, tzinfo=UTC)
+        >>> [f"{window.end:%d %H}" for window in plan.ended(since, since + timedelta(days=1))]
+        ['01 12', '02 00']
+        """
+        stepped = WindowPlan(self.length, self.own_step)
+        for steps in range(_steps(since, self.own_step) + 1, _steps(until, self.own_step) + 1):
+            yield stepped._ending(steps)
 
     def due(
         self,

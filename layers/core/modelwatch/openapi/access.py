@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from modelwatch.openapi.document import problem
 from modelwatch.settings.access import AccessSettings
 
 _SCHEMES = {
@@ -20,6 +21,12 @@ _SCHEMES = {
         "in": "header",
         "description": "An AWS Signature Version 4 for the service execute-api",
         "x-amazon-apigateway-authtype": "awsSigv4",
+    },
+    "jwt": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A token of the issuer in API_JWT_ISSUER",
     },
 }
 
@@ -50,10 +57,15 @@ def secured(document: Mapping[str, Any], settings: AccessSettings) -> dict[str, 
         status: {"description": text, "content": {"application/json": {"schema": _MESSAGE}}}
         for status, text in _REFUSALS.items()
     }
+    # the gateway refuses in its own way, the function, which looks at tokens, in its own
+    own = {str(status): problem(status) for status in (401, 503)}
     paths = {
         path: {
             method: each
-            | {"security": [{auths[path]: []}], "responses": each["responses"] | refusals}
+            | {
+                "security": [{auths[path]: []}],
+                "responses": each["responses"] | (own if auths[path] == "jwt" else refusals),
+            }
             if auths[path] != "none"
             else each
             for method, each in methods.items()

@@ -9,7 +9,7 @@ import msgspec
 from modelwatch.domain.comparison import Comparison
 from modelwatch.openapi.document import build, json_body, operation, reference
 from modelwatch.services.analysis_requests import AnalysisRequest
-from modelwatch.services.analyze import Analysis, ReportPlace, Results
+from modelwatch.services.analyze import Analysis, ReportPlace
 from modelwatch.services.comparison_query import ComparisonRequest
 from modelwatch.services.contract import Alive
 from modelwatch.services.reading import Models, ResultPage
@@ -40,14 +40,13 @@ def document() -> dict[str, Any]:
             Models,
             ReportPlace,
             ResultPage,
-            Results,
             ResultsRequest,
         ),
         lambda path: "analysis" if path.split("/")[1] in _ANALYSIS else "service",
     )
-    for path, kind in (("/compare", ComparisonRequest), (_RESULTS, ResultsRequest)):
+    for kind, *paths in ((ComparisonRequest, "/compare"), (ResultsRequest, "/reports", _RESULTS)):
         query = described["components"]["schemas"].pop(kind.__name__)
-        described["paths"][path]["get"].setdefault("parameters", []).extend(
+        parameters = [
             {
                 "name": name,
                 "in": "query",
@@ -56,7 +55,9 @@ def document() -> dict[str, Any]:
                 "schema": spec,
             }
             for name, spec in query["properties"].items()
-        )
+        ]
+        for path in paths:
+            described["paths"][path]["get"].setdefault("parameters", []).extend(parameters)
     return described
 
 
@@ -75,15 +76,7 @@ def _paths() -> dict[str, Any]:
             "example": "wine_quality_model.1.20261123T100000Z",
         }
     ]
-    results = operation(
-        "List a model's results, newest first", "results", ResultPage, (400, 404, 503)
-    )
-    tag = {"ETag": {"description": "What is in the page", "schema": {"type": "string"}}}
-    results["responses"]["200"]["headers"] = tag
-    results["responses"]["304"] = {
-        "description": "The caller has this page: `If-None-Match` names it",
-        "headers": tag,
-    }
+    results = _paged("List a model's results, newest first", "results", 400, 404)
     results["parameters"] = [
         {
             "name": "name",
@@ -105,7 +98,7 @@ def _paths() -> dict[str, Any]:
                 body=json_body(reference(AnalysisRequest), defaults, required=False),
             )
         },
-        "/reports": {"get": operation("List the newest results", "reports", Results, (503,))},
+        "/reports": {"get": _paged("List the results of all models, newest first", "reports", 400)},
         "/reports/{name}": {"get": report},
         "/models": {
             "get": operation(
@@ -120,3 +113,14 @@ def _paths() -> dict[str, Any]:
         },
         "/health": {"get": operation("Say that the function responds", "health", Alive)},
     }
+
+
+def _paged(summary: str, name: str, *problems: int) -> dict[str, Any]:
+    found = operation(summary, name, ResultPage, (*problems, 503))
+    tag = {"ETag": {"description": "What is in the page", "schema": {"type": "string"}}}
+    found["responses"]["200"]["headers"] = tag
+    found["responses"]["304"] = {
+        "description": "The caller has this page: `If-None-Match` names it",
+        "headers": tag,
+    }
+    return found

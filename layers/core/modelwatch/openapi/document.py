@@ -16,6 +16,7 @@ _REF = "#/components/schemas/{name}"
 
 _PROBLEMS = {
     400: "Something in the request is wrong; `errors` names every place",
+    401: "The request has no token that counts; `detail` says why",
     404: "There is nothing of this name",
     409: "Another stage analyzes this model, as its monitor says",
     413: f"The body has more than {MAX_BODY_BYTES} bytes, or a record more than a message holds",

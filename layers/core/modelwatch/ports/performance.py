@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class OutcomeStore(Protocol):
         """
         ...
 
-    def unknown(self, hour: datetime) -> tuple[int, int]:
-        """Return how many labels there are for an hour, and how many are of nothing captured."""
+    def unknown(self, hours: Iterable[datetime]) -> Iterator[tuple[datetime, tuple[int, int]]]:
+        """Yield for each hour how many labels there are, and how many are of nothing captured."""
         ...
 
     def reference(self, table: pa.Table) -> Outcomes | None:

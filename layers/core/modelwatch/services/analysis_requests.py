@@ -84,7 +84,9 @@ class AnalysisTask:
 
     ``monitored``: how the model is monitored; ``min_rows``: of the request, in place of its rule's;
     ``main``: metrics by feature are those of this window; ``present``: it ends about now;
-    ``late``: it was due before; ``ad_hoc``: what marks the results, if someone asked for them.
+    ``late``: it was due before; ``past``: it is made up for, with the performance that labels show
+    now, and an empty one has no result; ``ad_hoc``: what marks the results, if someone asked for
+    them.
     """
 
     name: str
@@ -96,6 +98,7 @@ class AnalysisTask:
     main: bool = True
     present: bool = True
     late: bool = False
+    past: bool = False
     with_report: bool = False
     ad_hoc: str = ""
 

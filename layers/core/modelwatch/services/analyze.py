@@ -49,12 +49,6 @@ class Analysis(msgspec.Struct, frozen=True):
     failures: dict[str, str]
 
 
-class Results(msgspec.Struct, frozen=True):
-    """The newest results, newest first."""
-
-    results: list[AnalysisResult]
-
-
 class ReportPlace(msgspec.Struct, frozen=True):
     """Where a report is: the address works for an hour."""
 
@@ -119,7 +113,11 @@ class AnalyzeService:
             return each.rules.plans[0].length
 
         mark = secrets.token_hex(4)
-        versions, left_out = self._versions(monitors, end, length, request.model_name)
+        only = request.model_name
+        versions, left_out = self._versions(monitors, end, length, only)
+        if only and not (versions or left_out):
+            # no metric counts it: the name is the caller's
+            left_out[only] = "no captures in the window, and no version of it serves"
         tasks = [
             AnalysisTask(
                 name,
@@ -162,13 +160,15 @@ class AnalyzeService:
                 self._announcer.announce(name, owner, now)
         return analysis
 
-    def results(self, limit: int) -> list[AnalysisResult]:
-        """Return the newest results, newest first."""
-        return self._reports.results(limit)
+    def analyze_task(self, task: AnalysisTask) -> list[AnalysisResult]:
+        """Analyze one window, as a run does; a window of the past that is empty has no result.
 
-    def report_url(self, name: str, expires_seconds: int = 3600) -> str:
-        """Return a URL that opens a report for a while; raises NotFoundError without one."""
-        return self._reports.report_url(name, expires_seconds)
+        Raises
+        ------
+        ModelwatchError
+            When captures, reference, past or results cannot be read, or not be written.
+        """
+        return self._analyze(task, {})
 
     def _due(
         self, name: str, version: str, monitored: Monitored, now: datetime
@@ -252,6 +252,8 @@ class AnalyzeService:
         """Evaluate all rows of a version and, where it has several variants, each of them."""
         began = time.perf_counter()
         read = self._profiles.profiles(task.name, task.version, task.window)
+        if task.past and not read.variants:
+            return []
         profiles = {"": merge_profiles(list(read.variants.values()))}
         if len(read.variants) > 1:
             chosen, others = chosen_variants(read.variants)
@@ -310,7 +312,8 @@ class AnalyzeService:
             segments=read.segments if main else None,
         )
         verdict = evaluate_window(found, reference, task.rules, past)
-        performance = self._performance_of(task) if main and task.present else None
+        is_asked = main and (task.present or task.past)
+        performance = self._performance_of(task) if is_asked else None
         onset = last.onset if last and verdict.status == last.status == "drift" else None
         files: Mapping[str, bytes] = {}
         if reference is not None and worth_a_report(task, verdict, last):

@@ -12,6 +12,7 @@ from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.past.calibration import OUTPUT, Calibration, calibrate
 from modelwatch.domain.past.history import JOINS_AFTER, KEPT_DAYS, Past, PastDocument, past_windows
 from modelwatch.domain.past.scores import DISTANCE
+from modelwatch.domain.past.traffic import NO_TOTALS, totals_of
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.statistics.distributions import Distribution, Floats
 from modelwatch.domain.verdict.columns import all_distributions, traces_of
@@ -32,8 +33,8 @@ _HOUR = timedelta(hours=1)
 _MOMENT = timedelta(milliseconds=1)
 _ROUNDING = 1e-9
 
-type _Learned = tuple[Window, int, dict[str, Floats]]
-"""A window, its rows and its traces."""
+type _Learned = tuple[Window, int, dict[str, Floats], Floats]
+"""A window, its rows, its traces and its totals."""
 
 
 class Learning:
@@ -50,11 +51,14 @@ class Learning:
         Of the captures.
     pasts
         Keeps what is learned.
+    runs_at_once
+        One window learns what so many runs would; infinite: all of the past.
     """
 
-    def __init__(self, profiles: ProfileStore, pasts: PastStore) -> None:
+    def __init__(self, profiles: ProfileStore, pasts: PastStore, runs_at_once: float = 1) -> None:
         self._profiles = profiles
         self._pasts = pasts
+        self._runs_at_once = runs_at_once
 
     def calibration(
         self, task: AnalysisTask, reference: SampledReference | None
@@ -126,11 +130,12 @@ class Learning:
                 1 / (TRAINED_AT_ONCE if _is_trained(window, reference) else captures_at_once)
                 for window in due
             ]
-            count = int(np.searchsorted(np.cumsum(shares), 1 + _ROUNDING, side="right"))
+            budget = self._runs_at_once + _ROUNDING
+            count = int(np.searchsorted(np.cumsum(shares), budget, side="right"))
             some, left = due[:count], due[count:]
             past = document.past()
-            for window, rows, traces in self._learned(task, some, reference):
-                past = past.add(window.start, length, rows, traces)
+            for window, rows, traces, totals in self._learned(task, some, reference):
+                past = past.add(window.start, length, rows, traces, totals)
             seen = (some if left else windows)[-1].end
             looked_at = sorted(day for day in captured if day <= seen.date())
             document = document.holding(past, seen, looked_at)
@@ -148,7 +153,8 @@ class Learning:
             if _is_trained(window, reference):
                 yield from (found[window],) if window in found else ()
             elif profile := self._profile(task, window, reference):
-                yield window, profile.rows, traces_of(known, profile, task.monitored.rules.policy)
+                traces = traces_of(known, profile, task.monitored.rules.policy)
+                yield window, profile.rows, traces, totals_of(profile)
 
     def _trained(
         self, task: AnalysisTask, windows: Sequence[Window], reference: SampledReference
@@ -156,7 +162,7 @@ class Learning:
         """Yield what is kept of windows of training rows, each compared with other weeks.
 
         What a model predicts of rows that it was trained on is no measure of later predictions: of
-        outputs only the distances are kept.
+        outputs only the distances are kept. Nor do they say how many requests there were.
         """
         rules = task.monitored.rules
         known: dict[str, Distribution] = {}
@@ -171,7 +177,7 @@ class Learning:
             for name, trace in traces.items():
                 if name.startswith(OUTPUT):
                     trace[np.arange(len(trace)) != DISTANCE] = np.nan
-            yield window, profile.rows, traces
+            yield window, profile.rows, traces, NO_TOTALS
 
     def _known(
         self,

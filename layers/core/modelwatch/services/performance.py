@@ -6,8 +6,10 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from modelwatch.domain.performance.calibration import EstimatedPerformance, learn_calibration
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 _HOUR = timedelta(hours=1)
+
+_HOURS_AT_ONCE = 8
+_BYTES_AT_ONCE = 16 * 2**20
+"""Hours are read at the same time up to this size: their memory adds up."""
 
 GAUGES = {
     "accuracy": "model_accuracy",
@@ -88,6 +94,8 @@ class PerformanceMonitor:
         Shortest time between two sums of an hour, even when new labels come.
     seconds
         How long one result may sum up hours, the newest first; later results do the rest.
+    progress
+        Called now and then with how many hours are done, and how many there are.
     """
 
     def __init__(
@@ -100,8 +108,10 @@ class PerformanceMonitor:
         open_hour_bytes: int = 32 * 2**20,
         refresh_seconds: float = 900,
         seconds: float = 60,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._progress = progress
         self._outcomes = outcomes
         self._profiles = profiles
         self._policy = policy or PerformancePolicy()
@@ -153,7 +163,7 @@ class PerformanceMonitor:
         sums = self._sums(model_name, model_version, window, classes, losses)
         chosen = {hour: _merged(kept, variant) for hour, kept in sorted(sums.hours.items())}
         profile = merge_performance(chosen.values())
-        labels, unknown = self._labels(window, sums.renewed)
+        labels, unknown = self._labels(window, sums.renewed, len(sums.hours))
         return PerformanceResult(
             model_name=model_name,
             model_version=model_version,
@@ -189,25 +199,44 @@ class PerformanceMonitor:
             {each.date() for kept in sums.hours.values() for each in kept.label_hours}
         )
         began = self._clock()
+        left = sorted(captured, reverse=True)
         order = tuple(classes)
-        for hour, found in sorted(captured.items(), reverse=True):
-            kept = sums.hours.get(hour)
-            order = order or next(
-                (each.classes for each in sums.hours.values() if each.classes), ()
-            )
-            if kept is not None and _is_fresh(kept, found, labels, order, losses):
-                continue
-            closed = self._is_over(hour)
-            has_time = not sums.renewed or self._clock() - began < self._seconds
-            if kept is not None and not (has_time and self._is_due(kept.made_ms)):
-                sums.outdated += 1
-            elif not has_time or not (closed or found.size_bytes <= self._open_hour_bytes):
-                sums.pending += 1
-            else:
-                sums.hours[hour] = self._summed(model_name, model_version, hour, order, losses)
-                sums.renewed.add(hour)
-                if closed:
-                    self._profiles.save(model_name, model_version, hour, sums.hours[hour])
+
+        def sum_up(hour: datetime) -> HourPerformance:
+            return self._summed(model_name, model_version, hour, order, losses)
+
+        with ThreadPoolExecutor(_HOURS_AT_ONCE) as threads:
+            while left:
+                order = order or _order_of(sums.hours.values())
+                batch: list[datetime] = []
+                size_bytes = 0
+                # the first hour alone: it may show the order of the classes
+                most = _HOURS_AT_ONCE if sums.renewed else 1
+                while left and len(batch) < most and size_bytes < _BYTES_AT_ONCE:
+                    hour = left.pop(0)
+                    found, kept = captured[hour], sums.hours.get(hour)
+                    if kept is not None and _is_fresh(kept, found, labels, order, losses):
+                        continue
+                    has_time = not sums.renewed or self._clock() - began < self._seconds
+                    if kept is not None and not (has_time and self._is_due(kept.made_ms)):
+                        sums.outdated += 1
+                    elif not has_time or not (
+                        self._is_over(hour) or found.size_bytes <= self._open_hour_bytes
+                    ):
+                        sums.pending += 1
+                    else:
+                        batch.append(hour)
+                        size_bytes += found.size_bytes
+                made = dict(zip(batch, threads.map(sum_up, batch), strict=True))
+                order = order or _order_of(made.values())
+                again = [hour for hour in batch if _is_unordered(made[hour], order)]
+                made.update(zip(again, threads.map(sum_up, again), strict=True))
+                closed = {hour: each for hour, each in made.items() if self._is_over(hour)}
+                save = partial(self._profiles.save, model_name, model_version)
+                list(threads.map(save, closed.keys(), closed.values()))
+                sums.hours |= made
+                sums.renewed |= made.keys()
+                self._progress(len(captured) - len(left), len(captured))
         return sums
 
     def _summed(
@@ -238,8 +267,11 @@ class PerformanceMonitor:
             order,
         )
 
-    def _labels(self, window: Window, renewed: set[datetime]) -> tuple[int, int]:
-        """Return how many labels closed hours have, and how many of them are unknown."""
+    def _labels(self, window: Window, renewed: set[datetime], hours: int) -> tuple[int, int]:
+        """Return how many labels closed hours have, and how many of them are unknown.
+
+        ``hours``: so many are summed up already.
+        """
         stored = self._outcomes.labelled({hour.date() for hour in window.hours()})
         names = {
             hour: found
@@ -247,17 +279,18 @@ class PerformanceMonitor:
             if window.start <= hour < window.end and self._is_over(hour)
         }
         known = self._profiles.load_labelled(names)
-        for hour, found in names.items():
-            digest = _digest(found)
-            kept = known.get(hour)
-            is_good = kept is not None and (
-                kept.made_from == digest or not self._is_due(kept.made_ms)
-            )
-            if is_good and hour not in renewed:
-                continue
+        wanted = [
+            hour
+            for hour, found in names.items()
+            if hour in renewed
+            or hour not in known
+            or (known[hour].made_from != _digest(found) and self._is_due(known[hour].made_ms))
+        ]
+        for done, (hour, counts) in enumerate(self._outcomes.unknown(wanted), start=1):
             now_ms = int(self._clock() * 1000)
-            known[hour] = LabelledHour(*self._outcomes.unknown(hour), digest, now_ms)
+            known[hour] = LabelledHour(*counts, _digest(names[hour]), now_ms)
             self._profiles.save_labelled(hour, known[hour])
+            self._progress(hours + done, hours + len(wanted))
         return (
             sum(known[hour].labels for hour in names),
             sum(known[hour].unknown for hour in names),
@@ -342,15 +375,23 @@ def _is_fresh(
     losses: LossModel | None,
 ) -> bool:
     names = [name for hour in kept.label_hours for name in labels.get(hour, ())]
-    # another hour may have shown meanwhile which probability is of which class
-    unordered = order and not kept.classes and any(p.probabilities for p in kept.variants.values())
     unestimated = losses and any(profile.losses is None for profile in kept.variants.values())
     return (
         kept.captures == _digest(captured.names)
         and kept.labels == _digest(names)
-        and not unordered
+        and not _is_unordered(kept, order)
         and not unestimated
     )
+
+
+def _is_unordered(kept: HourPerformance, order: Sequence[str]) -> bool:
+    """Whether another hour has shown meanwhile which probability is of which class."""
+    has_probabilities = any(each.probabilities for each in kept.variants.values())
+    return bool(order and not kept.classes and has_probabilities)
+
+
+def _order_of(hours: Iterable[HourPerformance]) -> tuple[str, ...]:
+    return next((tuple(each.classes) for each in hours if each.classes), ())
 
 
 def _digest(names: Iterable[str]) -> str:

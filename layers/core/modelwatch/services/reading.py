@@ -66,6 +66,9 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
         more is not among them.
     episodes
         Those that are open.
+    report, report_end
+        The name of the newest result of the schedule that has a report, and the end of its window;
+        empty and None without one.
     """
 
     model_name: str
@@ -74,6 +77,8 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
     window_end: datetime
     windows: tuple[WindowState, ...]
     episodes: tuple[OpenEpisode, ...] = ()
+    report: str = ""
+    report_end: datetime | None = None
 
 
 class Models(msgspec.Struct, frozen=True):
@@ -83,7 +88,7 @@ class Models(msgspec.Struct, frozen=True):
 
 
 class ResultPage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Results of a model, newest first.
+    """Results, newest first.
 
     Attributes
     ----------
@@ -140,7 +145,7 @@ class ResultReader:
         return Models(sorted(found, key=lambda each: _WORST_FIRST[each.severity]))
 
     def list_page(self, model_name: str, asked: ResultsRequest) -> ListedPage:
-        """Return what a page holds, and read none of it.
+        """Return what a page of a model's results holds, or of all models', and read none of it.
 
         Raises
         ------
@@ -155,7 +160,7 @@ class ResultReader:
             for each in self._reports.versions(model_name)
             if not asked.version or each[1] == asked.version
         ]
-        if not versions:
+        if not versions and model_name:
             version = f" version '{asked.version}'" if asked.version else ""
             raise NotFoundError(f"there is no result of '{model_name}'{version}")
         found = self._reports.newest(
@@ -173,6 +178,14 @@ class ResultReader:
                 break
             names.append(name)
         return ListedPage(tuple(names), str(names[-1]) if len(names) < len(found) else "")
+
+    def newest(self, limit: int) -> list[AnalysisResult]:
+        """Return the newest results of all models, newest first."""
+        return self.read_page(self.list_page("", ResultsRequest(limit=limit))).results
+
+    def report_url(self, name: str, expires_seconds: int = 3600) -> str:
+        """Return a URL that opens a report for a while; raises NotFoundError without one."""
+        return self._reports.report_url(name, expires_seconds)
 
     def read_page(self, listed: ListedPage) -> ResultPage:
         """Return a page, one request for each result."""
@@ -209,6 +222,12 @@ def state_of(
         for key, each in known.items()
         if newest - each.window_end <= parse_duration(key)
     ]
+    reported = [
+        ResultName(model_name, model_version, each.reported_at, key)
+        for key, each in known.items()
+        if each.reported_at is not None
+    ]
+    reported.sort(key=lambda name: name.window_end)
     windows.sort(key=lambda each: (_WORST_FIRST[each.severity], parse_duration(each.window)))
     return ModelState(
         model_name=model_name,
@@ -221,4 +240,6 @@ def state_of(
             for each in opened
             if each.model_version == model_version
         ),
+        report=str(reported[-1]) if reported else "",
+        report_end=reported[-1].window_end if reported else None,
     )

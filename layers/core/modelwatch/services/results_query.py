@@ -1,4 +1,4 @@
-"""The query of ``GET /models/{name}/results``."""
+"""The query of ``GET /models/{name}/results`` and ``GET /reports``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ResultsRequest(
     forbid_unknown_fields=True,
     rename={"since": "from", "until": "to"},
 ):
-    """What is asked in the query of ``GET /models/{name}/results``.
+    """What is asked in the query of ``GET /models/{name}/results`` and ``GET /reports``.
 
     Attributes
     ----------
@@ -47,16 +47,17 @@ class ResultsRequest(
     page: str = ""
 
     def place(self, model_name: str) -> ResultName | None:
-        """Return the result after which the page begins; None for the first page.
+        """Return the result after which the page begins; None for the first. No name: all models.
 
         Raises InvalidInputError when the page is no page of the model.
         """
         if not self.page:
             return None
         name = ResultName.parse(self.page)
-        if name is None or name.model_name != model_name:
+        if name is None or model_name not in ("", name.model_name):
             raise InvalidInputError(
-                "page", f"is no page of {model_name}; give the next_page of another page"
+                "page",
+                f"is no page of {model_name or 'results'}; give another page's next_page",
             )
         return name
 

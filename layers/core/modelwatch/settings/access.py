@@ -2,10 +2,10 @@
 
 from typing import Literal, cast
 
-from modelwatch.settings.kinds import choice
-from modelwatch.settings.reading import Group, Setting
+from modelwatch.settings.kinds import HTTP, choice, several, text
+from modelwatch.settings.reading import Group, Setting, maybe
 
-Auth = Literal["none", "api_key", "iam"]
+Auth = Literal["none", "api_key", "iam", "jwt"]
 
 OPEN = "none-anyone-may-call"
 """What has to be written for an API on AWS that anyone may call."""
@@ -24,7 +24,7 @@ CONTROL_PATHS = frozenset(
 )
 """Routes that steer, show results or cost much; all others are by API_AUTH. None is exempt."""
 
-_AUTH = choice("iam", "api_key", "none", OPEN)
+_AUTH = choice("iam", "api_key", "jwt", "none", OPEN)
 
 
 class AccessSettings(Group):
@@ -32,12 +32,19 @@ class AccessSettings(Group):
 
     api_auth = Setting(
         "",
-        "who may call: iam, api_key or none-anyone-may-call, to be chosen on AWS; "
+        "who may call: iam, api_key, jwt or none-anyone-may-call, to be chosen on AWS; "
         "locally also none, the default",
         _AUTH,
     )
     api_auth_control = Setting(
         "", "the same for reload, analyze, compare and results; empty: as API_AUTH", _AUTH
+    )
+    api_jwt_issuer = Setting(
+        "", "with API_AUTH=jwt: the OpenID Connect issuer of the tokens, as they name it", HTTP
+    )
+    api_jwt_audience = maybe(
+        "with API_AUTH=jwt: whom the tokens are for, with commas: aud, or client_id of Cognito's",
+        several(text),
     )
 
     def auth_of(self, path: str) -> Auth:

@@ -20,6 +20,8 @@ _STORE_CONFIG = Config(
     connect_timeout=3,
     read_timeout=30,
     retries={"mode": "standard", "total_max_attempts": 4},
+    # hours are read in threads, and the objects of each hour, too
+    max_pool_connections=32,
     # boto3 signs links in some regions as S3 once did
     signature_version="s3v4",
     # S3s other than AWS's do not all know the newer default checksums

@@ -54,7 +54,7 @@ from modelwatch.adapters.captures.parquet import (
 )
 from modelwatch.adapters.captures.records import CONNECTIONS, PARQUET
 from modelwatch.domain.compaction import CaptureHour, MergedHour
-from modelwatch.domain.profiles import Slice, decode_slices, encode_slices
+from modelwatch.domain.profiles import FORMAT, Slice, decode_slices, encode_slices, head_of
 from modelwatch.domain.profiles.hashes import Hashes
 from modelwatch.domain.segments import NO_SEGMENTS, Segments
 from modelwatch.errors import NotFoundError, ProfileFormatError, StoreError
@@ -95,10 +95,16 @@ class S3Compaction:
         self._group_rows = group_rows
 
     def hours(
-        self, since: datetime | None = None, until: datetime | None = None
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        prefix: str = CAPTURES,
     ) -> list[CaptureHour]:
-        """Return all hours of captures that begin from ``since`` to before ``until``."""
-        found = self._objects.keys(CAPTURES)
+        """Return all hours of captures that begin from ``since`` to before ``until``.
+
+        ``prefix``: of the keys that are looked at, such as `layout.model_prefix`.
+        """
+        found = self._objects.keys(prefix)
         objects = [each for key, size in found if (each := CaptureObject.parse(key, size))]
         hours = []
         for partition, group in groupby(objects, lambda each: each.partition):
@@ -110,8 +116,38 @@ class S3Compaction:
                 hours.append(CaptureHour(partition, hour, names, size_bytes))
         return sorted(hours, key=lambda each: (each.hour, each.name))
 
-    def merge(self, hour: CaptureHour, left_out: Hashes) -> MergedHour | None:
+    def needs_profiles(self, hour: CaptureHour, made_by: str = "") -> bool:
+        """Return whether an hour has several objects, or its profiles are missing or outdated.
+
+        They are when they have an older format, or were not made again by ``made_by``, if that is
+        given.
+        """
+        if len(hour.objects) > 1:
+            return True
+        (key,) = hour.objects
+        try:
+            notes = read_notes(lambda size: self._objects.read_end(key, size))
+            found = CaptureObject.parse(key)
+            assert found is not None
+            if MERGED_NOTE in notes:
+                self._objects.read_end(found.sidecar_key(MINUTES_END), 1)
+                payload = decompress(self._objects.read(found.sidecar_key(HOUR_END)))
+            else:
+                payload = notes[PROFILE_NOTE]
+            head = head_of(payload)
+        except (KeyError, NotFoundError, ProfileFormatError):
+            return True
+        return head.format != FORMAT or (bool(made_by) and head.made_by != made_by)
+
+    def merge(
+        self, hour: CaptureHour, left_out: Hashes, remade_by: str | None = None
+    ) -> MergedHour | None:
         """Merge the objects of an hour into one, without the events whose hashes are ``left_out``.
+
+        Parameters
+        ----------
+        remade_by
+            Make profiles again from the rows, of a single object, too; this is noted beside them.
 
         Returns
         -------
@@ -121,7 +157,7 @@ class S3Compaction:
         with TemporaryDirectory(prefix="modelwatch-compaction-") as folder:
             try:
                 inputs = self._read(hour, Path(folder))
-                return self._merged(hour, inputs, left_out, Path(folder))
+                return self._merged(hour, inputs, left_out, Path(folder), remade_by)
             except NotFoundError as error:
                 _LOG.info("another run works on %s: %s", hour.name, error)
                 return None
@@ -144,13 +180,23 @@ class S3Compaction:
             return list(threads.map(read, enumerate(hour.objects)))
 
     def _merged(
-        self, hour: CaptureHour, inputs: list[_Input], left_out: Hashes, folder: Path
+        self,
+        hour: CaptureHour,
+        inputs: list[_Input],
+        left_out: Hashes,
+        folder: Path,
+        remade_by: str | None,
     ) -> MergedHour | None:
         replaced = frozenset[str]().union(*(each.replaces or () for each in inputs))
         valid = [each for each in inputs if each.found.name not in replaced]
         rows = MergedRows([each.path for each in valid], left_out, self._group_rows)
         size_bytes = 0
-        if len(valid) == 1 and not rows.repeated and not rows.left_out:
+        is_one = len(valid) == 1 and not rows.repeated and not rows.left_out
+        if is_one and (remade_by is None or valid[0].replaces is not None):
+            if remade_by is not None:
+                sample = _write(folder / "same.parquet", rows, [])
+                profiles = self._profiles(valid, rows, again=True)
+                self._write_beside(valid[0].found, profiles, sample, remade_by)
             size_bytes = valid[0].path.stat().st_size
             self._delete([each for each in inputs if each is not valid[0]])
         elif not len(rows):
@@ -166,7 +212,8 @@ class S3Compaction:
             )
             merged = CaptureObject.parse(key)
             assert merged is not None
-            beside = self._write_beside(merged, self._profiles(valid, rows), sample)
+            profiles = self._profiles(valid, rows, again=remade_by is not None)
+            beside = self._write_beside(merged, profiles, sample, remade_by or "")
             there = {listed for listed, _ in self._objects.keys(f"{CAPTURES}{hour.name}")}
             if not there.issuperset(hour.objects):
                 _LOG.info("another run works on %s", hour.name)
@@ -187,11 +234,16 @@ class S3Compaction:
             size_bytes,
         )
 
-    def _profiles(self, inputs: Sequence[_Input], rows: MergedRows) -> MergedProfiles:
-        """Merge the profiles that objects have; make those of objects of which rows are missing."""
+    def _profiles(
+        self, inputs: Sequence[_Input], rows: MergedRows, *, again: bool
+    ) -> MergedProfiles:
+        """Merge the profiles that objects have; make those of objects of which rows are missing.
+
+        ``again``: make all of them.
+        """
         profiles = MergedProfiles()
         for index, each in enumerate(inputs):
-            slices = self._slices(each) if rows.is_whole(index) else None
+            slices = self._slices(each) if rows.is_whole(index) and not again else None
             if slices is not None:
                 profiles.add(slices)
             else:
@@ -212,7 +264,7 @@ class S3Compaction:
             return None
 
     def _write_beside(
-        self, merged: CaptureObject, profiles: MergedProfiles, sample: pa.Table
+        self, merged: CaptureObject, profiles: MergedProfiles, sample: pa.Table, made_by: str
     ) -> list[str]:
         """Write what is kept beside a merged object; return the keys."""
         for end, slices in (
@@ -220,7 +272,7 @@ class S3Compaction:
             (MINUTES_END, profiles.minutes()),
         ):
             self._objects.write(
-                merged.sidecar_key(end), compress(encode_slices(slices)), _PROFILE_TYPE
+                merged.sidecar_key(end), compress(encode_slices(slices, made_by)), _PROFILE_TYPE
             )
         self._objects.write(merged.sidecar_key(SAMPLE_END), write_table(sample), PARQUET)
         return [merged.sidecar_key(end) for end in SIDECAR_ENDS]

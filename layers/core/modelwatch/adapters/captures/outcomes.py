@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -83,15 +84,17 @@ class S3OutcomeStore:
         """
         return unmoved(lambda: self._outcomes(model_name, model_version, hour, losses))
 
-    def unknown(self, hour: datetime) -> tuple[int, int]:
-        """Return how many labels there are for an hour, and how many are of nothing captured.
+    def unknown(self, hours: Iterable[datetime]) -> Iterator[tuple[datetime, tuple[int, int]]]:
+        """Yield for each hour how many labels there are, and how many are of nothing captured.
 
         Labels of predictions that sampling left out do not count among the latter.
 
         Predictions of every version are looked through, with those of the five minutes around the
         hour: the time in an id may lie before that at which the prediction was captured.
         """
-        return unmoved(lambda: self._unknown(hour))
+        for _, found in groupby(sorted(hours), key=datetime.date):
+            day = list(found)
+            yield from unmoved(lambda: self._unknown(day))  # noqa: B023 - done before the next turn
 
     def reference(self, table: pa.Table) -> Outcomes | None:
         """Return the rows of reference data; None where they have no predictions.
@@ -145,15 +148,28 @@ class S3OutcomeStore:
             {} if sample is None else {name: sample.of(name) for name in served_as},
         )
 
-    def _unknown(self, hour: datetime) -> tuple[int, int]:
-        names = self.labelled([hour.date()]).get(hour, ())
-        labels = self._labels.read(names)
-        ids = labels["event_id"].combine_chunks()
-        window = Window(hour - _EDGE, hour + _HOUR + _EDGE)
+    def _unknown(self, hours: Sequence[datetime]) -> list[tuple[datetime, tuple[int, int]]]:
+        """Do it for hours of one day, whose objects are listed once."""
+        span = Window(hours[0] - _EDGE, hours[-1] + _HOUR + _EDGE)
+        captured = [list(self._records.objects(*each, span)) for each in self._records.versions()]
+        labelled = self.labelled([hours[0].date()])
+
+        def count(hour: datetime) -> tuple[int, int]:
+            window = Window(hour - _EDGE, hour + _HOUR + _EDGE)
+            versions = [[each.key for each in kept if each.overlaps(window)] for kept in captured]
+            return self._unknown_of(labelled.get(hour, ()), versions)
+
+        with ThreadPoolExecutor(CONNECTIONS) as threads:
+            return list(zip(hours, threads.map(count, hours), strict=True))
+
+    def _unknown_of(
+        self, names: Sequence[str], versions: Sequence[Sequence[str]]
+    ) -> tuple[int, int]:
+        """Count the labels of some objects, by what is captured of each version."""
+        ids = self._labels.read(names)["event_id"].combine_chunks()
         known = np.zeros(len(ids), bool)
         rate = 1.0
-        for model_name, model_version in self._records.versions(window):
-            found = [each.key for each in self._records.objects(model_name, model_version, window)]
+        for found in filter(None, versions):
             table = self._columns(found, ["event_id", "sample_rate"])
             captured = pc.utf8_lower(table["event_id"])
             known |= pc.is_in(ids, value_set=captured.combine_chunks()).to_numpy(False)

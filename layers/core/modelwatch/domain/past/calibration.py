@@ -10,6 +10,7 @@ import numpy as np
 
 from modelwatch.domain.past.history import FEWEST_WINDOWS, Past
 from modelwatch.domain.past.scores import DISTANCE, SCORES, Score, large, scores_of
+from modelwatch.domain.past.traffic import NAMES, jumps_of, large_jumps
 from modelwatch.domain.statistics.distributions import Floats
 from modelwatch.domain.windows import Window
 
@@ -57,6 +58,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         The methods for numbers and texts whose scores are calibrated.
     columns
         By feature, and by output with `OUTPUT` before its name.
+    traffic
+        Of the rows as a whole, by `traffic.NAMES`; None of a part of them.
     """
 
     windows: int
@@ -66,6 +69,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     methods: tuple[str, str] = ("", "")
     columns: Mapping[str, ColumnPast] = {}
     trained_days: int = 0
+    traffic: ColumnPast | None = None
 
     @property
     def learning(self) -> str:
@@ -119,6 +123,26 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
             if scores[place] > critical[place]
         ]
 
+    @property
+    def watches_rows(self) -> bool:
+        """Whether the rows as a whole have a past."""
+        return not self.learning and any(self.traffic.critical if self.traffic else ())
+
+    def jumps(self, totals: Floats) -> list[tuple[str, float, float, Floats]]:
+        """Return what is critical of the rows as a whole: name, value, critical score, before."""
+        if self.traffic is None or not self.watches_rows:
+            return []
+        critical, before = (
+            np.array(each, dtype=np.float64)
+            for each in (self.traffic.critical, self.traffic.before)
+        )
+        scores = jumps_of(totals, before)
+        return [
+            (name, float(scores[place]), float(critical[place]), before)
+            for place, name in enumerate(NAMES)
+            if scores[place] > critical[place]
+        ]
+
     def of_a_part(self) -> Calibration:
         """Return what it says of a part of the window's rows: how far distances go, no more.
 
@@ -129,7 +153,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
             name: ColumnPast((each.critical[DISTANCE], *rest), each.before)
             for name, each in self.columns.items()
         }
-        return msgspec.structs.replace(self, columns=columns)
+        return msgspec.structs.replace(self, columns=columns, traffic=None)
 
     def _caution(self, rows: int) -> float:
         """Return by how much the scores of so few rows may be larger, by chance alone."""
@@ -163,6 +187,9 @@ def calibrate(
             name: ColumnPast(_known(critical[place]), _known(before[place]))
             for place, name in enumerate(past.names)
         },
+        traffic=ColumnPast(
+            _known(large_jumps(past.jumps)), _known(past.totals_before(window.start, length))
+        ),
         trained_days=past.days_within(trained) * days_each if trained else 0,
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.domain.past.scores import SCORES, TRACE, large, scores_of
+from modelwatch.domain.past.traffic import NO_TOTALS, TOTALS, jumps_of, large_jumps
 from modelwatch.domain.statistics.distributions import Floats
 from modelwatch.domain.window_plans import MINUTE, WindowPlan
 from modelwatch.domain.windows import Window
@@ -71,6 +72,8 @@ class Past:
     traces, scores
         By window and column, as `scores.trace_of` and `scores.scores_of` give them. Windows that
         are older than `RECENT` are one of their day, with the largest scores and no traces.
+    totals, jumps
+        The same of all rows of a window, as `traffic.totals_of` and `traffic.jumps_of` give them.
     """
 
     names: tuple[str, ...] = ()
@@ -78,6 +81,8 @@ class Past:
     rows: Floats = field(default_factory=lambda: np.empty(0))
     traces: Floats = field(default_factory=lambda: np.empty((0, 0, TRACE)))
     scores: Floats = field(default_factory=lambda: np.empty((0, 0, len(SCORES))))
+    totals: Floats = field(default_factory=lambda: np.empty((0, TOTALS)))
+    jumps: Floats = field(default_factory=lambda: np.empty((0, TOTALS)))
 
     def until(self, moment: datetime) -> Past:
         """Return the windows that ended by then."""
@@ -99,18 +104,33 @@ class Past:
 
         Of windows shorter than a day those at the same time of day, an hour more or less.
         """
-        now = start.timestamp()
-        near = self.ends <= now - JOINS_AFTER.total_seconds()
-        near &= self.ends > now - RECENT.total_seconds()
-        if length < timedelta(days=1):
-            apart = np.abs((self.ends - (start + length).timestamp()) % _DAY)
-            near &= np.minimum(apart, _DAY - apart) <= 3600
+        near = self._near(start, length, _DAY)
         if not near.any():
             return np.full((len(self.names), TRACE), np.nan)
         return _median(self.traces[near])
 
+    def totals_before(self, start: datetime, length: timedelta) -> Floats:
+        """Return the medians of the totals at the same time of the weeks just before ``start``."""
+        near = self._near(start, length, 7 * _DAY)
+        return _median(self.totals[near]) if near.any() else NO_TOTALS
+
+    def _near(self, start: datetime, length: timedelta, period: float) -> NDArray[np.bool_]:
+        """Return which windows are just before, at the same time of so many seconds."""
+        now = start.timestamp()
+        near = self.ends <= now - JOINS_AFTER.total_seconds()
+        near &= self.ends > now - RECENT.total_seconds()
+        if length.total_seconds() < period:
+            apart = np.abs((self.ends - (start + length).timestamp()) % period)
+            near &= np.minimum(apart, period - apart) <= 3600
+        return near
+
     def add(
-        self, start: datetime, length: timedelta, rows: int, traces: Mapping[str, Floats]
+        self,
+        start: datetime,
+        length: timedelta,
+        rows: int,
+        traces: Mapping[str, Floats],
+        totals: Floats = NO_TOTALS,
     ) -> Past:
         """Return the past with one more window, the newest; what is too old is left out."""
         names = self.names or tuple(traces)
@@ -126,6 +146,8 @@ class Past:
         scores = scores_of(new, joined.just_before(start, length))
         if len(joined.ends) >= FEWEST_WINDOWS:
             scores = np.where(scores > GROSS * large(joined.scores), np.nan, scores)
+        jumps = jumps_of(totals, joined.totals_before(start, length))
+        jumps = np.where(jumps > GROSS * large_jumps(joined.jumps), np.nan, jumps)
         newest = known._folded(start - RECENT)
         return replace(
             newest,
@@ -133,6 +155,8 @@ class Past:
             rows=np.append(newest.rows, rows),
             traces=np.concatenate([newest.traces, new[None]]),
             scores=np.concatenate([newest.scores, scores[None]]),
+            totals=np.concatenate([newest.totals, totals[None]]),
+            jumps=np.concatenate([newest.jumps, jumps[None]]),
         )
 
     def _folded(self, moment: datetime) -> Past:
@@ -151,6 +175,7 @@ class Past:
             rows=np.minimum.reduceat(known.rows, starts),
             traces=traces[stands],
             scores=np.fmax.reduceat(known.scores, starts, axis=0),
+            jumps=np.fmax.reduceat(known.jumps, starts, axis=0),
         )
 
     def _some(self, which: NDArray[np.bool_]) -> Past:
@@ -160,6 +185,8 @@ class Past:
             rows=self.rows[which],
             traces=self.traces[which],
             scores=self.scores[which],
+            totals=self.totals[which],
+            jumps=self.jumps[which],
         )
 
 
@@ -199,6 +226,8 @@ class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
     rows: bytes = b""
     traces: bytes = b""
     scores: bytes = b""
+    totals: bytes = b""
+    jumps: bytes = b""
     format: int = FORMAT
 
     def past(self) -> Past:
@@ -207,6 +236,12 @@ class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
         traces, scores = (
             np.frombuffer(each, "<f4").astype(np.float64) for each in (self.traces, self.scores)
         )
+        totals, jumps = (
+            np.frombuffer(each, "<f8").reshape(-1, TOTALS) for each in (self.totals, self.jumps)
+        )
+        if len(totals) != len(ends):
+            # learned before rows were counted
+            totals = jumps = np.full((len(ends), TOTALS), np.nan)
         shape = (len(ends), len(self.names))
         return Past(
             names=self.names,
@@ -214,6 +249,8 @@ class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
             rows=rows,
             traces=traces.reshape(*shape, TRACE),
             scores=scores.reshape(*shape, len(SCORES)),
+            totals=totals,
+            jumps=jumps,
         )
 
     def holding(self, past: Past, seen: datetime, captured: Sequence[date]) -> PastDocument:
@@ -227,6 +264,8 @@ class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
             rows=past.rows.astype("<f8").tobytes(),
             traces=past.traces.astype("<f4").tobytes(),
             scores=past.scores.astype("<f4").tobytes(),
+            totals=past.totals.astype("<f8").tobytes(),
+            jumps=past.jumps.astype("<f8").tobytes(),
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelwatch.domain.statistics.distributions import Distribution, Floats
 from modelwatch.domain.statistics.transport import SMALLEST_DEVIATION, core_deviation
@@ -143,6 +144,11 @@ def scores_of(traces: Floats, before: Floats) -> Floats:
     return np.stack([score.read(traces, before) for score in SCORES], axis=-1)
 
 
+def margin_of(count: NDArray[np.int64]) -> Floats:
+    """Return what the largest of so many past scores is multiplied by."""
+    return np.asarray(LEAST_MARGIN + MARGIN_OF_ONE / np.sqrt(count))
+
+
 def large(past: Floats) -> Floats:
     """Return what is larger than past scores go: by `SCORES` in the last axis.
 
@@ -154,8 +160,7 @@ def large(past: Floats) -> Floats:
     known = np.isfinite(past)
     windows = known.sum(axis=0)
     count = np.maximum(windows, 1)
-    margin = LEAST_MARGIN + MARGIN_OF_ONE / np.sqrt(count)
-    largest = np.where(known, past, -np.inf).max(axis=0) * margin
+    largest = np.where(known, past, -np.inf).max(axis=0) * margin_of(count)
     logs = np.where(known, np.log(np.maximum(np.where(known, past, 0.0), _LEAST_RATE)), 0.0)
     mean = logs.sum(axis=0) / count
     deviation = np.sqrt((np.where(known, logs - mean, 0.0) ** 2).sum(axis=0) / count)

@@ -13,10 +13,12 @@ from modelwatch.domain.profiles.columns import (
     text_column,
 )
 from modelwatch.domain.profiles.encoding import (
+    FORMAT,
     decode_profile,
     decode_slices,
     encode_profile,
     encode_slices,
+    head_of,
 )
 from modelwatch.domain.profiles.profile import (
     FAILURES,
@@ -33,6 +35,7 @@ from modelwatch.domain.profiles.together import number_columns
 
 __all__ = [
     "FAILURES",
+    "FORMAT",
     "FREQUENT_TEXTS",
     "MINUTE_MS",
     "ColumnKind",
@@ -45,6 +48,7 @@ __all__ = [
     "decode_slices",
     "encode_profile",
     "encode_slices",
+    "head_of",
     "merge_columns",
     "merge_profiles",
     "merge_segments",

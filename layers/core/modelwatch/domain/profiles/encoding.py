@@ -73,13 +73,34 @@ class _Document(msgspec.Struct, array_like=True):
     slices: list[_SegmentSlice]
 
 
+class Head(msgspec.Struct, array_like=True, frozen=True):
+    """What slices say of themselves: their format, and what they were made again by, if they were.
+
+    Their content is left alone.
+    """
+
+    format: int
+    slices: msgspec.Raw
+    made_by: str = ""
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Document)
+_head_decoder = msgspec.msgpack.Decoder(Head)
 
 
-def encode_slices(slices: Sequence[Slice]) -> bytes:
-    """Write slices down, with the version of the format."""
-    return _encoder.encode((FORMAT, [_slice_out(each) for each in slices]))
+def encode_slices(slices: Sequence[Slice], made_by: str = "") -> bytes:
+    """Write slices down, with the version of the format; ``made_by`` is for `head_of`."""
+    document = (FORMAT, [_slice_out(each) for each in slices])
+    return _encoder.encode((*document, made_by) if made_by else document)
+
+
+def head_of(data: bytes) -> Head:
+    """Return what slices say of themselves; raises ProfileFormatError as `decode_slices` does."""
+    try:
+        return _head_decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise ProfileFormatError(str(error)) from error
 
 
 def decode_slices(data: bytes) -> list[Slice]:

@@ -17,7 +17,7 @@ Status = Literal["ok", "drift", "unknown"]
 """``unknown`` is never to be shown as ``ok``."""
 
 Severity = Literal["ok", "warning", "drift", "unknown"]
-"""The status, and ``warning`` where it is ``ok`` though something drifted."""
+"""The status, and ``warning`` where it is ``ok`` though something drifted or rows are unusual."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +26,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     name
-        Of the score: `modelwatch.domain.past.scores.SCORES`.
+        Of the score: `modelwatch.domain.past.scores.SCORES`, or of `past.traffic.NAMES`.
     words
         What changed, such as ``looks like x 1.8 + 32`` or ``stuck at 0.7``.
     score, critical_score
@@ -145,6 +145,9 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
         How many days of the past the critical scores come from.
     trained_days
         Of them, how many are days of the training rows; the others are of captures.
+    traffic
+        What is unusual of the rows as a whole beside the same time of the weeks before: ``rows``,
+        how many there are, and ``repeats``, how many values are there already. It is a warning.
     learning
         How much of the past is learned, as in ``5 of 28 days``; empty when it is done, and where
         nothing is learned.
@@ -158,10 +161,11 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
     past_days: int = 0
     learning: str = ""
     trained_days: int = 0
+    traffic: tuple[Change, ...] = ()
 
     def _has_drift(self) -> bool:
         statuses = [each.status for each in self.outputs] + [each.status for each in self.segments]
-        return super()._has_drift() or "drift" in statuses
+        return super()._has_drift() or "drift" in statuses or bool(self.traffic)
 
     @property
     def effect(self) -> str:
@@ -170,7 +174,7 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
             return ""
         drifted = [each for each in self.features if each.status == "drift"]
         parts = []
-        if any(each.importance is not None for each in self.features):
+        if drifted and any(each.importance is not None for each in self.features):
             share = sum(each.importance or 0.0 for each in drifted)
             parts.append(f"drifted features have {share:.0%} of the model's importance")
         scored = [each for each in self.outputs if each.score is not None]
@@ -257,7 +261,7 @@ class AnalysisResult(WindowVerdict, frozen=True):
         Records that were stored more than once, and count once.
     performance
         How well the version predicted by the labels that came so far, in a window of its own; only
-        with the newest result for all rows of the main window.
+        with the newest result for all rows of the main window, and with those of a backfill.
     late
         Whether a missed window was caught up.
     ad_hoc

@@ -7,15 +7,18 @@ import msgspec
 from modelwatch.domain.baselines import refusal
 from modelwatch.domain.constraints import check
 from modelwatch.domain.past.calibration import Calibration
+from modelwatch.domain.past.traffic import is_chance, totals_of, words_of_jump
+from modelwatch.domain.profiles import Profile
 from modelwatch.domain.verdict.features import evaluate_features, evaluate_outputs
-from modelwatch.domain.verdict.results import SegmentResult, WindowVerdict
+from modelwatch.domain.verdict.results import Change, SegmentResult, WindowVerdict
 from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.verdict.segments import evaluate_segments
 from modelwatch.domain.verdict.sides import Reference, WindowProfiles
 from modelwatch.domain.verdict.status import drifted_outputs
 
 _MONITORS = 3
-"""Features, outputs and data quality each have an equal share of the budget of false alarms."""
+"""Features, outputs and data quality each have an equal share of the budget of false alarms; so do
+the rows as a whole (how many, and whether values repeat), where the past says what is usual."""
 
 _NAMED = 5
 """So many drifting segments or outputs are named in one line."""
@@ -44,8 +47,8 @@ def evaluate_window(
             segments=segments,
             policy=rules.policy,
         )
-    level /= _MONITORS
     past = past if rules.history_days else None
+    level /= _MONITORS + bool(past and past.watches_rows)
     verdict = evaluate_features(
         reference.profile, found.profile, reference.importance, rules.policy, level, past
     )
@@ -53,6 +56,7 @@ def evaluate_window(
         reference.constraints, found.profile, level=level, min_rows=rules.min_reference_rows
     )
     outputs = evaluate_outputs(reference.profile, found.profile, rules.policy, level, past)
+    traffic = _traffic(found.profile, past, level)
     status, reason, headline = verdict.status, verdict.reason, verdict.headline
     if moved := drifted_outputs(outputs, rules.policy):
         status = "drift"
@@ -68,6 +72,9 @@ def evaluate_window(
     if drifting:
         reason += f"; drift in the segment{_names(drifting)}"
         headline += f"; in the segment {drifting[0].name}: {drifting[0].headline}"
+    if traffic:
+        reason += "".join(f"; {each}" for each in traffic)
+        headline += "".join(f"; {each.words}" for each in traffic)
     said = msgspec.structs.asdict(verdict)
     return WindowVerdict(
         **said | {"status": status, "reason": reason, "headline": headline},
@@ -75,10 +82,28 @@ def evaluate_window(
         outputs=outputs,
         segments=segments,
         quality=quality,
+        traffic=traffic,
         policy=rules.policy,
         past_days=past.days if past else 0,
         learning=past.learning if past else "",
         trained_days=past.trained_days if past else 0,
+    )
+
+
+def _traffic(profile: Profile, past: Calibration | None, level: float) -> tuple[Change, ...]:
+    """Return what is unusual of the rows as a whole: a warning, for it may be no harm."""
+    if past is None:
+        return ()
+    totals = totals_of(profile)
+    return tuple(
+        Change(
+            name=name,
+            words=words_of_jump(name, totals, before),
+            score=score,
+            critical_score=critical,
+        )
+        for name, score, critical, before in past.jumps(totals)
+        if not is_chance(name, profile, before, level)
     )
 
 
@@ -97,7 +122,7 @@ def why_unknown(found: WindowProfiles, reference: Reference | None, rules: Analy
         return (
             f"no reference: `modelwatch adopt {found.model_name} --version {found.model_version} "
             "--reference train.parquet` gives the version one, `modelwatch baseline create NAME "
-            f"--model-name {found.model_name} --version {found.model_version} --rolling P7D` takes "
+            f"--model {found.model_name} --version {found.model_version} --rolling P7D` takes "
             "captures"
         )
     return refusal(

@@ -1,0 +1,90 @@
+"""The service that evaluates windows of the past: the analyze function's, without its metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+from modelwatch.adapters.aws.clients import s3_client
+from modelwatch.adapters.aws.secrets import secret
+from modelwatch.adapters.captures.outcomes import S3OutcomeStore
+from modelwatch.adapters.captures.profiles import S3ProfileStore
+from modelwatch.adapters.models.training_references import TrainingReferences
+from modelwatch.adapters.registries import artifacts_of, registry_of
+from modelwatch.adapters.results.analysis_settings import monitored, performance_policy
+from modelwatch.adapters.results.baselines import S3BaselineStore
+from modelwatch.adapters.results.episodes import S3EpisodeStore
+from modelwatch.adapters.results.evidently_report import EvidentlyReporter
+from modelwatch.adapters.results.monitors import S3MonitorStore
+from modelwatch.adapters.results.past import S3PastStore
+from modelwatch.adapters.results.performance import S3PerformanceStore
+from modelwatch.adapters.results.reports import S3ReportStore
+from modelwatch.domain.capture_policy import read_policy
+from modelwatch.domain.segments import read_segments
+from modelwatch.ports.metrics import Sample
+from modelwatch.services.analyze import AnalyzeService
+from modelwatch.services.learning import Learning
+from modelwatch.services.monitors import MonitorReader
+from modelwatch.services.performance import PerformanceMonitor
+from modelwatch.services.references import References
+from modelwatch.settings.serving import aliases_of_served
+from modelwatch_cli.monitoring.replay import this_code
+from modelwatch_cli.settings import Settings
+
+
+class PastAnalysis(NamedTuple):
+    """The service, and the parts that say which windows there are."""
+
+    service: AnalyzeService
+    reports: S3ReportStore
+    monitors: MonitorReader
+
+
+class _NoMetrics:
+    """Metrics are of the present."""
+
+    def emit(self, samples: Sequence[Sample]) -> None:
+        """Drop them."""
+
+
+def past_analysis(settings: Settings) -> PastAnalysis:
+    """Return what evaluates windows of the past as the analyze function would have."""
+    s3, captures, results = s3_client(settings), settings.capture_bucket, settings.report_bucket
+    segments = read_segments(settings.analysis_segments)
+    registry = registry_of(settings)
+    policy = read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY"))
+    profiles = S3ProfileStore(s3, captures, segments)
+    reports = S3ReportStore(s3, results)
+    monitors = MonitorReader(
+        S3MonitorStore(s3, results), settings.stage, partial(monitored, settings)
+    )
+    service = AnalyzeService(
+        serving=aliases_of_served(settings),
+        registry=registry,
+        profiles=profiles,
+        references=References(
+            registry=registry,
+            training=TrainingReferences(artifacts_of(settings, s3), policy, segments),
+            profiles=profiles,
+            baselines=S3BaselineStore(s3, results),
+        ),
+        # no run comes after to learn the rest
+        learning=Learning(profiles, S3PastStore(s3, results), math.inf),
+        performance=PerformanceMonitor(
+            outcomes=S3OutcomeStore(s3, captures),
+            profiles=S3PerformanceStore(s3, captures),
+            policy=performance_policy(settings),
+            # a user of the command waits for it
+            refresh_seconds=0,
+            seconds=3600,
+        ),
+        reporter=EvidentlyReporter(),
+        reports=reports,
+        episodes=S3EpisodeStore(s3, results),
+        metrics=_NoMetrics(),
+        monitors=monitors,
+        code=this_code(settings),
+    )
+    return PastAnalysis(service, reports, monitors)

@@ -1,0 +1,1 @@
+"""Who calls: what a request shows of its sender."""
