@@ -45,10 +45,13 @@ def test_no_route_is_open_without_a_token_and_each_is_with_one(app):
                 assert refused.status_code == 401, (method, path)
                 assert refused.headers["WWW-Authenticate"] == "Bearer"
                 assert refused.json_body["title"] == "The request does not show who calls"
+            # who may not call learns nothing of what a body should be
+            foreign = client.http.request(method, path, headers={"Content-Type": "text/plain"})
+            assert foreign.status_code == 401
             right = {"Authorization": f"Bearer {KEY.token()}"}
             # what a route needs is not there in this test: 500 means that it ran
             assert client.http.request(method, path, headers=right).status_code != 401
-    assert app.counted.value("api_requests_total", status="401") == 2 * len(calls(app))
+    assert app.counted.value("api_requests_total", status="401") == 3 * len(calls(app))
 
 
 def test_the_document_asks_for_a_token():

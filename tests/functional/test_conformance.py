@@ -4,6 +4,8 @@ Each app runs as it is, with its ports in memory, behind Chalice's own server in
 """
 
 import re
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
@@ -12,10 +14,14 @@ from apps import app_with, served
 from capture_stage import capture_service
 from examples import examples
 from in_memory import ConstantModel, InMemoryMetrics
+from issuer import AUDIENCE, ISSUER, Issuer, Key
+from modelwatch.adapters.access.tokens import Callers, Tokens
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.openapi import analyze, capture, predict
+from modelwatch.openapi.access import secured
 from modelwatch.services.comparison import Comparer
 from modelwatch.services.reading import ResultReader
+from modelwatch.settings.access import AccessSettings
 from predict_app import predict_app, service_with
 
 schemathesis = pytest.importorskip(
@@ -121,6 +127,25 @@ def analyze_address():
         yield url
 
 
+CLOSED = AccessSettings({"API_AUTH": "jwt"})
+
+
+@pytest.fixture(scope="module")
+def closed_address():
+    """The address of an app, closed and without services: what runs fails."""
+    tokens = Tokens(ISSUER, [AUDIENCE], fetch=Issuer(Key("a")).fetch)
+    with ExitStack() as stack:
+        yield cache(
+            lambda name: stack.enter_context(
+                served(
+                    stack.enter_context(
+                        app_with(name, metrics=InMemoryMetrics(), door=Callers(CLOSED, tokens))
+                    )
+                )
+            )
+        )
+
+
 def operations(document):
     """Return what tests are derived from: all operations but those of the page."""
     api = schemathesis.openapi.from_dict(document)
@@ -164,3 +189,31 @@ def test_capture_responds_as_its_document_says(case, capture_address):
 def test_analyze_responds_as_its_document_says(case, analyze_address):
     # a report lies elsewhere, and this address does not exist
     case.call_and_validate(base_url=analyze_address, checks=CHECKS, allow_redirects=False)
+
+
+few = settings(max_examples=examples(3), deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def refused(case, address):
+    """Assert that a request without a token that counts is refused, as the document says."""
+    response = case.call(base_url=address, allow_redirects=False)
+    assert response.status_code == 401
+    case.validate_response(response, checks=[content_type_conformance, response_schema_conformance])
+
+
+@operations(secured(predict.document(SCHEMA, ["wine"]), CLOSED)).parametrize()
+@few
+def test_predict_serves_nothing_without_a_token(case, closed_address):
+    refused(case, closed_address("predict"))
+
+
+@operations(secured(capture.document(), CLOSED)).parametrize()
+@few
+def test_capture_serves_nothing_without_a_token(case, closed_address):
+    refused(case, closed_address("capture"))
+
+
+@operations(secured(analyze.document(), CLOSED)).parametrize()
+@few
+def test_analyze_serves_nothing_without_a_token(case, closed_address):
+    refused(case, closed_address("analyze"))

@@ -95,7 +95,7 @@ def test_a_control_route_asks_for_a_token_of_the_issuer(closed):
         ("GET", f"{closed.urls['analyze']}/reports"),
     ):
         for token, status in (
-            ("", 401),
+            ("no-token", 401),
             (others.token(**closed.claims), 401),
             (KEY.token(**closed.claims, aud="billing"), 401),
             (KEY.token(**closed.claims), 200),

@@ -11,6 +11,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from modelwatch.errors import ModelwatchError
+from modelwatch_bridge.settings import BridgeSettings
 
 TIMEOUT_SECONDS = 10.0
 
@@ -144,7 +145,7 @@ class Prometheus:
 
 
 def read_bridge(url: str) -> LiveMetrics:
-    """Return the bridge's metrics.
+    """Return the bridge's metrics, asked for with BRIDGE_TOKEN where that is said.
 
     Raises ModelwatchError when it does not respond.
 
@@ -153,8 +154,10 @@ def read_bridge(url: str) -> LiveMetrics:
     url
         Address of its page, such as ``http://127.0.0.1:9108/metrics``.
     """
+    token = BridgeSettings().bridge_token
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        response = httpx.get(url, timeout=TIMEOUT_SECONDS)
+        response = httpx.get(url, headers=headers, timeout=TIMEOUT_SECONDS)
         response.raise_for_status()
         return LiveMetrics.parse(response.text)
     except (httpx.HTTPError, ValueError) as error:

@@ -126,11 +126,24 @@ def handle_request(
         Makes a further sample from the name of an error that was raised; where it raises a
         `ModelwatchError` itself, there is nothing to count for.
     """
+
+    def run() -> HttpResponse:
+        _check_body(current_request(app))
+        return handler()
+
+    return _respond(app, metrics, run, on_error)
+
+
+def _respond(
+    app: Chalice,
+    metrics: MetricSink,
+    run: Callable[[], HttpResponse],
+    on_error: Callable[[str], Sample] | None = None,
+) -> Response:
     began = time.perf_counter()
     request = current_request(app)
     try:
-        _check_body(request)
-        result = handler()
+        result = run()
     except ModelwatchError as error:
         result = problem(error, _counted(error, on_error))
         if result.status >= 500:
@@ -178,7 +191,7 @@ def close(app: Chalice, metrics: Callable[[], MetricSink], door: Callable[[], Do
             def refuse() -> HttpResponse:
                 raise refusal
 
-            return handle_request(app, metrics(), refuse)
+            return _respond(app, metrics(), refuse)
         return respond(request)
 
     app.register_middleware(ask, "http")

@@ -136,3 +136,14 @@ def test_an_account_that_is_not_known_is_no_name(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"REPORT_BUCKET: is not said, .* AWS does not say it"):
         _ = Settings(environ).report_bucket
     assert [error.name for error in Settings(environ).wrong()] == ["AWS_ACCOUNT_ID"]
+
+
+def test_a_stage_that_makes_a_name_too_long_is_said() -> None:
+    given = {"STAGE": "a-stage-of-20-letter", "AWS_ACCOUNT_ID": "123456789012"}
+    settings = Settings(given | {"AWS_DEFAULT_REGION": "ap-southeast-4"})
+    assert [
+        (error.name, "use a shorter one, or say" in str(error)) for error in settings.wrong()
+    ] == [("STAGE", True)]
+    assert Settings(given | {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}).wrong() == []
+    shorter = {"STAGE": "a-stage-of-15-l", "AWS_DEFAULT_REGION": "ap-southeast-4"}
+    assert len(Settings(given | shorter).capture_bucket) == 63

@@ -65,6 +65,18 @@ def test_a_page_is_summed_by_labels(url):
     assert page.total("api_request_latency_seconds_count") == 3
 
 
+def test_a_bridge_is_asked_with_its_token(monkeypatch):
+    def respond(request: Request) -> tuple[int, object]:
+        known = request.headers["Authorization"] == "Bearer of-the-bridge-alone"
+        return (200, b"up 1\n") if known else (401, b"")
+
+    with stand_in(respond) as address:
+        with pytest.raises(ModelwatchError, match="401"):
+            read_bridge(f"{address}/metrics")
+        monkeypatch.setenv("BRIDGE_TOKEN", "of-the-bridge-alone")
+        assert read_bridge(f"{address}/metrics").total("up") == 1
+
+
 def test_prometheus_says_its_rules_and_values(url):
     prometheus = Prometheus(url)
     alert = prometheus.alerts()["DataDriftDetected"]

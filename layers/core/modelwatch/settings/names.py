@@ -7,6 +7,7 @@ from modelwatch.settings.reading import Setting
 
 LOCAL_STAGE = "local"
 _OF_ALL_AWS = "-{ACCOUNT}-{REGION}"
+_MOST_CHARACTERS = 63
 
 
 class Named(Setting[str]):
@@ -26,7 +27,7 @@ class Named(Setting[str]):
     def default_in(self, environ: Mapping[str, str]) -> str:
         """Return the name beside the other variables.
 
-        Raises SettingError when the account has to be in it and is not known.
+        Raises SettingError when the account has to be in it and is not known, or it is too long.
         """
         name = self.default
         stage = environ.get("STAGE", "").strip() or LOCAL_STAGE
@@ -42,4 +43,11 @@ class Named(Setting[str]):
                 )
             region = environ.get("AWS_DEFAULT_REGION", "").strip() or "us-east-1"
             name = name.replace("{ACCOUNT}", account).replace("{REGION}", region)
-        return name.replace("{STAGE}", stage)
+        whole = name.replace("{STAGE}", stage)
+        if len(whole) > _MOST_CHARACTERS and self.default.endswith(_OF_ALL_AWS):
+            raise SettingError(
+                "STAGE",
+                f"'{stage}' makes '{whole}', and a bucket's name has {_MOST_CHARACTERS} characters "
+                f"at most: use a shorter one, or say {self.name}",
+            )
+        return whole
