@@ -177,16 +177,17 @@ def check_limits(settings: Settings) -> None:
 def architecture(settings: Settings) -> str:
     """Return the instruction set of the functions.
 
-    It is the setting's, or on AWS arm64, a fifth cheaper whatever machine deploys; else this one's.
-
-    Raises SettingError when Lambda has no such instruction set.
+    It is the setting's; else on AWS arm64, a fifth cheaper whatever machine deploys, and elsewhere
+    this machine's. Raises SettingError when Lambda has no such instruction set.
     """
+    if settings.lambda_architecture:
+        return settings.lambda_architecture
+    return own_architecture() if settings.aws_endpoint_url else "arm64"
+
+
+def own_architecture() -> str:
+    """Return this machine's instruction set; raises SettingError when Lambda does not have it."""
     here = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
-    chosen = settings.lambda_architecture
-    if chosen:
-        return chosen
-    if not settings.aws_endpoint_url:
-        return "arm64"
     machine = platform.machine()
     if machine not in here:
         raise SettingError("LAMBDA_ARCHITECTURE", f"is not set, and Lambda has no {machine}")
