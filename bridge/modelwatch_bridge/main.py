@@ -121,9 +121,12 @@ def _server(settings: BridgeSettings, page: Page, history: History, health: Heal
 
 def _results(settings: BridgeSettings) -> Results:
     # imports half of the analysis' libraries, 30 MB
+    from modelwatch.adapters.results.episodes import S3EpisodeStore
     from modelwatch.adapters.results.reports import S3ReportStore
+    from modelwatch.services.reading import ResultReader
 
-    return S3ReportStore(s3_client(settings), settings.report_bucket)
+    s3, bucket = s3_client(settings), settings.report_bucket
+    return ResultReader(S3ReportStore(s3, bucket), S3EpisodeStore(s3, bucket))
 
 
 def _open_episodes(settings: BridgeSettings) -> list[Episode]:

@@ -6,11 +6,13 @@ and ``--until``. What is wrong is refused before anything is done.
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import typer
 
 from modelwatch.domain.durations import parse_duration
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_since, option_time
 
 _MODEL = "a model; by default MODEL_NAME"
@@ -58,3 +60,9 @@ def window_option(meaning: str = "length of the window, such as PT1H or P7D") ->
         return text
 
     return typer.Option("--window", metavar="DURATION", help=meaning, callback=check)
+
+
+def model_words(model_name: str) -> str:
+    """Return what a command needs to mean this model: an option, or nothing for MODEL_NAME."""
+    is_default = model_name == Settings().model_name
+    return "" if is_default else f" --model {shlex.quote(model_name)}"

@@ -46,7 +46,7 @@ def report(name: str) -> Response:
     """Redirect to a report."""
 
     def run() -> HttpResponse:
-        url = wiring.analyze_service().report_url(name)
+        url = wiring.result_reader().report_url(name)
         return HttpResponse(ReportPlace(url), status=302, headers={"Location": url})
 
     return handle_request(app, wiring.metrics(), run)

@@ -52,6 +52,9 @@ def test_a_table_is_shown_refused_and_imported_once(stack: Any, tmp_path: Path) 
     assert "whole number" in shown.stdout
     assert "60 rows from 2026-01-11T17:00:00+00:00" in shown.stdout
     assert "stored" not in shown.stdout
+    outcome = run(stack, str(bad), "--dry-run")
+    assert outcome.returncode == 1
+    assert "1 of 61 rows cannot be used, so nothing would be imported" in outcome.stderr
 
     refused = run(stack, str(bad))
     assert refused.returncode == 1

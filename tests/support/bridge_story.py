@@ -19,6 +19,7 @@ from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.errors import StoreError
 from modelwatch.metric_names import CATALOG, STATUS_VALUES
 from modelwatch.ports.metrics import Sample
+from modelwatch.services.reading import Models, ModelState
 from modelwatch_bridge.counting.collector import Page, TotalsCollector
 from modelwatch_bridge.counting.ledger import Ledger
 from modelwatch_bridge.history.history import History
@@ -46,10 +47,27 @@ class FakeResults:
         self.problem = ""
         self._folder = folder
 
-    def results(self, limit: int) -> list[AnalysisResult]:
+    def newest(self, limit: int) -> list[AnalysisResult]:
         if self.problem:
             raise StoreError(self.problem)
         return self.found[:limit]
+
+    def models(self) -> Models:
+        """Return the states of versions that have a report."""
+        states = {
+            (each.model_name, each.model_version): ModelState(
+                model_name=each.model_name,
+                model_version=each.model_version,
+                severity=each.severity,
+                window_end=each.window_end,
+                windows=(),
+                report=each.name,
+                report_end=each.window_end,
+            )
+            for each in reversed(self.found)
+            if each.has_report
+        }
+        return Models(list(states.values()))
 
     def report_url(self, name: str, expires_seconds: int) -> str:
         del expires_seconds

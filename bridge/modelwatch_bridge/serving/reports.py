@@ -13,13 +13,11 @@ from modelwatch.errors import ModelwatchError, StoreError
 if TYPE_CHECKING:
     from modelwatch.domain.episodes.joining import Episode
     from modelwatch.domain.verdict.results import AnalysisResult
+    from modelwatch.services.reading import Models
 
 LOG = logging.getLogger(__name__)
 
 _SHOWN = 12
-_FAR_BACK = 100
-"""Results that are first searched for reports: while a drift lasts, few have one."""
-
 _FRESH_MS = 15_000
 _LINK_SECONDS = 60
 
@@ -27,8 +25,11 @@ _LINK_SECONDS = 60
 class Results(Protocol):
     """The analyses' results, and addresses of their reports."""
 
-    def results(self, limit: int) -> list[AnalysisResult]:
-        """Return the newest results, newest first."""
+    def models(self) -> Models:
+        """Return every model version with its newest report."""
+
+    def newest(self, limit: int) -> list[AnalysisResult]:
+        """Return the newest results of all models, newest first."""
 
     def report_url(self, name: str, expires_seconds: int) -> str:
         """Return an address that opens a report for a while."""
@@ -132,14 +133,20 @@ class Reports:
 
     def _look(self) -> None:
         store = self._store()
-        results = store.results(_SHOWN)
-        known = {entry["name"] for entry in self._found}
-        if len(results) == _SHOWN and not any(result.name in known for result in results):
-            results = store.results(_FAR_BACK)
-        for result in reversed(results):
-            if result.has_report:
-                self._reported[result.model_name, result.model_version] = result.name
-        self._found = _entries(results[:_SHOWN])
+        results = store.newest(_SHOWN)
+        reports = [
+            (each.report_end, each.model_name, each.model_version, each.report)
+            for each in store.models().models
+            if each.report_end is not None
+        ]
+        # one that someone asked for is in no model's state
+        reports += [
+            (each.window_end, each.model_name, each.model_version, each.name)
+            for each in results
+            if each.has_report
+        ]
+        self._reported = {(model, version): name for _, model, version, name in sorted(reports)}
+        self._found = _entries(results)
         self._open = [_episode(each) for each in self._episodes()]
 
 

@@ -8,7 +8,7 @@ import typer
 
 from modelwatch_cli.console import console, error_console, print_json
 from modelwatch_cli.episodes.commands import EPISODE, WHO, episode_store, person
-from modelwatch_cli.options import model_option, since_option, until_option
+from modelwatch_cli.options import model_option, model_words, since_option, until_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def accept(
     console.print(
         f"Version {found.model_version} of {found.model_name} is compared with '{made.name}' "
         f"({made.rows} rows) from now on; take it back with "
-        f"`modelwatch baseline revert {found.id}`",
+        f"`modelwatch baseline revert {found.id}{model_words(found.model_name)}`",
         markup=False,
     )
 

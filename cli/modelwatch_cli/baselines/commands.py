@@ -11,7 +11,13 @@ from modelwatch.domain.baselines import TRAINING
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.baselines.acceptance import accept, revert
 from modelwatch_cli.console import console, error_console, print_json, print_table
-from modelwatch_cli.options import model_option, since_option, until_option, version_option
+from modelwatch_cli.options import (
+    model_option,
+    model_words,
+    since_option,
+    until_option,
+    version_option,
+)
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -83,9 +89,10 @@ def create(
         print_json(made)
         return
     console.print(f"Baseline '{name}' of {model}: {made.origin}, {made.rows} rows", markup=False)
+    theirs = model_words(model)
     console.print(
-        f"Put it into use with `modelwatch baseline use {name}`; show its constraints with "
-        f"`modelwatch baseline constraints {name}`",
+        f"Put it into use with `modelwatch baseline use {name}{theirs}`; show its constraints with "
+        f"`modelwatch baseline constraints {name}{theirs}`",
         markup=False,
     )
 

@@ -10,7 +10,7 @@ import typer
 
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.console import console, error_console, print_json, print_table
-from modelwatch_cli.options import model_option, since_option, until_option
+from modelwatch_cli.options import model_option, model_words, since_option, until_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def expect(
         return
     console.print(
         f"Change {made.id} of {model} is expected until {made.end:{_MINUTES}} UTC; take it back "
-        f"with `modelwatch episodes withdraw {made.id}`",
+        f"with `modelwatch episodes withdraw {made.id}{model_words(model)}`",
         markup=False,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from modelwatch.errors import InvalidInputError, ModelwatchError
@@ -48,7 +49,7 @@ def backtest(
     stored profiles, each with its original reference: no row is read, and nothing is written.
     """
     from modelwatch.adapters.aws.clients import s3_client
-    from modelwatch.adapters.results.analysis_settings import analysis_rules
+    from modelwatch.adapters.results.analysis_settings import monitored
     from modelwatch.adapters.results.monitors import S3MonitorStore
     from modelwatch.services.backtest import Backtester
 
@@ -57,8 +58,10 @@ def backtest(
     model = model_name or settings.model_name
     store = S3MonitorStore(s3_client(settings), settings.report_bucket)
     monitor = store.current().monitors.get(model)
-    own = monitor.settings if monitor else {}
-    rules = analysis_rules(settings.changed({**own, **changed}))
+    if monitor is not None:  # what --set says goes before what the monitor says
+        own = {name: value for name, value in monitor.settings.items() if name not in changed}
+        monitor = msgspec.structs.replace(monitor, settings=own)
+    rules = monitored(settings.changed(changed), monitor).rules
     start, end = past_span(since, until)
     tester = Backtester(report_store(settings), rules)
     names = tester.names(model, start, end, model_version or "")

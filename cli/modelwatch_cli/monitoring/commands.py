@@ -64,8 +64,7 @@ def analyze(
         print_json(found)
     else:
         if not (found.results or found.failures):
-            of_model = f" of {model}" if model else ""
-            console.print(f"There are no captures{of_model} in that window", markup=False)
+            console.print("There are no captures in that window")
         for result in found.results:
             print_result(result)
             if result.has_report:

@@ -9,7 +9,13 @@ import typer
 
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.console import console, error_console, print_json, print_table
-from modelwatch_cli.options import model_option, since_option, until_option, version_option
+from modelwatch_cli.options import (
+    model_option,
+    model_words,
+    since_option,
+    until_option,
+    version_option,
+)
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_since, option_time
 
@@ -123,7 +129,8 @@ def _print_open_episodes(models: set[str]) -> None:
     for each in found:
         console.print(
             f"Episode {each.id} of {each.model_name} is {each.status} since "
-            f"{each.opened:{_MINUTES}} UTC: `modelwatch episodes show {each.id}`",
+            f"{each.opened:{_MINUTES}} UTC: "
+            f"`modelwatch episodes show {each.id}{model_words(each.model_name)}`",
             markup=False,
         )
 

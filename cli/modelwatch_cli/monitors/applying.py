@@ -11,6 +11,7 @@ import msgspec
 
 from modelwatch.errors import MonitorError, NotFoundError
 from modelwatch_cli.monitors.files import read_monitors
+from modelwatch_cli.options import model_words
 
 if TYPE_CHECKING:
     from modelwatch.adapters.results.monitors import S3MonitorStore
@@ -112,5 +113,5 @@ def require_baselines(store: BaselineStore, wanted: Mapping[str, Monitor]) -> No
             store.baseline(name, each.baseline)
         except NotFoundError as error:
             raise MonitorError(
-                f"{error}; `modelwatch baseline list --model '{name}'` lists them"
+                f"{error}; `modelwatch baseline list{model_words(name)}` lists them"
             ) from None

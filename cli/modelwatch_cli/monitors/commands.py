@@ -107,6 +107,7 @@ def diff(
     held = _store().current()
     planned = compare(held, stage, wanted_monitors(held, stage, paths or [FOLDER]))
     _print_changes(planned, as_json)
+    _say_not_found(planned)
     if planned.changes:
         raise typer.Exit(1)
 
@@ -144,6 +145,7 @@ def plan(
         ]
     if as_json:
         print_json({"change": planned, "since": span[0], "until": span[1], "models": plans})
+        _say_not_found(planned)
         return
     _print_changes(planned, as_json=False)
     for each in plans:
@@ -154,6 +156,7 @@ def plan(
             console.print(sentence, markup=False)
         for note in each.notes:
             console.print(f"Note: {note}", markup=False)
+    _say_not_found(planned)
 
 
 def apply(
@@ -172,7 +175,9 @@ def apply(
     held = store.current()
     wanted = wanted_monitors(held, settings.stage, paths or [FOLDER])
     require_baselines(_baselines(settings), wanted)
-    _print_changes(make_hold(store, held, settings.stage, wanted, "apply"), as_json)
+    applied = make_hold(store, held, settings.stage, wanted, "apply")
+    _print_changes(applied, as_json)
+    _say_not_found(applied)
 
 
 def remove(
@@ -222,6 +227,7 @@ def list_monitors(as_json: Annotated[bool, _JSON] = False) -> None:
                 "labels": each.labels,
                 "baseline": each.baseline,
                 "rules": {rule.lower(): value for rule, value in each.settings.items()},
+                "features": each.features,
             }
             for name, each in held.monitors.items()
         ]
@@ -296,6 +302,15 @@ def _print_changes(applied: Applied, as_json: bool) -> None:
         console.print(_sentence(change), markup=False)
     if not applied.changes:
         console.print(f"Nothing changes: version {applied.number} has the same monitors")
+
+
+def _say_not_found(applied: Applied) -> None:
+    """Say which monitors that come are for models of which nothing is known: a hint, no error."""
+    from modelwatch_cli.monitors.facts import not_found
+
+    come = {each.model_name for each in applied.changes if each.after == "new"}
+    for sentence in not_found(Settings(), come) if come else ():
+        error_console.print(f"Note: {sentence}", markup=False)
 
 
 def _sentence(change: MonitorChange) -> str:

@@ -13,9 +13,11 @@ import msgspec
 from modelwatch.domain.baselines import TRAINING, check_name
 from modelwatch.domain.monitors import MOST_MONITORS, Monitor
 from modelwatch.domain.names import check_model_name
+from modelwatch.domain.verdict.rules import FeatureRule
 from modelwatch.errors import InvalidInputError, MonitorError
 from modelwatch.settings.kinds import json_schema, meant
 from modelwatch_cli.capture.tables.mapping import TableMapping, mapping_problems
+from modelwatch_cli.monitors.features import feature_problems
 from modelwatch_cli.monitors.schema import (
     LABEL_PATTERN,
     LONGEST_TEXT,
@@ -100,6 +102,7 @@ def read_monitor(file: Path, stage: str) -> tuple[str, Monitor | None, list[File
     ]
     name = parsed.get("model", file.stem)
     if faults:
+        faults.sort(key=lambda fault: fault.line)
         return (name if isinstance(name, str) else ""), None, faults
     monitor = Monitor(
         stage=stage,
@@ -108,6 +111,10 @@ def read_monitor(file: Path, stage: str) -> tuple[str, Monitor | None, list[File
         labels=dict(sorted(parsed.get("labels", {}).items())),
         settings={
             RULES[rule].name: _written(value) for rule, value in sorted(_table(parsed, "rules"))
+        },
+        features={
+            feature: msgspec.convert(rule, FeatureRule)
+            for feature, rule in sorted(_table(parsed, "features"))
         },
     )
     return name, monitor, []
@@ -138,7 +145,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _problems(parsed: dict[str, Any], default_name: str) -> Iterator[tuple[str, str]]:
-    known = [*TEXTS, "labels", "rules", "table"]
+    known = [*TEXTS, "labels", "rules", "features", "table"]
     for name, value in parsed.items():
         if name in RULES:
             yield name, "stands above the tables; write it below [rules]"
@@ -165,6 +172,7 @@ def _problems(parsed: dict[str, Any], default_name: str) -> Iterator[tuple[str, 
     yield from mapping_problems(dict(_table(parsed, "table")))
     for name, value in _table(parsed, "rules"):
         yield from _rule_problems(name, value)
+    yield from feature_problems(_table(parsed, "features"))
 
 
 def _text_problems(field: str, value: Any) -> Iterator[tuple[str, str]]:

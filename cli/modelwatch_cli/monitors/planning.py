@@ -13,6 +13,7 @@ from modelwatch.services.backtest import Alarm, Backtester, Series
 
 if TYPE_CHECKING:
     from modelwatch.domain.monitors import Monitor, MonitorChange
+    from modelwatch.domain.verdict.rules import AnalysisRules
     from modelwatch.ports.analysis import ReportStore
     from modelwatch_cli.settings import Settings
 
@@ -73,25 +74,33 @@ class Planner:
         """Return what the change of a model would have done to the results ``names``."""
         series = self._tester(model_name).run(names, on_window)
         own = {each.field for each in changes if each.model_name == model_name}
+        lengths = {each.name for each in self._rules(model_name).plans}
         return ModelPlan(
             model_name=model_name,
             series=series,
             sentences=[each for one in series for each in sentences(one)],
-            notes=[*_notes(own, series)],
+            notes=[*_notes(own, lengths, series)],
         )
 
     def _tester(self, model_name: str) -> Backtester:
-        rules = monitored(self._settings, self._wanted.get(model_name)).rules
-        return Backtester(self._reports, rules)
+        return Backtester(self._reports, self._rules(model_name))
+
+    def _rules(self, model_name: str) -> AnalysisRules:
+        return monitored(self._settings, self._wanted.get(model_name)).rules
 
 
 def sentences(series: Series) -> Iterator[str]:
     """Yield how many alarms become how many, and what becomes of each."""
     variant = f" as {series.variant}" if series.variant else ""
     given, other = series.given_alarms, series.other_alarms
+    title = (
+        f"version {series.model_version}{variant}, {series.window}, {len(series.windows)} windows"
+    )
+    if series.windows and series.not_evaluated == len(series.windows):
+        yield f"{title}: none can be evaluated again"
+        return
     yield (
-        f"version {series.model_version}{variant}, {series.window}, {len(series.windows)} windows: "
-        f"{given} alarm{'' if given == 1 else 's'} "
+        f"{title}: {given} alarm{'' if given == 1 else 's'} "
         + (f"become{'s' if given == 1 else ''} {other}" if given != other else "as before")
     )
     for alarm in series.alarms:
@@ -126,17 +135,20 @@ def words(length: timedelta) -> str:
     return f"{seconds} seconds"
 
 
-def _notes(fields: set[str], series: Sequence[Series]) -> Iterator[str]:
-    if "rules.analysis_windows" in fields:
-        yield "the past has results of the old windows only: those of new lengths are not shown"
+def _notes(fields: set[str], lengths: set[str], series: Sequence[Series]) -> Iterator[str]:
+    if series and (new := sorted(lengths - {each.window for each in series})):
+        yield f"the past has no results of windows of {', '.join(new)}: they are not shown"
     if "baseline" in fields:
         yield "windows are compared with the reference that they had, not with the new baseline"
-    if missing := sum(each.not_evaluated for each in series):
-        yield f"{missing} windows cannot be evaluated again"
+    problems = [each.problem for one in series for each in one.windows if each.problem]
+    if problems:
+        yield f"{len(problems)} windows cannot be evaluated again; first reason: {problems[0]}"
     if not series:
         yield "there are no results of windows in that time"
 
 
 def _is_rule(field: str) -> bool:
     """Return whether a changed field can change a verdict; an empty one is a whole monitor."""
-    return field in ("", "baseline") or field.removeprefix("rules.").upper() in VERDICT_SETTINGS
+    if field in ("", "baseline") or field.startswith("features."):
+        return True
+    return field.removeprefix("rules.").upper() in VERDICT_SETTINGS

@@ -16,6 +16,7 @@ from modelwatch.settings import Setting
 from modelwatch.settings.analysis import MonitorSettings
 from modelwatch.settings.kinds import json_schema
 from modelwatch_cli.capture.tables.mapping import TableMapping
+from modelwatch_cli.monitors.features import PARTS, SCHEMA
 
 SCHEMA_FILE = "monitor.schema.json"
 
@@ -39,6 +40,9 @@ RULES: Mapping[str, Setting[Any]] = {
 
 
 _TABLE = msgspec.json.schema(TableMapping)["$defs"]["TableMapping"]
+
+
+_EXAMPLES = {"one": {"threshold": "0.2", "method": '"ks"'}, "another": {"ignore": "true"}}
 
 
 def schema() -> dict[str, Any]:
@@ -68,6 +72,7 @@ def schema() -> dict[str, Any]:
                 "additionalProperties": False,
                 "properties": rules,
             },
+            "features": SCHEMA,
             "table": {
                 "type": "object",
                 "description": "which column of an imported table is what",
@@ -112,6 +117,11 @@ def _lines(model_name: str, facts: list[str], defaults: Mapping[str, str]) -> It
     yield '# timestamp = "scored_at"'
     yield '# prediction = "predicted"'
     yield ""
+    for feature, parts in _EXAMPLES.items():
+        yield f"# [features.{feature}]"
+        for name, example in parts.items():
+            yield f"# {name} = {example}  # {PARTS[name]['description']}"
+    yield ""
     yield "[rules]"
     for name, setting in RULES.items():
         yield f"# {setting.meaning}"
@@ -139,13 +149,16 @@ def lines_of(text: str) -> dict[str, int]:
 
     >>> lines_of("model = 'a'\\n[rules]\\ndrift_mode = 'classic'")
     {'model': 1, 'rules': 2, 'rules.drift_mode': 3}
+    >>> lines_of("[features.'od280/od315']\\nignore = true")
+    {'features.od280/od315': 1, 'features.od280/od315.ignore': 2}
     """
     lines: dict[str, int] = {}
     table = ""
     for number, line in enumerate(text.splitlines(), 1):
-        if head := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
-            table = f"{head[1]}."
-            lines.setdefault(head[1], number)
+        if head := re.match(r"\s*\[{1,2}\s*([^\[\]]+?)\s*\]", line):
+            title = re.sub(r"[\"']", "", head[1])
+            table = f"{title}."
+            lines.setdefault(title, number)
         elif key := re.match(r"\s*(?:\"([^\"]+)\"|'([^']+)'|([\w.-]+))\s*=", line):
             lines.setdefault(f"{table}{key[1] or key[2] or key[3]}", number)
     return lines

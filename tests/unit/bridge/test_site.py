@@ -12,11 +12,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from bridge_story import BridgeStory, served
 from modelwatch.domain.episodes.notes import Acknowledgement
 from modelwatch.domain.episodes.record import EpisodeRecord
 from modelwatch.domain.episodes.slots import FeatureStory, Observation, Slot
+from modelwatch.services.reading import Models
 from modelwatch_bridge.serving import site as site_module
 from modelwatch_bridge.serving.site import Site
 
@@ -121,7 +123,7 @@ def test_the_newest_report_is_found_behind_many_results_without_one(story: Bridg
     with_report = story.results.found[0].name
     link = "/reports/newest?model=wine&version=3"
     with served(story) as url:
-        for count in (40, 5, 40):  # before someone looks, while someone looks, when no one does
+        for count in (40, 5, 200):  # before someone looks, while someone looks, when no one does
             for _ in range(count):
                 story.clock.advance(60)
                 story.analyze("wine", "3", "ok", {"ash": 0.1})
@@ -159,3 +161,15 @@ def test_a_bridge_whose_page_no_one_opens_carries_no_library_of_the_analysis() -
     code = "import sys, modelwatch_bridge.main; print(*{m.partition('.')[0] for m in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"numpy", "pyarrow", "pandas", "scipy"} & set(done.stdout.split())
+
+
+def test_a_report_that_someone_asked_for_counts_if_it_is_the_newest(story: BridgeStory) -> None:
+    story.clock.advance(60)
+    story.analyze("wine", "3", "drift", {"ash": 0.9})
+    newest, scheduled = story.results.found[:2]
+    state = story.results.models().models[0]
+    older = replace(state, report=scheduled.name, report_end=scheduled.window_end)
+    story.results.models = lambda: Models([older])  # type: ignore[method-assign]
+    with served(story) as url:
+        link = httpx.get(f"{url}/reports/newest?model=wine&version=3")
+        assert link.headers["Location"] == newest.name

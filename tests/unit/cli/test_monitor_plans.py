@@ -10,7 +10,7 @@ from analysis_stage import NOW, AnalysisStage, records, stage_with_a_drift
 from modelwatch.adapters.captures.parquet import records_table
 from modelwatch.domain.alarms import AlarmSpan
 from modelwatch.domain.monitors import Monitor, MonitorChange, monitor_changes
-from modelwatch.domain.verdict.rules import DriftPolicy
+from modelwatch.domain.verdict.rules import DriftPolicy, FeatureRule
 from modelwatch.services.backtest import Alarm, Series
 from modelwatch_cli.monitors.planning import Planner, sentences
 from modelwatch_cli.settings import Settings
@@ -19,14 +19,15 @@ DAY = timedelta(days=1)
 MAY = datetime(2026, 5, 14, 10, tzinfo=UTC)
 
 
-def planned(stage, **rules):
-    wanted = {"wine": Monitor(stage="local", settings={"DRIFT_MODE": "classic", **rules})}
+def planned(stage, windows=6, features=None, **rules):
+    settings = {"DRIFT_MODE": "classic", **rules}
+    wanted = {"wine": Monitor(stage="local", settings=settings, features=features or {})}
     changes = monitor_changes({}, wanted)
     planner = Planner(Settings({"ANALYSIS_MIN_ROWS": "20"}), stage.reports, wanted)
     names = planner.windows(changes, NOW - DAY, NOW + DAY)
     seen = []
     plan = planner.plan("wine", names["wine"], changes, lambda: seen.append(1))
-    assert len(seen) == len(names["wine"]) == 6
+    assert len(seen) == len(names["wine"]) == windows
     return plan
 
 
@@ -37,6 +38,17 @@ def test_a_higher_threshold_would_not_have_found_the_drift():
         "  the drift of 2026-11-23 12:00 is not found",
     ]
     assert plan.notes == []
+
+
+def test_a_rule_of_one_feature_is_a_rule_of_the_plan():
+    high = {"alcohol": FeatureRule(threshold=5)}
+    plan = planned(stage_with_a_drift(), features=high)
+    assert plan.sentences[1:] == ["  the drift of 2026-11-23 12:00 is not found"]
+    before, after = (Monitor(stage="local", features=each) for each in ({}, high))
+    (change,) = monitor_changes({"wine": before}, {"wine": after})
+    assert (change.field, change.before, change.after) == ("features.alcohol.threshold", None, "5")
+    planner = Planner(Settings({}), AnalysisStage().reports, {"wine": after})
+    assert planner.windows([change], NOW - DAY, NOW).keys() == {"wine"}
 
 
 def test_what_the_plan_says_is_what_then_happens():
@@ -66,9 +78,20 @@ def test_a_change_of_owner_looks_at_no_window():
 
 def test_what_the_past_cannot_show_is_said():
     plan = planned(stage_with_a_drift(), ANALYSIS_WINDOWS="PT1H,P7D")
-    assert plan.notes == [
-        "the past has results of the old windows only: those of new lengths are not shown"
-    ]
+    assert plan.notes == ["the past has no results of windows of P7D: they are not shown"]
+    same = planned(stage_with_a_drift(), ANALYSIS_WINDOWS="PT1H", ANALYSIS_MIN_ROWS="30")
+    assert same.notes == []
+
+
+def test_windows_that_cannot_be_evaluated_again_are_no_quiet_ones():
+    stage = AnalysisStage(min_rows=50)
+    stage.store.write(records(20, 1.0))
+    stage.run_after(hours=0)
+    plan = planned(stage, windows=1, ANALYSIS_MIN_ROWS="10")
+    assert plan.sentences == ["version 1, PT1H, 1 windows: none can be evaluated again"]
+    (note,) = plan.notes
+    assert note.startswith("1 windows cannot be evaluated again; first reason: ")
+    assert "too few rows" in note
 
 
 def test_alarms_in_words():

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from in_memory_s3 import InMemoryS3
+from modelwatch.adapters.results.analysis_settings import monitored
 from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.adapters.results.monitors import S3MonitorStore
-from modelwatch.domain.monitors import Monitor
+from modelwatch.domain.monitors import Monitor, MonitorSet, decode_monitors, encode_monitors
+from modelwatch.domain.verdict.rules import FeatureRule
 from modelwatch.errors import ModelwatchError, MonitorError
 from modelwatch_cli.main import app
 from modelwatch_cli.monitors.applying import (
@@ -25,6 +27,7 @@ from modelwatch_cli.monitors.applying import (
 )
 from modelwatch_cli.monitors.files import read_monitor, read_monitors
 from modelwatch_cli.monitors.schema import RULES, new_file, schema
+from modelwatch_cli.settings import Settings
 
 FULL = """\
 model = "churn model (v2)"
@@ -77,6 +80,32 @@ def test_a_file_becomes_a_monitor(tmp_path):
     }
 
 
+def test_single_features_have_rules_of_their_own(tmp_path):
+    text = """
+[features."od280/od315"]
+method = "ks"
+threshold = 0.01
+
+[features.offer]
+ignore = true
+"""
+    (monitor,) = read_monitors([write(tmp_path, wine=text)], "local").monitors.values()
+    assert monitor.features == {
+        "od280/od315": FeatureRule(method="ks", threshold=0.01),
+        "offer": FeatureRule(ignore=True),
+    }
+    assert monitor.fields() == {
+        "features.od280/od315.method": "ks",
+        "features.od280/od315.threshold": "0.01",
+        "features.offer.ignore": "true",
+    }
+    policy = monitored(Settings({}), monitor).rules.policy
+    assert policy.ignores("offer")
+    assert decode_monitors(encode_monitors(MonitorSet(monitors={"w": monitor}))).monitors == {
+        "w": monitor
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
@@ -98,6 +127,17 @@ def test_a_file_becomes_a_monitor(tmp_path):
         ("[rules]\ndrift_share_threshold = nan", 2, "'nan' is not a share"),
         ("[rules]\nanalysis_schedule = 'rate(1 minute)'", 2, "is no rule of a monitor"),
         ("baseline = 'a b'", 1, "baseline: "),
+        ("[features.'a b']\nmethod = 'kss'\nthreshold = 1", 2, "features.a b.method: 'kss' is not"),
+        ("[features.a]\nmethod = 'ks'", 2, "needs a threshold: the one of its kind is for another"),
+        ("[features.a]\nmethod = []\nthreshold = 1", 2, "'[]' is not one of wasserstein"),
+        ("[features.a]\nthreshold = -1", 2, "'-1' is not a number of 0 or more"),
+        ("[features.a]\nthreshold = true", 2, "'True' is not a number of 0 or more"),
+        ("[features.a]\nthreshold = 1" + "0" * 400, 2, "is not a number of 0 or more"),
+        ("[features.a]\nthreshhold = 1", 2, "there are threshold, method, ignore; is threshold"),
+        ("[features.a]\nignore = 'yes'", 2, "is true or false"),
+        ("[features.a]\nignore = true\nthreshold = 1", 1, "needs no method and no threshold"),
+        ("[features]\na = 1", 2, 'is a table: write [features."a"]'),
+        ("[features.' ']\nignore = true", 1, "is no name of a feature"),
         ("[table]\nlable = 'a'", 2, "table.lable: is no part of a table; there are version"),
         ("[table]\nfeatures = 'a'", 2, "table.features: expected `array`, got `str`"),
         ("[table]\ntimestamp_unit = 'm'", 2, "table.timestamp_unit: invalid enum value 'm'"),
@@ -151,7 +191,7 @@ def test_the_file_that_init_writes_changes_nothing_and_each_rule_in_it_is_right(
     (monitor,) = read_monitors([write(tmp_path, wine=text)], "local").monitors.values()
     assert monitor == Monitor(stage="local")
     bare = "\n".join(
-        line.removeprefix("# ") if " = " in line or line == "# [labels]" else line
+        line.removeprefix("# ") if " = " in line or line.startswith("# [") else line
         for line in text.splitlines()
     )
     table = tomllib.loads(bare)
@@ -212,6 +252,12 @@ def test_a_baseline_that_is_not_there_is_refused():
     with pytest.raises(MonitorError, match="wine has no baseline 'april'; `modelwatch baseline"):
         require_baselines(baselines, {"wine": Monitor(stage="local", baseline="april")})
     require_baselines(baselines, {"wine": Monitor(stage="local", baseline="training")})
+
+
+def test_faults_have_their_lines_in_order(tmp_path):
+    write(tmp_path, a="[[rules]]\nx=1", b='rules.drift_mode = "x"\nbaseline = "a/b"')
+    found = read_monitors([tmp_path], "local").faults
+    assert [(Path(each.file).stem, each.line) for each in found] == [("a", 1), ("b", 1), ("b", 2)]
 
 
 def test_validate_says_how_many_and_exits_with_1_for_a_fault(tmp_path):

@@ -44,7 +44,7 @@ def test_a_shift_is_drift_with_a_report(stage):
         "constraints.json",
         "constraint_violations.json",
     }
-    assert stage.service.report_url(result.name).startswith(
+    assert stage.reports.report_url(result.name, 3600).startswith(
         f"https://reports.example/{result.name}"
     )
     assert stage.metrics.value("evidently_data_drift_detected") == 1
@@ -164,6 +164,14 @@ def test_made_up_versions_and_variants_are_counted_and_named_and_cost_no_other(s
     assert stage.metrics.value("evidently_analysis_total", status="error") == 2
 
 
+def test_a_model_that_is_asked_for_and_not_there_is_a_failure_without_a_metric(stage):
+    stage.store.write(records(30, 1.0))
+    found = stage.analyze(model_name="wien")
+    assert (found.results, list(found.failures)) == ([], ["wien"])
+    assert "no captures in the window" in found.failures["wien"]
+    assert stage.metrics.value("evidently_analysis_total", model_name="wien") == 0
+
+
 def test_without_the_registry_the_captured_versions_are_analyzed(stage, caplog):
     stage.registry.failure = RegistryError("no answer")
     stage.store.write(records(30, 1.0))
@@ -177,7 +185,7 @@ def test_results_are_listed_newest_first(stage):
     ends = [result.window_end for result in stage.reports.results(limit=2)]
     assert ends == [NOW, NOW - timedelta(seconds=100)]
     with pytest.raises(NotFoundError):
-        stage.service.report_url("wine.1.20200101T000000Z")
+        stage.reports.report_url("wine.1.20200101T000000Z", 3600)
 
 
 @pytest.mark.parametrize(

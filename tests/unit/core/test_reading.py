@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from in_memory_s3 import InMemoryS3
@@ -215,3 +216,13 @@ def test_a_state_is_the_worst_of_the_windows_that_are_still_analyzed():
 def test_what_was_remembered_before_has_its_status():
     old = LastResult(name="wine.1.20260301T000000Z.PT1H", window_end=END, status="drift")
     assert state_of("wine", "1", {"PT1H": old}).severity == "drift"
+
+
+def test_a_state_names_the_newest_report():
+    known = {
+        "PT1H": msgspec.structs.replace(last(END, "drift"), reported_at=END - 5 * HOUR),
+        "P1D": msgspec.structs.replace(last(END, "drift", "P1D"), reported_at=END - 2 * HOUR),
+    }
+    state = state_of("wine", "1", known)
+    assert state.report == str(ResultName("wine", "1", END - 2 * HOUR, "P1D"))
+    assert state_of("wine", "1", {"PT1H": last(END, "ok")}).report == ""

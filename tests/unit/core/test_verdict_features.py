@@ -14,7 +14,7 @@ from modelwatch.domain.statistics.distances import METHODS
 from modelwatch.domain.statistics.distributions import Distribution
 from modelwatch.domain.verdict.features import benjamini_hochberg, evaluate_columns
 from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift
-from modelwatch.domain.verdict.rules import DriftPolicy, run_level
+from modelwatch.domain.verdict.rules import DriftPolicy, FeatureRule, run_level
 
 numbers, counts = Distribution.of_numbers, Distribution.of_counts
 CALIBRATED, CLASSIC = DriftPolicy(mode="calibrated"), DriftPolicy(mode="classic")
@@ -45,6 +45,34 @@ def test_a_shift_is_drift_and_as_far_as_needed():
     assert drifted.score >= drifted.critical_score >= drifted.threshold
     assert drifted.p_value < 0.001
     assert drifted.reason == ""
+
+
+def test_a_rule_of_one_feature_holds_for_it_alone():
+    generator = np.random.default_rng(4)
+    before = {name: numbers(generator.normal(size=500)) for name in ("a", "b", "c", "offer")}
+    now = {name: numbers(generator.normal(1, size=500)) for name in before}
+    rules = {
+        "a": FeatureRule(threshold=9),
+        "b": FeatureRule(threshold=0.01, method="ks"),
+        "offer": FeatureRule(ignore=True),
+        "none": FeatureRule(threshold=1),
+    }
+    for mode in ("calibrated", "classic"):
+        found = evaluate_columns(before, now, DriftPolicy(mode=mode, features=rules), 0.001)
+        said = [(each.feature, each.status, each.method, each.threshold) for each in found]
+        assert said == [
+            ("a", "ok", "wasserstein", 9),
+            ("b", "drift", "ks", 0.01),
+            ("c", "drift", "wasserstein", 0.1),
+        ]
+
+
+def test_a_rules_method_for_another_kind_is_unknown_with_the_reason():
+    policy = DriftPolicy(features={"a": FeatureRule(method="ks", threshold=0.05)})
+    colours = counts({"red": 50, "blue": 50})
+    found = evaluate(colours, colours, policy)
+    assert found.status == "unknown"
+    assert found.reason == "its rule's method ks is not for categorical features"
 
 
 def test_a_significant_difference_that_does_not_matter_is_ok():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -126,9 +126,14 @@ class ColumnKinds:
     is_text: bool
     counts: Counter[str] = field(default_factory=Counter)
 
-    def add(self, value: Cell) -> None:
-        """Count ``value``, as read."""
-        self.counts[_kind(value, self.is_text)] += 1
+    def add(self, values: Iterable[Cell]) -> None:
+        """Count values, as read."""
+        if self.is_text:
+            self.counts.update("missing" if cell is None else _kind(str(cell)) for cell in values)
+            return
+        types: Counter[type] = Counter(map(type, values))
+        for kind, count in types.items():
+            self.counts[_LETTERS.get(kind, "s")] += count
 
     @property
     def letter(self) -> str:
@@ -137,8 +142,7 @@ class ColumnKinds:
         Examples
         --------
         >>> kinds = ColumnKinds(is_text=True)
-        >>> for text in ("1", "2.5", "n/a", "unknown"):
-        ...     kinds.add(text)
+        >>> kinds.add(["1", "2.5", "n/a", "unknown"])
         >>> kinds.letter
         'd'
         """
@@ -159,25 +163,18 @@ class ColumnKinds:
         )
 
 
-def _kind(value: Cell, is_text: bool) -> str:
-    if isinstance(value, str) and is_text:
-        looks = _LOOKS.fullmatch(value)
-        if looks is None:
-            return "s"
-        kind = str(looks.lastgroup)
-        # a value that no number holds is a text, and so is a whole number that would be rounded
-        if kind == "l" and not is_number(int(value)):
-            kind = "d"
-        if kind == "d" and not _is_kept(value):
-            return "s"
-        return kind
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "missing"
-    if isinstance(value, bool):
-        return "b"
-    if isinstance(value, int):
-        return "l"
-    return "d" if isinstance(value, float) and math.isfinite(value) else "s"
+_LETTERS = {bool: "b", int: "l", float: "d", type(None): "missing"}
+
+
+def _kind(text: str) -> str:
+    looks = _LOOKS.fullmatch(text)
+    if looks is None:
+        return "s"
+    kind = str(looks.lastgroup)
+    # a value that no number holds is a text, and so is a whole number that would be rounded
+    if kind == "l" and not is_number(int(text)):
+        kind = "d"
+    return "s" if kind == "d" and not _is_kept(text) else kind
 
 
 def _is_kept(text: str) -> bool:
@@ -235,7 +232,7 @@ def read_text(text: str) -> Value:
     >>> [read_text(text) for text in (" 3", "2.50", "NA", "true", "inf", "007", "red")]
     [3, 2.5, None, True, 'inf', '007', 'red']
     """
-    kind = _kind(text, True)
+    kind = _kind(text)
     if kind == "missing":
         return None
     if kind == "b":
@@ -285,7 +282,7 @@ def time_of(cell: Cell, unit: TimeUnit = "", zone: tzinfo = UTC) -> tuple[dateti
     """
     if isinstance(cell, str):
         text = cell.strip()
-        cell = float(text) if _kind(text, True) in ("l", "d") else text
+        cell = float(text) if _kind(text) in ("l", "d") else text
     try:
         if isinstance(cell, str):
             cell = datetime.fromisoformat(cell)

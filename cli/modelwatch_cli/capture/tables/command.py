@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,7 +83,7 @@ def import_table(settings: Settings, options: TableOptions, as_json: bool) -> No
         total = sum(file.path.stat().st_size for file in files)
         reading = bar.add_task("checking rows", total=total)
         table = open_table(files, lambda read: bar.advance(reading, read))
-        mapping = _named(options.mapping.by_names(table.columns))
+        mapping = _named(options.mapping.by_names(table.columns), table.columns)
         meaning = meaning_of(table.columns, mapping)
         types, origin = _schema_types(settings, options)
         work = TableImport(
@@ -120,19 +120,19 @@ def import_table(settings: Settings, options: TableOptions, as_json: bool) -> No
         if options.dry_run:
             _preview(found, origin)
         _say(found, options)
-    if refused and not options.dry_run:
+    if refused:
         rows = checked.rows + checked.repeated + checked.rejected
+        outcome = "nothing would be imported" if options.dry_run else "nothing was imported"
         raise ModelwatchError(
-            f"{checked.rejected} of {rows} rows cannot be used, so "
-            "nothing was imported; correct them, or write them to a file with --rejected FILE and "
-            "import the others"
+            f"{checked.rejected} of {rows} rows cannot be used, so {outcome}; correct them, or "
+            "write them to a file with --rejected FILE and import the others"
         )
     if not checked.rows and not checked.rejected:
         raise ModelwatchError(f"{options.source} has no rows")
     _complain(options.source, changed)
 
 
-def _named(mapping: TableMapping) -> TableMapping:
+def _named(mapping: TableMapping, columns: Sequence[str]) -> TableMapping:
     """Return ``mapping``; refuse one that does not say what a table must have."""
     for option, value, example in (
         ("--prediction", mapping.prediction, "predicted"),
@@ -142,7 +142,7 @@ def _named(mapping: TableMapping) -> TableMapping:
             raise InvalidInputError(
                 option,
                 f"is missing, and no column is named {option[2:]}; give it, as in {option} "
-                f"{example}, or in the monitor's file",
+                f"{example}, or in the monitor's file; the columns are {', '.join(columns)}",
             )
     return mapping
 

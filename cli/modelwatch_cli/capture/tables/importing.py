@@ -42,6 +42,7 @@ SOURCE = "import"
 
 _RECORDS_AT_ONCE = 50_000
 _ROWS_HELD = 100_000
+_ROWS_COUNTED = 5_000
 _encode = msgspec.json.Encoder().encode
 
 
@@ -147,6 +148,13 @@ class TableImport:
         """Read the whole table, and store nothing."""
         checked, meaning = self.checked, self._meaning
         kinds = {name: ColumnKinds(self._table.is_text) for name in ("", *meaning.features)}
+        cells: list[tuple[Cell, ...]] = []
+
+        def count_kinds() -> None:
+            for found, column in zip(kinds.values(), zip(*cells, strict=True), strict=False):
+                found.add(column)
+            cells.clear()
+
         for row in self._table.rows(meaning.columns):
             try:
                 kept, assumed = self._reader.read(row)
@@ -158,12 +166,13 @@ class TableImport:
                 rejected(Rejected(row.number, str(error), _shown(row.values), row.file))
                 continue
             self._count(kept, assumed)
-            kinds[""].add(row.values.get(meaning.prediction))
-            for name, value in zip(meaning.features, kept.features, strict=True):
-                kinds[name].add(value)
+            cells.append((kept.prediction, *kept.features))
+            if len(cells) == _ROWS_COUNTED:
+                count_kinds()
             if len(checked.examples) < _EXAMPLES:
                 checked.examples.append(row.values)
             self._keep(kept)
+        count_kinds()
         self._flush()
         checked.letters = letters_of(kinds, self._types)
         checked.mixed = [name for name, found in kinds.items() if name and found.is_mixed]

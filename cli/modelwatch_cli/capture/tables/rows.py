@@ -89,7 +89,7 @@ class RowReader:
             row.place,
             round((at - EPOCH) / timedelta(milliseconds=1)),
             self._event_id(values),
-            [self._cell(values, name) for name in meaning.features],
+            self._features(values),
             prediction,  # type: ignore[arg-type]  # it is not missing
             None if self._is_missing(label) else label,
             self._probabilities(values),
@@ -103,6 +103,16 @@ class RowReader:
         if infinite or (self.is_text and isinstance(cell, str) and looks_infinite(cell)):
             raise InvalidInputError(name, f"'{cell!s:.60}' is no finite number")
         return self._cell(values, name)
+
+    def _features(self, values: Mapping[str, Cell]) -> list[Plain]:
+        names = self.meaning.features
+        if self.is_text:
+            return [self._cell(values, name) for name in names]
+        # most cells are plain already: this is the longest part of an import
+        return [
+            cell if type(cell) in _PLAIN else _plain(cell, name)  # type: ignore[misc]  # see there
+            for name, cell in zip(names, map(values.get, names), strict=True)
+        ]
 
     def _cell(self, values: Mapping[str, Cell], name: str) -> Plain:
         cell = values.get(name)
@@ -154,11 +164,14 @@ class RowReader:
         return found or None
 
 
+_PLAIN = frozenset({str, bool, type(None)})
+
+
 def _plain(cell: Cell, name: str) -> Plain:
+    if isinstance(cell, float):
+        return cell if math.isfinite(cell) else None if math.isnan(cell) else str(cell)
     if isinstance(cell, int) and not isinstance(cell, bool) and not is_number(cell):
         raise InvalidInputError(name, f"'{cell!s:.40}' is larger than any whole number of 64 bits")
     if isinstance(cell, datetime):
         return cell.isoformat()
-    if isinstance(cell, float) and not math.isfinite(cell):
-        return None if math.isnan(cell) else str(cell)
     return cell

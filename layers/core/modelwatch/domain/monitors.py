@@ -14,7 +14,7 @@ from datetime import datetime
 import msgspec
 
 from modelwatch.domain.performance.results import PerformancePolicy
-from modelwatch.domain.verdict.rules import AnalysisRules
+from modelwatch.domain.verdict.rules import AnalysisRules, FeatureRule
 from modelwatch.errors import MonitorError, StoreError
 
 FORMAT = 1
@@ -37,6 +37,8 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         What else is to be known of it, by name.
     baseline
         The reference of its windows; empty: the one that `modelwatch baseline use` chose.
+    features
+        What holds for single features, by name.
     settings
         What it overrides: the settings of `modelwatch.settings.analysis.MonitorSettings` by name,
         as they would be written in the environment.
@@ -47,6 +49,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: dict[str, str] = {}
     baseline: str = ""
     settings: dict[str, str] = {}
+    features: dict[str, FeatureRule] = {}
 
     @property
     def digest(self) -> str:
@@ -63,11 +66,17 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         >>> Monitor(stage="local", owner="a", settings={"DRIFT_MODE": "classic"}).fields()
         {'owner': 'a', 'rules.drift_mode': 'classic'}
         """
+        own = {
+            f"features.{name}.{part}": str(value).lower() if part == "ignore" else str(value)
+            for name, rule in sorted(self.features.items())
+            for part, value in msgspec.to_builtins(rule).items()
+        }
         parts = {
             "owner": self.owner,
             "baseline": self.baseline,
             **{f"labels.{name}": value for name, value in sorted(self.labels.items())},
             **{f"rules.{name.lower()}": value for name, value in sorted(self.settings.items())},
+            **own,
         }
         return {name: value for name, value in parts.items() if value}
 

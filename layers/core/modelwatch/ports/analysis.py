@@ -282,10 +282,6 @@ class ReportStore(Protocol):
         """
         ...
 
-    def results(self, limit: int) -> list[AnalysisResult]:
-        """Return the newest results, newest first."""
-        ...
-
     def last(self, model_name: str, model_version: str) -> dict[str, LastResult]:
         """Return what is remembered of a version's newest analyses, by `LastResult` key."""
         ...

@@ -113,7 +113,11 @@ class AnalyzeService:
             return each.rules.plans[0].length
 
         mark = secrets.token_hex(4)
-        versions, left_out = self._versions(monitors, end, length, request.model_name)
+        only = request.model_name
+        versions, left_out = self._versions(monitors, end, length, only)
+        if only and not (versions or left_out):
+            # no metric counts it: the name is the caller's
+            left_out[only] = "no captures in the window, and no version of it serves"
         tasks = [
             AnalysisTask(
                 name,
@@ -165,10 +169,6 @@ class AnalyzeService:
             When captures, reference, past or results cannot be read, or not be written.
         """
         return self._analyze(task, {})
-
-    def report_url(self, name: str, expires_seconds: int = 3600) -> str:
-        """Return a URL that opens a report for a while; raises NotFoundError without one."""
-        return self._reports.report_url(name, expires_seconds)
 
     def _due(
         self, name: str, version: str, monitored: Monitored, now: datetime

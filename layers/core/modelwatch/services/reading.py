@@ -66,6 +66,9 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
         more is not among them.
     episodes
         Those that are open.
+    report, report_end
+        The name of the newest result of the schedule that has a report, and the end of its window;
+        empty and None without one.
     """
 
     model_name: str
@@ -74,6 +77,8 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
     window_end: datetime
     windows: tuple[WindowState, ...]
     episodes: tuple[OpenEpisode, ...] = ()
+    report: str = ""
+    report_end: datetime | None = None
 
 
 class Models(msgspec.Struct, frozen=True):
@@ -174,6 +179,14 @@ class ResultReader:
             names.append(name)
         return ListedPage(tuple(names), str(names[-1]) if len(names) < len(found) else "")
 
+    def newest(self, limit: int) -> list[AnalysisResult]:
+        """Return the newest results of all models, newest first."""
+        return self.read_page(self.list_page("", ResultsRequest(limit=limit))).results
+
+    def report_url(self, name: str, expires_seconds: int = 3600) -> str:
+        """Return a URL that opens a report for a while; raises NotFoundError without one."""
+        return self._reports.report_url(name, expires_seconds)
+
     def read_page(self, listed: ListedPage) -> ResultPage:
         """Return a page, one request for each result."""
         with ThreadPoolExecutor(_CONNECTIONS) as threads:
@@ -209,6 +222,12 @@ def state_of(
         for key, each in known.items()
         if newest - each.window_end <= parse_duration(key)
     ]
+    reported = [
+        ResultName(model_name, model_version, each.reported_at, key)
+        for key, each in known.items()
+        if each.reported_at is not None
+    ]
+    reported.sort(key=lambda name: name.window_end)
     windows.sort(key=lambda each: (_WORST_FIRST[each.severity], parse_duration(each.window)))
     return ModelState(
         model_name=model_name,
@@ -221,4 +240,6 @@ def state_of(
             for each in opened
             if each.model_version == model_version
         ),
+        report=str(reported[-1]) if reported else "",
+        report_end=reported[-1].window_end if reported else None,
     )

@@ -92,10 +92,14 @@ class S3RecordStore:
         """Return (model name, version) of everything captured in ``window``, or ever, sorted."""
         return sorted(
             (model, version)
-            for model in self._values(CAPTURES, "model_name=")
+            for model in self.names()
             for version in self._values(model_prefix(model), "model_version=")
             if window is None or next(self.objects(model, version, window), None) is not None
         )
+
+    def names(self) -> list[str]:
+        """Return the names of all models with captures."""
+        return self._values(CAPTURES, "model_name=")
 
     def days(self, model_name: str, model_version: str) -> list[date]:
         """Return the days of UTC of which a version has captures, in order."""

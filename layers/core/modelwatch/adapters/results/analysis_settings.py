@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import cast
+
+from msgspec import structs
 
 from modelwatch.domain.monitors import Monitor, Monitored
 from modelwatch.domain.performance.results import PerformancePolicy
@@ -70,8 +73,9 @@ def monitored(settings: AnalysisSettings, monitor: Monitor | None = None) -> Mon
     for name in monitor.settings.keys() - MonitorSettings.declared().keys():
         raise SettingError(name, "is not known as a rule of a monitor")
     own = settings.changed(monitor.settings)
+    rules = analysis_rules(own)
     return Monitored(
-        rules=analysis_rules(own),
+        rules=replace(rules, policy=structs.replace(rules.policy, features=monitor.features)),
         performance=performance_policy(own),
         baseline=monitor.baseline,
         monitor=monitor.digest,

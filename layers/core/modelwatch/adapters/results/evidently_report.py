@@ -87,12 +87,13 @@ def run_preset(
         columns=list(kinds),
         num_method=policy.numerical_method,
         cat_method=policy.categorical_method,
+        per_column_method={feature.feature: feature.method for feature in known},
         per_column_threshold={feature.feature: feature.threshold for feature in known},
         drift_share=policy.share_threshold,
     )
     columns = list(kinds)
-    for method in (policy.numerical_method, policy.categorical_method):
-        _register(METHODS[method])
+    for name in {policy.numerical_method, policy.categorical_method, *(f.method for f in known)}:
+        _register(METHODS[name])
     return Report([preset]).run(
         Dataset.from_pandas(new[columns], definition), Dataset.from_pandas(old[columns], definition)
     )

@@ -73,15 +73,18 @@ def compare(
     """Return a column with its score, or with why it has none."""
     known = [side.kind for side in (reference, window) if side.kind != "empty"]
     kind: FeatureKind = "categorical" if known[:1] == ["categorical"] else "numerical"
+    method = METHODS[policy.method(kind, name)]
     column = Column(
         name=name,
         kind=kind,
-        method=METHODS[policy.method(kind)],
-        threshold=policy.threshold(kind),
+        method=method,
+        threshold=policy.threshold(kind, name),
         reference=reference,
         window=window,
         problem=_problem(reference, window, policy.min_values),
     )
+    if kind not in method.kinds and not column.problem:
+        column.problem = f"its rule's method {method.name} is not for {kind} features"
     if not column.problem:
         score = column.method.score(reference, window)
         if math.isfinite(score):

@@ -83,6 +83,8 @@ def evaluate_outputs(
     both = [name for name in now if name in before]
     sides = [distributions({name: side[name] for name in both}) for side in (before, now)]
     known = PastColumns(past, window.rows, OUTPUT) if past else None
+    # an output may have the name of a feature
+    policy = replace(policy, features={})
     return tuple(evaluate_columns(sides[0], sides[1], policy, level, known))
 
 
@@ -121,6 +123,7 @@ def evaluate_columns(
     columns = [
         compare(name, reference.get(name, NO_COLUMN), window.get(name, NO_COLUMN), policy)
         for name in [*reference, *sorted(window.keys() - reference.keys())]
+        if not policy.ignores(name)
     ]
     level_of_one = level
     if policy.mode == "calibrated":
@@ -165,7 +168,10 @@ class PastColumns:
         """
         for column in columns:
             name, method = f"{self.prefix}{column.name}", column.method
-            if policy.methods == self.calibration.methods and not method.low_is_drift:
+            is_known = policy.methods == self.calibration.methods
+            # the past has the distances of the kind's method alone
+            is_known &= method.name == policy.method(column.kind)
+            if is_known and not method.low_is_drift:
                 column.past_score = self.calibration.critical_score("distance", name, self.rows)
             if not self.calibration.watches(name):
                 continue

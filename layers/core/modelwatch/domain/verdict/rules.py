@@ -27,6 +27,24 @@ FEWEST_REFERENCE_ROWS = 30
 """Rows that a reference needs, or ``min_rows`` if that is smaller."""
 
 
+class FeatureRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What holds for one feature, in place of what holds for its kind.
+
+    Attributes
+    ----------
+    threshold
+        Its own threshold; None: that of its kind.
+    method
+        Its own method, which needs a threshold of its own; empty: that of its kind.
+    ignore
+        Whether its drift is not looked at.
+    """
+
+    threshold: float | None = None
+    method: str = ""
+    ignore: bool = False
+
+
 class DriftPolicy(msgspec.Struct, frozen=True):
     """Which methods and thresholds make a verdict.
 
@@ -36,7 +54,8 @@ class DriftPolicy(msgspec.Struct, frozen=True):
     `modelwatch.domain.statistics.distances.METHODS` says which are distances (a high score means
     drift) and which p-values (a low one does). In ``calibrated`` mode a score must also be beyond
     what chance makes of windows of its size; in ``classic`` mode the threshold is enough. A feature
-    with fewer than ``min_values`` values on either side is unknown.
+    with fewer than ``min_values`` values on either side is unknown. ``features`` has by name what
+    holds for single features, and not for what the model predicts.
     """
 
     numerical_method: str = "wasserstein"
@@ -47,19 +66,33 @@ class DriftPolicy(msgspec.Struct, frozen=True):
     mode: DriftMode = "calibrated"
     min_values: int = 10
     rule: VerdictRule = "share"
+    features: dict[str, FeatureRule] = {}
 
     @property
     def methods(self) -> tuple[str, str]:
         """The methods for numbers and for categories."""
         return self.numerical_method, self.categorical_method
 
-    def method(self, kind: FeatureKind) -> str:
-        """Return the method for features of ``kind``."""
-        return self.numerical_method if kind == "numerical" else self.categorical_method
+    def method(self, kind: FeatureKind, feature: str = "") -> str:
+        """Return the method for features of ``kind``, or the one of a feature's own."""
+        of_kind = self.numerical_method if kind == "numerical" else self.categorical_method
+        return self._rule(feature).method or of_kind
 
-    def threshold(self, kind: FeatureKind) -> float:
-        """Return the threshold for features of ``kind``."""
-        return self.numerical_threshold if kind == "numerical" else self.categorical_threshold
+    def threshold(self, kind: FeatureKind, feature: str = "") -> float:
+        """Return the threshold for features of ``kind``, or the one of a feature's own."""
+        own = self._rule(feature).threshold
+        of_kind = self.numerical_threshold if kind == "numerical" else self.categorical_threshold
+        return of_kind if own is None else own
+
+    def ignores(self, feature: str) -> bool:
+        """Return whether the drift of a feature is not looked at."""
+        return self._rule(feature).ignore
+
+    def _rule(self, feature: str) -> FeatureRule:
+        return self.features.get(feature, _OF_KIND)
+
+
+_OF_KIND = FeatureRule()
 
 
 def run_level(false_alarms_per_month: float, verdicts_per_month: float) -> float:

@@ -1,0 +1,72 @@
+"""What a monitor's file may say of single features: its JSON Schema, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from modelwatch.domain.names import feature_name_faults
+from modelwatch.domain.statistics.distances import METHODS
+from modelwatch.settings.kinds import meant
+
+MOST_FEATURES = 1_000
+
+PARTS: Mapping[str, Mapping[str, Any]] = {
+    "threshold": {
+        "type": "number",
+        "minimum": 0,
+        "description": "it drifts from this score on; by default the threshold of its kind",
+    },
+    "method": {
+        "enum": list(METHODS),
+        "description": "its own method, with a threshold; by default that of its kind",
+    },
+    "ignore": {"type": "boolean", "description": "its drift is not looked at"},
+}
+
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "description": "what holds for single features, in place of the rules",
+    "maxProperties": MOST_FEATURES,
+    "additionalProperties": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": PARTS,
+        "dependentRequired": {"method": ["threshold"]},
+    },
+}
+
+
+def feature_problems(features: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield the place of each thing that is wrong, and what it is."""
+    if len(features) > MOST_FEATURES:
+        yield "features", f"has {len(features)} features; at most {MOST_FEATURES} are allowed"
+    for name, rule in features:
+        place = f"features.{name[:60]}"
+        yield from ((place, fault.problem) for fault in feature_name_faults([name]))
+        if not isinstance(rule, dict):
+            yield place, f"is a table: write [features.{json.dumps(name[:60])}]"
+            continue
+        for part, given in rule.items():
+            yield from _part_problems(f"{place}.{part[:60]}", part, given)
+        if rule.get("ignore") is True and len(rule) > 1:
+            yield place, "is ignored: it needs no method and no threshold"
+        if "method" in rule and "threshold" not in rule:
+            yield f"{place}.method", "needs a threshold: the one of its kind is for another method"
+
+
+def _part_problems(field: str, part: str, given: Any) -> Iterator[tuple[str, str]]:
+    if part not in PARTS:
+        yield field, f"is no part of it; there are {', '.join(PARTS)}{meant(part, [*PARTS])}"
+    elif part == "ignore" and not isinstance(given, bool):
+        yield field, "is true or false"
+    elif part == "method" and (not isinstance(given, str) or given not in METHODS):
+        known = [*METHODS]
+        found = f"{str(given)[:80]!r} is not one of {', '.join(known)}"
+        yield field, f"{found}{meant(str(given), known)}"
+    elif part == "threshold":
+        is_number = isinstance(given, int | float) and not isinstance(given, bool)
+        if not is_number or not 0 <= given <= sys.float_info.max:
+            yield field, f"{str(given)[:80]!r} is not a number of 0 or more"
