@@ -32,9 +32,8 @@ from rich.table import Table
 
 from modelwatch_cli.deployment.layers import build_layer
 from modelwatch_cli.deployment.packaging import package_app
-from modelwatch_cli.deployment.plan import architecture
+from modelwatch_cli.deployment.plan import own_architecture
 from modelwatch_cli.project import Project
-from modelwatch_cli.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
@@ -73,9 +72,7 @@ def unpack_function(folder: Path) -> Function:
     """Build what a deployment would, and unpack it."""
     project = Project()
     package = package_app(project, "predict", "us-east-1")
-    layers = [
-        build_layer(project, name, architecture(Settings({}))) for name in ("inference", "core")
-    ]
+    layers = [build_layer(project, name, own_architecture()) for name in ("inference", "core")]
     task = folder / "task"
     places = [task]
     for artifact in (package.artifact, *layers):

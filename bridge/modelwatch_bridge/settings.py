@@ -2,20 +2,15 @@
 
 from modelwatch.settings.analysis import ResultSettings
 from modelwatch.settings.capture import QueueSettings
-from modelwatch.settings.kinds import choice, number, port, text, whole
+from modelwatch.settings.kinds import number, port, text, whole
 from modelwatch.settings.names import Named
 from modelwatch.settings.reading import Setting
-from modelwatch.settings.store import StageSettings, StoreSettings
+from modelwatch.settings.store import LevelSettings, StageSettings, StoreSettings
 
 
-class BridgeSettings(StageSettings, StoreSettings, QueueSettings, ResultSettings):
+class BridgeSettings(LevelSettings, StageSettings, StoreSettings, QueueSettings, ResultSettings):
     """Which logs, queues and results the bridge follows, and where it serves them."""
 
-    log_level = Setting(
-        "INFO",
-        "of the bridge: DEBUG, INFO, WARNING or ERROR",
-        choice("DEBUG", "INFO", "WARNING", "ERROR"),
-    )
     bridge_port = Setting("9108", "the metrics bridge", port)
     bridge_poll_seconds = Setting("2", "how often the bridge reads the functions' logs", number)
     bridge_state = Setting(

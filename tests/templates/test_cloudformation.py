@@ -8,12 +8,16 @@ import msgspec
 import pytest
 from cfnlint.api import ManualArgs, lint
 
+from modelwatch import __version__
 from modelwatch.adapters.aws.queues import MESSAGE_LIMIT_BYTES
 from modelwatch.domain.episodes.events import DETAIL_TYPE, FORMAT, SOURCE, VerdictEvent
+from modelwatch.errors import SettingError
 from modelwatch.services.deliveries import Message, retry_delays
 from modelwatch.settings.functions import FUNCTIONS
+from modelwatch_cli.deployment.deployer import tags_of
 from modelwatch_cli.deployment.encryption import with_key
 from modelwatch_cli.deployment.events import with_events
+from modelwatch_cli.deployment.limits import with_limits
 from modelwatch_cli.deployment.packaging import (
     as_image,
     function_names,
@@ -27,7 +31,7 @@ from modelwatch_cli.deployment.parameters import (
     layer_parameters,
     template_parameters,
 )
-from modelwatch_cli.deployment.plan import APPS, LAYERS, make_plan
+from modelwatch_cli.deployment.plan import APPS, LAYERS, check_limits, make_plan
 from modelwatch_cli.deployment.secrets import with_secrets
 from modelwatch_cli.deployment.templates import load_template
 from modelwatch_cli.project import Project
@@ -119,12 +123,12 @@ def test_a_function_has_the_settings_that_it_reads_and_no_others(packaged):
     assert has["capture"] == store | {
         *("STAGE", "CAPTURE_QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "CAPTURE_BUCKET"),
         *("ANALYSIS_SEGMENTS", "COMPACTION_LAG_SECONDS", "API_AUTH", "API_AUTH_CONTROL"),
-        *("METRICS_TO_CLOUDWATCH", "API_JWT_ISSUER", "API_JWT_AUDIENCE"),
+        *("LOG_LEVEL", "METRICS_TO_CLOUDWATCH", "API_JWT_ISSUER", "API_JWT_AUDIENCE"),
     }
     assert store | {"MLFLOW_TRACKING_TOKEN"} < has["predict"] & has["analyze"]
     assert not {each for each in has["predict"] if each.startswith(("ANALYSIS", "DRIFT"))}
     assert not {"MODEL_CACHE", "CAPTURE_BUDGET_MS", "CAPTURE_QUEUE_URL"} & has["analyze"]
-    foreign = ("BRIDGE_", "STACK_", "MODELWATCH_", "PACKAGE_", "LOG_LEVEL")
+    foreign = ("BRIDGE_", "STACK_", "MODELWATCH_", "PACKAGE_")
     assert not [each for names in has.values() for each in names if each.startswith(foreign)]
     for app, names in has.items():
         read = FUNCTIONS[app].declared()
@@ -261,6 +265,91 @@ def test_a_role_may_use_exactly_that_key(packaged):
         assert on_key["UseKey"]["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
 
 
+LIMITED = Settings(
+    {
+        "AWS_ENDPOINT_URL": "",
+        "FUNCTION_MEMORY": "predict=2048, capture=3008",
+        "FUNCTION_TIMEOUT": "capture=120,analyze=600",
+        "FUNCTION_CONCURRENCY": "predict=100,analyze=1",
+        "CAPTURE_MAX_CONCURRENCY": "7",
+        "API_RATE": "50",
+        "TRACING": "on",
+        "ROLE_PATH": "/apps/",
+        "ROLE_BOUNDARY": "arn:aws:iam::123456789012:policy/boundary",
+    }
+)
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_limits_are_settings(app, packaged):
+    template = with_limits(packaged[app], LIMITED)
+    assert not complaints(with_code(template, "bucket", "functions/key.zip"))
+    made = {
+        properties["FunctionName"]["Fn::Sub"].removeprefix("modelwatch-${Stage}-"): properties
+        for properties in functions(template).values()
+    }
+    before = {
+        properties["FunctionName"]["Fn::Sub"].removeprefix("modelwatch-${Stage}-"): properties
+        for properties in functions(packaged[app]).values()
+    }
+    for name, properties in made.items():
+        memory = {"predict": 2048, "capture": 3008}.get(name, before[name]["MemorySize"])
+        seconds = {"analyze": 600}.get(name, before[name]["Timeout"])
+        assert (properties["MemorySize"], properties["Timeout"]) == (memory, seconds)
+        reserved = {"predict": 100, "analyze": 1}.get(name)
+        assert properties.get("ReservedConcurrentExecutions") == reserved
+        assert properties["Tracing"] == "Active"
+        # no one sees that a run of a schedule failed
+        is_scheduled = "Schedule" in {
+            each["Type"] for each in properties.get("Events", {}).values()
+        } and name in ("analyze", "capture-compact")
+        assert ("EventInvokeConfig" in properties) == is_scheduled
+    if app == "capture":
+        (event,) = made["capture"]["Events"].values()
+        assert event["Properties"]["ScalingConfig"] == {"MaximumConcurrency": 7}
+        assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    (throttling,) = template["Resources"]["RestAPI"]["Properties"]["MethodSettings"]
+    assert (throttling["ThrottlingRateLimit"], throttling["ThrottlingBurstLimit"]) == (50, 100)
+    role = template["Resources"]["Role"]["Properties"]
+    assert (role["Path"], role["PermissionsBoundary"].rpartition("/")[2]) == ("/apps/", "boundary")
+
+
+def test_the_queue_hides_messages_for_six_times_the_consumers_limit():
+    parameters = common_parameters(make_plan(LIMITED), LIMITED)
+    assert parameters["ConsumerTimeoutSeconds"] == "120"
+    assert int(parameters["VisibilityTimeoutSeconds"]) >= 720
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("FUNCTION_TIMEOUT", "capture=20"), ("FUNCTION_CONCURRENCY", "capture=5")],
+)
+def test_limits_with_which_capture_cannot_work_are_refused(name, value):
+    with pytest.raises(SettingError, match=name):
+        check_limits(Settings({name: value}))
+    check_limits(LIMITED)
+    check_limits(SETTINGS)
+
+
+def test_an_image_of_predict_has_the_memory_that_a_setting_says(packaged):
+    plan = make_plan(SETTINGS, ["predict"], "image").apps["predict"]
+    larger = with_limits(packaged["predict"], LIMITED)
+    (function,) = functions(as_image(larger, "i:t", plan.name_suffix, plan.larger)).values()
+    assert (function["MemorySize"], function["Timeout"]) == (2048, 120)
+
+
+def test_on_aws_functions_run_on_arm_whatever_machine_deploys():
+    assert make_plan(Settings({"AWS_ENDPOINT_URL": ""})).architecture == "arm64"
+    chosen = Settings({"AWS_ENDPOINT_URL": "", "LAMBDA_ARCHITECTURE": "x86_64"})
+    assert make_plan(chosen).architecture == "x86_64"
+
+
+def test_all_that_is_deployed_has_tags():
+    found = tags_of(Settings({"STAGE": "prod", "OWNER": "ml team"}))
+    assert found == {"stage": "prod", "version": __version__, "owner": "ml team"}
+    assert "owner" not in tags_of(SETTINGS)
+
+
 @pytest.mark.parametrize("app", APPS)
 def test_the_wiring_of_a_function_reads_its_own_settings(app):
     wiring = (PROJECT.function(app) / "chalicelib" / "wiring.py").read_text()
@@ -343,8 +432,8 @@ def test_a_record_that_cannot_be_stored_ends_in_the_dead_letter_queue_and_not_so
     again = [Message("m", "", "receipt", deliveries=count) for count in range(1, deliveries)]
     waits = [seconds for message in again for seconds in retry_delays([message]).values()]
     assert sum(waits) >= 3.5 * 3600
-    for queue in ("CaptureQueue", "CaptureDeadLetterQueue"):
+    for queue, days in (("CaptureQueue", 4), ("CaptureDeadLetterQueue", 14)):
         properties = resources[queue]["Properties"]
-        assert properties["MessageRetentionPeriod"] == 14 * 24 * 3600
+        assert properties["MessageRetentionPeriod"] == days * 24 * 3600
         # the reason needs room beside the largest record
         assert properties["MaximumMessageSize"] >= MESSAGE_LIMIT_BYTES + 5000

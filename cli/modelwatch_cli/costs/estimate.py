@@ -10,8 +10,11 @@ from modelwatch.adapters.aws.emf import CLOUDWATCH, emf_lines
 from modelwatch.metric_names import CATALOG
 from modelwatch.ports.metrics import Sample
 from modelwatch_cli.costs.prices import (
+    ALARM_METRIC,
     API_REQUEST,
     CHUNK_BYTES,
+    COMPOSITE_ALARM,
+    LAMBDA_ARM_SECOND,
     LAMBDA_REQUEST,
     LAMBDA_SECOND,
     LOG_INGESTION,
@@ -21,8 +24,12 @@ from modelwatch_cli.costs.prices import (
     S3_STORAGE,
     S3_WRITE,
     Item,
+    Price,
     capture_items,
 )
+from modelwatch_cli.deployment.alarms import GROUPS, alarms
+from modelwatch_cli.deployment.plan import wants_alarms
+from modelwatch_cli.deployment.settings import FUNCTION_NAMES
 from modelwatch_cli.settings import Settings
 
 MONTH = timedelta(hours=730)
@@ -84,16 +91,43 @@ class Traffic:
 
 def month(traffic: Traffic, settings: Settings) -> list[Item]:
     """Return the lines of a month's bill, in the order of a prediction's way."""
-    return [*_serving(traffic), *_capturing(traffic, settings), *_analyzing(traffic, settings)]
+    return [
+        *_serving(traffic, settings),
+        *_capturing(traffic, settings),
+        *_analyzing(traffic, settings),
+        *_watching(traffic, settings),
+    ]
 
 
-def _serving(traffic: Traffic) -> list[Item]:
+def _lambda_second(settings: Settings) -> Price:
+    is_x86 = settings.lambda_architecture == "x86_64"
+    return LAMBDA_SECOND if is_x86 else LAMBDA_ARM_SECOND
+
+
+def _watching(traffic: Traffic, settings: Settings) -> list[Item]:
+    """Return what alarms cost, if anyone hears them."""
+    if not wants_alarms(settings):
+        return []
+    functions = {f"modelwatch-{settings.stage}-{name}": 30 for name in FUNCTION_NAMES}
+    # a query finds a series a version, with one value of the other labels
+    read = sum(
+        each.metrics if each.metrics else traffic.models
+        for each in alarms(settings, functions, settings.capture_queue_name)
+    )
+    return [
+        Item("CloudWatch: alarms", float(read), ALARM_METRIC),
+        Item("CloudWatch: composite alarms", float(len(GROUPS)), COMPOSITE_ALARM),
+    ]
+
+
+def _serving(traffic: Traffic, settings: Settings) -> list[Item]:
     rows = traffic.rows
+    second = _lambda_second(settings)
     gigabytes = rows * (_line_bytes() + _LAMBDA_LINES) / 1e9
     return [
         Item("API Gateway: predictions", rows, API_REQUEST),
         Item("Lambda: predictions", rows, LAMBDA_REQUEST),
-        Item("Lambda: predict", rows * traffic.predict_ms / 1000 * PREDICT_GB, LAMBDA_SECOND),
+        Item("Lambda: predict", rows * traffic.predict_ms / 1000 * PREDICT_GB, second),
         Item("CloudWatch: log lines of predict", gigabytes, LOG_INGESTION),
         Item("CloudWatch: a month of them", gigabytes, LOG_STORAGE),
     ]
@@ -128,6 +162,7 @@ def _capturing(traffic: Traffic, settings: Settings) -> list[Item]:
             objects=_objects(traffic, settings),
             rows_per_second=_ROWS_PER_SECOND * 13 / max(traffic.features, 13),
             merge_requests_per_object=_MERGE_REQUESTS,
+            lambda_second=_lambda_second(settings),
         ),
         Item("S3: captures", gigabytes * _months(settings.capture_retention_days), S3_STORAGE),
     ]
@@ -161,13 +196,13 @@ def _records_a_message(traffic: Traffic, settings: Settings) -> float:
 
 
 def _analyzing(traffic: Traffic, settings: Settings) -> list[Item]:
-    runs = MONTH / settings.analysis_schedule
+    runs, second = MONTH / settings.analysis_schedule, _lambda_second(settings)
     verdicts = runs * traffic.models * len(settings.analysis_windows)
     objects_an_hour = _objects(traffic, settings) / (MONTH / timedelta(hours=1))
     stored = verdicts * _RESULT_BYTES / 1e9 * _months(settings.report_retention_days)
     return [
         Item("Lambda: runs of the analysis", runs, LAMBDA_REQUEST),
-        Item("Lambda: the analysis", verdicts * _ANALYSIS_SECONDS * ANALYZE_GB, LAMBDA_SECOND),
+        Item("Lambda: the analysis", verdicts * _ANALYSIS_SECONDS * ANALYZE_GB, second),
         Item("S3: profiles of the newest hour", runs * objects_an_hour, S3_READ),
         Item("S3: results and listings", verdicts * _RESULT_WRITES, S3_WRITE),
         Item("S3: results", stored, S3_STORAGE),

@@ -35,6 +35,8 @@ API_REQUEST = Price(3.50e-6, "requests")
 LAMBDA_REQUEST = Price(0.20e-6, "requests")
 LAMBDA_SECOND = Price(16.6667e-6, "GB-seconds")
 """On x86."""
+LAMBDA_ARM_SECOND = Price(13.3334e-6, "GB-seconds")
+"""On arm64."""
 SQS_REQUEST = Price(0.40e-6, "requests")
 S3_WRITE = Price(5e-6, "requests")
 """PUT and LIST; a deletion is free."""
@@ -43,6 +45,9 @@ S3_STORAGE = Price(0.023, "GB-months")
 LOG_INGESTION = Price(0.50, "GB")
 LOG_STORAGE = Price(0.03, "GB-months")
 METRIC = Price(0.30, "series")
+ALARM_METRIC = Price(0.10, "metrics")
+"""That an alarm reads; of a query, each that it finds."""
+COMPOSITE_ALARM = Price(0.50, "alarms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ def capture_items(
     objects: float,
     rows_per_second: float,
     merge_requests_per_object: float,
+    lambda_second: Price = LAMBDA_SECOND,
 ) -> list[Item]:
     """Return what capturing costs, without keeping the captures.
 
@@ -94,7 +100,7 @@ def capture_items(
         Item("SQS: the consumer receives, by ten", receives, SQS_REQUEST),
         Item("SQS: it deletes, by ten", polls, SQS_REQUEST),
         Item("Lambda: runs of the consumer", runs, LAMBDA_REQUEST),
-        Item("Lambda: the consumer", rows / rows_per_second * CONSUMER_GB, LAMBDA_SECOND),
+        Item("Lambda: the consumer", rows / rows_per_second * CONSUMER_GB, lambda_second),
         Item("S3: one object a batch, with its profile", objects, S3_WRITE),
         Item("S3: merging an hour's objects", objects * merge_requests_per_object, S3_READ),
     ]

@@ -14,7 +14,7 @@ from modelwatch_cli.deployment.access import check_access
 from modelwatch_cli.deployment.declared import check_capture, check_segments
 from modelwatch_cli.deployment.environments import model_requirements
 from modelwatch_cli.deployment.neighbours import Stages, check_model_bucket, wrong_names
-from modelwatch_cli.deployment.plan import architecture, check_batches
+from modelwatch_cli.deployment.plan import architecture, check_batches, check_limits
 from modelwatch_cli.deployment.served import ServedVersion, check_reach, check_verified
 from modelwatch_cli.settings import Settings
 
@@ -104,6 +104,7 @@ def check_settings(
         lambda: check_verified(settings, served if "predict" in apps else ()),
         lambda: architecture(settings),
         lambda: check_batches(settings),
+        lambda: check_limits(settings),
         lambda: model_requirements(settings, {}),
         lambda: check_capture(settings, lambda text: say("capture", text), schemas),
     ]

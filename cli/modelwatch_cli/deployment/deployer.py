@@ -10,12 +10,14 @@ from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from modelwatch import __version__
 from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_cli.deployment.access import with_access
+from modelwatch_cli.deployment.alarms import alarm_template, left_out
 from modelwatch_cli.deployment.apis import clear_stage, ensure_api
 from modelwatch_cli.deployment.change_sets import ChangeSets, Confirm
 from modelwatch_cli.deployment.clients import Clients
-from modelwatch_cli.deployment.encryption import encrypt_logs, with_key
+from modelwatch_cli.deployment.encryption import keep_logs, with_key
 from modelwatch_cli.deployment.endpoints import api_url
 from modelwatch_cli.deployment.environments import (
     Environment,
@@ -29,8 +31,15 @@ from modelwatch_cli.deployment.graph import Step, run_steps
 from modelwatch_cli.deployment.images import build_image, image_repository
 from modelwatch_cli.deployment.layers import Artifact, build_layer, check_size
 from modelwatch_cli.deployment.leftovers import delete_leftovers
+from modelwatch_cli.deployment.limits import with_limits
 from modelwatch_cli.deployment.packages import PackageStore
-from modelwatch_cli.deployment.packaging import as_image, function_names, package_app, with_code
+from modelwatch_cli.deployment.packaging import (
+    as_image,
+    function_names,
+    functions,
+    package_app,
+    with_code,
+)
 from modelwatch_cli.deployment.parameters import (
     bucket_parameters,
     common_parameters,
@@ -44,6 +53,12 @@ from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer, stack
 from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
+
+
+def tags_of(settings: Settings) -> dict[str, str]:
+    """Return the tags of all that is deployed."""
+    owner = {"owner": settings.owner} if settings.owner else {}
+    return {"stage": settings.stage, "version": __version__, **owner}
 
 
 class Progress(Protocol):
@@ -111,6 +126,7 @@ class Deployer:
             change_sets=None
             if self._is_emulation
             else ChangeSets(self.clients.cloudformation, self.confirm),
+            tags={} if self._is_emulation else tags_of(self.settings),
         )
         self._deployed: dict[str, Stack] = {}
         self._layers: dict[str, Artifact] = {}
@@ -176,6 +192,7 @@ class Deployer:
         template = with_access(package.template, self.settings)
         template = with_secrets(template, FUNCTIONS[app], self.settings)
         template = with_events(template, FUNCTIONS[app], self.settings)
+        template = with_limits(template, self.settings)
         template = with_key(template, self.settings.kms_key_arn)
         if plan.environment is None:
             self._templates[app] = with_code(template, self._store.bucket, package.artifact.key)
@@ -233,7 +250,8 @@ class Deployer:
             before = self._stacks.read(name)
             if part in self.plan.apps and not self._is_emulation:
                 names = function_names(template, self.plan.stage)
-                encrypt_logs(self.clients.logs, names, self.settings.kms_key_arn)
+                days = int(self.settings.log_retention_days)
+                keep_logs(self.clients.logs, names, self.settings.kms_key_arn, days)
             action, self._deployed[part] = self._stacks.deploy(
                 name,
                 template,
@@ -298,9 +316,29 @@ class Deployer:
         self._deployed[part] = stack
         return "unchanged"
 
+    def _alarms(self) -> Template:
+        """Return the template of the alarms, with the limits of the functions as deployed."""
+        consumer = int(self._provided["ConsumerTimeoutSeconds"])
+        limits = {
+            properties["FunctionName"]["Fn::Sub"].replace("${Stage}", self.plan.stage): (
+                consumer if isinstance(properties["Timeout"], dict) else properties["Timeout"]
+            )
+            for app in self.plan.apps
+            for properties in functions(self._templates[app]).values()
+        }
+        if missing := left_out(self.settings):
+            self.progress.say(
+                self.plan.stack_name("alarms"),
+                f"METRICS_TO_CLOUDWATCH={self.settings.metrics_to_cloudwatch} leaves out "
+                f"{', '.join(missing)}",
+            )
+        return alarm_template(self.settings, limits, self.settings.capture_queue_name)
+
     def _template(self, part: str) -> Template:
         if part in self._templates:
             return self._templates[part]
+        if part == "alarms":
+            return self._alarms()
         template = load_template(self.project.template(part))
         template = with_key(template, self.settings.kms_key_arn)
         return template if self._is_emulation else with_kept_queues(template)

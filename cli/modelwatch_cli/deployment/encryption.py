@@ -28,24 +28,29 @@ def with_key(template: Template, key: str) -> Template:
     return template | {"Resources": resources}
 
 
-def encrypt_logs(logs: Any, functions: Iterable[str], key: str) -> None:
-    """Have what functions log encrypted by ``key``; by AWS's own key again if it is empty.
+def keep_logs(logs: Any, functions: Iterable[str], key: str, days: int) -> None:
+    """Have what functions log kept for ``days``, and encrypted by ``key``; empty: by AWS's own.
 
-    Lambda makes a log group at a function's first event: it is made here before, if there is a key.
+    Lambda makes a log group at a function's first event, and keeps it for ever: it is made here
+    before. It is no resource of the stack: that could not take over a group that is there already,
+    and `undeploy` would delete it.
 
     Raises botocore's errors when CloudWatch Logs refuses: the key's policy has to allow it.
     """
     for name in functions:
         group = f"/aws/lambda/{name}"
         found = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+        retained = {each["logGroupName"]: each.get("retentionInDays") for each in found}
         now = {each["logGroupName"]: each.get("kmsKeyId", "") for each in found}
-        if group not in now and key:
-            logs.create_log_group(logGroupName=group, kmsKeyId=key)
+        if group not in now:
+            logs.create_log_group(logGroupName=group, **({"kmsKeyId": key} if key else {}))
         elif now.get(group, "") != key:
             if key:
                 logs.associate_kms_key(logGroupName=group, kmsKeyId=key)
             else:
                 logs.disassociate_kms_key(logGroupName=group)
+        if retained.get(group) != days:
+            logs.put_retention_policy(logGroupName=group, retentionInDays=days)
 
 
 def _bucket(properties: dict[str, Any], key: str) -> dict[str, Any]:

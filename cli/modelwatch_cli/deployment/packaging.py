@@ -218,9 +218,11 @@ def as_image(
         command = {"Command": [properties["Handler"]]}
         name = properties["FunctionName"]["Fn::Sub"]
         kept["FunctionName"] = {"Fn::Sub": f"{name}{name_suffix}"}
+        # what a setting says may be more
+        least = {name: max(value, kept.get(name, 0)) for name, value in larger.items()}
         return {
             **kept,
-            **larger,
+            **least,
             "PackageType": "Image",
             "ImageUri": image_uri,
             "ImageConfig": command,

@@ -11,8 +11,8 @@ from modelwatch_cli.deployment.plan import Plan
 from modelwatch_cli.deployment.templates import Template
 from modelwatch_cli.settings import Settings
 
-# The consumer's own limit; AWS asks that a record stays hidden for six times as long.
 CONSUMER_TIMEOUT_SECONDS = 60
+"""The consumer's own limit by default."""
 
 
 def parameter_name(setting: str) -> str:
@@ -57,14 +57,16 @@ def with_settings(template: Template, group: type[Group]) -> Template:
 
 def common_parameters(plan: Plan, settings: Settings) -> dict[str, str]:
     """Return the parameters that are not a setting's value."""
-    hidden_seconds = 6 * CONSUMER_TIMEOUT_SECONDS + settings.capture_batch_window_seconds
+    consumer_seconds = settings.function_timeout.get("capture", CONSUMER_TIMEOUT_SECONDS)
+    # AWS asks that a record stays hidden for six times the consumer's limit
+    hidden_seconds = 6 * consumer_seconds + settings.capture_batch_window_seconds
     schedules = {name: settings.text(f"{name}_SCHEDULE") for name in ("ANALYSIS", "COMPACTION")}
     return {
         "Stage": plan.stage,
         "AnalysisRuleName": f"{plan.stack_name('analyze')}-{digest(schedules['ANALYSIS'])[:8]}",
         "CompactionRuleName": f"{plan.stack_name('compact')}-{digest(schedules['COMPACTION'])[:8]}",
         "LambdaArchitecture": plan.architecture,
-        "ConsumerTimeoutSeconds": str(CONSUMER_TIMEOUT_SECONDS),
+        "ConsumerTimeoutSeconds": str(consumer_seconds),
         "VisibilityTimeoutSeconds": str(hidden_seconds),
         # Where S3 is among the other services, a function finds it as it finds those.
         "AwsEndpointUrlS3": "" if plan.owns_buckets else settings.aws_endpoint_url_s3,

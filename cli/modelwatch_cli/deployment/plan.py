@@ -124,6 +124,9 @@ def make_plan(settings: Settings, apps: Iterable[str] = (), predict_package: str
             # the consumer reads a new form of messages before predict sends it
             needs.add("capture")
         stacks[app] = frozenset(needs)
+    if wants_alarms(settings) and set(plans) == set(APPS):
+        # their numbers are those of the functions, which are there first
+        stacks["alarms"] = frozenset(APPS)
     return Plan(stage_of(settings), architecture(settings), plans, layers, stacks, owns_buckets)
 
 
@@ -138,6 +141,11 @@ def _app_plan(app: str, predict_package: str) -> AppPlan:
     return AppPlan(app, layers=_LAYERS_OF[app])
 
 
+def wants_alarms(settings: Settings) -> bool:
+    """Return whether anyone hears alarms."""
+    return bool(settings.alarm_topic_arn or settings.alarm_emails)
+
+
 def check_batches(settings: Settings) -> None:
     """Refuse a batch that needs a window and has none.
 
@@ -149,15 +157,37 @@ def check_batches(settings: Settings) -> None:
         )
 
 
-def architecture(settings: Settings) -> str:
-    """Return the instruction set of the functions: the setting's, or this machine's.
+def check_limits(settings: Settings) -> None:
+    """Refuse limits with which a function cannot work.
 
-    Raises SettingError when Lambda has no such instruction set.
+    Raises SettingError for the first one.
     """
+    # it ends what it does after 26 s, and has to answer for it
+    if settings.function_timeout.get("capture", 60) < 30:
+        raise SettingError("FUNCTION_TIMEOUT", "capture needs 30 seconds or more")
+    reserved = settings.function_concurrency.get("capture")
+    if reserved is not None and reserved < settings.capture_max_concurrency:
+        raise SettingError(
+            "FUNCTION_CONCURRENCY",
+            f"capture={reserved} is less than CAPTURE_MAX_CONCURRENCY, "
+            f"{settings.capture_max_concurrency}: the queue would be refused",
+        )
+
+
+def architecture(settings: Settings) -> str:
+    """Return the instruction set of the functions.
+
+    It is the setting's; else on AWS arm64, a fifth cheaper whatever machine deploys, and elsewhere
+    this machine's. Raises SettingError when Lambda has no such instruction set.
+    """
+    if settings.lambda_architecture:
+        return settings.lambda_architecture
+    return own_architecture() if settings.aws_endpoint_url else "arm64"
+
+
+def own_architecture() -> str:
+    """Return this machine's instruction set; raises SettingError when Lambda does not have it."""
     here = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
-    chosen = settings.lambda_architecture
-    if chosen:
-        return chosen
     machine = platform.machine()
     if machine not in here:
         raise SettingError("LAMBDA_ARCHITECTURE", f"is not set, and Lambda has no {machine}")

@@ -11,7 +11,7 @@ from modelwatch_cli.deployment.clients import Clients
 from modelwatch_cli.deployment.deployer import Progress, StackResult
 from modelwatch_cli.deployment.errors import DeploymentError
 from modelwatch_cli.deployment.graph import Step, run_steps
-from modelwatch_cli.deployment.plan import Plan
+from modelwatch_cli.deployment.plan import APPS, Plan
 from modelwatch_cli.deployment.stacks import StackDeployer
 
 
@@ -44,6 +44,8 @@ def undeploy(
 
     kept = {"storage", "pipeline"} if on_aws else {"storage"}
     doomed = {part: needs for part, needs in plan.stacks.items() if part not in kept}
+    if set(plan.apps) == set(APPS):
+        doomed["alarms"] = frozenset(APPS)  # also if no one hears them any more
     steps = {}
     for part in doomed:
         users = [user for user, needs in doomed.items() if part in needs]

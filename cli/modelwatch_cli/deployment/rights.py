@@ -40,6 +40,10 @@ _ACTIONS: dict[str, tuple[str, ...]] = {
     ),
     "arn:{P}:s3:::{PACKAGE_BUCKET}/functions/x": ("s3:PutObject", "s3:GetObject"),
     "arn:{P}:events:{R}:{A}:rule/modelwatch-{S}-analyze": ("events:PutRule", "events:PutTargets"),
+    "arn:{P}:logs:{R}:{A}:log-group:/aws/lambda/modelwatch-{S}-predict": (
+        "logs:CreateLogGroup",
+        "logs:PutRetentionPolicy",
+    ),
     "arn:{P}:apigateway:{R}::/restapis": ("apigateway:POST",),
 }
 

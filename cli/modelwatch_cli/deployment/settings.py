@@ -3,19 +3,47 @@
 from modelwatch.settings.kinds import (
     bucket,
     choice,
+    email,
     kms_key,
+    limits,
     network,
+    owner,
+    policy,
     principal,
+    role_path,
     schedule,
     several,
     stage,
     text,
+    topic,
     vpc_endpoint,
     whole,
 )
 from modelwatch.settings.names import Named
 from modelwatch.settings.reading import Setting, maybe
 from modelwatch.settings.store import StageSettings
+
+LOG_DAYS = tuple(
+    str(days)
+    for days in (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653)
+)
+"""What CloudWatch takes."""
+
+FUNCTION_NAMES = (
+    "predict",
+    "capture-api",
+    "capture",
+    "capture-compact",
+    "analyze-api",
+    "analyze",
+)
+"""What limits are set for: a function's name without ``modelwatch-<stage>-``."""
+
+
+def _limits(at_least: int, at_most: int, meaning: str) -> Setting[dict[str, int]]:
+    setting = Setting("", meaning, limits(at_least, at_most, *FUNCTION_NAMES))
+    setting.blank = {}
+    return setting
 
 
 class DeploymentSettings(StageSettings):
@@ -42,7 +70,34 @@ class DeploymentSettings(StageSettings):
         text,
     )
     lambda_architecture = Setting(
-        "", "x86_64 or arm64; empty: this machine's", choice("x86_64", "arm64")
+        "", "x86_64 or arm64; empty: arm64 on AWS, else this machine's", choice("x86_64", "arm64")
+    )
+    function_memory = _limits(
+        128, 10_240, "MB of a function, such as predict=2048,analyze=4096; empty: as measured"
+    )
+    function_timeout = _limits(3, 900, "seconds of a function, such as capture=120")
+    function_concurrency = _limits(
+        0, 10_000, "concurrency that a function has for itself, and no more: analyze=1"
+    )
+    capture_max_concurrency = Setting(
+        "10", "most runs at once that take records from the queue, on AWS", whole(2, 1_000)
+    )
+    api_rate = maybe(
+        "requests a second that each API takes; empty: as the account's quota", whole(1, 10_000)
+    )
+    log_retention_days = Setting(
+        "30",
+        "days that CloudWatch keeps the functions' logs",
+        choice(*LOG_DAYS),
+    )
+    tracing = Setting("off", "on: X-Ray traces the functions", choice("on", "off"))
+    role_path = Setting("/", "path of the functions' roles, such as /apps/", role_path)
+    role_boundary = maybe("permissions boundary of these roles: a policy's ARN", policy)
+    owner = maybe("the tag `owner` of all that is deployed: a person or a team", owner)
+    alarm_topic_arn = maybe("SNS topic of this region that gets CloudWatch's alarms", topic)
+    alarm_emails = maybe(
+        "addresses that get CloudWatch's alarms, with commas; empty, and no topic: no alarms",
+        several(email),
     )
     compaction_schedule = Setting("rate(1 hour)", "EventBridge expression of the merging", schedule)
     capture_retention_days = maybe(

@@ -122,6 +122,8 @@ class StackDeployer:
         delete the records in the queue and change the addresses of the APIs.
     change_sets
         Through which stacks change; without them, at once.
+    tags
+        Of the stacks; CloudFormation gives them to what they make. A new value alone changes none.
     """
 
     def __init__(
@@ -131,7 +133,9 @@ class StackDeployer:
         sleep: Callable[[float], None] = time.sleep,
         recreates: bool = False,
         change_sets: ChangeSets | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
+        self._tags = [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
         self._recreates = recreates
         self._change_sets = change_sets
         self._client = client
@@ -250,6 +254,7 @@ class StackDeployer:
             "Parameters": [
                 {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
             ],
+            **({"Tags": self._tags} if self._tags else {}),
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             **where,
         }

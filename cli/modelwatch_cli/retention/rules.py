@@ -15,7 +15,7 @@ from modelwatch_cli.settings import Settings
 _RULE = "modelwatch-"
 _CAPTURED = ("captures/", "profiles/", "labels/", "performance/")
 _ANALYZED = ("analyses/",)
-_KEPT = ("baselines/", "episodes/")
+_KEPT = ("baselines/", "episodes/", "rollbacks/")
 _OLD_VERSIONS_DAYS = 7
 _UPLOADS_DAYS = 7
 

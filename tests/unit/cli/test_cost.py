@@ -37,6 +37,8 @@ def test_requests_are_billed_by_their_number():
         ({"CAPTURE_RETENTION_DAYS": "1"}, {"CAPTURE_RETENTION_DAYS": "30"}),
         ({"ANALYSIS_SCHEDULE": "rate(1 hour)"}, {"ANALYSIS_SCHEDULE": "rate(1 minute)"}),
         ({"ANALYSIS_WINDOWS": "PT1H"}, {"ANALYSIS_WINDOWS": "PT1H,P7D"}),
+        ({"LAMBDA_ARCHITECTURE": "arm64"}, {"LAMBDA_ARCHITECTURE": "x86_64"}),
+        ({}, {"ALARM_EMAILS": "ops@acme.example"}),
         ({"METRICS_TO_CLOUDWATCH": "none"}, {"METRICS_TO_CLOUDWATCH": "core"}),
         ({"METRICS_TO_CLOUDWATCH": "core"}, {"METRICS_TO_CLOUDWATCH": "all"}),
         ({"CAPTURE_BATCH_WINDOW_SECONDS": "60"}, {"CAPTURE_BATCH_WINDOW_SECONDS": "0"}),

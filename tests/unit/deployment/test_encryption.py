@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelwatch_cli.deployment.encryption import encrypt_logs
+from modelwatch_cli.deployment.encryption import keep_logs
 from modelwatch_cli.settings import Settings
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"
@@ -18,18 +18,26 @@ class Logs:
 
     def __init__(self, *groups: str) -> None:
         self.keys: dict[str, str | None] = dict.fromkeys(groups)
+        self.days: dict[str, int] = {}
 
     def describe_log_groups(self, *, logGroupNamePrefix: str) -> dict[str, Any]:  # noqa: N803
         found = {
             name: key for name, key in self.keys.items() if name.startswith(logGroupNamePrefix)
         }
         groups = [
-            {"logGroupName": name} | ({"kmsKeyId": key} if key else {})
+            {"logGroupName": name}
+            | ({"kmsKeyId": key} if key else {})
+            | ({"retentionInDays": self.days[name]} if name in self.days else {})
             for name, key in found.items()
         ]
         return {"logGroups": groups}
 
-    def create_log_group(self, *, logGroupName: str, kmsKeyId: str) -> None:  # noqa: N803
+    def put_retention_policy(self, *, logGroupName: str, retentionInDays: int) -> None:  # noqa: N803
+        assert logGroupName in self.keys
+        assert self.days.get(logGroupName) != retentionInDays
+        self.days[logGroupName] = retentionInDays
+
+    def create_log_group(self, *, logGroupName: str, kmsKeyId: str | None = None) -> None:  # noqa: N803
         assert logGroupName not in self.keys
         self.keys[logGroupName] = kmsKeyId
 
@@ -47,12 +55,15 @@ def test_logs_are_encrypted_before_a_function_writes_them_and_follow_the_setting
     )
     logs = Logs(predict, image)
     names = ["modelwatch-prod-predict", "modelwatch-prod-capture"]
-    encrypt_logs(logs, names, "")
-    assert logs.keys == {predict: None, image: None}
+    keep_logs(logs, names, "", 30)
+    assert logs.keys == {predict: None, image: None, capture: None}
+    assert logs.days == {predict: 30, capture: 30}, "groups that Lambda made, too"
+    keep_logs(logs, names, "", 7)
+    assert logs.days == {predict: 7, capture: 7}
     for key in (KEY, KEY, OTHER):
-        encrypt_logs(logs, names, key)
+        keep_logs(logs, names, key, 30)
         assert logs.keys == {predict: key, image: None, capture: key}
-    encrypt_logs(logs, names, "")
+    keep_logs(logs, names, "", 30)
     assert logs.keys == {predict: None, image: None, capture: None}
 
 

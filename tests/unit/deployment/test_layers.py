@@ -12,10 +12,9 @@ import pytest
 
 from modelwatch_cli.deployment.errors import BuildError
 from modelwatch_cli.deployment.layers import UNZIPPED_BYTES_LIMIT, build_layer, check_size, install
-from modelwatch_cli.deployment.plan import architecture
+from modelwatch_cli.deployment.plan import own_architecture
 from modelwatch_cli.deployment.trimming import is_trimmed
 from modelwatch_cli.project import Project
-from modelwatch_cli.settings import Settings
 
 ROOT = Project().root
 
@@ -63,14 +62,14 @@ def run_bare(packages: Path, code: str, *arguments: str) -> str:
 
 @pytest.mark.servers  # installs a whole set
 def test_what_is_left_of_the_capture_set_writes_parquet(project, tmp_path):
-    layer = build_layer(project, "capture", architecture(Settings({})))
+    layer = build_layer(project, "capture", own_architecture())
     assert layer.unzipped_bytes < 180e6
     assert run_bare(unpack(layer, tmp_path), WRITE_PARQUET)
 
 
 @pytest.mark.servers  # installs a whole set
 def test_what_is_left_of_the_inference_set_runs_a_model(project, tmp_path):
-    layer = build_layer(project, "inference", architecture(Settings({})))
+    layer = build_layer(project, "inference", own_architecture())
     assert layer.unzipped_bytes < 100e6
     kind = onnx.TensorProto.FLOAT
     node = oh.make_node("Add", ["x", "x"], ["y"])

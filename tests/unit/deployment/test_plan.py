@@ -3,7 +3,7 @@
 import pytest
 
 from modelwatch.errors import InvalidInputError
-from modelwatch_cli.deployment.plan import make_plan
+from modelwatch_cli.deployment.plan import make_plan, own_architecture
 from modelwatch_cli.settings import Settings
 
 ELSEWHERE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566", "AWS_ENDPOINT_URL_S3": "http://s3:8333"}
@@ -54,5 +54,6 @@ def test_an_unknown_app_is_refused_with_those_that_there_are():
         plan_of("predikt")
 
 
-def test_without_a_setting_the_architecture_is_this_machines():
-    assert make_plan(Settings({})).architecture in ("x86_64", "arm64")
+def test_on_one_machine_the_architecture_is_its_own():
+    local = Settings({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"})
+    assert make_plan(local).architecture == own_architecture()

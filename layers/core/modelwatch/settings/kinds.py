@@ -218,6 +218,29 @@ def several(each: Kind[str]) -> Kind[tuple[str, ...]]:
     return lambda value: tuple(each(part.strip()) for part in value.split(","))
 
 
+def limits(at_least: int, at_most: int, *names: str) -> Kind[dict[str, int]]:
+    """Return the kind of limits by name, such as ``predict=2048,analyze=4096``.
+
+    >>> limits(1, 900, "predict", "analyze")("predict=60")
+    {'predict': 60}
+    """
+    each_name, each_limit = choice(*names), whole(at_least, at_most)
+
+    def read(value: str) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for part in value.split(","):
+            name, equals, limit = part.partition("=")
+            if not equals:
+                raise ValueError(f"'{part[:80]}' is not NAME=NUMBER; names are {', '.join(names)}")
+            name = each_name(name.strip())
+            if name in found:
+                raise ValueError(f"has {name} twice")
+            found[name] = each_limit(limit.strip())
+        return found
+
+    return read
+
+
 def network(value: str) -> str:
     """Take a range of addresses such as ``192.0.2.0/24``."""
     import ipaddress
@@ -279,6 +302,15 @@ bucket = matching(
 folder = matching(r"([\w.=-]+/)+", "a folder of a bucket, with / at its end, such as mlflow/")
 stage = matching(r"[a-z][a-z0-9-]{0,19}", "up to 20 of a-z, 0-9 and -, beginning with a letter")
 queue = matching(r"[A-Za-z0-9_-]{1,75}", "a queue's name: up to 75 of A-Z, a-z, 0-9, _ and -")
+email = matching(r"[^@\s,]{1,64}@[^@\s,]{1,255}", "an e-mail address, such as ops@acme.example")
+topic = matching(
+    r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}", "the ARN of an SNS topic"
+)
+policy = matching(
+    r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+", "the ARN of a policy of IAM"
+)
+role_path = matching(r"/([\w+=,.@-]+/)*", "a path of roles, such as /apps/")
+owner = matching(r"[\w .:/=+@-]{1,256}", "a tag's value: up to 256 letters, digits and _.:/=+-@")
 event_bus = matching(
     r"[A-Za-z0-9._/-]{1,256}", "an event bus's name: up to 256 of A-Z, a-z, 0-9, ., _, / and -"
 )

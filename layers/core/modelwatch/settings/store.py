@@ -28,8 +28,18 @@ class StageSettings(Group):
     stage = Setting(LOCAL_STAGE, "name of the deployment; part of every resource's name", stage)
 
 
-class LogSettings(StageSettings):
-    """Where a function writes its metrics, and whose they are."""
+class LevelSettings(Group):
+    """What is worth a line in the log."""
+
+    log_level = Setting(
+        "INFO",
+        "least severe lines in the logs of the functions and the bridge",
+        choice("DEBUG", "INFO", "WARNING", "ERROR"),
+    )
+
+
+class LogSettings(LevelSettings, StageSettings):
+    """Where a function writes its metrics, and whose they are; and what it logs."""
 
     aws_emf_agent_endpoint = Setting(
         "",

@@ -8,6 +8,7 @@ bills each byte of a line.
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -121,10 +122,13 @@ class EmfMetricSink:
 def metric_sink(settings: LogSettings) -> EmfMetricSink:
     """Return where a function's metrics go: an agent if AWS_EMF_AGENT_ENDPOINT names one.
 
-    On Lambda it does not: CloudWatch Logs, and the bridge, read standard output.
+    On Lambda it does not: CloudWatch Logs, and the bridge, read standard output. What the function
+    logs follows LOG_LEVEL from here on: each one asks for its metrics first.
 
     Raises SettingError when the endpoint is none.
     """
+    # of our own lines: those of libraries are as severe as they choose
+    logging.getLogger("modelwatch").setLevel(settings.log_level)
     endpoint = settings.aws_emf_agent_endpoint
     to_cloudwatch = CLOUDWATCH[settings.metrics_to_cloudwatch]
     stream = None
