@@ -257,7 +257,11 @@ ENCRYPTED = {
 
 def test_a_key_of_ones_own_encrypts_every_bucket_queue_and_function(packaged):
     seen = set()
-    zips = {app: with_code(each, "bucket", "functions/key.zip") for app, each in packaged.items()}
+    zips = {
+        app: with_limits(with_code(each, "bucket", "functions/key.zip"), SETTINGS)
+        for app, each in packaged.items()
+    }
+    assert "FailedRuns" in zips["analyze"]["Resources"]
     for template in [*zips.values(), *map(load_template, STATIC)]:
         assert with_key(template, "") == template
         closed = with_key(template, KEY)
