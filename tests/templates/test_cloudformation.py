@@ -32,6 +32,7 @@ from modelwatch_cli.deployment.parameters import (
     template_parameters,
 )
 from modelwatch_cli.deployment.plan import APPS, LAYERS, check_limits, make_plan
+from modelwatch_cli.deployment.registry import with_registry
 from modelwatch_cli.deployment.secrets import with_secrets
 from modelwatch_cli.deployment.templates import load_template
 from modelwatch_cli.project import Project
@@ -219,6 +220,21 @@ def test_an_example_follows_fields_that_events_have(path: Path):
         assert set(re.findall(r"\$\.detail\.(\w+)", text)) <= fields
 
 
+def test_a_role_may_read_exactly_the_mlflow_that_sagemaker_manages(packaged):
+    server = "arn:aws:sagemaker:us-east-1:123456789012:mlflow-tracking-server/ours"
+    settings = Settings({"MLFLOW_TRACKING_URI": server})
+    for app, template in packaged.items():
+        made = with_registry(template, FUNCTIONS[app], settings)
+        assert not complaints(with_code(made, "bucket", "functions/key.zip"))
+        policies = made["Resources"]["Role"]["Properties"]["Policies"]
+        (statement,) = policies[-1]["PolicyDocument"]["Statement"] if len(policies) > 1 else (None,)
+        assert (statement is None) == (app == "capture")
+        if statement:
+            assert statement["Resource"] == server
+            assert all(re.match("sagemaker-mlflow:(Get|Search)", a) for a in statement["Action"])
+        assert with_registry(template, FUNCTIONS[app], SETTINGS) == template
+
+
 KEY = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-1234-5678-9abc-def012345678"
 ENCRYPTED = {
     "AWS::S3::Bucket": {
@@ -241,7 +257,11 @@ ENCRYPTED = {
 
 def test_a_key_of_ones_own_encrypts_every_bucket_queue_and_function(packaged):
     seen = set()
-    zips = {app: with_code(each, "bucket", "functions/key.zip") for app, each in packaged.items()}
+    zips = {
+        app: with_limits(with_code(each, "bucket", "functions/key.zip"), SETTINGS)
+        for app, each in packaged.items()
+    }
+    assert "FailedRuns" in zips["analyze"]["Resources"]
     for template in [*zips.values(), *map(load_template, STATIC)]:
         assert with_key(template, "") == template
         closed = with_key(template, KEY)

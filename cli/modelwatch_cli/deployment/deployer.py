@@ -47,6 +47,7 @@ from modelwatch_cli.deployment.parameters import (
     template_parameters,
 )
 from modelwatch_cli.deployment.plan import Plan
+from modelwatch_cli.deployment.registry import with_registry
 from modelwatch_cli.deployment.revision import git_revision
 from modelwatch_cli.deployment.secrets import with_secrets
 from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer, stack_digest
@@ -192,6 +193,7 @@ class Deployer:
         template = with_access(package.template, self.settings)
         template = with_secrets(template, FUNCTIONS[app], self.settings)
         template = with_events(template, FUNCTIONS[app], self.settings)
+        template = with_registry(template, FUNCTIONS[app], self.settings)
         template = with_limits(template, self.settings)
         template = with_key(template, self.settings.kms_key_arn)
         if plan.environment is None:

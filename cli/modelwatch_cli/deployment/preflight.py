@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.adapters.registries import registry_of
 from modelwatch.errors import ModelwatchError, SettingError
+from modelwatch.settings.kinds import managed_region
 from modelwatch_cli.deployment.rights import denied_actions
 from modelwatch_cli.settings import Settings
 
@@ -179,7 +180,8 @@ def _quotas(functions: Any) -> Iterator[Finding]:
 def _registry(settings: Settings) -> Iterator[Finding]:
     uri = settings.mlflow_tracking_uri
     parts = urlsplit(uri)
-    if parts.scheme != "https" or parts.hostname in ("127.0.0.1", "localhost", "::1"):
+    is_here = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if not managed_region(uri) and (parts.scheme != "https" or is_here):
         yield Finding(
             "registry",
             "wrong",

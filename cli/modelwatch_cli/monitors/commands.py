@@ -247,7 +247,11 @@ def list_monitors(as_json: Annotated[bool, _JSON] = False) -> None:
                 each.stage,
                 each.owner,
                 each.digest,
-                ", ".join(f"{rule.lower()}={value}" for rule, value in each.settings.items()),
+                ", ".join(
+                    f"{name.removeprefix('rules.')}={value}"
+                    for name, value in each.fields().items()
+                    if name.startswith(("rules.", "features."))
+                ),
             ]
             for name, each in held.monitors.items()
         ],

@@ -96,6 +96,9 @@ EPISODE_OPENED = "evidently_episode_opened_timestamp_seconds"
 VERDICT_EVENTS = "verdict_events_total"
 """Counter of the events about episodes."""
 
+MONITOR_INFO = "model_monitor_info"
+"""Gauge that says who cares for a model: alerts take their label ``owner`` from it."""
+
 PERFORMANCE_STATUS = "model_performance_status"
 """Gauge that says whether labels allow metrics: 0, or `DRIFT_UNKNOWN`."""
 
@@ -211,6 +214,13 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         _MODEL,
         "Verdict of the newest analysis. 0: no drift; 1: drift; 2: unknown; 3: warning, "
         "a drift that by the rule is not enough to act on, or unusual rows.",
+    ),
+    Metric(
+        MONITOR_INFO,
+        "gauge",
+        ("model_name", "owner"),
+        "1 for the owner that the model's monitor names, empty where it names none; 0 for others.",
+        current="owner",
     ),
     Metric(
         EPISODE_STATUS,

@@ -1,9 +1,6 @@
 """What the commands send to a closed API: the key, and a signature as AWS computes it."""
 
 import asyncio
-import hashlib
-import hmac
-from urllib.parse import quote, unquote
 
 import httpx
 import pytest
@@ -13,42 +10,9 @@ from modelwatch.api_auth import ApiAuth
 from modelwatch_cli.deployment.calling import foreign_api
 from modelwatch_cli.deployment.errors import NotDeployedError
 from modelwatch_cli.settings import Settings
+from signatures import SECRET, expected_signature
 
-SECRET = "of-the-test-alone"
 URL = "https://abc123.execute-api.eu-west-1.amazonaws.com/api"
-
-
-def expected_signature(request: httpx.Request) -> str:
-    """Compute the signature as AWS's description of Signature Version 4 says, from what came."""
-    path, _, query = request.url.raw_path.decode().partition("?")
-    pairs = [each.partition("=") for each in query.split("&") if each]
-    fields = sorted(
-        (quote(unquote(name), safe="-_.~"), quote(unquote(value), safe="-_.~"))
-        for name, _, value in pairs
-    )
-    authorization = request.headers["Authorization"]
-    parts = dict(each.strip().split("=", 1) for each in authorization.partition(" ")[2].split(","))
-    names = parts["SignedHeaders"].split(";")
-    canonical = "\n".join(
-        [
-            request.method,
-            quote(path, safe="/-_.~"),
-            "&".join(f"{name}={value}" for name, value in fields),
-            *(f"{name}:{request.headers[name].strip()}" for name in names),
-            "",
-            ";".join(names),
-            hashlib.sha256(request.content).hexdigest(),
-        ]
-    )
-    moment = request.headers["X-Amz-Date"]
-    _, *scope = parts["Credential"].split("/")
-    assert scope == [moment[:8], "eu-west-1", "execute-api", "aws4_request"]
-    hashed = hashlib.sha256(canonical.encode()).hexdigest()
-    text = "\n".join(["AWS4-HMAC-SHA256", moment, "/".join(scope), hashed])
-    key = f"AWS4{SECRET}".encode()
-    for each in scope:
-        key = hmac.digest(key, each.encode(), "sha256")
-    return hmac.digest(key, text.encode(), "sha256").hex()
 
 
 class Gateway:

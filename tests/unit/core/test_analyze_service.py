@@ -9,6 +9,7 @@ from modelwatch.adapters.captures.parquet import records_table
 from modelwatch.domain.baselines import Baseline, TrainingData
 from modelwatch.domain.constraints import learn_constraints
 from modelwatch.domain.importance import Importance
+from modelwatch.domain.monitors import Monitor
 from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.errors import InvalidInputError, NotFoundError, RegistryError
 from modelwatch.services.analysis_bounds import MOST_VARIANTS, MOST_VERSIONS
@@ -170,6 +171,15 @@ def test_a_model_that_is_asked_for_and_not_there_is_a_failure_without_a_metric(s
     assert (found.results, list(found.failures)) == ([], ["wien"])
     assert "no captures in the window" in found.failures["wien"]
     assert stage.metrics.value("evidently_analysis_total", model_name="wien") == 0
+
+
+def test_a_metric_says_who_cares_for_a_model(stage):
+    stage.store.write(records(30, 1.0))
+    stage.run_after(hours=0)
+    assert stage.metrics.value("model_monitor_info", model_name="wine", owner="") == 1
+    stage.apply(wine=Monitor(stage="local", owner="team-wine"))
+    stage.run_after(hours=1)
+    assert stage.metrics.value("model_monitor_info", model_name="wine", owner="team-wine") == 1
 
 
 def test_without_the_registry_the_captured_versions_are_analyzed(stage, caplog):

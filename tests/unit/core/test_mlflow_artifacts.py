@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,14 +10,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import httpx
 import pytest
 
 from modelwatch.adapters.models.artifacts import Artifacts
 from modelwatch.adapters.registries import artifacts_of, registry_of
+from modelwatch.adapters.registries.mlflow import MlflowRegistry
+from modelwatch.adapters.registries.mlflow_http import MlflowHttp
 from modelwatch.domain.models import ModelVersion
-from modelwatch.errors import ModelLoadError, NoModelError, RegistryError, StoreError
+from modelwatch.errors import ModelLoadError, NoModelError, RegistryError, SettingError, StoreError
 from modelwatch.settings import Settings
-from stand_in import serving
+from signatures import SECRET, expected_signature
+from stand_in import Request, serving, stand_in
 
 SERVED = "/api/2.0/mlflow-artifacts/artifacts"
 VERSION = ModelVersion("wine", "3", "mlflow-artifacts:/1/models/m-1/artifacts")
@@ -180,3 +185,54 @@ def test_an_address_that_leads_nowhere_is_said(uri: str, server: Server) -> None
     ) as caught:
         registry.version("wine", "3")
     assert not isinstance(caught.value, NoModelError)
+
+
+MANAGED = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-tracking-server/ours"
+
+
+def test_an_mlflow_that_sagemaker_manages_gets_signed_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of-the-session")
+    known = MlflowHttp.of(Settings({"MLFLOW_TRACKING_URI": MANAGED}))
+    assert known.address == "https://eu-central-1.experiments.sagemaker.aws"
+    assert known.uri == MANAGED
+    seen: list[Request] = []
+
+    def respond(request: Request) -> tuple[int, object]:
+        seen.append(request)
+        return 200, {"registered_model": {"name": "größe + 1"}}
+
+    with stand_in(respond) as address:
+        http = MlflowHttp(address, headers=known.headers, sign=known.sign)
+        MlflowRegistry(http).model("größe + 1")
+        MlflowRegistry(http).tag_version("wine", "1", "owner", "größe")
+        for each in seen:
+            sent = httpx.Request(
+                each.method, address + each.path, headers=dict(each.headers), content=each.body
+            )
+            assert each.headers["x-mlflow-sm-tracking-server-arn"] == MANAGED
+            assert each.headers["X-Amz-Content-SHA256"] == hashlib.sha256(each.body).hexdigest()
+            expected = expected_signature(sent, "sagemaker-mlflow", "eu-central-1")
+            assert each.headers["Authorization"].endswith(f"Signature={expected}")
+            assert each.headers["X-Amz-Security-Token"] == "of-the-session"
+    assert [each.method for each in seen] == ["GET", "POST"]
+
+
+def test_a_refusal_of_sagemakers_says_whose_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    sign = MlflowHttp.of(Settings({"MLFLOW_TRACKING_URI": MANAGED})).sign
+    with (
+        stand_in(lambda _: (403, {"message": "no"})) as address,
+        pytest.raises(RegistryError, match="403: these AWS credentials may not ask it"),
+    ):
+        MlflowRegistry(MlflowHttp(address, sign=sign)).names()
+
+
+@pytest.mark.parametrize("uri", ["databricks", "arn:aws:s3:::x", MANAGED + "/more", "/mlruns"])
+def test_what_is_no_server_is_refused(uri: str) -> None:
+    with pytest.raises(SettingError, match="or the ARN of an MLflow that SageMaker manages"):
+        _ = Settings({"MLFLOW_TRACKING_URI": uri}).mlflow_tracking_uri

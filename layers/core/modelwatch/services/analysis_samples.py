@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift
-from modelwatch.metric_names import DRIFT_STATUS, SEGMENT_STATUS, STATUS_VALUES
+from modelwatch.metric_names import DRIFT_STATUS, MONITOR_INFO, SEGMENT_STATUS, STATUS_VALUES
 from modelwatch.ports.metrics import Sample
 
 
@@ -35,6 +35,8 @@ def result_samples(result: AnalysisResult, *, main: bool, present: bool) -> list
     if not main:
         return samples
     samples.append(Sample(DRIFT_STATUS, status, model))
+    info = {"model_name": result.model_name, "owner": result.owner}
+    samples.append(Sample(MONITOR_INFO, 1, info))
     if result.quality is not None and result.quality.status != "unknown":
         violations = len(result.quality.violations)
         samples.append(Sample("evidently_constraint_violations_count", violations, model))

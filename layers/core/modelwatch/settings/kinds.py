@@ -282,6 +282,26 @@ def url(*schemes: str) -> Kind[str]:
     return read
 
 
+def tracking_server(value: str) -> str:
+    """Take an MLflow server's address, or the ARN of one that SageMaker manages."""
+    if managed_region(value):
+        return value
+    try:
+        return HTTP(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or the ARN of an MLflow that SageMaker manages") from None
+
+
+def managed_region(value: str) -> str:
+    """Return the region of an MLflow that SageMaker manages; empty if ``value`` is no ARN of one.
+
+    >>> managed_region("arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/ours")
+    'eu-west-1'
+    """
+    found = _MANAGED_MLFLOW(value)
+    return found[1] if found else ""
+
+
 def meant(value: str, known: tuple[str, ...] | list[str]) -> str:
     """Return a question for the nearest of ``known``, or nothing when none is near."""
     import difflib
@@ -327,3 +347,6 @@ kms_key = matching(
 vpc_endpoint = matching(r"vpce-[0-9a-f]{8,17}", "the id of a VPC endpoint, such as vpce-0a1b2c3d")
 port = whole(1, 65_535)
 HTTP = url("http", "https")
+_MANAGED_MLFLOW = re.compile(
+    r"arn:aws(?:-us-gov)?:sagemaker:([a-z0-9-]+):\d{12}:mlflow-(?:tracking-server|app)/[\w-]+"
+).fullmatch

@@ -2,7 +2,6 @@
 
 from modelwatch.errors import SettingError
 from modelwatch.settings.kinds import (
-    HTTP,
     account,
     alias,
     bucket,
@@ -13,6 +12,7 @@ from modelwatch.settings.kinds import (
     registry,
     served_models,
     text,
+    tracking_server,
     whole,
 )
 from modelwatch.settings.reading import Setting, maybe
@@ -36,7 +36,9 @@ class RegistrySettings(StoreSettings):
         registry,
     )
     mlflow_tracking_uri = Setting(
-        "http://127.0.0.1:5000", "MLflow server: tracking and registry", HTTP
+        "http://127.0.0.1:5000",
+        "MLflow server, tracking and registry: an address, or the ARN of SageMaker's",
+        tracking_server,
     )
     mlflow_tracking_username = Setting("", "user name for an MLflow that requires one", text)
     mlflow_tracking_password = Setting("", "password of that user", text, is_secret=True)

@@ -201,7 +201,7 @@ class MlflowRegistry(Registry):
     ) -> Published:
         import mlflow
 
-        mlflow.set_tracking_uri(self._http.address)
+        mlflow.set_tracking_uri(self._http.uri)
         with (
             _signed_in(self._http),
             _refusals(),
@@ -261,7 +261,7 @@ def _signed_in(http: MlflowHttp) -> Iterator[None]:
             user, _, password = base64.b64decode(value).decode().partition(":")
             known.MLFLOW_TRACKING_USERNAME.set(user)
             known.MLFLOW_TRACKING_PASSWORD.set(password)
-        else:
+        elif http.sign is None:
             providers.append(own)
         try:
             yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import ssl
 from collections.abc import Callable, Mapping
@@ -12,13 +13,18 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 import urllib3
+from botocore.exceptions import BotoCoreError
 
 from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.registries.base import REMEDY
 from modelwatch.errors import NoModelError, RegistryError, SettingError
+from modelwatch.settings.kinds import managed_region
 from modelwatch.settings.serving import RegistrySettings
 
+type Sign = Callable[[str, str, Mapping[str, str], bytes], dict[str, str]]
+
 PEM = "-----BEGIN"
+_SIGNATURE = ("Authorization", "X-Amz-Security-Token")
 _READING = urllib3.Timeout(connect=2.0, read=5.0)
 _WRITING = urllib3.Timeout(connect=2.0, read=30.0)
 # the server may read a file whole from its own store before it sends the first byte
@@ -59,6 +65,10 @@ class MlflowHttp:
     certificates
         Returns the file or text of certificates (PEM) that its address is checked by; empty: those
         of the system.
+    sign
+        Returns the headers of a request with its signature: of method, address, headers and body.
+    uri
+        By which MLflow's own client knows the server; empty: the address.
     """
 
     def __init__(
@@ -67,16 +77,28 @@ class MlflowHttp:
         *,
         headers: Callable[[], Mapping[str, str]] = dict,
         certificates: Callable[[], str] = str,
+        sign: Sign | None = None,
+        uri: str = "",
     ) -> None:
         self.address = address.rstrip("/")
+        self.uri = uri or self.address
         self.headers = headers
         self.certificates = certificates
+        self.sign = sign
 
     @classmethod
     def of(cls, settings: RegistrySettings) -> Self:
         """Return the server at MLFLOW_TRACKING_URI."""
+        uri = settings.mlflow_tracking_uri
+        if region := managed_region(uri):
+            return cls(
+                f"https://{region}.experiments.sagemaker.aws",
+                headers=lambda: {"x-mlflow-sm-tracking-server-arn": uri},
+                sign=sign_for_sagemaker(region),
+                uri=uri,
+            )
         return cls(
-            settings.mlflow_tracking_uri,
+            uri,
             headers=lambda: _authorization(settings),
             certificates=lambda: secret(settings, "MLFLOW_CA_BUNDLE"),
         )
@@ -84,8 +106,11 @@ class MlflowHttp:
     @cached_property
     def _pool(self) -> urllib3.PoolManager:
         found = self.certificates()
-        trusted = _trust(found) if found else None
-        return urllib3.PoolManager(headers=dict(self.headers()), ssl_context=trusted)
+        return urllib3.PoolManager(ssl_context=_trust(found) if found else None)
+
+    @cached_property
+    def _sent(self) -> dict[str, str]:
+        return dict(self.headers())
 
     def call(self, method: str, path: str, **fields: str | bool) -> dict[str, Any]:
         """Return what a method of the API responds.
@@ -99,17 +124,18 @@ class MlflowHttp:
         """
         url = f"{self.address}/api/2.0/mlflow/{path}"
         if method == "GET":
-            url = f"{url}?{urlencode(fields)}"
+            url = f"{url}?{_query(fields)}"
             response = self._request(method, url, timeout=_READING, retries=self._once_more())
         else:
-            response = self._request(method, url, json=fields, timeout=_WRITING, retries=False)
-        body = _json(response)
-        if not isinstance(body, dict):
+            body = json.dumps(fields).encode()
+            response = self._request(method, url, body, timeout=_WRITING, retries=False)
+        found = _json(response)
+        if not isinstance(found, dict):
             raise RegistryError(f"the model registry returned {response.status} without JSON")
         if response.status == 200:
-            return body
-        message = str(body.get("message", ""))[:300]
-        code = body.get("error_code")
+            return found
+        message = str(found.get("message", ""))[:300]
+        code = found.get("error_code")
         # an alias that is not there is INVALID_PARAMETER_VALUE to MLflow, and so is a version that
         # no registry of its kind can have: an application may call its versions as it likes
         if code == "RESOURCE_DOES_NOT_EXIST" or (
@@ -122,7 +148,9 @@ class MlflowHttp:
             raise NoModelError(f"{message} {REMEDY}")
         raise RegistryError(f"the model registry returned {response.status}: {message}")
 
-    def artifact(self, method: str, path: str, **more: Any) -> urllib3.BaseHTTPResponse:
+    def artifact(
+        self, method: str, path: str, body: bytes | None = None
+    ) -> urllib3.BaseHTTPResponse:
         """Return the response to a request for an artifact behind the server, not yet read.
 
         Raises RegistryError when there is none, or it says that we may not ask.
@@ -130,7 +158,7 @@ class MlflowHttp:
         url = f"{self.address}/api/2.0/mlflow-artifacts/artifacts/{quote(path)}"
         retries = self._once_more() if method == "GET" else False
         return self._request(
-            method, url, timeout=_ARTIFACTS, retries=retries, preload_content=False, **more
+            method, url, body, timeout=_ARTIFACTS, retries=retries, preload_content=False
         )
 
     def artifacts_in(self, folder: str) -> tuple[Entry, ...]:
@@ -138,7 +166,7 @@ class MlflowHttp:
 
         Raises RegistryError when the server does not respond as it should.
         """
-        url = f"{self.address}/api/2.0/mlflow-artifacts/artifacts?{urlencode({'path': folder})}"
+        url = f"{self.address}/api/2.0/mlflow-artifacts/artifacts?{_query({'path': folder})}"
         response = self._request("GET", url, timeout=_ARTIFACTS, retries=self._once_more())
         try:
             listing = _decode_listing(response.data)
@@ -151,28 +179,65 @@ class MlflowHttp:
     def _once_more(self) -> urllib3.Retry:
         # what says who asks is not for the address that a response leads to
         return urllib3.Retry(
-            total=1, backoff_factor=0.2, remove_headers_on_redirect=list(self._pool.headers)
+            total=1, backoff_factor=0.2, remove_headers_on_redirect=[*self._sent, *_SIGNATURE]
         )
 
-    def _request(self, method: str, url: str, **more: Any) -> urllib3.BaseHTTPResponse:
+    def _request(
+        self, method: str, url: str, body: bytes | None = None, **more: Any
+    ) -> urllib3.BaseHTTPResponse:
         try:
-            response = self._pool.request(method, url, **more)
+            response = self._send(method, url, body, more)
             if response.status == 401:
                 renewed = dict(self.headers())
-                if renewed != self._pool.headers:
+                if renewed != self._sent:
                     response.close()
-                    self._pool.headers = renewed
-                    response = self._pool.request(method, url, **more)
-        except urllib3.exceptions.HTTPError as error:
+                    self._sent = renewed
+                    response = self._send(method, url, body, more)
+        except (urllib3.exceptions.HTTPError, BotoCoreError) as error:
             raise RegistryError(f"the model registry does not respond: {error}") from error
         if response.status in (401, 403):
             response.close()
+            if self.sign:
+                raise RegistryError(
+                    f"MLflow refused with {response.status}: these AWS credentials may not ask it"
+                )
             raise RegistryError(
                 f"MLflow refused with {response.status}: MLFLOW_TRACKING_TOKEN, or "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
                 "MLFLOW_TRACKING_HEADER, say who asks"
             )
         return response
+
+    def _send(
+        self, method: str, url: str, body: bytes | None, more: Mapping[str, Any]
+    ) -> urllib3.BaseHTTPResponse:
+        headers = self._sent | ({"Content-Type": "application/json"} if method == "POST" else {})
+        if self.sign:
+            headers = self.sign(method, url, headers, body or b"")
+        return self._pool.request(method, url, body=body, headers=headers, **more)
+
+
+def sign_for_sagemaker(region: str) -> Sign:
+    """Return what signs requests to an MLflow that SageMaker manages, by the AWS credentials."""
+
+    def sign(method: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+        import boto3
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+
+        digest = hashlib.sha256(body).hexdigest()
+        said = {**headers, "X-Amz-Content-SHA256": digest}
+        request = AWSRequest(method, url, headers=said, data=body)
+        credentials: Any = boto3.Session().get_credentials()
+        SigV4Auth(credentials, "sagemaker-mlflow", region).add_auth(request)
+        return dict(request.headers)
+
+    return sign
+
+
+def _query(fields: Mapping[str, str | bool]) -> str:
+    # a signature is of %20, not of a plus
+    return urlencode(fields, quote_via=quote)
 
 
 def _json(response: urllib3.BaseHTTPResponse) -> object:
