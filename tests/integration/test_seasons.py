@@ -6,6 +6,9 @@ Its episode opens once over several runs of the schedule, is acknowledged, expec
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,6 +36,8 @@ DAYS = 60
 ROWS = 150
 CHANGED = 3
 """So many of the last days have another unit."""
+TRAINED = 35
+"""So many days the version with times was trained on."""
 END = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
@@ -79,12 +84,8 @@ def by_day(stack: RunningStack) -> Iterator[RunningStack]:
     stack.json("deploy")
 
 
-def test_a_season_is_quiet_and_a_change_of_unit_is_found(by_day: RunningStack) -> None:
-    stack = by_day
-    previous, version = (
-        stack.json("train")["registration"]["version"]["version"] for _ in range(2)
-    )
-    stack.json("deploy")
+def parts_of(stack: RunningStack) -> tuple[Any, S3RecordStore, pd.DataFrame]:
+    """Return what analyzes, what captures, and the features of the served version."""
     variables = stack.json("env")
     with pytest.MonkeyPatch.context() as environ:
         for name, value in variables.items():
@@ -93,6 +94,16 @@ def test_a_season_is_quiet_and_a_change_of_unit_is_found(by_day: RunningStack) -
         features = reference_features(settings)
         client = open_client(settings, "analyze")
         store = S3RecordStore(s3_client(settings), settings.capture_bucket)
+    return client, store, features
+
+
+def test_a_season_is_quiet_and_a_change_of_unit_is_found(by_day: RunningStack) -> None:
+    stack = by_day
+    previous, version = (
+        stack.json("train")["registration"]["version"]["version"] for _ in range(2)
+    )
+    stack.json("deploy")
+    client, store, features = parts_of(stack)
     for day in range(DAYS):
         # on the last days magnesium comes in another unit
         is_changed = day >= DAYS - CHANGED
@@ -233,6 +244,45 @@ def _roll_back(stack: RunningStack, version: str, previous: str) -> None:
     assert model["aliases"]["production"] == previous
     assert "serves, not" in handle("--event", str(file))["reason"]
     stack.json("promote", version)
+
+
+TIMED = f"""
+import pandas as pd
+from modelwatch import register_model
+from modelwatch_training.wine import train_wine_model
+
+wine = train_wine_model()
+days = pd.date_range(end="{END - (DAYS + 1) * DAY:%Y-%m-%d}", periods={TRAINED}, tz="UTC")
+rows = pd.concat([wine.train] * len(days), ignore_index=True)
+hours = pd.to_timedelta(rows.index % len(wine.train) % 24, unit="h")
+done = register_model(
+    wine.model, name="wine_quality_model", train=rows, test=wine.test,
+    timestamps=days.repeat(len(wine.train)) + hours,
+)
+print(done.version.version, (done.trained_until - done.trained_from).days)
+"""
+
+
+def test_training_rows_with_times_are_a_past_from_the_first_analysis(by_day: RunningStack) -> None:
+    stack = by_day
+    done = subprocess.run(
+        [sys.executable, "-c", TIMED],
+        env={**os.environ, **stack.json("env")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    version, days = done.stdout.split()[-2:]
+    assert int(days) == TRAINED - 1
+    client, store, features = parts_of(stack)
+    store.write(a_day(features, DAYS - 1, version))
+    found = client.analyze(window_seconds=86_400, window_end=END)
+    assert found.failures == {}
+    (result,) = (each for each in found.results if each.model_version == version)
+    assert (result.trained_days, result.past_days, result.learning) == (TRAINED, TRAINED, "")
+    outcome = stack.run("replay", result.name)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 
 def run_schedule(stack: RunningStack, end: datetime) -> None:

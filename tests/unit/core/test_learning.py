@@ -144,6 +144,15 @@ def test_a_run_reads_a_bounded_part_of_the_past_and_none_of_it_twice():
     assert len(reads) == 2
 
 
+def test_what_is_still_to_be_learned_is_said_in_days():
+    """Four weeks are enough for a verdict, but not those of the wrong season."""
+    stage = after(50)
+    stage.rules = replace(stage.rules, plans=(WindowPlan(7 * DAY, 7 * DAY),))
+    said = [stage.analyze(window_end=FIRST + 49 * DAY).results[0].learning for _ in range(6)]
+    assert said[:4] == [f"{7 * run} of 35 days" for run in range(1, 5)]
+    assert said[4:] == ["5 of 20 windows"] * 2
+
+
 def test_a_length_that_is_not_scheduled_has_no_past():
     stage = after(40)
     of_day(stage, 30)

@@ -135,6 +135,16 @@ def test_of_outputs_on_training_rows_only_distances_are_kept():
     assert not np.delete(known, DISTANCE, axis=1).any()
 
 
+def test_training_rows_are_a_past_however_old_they_are():
+    stage = stage_of(with_times=True)
+    later = TRAINED + 7 * 60 + 6  # a Sunday, more than a year on
+    first = serve(stage, later)
+    assert (first.status, first.trained_days, first.learning) == ("ok", TRAINED, "")
+    second = serve(stage, *range(later + 1, later + 10))
+    assert (second.trained_days, second.past_days) == (TRAINED, TRAINED + 2)
+    assert second.drifted_features == ()
+
+
 def test_training_rows_of_one_week_are_no_past():
     stage = stage_of(with_times=True)
     stage.training.tables["1"] = records_table(of_days(7))

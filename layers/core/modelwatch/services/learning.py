@@ -93,14 +93,15 @@ class Learning:
         if trained:
             # what the model was trained on is normal: it need not wait
             joined = max(joined, min(trained.end + length - _MOMENT, task.window.start))
-            first = min(first, max(oldest, trained.start.date()))
+            kept = max(trained.start, trained.end - timedelta(days=KEPT_DAYS))
+            first = min(first, kept.date())
         elif not captured:
             return calibrate(Past(), task.window, rules.policy.methods, rules.history_days)
         past, left_days = self._past(task, length, reference, captured, first, joined)
         needed_days = rules.history_days
         if left_days:
             # until all of it is learned, it may be the wrong season
-            needed_days = max(needed_days, past.days + left_days)
+            needed_days = max(needed_days, (past.days + left_days) * max(length.days, 1))
         return calibrate(past, task.window, rules.policy.methods, needed_days, trained)
 
     def _past(
@@ -117,7 +118,7 @@ class Learning:
         With how many more days have windows that are not learned yet.
         """
         document = self._known(task, length, reference, captured, first)
-        windows = past_windows(length, document.seen, joined)
+        windows = _windows(length, document.seen, joined, reference.trained_at)
         left: Sequence[Window] = ()
         if windows:
             due = [
@@ -216,6 +217,17 @@ class Learning:
 
 def _touches(window: Window, days: Set[date]) -> bool:
     return any(hour.date() in days for hour in window.hours())
+
+
+def _windows(
+    length: timedelta, since: datetime, until: datetime, trained: Window | None
+) -> Sequence[Window]:
+    """Return past windows in their order: those of training rows, however old, and of a year."""
+    windows = past_windows(length, since, until)
+    if trained is None:
+        return windows
+    of_training = past_windows(length, since, min(until, trained.end + length - _MOMENT))
+    return sorted({*of_training, *windows}, key=lambda window: window.end)
 
 
 def _is_trained(window: Window, reference: SampledReference) -> bool:

@@ -130,7 +130,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 
     def jumps(self, totals: Floats) -> list[tuple[str, float, float, Floats]]:
         """Return what is critical of the rows as a whole: name, value, critical score, before."""
-        if self.traffic is None or not self.watches_rows:
+        if self.traffic is None:
             return []
         critical, before = (
             np.array(each, dtype=np.float64)

@@ -20,7 +20,7 @@ from modelwatch.errors import ProfileFormatError
 FORMAT = 1
 
 KEPT_DAYS = 365
-"""The longest past that is kept: a year has all its seasons."""
+"""So many days with windows are kept: a year has all its seasons."""
 
 FEWEST_WINDOWS = 20
 """Fewest windows that make a past; the setting says how many days it takes."""
@@ -148,7 +148,7 @@ class Past:
             scores = np.where(scores > GROSS * large(joined.scores), np.nan, scores)
         jumps = jumps_of(totals, joined.totals_before(start, length))
         jumps = np.where(jumps > GROSS * large_jumps(joined.jumps), np.nan, jumps)
-        newest = known._folded(start - RECENT)
+        newest = known._folded(start - RECENT, KEPT_DAYS // max(length.days, 1))
         return replace(
             newest,
             ends=np.append(newest.ends, (start + length).timestamp()),
@@ -159,10 +159,15 @@ class Past:
             jumps=np.concatenate([newest.jumps, jumps[None]]),
         )
 
-    def _folded(self, moment: datetime) -> Past:
-        """Return the past with one window for each day before ``moment``, and no oldest days."""
+    def _folded(self, moment: datetime, most: int) -> Past:
+        """Return the past with one window for each of the ``most`` newest days before ``moment``.
+
+        However long ago: training rows may be older than a year.
+        """
         last = moment.timestamp() // _DAY
-        known = self._some(_days(self.ends) >= last - KEPT_DAYS)
+        old = np.unique(_days(self.ends))
+        old = old[old < last]
+        known = self._some(_days(self.ends) >= old[-most]) if len(old) > most else self
         days = _days(known.ends)
         # the last window of a day stands for all of it, once the day is old
         stands = (days >= last) | np.append(days[1:] != days[:-1], True)[: len(days)]

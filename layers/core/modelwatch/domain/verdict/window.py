@@ -92,7 +92,7 @@ def evaluate_window(
 
 def _traffic(profile: Profile, past: Calibration | None, level: float) -> tuple[Change, ...]:
     """Return what is unusual of the rows as a whole: a warning, for it may be no harm."""
-    if past is None:
+    if past is None or not past.watches_rows:
         return ()
     totals = totals_of(profile)
     return tuple(
