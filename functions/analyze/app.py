@@ -2,10 +2,12 @@
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 from chalice.app import Chalice, CloudWatchEvent, Rate, Response
 
 from chalicelib import wiring
+from modelwatch.errors import NotFoundError
 from modelwatch.http import HttpResponse, body_of, close, current_request, handle_request, tagged
 from modelwatch.openapi.routes import add_docs
 from modelwatch.services.analysis_requests import parse_request
@@ -68,7 +70,14 @@ def model_results(name: str) -> Response:
 
 def _page(model_name: str = "") -> HttpResponse:
     request, reader = current_request(app), wiring.result_reader()
-    listed = reader.list_page(model_name, parse_results_query(request.query_params or {}))
+    asked = parse_results_query(request.query_params or {})
+    try:
+        listed = reader.list_page(model_name, asked)
+    except NotFoundError:
+        # some gateways give the name as it is in the URL
+        if unquote(model_name) == model_name:
+            raise
+        listed = reader.list_page(unquote(model_name), asked)
     known = request.headers.get("if-none-match", "")
     return tagged(listed.tag, known, lambda: reader.read_page(listed))
 

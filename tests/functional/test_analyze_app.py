@@ -1,11 +1,13 @@
 """The analyze app through Chalice's own client."""
 
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
+from msgspec.structs import replace
 
 from analysis_stage import AnalysisStage, stage_with_a_drift
+from modelwatch.domain.verdict.results import ResultName
 from modelwatch.domain.windows import Window
 from modelwatch.services.reading import ResultReader
 
@@ -186,3 +188,17 @@ def test_a_model_without_results_is_not_found(reading, path):
 
 def test_a_version_without_results_is_not_found(reading):
     assert reading.get("/models/wine/results?version=9").status_code == 404
+
+
+def test_a_name_that_the_gateway_leaves_as_it_is_in_the_url_is_found(client):
+    stage = AnalysisStage()
+    model = "größe & 50% (v2)"
+    made = stage.analyze().results[0]
+    name = ResultName(model, "1", made.window_end, made.window)
+    stage.reports.save(replace(made, name=str(name), model_name=model), {})
+    reader = ResultReader(stage.reports, stage.episodes)
+    http = client("analyze", metrics=stage.metrics, result_reader=reader).http
+    # Chalice decodes nothing, as LocalStack's gateway
+    response = http.get(f"/models/{quote(model, safe='')}/results")
+    assert response.status_code == 200
+    assert response.json_body["results"][0]["model_name"] == model
