@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from in_memory_s3 import InMemoryS3
+from modelwatch.adapters.aws.objects import S3Objects
 from modelwatch.adapters.captures.labels import S3LabelStore
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.windows import Window
@@ -24,7 +26,8 @@ from modelwatch_cli.capture.tables.command import TableOptions, import_table
 from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImport
 from modelwatch_cli.capture.tables.mapping import UNITS, TableMapping, TimeUnit
 from modelwatch_cli.capture.tables.reading import Table, open_table
-from modelwatch_cli.capture.tables.sources import fetch
+from modelwatch_cli.capture.tables.sources import fetch, keys_of_table
+from modelwatch_cli.main import app
 from modelwatch_cli.settings import Settings
 
 HOUR = datetime(2026, 1, 11, 17, tzinfo=UTC)
@@ -611,3 +614,47 @@ def test_what_nothing_names_is_what_its_column_is_called() -> None:
     )
     told = TableMapping(prediction="n", features=("label",), ignore=("id",)).by_names(columns)
     assert (told.prediction, told.label, told.id) == ("n", "", "")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        ("scores", ["scores/a.csv", "scores/date=1/b.csv"]),
+        ("scores/", ["scores/a.csv", "scores/date=1/b.csv"]),
+        ("scores/a.csv", ["scores/a.csv"]),
+        ("a.csv", []),
+        ("", ["a.csv.gz", "scores-old/a.csv", "scores/a.csv", "scores/date=1/b.csv"]),
+    ],
+)
+def test_a_prefix_of_a_bucket_is_a_file_or_a_folder(prefix: str, expected: list[str]) -> None:
+    s3 = InMemoryS3()
+    for key in (
+        "a.csv.gz", "scores-old/a.csv", "scores/a.csv", "scores/date=1/b.csv",
+        "scores/_SUCCESS", "scores/_tmp/c.csv", "scores/",
+    ):  # fmt: skip
+        s3.put_object(Key=key, Body=b"x")
+    found = [key for key, _ in keys_of_table(S3Objects(s3, "warehouse"), prefix)]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--model", "other"), "is the monitor of churn"),
+        (("--monitor", "wrong.toml"), "table.lable: is no part of a table"),
+        ((), "--timestamp: is missing, and no column is named timestamp"),
+    ],
+)
+def test_what_is_wrong_with_the_monitors_file_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], problem: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MODEL_REGISTRY", f"file://{tmp_path}")
+    write(tmp_path, "t.csv", "at,n,said\n")
+    write(tmp_path, "churn.toml", '[table]\nversion = "3"\nprediction = "said"\n')
+    write(tmp_path, "wrong.toml", '[table]\nlable = "x"\n')
+    asked = ["captures", "import", "t.csv", "--monitor", "churn.toml", *options]
+    outcome = CliRunner().invoke(app, asked)
+    assert outcome.exit_code == 1
+    assert isinstance(outcome.exception, ModelwatchError)
+    assert problem in str(outcome.exception)

@@ -110,7 +110,7 @@ class RowReader:
             return [self._cell(values, name) for name in names]
         # most cells are plain already: this is the longest part of an import
         return [
-            cell if type(cell) in _PLAIN else _plain(cell, name)  # type: ignore[misc]  # see there
+            cell if type(cell) in _PLAIN else _plain(cell, name)  # type: ignore[misc]  # it is plain
             for name, cell in zip(names, map(values.get, names), strict=True)
         ]
 

@@ -118,12 +118,8 @@ def _listed(source: str, settings: Settings) -> Iterator[tuple[str, int]]:
     """Yield name and size of each file; the name begins with the source."""
     if source.startswith(_S3):
         bucket, prefix = _bucket_and_prefix(source)
-        for key, size in S3Objects(s3_client(settings), bucket).keys(prefix):
-            # scores.csv is no folder of scores.csv.bak, and scores no start of scores-old
-            rest = key.removeprefix(prefix)
-            whole = not rest or not prefix or prefix.endswith("/") or rest.startswith("/")
-            if whole and not key.endswith("/") and _counts(rest):
-                yield f"{_S3}{bucket}/{key}", size
+        for key, size in keys_of_table(S3Objects(s3_client(settings), bucket), prefix):
+            yield f"{_S3}{bucket}/{key}", size
         return
     path = Path(source)
     if path.is_file():
@@ -134,6 +130,18 @@ def _listed(source: str, settings: Settings) -> Iterator[tuple[str, int]]:
     for file in sorted(path.rglob("*")):
         if file.is_file() and _counts(file.relative_to(path).as_posix()):
             yield str(file), file.stat().st_size
+
+
+def keys_of_table(objects: S3Objects, prefix: str) -> Iterator[tuple[str, int]]:
+    """Yield key and size of each object that ``prefix`` names, or that is in the folder it names.
+
+    So ``scores`` is no start of ``scores-old/``, nor ``scores.csv`` of ``scores.csv.gz``.
+    """
+    for key, size in objects.keys(prefix):
+        rest = key.removeprefix(prefix)
+        is_in_it = not rest or not prefix or prefix.endswith("/") or rest.startswith("/")
+        if is_in_it and not key.endswith("/") and _counts(rest):
+            yield key, size
 
 
 def _counts(name: str) -> bool:
