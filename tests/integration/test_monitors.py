@@ -172,7 +172,8 @@ def _write_monitors(stack: RunningStack, folder: Path) -> None:
     rules = 'analysis_windows = "P1D/P1D"\nanalysis_history_days = 0\ndrift_mode = "classic"\n'
     own = {
         CLASSIFIER: "drift_numerical_threshold = 0.6\n",
-        PRICE: 'analysis_verdict_rule = "any"\ndrift_numerical_threshold = 0.4\n',
+        PRICE: 'analysis_verdict_rule = "any"\ndrift_numerical_threshold = 0.4\n'
+        "performance_min_labels = 7\nanalysis_min_rows = 60\n",
         SCORES: "drift_numerical_threshold = 0.5\n",
     }
     for name in MODELS:
@@ -188,6 +189,9 @@ def _write_monitors(stack: RunningStack, folder: Path) -> None:
 def _what_a_monitor_names_is_kept(stack: RunningStack) -> None:
     theirs = ("--model", PRICE)
     assert stack.json("baseline", "list", *theirs)["in_use"] == "first"
+    found = stack.json("performance", *theirs, "--until", END.isoformat())
+    assert "7 are needed" in found["verdict"]["reason"]
+    assert "60 are needed" in stack.json("compare", "7", "8", *theirs)["sentence"]
     for command in (("delete", "first"), ("use", "training")):
         refused = stack.run("baseline", *command, *theirs)
         assert (refused.returncode, "names the baseline 'first'" in refused.stderr) == (1, True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from modelwatch.errors import InvalidInputError, NoModelError, NotFoundError
@@ -18,7 +19,7 @@ from modelwatch_cli.times import option_time
 if TYPE_CHECKING:
     from modelwatch.domain.models import ModelVersion
     from modelwatch.domain.performance.estimates import Estimate
-    from modelwatch.domain.performance.results import PerformancePolicy, PerformanceResult
+    from modelwatch.domain.performance.results import PerformanceResult
     from modelwatch.domain.windows import Window
     from modelwatch.ports.serving import ModelRegistry
 
@@ -45,14 +46,19 @@ def performance(
     until: Annotated[str | None, until_option("its end; by default now")] = None,
     variant: Annotated[str | None, typer.Option(help="only predictions under this alias")] = None,
     min_labels: Annotated[
-        int, typer.Option(min=1, help="fewest labelled predictions that allow metrics")
-    ] = 100,
+        int | None,
+        typer.Option(
+            min=1,
+            help="fewest labelled predictions that allow metrics; by default as the model is "
+            "monitored",
+        ),
+    ] = None,
     min_maturity: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0, max=1, help="smallest share of labelled predictions that allows metrics"
         ),
-    ] = 0.5,
+    ] = None,
     task: Annotated[
         TaskName | None,
         typer.Option(help="what the model does; by default its predictions show it"),
@@ -66,18 +72,13 @@ def performance(
     know, as one that is served elsewhere, has the same metrics. An unknown result is no failure.
     """
     from modelwatch.domain.durations import parse_duration
-    from modelwatch.domain.performance.results import PerformancePolicy
     from modelwatch.domain.windows import Window
 
-    policy = PerformancePolicy(
-        min_labels=min_labels,
-        min_maturity=min_maturity,
-        task=None if task is None else task.value,
-    )
+    given = {"min_labels": min_labels, "min_maturity": min_maturity, "task": task and task.value}
     end = option_time("--until", until) if until else datetime.now(UTC)
     span = Window(end - parse_duration(window, "--window"), end)
     settings = Settings()
-    result = _evaluate(settings, model or settings.model_name, version, span, variant, policy)
+    result = _evaluate(settings, model or settings.model_name, version, span, variant, given)
     if as_json:
         print_json(result)
     else:
@@ -90,7 +91,7 @@ def _evaluate(
     version: str | None,
     window: Window,
     variant: str | None,
-    policy: PerformancePolicy,
+    given: Mapping[str, Any],
 ) -> PerformanceResult:
     from modelwatch.adapters.aws.clients import s3_client
     from modelwatch.adapters.captures.outcomes import S3OutcomeStore
@@ -98,11 +99,14 @@ def _evaluate(
     from modelwatch.adapters.registries import artifacts_of, registry_of
     from modelwatch.adapters.results.performance import S3PerformanceStore
     from modelwatch.services.performance import PerformanceMonitor
+    from modelwatch.settings.serving import aliases_of_served
+    from modelwatch_cli.monitors.held import held_monitors
 
     s3 = s3_client(settings)
     bucket = settings.capture_bucket
     with error_console.status("asking the registry"):
-        found = _registered(registry_of(settings), model, version, settings.model_alias)
+        alias = aliases_of_served(settings).get(model, settings.model_alias)
+        found = _registered(registry_of(settings), model, version, alias)
         artifacts = artifacts_of(settings, s3)
         reference = artifacts.holdout(found) if found else None
         losses = artifacts.losses(found) if found else None
@@ -110,6 +114,8 @@ def _evaluate(
             version = version or _captured(S3RecordStore(s3, bucket).versions(window), model)
         else:
             version = found.version
+    asked = {name: each for name, each in given.items() if each is not None}
+    policy = msgspec.structs.replace(held_monitors(settings, s3).of(model).performance, **asked)
     with counting("hours") as count:
         monitor = PerformanceMonitor(
             outcomes=S3OutcomeStore(s3, bucket),
