@@ -25,7 +25,7 @@ def document() -> dict[str, Any]:
     Examples
     --------
     >>> [each["name"] for each in document()["paths"]["/compare"]["get"]["parameters"]]
-    ['a', 'b', 'window', 'until', 'metric']
+    ['a', 'b', 'window', 'until', 'model_name', 'metric']
     """
     described = build(
         "analyze",
