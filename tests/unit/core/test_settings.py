@@ -140,6 +140,8 @@ def test_only_settings_reads_the_environment():
     ]
     assert sources
     readers = [
-        str(path) for path in sources if re.search(r"os\.(environ(?!\.update)|getenv)", path.read_text())
+        str(path)
+        for path in sources
+        if re.search(r"os\.(environ(?!\.update)|getenv)", path.read_text())
     ]
     assert readers == []
