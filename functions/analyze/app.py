@@ -2,13 +2,19 @@
 
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote
 
 from chalice.app import Chalice, CloudWatchEvent, Rate, Response
 
 from chalicelib import wiring
-from modelwatch.errors import NotFoundError
-from modelwatch.http import HttpResponse, body_of, close, current_request, handle_request, tagged
+from modelwatch.http import (
+    HttpResponse,
+    body_of,
+    by_name,
+    close,
+    current_request,
+    handle_request,
+    tagged,
+)
 from modelwatch.openapi.routes import add_docs
 from modelwatch.services.analysis_requests import parse_request
 from modelwatch.services.analyze import ReportPlace
@@ -48,7 +54,7 @@ def report(name: str) -> Response:
     """Redirect to a report."""
 
     def run() -> HttpResponse:
-        url = wiring.result_reader().report_url(name)
+        url = by_name(wiring.result_reader().report_url, name)
         return HttpResponse(ReportPlace(url), status=302, headers={"Location": url})
 
     return handle_request(app, wiring.metrics(), run)
@@ -71,13 +77,7 @@ def model_results(name: str) -> Response:
 def _page(model_name: str = "") -> HttpResponse:
     request, reader = current_request(app), wiring.result_reader()
     asked = parse_results_query(request.query_params or {})
-    try:
-        listed = reader.list_page(model_name, asked)
-    except NotFoundError:
-        # some gateways give the name as it is in the URL
-        if unquote(model_name) == model_name:
-            raise
-        listed = reader.list_page(unquote(model_name), asked)
+    listed = by_name(lambda name: reader.list_page(name, asked), model_name)
     known = request.headers.get("if-none-match", "")
     return tagged(listed.tag, known, lambda: reader.read_page(listed))
 

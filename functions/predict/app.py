@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote
 
 from chalice.app import Chalice, Response
 
 from chalicelib import wiring
 from modelwatch.errors import PredictionError
-from modelwatch.http import HttpResponse, body_of, close, handle_request, problem
+from modelwatch.http import HttpResponse, body_of, by_name, close, handle_request, problem
 from modelwatch.openapi.routes import add_docs
 from modelwatch.services.predict import PredictService
 
@@ -95,12 +94,7 @@ def reload_model_of(name: str) -> Response:
 
 
 def _service_of(name: str) -> Callable[[], PredictService]:
-    def find() -> PredictService:
-        served = wiring.served_models()
-        # a name in a path comes decoded or not, by what is before the function
-        return served.of(name if name in served.names else unquote(name))
-
-    return find
+    return lambda: by_name(wiring.served_models().of, name)
 
 
 def _health(service: Callable[[], PredictService]) -> Response:

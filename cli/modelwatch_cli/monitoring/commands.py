@@ -77,7 +77,7 @@ def print_result(result: AnalysisResult) -> None:
     colour = SEVERITY_COLOURS[result.severity]
     console.print(
         f"{result.model_name} version {result.model_version}, "
-        f"{result.window_start:%H:%M:%S} to {result.window_end:%H:%M:%S} UTC, "
+        f"{result.window_start:%Y-%m-%d %H:%M:%S} to {result.window_end:%Y-%m-%d %H:%M:%S} UTC, "
         f"{result.rows} rows: [{colour}]{result.severity}[/{colour}] ({escape(result.reason)})"
     )
     for note in result.notes:

@@ -82,8 +82,8 @@ def reports(
         return
     if not results:
         console.print(
-            "There are no results of that time"
-            if since or until
+            "There are no such results"
+            if since or until or model or version
             else "There are no results yet: wait for the schedule, or run modelwatch analyze"
         )
         return

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NotRequired, Protocol, TypedDict, cast
+from urllib.parse import unquote
 
 import msgspec
 from chalice.app import Chalice, Request, Response
@@ -17,6 +18,7 @@ from chalice.app import Chalice, Request, Response
 from modelwatch.errors import (
     InvalidInputError,
     ModelwatchError,
+    NotFoundError,
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
     http_status,
@@ -106,6 +108,16 @@ def current_request(app: Chalice) -> Request:
 def body_of(app: Chalice) -> bytes:
     """Return the body of the request that a route of ``app`` handles."""
     return cast(bytes, current_request(app).raw_body)
+
+
+def by_name[T](find: Callable[[str], T], name: str) -> T:
+    """Return what ``find`` has of a name in a path, which some gateways leave as the URL has it."""
+    try:
+        return find(name)
+    except NotFoundError:
+        if unquote(name) == name:
+            raise
+        return find(unquote(name))
 
 
 def handle_request(
