@@ -39,6 +39,7 @@ def uri(tmp_path: Path) -> Iterator[str]:
         "PATH": "/usr/bin:/bin",
         "MLFLOW_AUTH_CONFIG_PATH": str(login),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "for a test",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # seven more processes
     }
     command = [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
