@@ -18,7 +18,7 @@ from in_memory import (
 )
 from modelwatch.errors import RegistryError, SettingError
 from modelwatch.services.outbox import Outbox
-from modelwatch.services.predict import PredictService, at_once
+from modelwatch.services.predict import PredictService
 from modelwatch.services.served_models import ServedModels
 from modelwatch.services.serving import ModelPool
 from modelwatch.settings.serving import RegistrySettings, aliases_of_served
@@ -66,7 +66,7 @@ class Deployment:
             outbox=Outbox(self.queue),
             metrics=self.metrics,
             fleet=InMemoryFleet(),
-            after_response=at_once,
+            after_response=lambda work: work(),
         )
         return pool, service
 

@@ -22,7 +22,7 @@ from modelwatch.domain.routing import Routing
 from modelwatch.ports.capture import RecordQueue
 from modelwatch.ports.metrics import MetricSink
 from modelwatch.services.outbox import Outbox
-from modelwatch.services.predict import PredictService, at_once
+from modelwatch.services.predict import PredictService
 from modelwatch.services.served_models import ServedModels
 from modelwatch.services.serving import ModelPool
 
@@ -63,7 +63,7 @@ def service_with(
         outbox=Outbox(queue or InMemoryQueue()),
         metrics=metrics,
         fleet=InMemoryFleet(),
-        after_response=at_once,
+        after_response=lambda work: work(),
         sample_rate=sample_rate,
     )
 

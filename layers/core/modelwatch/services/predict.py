@@ -294,11 +294,6 @@ class SingleProcess:
         """Do nothing: see `Fleet`."""
 
 
-def at_once(work: Callable[[], list[Sample]]) -> list[Sample]:
-    """Do ``work`` before the response: see `AfterResponse`."""
-    return work()
-
-
 def _variants(serving: Serving) -> dict[str, Variant]:
     return {
         alias: {
