@@ -224,7 +224,8 @@ def test_undeploying_keeps_the_buckets_and_what_is_in_them(deployment):
     bucket = f"{deployment.stage}-captures"
     s3.put_object(Bucket=bucket, Key="captures/kept", Body=b"data")
     deleted = deployment.undeploy()
-    assert deleted == dict.fromkeys({"pipeline", "layers", *APPS}, "deleted")
+    gone = dict.fromkeys({"pipeline", "layers", *APPS}, "deleted")
+    assert deleted == {**gone, "alarms": "absent"}
     assert s3.get_object(Bucket=bucket, Key="captures/kept")["Body"].read() == b"data"
     functions = make_clients(deployment.settings()).functions
     layer = f"modelwatch-{deployment.stage}-core"

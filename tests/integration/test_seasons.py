@@ -275,6 +275,7 @@ def test_training_rows_with_times_are_a_past_from_the_first_analysis(by_day: Run
     assert done.returncode == 0, done.stderr
     version, days = done.stdout.split()[-2:]
     assert int(days) == TRAINED - 1
+    stack.json("deploy")
     client, store, features = parts_of(stack)
     store.write(a_day(features, DAYS - 1, version))
     found = client.analyze(window_seconds=86_400, window_end=END)
