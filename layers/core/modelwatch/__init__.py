@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from modelwatch.api_auth import ApiAuth as ApiAuth
     from modelwatch.calls import ApiError as ApiError
     from modelwatch.client import Client as Client
+    from modelwatch.client import results as results
     from modelwatch.comparing import compare as compare
     from modelwatch.comparing import profile as profile
     from modelwatch.domain.profiles import Profile as Profile
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from modelwatch.domain.verdict.rules import DriftPolicy as DriftPolicy
     from modelwatch.errors import ModelwatchError as ModelwatchError
     from modelwatch.result_table import Results as Results
-    from modelwatch.results_reading import results as results
     from modelwatch_training.registration import Registration as Registration
     from modelwatch_training.registration import register_model as register_model
 
@@ -39,7 +39,7 @@ _HOMES = {
     "compare": "modelwatch.comparing",
     "profile": "modelwatch.comparing",
     "register_model": "modelwatch_training.registration",
-    "results": "modelwatch.results_reading",
+    "results": "modelwatch.client",
 }
 """The module of each public name."""
 

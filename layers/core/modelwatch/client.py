@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 import httpx
@@ -13,6 +13,7 @@ import msgspec
 
 from modelwatch.calls import Calls
 from modelwatch.domain.event_ids import new_event_id
+from modelwatch.result_table import Results
 from modelwatch.results_reading import Analysis as Analysis
 from modelwatch.results_reading import ResultCalls, decode_analysis
 from modelwatch.sdk.model_log import ModelLog
@@ -242,3 +243,48 @@ class Client(ModelLog, ResultCalls):
 
 def _given(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def results(
+    model: str,
+    *,
+    analyze: str,
+    version: str = "",
+    since: str | datetime | timedelta | None = "P7D",
+    until: str | datetime | None = None,
+    limit: int | None = None,
+    auth: httpx.Auth | None = None,
+) -> Results:
+    """Return a model's results: scores, critical scores, verdicts and performance over time.
+
+    They come from the analyze API and not from the bucket: who may see results can read them so,
+    on every S3 and cloud, without names of buckets, further rights or libraries.
+
+    Parameters
+    ----------
+    model
+        Its name.
+    analyze
+        Address of the analyze API; `modelwatch urls` prints it.
+    version, since, until, limit
+        As `Client.results` takes them.
+    auth
+        What a closed API asks for, such as ``ApiAuth(key)``.
+
+    Raises
+    ------
+    ApiError
+        When there is no result of that name, or the API refuses or does not respond.
+    InvalidInputError
+        When a time or the limit is none.
+
+    Examples
+    --------
+    ::
+
+        table = modelwatch.results("wine", since="P30D", analyze=analyze_url).to_pandas()
+        ash = table[table.feature == "ash"].set_index("window_end")
+        ash[["score", "critical_score"]].plot()
+    """
+    with Client(analyze=analyze, auth=auth) as client:
+        return client.results(model, version=version, since=since, until=until, limit=limit)

@@ -1,4 +1,4 @@
-"""Reads results back by the analyze API: `modelwatch.results`, and what the client has for it."""
+"""Reads results back by the analyze API: what the client has for it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlencode
 
-import httpx
 import msgspec
 
 from modelwatch.calls import Calls
@@ -29,53 +28,6 @@ class Analysis(msgspec.Struct, frozen=True):
 decode_analysis = msgspec.json.Decoder(Analysis).decode
 _models = msgspec.json.Decoder(Models).decode
 _page = msgspec.json.Decoder(ResultPage).decode
-
-
-def results(
-    model: str,
-    *,
-    analyze: str,
-    version: str = "",
-    since: str | datetime | timedelta | None = "P7D",
-    until: str | datetime | None = None,
-    limit: int | None = None,
-    auth: httpx.Auth | None = None,
-) -> Results:
-    """Return a model's results: scores, critical scores, verdicts and performance over time.
-
-    They come from the analyze API and not from the bucket: who may see results can read them so,
-    on every S3 and cloud, without names of buckets, further rights or libraries.
-
-    Parameters
-    ----------
-    model
-        Its name.
-    analyze
-        Address of the analyze API; `modelwatch urls` prints it.
-    version, since, until, limit
-        As `Client.results` takes them.
-    auth
-        What a closed API asks for, such as ``ApiAuth(key)``.
-
-    Raises
-    ------
-    ApiError
-        When there is no result of that name, or the API refuses or does not respond.
-    InvalidInputError
-        When a time or the limit is none.
-
-    Examples
-    --------
-    ::
-
-        table = modelwatch.results("wine", since="P30D", analyze=analyze_url).to_pandas()
-        ash = table[table.feature == "ash"].set_index("window_end")
-        ash[["score", "critical_score"]].plot()
-    """
-    from modelwatch.client import Client
-
-    with Client(analyze=analyze, auth=auth) as client:
-        return client.results(model, version=version, since=since, until=until, limit=limit)
 
 
 class ResultCalls:
