@@ -22,7 +22,7 @@ from modelwatch.errors import (
     RegistryError,
 )
 from modelwatch.services.outbox import Outbox
-from modelwatch.services.predict import PredictService, at_once
+from modelwatch.services.predict import PredictService
 from modelwatch.services.serving import ModelPool
 
 BODY = json.dumps({"features": [13.5, "red"]}).encode()
@@ -56,7 +56,7 @@ class Stage:
             outbox=Outbox(self.queue),
             metrics=self.metrics,
             fleet=self.fleet,
-            after_response=at_once,
+            after_response=lambda work: work(),
             clock=lambda: self.now,
         )
 
