@@ -1,6 +1,6 @@
 """Routes of the predict function. What they do is in `modelwatch.services.predict`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from chalice.app import Chalice, Response
@@ -9,6 +9,7 @@ from chalicelib import wiring
 from modelwatch.errors import PredictionError
 from modelwatch.http import HttpResponse, body_of, by_name, close, handle_request, problem
 from modelwatch.openapi.routes import add_docs
+from modelwatch.ports.metrics import Sample
 from modelwatch.services.predict import PredictService
 
 app = Chalice(app_name="modelwatch-predict")
@@ -34,13 +35,13 @@ def health() -> Response:
 @app.route("/predict", methods=["POST"], content_types=["*/*"])
 def predict() -> Response:
     """Predict one row."""
-    return _predict(wiring.predict_service)
+    return _predict(wiring.predict_service, PredictService.predict)
 
 
 @app.route("/predict/batch", methods=["POST"], content_types=["*/*"])
 def predict_batch() -> Response:
     """Predict up to 10,000 rows."""
-    return _predict_batch(wiring.predict_service)
+    return _predict(wiring.predict_service, PredictService.predict_batch)
 
 
 @app.route("/model/info", methods=["GET"])
@@ -72,13 +73,13 @@ def health_of(name: str) -> Response:
 @app.route("/models/{name}/predict", methods=["POST"], content_types=["*/*"])
 def predict_by(name: str) -> Response:
     """Predict one row by this model."""
-    return _predict(_service_of(name))
+    return _predict(_service_of(name), PredictService.predict)
 
 
 @app.route("/models/{name}/predict/batch", methods=["POST"], content_types=["*/*"])
 def predict_batch_by(name: str) -> Response:
     """Predict up to 10,000 rows by this model."""
-    return _predict_batch(_service_of(name))
+    return _predict(_service_of(name), PredictService.predict_batch)
 
 
 @app.route("/models/{name}/model/info", methods=["GET"])
@@ -105,19 +106,14 @@ def _health(service: Callable[[], PredictService]) -> Response:
     return handle_request(app, wiring.metrics(), check)
 
 
-def _predict(service: Callable[[], PredictService]) -> Response:
+def _predict(
+    service: Callable[[], PredictService],
+    call: Callable[[PredictService, bytes], tuple[Any, Sequence[Sample]]],
+) -> Response:
     def run() -> HttpResponse:
-        response, samples = service().predict(body_of(app))
+        response, samples = call(service(), body_of(app))
         if isinstance(response, PredictionError):
             return problem(response, samples)
-        return HttpResponse(response, samples=samples)
-
-    return handle_request(app, wiring.metrics(), run, lambda kind: service().error_sample(kind))
-
-
-def _predict_batch(service: Callable[[], PredictService]) -> Response:
-    def run() -> HttpResponse:
-        response, samples = service().predict_batch(body_of(app))
         return HttpResponse(response, samples=samples)
 
     return handle_request(app, wiring.metrics(), run, lambda kind: service().error_sample(kind))

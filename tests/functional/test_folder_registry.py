@@ -382,12 +382,12 @@ def test_a_version_is_adopted_with_the_times_of_a_column(tmp_path):
     version = register(tmp_path)
     rows = ROWS.assign(good=GOOD, at=pd.date_range("2026-03-02", periods=len(ROWS), freq="6h"))
     rows.to_csv(tmp_path / "rows.csv", index=False)
-    told = modelwatch(
+    adopted = modelwatch(
         tmp_path, "adopt", "wine", "--reference", str(tmp_path / "rows.csv"),
         "--labels-column", "good", "--timestamps-column", "at",
     )  # fmt: skip
-    assert told.returncode == 0, told.stderr
-    assert "of 2026-03-02 00:00 to 2026-03-06 18:00 UTC" in " ".join(told.stdout.split())
+    assert adopted.returncode == 0, adopted.stderr
+    assert "of 2026-03-02 00:00 to 2026-03-06 18:00 UTC" in " ".join(adopted.stdout.split())
     kept = artifacts_of(settings).reference(version)["captured_at"].to_pylist()
     assert kept == list(rows["at"].dt.tz_localize("UTC"))
     wrong = modelwatch(

@@ -67,7 +67,7 @@ def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         *(sys.executable, "-P", str(MLFLOW_SERVER), f"sqlite:///{folder}/mlflow.sqlite"),
         *("mlflow-artifacts:/", "127.0.0.1", str(port)),
     ]
-    # as `mlflow server` is when it is told nothing of artifacts
+    # as `mlflow server` is without an option for artifacts
     environ = {
         **os.environ,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

@@ -5,7 +5,6 @@ tests/e2e sees EventBridge fire; here the function is invoked with the events th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from botocore.config import Config
 
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.adapters.results.reports import S3ReportStore
@@ -39,9 +37,7 @@ class Analyze:
         s3 = stack.client("s3")
         self.captures = S3RecordStore(s3, settings.capture_bucket)
         self.reports = S3ReportStore(s3, settings.report_bucket)
-        self.functions = stack.client(
-            "lambda", config=Config(read_timeout=200, retries={"max_attempts": 1})
-        )
+        self.stack = stack
 
     def capture(self, hours: int) -> None:
         """Store 20 records of each hour since the start."""
@@ -64,23 +60,7 @@ class Analyze:
 
     def run(self, planned: datetime) -> dict[str, Any]:
         """Invoke the function as the rule does that was planned for this time."""
-        event = {
-            "version": "0",
-            "id": str(uuid4()),
-            "detail-type": "Scheduled Event",
-            "source": "aws.events",
-            "account": "000000000000",
-            "time": f"{planned:%Y-%m-%dT%H:%M:%SZ}",
-            "region": "us-east-1",
-            "resources": [],
-            "detail": {},
-        }
-        response = self.functions.invoke(
-            FunctionName="modelwatch-local-analyze", Payload=json.dumps(event).encode()
-        )
-        payload: dict[str, Any] = json.loads(response["Payload"].read())
-        assert "FunctionError" not in response, payload
-        return payload
+        return self.stack.run_planned("analyze", planned)
 
     def results(self) -> list[AnalysisResult]:
         """Return all results of the model, oldest first."""

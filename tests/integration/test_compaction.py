@@ -82,25 +82,7 @@ class Captures:
 
     def compact(self) -> dict[str, Any]:
         """Run the deployed function."""
-        response = self.stack.client("lambda").invoke(
-            FunctionName=f"modelwatch-{self.settings.stage}-capture-compact",
-            Payload=json.dumps(
-                {
-                    "id": "1",
-                    "source": "aws.events",
-                    "detail-type": "Scheduled Event",
-                    "detail": {},
-                    "account": "000000000000",
-                    "time": "2026-01-01T00:00:00Z",
-                    "region": "us-east-1",
-                    "resources": [],
-                    "version": "0",
-                }
-            ),
-        )
-        payload = json.loads(response["Payload"].read())
-        assert "FunctionError" not in response, payload
-        return dict(payload)
+        return self.stack.run_planned("capture-compact", datetime(2026, 1, 1, tzinfo=UTC))
 
     def check_readers(self) -> None:
         """Rows, profiles and samples are of all that was sent, once each."""

@@ -5,7 +5,6 @@ A classifier that our predict serves by its name, a regression behind FastAPI, a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from botocore.config import Config
 from fastapi import FastAPI
 
 import modelwatch
@@ -223,14 +221,7 @@ def _plan_says_what_then_happens(stack: RunningStack, settings: Settings, folder
 
 def _run_schedule(stack: RunningStack, end: datetime) -> dict[str, str]:
     """Invoke the function as the rule does after the day's end; return the verdicts."""
-    event = {"time": f"{end + timedelta(minutes=10):%Y-%m-%dT%H:%M:%SZ}", "detail": {}}
-    event |= {"source": "aws.events", "detail-type": "Scheduled Event", "resources": []}
-    event |= {"version": "0", "id": "1", "account": "000000000000", "region": "us-east-1"}
-    config = Config(read_timeout=200, retries={"max_attempts": 1})
-    response = stack.client("lambda", config=config).invoke(
-        FunctionName="modelwatch-local-analyze", Payload=json.dumps(event).encode()
-    )
-    payload = json.loads(response["Payload"].read())
+    payload = stack.run_planned("analyze", end + timedelta(minutes=10))
     assert not {*payload["failures"]} & {*MODELS}, payload
     parsed = {ResultName.parse(name): status for name, status in payload["results"].items()}
     found = {name.model_name: status for name, status in parsed.items() if name}

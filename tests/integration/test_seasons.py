@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from botocore.config import Config
 
 from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.adapters.captures.records import S3RecordStore
@@ -288,13 +287,5 @@ def test_training_rows_with_times_are_a_past_from_the_first_analysis(by_day: Run
 
 def run_schedule(stack: RunningStack, end: datetime) -> None:
     """Invoke the function as the rule does a while after the day's end."""
-    event = {"time": f"{end + timedelta(minutes=10):%Y-%m-%dT%H:%M:%SZ}", "detail": {}}
-    event |= {"source": "aws.events", "detail-type": "Scheduled Event", "resources": []}
-    event |= {"version": "0", "id": "1", "account": "000000000000", "region": "us-east-1"}
-    config = Config(read_timeout=200, retries={"max_attempts": 1})
-    response = stack.client("lambda", config=config).invoke(
-        FunctionName="modelwatch-local-analyze", Payload=json.dumps(event).encode()
-    )
-    payload = json.loads(response["Payload"].read())
-    assert "FunctionError" not in response, payload
+    payload = stack.run_planned("analyze", end + timedelta(minutes=10))
     assert payload["failures"] == {}

@@ -10,8 +10,10 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from botocore.config import Config
@@ -83,6 +85,28 @@ class RunningStack:
         url = f"http://127.0.0.1:{self.environ['MLFLOW_PORT']}/api/2.0/mlflow"
         made = httpx.post(f"{url}/registered-models/create", json={"name": name}, timeout=60)
         assert made.status_code in (200, 400), made.text
+
+    def run_planned(self, function: str, planned: datetime) -> dict[str, Any]:
+        """Invoke a function of the stage as a rule does that was planned for this time."""
+        event = {
+            "version": "0",
+            "id": str(uuid4()),
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": "000000000000",
+            "time": f"{planned:%Y-%m-%dT%H:%M:%SZ}",
+            "region": "us-east-1",
+            "resources": [],
+            "detail": {},
+        }
+        config = Config(read_timeout=200, retries={"max_attempts": 1})
+        stage = self.environ.get("STAGE", "local")
+        response = self.client("lambda", config=config).invoke(
+            FunctionName=f"modelwatch-{stage}-{function}", Payload=json.dumps(event).encode()
+        )
+        payload: dict[str, Any] = json.loads(response["Payload"].read())
+        assert "FunctionError" not in response, payload
+        return payload
 
     def run(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """Run `modelwatch` with ``arguments`` and return what came of it."""

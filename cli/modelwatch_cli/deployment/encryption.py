@@ -40,16 +40,15 @@ def keep_logs(logs: Any, functions: Iterable[str], key: str, days: int) -> None:
     for name in functions:
         group = f"/aws/lambda/{name}"
         found = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
-        retained = {each["logGroupName"]: each.get("retentionInDays") for each in found}
-        now = {each["logGroupName"]: each.get("kmsKeyId", "") for each in found}
-        if group not in now:
+        now = next((each for each in found if each["logGroupName"] == group), None)
+        if now is None:
             logs.create_log_group(logGroupName=group, **({"kmsKeyId": key} if key else {}))
-        elif now.get(group, "") != key:
+        elif now.get("kmsKeyId", "") != key:
             if key:
                 logs.associate_kms_key(logGroupName=group, kmsKeyId=key)
             else:
                 logs.disassociate_kms_key(logGroupName=group)
-        if retained.get(group) != days:
+        if now is None or now.get("retentionInDays") != days:
             logs.put_retention_policy(logGroupName=group, retentionInDays=days)
 
 

@@ -612,8 +612,8 @@ def test_what_nothing_names_is_what_its_column_is_called() -> None:
     assert TableMapping().by_names(columns) == TableMapping(
         timestamp="timestamp", prediction="prediction", label="label", id="id"
     )
-    told = TableMapping(prediction="n", features=("label",), ignore=("id",)).by_names(columns)
-    assert (told.prediction, told.label, told.id) == ("n", "", "")
+    mapping = TableMapping(prediction="n", features=("label",), ignore=("id",)).by_names(columns)
+    assert (mapping.prediction, mapping.label, mapping.id) == ("n", "", "")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Artifacts of MLflow's versions: on S3, or behind the MLflow server itself.
 
-`mlflow server` keeps artifacts behind itself unless it is told otherwise: clients then know the
+`mlflow server` keeps artifacts behind itself unless it is set otherwise: clients then know the
 address ``mlflow-artifacts:/…`` alone. What it serves is read with the credentials of the registry;
 a version at any other address is refused, with what would be right.
 """
@@ -16,11 +16,10 @@ import urllib3
 
 from modelwatch.adapters.models.artifacts import MEGABYTE
 from modelwatch.adapters.models.s3_artifacts import S3Artifacts
-from modelwatch.adapters.registries.mlflow_http import MlflowHttp
+from modelwatch.adapters.registries.mlflow_http import SERVED, MlflowHttp
 from modelwatch.domain.models import ModelVersion
 from modelwatch.errors import ModelLoadError, RegistryError
 
-_SERVED = "/api/2.0/mlflow-artifacts/artifacts/"
 _CHUNK = 1 << 20
 _MOST_ENTRIES = 10_000
 """Files and folders of a version: a list without an end would be read without an end."""
@@ -109,9 +108,9 @@ class MlflowArtifacts(S3Artifacts):
         if parts.scheme == "s3":
             return None
         if parts.scheme == "mlflow-artifacts":
-            path = parts.path.removeprefix(_SERVED)
+            path = parts.path.removeprefix(f"{SERVED}/")
         elif parts.scheme in ("http", "https"):
-            path = parts.path.removeprefix(own.path).removeprefix(_SERVED)
+            path = parts.path.removeprefix(own.path).removeprefix(f"{SERVED}/")
             if path == parts.path or parts.query:
                 path = ""
         else:

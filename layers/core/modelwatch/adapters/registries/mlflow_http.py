@@ -24,6 +24,8 @@ from modelwatch.settings.serving import RegistrySettings
 type Sign = Callable[[str, str, Mapping[str, str], bytes], dict[str, str]]
 
 PEM = "-----BEGIN"
+SERVED = "/api/2.0/mlflow-artifacts/artifacts"
+"""Where the server has the artifacts that are behind it."""
 _SIGNATURE = ("Authorization", "X-Amz-Security-Token")
 _READING = urllib3.Timeout(connect=2.0, read=5.0)
 _WRITING = urllib3.Timeout(connect=2.0, read=30.0)
@@ -155,7 +157,7 @@ class MlflowHttp:
 
         Raises RegistryError when there is none, or it says that we may not ask.
         """
-        url = f"{self.address}/api/2.0/mlflow-artifacts/artifacts/{quote(path)}"
+        url = f"{self.address}{SERVED}/{quote(path)}"
         retries = self._once_more() if method == "GET" else False
         return self._request(
             method, url, body, timeout=_ARTIFACTS, retries=retries, preload_content=False
@@ -166,7 +168,7 @@ class MlflowHttp:
 
         Raises RegistryError when the server does not respond as it should.
         """
-        url = f"{self.address}/api/2.0/mlflow-artifacts/artifacts?{_query({'path': folder})}"
+        url = f"{self.address}{SERVED}?{_query({'path': folder})}"
         response = self._request("GET", url, timeout=_ARTIFACTS, retries=self._once_more())
         try:
             listing = _decode_listing(response.data)
