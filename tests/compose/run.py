@@ -29,7 +29,7 @@ from story import Story, StoryError
 ROOT = Path(__file__).parents[2]
 
 #: What images, volumes and a checkout take at most, in bytes: measured, and a tenth more.
-NEEDED_BYTES = 10_000_000_000
+NEEDED_BYTES = 8_000_000_000
 
 #: Which stand-in takes the place of a service's image.
 STAND_INS = {"db": "postgres", "prometheus": "prometheus", "s3": "minio"}
@@ -46,9 +46,10 @@ def main() -> int:
         print(f"test-compose: apt-get install {' '.join(sorted(missing))}", file=sys.stderr)
         return 2
     folder = tempfile.gettempdir()
-    if (free := shutil.disk_usage(folder).free) < NEEDED_BYTES:
-        print(f"test-compose: {folder} has {free / 1e9:.1f} GB free, and {NEEDED_BYTES / 1e9:.0f} GB "
-              "are needed; TMPDIR names another folder", file=sys.stderr)  # fmt: skip
+    free = shutil.disk_usage(folder).free
+    if free < NEEDED_BYTES:
+        state = f"{folder} has {free / 1e9:.1f} GB free, and {NEEDED_BYTES / 1e9:.0f} GB are needed"
+        print(f"test-compose: {state}; TMPDIR names another folder", file=sys.stderr)
         return 2
     return sandbox.run_in_sandbox([sys.executable, __file__, "--inside"])
 
