@@ -44,6 +44,8 @@ SETTINGS = Settings(
         "MLFLOW_TRACKING_URI": "https://mlflow.example",
         "API_AUTH": "iam",
         "KMS_KEY_ARN": f"arn:aws:kms:{REGION}:123456789012:key/0a1b2c3d",
+        "FUNCTION_SUBNETS": "subnet-0a1b2c3d,subnet-4e5f6a7b",
+        "FUNCTION_SECURITY_GROUPS": "sg-0a1b2c3d",
         "ALARM_EMAILS": "on-call@example.com",
     }
 )

@@ -298,6 +298,8 @@ LIMITED = Settings(
         "CAPTURE_MAX_CONCURRENCY": "7",
         "API_RATE": "50",
         "TRACING": "on",
+        "FUNCTION_SUBNETS": "subnet-0a1b2c3d, subnet-4e5f6a7b",
+        "FUNCTION_SECURITY_GROUPS": "sg-0a1b2c3d",
         "ROLE_PATH": "/apps/",
         "ROLE_BOUNDARY": "arn:aws:iam::123456789012:policy/boundary",
     }
@@ -323,6 +325,8 @@ def test_limits_are_settings(app, packaged):
         reserved = {"predict": 100, "analyze": 1}.get(name)
         assert properties.get("ReservedConcurrentExecutions") == reserved
         assert properties["Tracing"] == "Active"
+        subnets, groups = ["subnet-0a1b2c3d", "subnet-4e5f6a7b"], ["sg-0a1b2c3d"]
+        assert properties["VpcConfig"] == {"SubnetIds": subnets, "SecurityGroupIds": groups}
         # no one sees that a run failed for which no one waits
         is_asynchronous = name in ("analyze", "analyze-api", "capture-compact")
         assert ("EventInvokeConfig" in properties) == is_asynchronous
@@ -333,6 +337,10 @@ def test_limits_are_settings(app, packaged):
     (throttling,) = template["Resources"]["RestAPI"]["Properties"]["MethodSettings"]
     assert (throttling["ThrottlingRateLimit"], throttling["ThrottlingBurstLimit"]) == (50, 100)
     role = template["Resources"]["Role"]["Properties"]
+    (network,) = [each for each in role["Policies"] if each["PolicyName"] == "network"]
+    allow, deny = network["PolicyDocument"]["Statement"]
+    assert (allow["Effect"], deny["Effect"]) == ("Allow", "Deny")
+    assert allow["Action"] == deny["Action"], "Lambda may, the function's own code may not"
     assert (role["Path"], role["PermissionsBoundary"].rpartition("/")[2]) == ("/apps/", "boundary")
 
 
@@ -344,9 +352,14 @@ def test_the_queue_hides_messages_for_six_times_the_consumers_limit():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("FUNCTION_TIMEOUT", "capture=20"), ("FUNCTION_CONCURRENCY", "capture=5")],
+    [
+        ("FUNCTION_TIMEOUT", "capture=20"),
+        ("FUNCTION_CONCURRENCY", "capture=5"),
+        ("FUNCTION_SUBNETS", "subnet-0a1b2c3d"),
+        ("FUNCTION_SECURITY_GROUPS", "sg-0a1b2c3d"),
+    ],
 )
-def test_limits_with_which_capture_cannot_work_are_refused(name, value):
+def test_limits_with_which_functions_cannot_work_are_refused(name, value):
     with pytest.raises(SettingError, match=name):
         check_limits(Settings({name: value}))
     check_limits(LIMITED)

@@ -1,4 +1,4 @@
-"""Limits of functions by setting: memory, time, concurrency, tracing; and what roles share.
+"""Limits of functions by setting (memory, time, concurrency), tracing, network; what roles share.
 
 All of it is added to Chalice's template of an app before the deployment. What LocalStack 4.14 does
 not have (a limit of the consumers of a queue, a place for failed runs) is for AWS alone.
@@ -20,6 +20,27 @@ _ASYNCHRONOUS = ("capture-compact", "analyze", "analyze-api")
 _FAILED = "FailedRuns"
 
 
+_INTERFACES = [
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+]
+# Lambda asks for these of the role, on no resource in particular; the code of a function needs none
+_IN_A_NETWORK: list[dict[str, Any]] = [
+    {"Sid": "Interfaces", "Effect": "Allow", "Action": _INTERFACES, "Resource": "*"},
+    {
+        "Sid": "NoInterfacesForCode",
+        "Effect": "Deny",
+        "Action": _INTERFACES,
+        "Resource": "*",
+        "Condition": {"Null": {"lambda:SourceFunctionArn": "false"}},
+    },
+]
+
+
 def with_limits(template: Template, settings: Settings) -> Template:
     """Return an app's ``template`` with the limits that the settings say."""
     resources = dict(template["Resources"])
@@ -38,6 +59,8 @@ def with_limits(template: Template, settings: Settings) -> Template:
         # X-Ray knows no resources
         statement = {"Sid": "Trace", "Effect": "Allow", "Action": write, "Resource": "*"}
         template = with_policy(template, "tracing", [statement])
+    if settings.function_subnets:
+        template = with_policy(template, "network", _IN_A_NETWORK)
     return _with_failed_runs(template)
 
 
@@ -54,6 +77,11 @@ def _limits(name: str, properties: Mapping[str, Any], settings: Settings) -> dic
             limits[what] = values[name]
     if settings.tracing == "on":
         limits["Tracing"] = "Active"
+    if settings.function_subnets:
+        limits["VpcConfig"] = {
+            "SubnetIds": list(settings.function_subnets),
+            "SecurityGroupIds": list(settings.function_security_groups or ()),
+        }
     if settings.aws_endpoint_url:
         return limits
     if name == "capture":

@@ -165,6 +165,10 @@ def check_limits(settings: Settings) -> None:
     # it ends what it does after 26 s, and has to answer for it
     if settings.function_timeout.get("capture", 60) < 30:
         raise SettingError("FUNCTION_TIMEOUT", "capture needs 30 seconds or more")
+    if bool(settings.function_subnets) != bool(settings.function_security_groups):
+        given = "FUNCTION_SUBNETS" if settings.function_subnets else "FUNCTION_SECURITY_GROUPS"
+        missing = {"FUNCTION_SUBNETS", "FUNCTION_SECURITY_GROUPS"} - {given}
+        raise SettingError(missing.pop(), f"is not set, and {given} is: a VPC needs both")
     reserved = settings.function_concurrency.get("capture")
     if reserved is not None and reserved < settings.capture_max_concurrency:
         raise SettingError(

@@ -12,8 +12,10 @@ from modelwatch.settings.kinds import (
     principal,
     role_path,
     schedule,
+    security_group,
     several,
     stage,
+    subnet,
     text,
     topic,
     vpc_endpoint,
@@ -89,6 +91,14 @@ class DeploymentSettings(StageSettings):
         "30",
         "days that CloudWatch keeps the functions' logs",
         choice(*LOG_DAYS),
+    )
+    function_subnets = maybe(
+        "subnets in which the functions run, with commas; empty: outside of your VPCs",
+        several(subnet),
+    )
+    function_security_groups = maybe(
+        "security groups of the functions in FUNCTION_SUBNETS, with commas",
+        several(security_group),
     )
     tracing = Setting("off", "on: X-Ray traces the functions", choice("on", "off"))
     role_path = Setting("/", "path of the functions' roles, such as /apps/", role_path)

@@ -345,6 +345,8 @@ kms_key = matching(
     "the ARN of a key in KMS, such as arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d",
 )
 vpc_endpoint = matching(r"vpce-[0-9a-f]{8,17}", "the id of a VPC endpoint, such as vpce-0a1b2c3d")
+subnet = matching(r"subnet-[0-9a-f]{8,17}", "the id of a subnet, such as subnet-0a1b2c3d")
+security_group = matching(r"sg-[0-9a-f]{8,17}", "the id of a security group, such as sg-0a1b2c3d")
 port = whole(1, 65_535)
 HTTP = url("http", "https")
 _MANAGED_MLFLOW = re.compile(
