@@ -16,9 +16,19 @@ from modelwatch_cli.deployment.stacks import StackDeployer
 
 
 def undeploy(
-    plan: Plan, clients: Clients, progress: Progress, *, on_aws: bool = False
+    plan: Plan,
+    clients: Clients,
+    progress: Progress,
+    *,
+    on_aws: bool = False,
+    with_data: bool = False,
 ) -> list[StackResult]:
     """Delete the stacks of ``plan``; the buckets and their content stay, on AWS the queues, too.
+
+    Parameters
+    ----------
+    with_data
+        Delete the stacks of buckets and queues as well. What they keep is in no stack then.
 
     Returns
     -------
@@ -43,6 +53,8 @@ def undeploy(
         progress.done(result)
 
     kept = {"storage", "pipeline"} if on_aws else {"storage"}
+    if with_data:
+        kept = set()
     doomed = {part: needs for part, needs in plan.stacks.items() if part not in kept}
     if set(plan.apps) == set(APPS):
         doomed["alarms"] = frozenset(APPS)  # also if no one hears them any more
