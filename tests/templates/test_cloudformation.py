@@ -14,6 +14,7 @@ from modelwatch.domain.episodes.events import DETAIL_TYPE, FORMAT, SOURCE, Verdi
 from modelwatch.errors import SettingError
 from modelwatch.services.deliveries import Message, retry_delays
 from modelwatch.settings.functions import FUNCTIONS
+from modelwatch_cli.deployment.alarms import alarm_template
 from modelwatch_cli.deployment.deployer import tags_of
 from modelwatch_cli.deployment.encryption import with_key
 from modelwatch_cli.deployment.events import with_events
@@ -250,6 +251,7 @@ ENCRYPTED = {
             ]
         }
     },
+    "AWS::SNS::Topic": {"KmsMasterKeyId": KEY},
     "AWS::SQS::Queue": {"KmsMasterKeyId": KEY, "KmsDataKeyReusePeriodSeconds": 3600},
     "AWS::Serverless::Function": {"KmsKeyArn": KEY},
 }
@@ -262,7 +264,9 @@ def test_a_key_of_ones_own_encrypts_every_bucket_queue_and_function(packaged):
         for app, each in packaged.items()
     }
     assert "FailedRuns" in zips["analyze"]["Resources"]
-    for template in [*zips.values(), *map(load_template, STATIC)]:
+    mailed = Settings({"STAGE": "prod", "ALARM_EMAILS": "ops@acme.example"})
+    alarms = alarm_template(mailed, {"modelwatch-prod-capture": 60}, "captures")
+    for template in [*zips.values(), *map(load_template, STATIC), alarms]:
         assert with_key(template, "") == template
         closed = with_key(template, KEY)
         assert not complaints(closed)
