@@ -19,6 +19,7 @@ from fastapi import FastAPI
 import modelwatch
 from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.adapters.captures.profiles import S3ProfileStore
+from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.profiles import merge_profiles
 from modelwatch.domain.verdict.results import ResultName
 from modelwatch.domain.windows import Window
