@@ -13,13 +13,14 @@ from modelwatch.http import (
     close,
     current_request,
     handle_request,
+    query_of,
     tagged,
 )
 from modelwatch.openapi.routes import add_docs
 from modelwatch.services.analysis_requests import parse_request
 from modelwatch.services.analyze import ReportPlace
 from modelwatch.services.comparison_query import parse_query
-from modelwatch.services.contract import Alive
+from modelwatch.services.contract import Alive, RunningAnalysis
 from modelwatch.services.deliveries import delivered, failed_items
 from modelwatch.services.fan_out import evaluate_messages
 from modelwatch.services.results_query import parse_results_query
@@ -39,8 +40,21 @@ def analyze_now() -> Response:
     """Analyze the window up to now, or a past window."""
 
     def run() -> HttpResponse:
-        request = parse_request(body_of(app))
-        return HttpResponse(wiring.analyze_service().analyze(request))
+        found = wiring.asking().ask(parse_request(body_of(app)))
+        if isinstance(found, RunningAnalysis):
+            return HttpResponse(found, 202, headers={"Location": f"analyze/{found.name}"})
+        return HttpResponse(found)
+
+    return handle_request(app, wiring.metrics(), run)
+
+
+@app.route("/analyze/{name}", methods=["GET"])
+def asked_analysis(name: str) -> Response:
+    """Return the results of an analysis that took longer than its caller could wait."""
+
+    def run() -> HttpResponse:
+        found = wiring.asking().find(name)
+        return HttpResponse(found, 202 if isinstance(found, RunningAnalysis) else 200)
 
     return handle_request(app, wiring.metrics(), run)
 
@@ -78,7 +92,7 @@ def model_results(name: str) -> Response:
 
 def _page(model_name: str = "") -> HttpResponse:
     request, reader = current_request(app), wiring.result_reader()
-    asked = parse_results_query(request.query_params or {})
+    asked = parse_results_query(query_of(app))
     listed = by_name(lambda name: reader.list_page(name, asked), model_name)
     known = request.headers.get("if-none-match", "")
     return tagged(listed.tag, known, lambda: reader.read_page(listed))
@@ -89,7 +103,7 @@ def compare() -> Response:
     """Compare two variants or versions: ``?a=champion&b=challenger&window=PT1H``."""
 
     def run() -> HttpResponse:
-        asked = parse_query(current_request(app).query_params or {})
+        asked = parse_query(query_of(app))
         window = asked.asked_window()
         name = asked.model_name or wiring.model_name()
         found = wiring.comparer().compare(name, asked.a, asked.b, window, asked.metric)

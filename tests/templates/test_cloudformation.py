@@ -14,6 +14,7 @@ from modelwatch.domain.episodes.events import DETAIL_TYPE, FORMAT, SOURCE, Verdi
 from modelwatch.errors import SettingError
 from modelwatch.services.deliveries import Message, retry_delays
 from modelwatch.settings.functions import FUNCTIONS
+from modelwatch_cli.deployment.alarms import alarm_template
 from modelwatch_cli.deployment.deployer import tags_of
 from modelwatch_cli.deployment.encryption import with_key
 from modelwatch_cli.deployment.events import with_events
@@ -250,6 +251,7 @@ ENCRYPTED = {
             ]
         }
     },
+    "AWS::SNS::Topic": {"KmsMasterKeyId": KEY},
     "AWS::SQS::Queue": {"KmsMasterKeyId": KEY, "KmsDataKeyReusePeriodSeconds": 3600},
     "AWS::Serverless::Function": {"KmsKeyArn": KEY},
 }
@@ -262,7 +264,9 @@ def test_a_key_of_ones_own_encrypts_every_bucket_queue_and_function(packaged):
         for app, each in packaged.items()
     }
     assert "FailedRuns" in zips["analyze"]["Resources"]
-    for template in [*zips.values(), *map(load_template, STATIC)]:
+    mailed = Settings({"STAGE": "prod", "ALARM_EMAILS": "ops@acme.example"})
+    alarms = alarm_template(mailed, {"modelwatch-prod-capture": 60}, "captures")
+    for template in [*zips.values(), *map(load_template, STATIC), alarms]:
         assert with_key(template, "") == template
         closed = with_key(template, KEY)
         assert not complaints(closed)
@@ -320,11 +324,9 @@ def test_limits_are_settings(app, packaged):
         reserved = {"predict": 100, "analyze": 1}.get(name)
         assert properties.get("ReservedConcurrentExecutions") == reserved
         assert properties["Tracing"] == "Active"
-        # no one sees that a run of a schedule failed
-        is_scheduled = "Schedule" in {
-            each["Type"] for each in properties.get("Events", {}).values()
-        } and name in ("analyze", "capture-compact")
-        assert ("EventInvokeConfig" in properties) == is_scheduled
+        # no one sees that a run failed for which no one waits
+        is_asynchronous = name in ("analyze", "analyze-api", "capture-compact")
+        assert ("EventInvokeConfig" in properties) == is_asynchronous
     for name, most in {"capture": 7, "analyze-window": 30}.items():
         if name in made:
             (event,) = made[name]["Events"].values()
@@ -407,7 +409,7 @@ def test_the_names_sizes_and_limits_of_functions(packaged):
         "modelwatch-${Stage}-capture-api": (512, 30),
         "modelwatch-${Stage}-capture": (1769, {"Ref": "ConsumerTimeoutSeconds"}),
         "modelwatch-${Stage}-capture-compact": (3008, 900),
-        "modelwatch-${Stage}-analyze-api": (3008, 120),
+        "modelwatch-${Stage}-analyze-api": (3008, 900),
         "modelwatch-${Stage}-analyze": (3008, 900),
         "modelwatch-${Stage}-analyze-window": (3008, 900),
     }
