@@ -87,11 +87,10 @@ def erase(settings: Settings, progress: Progress) -> list[str]:
 
     def queues() -> None:
         sqs = make("sqs")
-        for name in (settings.capture_queue_name, f"{settings.capture_queue_name}-dead"):
-            try:
-                sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"])
-            except sqs.exceptions.QueueDoesNotExist:
-                continue  # its stack took it along, or never made it
+        # most went with their stacks
+        found = sqs.list_queues(QueueNamePrefix=f"modelwatch-{settings.stage}-")
+        for url in found.get("QueueUrls", ()):
+            sqs.delete_queue(QueueUrl=url)
 
     def logs() -> None:
         client = make("logs")
@@ -108,7 +107,7 @@ def erase(settings: Settings, progress: Progress) -> list[str]:
 
     parts: dict[str, Callable[[], None]] = {
         f"stacks modelwatch-{settings.stage}-*": stacks,
-        f"queues {settings.capture_queue_name}*": queues,
+        f"queues modelwatch-{settings.stage}-*": queues,
         f"bucket {settings.capture_bucket}": lambda: _delete_bucket(
             s3_client(settings), settings.capture_bucket
         ),
