@@ -1,18 +1,13 @@
 """Deployment to a real LocalStack: created, left alone, changed, failed and recovered."""
 
-import json
+import gzip
 import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
 import uuid
 
 import httpx
 import pytest
 
-from modelwatch.adapters.registries import registry_of
 from modelwatch_cli.buckets import ensure_buckets
 from modelwatch_cli.deployment.clients import make_clients
 from modelwatch_cli.deployment.deployer import Deployer
@@ -24,6 +19,7 @@ from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.environment import read_env_file
 from running_stack import RunningStack
+from waiting import eventually
 
 pytestmark = pytest.mark.servers
 
@@ -35,65 +31,6 @@ ROUTE = """
 def added() -> Response:
     return Response({"added": True})
 """
-
-
-def left_of(stack: RunningStack, stage: str) -> list[str]:
-    """Return what LocalStack, S3 and MLflow have of a stage."""
-    stacks = stack.client("cloudformation").describe_stacks()["Stacks"]
-    groups = stack.client("logs").describe_log_groups(
-        logGroupNamePrefix=f"/aws/lambda/modelwatch-{stage}-"
-    )["logGroups"]
-    functions = stack.client("lambda").get_paginator("list_functions").paginate()
-    # deleted ones stay listed for a while
-    names = [each["StackName"] for each in stacks if each["StackStatus"] != "DELETE_COMPLETE"]
-    names += [each["FunctionName"] for page in functions for each in page["Functions"]]
-    names += [each["Name"] for each in stack.client("s3").list_buckets()["Buckets"]]
-    names += stack.client("sqs").list_queues().get("QueueUrls", [])
-    names += [each["logGroupName"] for each in groups]
-    models = registry_of(Settings(stack.json("env"))).names()
-    mark = stage.partition("-")[2]
-    return [name for name in names + models if f"-{stage}-" in name or name.endswith(f"_{mark}")]
-
-
-def test_an_acceptance_measures_its_own_stage_and_erases_it(stack):
-    done = stack.run("acceptance", "--json", timeout=540)
-    assert done.stdout, done.stderr
-    report = json.loads(done.stdout)
-    assert (done.returncode, report["ok"], report["left"]) == (0, True, []), done.stderr
-    assert {each["state"] for each in report["steps"]} == {"ok"}
-    assert "roles" in report["not_run"]
-    measured = {each["what"]: each["value"] for each in report["measures"]}
-    assert all(value > 0 for value in measured.values()), measured
-    for what in (
-        "cold start",
-        "p50",
-        "p95",
-        "capture",
-        "analysis, warm",
-        "init of predict",
-        "cost",
-    ):
-        assert any(what in each for each in measured), what
-    assert left_of(stack, report["stage"]) == []
-
-
-def test_an_interrupted_acceptance_erases_what_it_made(stack):
-    command = [sys.executable, "-m", "modelwatch_cli", "acceptance"]
-    with subprocess.Popen(
-        command, env=stack.whole_environ, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        said = []
-        for line in process.stderr:
-            said.append(line)
-            if line.strip().startswith("deploy: ok"):
-                process.send_signal(signal.SIGINT)
-                break
-        printed, rest = process.communicate(timeout=300)
-    assert process.returncode == 1, (said, rest)
-    assert "the acceptance was interrupted" in rest
-    assert "Everything was erased." in printed
-    stage = re.search(r"stage (acc-\w+)", said[0])[1]
-    assert left_of(stack, stage) == []
 
 
 class Heard:
@@ -284,13 +221,40 @@ def test_a_changed_schedule_replaces_the_rule(deployment):
 
 
 @pytest.mark.usefixtures("first")
+def test_lines_go_through_firehose_while_a_setting_says_so(deployment):
+    done = deployment.deploy(METRICS_TRANSPORT="firehose")
+    assert done["metrics"] == "created"
+    assert {done[app] for app in APPS} == {"updated"}
+    s3 = make_clients(deployment.settings()).packages
+    bucket = f"modelwatch-{deployment.stage}-metrics"
+
+    def lines() -> str:
+        deployment.get("capture", "/health")
+        found = s3.list_objects_v2(Bucket=bucket, Prefix="logs/").get("Contents", ())
+        bodies = [s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in found]
+        return b"".join(map(gzip.decompress, bodies)).decode()
+
+    eventually(lambda: "api_requests_total" in lines() and "REPORT RequestId" in lines())
+    assert f"/aws/lambda/modelwatch-{deployment.stage}-capture" in lines()
+
+    done = deployment.deploy()
+    assert done["metrics"] == "deleted"
+    assert {done[app] for app in APPS} == {"updated"}
+    logs = deployment.stack.client("logs")
+    for name in ("predict", "capture", "capture-api", "analyze"):
+        group = f"/aws/lambda/modelwatch-{deployment.stage}-{name}"
+        assert not logs.describe_subscription_filters(logGroupName=group)["subscriptionFilters"]
+    assert bucket not in [each["Name"] for each in s3.list_buckets()["Buckets"]]
+
+
+@pytest.mark.usefixtures("first")
 def test_undeploying_keeps_the_buckets_and_what_is_in_them(deployment):
     s3 = make_clients(deployment.settings()).packages
     bucket = f"{deployment.stage}-captures"
     s3.put_object(Bucket=bucket, Key="captures/kept", Body=b"data")
     deleted = deployment.undeploy()
     gone = dict.fromkeys({"pipeline", "layers", *APPS}, "deleted")
-    assert deleted == {**gone, "alarms": "absent"}
+    assert deleted == {**gone, "alarms": "absent", "metrics": "absent"}
     assert s3.get_object(Bucket=bucket, Key="captures/kept")["Body"].read() == b"data"
     functions = make_clients(deployment.settings()).functions
     layer = f"modelwatch-{deployment.stage}-core"
