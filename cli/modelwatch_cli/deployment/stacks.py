@@ -202,6 +202,10 @@ class StackDeployer:
         if stack and not stack.is_broken:
             before_update()
             done = self._put("UPDATE", request)
+            if done and done.digest == stack.digest != wanted:
+                # LocalStack says UPDATE_COMPLETE a moment before it has the outputs
+                self._sleep(1.0)
+                done = self._settled(name)
             if done and done.digest == wanted:
                 return "updated", done
             reasons = self._reasons(name, done)
