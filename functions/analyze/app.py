@@ -19,7 +19,7 @@ from modelwatch.openapi.routes import add_docs
 from modelwatch.services.analysis_requests import parse_request
 from modelwatch.services.analyze import ReportPlace
 from modelwatch.services.comparison_query import parse_query
-from modelwatch.services.contract import Alive
+from modelwatch.services.contract import Alive, RunningAnalysis
 from modelwatch.services.results_query import parse_results_query
 
 app = Chalice(app_name="modelwatch-analyze")
@@ -37,8 +37,21 @@ def analyze_now() -> Response:
     """Analyze the window up to now, or a past window."""
 
     def run() -> HttpResponse:
-        request = parse_request(body_of(app))
-        return HttpResponse(wiring.analyze_service().analyze(request))
+        found = wiring.asking().ask(parse_request(body_of(app)))
+        if isinstance(found, RunningAnalysis):
+            return HttpResponse(found, 202, headers={"Location": f"analyze/{found.name}"})
+        return HttpResponse(found)
+
+    return handle_request(app, wiring.metrics(), run)
+
+
+@app.route("/analyze/{name}", methods=["GET"])
+def asked_analysis(name: str) -> Response:
+    """Return the results of an analysis that took longer than its caller could wait."""
+
+    def run() -> HttpResponse:
+        found = wiring.asking().find(name)
+        return HttpResponse(found, 202 if isinstance(found, RunningAnalysis) else 200)
 
     return handle_request(app, wiring.metrics(), run)
 

@@ -9,6 +9,8 @@ from msgspec.structs import replace
 from analysis_stage import AnalysisStage, stage_with_a_drift
 from modelwatch.domain.verdict.results import ResultName
 from modelwatch.domain.windows import Window
+from modelwatch.errors import AskedRunError
+from modelwatch.services.contract import RunningAnalysis
 from modelwatch.services.reading import ResultReader
 
 JSON = {"Content-Type": "application/json"}
@@ -30,6 +32,7 @@ def app_client(client, stage):
         "analyze",
         metrics=stage.metrics,
         analyze_service=stage.service,
+        asking=stage.asking,
         result_reader=ResultReader(stage.reports, stage.episodes),
     )
 
@@ -39,6 +42,36 @@ def test_analyze_on_request_and_list_the_results(app_client):
     (result,) = response.json_body["results"]
     assert (response.status_code, result["status"]) == (200, "unknown")
     assert app_client.http.get("/reports").json_body["results"] == [result]
+
+
+class _Slow:
+    """Runs that take longer than a caller waits, or failed."""
+
+    def ask(self, request):
+        self.asked = request
+        return RunningAnalysis("0" * 32)
+
+    def find(self, name):
+        if name == "0" * 32:
+            return RunningAnalysis(name)
+        raise AskedRunError(409, f"{name}: another stage analyzes it")
+
+
+def test_what_takes_longer_is_asked_for_by_its_name(client, stage):
+    http = client("analyze", metrics=stage.metrics, asking=_Slow()).http
+    first = http.post("/analyze", headers=JSON, body=b"{}")
+    name = first.json_body["name"]
+    assert (first.status_code, first.headers["Location"]) == (202, f"analyze/{name}")
+    again = http.get(f"/analyze/{name}")
+    assert (again.status_code, again.json_body) == (202, {"name": name, "status": "running"})
+    failed = http.get(f"/analyze/{'1' * 32}")
+    assert (failed.status_code, failed.json_body["status"]) == (409, 409)
+    assert failed.json_body["detail"].endswith("another stage analyzes it")
+
+
+def test_an_unknown_analysis_is_not_found(app_client):
+    for name in ("0" * 32, "x", "%00", "..%2Fx"):
+        assert app_client.http.get(f"/analyze/{name}").status_code == 404, name
 
 
 def test_a_wrong_request_is_refused_by_field(app_client):

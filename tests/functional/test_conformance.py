@@ -119,6 +119,7 @@ def analyze_address():
     parts = {
         "metrics": stage.metrics,
         "analyze_service": stage.service,
+        "asking": stage.asking,
         "comparer": comparer,
         "result_reader": ResultReader(stage.reports, stage.episodes),
         "model_name": "wine",

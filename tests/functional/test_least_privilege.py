@@ -202,6 +202,8 @@ MUST_NOT = {
         ("s3:DeleteObject", f"{REPORTS}/analyses/wine/1/result.json"),
         ("s3:PutObject", f"{REPORTS}/baselines/wine/x"),
         ("s3:PutObject", f"{REPORTS}/monitors/wine/x"),
+        ("s3:DeleteObject", f"{REPORTS}/asked/x/done.json"),
+        ("lambda:InvokeFunction", "modelwatch-prod-predict"),
         ("s3:PutObject", f"{MODELS}/{ARTIFACTS}/MLmodel"),
         ("sqs:SendMessage", QUEUE),
     ],
@@ -210,7 +212,7 @@ MUST_NOT = {
 UNUSED = {
     "predict": {"WriteLogs", "RenewItself", "ListModels"},
     "capture": {"WriteLogs", "TakeRecords"},
-    "analyze": {"WriteLogs", "ListModels"},
+    "analyze": {"WriteLogs", "ListModels", "InvokeItself"},
 }
 """What this test does not come to: Lambda writes the logs and takes messages from the queue, with a
 function's role; a reload is shown on the real stack. Without the right to list, S3 says of a file
@@ -272,6 +274,13 @@ def test_the_functions_work_with_their_roles_and_may_do_nothing_else(account, tm
         listed = analyze.http.get("/reports").json_body
         assert result["name"] in json.dumps(listed)
         assert analyze.http.get("/models").status_code == 200
+        (request,) = [
+            each["Key"]
+            for each in account.s3.list_objects_v2(Bucket=REPORTS, Prefix="asked/")["Contents"]
+            if each["Key"].endswith("/request.json")
+        ]
+        again = analyze.http.get(f"/analyze/{request.split('/')[1]}")
+        assert again.json_body["results"] == [result]
 
     for app, forbidden in MUST_NOT.items():
         role = account.roles[app]
@@ -279,7 +288,8 @@ def test_the_functions_work_with_their_roles_and_may_do_nothing_else(account, tm
         assert rest == UNUSED[app]
         for action, name in forbidden:
             service = action.partition(":")[0]
-            place = f"{REGION}:{ACCOUNT}:" if service == "sqs" else "::"
+            place = {"s3": "::"}.get(service, f"{REGION}:{ACCOUNT}:")
+            place += "function:" if service == "lambda" else ""
             assert not role.allows(action, f"arn:aws:{service}:{place}{name}"), (app, action, name)
         # without this right, S3 says of an object that is gone that it is forbidden
         for bucket in {"predict": [MODELS], "capture": [CAPTURES]}.get(

@@ -26,7 +26,7 @@ def apps():
         parts = {
             "predict": {"predict_service": service, "served_models": one_model(service)},
             "capture": {"capture_service": capture_service()},
-            "analyze": {"analyze_service": AnalysisStage().service},
+            "analyze": {"asking": AnalysisStage().asking},
         }
         yield {
             name: stack.enter_context(app_with(name, metrics=InMemoryMetrics(), **each))

@@ -14,6 +14,7 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
+from modelwatch import Client
 from modelwatch.domain.capture_policy import apply_policy, read_policy
 from modelwatch.domain.sampling import is_sampled
 from modelwatch_cli.capture.dlq import packed_records
@@ -205,16 +206,17 @@ def test_the_reference_is_compared_as_it_would_have_been_captured(deployed):
     chosen = {event_id for event_id in done["event_ids"] if is_sampled(event_id, RATE)}
 
     def analyzed() -> dict[str, Any]:
-        response = httpx.post(f"{url}/analyze", json={"min_rows": len(chosen)}, timeout=120).json()
-        assert response["failures"] == {}
-        return {each["feature"]: each for each in response["results"][0].get("features", ())}
+        with Client(analyze=url) as client:
+            found = client.analyze(min_rows=len(chosen))
+        assert found.failures == {}
+        return {each.feature: each for each in found.results[0].features}
 
     features = eventually(analyzed, seconds=120)
     assert set(features) == set(ROW) - {"alcohol"}
-    assert features["proline"]["kind"] == "categorical"
+    assert features["proline"].kind == "categorical"
     # a reference that is not in buckets is 25 higher on average: 1.7 standard deviations
-    assert features["magnesium"]["score"] < 0.6
-    assert features["hue"]["kind"] == "numerical"
+    assert features["magnesium"].score < 0.6
+    assert features["hue"].kind == "numerical"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from modelwatch import Client
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.windows import Window
@@ -134,10 +135,35 @@ def test_a_poisoned_message_is_put_aside_at_once_and_alone(pipeline):
 
 
 def test_too_few_rows_are_unknown(pipeline):
-    url = f"{pipeline.urls['analyze']}/analyze"
-    response = httpx.post(url, json={"min_rows": 100_000}, timeout=120).json()
-    assert response["failures"] == {}
-    assert {result["status"] for result in response["results"]} == {"unknown"}
+    with Client(analyze=pipeline.urls["analyze"]) as client:
+        found = client.analyze(min_rows=100_000)
+    assert found.failures == {}
+    assert {result.status for result in found.results} == {"unknown"}
+
+
+def test_an_analysis_goes_on_when_its_caller_has_a_response(pipeline):
+    function, url = "modelwatch-local-analyze-api", f"{pipeline.urls['analyze']}/analyze"
+    functions = pipeline.stack.client("lambda")
+    # the one environment holds the request: the run starts only when that has its response
+    functions.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=1)
+    try:
+        first = httpx.post(url, json={"min_rows": 100_000}, timeout=60)
+        assert first.status_code == 202, first.text
+        name = first.json()["name"]
+        address = f"{pipeline.urls['analyze']}/{first.headers['location']}"
+        assert address.endswith(f"/analyze/{name}")
+    finally:
+        functions.delete_function_concurrency(FunctionName=function)
+
+    def done() -> dict[str, Any]:
+        response = httpx.get(address, timeout=60)
+        assert response.status_code in (200, 202), response.text
+        return response.json() if response.status_code == 200 else {}
+
+    found = eventually(done, seconds=180)
+    assert found["failures"] == {}
+    assert all(f"-{name[:8]}" in result["name"] for result in found["results"])
+    assert httpx.get(f"{url}/{'0' * 32}", timeout=60).status_code == 404
 
 
 def test_a_reload_holds_for_every_environment(pipeline):

@@ -19,6 +19,7 @@ from in_memory import (
 from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.captures.parquet import records_table
 from modelwatch.adapters.results.analysis_settings import monitored
+from modelwatch.adapters.results.asked import S3AskedStore
 from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.adapters.results.episodes import S3EpisodeStore
 from modelwatch.adapters.results.monitors import S3MonitorStore
@@ -34,6 +35,7 @@ from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.services.analysis_requests import AnalysisRequest
 from modelwatch.services.analyze import Analysis, AnalyzeService
 from modelwatch.services.announcing import Announcer
+from modelwatch.services.asking import Asking
 from modelwatch.services.learning import Learning
 from modelwatch.services.monitors import MonitorReader
 from modelwatch.services.references import References
@@ -106,6 +108,8 @@ class AnalysisStage:
             announcer=Announcer(self.episodes, self.bus, self.metrics, "local"),
             clock=lambda: self.now.timestamp(),
         )
+
+        self.asking = Asking(S3AskedStore(self.s3, "reports"), self.service.analyze)
 
     def monitored(self, monitor: Monitor | None) -> Monitored:
         """Read a monitor, whose rules override the stage's."""

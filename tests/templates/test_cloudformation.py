@@ -388,11 +388,9 @@ def test_limits_are_settings(app, packaged):
         reserved = {"predict": 100, "analyze": 1}.get(name)
         assert properties.get("ReservedConcurrentExecutions") == reserved
         assert properties["Tracing"] == "Active"
-        # no one sees that a run of a schedule failed
-        is_scheduled = "Schedule" in {
-            each["Type"] for each in properties.get("Events", {}).values()
-        } and name in ("analyze", "capture-compact")
-        assert ("EventInvokeConfig" in properties) == is_scheduled
+        # no one sees that a run failed for which no one waits
+        is_asynchronous = name in ("analyze", "analyze-api", "capture-compact")
+        assert ("EventInvokeConfig" in properties) == is_asynchronous
     if app == "capture":
         (event,) = made["capture"]["Events"].values()
         assert event["Properties"]["ScalingConfig"] == {"MaximumConcurrency": 7}
@@ -470,7 +468,7 @@ def test_the_names_sizes_and_limits_of_functions(packaged):
         "modelwatch-${Stage}-capture-api": (512, 30),
         "modelwatch-${Stage}-capture": (1769, {"Ref": "ConsumerTimeoutSeconds"}),
         "modelwatch-${Stage}-capture-compact": (3008, 900),
-        "modelwatch-${Stage}-analyze-api": (3008, 120),
+        "modelwatch-${Stage}-analyze-api": (3008, 900),
         "modelwatch-${Stage}-analyze": (3008, 900),
     }
 

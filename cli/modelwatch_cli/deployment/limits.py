@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from modelwatch.services.analysis_requests import START_SECONDS
 from modelwatch_cli.deployment.packaging import functions
 from modelwatch_cli.deployment.templates import Template, with_policy
 from modelwatch_cli.settings import Settings
 
-_ASYNCHRONOUS = ("capture-compact", "analyze")
-"""EventBridge invokes these: no one waits, and no one sees that an invocation failed."""
+_ASYNCHRONOUS = ("capture-compact", "analyze", "analyze-api")
+"""EventBridge, or the function itself, invokes these: no one waits, and no one sees a failure."""
 
 _FAILED = "FailedRuns"
 
@@ -66,6 +67,8 @@ def _limits(name: str, properties: Mapping[str, Any], settings: Settings) -> dic
             "MaximumRetryAttempts": 2,
             "DestinationConfig": {"OnFailure": destination},
         }
+        if name == "analyze-api":  # whoever asked is told by then that nothing was started
+            limits["EventInvokeConfig"]["MaximumEventAgeInSeconds"] = int(START_SECONDS)
     return limits
 
 

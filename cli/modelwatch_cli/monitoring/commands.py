@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,8 +54,9 @@ def analyze(
     from modelwatch.domain.durations import parse_duration
 
     length = parse_duration(window, "--window") if window else None
-    with error_console.status("analyzing"), _client() as client:
+    with _analyzing() as say, _client() as client:
         found = client.analyze(
+            on_wait=say,
             model_name=model,
             window_seconds=int(length.total_seconds()) if length else None,
             window_end=option_time("--until", until) if until else None,
@@ -137,10 +140,24 @@ def analyze_window(window_seconds: int, model_name: str | None = None) -> list[A
     Raises ModelwatchError when the analyze API is not deployed or does not respond, or a version
     was not analyzed.
     """
-    with error_console.status("analyzing"), _client() as client:
-        found = client.analyze(model_name=model_name, window_seconds=window_seconds)
+    with _analyzing() as say, _client() as client:
+        found = client.analyze(on_wait=say, model_name=model_name, window_seconds=window_seconds)
     _require_no_failures(found)
     return found.results
+
+
+@contextmanager
+def _analyzing() -> Iterator[Callable[[float], None]]:
+    """Say that an analysis is made; give what says for how many seconds."""
+    with error_console.status("analyzing") as status:
+
+        def say(seconds: float) -> None:
+            text = f"still analyzing after {seconds:.0f} s"
+            status.update(text)
+            if not error_console.is_terminal:
+                error_console.print(text)
+
+        yield say
 
 
 def _require_no_failures(found: Analysis) -> None:

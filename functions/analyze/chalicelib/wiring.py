@@ -5,15 +5,17 @@ from functools import cache, partial
 
 from modelwatch import __version__
 from modelwatch.adapters.access.tokens import Callers
-from modelwatch.adapters.aws.clients import events_client, s3_client
+from modelwatch.adapters.aws.clients import events_client, lambda_client, s3_client
 from modelwatch.adapters.aws.emf import metric_sink
 from modelwatch.adapters.aws.events import EventBridgeBus
+from modelwatch.adapters.aws.invocations import LambdaStarter
 from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.captures.outcomes import S3OutcomeStore
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.models.training_references import TrainingReferences
 from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.adapters.results.analysis_settings import monitored, performance_policy
+from modelwatch.adapters.results.asked import S3AskedStore
 from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.adapters.results.episodes import S3EpisodeStore
 from modelwatch.adapters.results.evidently_report import EvidentlyReporter
@@ -28,6 +30,7 @@ from modelwatch.ports.metrics import MetricSink
 from modelwatch.ports.serving import ModelRegistry
 from modelwatch.services.analyze import AnalyzeService
 from modelwatch.services.announcing import Announcer
+from modelwatch.services.asking import Asking
 from modelwatch.services.comparison import Comparer
 from modelwatch.services.learning import Learning
 from modelwatch.services.monitors import MonitorReader
@@ -77,6 +80,18 @@ def analyze_service() -> AnalyzeService:
         monitors=parts.monitors,
         code=CodeVersion(__version__, settings.code_revision),
         announcer=announcer,
+    )
+
+
+@cache
+def asking() -> Asking:
+    """Return what runs analyses on request; without Lambda, the caller waits for its run."""
+    settings = AnalyzeSettings()
+    function = settings.aws_lambda_function_name
+    return Asking(
+        S3AskedStore(s3_client(settings), settings.report_bucket),
+        lambda request, at, mark: analyze_service().analyze(request, at, mark),
+        LambdaStarter(lambda_client(settings), function) if function else None,
     )
 
 

@@ -84,6 +84,10 @@ class Calls:
         """Open connections of one's own, in a forked child."""
         self._http = self._opened()
 
+    def pause(self, seconds: float) -> None:
+        """Wait."""
+        self._pause(seconds)
+
     def call[T](
         self,
         app: str,

@@ -15,7 +15,7 @@ from modelwatch.calls import Calls
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.result_table import Results
 from modelwatch.results_reading import Analysis as Analysis
-from modelwatch.results_reading import ResultCalls, decode_analysis
+from modelwatch.results_reading import ResultCalls, ask
 from modelwatch.sdk.model_log import ModelLog
 from modelwatch.services.contract import (
     AcceptedMany,
@@ -26,7 +26,9 @@ from modelwatch.services.contract import (
     Variants,
 )
 
-_ANALYSIS_SECONDS = 120.0
+_RELOAD_SECONDS = 120.0
+ANALYSIS_SECONDS = 1_800.0
+"""An analysis is started within 15 minutes and ends within as many, or failed."""
 
 
 # prepared here: two threads that read a type for the first time at once end the process
@@ -163,7 +165,7 @@ class Client(ModelLog, ResultCalls):
     def reload(self) -> Variants:
         """Serve the registry's current versions in every environment, now. Raises ApiError."""
         return self._calls.call(
-            "predict", "POST", "/model/reload", _variants, {}, seconds=_ANALYSIS_SECONDS
+            "predict", "POST", "/model/reload", _variants, {}, seconds=_RELOAD_SECONDS
         )
 
     def capture(self, records: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -209,6 +211,8 @@ class Client(ModelLog, ResultCalls):
         window_end: datetime | None = None,
         min_rows: int | None = None,
         with_report: bool = False,
+        wait_seconds: float = ANALYSIS_SECONDS,
+        on_wait: Callable[[float], object] = lambda _seconds: None,
     ) -> Analysis:
         """Analyze a window now, without waiting for the schedule.
 
@@ -223,11 +227,16 @@ class Client(ModelLog, ResultCalls):
             Its end, with a time zone; by default now, less the time that captures need to arrive.
         with_report
             Make the HTML report even without drift.
+        wait_seconds
+            Longest wait for an analysis that takes longer than 20 s.
+        on_wait
+            Called now and then with the seconds waited for it.
 
         Raises
         ------
         ApiError
-            When the API refuses the request, or does not respond.
+            When the API refuses the request or does not respond, the analysis failed, or it is not
+            done in time: with the status 202, and where its results will be.
         """
         body = _given(
             model_name=model_name,
@@ -236,9 +245,7 @@ class Client(ModelLog, ResultCalls):
             min_rows=min_rows,
             with_report=with_report,
         )
-        return self._calls.call(
-            "analyze", "POST", "/analyze", decode_analysis, body, seconds=_ANALYSIS_SECONDS
-        )
+        return ask(self._calls, body, wait_seconds, on_wait)
 
 
 def _given(**fields: object) -> dict[str, object]:

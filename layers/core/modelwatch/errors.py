@@ -190,6 +190,22 @@ class FleetError(ModelwatchError):
     public = f"the function's environments cannot be recycled now; {_IN_THE_LOG}"
 
 
+class StartError(ModelwatchError):
+    """An analysis that was asked for cannot be started."""
+
+    public = f"no analysis can be started now; {_IN_THE_LOG}"
+
+
+class AskedRunError(ModelwatchError):
+    """An analysis that was asked for failed, with the ``status`` that a response would have had."""
+
+    status = 500
+
+    def __init__(self, status: int, detail: str) -> None:
+        self.status = status
+        super().__init__(detail)
+
+
 class CallerError(ModelwatchError):
     """A request does not show that its sender may call."""
 
@@ -220,6 +236,7 @@ HTTP_STATUS: dict[type[ModelwatchError], int] = {
     StoreError: 503,
     QueueError: 503,
     FleetError: 503,
+    StartError: 503,
     SettingError: 500,
 }
 
@@ -239,6 +256,8 @@ def http_status(error: ModelwatchError) -> int:
     >>> http_status(NoModelError("none"))
     503
     """
+    if isinstance(error, AskedRunError):
+        return error.status
     for kind in type(error).__mro__:
         if kind in HTTP_STATUS:
             return HTTP_STATUS[kind]

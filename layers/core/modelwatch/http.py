@@ -38,6 +38,7 @@ _TITLES = {
     400: "The request is not valid",
     401: "The request does not show who calls",
     404: "Not found",
+    409: "What is stored does not allow this",
     413: "The body is too large",
     415: "Only JSON is taken",
     422: "The model does not take this",

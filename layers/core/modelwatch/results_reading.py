@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from modelwatch.calls import Calls
+from modelwatch.calls import ApiError, Calls
 from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.errors import InvalidInputError
 from modelwatch.result_table import Results
 from modelwatch.sdk.values import time_of
+from modelwatch.services.contract import PATIENCE_SECONDS
 from modelwatch.services.reading import Models, ModelState, ResultPage
 from modelwatch.services.results_query import MOST_RESULTS
 
@@ -25,9 +26,48 @@ class Analysis(msgspec.Struct, frozen=True):
     failures: dict[str, str] = {}
 
 
-decode_analysis = msgspec.json.Decoder(Analysis).decode
+_analysis = msgspec.json.Decoder(Analysis).decode
 _models = msgspec.json.Decoder(Models).decode
 _page = msgspec.json.Decoder(ResultPage).decode
+
+
+class _Name(msgspec.Struct):
+    """What is only in the response to an analysis that still runs."""
+
+    name: str = ""
+
+
+_name = msgspec.json.Decoder(_Name).decode
+
+
+def ask(
+    calls: Calls,
+    body: object,
+    wait_seconds: float,
+    on_wait: Callable[[float], object] = lambda _seconds: None,
+) -> Analysis:
+    """Have an analysis made, and wait for it; ``on_wait`` hears the seconds waited so far.
+
+    Raises ApiError when it failed or could not be asked for, or is not done in time.
+    """
+    found = calls.call("analyze", "POST", "/analyze", _asked, body)
+    waited, pause = PATIENCE_SECONDS, 1.0
+    while isinstance(found, str):
+        path = f"/analyze/{found}"
+        if waited >= wait_seconds:
+            problem = f"the analysis is not done after {waited:.0f} s; it goes on, and is here then"
+            raise ApiError(path, 202, problem)
+        calls.pause(pause)
+        waited += pause
+        on_wait(waited)
+        pause = min(pause * 1.5, 10.0)
+        found = calls.call("analyze", "GET", path, _asked, repeat=True)
+    return found
+
+
+def _asked(content: bytes) -> Analysis | str:
+    """Return an analysis, or its name where it still runs."""
+    return _name(content).name or _analysis(content)
 
 
 class ResultCalls:

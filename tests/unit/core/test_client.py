@@ -117,6 +117,31 @@ def test_records_labels_and_analyses(api):
     assert listed == ("/api/reports?limit=200", None)
 
 
+def test_an_analysis_that_takes_longer_is_waited_for(api):
+    running = {"name": "0" * 32, "status": "running"}
+    done = {"results": [], "failures": {"wine": "why"}}
+    api.responses = [(202, running), (202, running), (502, b""), (202, running), (200, done)]
+    waits: list[float] = []
+    assert api.client.analyze(on_wait=waits.append).failures == {"wine": "why"}
+    paths = [(method, path) for method, path, _, _ in api.requests]
+    assert paths == [("POST", "/api/analyze"), *[("GET", f"/api/analyze/{'0' * 32}")] * 4]
+    assert waits == [21.0, 22.5, 24.75]
+
+
+def test_an_analysis_that_failed_or_is_not_done_in_time_is_an_error(api):
+    running = {"name": "0" * 32, "status": "running"}
+    failed = {"status": 409, "detail": "another stage analyzes it"}
+    api.responses = [(202, running), (409, failed)]
+    with pytest.raises(ApiError, match="409: another stage analyzes it"):
+        api.client.analyze()
+    api.responses = [(202, running)] * 3
+    with pytest.raises(
+        ApiError, match=f"/analyze/{'0' * 32}: 202: .* not done after 22 s"
+    ) as error:
+        api.client.analyze(wait_seconds=22)
+    assert error.value.status == 202
+
+
 def test_an_address_that_is_missing_or_silent_is_an_error():
     pauses: list[float] = []
     with Client(predict="http://127.0.0.1:9", pause=pauses.append) as client:

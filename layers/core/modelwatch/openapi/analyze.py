@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from modelwatch.domain.comparison import Comparison
-from modelwatch.openapi.document import build, json_body, operation, reference
+from modelwatch.openapi.document import build, content, json_body, operation, reference
 from modelwatch.services.analysis_requests import AnalysisRequest
 from modelwatch.services.analyze import Analysis, ReportPlace
 from modelwatch.services.comparison_query import ComparisonRequest
-from modelwatch.services.contract import Alive
+from modelwatch.services.contract import Alive, RunningAnalysis
 from modelwatch.services.reading import Models, ResultPage
 from modelwatch.services.results_query import ResultsRequest
 
@@ -41,6 +41,7 @@ def document() -> dict[str, Any]:
             ReportPlace,
             ResultPage,
             ResultsRequest,
+            RunningAnalysis,
         ),
         lambda path: "analysis" if path.split("/")[1] in _ANALYSIS else "service",
     )
@@ -88,16 +89,34 @@ def _paths() -> dict[str, Any]:
         }
     ]
     defaults = msgspec.to_builtins(AnalysisRequest())
+    asked = operation(
+        "Analyze a window, by default the one that ends now",
+        "analyze",
+        Analysis,
+        (400, 409, 413, 415, 503),
+        body=json_body(reference(AnalysisRequest), defaults, required=False),
+    )
+    running = content("It takes longer than 20 s, and goes on", reference(RunningAnalysis))
+    asked["responses"]["202"] = running | {
+        "headers": {
+            "Location": {"description": "Where its results will be", "schema": {"type": "string"}}
+        }
+    }
+    later = operation("Get an analysis that took longer", "asked", Analysis, (404, 409, 503))
+    later["responses"]["202"] = content("It still runs", reference(RunningAnalysis))
+    later["parameters"] = [
+        {
+            "name": "name",
+            "in": "path",
+            "required": True,
+            "description": "What `POST /analyze` called it",
+            "schema": {"type": "string"},
+            "example": "0f8b2c64d1e39a75c0f8b2c64d1e39a7",
+        }
+    ]
     return {
-        "/analyze": {
-            "post": operation(
-                "Analyze a window, by default the one that ends now",
-                "analyze",
-                Analysis,
-                (400, 409, 413, 415, 503),
-                body=json_body(reference(AnalysisRequest), defaults, required=False),
-            )
-        },
+        "/analyze": {"post": asked},
+        "/analyze/{name}": {"get": later},
         "/reports": {"get": _paged("List the results of all models, newest first", "reports", 400)},
         "/reports/{name}": {"get": report},
         "/models": {

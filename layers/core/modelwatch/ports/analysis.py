@@ -199,6 +199,21 @@ class EpisodeStore(Protocol):
         ...
 
 
+class AskedStore(Protocol):
+    """Keeps what became of the analyses that someone asked for: each part of one is written once.
+
+    The parts are ``request``, ``started`` and ``done``.
+    """
+
+    def write(self, name: str, part: str, payload: bytes) -> bool:
+        """Keep a part, unless there is one; return whether it is kept. Raises StoreError."""
+        ...
+
+    def read(self, name: str, part: str) -> bytes:
+        """Return a part; raises NotFoundError when there is none, StoreError otherwise."""
+        ...
+
+
 class EventBus(Protocol):
     """Takes events to other systems."""
 

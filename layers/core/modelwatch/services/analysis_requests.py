@@ -17,6 +17,9 @@ from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.windows import Window
 from modelwatch.errors import Fault, InvalidInputError
 
+START_SECONDS = 900.0
+"""Lambda starts an asked analysis by then, or never."""
+
 MOST_MIN_ROWS = 1_000_000
 """So many rows are enough for any verdict."""
 

@@ -97,22 +97,31 @@ class AnalyzeService:
         self._announcer = announcer
         self._clock = clock
 
-    def analyze(self, request: AnalysisRequest) -> Analysis:
+    def analyze(
+        self, request: AnalysisRequest, at: datetime | None = None, mark: str = ""
+    ) -> Analysis:
         """Analyze one window, each model version alone: one that fails does not stop the rest.
 
         The results have names of their own, beside the schedule's of the same window, which goes on
         as if no one had asked. Gauges show a result on the present that says ok or drift by the
         settings' rules: neither few rows nor other rules hide a drift that they show.
+
+        Parameters
+        ----------
+        at
+            When it was asked; by default now.
+        mark
+            Eight hex digits that are in the names of the results; by default random ones.
         """
         monitors = self._monitors.current()
-        end = request.window_end or self._now() - monitors.defaults.rules.lag
+        end = request.window_end or (at or self._now()) - monitors.defaults.rules.lag
 
         def length(each: Monitored) -> timedelta:
             if request.window_seconds:
                 return timedelta(seconds=request.window_seconds)
             return each.rules.plans[0].length
 
-        mark = secrets.token_hex(4)
+        mark = mark or secrets.token_hex(4)
         only = request.model_name
         versions, left_out = self._versions(monitors, end, length, only)
         if only and not (versions or left_out):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 import msgspec
 
@@ -11,6 +11,9 @@ from modelwatch.domain.names import EventId
 from modelwatch.domain.records import Value
 
 MAX_BATCH_ROWS = 10_000
+
+PATIENCE_SECONDS = 20.0
+"""So long `POST /analyze` waits for results; with a cold start that is below API Gateway's 29 s."""
 
 Row = list[Value] | dict[str, Value]
 
@@ -189,6 +192,16 @@ class Alive(TypedDict):
     """Response of ``GET /health`` of capture and analyze."""
 
     status: str
+
+
+class RunningAnalysis(msgspec.Struct, frozen=True):
+    """Response of ``POST /analyze`` to an analysis that takes longer: what it is called.
+
+    ``GET /analyze/{name}`` has its results when it is done.
+    """
+
+    name: str
+    status: Literal["running"] = "running"
 
 
 class Accepted(TypedDict):

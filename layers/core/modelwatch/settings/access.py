@@ -14,6 +14,7 @@ CONTROL_PATHS = frozenset(
     {
         "/model/reload",
         "/analyze",
+        "/analyze/{name}",
         "/reports",
         "/reports/{name}",
         "/models",

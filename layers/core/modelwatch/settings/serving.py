@@ -79,9 +79,6 @@ class ServingSettings(StoreSettings):
     )
     # Lambda's own folder of an environment
     model_cache = Setting("/tmp/modelwatch-models", "where a function keeps what it loaded", text)  # noqa: S108
-    aws_lambda_function_name = Setting(
-        "", "set by Lambda; empty: this process is alone", text, is_given=True
-    )
     aws_lambda_runtime_api = Setting(
         "", "set by Lambda; empty: capture before the response", text, is_given=True
     )

@@ -39,8 +39,11 @@ class LevelSettings(Group):
 
 
 class LogSettings(LevelSettings, StageSettings):
-    """Where a function writes its metrics, and whose they are; and what it logs."""
+    """Which function it is, where it writes its metrics, and what it logs."""
 
+    aws_lambda_function_name = Setting(
+        "", "set by Lambda; empty: this process is alone", text, is_given=True
+    )
     aws_emf_agent_endpoint = Setting(
         "",
         "where metric lines go instead of standard output, such as tcp://127.0.0.1:25888",
