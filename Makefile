@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-parts test-compose test-fast test-long zoo zoo-table test-grafana test-plugin bench-backfill bench-bridge bench-capture bench-client bench-compaction bench-analysis bench-detection bench-seasonal bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
+.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-parts test-compose test-fast test-long scan zoo zoo-table test-grafana test-plugin bench-backfill bench-bridge bench-capture bench-client bench-compaction bench-analysis bench-detection bench-seasonal bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test-plugin: setup $(ENVS)/localstack/.stamp-test ## the LocalStack plugin's own
 test-compose: setup ## compose.yaml brought up and used, in a sandbox (root; installs nothing, keeps nothing)
 	@PYTHONPATH=tests/compose $(BIN)/python -m pytest -q -p no:cacheprovider tests/compose
 	@$(BIN)/python tests/compose/run.py
+
+scan: setup $(ENVS)/scan/.stamp ## checkov over the templates, secrets, software bills of materials
+	@$(BIN)/python tests/security/scan.py
 
 zoo: setup $(ENVS)/zoo/.stamp ## XGBoost and CatBoost, for the zoo of models in tests/zoo
 
@@ -180,6 +183,10 @@ $(ENVS)/flights/.stamp: benchmarks/seasonal/requirements.txt | $(UV)
 	@rm -rf $(ENVS)/flights && $(UV) pip install -q --target $(ENVS)/flights --python 3.13 --no-deps --require-hashes -r $<
 	@touch $@
 
+$(ENVS)/scan/.stamp: tests/security/requirements.txt | $(UV)
+	$(call environment,scan,tests/security/requirements.txt)
+	@touch $@
+
 $(ENVS)/docs/.stamp: docs/requirements.txt | $(UV)
 	$(call environment,docs,docs/requirements.txt)
 	@touch $@
@@ -214,6 +221,7 @@ lock: $(UV) ## resolve every requirements.in anew
 	  $(UV) $(LOCK) --upgrade -c requirements.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
 	@$(UV) $(LOCK) --upgrade tests/spark/requirements.in -o tests/spark/requirements.txt
 	@$(UV) $(LOCK) --upgrade --no-deps -c requirements.txt tests/zoo/requirements.in -o tests/zoo/requirements.txt
+	@$(UV) $(LOCK) --upgrade tests/security/requirements.in -o tests/security/requirements.txt
 	@$(UV) $(LOCK) --upgrade benchmarks/requirements.in -o benchmarks/requirements.txt
 	@$(UV) $(LOCK) --upgrade --no-deps benchmarks/seasonal/requirements.in -o benchmarks/seasonal/requirements.txt
 	@$(UV) $(LOCK) --upgrade docs/requirements.in -o docs/requirements.txt

@@ -13,6 +13,7 @@ from modelwatch.http import (
     close,
     current_request,
     handle_request,
+    query_of,
     tagged,
 )
 from modelwatch.openapi.routes import add_docs
@@ -89,7 +90,7 @@ def model_results(name: str) -> Response:
 
 def _page(model_name: str = "") -> HttpResponse:
     request, reader = current_request(app), wiring.result_reader()
-    asked = parse_results_query(request.query_params or {})
+    asked = parse_results_query(query_of(app))
     listed = by_name(lambda name: reader.list_page(name, asked), model_name)
     known = request.headers.get("if-none-match", "")
     return tagged(listed.tag, known, lambda: reader.read_page(listed))
@@ -100,7 +101,7 @@ def compare() -> Response:
     """Compare two variants or versions: ``?a=champion&b=challenger&window=PT1H``."""
 
     def run() -> HttpResponse:
-        asked = parse_query(current_request(app).query_params or {})
+        asked = parse_query(query_of(app))
         window = asked.asked_window()
         name = asked.model_name or wiring.model_name()
         found = wiring.comparer().compare(name, asked.a, asked.b, window, asked.metric)

@@ -18,6 +18,7 @@ from modelwatch.ports.metrics import Sample
 from modelwatch.services.deliveries import Message, retry_delays
 from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_bridge.lines.interpretation import interpret
+from modelwatch_cli.deployment.alarms import alarm_template
 from modelwatch_cli.deployment.deployer import tags_of
 from modelwatch_cli.deployment.encryption import with_key
 from modelwatch_cli.deployment.events import with_events
@@ -319,6 +320,7 @@ ENCRYPTED = {
             ]
         }
     },
+    "AWS::SNS::Topic": {"KmsMasterKeyId": KEY},
     "AWS::SQS::Queue": {"KmsMasterKeyId": KEY, "KmsDataKeyReusePeriodSeconds": 3600},
     "AWS::Serverless::Function": {"KmsKeyArn": KEY},
 }
@@ -331,7 +333,9 @@ def test_a_key_of_ones_own_encrypts_every_bucket_queue_and_function(packaged):
         for app, each in packaged.items()
     }
     assert "FailedRuns" in zips["analyze"]["Resources"]
-    for template in [*zips.values(), *map(load_template, STATIC)]:
+    mailed = Settings({"STAGE": "prod", "ALARM_EMAILS": "ops@acme.example"})
+    alarms = alarm_template(mailed, {"modelwatch-prod-capture": 60}, "captures")
+    for template in [*zips.values(), *map(load_template, STATIC), alarms]:
         assert with_key(template, "") == template
         closed = with_key(template, KEY)
         assert not complaints(closed)

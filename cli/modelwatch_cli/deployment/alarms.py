@@ -94,6 +94,10 @@ class Alarm:
         return 1 if read is None else sum("MetricStat" in each for each in read)
 
 
+PUBLISHERS = ("cloudwatch.amazonaws.com", "events.amazonaws.com")
+"""Who sends to the topic of alarms."""
+
+
 def alarms(settings: Settings, functions: dict[str, int], queue: str) -> list[Alarm]:
     """Return the alarms whose metrics CloudWatch shows.
 
@@ -405,16 +409,16 @@ def _topic(stage: str) -> dict[str, Any]:
                     "Version": "2012-10-17",
                     "Statement": [
                         {
-                            "Sid": f"Publish{service.capitalize()}",
+                            "Sid": f"Publish{service.partition('.')[0].capitalize()}",
                             "Effect": "Allow",
-                            "Principal": {"Service": f"{service}.amazonaws.com"},
+                            "Principal": {"Service": service},
                             "Action": "sns:Publish",
                             "Resource": topic,
                             "Condition": {
                                 "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
                             },
                         }
-                        for service in ("cloudwatch", "events")
+                        for service in PUBLISHERS
                     ],
                 },
             },

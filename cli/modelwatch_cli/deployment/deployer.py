@@ -63,6 +63,16 @@ def tags_of(settings: Settings) -> dict[str, str]:
     return {"stage": settings.stage, "version": __version__, **owner}
 
 
+def configured(template: Template, app: str, settings: Settings) -> Template:
+    """Return a packaged app's ``template`` with all that the settings ask of it."""
+    template = with_access(template, settings)
+    template = with_secrets(template, FUNCTIONS[app], settings)
+    template = with_events(template, FUNCTIONS[app], settings)
+    template = with_registry(template, FUNCTIONS[app], settings)
+    template = with_limits(template, settings)
+    return with_key(template, settings.kms_key_arn)
+
+
 class Progress(Protocol):
     """Takes messages about the steps of a deployment."""
 
@@ -194,12 +204,7 @@ class Deployer:
         started = time.monotonic()
         plan = self.plan.apps[app]
         package = package_app(self.project, app, self.settings.aws_default_region)
-        template = with_access(package.template, self.settings)
-        template = with_secrets(template, FUNCTIONS[app], self.settings)
-        template = with_events(template, FUNCTIONS[app], self.settings)
-        template = with_registry(template, FUNCTIONS[app], self.settings)
-        template = with_limits(template, self.settings)
-        template = with_key(template, self.settings.kms_key_arn)
+        template = configured(package.template, app, self.settings)
         if plan.environment is None:
             template = with_code(template, self._store.bucket, package.artifact.key)
             self._templates[app] = with_filters(template, self.settings)
@@ -357,7 +362,8 @@ class Deployer:
                 f"METRICS_TO_CLOUDWATCH={self.settings.metrics_to_cloudwatch} leaves out "
                 f"{', '.join(missing)}",
             )
-        return alarm_template(self.settings, limits, self.settings.capture_queue_name)
+        template = alarm_template(self.settings, limits, self.settings.capture_queue_name)
+        return with_key(template, self.settings.kms_key_arn)
 
     def _template(self, part: str) -> Template:
         if part in self._templates:
