@@ -26,7 +26,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bridge_in_memory import InMemoryDeliveries, member, object_key
+from bridge_in_memory import (  # type: ignore[import-not-found]  # typed apart
+    InMemoryDeliveries,
+    member,
+    object_key,
+)
 from modelwatch.metric_names import CATALOG, NAMESPACE
 from modelwatch_bridge.counting.collector import TEXT, Page, TotalsCollector
 from modelwatch_bridge.counting.ledger import Ledger

@@ -323,6 +323,12 @@ ENCRYPTED = {
     "AWS::SNS::Topic": {"KmsMasterKeyId": KEY},
     "AWS::SQS::Queue": {"KmsMasterKeyId": KEY, "KmsDataKeyReusePeriodSeconds": 3600},
     "AWS::Serverless::Function": {"KmsKeyArn": KEY},
+    "AWS::KinesisFirehose::DeliveryStream": {
+        "DeliveryStreamEncryptionConfigurationInput": {
+            "KeyType": "CUSTOMER_MANAGED_CMK",
+            "KeyARN": KEY,
+        }
+    },
 }
 
 
