@@ -371,6 +371,7 @@ LIMITED = Settings(
         "FUNCTION_TIMEOUT": "capture=120,analyze=600",
         "FUNCTION_CONCURRENCY": "predict=100,analyze=1",
         "CAPTURE_MAX_CONCURRENCY": "7",
+        "ANALYSIS_MAX_CONCURRENCY": "30",
         "API_RATE": "50",
         "TRACING": "on",
         "ROLE_PATH": "/apps/",
@@ -401,10 +402,11 @@ def test_limits_are_settings(app, packaged):
         # no one sees that a run failed for which no one waits
         is_asynchronous = name in ("analyze", "analyze-api", "capture-compact")
         assert ("EventInvokeConfig" in properties) == is_asynchronous
-    if app == "capture":
-        (event,) = made["capture"]["Events"].values()
-        assert event["Properties"]["ScalingConfig"] == {"MaximumConcurrency": 7}
-        assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    for name, most in {"capture": 7, "analyze-window": 30}.items():
+        if name in made:
+            (event,) = made[name]["Events"].values()
+            assert event["Properties"]["ScalingConfig"] == {"MaximumConcurrency": most}
+            assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     (throttling,) = template["Resources"]["RestAPI"]["Properties"]["MethodSettings"]
     assert (throttling["ThrottlingRateLimit"], throttling["ThrottlingBurstLimit"]) == (50, 100)
     role = template["Resources"]["Role"]["Properties"]
@@ -419,9 +421,13 @@ def test_the_queue_hides_messages_for_six_times_the_consumers_limit():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("FUNCTION_TIMEOUT", "capture=20"), ("FUNCTION_CONCURRENCY", "capture=5")],
+    [
+        ("FUNCTION_TIMEOUT", "capture=20"),
+        ("FUNCTION_CONCURRENCY", "capture=5"),
+        ("FUNCTION_CONCURRENCY", "analyze-window=5"),
+    ],
 )
-def test_limits_with_which_capture_cannot_work_are_refused(name, value):
+def test_limits_with_which_a_consumer_cannot_work_are_refused(name, value):
     with pytest.raises(SettingError, match=name):
         check_limits(Settings({name: value}))
     check_limits(LIMITED)
@@ -480,6 +486,7 @@ def test_the_names_sizes_and_limits_of_functions(packaged):
         "modelwatch-${Stage}-capture-compact": (3008, 900),
         "modelwatch-${Stage}-analyze-api": (3008, 900),
         "modelwatch-${Stage}-analyze": (3008, 900),
+        "modelwatch-${Stage}-analyze-window": (3008, 900),
     }
 
 
@@ -505,8 +512,9 @@ def test_no_role_may_do_everything(packaged):
 KEEPERS = ("AWS::S3::Bucket", "AWS::SQS::Queue")
 
 
-def test_every_bucket_and_queue_refuses_what_comes_without_tls():
-    resources = {k: v for path in STATIC for k, v in load_template(path)["Resources"].items()}
+def test_every_bucket_and_queue_refuses_what_comes_without_tls(packaged):
+    templates = [*map(load_template, STATIC), *packaged.values()]
+    resources = {k: v for each in templates for k, v in each["Resources"].items()}
     made = {name for name, resource in resources.items() if resource["Type"] in KEEPERS}
     refusing = set()
     for policy in resources.values():
@@ -521,6 +529,22 @@ def test_every_bucket_and_queue_refuses_what_comes_without_tls():
         assert target["Ref"] in str(statement["Resource"])
         refusing.add(target["Ref"])
     assert refusing == made != set()
+
+
+def test_what_is_due_is_hidden_while_its_function_may_run_and_fails_three_times(packaged):
+    resources = packaged["analyze"]["Resources"]
+    queue, function = (resources[name]["Properties"] for name in ("AnalysisQueue", "Evaluate"))
+    assert queue["VisibilityTimeout"] > function["Timeout"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 3
+    # a model is a message group, and one message a run: no model waits for another
+    (event,) = function["Events"].values()
+    assert (queue["FifoQueue"], event["Properties"]["BatchSize"]) == (True, 1)
+    has_url = {
+        name
+        for name, resource in resources.items()
+        if "ANALYSIS_QUEUE_URL" in str(resource["Properties"].get("Environment"))
+    }
+    assert has_url == {"Analyze", "Evaluate"}, "who asks for an analysis waits for it"
 
 
 def test_a_record_that_cannot_be_stored_ends_in_the_dead_letter_queue_and_not_soon():

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 PAGE_EVENTS = 10_000
 """Most events of one page: CloudWatch's own limit."""
 
-_FUNCTION = r"(predict|predict-image|capture|capture-api|capture-compact|analyze|analyze-api)"
+_FUNCTION = (
+    r"(predict|predict-image|capture|capture-api|capture-compact"
+    r"|analyze|analyze-api|analyze-window)"
+)
 
 
 class CloudWatchLogSource:

@@ -25,6 +25,7 @@ from modelwatch_cli.costs.prices import (
     S3_READ,
     S3_STORAGE,
     S3_WRITE,
+    SQS_FIFO_REQUEST,
     Item,
     Price,
     capture_items,
@@ -49,6 +50,9 @@ _MERGE_REQUESTS = 1.2
 
 _ANALYSIS_SECONDS = 0.5
 """`make bench-analysis`: a verdict, with what reading takes on S3."""
+
+_DUE_REQUESTS = 2.1
+"""Of a message of what is due: sent by ten, received and deleted alone."""
 
 _RESULT_BYTES = 50_000
 _RESULT_WRITES = 4
@@ -234,9 +238,12 @@ def _analyzing(traffic: Traffic, settings: Settings) -> list[Item]:
     runs, second = MONTH / settings.analysis_schedule, _lambda_second(settings)
     verdicts = runs * traffic.models * len(settings.analysis_windows)
     objects_an_hour = _objects(traffic, settings) / (MONTH / timedelta(hours=1))
+    # what is due of one model needs no queue
+    messages = verdicts if traffic.models > 1 else 0.0
     stored = verdicts * _RESULT_BYTES / 1e9 * _months(settings.report_retention_days)
     return [
-        Item("Lambda: runs of the analysis", runs, LAMBDA_REQUEST),
+        Item("Lambda: runs of the analysis", runs + messages, LAMBDA_REQUEST),
+        Item("SQS: what is due of several models", messages * _DUE_REQUESTS, SQS_FIFO_REQUEST),
         Item("Lambda: the analysis", verdicts * _ANALYSIS_SECONDS * ANALYZE_GB, second),
         Item("S3: profiles of the newest hour", runs * objects_an_hour, S3_READ),
         Item("S3: results and listings", verdicts * _RESULT_WRITES, S3_WRITE),

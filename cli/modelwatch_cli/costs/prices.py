@@ -40,6 +40,7 @@ LAMBDA_SECOND = Price(16.6667e-6, "GB-seconds")
 LAMBDA_ARM_SECOND = Price(13.3334e-6, "GB-seconds")
 """On arm64."""
 SQS_REQUEST = Price(0.40e-6, "requests")
+SQS_FIFO_REQUEST = Price(0.50e-6, "requests")
 S3_WRITE = Price(5e-6, "requests")
 """PUT and LIST; a deletion is free."""
 S3_READ = Price(0.4e-6, "requests")

@@ -11,6 +11,7 @@ from typing import Any
 
 from modelwatch.services.analysis_requests import START_SECONDS
 from modelwatch_cli.deployment.packaging import functions
+from modelwatch_cli.deployment.plan import most_at_once
 from modelwatch_cli.deployment.templates import Template, with_policy
 from modelwatch_cli.settings import Settings
 
@@ -54,11 +55,11 @@ def _limits(name: str, properties: Mapping[str, Any], settings: Settings) -> dic
         limits["Tracing"] = "Active"
     if settings.aws_endpoint_url:
         return limits
-    if name == "capture":
+    if name in most_at_once(settings):
         # a backlog must not take the concurrency that predict needs
         (event,) = properties["Events"].values()
         (logical,) = properties["Events"]
-        scaling = {"ScalingConfig": {"MaximumConcurrency": settings.capture_max_concurrency}}
+        scaling = {"ScalingConfig": {"MaximumConcurrency": most_at_once(settings)[name]}}
         changed = event | {"Properties": event["Properties"] | scaling}
         limits["Events"] = {logical: changed}
     if name in _ASYNCHRONOUS:

@@ -172,13 +172,22 @@ def check_limits(settings: Settings) -> None:
     # it ends what it does after 26 s, and has to answer for it
     if settings.function_timeout.get("capture", 60) < 30:
         raise SettingError("FUNCTION_TIMEOUT", "capture needs 30 seconds or more")
-    reserved = settings.function_concurrency.get("capture")
-    if reserved is not None and reserved < settings.capture_max_concurrency:
-        raise SettingError(
-            "FUNCTION_CONCURRENCY",
-            f"capture={reserved} is less than CAPTURE_MAX_CONCURRENCY, "
-            f"{settings.capture_max_concurrency}: the queue would be refused",
-        )
+    for name, most in most_at_once(settings).items():
+        reserved = settings.function_concurrency.get(name)
+        if reserved is not None and reserved < most:
+            setting = "CAPTURE_MAX_CONCURRENCY" if name == "capture" else "ANALYSIS_MAX_CONCURRENCY"
+            raise SettingError(
+                "FUNCTION_CONCURRENCY",
+                f"{name}={reserved} is less than {setting}, {most}: the queue would be refused",
+            )
+
+
+def most_at_once(settings: Settings) -> dict[str, int]:
+    """Return how many runs at once take messages from a queue, by the function that does."""
+    return {
+        "capture": settings.capture_max_concurrency,
+        "analyze-window": settings.analysis_max_concurrency,
+    }
 
 
 def architecture(settings: Settings) -> str:

@@ -72,6 +72,13 @@ def test_firehose_bills_packed_lines_in_steps_of_5_kib():
     assert "Firehose: log lines" not in bill()
 
 
+def test_one_model_needs_no_queue_of_what_is_due():
+    queue = "SQS: what is due of several models"
+    assert bill(models=1)[queue].count == 0
+    twice = [bill(models=3, ANALYSIS_WINDOWS=each)[queue].count for each in ("PT1H", "PT1H,P7D")]
+    assert twice[1] == 2 * twice[0] > 0
+
+
 def test_the_command_says_the_sum():
     done = CliRunner().invoke(app, ["cost", "--rps", "100", "--features", "50", "--json"])
     assert done.exit_code == 0, done.output
