@@ -82,7 +82,7 @@ lint: setup ## ruff and mypy
 	  --cache-dir $(CURDIR)/.mypy_cache --config-file $(CURDIR)/pyproject.toml .) || exit 1; done
 
 bench-bridge: setup ## events a second, memory and scrape time of the bridge
-	@PYTHONPATH=. $(BIN)/python -m benchmarks.bridge
+	@PYTHONPATH=.:tests/support $(BIN)/python -m benchmarks.bridge
 
 bench-capture: setup-rivals ## the consumer's rows a second, bytes on S3, the bill; whylogs beside
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.capture

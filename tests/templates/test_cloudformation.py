@@ -9,11 +9,15 @@ import pytest
 from cfnlint.api import ManualArgs, lint
 
 from modelwatch import __version__
+from modelwatch.adapters.aws.emf import emf_lines
 from modelwatch.adapters.aws.queues import MESSAGE_LIMIT_BYTES
 from modelwatch.domain.episodes.events import DETAIL_TYPE, FORMAT, SOURCE, VerdictEvent
 from modelwatch.errors import SettingError
+from modelwatch.metric_names import CATALOG
+from modelwatch.ports.metrics import Sample
 from modelwatch.services.deliveries import Message, retry_delays
 from modelwatch.settings.functions import FUNCTIONS
+from modelwatch_bridge.lines.interpretation import interpret
 from modelwatch_cli.deployment.alarms import alarm_template
 from modelwatch_cli.deployment.deployer import tags_of
 from modelwatch_cli.deployment.encryption import with_key
@@ -36,6 +40,7 @@ from modelwatch_cli.deployment.plan import APPS, LAYERS, check_limits, make_plan
 from modelwatch_cli.deployment.registry import with_registry
 from modelwatch_cli.deployment.secrets import with_secrets
 from modelwatch_cli.deployment.templates import load_template
+from modelwatch_cli.deployment.transport import PATTERN, with_filters
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
@@ -53,6 +58,7 @@ OUTPUTS = {
     "DeadLetterQueueArn": "arn:aws:sqs:us-east-1:1:q-dead",
     **{f"{name.capitalize()}Layer": f"arn:{name}" for name in LAYERS},
 }
+FIREHOSE = Settings({"METRICS_TRANSPORT": "firehose"})
 
 
 def complaints(template: dict) -> list[str]:
@@ -114,6 +120,69 @@ def test_the_outputs_of_one_stack_are_the_parameters_of_others(packaged):
     assert given >= OUTPUTS.keys()
     taken = {name for template in packaged.values() for name in template["Parameters"]}
     assert taken >= OUTPUTS.keys()
+
+
+@pytest.mark.parametrize("package", ["zip", "image"])
+@pytest.mark.parametrize("app", APPS)
+def test_each_log_group_sends_its_lines_where_a_setting_says_so(app, package, packaged):
+    template = packaged[app]
+    if package == "image":
+        plan = make_plan(SETTINGS, [app], "image").apps[app]
+        template = as_image(template, "predict:abc", plan.name_suffix, plan.larger)
+    assert with_filters(template, SETTINGS) is template
+    template = with_filters(with_limits(template, FIREHOSE), FIREHOSE)
+    filters = {
+        each["Properties"]["LogGroupName"]["Fn::Sub"].replace("${Stage}", "prod"): each
+        for each in template["Resources"].values()
+        if each["Type"] == "AWS::Logs::SubscriptionFilter"
+    }
+    names = function_names(template, "prod")
+    assert sorted(filters) == sorted(f"/aws/lambda/{name}" for name in names)
+    given = load_template(PROJECT.template("metrics"))["Outputs"].keys()
+    for each in filters.values():
+        properties = each["Properties"]
+        assert {properties[name]["Ref"] for name in ("DestinationArn", "RoleArn")} == given
+        assert properties["FilterPattern"] == PATTERN
+    if package == "zip":
+        assert not complaints(with_code(template, "bucket", "functions/key.zip"))
+
+
+def test_the_pattern_lets_through_what_the_bridge_counts():
+    terms = re.findall(r'\?"([^"]+)"', PATTERN)
+    counted = [
+        *emf_lines([Sample("capture_records_total", 1, {"outcome": "sent"})], 1),
+        "REPORT RequestId: 8f5e7a4c\tDuration: 9.5 ms\tBilled Duration: 10 ms\t"
+        "Memory Size: 512 MB\tMax Memory Used: 80 MB\t",
+        "[ERROR] KeyError: 'x'\nTraceback",
+        "2026-11-23T10:00:00Z 8f5e7a4c-0000-4000-8000-000000000000 Task timed out after 3.00 s",
+        "RequestId: 8f5e7a4c Error: Runtime exited with error: signal: killed",
+    ]
+    for line in counted:
+        found = interpret(line, "f", CATALOG)
+        assert found.readings or found.failed_requests
+        assert any(term in line for term in terms)
+    for line in ("START RequestId: 8f5e7a4c Version: 1", "END RequestId: 8f5e7a4c", "a word"):
+        assert not any(term in line for term in terms)
+
+
+def test_each_role_of_the_way_may_do_one_thing():
+    resources = load_template(PROJECT.template("metrics"))["Resources"]
+    rights = {}
+    for name in ("WritingRole", "SendingRole"):
+        properties = resources[name]["Properties"]
+        (trust,) = properties["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Condition"], "or any account may make the service use it"
+        (policy,) = properties["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]:
+            where = json.dumps(statement["Resource"])
+            rights |= dict.fromkeys(statement["Action"], where)
+    assert {action for action, where in rights.items() if "Stream" in where} == {
+        *("firehose:PutRecord", "firehose:PutRecordBatch"),
+    }
+    assert {action for action, where in rights.items() if "Lines" in where} == {
+        *("s3:PutObject", "s3:AbortMultipartUpload", "s3:GetBucketLocation", "s3:ListBucket"),
+        "s3:ListBucketMultipartUploads",
+    }
 
 
 def test_a_function_has_the_settings_that_it_reads_and_no_others(packaged):
@@ -254,6 +323,12 @@ ENCRYPTED = {
     "AWS::SNS::Topic": {"KmsMasterKeyId": KEY},
     "AWS::SQS::Queue": {"KmsMasterKeyId": KEY, "KmsDataKeyReusePeriodSeconds": 3600},
     "AWS::Serverless::Function": {"KmsKeyArn": KEY},
+    "AWS::KinesisFirehose::DeliveryStream": {
+        "DeliveryStreamEncryptionConfigurationInput": {
+            "KeyType": "CUSTOMER_MANAGED_CMK",
+            "KeyARN": KEY,
+        }
+    },
 }
 
 

@@ -51,7 +51,7 @@ class CloudWatchLogSource:
                     name
                     for group in page["logGroups"]
                     for name in [group["logGroupName"]]
-                    if not _is_of_a_longer_stage(name, self._prefix)
+                    if is_followed(name, self._prefix)
                 )
         except (BotoCoreError, ClientError) as error:
             raise SourceError(f"the logs API: {error}") from error
@@ -85,6 +85,11 @@ class CloudWatchLogSource:
             raise SourceError(f"the logs API: {error}") from error
         except BotoCoreError as error:
             raise SourceError(f"the logs API: {error}") from error
+
+
+def is_followed(group: str, prefix: str) -> bool:
+    """Return whether a log group has the prefix, and is of no other stage."""
+    return group.startswith(prefix) and not _is_of_a_longer_stage(group, prefix)
 
 
 def _is_of_a_longer_stage(group: str, prefix: str) -> bool:

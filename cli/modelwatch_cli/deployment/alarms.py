@@ -52,6 +52,7 @@ WITHOUT = {
     "ExpectedErrorRose": "an alarm on a query cannot compare series of each version",
     "LabelsMissing": "whether labels have to come is known to their owner",
     "BridgeDown": "there is no need of a bridge",
+    "BridgeMissing": "there is no need of a bridge",
     "BridgeStale": "there is no need of a bridge",
     "BridgeParseErrors": "there is no need of a bridge",
     "MetricOverflow": "there is no need of a bridge",

@@ -31,9 +31,7 @@ def with_limits(template: Template, settings: Settings) -> Template:
         }
     api = resources["RestAPI"]["Properties"]
     resources["RestAPI"] = resources["RestAPI"] | {"Properties": api | _of_api(settings)}
-    role = resources["Role"]["Properties"]
-    resources["Role"] = resources["Role"] | {"Properties": role | _of_role(settings)}
-    template = template | {"Resources": resources}
+    template = with_roles(template | {"Resources": resources}, settings)
     if settings.tracing == "on":
         write = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
         # X-Ray knows no resources
@@ -89,6 +87,18 @@ def _of_api(settings: Settings) -> dict[str, Any]:
             }
         ]
     }
+
+
+def with_roles(template: Template, settings: Settings) -> Template:
+    """Return a ``template`` whose roles have the path and the boundary that the settings say."""
+    more = _of_role(settings)
+    resources = {
+        name: resource | {"Properties": resource["Properties"] | more}
+        if resource["Type"] == "AWS::IAM::Role"
+        else resource
+        for name, resource in template["Resources"].items()
+    }
+    return template | {"Resources": resources}
 
 
 def _of_role(settings: Settings) -> dict[str, Any]:

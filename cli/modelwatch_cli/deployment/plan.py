@@ -119,6 +119,8 @@ def make_plan(settings: Settings, apps: Iterable[str] = (), predict_package: str
             needs.add("layers")
         if owns_buckets and app != "predict":
             needs.add("storage")
+        if wants_firehose(settings):
+            needs.add("metrics")
         stacks |= dict.fromkeys(sorted(needs), frozenset())
         if app == "predict" and "capture" in plans:
             # the consumer reads a new form of messages before predict sends it
@@ -144,6 +146,11 @@ def _app_plan(app: str, predict_package: str) -> AppPlan:
 def wants_alarms(settings: Settings) -> bool:
     """Return whether anyone hears alarms."""
     return bool(settings.alarm_topic_arn or settings.alarm_emails)
+
+
+def wants_firehose(settings: Settings) -> bool:
+    """Return whether the functions' log lines go to the bridge through Firehose."""
+    return settings.metrics_transport == "firehose"
 
 
 def check_batches(settings: Settings) -> None:
