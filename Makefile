@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-parts test-compose test-fast test-long scan zoo zoo-table test-grafana test-plugin bench-backfill bench-bridge bench-capture bench-client bench-compaction bench-analysis bench-detection bench-seasonal bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
+.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-parts test-compose test-fast test-long scan zoo zoo-table test-grafana test-plugin bench-backfill bench-bridge bench-capture bench-client bench-compaction bench-analysis bench-monitors bench-detection bench-scale bench-seasonal bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,7 +82,7 @@ lint: setup ## ruff and mypy
 	  --cache-dir $(CURDIR)/.mypy_cache --config-file $(CURDIR)/pyproject.toml .) || exit 1; done
 
 bench-bridge: setup ## events a second, memory and scrape time of the bridge
-	@PYTHONPATH=. $(BIN)/python -m benchmarks.bridge
+	@PYTHONPATH=.:tests/support $(BIN)/python -m benchmarks.bridge
 
 bench-capture: setup-rivals ## the consumer's rows a second, bytes on S3, the bill; whylogs beside
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.capture
@@ -100,11 +100,17 @@ bench-compaction: setup ## an hour of 1000 objects merged: rows a second, memory
 bench-analysis: setup-rivals ## a decision over 10 k to 100 M rows beside Evidently, whylogs, NannyML
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.analysis
 
+bench-monitors: setup ## 1,000 monitors in one scheduled run: time, memory, S3 requests, the bill of each
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.monitors
+
 bench-detection: setup ## false alarms, power and delay of drift decisions, beside Evidently
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.detection
 
 bench-performance-estimation: setup-rivals ## accuracy, ROC AUC and errors without labels, beside NannyML
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.performance_estimation
+
+bench-scale: setup ## limits and bill at 100 to 100,000 predictions a second, by arithmetic and a simulated queue
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.scale
 
 bench-serving: setup-pyfunc ## predict beside FastAPI and mlflow.pyfunc
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.serving

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from chalice.app import Chalice, CloudWatchEvent, Rate, Response
+from chalice.app import Chalice, CloudWatchEvent, Rate, Response, SQSEvent
 
 from chalicelib import wiring
 from modelwatch.http import (
@@ -21,6 +21,8 @@ from modelwatch.services.analysis_requests import parse_request
 from modelwatch.services.analyze import ReportPlace
 from modelwatch.services.comparison_query import parse_query
 from modelwatch.services.contract import Alive, RunningAnalysis
+from modelwatch.services.deliveries import delivered, failed_items
+from modelwatch.services.fan_out import evaluate_messages
 from modelwatch.services.results_query import parse_results_query
 
 app = Chalice(app_name="modelwatch-analyze")
@@ -130,4 +132,15 @@ def analyze(event: CloudWatchEvent) -> dict[str, Any]:
     return {
         "results": {result.name: result.status for result in analysis.results},
         "failures": analysis.failures,
+        "sent": analysis.sent,
     }
+
+
+# the merge template puts the real queue here
+@app.on_sqs_message(
+    queue_arn="arn:aws:sqs:us-east-1:000000000000:set-by-the-merge-template.fifo", name="evaluate"
+)
+def evaluate(event: SQSEvent) -> dict[str, Any]:
+    """Evaluate what a run found due of a model; return the messages to deliver again."""
+    evaluate_due, deliveries = wiring.analyze_service().evaluate_due, wiring.deliveries()
+    return failed_items(evaluate_messages(delivered(event.to_dict()), evaluate_due, deliveries))
