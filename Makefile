@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-parts test-compose test-fast test-long zoo zoo-table test-grafana test-plugin bench-backfill bench-bridge bench-capture bench-client bench-compaction bench-analysis bench-detection bench-seasonal bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
+.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-parts test-compose test-fast test-long scan zoo zoo-table test-grafana test-plugin bench-backfill bench-bridge bench-capture bench-client bench-compaction bench-analysis bench-monitors bench-detection bench-seasonal bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ test-compose: setup ## compose.yaml brought up and used, in a sandbox (root; ins
 	@PYTHONPATH=tests/compose $(BIN)/python -m pytest -q -p no:cacheprovider tests/compose
 	@$(BIN)/python tests/compose/run.py
 
+scan: setup $(ENVS)/scan/.stamp ## checkov over the templates, secrets, software bills of materials
+	@$(BIN)/python tests/security/scan.py
+
 zoo: setup $(ENVS)/zoo/.stamp ## XGBoost and CatBoost, for the zoo of models in tests/zoo
 
 zoo-table: zoo ## try every model of the zoo, and write the table of docs/reference/models.md
@@ -79,7 +82,7 @@ lint: setup ## ruff and mypy
 	  --cache-dir $(CURDIR)/.mypy_cache --config-file $(CURDIR)/pyproject.toml .) || exit 1; done
 
 bench-bridge: setup ## events a second, memory and scrape time of the bridge
-	@PYTHONPATH=. $(BIN)/python -m benchmarks.bridge
+	@PYTHONPATH=.:tests/support $(BIN)/python -m benchmarks.bridge
 
 bench-capture: setup-rivals ## the consumer's rows a second, bytes on S3, the bill; whylogs beside
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.capture
@@ -96,6 +99,9 @@ bench-compaction: setup ## an hour of 1000 objects merged: rows a second, memory
 
 bench-analysis: setup-rivals ## a decision over 10 k to 100 M rows beside Evidently, whylogs, NannyML
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.analysis
+
+bench-monitors: setup ## 1,000 monitors in one scheduled run: time, memory, S3 requests, the bill of each
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.monitors
 
 bench-detection: setup ## false alarms, power and delay of drift decisions, beside Evidently
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.detection
@@ -180,6 +186,10 @@ $(ENVS)/flights/.stamp: benchmarks/seasonal/requirements.txt | $(UV)
 	@rm -rf $(ENVS)/flights && $(UV) pip install -q --target $(ENVS)/flights --python 3.13 --no-deps --require-hashes -r $<
 	@touch $@
 
+$(ENVS)/scan/.stamp: tests/security/requirements.txt | $(UV)
+	$(call environment,scan,tests/security/requirements.txt)
+	@touch $@
+
 $(ENVS)/docs/.stamp: docs/requirements.txt | $(UV)
 	$(call environment,docs,docs/requirements.txt)
 	@touch $@
@@ -214,6 +224,7 @@ lock: $(UV) ## resolve every requirements.in anew
 	  $(UV) $(LOCK) --upgrade -c requirements.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
 	@$(UV) $(LOCK) --upgrade tests/spark/requirements.in -o tests/spark/requirements.txt
 	@$(UV) $(LOCK) --upgrade --no-deps -c requirements.txt tests/zoo/requirements.in -o tests/zoo/requirements.txt
+	@$(UV) $(LOCK) --upgrade tests/security/requirements.in -o tests/security/requirements.txt
 	@$(UV) $(LOCK) --upgrade benchmarks/requirements.in -o benchmarks/requirements.txt
 	@$(UV) $(LOCK) --upgrade --no-deps benchmarks/seasonal/requirements.in -o benchmarks/seasonal/requirements.txt
 	@$(UV) $(LOCK) --upgrade docs/requirements.in -o docs/requirements.txt

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,8 @@ from modelwatch_bridge.serving.site import Site
 if TYPE_CHECKING:
     from modelwatch.domain.episodes.joining import Episode
 from modelwatch_bridge.settings import BridgeSettings
-from modelwatch_bridge.sources.cloudwatch import CloudWatchLogSource, SQSQueues
+from modelwatch_bridge.sources.cloudwatch import CloudWatchLogSource, SQSQueues, is_followed
+from modelwatch_bridge.sources.deliveries import DeliveryFollower
 from modelwatch_bridge.sources.files import FileFollower
 from modelwatch_bridge.sources.follower import LogGroupFollower, Reach
 from modelwatch_bridge.sources.tcp import HOST, EmfListener
@@ -169,18 +171,25 @@ def _service(
         boto3.client("logs", region_name=region, config=config),
         settings.bridge_log_group_prefix,
     )
-    follower = LogGroupFollower(
-        source,
-        ledger,
-        now_ms,
-        Reach(
+    follower: LogGroupFollower | DeliveryFollower
+    if settings.metrics_transport == "firehose":
+        follower = DeliveryFollower(
+            s3_client(settings),
+            settings.metrics_bucket,
+            partial(is_followed, prefix=settings.bridge_log_group_prefix),
+            ledger,
+            now_ms,
+            lookback_ms,
+            stop.is_set,
+        )
+    else:
+        reach = Reach(
             late_ms=late_ms,
             recent_ms=min(10_000, late_ms),
             deep_every_ms=late_ms // 5,
             lookback_ms=lookback_ms,
-        ),
-        stop.is_set,
-    )
+        )
+        follower = LogGroupFollower(source, ledger, now_ms, reach, stop.is_set)
     readers: list[Reader] = [follower, *more]
     if files := _names(settings.bridge_files):
         readers.append(FileFollower([Path(name) for name in files], ledger, now_ms))

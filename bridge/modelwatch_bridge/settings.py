@@ -2,7 +2,7 @@
 
 from modelwatch.settings.analysis import ResultSettings
 from modelwatch.settings.capture import QueueSettings
-from modelwatch.settings.kinds import number, port, text, whole
+from modelwatch.settings.kinds import bucket, choice, number, port, text, whole
 from modelwatch.settings.names import Named
 from modelwatch.settings.reading import Setting
 from modelwatch.settings.store import LevelSettings, StageSettings, StoreSettings
@@ -11,6 +11,17 @@ from modelwatch.settings.store import LevelSettings, StageSettings, StoreSetting
 class BridgeSettings(LevelSettings, StageSettings, StoreSettings, QueueSettings, ResultSettings):
     """Which logs, queues and results the bridge follows, and where it serves them."""
 
+    metrics_transport = Setting(
+        "logs",
+        "how the functions' log lines come to the bridge: logs, which it polls, or firehose, which "
+        "writes them to METRICS_BUCKET",
+        choice("logs", "firehose"),
+    )
+    metrics_bucket = Named(
+        "modelwatch-{STAGE}-metrics-{ACCOUNT}-{REGION}",
+        "bucket of METRICS_TRANSPORT=firehose; deployed and deleted with it",
+        bucket,
+    )
     bridge_port = Setting("9108", "the metrics bridge", port)
     bridge_poll_seconds = Setting("2", "how often the bridge reads the functions' logs", number)
     bridge_state = Setting(

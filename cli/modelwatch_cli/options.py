@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from modelwatch.domain.durations import parse_duration
+from modelwatch.domain.names import check_model_name, check_model_version
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_since, option_time
 
@@ -20,12 +21,24 @@ _MODEL = "a model; by default MODEL_NAME"
 
 def model_option(meaning: str = _MODEL) -> Any:
     """Return ``--model``: a model's name."""
-    return typer.Option("--model", metavar="MODEL", help=meaning)
+
+    def check(text: str | None) -> str | None:
+        if text:
+            check_model_name(text, "--model")
+        return text
+
+    return typer.Option("--model", metavar="MODEL", help=meaning, callback=check)
 
 
 def version_option(meaning: str) -> Any:
     """Return ``--version``: a model's version."""
-    return typer.Option("--version", metavar="VERSION", help=meaning)
+
+    def check(text: str | None) -> str | None:
+        if text:
+            check_model_version(text, "--version")
+        return text
+
+    return typer.Option("--version", metavar="VERSION", help=meaning, callback=check)
 
 
 def since_option(meaning: str) -> Any:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from chalice.app import Chalice, CloudWatchEvent, Rate, Response
+from chalice.app import Chalice, CloudWatchEvent, Rate, Response, SQSEvent
 
 from chalicelib import wiring
 from modelwatch.http import (
@@ -13,6 +13,7 @@ from modelwatch.http import (
     close,
     current_request,
     handle_request,
+    query_of,
     tagged,
 )
 from modelwatch.openapi.routes import add_docs
@@ -20,6 +21,8 @@ from modelwatch.services.analysis_requests import parse_request
 from modelwatch.services.analyze import ReportPlace
 from modelwatch.services.comparison_query import parse_query
 from modelwatch.services.contract import Alive, RunningAnalysis
+from modelwatch.services.deliveries import delivered, failed_items
+from modelwatch.services.fan_out import evaluate_messages
 from modelwatch.services.results_query import parse_results_query
 
 app = Chalice(app_name="modelwatch-analyze")
@@ -89,7 +92,7 @@ def model_results(name: str) -> Response:
 
 def _page(model_name: str = "") -> HttpResponse:
     request, reader = current_request(app), wiring.result_reader()
-    asked = parse_results_query(request.query_params or {})
+    asked = parse_results_query(query_of(app))
     listed = by_name(lambda name: reader.list_page(name, asked), model_name)
     known = request.headers.get("if-none-match", "")
     return tagged(listed.tag, known, lambda: reader.read_page(listed))
@@ -100,7 +103,7 @@ def compare() -> Response:
     """Compare two variants or versions: ``?a=champion&b=challenger&window=PT1H``."""
 
     def run() -> HttpResponse:
-        asked = parse_query(current_request(app).query_params or {})
+        asked = parse_query(query_of(app))
         window = asked.asked_window()
         name = asked.model_name or wiring.model_name()
         found = wiring.comparer().compare(name, asked.a, asked.b, window, asked.metric)
@@ -129,4 +132,15 @@ def analyze(event: CloudWatchEvent) -> dict[str, Any]:
     return {
         "results": {result.name: result.status for result in analysis.results},
         "failures": analysis.failures,
+        "sent": analysis.sent,
     }
+
+
+# the merge template puts the real queue here
+@app.on_sqs_message(
+    queue_arn="arn:aws:sqs:us-east-1:000000000000:set-by-the-merge-template.fifo", name="evaluate"
+)
+def evaluate(event: SQSEvent) -> dict[str, Any]:
+    """Evaluate what a run found due of a model; return the messages to deliver again."""
+    evaluate_due, deliveries = wiring.analyze_service().evaluate_due, wiring.deliveries()
+    return failed_items(evaluate_messages(delivered(event.to_dict()), evaluate_due, deliveries))

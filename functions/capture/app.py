@@ -9,7 +9,7 @@ from modelwatch.http import HttpResponse, body_of, close, handle_request
 from modelwatch.openapi.routes import add_docs
 from modelwatch.services.compaction import CompactionService
 from modelwatch.services.contract import Accepted, AcceptedMany, Alive
-from modelwatch.services.deliveries import Message
+from modelwatch.services.deliveries import delivered, failed_items
 
 app = Chalice(app_name="modelwatch-capture")
 close(app, lambda: wiring.metrics(), lambda: wiring.door())
@@ -71,18 +71,8 @@ add_docs(app, wiring.metrics, _document)
 )
 def consume(event: SQSEvent) -> dict[str, Any]:
     """Store the messages of the queue; return the ones that it must deliver again."""
-    messages = [
-        Message(
-            message["messageId"],
-            message["body"],
-            receipt=message["receiptHandle"],
-            deliveries=int(message["attributes"]["ApproximateReceiveCount"]),
-            sent_ms=int(message["attributes"]["SentTimestamp"]),
-        )
-        for message in event.to_dict()["Records"]
-    ]
-    failed = wiring.capture_service().store_messages(messages)
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+    messages = delivered(event.to_dict())
+    return failed_items(wiring.capture_service().store_messages(messages))
 
 
 # the merge template puts the setting COMPACTION_SCHEDULE here

@@ -60,6 +60,6 @@ def make_base(engine: Engine) -> None:
 def build(engine: Engine, image: str, context: Path, dockerfile: Path, base: str) -> None:
     """Build ``image`` from a Dockerfile whose base is an argument."""
     engine.docker(
-        "build", "--quiet", "--rm=false", "--build-arg", f"BASE_IMAGE={base}", "--file", dockerfile,
+        "build", "--quiet", "--build-arg", f"BASE_IMAGE={base}", "--file", dockerfile,
         "--tag", image, context, timeout_seconds=2400,
     )  # fmt: skip

@@ -15,6 +15,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,6 +27,9 @@ from engine import Engine, Stack
 from story import Story, StoryError
 
 ROOT = Path(__file__).parents[2]
+
+#: What images, volumes and a checkout take at most, in bytes: measured, and a tenth more.
+NEEDED_BYTES = 8_000_000_000
 
 #: Which stand-in takes the place of a service's image.
 STAND_INS = {"db": "postgres", "prometheus": "prometheus", "s3": "minio"}
@@ -40,6 +44,12 @@ def main() -> int:
     missing = {package for program, package in programs.items() if shutil.which(program) is None}
     if missing:
         print(f"test-compose: apt-get install {' '.join(sorted(missing))}", file=sys.stderr)
+        return 2
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if free < NEEDED_BYTES:
+        state = f"{folder} has {free / 1e9:.1f} GB free, and {NEEDED_BYTES / 1e9:.0f} GB are needed"
+        print(f"test-compose: {state}; TMPDIR names another folder", file=sys.stderr)
         return 2
     return sandbox.run_in_sandbox([sys.executable, __file__, "--inside"])
 

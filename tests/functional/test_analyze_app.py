@@ -116,6 +116,7 @@ def test_two_variants_are_compared(client, stage):
         ("a=1&b=2/3", "b"),
         ("a=1&b=2&metric=speed", "metric"),
         ("a=1&b=2&speed=3", "speed"),
+        ("a=1&b=2&a=3", "a"),
     ],
 )
 def test_a_wrong_comparison_is_refused(client, stage, query, field):

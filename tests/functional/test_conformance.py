@@ -1,6 +1,7 @@
 """Requests that schemathesis derives from our own OpenAPI documents, right ones and wrong ones.
 
-Each app runs as it is, with its ports in memory, behind Chalice's own server in this process.
+Each app runs as it is, closed, with its ports in memory, behind Chalice's own server in this
+process: requests have a token that counts, then one that does not.
 """
 
 import re
@@ -14,7 +15,7 @@ from apps import app_with, served
 from capture_stage import capture_service
 from examples import examples
 from in_memory import ConstantModel, InMemoryMetrics
-from issuer import AUDIENCE, ISSUER, Issuer, Key
+from issuer import AUDIENCE, ISSUER, NOW, Issuer, Key
 from modelwatch.adapters.access.tokens import Callers, Tokens
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.openapi import analyze, capture, predict
@@ -89,10 +90,15 @@ CHECKS = [
 ]
 
 
+CLOSED = AccessSettings({"API_AUTH": "jwt"})
+KEY = Key("a")
+DOOR = Callers(CLOSED, Tokens(ISSUER, [AUDIENCE], fetch=Issuer(KEY).fetch, now=lambda: NOW))
+
+
 @pytest.fixture(scope="module")
 def predict_address():
     service = service_with(ConstantModel(prediction=1.5, schema=SCHEMA))
-    with predict_app(service) as app, served(app) as url:
+    with predict_app(service, door=DOOR) as app, served(app) as url:
         yield url
 
 
@@ -100,7 +106,8 @@ def predict_address():
 def capture_address():
     metrics = InMemoryMetrics()
     service = capture_service(metrics=metrics)
-    with app_with("capture", metrics=metrics, capture_service=service) as app, served(app) as url:
+    parts = {"metrics": metrics, "capture_service": service, "door": DOOR}
+    with app_with("capture", **parts) as app, served(app) as url:
         yield url
 
 
@@ -123,26 +130,19 @@ def analyze_address():
         "comparer": comparer,
         "result_reader": ResultReader(stage.reports, stage.episodes),
         "model_name": "wine",
+        "door": DOOR,
     }
     with app_with("analyze", **parts) as app, served(app) as url:
         yield url
 
 
-CLOSED = AccessSettings({"API_AUTH": "jwt"})
-
-
 @pytest.fixture(scope="module")
 def closed_address():
     """The address of an app, closed and without services: what runs fails."""
-    tokens = Tokens(ISSUER, [AUDIENCE], fetch=Issuer(Key("a")).fetch)
     with ExitStack() as stack:
         yield cache(
             lambda name: stack.enter_context(
-                served(
-                    stack.enter_context(
-                        app_with(name, metrics=InMemoryMetrics(), door=Callers(CLOSED, tokens))
-                    )
-                )
+                served(stack.enter_context(app_with(name, metrics=InMemoryMetrics(), door=DOOR)))
             )
         )
 
@@ -166,6 +166,15 @@ def of_the_past(case):
     return case
 
 
+def admitted(case, address, **options):
+    """Assert that a request with a token that counts is responded to as the document says.
+
+    The document is that of an open app, which knows no 401.
+    """
+    token = {"Authorization": f"Bearer {KEY.token()}"}
+    case.call_and_validate(base_url=address, checks=CHECKS, headers=token, **options)
+
+
 each = settings(
     max_examples=examples(15),
     deadline=None,
@@ -176,20 +185,20 @@ each = settings(
 @operations(predict.document(SCHEMA, ["wine"])).parametrize()
 @each
 def test_predict_responds_as_its_document_says(case, predict_address):
-    case.call_and_validate(base_url=predict_address, checks=CHECKS)
+    admitted(case, predict_address)
 
 
 @operations(capture.document()).parametrize()
 @each
 def test_capture_responds_as_its_document_says(case, capture_address):
-    of_the_past(case).call_and_validate(base_url=capture_address, checks=CHECKS)
+    admitted(of_the_past(case), capture_address)
 
 
 @operations(analyze.document()).parametrize()
 @each
 def test_analyze_responds_as_its_document_says(case, analyze_address):
     # a report lies elsewhere, and this address does not exist
-    case.call_and_validate(base_url=analyze_address, checks=CHECKS, allow_redirects=False)
+    admitted(case, analyze_address, allow_redirects=False)
 
 
 few = settings(max_examples=examples(3), deadline=None, suppress_health_check=list(HealthCheck))

@@ -98,6 +98,10 @@ class Account:
         for app in APPS:
             template = package_app(Project(), app, REGION).template
             self.stacks[app] = Stack(template, template_parameters(template, settings, provided))
+        self.due = self.sqs.create_queue(
+            QueueName=self.stacks["analyze"].queue("AnalysisQueue"),
+            Attributes={"FifoQueue": "true"},
+        )["QueueUrl"]
         self.roles = {app: Role(stack.statements) for app, stack in self.stacks.items()}
 
     @contextmanager
@@ -113,10 +117,10 @@ class Account:
                 yield client
             assert role.refused == []
 
-    def messages(self):
-        """Take what waits in the queue, as Lambda would hand it over."""
+    def messages(self, queue):
+        """Take what waits in a queue, as Lambda would hand it over."""
         taken = self.sqs.receive_message(
-            QueueUrl=self.queue, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
+            QueueUrl=queue, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
         ).get("Messages", [])
         return {
             "Records": [
@@ -206,13 +210,14 @@ MUST_NOT = {
         ("lambda:InvokeFunction", "modelwatch-prod-predict"),
         ("s3:PutObject", f"{MODELS}/{ARTIFACTS}/MLmodel"),
         ("sqs:SendMessage", QUEUE),
+        ("sqs:ReceiveMessage", "modelwatch-prod-analyses-dead.fifo"),
     ],
 }
 
 UNUSED = {
     "predict": {"WriteLogs", "RenewItself", "ListModels"},
     "capture": {"WriteLogs", "TakeRecords"},
-    "analyze": {"WriteLogs", "ListModels", "InvokeItself"},
+    "analyze": {"WriteLogs", "ListModels", "InvokeItself", "TakeWhatIsDue"},
 }
 """What this test does not come to: Lambda writes the logs and takes messages from the queue, with a
 function's role; a reload is shown on the real stack. Without the right to list, S3 says of a file
@@ -251,13 +256,20 @@ def test_the_functions_work_with_their_roles_and_may_do_nothing_else(account, tm
             assert response.status_code == 202, response.body
             poison = {"QueueUrl": account.queue, "MessageBody": "no record"}
             account.sqs.send_message(**poison)
-            while records := account.messages()["Records"]:
+            while records := account.messages(account.queue)["Records"]:
                 response = capture.lambda_.invoke("consume", {"Records": records})
                 assert response.payload == {"batchItemFailures": []}
                 for each in records:
                     account.sqs.delete_message(
                         QueueUrl=account.queue, ReceiptHandle=each["receiptHandle"]
                     )
+        # another model, so that a run has two to evaluate
+        other = sent[0] | {"event_id": new_event_id(1), "model_name": "other"}
+        body = json.dumps([other | {"captured_at": (now - timedelta(minutes=9)).isoformat()}])
+        response = capture.http.post("/capture/batch", body=body.encode(), headers=headers)
+        assert response.status_code == 202, response.body
+        records = account.messages(account.queue)
+        assert capture.lambda_.invoke("consume", records).payload == {"batchItemFailures": []}
         planned = capture.events.generate_cw_event("aws.events", "x", {}, [], REGION)
         merged = capture.lambda_.invoke("compact", planned).payload
         assert (merged["merged"], merged["failures"], merged["labels"]["failures"]) == (1, {}, {})
@@ -270,7 +282,9 @@ def test_the_functions_work_with_their_roles_and_may_do_nothing_else(account, tm
         (result,) = response.json_body["results"]
         assert result["status"] == "drift"
         found = analyze.lambda_.invoke("analyze", planned | {"time": now.isoformat()}).payload
-        assert found["failures"] == {}
+        assert (found["results"], found["failures"], found["sent"]) == ({}, {}, 2)
+        due = account.messages(account.due)
+        assert analyze.lambda_.invoke("evaluate", due).payload == {"batchItemFailures": []}
         listed = analyze.http.get("/reports").json_body
         assert result["name"] in json.dumps(listed)
         assert analyze.http.get("/models").status_code == 200

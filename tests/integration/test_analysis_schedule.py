@@ -5,6 +5,7 @@ tests/e2e sees EventBridge fire; here the function is invoked with the events th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -15,11 +16,13 @@ import pytest
 
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.adapters.results.reports import S3ReportStore
+from modelwatch.domain.due import DueAnalysis, decode_due, encode_due
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record
 from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch_cli.settings import Settings
 from running_stack import RunningStack
+from waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(400)]
 
@@ -34,12 +37,13 @@ class Analyze:
         environ = stack.json("env")
         settings = Settings(environ)
         self.model = f"application-{uuid4().hex[:8]}"
+        self.bucket = settings.capture_bucket
         s3 = stack.client("s3")
         self.captures = S3RecordStore(s3, settings.capture_bucket)
         self.reports = S3ReportStore(s3, settings.report_bucket)
         self.stack = stack
 
-    def capture(self, hours: int) -> None:
+    def capture(self, hours: int, model: str = "") -> None:
         """Store 20 records of each hour since the start."""
         for hour in range(hours):
             times = [START + hour * HOUR + timedelta(seconds=20 * number) for number in range(20)]
@@ -47,7 +51,7 @@ class Analyze:
                 Record(
                     event_id=new_event_id(int(time.timestamp() * 1000)),
                     captured_at=time,
-                    model_name=self.model,
+                    model_name=model or self.model,
                     model_version="1",
                     features={"a": 1.0},
                     prediction=1,
@@ -62,10 +66,17 @@ class Analyze:
         """Invoke the function as the rule does that was planned for this time."""
         return self.stack.run_planned("analyze", planned)
 
-    def results(self) -> list[AnalysisResult]:
+    def results(self, model: str = "") -> list[AnalysisResult]:
         """Return all results of the model, oldest first."""
-        found = [each for each in self.reports.results(500) if each.model_name == self.model]
-        return sorted(found, key=lambda each: each.window_end)
+        names = self.reports.names(model or self.model, START - HOUR, START + 24 * HOUR)
+        return [self.reports.result(name) for name in names]
+
+    def break_captures(self, model: str) -> None:
+        """Overwrite a model's captures with what no one can read."""
+        s3 = self.stack.client("s3")
+        found = s3.list_objects_v2(Bucket=self.bucket, Prefix=f"captures/model_name={model}/")
+        for each in found["Contents"]:
+            s3.put_object(Bucket=self.bucket, Key=each["Key"], Body=b"no Parquet")
 
 
 def _by_hour(records: list[Record]) -> Iterator[list[Record]]:
@@ -98,3 +109,44 @@ def test_runs_at_once_make_one_result_and_missed_ones_are_caught_up(analyze: Ana
     assert [each.window_end for each in results] == [end + hours * HOUR for hours in range(6)]
     assert [each.late for each in results] == [False, True, True, True, True, False]
     assert {each.rows for each in results} == {20}
+
+
+def test_models_that_are_due_wait_for_no_other_and_a_broken_one_is_a_dead_letter(
+    analyze: Analyze,
+) -> None:
+    names = [f"{analyze.model}-{number}" for number in range(4)]
+    broken = names[0]
+    for name in names:
+        analyze.capture(hours=1, model=name)
+    analyze.break_captures(broken)
+    sqs, queue = analyze.stack.client("sqs"), "modelwatch-local-analyses"
+    url = sqs.get_queue_url(QueueName=f"{queue}.fifo")["QueueUrl"]
+    letters = sqs.get_queue_url(QueueName=f"{queue}-dead.fifo")["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
+    policy = json.loads(attributes["Attributes"]["RedrivePolicy"])
+
+    def allow(deliveries: int) -> None:
+        allowed = json.dumps({**policy, "maxReceiveCount": deliveries})
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": allowed})
+
+    planned = START + timedelta(minutes=20)
+    allow(1)
+    try:
+        assert analyze.run(planned)["sent"] >= len(names)
+    finally:
+        allow(int(policy["maxReceiveCount"]))
+    for name in names[1:]:
+        (result,) = analyze.results(name)
+        assert (result.rows, result.late) == (20, False)
+    assert analyze.results(broken) == []
+    found = sqs.receive_message(QueueUrl=letters, MaxNumberOfMessages=10)["Messages"]
+    dead = [due for each in found if (due := decode_due(each["Body"])).model_name == broken]
+    assert dead == [DueAnalysis(broken, "1", "PT1H", planned)]
+
+    # a message that comes twice
+    again = DueAnalysis(names[1], "1", "PT1H", planned)
+    before = analyze.results(names[1])
+    ids = {"MessageGroupId": "again", "MessageDeduplicationId": uuid4().hex}
+    sqs.send_message(QueueUrl=url, MessageBody=encode_due(again).decode(), **ids)
+    eventually(lambda: not analyze.stack.waiting(f"{queue}.fifo"))
+    assert analyze.results(names[1]) == before

@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
+import boto3
 import pytest
+from botocore.config import Config
 from prometheus_client.parser import text_string_to_metric_families
 
 pytestmark = pytest.mark.servers
@@ -372,3 +374,60 @@ def test_queues_and_dead_letters_show_their_depth(tmp_path, localstack, prefix):
     assert depths[f"{prefix}captures", "in_flight"] == 0
     assert depths[f"{prefix}dead", "visible"] == 1
     assert {queue for queue, _ in depths} == {f"{prefix}captures", f"{prefix}dead"}
+
+
+def test_lines_come_through_a_subscription_firehose_and_s3(tmp_path, localstack, prefix):
+    """The way of METRICS_TRANSPORT=firehose, as LocalStack's services go it."""
+    name = f"{prefix}metrics"
+    firehose, logs = localstack.client("firehose"), localstack.client("logs")
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=localstack.endpoint_url,  # where Firehose writes
+        config=Config(s3={"addressing_style": "path"}),
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        region_name="us-east-1",
+    )
+    s3.create_bucket(Bucket=name)
+    stream = firehose.create_delivery_stream(
+        DeliveryStreamName=name,
+        ExtendedS3DestinationConfiguration={
+            "BucketARN": f"arn:aws:s3:::{name}",
+            "RoleARN": "arn:aws:iam::000000000000:role/any",
+            "Prefix": "logs/",
+        },
+    )["DeliveryStreamARN"]
+    group = LogGroup(localstack, f"{prefix}predict")
+    group.write("[$LATEST]1", "a line before the subscription, which is in the logs alone")
+    logs.put_subscription_filter(
+        logGroupName=group.name, filterName="bridge", filterPattern="", destinationArn=stream
+    )
+    group.write("[$LATEST]1", *[emf(capture_records_total=2, outcome="sent")] * 3)
+    bridge = Bridge(
+        tmp_path,
+        localstack.endpoint_url,
+        f"/aws/lambda/{prefix}",
+        METRICS_TRANSPORT="firehose",
+        METRICS_BUCKET=name,
+    )
+    try:
+        wait_for(lambda: bridge.values("bridge_events_total") == {(): 3}, "three lines")
+        assert bridge.values("capture_records_total")[("sent",)] == 6
+        bridge.kill()
+        group.write("[$LATEST]1", emf(capture_records_total=1, outcome="sent"), "START RequestId")
+        bridge.start()
+        wait_for(lambda: bridge.values("bridge_events_total") == {(): 5}, "five lines")
+        assert bridge.values("capture_records_total")[("sent",)] == 7
+        assert bridge.is_ready()
+        # the logs have the same events, with the same ids
+        bridge.stop()
+        bridge.close()
+        bridge = Bridge(tmp_path, localstack.endpoint_url, f"/aws/lambda/{prefix}")
+        group.write("[$LATEST]1", emf(capture_records_total=1, outcome="sent"))
+        wait_for(lambda: bridge.values("bridge_events_total") == {(): 7}, "all lines")
+        assert bridge.values("capture_records_total")[("sent",)] == 8
+        assert bridge.values("bridge_parse_errors_total") == {(): 0}
+    finally:
+        bridge.close()
+        logs.delete_subscription_filter(logGroupName=group.name, filterName="bridge")
+        firehose.delete_delivery_stream(DeliveryStreamName=name)

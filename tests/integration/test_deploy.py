@@ -1,5 +1,6 @@
 """Deployment to a real LocalStack: created, left alone, changed, failed and recovered."""
 
+import gzip
 import os
 import shutil
 import uuid
@@ -18,6 +19,7 @@ from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.environment import read_env_file
 from running_stack import RunningStack
+from waiting import eventually
 
 pytestmark = pytest.mark.servers
 
@@ -219,13 +221,40 @@ def test_a_changed_schedule_replaces_the_rule(deployment):
 
 
 @pytest.mark.usefixtures("first")
+def test_lines_go_through_firehose_while_a_setting_says_so(deployment):
+    done = deployment.deploy(METRICS_TRANSPORT="firehose")
+    assert done["metrics"] == "created"
+    assert {done[app] for app in APPS} == {"updated"}
+    s3 = make_clients(deployment.settings()).packages
+    bucket = f"modelwatch-{deployment.stage}-metrics"
+
+    def lines() -> str:
+        deployment.get("capture", "/health")
+        found = s3.list_objects_v2(Bucket=bucket, Prefix="logs/").get("Contents", ())
+        bodies = [s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in found]
+        return b"".join(map(gzip.decompress, bodies)).decode()
+
+    eventually(lambda: "api_requests_total" in lines() and "REPORT RequestId" in lines())
+    assert f"/aws/lambda/modelwatch-{deployment.stage}-capture" in lines()
+
+    done = deployment.deploy()
+    assert done["metrics"] == "deleted"
+    assert {done[app] for app in APPS} == {"updated"}
+    logs = deployment.stack.client("logs")
+    for name in ("predict", "capture", "capture-api", "analyze"):
+        group = f"/aws/lambda/modelwatch-{deployment.stage}-{name}"
+        assert not logs.describe_subscription_filters(logGroupName=group)["subscriptionFilters"]
+    assert bucket not in [each["Name"] for each in s3.list_buckets()["Buckets"]]
+
+
+@pytest.mark.usefixtures("first")
 def test_undeploying_keeps_the_buckets_and_what_is_in_them(deployment):
     s3 = make_clients(deployment.settings()).packages
     bucket = f"{deployment.stage}-captures"
     s3.put_object(Bucket=bucket, Key="captures/kept", Body=b"data")
     deleted = deployment.undeploy()
     gone = dict.fromkeys({"pipeline", "layers", *APPS}, "deleted")
-    assert deleted == {**gone, "alarms": "absent"}
+    assert deleted == {**gone, "alarms": "absent", "metrics": "absent"}
     assert s3.get_object(Bucket=bucket, Key="captures/kept")["Body"].read() == b"data"
     functions = make_clients(deployment.settings()).functions
     layer = f"modelwatch-{deployment.stage}-core"

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 import modelwatch
 from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.adapters.captures.profiles import S3ProfileStore
+from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.profiles import merge_profiles
 from modelwatch.domain.verdict.results import ResultName
 from modelwatch.domain.windows import Window
@@ -223,6 +224,16 @@ def _run_schedule(stack: RunningStack, end: datetime) -> dict[str, str]:
     """Invoke the function as the rule does after the day's end; return the verdicts."""
     payload = stack.run_planned("analyze", end + timedelta(minutes=10))
     assert not {*payload["failures"]} & {*MODELS}, payload
-    parsed = {ResultName.parse(name): status for name, status in payload["results"].items()}
-    found = {name.model_name: status for name, status in parsed.items() if name}
-    return {name: found[name] for name in MODELS}
+    assert payload["sent"] >= len(MODELS), "each by a message"
+    reports = S3ReportStore(stack.client("s3"), Settings(stack.json("env")).report_bucket)
+    found = {}
+    for name in MODELS:
+        scheduled = [each for each in reports.names(name, end, end) if not _is_ad_hoc(each)]
+        (result,) = map(reports.result, scheduled)
+        found[name] = result.status
+    return found
+
+
+def _is_ad_hoc(name: str) -> bool:
+    parsed = ResultName.parse(name)
+    return bool(parsed and parsed.ad_hoc)

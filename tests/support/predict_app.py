@@ -68,13 +68,14 @@ def service_with(
     )
 
 
-def predict_app(service: PredictService) -> AbstractContextManager[Chalice]:
-    """Import `functions/predict/app.py` with a wiring that gives ``service``."""
+def predict_app(service: PredictService, **parts: object) -> AbstractContextManager[Chalice]:
+    """Import `functions/predict/app.py` with a wiring that gives ``service`` and ``parts``."""
     return app_with(
         "predict",
         metrics=InMemoryMetrics(),
         predict_service=service,
         served_models=one_model(service),
+        **parts,
     )
 
 

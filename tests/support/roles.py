@@ -67,9 +67,20 @@ class Stack:
     @property
     def variables(self) -> dict[str, str]:
         """The environment variables of the functions."""
-        variables = self._template["Globals"]["Function"]["Environment"]["Variables"]
+        own = [
+            each["Properties"].get("Environment", {}).get("Variables", {})
+            for each in self._template["Resources"].values()
+            if each["Type"] == "AWS::Serverless::Function"
+        ]
+        variables = dict(self._template["Globals"]["Function"]["Environment"]["Variables"])
+        for each in own:
+            variables |= each
         found = {name: self._resolved(value) for name, value in variables.items()}
         return {name: str(value) for name, value in found.items() if value is not None}
+
+    def queue(self, logical: str) -> str:
+        """Return the name of a queue of the template."""
+        return str(self._resolved(self._template["Resources"][logical]["Properties"]["QueueName"]))
 
     def _resolved(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -77,8 +88,12 @@ class Stack:
         if not isinstance(value, dict):
             return value
         match next(iter(value.items())):
-            case ("Ref", name):
+            case ("Ref", name) if name in self._values:
                 return self._values[name]
+            case ("Ref", name):
+                return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{self.queue(name)}"
+            case ("Fn::GetAtt", [name, "Arn"]):
+                return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{self.queue(name)}"
             case ("Fn::Sub", str(text)):
                 return re.sub(r"\$\{([\w:]+)\}", lambda found: str(self._values[found[1]]), text)
             case ("Fn::If", [condition, yes, no]):

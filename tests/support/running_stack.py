@@ -20,6 +20,7 @@ from botocore.config import Config
 
 from modelwatch_cli.stack.environment import read_env_file
 from modelwatch_cli.stack.local_aws import LocalSession
+from waiting import eventually
 
 #: LocalStack, MLflow, the bridge (twice), Prometheus, and eight in a row for SeaweedFS.
 _PORTS = (
@@ -87,7 +88,10 @@ class RunningStack:
         assert made.status_code in (200, 400), made.text
 
     def run_planned(self, function: str, planned: datetime) -> dict[str, Any]:
-        """Invoke a function of the stage as a rule does that was planned for this time."""
+        """Invoke a function of the stage as a rule does that was planned for this time.
+
+        What it puts into the queue of analyses is done, too, when this returns.
+        """
         event = {
             "version": "0",
             "id": str(uuid4()),
@@ -106,7 +110,17 @@ class RunningStack:
         )
         payload: dict[str, Any] = json.loads(response["Payload"].read())
         assert "FunctionError" not in response, payload
+        if payload.get("sent"):
+            eventually(lambda: not self.waiting(f"modelwatch-{stage}-analyses.fifo"), 180)
         return payload
+
+    def waiting(self, queue: str) -> int:
+        """Return how many messages are in a queue, those that someone works on included."""
+        sqs = self.client("sqs")
+        url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        counts = [f"ApproximateNumberOfMessages{each}" for each in ("", "NotVisible", "Delayed")]
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)["Attributes"]
+        return sum(map(int, found.values()))
 
     def run(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """Run `modelwatch` with ``arguments`` and return what came of it."""

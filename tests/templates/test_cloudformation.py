@@ -9,11 +9,16 @@ import pytest
 from cfnlint.api import ManualArgs, lint
 
 from modelwatch import __version__
+from modelwatch.adapters.aws.emf import emf_lines
 from modelwatch.adapters.aws.queues import MESSAGE_LIMIT_BYTES
 from modelwatch.domain.episodes.events import DETAIL_TYPE, FORMAT, SOURCE, VerdictEvent
 from modelwatch.errors import SettingError
+from modelwatch.metric_names import CATALOG
+from modelwatch.ports.metrics import Sample
 from modelwatch.services.deliveries import Message, retry_delays
 from modelwatch.settings.functions import FUNCTIONS
+from modelwatch_bridge.lines.interpretation import interpret
+from modelwatch_cli.deployment.alarms import alarm_template
 from modelwatch_cli.deployment.deployer import tags_of
 from modelwatch_cli.deployment.encryption import with_key
 from modelwatch_cli.deployment.events import with_events
@@ -35,6 +40,7 @@ from modelwatch_cli.deployment.plan import APPS, LAYERS, check_limits, make_plan
 from modelwatch_cli.deployment.registry import with_registry
 from modelwatch_cli.deployment.secrets import with_secrets
 from modelwatch_cli.deployment.templates import load_template
+from modelwatch_cli.deployment.transport import PATTERN, with_filters
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
@@ -52,6 +58,7 @@ OUTPUTS = {
     "DeadLetterQueueArn": "arn:aws:sqs:us-east-1:1:q-dead",
     **{f"{name.capitalize()}Layer": f"arn:{name}" for name in LAYERS},
 }
+FIREHOSE = Settings({"METRICS_TRANSPORT": "firehose"})
 
 
 def complaints(template: dict) -> list[str]:
@@ -113,6 +120,69 @@ def test_the_outputs_of_one_stack_are_the_parameters_of_others(packaged):
     assert given >= OUTPUTS.keys()
     taken = {name for template in packaged.values() for name in template["Parameters"]}
     assert taken >= OUTPUTS.keys()
+
+
+@pytest.mark.parametrize("package", ["zip", "image"])
+@pytest.mark.parametrize("app", APPS)
+def test_each_log_group_sends_its_lines_where_a_setting_says_so(app, package, packaged):
+    template = packaged[app]
+    if package == "image":
+        plan = make_plan(SETTINGS, [app], "image").apps[app]
+        template = as_image(template, "predict:abc", plan.name_suffix, plan.larger)
+    assert with_filters(template, SETTINGS) is template
+    template = with_filters(with_limits(template, FIREHOSE), FIREHOSE)
+    filters = {
+        each["Properties"]["LogGroupName"]["Fn::Sub"].replace("${Stage}", "prod"): each
+        for each in template["Resources"].values()
+        if each["Type"] == "AWS::Logs::SubscriptionFilter"
+    }
+    names = function_names(template, "prod")
+    assert sorted(filters) == sorted(f"/aws/lambda/{name}" for name in names)
+    given = load_template(PROJECT.template("metrics"))["Outputs"].keys()
+    for each in filters.values():
+        properties = each["Properties"]
+        assert {properties[name]["Ref"] for name in ("DestinationArn", "RoleArn")} == given
+        assert properties["FilterPattern"] == PATTERN
+    if package == "zip":
+        assert not complaints(with_code(template, "bucket", "functions/key.zip"))
+
+
+def test_the_pattern_lets_through_what_the_bridge_counts():
+    terms = re.findall(r'\?"([^"]+)"', PATTERN)
+    counted = [
+        *emf_lines([Sample("capture_records_total", 1, {"outcome": "sent"})], 1),
+        "REPORT RequestId: 8f5e7a4c\tDuration: 9.5 ms\tBilled Duration: 10 ms\t"
+        "Memory Size: 512 MB\tMax Memory Used: 80 MB\t",
+        "[ERROR] KeyError: 'x'\nTraceback",
+        "2026-11-23T10:00:00Z 8f5e7a4c-0000-4000-8000-000000000000 Task timed out after 3.00 s",
+        "RequestId: 8f5e7a4c Error: Runtime exited with error: signal: killed",
+    ]
+    for line in counted:
+        found = interpret(line, "f", CATALOG)
+        assert found.readings or found.failed_requests
+        assert any(term in line for term in terms)
+    for line in ("START RequestId: 8f5e7a4c Version: 1", "END RequestId: 8f5e7a4c", "a word"):
+        assert not any(term in line for term in terms)
+
+
+def test_each_role_of_the_way_may_do_one_thing():
+    resources = load_template(PROJECT.template("metrics"))["Resources"]
+    rights = {}
+    for name in ("WritingRole", "SendingRole"):
+        properties = resources[name]["Properties"]
+        (trust,) = properties["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Condition"], "or any account may make the service use it"
+        (policy,) = properties["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]:
+            where = json.dumps(statement["Resource"])
+            rights |= dict.fromkeys(statement["Action"], where)
+    assert {action for action, where in rights.items() if "Stream" in where} == {
+        *("firehose:PutRecord", "firehose:PutRecordBatch"),
+    }
+    assert {action for action, where in rights.items() if "Lines" in where} == {
+        *("s3:PutObject", "s3:AbortMultipartUpload", "s3:GetBucketLocation", "s3:ListBucket"),
+        "s3:ListBucketMultipartUploads",
+    }
 
 
 def test_a_function_has_the_settings_that_it_reads_and_no_others(packaged):
@@ -250,8 +320,15 @@ ENCRYPTED = {
             ]
         }
     },
+    "AWS::SNS::Topic": {"KmsMasterKeyId": KEY},
     "AWS::SQS::Queue": {"KmsMasterKeyId": KEY, "KmsDataKeyReusePeriodSeconds": 3600},
     "AWS::Serverless::Function": {"KmsKeyArn": KEY},
+    "AWS::KinesisFirehose::DeliveryStream": {
+        "DeliveryStreamEncryptionConfigurationInput": {
+            "KeyType": "CUSTOMER_MANAGED_CMK",
+            "KeyARN": KEY,
+        }
+    },
 }
 
 
@@ -262,7 +339,9 @@ def test_a_key_of_ones_own_encrypts_every_bucket_queue_and_function(packaged):
         for app, each in packaged.items()
     }
     assert "FailedRuns" in zips["analyze"]["Resources"]
-    for template in [*zips.values(), *map(load_template, STATIC)]:
+    mailed = Settings({"STAGE": "prod", "ALARM_EMAILS": "ops@acme.example"})
+    alarms = alarm_template(mailed, {"modelwatch-prod-capture": 60}, "captures")
+    for template in [*zips.values(), *map(load_template, STATIC), alarms]:
         assert with_key(template, "") == template
         closed = with_key(template, KEY)
         assert not complaints(closed)
@@ -292,6 +371,7 @@ LIMITED = Settings(
         "FUNCTION_TIMEOUT": "capture=120,analyze=600",
         "FUNCTION_CONCURRENCY": "predict=100,analyze=1",
         "CAPTURE_MAX_CONCURRENCY": "7",
+        "ANALYSIS_MAX_CONCURRENCY": "30",
         "API_RATE": "50",
         "TRACING": "on",
         "ROLE_PATH": "/apps/",
@@ -322,10 +402,11 @@ def test_limits_are_settings(app, packaged):
         # no one sees that a run failed for which no one waits
         is_asynchronous = name in ("analyze", "analyze-api", "capture-compact")
         assert ("EventInvokeConfig" in properties) == is_asynchronous
-    if app == "capture":
-        (event,) = made["capture"]["Events"].values()
-        assert event["Properties"]["ScalingConfig"] == {"MaximumConcurrency": 7}
-        assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    for name, most in {"capture": 7, "analyze-window": 30}.items():
+        if name in made:
+            (event,) = made[name]["Events"].values()
+            assert event["Properties"]["ScalingConfig"] == {"MaximumConcurrency": most}
+            assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     (throttling,) = template["Resources"]["RestAPI"]["Properties"]["MethodSettings"]
     assert (throttling["ThrottlingRateLimit"], throttling["ThrottlingBurstLimit"]) == (50, 100)
     role = template["Resources"]["Role"]["Properties"]
@@ -340,9 +421,13 @@ def test_the_queue_hides_messages_for_six_times_the_consumers_limit():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("FUNCTION_TIMEOUT", "capture=20"), ("FUNCTION_CONCURRENCY", "capture=5")],
+    [
+        ("FUNCTION_TIMEOUT", "capture=20"),
+        ("FUNCTION_CONCURRENCY", "capture=5"),
+        ("FUNCTION_CONCURRENCY", "analyze-window=5"),
+    ],
 )
-def test_limits_with_which_capture_cannot_work_are_refused(name, value):
+def test_limits_with_which_a_consumer_cannot_work_are_refused(name, value):
     with pytest.raises(SettingError, match=name):
         check_limits(Settings({name: value}))
     check_limits(LIMITED)
@@ -401,6 +486,7 @@ def test_the_names_sizes_and_limits_of_functions(packaged):
         "modelwatch-${Stage}-capture-compact": (3008, 900),
         "modelwatch-${Stage}-analyze-api": (3008, 900),
         "modelwatch-${Stage}-analyze": (3008, 900),
+        "modelwatch-${Stage}-analyze-window": (3008, 900),
     }
 
 
@@ -426,8 +512,9 @@ def test_no_role_may_do_everything(packaged):
 KEEPERS = ("AWS::S3::Bucket", "AWS::SQS::Queue")
 
 
-def test_every_bucket_and_queue_refuses_what_comes_without_tls():
-    resources = {k: v for path in STATIC for k, v in load_template(path)["Resources"].items()}
+def test_every_bucket_and_queue_refuses_what_comes_without_tls(packaged):
+    templates = [*map(load_template, STATIC), *packaged.values()]
+    resources = {k: v for each in templates for k, v in each["Resources"].items()}
     made = {name for name, resource in resources.items() if resource["Type"] in KEEPERS}
     refusing = set()
     for policy in resources.values():
@@ -442,6 +529,22 @@ def test_every_bucket_and_queue_refuses_what_comes_without_tls():
         assert target["Ref"] in str(statement["Resource"])
         refusing.add(target["Ref"])
     assert refusing == made != set()
+
+
+def test_what_is_due_is_hidden_while_its_function_may_run_and_fails_three_times(packaged):
+    resources = packaged["analyze"]["Resources"]
+    queue, function = (resources[name]["Properties"] for name in ("AnalysisQueue", "Evaluate"))
+    assert queue["VisibilityTimeout"] > function["Timeout"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 3
+    # a model is a message group, and one message a run: no model waits for another
+    (event,) = function["Events"].values()
+    assert (queue["FifoQueue"], event["Properties"]["BatchSize"]) == (True, 1)
+    has_url = {
+        name
+        for name, resource in resources.items()
+        if "ANALYSIS_QUEUE_URL" in str(resource["Properties"].get("Environment"))
+    }
+    assert has_url == {"Analyze", "Evaluate"}, "who asks for an analysis waits for it"
 
 
 def test_a_record_that_cannot_be_stored_ends_in_the_dead_letter_queue_and_not_soon():

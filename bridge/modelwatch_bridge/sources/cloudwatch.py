@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 PAGE_EVENTS = 10_000
 """Most events of one page: CloudWatch's own limit."""
 
-_FUNCTION = r"(predict|predict-image|capture|capture-api|capture-compact|analyze|analyze-api)"
+_FUNCTION = (
+    r"(predict|predict-image|capture|capture-api|capture-compact"
+    r"|analyze|analyze-api|analyze-window)"
+)
 
 
 class CloudWatchLogSource:
@@ -48,7 +51,7 @@ class CloudWatchLogSource:
                     name
                     for group in page["logGroups"]
                     for name in [group["logGroupName"]]
-                    if not _is_of_a_longer_stage(name, self._prefix)
+                    if is_followed(name, self._prefix)
                 )
         except (BotoCoreError, ClientError) as error:
             raise SourceError(f"the logs API: {error}") from error
@@ -82,6 +85,11 @@ class CloudWatchLogSource:
             raise SourceError(f"the logs API: {error}") from error
         except BotoCoreError as error:
             raise SourceError(f"the logs API: {error}") from error
+
+
+def is_followed(group: str, prefix: str) -> bool:
+    """Return whether a log group has the prefix, and is of no other stage."""
+    return group.startswith(prefix) and not _is_of_a_longer_stage(group, prefix)
 
 
 def _is_of_a_longer_stage(group: str, prefix: str) -> bool:

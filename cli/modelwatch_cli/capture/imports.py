@@ -288,6 +288,7 @@ def _monitor(file: Path | None, model_name: str, stage: str) -> tuple[str, Table
 
 
 def _name(option: str, text: str) -> str:
+    from modelwatch.domain.faults import invalid_json
     from modelwatch.domain.names import Name
 
     if not text:
@@ -295,7 +296,7 @@ def _name(option: str, text: str) -> str:
     try:
         return msgspec.convert(text, Name)
     except msgspec.ValidationError as error:
-        raise InvalidInputError(option, str(error)) from None
+        raise InvalidInputError(option, f"'{text:.60}' {invalid_json(error).problem}") from None
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from modelwatch_cli.costs.prices import (
     API_REQUEST,
     CHUNK_BYTES,
     COMPOSITE_ALARM,
+    FIREHOSE,
+    FIREHOSE_STEP_BYTES,
     LAMBDA_ARM_SECOND,
     LAMBDA_REQUEST,
     LAMBDA_SECOND,
@@ -23,12 +25,13 @@ from modelwatch_cli.costs.prices import (
     S3_READ,
     S3_STORAGE,
     S3_WRITE,
+    SQS_FIFO_REQUEST,
     Item,
     Price,
     capture_items,
 )
 from modelwatch_cli.deployment.alarms import GROUPS, alarms
-from modelwatch_cli.deployment.plan import wants_alarms
+from modelwatch_cli.deployment.plan import wants_alarms, wants_firehose
 from modelwatch_cli.deployment.settings import FUNCTION_NAMES
 from modelwatch_cli.settings import Settings
 
@@ -48,6 +51,9 @@ _MERGE_REQUESTS = 1.2
 _ANALYSIS_SECONDS = 0.5
 """`make bench-analysis`: a verdict, with what reading takes on S3."""
 
+_DUE_REQUESTS = 2.1
+"""Of a message of what is due: sent by ten, received and deleted alone."""
+
 _RESULT_BYTES = 50_000
 _RESULT_WRITES = 4
 """Of a result with its evidence; and a listing."""
@@ -57,6 +63,16 @@ _LAMBDA_LINES = 350
 
 _LINE_OVERHEAD = 26
 """Bytes that CloudWatch adds to a line."""
+
+_SENT_BYTES = 175
+"""Of the lines of a prediction, packed as a subscription filter sends a hundred together."""
+
+_SENT_EVERY_SECONDS = 1.0
+"""CloudWatch Logs sends what a stream got meanwhile; AWS does not say how long it waits."""
+
+_OBJECT_EVERY_SECONDS, _OBJECT_BYTES = 60, 64e6
+_OBJECT_DAYS = 7
+"""`templates/cloudformation/metrics.yaml`."""
 
 _ROUTES = 6
 """In use, each with one status: predict, capture, ground truth, health, reports, analyze."""
@@ -95,6 +111,7 @@ def month(traffic: Traffic, settings: Settings) -> list[Item]:
         *_serving(traffic, settings),
         *_capturing(traffic, settings),
         *_analyzing(traffic, settings),
+        *_transporting(traffic, settings),
         *_watching(traffic, settings),
     ]
 
@@ -102,6 +119,29 @@ def month(traffic: Traffic, settings: Settings) -> list[Item]:
 def _lambda_second(settings: Settings) -> Price:
     is_x86 = settings.lambda_architecture == "x86_64"
     return LAMBDA_SECOND if is_x86 else LAMBDA_ARM_SECOND
+
+
+def _transporting(traffic: Traffic, settings: Settings) -> list[Item]:
+    """Return what the way of log lines to the bridge costs; to poll the logs is free."""
+    if not wants_firehose(settings):
+        return []
+    packed = traffic.rows * _SENT_BYTES
+    records = min(traffic.rows, _environments(traffic) * _SECONDS / _SENT_EVERY_SECONDS)
+    billed = max(packed, records * FIREHOSE_STEP_BYTES)
+    objects = max(_SECONDS / _OBJECT_EVERY_SECONDS, packed / _OBJECT_BYTES)
+    lists = _SECONDS / max(0.05, settings.bridge_poll_seconds)
+    return [
+        Item("Firehose: log lines", billed / 1e9, FIREHOSE),
+        Item("S3: objects of log lines", objects, S3_WRITE),
+        Item("S3: the bridge lists them", lists, S3_WRITE),
+        Item("S3: the bridge reads them", objects, S3_READ),
+        Item("S3: a week of them", packed / 1e9 * _OBJECT_DAYS / _DAYS, S3_STORAGE),
+    ]
+
+
+def _environments(traffic: Traffic) -> int:
+    """Return how many environments of predict work at once."""
+    return math.ceil(traffic.per_second * traffic.predict_ms / 1000) + 1
 
 
 def _watching(traffic: Traffic, settings: Settings) -> list[Item]:
@@ -190,8 +230,7 @@ def _objects(traffic: Traffic, settings: Settings) -> float:
 
 def _records_a_message(traffic: Traffic, settings: Settings) -> float:
     """Return how many records share a message: those of an environment in the time of a flush."""
-    environments = math.ceil(traffic.per_second * traffic.predict_ms / 1000) + 1
-    captured = traffic.per_second * settings.capture_sample_rate / environments
+    captured = traffic.per_second * settings.capture_sample_rate / _environments(traffic)
     return max(1.0, captured * settings.capture_flush_ms / 1000)
 
 
@@ -199,9 +238,12 @@ def _analyzing(traffic: Traffic, settings: Settings) -> list[Item]:
     runs, second = MONTH / settings.analysis_schedule, _lambda_second(settings)
     verdicts = runs * traffic.models * len(settings.analysis_windows)
     objects_an_hour = _objects(traffic, settings) / (MONTH / timedelta(hours=1))
+    # what is due of one model needs no queue
+    messages = verdicts if traffic.models > 1 else 0.0
     stored = verdicts * _RESULT_BYTES / 1e9 * _months(settings.report_retention_days)
     return [
-        Item("Lambda: runs of the analysis", runs, LAMBDA_REQUEST),
+        Item("Lambda: runs of the analysis", runs + messages, LAMBDA_REQUEST),
+        Item("SQS: what is due of several models", messages * _DUE_REQUESTS, SQS_FIFO_REQUEST),
         Item("Lambda: the analysis", verdicts * _ANALYSIS_SECONDS * ANALYZE_GB, second),
         Item("S3: profiles of the newest hour", runs * objects_an_hour, S3_READ),
         Item("S3: results and listings", verdicts * _RESULT_WRITES, S3_WRITE),

@@ -13,6 +13,8 @@ _POLL_MESSAGES = 10
 CHUNK_BYTES = 64 * 1024
 """SQS bills so many bytes of a payload as a request."""
 
+FIREHOSE_STEP_BYTES = 5 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Price:
@@ -38,12 +40,15 @@ LAMBDA_SECOND = Price(16.6667e-6, "GB-seconds")
 LAMBDA_ARM_SECOND = Price(13.3334e-6, "GB-seconds")
 """On arm64."""
 SQS_REQUEST = Price(0.40e-6, "requests")
+SQS_FIFO_REQUEST = Price(0.50e-6, "requests")
 S3_WRITE = Price(5e-6, "requests")
 """PUT and LIST; a deletion is free."""
 S3_READ = Price(0.4e-6, "requests")
 S3_STORAGE = Price(0.023, "GB-months")
 LOG_INGESTION = Price(0.50, "GB")
 LOG_STORAGE = Price(0.03, "GB-months")
+FIREHOSE = Price(0.029, "GB")
+"""Of what is put directly, each record rounded up to `FIREHOSE_STEP_BYTES`."""
 METRIC = Price(0.30, "series")
 ALARM_METRIC = Price(0.10, "metrics")
 """That an alarm reads; of a query, each that it finds."""

@@ -52,6 +52,7 @@ WITHOUT = {
     "ExpectedErrorRose": "an alarm on a query cannot compare series of each version",
     "LabelsMissing": "whether labels have to come is known to their owner",
     "BridgeDown": "there is no need of a bridge",
+    "BridgeMissing": "there is no need of a bridge",
     "BridgeStale": "there is no need of a bridge",
     "BridgeParseErrors": "there is no need of a bridge",
     "MetricOverflow": "there is no need of a bridge",
@@ -91,6 +92,10 @@ class Alarm:
         """How many metrics it reads, and AWS bills; 0 for a query: as many as it finds."""
         read = self.properties.get("Metrics")
         return 1 if read is None else sum("MetricStat" in each for each in read)
+
+
+PUBLISHERS = ("cloudwatch.amazonaws.com", "events.amazonaws.com")
+"""Who sends to the topic of alarms."""
 
 
 def alarms(settings: Settings, functions: dict[str, int], queue: str) -> list[Alarm]:
@@ -243,6 +248,7 @@ _SLOW: dict[str, tuple[Group, str]] = {
     "capture-compact": ("capture", "CompactionFailing"),
     "analyze-api": ("analysis", "SlowDriftAnalysis"),
     "analyze": ("analysis", "SlowDriftAnalysis"),
+    "analyze-window": ("analysis", "SlowDriftAnalysis"),
 }
 """By function: its part of the pipeline, and the alert that fires when it is slow."""
 
@@ -324,6 +330,18 @@ def _of_analysis(settings: Settings) -> Iterator[Alarm]:
         _above("AWS/Lambda", "Invocations", where, 1, seconds=min(seconds, _DAY), times=days)
         | {"ComparisonOperator": "LessThanThreshold", "TreatMissingData": "breaching"},
     )
+    queue = f"modelwatch-{stage}-analyses"
+    waiting = [{"Name": "QueueName", "Value": f"{queue}.fifo"}]
+    age = _above(
+        "AWS/SQS", "ApproximateAgeOfOldestMessage", waiting, seconds, statistic="Maximum", times=2
+    )
+    says = "What is due waits in the queue for twice the time between two runs."
+    yield Alarm("AnalysisMissing", "waiting", "analysis", says, "", age)
+    dead = [{"Name": "QueueName", "Value": f"{queue}-dead.fifo"}]
+    letters = "ApproximateNumberOfMessagesVisible"
+    found = _above("AWS/SQS", letters, dead, 0, statistic="Maximum")
+    says = f"Analyses failed three times: {queue}-dead.fifo names the models."
+    yield Alarm("DeadLetterQueueNotEmpty", "analyses", "analysis", says, "", found)
     total = "evidently_analysis_total"
     if every <= _QUERY_LIMIT / 2:
         period = max(_QUARTER, math.ceil(every.total_seconds() / 60) * 60)
@@ -404,16 +422,16 @@ def _topic(stage: str) -> dict[str, Any]:
                     "Version": "2012-10-17",
                     "Statement": [
                         {
-                            "Sid": f"Publish{service.capitalize()}",
+                            "Sid": f"Publish{service.partition('.')[0].capitalize()}",
                             "Effect": "Allow",
-                            "Principal": {"Service": f"{service}.amazonaws.com"},
+                            "Principal": {"Service": service},
                             "Action": "sns:Publish",
                             "Resource": topic,
                             "Condition": {
                                 "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
                             },
                         }
-                        for service in ("cloudwatch", "events")
+                        for service in PUBLISHERS
                     ],
                 },
             },

@@ -68,8 +68,9 @@ def serving_settings(settings: Settings, model: str | None) -> Settings:
         known = ", ".join(aliases)
         raise InvalidInputError(
             "--model",
-            f"'{model[:80]}' is not served (these are: {known}); name it in MODELS, and "
-            f"`modelwatch deploy predict`{meant(model, list(aliases))}",
+            f"'{model[:80]}' is not named by MODEL_NAME or MODELS (they name {known}); set MODELS "
+            "as for the deployment, or name it there and run `modelwatch deploy predict`"
+            f"{meant(model, list(aliases))}",
         )
     return settings.changed({"MODEL_NAME": model, "MODEL_ALIAS": aliases[model]})
 

@@ -15,7 +15,7 @@ from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_cli.deployment.access import with_access
 from modelwatch_cli.deployment.alarms import alarm_template, left_out
 from modelwatch_cli.deployment.apis import clear_stage, ensure_api
-from modelwatch_cli.deployment.change_sets import ChangeSets, Confirm
+from modelwatch_cli.deployment.change_sets import Change, ChangeSets, Confirm
 from modelwatch_cli.deployment.clients import Clients
 from modelwatch_cli.deployment.encryption import keep_logs, with_key
 from modelwatch_cli.deployment.endpoints import api_url
@@ -25,13 +25,13 @@ from modelwatch_cli.deployment.environments import (
     environment_with,
     missing_from,
 )
-from modelwatch_cli.deployment.errors import DeploymentError
+from modelwatch_cli.deployment.errors import DeploymentError, StackError
 from modelwatch_cli.deployment.events import with_events
 from modelwatch_cli.deployment.graph import Step, run_steps
 from modelwatch_cli.deployment.images import build_image, image_repository
 from modelwatch_cli.deployment.layers import Artifact, build_layer, check_size
 from modelwatch_cli.deployment.leftovers import delete_leftovers
-from modelwatch_cli.deployment.limits import with_limits
+from modelwatch_cli.deployment.limits import with_limits, with_roles
 from modelwatch_cli.deployment.packages import PackageStore
 from modelwatch_cli.deployment.packaging import (
     as_image,
@@ -46,12 +46,13 @@ from modelwatch_cli.deployment.parameters import (
     layer_parameters,
     template_parameters,
 )
-from modelwatch_cli.deployment.plan import Plan
+from modelwatch_cli.deployment.plan import APPS, Plan, wants_firehose
 from modelwatch_cli.deployment.registry import with_registry
 from modelwatch_cli.deployment.revision import git_revision
 from modelwatch_cli.deployment.secrets import with_secrets
 from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer, stack_digest
 from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
+from modelwatch_cli.deployment.transport import delete_transport, with_filters
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
@@ -60,6 +61,16 @@ def tags_of(settings: Settings) -> dict[str, str]:
     """Return the tags of all that is deployed."""
     owner = {"owner": settings.owner} if settings.owner else {}
     return {"stage": settings.stage, "version": __version__, **owner}
+
+
+def configured(template: Template, app: str, settings: Settings) -> Template:
+    """Return a packaged app's ``template`` with all that the settings ask of it."""
+    template = with_access(template, settings)
+    template = with_secrets(template, FUNCTIONS[app], settings)
+    template = with_events(template, FUNCTIONS[app], settings)
+    template = with_registry(template, FUNCTIONS[app], settings)
+    template = with_limits(template, settings)
+    return with_key(template, settings.kms_key_arn)
 
 
 class Progress(Protocol):
@@ -162,6 +173,9 @@ class Deployer:
             if stack in self.plan.apps:
                 needs += [f"app {stack}", *([] if self.plan.owns_buckets else ["buckets"])]
             steps[f"stack {stack}"] = Step(partial(self._deploy_stack, stack), needs)
+        if "metrics" not in self.plan.stacks and set(self.plan.apps) == set(APPS):
+            users = [f"stack {app}" for app in self.plan.apps]
+            steps["no stack metrics"] = Step(self._delete_transport, users)
         makers = [step for step in ("buckets", "stack storage") if step in steps]
         if makers:
             steps["retention"] = Step(self._set_retention, makers)
@@ -190,23 +204,18 @@ class Deployer:
         started = time.monotonic()
         plan = self.plan.apps[app]
         package = package_app(self.project, app, self.settings.aws_default_region)
-        template = with_access(package.template, self.settings)
-        template = with_secrets(template, FUNCTIONS[app], self.settings)
-        template = with_events(template, FUNCTIONS[app], self.settings)
-        template = with_registry(template, FUNCTIONS[app], self.settings)
-        template = with_limits(template, self.settings)
-        template = with_key(template, self.settings.kms_key_arn)
+        template = configured(package.template, app, self.settings)
         if plan.environment is None:
-            self._templates[app] = with_code(template, self._store.bucket, package.artifact.key)
+            template = with_code(template, self._store.bucket, package.artifact.key)
+            self._templates[app] = with_filters(template, self.settings)
             self._layers[f"package of {app}"] = package.artifact
             self._upload(f"function {app}", package.artifact, started)
             return
         image = build_image(self.project, package, app, self._environment(app, plan.environment))
         setting = self.settings.image_repository
         repository = image_repository(setting, self.project, self.plan.architecture)
-        self._templates[app] = as_image(
-            template, repository.uri(image), plan.name_suffix, plan.larger
-        )
+        template = as_image(template, repository.uri(image), plan.name_suffix, plan.larger)
+        self._templates[app] = with_filters(template, self.settings)
         if not self.dry_run and not image.environment.python.exists():
             self.progress.say(f"image {app}", "its environment is installed first")
         if not self.dry_run and repository.publish(image):
@@ -250,7 +259,9 @@ class Deployer:
         else:
             parameters = template_parameters(template, self.settings, provided)
             before = self._stacks.read(name)
-            if part in self.plan.apps and not self._is_emulation:
+            # a filter needs its log group
+            has_groups = wants_firehose(self.settings) or not self._is_emulation
+            if part in self.plan.apps and has_groups:
                 names = function_names(template, self.plan.stage)
                 days = int(self.settings.log_retention_days)
                 keep_logs(self.clients.logs, names, self.settings.kms_key_arn, days)
@@ -269,6 +280,23 @@ class Deployer:
                     self.progress.say(name, "its API did not change with it: put it right")
             self._say_address(before, self._deployed[part])
         result = StackResult(name, action, time.monotonic() - started)
+        self.results.append(result)
+        self.progress.done(result)
+
+    def _delete_transport(self) -> None:
+        """Delete the way through Firehose, which no function uses any more."""
+        started = time.monotonic()
+        name = self.plan.stack_name("metrics")
+        if self._stacks.read(name) is None:
+            return
+        if not self.dry_run:
+            gone = Change("remove", "the bucket of log lines, the stream", "the whole stack")
+            if not self._is_emulation and not self.confirm(name, [gone]):
+                raise StackError(name, ["its deletion was not confirmed"])
+            delete_transport(
+                self._stacks, self.clients.packages, name, is_protected=not self._is_emulation
+            )
+        result = StackResult(name, "deleted", time.monotonic() - started)
         self.results.append(result)
         self.progress.done(result)
 
@@ -334,7 +362,8 @@ class Deployer:
                 f"METRICS_TO_CLOUDWATCH={self.settings.metrics_to_cloudwatch} leaves out "
                 f"{', '.join(missing)}",
             )
-        return alarm_template(self.settings, limits, self.settings.capture_queue_name)
+        template = alarm_template(self.settings, limits, self.settings.capture_queue_name)
+        return with_key(template, self.settings.kms_key_arn)
 
     def _template(self, part: str) -> Template:
         if part in self._templates:
@@ -342,6 +371,7 @@ class Deployer:
         if part == "alarms":
             return self._alarms()
         template = load_template(self.project.template(part))
+        template = with_roles(template, self.settings)
         template = with_key(template, self.settings.kms_key_arn)
         return template if self._is_emulation else with_kept_queues(template)
 

@@ -14,8 +14,8 @@ _REUSE_SECONDS = 3600
 def with_key(template: Template, key: str) -> Template:
     """Return ``template`` with everything in it that can be encrypted by ``key``, an ARN.
 
-    Buckets, queues and the variables of functions are; roles get the right to use that key. An
-    empty ``key`` leaves all as it is: encrypted by keys of AWS.
+    Buckets, queues, topics, streams and the variables of functions are; roles get the right to use
+    it. An empty ``key`` leaves all as it is: encrypted by keys of AWS.
     """
     if not key:
         return template
@@ -64,6 +64,10 @@ def _queue(properties: dict[str, Any], key: str) -> dict[str, Any]:
     return kept | {"KmsMasterKeyId": key, "KmsDataKeyReusePeriodSeconds": _REUSE_SECONDS}
 
 
+def _topic(properties: dict[str, Any], key: str) -> dict[str, Any]:
+    return properties | {"KmsMasterKeyId": key}
+
+
 def _function(properties: dict[str, Any], key: str) -> dict[str, Any]:
     return properties | {"KmsKeyArn": key}
 
@@ -94,9 +98,16 @@ def _role(properties: dict[str, Any], key: str) -> dict[str, Any]:
     return properties | {"Policies": [*properties["Policies"], policy]}
 
 
+def _stream(properties: dict[str, Any], key: str) -> dict[str, Any]:
+    own = {"KeyType": "CUSTOMER_MANAGED_CMK", "KeyARN": key}
+    return properties | {"DeliveryStreamEncryptionConfigurationInput": own}
+
+
 _ENCRYPTED: dict[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
     "AWS::S3::Bucket": _bucket,
     "AWS::SQS::Queue": _queue,
+    "AWS::SNS::Topic": _topic,
     "AWS::Serverless::Function": _function,
     "AWS::IAM::Role": _role,
+    "AWS::KinesisFirehose::DeliveryStream": _stream,
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 from modelwatch.services.analysis_requests import START_SECONDS
 from modelwatch_cli.deployment.packaging import functions
+from modelwatch_cli.deployment.plan import most_at_once
 from modelwatch_cli.deployment.templates import Template, with_policy
 from modelwatch_cli.settings import Settings
 
@@ -30,9 +31,7 @@ def with_limits(template: Template, settings: Settings) -> Template:
         }
     api = resources["RestAPI"]["Properties"]
     resources["RestAPI"] = resources["RestAPI"] | {"Properties": api | _of_api(settings)}
-    role = resources["Role"]["Properties"]
-    resources["Role"] = resources["Role"] | {"Properties": role | _of_role(settings)}
-    template = template | {"Resources": resources}
+    template = with_roles(template | {"Resources": resources}, settings)
     if settings.tracing == "on":
         write = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
         # X-Ray knows no resources
@@ -56,11 +55,11 @@ def _limits(name: str, properties: Mapping[str, Any], settings: Settings) -> dic
         limits["Tracing"] = "Active"
     if settings.aws_endpoint_url:
         return limits
-    if name == "capture":
+    if name in most_at_once(settings):
         # a backlog must not take the concurrency that predict needs
         (event,) = properties["Events"].values()
         (logical,) = properties["Events"]
-        scaling = {"ScalingConfig": {"MaximumConcurrency": settings.capture_max_concurrency}}
+        scaling = {"ScalingConfig": {"MaximumConcurrency": most_at_once(settings)[name]}}
         changed = event | {"Properties": event["Properties"] | scaling}
         limits["Events"] = {logical: changed}
     if name in _ASYNCHRONOUS:
@@ -88,6 +87,18 @@ def _of_api(settings: Settings) -> dict[str, Any]:
             }
         ]
     }
+
+
+def with_roles(template: Template, settings: Settings) -> Template:
+    """Return a ``template`` whose roles have the path and the boundary that the settings say."""
+    more = _of_role(settings)
+    resources = {
+        name: resource | {"Properties": resource["Properties"] | more}
+        if resource["Type"] == "AWS::IAM::Role"
+        else resource
+        for name, resource in template["Resources"].items()
+    }
+    return template | {"Resources": resources}
 
 
 def _of_role(settings: Settings) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from modelwatch_cli.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
-_OWN = ("CAPTURE_BUCKET", "REPORT_BUCKET", "CAPTURE_QUEUE_NAME")
-_STACK = re.compile(r"modelwatch-(.+)-(storage|pipeline|predict|capture|analyze)")
+_OWN = ("CAPTURE_BUCKET", "REPORT_BUCKET", "CAPTURE_QUEUE_NAME", "METRICS_BUCKET")
+_STACK = re.compile(r"modelwatch-(.+)-(storage|pipeline|metrics|predict|capture|analyze)")
 
 
 type Stages = Mapping[str, Mapping[str, str]]

@@ -119,6 +119,8 @@ def make_plan(settings: Settings, apps: Iterable[str] = (), predict_package: str
             needs.add("layers")
         if owns_buckets and app != "predict":
             needs.add("storage")
+        if wants_firehose(settings):
+            needs.add("metrics")
         stacks |= dict.fromkeys(sorted(needs), frozenset())
         if app == "predict" and "capture" in plans:
             # the consumer reads a new form of messages before predict sends it
@@ -146,6 +148,11 @@ def wants_alarms(settings: Settings) -> bool:
     return bool(settings.alarm_topic_arn or settings.alarm_emails)
 
 
+def wants_firehose(settings: Settings) -> bool:
+    """Return whether the functions' log lines go to the bridge through Firehose."""
+    return settings.metrics_transport == "firehose"
+
+
 def check_batches(settings: Settings) -> None:
     """Refuse a batch that needs a window and has none.
 
@@ -165,13 +172,22 @@ def check_limits(settings: Settings) -> None:
     # it ends what it does after 26 s, and has to answer for it
     if settings.function_timeout.get("capture", 60) < 30:
         raise SettingError("FUNCTION_TIMEOUT", "capture needs 30 seconds or more")
-    reserved = settings.function_concurrency.get("capture")
-    if reserved is not None and reserved < settings.capture_max_concurrency:
-        raise SettingError(
-            "FUNCTION_CONCURRENCY",
-            f"capture={reserved} is less than CAPTURE_MAX_CONCURRENCY, "
-            f"{settings.capture_max_concurrency}: the queue would be refused",
-        )
+    for name, most in most_at_once(settings).items():
+        reserved = settings.function_concurrency.get(name)
+        if reserved is not None and reserved < most:
+            setting = "CAPTURE_MAX_CONCURRENCY" if name == "capture" else "ANALYSIS_MAX_CONCURRENCY"
+            raise SettingError(
+                "FUNCTION_CONCURRENCY",
+                f"{name}={reserved} is less than {setting}, {most}: the queue would be refused",
+            )
+
+
+def most_at_once(settings: Settings) -> dict[str, int]:
+    """Return how many runs at once take messages from a queue, by the function that does."""
+    return {
+        "capture": settings.capture_max_concurrency,
+        "analyze-window": settings.analysis_max_concurrency,
+    }
 
 
 def architecture(settings: Settings) -> str:

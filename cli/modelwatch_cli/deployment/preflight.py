@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -15,6 +16,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from modelwatch.adapters.registries import registry_of
 from modelwatch.errors import ModelwatchError, SettingError
 from modelwatch.settings.kinds import managed_region
+from modelwatch_cli.deployment.alarms import PUBLISHERS
+from modelwatch_cli.deployment.plan import wants_alarms
 from modelwatch_cli.deployment.rights import denied_actions
 from modelwatch_cli.settings import Settings
 
@@ -158,6 +161,12 @@ def _key(settings: Settings, kms: Any) -> Finding:
     if found["KeyState"] != "Enabled" or found.get("KeySpec") != "SYMMETRIC_DEFAULT":
         state = f"{found['KeyState']}, {found.get('KeySpec')}"
         return Finding(subject, "wrong", f"{arn} is {state}; an enabled symmetric key is needed")
+    if wants_alarms(settings) and not settings.alarm_topic_arn:
+        policy = json.loads(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"])
+        named = [each["Principal"] for each in policy["Statement"] if each["Effect"] == "Allow"]
+        if silent := [service for service in PUBLISHERS if service not in str(named)]:
+            text = f"does not allow {' and '.join(silent)}: no alarm would arrive"
+            return Finding(subject, "wrong", f"the policy of {arn} {text}")
     return Finding(subject, "ok", f"{arn} is enabled")
 
 

@@ -13,6 +13,7 @@ from modelwatch_cli.deployment.errors import DeploymentError
 from modelwatch_cli.deployment.graph import Step, run_steps
 from modelwatch_cli.deployment.plan import APPS, Plan
 from modelwatch_cli.deployment.stacks import StackDeployer
+from modelwatch_cli.deployment.transport import delete_transport
 
 
 def undeploy(
@@ -31,11 +32,10 @@ def undeploy(
     def delete(part: str) -> None:
         started = time.monotonic()
         name = plan.stack_name(part)
-        if on_aws and stacks.read(name):
-            clients.cloudformation.update_termination_protection(
-                StackName=name, EnableTerminationProtection=False
-            )
-        action = stacks.delete(name)
+        if part == "metrics":
+            action = delete_transport(stacks, clients.packages, name, is_protected=on_aws)
+        else:
+            action = stacks.delete(name, is_protected=on_aws)
         if part == "layers":
             _delete_layer_versions(plan, clients)
         result = StackResult(name, action, time.monotonic() - started)
@@ -45,10 +45,12 @@ def undeploy(
     kept = {"storage", "pipeline"} if on_aws else {"storage"}
     doomed = {part: needs for part, needs in plan.stacks.items() if part not in kept}
     if set(plan.apps) == set(APPS):
-        doomed["alarms"] = frozenset(APPS)  # also if no one hears them any more
+        # also if the settings do not ask for them any more
+        doomed |= {"alarms": frozenset(APPS), "metrics": frozenset()}
     steps = {}
     for part in doomed:
         users = [user for user, needs in doomed.items() if part in needs]
+        users = list(plan.apps) if part == "metrics" else users
         steps[part] = Step(partial(delete, part), users)
     try:
         run_steps(steps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from modelwatch_cli.deployment.plan import wants_firehose
 from modelwatch_cli.settings import Settings
 
 # what CloudFormation does in the deploying principal's name, by the resource that it concerns
@@ -47,6 +48,16 @@ _ACTIONS: dict[str, tuple[str, ...]] = {
     "arn:{P}:apigateway:{R}::/restapis": ("apigateway:POST",),
 }
 
+_FIREHOSE_ACTIONS: dict[str, tuple[str, ...]] = {
+    "arn:{P}:firehose:{R}:{A}:deliverystream/modelwatch-{S}-metrics": (
+        "firehose:CreateDeliveryStream",
+        "firehose:DescribeDeliveryStream",
+    ),
+    "arn:{P}:logs:{R}:{A}:log-group:/aws/lambda/modelwatch-{S}-predict": (
+        "logs:PutSubscriptionFilter",
+    ),
+}
+
 
 def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], list[str]]:
     """Return the actions that the principal ``arn`` may not take, and those that are not certain.
@@ -66,7 +77,8 @@ def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], l
     source = _policy_source(arn, iam)
     denied: list[str] = []
     unsure: list[str] = []
-    for resource, actions in _ACTIONS.items():
+    more = _FIREHOSE_ACTIONS if wants_firehose(settings) else {}
+    for resource, actions in [*_ACTIONS.items(), *more.items()]:
         found = iam.simulate_principal_policy(
             PolicySourceArn=source,
             ActionNames=list(actions),

@@ -36,6 +36,7 @@ FUNCTION_NAMES = (
     "capture-compact",
     "analyze-api",
     "analyze",
+    "analyze-window",
 )
 """What limits are set for: a function's name without ``modelwatch-<stage>-``."""
 
@@ -81,6 +82,9 @@ class DeploymentSettings(StageSettings):
     )
     capture_max_concurrency = Setting(
         "10", "most runs at once that take records from the queue, on AWS", whole(2, 1_000)
+    )
+    analysis_max_concurrency = Setting(
+        "10", "most models at once that are analyzed where several are due, on AWS", whole(2, 1_000)
     )
     api_rate = maybe(
         "requests a second that each API takes; empty: as the account's quota", whole(1, 10_000)

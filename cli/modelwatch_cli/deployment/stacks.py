@@ -202,6 +202,10 @@ class StackDeployer:
         if stack and not stack.is_broken:
             before_update()
             done = self._put("UPDATE", request)
+            if done and done.digest == stack.digest != wanted:
+                # LocalStack says UPDATE_COMPLETE a moment before it has the outputs
+                self._sleep(1.0)
+                done = self._settled(name)
             if done and done.digest == wanted:
                 return "updated", done
             reasons = self._reasons(name, done)
@@ -259,13 +263,22 @@ class StackDeployer:
             **where,
         }
 
-    def delete(self, name: str) -> Action:
+    def delete(self, name: str, is_protected: bool = False) -> Action:
         """Delete the stack, and wait until it is gone.
 
         Raises StackError when a resource cannot be deleted.
+
+        Parameters
+        ----------
+        is_protected
+            Whether it is protected from deletion, as on AWS.
         """
         if self.read(name) is None:
             return "absent"
+        if is_protected:
+            self._client.update_termination_protection(
+                StackName=name, EnableTerminationProtection=False
+            )
         for _ in range(_DELETE_ATTEMPTS):
             self._client.delete_stack(StackName=name)
             # A resource that was never made, or is still in use, fails the deletion; the rest goes

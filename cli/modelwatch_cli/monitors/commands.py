@@ -309,11 +309,14 @@ def _print_changes(applied: Applied, as_json: bool) -> None:
 
 
 def _say_not_found(applied: Applied) -> None:
-    """Say which monitors that come are for models of which nothing is known: a hint, no error."""
-    from modelwatch_cli.monitors.facts import not_found
+    """Say which models and features of the monitors that come are not known: a hint, no error."""
+    from modelwatch_cli.monitors.facts import features_of, not_found, without_feature
 
+    settings = Settings()
     come = {each.model_name for each in applied.changes if each.after == "new"}
-    for sentence in not_found(Settings(), come) if come else ():
+    said = [*not_found(settings, come)] if come else []
+    said += without_feature(applied.changes, lambda model: features_of(settings, model))
+    for sentence in said:
         error_console.print(f"Note: {sentence}", markup=False)
 
 

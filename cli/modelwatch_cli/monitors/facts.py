@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.captures.records import S3RecordStore
-from modelwatch.adapters.registries import registry_of
+from modelwatch.adapters.registries import artifacts_of, registry_of
+from modelwatch.domain.monitors import MonitorChange
 from modelwatch.domain.profiles import merge_profiles
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, NoModelError
@@ -39,6 +40,70 @@ def not_found(settings: Settings, models: Iterable[str]) -> Iterator[str]:
         if name not in registered:
             hint = meant(name, [*captured, *registered])
             yield f"{name} has no captures, and the registry does not know it{hint}"
+
+
+def without_feature(
+    changes: Sequence[MonitorChange], features: Callable[[str], Collection[str]]
+) -> Iterator[str]:
+    """Yield a sentence for each feature that gets a rule and that its model does not have.
+
+    Parameters
+    ----------
+    features
+        Gives the features of a model; none where they are not known, and nothing is said then.
+
+    Examples
+    --------
+    >>> fields = [f"features.{each}.ignore" for each in ("hue", "Ash", "v1.2")]
+    >>> changes = [
+    ...     MonitorChange(model_name="wine", field=field, before=None, after="true")
+    ...     for field in fields
+    ... ]
+    >>> list(without_feature(changes, lambda model: ["hue", "ash", "v1.2"]))
+    ["wine has no feature 'Ash': its rule changes nothing; is ash meant?"]
+    >>> list(without_feature(changes, lambda model: []))
+    []
+    """
+    ruled: dict[str, dict[str, None]] = {}
+    for each in changes:
+        if each.field.startswith("features.") and each.after is not None:
+            name = each.field.removeprefix("features.").rpartition(".")[0]
+            ruled.setdefault(each.model_name, {})[name] = None
+    for model, names in ruled.items():
+        known = list(features(model))
+        for name in names if known else ():
+            if name not in known:
+                problem = f"{model} has no feature '{name}': its rule changes nothing"
+                yield f"{problem}{meant(name, known)}"
+
+
+def features_of(settings: Settings, model_name: str) -> list[str]:
+    """Return the features of a model: of the versions behind aliases, or of the last day's captures.
+
+    Where S3 or the registry does not respond, or there are none, it is empty.
+    """
+    try:
+        try:
+            registry, artifacts = registry_of(settings), artifacts_of(settings)
+            model = registry.model(model_name)
+            versions = {*model.aliases.values(), *model.stages.values()}
+            manifests = [artifacts.manifest(registry.version(model_name, v)) for v in versions]
+            columns = [each.schema.columns for each in manifests if each is not None]
+        except NoModelError:
+            columns = []
+        if columns:
+            return [column.name for each in columns for column in each]
+        store = S3ProfileStore(s3_client(settings), settings.capture_bucket)
+        window = Window.ending(datetime.now(UTC), seconds=_DAY_SECONDS)
+        profiles = [
+            profile
+            for name, version in store.versions(window)
+            if name == model_name
+            for profile in store.profiles(name, version, window).variants.values()
+        ]
+        return [name for profile in profiles for name in profile.features]
+    except ModelwatchError:
+        return []
 
 
 def _registered(settings: Settings, model_name: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pandas as pd
 
 from modelwatch.adapters.registries import artifacts_of, registry_of
@@ -16,7 +17,7 @@ from modelwatch_training.rows_files import features_frame, read_rows
 
 
 def reference_features(settings: Settings) -> pd.DataFrame:
-    """Return the features of the served version's reference data.
+    """Return the features of the served version's reference data, of rows that can be sent.
 
     Raises
     ------
@@ -29,7 +30,25 @@ def reference_features(settings: Settings) -> pd.DataFrame:
     table = artifacts_of(settings).reference(version)
     if table is None:
         raise NotFoundError(f"{version.name} version {version.version} has no reference data")
-    return features_frame(table)
+    rows = sendable(features_frame(table))
+    if rows.empty:
+        raise NotFoundError(
+            f"each row of the reference data of {version.name} version {version.version} has an "
+            "infinite value, which no request can have"
+        )
+    return rows
+
+
+def sendable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that a request can have: JSON has no infinity.
+
+    Examples
+    --------
+    >>> sendable(pd.DataFrame({"a": [1.0, float("inf"), None], "b": ["x", "y", "z"]}))["b"].tolist()
+    ['x', 'z']
+    """
+    numbers = frame.select_dtypes("number").astype(float)
+    return frame[~np.isinf(numbers).any(axis=1)].reset_index(drop=True)
 
 
 def file_features(path: Path, url: str, auth: httpx.Auth | None) -> pd.DataFrame:
@@ -38,12 +57,16 @@ def file_features(path: Path, url: str, auth: httpx.Auth | None) -> pd.DataFrame
     If the API lists the model's features (``GET /model/info``), only these columns are kept,
     and whole numbers for the model are whole numbers here.
 
+    Rows with an infinite value are left out: no request can have one.
+
     Raises InvalidInputError when the file cannot be read, has no rows, or not all features.
     """
     try:
         frame = read_rows(path)
     except InvalidInputError as error:
         raise InvalidInputError("--rows", f"{path} {error.problem}") from error
+    if (frame := sendable(frame)).empty:
+        raise InvalidInputError("--rows", f"each row of {path} has an infinite value")
     features = _model_features(url, auth)
     if features is None:
         return frame

@@ -40,6 +40,9 @@ MISTYPED = "n/a"
 MISTYPED_SHARE = 0.05
 OUT_OF_RANGE_SHARE = 0.2
 
+LARGEST = float(np.finfo(float).max)
+"""No number of a request is larger: JSON has no infinity."""
+
 SEGMENT_SHARE = 0.1
 """So small that 1 std more within the segment is little over all rows: 0.1 std."""
 
@@ -126,6 +129,7 @@ def simulate_rows(
     return list(draw_rows(scenario, reference, count, seed))
 
 
+@np.errstate(over="ignore")  # what is too large becomes the largest number
 def _draw(
     scenario: Scenario, reference: pd.DataFrame, generator: _Generator, progress: _Progress
 ) -> list[dict[str, object]]:
@@ -133,13 +137,15 @@ def _draw(
     rows = reference.iloc[generator.integers(0, len(reference), count)].reset_index(drop=True)
     for name in _numbers(reference):
         noise = generator.normal(0, NOISE, count) * _spread(reference[name])
-        rows[name] = rows[name] + noise
+        rows[name] = (rows[name] + noise).clip(-LARGEST, LARGEST)
     rows = scenario.change(rows, reference, generator, progress)
+    for name in _floats(rows):
+        rows[name] = rows[name].clip(-LARGEST, LARGEST)
     plain = rows.astype(object).where(rows.notna(), None)
     for name in _whole(reference):
         # a fraction in a column of whole numbers would be another kind of data, or be refused
-        kind = int if name in _integers(reference) else float
-        values = [kind(round(each)) if isinstance(each, float) else each for each in plain[name]]
+        whole = _whole_of(reference[name]) if name in _integers(reference) else _rounded
+        values = [whole(each) if isinstance(each, float) else each for each in plain[name]]
         # pandas would make NaN of None
         plain[name] = pd.Series(values, dtype=object)
     return [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
@@ -179,12 +185,25 @@ def _whole(frame: pd.DataFrame) -> list[str]:
     return [name for name in _numbers(frame) if (frame[name].dropna() % 1 == 0).all()]
 
 
+def _rounded(value: float) -> float:
+    return float(round(value))
+
+
+def _whole_of(column: pd.Series) -> Callable[[float], int]:
+    """Return what makes a number one of the column's type, which has a smallest and a largest."""
+    bounds = np.iinfo(getattr(column.dtype, "numpy_dtype", column.dtype))
+    return lambda value: min(max(round(value), int(bounds.min)), int(bounds.max))
+
+
 def _floats(frame: pd.DataFrame) -> list[str]:
     return [name for name in frame if pd.api.types.is_float_dtype(frame[name])]
 
 
 def _spread(column: pd.Series) -> float:
-    spread = float(column.std())
+    """Return the standard deviation, or 1 without one; no square is too large or too small."""
+    values = column.astype(float)
+    _, exponent = np.frexp(values.abs().max())
+    spread = float(np.ldexp(np.ldexp(values, -exponent).std(), exponent))
     return spread if spread > 0 else 1.0
 
 
@@ -268,7 +287,7 @@ def _data_quality(
 ) -> pd.DataFrame:
     beyond = out_of_range_feature(reference)
     rows = _missing(rows, reference, generator, progress)
-    reach = float(reference[beyond].max() - reference[beyond].min()) or 1.0
+    reach = float(reference[beyond].max()) - float(reference[beyond].min()) or 1.0
     is_beyond = generator.random(len(rows)) < OUT_OF_RANGE_SHARE
     rows[beyond] = rows[beyond].where(~is_beyond, float(reference[beyond].max()) + reach)
     mistyped = _numbers(reference)[0]

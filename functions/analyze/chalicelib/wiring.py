@@ -5,10 +5,11 @@ from functools import cache, partial
 
 from modelwatch import __version__
 from modelwatch.adapters.access.tokens import Callers
-from modelwatch.adapters.aws.clients import events_client, lambda_client, s3_client
+from modelwatch.adapters.aws.clients import events_client, lambda_client, s3_client, sqs_client
 from modelwatch.adapters.aws.emf import metric_sink
 from modelwatch.adapters.aws.events import EventBridgeBus
 from modelwatch.adapters.aws.invocations import LambdaStarter
+from modelwatch.adapters.aws.queues import SqsAnalysisQueue, SqsDeliveries
 from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.captures.outcomes import S3OutcomeStore
 from modelwatch.adapters.captures.profiles import S3ProfileStore
@@ -40,6 +41,8 @@ from modelwatch.services.references import References
 from modelwatch.settings.functions import AnalyzeSettings
 from modelwatch.settings.serving import aliases_of_served
 
+_QUEUE_BUDGET_MS = 10_000
+
 _OPEN_HOUR_BYTES = 4 * 2**20
 """The rows of the running hour are read at every run: only where they are few."""
 
@@ -66,6 +69,9 @@ def analyze_service() -> AnalyzeService:
     if settings.event_bus != "none":
         bus = EventBridgeBus(events_client(settings), settings.event_bus)
         announcer = Announcer(episodes, bus, metrics(), settings.stage)
+    queue = None
+    if url := settings.analysis_queue_url:
+        queue = SqsAnalysisQueue(sqs_client(settings, _QUEUE_BUDGET_MS), queue_url=url)
     return AnalyzeService(
         serving=aliases_of_served(settings),
         registry=parts.registry,
@@ -80,7 +86,16 @@ def analyze_service() -> AnalyzeService:
         monitors=parts.monitors,
         code=CodeVersion(__version__, settings.code_revision),
         announcer=announcer,
+        queue=queue,
     )
+
+
+@cache
+def deliveries() -> SqsDeliveries:
+    """Return what lets messages of the analysis queue come again."""
+    settings = AnalyzeSettings()
+    sqs = sqs_client(settings, _QUEUE_BUDGET_MS)
+    return SqsDeliveries(sqs, queue_url=settings.analysis_queue_url)
 
 
 @cache

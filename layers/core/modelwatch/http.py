@@ -13,9 +13,10 @@ from typing import Any, NotRequired, Protocol, TypedDict, cast
 from urllib.parse import unquote
 
 import msgspec
-from chalice.app import Chalice, Request, Response
+from chalice.app import Chalice, MultiDict, Request, Response
 
 from modelwatch.errors import (
+    Fault,
     InvalidInputError,
     ModelwatchError,
     NotFoundError,
@@ -109,6 +110,23 @@ def current_request(app: Chalice) -> Request:
 def body_of(app: Chalice) -> bytes:
     """Return the body of the request that a route of ``app`` handles."""
     return cast(bytes, current_request(app).raw_body)
+
+
+def query_of(app: Chalice) -> dict[str, str]:
+    """Return the query of the request that a route of ``app`` handles.
+
+    Raises InvalidInputError when a parameter is there twice: only one of its values could be read.
+    """
+    query = current_request(app).query_params or MultiDict({})
+    given = {name: query.getlist(name) for name in query}
+    twice = [
+        Fault(name, f"is given {len(values)} times; give it once")
+        for name, values in given.items()
+        if len(values) > 1
+    ]
+    if twice:
+        raise InvalidInputError.of(twice)
+    return {name: values[0] for name, values in given.items()}
 
 
 def by_name[T](find: Callable[[str], T], name: str) -> T:

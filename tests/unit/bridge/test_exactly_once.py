@@ -17,10 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge_in_memory import InMemoryLogSource, ManualClock
+from bridge_in_memory import InMemoryDeliveries, InMemoryLogSource, ManualClock
 from examples import examples
 from modelwatch_bridge.counting.ledger import Ledger, LedgerError
 from modelwatch_bridge.lines.events import LogEvent
+from modelwatch_bridge.sources.deliveries import DeliveryFollower
 from modelwatch_bridge.sources.follower import LogGroupFollower, Reach
 from modelwatch_bridge.sources.ports import SourceError
 
@@ -51,6 +52,18 @@ steps = st.lists(
     ),
     max_size=25,
 )
+
+
+DELIVERED_TWICE_SECONDS = 5
+
+
+def deliveries(
+    source: InMemoryDeliveries, ledger: Ledger, clock: ManualClock, **more: Any
+) -> DeliveryFollower:
+    """Return a follower that takes the lines of `GROUPS`."""
+    marked_ms = (LATE_SECONDS + DELIVERED_TWICE_SECONDS) * 1000
+    options = {"lookback_ms": REACH.lookback_ms, "marked_ms": marked_ms} | more
+    return DeliveryFollower(source, "metrics", GROUPS.__contains__, ledger, clock, **options)
 
 
 class KilledError(Exception):
@@ -107,7 +120,11 @@ class Bridge:
     connection: MortalConnection
 
     def __init__(
-        self, path: Path, source: InMemoryLogSource, clock: ManualClock, reach: Reach = REACH
+        self,
+        path: Path,
+        source: InMemoryLogSource | InMemoryDeliveries,
+        clock: ManualClock,
+        reach: Reach = REACH,
     ) -> None:
         self._reach = reach
         self._path = path
@@ -117,7 +134,16 @@ class Bridge:
 
     def start(self) -> None:
         self.ledger = Ledger(self._path, connect=self._connect)
-        self.follower = LogGroupFollower(self._source, self.ledger, self._clock, self._reach)
+        self.read_from(self._source)
+
+    def read_from(self, source: InMemoryLogSource | InMemoryDeliveries) -> None:
+        """Have a follower of that source, as another METRICS_TRANSPORT would."""
+        self._source = source
+        self.follower: LogGroupFollower | DeliveryFollower
+        if isinstance(source, InMemoryLogSource):
+            self.follower = LogGroupFollower(source, self.ledger, self._clock, self._reach)
+        else:
+            self.follower = deliveries(source, self.ledger, self._clock)
 
     def _connect(self, path: Path) -> MortalConnection:
         self.connection = fast(path)
@@ -150,21 +176,27 @@ class Bridge:
     seed=st.integers(0, 2**16),
     page_events=st.integers(1, 5),
 )
-def test_each_event_counts_once(emf, values, wanted, todo, seed, page_events):
+@pytest.mark.parametrize("transport", ["logs", "firehose"])
+def test_each_event_counts_once(emf, values, wanted, todo, seed, page_events, transport):
     clock = ManualClock()
-    shuffle = random.Random(seed).shuffle
-    source = InMemoryLogSource(clock, page_events, shuffle)
+    dice = random.Random(seed)
+    source: InMemoryLogSource | InMemoryDeliveries = (
+        InMemoryLogSource(clock, page_events, dice.shuffle)
+        if transport == "logs"
+        else InMemoryDeliveries(clock)
+    )
     began_ms = clock()
     expected: Counter[tuple[str, ...]] = Counter()
     for number, event in enumerate(wanted):
         labels = {"method": "GET", "endpoint": event["endpoint"], "status": "200"}
         at_ms = began_ms + event["at"] * 1000
         message = emf("api_requests_total", event["count"], **labels)
-        source.put(
-            event["group"],
-            LogEvent(at_ms, event["stream"], str(number), message),
-            at_ms + event["delay"] * 1000,
-        )
+        sent = LogEvent(at_ms, event["stream"], str(number), message)
+        visible_ms = at_ms + event["delay"] * 1000
+        source.put(event["group"], sent, visible_ms)
+        if transport == "firehose" and dice.random() < 0.3:
+            visible_ms += dice.randint(0, DELIVERED_TWICE_SECONDS) * 1000
+            source.put(event["group"], sent, visible_ms, dice.choice(["", "again"]))
         expected[tuple(labels.values())] += event["count"]
 
     with tempfile.TemporaryDirectory() as folder:
@@ -234,7 +266,9 @@ def test_totals_do_not_depend_on_the_order(emf: Callable[..., str], data: st.Dat
 
 @pytest.mark.parametrize("moment", range(50))
 @pytest.mark.parametrize("end", ["killed", "full"])
-def test_one_batch_at_each_moment(tmp_path, source, clock, emf, values, end, moment):
+@pytest.mark.parametrize("kind", [InMemoryLogSource, InMemoryDeliveries])
+def test_one_batch_at_each_moment(tmp_path, clock, emf, values, end, moment, kind):
+    source = kind(clock)
     line = emf("capture_records_total", 1, outcome="sent")
     for number in range(3):
         source.put(GROUPS[0], LogEvent(clock(), "s", str(number), line))

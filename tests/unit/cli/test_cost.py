@@ -39,6 +39,11 @@ def test_requests_are_billed_by_their_number():
         ({"ANALYSIS_WINDOWS": "PT1H"}, {"ANALYSIS_WINDOWS": "PT1H,P7D"}),
         ({"LAMBDA_ARCHITECTURE": "arm64"}, {"LAMBDA_ARCHITECTURE": "x86_64"}),
         ({}, {"ALARM_EMAILS": "ops@acme.example"}),
+        ({"METRICS_TRANSPORT": "logs"}, {"METRICS_TRANSPORT": "firehose"}),
+        (
+            {"METRICS_TRANSPORT": "firehose", "BRIDGE_POLL_SECONDS": "10"},
+            {"METRICS_TRANSPORT": "firehose", "BRIDGE_POLL_SECONDS": "2"},
+        ),
         ({"METRICS_TO_CLOUDWATCH": "none"}, {"METRICS_TO_CLOUDWATCH": "core"}),
         ({"METRICS_TO_CLOUDWATCH": "core"}, {"METRICS_TO_CLOUDWATCH": "all"}),
         ({"CAPTURE_BATCH_WINDOW_SECONDS": "60"}, {"CAPTURE_BATCH_WINDOW_SECONDS": "0"}),
@@ -56,6 +61,22 @@ def test_only_all_metrics_grow_with_the_features():
     assert series(10, "core") == series(1000, "core") > 0
     # of each of 3 models: four metrics a feature
     assert series(1000, "all") - series(10, "all") == 990 * 3 * 4
+
+
+def test_firehose_bills_packed_lines_in_steps_of_5_kib():
+    # one environment: a record a second, or one for each prediction if there are fewer
+    seldom = bill(per_second=0.1, METRICS_TRANSPORT="firehose")["Firehose: log lines"]
+    assert seldom.count == pytest.approx(0.1 * 730 * 3600 * 5120 / 1e9)
+    often = bill(per_second=100_000.0, METRICS_TRANSPORT="firehose")["Firehose: log lines"]
+    assert often.count == pytest.approx(100_000 * 730 * 3600 * 175 / 1e9)
+    assert "Firehose: log lines" not in bill()
+
+
+def test_one_model_needs_no_queue_of_what_is_due():
+    queue = "SQS: what is due of several models"
+    assert bill(models=1)[queue].count == 0
+    twice = [bill(models=3, ANALYSIS_WINDOWS=each)[queue].count for each in ("PT1H", "PT1H,P7D")]
+    assert twice[1] == 2 * twice[0] > 0
 
 
 def test_the_command_says_the_sum():

@@ -98,5 +98,8 @@ def test_a_further_model_takes_the_place_of_the_default_one():
     found = serving_settings(settings, "churn model")
     assert (found.model_name, found.model_alias) == ("churn model", "champion")
     assert predict_api(Api("http://x"), "churn model").url == "http://x/models/churn%20model"
-    with pytest.raises(InvalidInputError, match=r"is not served \(these are: wine, churn model\)"):
+    with pytest.raises(
+        InvalidInputError,
+        match=r"is not named by MODEL_NAME or MODELS \(they name wine, churn model\)",
+    ):
         serving_settings(settings, "churn")

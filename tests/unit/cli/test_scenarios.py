@@ -162,3 +162,37 @@ def test_many_rows_are_drawn_part_by_part_as_one(numbers):
     assert len(rows) == count
     assert shifts(rows[: count // 2], numbers) == pytest.approx(0, abs=0.1)
     assert shifts(rows[count // 2 :], numbers) == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "unseen_categories"])
+def test_numbers_of_any_size_stay_numbers_that_a_request_can_have(name):
+    generator = np.random.default_rng(4)
+    reference = pd.DataFrame(
+        {
+            "tiny": generator.normal(0, 1e-300, 500),
+            "huge": generator.normal(0, 1e300, 500),
+            "largest": generator.choice([-1.7e308, 1.7e308], 500),
+            "id": 2**63 - 1 - generator.integers(0, 2**20, 500),
+            "byte": generator.integers(-128, 128, 500).astype("int8"),
+            "zero": -0.0,
+        }
+    )
+    rows = simulate_rows(SCENARIOS[name], reference, 300, 1)
+    for column in reference:
+        sent = [row[column] for row in rows if row[column] not in (None, MISTYPED)]
+        assert np.isfinite(np.array(sent, float)).all()
+        if column in ("id", "byte"):
+            bounds = np.iinfo(reference[column].dtype)
+            assert all(isinstance(each, int) and bounds.min <= each <= bounds.max for each in sent)
+
+
+def test_rows_like_the_reference_stay_so_where_numbers_are_tiny_or_huge():
+    generator = np.random.default_rng(4)
+    reference = pd.DataFrame(
+        {"tiny": generator.normal(0, 1e-300, 500), "huge": generator.normal(0, 1e300, 500)}
+    )
+    rows = simulated("normal", reference)
+    for name, size in (("tiny", 1e-300), ("huge", 1e300)):
+        sizes = [(frame[name] / size).std() for frame in (rows, reference)]
+        assert sizes[0] == pytest.approx(sizes[1], rel=0.1)

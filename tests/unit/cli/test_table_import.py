@@ -147,6 +147,36 @@ def test_parquet_and_json_lines_are_the_same_records(tmp_path: Path) -> None:
     assert [row["feature_member"] for row in stored(from_json)] == [True, False]
 
 
+def test_the_same_table_in_another_format_or_order_of_columns_adds_nothing(tmp_path: Path) -> None:
+    rows = [
+        {
+            "at": HOUR,
+            "id": 2**53 + 1,
+            "size": 0.1,
+            "new": True,
+            "city": "Köln, am Rhein",
+            "said": 1,
+        },
+        {"at": HOUR, "id": 2**53 + 3, "size": -2.0, "new": None, "city": None, "said": 0},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    at = HOUR.isoformat()
+    csv = (
+        "said,city,new,size,id,at\n"
+        f'1,"Köln, am Rhein",true,0.10,{2**53 + 1},{at}\n'
+        f"0,,,-2,{2**53 + 3},{at}\n"
+    )
+    # without the second row, or with it alone, columns have other types
+    json_line = json.dumps({**rows[1], "at": at, "size": -2}) + "\n"
+    s3 = InMemoryS3()
+    do_import(s3, tmp_path / "t.parquet")
+    for name, text in (("t.csv", csv), ("t.jsonl", json_line)):
+        _, _, records, _ = do_import(s3, write(tmp_path, name, text))
+        assert records.stored == 0
+        assert records.known
+    assert len(stored(s3)) == 2
+
+
 def test_classes_that_look_like_numbers_stay_what_the_file_has(tmp_path: Path) -> None:
     s3 = InMemoryS3()
     text = "at,age,said,truth\n" + "".join(

@@ -60,7 +60,13 @@ def test_a_window_and_a_span_are_not_mixed():
         assert "--until" in words or not {"--window", "--since"} & words, name
 
 
-WRONG = {"--since": "yesterday", "--until": "P1D", "--window": "one hour"}
+WRONG = {
+    "--model": "a/b",
+    "--version": "1:2",
+    "--since": "yesterday",
+    "--until": "P1D",
+    "--window": "one hour",
+}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +79,7 @@ WRONG = {"--since": "yesterday", "--until": "P1D", "--window": "one hour"}
         if word in WRONG
     ],
 )
-def test_a_wrong_time_is_refused_before_anything_is_done(name, word):
+def test_a_wrong_word_is_refused_before_anything_is_done(name, word):
     (option,) = [each for each in options(COMMANDS[name]) if word in each.opts]
     context = click.Context(click.Command("x"))
     with pytest.raises(InvalidInputError) as found:

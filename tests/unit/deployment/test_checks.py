@@ -182,3 +182,10 @@ def test_code_comes_from_no_bucket_on_aws_that_anyone_may_have():
     with pytest.raises(WrongSettingsError, match="MODEL_BUCKET: name the bucket"):
         Checking()(MODEL_BUCKET="")
     Checking()(MODEL_BUCKET="", AWS_ENDPOINT_URL="http://127.0.0.1:4566")
+
+
+def test_firehose_must_write_where_the_bridge_reads():
+    elsewhere = {"AWS_ENDPOINT_URL": "http://a:1", "AWS_ENDPOINT_URL_S3": "http://s3:8333"}
+    with pytest.raises(WrongSettingsError, match="METRICS_TRANSPORT: firehose writes to the S3 of"):
+        Checking()(METRICS_TRANSPORT="firehose", **elsewhere)
+    Checking()(METRICS_TRANSPORT="firehose")

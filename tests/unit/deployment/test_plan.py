@@ -30,6 +30,13 @@ def test_one_app_brings_only_what_it_needs():
     assert plan.stacks == {"storage": frozenset(), "analyze": {"storage"}}
 
 
+def test_functions_wait_for_the_way_of_their_lines():
+    plan = plan_of(METRICS_TRANSPORT="firehose")
+    assert plan.stacks["metrics"] == frozenset()
+    assert all("metrics" in plan.stacks[app] for app in plan.apps)
+    assert "metrics" not in plan_of().stacks
+
+
 def test_buckets_on_another_s3_are_no_stack():
     plan = plan_of(**ELSEWHERE)
     assert not plan.owns_buckets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -199,6 +200,18 @@ def test_a_key_that_encrypts_nothing_is_found(account: Account) -> None:
     key = kms.create_key()["KeyMetadata"]
     arn = key["Arn"]
     assert account.find(KMS_KEY_ARN=arn)["KMS_KEY_ARN"].state == "ok"
+    mailed = {"KMS_KEY_ARN": arn, "ALARM_EMAILS": "ops@acme.example"}
+    assert "cloudwatch.amazonaws.com and events" in account.find(**mailed)["KMS_KEY_ARN"].text
+    services = ["cloudwatch.amazonaws.com", "events.amazonaws.com"]
+    use = {
+        "Effect": "Allow",
+        "Principal": {"Service": services},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [use]})
+    kms.put_key_policy(KeyId=key["KeyId"], PolicyName="default", Policy=policy)
+    assert account.find(**mailed)["KMS_KEY_ARN"].state == "ok"
     kms.disable_key(KeyId=key["KeyId"])
     found = account.find(KMS_KEY_ARN=arn)["KMS_KEY_ARN"]
     assert (found.state, "an enabled symmetric key is needed" in found.text) == ("wrong", True)

@@ -6,12 +6,14 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 
+from in_memory_s3 import InMemoryS3
 from modelwatch_cli.deployment.change_sets import Change, ChangeSets
 from modelwatch_cli.deployment.errors import StackError
 from modelwatch_cli.deployment.plan import make_plan
 from modelwatch_cli.deployment.removal import undeploy
 from modelwatch_cli.deployment.stacks import StackDeployer, stack_digest
 from modelwatch_cli.deployment.templates import load_template, with_kept_queues
+from modelwatch_cli.deployment.transport import delete_transport
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
@@ -360,3 +362,23 @@ def test_undeploy_on_aws_lifts_the_protection_and_leaves_what_holds_data(aws):
     undeploy(plan, clients, Progress(), on_aws=True)
     assert sorted(aws.stacks) == sorted(kept)
     assert aws.protected == {plan.stack_name("capture"): False}
+
+
+def test_the_way_through_firehose_is_deleted_with_what_is_in_its_bucket(aws, deployer):
+    s3 = InMemoryS3({"logs/1": b"lines", "logs/2": b"lines"})
+    aws.stacks[NAME] = {
+        "StackStatus": "CREATE_COMPLETE",
+        "Parameters": [{"ParameterKey": "MetricsBucket", "ParameterValue": "metrics"}],
+    }
+    aws.deletes_that_fail = 2
+
+    assert delete_transport(deployer, s3, NAME, is_protected=True) == "deleted"
+    assert (s3.objects, aws.protected) == ({}, {NAME: False})
+    assert delete_transport(deployer, s3, NAME, is_protected=True) == "absent"
+
+
+def test_a_bucket_that_no_stack_made_is_left_alone(deployer):
+    s3 = InMemoryS3({"mine": b"data"})
+
+    assert delete_transport(deployer, s3, NAME, is_protected=False) == "absent"
+    assert s3.objects

@@ -263,7 +263,8 @@ class TableImport:
             for name, value in zip(self._meaning.features, kept.features, strict=True)
         }
         at = _time_of(kept)
-        event_id = kept.event_id or self._id_of_content(kept, repeats)
+        prediction = value_of(kept.prediction, letters[""], is_text)
+        event_id = kept.event_id or self._id_of_content(kept.time_ms, features, prediction, repeats)
         record = Record(
             event_id=event_id,
             captured_at=at,
@@ -272,7 +273,7 @@ class TableImport:
             variant=self._variant,
             features=features,
             types="".join(letters[name] for name in features),
-            prediction=value_of(kept.prediction, letters[""], is_text),
+            prediction=prediction,
             probabilities=kept.probabilities,
             source=SOURCE,
         )
@@ -289,13 +290,37 @@ class TableImport:
         )
         return record, label
 
-    def _id_of_content(self, kept: ValidRow, repeats: Counter[str]) -> str:
-        """Return an id that follows from the row; equal rows are numbered."""
-        content = _encode([self._model_version, kept.time_ms, kept.features, kept.prediction])
+    def _id_of_content(
+        self,
+        time_ms: int,
+        features: Mapping[str, Value],
+        prediction: Value,
+        repeats: Counter[str],
+    ) -> str:
+        """Return an id that follows from what is stored of a row; equal rows are numbered.
+
+        So the format of the file and the order of its columns are no part of it, nor is whether
+        all numbers of a column are whole in this file.
+        """
+        content = _encode(
+            [
+                self._model_version,
+                time_ms,
+                {name: _text_of(features[name]) for name in sorted(features)},
+                _text_of(prediction),
+            ]
+        )
         first = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._model_name}/{content.decode()}"))
         repeat = repeats[first]
         repeats[first] += 1
         return derived_event_id(first, f"row {repeat}") if repeat else first
+
+
+def _text_of(value: Value) -> str | None:
+    """Return a value's text, of 3.0 that of 3; None is a missing value."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return None if value is None else str(value)
 
 
 def _time_of(row: ValidRow) -> datetime:

@@ -79,11 +79,29 @@ def check_model_name(name: str, field: str = "name") -> None:
 characters, none of them is a slash, a colon, an equals sign or a control character, and it is \
 neither '.' nor '..'
     """
+    _check_name(name, field, "name of a model")
+
+
+def check_model_version(name: str, field: str = "version") -> None:
+    """Refuse what is no version of a model: the same as what is no name of one.
+
+    >>> check_model_version("2026-03")
+    >>> check_model_version("1/2")
+    Traceback (most recent call last):
+        ...
+    modelwatch.errors.InvalidInputError: version: '1/2' is no version of a model: it has 1 to 250 \
+characters, none of them is a slash, a colon, an equals sign or a control character, and it is \
+neither '.' nor '..'
+    """
+    _check_name(name, field, "version of a model")
+
+
+def _check_name(name: str, field: str, what: str) -> None:
     if 0 < len(name) <= MOST_CHARACTERS and _model_name.match(name) and _is_text(name):
         return
     raise InvalidInputError(
         field,
-        f"{_shown(name)} is no name of a model: it has 1 to {MOST_CHARACTERS} characters, none of "
+        f"{_shown(name)} is no {what}: it has 1 to {MOST_CHARACTERS} characters, none of "
         "them is a slash, a colon, an equals sign or a control character, and it is neither '.' "
         "nor '..'",
     )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from modelwatch.domain.baselines import Baseline
     from modelwatch.domain.constraints import Constraints
+    from modelwatch.domain.due import DueAnalysis
     from modelwatch.domain.episodes.events import VerdictEvent
     from modelwatch.domain.episodes.record import EpisodeRecord
     from modelwatch.domain.importance import Importance
@@ -219,6 +220,14 @@ class EventBus(Protocol):
 
     def send(self, event: VerdictEvent) -> None:
         """Send an event; raises EventBusError when it is not taken."""
+        ...
+
+
+class AnalysisQueue(Protocol):
+    """Takes what is due, for others to evaluate: in order of each model, the same only once."""
+
+    def send(self, due: Sequence[DueAnalysis]) -> None:
+        """Hand ``due`` over; raises QueueError when any was not taken."""
         ...
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from modelwatch.domain.due import DueAnalysis
 from modelwatch.domain.durations import format_duration
 from modelwatch.domain.monitors import Monitored
 from modelwatch.domain.past.calibration import Calibration
@@ -19,9 +20,17 @@ from modelwatch.domain.verdict.evidence import CodeVersion
 from modelwatch.domain.verdict.results import AnalysisResult, LastResult, ResultName, notes_on
 from modelwatch.domain.verdict.sides import WindowProfiles
 from modelwatch.domain.verdict.window import evaluate_window
+from modelwatch.domain.window_plans import DueWindows, WindowPlan
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, NoModelError, public_text
-from modelwatch.ports.analysis import DriftReporter, EpisodeStore, ProfileStore, ReportStore
+from modelwatch.metric_names import CATALOG
+from modelwatch.ports.analysis import (
+    AnalysisQueue,
+    DriftReporter,
+    EpisodeStore,
+    ProfileStore,
+    ReportStore,
+)
 from modelwatch.ports.metrics import MetricSink, Sample
 from modelwatch.ports.performance import PerformanceMonitor
 from modelwatch.ports.serving import ModelRegistry
@@ -49,6 +58,12 @@ class Analysis(msgspec.Struct, frozen=True):
     failures: dict[str, str]
 
 
+class ScheduledRun(Analysis, frozen=True):
+    """What a run of the schedule did itself; ``sent``: how many messages do the rest."""
+
+    sent: int = 0
+
+
 class ReportPlace(msgspec.Struct, frozen=True):
     """Where a report is: the address works for an hour."""
 
@@ -62,6 +77,8 @@ class AnalyzeService:
     ----------
     serving
         Alias by name of each model that predict serves.
+    queue
+        Takes what is due of several models, for others to evaluate; None: a run does it all.
     """
 
     def __init__(
@@ -80,6 +97,7 @@ class AnalyzeService:
         monitors: MonitorReader,
         code: CodeVersion,
         announcer: Announcer | None = None,
+        queue: AnalysisQueue | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._served = serving
@@ -95,6 +113,7 @@ class AnalyzeService:
         self._monitors = monitors
         self._code = code
         self._announcer = announcer
+        self._queue = queue
         self._clock = clock
 
     def analyze(
@@ -143,31 +162,70 @@ class AnalyzeService:
         ]
         return self._run(tasks, left_out)
 
-    def analyze_due(self, at: datetime | None = None) -> Analysis:
+    def analyze_due(self, at: datetime | None = None) -> ScheduledRun:
         """Analyze all windows that are due, and those that were missed since the last run.
+
+        What is due of several models goes into the queue, where there is one: no model waits for
+        another. What is due of one model is evaluated here and now.
 
         Parameters
         ----------
         at
             When the run was due; the same time again finds the same windows, and their results
             stay as they are.
+
+        Raises
+        ------
+        QueueError
+            When the queue does not take what is due; the same run again sends the rest.
         """
         now = at or self._now()
         monitors = self._monitors.current()
-        tasks: list[AnalysisTask] = []
+        due: list[DueAnalysis] = []
         end = now - monitors.defaults.rules.lag
         versions, failures = self._versions(monitors, end, _longest)
         for name, version, monitored in versions:
             try:
-                tasks += self._due(name, version, monitored, now)
+                due += self._due(name, version, monitored, now)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
                 failures[_title(name, version)] = self._failed(name, version, error)
-        analysis = self._run(tasks, failures)
-        if self._announcer:
-            owners = {name: monitored.owner for name, _, monitored in versions}
-            for name, owner in owners.items():
-                self._announcer.announce(name, owner, now)
-        return analysis
+        known = {name: monitored for name, _, monitored in versions}
+        sent, results = 0, []
+        if self._queue and len({each.model_name for each in due}) > 1:
+            self._queue.send(due)
+            sent = len(due)
+            for each in due:  # whoever evaluates a model announces its events
+                known.pop(each.model_name, None)
+        else:
+            for each in due:
+                results += self._evaluate_due(each, known[each.model_name], failures)
+        for name, monitored in known.items():
+            self._announce(name, monitored, now)
+        return ScheduledRun(results, failures, sent)
+
+    def evaluate_due(self, due: DueAnalysis) -> dict[str, str]:
+        """Evaluate what a message of the queue asks for, and announce its events.
+
+        Nothing is left to do when it was done before, when another stage has a monitor of the model
+        now, or when the model has no windows of that length any more.
+
+        Returns
+        -------
+        dict[str, str]
+            What failed, as in `Analysis`; empty: the message is done with.
+        """
+        failures: dict[str, str] = {}
+        try:
+            monitors = self._monitors.current()
+            if not monitors.is_ours(due.model_name):
+                return {}
+            monitored = monitors.of(due.model_name)
+        except Exception as error:  # noqa: BLE001 - counted with the model's name
+            title = _title(due.model_name, due.model_version)
+            return {title: self._failed(due.model_name, due.model_version, error)}
+        self._evaluate_due(due, monitored, failures)
+        self._announce(due.model_name, monitored, due.planned)
+        return failures
 
     def analyze_task(self, task: AnalysisTask) -> list[AnalysisResult]:
         """Analyze one window, as a run does; a window of the past that is empty has no result.
@@ -181,38 +239,71 @@ class AnalyzeService:
 
     def _due(
         self, name: str, version: str, monitored: Monitored, now: datetime
-    ) -> Iterator[AnalysisTask]:
-        last, rules = self._reports.last(name, version), monitored.rules
-        for index, plan in enumerate(rules.plans):
-            known = last.get(_key(plan.name, ""))
-            due = plan.due(now, known.window_end if known else None, lag=rules.lag)
-            if due.missed:
-                _LOG.warning(
-                    "%s version %s: %d windows of %s up to %s are never analyzed",
-                    name, version, due.missed, plan.name, due.missed_until,
-                )  # fmt: skip
-                labels = {"model_name": name, "model_version": version}
-                missed = Sample("evidently_analysis_missed_total", due.missed, labels)
-                self._metrics.emit([missed])
-            for window in due.windows:
-                late = window != due.windows[-1]
-                yield AnalysisTask(
+    ) -> Iterator[DueAnalysis]:
+        last = self._reports.last(name, version)
+        for plan in monitored.rules.plans:
+            if _windows(plan, last, monitored, now).windows:
+                yield DueAnalysis(name, version, plan.name, now)
+
+    def _evaluate_due(
+        self, asked: DueAnalysis, monitored: Monitored, failures: dict[str, str]
+    ) -> list[AnalysisResult]:
+        """Evaluate the windows of a version and a length that are due, the oldest first."""
+        name, version = asked.model_name, asked.model_version
+        results: list[AnalysisResult] = []
+        for index, plan in enumerate(monitored.rules.plans):
+            if plan.name != asked.window:
+                continue
+            try:
+                last = self._reports.last(name, version)
+                due = _windows(plan, last, monitored, asked.planned)
+            except Exception as error:  # noqa: BLE001 - one bad model never stops the others
+                failures[_title(name, version)] = self._failed(name, version, error)
+                return results
+            tasks = [
+                AnalysisTask(
                     name,
                     version,
                     window,
                     plan.name,
                     monitored,
                     main=index == 0,
-                    present=not late,
-                    late=late,
+                    present=window == due.windows[-1],
+                    late=window != due.windows[-1],
                 )
+                for window in due.windows
+            ]
+            done = self._run(tasks, failures, last)
+            results += done.results
+            # once the newest has its result, no one asks for the older ones any more
+            if due.missed and any(each.window_end == due.windows[-1].end for each in done.results):
+                self._miss(asked, due)
+        return results
 
-    def _run(self, tasks: list[AnalysisTask], failures: dict[str, str]) -> Analysis:
+    def _miss(self, asked: DueAnalysis, due: DueWindows) -> None:
+        name, version = asked.model_name, asked.model_version
+        _LOG.warning(
+            "%s version %s: %d windows of %s up to %s are never analyzed",
+            name, version, due.missed, asked.window, due.missed_until,
+        )  # fmt: skip
+        labels = {"model_name": name, "model_version": version}
+        self._metrics.emit([Sample("evidently_analysis_missed_total", due.missed, labels)])
+
+    def _announce(self, name: str, monitored: Monitored, now: datetime) -> None:
+        if self._announcer:
+            self._announcer.announce(name, monitored.owner, now)
+
+    def _run(
+        self,
+        tasks: list[AnalysisTask],
+        failures: dict[str, str],
+        last: Mapping[str, LastResult] | None = None,
+    ) -> Analysis:
         """Carry out ``tasks``; what fails is added to the ``failures`` so far."""
         results: list[AnalysisResult] = []
         for task in tasks:
             try:
-                results += self._analyze(task, failures)
+                results += self._analyze(task, failures, last)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
                 failures[_title(task.name, task.version)] = self._failed(
                     task.name, task.version, error
@@ -257,8 +348,16 @@ class AnalyzeService:
         self._metrics.emit([failure_sample(left_out.model_name, left_out.version)])
         return str(left_out)
 
-    def _analyze(self, task: AnalysisTask, failures: dict[str, str]) -> list[AnalysisResult]:
-        """Evaluate all rows of a version and, where it has several variants, each of them."""
+    def _analyze(
+        self,
+        task: AnalysisTask,
+        failures: dict[str, str],
+        last: Mapping[str, LastResult] | None = None,
+    ) -> list[AnalysisResult]:
+        """Evaluate all rows of a version and, where it has several variants, each of them.
+
+        ``last``: what is remembered of its newest analyses, where it was read already.
+        """
         began = time.perf_counter()
         read = self._profiles.profiles(task.name, task.version, task.window)
         if task.past and not read.variants:
@@ -278,7 +377,8 @@ class AnalyzeService:
             baseline = task.monitored.baseline
             reference = self._references.of(task.name, task.version, task.window, baseline)
         past = self._learning.calibration(task, reference)
-        last = self._reports.last(task.name, task.version)
+        if last is None:
+            last = self._reports.last(task.name, task.version)
         newest: dict[str, LastResult] = {}
         # by any length of window; a key with a blank is of a variant
         is_alarm = any(each.status == "drift" for key, each in last.items() if " " not in key)
@@ -358,15 +458,21 @@ class AnalyzeService:
             **msgspec.structs.asdict(verdict),
         )
         is_new = self._reports.save(result, files, evidence)
+        if not is_new:
+            # what was given first holds: captures may have come since
+            result = self._reports.result(name)
+        shown = task.present and (not task.ad_hoc or self._shows(task, result, is_alarm))
+        samples = result_samples(result, main=main, present=shown)
+        if main and shown:
+            samples += segment_samples(result, last.segments if last else ())
+        if result.performance is not None:
+            samples += performance_samples(result.performance)
         if is_new:
-            shown = task.present and (not task.ad_hoc or self._shows(task, result, is_alarm))
-            self._metrics.emit(result_samples(result, main=main, present=shown))
-            if main and shown:
-                self._metrics.emit(segment_samples(result, last.segments if last else ()))
-            if performance is not None:
-                self._metrics.emit(performance_samples(performance))
-        # what was given first holds: captures may have come since
-        return result if is_new else self._reports.result(name)
+            self._metrics.emit(samples)
+        elif shown:
+            # whoever stored it may have been killed before any gauge showed it; it counts once
+            self._metrics.emit([each for each in samples if CATALOG[each.name].kind == "gauge"])
+        return result
 
     def _shows(self, task: AnalysisTask, result: AnalysisResult, is_alarm: bool) -> bool:
         """Return whether gauges show an ad hoc result on the present.
@@ -396,6 +502,13 @@ class AnalyzeService:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(int(self._clock()), UTC)
+
+
+def _windows(
+    plan: WindowPlan, last: Mapping[str, LastResult], monitored: Monitored, now: datetime
+) -> DueWindows:
+    known = last.get(_key(plan.name, ""))
+    return plan.due(now, known.window_end if known else None, lag=monitored.rules.lag)
 
 
 def _longest(monitored: Monitored) -> timedelta:

@@ -8,9 +8,9 @@ released: it comes again after a delay that grows.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from modelwatch.domain.blocks import Block, blocks_of
 from modelwatch.domain.labels import Label, is_label_message, sort_label_message
@@ -53,6 +53,25 @@ class Message:
     receipt: str = ""
     deliveries: int = 1
     sent_ms: int = 0
+
+
+def delivered(event: Mapping[str, Any]) -> list[Message]:
+    """Return the messages of a queue's event, as Lambda hands it over."""
+    return [
+        Message(
+            each["messageId"],
+            each["body"],
+            receipt=each["receiptHandle"],
+            deliveries=int(each["attributes"]["ApproximateReceiveCount"]),
+            sent_ms=int(each["attributes"]["SentTimestamp"]),
+        )
+        for each in event["Records"]
+    ]
+
+
+def failed_items(message_ids: Iterable[str]) -> dict[str, Any]:
+    """Return Lambda's answer to such an event: the messages that must be delivered again."""
+    return {"batchItemFailures": [{"itemIdentifier": each} for each in message_ids]}
 
 
 class DeadLetter(NamedTuple):

@@ -2,6 +2,7 @@
 
 from modelwatch.settings.capture import PolicySettings, StoredSettings
 from modelwatch.settings.kinds import (
+    HTTP,
     bucket,
     choice,
     distance,
@@ -88,5 +89,11 @@ class AnalysisSettings(MonitorSettings, StoredSettings, PolicySettings, ResultSe
         "default",
         "EventBridge bus that hears when a drift episode opens, changes or closes; or none",
         event_bus,
+    )
+    analysis_queue_url = Setting(
+        "",
+        "URL of the queue of what is due of several models; empty: a run evaluates it all itself",
+        HTTP,
+        is_given=True,
     )
     code_revision = Setting("", "git revision of the code; `modelwatch deploy` finds it", text)

@@ -14,12 +14,13 @@ class ProcessRuntimeExecutorPlugin(RuntimeExecutorPlugin):
     def load(self, *args: Any, **kwargs: Any) -> Any:
         from .executor import ProcessRuntimeExecutor
         from .failed_versions import let_failed_versions_be_deleted
-        from .log_groups import list_without_copies
+        from .log_groups import let_streams_have_filters, list_without_copies
         from .settings import Settings
         from .turns import bound_environments
 
         let_failed_versions_be_deleted()
         list_without_copies()
+        let_streams_have_filters()
         bound_environments(Settings.from_environment().concurrency)
         return ProcessRuntimeExecutor
 

@@ -1,7 +1,8 @@
-"""The capture queue and its dead-letter queue on SQS."""
+"""Queues on SQS: the capture queue with its dead letters, and that of what is to be analyzed."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.domain.blocks import blocks_of
+from modelwatch.domain.due import DueAnalysis, encode_due
 from modelwatch.domain.labels import Label
 from modelwatch.domain.packing import pack
 from modelwatch.domain.records import PREDICT_SOURCE, Record
@@ -26,7 +28,7 @@ LIST_LIMIT_BYTES = 250_000
 """What a list of records grows to: one that is delivered again costs little, and 24 of them fit in
 the 6 MiB of an event."""
 
-_RELEASED_AT_ONCE = 10
+_AT_ONCE = 10
 """Messages of one request: SQS's own limit."""
 
 _REASON_LIMIT = 1000
@@ -136,12 +138,39 @@ class SqsDeadLetters(_Queue):
             ) from error
 
 
+class SqsAnalysisQueue(_Queue):
+    """Sends what is due to a FIFO queue; see `modelwatch.ports.analysis.AnalysisQueue`.
+
+    A model is a group: SQS delivers its messages one after another, and takes the same message once
+    in five minutes, so that a run that comes twice sends nothing twice.
+    """
+
+    def send(self, due: Sequence[DueAnalysis]) -> None:
+        """Send a message each; raises QueueError when the queue does not take all of them."""
+        for some in batched(due, _AT_ONCE, strict=False):
+            entries = []
+            for index, each in enumerate(some):
+                body = _as_message(encode_due(each))
+                ids = {
+                    "MessageGroupId": hashlib.sha256(each.model_name.encode()).hexdigest(),
+                    "MessageDeduplicationId": hashlib.sha256(body.encode()).hexdigest(),
+                }
+                entries.append({"Id": str(index), "MessageBody": body, **ids})
+            try:
+                response = self._client.send_message_batch(QueueUrl=self._url(), Entries=entries)
+            except (BotoCoreError, ClientError) as error:
+                raise QueueError(f"the analysis queue takes no messages: {error}") from error
+            for refused in response.get("Failed", ()):
+                name = some[int(refused["Id"])].model_name
+                raise QueueError(f"the analysis queue did not take {name}: {refused}")
+
+
 class SqsDeliveries(_Queue):
-    """What the capture queue delivered, by receipt; see `modelwatch.ports.capture.Deliveries`."""
+    """What a queue delivered, by receipt; see `modelwatch.ports.capture.Deliveries`."""
 
     def release(self, delays_seconds: Mapping[str, int]) -> None:
         """Let messages be delivered again after a while each; see the port."""
-        for some in batched(delays_seconds.items(), _RELEASED_AT_ONCE, strict=False):
+        for some in batched(delays_seconds.items(), _AT_ONCE, strict=False):
             entries = [
                 {"Id": str(index), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
                 for index, (receipt, seconds) in enumerate(some)

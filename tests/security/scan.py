@@ -1,0 +1,115 @@
+"""What `make scan` does: checkov over the templates and, for secrets, over the checkout; SBOMs.
+
+The templates are those that `deploy` sends to AWS, with the values of their parameters. Checks that
+are left out are in checkov.yaml, and why is in docs/explanation/security.md. Software bills of
+materials (CycloneDX), one for each lock, are made in build/sbom. Ends with 1 when something is
+found.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from modelwatch_cli.deployment.alarms import alarm_template
+from modelwatch_cli.deployment.deployer import configured
+from modelwatch_cli.deployment.encryption import with_key
+from modelwatch_cli.deployment.packaging import function_names, package_app, with_code
+from modelwatch_cli.deployment.parameters import (
+    bucket_parameters,
+    common_parameters,
+    parameter_name,
+    template_parameters,
+)
+from modelwatch_cli.deployment.plan import APPS, make_plan
+from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
+from modelwatch_cli.project import Project
+from modelwatch_cli.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / "build"
+PROGRAMS = ROOT / ".envs" / "scan" / "bin"
+REGION = "eu-central-1"
+SETTINGS = Settings(
+    {
+        "STAGE": "prod",
+        "AWS_ACCOUNT_ID": "123456789012",
+        "AWS_ENDPOINT_URL": "",
+        "AWS_ENDPOINT_URL_S3": "",
+        "AWS_DEFAULT_REGION": REGION,
+        "MLFLOW_TRACKING_URI": "https://mlflow.example",
+        "API_AUTH": "iam",
+        "KMS_KEY_ARN": f"arn:aws:kms:{REGION}:123456789012:key/0a1b2c3d",
+        "ALARM_EMAILS": "on-call@example.com",
+    }
+)
+LOCKS = {
+    "commands": "requirements.txt",
+    **{
+        name: f"layers/{name}/requirements.txt"
+        for name in ("inference", "capture", "analysis", "pyfunc")
+    },
+    "localstack": "localstack/requirements.txt",
+    "lambda-runtime": "localstack/runtime/requirements.txt",
+}
+
+
+def templates() -> Iterator[tuple[str, Template]]:
+    """Yield the templates of all stacks, by name."""
+    project = Project()
+    limits: dict[str, int] = {}
+    for app in APPS:
+        template = configured(package_app(project, app, REGION).template, app, SETTINGS)
+        limits |= dict.fromkeys(function_names(template, SETTINGS.stage), 60)
+        yield app, with_code(template, "packages", "functions/key.zip")
+    for path in sorted(project.template("storage").parent.glob("*.yaml")):
+        yield path.stem, with_kept_queues(with_key(load_template(path), SETTINGS.kms_key_arn))
+    alarms = alarm_template(SETTINGS, limits, SETTINGS.capture_queue_name)
+    yield "alarms", with_key(alarms, SETTINGS.kms_key_arn)
+
+
+def with_values(template: Template) -> Template:
+    """Return ``template`` whose parameters have as default what a deployment gives them."""
+    provided = common_parameters(make_plan(SETTINGS), SETTINGS)
+    provided |= bucket_parameters(SETTINGS, frozenset(), {})
+    parameters = template.get("Parameters", {})
+    from_settings = {parameter_name(name) for name in Settings.declared()}
+    # what one stack gives another is not there yet
+    provided = dict.fromkeys(parameters.keys() - from_settings, "other") | provided
+    values = template_parameters(template, SETTINGS, provided)
+    return template | {
+        "Parameters": {name: each | {"Default": values[name]} for name, each in parameters.items()}
+    }
+
+
+def main() -> int:
+    """Scan all; return the exit code."""
+    folder = BUILD / "scan"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, template in templates():
+        (folder / f"{name}.json").write_text(json.dumps(with_values(template), indent=1))
+    checkov = [PROGRAMS / "checkov", "--config-file", ROOT / "tests/security/checkov.yaml"]
+    found = [
+        _run("the templates", [*checkov, "--framework", "cloudformation", "--directory", folder]),
+        _run("secrets", [*checkov, "--framework", "secrets", "--directory", ROOT]),
+    ]
+    bills = BUILD / "sbom"
+    bills.mkdir(exist_ok=True)
+    for name, lock in LOCKS.items():
+        bill = [PROGRAMS / "cyclonedx-py", "requirements", ROOT / lock, "--output-reproducible"]
+        found.append(_run(f"SBOM of {lock}", [*bill, "-o", bills / f"{name}.cdx.json"]))
+    return int(any(found))
+
+
+def _run(title: str, command: list[str | Path]) -> bool:
+    print(f"==> {title}", flush=True)
+    return subprocess.run(command, check=False).returncode != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
