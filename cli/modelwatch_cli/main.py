@@ -13,6 +13,7 @@ from modelwatch import __version__
 from modelwatch.domain.optional import optional_part
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli import demo
+from modelwatch_cli.acceptance import commands as acceptance
 from modelwatch_cli.backfill import commands as backfill
 from modelwatch_cli.baselines import commands as baselines
 from modelwatch_cli.capture import captures, dlq, forget, labels
@@ -100,6 +101,7 @@ for module in (
     monitors,
     episodes,
     checks,
+    acceptance,
     demo,
 ):
     if module is not None:

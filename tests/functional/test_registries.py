@@ -341,6 +341,16 @@ def test_any_valid_name_is_a_model(opened: Open, odd: str) -> None:
     assert odd in opened().names()
 
 
+def test_a_removed_model_is_gone(opened: Open, name: str) -> None:
+    publish(opened(), name)
+    opened().remove(name)
+    assert name not in opened().names()
+    with pytest.raises(NoModelError):
+        opened().resolve(name, "production")
+    with pytest.raises(NoModelError):
+        opened().remove(name)
+
+
 def test_nothing_else_names_a_registry() -> None:
     root = Path(__file__).parents[2]
     files = [

@@ -17,9 +17,19 @@ from modelwatch_cli.deployment.transport import delete_transport
 
 
 def undeploy(
-    plan: Plan, clients: Clients, progress: Progress, *, on_aws: bool = False
+    plan: Plan,
+    clients: Clients,
+    progress: Progress,
+    *,
+    on_aws: bool = False,
+    with_data: bool = False,
 ) -> list[StackResult]:
     """Delete the stacks of ``plan``; the buckets and their content stay, on AWS the queues, too.
+
+    Parameters
+    ----------
+    with_data
+        Delete the stacks of buckets and queues as well. What they keep is in no stack then.
 
     Returns
     -------
@@ -43,6 +53,8 @@ def undeploy(
         progress.done(result)
 
     kept = {"storage", "pipeline"} if on_aws else {"storage"}
+    if with_data:
+        kept = set()
     doomed = {part: needs for part, needs in plan.stacks.items() if part not in kept}
     if set(plan.apps) == set(APPS):
         # also if the settings do not ask for them any more

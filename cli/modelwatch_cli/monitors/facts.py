@@ -78,7 +78,7 @@ def without_feature(
 
 
 def features_of(settings: Settings, model_name: str) -> list[str]:
-    """Return the features of a model: of versions behind aliases, or of the last day's captures.
+    """Return a model's features: of the versions behind aliases, or of the last day's captures.
 
     Where S3 or the registry does not respond, or there are none, it is empty.
     """

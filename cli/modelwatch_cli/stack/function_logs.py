@@ -56,6 +56,17 @@ def read_function_log(
         time.sleep(_FOLLOW_SECONDS)
 
 
+def log_events(client: Any, prefix: str, since_ms: int) -> Iterator[tuple[str, str]]:
+    """Yield the lines of all log groups below ``prefix``, each after the rest of its group's name.
+
+    Raises botocore's errors.
+    """
+    pages = client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix)
+    for group in [each["logGroupName"] for page in pages for each in page["logGroups"]]:
+        for event in _events(client, group, since_ms):
+            yield group.removeprefix(prefix), event["message"].rstrip()
+
+
 def _events(client: Any, group: str, since_ms: int) -> Iterator[Any]:
     pages = client.get_paginator("filter_log_events").paginate(
         logGroupName=group, startTime=max(0, since_ms)

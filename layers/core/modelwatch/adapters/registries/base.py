@@ -141,6 +141,10 @@ class Registry(ABC):
         """Set a model's routing, or take it away."""
 
     @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove a model with all its versions; raises NoModelError when there is none."""
+
+    @abstractmethod
     def _promote(self, name: str, alias: str, version: str) -> None:
         """Point a valid alias to a version."""
 

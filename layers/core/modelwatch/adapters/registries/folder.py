@@ -122,6 +122,11 @@ class FolderRegistry(Registry):
         """Set a model's routing, or take it away."""
         self._change(name, lambda kept: msgspec.structs.replace(kept, routing=routing))
 
+    def remove(self, name: str) -> None:
+        """Remove a model with its folder."""
+        with self._locked(name):
+            shutil.rmtree(self._of_model(name))
+
     def _promote(self, name: str, alias: str, version: str) -> None:
         def pointed(kept: ModelFile) -> ModelFile:
             self._version(name, version)

@@ -183,6 +183,12 @@ class MlflowRegistry(Registry):
         value = msgspec.json.encode(routing).decode()
         self._call("POST", "registered-models/set-tag", name=name, key=ROUTING_TAG, value=value)
 
+    def remove(self, name: str) -> None:
+        """Remove a model, and the experiment of its name; `mlflow gc` removes their files."""
+        self._call("DELETE", "registered-models/delete", name=name)
+        found = self._call("GET", "experiments/get-by-name", experiment_name=name)
+        self._call("POST", "experiments/delete", experiment_id=found["experiment"]["experiment_id"])
+
     def _promote(self, name: str, alias: str, version: str) -> None:
         self._call("POST", "registered-models/alias", name=name, alias=alias, version=version)
 
