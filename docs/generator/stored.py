@@ -141,8 +141,8 @@ FORMATS = (
     ),
     Format(
         "Performance of an hour",
-        "`performance/model_name=M/…/hour=HH.profile` in `CAPTURE_BUCKET`",
-        "MessagePack, compressed (zlib)",
+        "`performance/model_name=M/…/date=YYYY-MM-DD.profiles` in `CAPTURE_BUCKET`, by hour",
+        "MessagePack of hours, each MessagePack, compressed (zlib)",
         performance._Hour,
         performance.FORMAT,
     ),

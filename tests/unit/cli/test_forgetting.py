@@ -8,6 +8,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -106,11 +107,12 @@ class World:
             self.labels.write([self.label(each, "late", time) for each in (self.kept[1], first)])
         for end in (NOON + timedelta(hours=1), NOON + timedelta(days=1)):
             self.report(end)
-        for hour in (NOON, NOON + timedelta(hours=1)):
-            self.s3.objects[
-                "performance/model_name=wine quality/model_version=3/"
-                f"date=2026-03-01/hour={hour:%H}.profile"
-            ] = TEXT.encode() if hour == NOON else b"other"
+        day = "performance/model_name=wine quality/model_version=3/date=2026-03-01"
+        sums = {NOON: TEXT.encode(), NOON + timedelta(hours=1): b"other"}
+        self.s3.objects[f"{day}.profiles"] = msgspec.msgpack.encode(sums)
+        # as older releases kept them
+        for hour, kept in sums.items():
+            self.s3.objects[f"{day}/hour={hour:%H}.profile"] = kept
         good, bad = (encode_record(each).decode() for each in (self.kept[0], first))
         self.sqs.put(DEAD, bad, reason="wrong")
         self.sqs.put(DEAD, good, reason="wrong")
@@ -223,7 +225,11 @@ class World:
         assert (
             b"fine" in self.s3.objects["analyses/wine quality/3/20260302T120000Z.PT1H/report.html"]
         )
-        assert sum(key.startswith("performance/") for key in self.s3.objects) == 1
+        day = "performance/model_name=wine quality/model_version=3/date=2026-03-01"
+        assert self.s3.objects[f"{day}/hour=13.profile"] == b"other"
+        kept = msgspec.msgpack.decode(self.s3.objects[f"{day}.profiles"])
+        assert list(kept.values()) == [b"other"]
+        assert sum(key.startswith("performance/") for key in self.s3.objects) == 2
 
     def label_names(self, day: int) -> list[str]:
         hours = self.labels.objects(datetime(2026, 3, day, tzinfo=UTC).date())

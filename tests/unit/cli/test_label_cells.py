@@ -47,7 +47,7 @@ class Bucket:
         )
 
     def profile(self) -> PerformanceProfile:
-        outcomes = S3OutcomeStore(self.s3, "bucket").outcomes("wine", "1", HOUR)
+        outcomes = S3OutcomeStore(self.s3, "bucket").outcomes("wine", "1", [HOUR])[HOUR]
         return PerformanceProfile.of(outcomes.variants[""])
 
 

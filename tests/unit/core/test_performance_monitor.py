@@ -1,7 +1,9 @@
 """The performance monitor on stored captures and labels, held against scikit-learn."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -151,13 +153,14 @@ def test_what_was_summed_up_is_not_read_again_until_its_labels_change(stage):
     monitor.evaluate("wine", "1", WINDOW)
     stage.reads()
     monitor.evaluate("wine", "1", WINDOW)
-    # three hours of sums, and three of what is known of their labels
-    assert stage.reads() == 6
+    # a day of sums, and one of what is known of its labels
+    assert stage.reads() == 2
     stage.label(records[:1], [1 - truth[0]], days=2)
     corrected = monitor.evaluate("wine", "1", WINDOW)
     # of one hour: captures, two objects of labels, the same again for unknown ids, and with them
-    # the captures of the next hour, where a prediction of this one may be
-    assert stage.reads() == 6 + 7
+    # the captures of the next hour, where a prediction of this one may be; each day is read once
+    # more before it is written
+    assert stage.reads() == 2 + 7 + 2
     assert values(corrected) == pytest.approx(expected(records, [1 - truth[0], *truth[1:]]))
 
 
@@ -232,8 +235,9 @@ def test_what_is_true_of_a_prediction_is_true_of_its_shadow(stage):
     assert result.unknown_labels == 0
 
 
-def test_hours_in_which_nothing_says_the_classes_learn_it_from_the_others(stage):
+def test_hours_in_which_nothing_says_the_classes_learn_it_from_the_others(stage, monkeypatch):
     """Of a rare class there are hours without a prediction or a label."""
+    monkeypatch.setattr("modelwatch.services.performance._BYTES_AT_ONCE", 1)
     rare = []
     for hour in range(HOURS):
         for minute in range(30):
@@ -254,7 +258,7 @@ def test_hours_in_which_nothing_says_the_classes_learn_it_from_the_others(stage)
     assert found["log_loss"] == pytest.approx(wanted["log_loss"])
     stage.reads()
     monitor.evaluate("wine", "1", WINDOW)
-    assert stage.reads() == 6
+    assert stage.reads() == 2
 
 
 def test_a_reference_says_the_classes(stage):
@@ -347,7 +351,8 @@ def test_the_hour_that_is_not_over_is_read_and_not_kept_unless_it_is_large(stage
     assert (large.records, large.pending_hours) == (0, 1)
 
 
-def test_a_result_does_not_go_on_for_longer_than_it_may(stage):
+def test_a_result_does_not_go_on_for_longer_than_it_may(stage, monkeypatch):
+    monkeypatch.setattr("modelwatch.services.performance._BYTES_AT_ONCE", 1)
     stage.predict()
     monitor = stage.monitor(seconds=-1)
     found = [monitor.evaluate("wine", "1", WINDOW).pending_hours for _ in range(3)]
@@ -469,7 +474,8 @@ def test_what_is_captured_is_listed_once_a_day_to_find_unknown_labels(stage):
     assert stage.s3.calls.count("list") <= 2 + 2 * 2 + 1
 
 
-def test_progress_rises_to_the_end(stage):
+def test_progress_rises_to_the_end(stage, monkeypatch):
+    monkeypatch.setattr("modelwatch.services.performance._BYTES_AT_ONCE", 1)
     records = stage.predict(count=200, start=START - timedelta(hours=20), hours=20)
     stage.label(records, stage.truth(records))
     said = []
@@ -488,5 +494,69 @@ def test_hours_read_together_are_as_hours_read_alone(stage, monkeypatch):
     together = stage.monitor().evaluate("wine", "1", window)
     for key in [key for key in stage.s3.objects if key.startswith("performance/")]:
         del stage.s3.objects[key]
-    monkeypatch.setattr("modelwatch.services.performance._HOURS_AT_ONCE", 1)
+    monkeypatch.setattr("modelwatch.services.performance._BYTES_AT_ONCE", 1)
     assert stage.monitor().evaluate("wine", "1", window) == together
+
+
+def test_a_window_costs_a_few_requests_a_day_however_many_hours_it_has(stage):
+    """It cost one for each hour, and two listings of its day: thousands for a month."""
+    days = 5
+    start = START - timedelta(days=days)
+    records = stage.predict(count=days * 48, start=start, hours=days * 24)
+    truth = stage.truth(records)
+    stage.label(records, truth)
+    monitor, window = stage.monitor(), Window(start, START)
+    stage.s3.calls.clear()
+    first = monitor.evaluate("wine", "1", window)
+    assert first.labelled == days * 48
+    made = Counter(stage.s3.calls)
+    assert made["list"] <= 10 * (days + 1)
+    assert made["put"] <= 2 * (days + 1)
+    stage.s3.calls.clear()
+    assert monitor.evaluate("wine", "1", window) == first
+    assert len(stage.s3.calls) <= 6 * (days + 1)
+    stage.label(records[:1], [1 - truth[0]], days=9)
+    stage.s3.calls.clear()
+    assert monitor.evaluate("wine", "1", window).verdict != first.verdict
+    assert len(stage.s3.calls) <= 6 * (days + 1) + 25
+
+
+def test_hours_that_older_releases_kept_apart_are_read(stage):
+    records = stage.predict()
+    stage.label(records, stage.truth(records))
+    monitor = stage.monitor()
+    before = monitor.evaluate("wine", "1", WINDOW)
+    folder = "performance/model_name=wine/model_version=1/date=2026-11-22"
+    for hour, kept in msgspec.msgpack.decode(
+        stage.s3.objects.pop(f"{folder}.profiles"), type=dict[datetime, bytes]
+    ).items():
+        stage.s3.objects[f"{folder}/hour={hour:%H}.profile"] = kept
+    for key in [key for key in stage.s3.objects if key.startswith("captures/")]:
+        del stage.s3.objects[key]
+    assert monitor.evaluate("wine", "1", WINDOW).verdict == before.verdict
+
+
+def test_what_is_forgotten_of_a_day_leaves_its_other_hours(stage):
+    stage.predict()
+    stage.monitor().evaluate("wine", "1", WINDOW)
+    store = S3PerformanceStore(stage.s3, "bucket")
+    hours = [START + timedelta(hours=hour) for hour in range(HOURS)]
+    store.forget("model_name=wine/model_version=1/", hours[:1])
+    assert sorted(store.load("wine", "1", hours)) == hours[1:]
+
+
+def test_performance_of_a_past_window_follows_labels_that_come_after_its_result(stage):
+    """Only the hour whose label came is read; what was found before stays what it was."""
+    start = START - timedelta(days=3)
+    past = Window(start, start + timedelta(hours=HOURS))
+    records = stage.predict(start=start)
+    truth = stage.truth(records)
+    stage.label(records[:60], truth[:60])
+    shown = stage.monitor().evaluate("wine", "1", past)
+    assert shown.labelled == 60
+    stage.label(records[60:], truth[60:], days=3)
+    # a scheduled run has a longer window, and another process
+    stage.monitor().evaluate("wine", "1", Window(start, START))
+    restated = stage.monitor().evaluate("wine", "1", past)
+    assert (shown.labelled, restated.labelled) == (60, 90)
+    assert values(restated) == pytest.approx(expected(records, truth))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -34,11 +34,16 @@ class OutcomeStore(Protocol):
         ...
 
     def outcomes(
-        self, model_name: str, model_version: str, hour: datetime, losses: LossModel | None = None
-    ) -> HourOutcomes:
-        """Return a version's distinct predictions of an hour, with the labels that hold now.
+        self,
+        model_name: str,
+        model_version: str,
+        hours: Sequence[datetime],
+        losses: LossModel | None = None,
+    ) -> dict[datetime, HourOutcomes]:
+        """Return a version's distinct predictions by the hour, with the labels that hold now.
 
-        With a loss model, also a sample of rows for it.
+        ``hours``: of one day, of which all that is stored is listed once. With a loss model, also
+        a sample of rows for it.
         """
         ...
 
@@ -61,17 +66,17 @@ class PerformanceStore(Protocol):
         ...
 
     def save(
-        self, model_name: str, model_version: str, hour: datetime, performance: HourPerformance
+        self, model_name: str, model_version: str, made: Mapping[datetime, HourPerformance]
     ) -> None:
-        """Keep an hour of a version, in place of what was kept."""
+        """Keep hours of a version, in place of what was kept of them."""
         ...
 
     def load_labelled(self, hours: Iterable[datetime]) -> dict[datetime, LabelledHour]:
         """Return what is kept of hours' labels."""
         ...
 
-    def save_labelled(self, hour: datetime, labelled: LabelledHour) -> None:
-        """Keep what is known of an hour's labels, in place of what was kept."""
+    def save_labelled(self, labelled: Mapping[datetime, LabelledHour]) -> None:
+        """Keep what is known of hours' labels, in place of what was kept of them."""
         ...
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from modelwatch.domain.performance.calibration import EstimatedPerformance, learn_calibration
@@ -24,7 +23,7 @@ from modelwatch.domain.performance.results import (
     PerformanceResult,
     evaluate_performance,
 )
-from modelwatch.domain.performance.rows import CapturedHour, Outcomes, whole_order
+from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes, whole_order
 from modelwatch.domain.windows import Window
 from modelwatch.metric_names import STATUS_VALUES
 from modelwatch.ports.metrics import Sample
@@ -37,9 +36,8 @@ _LOG = logging.getLogger(__name__)
 
 _HOUR = timedelta(hours=1)
 
-_HOURS_AT_ONCE = 8
 _BYTES_AT_ONCE = 16 * 2**20
-"""Hours are read at the same time up to this size: their memory adds up."""
+"""Hours of a day are read together up to this size: their memory adds up."""
 
 GAUGES = {
     "accuracy": "model_accuracy",
@@ -72,13 +70,28 @@ class _Sums:
     pending: int = 0
     outdated: int = 0
 
+    def leave(self, hours: Collection[datetime]) -> None:
+        """Count hours that are not summed up for this result."""
+        known = sum(hour in self.hours for hour in hours)
+        self.outdated += known
+        self.pending += len(hours) - known
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """Whose performance it is, and what was learned of its errors."""
+
+    model_name: str
+    model_version: str
+    losses: LossModel | None
+
 
 class PerformanceMonitor:
     """Evaluates a model version in a window, from sums that are kept hour by hour.
 
     An hour's rows are read once when the hour is over, and again only when its captures or its
     labels changed, and then not more often than every ``refresh_seconds``: a window costs a few
-    listings and one small object an hour, however many predictions it had.
+    listings and two small objects a day, however many predictions it had.
 
     Parameters
     ----------
@@ -160,10 +173,11 @@ class PerformanceMonitor:
         calibrations = (
             {} if known is None else learn_calibration(PerformanceProfile.of(known, classes))
         )
-        sums = self._sums(model_name, model_version, window, classes, losses)
+        stored = self._outcomes.labelled({hour.date() for hour in window.hours()})
+        sums = self._sums(_Version(model_name, model_version, losses), window, stored, classes)
         chosen = {hour: _merged(kept, variant) for hour, kept in sorted(sums.hours.items())}
         profile = merge_performance(chosen.values())
-        labels, unknown = self._labels(window, sums.renewed, len(sums.hours))
+        labels, unknown = self._counted_labels(window, stored, sums.renewed, len(sums.hours))
         return PerformanceResult(
             model_name=model_name,
             model_version=model_version,
@@ -187,68 +201,66 @@ class PerformanceMonitor:
 
     def _sums(
         self,
-        model_name: str,
-        model_version: str,
+        of: _Version,
         window: Window,
+        labels: Mapping[datetime, tuple[str, ...]],
         classes: Sequence[str],
-        losses: LossModel | None,
     ) -> _Sums:
-        captured = self._outcomes.captured(model_name, model_version, window)
-        sums = _Sums(self._profiles.load(model_name, model_version, window.hours()))
-        labels = self._outcomes.labelled(
-            {each.date() for kept in sums.hours.values() for each in kept.label_hours}
-        )
-        began = self._clock()
-        left = sorted(captured, reverse=True)
-        order = tuple(classes)
-
-        def sum_up(hour: datetime) -> HourPerformance:
-            return self._summed(model_name, model_version, hour, order, losses)
-
-        with ThreadPoolExecutor(_HOURS_AT_ONCE) as threads:
-            while left:
-                order = order or _order_of(sums.hours.values())
-                batch: list[datetime] = []
-                size_bytes = 0
-                # the first hour alone: it may show the order of the classes
-                most = _HOURS_AT_ONCE if sums.renewed else 1
-                while left and len(batch) < most and size_bytes < _BYTES_AT_ONCE:
-                    hour = left.pop(0)
-                    found, kept = captured[hour], sums.hours.get(hour)
-                    if kept is not None and _is_fresh(kept, found, labels, order, losses):
-                        continue
-                    has_time = not sums.renewed or self._clock() - began < self._seconds
-                    if kept is not None and not (has_time and self._is_due(kept.made_ms)):
-                        sums.outdated += 1
-                    elif not has_time or not (
-                        self._is_over(hour) or found.size_bytes <= self._open_hour_bytes
-                    ):
-                        sums.pending += 1
-                    else:
-                        batch.append(hour)
-                        size_bytes += found.size_bytes
-                made = dict(zip(batch, threads.map(sum_up, batch), strict=True))
+        """Return the hours of a window: as they are kept, or summed up anew, the newest first."""
+        captured = self._outcomes.captured(of.model_name, of.model_version, window)
+        sums = _Sums(self._profiles.load(of.model_name, of.model_version, window.hours()))
+        labels = {**self._other_labels(sums.hours.values(), window), **labels}
+        ends = self._clock() + self._seconds
+        done = 0
+        for _, hours in groupby(sorted(captured, reverse=True), datetime.date):
+            day = list(hours)
+            order = tuple(classes) or _order_of(sums.hours.values())
+            stale = [
+                hour
+                for hour in day
+                if hour not in sums.hours
+                or not _is_fresh(sums.hours[hour], captured[hour], labels, order, of.losses)
+            ]
+            wanted = [
+                hour for hour in stale if self._may_sum(captured[hour], sums.hours.get(hour), hour)
+            ]
+            sums.leave(set(stale) - set(wanted))
+            made: dict[datetime, HourPerformance] = {}
+            for batch in _batches(wanted, captured):
+                # one batch is summed up however long the rest took: the next result goes on
+                if sums.renewed and self._clock() >= ends:
+                    sums.leave(batch)
+                    continue
+                made |= self._summed(of, batch, order)
                 order = order or _order_of(made.values())
-                again = [hour for hour in batch if _is_unordered(made[hour], order)]
-                made.update(zip(again, threads.map(sum_up, again), strict=True))
-                closed = {hour: each for hour, each in made.items() if self._is_over(hour)}
-                save = partial(self._profiles.save, model_name, model_version)
-                list(threads.map(save, closed.keys(), closed.values()))
-                sums.hours |= made
                 sums.renewed |= made.keys()
-                self._progress(len(captured) - len(left), len(captured))
+                self._progress(done + len(made), len(captured))
+            closed = {hour: each for hour, each in made.items() if self._is_over(hour)}
+            self._profiles.save(of.model_name, of.model_version, closed)
+            sums.hours |= made
+            done += len(day)
+            self._progress(done, len(captured))
         return sums
 
+    def _may_sum(self, found: CapturedHour, kept: HourPerformance | None, hour: datetime) -> bool:
+        """Return whether an hour that changed, or is new, is summed up for this result."""
+        if kept is not None:
+            return self._is_due(kept.made_ms)
+        return self._is_over(hour) or found.size_bytes <= self._open_hour_bytes
+
     def _summed(
-        self,
-        model_name: str,
-        model_version: str,
-        hour: datetime,
-        classes: Sequence[str],
-        losses: LossModel | None,
+        self, of: _Version, hours: Sequence[datetime], order: Sequence[str]
+    ) -> dict[datetime, HourPerformance]:
+        """Sum up hours of one day. ``order``: the class of each probability, where it is known."""
+        found = self._outcomes.outcomes(of.model_name, of.model_version, hours, of.losses)
+        shown = (whole_order(found[hour].variants.values(), order) for hour in hours)
+        order = order or next(filter(None, shown), ())
+        return {hour: self._summed_hour(each, order, of.losses) for hour, each in found.items()}
+
+    def _summed_hour(
+        self, found: HourOutcomes, order: Sequence[str], losses: LossModel | None
     ) -> HourPerformance:
-        found = self._outcomes.outcomes(model_name, model_version, hour, losses)
-        order = whole_order(found.variants.values(), classes)
+        order = whole_order(found.variants.values(), order)
 
         def expected(name: str, rows: Outcomes) -> ExpectedLosses | None:
             if losses is None:
@@ -267,15 +279,27 @@ class PerformanceMonitor:
             order,
         )
 
-    def _labels(self, window: Window, renewed: set[datetime], hours: int) -> tuple[int, int]:
+    def _other_labels(
+        self, kept: Iterable[HourPerformance], window: Window
+    ) -> dict[datetime, tuple[str, ...]]:
+        """Return the labels of hours whose days are not the window's: ids may say another time."""
+        days = {each.date() for hour in kept for each in hour.label_hours}
+        return self._outcomes.labelled(days - {hour.date() for hour in window.hours()})
+
+    def _counted_labels(
+        self,
+        window: Window,
+        labels: Mapping[datetime, tuple[str, ...]],
+        renewed: set[datetime],
+        hours: int,
+    ) -> tuple[int, int]:
         """Return how many labels closed hours have, and how many of them are unknown.
 
         ``hours``: so many are summed up already.
         """
-        stored = self._outcomes.labelled({hour.date() for hour in window.hours()})
         names = {
             hour: found
-            for hour, found in stored.items()
+            for hour, found in labels.items()
             if window.start <= hour < window.end and self._is_over(hour)
         }
         known = self._profiles.load_labelled(names)
@@ -286,10 +310,16 @@ class PerformanceMonitor:
             or hour not in known
             or (known[hour].made_from != _digest(found) and self._is_due(known[hour].made_ms))
         ]
-        for done, (hour, counts) in enumerate(self._outcomes.unknown(wanted), start=1):
+        done = 0
+        counted = self._outcomes.unknown(wanted)
+        for _, day in groupby(counted, lambda each: each[0].date()):
             now_ms = int(self._clock() * 1000)
-            known[hour] = LabelledHour(*counts, _digest(names[hour]), now_ms)
-            self._profiles.save_labelled(hour, known[hour])
+            made = {
+                hour: LabelledHour(*counts, _digest(names[hour]), now_ms) for hour, counts in day
+            }
+            self._profiles.save_labelled(made)
+            known |= made
+            done += len(made)
             self._progress(hours + done, hours + len(wanted))
         return (
             sum(known[hour].labels for hour in names),
@@ -388,6 +418,22 @@ def _is_unordered(kept: HourPerformance, order: Sequence[str]) -> bool:
     """Whether another hour has shown meanwhile which probability is of which class."""
     has_probabilities = any(each.probabilities for each in kept.variants.values())
     return bool(order and not kept.classes and has_probabilities)
+
+
+def _batches(
+    hours: Sequence[datetime], captured: Mapping[datetime, CapturedHour]
+) -> Iterator[list[datetime]]:
+    """Yield hours, in their order, together as far as their size allows."""
+    batch: list[datetime] = []
+    size_bytes = 0
+    for hour in hours:
+        batch.append(hour)
+        size_bytes += captured[hour].size_bytes
+        if size_bytes >= _BYTES_AT_ONCE:
+            yield batch
+            batch, size_bytes = [], 0
+    if batch:
+        yield batch
 
 
 def _order_of(hours: Iterable[HourPerformance]) -> tuple[str, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -76,13 +77,31 @@ class S3OutcomeStore:
         }
 
     def outcomes(
-        self, model_name: str, model_version: str, hour: datetime, losses: LossModel | None = None
-    ) -> HourOutcomes:
-        """Return a version's distinct predictions of an hour, with the labels that hold now.
+        self,
+        model_name: str,
+        model_version: str,
+        hours: Sequence[datetime],
+        losses: LossModel | None = None,
+    ) -> dict[datetime, HourOutcomes]:
+        """Return a version's distinct predictions by the hour, with the labels that hold now.
 
-        With a loss model, also a sample of rows for it.
+        ``hours``: of one day, of which all that is stored is listed once. With a loss model, also
+        a sample of rows for it.
         """
-        return unmoved(lambda: self._outcomes(model_name, model_version, hour, losses))
+
+        def read() -> dict[datetime, HourOutcomes]:
+            found = self.captured(model_name, model_version, Window(min(hours), max(hours) + _HOUR))
+            labelled = cache(lambda day: self.labelled([day]))
+            labelled(hours[0].date())
+
+            def outcomes(hour: datetime) -> HourOutcomes:
+                names = found[hour].names if hour in found else ()
+                return self._outcomes(names, hour, labelled, losses)
+
+            with ThreadPoolExecutor(CONNECTIONS) as threads:
+                return dict(zip(hours, threads.map(outcomes, hours), strict=True))
+
+        return unmoved(read)
 
     def unknown(self, hours: Iterable[datetime]) -> Iterator[tuple[datetime, tuple[int, int]]]:
         """Yield for each hour how many labels there are, and how many are of nothing captured.
@@ -92,9 +111,12 @@ class S3OutcomeStore:
         Predictions of every version are looked through, with those of the five minutes around the
         hour: the time in an id may lie before that at which the prediction was captured.
         """
-        for _, found in groupby(sorted(hours), key=datetime.date):
+        wanted = sorted(hours)
+        versions = self._records.versions() if wanted else []
+        for _, found in groupby(wanted, key=datetime.date):
             day = list(found)
-            yield from unmoved(lambda: self._unknown(day))  # noqa: B023 - done before the next turn
+            # done before the next turn
+            yield from unmoved(lambda: self._unknown(day, versions))  # noqa: B023
 
     def reference(self, table: pa.Table) -> Outcomes | None:
         """Return the rows of reference data; None where they have no predictions.
@@ -115,20 +137,17 @@ class S3OutcomeStore:
         return _outcomes(table, np.array(texts, object), np.array(numbers, np.float64))
 
     def _outcomes(
-        self, model_name: str, model_version: str, hour: datetime, losses: LossModel | None
+        self,
+        captures: Sequence[str],
+        hour: datetime,
+        labelled: Callable[[date], Mapping[datetime, tuple[str, ...]]],
+        losses: LossModel | None,
     ) -> HourOutcomes:
-        window = Window(hour, hour + _HOUR)
-        found = [
-            each.key
-            for each in self._records.objects(model_name, model_version, window)
-            if each.hour == hour
-        ]
         sample = None if losses is None else LossSample(losses)
-        table = _distinct(self._columns(found, _COLUMNS, sample))
+        table = _distinct(self._columns(captures, _COLUMNS, sample))
         ids = pc.utf8_lower(table["event_id"]).combine_chunks()
         hours = _label_hours(ids, hour)
-        stored = self.labelled(each.date() for each in hours)
-        names = tuple(sorted(name for each in hours for name in stored.get(each, ())))
+        names = tuple(sorted(key for each in hours for key in labelled(each.date()).get(each, ())))
         labels = self._labels.read(names)
         place = _places(ids, table["variant"], labels)
         texts = _taken(labels["label_text"].to_numpy(), place, None)
@@ -142,22 +161,24 @@ class S3OutcomeStore:
         served_as = sorted(pc.unique(variants).to_pylist())
         return HourOutcomes(
             {name: rows.part(pc.equal(variants, name).to_numpy()) for name in served_as},
-            tuple(sorted(found)),
+            tuple(captures),
             names,
             tuple(hours),
             {} if sample is None else {name: sample.of(name) for name in served_as},
         )
 
-    def _unknown(self, hours: Sequence[datetime]) -> list[tuple[datetime, tuple[int, int]]]:
+    def _unknown(
+        self, hours: Sequence[datetime], versions: Sequence[tuple[str, str]]
+    ) -> list[tuple[datetime, tuple[int, int]]]:
         """Do it for hours of one day, whose objects are listed once."""
         span = Window(hours[0] - _EDGE, hours[-1] + _HOUR + _EDGE)
-        captured = [list(self._records.objects(*each, span)) for each in self._records.versions()]
+        captured = [list(self._records.objects(*each, span)) for each in versions]
         labelled = self.labelled([hours[0].date()])
 
         def count(hour: datetime) -> tuple[int, int]:
             window = Window(hour - _EDGE, hour + _HOUR + _EDGE)
-            versions = [[each.key for each in kept if each.overlaps(window)] for kept in captured]
-            return self._unknown_of(labelled.get(hour, ()), versions)
+            near = [[each.key for each in kept if each.overlaps(window)] for kept in captured]
+            return self._unknown_of(labelled.get(hour, ()), near)
 
         with ThreadPoolExecutor(CONNECTIONS) as threads:
             return list(zip(hours, threads.map(count, hours), strict=True))

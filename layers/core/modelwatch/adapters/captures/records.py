@@ -111,8 +111,8 @@ class S3RecordStore:
     ) -> Iterator[CaptureObject]:
         """Yield the objects that may hold rows of ``window``, in the order of their keys."""
         prefix = version_prefix(model_name, model_version)
-        day = window.start.date()
-        while day <= window.end.date():
+        day, last = window.start.date(), (window.end - timedelta(milliseconds=1)).date()
+        while day <= last:
             for key, size in self._objects.keys(f"{prefix}date={day}/"):
                 found = CaptureObject.parse(key, size)
                 if found is not None and found.overlaps(window):

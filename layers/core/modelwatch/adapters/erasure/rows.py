@@ -26,7 +26,7 @@ from modelwatch.adapters.captures.labels import LABELS
 from modelwatch.adapters.captures.layout import CAPTURES, PROFILES, CaptureObject
 from modelwatch.adapters.captures.parquet import read_table
 from modelwatch.adapters.captures.records import CONNECTIONS, PARQUET, unmoved
-from modelwatch.adapters.results.performance import PERFORMANCE
+from modelwatch.adapters.results.performance import PERFORMANCE, S3PerformanceStore
 from modelwatch.domain.compaction import CaptureHour
 from modelwatch.domain.event_ids import derived_event_id, event_time_ms
 from modelwatch.domain.keys import hour_place
@@ -93,6 +93,7 @@ class S3Erasure:
         self._client = client
         self._objects = S3Objects(client, bucket)
         self._compaction = S3Compaction(client, bucket, segments)
+        self._performance = S3PerformanceStore(client, bucket)
 
     def hours(self, among: Collection[datetime] | None) -> list[CaptureHour]:
         """Return the hours of captures: all, or those that begin at one of ``among``."""
@@ -150,12 +151,14 @@ class S3Erasure:
 
     def forget_performance(self, hours: Iterable[CaptureHour]) -> None:
         """Delete how well versions predicted in these hours: it is made again from what is left."""
-        keys: dict[str, None] = {}
-        for hour in hours:
-            version = hour.name.split("/date=")[0]
-            keys[f"{PERFORMANCE}{version}/{hour_place(hour.hour)}.profile"] = None
-            keys[f"{PERFORMANCE}labels/{hour_place(hour.hour)}.json"] = None
-        self._objects.delete(list(keys))
+        found = list(hours)
+        by_version: dict[str, list[datetime]] = {}
+        for hour in found:
+            folder = f"{hour.name.split('/date=')[0]}/"
+            by_version.setdefault(folder, []).append(hour.hour)
+        for folder, gone in by_version.items():
+            self._performance.forget(folder, gone)
+        self._performance.forget_labelled(hour.hour for hour in found)
 
     def keeps_versions(self) -> bool:
         """Return whether the bucket keeps what is deleted or replaced."""
@@ -166,7 +169,8 @@ class S3Erasure:
 
         Returns how many versions that were. Raises StoreError where that is not allowed.
         """
-        places = tuple(hour_place(hour) for hour in hours)
+        # the performance of a day's hours is in one object
+        places = {place for hour in hours for place in (hour_place(hour), f"date={hour:%Y-%m-%d}.")}
         deleted = 0
         for prefix in (CAPTURES, PROFILES, LABELS, PERFORMANCE):
             deleted += self._objects.delete_old_versions(

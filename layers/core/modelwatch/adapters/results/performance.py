@@ -1,34 +1,38 @@
 """Performance by the hour on S3: computed again when captures or labels of the hour change.
 
-``performance/model_name=M/model_version=V/date=YYYY-MM-DD/hour=HH.profile`` is an hour of a
-version, ``performance/labels/date=YYYY-MM-DD/hour=HH.json`` what is known of an hour's labels. Both
-say what they were made from; everything here can be deleted, and is made again.
+``performance/model_name=M/model_version=V/date=YYYY-MM-DD.profiles`` has the hours of a version's
+day, ``performance/labels/date=YYYY-MM-DD.json`` what is known of a day's labels. Both say what they
+were made from; everything here can be deleted, and is made again. Objects of one hour each
+(``date=YYYY-MM-DD/hour=HH.profile``), which older releases wrote, are read where a day has no newer
+ones.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
+from itertools import groupby
 
 import msgspec
 
 from modelwatch.adapters.aws.objects import S3Store
-from modelwatch.domain.keys import hour_place, parse_hour, version_folder
+from modelwatch.domain.keys import parse_hour, version_folder
 from modelwatch.domain.performance.encoding import (
     HourPerformance,
     LabelledHour,
     decode_hour,
     encode_hour,
 )
-from modelwatch.errors import ProfileFormatError
+from modelwatch.errors import NotFoundError, ProfileFormatError
 
 PERFORMANCE = "performance/"
 
 _CONNECTIONS = 8
 _LOG = logging.getLogger(__name__)
-_decode_labelled = msgspec.json.Decoder(LabelledHour).decode
+_decode_packed = msgspec.msgpack.Decoder(dict[datetime, bytes]).decode
+_decode_labelled = msgspec.json.Decoder(dict[datetime, LabelledHour]).decode
 
 
 class S3PerformanceStore(S3Store):
@@ -38,55 +42,112 @@ class S3PerformanceStore(S3Store):
         self, model_name: str, model_version: str, hours: Iterable[datetime]
     ) -> dict[datetime, HourPerformance]:
         """Return what is kept of a version's hours; what cannot be read counts as missing."""
-        found: dict[datetime, HourPerformance] = {}
-        prefix = f"{PERFORMANCE}{version_folder(model_name, model_version)}"
-        for hour, (key, payload) in self._read(prefix, hours).items():
-            try:
-                found[hour] = decode_hour(payload)
-            except ProfileFormatError as error:
-                _LOG.warning("%s is computed again: %s", key, error)
-        return found
+        folder = version_folder(model_name, model_version)
+        wanted = set(hours)
+
+        def load_day(day: date) -> dict[datetime, HourPerformance]:
+            packed = self._old_hours(folder, day) | self._day(folder, day)
+            return _decoded({hour: packed[hour] for hour in wanted & packed.keys()}, folder)
+
+        return self._by_day(load_day, wanted)
 
     def save(
-        self, model_name: str, model_version: str, hour: datetime, performance: HourPerformance
+        self, model_name: str, model_version: str, made: Mapping[datetime, HourPerformance]
     ) -> None:
-        """Keep an hour of a version, in place of what was kept."""
-        key = f"{PERFORMANCE}{version_folder(model_name, model_version)}{hour_place(hour)}.profile"
-        self._objects.write(key, encode_hour(performance), "application/octet-stream")
+        """Keep hours of a version, in place of what was kept of them.
+
+        Of two that write a day at once, one may lose what it made: that is made again.
+        """
+        folder = version_folder(model_name, model_version)
+        for day, hours in groupby(sorted(made), datetime.date):
+            packed = self._day(folder, day) | {hour: encode_hour(made[hour]) for hour in hours}
+            self._write_day(folder, day, packed)
+
+    def forget(self, folder: str, hours: Iterable[datetime]) -> None:
+        """Delete hours of a version, which is the one of ``folder`` (`version_folder`)."""
+        for day, found in groupby(sorted(set(hours)), datetime.date):
+            gone = set(found)
+            names = [f"{PERFORMANCE}{folder}{_place(day)}/hour={hour:%H}.profile" for hour in gone]
+            self._objects.delete(names)
+            packed = self._day(folder, day)
+            if gone & packed.keys():
+                left = {hour: packed[hour] for hour in packed.keys() - gone}
+                self._write_day(folder, day, left)
 
     def load_labelled(self, hours: Iterable[datetime]) -> dict[datetime, LabelledHour]:
         """Return what is kept of hours' labels; what cannot be read counts as missing."""
-        found: dict[datetime, LabelledHour] = {}
-        for hour, (key, payload) in self._read(f"{PERFORMANCE}labels/", hours).items():
-            try:
-                found[hour] = _decode_labelled(payload)
-            except msgspec.DecodeError as error:
-                _LOG.warning("%s is computed again: %s", key, error)
-        return found
+        return self._by_day(self._labelled_day, set(hours))
 
-    def save_labelled(self, hour: datetime, labelled: LabelledHour) -> None:
-        """Keep what is known of an hour's labels, in place of what was kept."""
-        key = f"{PERFORMANCE}labels/{hour_place(hour)}.json"
-        self._objects.write(key, msgspec.json.encode(labelled), "application/json")
+    def save_labelled(self, labelled: Mapping[datetime, LabelledHour]) -> None:
+        """Keep what is known of hours' labels, in place of what was kept of them."""
+        for day, hours in groupby(sorted(labelled), datetime.date):
+            kept = self._labelled_day(day) | {hour: labelled[hour] for hour in hours}
+            self._objects.write(_labels_key(day), msgspec.json.encode(kept), "application/json")
 
-    def _read(self, prefix: str, hours: Iterable[datetime]) -> dict[datetime, tuple[str, bytes]]:
-        wanted = set(hours)
+    def forget_labelled(self, hours: Iterable[datetime]) -> None:
+        """Delete what is known of the labels of these hours' days."""
+        found = set(hours)
+        keys = {_labels_key(hour.date()) for hour in found}
+        old = {f"{PERFORMANCE}labels/{_place(h.date())}/hour={h:%H}.json" for h in found}
+        self._objects.delete(sorted(keys | old))
+
+    def _by_day[T](
+        self, load: Callable[[date], dict[datetime, T]], hours: set[datetime]
+    ) -> dict[datetime, T]:
+        with ThreadPoolExecutor(_CONNECTIONS) as threads:
+            found = threads.map(load, sorted({hour.date() for hour in hours}))
+            return {hour: kept for day in found for hour, kept in day.items() if hour in hours}
+
+    def _day(self, folder: str, day: date) -> dict[datetime, bytes]:
+        key = _day_key(folder, day)
+        try:
+            return _decode_packed(self._objects.read(key))
+        except NotFoundError:
+            return {}
+        except msgspec.DecodeError as error:
+            _LOG.warning("%s is computed again: %s", key, error)
+            return {}
+
+    def _write_day(self, folder: str, day: date, packed: Mapping[datetime, bytes]) -> None:
+        payload = msgspec.msgpack.encode(packed)
+        self._objects.write(_day_key(folder, day), payload, "application/octet-stream")
+
+    def _old_hours(self, folder: str, day: date) -> dict[datetime, bytes]:
         keys = {
             hour: key
-            for day in sorted({hour.date() for hour in wanted})
-            for hour, key in self._day(prefix, day).items()
-            if hour in wanted
+            for key, _ in self._objects.keys(f"{PERFORMANCE}{folder}{_place(day)}/")
+            if (hour := parse_hour(key)) and key.endswith(".profile")
         }
-        with ThreadPoolExecutor(_CONNECTIONS) as threads:
-            payloads = threads.map(self._objects.read, keys.values())
-            return {
-                hour: (key, payload)
-                for (hour, key), payload in zip(keys.items(), payloads, strict=True)
-            }
+        return {hour: self._objects.read(key) for hour, key in keys.items()}
 
-    def _day(self, prefix: str, day: date) -> dict[datetime, str]:
-        found = {}
-        for key, _ in self._objects.keys(f"{prefix}date={day}/"):
-            if (hour := parse_hour(key)) and key.endswith((".profile", ".json")):
-                found[hour] = key
-        return found
+    def _labelled_day(self, day: date) -> dict[datetime, LabelledHour]:
+        key = _labels_key(day)
+        try:
+            return _decode_labelled(self._objects.read(key))
+        except NotFoundError:
+            return {}
+        except msgspec.DecodeError as error:
+            _LOG.warning("%s is computed again: %s", key, error)
+            return {}
+
+
+def _decoded(packed: Mapping[datetime, bytes], folder: str) -> dict[datetime, HourPerformance]:
+    found = {}
+    for hour, payload in packed.items():
+        try:
+            found[hour] = decode_hour(payload)
+        except ProfileFormatError as error:
+            _LOG.warning("%s%s%s is computed again: %s", PERFORMANCE, folder, hour, error)
+    return found
+
+
+def _place(day: date) -> str:
+    return f"date={day}"
+
+
+def _day_key(folder: str, day: date) -> str:
+    return f"{PERFORMANCE}{folder}{_place(day)}.profiles"
+
+
+def _labels_key(day: date) -> str:
+    return f"{PERFORMANCE}labels/{_place(day)}.json"
