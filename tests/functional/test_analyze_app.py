@@ -117,6 +117,7 @@ def test_two_variants_are_compared(client, stage):
         ("a=1&b=2&metric=speed", "metric"),
         ("a=1&b=2&speed=3", "speed"),
         ("a=1&b=2&a=3", "a"),
+        ("a=1&b=2&until=2100-01-01T00:00:00Z", "until"),
     ],
 )
 def test_a_wrong_comparison_is_refused(client, stage, query, field):
@@ -139,8 +140,11 @@ def test_all_that_is_wrong_is_named_at_once(app_client):
     assert sorted(fields) == ["a", "b", "metric", "until", "window"]
 
 
-@pytest.mark.parametrize("end", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"])
-def test_a_window_that_no_calendar_holds_is_refused(app_client, end):
+@pytest.mark.parametrize(
+    "end",
+    ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "2100-01-01T00:00:00Z"],
+)
+def test_a_window_that_no_calendar_holds_or_that_has_not_been_is_refused(app_client, end):
     body = b'{"window_end": "%s"}' % end.encode()
     response = app_client.http.post("/analyze", headers=JSON, body=body)
     assert (response.status_code, response.json_body["field"]) == (400, "window_end")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -69,7 +70,7 @@ def parse_request(body: bytes) -> AnalysisRequest:
     except UNREADABLE as error:
         raise refusal(body, AnalysisRequest, error, _further) from None
     refuse_repeated_names(body, request)
-    if request.window_end and (faults := list(time_faults("window_end", request.window_end))):
+    if request.window_end and (faults := list(_end_faults(request.window_end))):
         raise InvalidInputError.of(faults)
     return request
 
@@ -78,7 +79,12 @@ def _further(value: Any, found: Sequence[Blame]) -> Iterator[Fault]:
     """Yield what is wrong with the time, where it is one and something else is wrong."""
     if isinstance(value, dict) and not any(blame.path[:1] == ("window_end",) for blame in found):
         end = msgspec.convert(value.get("window_end"), datetime | None)
-        yield from time_faults("window_end", end) if end else ()
+        yield from _end_faults(end) if end else ()
+
+
+def _end_faults(end: datetime) -> Iterator[Fault]:
+    # what has not been yet would be a result without rows, newer than all others
+    return time_faults("window_end", end, time.time() * 1000)
 
 
 @dataclass(frozen=True, slots=True)

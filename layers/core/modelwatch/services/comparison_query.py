@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -71,4 +72,6 @@ def _faults(right: Mapping[str, Any]) -> Iterator[Fault]:
     except InvalidInputError as error:
         yield from error.faults
     if "until" in right:
-        yield from time_faults("until", msgspec.convert(right["until"], datetime))
+        yield from time_faults(
+            "until", msgspec.convert(right["until"], datetime), time.time() * 1000
+        )
