@@ -71,12 +71,10 @@ class S3PerformanceStore(S3Store):
 
     def _read(self, prefix: str, hours: Iterable[datetime]) -> dict[datetime, tuple[str, bytes]]:
         wanted = set(hours)
-        keys = {
-            hour: key
-            for day in sorted({hour.date() for hour in wanted})
-            for hour, key in self._day(prefix, day).items()
-            if hour in wanted
-        }
+        if not wanted:
+            return {}
+        found = self._hours(prefix, min(wanted).date(), max(wanted).date())
+        keys = {hour: key for hour, key in found.items() if hour in wanted}
         with ThreadPoolExecutor(_CONNECTIONS) as threads:
             payloads = threads.map(self._objects.read, keys.values())
             return {
@@ -84,9 +82,9 @@ class S3PerformanceStore(S3Store):
                 for (hour, key), payload in zip(keys.items(), payloads, strict=True)
             }
 
-    def _day(self, prefix: str, day: date) -> dict[datetime, str]:
+    def _hours(self, prefix: str, first: date, last: date) -> dict[datetime, str]:
         found = {}
-        for key, _ in self._objects.keys(f"{prefix}date={day}/"):
+        for key, _ in self._objects.keys_of_days(prefix, first, last):
             if (hour := parse_hour(key)) and key.endswith((".profile", ".json")):
                 found[hour] = key
         return found
