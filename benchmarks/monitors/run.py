@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +65,18 @@ def main() -> None:
     service._queue = queue
     planned = datetime.fromisoformat(os.environ["MODELWATCH_BENCH_PLANNED"])
     with contextlib.redirect_stdout(lines):
-        began = time.perf_counter()
-        run = service.analyze_due(planned)
-        plan_seconds = time.perf_counter() - began
-        planning = dict(requests)
-        taken = []
-        failures = dict(run.failures)
-        for due in queue.due:
+        for at in (planned, planned + timedelta(hours=1)):
+            requests.clear()
+            queue.due, lines.count, written = [], 0, 0
             began = time.perf_counter()
-            failures |= service.evaluate_due(due)
-            taken.append(time.perf_counter() - began)
+            failures = dict(service.analyze_due(at).failures)
+            plan_seconds = time.perf_counter() - began
+            planning = dict(requests)
+            taken = []
+            for due in queue.due:
+                began = time.perf_counter()
+                failures |= service.evaluate_due(due)
+                taken.append(time.perf_counter() - began)
     reads = sum(requests[kind] for kind in _READS)
     figures = {
         "messages": len(queue.due),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -101,6 +102,14 @@ class S3Objects:
         for page in self._pages(Prefix=prefix, **start):
             for entry in page.get("Contents", ()):
                 yield entry["Key"], entry["Size"]
+
+    def keys_of_days(self, prefix: str, first: date, last: date) -> Iterator[tuple[str, int]]:
+        """Yield key and size of what is in ``date=…/`` folders of a range of days: one listing."""
+        end = f"{prefix}date={last + timedelta(days=1)}"
+        for key, size in self.keys(f"{prefix}date=", after=f"{prefix}date={first}/"):
+            if key >= end:
+                return
+            yield key, size
 
     def folders(self, prefix: str) -> Iterator[str]:
         """Yield what stands between ``prefix`` and the next slash, once each."""

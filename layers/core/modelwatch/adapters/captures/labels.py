@@ -60,10 +60,10 @@ class S3LabelStore(S3Store):
         self._objects.write_once(key, payload, "application/vnd.apache.parquet")
         return key
 
-    def objects(self, day: date) -> dict[datetime, list[str]]:
-        """Return the names of a day's objects, sorted, by the hour of the predictions."""
+    def objects(self, day: date, last: date | None = None) -> dict[datetime, list[str]]:
+        """Return the names of objects by the hour of the predictions: of a day, or to the last."""
         found: dict[datetime, list[str]] = {}
-        for key, _ in self._objects.keys(f"{LABELS}date={day}/"):
+        for key, _ in self._objects.keys_of_days(LABELS, day, last or day):
             if hour := hour_of(key):
                 found.setdefault(hour, []).append(key)
         return found

@@ -70,11 +70,9 @@ class S3OutcomeStore:
 
     def labelled(self, days: Iterable[date]) -> dict[datetime, tuple[str, ...]]:
         """Return the names of what is stored of labels, by the hour of their predictions."""
-        return {
-            hour: tuple(names)
-            for day in sorted(set(days))
-            for hour, names in self._labels.objects(day).items()
-        }
+        asked = set(days)
+        found = self._labels.objects(min(asked), max(asked)) if asked else {}
+        return {hour: tuple(names) for hour, names in found.items() if hour.date() in asked}
 
     def outcomes(
         self,

@@ -90,12 +90,16 @@ class S3RecordStore:
 
     def versions(self, window: Window | None = None) -> list[tuple[str, str]]:
         """Return (model name, version) of everything captured in ``window``, or ever, sorted."""
-        return sorted(
-            (model, version)
-            for model in self.names()
-            for version in self._values(model_prefix(model), "model_version=")
-            if window is None or next(self.objects(model, version, window), None) is not None
-        )
+
+        def of(model: str) -> list[tuple[str, str]]:
+            return [
+                (model, version)
+                for version in self._values(model_prefix(model), "model_version=")
+                if window is None or next(self.objects(model, version, window), None) is not None
+            ]
+
+        with ThreadPoolExecutor(CONNECTIONS) as threads:
+            return sorted(each for found in threads.map(of, self.names()) for each in found)
 
     def names(self) -> list[str]:
         """Return the names of all models with captures."""
@@ -111,13 +115,11 @@ class S3RecordStore:
     ) -> Iterator[CaptureObject]:
         """Yield the objects that may hold rows of ``window``, in the order of their keys."""
         prefix = version_prefix(model_name, model_version)
-        day, last = window.start.date(), (window.end - timedelta(milliseconds=1)).date()
-        while day <= last:
-            for key, size in self._objects.keys(f"{prefix}date={day}/"):
-                found = CaptureObject.parse(key, size)
-                if found is not None and found.overlaps(window):
-                    yield found
-            day += timedelta(days=1)
+        last = (window.end - timedelta(milliseconds=1)).date()
+        for key, size in self._objects.keys_of_days(prefix, window.start.date(), last):
+            found = CaptureObject.parse(key, size)
+            if found is not None and found.overlaps(window):
+                yield found
 
     def read(self, model_name: str, model_version: str, window: Window) -> pa.Table:
         """Return the distinct records of a version in ``window``, by time."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -43,6 +44,11 @@ _decode_use = msgspec.json.Decoder(_Use).decode
 
 class S3BaselineStore(S3Store):
     """Baselines in ``bucket``; see `modelwatch.ports.analysis.BaselineStore`."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        super().__init__(client, bucket)
+        self._known: dict[str, list[Slice]] = {}
+        """The profiles of the baseline that was read last."""
 
     def create(
         self,
@@ -175,7 +181,10 @@ class S3BaselineStore(S3Store):
             self._append(_in_use(model_name), msgspec.json.encode(after), number)
 
     def _slices(self, baseline: Baseline) -> list[Slice]:
-        return decode_slices(self._objects.read(f"{_content(baseline)}profile"))
+        key = f"{_content(baseline)}profile"
+        if key not in self._known:  # a digest is part of it: its content is always the same
+            self._known = {key: decode_slices(self._objects.read(key))}
+        return self._known[key]
 
 
 def _model(model_name: str) -> str:

@@ -44,9 +44,12 @@ class S3PerformanceStore(S3Store):
         """Return what is kept of a version's hours; what cannot be read counts as missing."""
         folder = version_folder(model_name, model_version)
         wanted = set(hours)
+        old = self._old_hours(folder, wanted)
 
         def load_day(day: date) -> dict[datetime, HourPerformance]:
-            packed = self._old_hours(folder, day) | self._day(folder, day)
+            theirs = {hour: key for hour, key in old.items() if hour.date() == day}
+            packed = {hour: self._objects.read(key) for hour, key in theirs.items()}
+            packed |= self._day(folder, day)
             return _decoded({hour: packed[hour] for hour in wanted & packed.keys()}, folder)
 
         return self._by_day(load_day, wanted)
@@ -112,13 +115,15 @@ class S3PerformanceStore(S3Store):
         payload = msgspec.msgpack.encode(packed)
         self._objects.write(_day_key(folder, day), payload, "application/octet-stream")
 
-    def _old_hours(self, folder: str, day: date) -> dict[datetime, bytes]:
-        keys = {
+    def _old_hours(self, folder: str, wanted: set[datetime]) -> dict[datetime, str]:
+        if not wanted:
+            return {}
+        days = min(wanted).date(), max(wanted).date()
+        return {
             hour: key
-            for key, _ in self._objects.keys(f"{PERFORMANCE}{folder}{_place(day)}/")
-            if (hour := parse_hour(key)) and key.endswith(".profile")
+            for key, _ in self._objects.keys_of_days(f"{PERFORMANCE}{folder}", *days)
+            if key.endswith(".profile") and (hour := parse_hour(key)) in wanted
         }
-        return {hour: self._objects.read(key) for hour, key in keys.items()}
 
     def _labelled_day(self, day: date) -> dict[datetime, LabelledHour]:
         key = _labels_key(day)
