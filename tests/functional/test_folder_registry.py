@@ -58,11 +58,11 @@ def publish(folder: Path, alias: str = "production") -> str:
     return registry.publish("wine", alias, NewVersion(Files()), lambda _: {}).version.version
 
 
-def register(folder: Path, model: object = None) -> ModelVersion:
+def register(folder: Path, model: object = None, name: str = "wine") -> ModelVersion:
     fitted = model or DecisionTreeClassifier(random_state=0).fit(ROWS, GOOD)
     return register_model(
         fitted,
-        name="wine",
+        name=name,
         train=ROWS,
         test=ROWS,
         settings=settings_of(folder),
@@ -70,7 +70,7 @@ def register(folder: Path, model: object = None) -> ModelVersion:
     ).version
 
 
-def modelwatch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def modelwatch(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the command where neither a stack nor MLflow is up."""
     return subprocess.run(
         [sys.executable, "-m", "modelwatch_cli.main", *arguments],
@@ -81,6 +81,7 @@ def modelwatch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
             "MODELWATCH_HOME": str(folder.parent / "home"),
             "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
             "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+            **variables,
         },
         capture_output=True,
         text=True,
@@ -335,6 +336,17 @@ def test_the_commands_work_without_a_server(tmp_path):
     assert gated.returncode == 1
     assert "f1 is 0.9, less than 0.95" in gated.stderr
     assert "production → 1" in modelwatch(folder, "models", "list").stdout
+    register(folder, name="churn")
+    further = {"MODELS": "churn@new"}
+    moved = modelwatch(folder, "promote", "1", "--model", "churn", "--json", **further)
+    assert moved.returncode == 0, moved.stderr
+    assert json.loads(moved.stdout) | {"before": None} == {
+        "model_name": "churn", "alias": "new", "version": "1", "before": None, "serves": True,
+    }  # fmt: skip
+    routed = modelwatch(folder, "route", "--model", "churn", "--json", **further)
+    assert json.loads(routed.stdout)["variants"]["new"]["version"] == "1"
+    unknown = modelwatch(folder, "promote", "1", "--model", "churn")
+    assert (unknown.returncode, "set MODELS" in unknown.stderr) == (1, True)
     missing = modelwatch(tmp_path / "nosuch", "models", "list")
     assert missing.returncode == 1
     assert "does not exist (MODEL_REGISTRY)" in missing.stderr

@@ -11,6 +11,7 @@ import typer
 from modelwatch.domain.routing import RegisteredModel, Routing
 from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError
 from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.options import model_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _JSON = typer.Option("--json", help="print the result as JSON")
 _NOW = typer.Option("--now", help="wait until every environment serves it")
+_MODEL = model_option("a model of MODELS; by default MODEL_NAME")
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +40,7 @@ def route(
         bool, typer.Option("--clear", help="let MODEL_ALIAS serve all requests again")
     ] = False,
     show: Annotated[bool, typer.Option("--show", help="only show the routing")] = False,
+    model_name: Annotated[str | None, _MODEL] = None,
     now: Annotated[bool, _NOW] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
@@ -45,7 +48,7 @@ def route(
 
     Without arguments, shows the routing. Requests with the same routing_key stay with one alias.
     """
-    settings = Settings()
+    settings = _settings_of(model_name)
     routing = parse_routing(weights or [], shadow or [], settings.model_alias)
     if (routing is not None) + clear + show > 1:
         raise InvalidInputError("", "give either shares and shadows, or --clear, or --show")
@@ -60,7 +63,7 @@ def route(
         if routing != model.routing:
             registry.route(name, routing)
             model = registry.model(name)
-        _in_force(settings, now, as_json)
+        _in_force(settings, model_name, now, as_json)
     _print_routing(model, settings.model_alias, as_json)
 
 
@@ -77,6 +80,7 @@ def promote(
         list[str] | None,
         typer.Option("--max-drop", help="largest loss against the served version, such as f1=0.02"),
     ] = None,
+    model_name: Annotated[str | None, _MODEL] = None,
     now: Annotated[bool, _NOW] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
@@ -87,7 +91,7 @@ def promote(
 
     With MODEL_STAGE set, the version moves into that stage, and the versions in it are archived.
     """
-    settings = Settings()
+    settings = _settings_of(model_name)
     name, stage = settings.model_name, settings.model_stage
     target = alias or settings.model_alias
     registry = _registry(settings)
@@ -106,7 +110,7 @@ def promote(
     if not_served:
         (error_console if as_json else console).print(not_served, markup=False)
     else:
-        _in_force(settings, now, as_json, {target: version})
+        _in_force(settings, model_name, now, as_json, {target: version})
     if as_json:
         moved = {"stage": stage} if by_stage else {"alias": target}
         outcome = {"model_name": name, **moved, "version": version, "before": before}
@@ -126,6 +130,7 @@ def export(
             help="CSV or Parquet file of training rows, for a version without reference data",
         ),
     ] = None,
+    model_name: Annotated[str | None, _MODEL] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Add an ONNX form to an existing version, if it predicts the same as the original.
@@ -134,7 +139,7 @@ def export(
     --verify-onnx`: a version that was logged with plain MLflow gets these rows as its reference
     data, even without an ONNX form.
     """
-    settings = Settings()
+    settings = _settings_of(model_name)
     out = error_console if as_json else console
     with out.status("importing mlflow") as status:
         if reference is not None:
@@ -229,6 +234,14 @@ def refuse_unknown_aliases(model: RegisteredModel, routing: Routing) -> None:
         )
 
 
+def _settings_of(model: str | None) -> Settings:
+    if model is None:
+        return Settings()
+    from modelwatch_cli.deployment.calling import serving_settings
+
+    return serving_settings(Settings(), model)
+
+
 def _registry(settings: Settings) -> Registry:
     from modelwatch.adapters.registries import registry_of
 
@@ -236,7 +249,11 @@ def _registry(settings: Settings) -> Registry:
 
 
 def _in_force(
-    settings: Settings, now: bool, as_json: bool, wanted: Mapping[str, str] | None = None
+    settings: Settings,
+    model: str | None,
+    now: bool,
+    as_json: bool,
+    wanted: Mapping[str, str] | None = None,
 ) -> None:
     """Print when a change takes effect; with ``now`` wait until predict serves ``wanted``."""
     out = error_console if as_json else console
@@ -244,11 +261,12 @@ def _in_force(
         seconds = settings.model_refresh_seconds
         out.print(f"Takes effect within {seconds} s of requests; --now applies it at once.")
         return
-    from modelwatch import ApiError
-    from modelwatch_cli.deployment.calling import open_client
+    from modelwatch import ApiError, Client
+    from modelwatch_cli.deployment.calling import find_apis, predict_api
 
+    api = predict_api(find_apis(settings, ["predict"])["predict"], model)
     try:
-        with open_client(settings, "predict") as client:
+        with Client(predict=api.url, auth=api.auth) as client:
             variants = client.reload()["variants"]
     except ApiError as error:
         raise ModelwatchError(
