@@ -28,6 +28,15 @@ error_console = Console(stderr=True, highlight=False, soft_wrap=True)
 """Standard error: errors, and progress of commands that print JSON."""
 
 
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> count_of(1, "row"), count_of(0, "row")
+    ('1 row', '0 rows')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def print_json(value: Any) -> None:
     """Print ``value`` as JSON, indented."""
     console.print(msgspec.json.format(msgspec.json.encode(value)).decode(), markup=False)

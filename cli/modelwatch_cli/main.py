@@ -29,7 +29,9 @@ from modelwatch_cli.retention import commands as retention
 from modelwatch_cli.rollback import commands as rollback
 from modelwatch_cli.serving import commands as serving
 from modelwatch_cli.serving import models
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack import commands as stack
+from modelwatch_cli.stack.checks import name_silent_servers
 from modelwatch_cli.stack.environment import LOADER
 from modelwatch_cli.traffic import commands as traffic
 from modelwatch_cli.traffic import scenario_commands as scenarios
@@ -109,11 +111,18 @@ for module in (
 
 
 def main() -> None:
-    """Run the command; an expected error prints one sentence and exits with 1."""
+    """Run the command; an expected error prints one sentence and exits with 1.
+
+    If a server that it needs does not respond, a line before says which, and what starts it.
+    """
     # a termination cleans up like Ctrl-C
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app()
+        try:
+            app()
+        except Exception as error:
+            name_silent_servers(error, Settings())
+            raise
     except ModelwatchError as error:
         error_console.print(f"Error: {error}", style="red", markup=False)
         sys.exit(1)

@@ -19,6 +19,7 @@ from modelwatch_bridge.lines.emf import Findings
 from modelwatch_bridge.lines.runtime_lines import read_runtime_line
 from modelwatch_cli.checks.steps import Step, StepError, take_steps
 from modelwatch_cli.checks.whole_way import WholeWay
+from modelwatch_cli.console import count_of
 from modelwatch_cli.costs.prices import (
     API_REQUEST,
     LAMBDA_ARM_SECOND,
@@ -170,7 +171,7 @@ class Run:
                     raise StepError("; ".join(found.failures.values()) or "it found no captures")
         self._measure("analysis, with its cold starts", seconds[0], "s")
         self._measure("analysis, warm", seconds[1], "s")
-        return f"{found.results[0].rows} rows: {found.results[0].status}"
+        return f"{count_of(found.results[0].rows, 'row')}: {found.results[0].status}"
 
     def _check(self) -> str:
         way = WholeWay(self._settings, "")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelwatch_cli.console import console, error_console, print_json
+from modelwatch_cli.console import console, count_of, error_console, print_json
 from modelwatch_cli.episodes.commands import EPISODE, WHO, episode_store, person
 from modelwatch_cli.options import model_option, model_words, since_option, until_option
 from modelwatch_cli.settings import Settings
@@ -45,7 +45,7 @@ def accept(
         return
     console.print(
         f"Version {found.model_version} of {found.model_name} is compared with '{made.name}' "
-        f"({made.rows} rows) from now on; take it back with "
+        f"({count_of(made.rows, 'row')}) from now on; take it back with "
         f"`modelwatch baseline revert {found.id}{model_words(found.model_name)}`",
         markup=False,
     )

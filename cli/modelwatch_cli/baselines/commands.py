@@ -10,7 +10,7 @@ import typer
 from modelwatch.domain.baselines import TRAINING
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.baselines.acceptance import accept, revert
-from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.console import console, count_of, error_console, print_json, print_table
 from modelwatch_cli.options import (
     model_option,
     model_words,
@@ -88,7 +88,9 @@ def create(
     if as_json:
         print_json(made)
         return
-    console.print(f"Baseline '{name}' of {model}: {made.origin}, {made.rows} rows", markup=False)
+    console.print(
+        f"Baseline '{name}' of {model}: {made.origin}, {count_of(made.rows, 'row')}", markup=False
+    )
     theirs = model_words(model)
     console.print(
         f"Put it into use with `modelwatch baseline use {name}{theirs}`; show its constraints with "
@@ -149,7 +151,8 @@ def show(
         print_json({"baseline": baseline, "in_use": in_use, "columns": columns})
         return
     console.print(
-        f"{name} of {model}: {baseline.origin}, {baseline.rows} rows{', in use' if in_use else ''}",
+        f"{name} of {model}: {baseline.origin}, "
+        f"{count_of(baseline.rows, 'row')}{', in use' if in_use else ''}",
         markup=False,
     )
     heads = ["feature", "kind", "missing", "minimum", "mean", "maximum", "distinct"]

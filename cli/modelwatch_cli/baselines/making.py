@@ -27,6 +27,7 @@ from modelwatch.domain.segments import SegmentKey, read_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError
 from modelwatch.settings.serving import aliases_of_served
+from modelwatch_cli.console import count_of
 from modelwatch_cli.monitors.held import held_monitors
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_window
@@ -88,7 +89,8 @@ class BaselineMaker:
         least = held_monitors(self._settings, self._client).of(self._model_name).rules.min_rows
         if profile.rows < least:
             raise ModelwatchError(
-                f"{origin} has {profile.rows} rows; a baseline needs {least} (ANALYSIS_MIN_ROWS)"
+                f"{origin} has {count_of(profile.rows, 'row')}; a baseline needs {least} "
+                "(ANALYSIS_MIN_ROWS)"
             )
         baseline = Baseline(
             name=name,

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch_cli.console import console, error_console, print_json, progress
+from modelwatch_cli.console import console, count_of, error_console, print_json, progress
 from modelwatch_cli.settings import Settings
 
 
@@ -72,8 +72,8 @@ def forget(
         found = forgetting.find(events, everywhere=everywhere)
         bar.stop()
         _confirm(
-            f"{found.records} records of {len(events.ids)} predictions in "
-            f"{len(found.matches)} hours of captures, and their labels",
+            f"{count_of(found.records, 'record')} of {count_of(len(events.ids), 'prediction')} in "
+            f"{count_of(len(found.matches), 'hour')} of captures, and their labels",
             yes,
         )
         bar.start()
@@ -82,8 +82,10 @@ def forget(
         print_json(msgspec.to_builtins(done))
     else:
         console.print(
-            f"Erased: {done.records} records in {len(done.hours)} hours, labels in "
-            f"{done.label_objects} objects, {done.letters} dead letters, {done.old_versions} old "
+            f"Erased: {count_of(done.records, 'record')} in {count_of(len(done.hours), 'hour')}, "
+            "labels in "
+            f"{count_of(done.label_objects, 'object')}, {count_of(done.letters, 'dead letter')}, "
+            f"{done.old_versions} old "
             f"versions of objects; {done.reports} results lost their report.",
             markup=False,
         )

@@ -12,7 +12,7 @@ import typer
 
 from modelwatch.domain.optional import optional_part
 from modelwatch.errors import InvalidInputError, ModelwatchError, MonitorError
-from modelwatch_cli.console import console, error_console, print_json
+from modelwatch_cli.console import console, count_of, error_console, print_json
 from modelwatch_cli.options import model_option, since_option, until_option, version_option
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_window
@@ -252,7 +252,8 @@ def _complain(summary: ImportSummary) -> None:
         error_console.print(f"and {len(summary.problems) - _SHOWN_PROBLEMS} more")
     if not summary.imported:
         raise ModelwatchError(
-            f"{summary.invalid} lines of {summary.source} cannot be read, so nothing was imported; "
+            f"{count_of(summary.invalid, 'line')} of {summary.source} cannot be read, so nothing "
+            "was imported; "
             "correct them, or leave them out with --skip-invalid"
         )
     labels = summary.labels

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwatch.errors import ModelwatchError
-from modelwatch_cli.console import console, error_console, print_json, progress
+from modelwatch_cli.console import console, count_of, error_console, print_json, progress
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -91,14 +91,15 @@ def import_labels(
             }
         )
     else:
-        console.print(f"{accepted} labels imported", markup=False)
+        console.print(f"{count_of(accepted, 'label')} imported", markup=False)
     for problem in problems[:_SHOWN_PROBLEMS]:
         error_console.print(str(problem), markup=False)
     if problem_count > _SHOWN_PROBLEMS:
         error_console.print(f"and {problem_count - _SHOWN_PROBLEMS} more")
     if refused:
         raise ModelwatchError(
-            f"{problem_count} lines of {file} are no labels, so nothing was imported; "
+            f"{count_of(problem_count, 'line')} of {file} cannot be used as labels, so nothing "
+            "was imported; "
             "correct them, or leave them out with --skip-invalid"
         )
     if not good and not problem_count:

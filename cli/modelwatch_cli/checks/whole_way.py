@@ -14,6 +14,7 @@ from modelwatch.calls import ApiError
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.checks.functions import check_functions
 from modelwatch_cli.checks.steps import Step, StepError
+from modelwatch_cli.console import count_of
 from modelwatch_cli.deployment.calling import Api, find_apis, open_client, predict_api
 from modelwatch_cli.deployment.endpoints import deployed_urls
 from modelwatch_cli.deployment.plan import APPS
@@ -189,7 +190,8 @@ class WholeWay:
         if rows < self._stored:
             raise StepError(f"{rows} of {self._stored} captured predictions were analyzed")
         return ", ".join(
-            f"{each.rows} rows of version {each.model_version}: {each.status}" for each in results
+            f"{count_of(each.rows, 'row')} of version {each.model_version}: {each.status}"
+            for each in results
         )
 
     def _report(self) -> str:

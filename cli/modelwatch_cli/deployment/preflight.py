@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from modelwatch.adapters.registries import registry_of
 from modelwatch.errors import ModelwatchError, SettingError
 from modelwatch.settings.kinds import managed_region
+from modelwatch_cli.console import count_of
 from modelwatch_cli.deployment.alarms import PUBLISHERS
 from modelwatch_cli.deployment.plan import wants_alarms
 from modelwatch_cli.deployment.rights import denied_actions
@@ -202,7 +203,7 @@ def _registry(settings: Settings) -> Iterator[Finding]:
     except ModelwatchError as error:
         yield Finding("registry", "wrong", f"{uri} cannot be used: {error}")
         return
-    yield Finding("registry", "ok", f"{uri} responds, with {count} models")
+    yield Finding("registry", "ok", f"{uri} responds, with {count_of(count, 'model')}")
 
 
 def _images(

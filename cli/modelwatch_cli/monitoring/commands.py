@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from modelwatch.errors import ModelwatchError
-from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.console import console, count_of, error_console, print_json, print_table
 from modelwatch_cli.monitoring.reports import SEVERITY_COLOURS
 from modelwatch_cli.options import model_option, until_option, window_option
 from modelwatch_cli.settings import Settings
@@ -81,7 +81,8 @@ def print_result(result: AnalysisResult) -> None:
     console.print(
         f"{result.model_name} version {result.model_version}, "
         f"{result.window_start:%Y-%m-%d %H:%M:%S} to {result.window_end:%Y-%m-%d %H:%M:%S} UTC, "
-        f"{result.rows} rows: [{colour}]{result.severity}[/{colour}] ({escape(result.reason)})"
+        f"{count_of(result.rows, 'row')}: [{colour}]{result.severity}[/{colour}] "
+        f"({escape(result.reason)})"
     )
     for note in result.notes:
         console.print(escape(note))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelwatch import __version__
-from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.console import console, count_of, error_console, print_json, print_table
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def _print(done: Replay) -> None:
     manifest = done.manifest
     compared = "nothing" if manifest.reference is None else manifest.reference.title
     console.print(
-        f"{done.result}: {manifest.window.rows} rows of {len(manifest.window.objects)} objects, "
+        f"{done.result}: {count_of(manifest.window.rows, 'row')} of "
+        f"{count_of(len(manifest.window.objects), 'object')}, "
         f"compared with {compared}; given by {done.given_by}, replayed by {done.replayed_by}",
         markup=False,
     )

@@ -10,6 +10,7 @@ import msgspec
 
 from modelwatch.adapters.results.analysis_settings import VERDICT_SETTINGS, monitored
 from modelwatch.services.backtest import Alarm, Backtester, Series
+from modelwatch_cli.console import count_of
 
 if TYPE_CHECKING:
     from modelwatch.domain.monitors import Monitor, MonitorChange
@@ -93,9 +94,8 @@ def sentences(series: Series) -> Iterator[str]:
     """Yield how many alarms become how many, and what becomes of each."""
     variant = f" as {series.variant}" if series.variant else ""
     given, other = series.given_alarms, series.other_alarms
-    title = (
-        f"version {series.model_version}{variant}, {series.window}, {len(series.windows)} windows"
-    )
+    windows = count_of(len(series.windows), "window")
+    title = f"version {series.model_version}{variant}, {series.window}, {windows}"
     if series.windows and series.not_evaluated == len(series.windows):
         yield f"{title}: none can be evaluated again"
         return
@@ -142,7 +142,8 @@ def _notes(fields: set[str], lengths: set[str], series: Sequence[Series]) -> Ite
         yield "windows are compared with the reference that they had, not with the new baseline"
     problems = [each.problem for one in series for each in one.windows if each.problem]
     if problems:
-        yield f"{len(problems)} windows cannot be evaluated again; first reason: {problems[0]}"
+        count = count_of(len(problems), "window")
+        yield f"{count} cannot be evaluated again; first reason: {problems[0]}"
     if not series:
         yield "there are no results of windows in that time"
 

@@ -10,7 +10,7 @@ import typer
 
 from modelwatch.domain.routing import RegisteredModel, Routing
 from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError
-from modelwatch_cli.console import console, error_console, print_json, print_table
+from modelwatch_cli.console import console, count_of, error_console, print_json, print_table
 from modelwatch_cli.options import model_option
 from modelwatch_cli.settings import Settings
 
@@ -154,7 +154,8 @@ def export(
     checked = exported.onnx.verification
     console.print(
         f"{exported.model_name} version {version} has a verified ONNX form of "
-        f"{exported.onnx.payload_bytes / 1e6:.1f} MB: same prediction on {checked.rows} rows, "
+        f"{exported.onnx.payload_bytes / 1e6:.1f} MB: same prediction on "
+        f"{count_of(checked.rows, 'row')}, "
         f"within {checked.max_difference:.1g}"
     )
 

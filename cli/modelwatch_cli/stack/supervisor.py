@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from subprocess import Popen
 from typing import Literal
 
+from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack import ports, processes
 from modelwatch_cli.stack.environment import write_env_file
 from modelwatch_cli.stack.errors import PartCrashedError, PortTakenError
@@ -59,6 +60,8 @@ class Supervisor:
     environ
         The environment that describes it. Running parts keep their addresses, even if the
         environment has changed.
+
+    Raises SettingError when one of their settings is wrong there.
     """
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
@@ -71,6 +74,10 @@ class Supervisor:
             if record.process.is_alive()
             for name, value in record.settings.items()
         }
+        for error in Settings(asked).wrong():
+            # refused, though the value of the running part is in use
+            if error.name in running:
+                raise error
         self.plan = Plan.of({**asked, **running})
 
     def up(self, begins: Report, done: Report) -> set[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelwatch_cli.console import console, error_console, print_json
+from modelwatch_cli.console import console, count_of, error_console, print_json
 from modelwatch_cli.options import version_option
 from modelwatch_cli.settings import Settings
 
@@ -78,14 +78,16 @@ def say(adopted: Adopted, reference: Path, asked_for_onnx: bool) -> None:
     types = Counter(adopted.columns.values())
     columns = ", ".join(f"{count} {kind}" for kind, count in types.items())
     console.print(f"{title} is adopted: {columns} from its {_ORIGINS[adopted.schema_from]}")
-    console.print(f"  reference: {adopted.reference_rows} rows of {reference}", markup=False)
+    console.print(
+        f"  reference: {count_of(adopted.reference_rows, 'row')} of {reference}", markup=False
+    )
     if adopted.trained_from and adopted.trained_until:
         console.print(f"  {past_of(adopted.trained_from, adopted.trained_until)}")
     if adopted.onnx is not None:
         checked = adopted.onnx.verification
         console.print(
             f"  ONNX form of {adopted.onnx.payload_bytes / 1e6:.1f} MB: same prediction on "
-            f"{checked.rows} rows, within {checked.max_difference:.1g}"
+            f"{count_of(checked.rows, 'row')}, within {checked.max_difference:.1g}"
         )
     elif asked_for_onnx:
         console.print(f"  no ONNX form, mlflow runs it: {adopted.onnx_problem}", markup=False)

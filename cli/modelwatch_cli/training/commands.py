@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from modelwatch_cli.console import console, error_console, print_json, steps
+from modelwatch_cli.console import console, count_of, error_console, print_json, steps
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.training.adopt import past_of
 
@@ -78,7 +78,8 @@ def print_registration(registration: Registration, out: Console) -> None:
     if registration.onnx:
         checked = registration.onnx.verification
         out.print(
-            f"Served as ONNX: verified, same predictions on {checked.rows} rows, probabilities "
+            f"Served as ONNX: verified, same predictions on {count_of(checked.rows, 'row')}, "
+            "probabilities "
             f"within {checked.max_difference:.1g}"
         )
     else:
@@ -93,6 +94,6 @@ def print_registration(registration: Registration, out: Console) -> None:
     for kind, names in registration.columns.items():
         shown = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
         out.print(f"Columns of type {kind}: {len(names)} ({shown})")
-    out.print(f"Reference: {registration.reference_rows} rows")
+    out.print(f"Reference: {count_of(registration.reference_rows, 'row')}")
     if registration.trained_from and registration.trained_until:
         out.print(f"  {past_of(registration.trained_from, registration.trained_until)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Self
 
 _IN_THE_LOG = "the function's log says why"
@@ -262,6 +262,14 @@ def http_status(error: ModelwatchError) -> int:
         if kind in HTTP_STATUS:
             return HTTP_STATUS[kind]
     return 500
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Return ``error``, what led to it, and so on; the last one is the root."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def stack_of(error: BaseException) -> str:

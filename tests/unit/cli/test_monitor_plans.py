@@ -88,9 +88,9 @@ def test_windows_that_cannot_be_evaluated_again_are_no_quiet_ones():
     stage.store.write(records(20, 1.0))
     stage.run_after(hours=0)
     plan = planned(stage, windows=1, ANALYSIS_MIN_ROWS="10")
-    assert plan.sentences == ["version 1, PT1H, 1 windows: none can be evaluated again"]
+    assert plan.sentences == ["version 1, PT1H, 1 window: none can be evaluated again"]
     (note,) = plan.notes
-    assert note.startswith("1 windows cannot be evaluated again; first reason: ")
+    assert note.startswith("1 window cannot be evaluated again; first reason: ")
     assert "too few rows" in note
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import stat
 from contextlib import closing
@@ -11,17 +12,22 @@ from pathlib import Path
 import pytest
 
 from modelwatch.errors import NotFoundError, SettingError
+from modelwatch_cli.main import main
 from modelwatch_cli.project import base_folder
 from modelwatch_cli.settings import Settings
-from modelwatch_cli.stack.checks import require_stack
+from modelwatch_cli.stack.checks import name_silent_servers, require_stack
 from modelwatch_cli.stack.credentials import ensure_credentials
 from modelwatch_cli.stack.draining import drain
+from modelwatch_cli.stack.environment import EnvironmentLoader
 from modelwatch_cli.stack.errors import StackDownError, StackError
 from modelwatch_cli.stack.home import Home
 from modelwatch_cli.stack.mlflow_database import discard_if_unfinished
 from modelwatch_cli.stack.part_logs import read_part_log
 from modelwatch_cli.stack.parts import GRACE_SECONDS, TITLES
 from modelwatch_cli.stack.plan import Plan
+from modelwatch_cli.stack.processes import Process, start_of
+from modelwatch_cli.stack.records import Record, Records
+from modelwatch_cli.stack.supervisor import Supervisor
 
 
 def _plan(home: Path, **variables: str) -> Plan:
@@ -138,6 +144,68 @@ def test_what_a_command_needs_and_does_not_find_is_named() -> None:
     # AWS itself is not asked
     with pytest.raises(StackDownError, match="no response from MLflow at"):
         require_stack(Settings({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}))
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        (["analyze"], "CloudFormation cannot be asked for the URLs"),
+        (["monitors", "diff"], "cannot list modelwatch-reports"),
+        (["models", "list"], "registry at http://127.0.0.1:9 does not respond: Connection refused"),
+    ],
+)
+def test_a_command_that_fails_as_the_stack_is_down_says_what_starts_it(
+    command, found, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setenv("MODELWATCH_HOME", str(tmp_path))
+    for address in ("AWS_ENDPOINT_URL", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(address, "http://127.0.0.1:9")
+    for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(key, "not-up")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr("sys.argv", ["modelwatch", *command])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("modelwatch_cli.main.LOADER", EnvironmentLoader(os.environ, str))
+    before = dict(os.environ)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    assert ended.value.code == 1
+    first, second = capsys.readouterr().err.strip().splitlines()
+    assert first.startswith("Error: no response from the AWS endpoint at http://127.0.0.1:9 ")
+    assert "`modelwatch up` starts it" in first
+    assert found in second
+
+
+def test_an_error_with_another_cause_stays_as_it_is():
+    down = Settings({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
+    name_silent_servers(NotFoundError("there is no such file"), down)
+    # AWS is meant, and another server refused
+    name_silent_servers(ConnectionRefusedError(), Settings({"MODEL_REGISTRY": "file:///models"}))
+    elsewhere = Settings({"AWS_ENDPOINT_URL": "http://127.0.0.2:9", "MODEL_REGISTRY": "file:///m"})
+    with pytest.raises(StackDownError, match="is the address right"):
+        name_silent_servers(ConnectionRefusedError(), elsewhere)
+
+
+def test_a_wrong_port_is_refused_also_while_a_part_runs_on_another(tmp_path):
+    process = Process(os.getpid(), start_of(os.getpid()) or "")
+    running = Record(
+        name="localstack",
+        pid=process.pid,
+        started=process.started,
+        started_at=0.0,
+        settings={"LOCALSTACK_PORT": "4567"},
+        address="http://127.0.0.1:4567",
+        command=[],
+    )
+    home = {"MODELWATCH_HOME": str(tmp_path)}
+    Records(Home.of(Settings(home)).run).write(running)
+    with pytest.raises(SettingError, match="LOCALSTACK_PORT: 'x' is not a whole number"):
+        Supervisor({**home, "LOCALSTACK_PORT": "x"})
+    assert Supervisor({**home, "LOCALSTACK_PORT": "4568"}).plan.port("LOCALSTACK_PORT") == 4567
 
 
 @pytest.mark.parametrize(

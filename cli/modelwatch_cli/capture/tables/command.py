@@ -26,7 +26,14 @@ from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImpo
 from modelwatch_cli.capture.tables.mapping import TableMapping
 from modelwatch_cli.capture.tables.reading import Table, open_table
 from modelwatch_cli.capture.tables.sources import fetch
-from modelwatch_cli.console import console, error_console, print_json, print_table, progress
+from modelwatch_cli.console import (
+    console,
+    count_of,
+    error_console,
+    print_json,
+    print_table,
+    progress,
+)
 from modelwatch_cli.settings import Settings
 from modelwatch_training.delimiters import DELIMITERS
 
@@ -124,7 +131,8 @@ def import_table(settings: Settings, options: TableOptions, as_json: bool) -> No
         rows = checked.rows + checked.repeated + checked.rejected
         outcome = "nothing would be imported" if options.dry_run else "nothing was imported"
         raise ModelwatchError(
-            f"{checked.rejected} of {rows} rows cannot be used, so {outcome}; correct them, or "
+            f"{checked.rejected} of {count_of(rows, 'row')} cannot be used, so {outcome}; correct "
+            "them, or "
             "write them to a file with --rejected FILE and import the others"
         )
     if not checked.rows and not checked.rejected:
@@ -279,7 +287,8 @@ def _say(found: _Found, options: TableOptions) -> None:
     checked = found.checked
     if checked.first and checked.last:
         console.print(
-            f"{checked.rows} rows from {checked.first.isoformat()} to {checked.last.isoformat()}; "
+            f"{count_of(checked.rows, 'row')} from {checked.first.isoformat()} to "
+            f"{checked.last.isoformat()}; "
             f"prediction: {_KIND_NAMES[checked.letters['']]}"
         )
     if checked.without_zone:
@@ -296,7 +305,8 @@ def _say(found: _Found, options: TableOptions) -> None:
         console.print(f"{checked.repeated} rows repeat a row with the same id; each counts once")
     if checked.rejected and options.rejected:
         console.print(
-            f"{checked.rejected} rows cannot be used; they are in {options.rejected}", markup=False
+            f"{count_of(checked.rejected, 'row')} cannot be used; they are in {options.rejected}",
+            markup=False,
         )
     if found.imported:
         stored, known = found.records.stored, found.records.known + found.labels.known

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError
 
 from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.registries.base import REMEDY
-from modelwatch.errors import NoModelError, RegistryError, SettingError
+from modelwatch.errors import NoModelError, RegistryError, SettingError, causes
 from modelwatch.settings.kinds import managed_region
 from modelwatch.settings.serving import RegistrySettings
 
@@ -196,7 +196,12 @@ class MlflowHttp:
                     self._sent = renewed
                     response = self._send(method, url, body, more)
         except (urllib3.exceptions.HTTPError, BotoCoreError) as error:
-            raise RegistryError(f"the model registry does not respond: {error}") from error
+            # urllib3's own text is of its objects
+            *_, root = causes(error)
+            raise RegistryError(
+                f"the model registry at {self.address} does not respond: "
+                f"{getattr(root, 'strerror', None) or root}"
+            ) from error
         if response.status in (401, 403):
             response.close()
             if self.sign:
