@@ -56,10 +56,12 @@ def test_fastapi(queue):
 
 def test_flask(queue):
     module = example("flask_service")
-    with wsgi_served(module.app) as url, module.client:
-        assert httpx.post(f"{url}/price", json=FLAT).json() == {"prediction": 175_000.0}
-        rows = [[72.5, 3, "Ulm"], [40.0, 1, None]]
-        assert len(httpx.post(f"{url}/prices", json={"rows": rows}).json()["prices"]) == 2
+    with module.client:
+        with wsgi_served(module.app) as url:
+            assert httpx.post(f"{url}/price", json=FLAT).json() == {"prediction": 175_000.0}
+            rows = [[72.5, 3, "Ulm"], [40.0, 1, None]]
+            assert len(httpx.post(f"{url}/prices", json={"rows": rows}).json()["prices"]) == 2
+        # the server has ended, and so all was logged
         assert module.client.flush(30)
     assert [record.features for record in queue.records] == [
         FLAT, FLAT, {"area": 40.0, "rooms": 1, "city": None},

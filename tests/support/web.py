@@ -34,5 +34,8 @@ def wsgi_served(app: Any) -> Iterator[str]:
     """Serve a WSGI application with werkzeug's server; give its address."""
     from werkzeug.serving import make_server
 
-    with serving(make_server("127.0.0.1", 0, app, threaded=True)) as address:
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    # the end waits for what follows a response, too
+    server.daemon_threads = False  # type: ignore[attr-defined]
+    with serving(server) as address:
         yield address
