@@ -96,7 +96,7 @@ def _limits(name: str, properties: Mapping[str, Any], settings: Settings) -> dic
             "MaximumRetryAttempts": 2,
             "DestinationConfig": {"OnFailure": destination},
         }
-        if name == "analyze-api":  # whoever asked is told by then that nothing was started
+        if name == "analyze-api":  # whoever asked knows by then that nothing was started
             limits["EventInvokeConfig"]["MaximumEventAgeInSeconds"] = int(START_SECONDS)
     return limits
 

@@ -173,9 +173,10 @@ def check_limits(settings: Settings) -> None:
     if settings.function_timeout.get("capture", 60) < 30:
         raise SettingError("FUNCTION_TIMEOUT", "capture needs 30 seconds or more")
     if bool(settings.function_subnets) != bool(settings.function_security_groups):
-        given = "FUNCTION_SUBNETS" if settings.function_subnets else "FUNCTION_SECURITY_GROUPS"
-        missing = {"FUNCTION_SUBNETS", "FUNCTION_SECURITY_GROUPS"} - {given}
-        raise SettingError(missing.pop(), f"is not set, and {given} is: a VPC needs both")
+        given, missing = "FUNCTION_SUBNETS", "FUNCTION_SECURITY_GROUPS"
+        if not settings.function_subnets:
+            given, missing = missing, given
+        raise SettingError(missing, f"is not set, and {given} is: a VPC needs both")
     for name, most in most_at_once(settings).items():
         reserved = settings.function_concurrency.get(name)
         if reserved is not None and reserved < most:

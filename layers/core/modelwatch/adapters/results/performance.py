@@ -102,9 +102,14 @@ class S3PerformanceStore(S3Store):
             return {hour: kept for day in found for hour, kept in day.items() if hour in hours}
 
     def _day(self, folder: str, day: date) -> dict[datetime, bytes]:
-        key = _day_key(folder, day)
+        return self._read(_day_key(folder, day), _decode_packed)
+
+    def _labelled_day(self, day: date) -> dict[datetime, LabelledHour]:
+        return self._read(_labels_key(day), _decode_labelled)
+
+    def _read[T](self, key: str, decode: Callable[[bytes], dict[datetime, T]]) -> dict[datetime, T]:
         try:
-            return _decode_packed(self._objects.read(key))
+            return decode(self._objects.read(key))
         except NotFoundError:
             return {}
         except msgspec.DecodeError as error:
@@ -124,16 +129,6 @@ class S3PerformanceStore(S3Store):
             for key, _ in self._objects.keys_of_days(f"{PERFORMANCE}{folder}", *days)
             if key.endswith(".profile") and (hour := parse_hour(key)) in wanted
         }
-
-    def _labelled_day(self, day: date) -> dict[datetime, LabelledHour]:
-        key = _labels_key(day)
-        try:
-            return _decode_labelled(self._objects.read(key))
-        except NotFoundError:
-            return {}
-        except msgspec.DecodeError as error:
-            _LOG.warning("%s is computed again: %s", key, error)
-            return {}
 
 
 def _decoded(packed: Mapping[datetime, bytes], folder: str) -> dict[datetime, HourPerformance]:
