@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.adapters.captures.arrow_profiles import hash_events
@@ -26,6 +27,8 @@ from modelwatch.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_ORDER = ("captured_at", "model_version", "event_id")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,9 +157,7 @@ def captures(
     versions = [each for each in records.versions_of(model) if version in ("", each)]
     if not versions:
         of_version = f" version '{version}'" if version else ""
-        raise NotFoundError(
-            f"nothing is captured of '{model}'{of_version} in the bucket '{bucket}'"
-        )
+        raise NotFoundError(f"nothing is captured of '{model}'{of_version} in '{bucket}'")
     first = min((day for each in versions for day in records.days(model, each)), default=None)
     window = _window(since, until, first)
     store = S3ProfileStore(client, bucket)
@@ -168,7 +169,13 @@ def captures(
             profiles[each] = merge_profiles(list(found.variants.values()))
             tables.append(_named(table, model, each))
     table = _together(tables, limit) if tables else _named(FIXED_SCHEMA.empty_table(), model, "")
-    table = with_labels(S3LabelStore(client, bucket), table)
+    labels = S3LabelStore(client, bucket)
+    # a shadow of another version has the same label
+    labelled = [
+        with_labels(labels, table.filter(pc.equal(table["model_version"], each)))
+        for each in ["", *profiles]
+    ]
+    table = pa.concat_tables(labelled).sort_by([(name, "ascending") for name in _ORDER])
     return Captures(model, window.start, window.end, profiles, table)
 
 

@@ -50,12 +50,12 @@ class JoinedLabels:
 
 
 def with_labels(store: S3LabelStore, table: pa.Table) -> pa.Table:
-    """Return captured rows by time with the labels that hold now, as three more columns.
+    """Return captured rows of one version by time, with the labels that hold now: three columns.
 
     ``label`` is the number, ``label_text`` any label as text, ``labelled_at`` its time; null
     where there is none yet.
     """
-    table = table.sort_by([("captured_at", "ascending"), ("event_id", "ascending")])
+    table = table.sort_by("captured_at")
     labelled = cache(store.objects)
     hours = pc.floor_temporal(table["captured_at"], unit="hour")
     starts = [hours.index(hour).as_py() for hour in pc.unique(hours)]
