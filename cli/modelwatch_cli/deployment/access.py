@@ -6,11 +6,11 @@ All of it is in the definition of the API, so a changed setting deploys the API 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from modelwatch.errors import SettingError
-from modelwatch.settings.access import CONTROL_PATHS, OPEN
+from modelwatch.settings.access import CONTROL_PATHS, OPEN, Auth
 from modelwatch_cli.deployment.apis import METHODS, routes
 from modelwatch_cli.deployment.calling import KEY_OUTPUT
 from modelwatch_cli.deployment.templates import Template
@@ -58,7 +58,7 @@ def check_access(settings: Settings) -> None:
         raise SettingError("API_ALLOWED_PRINCIPALS", "only iam knows principals: API_AUTH=iam")
 
 
-def _check_rate(settings: Settings, used: set[str]) -> None:
+def _check_rate(settings: Settings, used: Set[Auth]) -> None:
     """Refuse an API on AWS that has a function run for anyone, as often as anyone likes.
 
     API Gateway itself refuses a wrong signature or key, and AWS does not bill that. A token is
@@ -66,7 +66,7 @@ def _check_rate(settings: Settings, used: set[str]) -> None:
 
     Raises SettingError when there is none.
     """
-    starts_for_anyone = used & {"jwt", "none"}
+    starts_for_anyone = "jwt" in used or "none" in used
     if starts_for_anyone and not settings.aws_endpoint_url and settings.api_rate is None:
         reason = "with API_AUTH=jwt a function runs" if "jwt" in used else "a function runs"
         raise SettingError(
