@@ -25,6 +25,7 @@ from modelwatch.domain.profiles import Profile
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record
 from modelwatch.domain.verdict.evidence import CodeVersion
+from modelwatch.domain.verdict.results import ResultName
 from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.verdict.sides import Reference, WindowProfiles
 from modelwatch.domain.window_plans import parse_plans
@@ -219,7 +220,7 @@ def analyzed(captured: Captured, day: int, column: list[float] | None, **given: 
     """Store the result of a window that was compared with a reference of these values, or none."""
     end = datetime(2026, 1, day, tzinfo=UTC)
     version = given.setdefault("model_version", "1")
-    name = f"wine.{version}.{end:%Y%m%dT%H%M%SZ}-PT1H"
+    name = str(ResultName("wine", version, end, "PT1H"))
     side = None
     if column is not None:
         profile = modelwatch.profile(pa.table({"größe": column}))
