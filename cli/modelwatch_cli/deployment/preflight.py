@@ -167,8 +167,8 @@ def _lock(settings: Settings, s3: Any) -> Finding:
         text = f"{bucket} has the lock {found}; {wanted} is weaker, and modelwatch loosens none"
         return Finding(subject, "wrong", text)
     if found is None and settings.aws_endpoint_url_s3:
-        text = f"{bucket} has no lock; S3s other than AWS's give one only to a new bucket"
-        return Finding(subject, "wrong", f"{text}: make it with Object Lock yourself")
+        text = f"{bucket} has no lock, and some S3s other than AWS's give one only to a new bucket"
+        return Finding(subject, "unknown", f"{text}: make it with Object Lock if deploy fails")
     return Finding(subject, "ok", f"{bucket} will keep what is written from now on: {wanted}")
 
 
