@@ -59,6 +59,15 @@ _FIREHOSE_ACTIONS: dict[str, tuple[str, ...]] = {
 }
 
 
+_LOCK_ACTIONS: dict[str, tuple[str, ...]] = {
+    "arn:{P}:s3:::{REPORT_BUCKET}": (
+        "s3:PutBucketVersioning",
+        "s3:GetBucketObjectLockConfiguration",
+        "s3:PutBucketObjectLockConfiguration",
+    ),
+}
+
+
 def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], list[str]]:
     """Return the actions that the principal ``arn`` may not take, and those that are not certain.
 
@@ -70,15 +79,21 @@ def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], l
         "A": arn.split(":")[4],
         "S": settings.stage,
         **{name: settings.text(name) for name in ("CAPTURE_QUEUE_NAME",)},
-        **{name: settings.text(name) for name in ("CAPTURE_BUCKET", "PACKAGE_BUCKET")},
+        **{
+            name: settings.text(name)
+            for name in ("CAPTURE_BUCKET", "REPORT_BUCKET", "PACKAGE_BUCKET")
+        },
     }
     if arn.endswith(":root"):
         return [], []
     source = _policy_source(arn, iam)
     denied: list[str] = []
     unsure: list[str] = []
-    more = _FIREHOSE_ACTIONS if wants_firehose(settings) else {}
-    for resource, actions in [*_ACTIONS.items(), *more.items()]:
+    more = [
+        *(_FIREHOSE_ACTIONS.items() if wants_firehose(settings) else ()),
+        *(_LOCK_ACTIONS.items() if settings.report_lock else ()),
+    ]
+    for resource, actions in [*_ACTIONS.items(), *more]:
         found = iam.simulate_principal_policy(
             PolicySourceArn=source,
             ActionNames=list(actions),
