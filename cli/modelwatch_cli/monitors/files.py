@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from modelwatch.domain.baselines import TRAINING, check_name
-from modelwatch.domain.monitors import MOST_MONITORS, Monitor
+from modelwatch.domain.monitors import LONGEST_LABELS, MOST_MONITORS, Monitor, labels_text
 from modelwatch.domain.names import check_model_name
 from modelwatch.domain.verdict.rules import FeatureRule
 from modelwatch.errors import InvalidInputError, MonitorError
@@ -169,6 +169,13 @@ def _problems(parsed: dict[str, Any], default_name: str) -> Iterator[tuple[str, 
             expected = "up to 40 of a-z, 0-9 and _, beginning with a letter"
             yield f"labels.{name[:60]}", f"is no name of a label: {expected}"
         yield from _text_problems(f"labels.{name[:60]}", value)
+        if "," in str(value):
+            yield f"labels.{name[:60]}", "has a comma, which ends a label on alerts"
+    if len(labels_text({name: str(value) for name, value in labels})) > LONGEST_LABELS:
+        yield (
+            "labels",
+            f"have more than {LONGEST_LABELS} characters, which alerts carry as one text",
+        )
     yield from mapping_problems(dict(_table(parsed, "table")))
     for name, value in _table(parsed, "rules"):
         yield from _rule_problems(name, value)

@@ -61,10 +61,10 @@ def schema() -> dict[str, Any]:
             **{name: {**text, "description": meaning} for name, meaning in TEXTS.items()},
             "labels": {
                 "type": "object",
-                "description": "what else is to be known of the model",
+                "description": "what else is to be known of the model: its alerts carry them",
                 "propertyNames": {"pattern": f"^{LABEL_PATTERN}$"},
                 "maxProperties": MOST_LABELS,
-                "additionalProperties": text,
+                "additionalProperties": {**text, "pattern": "^[^,]*$"},
             },
             "rules": {
                 "type": "object",

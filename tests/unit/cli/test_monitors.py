@@ -115,6 +115,12 @@ ignore = true
         ("model = 'a/b'", 1, "'a/b' is no name of a model"),
         ("owner = 7", 1, 'owner: is a text: write owner = "..."'),
         ("\nlabels = 'x'", 2, "labels: is a table: write [labels]"),
+        ("[labels]\ntier = '1,2'", 2, "labels.tier: has a comma, which ends a label on alerts"),
+        (
+            "[labels]\n" + "\n".join(f"l{n} = '{'x' * 199}'" for n in range(5)),
+            1,
+            "labels: have more than 1000 characters",
+        ),
         ("[labels]\nTier = '1'", 2, "labels.Tier: is no name of a label: up to 40 of a-z"),
         ("[rules]\ndrift_mod = 'classic'", 2, "is no rule of a monitor; is drift_mode meant?"),
         ("[rules]\ndrift_mode = 'classik'", 2, "is classic meant?"),

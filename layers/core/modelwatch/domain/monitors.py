@@ -24,6 +24,20 @@ MOST_MONITORS = 2_000
 """Monitors of a bucket."""
 
 
+LONGEST_LABELS = 1_000
+"""Characters of all labels of a monitor as one text: a metric carries it."""
+
+
+def labels_text(labels: Mapping[str, str]) -> str:
+    """Return labels as one text, each between commas, so that a pattern finds a whole one.
+
+    >>> labels_text({"tier": "1", "region": "eu"}), labels_text({})
+    (',region=eu,tier=1,', '')
+    """
+    found = "".join(f"{name}={value}," for name, value in sorted(labels.items()))
+    return f",{found}" if found else ""
+
+
 class Monitor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The rules of one model, and who cares for it.
 
@@ -95,8 +109,8 @@ class Monitored:
         The reference that its monitor names; empty: the one in use.
     monitor
         Digest of its monitor; empty: it has none.
-    owner
-        Who cares for it, as far as its monitor says it.
+    owner, labels
+        Who cares for it and what else is to be known of it, as far as its monitor says it.
     """
 
     rules: AnalysisRules
@@ -104,6 +118,7 @@ class Monitored:
     baseline: str = ""
     monitor: str = ""
     owner: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class MonitorSet(msgspec.Struct, frozen=True, kw_only=True):

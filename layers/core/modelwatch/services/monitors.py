@@ -36,6 +36,10 @@ class Monitors:
                 "as its monitor says"
             )
 
+    def said(self, model_name: str) -> Monitor | None:
+        """Return a model's monitor as it is stored, also where its rules cannot be read."""
+        return self._found.get(model_name)
+
     def of(self, model_name: str) -> Monitored:
         """Return how a model is monitored.
 
