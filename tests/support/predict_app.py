@@ -18,9 +18,11 @@ from in_memory import (
     InMemoryServingPlanCache,
 )
 from modelwatch.domain.capture_policy import CapturePolicy
+from modelwatch.domain.model_capture import CaptureRules
 from modelwatch.domain.routing import Routing
-from modelwatch.ports.capture import RecordQueue
+from modelwatch.ports.capture import CaptureMonitors, RecordQueue
 from modelwatch.ports.metrics import MetricSink
+from modelwatch.services.capturing import ModelCapture
 from modelwatch.services.outbox import Outbox
 from modelwatch.services.predict import PredictService
 from modelwatch.services.served_models import ServedModels
@@ -36,6 +38,7 @@ def service_with(
     queue: RecordQueue | None = None,
     policy: CapturePolicy | None = None,
     sample_rate: float = 1.0,
+    monitors: CaptureMonitors | None = None,
 ) -> PredictService:
     """Return the service with ``model`` behind the alias production, or with none at all."""
     metrics = metrics or InMemoryMetrics()
@@ -47,6 +50,7 @@ def service_with(
         registry.point("wine", "candidate", "2")
         registry.routing = Routing({"production": 1}, ("candidate",))
         loader.models["2"] = shadow
+    rules = CaptureRules(policy or CapturePolicy(), sample_rate)
     pool = ModelPool(
         model_name="wine",
         alias="production",
@@ -56,7 +60,7 @@ def service_with(
         metrics=metrics,
         refresh_seconds=30,
         start=lambda work: work(),
-        policy=policy,
+        capture=ModelCapture("wine", rules, monitors),
     )
     return PredictService(
         models=pool,
@@ -64,7 +68,6 @@ def service_with(
         metrics=metrics,
         fleet=InMemoryFleet(),
         after_response=lambda work: work(),
-        sample_rate=sample_rate,
     )
 
 

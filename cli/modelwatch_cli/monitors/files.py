@@ -17,6 +17,7 @@ from modelwatch.domain.verdict.rules import FeatureRule
 from modelwatch.errors import InvalidInputError, MonitorError
 from modelwatch.settings.kinds import json_schema, meant
 from modelwatch_cli.capture.tables.mapping import TableMapping, mapping_problems
+from modelwatch_cli.monitors.capture import capture_faults, read_capture
 from modelwatch_cli.monitors.features import feature_problems
 from modelwatch_cli.monitors.schema import (
     LABEL_PATTERN,
@@ -116,6 +117,7 @@ def read_monitor(file: Path, stage: str) -> tuple[str, Monitor | None, list[File
             feature: msgspec.convert(rule, FeatureRule)
             for feature, rule in sorted(_table(parsed, "features"))
         },
+        capture=read_capture(dict(_table(parsed, "capture"))),
     )
     return name, monitor, []
 
@@ -145,7 +147,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _problems(parsed: dict[str, Any], default_name: str) -> Iterator[tuple[str, str]]:
-    known = [*TEXTS, "labels", "rules", "features", "table"]
+    known = [*TEXTS, "labels", "rules", "features", "capture", "table"]
     for name, value in parsed.items():
         if name in RULES:
             yield name, "stands above the tables; write it below [rules]"
@@ -180,6 +182,7 @@ def _problems(parsed: dict[str, Any], default_name: str) -> Iterator[tuple[str, 
     for name, value in _table(parsed, "rules"):
         yield from _rule_problems(name, value)
     yield from feature_problems(_table(parsed, "features"))
+    yield from capture_faults(dict(_table(parsed, "capture")))
 
 
 def _text_problems(field: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from datetime import datetime
 
 import msgspec
 
+from modelwatch.domain.model_capture import MonitorCapture
 from modelwatch.domain.performance.results import PerformancePolicy
 from modelwatch.domain.verdict.rules import AnalysisRules, FeatureRule
 from modelwatch.errors import MonitorError, StoreError
@@ -53,6 +54,8 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         The reference of its windows; empty: the one that `modelwatch baseline use` chose.
     features
         What holds for single features, by name.
+    capture
+        What it says of capture; None: nothing.
     settings
         What it overrides: the settings of `modelwatch.settings.analysis.MonitorSettings` by name,
         as they would be written in the environment.
@@ -64,6 +67,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     baseline: str = ""
     settings: dict[str, str] = {}
     features: dict[str, FeatureRule] = {}
+    capture: MonitorCapture | None = None
 
     @property
     def digest(self) -> str:
@@ -91,6 +95,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             **{f"labels.{name}": value for name, value in sorted(self.labels.items())},
             **{f"rules.{name.lower()}": value for name, value in sorted(self.settings.items())},
             **own,
+            **(self.capture.said() if self.capture else {}),
         }
         return {name: value for name, value in parts.items() if value}
 
@@ -109,6 +114,8 @@ class Monitored:
         The reference that its monitor names; empty: the one in use.
     monitor
         Digest of its monitor; empty: it has none.
+    capture
+        What its monitor says of capture.
     owner, labels
         Who cares for it and what else is to be known of it, as far as its monitor says it.
     """
@@ -117,6 +124,7 @@ class Monitored:
     performance: PerformancePolicy = field(default_factory=PerformancePolicy)
     baseline: str = ""
     monitor: str = ""
+    capture: MonitorCapture | None = None
     owner: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 

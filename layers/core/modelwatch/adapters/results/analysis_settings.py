@@ -81,6 +81,7 @@ def monitored(settings: AnalysisSettings, monitor: Monitor | None = None) -> Mon
         monitor=monitor.digest,
         owner=monitor.owner,
         labels=monitor.labels,
+        capture=monitor.capture,
     )
 
 
