@@ -10,7 +10,6 @@ from chalice.app import Chalice
 from apps import app_with
 from in_memory import (
     ConstantModel,
-    InMemoryFleet,
     InMemoryLoader,
     InMemoryMetrics,
     InMemoryQueue,
@@ -61,12 +60,12 @@ def service_with(
         refresh_seconds=30,
         start=lambda work: work(),
         capture=ModelCapture("wine", rules, monitors),
+        wait=lambda _seconds: None,
     )
     return PredictService(
         models=pool,
         outbox=Outbox(queue or InMemoryQueue()),
         metrics=metrics,
-        fleet=InMemoryFleet(),
         after_response=lambda work: work(),
     )
 

@@ -1,5 +1,6 @@
 """Builds the services of predict from settings, once, at the first request."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -8,10 +9,9 @@ from typing import Any
 
 from modelwatch.adapters.access.tokens import Callers
 from modelwatch.adapters.aws.chalice_local import send_in_one_segment
-from modelwatch.adapters.aws.clients import LazyClient, lambda_client, s3_client, sqs_client
+from modelwatch.adapters.aws.clients import LazyClient, s3_client, sqs_client
 from modelwatch.adapters.aws.emf import metric_sink
 from modelwatch.adapters.aws.lambda_extension import LambdaExtension
-from modelwatch.adapters.aws.lambda_fleet import LambdaFleet
 from modelwatch.adapters.aws.queues import SqsRecordQueue
 from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.models.loader import ArtifactModelLoader
@@ -22,10 +22,9 @@ from modelwatch.domain.capture_policy import read_policy
 from modelwatch.domain.model_capture import CaptureRules
 from modelwatch.ports.capture import CaptureMonitors
 from modelwatch.ports.metrics import MetricSink
-from modelwatch.ports.serving import Fleet
 from modelwatch.services.capturing import ModelCapture
 from modelwatch.services.outbox import Outbox
-from modelwatch.services.predict import PredictService, SingleProcess
+from modelwatch.services.predict import PredictService
 from modelwatch.services.served_models import ServedModels
 from modelwatch.services.serving import ModelPool
 from modelwatch.settings.functions import PredictSettings
@@ -85,6 +84,8 @@ def _serving(
         ),
         metrics=metrics(),
         refresh_seconds=settings.model_refresh_seconds,
+        # `chalice local` has no other environments
+        wait=time.sleep if settings.aws_lambda_function_name else lambda _seconds: None,
         capture=ModelCapture(name, parts.captured, parts.monitors, settings.model_refresh_seconds),
         on_first=on_first,
     )
@@ -92,7 +93,6 @@ def _serving(
         models=models,
         outbox=parts.outbox,
         metrics=metrics(),
-        fleet=_fleet(settings),
         after_response=after_response(),
     )
     return models, service
@@ -138,11 +138,4 @@ def _parts() -> _Parts:
         ),
         monitors=S3CaptureMonitors(s3, settings.report_bucket),
         outbox=outbox,
-    )
-
-
-def _fleet(settings: PredictSettings) -> Fleet:
-    name = settings.aws_lambda_function_name
-    return (
-        LambdaFleet(LazyClient(lambda: lambda_client(settings)), name) if name else SingleProcess()
     )
