@@ -4,6 +4,8 @@ import gzip
 import os
 import shutil
 import uuid
+from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -55,8 +57,8 @@ class Deployment:
         self.stage = stage
         self.heard = Heard()
 
-    def settings(self, **changed: str) -> Settings:
-        own = {
+    def own(self) -> dict[str, str]:
+        return {
             "STAGE": self.stage,
             "CAPTURE_QUEUE_NAME": f"modelwatch-{self.stage}-captures",
             # all on LocalStack's own S3: the buckets are CloudFormation's to make
@@ -65,7 +67,9 @@ class Deployment:
             "REPORT_BUCKET": f"{self.stage}-reports",
             "ANALYSIS_SCHEDULE": "rate(1 hour)",
         }
-        return Settings({**os.environ, **own, **changed})
+
+    def settings(self, **changed: str) -> Settings:
+        return Settings({**os.environ, **self.own(), **changed})
 
     def deploy(self, *apps: str, dry_run: bool = False, **changed: str) -> dict[str, str]:
         """Deploy; return what was done, by the last part of the stack's name."""
@@ -88,6 +92,11 @@ class Deployment:
         settings = self.settings()
         results = undeploy(make_plan(settings), make_clients(settings), self.heard)
         return {result.name.split("-")[-1]: result.action for result in results}
+
+    def command(self, *words: str) -> Any:
+        """Run a command that prints JSON; return that."""
+        environ = {**self.stack.environ, **self.own()}
+        return replace(self.stack, environ=environ).json(*words)
 
     def get(self, app: str, path: str) -> httpx.Response:
         return httpx.get(api_urls(self.settings())[app] + path, timeout=60)
@@ -245,6 +254,43 @@ def test_lines_go_through_firehose_while_a_setting_says_so(deployment):
         group = f"/aws/lambda/modelwatch-{deployment.stage}-{name}"
         assert not logs.describe_subscription_filters(logGroupName=group)["subscriptionFilters"]
     assert bucket not in [each["Name"] for each in s3.list_buckets()["Buckets"]]
+
+
+@pytest.mark.usefixtures("first")
+def test_a_failure_leaves_what_runs_and_a_rollback_brings_back_what_ran_before(deployment):
+    deployment.append("capture", ROUTE.replace("added", "newest"))
+    assert deployment.deploy()["capture"] == "updated"
+    newest, before, *_ = deployment.command("releases", "--json")["releases"]
+    assert newest["live"] == ["analyze", "capture", "predict"]
+    assert before["live"] == []
+
+    template = deployment.project.merge_template("capture")
+    right = template.read_text()
+    wrong = right.replace("!Ref CompactionSchedule", "rate(1 fortnight)")
+    template.write_text(wrong.replace("!Ref CompactionRuleName", "another-rule"))
+    with pytest.raises(StackError, match="ScheduleExpression is not valid"):
+        deployment.deploy("capture")
+    template.write_text(right)
+    assert deployment.get("capture", "/newest").json() == {"newest": True}
+    listed = deployment.command("releases", "--json")["releases"]
+    assert (listed[0]["id"], listed[0]["live"]) == (newest["id"], newest["live"])
+
+    would = deployment.command("rollback", "--dry-run", "--json")
+    assert would["release"] == before["id"]
+    assert deployment.get("capture", "/newest").status_code == 200
+    done = deployment.command("rollback", "--json")
+    actions = {each["name"].split("-")[-1]: each["action"] for each in done["stacks"]}
+    assert actions == {"predict": "unchanged", "capture": "updated", "analyze": "unchanged"}
+    assert deployment.get("capture", "/newest").status_code in (403, 404)
+    assert deployment.get("capture", "/health").status_code == 200
+    now, *_ = deployment.command("releases", "--json")["releases"]
+    assert (now["puts_back"], now["live"]) == (before["id"], newest["live"])
+    again = deployment.command("rollback", "--json")
+    assert {each["action"] for each in again["stacks"]} == {"unchanged"}
+
+    assert deployment.command("rollback", newest["id"], "--json")["release"] == newest["id"]
+    assert deployment.get("capture", "/newest").json() == {"newest": True}
+    assert set(deployment.deploy().values()) == {"unchanged"}
 
 
 @pytest.mark.usefixtures("first")
