@@ -18,7 +18,6 @@ from modelwatch_cli.deployment.plan import APPS, stack_name
 from modelwatch_cli.deployment.releases import (
     ReleasedApp,
     ReleaseStore,
-    new_release,
     without_secrets,
 )
 from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer
@@ -91,21 +90,18 @@ class AppStacks:
         stacks = {app: self._stacks.read(self._name(app)) for app in APPS}
         return {app: stack.digest if stack else None for app, stack in stacks.items()}
 
-    def add_release(self, version: str, revision: str, puts_back: str = "") -> str:
-        """Write down what runs now, with the apps that are as they were; return its id.
+    def add_release(self, version: str, revision: str, puts_back: int = 0) -> None:
+        """Write down what runs now, with the apps that are as they were.
 
-        Empty if the newest release says the same.
+        Nothing is written if the newest release says the same.
         """
         apps = dict(self._released)
         for app, known in self.digests().items():
             found = known and app not in apps and self.releases.find(app, known)
             if found:
                 apps[app] = found
-        release = new_release(apps, version, revision, puts_back)
-        if not self.releases.add(release):
-            return ""
-        self._say("release", release.id)
-        return release.id
+        if number := self.releases.add(apps, version, revision, puts_back):
+            self._say("release", str(number))
 
     def _name(self, app: str) -> str:
         return stack_name(self._settings.stage, app)

@@ -58,7 +58,7 @@ def releases(
         if known and not any(app in apps for apps in live.values())
     ]
     if as_json:
-        listed = [msgspec.to_builtins(each) | {"live": live[each.id]} for each in found]
+        listed = [msgspec.to_builtins(each) | {"live": live[each.number]} for each in found]
         print_json({"releases": listed, "unknown": unknown})
         return
     if not found:
@@ -66,7 +66,7 @@ def releases(
         return
     print_table(
         ("release", "deployed (UTC)", "version", "revision", "live", ""),
-        [_row(each, live[each.id]) for each in found],
+        [_row(each, live[each.number]) for each in found],
     )
     if unknown:
         verb = "runs" if len(unknown) == 1 else "run"
@@ -75,7 +75,7 @@ def releases(
 
 def _row(release: Release, live: list[str]) -> tuple[str, ...]:
     return (
-        release.id,
+        str(release.number),
         f"{release.at:{_SECONDS}}",
         release.version,
         release.revision,
@@ -86,8 +86,8 @@ def _row(release: Release, live: list[str]) -> tuple[str, ...]:
 
 def rollback(
     release: Annotated[
-        str | None,
-        typer.Argument(help="a release; the one before the newest when left out"),
+        int | None,
+        typer.Argument(min=1, help="its number; the one before the newest when left out"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the outcome as JSON")] = False,
     dry_run: Annotated[
@@ -147,12 +147,12 @@ def rollback(
         drain,
     )
     where = settings.aws_endpoint_url or f"AWS, {settings.aws_default_region}"
-    console.print(f"Putting release {chosen.id} of stage {settings.stage} back on {where}")
+    console.print(f"Putting release {chosen.number} of stage {settings.stage} back on {where}")
     with console.status("putting back …") as asking.status:
         results = going.run(chosen, dry_run=dry_run)
     urls = deployed_urls(settings)
     if as_json:
-        print_json({"dry_run": dry_run, "release": chosen.id, "stacks": results, "urls": urls})
+        print_json({"dry_run": dry_run, "release": chosen.number, "stacks": results, "urls": urls})
         return
     rows = [(each.name, each.action, f"{each.seconds:.1f}") for each in results]
     print_table(("stack", "would be" if dry_run else "action", "seconds"), rows)

@@ -1,6 +1,6 @@
 """Releases: what each deployment put in place, written once beside the packages it is made of.
 
-``releases/<stage>/<id>.json`` in PACKAGE_BUCKET; the templates are in ``templates/`` there, by
+``releases/<stage>/000007.json`` in PACKAGE_BUCKET; the templates are in ``templates/`` there, by
 their digest. Secrets are in neither.
 """
 
@@ -23,6 +23,7 @@ FORMAT = 1
 """Version of how releases are written down."""
 
 _LOOKED_AT = 20
+_EVERY = 1_000_000
 
 
 class ReleasedApp(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +58,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    id
-        Time and digest: ``20260301T120000Z-3fa9c1``.
+    number
+        From 1 in each stage.
     at
         When it was complete.
     version, revision
@@ -66,15 +67,15 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     apps
         By name; without one that no release has put in place.
     puts_back
-        Id of the release that a rollback put back; empty for a deployment.
+        Number of the release that a rollback put back; 0 for a deployment.
     """
 
-    id: str
+    number: int
     at: datetime
     version: str
     revision: str
     apps: dict[str, ReleasedApp]
-    puts_back: str = ""
+    puts_back: int = 0
     format: int = FORMAT
 
     @property
@@ -84,22 +85,6 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _decode = msgspec.json.Decoder(Release).decode
-
-
-def new_release(
-    apps: Mapping[str, ReleasedApp], version: str, revision: str, puts_back: str = ""
-) -> Release:
-    """Return a release of this moment."""
-    now = datetime.now(UTC)
-    mark = digest(*(f"{app} {each.stack_digest}" for app, each in sorted(apps.items())))[:6]
-    return Release(
-        id=f"{now:%Y%m%dT%H%M%SZ}-{mark}",
-        at=now.replace(microsecond=0),
-        version=version,
-        revision=revision,
-        apps=dict(sorted(apps.items())),
-        puts_back=puts_back,
-    )
 
 
 class ReleaseStore(S3Store):
@@ -112,29 +97,31 @@ class ReleaseStore(S3Store):
         super().__init__(client, bucket)
         self._prefix = f"releases/{stage}/"
 
-    def ids(self) -> list[str]:
-        """Return the ids of all releases, the newest first."""
-        names = (key.removeprefix(self._prefix) for key in self._keys())
-        return sorted((name[:-5] for name in names if name.endswith(".json")), reverse=True)
-
     def newest(self, most: int) -> list[Release]:
         """Return that many of the newest releases, the newest first."""
-        return [self.read(each) for each in self.ids()[:most]]
-
-    def read(self, release: str) -> Release:
-        """Return a release; raises InvalidInputError when there is none of that id."""
-        key = f"{self._prefix}{release}.json"
         try:
-            payload = self._objects.read(key)
-            found = _decode(payload)
+            numbers = sorted(self._numbers(self._prefix), reverse=True)
+        except StoreError as error:
+            cause = error.__cause__
+            if isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "NoSuchBucket":
+                return []  # nothing was deployed yet
+            raise
+        return [self.read(each) for each in numbers[:most]]
+
+    def read(self, number: int) -> Release:
+        """Return a release; raises InvalidInputError when there is none of that number."""
+        try:
+            found = _decode(self._version(self._prefix, number))
         except NotFoundError:
             raise InvalidInputError(
-                "release", f"there is no release '{release}': `modelwatch releases` lists them"
+                "release", f"there is no release {number}: `modelwatch releases` lists them"
             ) from None
         except msgspec.DecodeError as error:
-            raise StoreError(f"{key} cannot be read: {error}") from error
+            raise StoreError(f"release {number} cannot be read: {error}") from error
         if found.format != FORMAT:
-            raise StoreError(f"{key} has format {found.format}; this code reads {FORMAT}")
+            raise StoreError(
+                f"release {number} has format {found.format}; this code reads {FORMAT}"
+            )
         return found
 
     def keep(self, template: Template) -> str:
@@ -161,26 +148,32 @@ class ReleaseStore(S3Store):
                 return found
         return None
 
-    def add(self, release: Release) -> bool:
-        """Write a release, unless the newest one says the same; return whether it was written."""
-        newest = self.newest(1)
-        if newest and newest[0].digests == release.digests:
-            return False
-        key = f"{self._prefix}{release.id}.json"
-        return self._objects.write_once(key, msgspec.json.encode(release), "application/json")
+    def add(
+        self, apps: Mapping[str, ReleasedApp], version: str, revision: str, puts_back: int = 0
+    ) -> int:
+        """Write a release of this moment; return its number, 0 if the newest one says the same.
+
+        Raises StoreError when someone else wrote one meanwhile.
+        """
+        newest = next(iter(self.newest(1)), None)
+        number = newest.number if newest else 0
+        release = Release(
+            number=number + 1,
+            at=datetime.now(UTC).replace(microsecond=0),
+            version=version,
+            revision=revision,
+            apps=dict(sorted(apps.items())),
+            puts_back=puts_back,
+        )
+        if newest and newest.digests == release.digests:
+            return 0
+        self._append(self._prefix, msgspec.json.encode(release), number)
+        return release.number
 
     def delete_all(self) -> None:
         """Delete the releases of the stage; templates stay."""
-        self._objects.delete(self._keys())
-
-    def _keys(self) -> list[str]:
-        try:
-            return [key for key, _ in self._objects.keys(self._prefix)]
-        except StoreError as error:
-            cause = error.__cause__
-            if isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "NoSuchBucket":
-                return []  # nothing was deployed yet
-            raise
+        keys = [f"{self._prefix}{each.number:06}.json" for each in self.newest(_EVERY)]
+        self._objects.delete(keys)
 
 
 def without_secrets(template: Template, parameters: Mapping[str, str]) -> dict[str, str]:
@@ -191,8 +184,8 @@ def without_secrets(template: Template, parameters: Mapping[str, str]) -> dict[s
 
 def live_apps(
     releases: Iterable[Release], deployed: Mapping[str, str | None]
-) -> dict[str, list[str]]:
-    """Return the apps that run as each release says, by its id.
+) -> dict[int, list[str]]:
+    """Return the apps that run as each release says, by its number.
 
     Parameters
     ----------
@@ -201,7 +194,7 @@ def live_apps(
     deployed
         The digest of each app's stack now.
     """
-    live: dict[str, list[str]] = {}
+    live: dict[int, list[str]] = {}
     found: set[str] = set()
     for release in releases:
         runs = [
@@ -209,7 +202,7 @@ def live_apps(
             for app, known in release.digests.items()
             if app not in found and deployed.get(app) == known
         ]
-        live[release.id] = runs
+        live[release.number] = runs
         found.update(runs)
     return live
 
@@ -231,14 +224,14 @@ def before_live(releases: Collection[Release], deployed: Mapping[str, str | None
         raise InvalidInputError(
             "release",
             f"say which one: {' and '.join(others)} {'is' if len(others) == 1 else 'are'} not "
-            f"as the newest release, {newest.id}, was (a deployment or a rollback may have failed)",
+            f"as in the newest release, {newest.number} (did a deployment or rollback fail?)",
         )
     if newest.puts_back:
         return newest
     for release in older:
         if release.digests != newest.digests:
             return release
-    raise InvalidInputError("release", f"there is none before the newest one, {newest.id}")
+    raise InvalidInputError("release", f"there is none before the newest one, {newest.number}")
 
 
 def _template_key(known: str) -> str:

@@ -43,7 +43,7 @@ def deployed_digests(clients: Clients, settings: Settings) -> dict[str, str | No
 class RollbackError(ModelwatchError):
     """A release cannot be put back; nothing was changed. The message has a line for each reason."""
 
-    def __init__(self, release: str, reasons: list[str]) -> None:
+    def __init__(self, release: int, reasons: list[str]) -> None:
         self.reasons = tuple(reasons)
         super().__init__(f"release {release} cannot be put back: " + "; ".join(reasons))
 
@@ -114,7 +114,7 @@ class Rollback:
             for reason in self._missing(release.apps[app], templates[app], wanted[app], outputs)
         ]
         if reasons:
-            raise RollbackError(release.id, reasons)
+            raise RollbackError(release.number, reasons)
         results = []
         for app in (each for each in APPS if each in wanted):
             started, name = time.monotonic(), stack_name(self._settings.stage, app)
@@ -132,7 +132,7 @@ class Rollback:
             results.append(StackResult(name, action, time.monotonic() - started))
             self._progress.done(results[-1])
         if changed and not dry_run:
-            self.app_stacks.add_release(release.version, release.revision, release.id)
+            self.app_stacks.add_release(release.version, release.revision, release.number)
         return results
 
     def _parameters(
