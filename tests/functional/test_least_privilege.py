@@ -105,10 +105,10 @@ class Account:
         self.roles = {app: Role(stack.statements) for app, stack in self.stacks.items()}
 
     @contextmanager
-    def running(self, app, cache):
+    def running(self, app, cache, **more):
         """Run an app as it is deployed; give Chalice's test client."""
         with self._monkeypatch.context() as patch:
-            for name, value in self.stacks[app].variables.items():
+            for name, value in {**self.stacks[app].variables, **more}.items():
                 patch.setenv(name, value)
             patch.setenv("MODEL_CACHE", str(cache))
             patch.setenv("AWS_DEFAULT_REGION", REGION)
@@ -222,6 +222,17 @@ UNUSED = {
 """What this test does not come to: Lambda writes the logs and takes messages from the queue, with a
 function's role; a reload is shown on the real stack. Without the right to list, S3 says of a file
 that a model does not have that it is forbidden."""
+
+
+def test_a_version_of_predict_reloads_and_leaves_the_function_as_it_is(account, tmp_path):
+    lambda_sets = {
+        "AWS_LAMBDA_FUNCTION_NAME": "modelwatch-prod-predict",
+        "AWS_LAMBDA_FUNCTION_VERSION": "7",
+    }
+    with account.running("predict", tmp_path, **lambda_sets) as predict:
+        response = predict.http.post("/model/reload", body=b"")
+        assert response.status_code == 200, response.body
+    assert "RenewItself" not in account.roles["predict"].used
 
 
 def test_the_functions_work_with_their_roles_and_may_do_nothing_else(account, tmp_path):

@@ -25,6 +25,7 @@ from modelwatch_cli.deployment.packaging import functions
 from modelwatch_cli.deployment.parameters import secret_parameters, template_parameters
 from modelwatch_cli.deployment.plan import APPS, architecture, stack_name
 from modelwatch_cli.deployment.releases import Release, ReleasedApp
+from modelwatch_cli.deployment.rollout import at_once
 from modelwatch_cli.deployment.stacks import Stack, StackDeployer, stack_digest
 from modelwatch_cli.deployment.templates import Template
 from modelwatch_cli.project import Project
@@ -95,7 +96,7 @@ class Rollback:
             if (stack := self._stacks.read(stack_name(self._settings.stage, part)))
         }
         templates = {
-            app: self.app_stacks.releases.template(each.template)
+            app: at_once(self.app_stacks.releases.template(each.template))
             for app, each in release.apps.items()
         }
         wanted = {

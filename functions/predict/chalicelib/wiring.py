@@ -135,6 +135,7 @@ def _parts() -> _Parts:
 
 def _fleet(settings: PredictSettings) -> Fleet:
     name = settings.aws_lambda_function_name
-    return (
-        LambdaFleet(LazyClient(lambda: lambda_client(settings)), name) if name else SingleProcess()
-    )
+    # a version cannot be updated: its environments ask the registry within MODEL_REFRESH_SECONDS
+    if not name or settings.aws_lambda_function_version != "$LATEST":
+        return SingleProcess()
+    return LambdaFleet(LazyClient(lambda: lambda_client(settings)), name)
