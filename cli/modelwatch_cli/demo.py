@@ -67,7 +67,7 @@ def demo() -> None:
 
 
 def _reload(settings: Settings) -> None:
-    """Recycle every environment, so that only the promoted version serves."""
+    """Have every environment load the promoted version, so that it alone serves."""
     from modelwatch_cli.deployment.calling import open_client
 
     with (

@@ -9,7 +9,6 @@ import pytest
 
 from in_memory import (
     ConstantModel,
-    InMemoryFleet,
     InMemoryLoader,
     InMemoryMetrics,
     InMemoryQueue,
@@ -59,13 +58,13 @@ class Deployment:
             metrics=self.metrics,
             refresh_seconds=30,
             start=lambda work: work(),
+            wait=lambda _seconds: None,
             on_first=on_first,
         )
         service = PredictService(
             models=pool,
             outbox=Outbox(self.queue),
             metrics=self.metrics,
-            fleet=InMemoryFleet(),
             after_response=lambda work: work(),
         )
         return pool, service

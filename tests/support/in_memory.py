@@ -155,9 +155,16 @@ class InMemoryLoader:
 
 @dataclass
 class InMemoryServingPlanCache:
-    """The plans that were remembered, by model."""
+    """The plans that were remembered, by model, and how often they were expired.
+
+    `others` are those of other environments, which an expiry reaches.
+    """
 
     plans: dict[str, ServingPlan] = field(default_factory=dict)
+    expired: int = 0
+    looks: int = 0
+    is_old: bool = False
+    others: list[InMemoryServingPlanCache] = field(default_factory=list)
 
     def remember(self, plan: ServingPlan) -> None:
         self.plans[plan.model_name] = plan
@@ -165,15 +172,15 @@ class InMemoryServingPlanCache:
     def recall(self, model_name: str) -> ServingPlan | None:
         return self.plans.get(model_name)
 
+    def expire(self, _model_name: str) -> None:
+        self.expired += 1
+        for other in self.others:
+            other.is_old = True
 
-@dataclass
-class InMemoryFleet:
-    """Counts how often its environments were recycled."""
-
-    recycled: int = 0
-
-    def recycle_environments(self) -> None:
-        self.recycled += 1
+    def is_expired(self, _model_name: str) -> bool:
+        self.looks += 1
+        was, self.is_old = self.is_old, False
+        return was
 
 
 @dataclass

@@ -66,14 +66,19 @@ class InMemoryS3:
             is_changed = IfMatch and IfMatch != _tag(self.objects.get(Key, b""))
             if is_changed or (IfNoneMatch == "*" and Key in self.objects):
                 raise _error("PreconditionFailed", "PutObject")
-            self.objects[Key] = bytes(Body) if isinstance(Body, bytes) else Body.read()
-        return {}
+            data = bytes(Body) if isinstance(Body, bytes) else Body.read()
+            self.objects[Key] = data
+        return {"ETag": _tag(data)}
 
-    def get_object(self, *, Key: str, Range: str = "", **_options: Any) -> dict[str, Any]:
+    def get_object(
+        self, *, Key: str, Range: str = "", IfNoneMatch: str = "", **_options: Any
+    ) -> dict[str, Any]:
         with self._call("get"):
             if Key not in self.objects:
                 raise _error("NoSuchKey", "GetObject")
             data = self.objects[Key]
+            if IfNoneMatch == _tag(data):
+                raise _error("304", "GetObject", 304)
         if Range:
             data = data[-int(Range.removeprefix("bytes=-")) :]
         return {"Body": io.BytesIO(data), "ETag": _tag(self.objects[Key])}
@@ -134,5 +139,9 @@ def _tag(data: bytes) -> str:
     return f'"{hashlib.sha256(data).hexdigest()}"'
 
 
-def _error(code: str, operation: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": code}}, operation)
+def _error(code: str, operation: str, status: int = 400) -> ClientError:
+    answer: Any = {
+        "Error": {"Code": code, "Message": code},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return ClientError(answer, operation)

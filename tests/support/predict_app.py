@@ -10,7 +10,6 @@ from chalice.app import Chalice
 from apps import app_with
 from in_memory import (
     ConstantModel,
-    InMemoryFleet,
     InMemoryLoader,
     InMemoryMetrics,
     InMemoryQueue,
@@ -56,13 +55,13 @@ def service_with(
         metrics=metrics,
         refresh_seconds=30,
         start=lambda work: work(),
+        wait=lambda _seconds: None,
         policy=policy,
     )
     return PredictService(
         models=pool,
         outbox=Outbox(queue or InMemoryQueue()),
         metrics=metrics,
-        fleet=InMemoryFleet(),
         after_response=lambda work: work(),
         sample_rate=sample_rate,
     )

@@ -9,6 +9,7 @@ from modelwatch.errors import SettingError
 from modelwatch.settings.access import CONTROL_PATHS, OPEN
 from modelwatch_cli.deployment.access import check_access, with_access
 from modelwatch_cli.deployment.apis import routes
+from modelwatch_cli.deployment.deployer import configured
 from modelwatch_cli.deployment.packaging import package_app, with_code
 from modelwatch_cli.deployment.plan import APPS
 from modelwatch_cli.project import Project
@@ -178,7 +179,7 @@ def test_aws_has_no_default(given, why):
         check_access(Settings(given))
 
 
-@pytest.mark.parametrize("auth", ["iam", "api_key", OPEN])
+@pytest.mark.parametrize("auth", ["iam", "api_key"])
 def test_what_was_said_is_deployed(auth):
     check_access(Settings({"API_AUTH": auth}))
 
@@ -187,6 +188,7 @@ JWT = {
     "API_AUTH": "jwt",
     "API_JWT_ISSUER": "https://issuer.example/a",
     "API_JWT_AUDIENCE": "modelwatch, other",
+    "API_RATE": "20",
 }
 
 
@@ -203,6 +205,29 @@ def test_tokens_need_an_issuer_and_an_audience(given, why):
     with pytest.raises(SettingError, match=why):
         check_access(Settings(JWT | given))
     check_access(Settings(JWT))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        JWT | {"API_RATE": ""},
+        JWT | {"API_RATE": "", "API_AUTH": "api_key", "API_AUTH_CONTROL": "jwt"},
+        {"API_AUTH": OPEN},
+        {"API_AUTH": "iam", "API_AUTH_CONTROL": OPEN},
+    ],
+)
+def test_what_functions_run_for_whoever_calls_has_a_bound(packaged, given):
+    with pytest.raises(SettingError, match="setting API_RATE: say how many requests a second"):
+        check_access(Settings(given))
+    check_access(Settings(given | {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}))
+    settings = Settings(given | {"API_RATE": "20"})
+    check_access(settings)
+    for app, template in packaged.items():
+        api = configured(template, app, settings)["Resources"]["RestAPI"]["Properties"]
+        (limit,) = api["MethodSettings"]
+        # each path and method: none is left out
+        assert (limit["HttpMethod"], limit["ResourcePath"]) == ("*", "/*")
+        assert (limit["ThrottlingRateLimit"], limit["ThrottlingBurstLimit"]) == (20, 40)
 
 
 def test_the_function_that_looks_at_tokens_knows_whose_they_are(packaged):

@@ -354,12 +354,11 @@ def test_a_key_of_ones_own_encrypts_every_bucket_queue_and_function(packaged):
 
 
 def test_a_role_may_use_exactly_that_key(packaged):
-    may = {"predict": {"UseKey", "EncryptVariables"}, "capture": {"UseKey"}, "analyze": {"UseKey"}}
-    for app, template in packaged.items():
+    for template in packaged.values():
         policies = with_key(template, KEY)["Resources"]["Role"]["Properties"]["Policies"]
         statements = [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
         on_key = {each["Sid"]: each for each in statements if "kms:" in str(each["Action"])}
-        assert on_key.keys() == may[app]
+        assert on_key.keys() == {"UseKey"}
         assert {each["Resource"] for each in on_key.values()} == {KEY}
         assert on_key["UseKey"]["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
 
@@ -517,6 +516,16 @@ def test_no_role_may_do_everything(packaged):
             for action in actions if isinstance(actions, list) else [actions]:
                 assert "*" not in action
             assert resources != "*"
+
+
+def test_no_function_may_change_a_function(packaged):
+    """Only invoke: who runs code in one does not choose what the next one runs, or its settings."""
+    for template in packaged.values():
+        (policy,) = template["Resources"]["Role"]["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]:
+            actions = statement["Action"]
+            for action in actions if isinstance(actions, list) else [actions]:
+                assert action == "lambda:InvokeFunction" or not action.startswith("lambda:")
 
 
 KEEPERS = ("AWS::S3::Bucket", "AWS::SQS::Queue")

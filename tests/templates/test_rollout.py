@@ -153,15 +153,6 @@ def test_codedeploy_may_move_this_alias_and_look_at_the_alarms_of_this_stage(cha
     assert trust["Principal"] == {"Service": "codedeploy.amazonaws.com"}
 
 
-def test_predict_may_not_update_itself_then(chalice):
-    without, with_it = (
-        {each["Sid"] for each in role_of(rendered(chalice, PREDICT_ROLLOUT=rollout), "Role")}
-        for rollout in ("at-once", ROLLOUTS[0])
-    )
-    assert without - with_it == {"RenewItself", "EncryptVariables"}
-    assert with_it < without
-
-
 def test_without_the_setting_nothing_of_it_is_there(chalice):
     template = rendered(chalice, PREDICT_ROLLOUT="at-once")
     kinds = " ".join(each["Type"] for each in template["Resources"].values())

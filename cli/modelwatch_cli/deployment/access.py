@@ -6,11 +6,11 @@ All of it is in the definition of the API, so a changed setting deploys the API 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from modelwatch.errors import SettingError
-from modelwatch.settings.access import CONTROL_PATHS, OPEN
+from modelwatch.settings.access import CONTROL_PATHS, OPEN, Auth
 from modelwatch_cli.deployment.apis import METHODS, routes
 from modelwatch_cli.deployment.calling import KEY_OUTPUT
 from modelwatch_cli.deployment.templates import Template
@@ -53,8 +53,27 @@ def check_access(settings: Settings) -> None:
             )
         if on_aws and not settings.api_jwt_issuer.startswith("https:"):
             raise SettingError("API_JWT_ISSUER", "is not an https address")
+    _check_rate(settings, used)
     if settings.api_allowed_principals and "iam" not in used:
         raise SettingError("API_ALLOWED_PRINCIPALS", "only iam knows principals: API_AUTH=iam")
+
+
+def _check_rate(settings: Settings, used: Set[Auth]) -> None:
+    """Refuse an API on AWS that has a function run for anyone, as often as anyone likes.
+
+    API Gateway itself refuses a wrong signature or key, and AWS does not bill that. A token is
+    refused by the function, whose requests are billed: a rate bounds them.
+
+    Raises SettingError when there is none.
+    """
+    starts_for_anyone = "jwt" in used or "none" in used
+    if starts_for_anyone and not settings.aws_endpoint_url and settings.api_rate is None:
+        reason = "with API_AUTH=jwt a function runs" if "jwt" in used else "a function runs"
+        raise SettingError(
+            "API_RATE",
+            f"say how many requests a second an API takes: {reason} for whoever calls, and each "
+            "request costs money (100 are at most about 1.60 USD an hour)",
+        )
 
 
 def with_access(template: Template, settings: Settings) -> Template:

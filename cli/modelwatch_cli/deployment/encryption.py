@@ -73,27 +73,13 @@ def _function(properties: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _role(properties: dict[str, Any], key: str) -> dict[str, Any]:
-    statements: list[dict[str, Any]] = [
-        {
-            "Sid": "UseKey",
-            "Effect": "Allow",
-            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-            "Resource": key,
-        }
-    ]
-    if "lambda:UpdateFunctionConfiguration" in str(properties["Policies"]):
-        # a function that renews itself writes its variables, which Lambda encrypts for it
-        service = {"Fn::Sub": "lambda.${AWS::Region}.${AWS::URLSuffix}"}
-        statements.append(
-            {
-                "Sid": "EncryptVariables",
-                "Effect": "Allow",
-                "Action": ["kms:Encrypt", "kms:CreateGrant"],
-                "Resource": key,
-                "Condition": {"StringEquals": {"kms:ViaService": service}},
-            }
-        )
-    document = {"Version": "2012-10-17", "Statement": statements}
+    statement = {
+        "Sid": "UseKey",
+        "Effect": "Allow",
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+        "Resource": key,
+    }
+    document = {"Version": "2012-10-17", "Statement": [statement]}
     policy = {"PolicyName": "key", "PolicyDocument": document}
     return properties | {"Policies": [*properties["Policies"], policy]}
 

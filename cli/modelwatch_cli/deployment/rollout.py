@@ -67,7 +67,6 @@ def with_rollout(template: Template, parameters: Mapping[str, str], settings: Se
     permission = resources["APIHandlerInvokePermission"]
     called = permission["Properties"] | {"FunctionName": {"Ref": _ALIAS}}
     resources["APIHandlerInvokePermission"] = permission | {"Properties": called}
-    resources["Role"] = _without_renewal(resources["Role"])
     resources |= {
         version: {
             "Type": "AWS::Lambda::Version",
@@ -215,23 +214,3 @@ def _calling_alias(definition: Any) -> Any:
     if isinstance(pattern, str):
         return {"Fn::Sub": pattern.replace(f"${{{_FUNCTION}.Arn}}", f"${{{_ALIAS}}}")}
     return {name: _calling_alias(each) for name, each in definition.items()}
-
-
-def _without_renewal(role: dict[str, Any]) -> dict[str, Any]:
-    """Return predict's role without the right to update the function: a version never changes."""
-    properties = role["Properties"]
-    policies = [
-        policy
-        | {
-            "PolicyDocument": policy["PolicyDocument"]
-            | {
-                "Statement": [
-                    each
-                    for each in policy["PolicyDocument"]["Statement"]
-                    if each.get("Sid") not in ("RenewItself", "EncryptVariables")
-                ]
-            }
-        }
-        for policy in properties["Policies"]
-    ]
-    return role | {"Properties": properties | {"Policies": policies}}

@@ -1,5 +1,6 @@
 """Builds the services of predict from settings, once, at the first request."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -8,10 +9,9 @@ from typing import Any
 
 from modelwatch.adapters.access.tokens import Callers
 from modelwatch.adapters.aws.chalice_local import send_in_one_segment
-from modelwatch.adapters.aws.clients import LazyClient, lambda_client, s3_client, sqs_client
+from modelwatch.adapters.aws.clients import LazyClient, s3_client, sqs_client
 from modelwatch.adapters.aws.emf import metric_sink
 from modelwatch.adapters.aws.lambda_extension import LambdaExtension
-from modelwatch.adapters.aws.lambda_fleet import LambdaFleet
 from modelwatch.adapters.aws.queues import SqsRecordQueue
 from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.models.loader import ArtifactModelLoader
@@ -19,9 +19,8 @@ from modelwatch.adapters.models.serving_plan_cache import StoredServingPlanCache
 from modelwatch.adapters.registries import Registry, artifacts_of, registry_of
 from modelwatch.domain.capture_policy import CapturePolicy, read_policy
 from modelwatch.ports.metrics import MetricSink
-from modelwatch.ports.serving import Fleet
 from modelwatch.services.outbox import Outbox
-from modelwatch.services.predict import PredictService, SingleProcess
+from modelwatch.services.predict import PredictService
 from modelwatch.services.served_models import ServedModels
 from modelwatch.services.serving import ModelPool
 from modelwatch.settings.functions import PredictSettings
@@ -81,6 +80,8 @@ def _serving(
         ),
         metrics=metrics(),
         refresh_seconds=settings.model_refresh_seconds,
+        # `chalice local` has no other environments
+        wait=time.sleep if settings.aws_lambda_function_name else lambda _seconds: None,
         policy=parts.policy,
         on_first=on_first,
     )
@@ -88,7 +89,6 @@ def _serving(
         models=models,
         outbox=parts.outbox,
         metrics=metrics(),
-        fleet=_fleet(settings),
         after_response=after_response(),
         sample_rate=settings.capture_sample_rate,
     )
@@ -131,11 +131,3 @@ def _parts() -> _Parts:
         policy=read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY")),
         outbox=outbox,
     )
-
-
-def _fleet(settings: PredictSettings) -> Fleet:
-    name = settings.aws_lambda_function_name
-    # a version cannot be updated: its environments ask the registry within MODEL_REFRESH_SECONDS
-    if not name or settings.aws_lambda_function_version != "$LATEST":
-        return SingleProcess()
-    return LambdaFleet(LazyClient(lambda: lambda_client(settings)), name)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from modelwatch.api_auth import ApiAuth as ApiAuth
     from modelwatch.calls import ApiError as ApiError
+    from modelwatch.captures_reading import Captures as Captures
+    from modelwatch.captures_reading import captures as captures
     from modelwatch.client import Client as Client
     from modelwatch.client import results as results
     from modelwatch.comparing import compare as compare
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from modelwatch.domain.verdict.results import Verdict as Verdict
     from modelwatch.domain.verdict.rules import DriftPolicy as DriftPolicy
     from modelwatch.errors import ModelwatchError as ModelwatchError
+    from modelwatch.reference_reading import reference as reference
     from modelwatch.result_table import Results as Results
     from modelwatch_training.registration import Registration as Registration
     from modelwatch_training.registration import register_model as register_model
@@ -29,6 +32,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "ApiAuth": "modelwatch.api_auth",
     "ApiError": "modelwatch.calls",
+    "Captures": "modelwatch.captures_reading",
     "Client": "modelwatch.client",
     "DriftPolicy": "modelwatch.domain.verdict.rules",
     "ModelwatchError": "modelwatch.errors",
@@ -36,8 +40,10 @@ _HOMES = {
     "Registration": "modelwatch_training.registration",
     "Results": "modelwatch.result_table",
     "Verdict": "modelwatch.domain.verdict.results",
+    "captures": "modelwatch.captures_reading",
     "compare": "modelwatch.comparing",
     "profile": "modelwatch.comparing",
+    "reference": "modelwatch.reference_reading",
     "register_model": "modelwatch_training.registration",
     "results": "modelwatch.client",
 }

@@ -184,12 +184,6 @@ class EventBusError(ModelwatchError):
     """The event bus did not take a verdict event."""
 
 
-class FleetError(ModelwatchError):
-    """The function's environments could not be recycled together."""
-
-    public = f"the function's environments cannot be recycled now; {_IN_THE_LOG}"
-
-
 class StartError(ModelwatchError):
     """An analysis that was asked for cannot be started."""
 
@@ -235,7 +229,6 @@ HTTP_STATUS: dict[type[ModelwatchError], int] = {
     RegistryError: 503,
     StoreError: 503,
     QueueError: 503,
-    FleetError: 503,
     StartError: 503,
     SettingError: 500,
 }

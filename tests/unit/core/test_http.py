@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from in_memory import InMemoryMetrics
-from modelwatch.errors import FleetError, ModelLoadError, QueueError, RegistryError, StoreError
+from modelwatch.errors import ModelLoadError, QueueError, RegistryError, StoreError
 from modelwatch.http import handle_request
 
 FOREIGN = "User arn:aws:sts::123456789012:assumed-role/x/y is not authorized on s3://models"
@@ -21,7 +21,6 @@ APP = SimpleNamespace(
         RegistryError(FOREIGN),
         StoreError(FOREIGN),
         QueueError(FOREIGN),
-        FleetError(FOREIGN),
         ModelLoadError(FOREIGN, "it cannot be loaded: ClientError"),
         RuntimeError(FOREIGN),
     ],

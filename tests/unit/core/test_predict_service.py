@@ -6,7 +6,6 @@ import pytest
 
 from in_memory import (
     ConstantModel,
-    InMemoryFleet,
     InMemoryLoader,
     InMemoryMetrics,
     InMemoryQueue,
@@ -38,24 +37,25 @@ class Stage:
         self.loader = InMemoryLoader(self.model)
         self.queue = InMemoryQueue()
         self.metrics = InMemoryMetrics()
-        self.fleet = InMemoryFleet()
+        self.plan_cache = InMemoryServingPlanCache()
+        self.waited: list[float] = []
         self.now = 1_800_000_000.1234
         pool = ModelPool(
             model_name="wine",
             alias="production",
             registry=self.registry,
             loader=self.loader,
-            plan_cache=InMemoryServingPlanCache(),
+            plan_cache=self.plan_cache,
             metrics=self.metrics,
             refresh_seconds=30,
             clock=lambda: self.now,
             start=lambda work: work(),
+            wait=self.waited.append,
         )
         self.service = PredictService(
             models=pool,
             outbox=Outbox(self.queue),
             metrics=self.metrics,
-            fleet=self.fleet,
             after_response=lambda work: work(),
             clock=lambda: self.now,
         )
@@ -240,16 +240,16 @@ def test_health_says_what_is_stale_and_since_when(stage):
     assert stage.service.health()["status"] == "healthy"
 
 
-def test_a_reload_renews_the_fleet_once_the_version_is_loaded_here(stage):
+def test_a_reload_tells_the_others_once_the_version_is_loaded_here_and_until_they_know(stage):
     stage.predict()
     stage.loader.models["4"] = None
     stage.registry.point("wine", "production", "4")
     with pytest.raises(ModelLoadError):
         stage.service.reload()
-    assert stage.fleet.recycled == 0
+    assert (stage.plan_cache.expired, stage.waited) == (0, [])
     stage.loader.models["4"] = ConstantModel()
     assert stage.service.reload()["variants"]["production"]["model_version"] == "4"
-    assert stage.fleet.recycled == 1
+    assert (stage.plan_cache.expired, stage.waited) == (1, [5.0])
 
 
 NAN, INFINITY = float("nan"), float("inf")

@@ -25,10 +25,12 @@ class Stage:
         self.metrics = InMemoryMetrics()
         self.now = 1000.0
         self.started: list = []
+        self.waited: list[float] = []
         self.pool = self.pool_with(start=self.started.append, patience_seconds=0)
 
     def pool_with(self, **options) -> ModelPool:
         return ModelPool(
+            **{"wait": self.waited.append} | options,
             model_name="wine",
             alias="production",
             registry=self.registry,
@@ -37,7 +39,6 @@ class Stage:
             metrics=self.metrics,
             refresh_seconds=30,
             clock=lambda: self.now,
-            **options,
         )
 
     def version(self) -> str:
@@ -60,9 +61,16 @@ def stage() -> Stage:
 
 def test_a_moved_alias_is_picked_up_beside_the_requests(stage):
     stage.registry.point("wine", "production", "2")
-    stage.now += 14
+    stage.now += 2
     assert (stage.version(), stage.started) == ("1", [])
+    for _ in range(4):
+        stage.pass_time(3)
+    assert (stage.version(), stage.plan_cache.looks) == ("1", 4)
     stage.now += 1
+    assert stage.version() == "1"
+    assert stage.version() == "1"
+    assert len(stage.started) == 0, "a second ago it looked"
+    stage.now += 2
     assert stage.version() == "1"
     assert stage.version() == "1"
     assert len(stage.started) == 1, "one refresh at a time"
@@ -82,6 +90,56 @@ def test_the_first_request_after_a_pause_waits_for_what_is_fresh(stage):
 def test_a_reload_is_in_force_when_it_has_responded(stage):
     stage.registry.point("wine", "production", "2")
     assert stage.pool.reload().primary.version.version == "2"
+    assert stage.version() == "2"
+
+
+def test_no_environment_serves_an_older_version_after_a_reload(stage):
+    """Two environments: one is asked to reload, the other looked just before it was."""
+    other = Stage()
+    other.registry, other.loader = stage.registry, stage.loader
+    other.pool = other.pool_with(start=lambda work: work())
+    assert other.version() == "1"
+    stage.plan_cache.others = [other.plan_cache]
+    stage.registry.point("wine", "production", "2")
+    other.now += 3
+    assert (other.version(), other.plan_cache.looks) == ("1", 1)
+    stage.pool.reload()
+    other.now += sum(stage.waited)
+    assert other.version() == "2"
+    assert stage.waited == [5.0]
+
+
+def test_a_request_after_a_reload_waits_for_what_it_brings(stage):
+    """Loading takes longer than the patience with a look; the request gets the new version."""
+    loading, may_load = threading.Event(), threading.Event()
+    load = stage.loader.load
+
+    def slowly(version):
+        loading.set()
+        assert may_load.wait(30)
+        return load(version)
+
+    stage.registry.point("wine", "production", "2")
+    stage.plan_cache.is_old = True
+    stage.loader.load = slowly
+    stage.now += 3
+    assert stage.version() == "1", "it looks beside the requests"
+    threading.Thread(target=stage.started.pop()).start()
+    assert loading.wait(30)
+    threading.Timer(0.01, may_load.set).start()
+    assert stage.version() == "2"
+
+
+def test_a_reload_also_tries_refused_versions_again_elsewhere(stage):
+    stage.loader.model = None
+    stage.registry.point("wine", "production", "2")
+    stage.pass_time(30)
+    assert stage.pool.serving().problem
+    stage.loader.model = ConstantModel()
+    stage.pass_time(6)
+    assert stage.version() == "1"
+    stage.plan_cache.is_old = True
+    stage.pass_time(6)
     assert stage.version() == "2"
 
 

@@ -86,24 +86,30 @@ class ModelLoader(Protocol):
 
 
 class ServingPlanCache(Protocol):
-    """Remembers the serving plan that was good last, for when the registry cannot be asked."""
+    """What all environments of a function know: the plan that was good last, and if it is old.
+
+    A memory that fails must not stop the serving: only `expire` raises.
+    """
 
     def remember(self, plan: ServingPlan) -> None:
-        """Keep ``plan``; a memory that fails must not stop the serving, so it never raises."""
+        """Keep ``plan``."""
         ...
 
     def recall(self, model_name: str) -> ServingPlan | None:
         """Return the plan kept last, or None when there is none within reach."""
         ...
 
+    def expire(self, model_name: str) -> None:
+        """Have every other environment ask the registry again.
 
-class Fleet(Protocol):
-    """All environments that serve the same function."""
+        Raises StoreError when they cannot be told.
+        """
+        ...
 
-    def recycle_environments(self) -> None:
-        """Replace them all: no request that starts after this returned is served by an older one.
+    def is_expired(self, model_name: str) -> bool:
+        """Return whether another environment called `expire` since this one asked last.
 
-        Raises FleetError when that fails.
+        Also at the first call, if one ever did.
         """
         ...
 

@@ -12,7 +12,7 @@ from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import ModelwatchError, PredictionError, public_text
 from modelwatch.ports.metrics import MetricSink, Sample
-from modelwatch.ports.serving import AfterResponse, Fleet
+from modelwatch.ports.serving import AfterResponse
 from modelwatch.services.bodies import batch_rows, read_batch, read_request
 from modelwatch.services.contract import (
     BatchResponse,
@@ -59,7 +59,6 @@ class PredictService:
         models: ModelPool,
         outbox: Outbox,
         metrics: MetricSink,
-        fleet: Fleet,
         after_response: AfterResponse,
         sample_rate: float = 1.0,
         clock: Callable[[], float] = time.time,
@@ -67,7 +66,6 @@ class PredictService:
         self._models = models
         self._outbox = outbox
         self._metrics = metrics
-        self._fleet = fleet
         self._after_response = after_response
         self._sample_rate = sample_rate
         self._clock = clock
@@ -147,13 +145,9 @@ class PredictService:
     def reload(self) -> Variants:
         """Serve what the registry says now, in every environment, and return what that is.
 
-        It is loaded here first: what cannot be loaded is not given to the others.
-
         Raises ModelwatchError when that cannot be loaded; the loaded versions keep serving.
         """
-        serving = self._models.reload()
-        self._fleet.recycle_environments()
-        return Variants(variants=_variants(serving))
+        return Variants(variants=_variants(self._models.reload()))
 
     def health(self) -> Health:
         """Return the state of the service; it loads the model if that has not happened yet."""
@@ -285,13 +279,6 @@ class PredictService:
             for place, event_id in enumerate(event_ids)
             if is_sampled(event_id, self._sample_rate)
         ]
-
-
-class SingleProcess:
-    """A fleet of one, as `chalice local` is: what is loaded here is loaded everywhere."""
-
-    def recycle_environments(self) -> None:
-        """Do nothing: see `Fleet`."""
 
 
 def _variants(serving: Serving) -> dict[str, Variant]:

@@ -2,10 +2,12 @@
 
 The registry's plan (routing and versions) is read at the first need. Under traffic, a thread reads
 it again beside the requests, twice in `refresh_seconds`, so that none waits and none is served by
-an older plan than that. Only a request after a pause longer than `refresh_seconds` waits for the
-thread, a moment at most. A version that cannot be loaded is refused for a while, and the version
-before it keeps serving. When the registry itself cannot be read, a new environment starts from the
-last good plan, kept in `ServingPlanCache`.
+an older plan than that. A reload reaches every environment through `ServingPlanCache`: the same
+thread looks there, twice in `LOOK_SECONDS`, whether one was asked for, and then reads the plan at
+once. Only a request after a pause longer than `LOOK_SECONDS` waits for the thread, a moment at
+most; and one that comes after a reload, for the versions that it brings. A version that cannot be
+loaded is refused for a while, and the version before it keeps serving. When the registry itself
+cannot be read, a new environment starts from the last good plan, kept in `ServingPlanCache`.
 """
 
 from __future__ import annotations
@@ -32,8 +34,14 @@ from modelwatch.ports.serving import Model, ModelLoader, ModelRegistry, ServingP
 
 _LOG = logging.getLogger(__name__)
 
+LOOK_SECONDS = 5.0
+"""Within which every environment that gets requests knows of a reload: two looks at S3."""
+
 PATIENCE_SECONDS = 1.0
-"""Longest that the first request after a pause waits for fresh models."""
+"""Longest that the first request after a pause waits for a look."""
+
+RELOAD_PATIENCE_SECONDS = 20.0
+"""Longest that a request waits for what a reload brings: less than a function's time."""
 
 REFUSAL_SECONDS = 600.0
 """How long a version that could not be loaded is not tried again, unless a reload is asked for."""
@@ -97,7 +105,9 @@ class ModelPool:
     start
         Runs a function beside the requests; a thread by default.
     patience_seconds
-        Longest that the first request after a pause waits for fresh models.
+        Longest that the first request after a pause waits for a look.
+    wait
+        Lets seconds pass, so that a reload responds when every environment knows of it.
     policy
         What of the predictions is captured.
     on_first
@@ -117,6 +127,7 @@ class ModelPool:
         clock: Callable[[], float] = time.time,
         start: Callable[[Callable[[], None]], None] | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
+        wait: Callable[[float], None] = time.sleep,
         policy: CapturePolicy | None = None,
         on_first: Callable[[], None] = lambda: None,
     ) -> None:
@@ -127,13 +138,18 @@ class ModelPool:
         self._plan_cache = plan_cache
         self._metrics = metrics
         self._refresh_seconds = refresh_seconds
+        self._look_seconds = min(LOOK_SECONDS, refresh_seconds)
         self._clock = clock
         self._start = start or _in_a_thread
         self._patience_seconds = patience_seconds
+        self._wait = wait
         self._policy = policy or CapturePolicy()
         self._on_first = on_first
         self._serving: Serving | None = None
         self._checked_at = 0.0
+        self._looked_at = 0.0
+        self._reloading = False
+        self._gave_up = False
         self._refusals: dict[tuple[str, str], _Refusal] = {}
         self._lock = threading.Lock()
         self._refreshing = threading.Lock()
@@ -158,24 +174,35 @@ class ModelPool:
                 serving = self._first()
             self._on_first()
             return serving
-        age_seconds = self._clock() - self._checked_at
-        if age_seconds < self._refresh_seconds / 2:
+        age_seconds = self._clock() - self._looked_at
+        if age_seconds < self._look_seconds / 2:
             return serving
         if self._refreshing.acquire(blocking=False):
             self._refreshed.clear()
+            self._gave_up = False
             self._start(self._refresh)
-        if age_seconds >= self._refresh_seconds:
-            self._refreshed.wait(self._patience_seconds)
+        if age_seconds >= self._look_seconds:
+            self._wait_for_refresh(self._patience_seconds)
+        if self._reloading:
+            self._wait_for_refresh(RELOAD_PATIENCE_SECONDS)
         return self._serving or serving
+
+    def _wait_for_refresh(self, seconds: float) -> None:
+        # a store that is away makes one request wait, and not each
+        if not self._gave_up:
+            self._gave_up = not self._refreshed.wait(seconds)
 
     def release(self) -> None:
         """Keep no model in memory: the next request loads what serves then."""
         self._serving = None
 
     def reload(self) -> Serving:
-        """Ask the registry now, trying refused versions again, and serve what it says.
+        """Ask the registry now, trying refused versions again, and serve what it says everywhere.
 
-        Raises ModelwatchError when that cannot be loaded; the loaded versions keep serving.
+        It is loaded here first: what cannot be loaded is not given to other environments. After the
+        return they serve no request by an older version, unless S3 or the registry fails them.
+
+        Raises ModelwatchError when it cannot be loaded; the loaded versions keep serving.
         """
         with self._lock:
             was_empty = self._serving is None
@@ -185,6 +212,8 @@ class ModelPool:
                 raise ModelLoadError(serving.problem)
         if was_empty:
             self._on_first()
+        self._plan_cache.expire(self.model_name)
+        self._wait(self._look_seconds)
         return serving
 
     def metrics(self, version: ModelVersion) -> Mapping[str, float] | None:
@@ -195,6 +224,7 @@ class ModelPool:
             return None
 
     def _first(self) -> Serving:
+        self._looked_at = self._clock()
         try:
             plan = self._plan()
         except NoModelError:
@@ -208,13 +238,21 @@ class ModelPool:
         return self._follow(plan)
 
     def _refresh(self) -> None:
+        began = self._clock()
         try:
             with self._lock:
-                if self._serving is not None:  # released meanwhile: no one waits for it
+                if self._serving is None:  # released meanwhile: no one waits for it
+                    return
+                self._reloading = self._plan_cache.is_expired(self.model_name)
+                if self._reloading:
+                    self._refusals.clear()
+                if self._reloading or began - self._checked_at >= self._refresh_seconds / 2:
                     self._follow(self._plan())
         except ModelwatchError as error:
             self._mark_stale(public_text(error), str(error))
         finally:
+            self._looked_at = began
+            self._reloading = False
             self._refreshed.set()
             self._refreshing.release()
 

@@ -79,10 +79,6 @@ class ServingSettings(StoreSettings):
     )
     # Lambda's own folder of an environment
     model_cache = Setting("/tmp/modelwatch-models", "where a function keeps what it loaded", text)  # noqa: S108
-    aws_lambda_function_version = Setting(
-        "$LATEST", "set by Lambda; a number: this code and configuration never change", text,
-        is_given=True,
-    )  # fmt: skip
     aws_lambda_runtime_api = Setting(
         "", "set by Lambda; empty: capture before the response", text, is_given=True
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from itertools import groupby
 from typing import Any
@@ -16,20 +16,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelwatch.adapters.aws.objects import S3Objects
+from modelwatch.adapters.captures.joined_labels import join_labels
 from modelwatch.adapters.captures.labels import S3LabelStore
 from modelwatch.adapters.captures.layout import CaptureObject
 from modelwatch.adapters.captures.loss_samples import LossSample
 from modelwatch.adapters.captures.parquet import read_table
 from modelwatch.adapters.captures.records import CONNECTIONS, S3RecordStore, unmoved
-from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.labels import as_text
 from modelwatch.domain.performance.losses import LossModel
-from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes, given
+from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes
 from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.windows import Window
-
-MAX_LABEL_HOURS = 24
-"""Labels of an hour's predictions are looked for in no more hours than this; see `_label_hours`."""
 
 REFERENCE_ROWS = 50_000
 """Enough to learn a curve from, and quick to evaluate."""
@@ -38,8 +35,6 @@ _COLUMNS = ["event_id", "variant", "prediction", "prediction_label", "probabilit
 _HOUR = timedelta(hours=1)
 _EDGE = timedelta(minutes=5)
 """How far the time in an id may be from ``captured_at`` for `unknown` to find the prediction."""
-
-Positions = npt.NDArray[np.int64]
 
 
 class S3OutcomeStore:
@@ -143,25 +138,15 @@ class S3OutcomeStore:
     ) -> HourOutcomes:
         sample = None if losses is None else LossSample(losses)
         table = _distinct(self._columns(captures, _COLUMNS, sample))
-        ids = pc.utf8_lower(table["event_id"]).combine_chunks()
-        hours = _label_hours(ids, hour)
-        names = tuple(sorted(key for each in hours for key in labelled(each.date()).get(each, ())))
-        labels = self._labels.read(names)
-        place = _places(ids, table["variant"], labels)
-        texts = _taken(labels["label_text"].to_numpy(), place, None)
-        numbers = _taken(labels["label"].to_numpy(), place, np.nan).astype(np.float64)
-        cells = _taken(labels["label_cell"].to_numpy(zero_copy_only=False), place, None)
-        # what no one said the type of is read in the type of the prediction
-        as_came = given(cells) & pc.is_null(table["prediction"]).to_numpy()
-        texts[as_came], numbers[as_came] = cells[as_came], np.nan
-        rows = _outcomes(table, texts, numbers)
+        found = join_labels(self._labels, table, hour, labelled)
+        rows = _outcomes(table, found.texts, found.numbers)
         variants = table["variant"]
         served_as = sorted(pc.unique(variants).to_pylist())
         return HourOutcomes(
             {name: rows.part(pc.equal(variants, name).to_numpy()) for name in served_as},
             tuple(captures),
-            names,
-            tuple(hours),
+            found.names,
+            tuple(found.hours),
             {} if sample is None else {name: sample.of(name) for name in served_as},
         )
 
@@ -230,64 +215,6 @@ def _distinct(table: pa.Table) -> pa.Table:
     codes = ids.dictionary_encode().indices.to_numpy()
     first = np.unique(codes, return_index=True)[1]
     return table.take(first).sort_by("event_id")
-
-
-def _label_hours(ids: pa.StringArray, hour: datetime) -> list[datetime]:
-    """Return the hours in which labels of predictions of ``hour`` may be: rising.
-
-    A label is kept by the time in the id where it says nothing else, and that may be of another
-    hour than ``captured_at``: by milliseconds at the edges of an hour, by more where an application
-    made its ids at another time. Of very many hours the commonest are taken.
-    """
-    sevens = ids.filter(pc.equal(pc.utf8_slice_codeunits(ids, 14, 15), "7"))
-    marks = pc.binary_join_element_wise(
-        pc.utf8_slice_codeunits(sevens, 0, 8), pc.utf8_slice_codeunits(sevens, 9, 13), ""
-    )
-    if not len(marks):
-        return [hour]
-    digits = np.frombuffer("".join(marks.to_pylist()).encode(), np.uint8).reshape(-1, 12)
-    values = np.where(digits >= ord("a"), digits - ord("a") + 10, digits - ord("0"))
-    milliseconds = values.astype(np.int64) @ (16 ** np.arange(11, -1, -1, dtype=np.int64))
-    counted = Counter((milliseconds // 3_600_000).tolist())
-    counted.pop(int(hour.timestamp()) // 3600, None)
-    latest = int(datetime.max.replace(tzinfo=UTC).timestamp()) // 3600
-    others = [value for value, _ in counted.most_common(MAX_LABEL_HOURS - 1) if value < latest]
-    return sorted([hour, *(datetime.fromtimestamp(value * 3600, UTC) for value in others)])
-
-
-def _places(ids: pa.StringArray, variants: pa.ChunkedArray, labels: pa.Table) -> Positions:
-    """Return for each prediction the row of its label; -1 where there is none.
-
-    A shadow's prediction has an id that follows from that of the served prediction
-    (`derived_event_id`). The label of one is the label of the other.
-    """
-    label_ids = labels["event_id"].combine_chunks()
-    place: Positions = _index(ids, label_ids)
-    missing = np.flatnonzero(place < 0)
-    is_free = np.ones(len(label_ids), bool)
-    is_free[place[place >= 0]] = False
-    free = np.flatnonzero(is_free)
-    if not len(missing) or not len(free):
-        return place
-    names = variants.to_numpy()[missing]
-    originals = label_ids.take(free).to_pylist()
-    for variant in set(names.tolist()):
-        chosen = missing[names == variant]
-        derived = pa.array([derived_event_id(original, variant) for original in originals])
-        found = _index(ids.take(chosen), derived)
-        place[chosen] = np.where(found < 0, -1, free[found])
-    return place
-
-
-def _index(ids: pa.StringArray, among: pa.StringArray) -> Positions:
-    found = pc.fill_null(pc.index_in(ids, value_set=among), -1)
-    positions: Positions = found.to_numpy(zero_copy_only=False).astype(np.int64)
-    return positions
-
-
-def _taken(values: npt.NDArray[Any], place: Positions, missing: object) -> npt.NDArray[Any]:
-    """Return ``values`` at the places; ``missing`` where the place is -1."""
-    return np.append(values.astype(object), np.array([missing], object))[place]
 
 
 def _outcomes(

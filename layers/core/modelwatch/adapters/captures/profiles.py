@@ -27,6 +27,7 @@ from modelwatch.adapters.captures.layout import (
 )
 from modelwatch.adapters.captures.parquet import decompress, read_notes, read_table
 from modelwatch.adapters.captures.records import CONNECTIONS, S3RecordStore, joined, unmoved
+from modelwatch.adapters.captures.smallest import Smallest
 from modelwatch.domain.profiles import (
     Profile,
     Slice,
@@ -78,7 +79,10 @@ class S3ProfileStore:
 
         The window is rounded outward to whole minutes.
         """
-        return unmoved(lambda: self._profiles(model_name, model_version, window.outward()))
+        window = window.outward()
+        return unmoved(
+            lambda: self._profiles(self._footers(model_name, model_version, window), window)
+        )
 
     def sample(self, model_name: str, model_version: str, window: Window, rows: int) -> pa.Table:
         """Return a uniform sample of a version's distinct records in ``window``.
@@ -86,10 +90,24 @@ class S3ProfileStore:
         It is the ``rows`` records with the smallest hashes of their event ids, or all when there
         are no more. Only the objects that hold one of them are read.
         """
-        return unmoved(lambda: self._sample(model_name, model_version, window.outward(), rows))
+        window = window.outward()
+        return unmoved(
+            lambda: self._sample(self._footers(model_name, model_version, window), window, rows)
+        )
 
-    def _profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
-        footers = self._footers(model_name, model_version, window)
+    def sampled(
+        self, model_name: str, model_version: str, window: Window, rows: int
+    ) -> tuple[pa.Table, WindowProfile]:
+        """Return `sample` and `profiles` of a window, as its objects were at one time."""
+        window = window.outward()
+
+        def read() -> tuple[pa.Table, WindowProfile]:
+            footers = self._footers(model_name, model_version, window)
+            return self._sample(footers, window, rows), self._profiles(footers, window)
+
+        return unmoved(read)
+
+    def _profiles(self, footers: Sequence[_Footer], window: Window) -> WindowProfile:
         repeats = self._repeats(footers)
         variants: defaultdict[str, list[Profile]] = defaultdict(list)
         segments: list[tuple[SegmentKey, Profile]] = []
@@ -108,37 +126,45 @@ class S3ProfileStore:
             merge_segments(segments),
         )
 
-    def _sample(self, model_name: str, model_version: str, window: Window, rows: int) -> pa.Table:
+    def _sample(self, footers: Sequence[_Footer], window: Window, rows: int) -> pa.Table:
         known: list[_Footer] = []
+        merged: list[_Footer] = []
         read: list[_Footer] = []
-        for footer in self._footers(model_name, model_version, window):
-            (known if footer.found.lies_within(window) and footer.ids is not None else read).append(
+        for footer in footers:
+            whole = footer.found.lies_within(window)
+            (known if whole and footer.ids is not None else merged if whole else read).append(
                 footer
             )
+        smallest = Smallest(rows)
+        for footer in known:
+            if footer.ids is not None:
+                smallest.take(footer.ids)
 
-        def rows_of(footer: _Footer) -> pa.Table:
-            whole = footer.found.lies_within(window)
-            if footer.ids is None and whole and rows <= SAMPLE_ROWS:
-                return self._sample_of(footer)
+        def within(footer: _Footer) -> pa.Table:
             table = self._records.rows(footer.found.key)
             times = table["captured_at"].cast(pa.int64()).to_numpy()
-            return table.filter((window.start_ms <= times) & (times < window.end_ms))
+            return smallest.of(table.filter((window.start_ms <= times) & (times < window.end_ms)))
 
         with ThreadPoolExecutor(CONNECTIONS) as threads:
-            tables = list(threads.map(rows_of, read))
-            ids = [footer.ids for footer in known if footer.ids is not None]
-            ids += [hash_events(table) for table in tables]
-            if not ids:
-                return joined([])
-            # the same event has the same hash wherever it is
-            chosen = np.unique(np.concatenate(ids))[:rows]
+            for table in threads.map(within, read):
+                smallest.add(table)
+            cut = []
+            for footer, table in zip(merged, threads.map(self._sample_of, merged), strict=True):
+                if table.num_rows == SAMPLE_ROWS:
+                    cut.append((footer, hash_events(table).max()))
+                smallest.add(table)
+            # an hour has more of the smallest than are in its sample
+            again = [footer for footer, last in cut if last < smallest.bound]
+            for table in threads.map(within, again):
+                smallest.add(table)
             wanted = [
-                footer.found
+                footer
                 for footer in known
-                if footer.ids is not None and np.isin(footer.ids, chosen).any()
+                if footer.ids is not None and np.isin(footer.ids, smallest.hashes).any()
             ]
-            tables += threads.map(lambda each: self._records.rows(each.key), wanted)
-        return joined([table.filter(np.isin(hash_events(table), chosen)) for table in tables])
+            for table in threads.map(within, wanted):
+                smallest.add(table)
+        return joined(smallest.tables())
 
     def _footers(self, model_name: str, model_version: str, window: Window) -> list[_Footer]:
         found = list(self._records.objects(model_name, model_version, window))

@@ -94,7 +94,7 @@ class S3RecordStore:
         def of(model: str) -> list[tuple[str, str]]:
             return [
                 (model, version)
-                for version in self._values(model_prefix(model), "model_version=")
+                for version in self.versions_of(model)
                 if window is None or next(self.objects(model, version, window), None) is not None
             ]
 
@@ -104,6 +104,10 @@ class S3RecordStore:
     def names(self) -> list[str]:
         """Return the names of all models with captures."""
         return self._values(CAPTURES, "model_name=")
+
+    def versions_of(self, model_name: str) -> list[str]:
+        """Return the versions of a model with captures."""
+        return self._values(model_prefix(model_name), "model_version=")
 
     def days(self, model_name: str, model_version: str) -> list[date]:
         """Return the days of UTC of which a version has captures, in order."""

@@ -1,9 +1,14 @@
-"""The last good serving plan, on S3 for every environment and on disk for this one."""
+"""The last good serving plan, on S3 for every environment and on disk for this one.
+
+Beside it is an object that a reload replaces. Environments look at its tag by a conditional GET,
+which has no body while nothing changed: a function needs no right on itself to reach the others.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import secrets
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from modelwatch.adapters.models.whole_files import write_whole
 from modelwatch.domain.keys import PLANS, escape
 from modelwatch.domain.routing import ServingPlan
+from modelwatch.errors import StoreError
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,6 +48,8 @@ class StoredServingPlanCache:
         self._bucket = bucket
         self._folder = folder
         self._kept = b""
+        self._reload = ""
+        self._is_away = False
 
     def remember(self, plan: ServingPlan) -> None:
         """Keep ``plan`` in both places; what fails is logged."""
@@ -53,7 +61,7 @@ class StoredServingPlanCache:
             # environments start with the plan that is there already: read before you write
             if self._client is not None and self._stored(key) != payload:
                 self._client.put_object(Bucket=self._bucket, Key=key, Body=payload)
-            self._write_file(plan.model_name, payload)
+            self._write(self._file(plan.model_name), payload)
         except (BotoCoreError, ClientError, OSError) as error:
             _LOG.warning("the current plan is not cached: %s", error)
             return
@@ -73,6 +81,55 @@ class StoredServingPlanCache:
             _LOG.warning("there is no cached plan: %s", error)
             return None
 
+    def expire(self, model_name: str) -> None:
+        """Have every other environment ask the registry again; raises StoreError."""
+        mark = secrets.token_hex(16)
+        try:
+            if self._client is None:
+                self._write(self._mark_file(model_name), mark.encode())
+                self._reload = mark
+            else:
+                done = self._client.put_object(
+                    Bucket=self._bucket, Key=self._mark_key(model_name), Body=mark.encode()
+                )
+                self._reload = done["ETag"]
+        except (BotoCoreError, ClientError, OSError) as error:
+            raise StoreError(f"the other environments cannot be told to reload: {error}") from error
+
+    def is_expired(self, model_name: str) -> bool:
+        """Return whether another environment expired the plan; what fails is logged once."""
+        try:
+            found = self._mark(model_name)
+        except (BotoCoreError, ClientError, OSError) as error:
+            if not self._is_away:
+                _LOG.warning("it is not known whether a reload was asked for: %s", error)
+            self._is_away = True
+            return False
+        self._is_away = False
+        if found in ("", self._reload):
+            return False
+        self._reload = found
+        return True
+
+    def _mark(self, model_name: str) -> str:
+        """Return what the last reload left; empty where there was none."""
+        try:
+            if self._client is None:
+                return self._mark_file(model_name).read_text()
+            known = {"IfNoneMatch": self._reload} if self._reload else {}
+            found: str = self._client.get_object(
+                Bucket=self._bucket, Key=self._mark_key(model_name), **known
+            )["ETag"]
+        except FileNotFoundError:
+            return ""
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return ""
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 304:
+                return self._reload
+            raise
+        return found
+
     def _stored(self, key: str) -> bytes | None:
         if self._client is None:
             return None
@@ -87,9 +144,15 @@ class StoredServingPlanCache:
     def _file(self, model_name: str) -> Path:
         return self._folder / f"{quote(model_name, safe='')}.{self._source}.json"
 
-    def _write_file(self, model_name: str, payload: bytes) -> None:
+    def _mark_file(self, model_name: str) -> Path:
+        return self._folder / f"{quote(model_name, safe='')}.{self._source}.reload"
+
+    def _write(self, file: Path, payload: bytes) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(self._file(model_name), payload, 0o600)
+        write_whole(file, payload, 0o600)
 
     def _key(self, model_name: str) -> str:
         return f"{PREFIX}{escape(model_name, PLANS)}.{self._source}.json"
+
+    def _mark_key(self, model_name: str) -> str:
+        return f"{PREFIX}{escape(model_name, PLANS)}.{self._source}.reload"
