@@ -180,6 +180,14 @@ def test_images_come_from_a_registry_that_lambda_reads(
     assert said in found.text
 
 
+@pytest.mark.parametrize("host", ["http://adb-1.example", "https://127.0.0.1:1"])
+def test_databricks_is_looked_at_by_its_host(account: Account, host: str) -> None:
+    given = {"MLFLOW_TRACKING_URI": "databricks-uc", "DATABRICKS_HOST": host}
+    found = account.find("predict", **given)["registry"]
+    assert found.state == "wrong"
+    assert f"DATABRICKS_HOST={host} is not an https address" in found.text
+
+
 def test_an_emulation_is_asked_for_its_account_alone(account: Account) -> None:
     assert account.find("analyze", AWS_ENDPOINT_URL="http://x:1").keys() == {"account"}
 
