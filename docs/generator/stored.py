@@ -17,11 +17,13 @@ from modelwatch.domain.labels import Label
 from modelwatch.domain.past import history
 from modelwatch.domain.performance import encoding as performance
 from modelwatch.domain.performance import losses
+from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.profiles import encoding as profiles
 from modelwatch.domain.records import Record
 from modelwatch.domain.verdict import evidence
 from modelwatch.domain.verdict.results import AnalysisResult, LastResult
 from modelwatch.openapi.document import attributes, first_sentence
+from modelwatch_cli.deployment import releases
 from modelwatch_cli.rollback import record as rollbacks
 
 INTRODUCTION = """\
@@ -66,6 +68,12 @@ FORMATS = (
         "JSON",
         AnalysisResult,
     ),
+    Format(
+        "Restated performance",
+        "`performance-000001.json` and so on next to `result.json`, each written once",
+        "JSON",
+        PerformanceResult,
+    ),
     Format("last.json", "`analyses/M/V/`", "JSON", dict[str, LastResult]),
     Format(
         "Manifest of a result",
@@ -108,6 +116,13 @@ FORMATS = (
         "JSON",
         rollbacks.RollbackRecord,
         rollbacks.FORMAT,
+    ),
+    Format(
+        "Release",
+        "`releases/<stage>/000001.json` and so on in `PACKAGE_BUCKET`",
+        "JSON",
+        releases.Release,
+        releases.FORMAT,
     ),
     Format(
         "Profile",

@@ -203,6 +203,18 @@ def test_rights_are_those_of_the_role_behind_a_session() -> None:
     assert denied_actions(Settings(GIVEN), f"arn:aws:iam::{ACCOUNT}:root", iam) == ([], [])
 
 
+def test_a_rollout_needs_rights_on_codedeploy() -> None:
+    arn = f"arn:aws:iam::{ACCOUNT}:user/ci"
+    denied = frozenset({"codedeploy:CreateDeployment", "lambda:PublishVersion"})
+    assert denied_actions(Settings(GIVEN), arn, Simulation(denied)) == ([], [])
+    asked = Settings(GIVEN | {"PREDICT_ROLLOUT": "Canary10Percent15Minutes"})
+    iam = Simulation(denied)
+    assert set(denied_actions(asked, arn, iam)[0]) == denied
+    resources = {resource for each in iam.asked for resource in each["ResourceArns"]}
+    config = "deploymentconfig:CodeDeployDefault.LambdaCanary10Percent15Minutes"
+    assert f"arn:aws:codedeploy:{REGION}:{ACCOUNT}:{config}" in resources
+
+
 def test_a_key_that_encrypts_nothing_is_found(account: Account) -> None:
     kms = boto3.client("kms", region_name=REGION)
     key = kms.create_key()["KeyMetadata"]
