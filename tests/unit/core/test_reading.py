@@ -213,6 +213,24 @@ def test_a_state_is_the_worst_of_the_windows_that_are_still_analyzed():
     assert state_of("wine", "1", {}) is None
 
 
+def test_an_empty_window_leaves_the_verdict_to_those_that_have_rows():
+    night = msgspec.structs.replace(last(END, "unknown"), rows=0, reason="0 rows in the window")
+    for week in ("ok", "warning", "drift"):
+        state = state_of("wine", "1", {"PT1H": night, "P7D": last(END, week, "P7D")})
+        assert state.severity == week
+        assert [each.window for each in state.windows] == ["P7D", "PT1H"]
+    assert state_of("wine", "1", {"PT1H": night}).severity == "unknown"
+    weeks = {"PT1H": night, "P7D": msgspec.structs.replace(night, window_end=END)}
+    assert state_of("wine", "1", weeks).severity == "unknown"
+
+
+@pytest.mark.parametrize(("severity", "rows"), [("unknown", 3), (None, 0)])
+def test_rows_that_no_one_could_evaluate_are_unknown(severity, rows):
+    few = msgspec.structs.replace(last(END, "unknown"), severity=severity, rows=rows)
+    state = state_of("wine", "1", {"PT1H": few, "P7D": last(END, "ok", "P7D")})
+    assert state.severity == "unknown"
+
+
 def test_what_was_remembered_before_has_its_status():
     old = LastResult(name="wine.1.20260301T000000Z.PT1H", window_end=END, status="drift")
     assert state_of("wine", "1", {"PT1H": old}).severity == "drift"

@@ -11,9 +11,9 @@ from datetime import datetime
 import msgspec
 
 from modelwatch import __version__
-from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.episodes.joining import Episode, EpisodeStatus
 from modelwatch.domain.verdict.results import AnalysisResult, LastResult, ResultName, Severity
+from modelwatch.domain.verdict.standing import WORST_FIRST, severity_of, standing_of
 from modelwatch.errors import NotFoundError
 from modelwatch.ports.analysis import EpisodeStore, ReportStore
 from modelwatch.services.results_query import ResultsRequest
@@ -22,7 +22,6 @@ PAGE_BYTES = 4 * 2**20
 """Larger pages end earlier: Lambda returns at most 6 MiB, in which a body is a JSON string."""
 
 _CONNECTIONS = 16
-_WORST_FIRST: Mapping[Severity, int] = {"drift": 0, "warning": 1, "unknown": 2, "ok": 3}
 
 
 class WindowState(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +57,8 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     severity
-        The worst of the newest verdicts of its windows: drift, warning, unknown, ok.
+        The worst of the newest verdicts of its windows: drift, warning, unknown, ok. A window
+        without any row counts only where every one is such.
     window_end
         End of its newest window.
     windows
@@ -142,7 +142,7 @@ class ResultReader:
         found = [each for each in states if each is not None]
         found.sort(key=lambda each: (each.model_name, each.model_version))
         found.sort(key=lambda each: each.window_end, reverse=True)
-        return Models(sorted(found, key=lambda each: _WORST_FIRST[each.severity]))
+        return Models(sorted(found, key=lambda each: WORST_FIRST[each.severity]))
 
     def list_page(self, model_name: str, asked: ResultsRequest) -> ListedPage:
         """Return what a page of a model's results holds, or of all models', and read none of it.
@@ -200,40 +200,34 @@ def state_of(
     last: Mapping[str, LastResult],
     opened: Sequence[Episode] = (),
 ) -> ModelState | None:
-    """Return how a version stands by what is remembered of it; None when that is nothing.
-
-    A window counts while it ended no longer before the newest one than it is long: the settings
-    may have other windows now.
-    """
-    # a key with a blank is of a variant
-    known = {key: each for key, each in last.items() if " " not in key}
-    if not known:
+    """Return how a version stands by what is remembered of it; None when that is nothing."""
+    standing = standing_of(last)
+    if standing is None:
         return None
-    newest = max(each.window_end for each in known.values())
     windows = [
         WindowState(
             window=key,
             window_end=each.window_end,
-            severity=each.severity or each.status,
+            severity=severity_of(each),
             reason=each.reason,
             rows=each.rows,
             name=each.name,
         )
-        for key, each in known.items()
-        if newest - each.window_end <= parse_duration(key)
+        for key, each in standing.windows
     ]
+    # a key with a blank is of a variant
+    known = {key: each for key, each in last.items() if " " not in key}
     reported = [
         ResultName(model_name, model_version, each.reported_at, key)
         for key, each in known.items()
         if each.reported_at is not None
     ]
     reported.sort(key=lambda name: name.window_end)
-    windows.sort(key=lambda each: (_WORST_FIRST[each.severity], parse_duration(each.window)))
     return ModelState(
         model_name=model_name,
         model_version=model_version,
-        severity=windows[0].severity,
-        window_end=newest,
+        severity=standing.severity,
+        window_end=max(each.window_end for each in known.values()),
         windows=tuple(windows),
         episodes=tuple(
             OpenEpisode(id=each.id, status=each.status, opened=each.opened)
