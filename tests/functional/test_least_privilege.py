@@ -4,9 +4,7 @@ Each runs as it is, with the variables that a deployment gives it, on moto's S3 
 stand-in. `roles` evaluates every call to AWS.
 """
 
-import importlib
 import json
-import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +19,7 @@ from moto import mock_aws
 from sklearn.linear_model import LogisticRegression
 
 import modelwatch
+from apps import real_app
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.monitors import Monitor, MonitorSet, encode_monitors
 from modelwatch.settings.serving import RegistrySettings
@@ -32,30 +31,12 @@ from modelwatch_cli.settings import Settings
 from roles import ACCOUNT, REGION, Role, Stack, acting_as
 from stand_in import Request, stand_in
 
-FUNCTIONS = Path(__file__).parents[2] / "functions"
 MODEL = "wine"
 QUEUE = "modelwatch-prod-captures"
 CAPTURES = f"modelwatch-prod-captures-{ACCOUNT}-{REGION}"
 REPORTS = f"modelwatch-prod-reports-{ACCOUNT}-{REGION}"
 MODELS = "acme-mlflow"
 ARTIFACTS = "mlflow/1/models/m-1/artifacts"
-
-
-@contextmanager
-def real_app(name):
-    """Import the app of a function with its own wiring."""
-
-    def forget():
-        for each in [each for each in sys.modules if each.split(".")[0] in ("app", "chalicelib")]:
-            del sys.modules[each]
-
-    forget()
-    sys.path.insert(0, str(FUNCTIONS / name))
-    try:
-        yield importlib.import_module("app").app
-    finally:
-        sys.path.pop(0)
-        forget()
 
 
 class Account:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from modelwatch.metric_names import DRIFT_STATUS, STATUS_VALUES
+from modelwatch.metric_names import DRIFT_STATUS, STATUS_VALUES, VERSION_STATUS
 from modelwatch_bridge.history.analyses import Analysis, Version
 from modelwatch_bridge.history.history import SLOT_MS, View
 from modelwatch_bridge.history.hour import Hour
@@ -115,7 +115,7 @@ def _models(view: View, hour: Hour) -> list[Document]:
                 "serves": view.values.get("model_version_info", {}).get(at) == 1.0,
                 "stale": view.values.get("model_stale", {}).get((model,)) == 1.0,
                 "load_seconds": view.values.get("model_load_time_seconds", {}).get((model,)),
-                **_verdict(newest),
+                **_verdict(newest, view.values.get(VERSION_STATUS, {}).get(at)),
                 "shares": [_finite(analysis.share) for analysis in analyses],
                 "traffic": traffic,
                 "predictions": sum(count or 0.0 for count in traffic),
@@ -134,16 +134,21 @@ def _models(view: View, hour: Hour) -> list[Document]:
     return sorted(shown, key=lambda entry: (entry["model"], _natural(entry["version"])))
 
 
-def _verdict(newest: Analysis | None) -> Document:
-    """Return what the newest analysis said, in the fields of a model version."""
+def _verdict(newest: Analysis | None, standing: float | None) -> Document:
+    """Return what the newest analysis said, in the fields of a model version.
+
+    ``status`` is of all windows, ``main`` of the one whose features are shown.
+    """
     if newest is None:
         return {
             "status": "unknown",
+            "main": "unknown",
             "analyzed_ms": None,
             "share": None,
             "drifted": [],
             "missing": [],
         }
+    main = STATUSES[newest.status]
     drifted = [name for at, name in enumerate(newest.features) if newest.drifted[at] == 1]
     missing = {
         name: newest.missing[at]
@@ -151,7 +156,8 @@ def _verdict(newest: Analysis | None) -> Document:
         if newest.missing[at] > 0  # NaN is not
     }
     return {
-        "status": STATUSES[newest.status],
+        "status": main if standing is None else STATUSES.get(int(standing), main),
+        "main": main,
         "analyzed_ms": newest.at_ms,
         "share": _finite(newest.share),
         "features": len(newest.features),

@@ -69,6 +69,21 @@ def test_a_version_without_analysis_or_with_too_little_data_is_not_ok(story: Bri
     assert (model["status"], model["drifted"], model["share"]) == ("unknown", [], None)
 
 
+def test_a_version_shows_how_it_stands_by_all_of_its_windows(story: BridgeStory) -> None:
+    of = {"model_name": "wine", "model_version": "3"}
+    for main, standing, shown in (
+        ("unknown", 0, "ok"),
+        ("ok", 1, "drift"),
+        ("unknown", 2, "unknown"),
+    ):
+        story.analyze("wine", "3", main)
+        story.emit(Sample("evidently_version_status", standing, of))
+        story.show()
+        (model,) = overview(story.history.view())["models"]
+        assert (model["main"], model["status"]) == (main, shown)
+        story.clock.advance(60)
+
+
 def test_features_over_time_worst_first_with_gaps_where_nothing_is_known(story):
     for status, scores in (
         ("ok", {"ash": 0.1, "hue": 0.05}),

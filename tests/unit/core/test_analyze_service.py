@@ -17,7 +17,12 @@ from modelwatch.services.analysis_bounds import MOST_VARIANTS, MOST_VERSIONS
 from modelwatch.services.analysis_requests import AnalysisRequest, parse_request
 
 HOUR = timedelta(hours=1)
-STATUSES = {"evidently_drift_status", "evidently_window_status", "evidently_segment_drift_status"}
+STATUSES = {
+    "evidently_drift_status",
+    "evidently_window_status",
+    "evidently_segment_drift_status",
+    "evidently_version_status",
+}
 
 
 @pytest.fixture
@@ -71,6 +76,25 @@ def test_too_few_rows_are_unknown_and_never_ok(stage):
 def test_the_serving_version_is_analyzed_even_without_traffic(stage):
     (result,) = stage.analyze().results
     assert (result.model_version, result.status, result.rows) == ("1", "unknown", 0)
+
+
+def test_after_a_night_without_traffic_a_version_stands_as_its_longer_window_says():
+    stage = AnalysisStage(
+        plans=(WindowPlan(timedelta(hours=1)), WindowPlan(timedelta(days=1), timedelta(hours=1)))
+    )
+    stage.store.write(records(30, 1.0))
+    stage.run_after(hours=0)
+    assert stage.metrics.value("evidently_version_status") == 0
+    stage.metrics.samples.clear()
+    stage.run_after(hours=1)
+    # the main window says what it knows
+    assert stage.metrics.value("evidently_drift_status") == 2
+    assert stage.metrics.value("evidently_window_status", window="P1D") == 0
+    assert "evidently_version_status" in stage.metrics.names()
+    assert stage.metrics.value("evidently_version_status") == 0
+    stage.run_after(hours=25)
+    said = [each for each in stage.metrics.samples if each.name == "evidently_version_status"]
+    assert said[-1].value == 2
 
 
 def test_a_version_without_reference_is_unknown(stage):

@@ -61,12 +61,14 @@ function cardParts(model, nowMs, results) {
 function verdict(model, nowMs, results) {
   if (model.analyzed_ms === null) return "not analyzed yet";
   const when = ago(nowMs - model.analyzed_ms);
-  if (model.status === "unknown") {
+  // how the version stands by all of its windows, where that is not what its main window says
+  const others = model.status === model.main ? "" : `; by all windows ${model.status === "ok" ? "no drift" : model.status}`;
+  if (model.main === "unknown") {
     const newest = results?.results?.find((result) => keyOf(result) === keyOf(model) && !result.ad_hoc);
-    return `no verdict${newest?.status === "unknown" ? `: ${newest.reason}` : ""}, ${when}`;
+    return `no verdict${newest?.status === "unknown" ? `: ${newest.reason}` : ""}, ${when}${others}`;
   }
   const drifted = model.drifted.length;
-  return `${drifted ? `${drifted} of ${model.features} features drifted` : `none of ${model.features} features drifted`}, ${when}`;
+  return `${drifted ? `${drifted} of ${model.features} features drifted` : `none of ${model.features} features drifted`}, ${when}${others}`;
 }
 
 export function tiles(data) {

@@ -42,6 +42,7 @@ from modelwatch.services.analysis_samples import (
     monitor_samples,
     result_samples,
     segment_samples,
+    standing_samples,
 )
 from modelwatch.services.analysis_versions import Watched, watched_versions
 from modelwatch.services.announcing import Announcer
@@ -417,7 +418,9 @@ class AnalyzeService:
             samples = note_result(self._episodes, results[0])
             self._metrics.emit(samples if task.present else [])
         if task.present and not task.ad_hoc:
-            self._reports.remember(task.name, task.version, {**last, **newest})
+            windows = {**last, **newest}
+            self._reports.remember(task.name, task.version, windows)
+            self._metrics.emit(standing_samples(task.name, task.version, windows))
         return results
 
     def _evaluate(
