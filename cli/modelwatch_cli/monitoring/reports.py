@@ -20,6 +20,7 @@ from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_since, option_time
 
 if TYPE_CHECKING:
+    from modelwatch import Client
     from modelwatch.domain.verdict.results import AnalysisResult
     from modelwatch.services.model_states import ModelState
 
@@ -169,10 +170,27 @@ class ModelQuery(NamedTuple):
                         limit=self.limit,
                     )
                 ]
+                if self.model and not pages[0].total:
+                    return States([], problem=_not_analyzed(self.model, api))
         except ModelwatchError as error:
             return States([], problem=str(error))
         found = [each for page in pages for each in page.models]
         return States(found, max(0, pages[0].total - len(found)))
+
+
+def _not_analyzed(model: str, api: Client) -> str:
+    """Say that no version of a model is to be shown, and which models there are."""
+    from modelwatch.domain.names import few_of
+    from modelwatch.settings.kinds import meant
+
+    page = next(api.model_pages())
+    names = sorted({each.model_name for each in page.models})
+    if model in names:
+        return f"no version of {model} fits --version, --since and --until"
+    if not names:
+        return "no model has been analyzed by the schedule yet"
+    known = f"the schedule analyzed {few_of(names)}{meant(model, names)}"
+    return f"no version of {model} has been analyzed by the schedule; {known}"
 
 
 def print_models(states: States) -> None:

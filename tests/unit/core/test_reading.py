@@ -156,8 +156,12 @@ def test_odd_names_are_found(reader, store, model, version):
 
 def test_what_was_never_analyzed_is_not_found(reader, store):
     store.save(result(END), {})
-    for model, version in (("other", None), ("wine", "7")):
-        with pytest.raises(NotFoundError):
+    for model, version, said in (
+        ("other", None, "there is no result of 'other'; there are results of wine"),
+        ("other", "1", "there is no result of 'other'; there are results of wine"),
+        ("wine", "7", "there is no result of 'wine' version '7'; there are versions 1"),
+    ):
+        with pytest.raises(NotFoundError, match=said):
             reader.list_page(model, ResultsRequest(version=version))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from modelwatch.domain.due import DueAnalysis
 from modelwatch.domain.durations import format_duration
 from modelwatch.domain.monitors import Monitor, Monitored
+from modelwatch.domain.names import few_of
 from modelwatch.domain.past.calibration import Calibration
 from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.profiles import Profile, WindowProfile, merge_profiles
@@ -55,9 +56,6 @@ from modelwatch.services.references import References, SampledReference
 from modelwatch.services.replay import evidence_of
 
 _LOG = logging.getLogger(__name__)
-
-_MOST_NAMED = 10
-"""Of what there is, where what is asked for is not there."""
 
 
 class Analysis(msgspec.Struct, frozen=True):
@@ -554,13 +552,7 @@ def _not_there(model_name: str, known: Mapping[str, list[str]]) -> str:
     if versions := known.get(model_name):
         return (
             "no captures in the window, and it does not serve; there are versions "
-            f"{_some(versions)}"
+            f"{few_of(versions)}"
         )
     said = "no captures in the window, and no version of it serves"
-    return f"{said}; there are the models {_some([*known])}" if known else said
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    shown = ", ".join(names[:_MOST_NAMED])
-    return f"{shown} and {more} more" if more > 0 else shown
+    return f"{said}; there are the models {few_of([*known])}" if known else said

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from modelwatch import __version__
+from modelwatch.domain.names import few_of
 from modelwatch.domain.verdict.results import AnalysisResult, ResultName
 from modelwatch.errors import NotFoundError
 from modelwatch.ports.analysis import EpisodeStore, ReportStore
@@ -135,8 +136,7 @@ class ResultReader:
             if not asked.version or each[1] == asked.version
         ]
         if not versions and model_name:
-            version = f" version '{asked.version}'" if asked.version else ""
-            raise NotFoundError(f"there is no result of '{model_name}'{version}")
+            raise NotFoundError(self._not_there(model_name, asked.version))
         found = self._reports.newest(
             versions,
             asked.since,
@@ -152,6 +152,14 @@ class ResultReader:
                 break
             names.append(name)
         return ListedPage(tuple(names), str(names[-1]) if len(names) < len(found) else "")
+
+    def _not_there(self, model_name: str, version: str | None) -> str:
+        said = f"there is no result of '{model_name}'"
+        versions = [each for _, each in self._reports.versions(model_name)]
+        if version and versions:
+            return f"{said} version '{version}'; there are versions {few_of(versions)}"
+        names = list(dict.fromkeys(name for name, _ in self._reports.versions()))
+        return f"{said}; there are results of {few_of(names)}" if names else said
 
     def newest(self, limit: int) -> list[AnalysisResult]:
         """Return the newest results of all models, newest first."""
