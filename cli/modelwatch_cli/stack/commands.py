@@ -318,6 +318,6 @@ def _newest_report(settings: Settings, analyze_url: str | None, model: str) -> s
         return None
     store = S3ReportStore(s3_client(settings), settings.report_bucket)
     newest = store.newest(store.versions(model), None, None, 20)
-    results = (store.result(str(name)) for name, _ in newest)
+    results = (store.result(str(each.name)) for each in newest)
     names = [each.name for each in results if each.has_report]
     return f"{analyze_url}/reports/{names[0]}" if names else None
