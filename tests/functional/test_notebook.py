@@ -117,7 +117,7 @@ def test_the_notebook_reads_and_draws_a_deployment(
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "outputs are not kept"
     with real_app("analyze") as app, served(app) as url:
-        from chalicelib.wiring import analyze_service
+        from chalicelib.wiring import evaluator
 
         rules = monitored(AnalyzeSettings())
         for back in reversed(range(HOURS)):
@@ -125,7 +125,7 @@ def test_the_notebook_reads_and_draws_a_deployment(
             version = "2" if back < HOURS // 2 else "1"
             window = Window(hour_end - HOUR, hour_end)
             task = AnalysisTask("wine", version, window, "PT1H", rules, present=False, past=True)
-            assert len(analyze_service().analyze_task(task)) == 1
+            assert len(evaluator().evaluate(task).results) == 1
         monkeypatch.setenv("ANALYZE_URL", url)
         NotebookClient(notebook, timeout=200, kernel_name="python3").execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]

@@ -32,10 +32,12 @@ from modelwatch.domain.segments import parse_segments
 from modelwatch.domain.verdict.evidence import CodeVersion
 from modelwatch.domain.verdict.rules import AnalysisRules, DriftPolicy
 from modelwatch.domain.window_plans import WindowPlan
+from modelwatch.ports.analysis import ReportStore
 from modelwatch.services.analysis_requests import AnalysisRequest
 from modelwatch.services.analyze import Analysis, AnalyzeService
 from modelwatch.services.announcing import Announcer
 from modelwatch.services.asking import Asking
+from modelwatch.services.evaluation import Evaluator
 from modelwatch.services.learning import Learning
 from modelwatch.services.monitors import MonitorReader
 from modelwatch.services.references import References
@@ -78,6 +80,8 @@ class AnalysisStage:
         self.baselines = S3BaselineStore(self.s3, "reports")
         self.episodes = S3EpisodeStore(self.s3, "reports")
         self.reports = InMemoryReportStore()
+        self.pasts = S3PastStore(self.s3, "reports")
+        self.code = CodeVersion("0.1.0", "1a2b3c")
         self.reporter = InMemoryReporter()
         self.performance = InMemoryPerformance()
         self.metrics = InMemoryMetrics()
@@ -92,23 +96,35 @@ class AnalysisStage:
             profiles=self.profiles,
             baselines=self.baselines,
         )
+        self.make_service()
+
+    def make_service(
+        self, reports: ReportStore | None = None, episodes: S3EpisodeStore | None = None
+    ) -> None:
+        """Make the service of the parts; again, with other stores than those in memory."""
+        reports, episodes = reports or self.reports, episodes or self.episodes
+        self.evaluator = Evaluator(
+            profiles=self.profiles,
+            references=self.references,
+            learning=Learning(self.profiles, self.pasts),
+            performance=self.performance,
+            reporter=self.reporter,
+            reports=reports,
+            episodes=episodes,
+            metrics=self.metrics,
+            code=self.code,
+        )
         self.service = AnalyzeService(
             serving={"wine": "production"},
             registry=self.registry,
             profiles=self.profiles,
-            references=self.references,
-            learning=Learning(self.profiles, S3PastStore(self.s3, "reports")),
-            performance=self.performance,
-            reporter=self.reporter,
-            reports=self.reports,
-            episodes=self.episodes,
+            reports=reports,
+            evaluator=self.evaluator,
             metrics=self.metrics,
             monitors=MonitorReader(S3MonitorStore(self.s3, "reports"), "local", self.monitored),
-            code=CodeVersion("0.1.0", "1a2b3c"),
-            announcer=Announcer(self.episodes, self.bus, self.metrics, "local"),
+            announcer=Announcer(episodes, self.bus, self.metrics, "local"),
             clock=lambda: self.now.timestamp(),
         )
-
         self.asking = Asking(S3AskedStore(self.s3, "reports"), self.service.analyze)
 
     def monitored(self, monitor: Monitor | None) -> Monitored:

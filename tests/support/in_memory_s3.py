@@ -76,18 +76,19 @@ class InMemoryS3:
         with self._call("get"):
             if Key not in self.objects:
                 raise _error("NoSuchKey", "GetObject")
+            # once: another thread may replace it meanwhile
             data = self.objects[Key]
-            if IfNoneMatch == _tag(data):
+            tag = _tag(data)
+            if IfNoneMatch == tag:
                 raise _error("304", "GetObject", 304)
         if Range:
             data = data[-int(Range.removeprefix("bytes=-")) :]
-        return {"Body": io.BytesIO(data), "ETag": _tag(self.objects[Key])}
+        return {"Body": io.BytesIO(data), "ETag": tag}
 
     def head_object(self, *, Key: str, **_options: Any) -> dict[str, Any]:
         with self._call("head"):
             if Key not in self.objects:
-                error = {"Error": {"Code": "404"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
-                raise ClientError(error, "HeadObject")  # type: ignore[arg-type]
+                raise _error("404", "HeadObject", 404)
         digest = hashlib.sha256(self.objects[Key]).digest()
         return {"ChecksumSHA256": base64.b64encode(digest).decode()}
 

@@ -104,8 +104,7 @@ def make() -> Stored:
     store.write(sample_records())
     S3LabelStore(s3, "bucket").write(sample_labels())
     stage = AnalysisStage()
-    stage.service._reports = S3ReportStore(s3, "bucket")
-    stage.service._episodes = S3EpisodeStore(s3, "bucket")
+    stage.make_service(S3ReportStore(s3, "bucket"), S3EpisodeStore(s3, "bucket"))
     stage.store.write(sample_records())
     stage.training.tables["1"] = store.read("wine", "1", WINDOW)
     (result,) = stage.run_after(seconds=0).results

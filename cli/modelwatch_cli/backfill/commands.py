@@ -101,7 +101,7 @@ def backfill(
                 bar.advance(task)
                 _tell(count, len(windows.due), "windows")
 
-            done = evaluate(analysis.service.analyze_task, windows.due, on_window)
+            done = evaluate(analysis.evaluator.evaluate, windows.due, on_window)
     summary = _summary(name, (start, end), engine, hours, made, windows, done)
     if as_json:
         print_json(summary)

@@ -1,4 +1,4 @@
-"""The service that evaluates windows of the past: the analyze function's, without its metrics."""
+"""What evaluates windows of the past: the analyze function's evaluator, without metrics."""
 
 from __future__ import annotations
 
@@ -25,20 +25,19 @@ from modelwatch.domain.capture_policy import read_policy
 from modelwatch.domain.model_capture import CaptureRules
 from modelwatch.domain.segments import read_segments
 from modelwatch.ports.metrics import Sample
-from modelwatch.services.analyze import AnalyzeService
+from modelwatch.services.evaluation import Evaluator
 from modelwatch.services.learning import Learning
 from modelwatch.services.monitors import MonitorReader, capture_policies
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.references import References
-from modelwatch.settings.serving import aliases_of_served
 from modelwatch_cli.monitoring.replay import this_code
 from modelwatch_cli.settings import Settings
 
 
 class PastAnalysis(NamedTuple):
-    """The service, and the parts that say which windows there are."""
+    """What evaluates windows, and the parts that say which there are."""
 
-    service: AnalyzeService
+    evaluator: Evaluator
     reports: S3ReportStore
     monitors: MonitorReader
 
@@ -54,7 +53,6 @@ def past_analysis(settings: Settings) -> PastAnalysis:
     """Return what evaluates windows of the past as the analyze function would have."""
     s3, captures, results = s3_client(settings), settings.capture_bucket, settings.report_bucket
     segments = read_segments(settings.analysis_segments)
-    registry = registry_of(settings)
     policy = read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY"))
     profiles = S3ProfileStore(s3, captures, segments)
     reports = S3ReportStore(s3, results)
@@ -62,12 +60,10 @@ def past_analysis(settings: Settings) -> PastAnalysis:
         S3MonitorStore(s3, results), settings.stage, partial(monitored, settings)
     )
     policies = capture_policies(CaptureRules(policy), monitors.latest)
-    service = AnalyzeService(
-        serving=aliases_of_served(settings),
-        registry=registry,
+    evaluator = Evaluator(
         profiles=profiles,
         references=References(
-            registry=registry,
+            registry=registry_of(settings),
             training=TrainingReferences(artifacts_of(settings, s3), policies, segments),
             profiles=profiles,
             baselines=S3BaselineStore(s3, results),
@@ -86,7 +82,6 @@ def past_analysis(settings: Settings) -> PastAnalysis:
         reports=reports,
         episodes=S3EpisodeStore(s3, results),
         metrics=_NoMetrics(),
-        monitors=monitors,
         code=this_code(settings),
     )
-    return PastAnalysis(service, reports, monitors)
+    return PastAnalysis(evaluator, reports, monitors)

@@ -34,6 +34,7 @@ from modelwatch.services.analyze import AnalyzeService
 from modelwatch.services.announcing import Announcer
 from modelwatch.services.asking import Asking
 from modelwatch.services.comparison import Comparer
+from modelwatch.services.evaluation import Evaluator
 from modelwatch.services.learning import Learning
 from modelwatch.services.monitors import MonitorReader, capture_policies, known_owners
 from modelwatch.services.performance import PerformanceMonitor
@@ -65,10 +66,10 @@ def analyze_service() -> AnalyzeService:
     """Return the service."""
     settings, parts = AnalyzeSettings(), _parts()
     s3 = s3_client(settings)
-    episodes = S3EpisodeStore(s3, settings.report_bucket)
     announcer = None
     if settings.event_bus != "none":
         bus = EventBridgeBus(events_client(settings), settings.event_bus)
+        episodes = S3EpisodeStore(s3, settings.report_bucket)
         announcer = Announcer(episodes, bus, metrics(), settings.stage)
     queue = None
     if url := settings.analysis_queue_url:
@@ -77,17 +78,30 @@ def analyze_service() -> AnalyzeService:
         serving=aliases_of_served(settings),
         registry=parts.registry,
         profiles=parts.profiles,
-        references=parts.references,
-        learning=Learning(parts.profiles, S3PastStore(s3, settings.report_bucket)),
-        performance=parts.performance,
-        reporter=EvidentlyReporter(),
         reports=S3ReportStore(s3, settings.report_bucket),
-        episodes=episodes,
+        evaluator=evaluator(),
         metrics=metrics(),
         monitors=parts.monitors,
-        code=CodeVersion(__version__, settings.code_revision),
         announcer=announcer,
         queue=queue,
+    )
+
+
+@cache
+def evaluator() -> Evaluator:
+    """Return what evaluates a window."""
+    settings, parts = AnalyzeSettings(), _parts()
+    s3, bucket = s3_client(settings), settings.report_bucket
+    return Evaluator(
+        profiles=parts.profiles,
+        references=parts.references,
+        learning=Learning(parts.profiles, S3PastStore(s3, bucket)),
+        performance=parts.performance,
+        reporter=EvidentlyReporter(),
+        reports=S3ReportStore(s3, bucket),
+        episodes=S3EpisodeStore(s3, bucket),
+        metrics=metrics(),
+        code=CodeVersion(__version__, settings.code_revision),
     )
 
 

@@ -8,11 +8,11 @@ from modelwatch_cli.checks.served import _newest_result
 
 def test_until_the_schedule_runs_a_result_on_request_says_why_a_gauge_is_missing():
     stage = AnalysisStage()
-    stage.reports = S3ReportStore(InMemoryS3(), "bucket")
-    stage.service._reports = stage.reports
-    assert _newest_result(stage.reports, "wine", "1") is None
+    reports = S3ReportStore(InMemoryS3(), "bucket")
+    stage.make_service(reports)
+    assert _newest_result(reports, "wine", "1") is None
     (asked,) = stage.analyze().results
-    assert _newest_result(stage.reports, "wine", "1") == asked
-    assert _newest_result(stage.reports, "wine", "2") is None
+    assert _newest_result(reports, "wine", "1") == asked
+    assert _newest_result(reports, "wine", "2") is None
     (planned,) = stage.run_after(seconds=0).results
-    assert _newest_result(stage.reports, "wine", "1") == planned
+    assert _newest_result(reports, "wine", "1") == planned

@@ -178,7 +178,7 @@ def windows_of(stage: AnalysisStage, since: datetime, until: datetime) -> PastWi
 
 def run(stage: AnalysisStage, since: datetime, until: datetime) -> tuple[Backfilled, int]:
     found = windows_of(stage, since, until)
-    return backfill(stage.service.analyze_task, found.due), found.known
+    return backfill(stage.evaluator.evaluate, found.due), found.known
 
 
 def test_windows_of_the_past_have_the_results_of_the_schedule_once() -> None:
@@ -203,7 +203,7 @@ def test_windows_of_the_past_have_the_results_of_the_schedule_once() -> None:
 def test_a_backfill_goes_on_where_it_was_interrupted() -> None:
     stage, whole = a_past(6), a_past(6)
     found = windows_of(stage, NOON, NOON + DAY)
-    backfill(stage.service.analyze_task, found.due[:3])
+    backfill(stage.evaluator.evaluate, found.due[:3])
     _, known = run(stage, NOON, NOON + DAY)
     assert known == 3
     run(whole, NOON, NOON + DAY)
@@ -217,13 +217,13 @@ def test_a_window_that_fails_does_not_concern_the_others() -> None:
     found = windows_of(stage, NOON, NOON + 3 * HOUR)
     seen = []
 
-    def analyze(task):
+    def evaluate(task):
         seen.append(task)
         if len(seen) == 2:
             raise StoreError("S3 is down")
-        return stage.service.analyze_task(task)
+        return stage.evaluator.evaluate(task)
 
-    done = backfill(analyze, found.due)
+    done = backfill(evaluate, found.due)
     assert (len(done.results), list(done.failures.values())) == (2, ["S3 is down"])
     assert run(stage, NOON, NOON + 3 * HOUR)[1] == 2
     assert len(stage.reports.saved) == 3

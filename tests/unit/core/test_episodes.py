@@ -408,8 +408,8 @@ def test_a_run_that_could_not_note_its_result_does_it_again():
         def update(self, *_given):
             raise StoreError("S3 is away")
 
-    stage.service._episodes = Away(stage.s3, "reports")
+    stage.make_service(episodes=Away(stage.s3, "reports"))
     assert "store" in stage.run_after(seconds=1).failures["wine version 1"]
-    stage.service._episodes = stage.episodes
+    stage.make_service()
     stage.service.analyze_due(stage.now)
     assert len(stage.episodes.load("wine").episodes()) == 1

@@ -254,7 +254,7 @@ def test_a_result_replays_with_the_past_that_it_had():
     given = learned(stage, 49)
     stage.s3.objects.clear()
     stage.store.groups.clear()
-    done = replay(stage.reports, given.name, stage.service._code)
+    done = replay(stage.reports, given.name, stage.code)
     assert (done.same, done.differences) == (True, ())
     assert done.manifest.past.days == 42
     # without the past it would have been drift

@@ -62,7 +62,7 @@ def stage() -> AnalysisStage:
 def keep_on_s3(stage: AnalysisStage) -> None:
     stage.s3 = InMemoryS3()
     stage.reports = S3ReportStore(stage.s3, "bucket")
-    stage.service._reports = stage.reports
+    stage.make_service()
 
 
 def capture(stage: AnalysisStage, mean: float, **options) -> None:

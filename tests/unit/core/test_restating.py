@@ -66,8 +66,8 @@ class LateLabels:
             refresh_seconds=0,
             clock=lambda: self.stage.now.timestamp(),
         )
-        self.stage.service._performance = self.monitor
-        self.stage.service._reports = self.reports
+        self.stage.performance = self.monitor
+        self.stage.make_service(self.reports)
         self.made: dict[int, list[Record]] = {}
 
     def run(self, hours: int, label_hours: int | None) -> None:

@@ -77,7 +77,7 @@ def test_many_rows_are_a_warning_with_a_name_and_no_drift():
     assert change.score > change.critical_score >= math.log(1.5)
     assert result.reason.endswith(str(change))
     assert change.words in result.headline
-    assert replay(stage.reports, result.name, stage.service._code).same
+    assert replay(stage.reports, result.name, stage.code).same
     rules = replace(stage.rules, history_days=0)
     assert evaluate_again(result, stage.reports.evidence(result), rules).traffic == ()
 

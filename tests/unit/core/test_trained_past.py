@@ -79,7 +79,7 @@ def test_a_weekly_season_is_quiet_on_the_first_day_if_training_rows_have_times()
     assert known.calibrated_by == (
         "Critical scores are from past windows of 35 days (35 of the training rows, 0 of captures)"
     )
-    assert replay(stage.reports, known.name, stage.service._code).same
+    assert replay(stage.reports, known.name, stage.code).same
 
 
 def test_a_change_is_found_on_the_first_day():
@@ -126,7 +126,7 @@ def test_of_outputs_on_training_rows_only_distances_are_kept():
     stage = stage_of(with_times=True)
     serve(stage, TRAINED)
     (key,) = (key for key in stage.s3.objects if "/.past/" in key)
-    document = stage.service._learning._pasts.load("wine", "1", DAY)
+    document = stage.pasts.load("wine", "1", DAY)
     assert key.endswith("P1D")
     past = document.past()
     place = past.names.index(f"{OUTPUT}prediction")

@@ -14,46 +14,27 @@ from modelwatch.domain.due import DueAnalysis
 from modelwatch.domain.durations import format_duration
 from modelwatch.domain.monitors import Monitor, Monitored
 from modelwatch.domain.names import few_of
-from modelwatch.domain.past.calibration import Calibration
-from modelwatch.domain.performance.results import PerformanceResult
-from modelwatch.domain.profiles import Profile, WindowProfile, merge_profiles
-from modelwatch.domain.verdict.evidence import CodeVersion
-from modelwatch.domain.verdict.results import AnalysisResult, LastResult, ResultName, notes_on
-from modelwatch.domain.verdict.sides import WindowProfiles
-from modelwatch.domain.verdict.window import evaluate_window
+from modelwatch.domain.verdict.results import AnalysisResult, LastResult
 from modelwatch.domain.window_plans import DueWindows, WindowPlan
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, NoModelError, public_text
-from modelwatch.metric_names import CATALOG
 from modelwatch.ports.analysis import (
     AnalysisQueue,
-    DriftReporter,
-    EpisodeStore,
     ProfileStore,
     ReportStore,
 )
 from modelwatch.ports.metrics import MetricSink, Sample
-from modelwatch.ports.performance import PerformanceMonitor
 from modelwatch.ports.serving import ModelRegistry
-from modelwatch.services.analysis_bounds import LeftOut, chosen_variants
-from modelwatch.services.analysis_reports import remembered, report_files, worth_a_report
+from modelwatch.services.analysis_bounds import LeftOut
 from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
 from modelwatch.services.analysis_samples import (
     failure_sample,
     monitor_samples,
-    result_samples,
-    segment_samples,
-    standing_samples,
 )
 from modelwatch.services.analysis_versions import Watched, watched_versions
 from modelwatch.services.announcing import Announcer
-from modelwatch.services.episodes import episode_sentences, note_result
-from modelwatch.services.learning import Learning
+from modelwatch.services.evaluation import Evaluator, version_title, window_key
 from modelwatch.services.monitors import MonitorReader, Monitors
-from modelwatch.services.onsets import find_onset
-from modelwatch.services.performance import samples as performance_samples
-from modelwatch.services.references import References, SampledReference
-from modelwatch.services.replay import evidence_of
 from modelwatch.services.restating import restate
 
 _LOG = logging.getLogger(__name__)
@@ -95,15 +76,10 @@ class AnalyzeService:
         serving: Mapping[str, str],
         registry: ModelRegistry,
         profiles: ProfileStore,
-        references: References,
-        learning: Learning,
-        performance: PerformanceMonitor,
-        reporter: DriftReporter,
         reports: ReportStore,
-        episodes: EpisodeStore,
+        evaluator: Evaluator,
         metrics: MetricSink,
         monitors: MonitorReader,
-        code: CodeVersion,
         announcer: Announcer | None = None,
         queue: AnalysisQueue | None = None,
         clock: Callable[[], float] = time.time,
@@ -111,15 +87,10 @@ class AnalyzeService:
         self._served = serving
         self._registry = registry
         self._profiles = profiles
-        self._references = references
-        self._learning = learning
-        self._performance = performance
-        self._reporter = reporter
         self._reports = reports
-        self._episodes = episodes
+        self._evaluator = evaluator
         self._metrics = metrics
         self._monitors = monitors
-        self._code = code
         self._announcer = announcer
         self._queue = queue
         self._clock = clock
@@ -154,7 +125,7 @@ class AnalyzeService:
         versions = watched.versions
         if only and not (versions or left_out):
             # no metric counts it: the name is the caller's
-            left_out[_title(only, version or "")] = _not_there(only, watched.known)
+            left_out[version_title(only, version or "")] = _not_there(only, watched.known)
         tasks = [
             AnalysisTask(
                 name,
@@ -198,7 +169,9 @@ class AnalyzeService:
             try:
                 due += self._due(name, version, monitored, now)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
-                failures[_title(name, version)] = self._failed(name, version, error, monitored)
+                failures[version_title(name, version)] = self._failed(
+                    name, version, error, monitored
+                )
         known = {name: monitored for name, _, monitored in versions}
         sent, results = 0, []
         if self._queue and len({each.model_name for each in due}) > 1:
@@ -233,21 +206,11 @@ class AnalyzeService:
             said = monitors.said(due.model_name)
             monitored = monitors.of(due.model_name)
         except Exception as error:  # noqa: BLE001 - counted with the model's name
-            title = _title(due.model_name, due.model_version)
+            title = version_title(due.model_name, due.model_version)
             return {title: self._failed(due.model_name, due.model_version, error, said)}
         self._evaluate_due(due, monitored, failures)
         self._announce(due.model_name, monitored, due.planned)
         return failures
-
-    def analyze_task(self, task: AnalysisTask) -> list[AnalysisResult]:
-        """Analyze one window, as a run does; a window of the past that is empty has no result.
-
-        Raises
-        ------
-        ModelwatchError
-            When captures, reference, past or results cannot be read, or not be written.
-        """
-        return self._analyze(task, {})
 
     def _due(
         self, name: str, version: str, monitored: Monitored, now: datetime
@@ -270,7 +233,9 @@ class AnalyzeService:
                 last = self._reports.last(name, version)
                 due = _windows(plan, last, monitored, asked.planned)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
-                failures[_title(name, version)] = self._failed(name, version, error, monitored)
+                failures[version_title(name, version)] = self._failed(
+                    name, version, error, monitored
+                )
                 return results
             tasks = [
                 AnalysisTask(
@@ -287,7 +252,7 @@ class AnalyzeService:
             ]
             done = self._run(tasks, failures, last)
             results += done.results
-            known = last.get(_key(plan.name, ""))
+            known = last.get(window_key(plan.name, ""))
             if known and any(each.performance and each.performance.labels for each in done.results):
                 self._restate(asked, monitored, known.window_end, due.windows[-1].end)
             # once the newest has its result, no one asks for the older ones any more
@@ -303,7 +268,7 @@ class AnalyzeService:
         try:
             count = restate(
                 self._reports,
-                lambda window: self._performance_in(name, version, window, monitored),
+                lambda window: self._evaluator.performance_in(name, version, window, monitored),
                 (name, version),
                 asked.window,
                 before=before,
@@ -311,10 +276,10 @@ class AnalyzeService:
                 length=monitored.rules.performance_window,
                 now=self._now(),
             )
-            _LOG.info("%s: %d results restated", _title(name, version), count)
+            _LOG.info("%s: %d results restated", version_title(name, version), count)
         except ModelwatchError:
             # the newest results are stored; the next age of these comes
-            _LOG.exception("the results of %s are not restated", _title(name, version))
+            _LOG.exception("the results of %s are not restated", version_title(name, version))
 
     def _miss(self, asked: DueAnalysis, due: DueWindows) -> None:
         name, version = asked.model_name, asked.model_version
@@ -339,9 +304,13 @@ class AnalyzeService:
         results: list[AnalysisResult] = []
         for task in tasks:
             try:
-                results += self._analyze(task, failures, last)
+                done = self._evaluator.evaluate(task, last)
+                results += done.results
+                if done.left_out:
+                    title = f"variants of {version_title(task.name, task.version)}"
+                    failures[title] = self._leave_out(done.left_out)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
-                failures[_title(task.name, task.version)] = self._failed(
+                failures[version_title(task.name, task.version)] = self._failed(
                     task.name, task.version, error, task.monitored
                 )
         return Analysis(results, failures)
@@ -350,7 +319,7 @@ class AnalyzeService:
         self, name: str, version: str, error: Exception, said: Monitor | Monitored | None
     ) -> str:
         """Count a failure, and say whose it is: a model may fail before it has any result."""
-        _LOG.error("analysis of %s failed", _title(name, version), exc_info=error)
+        _LOG.error("analysis of %s failed", version_title(name, version), exc_info=error)
         whose = monitor_samples(name, said.owner, said.labels) if said else []
         self._metrics.emit([failure_sample(name, version), *whose])
         if isinstance(error, ModelwatchError):
@@ -394,166 +363,6 @@ class AnalyzeService:
         self._metrics.emit([failure_sample(left_out.model_name, left_out.version)])
         return str(left_out)
 
-    def _analyze(
-        self,
-        task: AnalysisTask,
-        failures: dict[str, str],
-        last: Mapping[str, LastResult] | None = None,
-    ) -> list[AnalysisResult]:
-        """Evaluate all rows of a version and, where it has several variants, each of them.
-
-        ``last``: what is remembered of its newest analyses, where it was read already.
-        """
-        began = time.perf_counter()
-        read = self._profiles.profiles(task.name, task.version, task.window)
-        if task.past and not read.variants:
-            return []
-        profiles = {"": merge_profiles(list(read.variants.values()))}
-        if len(read.variants) > 1:
-            chosen, others = chosen_variants(read.variants)
-            profiles.update((variant, read.variants[variant]) for variant in chosen)
-            if others:
-                left_out = LeftOut(task.name, task.version, "variants", others)
-                failures[f"variants of {_title(task.name, task.version)}"] = self._leave_out(
-                    left_out
-                )
-        enough = max(each.rows for each in profiles.values()) >= task.rules.min_rows
-        reference = None
-        if enough:
-            baseline = task.monitored.baseline
-            reference = self._references.of(task.name, task.version, task.window, baseline)
-        past = self._learning.calibration(task, reference)
-        if last is None:
-            last = self._reports.last(task.name, task.version)
-        newest: dict[str, LastResult] = {}
-        # by any length of window; a key with a blank is of a variant
-        is_alarm = any(each.status == "drift" for key, each in last.items() if " " not in key)
-        results = []
-        for variant, profile in profiles.items():
-            key = _key(task.title, variant)
-            known = past.of_a_part() if past and variant else past
-            result = self._evaluate(
-                task, variant, profile, read, reference, known, last.get(key), is_alarm, began
-            )
-            newest[key] = remembered(result, last.get(key))
-            results.append(result)
-        if not task.ad_hoc:
-            samples = note_result(self._episodes, results[0])
-            self._metrics.emit(samples if task.present else [])
-        if task.present and not task.ad_hoc:
-            windows = {**last, **newest}
-            self._reports.remember(task.name, task.version, windows)
-            self._metrics.emit(standing_samples(task.name, task.version, windows))
-        return results
-
-    def _evaluate(
-        self,
-        task: AnalysisTask,
-        variant: str,
-        profile: Profile,
-        read: WindowProfile,
-        reference: SampledReference | None,
-        past: Calibration | None,
-        last: LastResult | None,
-        is_alarm: bool,
-        began: float,
-    ) -> AnalysisResult:
-        """Make, store and report the result of one variant; an empty one stands for all rows."""
-        main = task.main and not variant
-        found = WindowProfiles(
-            model_name=task.name,
-            model_version=task.version,
-            window=task.window,
-            profile=profile,
-            objects=read.objects,
-            segments=read.segments if main else None,
-        )
-        verdict = evaluate_window(found, reference, task.rules, past)
-        is_asked = main and (task.present or task.past)
-        performance = self._performance_of(task) if is_asked else None
-        onset = last.onset if last and verdict.status == last.status == "drift" else None
-        files: Mapping[str, bytes] = {}
-        if reference is not None and worth_a_report(task, verdict, last):
-            if verdict.status == "drift" and not variant:
-                onset = find_onset(task, verdict, profile, reference, self._profiles)
-            files = report_files(
-                task, variant, verdict, profile, reference, self._profiles, self._reporter,
-                (*episode_sentences(self._episodes, task, verdict, variant),
-                 *notes_on(verdict, onset, performance)),
-            )  # fmt: skip
-        name = str(
-            ResultName(task.name, task.version, task.window.end, task.title, variant, task.ad_hoc)
-        )
-        evidence = evidence_of(name, found, reference, task.rules, self._code, past)
-        result = AnalysisResult(
-            name=name,
-            model_name=task.name,
-            model_version=task.version,
-            variant=variant,
-            window=task.title,
-            window_start=task.window.start,
-            window_end=task.window.end,
-            repeated=0 if variant else read.repeated,
-            late=task.late,
-            ad_hoc=bool(task.ad_hoc),
-            performance=performance,
-            duration_seconds=round(time.perf_counter() - began, 3),
-            has_report=bool(files),
-            manifest=evidence.digest,
-            monitor=task.monitored.monitor,
-            owner=task.monitored.owner,
-            onset=onset,
-            **msgspec.structs.asdict(verdict),
-        )
-        is_new = self._reports.save(result, files, evidence)
-        if not is_new:
-            # what was given first holds: captures may have come since
-            result = self._reports.result(name)
-        shown = task.present and (not task.ad_hoc or self._shows(task, result, is_alarm))
-        samples = result_samples(result, main=main, present=shown)
-        if main and shown:
-            samples += segment_samples(result, last.segments if last else ())
-            samples += monitor_samples(task.name, task.monitored.owner, task.monitored.labels)
-        if result.performance is not None:
-            samples += performance_samples(result.performance)
-        if is_new:
-            self._metrics.emit(samples)
-        elif shown:
-            # whoever stored it may have been killed before any gauge showed it; it counts once
-            self._metrics.emit([each for each in samples if CATALOG[each.name].kind == "gauge"])
-        return result
-
-    def _shows(self, task: AnalysisTask, result: AnalysisResult, is_alarm: bool) -> bool:
-        """Return whether gauges show an ad hoc result on the present.
-
-        It never ends an alarm of the schedule: another window may well be ok.
-        """
-        is_quieter = is_alarm and result.status != "drift"
-        return task.rules == task.monitored.rules and result.status != "unknown" and not is_quieter
-
-    def _performance_of(self, task: AnalysisTask) -> PerformanceResult | None:
-        window = Window.ending(
-            task.window.end, seconds=task.rules.performance_window.total_seconds()
-        )
-        return self._performance_in(task.name, task.version, window, task.monitored)
-
-    def _performance_in(
-        self, name: str, version: str, window: Window, monitored: Monitored
-    ) -> PerformanceResult | None:
-        try:
-            return self._performance.evaluate(
-                name,
-                version,
-                window,
-                reference=self._references.holdout(name, version),
-                losses=self._references.losses(name, version),
-                policy=monitored.performance,
-            )
-        except Exception:  # noqa: BLE001 - said in the log
-            # labels are another matter than drift: trouble with them must not hide the verdict
-            _LOG.exception("the performance of %s is not known", _title(name, version))
-            return None
-
     def _now(self) -> datetime:
         return datetime.fromtimestamp(int(self._clock()), UTC)
 
@@ -561,20 +370,12 @@ class AnalyzeService:
 def _windows(
     plan: WindowPlan, last: Mapping[str, LastResult], monitored: Monitored, now: datetime
 ) -> DueWindows:
-    known = last.get(_key(plan.name, ""))
+    known = last.get(window_key(plan.name, ""))
     return plan.due(now, known.window_end if known else None, lag=monitored.rules.lag)
 
 
 def _longest(monitored: Monitored) -> timedelta:
     return max(plan.length for plan in monitored.rules.plans)
-
-
-def _key(window: str, variant: str) -> str:
-    return f"{window} {variant}".strip()
-
-
-def _title(name: str, version: str) -> str:
-    return f"{name} version {version}" if version else name
 
 
 def _not_there(model_name: str, known: Mapping[str, list[str]]) -> str:

@@ -13,6 +13,7 @@ from modelwatch.domain.verdict.results import AnalysisResult, ResultName
 from modelwatch.errors import ModelwatchError
 from modelwatch.ports.analysis import ReportStore
 from modelwatch.services.analysis_requests import AnalysisTask
+from modelwatch.services.evaluation import Evaluated
 
 
 class PastWindows(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,16 +76,16 @@ def past_windows(
 
 
 def backfill(
-    analyze: Callable[[AnalysisTask], Sequence[AnalysisResult]],
+    evaluate: Callable[[AnalysisTask], Evaluated],
     tasks: Sequence[AnalysisTask],
     on_window: Callable[[], object] = lambda: None,
 ) -> Backfilled:
-    """Analyze windows, the oldest first; one that fails does not concern the others.
+    """Evaluate windows, the oldest first; one that fails does not concern the others.
 
     Parameters
     ----------
-    analyze
-        `AnalyzeService.analyze_task`.
+    evaluate
+        `Evaluator.evaluate`.
     on_window
         Is called after each.
     """
@@ -93,7 +94,7 @@ def backfill(
     empty = 0
     for task in tasks:
         try:
-            found = analyze(task)
+            found = evaluate(task).results
         except ModelwatchError as error:
             title = f"{task.name} version {task.version}, {task.title} to {task.window.end:%F %R}"
             failures[title] = str(error)
