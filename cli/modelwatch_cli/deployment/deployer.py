@@ -47,11 +47,11 @@ from modelwatch_cli.deployment.parameters import (
 from modelwatch_cli.deployment.plan import APPS, Plan, wants_firehose
 from modelwatch_cli.deployment.registry import with_registry
 from modelwatch_cli.deployment.revision import git_revision
-from modelwatch_cli.deployment.rollout import with_rollout
 from modelwatch_cli.deployment.secrets import with_secrets
 from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer, stack_digest
 from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
 from modelwatch_cli.deployment.transport import delete_transport, with_filters
+from modelwatch_cli.deployment.versions import with_versions
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
@@ -268,7 +268,7 @@ class Deployer:
             action = self._compare(part, name, template, provided)
         else:
             parameters = template_parameters(template, self.settings, provided)
-            template = self._rolled_out(part, template, parameters)
+            template = self._versioned(part, template, parameters)
             # a filter needs its log group
             has_groups = wants_firehose(self.settings) or not self._is_emulation
             if part in self.plan.apps and has_groups:
@@ -318,8 +318,8 @@ class Deployer:
             sha256 = ""
         return self._app_stacks.put(app, template, parameters, Code(code, sha256, needs))
 
-    def _rolled_out(self, part: str, template: Template, parameters: Mapping[str, str]) -> Template:
-        return with_rollout(template, parameters, self.settings) if part == "predict" else template
+    def _versioned(self, part: str, template: Template, parameters: Mapping[str, str]) -> Template:
+        return with_versions(template, parameters, self.settings) if part == "predict" else template
 
     def _compare(
         self, part: str, name: str, template: Template, provided: Mapping[str, str]
@@ -336,7 +336,7 @@ class Deployer:
         if any(needed not in self._deployed for needed in gives):
             return "updated"  # what it takes from a stack that changes is not known yet
         parameters = template_parameters(template, self.settings, provided)
-        template = self._rolled_out(part, template, parameters)
+        template = self._versioned(part, template, parameters)
         if stack.digest != stack_digest(template, parameters):
             return "updated"
         self._deployed[part] = stack
