@@ -183,9 +183,11 @@ class Deployer:
             if stack in self.plan.apps:
                 needs += [f"app {stack}", *([] if self.plan.owns_buckets else ["buckets"])]
             steps[f"stack {stack}"] = Step(partial(self._deploy_stack, stack), needs)
-        if "metrics" not in self.plan.stacks and set(self.plan.apps) == set(APPS):
+        if set(self.plan.apps) == set(APPS):
             users = [f"stack {app}" for app in self.plan.apps]
-            steps["no stack metrics"] = Step(self._delete_transport, users)
+            for part in ("metrics", "alarms"):
+                if part not in self.plan.stacks:
+                    steps[f"no stack {part}"] = Step(partial(self._delete_unwanted, part), users)
         makers = [step for step in ("buckets", "stack storage") if step in steps]
         if makers:
             steps["retention"] = Step(self._set_retention, makers)
@@ -289,19 +291,23 @@ class Deployer:
         self.results.append(result)
         self.progress.done(result)
 
-    def _delete_transport(self) -> None:
-        """Delete the way through Firehose, which no function uses any more."""
+    def _delete_unwanted(self, part: str) -> None:
+        """Delete the way through Firehose, or the alarms: no setting asks for it any more."""
         started = time.monotonic()
-        name = self.plan.stack_name("metrics")
+        name = self.plan.stack_name(part)
         if self._stacks.read(name) is None:
             return
         if not self.dry_run:
-            gone = Change("remove", "the bucket of log lines, the stream", "the whole stack")
+            what = {"metrics": "the bucket of log lines, the stream", "alarms": "all alarms"}[part]
+            gone = Change("remove", what, "the whole stack")
             if not self._is_emulation and not self.confirm(name, [gone]):
                 raise StackError(name, ["its deletion was not confirmed"])
-            delete_transport(
-                self._stacks, self.clients.packages, name, is_protected=not self._is_emulation
-            )
+            is_protected = not self._is_emulation
+            if part == "metrics":
+                packages = self.clients.packages
+                delete_transport(self._stacks, packages, name, is_protected=is_protected)
+            else:
+                self._stacks.delete(name, is_protected=is_protected)
         result = StackResult(name, "deleted", time.monotonic() - started)
         self.results.append(result)
         self.progress.done(result)
