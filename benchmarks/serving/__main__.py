@@ -187,7 +187,9 @@ def cold_parts(
     found: list[dict[str, float]] = []
     for _ in range(runs + 1):
         own = {**function.environ(environ, scratch), "BENCH_STARTED": str(time.time())}
-        found.append(json.loads(output([RUNTIME, PROGRAMS / "cold_parts.py"], own)))
+        # after lines of metrics
+        *_, last = output([RUNTIME, PROGRAMS / "cold_parts.py"], own).splitlines()
+        found.append(json.loads(last))
     return {f"cold: {part}, ms": p50_ms([each[part] for each in found[1:]]) for part in found[0]}
 
 
