@@ -279,9 +279,11 @@ def test_alarms_that_no_setting_asks_for_go_once_the_functions_are_as_they_shoul
         refusing.run()
     assert alarms in aws.stacks
 
-    step = whole_deployment(aws, lambda *asked: bool(shown.append(asked)) or True)[
-        "no stack alarms"
-    ]
+    def confirm(stack, _changes):
+        shown.append(stack)
+        return True
+
+    step = whole_deployment(aws, confirm)["no stack alarms"]
     # a rollout looks at them until predict is deployed without it
     assert set(step.needs) == {"stack predict", "stack capture", "stack analyze"}
     step.run()
