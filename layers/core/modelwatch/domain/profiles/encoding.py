@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from modelwatch.domain.profiles.columns import ColumnProfile
 from modelwatch.domain.profiles.profile import Profile, Slice
 from modelwatch.domain.profiles.quantiles import Floats, QuantileSketch
+from modelwatch.domain.profiles.sample import RowSample
 from modelwatch.domain.segments.keys import EVERYTHING, SegmentKey
 from modelwatch.errors import ProfileFormatError
 
-FORMAT = 2
-"""Version of what `encode_slices` writes; in the first, numbers were doubles alone."""
+FORMAT = 3
+"""Version of what `encode_slices` writes; in the first, numbers were doubles alone, and up to the
+second there were no samples."""
 
 _MOST_PLACES = 6
 _EXACT = 2.0**53
@@ -46,6 +48,13 @@ class _Column(msgspec.Struct, array_like=True):
     exponent: int = 0
 
 
+class _Sample(msgspec.Struct, array_like=True):
+    features: tuple[int, ...]
+    limit: int
+    hashes: bytes
+    values: bytes
+
+
 class _Profile(msgspec.Struct, array_like=True):
     rows: int
     estimated_rows: float
@@ -54,6 +63,7 @@ class _Profile(msgspec.Struct, array_like=True):
     features: dict[str, _Column]
     outputs: dict[str, _Column]
     lost: int = 0
+    sample: _Sample | None = None
 
 
 class _Slice(msgspec.Struct, array_like=True):
@@ -154,6 +164,7 @@ def _profile_out(profile: Profile) -> _Profile:
         {name: _column_out(column) for name, column in profile.features.items()},
         {name: _column_out(column) for name, column in profile.outputs.items()},
         profile.lost,
+        _sample_out(profile.sample, list(profile.features)) if profile.sample else None,
     )
 
 
@@ -166,6 +177,29 @@ def _profile_in(profile: _Profile, written: int) -> Profile:
         last_ms=profile.last_ms,
         features={name: _column_in(column, written) for name, column in profile.features.items()},
         outputs={name: _column_in(column, written) for name, column in profile.outputs.items()},
+        sample=_sample_in(profile.sample, list(profile.features)) if profile.sample else None,
+    )
+
+
+def _sample_out(sample: RowSample, features: list[str]) -> _Sample:
+    values = sample.values.astype("<f4").T.copy()
+    return _Sample(
+        tuple(map(features.index, sample.names)),
+        sample.limit,
+        sample.hashes.astype("<u4").tobytes(),
+        values.view(np.uint8).reshape(-1, 4).T.tobytes(),
+    )
+
+
+def _sample_in(sample: _Sample, features: list[str]) -> RowSample:
+    hashes = np.frombuffer(sample.hashes, "<u4").astype(np.uint32)
+    flat = np.frombuffer(sample.values, np.uint8).reshape(4, -1).T.tobytes()
+    values = np.frombuffer(flat, "<f4").astype(np.float32)
+    return RowSample(
+        names=tuple(features[place] for place in sample.features),
+        hashes=hashes,
+        values=values.reshape(len(sample.features), len(hashes)).T,
+        limit=sample.limit,
     )
 
 
