@@ -11,7 +11,7 @@ import numpy as np
 from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.past.calibration import OUTPUT, Calibration, calibrate
 from modelwatch.domain.past.history import JOINS_AFTER, KEPT_DAYS, Past, PastDocument, past_windows
-from modelwatch.domain.past.relations import Pair, correlations, relations_of, strongest
+from modelwatch.domain.past.relations import Pair, Relations, relations_of, strongest
 from modelwatch.domain.past.scores import DISTANCE
 from modelwatch.domain.past.traffic import NO_TOTALS, totals_of
 from modelwatch.domain.profiles import Profile, merge_profiles
@@ -34,8 +34,8 @@ _HOUR = timedelta(hours=1)
 _MOMENT = timedelta(milliseconds=1)
 _ROUNDING = 1e-9
 
-type _Learned = tuple[Window, int, dict[str, Floats], Floats, Floats]
-"""A window, its rows, its traces, its totals, and the rank correlations of watched relations."""
+type _Learned = tuple[Window, int, dict[str, Floats], Floats, Relations]
+"""A window, its rows, its traces, its totals, and its watched relations."""
 
 
 class Learning:
@@ -136,8 +136,9 @@ class Learning:
             count = int(np.searchsorted(np.cumsum(shares), budget, side="right"))
             some, left = due[:count], due[count:]
             past = document.past()
-            for window, rows, *learned in self._learned(task, some, reference, past.pairs):
-                past = past.add(window.start, length, rows, *learned)
+            for learned in self._learned(task, some, reference, past.pairs):
+                window, rows, traces, totals, related = learned
+                past = past.add(window.start, length, rows, traces, totals, related)
             seen = (some if left else windows)[-1].end
             looked_at = sorted(day for day in captured if day <= seen.date())
             document = document.holding(past, seen, looked_at)
@@ -160,7 +161,7 @@ class Learning:
                 yield from (found[window],) if window in found else ()
             elif profile := self._profile(task, window, reference):
                 traces = traces_of(known, profile, task.monitored.rules.policy)
-                related = correlations(relations_of(profile.sample, pairs), pairs)
+                related = relations_of(profile.sample, pairs)
                 yield window, profile.rows, traces, totals_of(profile), related
 
     def _trained(
@@ -178,8 +179,8 @@ class Learning:
         rules = task.monitored.rules
         known: dict[str, Distribution] = {}
         known_of: Profile | None = None
-        pairs = reference.trained(windows) if reference.trained and windows else ()
-        for window, profile, others in pairs:
+        filled = reference.trained(windows) if reference.trained and windows else ()
+        for window, profile, others in filled:
             if profile.rows < rules.min_rows or others.rows < rules.min_reference_rows:
                 continue
             if others is not known_of:
@@ -188,7 +189,7 @@ class Learning:
             for name, trace in traces.items():
                 if name.startswith(OUTPUT):
                     trace[np.arange(len(trace)) != DISTANCE] = np.nan
-            related = correlations(relations_of(profile.sample, pairs), pairs)
+            related = relations_of(profile.sample, pairs)
             yield window, profile.rows, traces, NO_TOTALS, related
 
     def _known(

@@ -94,7 +94,9 @@ def _sampled(
 
 
 def _is_numeric(kind: pa.DataType) -> bool:
-    return pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
+    return bool(
+        pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
+    )
 
 
 def profile_segments(table: pa.Table, segments: Segments) -> Mapping[SegmentKey, Profile]:
@@ -184,7 +186,7 @@ def hash_events(table: pa.Table) -> Hashes:
 
 
 def _hash_rows(table: pa.Table) -> Hashes:
-    """Return the hash of each row's event; of rows without an event that of their place and time."""
+    """Return the hash of each row's event; where rows have none, of their place and time."""
     if "event_id" in table.column_names:
         return hash_events(table)
     places = hash_numbers(np.arange(table.num_rows, dtype=np.float64))

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 import msgspec
 import numpy as np
 
 from modelwatch.domain.past.history import FEWEST_WINDOWS, Past
 from modelwatch.domain.past.relations import (
+    THRESHOLD,
     Pair,
     RelationPast,
     Relations,
     chance_of,
+    explained,
     large_breaks,
 )
 from modelwatch.domain.past.scores import DISTANCE, SCORES, Score, large, scores_of
 from modelwatch.domain.past.traffic import NAMES, jumps_of, large_jumps
+from modelwatch.domain.profiles import MOST_ROWS
 from modelwatch.domain.statistics.distributions import Floats
 from modelwatch.domain.windows import Window
 
@@ -27,6 +31,7 @@ OUTPUT = "\x00"
 _PLACES = {score.name: place for place, score in enumerate(SCORES)}
 _BESIDE = [place for place in range(len(SCORES)) if place != DISTANCE]
 _FEW_ROWS = 0.1
+_MEDIAN = math.pi / 2  # the variance of a median, by that of a mean
 
 type Known = tuple[float | None, ...]
 """Numbers; None where one is not known."""
@@ -172,10 +177,13 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         found = []
         for each in known:
             if each.pair in relations and each.before is not None and each.critical is not None:
-                correlation, rows = relations[each.pair]
-                is_far = abs(correlation - each.before) > each.critical
-                if is_far and chance_of(correlation, each.before, rows) <= level / len(known):
-                    found.append((each.pair, correlation, each.before, each.critical))
+                value, rows = relations[each.pair]
+                far = each.critical + float(explained(np.array(each.before), np.array(rows)))
+                critical = max(THRESHOLD, far)
+                is_far = abs(value - each.before) > critical
+                chance = chance_of(value, rows, each.before, each.rows)
+                if is_far and chance <= level / len(known):
+                    found.append((each.pair, value, each.before, critical))
         return found
 
     def of_a_part(self) -> Calibration:
@@ -226,14 +234,21 @@ def calibrate(
             _known(large_jumps(past.jumps)), _known(past.totals_before(window.start, length))
         ),
         trained_days=past.days_within(trained) * days_each if trained else 0,
-        relations=tuple(
-            map(
-                RelationPast,
-                past.pairs,
-                _known(past.correlations_before(window.start, length)),
-                _known(large_breaks(past.breaks)),
-            )
-        ),
+        relations=_relations(past, window.start, length),
+    )
+
+
+def _relations(past: Past, start: datetime, length: timedelta) -> tuple[RelationPast, ...]:
+    before, windows = past.correlations_before(start, length)
+    rows = min(float(np.quantile(past.rows, _FEW_ROWS)), MOST_ROWS) / _MEDIAN
+    return tuple(
+        map(
+            RelationPast,
+            past.pairs,
+            _known(before),
+            (windows * rows).tolist(),
+            _known(large_breaks(past.breaks)),
+        )
     )
 
 

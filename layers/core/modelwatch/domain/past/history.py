@@ -10,7 +10,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.domain.past.relations import Pair, large_breaks
+from modelwatch.domain.past.relations import (
+    NO_RELATIONS,
+    Pair,
+    Relations,
+    as_arrays,
+    explained,
+    large_breaks,
+)
 from modelwatch.domain.past.scores import SCORES, TRACE, large, scores_of
 from modelwatch.domain.past.traffic import NO_TOTALS, TOTALS, jumps_of, large_jumps
 from modelwatch.domain.statistics.distributions import Floats
@@ -78,7 +85,8 @@ class Past:
     pairs
         The relations that are watched, of two columns each.
     correlations, breaks
-        By window and pair the rank correlation, and by how much it differs from before.
+        By window and pair the rank correlation, and by how much more than chance explains it
+        differs from before.
     """
 
     names: tuple[str, ...] = ()
@@ -122,12 +130,15 @@ class Past:
         near = self._near(start, length, 7 * _DAY)
         return _median(self.totals[near]) if near.any() else NO_TOTALS
 
-    def correlations_before(self, start: datetime, length: timedelta) -> Floats:
-        """Return the medians of the rank correlations just before, as of traces; NaN: there is none."""
-        near = self._near(start, length, _DAY)
-        if not near.any():
-            return np.full(len(self.pairs), np.nan)
-        return _median(self.correlations[near])
+    def correlations_before(self, start: datetime, length: timedelta) -> tuple[Floats, Floats]:
+        """Return the medians of the rank correlations just before, chosen as those of traces.
+
+        With how many windows they are of; NaN and 0: there is none.
+        """
+        near = self.correlations[self._near(start, length, _DAY)]
+        if not len(near):
+            return np.full(len(self.pairs), np.nan), np.zeros(len(self.pairs))
+        return _median(near), np.isfinite(near).sum(axis=0).astype(float)
 
     def _near(self, start: datetime, length: timedelta, period: float) -> NDArray[np.bool_]:
         """Return which windows are just before, at the same time of so many seconds."""
@@ -146,17 +157,12 @@ class Past:
         rows: int,
         traces: Mapping[str, Floats],
         totals: Floats = NO_TOTALS,
-        correlations: Floats | None = None,
+        relations: Relations = NO_RELATIONS,
     ) -> Past:
-        """Return the past with one more window, the newest; what is too old is left out.
-
-        ``correlations`` are by `pairs`; None: of none.
-        """
+        """Return the past with one more window, the newest; what is too old is left out."""
         names = self.names or tuple(traces)
         nothing = np.full(TRACE, np.nan)
         new = np.array([traces.get(name, nothing) for name in names]).reshape(len(names), TRACE)
-        if correlations is None:
-            correlations = np.full(len(self.pairs), np.nan)
         known = replace(
             self,
             names=names,
@@ -171,7 +177,9 @@ class Past:
             scores = np.where(scores > GROSS * large(joined.scores), np.nan, scores)
         jumps = jumps_of(totals, joined.totals_before(start, length))
         jumps = np.where(jumps > GROSS * large_jumps(joined.jumps), np.nan, jumps)
-        breaks = np.abs(correlations - joined.correlations_before(start, length))
+        correlations, known_rows = as_arrays(relations, self.pairs)
+        before, _ = joined.correlations_before(start, length)
+        breaks = np.maximum(np.abs(correlations - before) - explained(before, known_rows), 0.0)
         breaks = np.where(breaks > GROSS * large_breaks(joined.breaks), np.nan, breaks)
         newest = known._folded(start - RECENT, KEPT_DAYS // max(length.days, 1))
         return replace(
