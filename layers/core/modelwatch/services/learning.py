@@ -11,7 +11,7 @@ import numpy as np
 from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.past.calibration import OUTPUT, Calibration, calibrate
 from modelwatch.domain.past.history import JOINS_AFTER, KEPT_DAYS, Past, PastDocument, past_windows
-from modelwatch.domain.past.relations import Pair, Relations, relations_of, strongest
+from modelwatch.domain.past.relations import Pair, Relations, relations_of
 from modelwatch.domain.past.scores import DISTANCE
 from modelwatch.domain.past.traffic import NO_TOTALS, totals_of
 from modelwatch.domain.profiles import Profile, merge_profiles
@@ -205,8 +205,7 @@ class Learning:
         methods = task.monitored.rules.policy.methods
         if reference.past_from is not None:
             digest += f" from {reference.past_from.isoformat()}"
-        pairs = strongest(reference.profile.sample)
-        known = digest, methods, pairs
+        known = digest, methods, reference.pairs
         found = self._pasts.load(task.name, task.version, length)
         if found is not None and (found.reference, found.methods, found.pairs) == known:
             late = {day for day in captured if day < found.seen.date()}.difference(found.captured)
@@ -214,7 +213,7 @@ class Learning:
                 return found
             _LOG.info("%s version %s: captures of %s came late", task.name, task.version, min(late))
         seen = datetime.combine(first, time(), UTC)
-        return PastDocument(reference=digest, methods=methods, pairs=pairs, seen=seen)
+        return PastDocument(reference=digest, methods=methods, pairs=reference.pairs, seen=seen)
 
     def _profile(
         self, task: AnalysisTask, window: Window, reference: SampledReference

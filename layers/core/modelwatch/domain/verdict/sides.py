@@ -8,7 +8,7 @@ from datetime import datetime
 
 from modelwatch.domain.constraints import Constraints
 from modelwatch.domain.importance import Importance
-from modelwatch.domain.past.relations import Relations
+from modelwatch.domain.past.relations import Pair, Relations
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.segments import SegmentKey
 from modelwatch.domain.windows import Window
@@ -60,6 +60,8 @@ class Reference:
         there is no such time.
     segments
         What its rows of each segment look like.
+    pairs
+        Its strongest relations between two features.
     """
 
     title: str
@@ -71,3 +73,4 @@ class Reference:
     objects: tuple[str, ...] = ()
     past_from: datetime | None = None
     segments: Mapping[SegmentKey, Profile] = field(default_factory=dict)
+    pairs: tuple[Pair, ...] = ()
