@@ -1,5 +1,6 @@
 """Relations between two columns: the sample they are read from, and a verdict on a broken one."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -20,6 +21,7 @@ from modelwatch.domain.past.relations import FEWEST_ROWS, MOST_PAIRS, relations_
 from modelwatch.domain.profiles import (
     MOST_ROWS,
     Profile,
+    QuantileSketch,
     RowSample,
     decode_profile,
     encode_profile,
@@ -114,6 +116,16 @@ def test_a_sample_is_written_and_read_to_the_bit_and_old_profiles_have_none():
     for name in ("hashes", "values", "limit"):
         np.testing.assert_array_equal(getattr(read.sample, name), getattr(profile.sample, name))
     assert encode_profile(read) == encode_profile(profile)
+    # of many rows, each number is the nearest one of the column's sketch
+    x = rng.lognormal(0, 9, 5000)
+    large = Profile(rows=5000, features={"x": number_column(x)}, sample=sample(x=x, y=x))
+    large = replace(large, sample=replace(large.sample, names=("x",), values=x[:, None]))
+    again = decode_profile(encode_profile(large))
+    assert encode_profile(again) == encode_profile(large)
+    (ranks, read_ranks) = (
+        np.argsort(np.argsort(each.sample.column("x"))) for each in (large, again)
+    )
+    assert np.abs(ranks - read_ranks).max() / 5000 < 2 * QuantileSketch.RANK_ERROR
     old = Profile(rows=3, features={"a": number_column(np.ones(3))})
     assert decode_profile(encode_profile(old)).sample is None
     # a sample of a part of the rows is none of all of them
@@ -246,7 +258,7 @@ def test_a_join_that_shuffles_a_column_is_a_drift_of_both_columns(stage):
         (change,) = found.changes
         assert change.name == "relation"
         assert change.words.startswith(f"relation to {other}: rank correlation ")
-        assert change.words.endswith(", 0.94 before")
+        assert change.words.endswith(", 0.93 before")
         assert change.score > 0.6 > change.critical_score >= 0.2
         assert found.reason == str(change)
         # the column alone looks as ever
@@ -269,7 +281,7 @@ def test_the_next_day_is_ok_again(stage):
 def test_a_baseline_keeps_relations_and_no_rows(stage):
     day = Window(MONDAY, MONDAY + DAY)
     profile = stage.profiles.profiles("wine", "1", day).variants["production"]
-    assert len(profile.sample) == 64
+    assert len(profile.sample) == 32
     baseline = Baseline(
         name="monday",
         model_name="wine",

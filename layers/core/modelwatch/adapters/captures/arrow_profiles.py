@@ -17,7 +17,6 @@ from modelwatch.domain.profiles import (
     FAILURES,
     MINUTE_MS,
     MOST_ROWS,
-    SLICE_ROWS,
     ColumnProfile,
     Profile,
     RowSample,
@@ -28,7 +27,7 @@ from modelwatch.domain.profiles import (
     text_column,
 )
 from modelwatch.domain.profiles.hashes import Hashes, hash_event_ids, hash_numbers
-from modelwatch.domain.profiles.sample import sample_of, sampled_rows
+from modelwatch.domain.profiles.sample import rows_of_slice, sample_of, sampled_rows
 from modelwatch.domain.segments import NO_SEGMENTS, SegmentKey, Segments
 
 _AT_ONCE = 64
@@ -121,7 +120,7 @@ def profile_slices(table: pa.Table, segments: Segments = NO_SEGMENTS) -> list[Sl
         within = (codes == code) & (minutes == minute)
         part = table if within.all() else table.filter(pa.array(within))
         variant = variants.dictionary[code].as_py()
-        profile = profile_table(part, SLICE_ROWS, hashes[within])
+        profile = profile_table(part, rows_of_slice(part.num_rows), hashes[within])
         slices.append(Slice(variant, minute * MINUTE_MS, profile))
         for key, rows in members.items():
             mine = within & rows

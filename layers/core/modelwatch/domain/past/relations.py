@@ -12,7 +12,6 @@ from types import MappingProxyType
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from modelwatch.domain.past.scores import margin_of
 from modelwatch.domain.past.traffic import FEWEST
@@ -169,7 +168,7 @@ def chance_of(correlation: float, rows: int, before: float, rows_before: float) 
     return math.erfc(far / math.sqrt(2 * variance))
 
 
-def _centred_ranks(values: NDArray[np.float32]) -> Floats:
+def _centred_ranks(values: Floats) -> Floats:
     """Return the ranks of values, the mean of those that are equal, less the mean rank."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)

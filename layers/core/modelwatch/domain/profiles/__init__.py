@@ -31,7 +31,7 @@ from modelwatch.domain.profiles.profile import (
     merge_slices,
 )
 from modelwatch.domain.profiles.quantiles import QuantileSketch
-from modelwatch.domain.profiles.sample import MOST_ROWS, SLICE_ROWS, RowSample
+from modelwatch.domain.profiles.sample import MOST_ROWS, RowSample
 from modelwatch.domain.profiles.together import number_columns
 
 __all__ = [
@@ -40,7 +40,6 @@ __all__ = [
     "FREQUENT_TEXTS",
     "MINUTE_MS",
     "MOST_ROWS",
-    "SLICE_ROWS",
     "ColumnKind",
     "ColumnProfile",
     "Profile",

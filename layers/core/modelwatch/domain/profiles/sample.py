@@ -15,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.domain.profiles.hashes import Hashes
+from modelwatch.domain.profiles.quantiles import Floats
 
-SLICE_ROWS, MOST_ROWS = 64, 512
-"""Most rows in the sample of a minute, and of minutes together: so many show a rank correlation to
-0.05 (one standard error)."""
+MOST_ROWS = 512
+"""Most rows of a sample: so many show a rank correlation to 0.05 (one standard error)."""
+
+_FEWEST, _SHARE = 32, 8
+
 
 MOST_COLUMNS = 64
 """So many columns of numbers are sampled, the first ones."""
@@ -37,24 +40,25 @@ class RowSample:
     hashes
         Of the rows' events, 32 bits each, ascending.
     values
-        By row and feature, in single precision; NaN is no number.
+        By row and feature; NaN is no finite number. As they are written, they are the nearest ones
+        of the column's sketch.
     limit
         All rows with a hash up to it are here.
     """
 
     names: tuple[str, ...]
     hashes: NDArray[np.uint32]
-    values: NDArray[np.float32]
+    values: Floats
     limit: int = _ALL
 
     def __len__(self) -> int:
         """Return how many rows it has."""
         return len(self.hashes)
 
-    def column(self, name: str) -> NDArray[np.float32]:
+    def column(self, name: str) -> Floats:
         """Return the values of a feature; NaN for one that is not here."""
         if name not in self.names:
-            return np.full(len(self), np.nan, np.float32)
+            return np.full(len(self), np.nan)
         return self.values[:, self.names.index(name)]
 
     def _first(self, rows: int) -> RowSample:
@@ -62,6 +66,17 @@ class RowSample:
             return self
         hashes = self.hashes[:rows]
         return replace(self, hashes=hashes, values=self.values[:rows], limit=int(hashes[-1]))
+
+
+def rows_of_slice(total: int) -> int:
+    """Return how many of a minute's rows are sampled: an eighth, 32 at least.
+
+    Examples
+    --------
+    >>> [rows_of_slice(total) for total in (20, 1000, 100_000)]
+    [32, 125, 512]
+    """
+    return min(max(total // _SHARE, _FEWEST), MOST_ROWS)
 
 
 def sampled_rows(hashes: Hashes, rows: int) -> NDArray[np.int64]:
@@ -72,9 +87,7 @@ def sampled_rows(hashes: Hashes, rows: int) -> NDArray[np.int64]:
     return few[np.argsort(hashes[few], kind="stable")]
 
 
-def sample_of(
-    columns: Iterable[tuple[str, NDArray[np.float64]]], hashes: Hashes, total: int
-) -> RowSample:
+def sample_of(columns: Iterable[tuple[str, Floats]], hashes: Hashes, total: int) -> RowSample:
     """Return a sample from the rows that are in it.
 
     Parameters
@@ -85,10 +98,9 @@ def sample_of(
         Of so many rows these have the smallest hashes.
     """
     kept = list(columns)[:MOST_COLUMNS]
-    values = np.empty((len(hashes), len(kept)), np.float32)
-    with np.errstate(over="ignore"):  # an infinity has a rank, too
-        for place, (_, each) in enumerate(kept):
-            values[:, place] = each
+    values = np.empty((len(hashes), len(kept)))
+    for place, (_, each) in enumerate(kept):
+        values[:, place] = np.where(np.isfinite(each), each, np.nan)
     short = (hashes >> np.uint64(32)).astype(np.uint32)
     limit = int(short[-1]) if total > len(hashes) else _ALL
     return RowSample(
