@@ -354,6 +354,9 @@ class InMemoryProfiles:
     def days(self, model_name: str, model_version: str) -> list[date]:
         return self.store.days(model_name, model_version)
 
+    def has_captures(self, model_name: str, model_version: str, window: Window) -> bool:
+        return self.store.read(model_name, model_version, window).num_rows > 0
+
     def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
         if model_version in self.broken:
             raise RuntimeError("the profiles broke")

@@ -143,7 +143,7 @@ class AnalyzeService:
 
         mark = mark or secrets.token_hex(4)
         only = request.model_name
-        versions, left_out = self._versions(monitors, end, length, only)
+        versions, left_out = self._versions(monitors, self._serving(), end, length, only)
         if only and not (versions or left_out):
             # no metric counts it: the name is the caller's
             left_out[only] = "no captures in the window, and no version of it serves"
@@ -184,10 +184,12 @@ class AnalyzeService:
         monitors = self._monitors.current()
         due: list[DueAnalysis] = []
         end = now - monitors.defaults.rules.lag
-        versions, failures = self._versions(monitors, end, _longest)
+        serving = self._serving()
+        versions, failures = self._versions(monitors, serving, end, _longest)
         for name, version, monitored in versions:
             try:
-                due += self._due(name, version, monitored, now)
+                serves = serving.get(name) == version
+                due += self._due(name, version, monitored, now, serves)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
                 failures[_title(name, version)] = self._failed(name, version, error)
         known = {name: monitored for name, _, monitored in versions}
@@ -239,11 +241,21 @@ class AnalyzeService:
         return self._analyze(task, {})
 
     def _due(
-        self, name: str, version: str, monitored: Monitored, now: datetime
+        self, name: str, version: str, monitored: Monitored, now: datetime, serves: bool
     ) -> Iterator[DueAnalysis]:
+        """Yield the lengths that are due.
+
+        Of the version that serves the main window always is, for it says that no one asks; each
+        other length from its first window with captures on. Of another version a length is due as
+        long as its newest window has captures.
+        """
         last = self._reports.last(name, version)
-        for plan in monitored.rules.plans:
-            if _windows(plan, last, monitored, now).windows:
+        for index, plan in enumerate(monitored.rules.plans):
+            windows = _windows(plan, last, monitored, now).windows
+            if not windows:
+                continue
+            is_awaited = serves and (index == 0 or _key(plan.name, "") in last)
+            if is_awaited or self._profiles.has_captures(name, version, windows[-1]):
                 yield DueAnalysis(name, version, plan.name, now)
 
     def _evaluate_due(
@@ -321,12 +333,12 @@ class AnalyzeService:
     def _versions(
         self,
         monitors: Monitors,
+        serving: Mapping[str, str],
         end: datetime,
         length: Callable[[Monitored], timedelta],
         only: str | None = None,
     ) -> tuple[list[tuple[str, str, Monitored]], dict[str, str]]:
         """Return what to analyze, and by model what is left out."""
-        serving = self._serving()
         watched = watched_versions(monitors, self._profiles, serving, end, length, only)
         failures = {each.model_name: self._leave_out(each) for each in watched.left_out}
         failures |= {name: self._failed(name, "", why) for name, why in watched.refused.items()}
