@@ -180,7 +180,9 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
                 value, rows = relations[each.pair]
                 far = each.critical + float(explained(np.array(each.before), np.array(rows)))
                 critical = max(THRESHOLD, far)
-                is_far = abs(value - each.before) > critical
+                # of which windows of the past, or few rows, lost a half: that says nothing
+                is_steady = far <= abs(each.before) / 2
+                is_far = is_steady and abs(value - each.before) > critical
                 chance = chance_of(value, rows, each.before, each.rows)
                 if is_far and chance <= level / len(known):
                     found.append((each.pair, value, each.before, critical))
