@@ -21,6 +21,7 @@ from modelwatch_cli.checks import commands as checks
 from modelwatch_cli.console import console, error_console
 from modelwatch_cli.costs import commands as costs
 from modelwatch_cli.deployment import commands as deployment
+from modelwatch_cli.deployment import release_commands
 from modelwatch_cli.episodes import commands as episodes
 from modelwatch_cli.monitoring import backtest, compare, performance, replay, reports
 from modelwatch_cli.monitoring import commands as monitoring
@@ -83,6 +84,7 @@ for module in (
     models,
     rollback,
     deployment,
+    release_commands,
     traffic,
     scenarios,
     captures,

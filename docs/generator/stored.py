@@ -22,6 +22,7 @@ from modelwatch.domain.records import Record
 from modelwatch.domain.verdict import evidence
 from modelwatch.domain.verdict.results import AnalysisResult, LastResult
 from modelwatch.openapi.document import attributes, first_sentence
+from modelwatch_cli.deployment import releases
 from modelwatch_cli.rollback import record as rollbacks
 
 INTRODUCTION = """\
@@ -108,6 +109,13 @@ FORMATS = (
         "JSON",
         rollbacks.RollbackRecord,
         rollbacks.FORMAT,
+    ),
+    Format(
+        "Release",
+        "`releases/<stage>/000001.json` and so on in `PACKAGE_BUCKET`",
+        "JSON",
+        releases.Release,
+        releases.FORMAT,
     ),
     Format(
         "Profile",

@@ -377,7 +377,7 @@ def test_the_times_of_training_rows_are_kept_with_them(tmp_path):
     assert [each.name for each in (tmp_path / "wine" / "versions").iterdir()] == ["1"]
 
     # a day's rows, beside those of other weeks, as they would be captured
-    references = TrainingReferences(artifacts, read_policy('{"ash": "drop"}'))
+    references = TrainingReferences(artifacts, lambda _: read_policy('{"ash": "drop"}'))
     start = days[8].to_pydatetime().astimezone(UTC)
     window = Window(start, start + timedelta(days=1))
     ((found, profile, others),) = references.windows(done.version, [window])

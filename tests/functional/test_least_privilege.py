@@ -4,9 +4,7 @@ Each runs as it is, with the variables that a deployment gives it, on moto's S3 
 stand-in. `roles` evaluates every call to AWS.
 """
 
-import importlib
 import json
-import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +19,9 @@ from moto import mock_aws
 from sklearn.linear_model import LogisticRegression
 
 import modelwatch
+from apps import real_app
 from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.monitors import Monitor, MonitorSet, encode_monitors
 from modelwatch.settings.serving import RegistrySettings
 from modelwatch_cli.deployment.packaging import package_app
 from modelwatch_cli.deployment.parameters import common_parameters, template_parameters
@@ -31,30 +31,12 @@ from modelwatch_cli.settings import Settings
 from roles import ACCOUNT, REGION, Role, Stack, acting_as
 from stand_in import Request, stand_in
 
-FUNCTIONS = Path(__file__).parents[2] / "functions"
 MODEL = "wine"
 QUEUE = "modelwatch-prod-captures"
 CAPTURES = f"modelwatch-prod-captures-{ACCOUNT}-{REGION}"
 REPORTS = f"modelwatch-prod-reports-{ACCOUNT}-{REGION}"
 MODELS = "acme-mlflow"
 ARTIFACTS = "mlflow/1/models/m-1/artifacts"
-
-
-@contextmanager
-def real_app(name):
-    """Import the app of a function with its own wiring."""
-
-    def forget():
-        for each in [each for each in sys.modules if each.split(".")[0] in ("app", "chalicelib")]:
-            del sys.modules[each]
-
-    forget()
-    sys.path.insert(0, str(FUNCTIONS / name))
-    try:
-        yield importlib.import_module("app").app
-    finally:
-        sys.path.pop(0)
-        forget()
 
 
 class Account:
@@ -190,6 +172,7 @@ MUST_NOT = {
         ("s3:PutObject", f"{MODELS}/{ARTIFACTS}/modelwatch/model.onnx"),
         ("s3:GetObject", f"{MODELS}/elsewhere/MLmodel"),
         ("s3:GetObject", f"{REPORTS}/analyses/wine/1/result.json"),
+        ("s3:PutObject", f"{REPORTS}/monitors/000002.json"),
         ("sqs:ReceiveMessage", QUEUE),
         ("sqs:SendMessage", f"{QUEUE}-dead"),
         ("lambda:UpdateFunctionConfiguration", "modelwatch-prod-predict"),
@@ -198,6 +181,7 @@ MUST_NOT = {
     "capture": [
         ("s3:GetObject", f"{MODELS}/{ARTIFACTS}/MLmodel"),
         ("s3:PutObject", f"{REPORTS}/analyses/wine/1/result.json"),
+        ("s3:PutObject", f"{REPORTS}/monitors/000002.json"),
         ("s3:PutObject", f"{CAPTURES}/erasures/x"),
         ("s3:DeleteObject", f"{CAPTURES}/performance/x"),
         ("sqs:ReceiveMessage", f"{QUEUE}-dead"),
@@ -229,6 +213,9 @@ that a model does not have that it is forbidden."""
 def test_the_functions_work_with_their_roles_and_may_do_nothing_else(account, tmp_path):
     record = {"model_name": MODEL, "model_version": "1", "source": "shop", "prediction": 1}
     now = datetime.now(UTC)
+    # it says nothing: both functions read it all the same
+    held = encode_monitors(MonitorSet(number=1, monitors={MODEL: Monitor(stage="prod")}))
+    account.s3.put_object(Bucket=REPORTS, Key="monitors/000001.json", Body=held)
     hour_ago = now.replace(minute=30, second=0, microsecond=0) - timedelta(hours=2)
     with account.running("predict", tmp_path) as predict:
         body = json.dumps({"features": {"a": 1.0, "b": 0.5}}).encode()
@@ -310,7 +297,7 @@ def test_the_functions_work_with_their_roles_and_may_do_nothing_else(account, tm
             place += "function:" if service == "lambda" else ""
             assert not role.allows(action, f"arn:aws:{service}:{place}{name}"), (app, action, name)
         # without this right, S3 says of an object that is gone that it is forbidden
-        for bucket in {"predict": [MODELS], "capture": [CAPTURES]}.get(
+        for bucket in {"predict": [MODELS, REPORTS], "capture": [CAPTURES, REPORTS]}.get(
             app, [CAPTURES, REPORTS, MODELS]
         ):
             assert role.allows("s3:ListBucket", f"arn:aws:s3:::{bucket}")

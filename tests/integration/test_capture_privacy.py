@@ -8,6 +8,7 @@ import re
 import struct
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ import pytest
 
 from modelwatch import Client
 from modelwatch.domain.capture_policy import apply_policy, read_policy
+from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.sampling import is_sampled
 from modelwatch_cli.capture.dlq import packed_records
 from running_stack import RunningStack
@@ -92,6 +94,17 @@ class Deployed:
         # numbers of a packed message are bytes: what they say is what must not be there
         return ["".join(packed_records(body)) or body for body in found.values()]
 
+    def predict_sampled(self) -> str:
+        """Predict until a prediction is one that the deployment's rate captures, too."""
+        while not is_sampled(event_id := self.predict(), RATE):
+            pass
+        return event_id
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return all captured rows."""
+        tables = [pq.ParquetFile(io.BytesIO(payload)).read() for payload in self.objects()]
+        return [row for table in tables for row in table.to_pylist()]
+
     def objects(self, prefix: str = "captures/") -> list[bytes]:
         s3, bucket = self.stack.client("s3"), "modelwatch-captures"
         listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", ())
@@ -149,8 +162,7 @@ def test_what_leaves_predict_is_what_the_policy_and_the_rate_say(deployed):
     deployed.stack.text("deploy", "capture")
 
     def rows() -> list[dict[str, Any]]:
-        tables = [pq.ParquetFile(io.BytesIO(payload)).read() for payload in deployed.objects()]
-        found = [row for table in tables for row in table.to_pylist()]
+        found = deployed.rows()
         return found if {row["event_id"] for row in found} >= chosen else []
 
     stored = eventually(rows)
@@ -217,6 +229,64 @@ def test_the_reference_is_compared_as_it_would_have_been_captured(deployed):
     # a reference that is not in buckets is 25 higher on average: 1.7 standard deviations
     assert features["magnesium"].score < 0.6
     assert features["hue"].kind == "numerical"
+
+
+def test_a_models_monitor_decides_without_a_deployment(deployed, tmp_path):
+    url = deployed.stack.json("deploy", "capture")["urls"]["capture"]
+    model = httpx.get(f"{deployed.url}/health", timeout=60).json()["model_name"]
+    file = tmp_path / "own.toml"
+    file.write_text(
+        f"""
+        model = "{model}"
+        [capture]
+        sample_rate = 1
+        [capture.fields]
+        "*" = "drop"
+        hue = "keep"
+        proline = "hash"
+        """
+    )
+    other = tmp_path / "shop.toml"
+    other.write_text("[capture.fields]\nashes = 'drop'")
+    deployed.stack.text("monitors", "apply", str(file), str(other))
+
+    def features_of(event_id: str) -> set[str]:
+        def row() -> dict[str, Any]:
+            found = deployed.rows()
+            return next((each for each in found if each["event_id"] == event_id), {})
+
+        return {
+            name.removeprefix("feature_")
+            for name, value in eventually(row).items()
+            if name.startswith("feature_") and value is not None
+        }
+
+    def event_of_the_new_rules() -> str:
+        event_id = deployed.predict()
+        return "" if is_sampled(event_id, RATE) else event_id
+
+    # within MODEL_REFRESH_SECONDS
+    eventually(lambda: features_of(deployed.predict_sampled()) == {"hue", "proline"}, seconds=120)
+    # what the deployment's rate would leave out
+    assert features_of(eventually(event_of_the_new_rules)) == {"hue", "proline"}
+
+    event_id = new_event_id(0)
+    record = {
+        "event_id": event_id,
+        "captured_at": datetime.now(UTC).isoformat(),
+        "model_name": "shop",
+        "model_version": "1",
+        "features": {"ashes": 14.2371828, "price": 2.5},
+        "prediction": 1,
+    }
+    assert httpx.post(f"{url}/capture", json=record, timeout=60).status_code == 202
+    assert features_of(event_id) == {"price"}
+
+    refused = tmp_path / "refused.toml"
+    refused.write_text(f'model = "{model}"\n[capture.fields]\nalcohl = "drop"')
+    done = deployed.stack.run("monitors", "apply", str(refused))
+    assert done.returncode != 0
+    assert "'alcohl' is no feature of the model" in re.sub(r"\s+", " ", done.stderr)
 
 
 @pytest.mark.parametrize(

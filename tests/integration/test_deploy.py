@@ -4,6 +4,8 @@ import gzip
 import os
 import shutil
 import uuid
+from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -55,8 +57,8 @@ class Deployment:
         self.stage = stage
         self.heard = Heard()
 
-    def settings(self, **changed: str) -> Settings:
-        own = {
+    def own(self) -> dict[str, str]:
+        return {
             "STAGE": self.stage,
             "CAPTURE_QUEUE_NAME": f"modelwatch-{self.stage}-captures",
             # all on LocalStack's own S3: the buckets are CloudFormation's to make
@@ -65,7 +67,9 @@ class Deployment:
             "REPORT_BUCKET": f"{self.stage}-reports",
             "ANALYSIS_SCHEDULE": "rate(1 hour)",
         }
-        return Settings({**os.environ, **own, **changed})
+
+    def settings(self, **changed: str) -> Settings:
+        return Settings({**os.environ, **self.own(), **changed})
 
     def deploy(self, *apps: str, dry_run: bool = False, **changed: str) -> dict[str, str]:
         """Deploy; return what was done, by the last part of the stack's name."""
@@ -88,6 +92,12 @@ class Deployment:
         settings = self.settings()
         results = undeploy(make_plan(settings), make_clients(settings), self.heard)
         return {result.name.split("-")[-1]: result.action for result in results}
+
+    def command(self, *words: str) -> Any:
+        """Run a command that prints JSON; return that."""
+        written = read_env_file(self.stack.home / "stack.env")
+        environ = {**self.stack.environ, **written, **self.own()}
+        return replace(self.stack, environ=environ).json(*words)
 
     def get(self, app: str, path: str) -> httpx.Response:
         return httpx.get(api_urls(self.settings())[app] + path, timeout=60)
@@ -198,7 +208,8 @@ def test_one_app_can_be_deployed_alone(deployment):
 
 
 @pytest.mark.usefixtures("first")
-def test_a_failure_shows_its_reason_and_the_next_deployment_recovers(deployment):
+def test_a_failure_shows_its_reason_and_leaves_what_ran(deployment):
+    released = deployment.command("releases")
     template = deployment.project.merge_template("analyze")
     right = template.read_text()
     # the setting itself would be refused before anything changes
@@ -206,9 +217,11 @@ def test_a_failure_shows_its_reason_and_the_next_deployment_recovers(deployment)
     template.write_text(wrong.replace("!Ref AnalysisRuleName", "another-rule"))
     with pytest.raises(StackError, match=r"AnalyzeEvent .*ScheduleExpression is not valid"):
         deployment.deploy("analyze")
-    template.write_text(right)
-    assert deployment.deploy("analyze")["analyze"] in ("recreated", "updated")
+    # on AWS CloudFormation brings it back; for LocalStack `deploy` makes it again
     assert deployment.get("analyze", "/health").status_code == 200
+    assert deployment.command("releases") == released
+    assert released["releases"][0]["live"] == ["analyze", "capture", "predict"]
+    template.write_text(right)
     assert deployment.deploy("analyze")["analyze"] == "unchanged"
 
 
@@ -245,6 +258,32 @@ def test_lines_go_through_firehose_while_a_setting_says_so(deployment):
         group = f"/aws/lambda/modelwatch-{deployment.stage}-{name}"
         assert not logs.describe_subscription_filters(logGroupName=group)["subscriptionFilters"]
     assert bucket not in [each["Name"] for each in s3.list_buckets()["Buckets"]]
+
+
+@pytest.mark.usefixtures("first")
+def test_a_rollback_puts_back_what_ran_before(deployment):
+    deployment.append("capture", ROUTE.replace("added", "newest"))
+    assert deployment.deploy()["capture"] == "updated"
+    newest, before, *_ = deployment.command("releases")["releases"]
+    assert newest["live"] == ["analyze", "capture", "predict"]
+    assert before["live"] == []
+
+    would = deployment.command("rollback", "--dry-run")
+    assert would["release"] == before["number"]
+    assert deployment.get("capture", "/newest").status_code == 200
+    done = deployment.command("rollback")
+    actions = {each["name"].split("-")[-1]: each["action"] for each in done["stacks"]}
+    assert actions == {"predict": "unchanged", "capture": "updated", "analyze": "unchanged"}
+    assert deployment.get("capture", "/newest").status_code in (403, 404)
+    assert deployment.get("capture", "/health").status_code == 200
+    now, *_ = deployment.command("releases")["releases"]
+    assert (now["puts_back"], now["live"]) == (before["number"], newest["live"])
+    again = deployment.command("rollback")
+    assert {each["action"] for each in again["stacks"]} == {"unchanged"}
+
+    deployment.command("rollback", str(newest["number"]))
+    assert deployment.get("capture", "/newest").json() == {"newest": True}
+    assert set(deployment.deploy().values()) == {"unchanged"}
 
 
 @pytest.mark.usefixtures("first")

@@ -26,6 +26,7 @@ from modelwatch_cli.deployment.parameters import (
     template_parameters,
 )
 from modelwatch_cli.deployment.plan import APPS, make_plan
+from modelwatch_cli.deployment.rollout import with_rollout
 from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
@@ -47,6 +48,7 @@ SETTINGS = Settings(
         "FUNCTION_SUBNETS": "subnet-0a1b2c3d,subnet-4e5f6a7b",
         "FUNCTION_SECURITY_GROUPS": "sg-0a1b2c3d",
         "ALARM_EMAILS": "on-call@example.com",
+        "PREDICT_ROLLOUT": "Canary10Percent15Minutes",
     }
 )
 LOCKS = {
@@ -67,7 +69,8 @@ def templates() -> Iterator[tuple[str, Template]]:
     for app in APPS:
         template = configured(package_app(project, app, REGION).template, app, SETTINGS)
         limits |= dict.fromkeys(function_names(template, SETTINGS.stage), 60)
-        yield app, with_code(template, "packages", "functions/key.zip")
+        template = with_code(template, "packages", "functions/key.zip")
+        yield app, with_rollout(template, {}, SETTINGS) if app == "predict" else template
     for path in sorted(project.template("storage").parent.glob("*.yaml")):
         yield path.stem, with_kept_queues(with_key(load_template(path), SETTINGS.kms_key_arn))
     alarms = alarm_template(SETTINGS, limits, SETTINGS.capture_queue_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import sys
 import threading
@@ -42,6 +43,23 @@ def app_with(name: str, **parts: object) -> Iterator[Chalice]:
         for key in [key for key in sys.modules if key.startswith("chalicelib")]:
             del sys.modules[key]
         sys.modules |= {key: module for key, module in kept.items() if module}
+
+
+@contextlib.contextmanager
+def real_app(name: str) -> Iterator[Chalice]:
+    """Import the app of a function with its own wiring."""
+
+    def forget() -> None:
+        for each in [each for each in sys.modules if each.split(".")[0] in ("app", "chalicelib")]:
+            del sys.modules[each]
+
+    forget()
+    sys.path.insert(0, str(FUNCTIONS / name))
+    try:
+        yield importlib.import_module("app").app
+    finally:
+        sys.path.pop(0)
+        forget()
 
 
 @contextlib.contextmanager

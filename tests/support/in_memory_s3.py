@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import threading
@@ -81,6 +82,14 @@ class InMemoryS3:
         if Range:
             data = data[-int(Range.removeprefix("bytes=-")) :]
         return {"Body": io.BytesIO(data), "ETag": _tag(self.objects[Key])}
+
+    def head_object(self, *, Key: str, **_options: Any) -> dict[str, Any]:
+        with self._call("head"):
+            if Key not in self.objects:
+                error = {"Error": {"Code": "404"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
+                raise ClientError(error, "HeadObject")  # type: ignore[arg-type]
+        digest = hashlib.sha256(self.objects[Key]).digest()
+        return {"ChecksumSHA256": base64.b64encode(digest).decode()}
 
     def delete_objects(self, *, Delete: dict[str, Any], **_options: Any) -> dict[str, Any]:
         keys = [entry["Key"] for entry in Delete["Objects"]]

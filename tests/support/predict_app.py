@@ -17,9 +17,11 @@ from in_memory import (
     InMemoryServingPlanCache,
 )
 from modelwatch.domain.capture_policy import CapturePolicy
+from modelwatch.domain.model_capture import CaptureRules
 from modelwatch.domain.routing import Routing
-from modelwatch.ports.capture import RecordQueue
+from modelwatch.ports.capture import CaptureMonitors, RecordQueue
 from modelwatch.ports.metrics import MetricSink
+from modelwatch.services.capturing import ModelCapture
 from modelwatch.services.outbox import Outbox
 from modelwatch.services.predict import PredictService
 from modelwatch.services.served_models import ServedModels
@@ -35,6 +37,7 @@ def service_with(
     queue: RecordQueue | None = None,
     policy: CapturePolicy | None = None,
     sample_rate: float = 1.0,
+    monitors: CaptureMonitors | None = None,
 ) -> PredictService:
     """Return the service with ``model`` behind the alias production, or with none at all."""
     metrics = metrics or InMemoryMetrics()
@@ -46,6 +49,7 @@ def service_with(
         registry.point("wine", "candidate", "2")
         registry.routing = Routing({"production": 1}, ("candidate",))
         loader.models["2"] = shadow
+    rules = CaptureRules(policy or CapturePolicy(), sample_rate)
     pool = ModelPool(
         model_name="wine",
         alias="production",
@@ -55,15 +59,14 @@ def service_with(
         metrics=metrics,
         refresh_seconds=30,
         start=lambda work: work(),
+        capture=ModelCapture("wine", rules, monitors),
         wait=lambda _seconds: None,
-        policy=policy,
     )
     return PredictService(
         models=pool,
         outbox=Outbox(queue or InMemoryQueue()),
         metrics=metrics,
         after_response=lambda work: work(),
-        sample_rate=sample_rate,
     )
 
 

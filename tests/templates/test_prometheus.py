@@ -67,6 +67,14 @@ def test_each_alert_is_complete(alert: dict[str, Any]) -> None:
     assert f"({alert['alert']}.md)" in index
 
 
+def test_alerts_about_a_model_have_the_owner_and_the_labels_of_its_monitor() -> None:
+    named = {alert["alert"]: alert for alert in ALERTS if "$labels.model_name" in str(alert)}
+    without = [
+        name for name, alert in named.items() if not {"owner", "labels"} <= {*alert["labels"]}
+    ]
+    assert without == []
+
+
 def test_each_alert_has_a_test_of_firing_and_one_of_not_firing() -> None:
     fires: set[str] = set()
     stays_silent: set[str] = set()

@@ -17,6 +17,7 @@ from modelwatch.settings.access import OPEN
 from modelwatch_cli.deployment.clients import client_maker, make_clients
 from modelwatch_cli.deployment.deployer import Progress
 from modelwatch_cli.deployment.plan import make_plan
+from modelwatch_cli.deployment.releases import ReleaseStore
 from modelwatch_cli.deployment.removal import undeploy
 from modelwatch_cli.settings import Settings
 
@@ -86,6 +87,10 @@ def erase(settings: Settings, progress: Progress) -> list[str]:
             with_data=True,
         )
 
+    def releases() -> None:
+        packages = make_clients(settings).packages
+        ReleaseStore(packages, settings.package_bucket, settings.stage).delete_all()
+
     def queues() -> None:
         sqs = make("sqs")
         # most went with their stacks
@@ -108,6 +113,7 @@ def erase(settings: Settings, progress: Progress) -> list[str]:
 
     parts: dict[str, Callable[[], None]] = {
         f"stacks modelwatch-{settings.stage}-*": stacks,
+        f"releases/{settings.stage}/ in {settings.package_bucket}": releases,
         f"queues modelwatch-{settings.stage}-*": queues,
         f"bucket {settings.capture_bucket}": lambda: _delete_bucket(
             s3_client(settings), settings.capture_bucket

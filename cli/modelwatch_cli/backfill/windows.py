@@ -22,11 +22,12 @@ from modelwatch.adapters.results.past import S3PastStore
 from modelwatch.adapters.results.performance import S3PerformanceStore
 from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.capture_policy import read_policy
+from modelwatch.domain.model_capture import CaptureRules
 from modelwatch.domain.segments import read_segments
 from modelwatch.ports.metrics import Sample
 from modelwatch.services.analyze import AnalyzeService
 from modelwatch.services.learning import Learning
-from modelwatch.services.monitors import MonitorReader
+from modelwatch.services.monitors import MonitorReader, capture_policies
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.references import References
 from modelwatch.settings.serving import aliases_of_served
@@ -60,13 +61,14 @@ def past_analysis(settings: Settings) -> PastAnalysis:
     monitors = MonitorReader(
         S3MonitorStore(s3, results), settings.stage, partial(monitored, settings)
     )
+    policies = capture_policies(CaptureRules(policy), monitors.latest)
     service = AnalyzeService(
         serving=aliases_of_served(settings),
         registry=registry,
         profiles=profiles,
         references=References(
             registry=registry,
-            training=TrainingReferences(artifacts_of(settings, s3), policy, segments),
+            training=TrainingReferences(artifacts_of(settings, s3), policies, segments),
             profiles=profiles,
             baselines=S3BaselineStore(s3, results),
         ),

@@ -126,6 +126,24 @@ def left_out(settings: Settings) -> list[str]:
     return [each.twin for each in ours if each.needs and each.needs not in shown]
 
 
+def alarm_names(settings: Settings, function: str, group: Group) -> list[str]:
+    """Return the names of a group's alarms that watch one function and its API.
+
+    They are those that see a fault of its code.
+    """
+    return [
+        name_of(each, settings.stage)
+        for each in alarms(settings, {function: 1}, settings.capture_queue_name)
+        if each.group == group and each.subject
+    ]
+
+
+def name_of(alarm: Alarm, stage: str) -> str:
+    """Return the name of an alarm."""
+    title = f"modelwatch-{stage}-{alarm.twin}"
+    return f"{title}-{alarm.subject}" if alarm.subject else title
+
+
 def alarm_template(settings: Settings, functions: dict[str, int], queue: str) -> Template:
     """Return the template of the stack of alarms."""
     topic: Any = settings.alarm_topic_arn or {"Ref": "Topic"}
@@ -139,8 +157,7 @@ def alarm_template(settings: Settings, functions: dict[str, int], queue: str) ->
         }
     names: dict[Group, list[str]] = {}
     for each in alarms(settings, functions, queue):
-        title = f"modelwatch-{settings.stage}-{each.twin}"
-        title += f"-{each.subject}" if each.subject else ""
+        title = name_of(each, settings.stage)
         names.setdefault(each.group, []).append(title)
         resources[_logical(f"{each.twin}-{each.subject}")] = {
             "Type": "AWS::CloudWatch::Alarm",

@@ -87,6 +87,7 @@ def resolve(definition: Any, handler_arn: str) -> Any:
         "AWS::Region": region,
         "AWS::AccountId": account,
         "APIHandler.Arn": handler_arn,
+        "Live": handler_arn,  # the alias, where a version serves
     }
     for name, value in values.items():
         pattern = pattern.replace(f"${{{name}}}", value)

@@ -14,11 +14,10 @@ from modelwatch import __version__
 from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_cli.deployment.access import with_access
 from modelwatch_cli.deployment.alarms import alarm_template, left_out
-from modelwatch_cli.deployment.apis import clear_stage, ensure_api
+from modelwatch_cli.deployment.app_stacks import AppStacks, Code
 from modelwatch_cli.deployment.change_sets import Change, ChangeSets, Confirm
 from modelwatch_cli.deployment.clients import Clients
 from modelwatch_cli.deployment.encryption import keep_logs, with_key
-from modelwatch_cli.deployment.endpoints import api_url
 from modelwatch_cli.deployment.environments import (
     Environment,
     base_environment,
@@ -30,9 +29,8 @@ from modelwatch_cli.deployment.events import with_events
 from modelwatch_cli.deployment.graph import Step, run_steps
 from modelwatch_cli.deployment.images import build_image, image_repository
 from modelwatch_cli.deployment.layers import Artifact, build_layer, check_size
-from modelwatch_cli.deployment.leftovers import delete_leftovers
 from modelwatch_cli.deployment.limits import with_limits, with_roles
-from modelwatch_cli.deployment.packages import PackageStore
+from modelwatch_cli.deployment.packages import PackageStore, sha256_of
 from modelwatch_cli.deployment.packaging import (
     as_image,
     function_names,
@@ -49,6 +47,7 @@ from modelwatch_cli.deployment.parameters import (
 from modelwatch_cli.deployment.plan import APPS, Plan, wants_firehose
 from modelwatch_cli.deployment.registry import with_registry
 from modelwatch_cli.deployment.revision import git_revision
+from modelwatch_cli.deployment.rollout import with_rollout
 from modelwatch_cli.deployment.secrets import with_secrets
 from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer, stack_digest
 from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
@@ -57,10 +56,24 @@ from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
 
-def tags_of(settings: Settings) -> dict[str, str]:
+def tags_of(settings: Settings, version: str = __version__) -> dict[str, str]:
     """Return the tags of all that is deployed."""
     owner = {"owner": settings.owner} if settings.owner else {}
-    return {"stage": settings.stage, "version": __version__, **owner}
+    return {"stage": settings.stage, "version": version, **owner}
+
+
+def stack_deployer(
+    clients: Clients, settings: Settings, store: PackageStore, confirm: Confirm, version: str
+) -> StackDeployer:
+    """Return what puts stacks in place: on AWS by change sets that someone confirms."""
+    is_emulation = bool(settings.aws_endpoint_url)
+    return StackDeployer(
+        clients.cloudformation,
+        store.store_template,
+        recreates=is_emulation,
+        change_sets=None if is_emulation else ChangeSets(clients.cloudformation, confirm),
+        tags={} if is_emulation else tags_of(settings, version),
+    )
 
 
 def configured(template: Template, app: str, settings: Settings) -> Template:
@@ -131,15 +144,10 @@ class Deployer:
     def __post_init__(self) -> None:
         self._is_emulation = bool(self.settings.aws_endpoint_url)
         self._store = PackageStore(self.clients.packages, self.settings.package_bucket)
-        self._stacks = StackDeployer(
-            self.clients.cloudformation,
-            self._store.store_template,
-            recreates=self._is_emulation,
-            change_sets=None
-            if self._is_emulation
-            else ChangeSets(self.clients.cloudformation, self.confirm),
-            tags={} if self._is_emulation else tags_of(self.settings),
+        self._stacks = stack_deployer(
+            self.clients, self.settings, self._store, self.confirm, __version__
         )
+        self._app_stacks = AppStacks(self._stacks, self.clients, self.settings, self.progress.say)
         self._deployed: dict[str, Stack] = {}
         self._layers: dict[str, Artifact] = {}
         self._templates: dict[str, Template] = {}
@@ -154,6 +162,8 @@ class Deployer:
         """
         try:
             run_steps(self._steps())
+            if not self.dry_run:
+                self._app_stacks.add_release(__version__, self._provided["CodeRevision"])
         except (BotoCoreError, ClientError) as error:
             raise DeploymentError(f"AWS cannot be reached or refused: {error}") from error
         return self.results
@@ -258,27 +268,23 @@ class Deployer:
             action = self._compare(part, name, template, provided)
         else:
             parameters = template_parameters(template, self.settings, provided)
-            before = self._stacks.read(name)
+            template = self._rolled_out(part, template, parameters)
             # a filter needs its log group
             has_groups = wants_firehose(self.settings) or not self._is_emulation
             if part in self.plan.apps and has_groups:
                 names = function_names(template, self.plan.stage)
                 days = int(self.settings.log_retention_days)
                 keep_logs(self.clients.logs, names, self.settings.kms_key_arn, days)
-            action, self._deployed[part] = self._stacks.deploy(
-                name,
-                template,
-                parameters,
-                say=lambda message: self.progress.say(name, message),
-                before_update=lambda: self._make_way(part, template, before),
-                after_delete=lambda: self._delete_leftovers(part, template),
-            )
-            # an unchanged stack too: the last deployment may have been interrupted right here
-            if part in self.plan.apps and action in ("updated", "unchanged"):
-                outputs = self._deployed[part].outputs
-                if ensure_api(self.clients.apis, template, outputs) and action == "unchanged":
-                    self.progress.say(name, "its API did not change with it: put it right")
-            self._say_address(before, self._deployed[part])
+            if part in self.plan.apps:
+                action, stack = self._put_app(part, template, parameters)
+            else:
+                action, stack = self._stacks.deploy(
+                    name,
+                    template,
+                    parameters,
+                    say=lambda message: self.progress.say(name, message),
+                )
+            self._deployed[part] = stack
         result = StackResult(name, action, time.monotonic() - started)
         self.results.append(result)
         self.progress.done(result)
@@ -300,31 +306,20 @@ class Deployer:
         self.results.append(result)
         self.progress.done(result)
 
-    def _make_way(self, part: str, template: Template, before: Stack | None) -> None:
-        # only a custom endpoint is a LocalStack: on AWS a stage without interruption is updated
-        if (
-            self._is_emulation
-            and part in self.plan.apps
-            and before
-            and "RestAPIId" in before.outputs
-        ):
-            clear_stage(self.clients.apis, template, before.outputs)
+    def _put_app(
+        self, app: str, template: Template, parameters: Mapping[str, str]
+    ) -> tuple[Action, Stack]:
+        needs = self.plan.stacks[app] - {*APPS, "layers"}
+        package = self._layers.get(f"package of {app}")
+        if package:
+            code, sha256 = package.key, sha256_of(package.path)
+        else:
+            (code,) = {each["ImageUri"] for each in functions(template).values()}
+            sha256 = ""
+        return self._app_stacks.put(app, template, parameters, Code(code, sha256, needs))
 
-    def _say_address(self, before: Stack | None, now: Stack) -> None:
-        """Say that an API has another address than it had."""
-        endpoint_url = self.settings.aws_endpoint_url
-        urls = [
-            api_url(stack, endpoint_url)
-            for stack in (before, now)
-            if stack and "RestAPIId" in stack.outputs
-        ]
-        if len(set(urls)) == 2:
-            self.progress.say(now.name, f"its API has a NEW ADDRESS, {urls[1]}; {urls[0]} is gone")
-
-    def _delete_leftovers(self, part: str, template: Template) -> None:
-        if part in self.plan.apps:
-            name = self.plan.stack_name(part)
-            delete_leftovers(self.clients, template, self.plan.stage, name)
+    def _rolled_out(self, part: str, template: Template, parameters: Mapping[str, str]) -> Template:
+        return with_rollout(template, parameters, self.settings) if part == "predict" else template
 
     def _compare(
         self, part: str, name: str, template: Template, provided: Mapping[str, str]
@@ -341,6 +336,7 @@ class Deployer:
         if any(needed not in self._deployed for needed in gives):
             return "updated"  # what it takes from a stack that changes is not known yet
         parameters = template_parameters(template, self.settings, provided)
+        template = self._rolled_out(part, template, parameters)
         if stack.digest != stack_digest(template, parameters):
             return "updated"
         self._deployed[part] = stack

@@ -53,6 +53,10 @@ class ImageRepository(Protocol):
         """Put the image there; return False if it was there already."""
         ...
 
+    def has(self, uri: str) -> bool:
+        """Return whether the image of this address is there."""
+        ...
+
 
 def build_image(project: Project, package: Package, app: str, environment: Environment) -> Image:
     """Return the image of ``app``; it copies the code only if it has changed."""
@@ -101,6 +105,10 @@ class FolderRepository:
         """Return ``<name>:<tag>``, to be looked up in the folder."""
         return f"{image.name}:{image.tag}"
 
+    def has(self, uri: str) -> bool:
+        """Return whether the folder has the image."""
+        return (self._folder / uri.replace(":", "/") / "image.json").exists()
+
     def publish(self, image: Image) -> bool:
         """Write the image's folder.
 
@@ -136,13 +144,17 @@ class RegistryRepository:
         """Return ``<repository>:<name>-<tag>``."""
         return f"{self._repository}:{image.name}-{image.tag}"
 
+    def has(self, uri: str) -> bool:
+        """Return whether the registry has the image; raises BuildError without docker."""
+        return _run(inspect_command(uri)).returncode == 0
+
     def publish(self, image: Image) -> bool:
         """Build and push the image, unless the registry has it.
 
         Raises BuildError with docker's message.
         """
         uri = self.uri(image)
-        if _run(inspect_command(uri)).returncode == 0:
+        if self.has(uri):
             return False
         with tempfile.TemporaryDirectory() as scratch:
             context = Path(scratch) / "context"

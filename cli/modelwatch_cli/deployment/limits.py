@@ -119,7 +119,7 @@ def _of_api(settings: Settings) -> dict[str, Any]:
 
 def with_roles(template: Template, settings: Settings) -> Template:
     """Return a ``template`` whose roles have the path and the boundary that the settings say."""
-    more = _of_role(settings)
+    more = shared_by_roles(settings)
     resources = {
         name: resource | {"Properties": resource["Properties"] | more}
         if resource["Type"] == "AWS::IAM::Role"
@@ -129,7 +129,8 @@ def with_roles(template: Template, settings: Settings) -> Template:
     return template | {"Resources": resources}
 
 
-def _of_role(settings: Settings) -> dict[str, Any]:
+def shared_by_roles(settings: Settings) -> dict[str, Any]:
+    """Return the properties that every role has: a path and a boundary, if the settings say so."""
     found: dict[str, Any] = {}
     if settings.role_boundary:
         found["PermissionsBoundary"] = settings.role_boundary

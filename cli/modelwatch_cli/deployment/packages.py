@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+def sha256_of(path: Path) -> str:
+    """Return the digest of a file in base64, as S3 shows it."""
+    with path.open("rb") as file:
+        return base64.b64encode(hashlib.file_digest(file, "sha256").digest()).decode()
+
+
 class PackageStore:
     """Uploads once; what is there already has the same content, or is replaced.
 
@@ -58,8 +64,7 @@ class PackageStore:
 
         Raises PackageStoreError when S3 does not accept it.
         """
-        with path.open("rb") as file:
-            sha256 = base64.b64encode(hashlib.file_digest(file, "sha256").digest()).decode()
+        sha256 = sha256_of(path)
         if self.has(key, sha256):
             return False
         try:

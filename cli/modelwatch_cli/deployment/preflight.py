@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.adapters.registries import registry_of
 from modelwatch.errors import ModelwatchError, SettingError
-from modelwatch.settings.kinds import managed_region
+from modelwatch.settings.kinds import DATABRICKS, managed_region
 from modelwatch_cli.console import count_of
 from modelwatch_cli.deployment.alarms import PUBLISHERS
 from modelwatch_cli.deployment.plan import wants_alarms
@@ -189,13 +189,14 @@ def _quotas(functions: Any) -> Iterator[Finding]:
 
 def _registry(settings: Settings) -> Iterator[Finding]:
     uri = settings.mlflow_tracking_uri
-    parts = urlsplit(uri)
+    parts = urlsplit(settings.databricks_host if uri in DATABRICKS else uri)
     is_here = parts.hostname in ("127.0.0.1", "localhost", "::1")
     if not managed_region(uri) and (parts.scheme != "https" or is_here):
         yield Finding(
             "registry",
             "wrong",
-            f"MLFLOW_TRACKING_URI={uri} is not an https address that functions on AWS reach",
+            f"{'DATABRICKS_HOST' if uri in DATABRICKS else 'MLFLOW_TRACKING_URI'}={parts.geturl()} "
+            "is not an https address that functions on AWS reach",
         )
         return
     try:

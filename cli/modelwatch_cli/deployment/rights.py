@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from modelwatch_cli.deployment.plan import wants_firehose
+from modelwatch_cli.deployment.rollout import AT_ONCE
 from modelwatch_cli.settings import Settings
 
 # what CloudFormation does in the deploying principal's name, by the resource that it concerns
@@ -58,6 +59,27 @@ _FIREHOSE_ACTIONS: dict[str, tuple[str, ...]] = {
     ),
 }
 
+_ROLLOUT_ACTIONS: dict[str, tuple[str, ...]] = {
+    "arn:{P}:lambda:{R}:{A}:function:modelwatch-{S}-predict": (
+        "lambda:PublishVersion",
+        "lambda:CreateAlias",
+        "lambda:UpdateAlias",
+    ),
+    "arn:{P}:codedeploy:{R}:{A}:application:modelwatch-{S}-predict-Rollouts": (
+        "codedeploy:CreateApplication",
+    ),
+    "arn:{P}:codedeploy:{R}:{A}:deploymentgroup:modelwatch-{S}-predict-Rollouts/"
+    "modelwatch-{S}-predict-RolloutGroup": (
+        "codedeploy:CreateDeploymentGroup",
+        "codedeploy:CreateDeployment",
+        "codedeploy:GetDeployment",
+    ),
+    "arn:{P}:codedeploy:{R}:{A}:deploymentconfig:CodeDeployDefault.Lambda{PREDICT_ROLLOUT}": (
+        "codedeploy:GetDeploymentConfig",
+    ),
+    "arn:{P}:iam::{A}:role/modelwatch-{S}-predict-RolloutRole": ("iam:PassRole",),
+}
+
 
 def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], list[str]]:
     """Return the actions that the principal ``arn`` may not take, and those that are not certain.
@@ -69,7 +91,7 @@ def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], l
         "R": settings.aws_default_region,
         "A": arn.split(":")[4],
         "S": settings.stage,
-        **{name: settings.text(name) for name in ("CAPTURE_QUEUE_NAME",)},
+        **{name: settings.text(name) for name in ("CAPTURE_QUEUE_NAME", "PREDICT_ROLLOUT")},
         **{name: settings.text(name) for name in ("CAPTURE_BUCKET", "PACKAGE_BUCKET")},
     }
     if arn.endswith(":root"):
@@ -77,8 +99,12 @@ def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], l
     source = _policy_source(arn, iam)
     denied: list[str] = []
     unsure: list[str] = []
-    more = _FIREHOSE_ACTIONS if wants_firehose(settings) else {}
-    for resource, actions in [*_ACTIONS.items(), *more.items()]:
+    asked = [*_ACTIONS.items()]
+    if wants_firehose(settings):
+        asked += _FIREHOSE_ACTIONS.items()
+    if settings.predict_rollout != AT_ONCE:
+        asked += _ROLLOUT_ACTIONS.items()
+    for resource, actions in asked:
         found = iam.simulate_principal_policy(
             PolicySourceArn=source,
             ActionNames=list(actions),

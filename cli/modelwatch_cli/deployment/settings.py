@@ -31,6 +31,9 @@ LOG_DAYS = tuple(
 )
 """What CloudWatch takes."""
 
+ROLLOUTS = ("Canary10Percent15Minutes", "Canary10Percent30Minutes", "Linear10PercentEvery10Minutes")
+"""CodeDeploy's ways that leave an alarm the 15 minutes that it looks back."""
+
 FUNCTION_NAMES = (
     "predict",
     "capture-api",
@@ -81,6 +84,11 @@ class DeploymentSettings(StageSettings):
     function_timeout = _limits(3, 900, "seconds of a function, such as capture=120")
     function_concurrency = _limits(
         0, 10_000, "concurrency that a function has for itself, and no more: analyze=1"
+    )
+    predict_rollout = Setting(
+        "at-once",
+        "how requests move to a new predict, on AWS: at once, or by CodeDeploy",
+        choice("at-once", *ROLLOUTS),
     )
     capture_max_concurrency = Setting(
         "10", "most runs at once that take records from the queue, on AWS", whole(2, 1_000)

@@ -85,8 +85,10 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
     from modelwatch.adapters.results.baselines import S3BaselineStore
     from modelwatch.adapters.results.performance import S3PerformanceStore
     from modelwatch.domain.capture_policy import read_policy
+    from modelwatch.domain.model_capture import CaptureRules
     from modelwatch.domain.monitors import Monitored
     from modelwatch.services.comparison import Comparer
+    from modelwatch.services.monitors import capture_policies
     from modelwatch.services.performance import PerformanceMonitor
     from modelwatch.services.references import References
     from modelwatch_cli.monitors.held import held_monitors
@@ -108,7 +110,10 @@ def _comparer(settings: Settings, min_labels: int | None, min_maturity: float | 
         profiles=profiles,
         references=References(
             registry=registry,
-            training=TrainingReferences(artifacts_of(settings, s3), policy),
+            training=TrainingReferences(
+                artifacts_of(settings, s3),
+                capture_policies(CaptureRules(policy), lambda: monitors),
+            ),
             profiles=profiles,
             baselines=S3BaselineStore(s3, settings.report_bucket),
         ),

@@ -14,9 +14,12 @@ from modelwatch_cli.options import since_option, until_option
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from modelwatch.adapters.results.baselines import S3BaselineStore
     from modelwatch.adapters.results.monitors import S3MonitorStore
-    from modelwatch.domain.monitors import MonitorChange
+    from modelwatch.domain.monitors import Monitor, MonitorChange
+    from modelwatch.domain.schemas import Schema
     from modelwatch_cli.monitors.applying import Applied
 
 FOLDER = Path("monitors")
@@ -105,9 +108,10 @@ def diff(
 
     stage = Settings().stage
     held = _store().current()
-    planned = compare(held, stage, wanted_monitors(held, stage, paths or [FOLDER]))
+    wanted = wanted_monitors(held, stage, paths or [FOLDER])
+    planned = compare(held, stage, wanted)
     _print_changes(planned, as_json)
-    _say_not_found(planned)
+    _say_not_found(planned, wanted)
     if planned.changes:
         raise typer.Exit(1)
 
@@ -145,7 +149,7 @@ def plan(
         ]
     if as_json:
         print_json({"change": planned, "since": span[0], "until": span[1], "models": plans})
-        _say_not_found(planned)
+        _say_not_found(planned, wanted)
         return
     _print_changes(planned, as_json=False)
     for each in plans:
@@ -156,7 +160,7 @@ def plan(
             console.print(sentence, markup=False)
         for note in each.notes:
             console.print(f"Note: {note}", markup=False)
-    _say_not_found(planned)
+    _say_not_found(planned, wanted)
 
 
 def apply(
@@ -168,13 +172,21 @@ def apply(
     A folder stands for all monitors of the stage: those without a file end. Files alone change only
     theirs. Nothing is deployed; applied again, nothing changes.
     """
-    from modelwatch_cli.monitors.applying import make_hold, require_baselines, wanted_monitors
+    from modelwatch_cli.monitors.applying import (
+        compare,
+        make_hold,
+        require_baselines,
+        wanted_monitors,
+    )
 
     settings = Settings()
     store = _store()
     held = store.current()
     wanted = wanted_monitors(held, settings.stage, paths or [FOLDER])
     require_baselines(_baselines(settings), wanted)
+    problems = _capture_problems(compare(held, settings.stage, wanted), wanted)
+    if problems:
+        raise MonitorError("\n".join(problems))
     applied = make_hold(store, held, settings.stage, wanted, "apply")
     _print_changes(applied, as_json)
     _say_not_found(applied)
@@ -228,6 +240,7 @@ def list_monitors(as_json: Annotated[bool, _JSON] = False) -> None:
                 "baseline": each.baseline,
                 "rules": {rule.lower(): value for rule, value in each.settings.items()},
                 "features": each.features,
+                "capture": each.capture,
             }
             for name, each in held.monitors.items()
         ]
@@ -250,7 +263,7 @@ def list_monitors(as_json: Annotated[bool, _JSON] = False) -> None:
                 ", ".join(
                     f"{name.removeprefix('rules.')}={value}"
                     for name, value in each.fields().items()
-                    if name.startswith(("rules.", "features."))
+                    if name.startswith(("rules.", "features.", "capture."))
                 ),
             ]
             for name, each in held.monitors.items()
@@ -308,14 +321,42 @@ def _print_changes(applied: Applied, as_json: bool) -> None:
         console.print(f"Nothing changes: version {applied.number} has the same monitors")
 
 
-def _say_not_found(applied: Applied) -> None:
-    """Say which models and features of the monitors that come are not known: a hint, no error."""
+def _capture_problems(applied: Applied, wanted: Mapping[str, Monitor]) -> list[str]:
+    """Return why rules of capture that come cannot be meant, as far as the models are known."""
+    from modelwatch.errors import ModelwatchError
+    from modelwatch_cli.monitors.capture import capture_problems
+    from modelwatch_cli.monitors.facts import schemas_of
+
+    settings = Settings()
+
+    def known(model: str) -> Sequence[Schema]:
+        try:
+            return schemas_of(settings, model)
+        except ModelwatchError as error:
+            error_console.print(
+                f"Note: the rules of capture are not checked against the features of {model}: "
+                f"{error}",
+                markup=False,
+            )
+            return []
+
+    return list(capture_problems(settings, applied.changes, wanted, known))
+
+
+def _say_not_found(applied: Applied, wanted: Mapping[str, Monitor] | None = None) -> None:
+    """Say which models and features of the monitors that come are not known: a hint, no error.
+
+    Of ``wanted`` monitors, which may yet be applied, it also says why they would be refused.
+    """
     from modelwatch_cli.monitors.facts import features_of, not_found, without_feature
 
     settings = Settings()
     come = {each.model_name for each in applied.changes if each.after == "new"}
     said = [*not_found(settings, come)] if come else []
     said += without_feature(applied.changes, lambda model: features_of(settings, model))
+    if wanted is not None:
+        refused = _capture_problems(applied, wanted)
+        said += [f"`modelwatch monitors apply` refuses it: {each}" for each in refused]
     for sentence in said:
         error_console.print(f"Note: {sentence}", markup=False)
 

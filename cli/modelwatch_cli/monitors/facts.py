@@ -11,6 +11,7 @@ from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.domain.monitors import MonitorChange
 from modelwatch.domain.profiles import merge_profiles
+from modelwatch.domain.schemas import Schema
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, NoModelError
 from modelwatch.settings.kinds import meant
@@ -83,16 +84,8 @@ def features_of(settings: Settings, model_name: str) -> list[str]:
     Where S3 or the registry does not respond, or there are none, it is empty.
     """
     try:
-        try:
-            registry, artifacts = registry_of(settings), artifacts_of(settings)
-            model = registry.model(model_name)
-            versions = {*model.aliases.values(), *model.stages.values()}
-            manifests = [artifacts.manifest(registry.version(model_name, v)) for v in versions]
-            columns = [each.schema.columns for each in manifests if each is not None]
-        except NoModelError:
-            columns = []
-        if columns:
-            return [column.name for each in columns for column in each]
+        if schemas := schemas_of(settings, model_name):
+            return [column.name for each in schemas for column in each.columns]
         store = S3ProfileStore(s3_client(settings), settings.capture_bucket)
         window = Window.ending(datetime.now(UTC), seconds=_DAY_SECONDS)
         profiles = [
@@ -104,6 +97,21 @@ def features_of(settings: Settings, model_name: str) -> list[str]:
         return [name for profile in profiles for name in profile.features]
     except ModelwatchError:
         return []
+
+
+def schemas_of(settings: Settings, model_name: str) -> list[Schema]:
+    """Return the schemas of the versions behind aliases; none where the registry knows no model.
+
+    Raises ModelwatchError when the registry or S3 does not respond.
+    """
+    registry, artifacts = registry_of(settings), artifacts_of(settings)
+    try:
+        model = registry.model(model_name)
+    except NoModelError:
+        return []
+    versions = {*model.aliases.values(), *model.stages.values()}
+    manifests = [artifacts.manifest(registry.version(model_name, each)) for each in versions]
+    return [each.schema for each in manifests if each is not None]
 
 
 def _registered(settings: Settings, model_name: str) -> Iterator[str]:

@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 
 from modelwatch.domain.baselines import TRAINING, check_name
-from modelwatch.domain.monitors import MOST_MONITORS, Monitor
+from modelwatch.domain.monitors import LONGEST_LABELS, MOST_MONITORS, Monitor, labels_text
 from modelwatch.domain.names import check_model_name
 from modelwatch.domain.verdict.rules import FeatureRule
 from modelwatch.errors import InvalidInputError, MonitorError
 from modelwatch.settings.kinds import json_schema, meant
 from modelwatch_cli.capture.tables.mapping import TableMapping, mapping_problems
+from modelwatch_cli.monitors.capture import capture_faults, read_capture
 from modelwatch_cli.monitors.features import feature_problems
 from modelwatch_cli.monitors.schema import (
     LABEL_PATTERN,
@@ -116,6 +117,7 @@ def read_monitor(file: Path, stage: str) -> tuple[str, Monitor | None, list[File
             feature: msgspec.convert(rule, FeatureRule)
             for feature, rule in sorted(_table(parsed, "features"))
         },
+        capture=read_capture(dict(_table(parsed, "capture"))),
     )
     return name, monitor, []
 
@@ -145,7 +147,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _problems(parsed: dict[str, Any], default_name: str) -> Iterator[tuple[str, str]]:
-    known = [*TEXTS, "labels", "rules", "features", "table"]
+    known = [*TEXTS, "labels", "rules", "features", "capture", "table"]
     for name, value in parsed.items():
         if name in RULES:
             yield name, "stands above the tables; write it below [rules]"
@@ -169,10 +171,18 @@ def _problems(parsed: dict[str, Any], default_name: str) -> Iterator[tuple[str, 
             expected = "up to 40 of a-z, 0-9 and _, beginning with a letter"
             yield f"labels.{name[:60]}", f"is no name of a label: {expected}"
         yield from _text_problems(f"labels.{name[:60]}", value)
+        if "," in str(value):
+            yield f"labels.{name[:60]}", "has a comma, which ends a label on alerts"
+    if len(labels_text({name: str(value) for name, value in labels})) > LONGEST_LABELS:
+        yield (
+            "labels",
+            f"have more than {LONGEST_LABELS} characters, which alerts carry as one text",
+        )
     yield from mapping_problems(dict(_table(parsed, "table")))
     for name, value in _table(parsed, "rules"):
         yield from _rule_problems(name, value)
     yield from feature_problems(_table(parsed, "features"))
+    yield from capture_faults(dict(_table(parsed, "capture")))
 
 
 def _text_problems(field: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -62,7 +62,7 @@ class Planner:
         self, changes: Sequence[MonitorChange], since: datetime, until: datetime
     ) -> dict[str, list[str]]:
         """Return the names of the results in that time, by each model with other rules."""
-        models = dict.fromkeys(each.model_name for each in changes if _is_rule(each.field))
+        models = dict.fromkeys(each.model_name for each in changes if _is_shown(each.field))
         return {name: self._tester(name).names(name, since, until) for name in models}
 
     def plan(
@@ -140,6 +140,11 @@ def _notes(fields: set[str], lengths: set[str], series: Sequence[Series]) -> Ite
         yield f"the past has no results of windows of {', '.join(new)}: they are not shown"
     if "baseline" in fields:
         yield "windows are compared with the reference that they had, not with the new baseline"
+    if any(field.startswith("capture.") for field in fields):
+        yield (
+            "what is captured changes for new records alone; a window that has older ones, too, is "
+            "compared with a reference by the new rules"
+        )
     problems = [each.problem for one in series for each in one.windows if each.problem]
     if problems:
         count = count_of(len(problems), "window")
@@ -148,8 +153,8 @@ def _notes(fields: set[str], lengths: set[str], series: Sequence[Series]) -> Ite
         yield "there are no results of windows in that time"
 
 
-def _is_rule(field: str) -> bool:
+def _is_shown(field: str) -> bool:
     """Return whether a changed field can change a verdict; an empty one is a whole monitor."""
-    if field in ("", "baseline") or field.startswith("features."):
+    if field in ("", "baseline") or field.startswith(("features.", "capture.")):
         return True
     return field.removeprefix("rules.").upper() in VERDICT_SETTINGS

@@ -16,6 +16,7 @@ from modelwatch.settings import Setting
 from modelwatch.settings.analysis import MonitorSettings
 from modelwatch.settings.kinds import json_schema
 from modelwatch_cli.capture.tables.mapping import TableMapping
+from modelwatch_cli.monitors import capture
 from modelwatch_cli.monitors.features import PARTS, SCHEMA
 
 SCHEMA_FILE = "monitor.schema.json"
@@ -61,10 +62,10 @@ def schema() -> dict[str, Any]:
             **{name: {**text, "description": meaning} for name, meaning in TEXTS.items()},
             "labels": {
                 "type": "object",
-                "description": "what else is to be known of the model",
+                "description": "what else is to be known of the model: its alerts carry them",
                 "propertyNames": {"pattern": f"^{LABEL_PATTERN}$"},
                 "maxProperties": MOST_LABELS,
-                "additionalProperties": text,
+                "additionalProperties": {**text, "pattern": "^[^,]*$"},
             },
             "rules": {
                 "type": "object",
@@ -73,6 +74,7 @@ def schema() -> dict[str, Any]:
                 "properties": rules,
             },
             "features": SCHEMA,
+            "capture": capture.SCHEMA,
             "table": {
                 "type": "object",
                 "description": "which column of an imported table is what",
@@ -117,6 +119,7 @@ def _lines(model_name: str, facts: list[str], defaults: Mapping[str, str]) -> It
     yield '# timestamp = "scored_at"'
     yield '# prediction = "predicted"'
     yield ""
+    yield from capture.COMMENTS
     for feature, parts in _EXAMPLES.items():
         yield f"# [features.{feature}]"
         for name, example in parts.items():

@@ -25,6 +25,7 @@ from modelwatch.adapters.results.past import S3PastStore
 from modelwatch.adapters.results.performance import S3PerformanceStore
 from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.capture_policy import read_policy
+from modelwatch.domain.model_capture import CaptureRules
 from modelwatch.domain.segments import read_segments
 from modelwatch.domain.verdict.evidence import CodeVersion
 from modelwatch.ports.metrics import MetricSink
@@ -34,7 +35,7 @@ from modelwatch.services.announcing import Announcer
 from modelwatch.services.asking import Asking
 from modelwatch.services.comparison import Comparer
 from modelwatch.services.learning import Learning
-from modelwatch.services.monitors import MonitorReader
+from modelwatch.services.monitors import MonitorReader, capture_policies
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.reading import ResultReader
 from modelwatch.services.references import References
@@ -156,12 +157,18 @@ def _parts() -> _Parts:
     profiles = S3ProfileStore(s3, settings.capture_bucket, segments)
     policy = read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY"))
     artifacts = artifacts_of(settings, s3)
+    monitors = MonitorReader(
+        S3MonitorStore(s3, settings.report_bucket),
+        settings.stage,
+        partial(monitored, settings),
+    )
+    policies = capture_policies(CaptureRules(policy), monitors.latest)
     return _Parts(
         registry=registry,
         profiles=profiles,
         references=References(
             registry=registry,
-            training=TrainingReferences(artifacts, policy, segments),
+            training=TrainingReferences(artifacts, policies, segments),
             profiles=profiles,
             baselines=S3BaselineStore(s3, settings.report_bucket),
         ),
@@ -171,9 +178,5 @@ def _parts() -> _Parts:
             policy=performance_policy(settings),
             open_hour_bytes=_OPEN_HOUR_BYTES,
         ),
-        monitors=MonitorReader(
-            S3MonitorStore(s3, settings.report_bucket),
-            settings.stage,
-            partial(monitored, settings),
-        ),
+        monitors=monitors,
     )

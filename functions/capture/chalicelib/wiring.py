@@ -13,11 +13,15 @@ from modelwatch.adapters.aws.queues import (
     SqsLabelQueue,
     SqsRecordQueue,
 )
+from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.captures.compaction import S3Compaction
 from modelwatch.adapters.captures.label_compaction import S3LabelCompaction
 from modelwatch.adapters.captures.labels import S3LabelStore
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.adapters.erasure.erased import S3Erasures
+from modelwatch.adapters.results.capture_monitors import S3CaptureMonitors
+from modelwatch.domain.capture_policy import read_policy
+from modelwatch.domain.model_capture import CaptureRules
 from modelwatch.domain.segments import read_segments
 from modelwatch.ports.compaction import CaptureHours
 from modelwatch.ports.metrics import MetricSink
@@ -30,6 +34,9 @@ _QUEUE_BUDGET_MS = 5_000
 
 _STORE_BUDGET_MS = 26_000
 """Longest that an object may take: the service begins none after 25 s of the function's 60."""
+
+_MONITORS_SECONDS = 15.0
+"""How long the monitors that were read hold for what applications send."""
 
 _COMPACTION_BUDGET_SECONDS = 600
 """A run of 900 s begins no hour of captures after these."""
@@ -70,6 +77,8 @@ def capture_service() -> CaptureService:
             queue_name=f"{queue_name}-dead",
         ),
         deliveries=SqsDeliveries(sqs, queue_url=queue_url, queue_name=queue_name),
+        monitors=S3CaptureMonitors(s3, settings.report_bucket, _MONITORS_SECONDS),
+        unmonitored=CaptureRules(read_policy("", secret(settings, "CAPTURE_HASH_KEY"))),
         metrics=metrics(),
     )
 

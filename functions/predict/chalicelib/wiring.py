@@ -17,8 +17,12 @@ from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.models.loader import ArtifactModelLoader
 from modelwatch.adapters.models.serving_plan_cache import StoredServingPlanCache
 from modelwatch.adapters.registries import Registry, artifacts_of, registry_of
-from modelwatch.domain.capture_policy import CapturePolicy, read_policy
+from modelwatch.adapters.results.capture_monitors import S3CaptureMonitors
+from modelwatch.domain.capture_policy import read_policy
+from modelwatch.domain.model_capture import CaptureRules
+from modelwatch.ports.capture import CaptureMonitors
 from modelwatch.ports.metrics import MetricSink
+from modelwatch.services.capturing import ModelCapture
 from modelwatch.services.outbox import Outbox
 from modelwatch.services.predict import PredictService
 from modelwatch.services.served_models import ServedModels
@@ -82,7 +86,7 @@ def _serving(
         refresh_seconds=settings.model_refresh_seconds,
         # `chalice local` has no other environments
         wait=time.sleep if settings.aws_lambda_function_name else lambda _seconds: None,
-        policy=parts.policy,
+        capture=ModelCapture(name, parts.captured, parts.monitors, settings.model_refresh_seconds),
         on_first=on_first,
     )
     service = PredictService(
@@ -90,7 +94,6 @@ def _serving(
         outbox=parts.outbox,
         metrics=metrics(),
         after_response=after_response(),
-        sample_rate=settings.capture_sample_rate,
     )
     return models, service
 
@@ -103,7 +106,8 @@ class _Parts:
     registry: Registry
     address: str
     loader: ArtifactModelLoader
-    policy: CapturePolicy
+    captured: CaptureRules
+    monitors: CaptureMonitors
     outbox: Outbox
 
 
@@ -128,6 +132,10 @@ def _parts() -> _Parts:
         address=settings.model_registry or settings.mlflow_tracking_uri,
         registry=registry_of(settings),
         loader=ArtifactModelLoader(artifacts, verified_alone=verified_alone(settings)),
-        policy=read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY")),
+        captured=CaptureRules(
+            read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY")),
+            settings.capture_sample_rate,
+        ),
+        monitors=S3CaptureMonitors(s3, settings.report_bucket),
         outbox=outbox,
     )

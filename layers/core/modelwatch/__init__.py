@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from modelwatch.domain.verdict.results import Verdict as Verdict
     from modelwatch.domain.verdict.rules import DriftPolicy as DriftPolicy
     from modelwatch.errors import ModelwatchError as ModelwatchError
+    from modelwatch.reference_reading import reference as reference
     from modelwatch.result_table import Results as Results
     from modelwatch_training.registration import Registration as Registration
     from modelwatch_training.registration import register_model as register_model
@@ -42,6 +43,7 @@ _HOMES = {
     "captures": "modelwatch.captures_reading",
     "compare": "modelwatch.comparing",
     "profile": "modelwatch.comparing",
+    "reference": "modelwatch.reference_reading",
     "register_model": "modelwatch_training.registration",
     "results": "modelwatch.client",
 }

@@ -19,6 +19,7 @@ from modelwatch.adapters.captures.labels import S3LabelStore
 from modelwatch.adapters.captures.parquet import FIXED_SCHEMA
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.comparing import profile
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, NotFoundError
@@ -27,6 +28,7 @@ from modelwatch.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 _ORDER = ("captured_at", "model_version", "event_id")
 
@@ -98,6 +100,42 @@ class Captures:
 
         kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
         return self._table.to_pandas(types_mapper=kinds.get)
+
+    def plot(self, feature: str, reference: Profile | Captures | pa.Table | pd.DataFrame) -> Figure:
+        """Return a figure of a feature in this window and in a reference: shares of all their rows.
+
+        It is drawn of the profiles, and so of all captured rows of all versions, not of the sample.
+        Numbers have bars of equal width, the outermost with what lies beyond; categories those
+        that are most frequent on either side. It needs no display, and is matplotlib's own:
+        ``savefig`` writes it to a file.
+
+        Parameters
+        ----------
+        feature
+            Name of a feature or output, such as ``prediction``.
+        reference
+            What `modelwatch.reference` returned, a profile, a table with the feature, or captures
+            of another window.
+
+        Raises
+        ------
+        InvalidInputError
+            When neither side has the feature, or the reference is no table.
+        ImportError
+            Without matplotlib: the extra ``modelwatch[plot]``.
+        """
+        from modelwatch.plots import plot_feature
+
+        if isinstance(reference, Captures):
+            reference = reference._profile
+        if not isinstance(reference, Profile):
+            reference = profile(reference)
+        title = f"{self.model_name}, {Window(self.start, self.end)}"
+        return plot_feature(self._profile, reference, feature, title)
+
+    @property
+    def _profile(self) -> Profile:
+        return merge_profiles(list(self.profiles.values()))
 
 
 def captures(

@@ -27,6 +27,7 @@ class SettingError(ModelwatchError):
 
     def __init__(self, name: str, problem: str) -> None:
         self.name = name
+        self.problem = problem
         super().__init__(f"setting {name}: {problem}")
 
 

@@ -99,6 +99,9 @@ VERDICT_EVENTS = "verdict_events_total"
 MONITOR_INFO = "model_monitor_info"
 """Gauge that says who cares for a model: alerts take their label ``owner`` from it."""
 
+MONITOR_LABELS = "model_monitor_labels"
+"""Gauge with the labels of a model's monitor as one text: alerts take ``labels`` from it."""
+
 PERFORMANCE_STATUS = "model_performance_status"
 """Gauge that says whether labels allow metrics: 0, or `DRIFT_UNKNOWN`."""
 
@@ -221,6 +224,14 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         ("model_name", "owner"),
         "1 for the owner that the model's monitor names, empty where it names none; 0 for others.",
         current="owner",
+    ),
+    Metric(
+        MONITOR_LABELS,
+        "gauge",
+        ("model_name", "labels"),
+        "1 for the labels of the model's monitor, such as `,region=eu,tier=1,`, empty where it has "
+        "none; 0 for others.",
+        current="labels",
     ),
     Metric(
         EPISODE_STATUS,

@@ -10,6 +10,7 @@ from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    from matplotlib.figure import Figure
 
 METRICS = (
     "accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "mae", "rmse", "r2", "bias",
@@ -56,6 +57,30 @@ class Results(list[AnalysisResult]):
         Raises ImportError without pyarrow and pandas.
         """
         return self.to_arrow().to_pandas()
+
+    def plot(self, *features: str) -> Figure:
+        """Return a figure of scores over time, a picture for each feature, with critical scores.
+
+        Each version, length of window, variant and method has a line of its own. A dashed line is
+        the critical score; in the mode ``classic``, the threshold. Where a feature is unknown there
+        is a gap and a cross, and a dot where it drifts. It needs no display, and is matplotlib's
+        own: ``savefig`` writes it to a file.
+
+        Parameters
+        ----------
+        features
+            Names of features or outputs; by default the six that went furthest.
+
+        Raises
+        ------
+        InvalidInputError
+            When no result has a feature of that name.
+        ImportError
+            Without matplotlib: the extra ``modelwatch[plot]``.
+        """
+        from modelwatch.plots import plot_scores
+
+        return plot_scores(self, features)
 
 
 def _schema() -> pa.Schema:

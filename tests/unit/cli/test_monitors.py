@@ -14,7 +14,15 @@ from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.results.analysis_settings import monitored
 from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.adapters.results.monitors import S3MonitorStore
-from modelwatch.domain.monitors import Monitor, MonitorSet, decode_monitors, encode_monitors
+from modelwatch.domain.model_capture import MonitorCapture
+from modelwatch.domain.monitors import (
+    Monitor,
+    MonitorSet,
+    decode_monitors,
+    encode_monitors,
+    monitor_changes,
+)
+from modelwatch.domain.schemas import Column, Schema
 from modelwatch.domain.verdict.rules import FeatureRule
 from modelwatch.errors import ModelwatchError, MonitorError
 from modelwatch_cli.main import app
@@ -25,6 +33,7 @@ from modelwatch_cli.monitors.applying import (
     roll_back,
     wanted_monitors,
 )
+from modelwatch_cli.monitors.capture import capture_problems
 from modelwatch_cli.monitors.files import read_monitor, read_monitors
 from modelwatch_cli.monitors.schema import RULES, new_file, schema
 from modelwatch_cli.settings import Settings
@@ -106,6 +115,53 @@ ignore = true
     }
 
 
+CAPTURE = """
+[capture]
+sample_rate = 0.5
+
+[capture.fields]
+"*" = "drop"
+"od280/od315" = { bucket = [1, 2.5] }
+email = "hash"
+"""
+
+
+def test_a_file_says_what_is_captured(tmp_path):
+    (monitor,) = read_monitors([write(tmp_path, wine=CAPTURE)], "local").monitors.values()
+    assert monitor.capture == MonitorCapture(
+        sample_rate=0.5, fields={"*": "drop", "email": "hash", "od280/od315": {"bucket": [1, 2.5]}}
+    )
+    assert monitor.fields() == {
+        "capture.sample_rate": "0.5",
+        "capture.fields.*": "drop",
+        "capture.fields.email": "hash",
+        "capture.fields.od280/od315": '{"bucket":[1,2.5]}',
+    }
+    stored = encode_monitors(MonitorSet(monitors={"w": monitor}))
+    assert decode_monitors(stored).monitors == {"w": monitor}
+
+
+def test_rules_of_capture_that_cannot_be_meant_are_said(tmp_path):
+    after = read_monitors([write(tmp_path, wine=CAPTURE)], "local").monitors
+    changes = monitor_changes({}, after)
+    schema = Schema((Column("email", "string"), Column("od280/od315", "string")))
+
+    def problems(*schemas, **settings):
+        return list(capture_problems(Settings(settings), changes, after, lambda _: schemas))
+
+    key = {"CAPTURE_HASH_KEY": "a key of sixteen characters"}
+    assert problems() == [
+        "wine: setting CAPTURE_HASH_KEY: is not set, and its [capture] hashes 'email'"
+    ]
+    assert problems(**key) == []
+    assert problems(schema, **key) == [
+        "wine: capture.fields: 'od280/od315' is of type string, and only numbers have buckets"
+    ]
+    assert problems(Schema((Column("email", "string"),)), **key) == [
+        "wine: capture.fields: 'od280/od315' is no feature of the model; its features are email"
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
@@ -115,6 +171,31 @@ ignore = true
         ("model = 'a/b'", 1, "'a/b' is no name of a model"),
         ("owner = 7", 1, 'owner: is a text: write owner = "..."'),
         ("\nlabels = 'x'", 2, "labels: is a table: write [labels]"),
+        ("[labels]\ntier = '1,2'", 2, "labels.tier: has a comma, which ends a label on alerts"),
+        (
+            "[labels]\n" + "\n".join(f"l{n} = '{'x' * 199}'" for n in range(5)),
+            1,
+            "labels: have more than 1000 characters",
+        ),
+        ("[capture]\nrate = 1", 2, "capture.rate: is no part of it; there are sample_rate, fields"),
+        ("[capture]\nsample_rate = '1'", 2, "capture.sample_rate: is a number"),
+        ("[capture]\nsample_rate = 1.5", 2, "capture.sample_rate: '1.5' is not a share"),
+        ("[capture]\nfields = 'x'", 2, "capture.fields: is a table: write [capture.fields]"),
+        (
+            "[capture.fields]\nemail = 'hsah'",
+            2,
+            'capture.fields.email: expected "keep", "drop", "hash" or {"bucket": a width',
+        ),
+        (
+            "[capture.fields]\nage = { bucket = 0 }",
+            2,
+            "capture.fields.age: found 0 for its buckets",
+        ),
+        (
+            "[capture.fields]\nprobabilities = 'hash'",
+            2,
+            "capture.fields.probabilities: field 'probabilities' cannot be hashed",
+        ),
         ("[labels]\nTier = '1'", 2, "labels.Tier: is no name of a label: up to 40 of a-z"),
         ("[rules]\ndrift_mod = 'classic'", 2, "is no rule of a monitor; is drift_mode meant?"),
         ("[rules]\ndrift_mode = 'classik'", 2, "is classic meant?"),

@@ -179,9 +179,13 @@ def test_a_metric_says_who_cares_for_a_model(stage):
     stage.store.write(records(30, 1.0))
     stage.run_after(hours=0)
     assert stage.metrics.value("model_monitor_info", model_name="wine", owner="") == 1
-    stage.apply(wine=Monitor(stage="local", owner="team-wine"))
+    assert stage.metrics.value("model_monitor_labels", model_name="wine", labels="") == 1
+    labels = {"tier": "1", "region": "eu"}
+    stage.apply(wine=Monitor(stage="local", owner="team-wine", labels=labels))
     stage.run_after(hours=1)
     assert stage.metrics.value("model_monitor_info", model_name="wine", owner="team-wine") == 1
+    text = ",region=eu,tier=1,"
+    assert stage.metrics.value("model_monitor_labels", model_name="wine", labels=text) == 1
 
 
 def test_without_the_registry_the_captured_versions_are_analyzed(stage, caplog):

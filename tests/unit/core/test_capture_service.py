@@ -19,12 +19,16 @@ from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.aws.queues import label_bodies
 from modelwatch.adapters.captures.parquet import read_table
 from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.adapters.results.capture_monitors import S3CaptureMonitors
+from modelwatch.adapters.results.monitors import S3MonitorStore
 from modelwatch.domain.blocks import blocks_of
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label
+from modelwatch.domain.model_capture import MonitorCapture
+from modelwatch.domain.monitors import Monitor, MonitorSet
 from modelwatch.domain.packing import pack
 from modelwatch.domain.records import Record, decode_record, encode_record
-from modelwatch.errors import InvalidInputError, QueueError
+from modelwatch.errors import InvalidInputError, QueueError, StoreError
 from modelwatch.services.capture import CaptureService
 from modelwatch.services.deliveries import Message
 from modelwatch.services.storing import event_ids_of
@@ -56,6 +60,24 @@ class Stage:
             dead_letters=self.dead_letters,
             deliveries=self.deliveries,
             metrics=self.metrics,
+            clock=lambda: self.now,
+        )
+
+        self.s3 = InMemoryS3()
+
+    def monitored(self, **monitors: MonitorCapture) -> CaptureService:
+        """Return the service under monitors that say this of capture."""
+        held = {name: Monitor(stage="local", capture=each) for name, each in monitors.items()}
+        S3MonitorStore(self.s3, "reports").append(MonitorSet(number=1, monitors=held))
+        return CaptureService(
+            store=self.store,
+            labels=self.labels,
+            queue=self.queue,
+            label_queue=self.label_queue,
+            dead_letters=self.dead_letters,
+            deliveries=self.deliveries,
+            metrics=self.metrics,
+            monitors=S3CaptureMonitors(self.s3, "reports"),
             clock=lambda: self.now,
         )
 
@@ -548,3 +570,36 @@ def test_a_packed_message_that_names_a_feature_twice_is_put_aside_whole(stage):
     assert stage.service.store_messages([Message("m", body)]) == []
     assert stage.stored() == []
     assert stage.dead_letters.taken == [("m", body, "head.names: has 'a' more than once")]
+
+
+def test_what_a_monitor_lets_be_captured_of_other_applications_is_queued(stage):
+    service = stage.monitored(wine=MonitorCapture(fields={"alcohol": "drop"}))
+    ids = [new_event_id(NOW_MS + number) for number in range(2)]
+    features = {"alcohol": 13.5, "hue": 1.0}
+    sent = [
+        record(event_id=event_id, model_name=name, features=features)
+        for event_id, name in zip(ids, ("wine", "beer"), strict=True)
+    ]
+    body = b"[" + b",".join(map(encode_record, sent)) + b"]"
+    assert service.accept_batch(body) == ids
+    assert [each.features for each in stage.queue.records] == [{"hue": 1.0}, features]
+    assert service.accept(encode_record(sent[0])) == ids[0]
+    assert stage.queue.records[-1].features == {"hue": 1.0}
+
+
+def test_records_that_a_monitor_leaves_out_are_accepted_and_counted(stage):
+    service = stage.monitored(wine=MonitorCapture(sample_rate=0))
+    sent = record()
+    assert service.accept(encode_record(sent)) == sent.event_id
+    assert stage.queue.records == []
+    assert stage.metrics.value("capture_records_total", outcome="sampled_out") == 1
+
+
+def test_what_no_one_may_capture_for_sure_is_not_accepted(stage):
+    service = stage.monitored(wine=MonitorCapture(fields={"alcohol": "hash"}))  # without a key
+    with pytest.raises(StoreError, match="the monitor of wine: "):
+        service.accept(encode_record(record()))
+    stage.s3.fail_at = 1
+    with pytest.raises(StoreError):
+        service.accept_batch(b"[" + encode_record(record()) + b"]")
+    assert stage.queue.records == []

@@ -1,4 +1,4 @@
-"""`modelwatch.captures` on moto's S3: which rows it gives, and what it says of the others."""
+"""`modelwatch.captures` and `reference` on moto's S3: which rows, and what is said of others."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import numpy as np
+import pyarrow as pa
 import pytest
 from moto import mock_aws
 
@@ -16,15 +17,26 @@ import modelwatch
 from modelwatch.adapters.captures.compaction import S3Compaction
 from modelwatch.adapters.captures.labels import S3LabelStore
 from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.adapters.results.reports import S3ReportStore
+from modelwatch.domain.constraints import learn_constraints
 from modelwatch.domain.event_ids import derived_event_id, new_event_id
 from modelwatch.domain.labels import Label
+from modelwatch.domain.profiles import Profile
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record
+from modelwatch.domain.verdict.evidence import CodeVersion
+from modelwatch.domain.verdict.results import ResultName
+from modelwatch.domain.verdict.rules import AnalysisRules
+from modelwatch.domain.verdict.sides import Reference, WindowProfiles
+from modelwatch.domain.window_plans import parse_plans
+from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, NotFoundError, StoreError
+from modelwatch.services.replay import evidence_of
 from modelwatch.settings import Settings
-from wine_records import NOON, wine_record
+from wine_records import NOON, wine_record, wine_result
 
 HOUR = timedelta(hours=1)
+RULES = AnalysisRules(plans=parse_plans("PT1H"))
 SINCE = {"since": NOON - 3 * HOUR, "until": NOON + 3 * HOUR}
 
 
@@ -65,6 +77,7 @@ def captured() -> Iterator[Captured]:
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="captures")
+        client.create_bucket(Bucket="reports")
         yield Captured(client)
 
 
@@ -201,3 +214,40 @@ def test_what_cannot_be_read_is_said(captured: Captured) -> None:
     for given, error, said in cases:
         with pytest.raises(error, match=said):
             captured.read(**given)
+
+
+def analyzed(captured: Captured, day: int, column: list[float] | None, **given: Any) -> None:
+    """Store the result of a window that was compared with a reference of these values, or none."""
+    end = datetime(2026, 1, day, tzinfo=UTC)
+    version = given.setdefault("model_version", "1")
+    name = str(ResultName("wine", version, end, "PT1H"))
+    side = None
+    if column is not None:
+        profile = modelwatch.profile(pa.table({"größe": column}))
+        side = Reference(title="", profile=profile, constraints=learn_constraints(profile))
+    found = WindowProfiles(
+        model_name="wine", model_version=version, window=Window(end - HOUR, end), profile=Profile()
+    )
+    evidence = evidence_of(name, found, side, RULES, CodeVersion("1"))
+    result = wine_result(name=name, window_end=end, manifest=evidence.digest, **given)
+    S3ReportStore(captured.client, "reports").save(result, {}, evidence)
+
+
+def test_the_reference_is_that_of_the_newest_window_that_had_one(captured: Captured) -> None:
+    analyzed(captured, 1, [1.0, 2.0], model_version="7")
+    analyzed(captured, 2, [3.0])
+    analyzed(captured, 3, [4.0, 5.0, None])
+    analyzed(captured, 4, None)
+
+    def read(model: str = "wine", version: str = "") -> Profile:
+        settings = Settings({"REPORT_BUCKET": "reports"})
+        return modelwatch.reference(model, version=version, settings=settings)
+
+    column = read().features["größe"]
+    assert (column.rows, column.nulls, column.minimum) == (3, 1, 4.0)
+    assert read(version="7").features["größe"].maximum == 2.0
+    with pytest.raises(NotFoundError, match="of 'beer' in 'reports': there is no result"):
+        read("beer")
+    analyzed(captured, 5, None, model_version="8")
+    with pytest.raises(NotFoundError, match=r"'wine' version '8' .*: none of its newest results"):
+        read(version="8")

@@ -146,7 +146,10 @@ def test_what_says_who_asks_follows_no_redirect_to_a_stranger(
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("dbfs:/databricks/mlflow/1/artifacts", "Databricks' file store, which its API does not"),
+        (
+            "dbfs:/databricks/mlflow/1/artifacts",
+            "Databricks' file store, which MLFLOW_TRACKING_URI=databricks reads",
+        ),
         ("file:///mlruns/1/artifacts", "a folder of the machine that MLflow runs on"),
         ("/mlruns/1/artifacts", "a folder of the machine that MLflow runs on"),
         ("gs://models/1", "at an address of the kind 'gs:'"),
@@ -232,7 +235,7 @@ def test_a_refusal_of_sagemakers_says_whose_credentials(monkeypatch: pytest.Monk
         MlflowRegistry(MlflowHttp(address, sign=sign)).names()
 
 
-@pytest.mark.parametrize("uri", ["databricks", "arn:aws:s3:::x", MANAGED + "/more", "/mlruns"])
+@pytest.mark.parametrize("uri", ["arn:aws:s3:::x", MANAGED + "/more", "/mlruns"])
 def test_what_is_no_server_is_refused(uri: str) -> None:
     with pytest.raises(SettingError, match="or the ARN of an MLflow that SageMaker manages"):
         _ = Settings({"MLFLOW_TRACKING_URI": uri}).mlflow_tracking_uri

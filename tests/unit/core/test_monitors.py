@@ -88,7 +88,14 @@ def test_a_model_belongs_to_the_stage_that_its_monitor_names(stage):
 def test_a_monitor_that_cannot_be_read_costs_its_own_model_alone(stage):
     stage.store.write(records(30, 3.0))
     stage.store.write(beer(30, 3.0))
-    stage.apply(beer=Monitor(stage="local", settings={"RULE_OF_TOMORROW": "1"}))
+    stage.apply(
+        beer=Monitor(
+            stage="local",
+            owner="team-beer",
+            labels={"tier": "2"},
+            settings={"RULE_OF_TOMORROW": "1"},
+        )
+    )
     analysis = stage.run_after(seconds=0)
     assert by_model(analysis).keys() == {"wine"}
     assert analysis.failures == {
@@ -96,6 +103,9 @@ def test_a_monitor_that_cannot_be_read_costs_its_own_model_alone(stage):
         "rule of a monitor"
     }
     assert stage.metrics.value("evidently_analysis_total", status="error") == 1
+    # the alert about it goes to whom it concerns
+    assert stage.metrics.value("model_monitor_info", model_name="beer", owner="team-beer") == 1
+    assert stage.metrics.value("model_monitor_labels", model_name="beer", labels=",tier=2,") == 1
 
 
 def test_a_broken_model_does_not_stop_the_others(stage):

@@ -78,7 +78,9 @@ def test_training_data_becomes_what_captures_of_it_would_be(features, prediction
         )
         for number, (row, prediction) in pairs
     ]
-    reference = TrainingReferences(Artifacts(records_table(raw)), policy).reference(VERSION)
+    reference = TrainingReferences(Artifacts(records_table(raw)), lambda _: policy).reference(
+        VERSION
+    )
     expected = records_table(captured)
     assert set(reference.column_names) == set(expected.column_names)
     for name in expected.column_names:
@@ -88,7 +90,9 @@ def test_training_data_becomes_what_captures_of_it_would_be(features, prediction
 def test_what_lies_beside_its_column_is_under_the_policy_too():
     untyped = [record(0, features={"age": 1, "email": "ada@example.org"}, prediction=1)]
     policy = read_policy(json.dumps({"email": "hash", "age": "drop"}), KEY)
-    reference = TrainingReferences(Artifacts(records_table(untyped)), policy).reference(VERSION)
+    reference = TrainingReferences(Artifacts(records_table(untyped)), lambda _: policy).reference(
+        VERSION
+    )
     plan = CapturePlan(policy, SCHEMA)
     hashed = plan.features({"age": 1, "income": None, "email": "ada@example.org"})["email"]
     assert reference["feature_email"].to_pylist() == [hashed]

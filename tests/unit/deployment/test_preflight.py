@@ -180,6 +180,14 @@ def test_images_come_from_a_registry_that_lambda_reads(
     assert said in found.text
 
 
+@pytest.mark.parametrize("host", ["http://adb-1.example", "https://127.0.0.1:1"])
+def test_databricks_is_looked_at_by_its_host(account: Account, host: str) -> None:
+    given = {"MLFLOW_TRACKING_URI": "databricks-uc", "DATABRICKS_HOST": host}
+    found = account.find("predict", **given)["registry"]
+    assert found.state == "wrong"
+    assert f"DATABRICKS_HOST={host} is not an https address" in found.text
+
+
 def test_an_emulation_is_asked_for_its_account_alone(account: Account) -> None:
     assert account.find("analyze", AWS_ENDPOINT_URL="http://x:1").keys() == {"account"}
 
@@ -193,6 +201,18 @@ def test_rights_are_those_of_the_role_behind_a_session() -> None:
     resources = {resource for each in iam.asked for resource in each["ResourceArns"]}
     assert f"arn:aws:sqs:{REGION}:{ACCOUNT}:modelwatch-prod-captures" in resources
     assert denied_actions(Settings(GIVEN), f"arn:aws:iam::{ACCOUNT}:root", iam) == ([], [])
+
+
+def test_a_rollout_needs_rights_on_codedeploy() -> None:
+    arn = f"arn:aws:iam::{ACCOUNT}:user/ci"
+    denied = frozenset({"codedeploy:CreateDeployment", "lambda:PublishVersion"})
+    assert denied_actions(Settings(GIVEN), arn, Simulation(denied)) == ([], [])
+    asked = Settings(GIVEN | {"PREDICT_ROLLOUT": "Canary10Percent15Minutes"})
+    iam = Simulation(denied)
+    assert set(denied_actions(asked, arn, iam)[0]) == denied
+    resources = {resource for each in iam.asked for resource in each["ResourceArns"]}
+    config = "deploymentconfig:CodeDeployDefault.LambdaCanary10Percent15Minutes"
+    assert f"arn:aws:codedeploy:{REGION}:{ACCOUNT}:{config}" in resources
 
 
 def test_a_key_that_encrypts_nothing_is_found(account: Account) -> None:

@@ -1,11 +1,10 @@
 """Stacks: created, updated, left alone, recovered, and why they failed."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
-from botocore.exceptions import ClientError
 
+from in_memory_cloudformation import InMemoryCloudFormation, event
 from in_memory_s3 import InMemoryS3
 from modelwatch_cli.deployment.change_sets import Change, ChangeSets
 from modelwatch_cli.deployment.errors import StackError
@@ -19,130 +18,6 @@ from modelwatch_cli.settings import Settings
 
 TEMPLATE = {"Resources": {"A": {"Type": "AWS::SQS::Queue"}}, "Parameters": {"Stage": {}}}
 NAME = "modelwatch-local-x"
-
-
-class InMemoryCloudFormation:
-    """As much of CloudFormation as a deployment sees; each stack settles on the second look."""
-
-    def __init__(self):
-        self.stacks = {}
-        self.requests = []
-        self.fails_with = []  # events of the next operation, which then fails
-        self.failed_update = "UPDATE_ROLLBACK_COMPLETE"
-        self.deletes_that_fail = 0
-        self.change_set = None
-        self.change_set_status = "CREATE_COMPLETE"
-        self.protected = {}
-
-    def describe_stacks(self, StackName):  # noqa: N803
-        stack = self.stacks.get(StackName)
-        if stack is None:
-            raise ClientError(
-                {"Error": {"Message": f"{StackName} does not exist"}}, "DescribeStacks"
-            )
-        described = dict(stack)
-        pending = stack.pop("next", None)
-        if pending == "DELETE_COMPLETE":
-            del self.stacks[StackName]
-        elif pending:
-            stack.update(pending)
-        return {"Stacks": [described]}
-
-    def create_stack(self, **request):
-        assert request["StackName"] not in self.stacks
-        self._put("CREATE", request)
-
-    def update_stack(self, **request):
-        assert request["StackName"] in self.stacks
-        self._put("UPDATE", request)
-
-    def _put(self, verb, request):
-        self.requests.append((verb, request))
-        body = json.loads(request.get("TemplateBody") or '{"Outputs": {}}')
-        outputs = [
-            {"OutputKey": key, "OutputValue": output["Value"]}
-            for key, output in body["Outputs"].items()
-        ]
-        failed = "ROLLBACK_COMPLETE" if verb == "CREATE" else self.failed_update
-        after = {"StackStatus": failed if self.fails_with else f"{verb}_COMPLETE"}
-        if failed == "UPDATE_COMPLETE" and self.fails_with:
-            after["Outputs"], self.fails_with = [], []
-        elif not self.fails_with:
-            after["Outputs"] = outputs
-        before = self.stacks.get(request["StackName"], {})
-        status = {"StackStatus": f"{verb}_IN_PROGRESS", "next": after}
-        self.stacks[request["StackName"]] = before | status
-
-    def delete_stack(self, StackName):  # noqa: N803
-        self.requests.append(("DELETE", StackName))
-        if self.deletes_that_fail:
-            self.deletes_that_fail -= 1
-            after = {"StackStatus": "DELETE_FAILED", "Outputs": []}
-        else:
-            after = "DELETE_COMPLETE"
-        self.stacks[StackName] |= {"StackStatus": "DELETE_IN_PROGRESS", "next": after}
-
-    def create_change_set(self, ChangeSetName, ChangeSetType, **request):  # noqa: N803
-        self.change_set = ChangeSetName, ChangeSetType, request
-        self.looks = 0
-        if ChangeSetType == "CREATE":
-            self.stacks[request["StackName"]] = {"StackStatus": "REVIEW_IN_PROGRESS"}
-
-    def describe_change_set(self, StackName, ChangeSetName):  # noqa: N803
-        assert self.change_set[0] == ChangeSetName
-        self.looks += 1
-        status = ["CREATE_PENDING", self.change_set_status][self.looks > 1]
-        is_done = self.stacks[StackName]["StackStatus"].endswith("_COMPLETE") or self.looks > 4
-        return {
-            "Status": status,
-            "StatusReason": "no such parameter",
-            "ExecutionStatus": "EXECUTE_COMPLETE" if is_done else "AVAILABLE",
-        }
-
-    def execute_change_set(self, StackName, ChangeSetName):  # noqa: N803
-        name, kind, request = self.change_set
-        assert name == ChangeSetName
-        self.stacks[StackName].pop("StackStatus")
-        self._put(kind, request)
-
-    def delete_change_set(self, StackName, ChangeSetName):  # noqa: N803
-        assert (self.change_set[0], self.change_set[2]["StackName"]) == (ChangeSetName, StackName)
-        self.change_set = None
-
-    def update_termination_protection(self, StackName, EnableTerminationProtection):  # noqa: N803
-        self.protected[StackName] = EnableTerminationProtection
-
-    def get_paginator(self, _operation):
-        return self
-
-    def paginate(self, StackName, ChangeSetName=None):  # noqa: N803
-        if ChangeSetName:
-            changes = [
-                {"Action": "Add", "LogicalResourceId": "A", "ResourceType": "AWS::SQS::Queue"},
-                {
-                    "Action": "Modify",
-                    "Replacement": "True",
-                    "LogicalResourceId": "B",
-                    "ResourceType": "AWS::IAM::Role",
-                },
-            ]
-            return [{"Changes": [{"ResourceChange": each}]} for each in changes]
-        whole = {"ResourceType": "AWS::CloudFormation::Stack", "LogicalResourceId": StackName}
-        start = whole | {
-            "ResourceStatus": "CREATE_IN_PROGRESS",
-            "ResourceStatusReason": "User Initiated",
-        }
-        older = event("Old", "CREATE_FAILED", "of an operation before")
-        return [{"StackEvents": [*self.fails_with[::-1], start, older]}]
-
-
-def event(logical_id, status, reason, kind="AWS::SQS::Queue"):
-    return {
-        "LogicalResourceId": logical_id,
-        "ResourceStatus": status,
-        "ResourceStatusReason": reason,
-        "ResourceType": kind,
-    }
 
 
 @pytest.fixture

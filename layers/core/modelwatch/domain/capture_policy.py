@@ -67,6 +67,38 @@ class CapturePolicy:
             return Hash(self.key, name)
         return None if rule == "keep" else _nothing
 
+    def overridden(self, rules: Mapping[str, Rule]) -> CapturePolicy:
+        """Return the policy with further rules in place of its own.
+
+        A rule for ``"*"`` among them decides on every feature that they do not name: they are a
+        list of what may leave then, and no rule of this policy adds to it.
+
+        Examples
+        --------
+        >>> policy = CapturePolicy({"name": "drop", "hue": "keep", "prediction": "hash"})
+        >>> policy.overridden({"hue": "drop"}).rules
+        {'name': 'drop', 'hue': 'drop', 'prediction': 'hash'}
+        >>> policy.overridden({"*": "drop", "ash": "keep"}).rules
+        {'prediction': 'hash', '*': 'drop', 'ash': 'keep'}
+        """
+        own = self.rules
+        if OTHERS in rules:
+            own = {name: own[name] for name in (PREDICTION, PROBABILITIES) if name in own}
+        return CapturePolicy({**own, **rules}, self.key)
+
+    def require_key(self, who: str = POLICY_SETTING) -> None:
+        """Raise SettingError when a field is hashed, and the key is missing or short.
+
+        ``who`` hashes it, as the error says.
+        """
+        if "hash" not in self.rules.values():
+            return
+        if not self.key:
+            hashed = next(name for name, rule in self.rules.items() if rule == "hash")
+            raise SettingError(KEY_SETTING, f"is not set, and {who} hashes '{hashed}'")
+        if len(self.key) < MIN_KEY_LENGTH:
+            raise SettingError(KEY_SETTING, f"has fewer than {MIN_KEY_LENGTH} characters")
+
     def problems(self, schemas: Sequence[Schema]) -> list[str]:
         """Say which rules cannot be meant for models with these ``schemas``.
 
@@ -107,7 +139,7 @@ class CapturePlan:
         self._changes = tuple((name, change) for name, change in changes.items() if change)
         self._untouched = not self._changes and len(self._names) == len(rules)
         self.types = "".join(
-            _letter(LETTERS[column.type], rules[column.name])
+            letter_after(LETTERS[column.type], rules[column.name])
             for column in schema.columns
             if column.name in changes
         )
@@ -210,7 +242,7 @@ def read_policy(text: str, key: str = "") -> CapturePolicy:
  "hash" or {"bucket": a width, or two or more edges}, found "hsah"
     """
     if not text.strip():
-        return CapturePolicy()
+        return CapturePolicy(key=key.encode())
     example = '{"email": "hash", "age": {"bucket": 10}}'
     try:
         declared = json.loads(text, object_pairs_hook=_once)
@@ -218,14 +250,15 @@ def read_policy(text: str, key: str = "") -> CapturePolicy:
         raise _refusal(f"is not JSON: {error}; expected an object such as {example}") from None
     if not isinstance(declared, dict):
         raise _refusal(f"is JSON, but no object; expected one such as {example}")
-    rules = {name: _rule(name, value) for name, value in declared.items()}
-    if "hash" in rules.values():
-        if not key:
-            hashed = next(name for name, rule in rules.items() if rule == "hash")
-            raise SettingError(KEY_SETTING, f"is not set, and {POLICY_SETTING} hashes '{hashed}'")
-        if len(key) < MIN_KEY_LENGTH:
-            raise SettingError(KEY_SETTING, f"has fewer than {MIN_KEY_LENGTH} characters")
-    return CapturePolicy(rules, key.encode())
+    rules = read_rules(declared)
+    policy = CapturePolicy(rules, key.encode())
+    policy.require_key()
+    return policy
+
+
+def read_rules(declared: Mapping[str, Any]) -> dict[str, Rule]:
+    """Return rules by field from what is declared of each; raises SettingError as `read_policy`."""
+    return {name: _rule(name, value) for name, value in declared.items()}
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -265,8 +298,8 @@ def _is_number(value: Any) -> bool:
     return number and abs(value) <= _LARGEST
 
 
-def _letter(letter: str, rule: Rule) -> str:
-    """Return the letter of a column's values after a rule."""
+def letter_after(letter: str, rule: Rule) -> str:
+    """Return the letter of a column's values after a rule; see `Record.types`."""
     if rule == "hash":
         return "s"
     if isinstance(rule, Bucket) and letter == "l" and not rule.is_whole:

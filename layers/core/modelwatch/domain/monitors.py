@@ -13,6 +13,7 @@ from datetime import datetime
 
 import msgspec
 
+from modelwatch.domain.model_capture import MonitorCapture
 from modelwatch.domain.performance.results import PerformancePolicy
 from modelwatch.domain.verdict.rules import AnalysisRules, FeatureRule
 from modelwatch.errors import MonitorError, StoreError
@@ -22,6 +23,20 @@ FORMAT = 1
 
 MOST_MONITORS = 2_000
 """Monitors of a bucket."""
+
+
+LONGEST_LABELS = 1_000
+"""Characters of all labels of a monitor as one text: a metric carries it."""
+
+
+def labels_text(labels: Mapping[str, str]) -> str:
+    """Return labels as one text, each between commas, so that a pattern finds a whole one.
+
+    >>> labels_text({"tier": "1", "region": "eu"}), labels_text({})
+    (',region=eu,tier=1,', '')
+    """
+    found = "".join(f"{name}={value}," for name, value in sorted(labels.items()))
+    return f",{found}" if found else ""
 
 
 class Monitor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,6 +54,8 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         The reference of its windows; empty: the one that `modelwatch baseline use` chose.
     features
         What holds for single features, by name.
+    capture
+        What it says of capture; None: nothing.
     settings
         What it overrides: the settings of `modelwatch.settings.analysis.MonitorSettings` by name,
         as they would be written in the environment.
@@ -50,6 +67,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     baseline: str = ""
     settings: dict[str, str] = {}
     features: dict[str, FeatureRule] = {}
+    capture: MonitorCapture | None = None
 
     @property
     def digest(self) -> str:
@@ -77,6 +95,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             **{f"labels.{name}": value for name, value in sorted(self.labels.items())},
             **{f"rules.{name.lower()}": value for name, value in sorted(self.settings.items())},
             **own,
+            **(self.capture.said() if self.capture else {}),
         }
         return {name: value for name, value in parts.items() if value}
 
@@ -95,15 +114,19 @@ class Monitored:
         The reference that its monitor names; empty: the one in use.
     monitor
         Digest of its monitor; empty: it has none.
-    owner
-        Who cares for it, as far as its monitor says it.
+    capture
+        What its monitor says of capture.
+    owner, labels
+        Who cares for it and what else is to be known of it, as far as its monitor says it.
     """
 
     rules: AnalysisRules
     performance: PerformancePolicy = field(default_factory=PerformancePolicy)
     baseline: str = ""
     monitor: str = ""
+    capture: MonitorCapture | None = None
     owner: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class MonitorSet(msgspec.Struct, frozen=True, kw_only=True):

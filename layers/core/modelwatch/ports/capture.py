@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from modelwatch.domain.blocks import Block
     from modelwatch.domain.labels import Label
+    from modelwatch.domain.model_capture import MonitorCapture
     from modelwatch.domain.records import Record
     from modelwatch.domain.windows import Window
 from modelwatch.ports.metrics import Sample
@@ -26,6 +27,22 @@ class WaitingRecords(Protocol):
 
     def flush(self, *, is_last: bool = False) -> list[Sample]:
         """Send them now; return what became of them. After the last time none wait."""
+        ...
+
+
+class CaptureMonitors(Protocol):
+    """Says what models' monitors say of their capture."""
+
+    def of(self, model_name: str) -> MonitorCapture | None:
+        """Return what holds now for a model; None: its monitor says nothing, or it has none.
+
+        Raises
+        ------
+        StoreError
+            When the store does not respond.
+        MonitorError
+            When what is there cannot be read.
+        """
         ...
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from modelwatch.domain.monitors import labels_text
 from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift
-from modelwatch.metric_names import DRIFT_STATUS, MONITOR_INFO, SEGMENT_STATUS, STATUS_VALUES
+from modelwatch.metric_names import (
+    DRIFT_STATUS,
+    MONITOR_INFO,
+    MONITOR_LABELS,
+    SEGMENT_STATUS,
+    STATUS_VALUES,
+)
 from modelwatch.ports.metrics import Sample
 
 
@@ -13,6 +20,15 @@ def failure_sample(model_name: str, model_version: str) -> Sample:
     """Count an analysis that failed."""
     labels = {"model_name": model_name, "model_version": model_version, "status": "error"}
     return Sample("evidently_analysis_total", 1, labels)
+
+
+def monitor_samples(model_name: str, owner: str, labels: Mapping[str, str]) -> list[Sample]:
+    """Say who cares for a model, and which labels its monitor has: alerts carry both."""
+    model = {"model_name": model_name}
+    return [
+        Sample(MONITOR_INFO, 1, {**model, "owner": owner}),
+        Sample(MONITOR_LABELS, 1, {**model, "labels": labels_text(labels)}),
+    ]
 
 
 def result_samples(result: AnalysisResult, *, main: bool, present: bool) -> list[Sample]:
@@ -35,8 +51,6 @@ def result_samples(result: AnalysisResult, *, main: bool, present: bool) -> list
     if not main:
         return samples
     samples.append(Sample(DRIFT_STATUS, status, model))
-    info = {"model_name": result.model_name, "owner": result.owner}
-    samples.append(Sample(MONITOR_INFO, 1, info))
     if result.quality is not None and result.quality.status != "unknown":
         violations = len(result.quality.violations)
         samples.append(Sample("evidently_constraint_violations_count", violations, model))

@@ -12,7 +12,7 @@ import msgspec
 
 from modelwatch.domain.due import DueAnalysis
 from modelwatch.domain.durations import format_duration
-from modelwatch.domain.monitors import Monitored
+from modelwatch.domain.monitors import Monitor, Monitored
 from modelwatch.domain.past.calibration import Calibration
 from modelwatch.domain.past.relations import relations_of
 from modelwatch.domain.performance.results import PerformanceResult
@@ -38,7 +38,12 @@ from modelwatch.ports.serving import ModelRegistry
 from modelwatch.services.analysis_bounds import LeftOut, chosen_variants
 from modelwatch.services.analysis_reports import remembered, report_files, worth_a_report
 from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
-from modelwatch.services.analysis_samples import failure_sample, result_samples, segment_samples
+from modelwatch.services.analysis_samples import (
+    failure_sample,
+    monitor_samples,
+    result_samples,
+    segment_samples,
+)
 from modelwatch.services.analysis_versions import watched_versions
 from modelwatch.services.announcing import Announcer
 from modelwatch.services.episodes import episode_sentences, note_result
@@ -191,7 +196,7 @@ class AnalyzeService:
                 serves = serving.get(name) == version
                 due += self._due(name, version, monitored, now, serves)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
-                failures[_title(name, version)] = self._failed(name, version, error)
+                failures[_title(name, version)] = self._failed(name, version, error, monitored)
         known = {name: monitored for name, _, monitored in versions}
         sent, results = 0, []
         if self._queue and len({each.model_name for each in due}) > 1:
@@ -218,14 +223,16 @@ class AnalyzeService:
             What failed, as in `Analysis`; empty: the message is done with.
         """
         failures: dict[str, str] = {}
+        said = None
         try:
             monitors = self._monitors.current()
             if not monitors.is_ours(due.model_name):
                 return {}
+            said = monitors.said(due.model_name)
             monitored = monitors.of(due.model_name)
         except Exception as error:  # noqa: BLE001 - counted with the model's name
             title = _title(due.model_name, due.model_version)
-            return {title: self._failed(due.model_name, due.model_version, error)}
+            return {title: self._failed(due.model_name, due.model_version, error, said)}
         self._evaluate_due(due, monitored, failures)
         self._announce(due.model_name, monitored, due.planned)
         return failures
@@ -271,7 +278,7 @@ class AnalyzeService:
                 last = self._reports.last(name, version)
                 due = _windows(plan, last, monitored, asked.planned)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
-                failures[_title(name, version)] = self._failed(name, version, error)
+                failures[_title(name, version)] = self._failed(name, version, error, monitored)
                 return results
             tasks = [
                 AnalysisTask(
@@ -319,13 +326,17 @@ class AnalyzeService:
                 results += self._analyze(task, failures, last)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
                 failures[_title(task.name, task.version)] = self._failed(
-                    task.name, task.version, error
+                    task.name, task.version, error, task.monitored
                 )
         return Analysis(results, failures)
 
-    def _failed(self, name: str, version: str, error: Exception) -> str:
+    def _failed(
+        self, name: str, version: str, error: Exception, said: Monitor | Monitored | None
+    ) -> str:
+        """Count a failure, and say whose it is: a model may fail before it has any result."""
         _LOG.error("analysis of %s failed", _title(name, version), exc_info=error)
-        self._metrics.emit([failure_sample(name, version)])
+        whose = monitor_samples(name, said.owner, said.labels) if said else []
+        self._metrics.emit([failure_sample(name, version), *whose])
         if isinstance(error, ModelwatchError):
             return f"{type(error).__name__}: {public_text(error)}"
         return type(error).__name__
@@ -341,7 +352,10 @@ class AnalyzeService:
         """Return what to analyze, and by model what is left out."""
         watched = watched_versions(monitors, self._profiles, serving, end, length, only)
         failures = {each.model_name: self._leave_out(each) for each in watched.left_out}
-        failures |= {name: self._failed(name, "", why) for name, why in watched.refused.items()}
+        failures |= {
+            name: self._failed(name, "", why, monitors.said(name))
+            for name, why in watched.refused.items()
+        }
         return watched.versions, failures
 
     def _serving(self) -> dict[str, str]:
@@ -479,6 +493,7 @@ class AnalyzeService:
         samples = result_samples(result, main=main, present=shown)
         if main and shown:
             samples += segment_samples(result, last.segments if last else ())
+            samples += monitor_samples(task.name, task.monitored.owner, task.monitored.labels)
         if result.performance is not None:
             samples += performance_samples(result.performance)
         if is_new:

@@ -10,9 +10,11 @@ from datetime import datetime
 from modelwatch.domain.blocks import Block
 from modelwatch.domain.faults import refuse_repeated_names
 from modelwatch.domain.labels import Label, decode_labels, newest
-from modelwatch.domain.records import decode_record, decode_records
-from modelwatch.errors import InvalidInputError
+from modelwatch.domain.model_capture import CaptureRules
+from modelwatch.domain.records import Record, decode_record, decode_records
+from modelwatch.errors import InvalidInputError, MonitorError, StoreError
 from modelwatch.ports.capture import (
+    CaptureMonitors,
     DeadLetters,
     Deliveries,
     LabelQueue,
@@ -46,7 +48,15 @@ _TRIES = 3
 
 
 class CaptureService:
-    """Stores what the queue delivers, and queues what applications send."""
+    """Stores what the queue delivers, and queues what applications send.
+
+    Parameters
+    ----------
+    monitors
+        Say what is captured of the models of other applications.
+    unmonitored
+        What is captured of a model whose monitor says nothing of it; its key is that of hashes.
+    """
 
     def __init__(
         self,
@@ -58,6 +68,8 @@ class CaptureService:
         dead_letters: DeadLetters,
         deliveries: Deliveries,
         metrics: MetricSink,
+        monitors: CaptureMonitors | None = None,
+        unmonitored: CaptureRules | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -67,6 +79,8 @@ class CaptureService:
         self._dead_letters = dead_letters
         self._deliveries = deliveries
         self._metrics = metrics
+        self._monitors = monitors
+        self._unmonitored = unmonitored or CaptureRules()
         self._clock = clock
 
     def store_messages(self, messages: Sequence[Message]) -> list[str]:
@@ -132,16 +146,20 @@ class CaptureService:
     def accept(self, body: bytes) -> str:
         """Queue one record that an application sent; return its event id.
 
+        What its model's monitor lets be captured is queued.
+
         Raises
         ------
         InvalidInputError
             When it is not a record.
+        StoreError
+            When no one knows what the monitor says: nothing was accepted.
         QueueError
             When the queue does not take it: nothing was accepted.
         """
         record = decode_record(_given(body), self._now_ms())
         refuse_repeated_names(body, record)
-        self._queue.send([record])
+        self._send([record])
         return record.event_id
 
     def accept_batch(self, body: bytes) -> list[str]:
@@ -151,6 +169,8 @@ class CaptureService:
         ------
         InvalidInputError
             When one of them is not a record: none was accepted.
+        StoreError
+            When no one knows what the monitor of a model says: none was accepted.
         QueueError
             When the queue fails: send the batch again; repeats are recognised by event id.
         """
@@ -160,7 +180,7 @@ class CaptureService:
         if not records:
             raise InvalidInputError("", "the list is empty")
         refuse_repeated_names(body, records)
-        self._queue.send(records)
+        self._send(records)
         return [record.event_id for record in records]
 
     def accept_labels(self, body: bytes) -> tuple[list[str], Sample]:
@@ -183,6 +203,28 @@ class CaptureService:
         self._label_queue.send(labels)
         sample = Sample("capture_labels_total", len(labels), {"outcome": "accepted"})
         return [label.event_id for label in labels], sample
+
+    def _send(self, records: Sequence[Record]) -> None:
+        """Queue what models' monitors let be captured."""
+        rules = {name: self._rules(name) for name in {each.model_name for each in records}}
+        captured = [
+            kept
+            for each in records
+            if (kept := rules[each.model_name].of_another(each)) is not None
+        ]
+        if captured:
+            self._queue.send(captured)
+        if left_out := len(records) - len(captured):
+            labels = {"outcome": "sampled_out"}
+            self._metrics.emit([Sample("capture_records_total", left_out, labels)])
+
+    def _rules(self, model_name: str) -> CaptureRules:
+        try:
+            own = self._monitors.of(model_name) if self._monitors else None
+            return self._unmonitored.overridden(own)
+        except MonitorError as error:
+            # the sender tries again: it is not its mistake
+            raise StoreError(f"the monitor of {model_name}: {error}") from error
 
     def _until(self, began: float, seconds: float = _STORE_SECONDS) -> Callable[[], bool]:
         """Return a check that fewer than ``seconds`` have passed since ``began``."""

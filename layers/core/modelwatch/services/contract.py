@@ -138,6 +138,7 @@ class Health(TypedDict):
     variants: NotRequired[dict[str, Variant]]
     stale_since: NotRequired[datetime]
     problem: NotRequired[str]
+    capture_problem: NotRequired[str]
 
 
 class ServedModel(TypedDict):

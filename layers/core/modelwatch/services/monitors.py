@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from modelwatch.domain.capture_policy import CapturePolicy
+from modelwatch.domain.model_capture import CaptureRules
 from modelwatch.domain.monitors import Monitor, Monitored, MonitorSet
 from modelwatch.errors import ModelwatchError, MonitorError
 from modelwatch.ports.analysis import MonitorStore
@@ -36,6 +38,10 @@ class Monitors:
                 "as its monitor says"
             )
 
+    def said(self, model_name: str) -> Monitor | None:
+        """Return a model's monitor as it is stored, also where its rules cannot be read."""
+        return self._found.get(model_name)
+
     def of(self, model_name: str) -> Monitored:
         """Return how a model is monitored.
 
@@ -64,6 +70,21 @@ class Monitors:
                 continue  # whoever asks for this model gets the error
 
 
+def capture_policies(
+    defaults: CaptureRules, monitors: Callable[[], Monitors]
+) -> Callable[[str], CapturePolicy]:
+    """Return what gives the policy with which a model is captured, by its name.
+
+    Parameters
+    ----------
+    defaults
+        What the deployment's settings say.
+    monitors
+        Gives the monitors that hold.
+    """
+    return lambda name: defaults.overridden(monitors().of(name).capture).policy
+
+
 class MonitorReader:
     """Reads the monitors that hold now; a version is read once."""
 
@@ -74,8 +95,12 @@ class MonitorReader:
         self._known: Monitors | None = None
 
     def current(self) -> Monitors:
-        """Return them; raises StoreError when they cannot be read."""
+        """Read and return them; raises StoreError when they cannot be read."""
         found = self._store.current()
         if self._known is None or self._known.number != found.number:
             self._known = Monitors(found, self._stage, self._read)
         return self._known
+
+    def latest(self) -> Monitors:
+        """Return those that were read last, by the run that asks; raises as `current` does."""
+        return self._known or self.current()

@@ -103,6 +103,12 @@ class Outbox:
                 samples += self._lose(self._waiting.pop(0).records)
             return samples
 
+    def lose(self, served: Served, count: int) -> list[Sample]:
+        """Count records of a version that could not even be made; the next record says it."""
+        with self._lock:
+            self._lost[served] = self._lost.get(served, 0) + count
+        return capture_samples(lost=count)
+
     def due_in(self) -> float | None:
         """Return in how many seconds `flush` is due, or None when nothing waits."""
         with self._lock:

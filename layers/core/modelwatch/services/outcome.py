@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from modelwatch.domain.capture_policy import CapturePlan
 from modelwatch.domain.models import Predictions, fault_of
 from modelwatch.domain.records import PREDICT_SOURCE, Record, Value
 from modelwatch.errors import ModelLoadError, ModelRefusalError, PredictionError, stack_of
@@ -60,6 +61,8 @@ class Outcome:
         Time that the model took for all rows together.
     faults
         By the index of a row: why what the model gave for it is no prediction.
+    capture
+        What may leave predict of it; None: nothing.
     """
 
     loaded: LoadedModel
@@ -69,6 +72,7 @@ class Outcome:
     captured_at: datetime
     latency_ms: float
     faults: Mapping[int, str]
+    capture: CapturePlan | None
 
 
 def faults_of(predictions: Predictions) -> dict[int, str]:
@@ -81,17 +85,21 @@ def faults_of(predictions: Predictions) -> dict[int, str]:
     return {place: fault for place, fault in found if fault}
 
 
-def records_of(outcome: Outcome, places: Sequence[int], sample_rate: float) -> list[Record]:
+def records_of(
+    outcome: Outcome, plan: CapturePlan, places: Sequence[int], sample_rate: float
+) -> list[Record]:
     """Return the records of some of the rows: what may leave predict under the capture policy.
 
     Parameters
     ----------
+    plan
+        The policy for the version's rows.
     places
         Which rows, by their index.
     sample_rate
         The share of all rows that such records are.
     """
-    version, plan = outcome.loaded.version, outcome.loaded.capture
+    version = outcome.loaded.version
     values, probabilities = outcome.predictions.values, outcome.predictions.probabilities
     faults = outcome.faults
     return [
@@ -121,9 +129,9 @@ def prediction_samples(outcome: Outcome, captured: int) -> list[Sample]:
 
     Rows without a usable prediction are not among the predictions. The values are those that the
     capture policy lets out: metrics are lines of the log.
-    ``captured`` says how many predictions are captured.
+    ``captured`` says how many predictions are captured, or should be.
     """
-    version, plan = outcome.loaded.version, outcome.loaded.capture
+    version, plan = outcome.loaded.version, outcome.capture
     model = {
         "model_name": version.name,
         "model_version": version.version,
@@ -131,14 +139,7 @@ def prediction_samples(outcome: Outcome, captured: int) -> list[Sample]:
     }
     values = [
         float(value)
-        for value in map(
-            plan.prediction,
-            (
-                value
-                for place, value in enumerate(outcome.predictions.values)
-                if place not in outcome.faults
-            ),
-        )
+        for value in _let_out(plan, outcome)
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
     samples = [
@@ -149,6 +150,13 @@ def prediction_samples(outcome: Outcome, captured: int) -> list[Sample]:
         samples.append(Sample("model_prediction_value", values, model))
     left_out = len(outcome.rows) - captured
     return samples + capture_samples(sampled_out=left_out, accepted=captured)
+
+
+def _let_out(plan: CapturePlan | None, outcome: Outcome) -> Iterator[Value]:
+    """Yield what the capture policy lets out of the predictions."""
+    for place, value in enumerate(outcome.predictions.values if plan else ()):
+        if plan and place not in outcome.faults:
+            yield plan.prediction(value)
 
 
 def capture_samples(**counts: int) -> list[Sample]:

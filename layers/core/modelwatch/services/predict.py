@@ -14,6 +14,7 @@ from modelwatch.errors import ModelwatchError, PredictionError, public_text
 from modelwatch.ports.metrics import MetricSink, Sample
 from modelwatch.ports.serving import AfterResponse
 from modelwatch.services.bodies import batch_rows, read_batch, read_request
+from modelwatch.services.capturing import Capturing
 from modelwatch.services.contract import (
     BatchResponse,
     Health,
@@ -49,8 +50,6 @@ class PredictService:
         Takes the records.
     after_response
         Runs what the caller need not wait for.
-    sample_rate
-        Share of the predictions that is captured, 0 to 1; see `domain.sampling.is_sampled`.
     """
 
     def __init__(
@@ -60,14 +59,12 @@ class PredictService:
         outbox: Outbox,
         metrics: MetricSink,
         after_response: AfterResponse,
-        sample_rate: float = 1.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._models = models
         self._outbox = outbox
         self._metrics = metrics
         self._after_response = after_response
-        self._sample_rate = sample_rate
         self._clock = clock
         self._started = clock()
 
@@ -173,6 +170,8 @@ class PredictService:
                 health["stale_since"] = serving.stale_since
         if problem:
             health["problem"] = problem
+        if self._models.capture.problem:
+            health["capture_problem"] = self._models.capture.problem
         return health
 
     def model_info(self) -> ModelInfo:
@@ -226,15 +225,18 @@ class PredictService:
         predictions, latency_ms = run_model(loaded, rows)
         captured_at = to_milliseconds(self._clock())
         faults = faults_of(predictions)
-        outcome = Outcome(loaded, rows, event_ids, predictions, captured_at, latency_ms, faults)
-        places = self._captured(event_ids)
+        capturing = self._models.capture.now()
+        plan = capturing.plan(loaded)
+        outcome = Outcome(
+            loaded, rows, event_ids, predictions, captured_at, latency_ms, faults, plan
+        )
+        places = _captured(event_ids, capturing.sample_rate)
         shadows = serving.shadows()
 
         def capture() -> list[Sample]:
-            records = records_of(outcome, places, self._sample_rate)
-            samples: list[Sample] = []
+            records, samples = self._records(outcome, places, capturing.sample_rate)
             for shadow in shadows:
-                shadowed, found = self._shadow(shadow, outcome, places)
+                shadowed, found = self._shadow(shadow, outcome, places, capturing)
                 records += shadowed
                 samples += found
             return samples + self._outbox.put(records)
@@ -248,7 +250,11 @@ class PredictService:
         return outcome, samples
 
     def _shadow(
-        self, shadow: LoadedModel, original: Outcome, places: Sequence[int]
+        self,
+        shadow: LoadedModel,
+        original: Outcome,
+        places: Sequence[int],
+        capturing: Capturing,
     ) -> tuple[list[Record], list[Sample]]:
         """Predict what was predicted; return records under ids that follow from the originals.
 
@@ -264,21 +270,31 @@ class PredictService:
             return [], [self.error_sample(f"Shadow{type(error).__name__}")]
         captured_at = original.captured_at
         faults = faults_of(predictions)
-        outcome = Outcome(shadow, rows, event_ids, predictions, captured_at, latency_ms, faults)
+        plan = capturing.plan(shadow)
+        outcome = Outcome(
+            shadow, rows, event_ids, predictions, captured_at, latency_ms, faults, plan
+        )
         samples = prediction_samples(outcome, len(places))
         if faults:
             samples.append(self.error_sample(f"Shadow{PredictionError.__name__}", len(faults)))
-        return records_of(outcome, places, self._sample_rate), samples
+        records, lost = self._records(outcome, places, capturing.sample_rate)
+        return records, samples + lost
 
-    def _captured(self, event_ids: Sequence[str]) -> Sequence[int]:
-        """Return the indexes of the events that are captured."""
-        if self._sample_rate == 1:
-            return range(len(event_ids))
-        return [
-            place
-            for place, event_id in enumerate(event_ids)
-            if is_sampled(event_id, self._sample_rate)
-        ]
+    def _records(
+        self, outcome: Outcome, places: Sequence[int], sample_rate: float
+    ) -> tuple[list[Record], list[Sample]]:
+        """Return the records of some rows; they are lost where nothing may be captured."""
+        if outcome.capture is not None:
+            return records_of(outcome, outcome.capture, places, sample_rate), []
+        version = outcome.loaded.version
+        return [], self._outbox.lose((version.version, version.alias), len(places))
+
+
+def _captured(event_ids: Sequence[str], sample_rate: float) -> Sequence[int]:
+    """Return the indexes of the events that are captured."""
+    if sample_rate == 1:
+        return range(len(event_ids))
+    return [place for place, each in enumerate(event_ids) if is_sampled(each, sample_rate)]
 
 
 def _variants(serving: Serving) -> dict[str, Variant]:

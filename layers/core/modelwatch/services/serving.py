@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from modelwatch.domain.capture_policy import CapturePlan, CapturePolicy
+from modelwatch.domain.model_capture import CaptureRules
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.routing import Routing, ServingPlan
 from modelwatch.errors import (
@@ -31,6 +31,7 @@ from modelwatch.errors import (
 )
 from modelwatch.ports.metrics import MetricSink, Sample
 from modelwatch.ports.serving import Model, ModelLoader, ModelRegistry, ServingPlanCache
+from modelwatch.services.capturing import ModelCapture
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,14 +50,10 @@ REFUSAL_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model in memory: what it is, when it was loaded and how long that took.
-
-    ``capture`` is the capture policy applied to its features.
-    """
+    """A model in memory: what it is, when it was loaded and how long that took."""
 
     version: ModelVersion
     model: Model
-    capture: CapturePlan
     loaded_at: datetime
     load_seconds: float
 
@@ -108,8 +105,8 @@ class ModelPool:
         Longest that the first request after a pause waits for a look.
     wait
         Lets seconds pass, so that a reload responds when every environment knows of it.
-    policy
-        What of the predictions is captured.
+    capture
+        What of the predictions is captured; read again whenever the registry is asked.
     on_first
         Is called when models are in memory that were not.
     """
@@ -128,7 +125,7 @@ class ModelPool:
         start: Callable[[Callable[[], None]], None] | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
         wait: Callable[[float], None] = time.sleep,
-        policy: CapturePolicy | None = None,
+        capture: ModelCapture | None = None,
         on_first: Callable[[], None] = lambda: None,
     ) -> None:
         self.model_name = model_name
@@ -143,7 +140,7 @@ class ModelPool:
         self._start = start or _in_a_thread
         self._patience_seconds = patience_seconds
         self._wait = wait
-        self._policy = policy or CapturePolicy()
+        self.capture = capture or ModelCapture(model_name, CaptureRules())
         self._on_first = on_first
         self._serving: Serving | None = None
         self._checked_at = 0.0
@@ -207,6 +204,7 @@ class ModelPool:
         with self._lock:
             was_empty = self._serving is None
             self._refusals.clear()
+            self.capture.refresh()
             serving = self._follow(self._plan())
             if serving.problem:
                 raise ModelLoadError(serving.problem)
@@ -225,6 +223,7 @@ class ModelPool:
 
     def _first(self) -> Serving:
         self._looked_at = self._clock()
+        self.capture.refresh()
         try:
             plan = self._plan()
         except NoModelError:
@@ -247,6 +246,7 @@ class ModelPool:
                 if self._reloading:
                     self._refusals.clear()
                 if self._reloading or began - self._checked_at >= self._refresh_seconds / 2:
+                    self.capture.refresh()
                     self._follow(self._plan())
         except ModelwatchError as error:
             self._mark_stale(public_text(error), str(error))
@@ -322,7 +322,8 @@ class ModelPool:
         try:
             try:
                 model = self._loader.load(version)
-                plan = CapturePlan(self._policy, model.schema)
+                loaded = LoadedModel(version, model, self._now(), time.perf_counter() - began)
+                self.capture.now().plan(loaded)  # what it cannot be made for cannot serve
             except ModelwatchError:
                 raise
             # loading runs its author's code, and that may end in anything, SystemExit included
@@ -336,13 +337,9 @@ class ModelPool:
             until = self._clock() + REFUSAL_SECONDS
             self._refusals[key] = _Refusal(str(error), error.public, until)
             raise
-        seconds = time.perf_counter() - began
-        self._metrics.emit(
-            [Sample("model_load_time_seconds", seconds, {"model_name": version.name})]
-        )
-        for problem in self._policy.problems([model.schema]):
-            _LOG.warning("the capture policy does not fit %s: %s", title, problem)
-        return LoadedModel(version, model, plan, self._now(), seconds)
+        name = {"model_name": version.name}
+        self._metrics.emit([Sample("model_load_time_seconds", loaded.load_seconds, name)])
+        return loaded
 
     def _mark_stale(self, problem: str, whole: str) -> None:
         """Say ``problem`` to callers from now on, and the ``whole`` of it in the log, once."""

@@ -16,14 +16,19 @@ class QueueSettings(Group):
     )
 
 
-class PolicySettings(Group):
+class HashSettings(Group):
+    """The key of what is hashed."""
+
+    capture_hash_key = Setting(
+        "", "key of hashed fields; 16 characters or more, secret", text, is_secret=True
+    )
+
+
+class PolicySettings(HashSettings):
     """What is captured of each field."""
 
     capture_policy = Setting(
         "", "rule for each field, as JSON: see docs/how-to/choose-what-is-captured.md", text
-    )
-    capture_hash_key = Setting(
-        "", "key of hashed fields; 16 characters or more, secret", text, is_secret=True
     )
 
 

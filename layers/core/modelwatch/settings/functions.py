@@ -1,20 +1,22 @@
 """What each function reads, and so what a deployment gives it."""
 
 from modelwatch.settings.access import AccessSettings
-from modelwatch.settings.analysis import AnalysisSettings
-from modelwatch.settings.capture import ConsumingSettings, SendingSettings
+from modelwatch.settings.analysis import AnalysisSettings, ResultSettings
+from modelwatch.settings.capture import ConsumingSettings, HashSettings, SendingSettings
 from modelwatch.settings.reading import Group
 from modelwatch.settings.serving import RegistrySettings, ServingSettings
 from modelwatch.settings.store import LogSettings, StoreSettings
 
 
 class PredictSettings(
-    LogSettings, AccessSettings, RegistrySettings, ServingSettings, SendingSettings
+    LogSettings, AccessSettings, RegistrySettings, ServingSettings, SendingSettings, ResultSettings
 ):
     """What `functions/predict` reads."""
 
 
-class CaptureSettings(LogSettings, AccessSettings, StoreSettings, ConsumingSettings):
+class CaptureSettings(
+    LogSettings, AccessSettings, StoreSettings, ConsumingSettings, HashSettings, ResultSettings
+):
     """What `functions/capture` reads."""
 
 

@@ -282,14 +282,26 @@ def url(*schemes: str) -> Kind[str]:
     return read
 
 
+CATALOG = "databricks-uc"
+DATABRICKS = ("databricks", CATALOG)
+"""How MLflow names a workspace's own registry, and its Unity Catalog."""
+
+
 def tracking_server(value: str) -> str:
-    """Take an MLflow server's address, or the ARN of one that SageMaker manages."""
-    if managed_region(value):
+    """Take an MLflow server's address, the ARN of one that SageMaker manages, or Databricks."""
+    if managed_region(value) or value in DATABRICKS:
         return value
+    if value.startswith("databricks"):
+        raise ValueError(
+            f"'{value}' names a profile, which is a file that functions do not have: set "
+            f"{' or '.join(DATABRICKS)}, DATABRICKS_HOST and DATABRICKS_TOKEN"
+        )
     try:
         return HTTP(value)
     except ValueError as error:
-        raise ValueError(f"{error}, or the ARN of an MLflow that SageMaker manages") from None
+        raise ValueError(
+            f"{error}, or the ARN of an MLflow that SageMaker manages, or {' or '.join(DATABRICKS)}"
+        ) from None
 
 
 def managed_region(value: str) -> str:

@@ -2,6 +2,7 @@
 
 from modelwatch.errors import SettingError
 from modelwatch.settings.kinds import (
+    HTTP,
     account,
     alias,
     bucket,
@@ -37,7 +38,8 @@ class RegistrySettings(StoreSettings):
     )
     mlflow_tracking_uri = Setting(
         "http://127.0.0.1:5000",
-        "MLflow server, tracking and registry: an address, or the ARN of SageMaker's",
+        "MLflow server, tracking and registry: an address, the ARN of SageMaker's, databricks or "
+        "databricks-uc",
         tracking_server,
     )
     mlflow_tracking_username = Setting("", "user name for an MLflow that requires one", text)
@@ -48,6 +50,8 @@ class RegistrySettings(StoreSettings):
     mlflow_tracking_header = Setting(
         "", "header for MLflow in place of these, as NAME: VALUE", text, is_secret=True
     )
+    databricks_host = Setting("", "with databricks: the workspace's address", HTTP)
+    databricks_token = Setting("", "token for that workspace", text, is_secret=True)
     mlflow_ca_bundle = Setting(
         "",
         "certificates that MLflow's address is checked by: a PEM file, or a reference",

@@ -61,6 +61,18 @@ def s3_client(settings: StoreSettings, budget_ms: int | None = None) -> Any:
     return client
 
 
+def lent_s3_client(region: str, key: str, its_secret: str, token: str) -> Any:
+    """Return a client of AWS's S3 by credentials that someone lent, for a bucket of theirs."""
+    return boto3.client(
+        "s3",
+        region_name=region,
+        aws_access_key_id=key,
+        aws_secret_access_key=its_secret,
+        aws_session_token=token,
+        config=_STORE_CONFIG.merge(_VIRTUAL),
+    )
+
+
 def expect_owner(client: Any, account: str, owners: Mapping[str, str]) -> None:
     """Have AWS refuse each request of an S3 client for a bucket that is not ``account``'s.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -38,15 +38,19 @@ class TrainingReferences:
 
     Parameters
     ----------
-    policy
-        With which predict captures.
+    policy_of
+        Gives the policy with which a model is captured, by its name.
     """
 
     def __init__(
-        self, artifacts: Artifacts, policy: CapturePolicy, segments: Segments = NO_SEGMENTS
+        self,
+        artifacts: Artifacts,
+        policy_of: Callable[[str], CapturePolicy],
+        segments: Segments = NO_SEGMENTS,
     ) -> None:
         self._artifacts = artifacts
-        self._policy = policy
+        self._policy_of = policy_of
+        self._policies: dict[str, CapturePolicy] = {}
         self._declared = segments
         self._segments: dict[tuple[str, str], Mapping[SegmentKey, Profile]] = {}
         self._profiles: dict[tuple[str, str], Profile] = {}
@@ -56,11 +60,13 @@ class TrainingReferences:
 
     def reference(self, version: ModelVersion) -> pa.Table | None:
         """Return the rows a version was trained on, or None when it has none."""
+        policy = self._policy(version)
         table = self._artifacts.reference(version)
-        return table if table is None or not self._policy.rules else self._captured(table)
+        return table if table is None or not policy.rules else _captured(policy, table)
 
     def profile(self, version: ModelVersion) -> Profile | None:
-        """Return their profile; that of a version never changes, and is made once."""
+        """Return their profile; under one policy it never changes, and is made once."""
+        self._policy(version)
         key = (version.name, version.version)
         if key not in self._profiles:
             table = self.reference(version)
@@ -81,6 +87,7 @@ class TrainingReferences:
 
     def segments(self, version: ModelVersion) -> Mapping[SegmentKey, Profile]:
         """Return the profiles of its segments, made once as well."""
+        self._policy(version)
         key = (version.name, version.version)
         if key not in self._segments:
             table = self.reference(version) if self._declared.parts else None
@@ -88,12 +95,13 @@ class TrainingReferences:
         return self._segments[key]
 
     def holdout(self, version: ModelVersion) -> pa.Table | None:
-        """Return rows that the version was not trained on; they never change, either."""
+        """Return rows that the version was not trained on; under one policy they never change."""
+        policy = self._policy(version)
         key = (version.name, version.version)
         if key not in self._holdouts:
             table = self._artifacts.holdout(version)
-            if table is not None and self._policy.rules:
-                table = self._captured(table)
+            if table is not None and policy.rules:
+                table = _captured(policy, table)
             self._holdouts[key] = table
         return self._holdouts[key]
 
@@ -111,37 +119,47 @@ class TrainingReferences:
             self._losses[key] = self._artifacts.losses(version)
         return self._losses[key]
 
-    def _captured(self, table: pa.Table) -> pa.Table:
-        names = feature_names(table.column_names)
-        kept = apply_policy(self._policy, {name: values_of(table, name) for name in names})
-        for name in names:
-            if self._policy.of_feature(name) != "keep":
-                table = without_feature(table, name)
-                # a hash is a text, the edge of a bucket a number
-                letter = "s" if self._policy.of_feature(name) == "hash" else ""
-                columns = feature_columns(name, letter, kept[name]) if name in kept else {}
-                for field, values in columns.items():
-                    table = table.append_column(field, values)
-        return self._with_captured_outputs(table)
+    def _policy(self, version: ModelVersion) -> CapturePolicy:
+        """Return the policy of a model; when it is another one, what was made by it is gone."""
+        policy = self._policy_of(version.name)
+        if self._policies.get(version.name, policy) != policy:
+            for made in (self._segments, self._profiles, self._holdouts):
+                for key in [each for each in made if each[0] == version.name]:
+                    del made[key]
+        self._policies[version.name] = policy
+        return policy
 
-    def _with_captured_outputs(self, table: pa.Table) -> pa.Table:
-        if {PREDICTION, "prediction_label", PROBABILITIES} - set(table.column_names):
-            return table
-        predictions, probabilities = apply_to_outputs(
-            self._policy, _predictions(table), table[PROBABILITIES].to_pylist()
-        )
-        numbers = [
-            float(value) if isinstance(value, int | float) else None for value in predictions
-        ]
-        texts = [None if value is None else as_text(value) for value in predictions]
-        for name, values, kind in (
-            (PREDICTION, numbers, pa.float64()),
-            ("prediction_label", texts, pa.string()),
-            (PROBABILITIES, probabilities, pa.list_(pa.float64())),
-        ):
-            column = table.column_names.index(name)
-            table = table.set_column(column, name, pa.array(values, kind))
+
+def _captured(policy: CapturePolicy, table: pa.Table) -> pa.Table:
+    names = feature_names(table.column_names)
+    kept = apply_policy(policy, {name: values_of(table, name) for name in names})
+    for name in names:
+        if policy.of_feature(name) != "keep":
+            table = without_feature(table, name)
+            # a hash is a text, the edge of a bucket a number
+            letter = "s" if policy.of_feature(name) == "hash" else ""
+            columns = feature_columns(name, letter, kept[name]) if name in kept else {}
+            for field, values in columns.items():
+                table = table.append_column(field, values)
+    return _with_captured_outputs(policy, table)
+
+
+def _with_captured_outputs(policy: CapturePolicy, table: pa.Table) -> pa.Table:
+    if {PREDICTION, "prediction_label", PROBABILITIES} - set(table.column_names):
         return table
+    predictions, probabilities = apply_to_outputs(
+        policy, _predictions(table), table[PROBABILITIES].to_pylist()
+    )
+    numbers = [float(value) if isinstance(value, int | float) else None for value in predictions]
+    texts = [None if value is None else as_text(value) for value in predictions]
+    for name, values, kind in (
+        (PREDICTION, numbers, pa.float64()),
+        ("prediction_label", texts, pa.string()),
+        (PROBABILITIES, probabilities, pa.list_(pa.float64())),
+    ):
+        column = table.column_names.index(name)
+        table = table.set_column(column, name, pa.array(values, kind))
+    return table
 
 
 def _predictions(table: pa.Table) -> list[Value]:

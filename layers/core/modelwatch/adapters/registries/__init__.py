@@ -14,6 +14,7 @@ from typing import Any
 from modelwatch.adapters.models.artifacts import MEGABYTE, Artifacts
 from modelwatch.adapters.registries.base import NewVersion, Published, Registry, SavedModel
 from modelwatch.errors import SettingError
+from modelwatch.settings.kinds import DATABRICKS
 from modelwatch.settings.serving import RegistrySettings
 
 __all__ = [
@@ -28,9 +29,13 @@ __all__ = [
 
 KINDS = {
     "": "mlflow:MlflowRegistry",
+    "databricks": "databricks:DatabricksRegistry",
     "file": "folder:FolderRegistry",
 }
-"""By the scheme of MODEL_REGISTRY: the module here and its class, imported where it is used."""
+"""By the scheme of MODEL_REGISTRY: the module here and its class, imported where it is used.
+
+Databricks' is the one of MLFLOW_TRACKING_URI=databricks and databricks-uc.
+"""
 
 
 def registry_of(settings: RegistrySettings) -> Registry:
@@ -54,8 +59,10 @@ def artifacts_of(
 def _kind(settings: RegistrySettings) -> type[Registry]:
     address = settings.model_registry
     scheme = address.partition("://")[0]
+    if not address and settings.mlflow_tracking_uri in DATABRICKS:
+        scheme = "databricks"
     if scheme not in KINDS:
-        known = " or ".join(f"{each}://" for each in KINDS if each)
+        known = " or ".join(f"{each}://" for each in KINDS if each not in ("", "databricks"))
         raise SettingError(
             "MODEL_REGISTRY",
             f"there is no registry of the kind '{scheme}'; an address begins with {known}, and "

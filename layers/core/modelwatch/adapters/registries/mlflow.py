@@ -42,10 +42,13 @@ _MOST_STEPS = 10
 class MlflowRegistry(Registry):
     """The registry of an MLflow server."""
 
+    page_size = 1000
+    """Most models that are listed at once."""
+
     def __init__(self, http: MlflowHttp, *, stage: str = "", stage_alias: str = "") -> None:
         super().__init__(stage=stage, stage_alias=stage_alias)
         self._http = http
-        self._call = http.call
+        self._call: Callable[..., dict[str, Any]] = http.call
         # where a version's artifacts are never changes
         self._versions: dict[tuple[str, str], ModelVersion] = {}
 
@@ -80,7 +83,9 @@ class MlflowRegistry(Registry):
         token = ""
         while True:
             page = {"page_token": token} if token else {}
-            found = self._call("GET", "registered-models/search", max_results="1000", **page)
+            found = self._call(
+                "GET", "registered-models/search", max_results=str(self.page_size), **page
+            )
             names += [str(each["name"]) for each in found.get("registered_models", ())]
             token = found.get("next_page_token", "")
             if not token:

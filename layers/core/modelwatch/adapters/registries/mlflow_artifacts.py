@@ -21,11 +21,11 @@ from modelwatch.domain.models import ModelVersion
 from modelwatch.errors import ModelLoadError, RegistryError
 
 _CHUNK = 1 << 20
-_MOST_ENTRIES = 10_000
+MOST_ENTRIES = 10_000
 """Files and folders of a version: a list without an end would be read without an end."""
 
 _ELSEWHERE = {
-    "dbfs": "in Databricks' file store, which its API does not serve",
+    "dbfs": "in Databricks' file store, which MLFLOW_TRACKING_URI=databricks reads",
     "file": "a folder of the machine that MLflow runs on",
     "": "a folder of the machine that MLflow runs on",
 }
@@ -54,7 +54,7 @@ class MlflowArtifacts(S3Artifacts):
             ):
                 return None
             raise RegistryError(f"MLflow returned {response.status} for {path}")
-        chunks = _at_most(self._limit_bytes, version, response)
+        chunks = at_most(self._limit_bytes, version, response)
         return response.length_remaining or 0, lambda: b"".join(chunks)
 
     def _sizes(self, version: ModelVersion) -> dict[str, int]:
@@ -67,8 +67,8 @@ class MlflowArtifacts(S3Artifacts):
             inside = folders.pop()
             for each in self._http.artifacts_in(f"{top}/{inside}".rstrip("/")):
                 entries += 1
-                if entries > _MOST_ENTRIES:
-                    raise ModelLoadError(f"{version.title} has over {_MOST_ENTRIES} artifacts")
+                if entries > MOST_ENTRIES:
+                    raise ModelLoadError(f"{version.title} has over {MOST_ENTRIES} artifacts")
                 path = f"{inside}/{each.path}".lstrip("/")
                 if each.is_dir:
                     folders.append(path)
@@ -86,7 +86,7 @@ class MlflowArtifacts(S3Artifacts):
             response.close()
             raise RegistryError(f"MLflow returned {response.status} for {path}")
         with target.open("wb") as file:
-            file.writelines(_at_most(self._limit_bytes, version, response))
+            file.writelines(at_most(self._limit_bytes, version, response))
 
     def _put(self, version: ModelVersion, path: str, payload: bytes) -> None:
         folder = self._served(version)
@@ -131,7 +131,7 @@ class MlflowArtifacts(S3Artifacts):
         return path
 
 
-def _at_most(
+def at_most(
     limit_bytes: int, version: ModelVersion, response: urllib3.BaseHTTPResponse
 ) -> Iterator[Any]:
     """Yield what a response has, and stop one that has more than its server said it has."""

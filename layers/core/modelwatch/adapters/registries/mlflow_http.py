@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError
 from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.registries.base import REMEDY
 from modelwatch.errors import NoModelError, RegistryError, SettingError, causes
-from modelwatch.settings.kinds import managed_region
+from modelwatch.settings.kinds import DATABRICKS, managed_region
 from modelwatch.settings.serving import RegistrySettings
 
 type Sign = Callable[[str, str, Mapping[str, str], bytes], dict[str, str]]
@@ -71,6 +71,8 @@ class MlflowHttp:
         Returns the headers of a request with its signature: of method, address, headers and body.
     uri
         By which MLflow's own client knows the server; empty: the address.
+    who
+        The settings that say who asks, for the message of a refusal.
     """
 
     def __init__(
@@ -81,17 +83,30 @@ class MlflowHttp:
         certificates: Callable[[], str] = str,
         sign: Sign | None = None,
         uri: str = "",
+        who: str = "MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and "
+        "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_HEADER, say",
     ) -> None:
         self.address = address.rstrip("/")
         self.uri = uri or self.address
         self.headers = headers
         self.certificates = certificates
         self.sign = sign
+        self._who = who
 
     @classmethod
     def of(cls, settings: RegistrySettings) -> Self:
         """Return the server at MLFLOW_TRACKING_URI."""
         uri = settings.mlflow_tracking_uri
+        if uri in DATABRICKS:
+            if not settings.databricks_host:
+                raise SettingError("DATABRICKS_HOST", f"is needed with MLFLOW_TRACKING_URI={uri}")
+            return cls(
+                settings.databricks_host,
+                headers=lambda: {"Authorization": f"Bearer {secret(settings, 'DATABRICKS_TOKEN')}"},
+                certificates=lambda: secret(settings, "MLFLOW_CA_BUNDLE"),
+                uri=uri,
+                who="DATABRICKS_TOKEN says",
+            )
         if region := managed_region(uri):
             return cls(
                 f"https://{region}.experiments.sagemaker.aws",
@@ -114,7 +129,7 @@ class MlflowHttp:
     def _sent(self) -> dict[str, str]:
         return dict(self.headers())
 
-    def call(self, method: str, path: str, **fields: str | bool) -> dict[str, Any]:
+    def call(self, method: str, path: str, /, **fields: str | bool) -> dict[str, Any]:
         """Return what a method of the API responds.
 
         Raises
@@ -140,7 +155,8 @@ class MlflowHttp:
         code = found.get("error_code")
         # an alias that is not there is INVALID_PARAMETER_VALUE to MLflow, and so is a version that
         # no registry of its kind can have: an application may call its versions as it likes
-        if code == "RESOURCE_DOES_NOT_EXIST" or (
+        # Unity Catalog says of which kind it is: CATALOG_DOES_NOT_EXIST
+        if str(code).endswith("_DOES_NOT_EXIST") or (
             code == "INVALID_PARAMETER_VALUE"
             and any(
                 each in message.lower()
@@ -189,7 +205,8 @@ class MlflowHttp:
     ) -> urllib3.BaseHTTPResponse:
         try:
             response = self._send(method, url, body, more)
-            if response.status == 401:
+            # Databricks says 403 of a token that ended
+            if response.status in (401, 403):
                 renewed = dict(self.headers())
                 if renewed != self._sent:
                     response.close()
@@ -208,11 +225,7 @@ class MlflowHttp:
                 raise RegistryError(
                     f"MLflow refused with {response.status}: these AWS credentials may not ask it"
                 )
-            raise RegistryError(
-                f"MLflow refused with {response.status}: MLFLOW_TRACKING_TOKEN, or "
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
-                "MLFLOW_TRACKING_HEADER, say who asks"
-            )
+            raise RegistryError(f"MLflow refused with {response.status}: {self._who} who asks")
         return response
 
     def _send(

@@ -80,6 +80,8 @@ def monitored(settings: AnalysisSettings, monitor: Monitor | None = None) -> Mon
         baseline=monitor.baseline,
         monitor=monitor.digest,
         owner=monitor.owner,
+        labels=monitor.labels,
+        capture=monitor.capture,
     )
 
 

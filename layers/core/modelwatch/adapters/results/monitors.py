@@ -10,10 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from modelwatch.adapters.aws.objects import S3Store
+from modelwatch.adapters.results.capture_monitors import PREFIX
 from modelwatch.domain.monitors import MonitorSet, decode_monitors, encode_monitors
 from modelwatch.errors import MonitorError, NotFoundError
-
-PREFIX = "monitors/"
 
 LARGEST_BYTES = 4_000_000
 """All monitors of a bucket together: analyze reads them at each cold start."""
