@@ -355,7 +355,7 @@ class InMemoryProfiles:
         return self.store.days(model_name, model_version)
 
     def has_captures(self, model_name: str, model_version: str, window: Window) -> bool:
-        return self.store.read(model_name, model_version, window).num_rows > 0
+        return bool(self.store.read(model_name, model_version, window).num_rows)
 
     def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
         if model_version in self.broken:

@@ -31,7 +31,7 @@ FEWEST_ROWS = 30
 """Rows of a sample that have both values; fewer say nothing."""
 
 _FIELLER = 1.06
-_BY_CHANCE = 3.0
+_BY_CHANCE = 4.0
 
 type Pair = tuple[str, str]
 type Relations = Mapping[Pair, tuple[float, int]]
@@ -125,7 +125,7 @@ def as_arrays(relations: Relations, pairs: Sequence[Pair]) -> tuple[Floats, Floa
 
 
 def explained(before: Floats, rows: Floats) -> Floats:
-    """Return how far a rank correlation of so many rows goes by chance: three standard errors.
+    """Return how far a rank correlation of so many rows goes by chance: four standard errors.
 
     So windows of few rows do not say how far relations go.
     """
