@@ -17,6 +17,7 @@ from modelwatch.domain.labels import Label
 from modelwatch.domain.past import history
 from modelwatch.domain.performance import encoding as performance
 from modelwatch.domain.performance import losses
+from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.profiles import encoding as profiles
 from modelwatch.domain.records import Record
 from modelwatch.domain.verdict import evidence
@@ -66,6 +67,12 @@ FORMATS = (
         "`analyses/M/V/<window end>.<window>[-<ad hoc>][.<variant>]/` in `REPORT_BUCKET`",
         "JSON",
         AnalysisResult,
+    ),
+    Format(
+        "Restated performance",
+        "`performance-000001.json` and so on next to `result.json`, each written once",
+        "JSON",
+        PerformanceResult,
     ),
     Format("last.json", "`analyses/M/V/`", "JSON", dict[str, LastResult]),
     Format(

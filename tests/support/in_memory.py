@@ -52,6 +52,7 @@ from modelwatch.errors import (
     RecordTooLargeError,
     StoreError,
 )
+from modelwatch.ports.analysis import Listed
 from modelwatch.ports.metrics import Sample
 
 SCHEMA = Schema((Column("alcohol", "double"), Column("colour", "string")))
@@ -437,6 +438,7 @@ class InMemoryReportStore:
     reports: dict[str, bytes] = field(default_factory=dict)
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     remembered: dict[tuple[str, str], dict[str, LastResult]] = field(default_factory=dict)
+    restated: dict[str, list[PerformanceResult]] = field(default_factory=dict)
 
     def save(
         self, result: AnalysisResult, files: Mapping[str, bytes], evidence: Evidence | None = None
@@ -451,10 +453,20 @@ class InMemoryReportStore:
         self.files[result.name] = dict(files)
         return True
 
-    def result(self, name: str) -> AnalysisResult:
+    def result(self, name: str, restated: int = 0) -> AnalysisResult:
         if name not in self.saved:
             raise NotFoundError(f"there is no result '{name}'")
-        return self.saved[name]
+        found = self.saved[name]
+        if not restated:
+            return found
+        return msgspec.structs.replace(found, performance=self.restated[name][restated - 1])
+
+    def restate(self, name: str, performance: PerformanceResult, number: int) -> bool:
+        kept = self.restated.setdefault(name, [])
+        if number <= len(kept):
+            return False
+        kept.append(performance)
+        return True
 
     def evidence(self, result: AnalysisResult) -> Evidence:
         if result.name not in self.kept:
@@ -477,7 +489,7 @@ class InMemoryReportStore:
         until: datetime | None,
         most: int,
         before: ResultName | None = None,
-    ) -> list[tuple[ResultName, int]]:
+    ) -> list[Listed]:
         def place(name: ResultName) -> tuple[str, str, str]:
             return name.ending, name.model_name, name.model_version
 
@@ -490,7 +502,10 @@ class InMemoryReportStore:
             and (until is None or name.window_end <= until)
             and (before is None or place(name) < place(before))
         ]
-        return [(name, 1000) for name in sorted(chosen, key=place, reverse=True)[:most]]
+        return [
+            Listed(name, 1000, len(self.restated.get(str(name), ())))
+            for name in sorted(chosen, key=place, reverse=True)[:most]
+        ]
 
     def last(self, model_name: str, model_version: str) -> dict[str, LastResult]:
         return self.remembered.get((model_name, model_version), {})

@@ -50,8 +50,8 @@ def reference(model: str, *, version: str = "", settings: Settings | None = None
     versions = [each for each in store.versions(model) if version in ("", each[1])]
     of = f"'{model}'" + (f" version '{version}'" if version else "")
     names = store.newest(versions, None, None, _MOST_RESULTS) if versions else []
-    for name, _ in names:
-        result = store.result(str(name))
+    for each in names:
+        result = store.result(str(each.name))
         if not result.manifest:
             continue
         evidence = store.evidence(result)

@@ -20,8 +20,8 @@ METRICS = (
 _ESTIMATED = tuple(name for name in METRICS if name != "log_loss")
 _TEXTS = ("row", "model_name", "model_version", "variant", "window", "name", "feature", "status",
           "severity", "reason", "method", "owner")  # fmt: skip
-_TIMES = ("window_start", "window_end")
-_WHOLE = ("rows", "reference_rows", "records", "labelled")
+_TIMES = ("window_start", "window_end", "restated_at")
+_WHOLE = ("rows", "reference_rows", "records", "labelled", "more_labelled")
 _NUMBERS = ("score", "critical_score", "threshold", "p_value", "missing_ratio", "importance",
             "drift_share", *METRICS, *(f"estimated_{name}" for name in _ESTIMATED))  # fmt: skip
 
@@ -141,6 +141,8 @@ def _performance(result: AnalysisResult) -> dict[str, Any]:
     return {
         "records": performance.records,
         "labelled": performance.labelled,
+        "restated_at": performance.restated_at,
+        "more_labelled": performance.more_labelled,
         **{name: verdict.metrics[name].value for name in METRICS if name in verdict.metrics},
         **{f"estimated_{name}": estimated[name] for name in _ESTIMATED if name in estimated},
     }

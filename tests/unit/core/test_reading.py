@@ -86,7 +86,7 @@ def test_a_page_stays_the_same_while_newer_results_arrive(reader, store):
     first = reader.list_page("wine", ResultsRequest(limit=4))
     store.save(result(END + HOUR), {})
     second = reader.list_page("wine", ResultsRequest(limit=4, page=first.next_page))
-    assert [name.window_end for name in second.names] == [
+    assert [each.name.window_end for each in second.listed] == [
         END - HOUR * hour for hour in (4, 5, 6, 7)
     ]
 
@@ -119,7 +119,7 @@ def test_a_page_costs_a_bounded_number_of_requests(s3, reader, store, days):
     assert s3.calls.count("list") <= 1 + 6
     assert "get" not in s3.calls
     reader.read_page(listed)
-    assert s3.calls.count("get") == len(listed.names) <= 20
+    assert s3.calls.count("get") == len(listed.listed) <= 20
 
 
 def test_large_results_make_a_page_shorter(reader, store):
@@ -175,7 +175,7 @@ def test_half_a_result_and_other_objects_are_not_listed(s3, store):
     ):
         s3.objects[f"{folder}{key}"] = b"{}"
     (found,) = store.newest([("wine", "1")], None, None, 10)
-    assert found[0].window_end == END
+    assert found.name.window_end == END
 
 
 def last(end, severity, window="PT1H"):

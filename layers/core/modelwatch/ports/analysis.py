@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from datetime import date, datetime, timedelta
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from modelwatch.domain.monitors import MonitorSet
     from modelwatch.domain.past.history import PastDocument
     from modelwatch.domain.performance.losses import LossModel
+    from modelwatch.domain.performance.results import PerformanceResult
     from modelwatch.domain.profiles import Profile, WindowProfile
     from modelwatch.domain.segments import SegmentKey
     from modelwatch.domain.verdict.evidence import Evidence
@@ -256,6 +257,14 @@ class DriftReporter(Protocol):
         ...
 
 
+class Listed(NamedTuple):
+    """A result that is not read yet: its name, its size, and how often it was restated."""
+
+    name: ResultName
+    size_bytes: int
+    restated: int = 0
+
+
 class ReportStore(Protocol):
     """Keeps results and reports."""
 
@@ -273,8 +282,18 @@ class ReportStore(Protocol):
         """
         ...
 
-    def result(self, name: str) -> AnalysisResult:
-        """Return a result; raises NotFoundError when there is none of that name."""
+    def result(self, name: str, restated: int = 0) -> AnalysisResult:
+        """Return a result; raises NotFoundError when there is none of that name.
+
+        ``restated``: with the performance of this restatement; 0: as it was written at first.
+        """
+        ...
+
+    def restate(self, name: str, performance: PerformanceResult, number: int) -> bool:
+        """Store a restated performance beside the result ``name``, as restatement ``number``.
+
+        Returns False, and leaves it alone, when there is one of that number.
+        """
         ...
 
     def evidence(self, result: AnalysisResult) -> Evidence:
@@ -302,8 +321,8 @@ class ReportStore(Protocol):
         until: datetime | None,
         most: int,
         before: ResultName | None = None,
-    ) -> list[tuple[ResultName, int]]:
-        """Return the newest results of versions by name, with their sizes in bytes, newest first.
+    ) -> list[Listed]:
+        """Return the newest results of versions, newest first; they are not read.
 
         Of windows that end after ``since`` and not after ``until``; of those that are older than
         ``before`` or, if they end with it, come later in the list. At most ``most``.

@@ -53,6 +53,7 @@ from modelwatch.services.onsets import find_onset
 from modelwatch.services.performance import samples as performance_samples
 from modelwatch.services.references import References, SampledReference
 from modelwatch.services.replay import evidence_of
+from modelwatch.services.restating import restate
 
 _LOG = logging.getLogger(__name__)
 
@@ -295,10 +296,34 @@ class AnalyzeService:
             ]
             done = self._run(tasks, failures, last)
             results += done.results
+            known = last.get(_key(plan.name, ""))
+            if known and any(each.performance and each.performance.labels for each in done.results):
+                self._restate(asked, monitored, known.window_end, due.windows[-1].end)
             # once the newest has its result, no one asks for the older ones any more
             if due.missed and any(each.window_end == due.windows[-1].end for each in done.results):
                 self._miss(asked, due)
         return results
+
+    def _restate(
+        self, asked: DueAnalysis, monitored: Monitored, before: datetime, newest: datetime
+    ) -> None:
+        """Restate the performance of older results by the labels that came since."""
+        name, version = asked.model_name, asked.model_version
+        try:
+            count = restate(
+                self._reports,
+                lambda window: self._performance_in(name, version, window, monitored),
+                (name, version),
+                asked.window,
+                before=before,
+                newest=newest,
+                length=monitored.rules.performance_window,
+                now=self._now(),
+            )
+            _LOG.info("%s: %d results restated", _title(name, version), count)
+        except ModelwatchError:
+            # the newest results are stored; the next age of these comes
+            _LOG.exception("the results of %s are not restated", _title(name, version))
 
     def _miss(self, asked: DueAnalysis, due: DueWindows) -> None:
         name, version = asked.model_name, asked.model_version
@@ -515,18 +540,23 @@ class AnalyzeService:
         window = Window.ending(
             task.window.end, seconds=task.rules.performance_window.total_seconds()
         )
+        return self._performance_in(task.name, task.version, window, task.monitored)
+
+    def _performance_in(
+        self, name: str, version: str, window: Window, monitored: Monitored
+    ) -> PerformanceResult | None:
         try:
             return self._performance.evaluate(
-                task.name,
-                task.version,
+                name,
+                version,
                 window,
-                reference=self._references.holdout(task.name, task.version),
-                losses=self._references.losses(task.name, task.version),
-                policy=task.monitored.performance,
+                reference=self._references.holdout(name, version),
+                losses=self._references.losses(name, version),
+                policy=monitored.performance,
             )
         except Exception:  # noqa: BLE001 - said in the log
             # labels are another matter than drift: trouble with them must not hide the verdict
-            _LOG.exception("the performance of %s is not known", _title(task.name, task.version))
+            _LOG.exception("the performance of %s is not known", _title(name, version))
             return None
 
     def _now(self) -> datetime:

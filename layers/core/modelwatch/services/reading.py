@@ -15,7 +15,7 @@ from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.episodes.joining import Episode, EpisodeStatus
 from modelwatch.domain.verdict.results import AnalysisResult, LastResult, ResultName, Severity
 from modelwatch.errors import NotFoundError
-from modelwatch.ports.analysis import EpisodeStore, ReportStore
+from modelwatch.ports.analysis import EpisodeStore, Listed, ReportStore
 from modelwatch.services.results_query import ResultsRequest
 
 PAGE_BYTES = 4 * 2**20
@@ -104,16 +104,17 @@ class ResultPage(msgspec.Struct, frozen=True, omit_defaults=True):
 class ListedPage:
     """A page of which it is known what it holds, and that is not read yet.
 
-    ``tag``: the same for the same results: they are written once.
+    ``tag``: the same for the same results: they are written once, and so are restatements.
     """
 
-    names: tuple[ResultName, ...]
+    listed: tuple[Listed, ...]
     next_page: str
 
     @property
     def tag(self) -> str:
         """A digest of what the page holds, as an HTTP entity tag."""
-        text = "\n".join((__version__, self.next_page, *map(str, self.names)))
+        names = (f"{each.name} {each.restated}" for each in self.listed)
+        text = "\n".join((__version__, self.next_page, *names))
         return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
@@ -170,14 +171,15 @@ class ResultReader:
             asked.limit + 1,
             before,
         )
-        names: list[ResultName] = []
+        listed: list[Listed] = []
         room = PAGE_BYTES
-        for name, size_bytes in found[: asked.limit]:
-            room -= size_bytes
-            if names and room < 0:
+        for each in found[: asked.limit]:
+            room -= each.size_bytes
+            if listed and room < 0:
                 break
-            names.append(name)
-        return ListedPage(tuple(names), str(names[-1]) if len(names) < len(found) else "")
+            listed.append(each)
+        next_page = str(listed[-1].name) if len(listed) < len(found) else ""
+        return ListedPage(tuple(listed), next_page)
 
     def newest(self, limit: int) -> list[AnalysisResult]:
         """Return the newest results of all models, newest first."""
@@ -188,9 +190,13 @@ class ResultReader:
         return self._reports.report_url(name, expires_seconds)
 
     def read_page(self, listed: ListedPage) -> ResultPage:
-        """Return a page, one request for each result."""
+        """Return a page, one request for each result, and one more for a restated performance."""
+
+        def read(each: Listed) -> AnalysisResult:
+            return self._reports.result(str(each.name), each.restated)
+
         with ThreadPoolExecutor(_CONNECTIONS) as threads:
-            results = list(threads.map(self._reports.result, map(str, listed.names)))
+            results = list(threads.map(read, listed.listed))
         return ResultPage(results, listed.next_page)
 
 

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from modelwatch.adapters.aws.objects import S3Objects
 
 RESULT = "/result.json"
 """End of the key of a result."""
 
+_RESTATED = re.compile(r"(.+)/performance-(\d{6})\.json")
+
 _SPANS = [timedelta(days=4**power) for power in range(5)]
 """What is looked through one after the other, from the end on: a day, four days, to 256."""
 
 _CONNECTIONS = 8
+
+
+class Found(NamedTuple):
+    """A result: what its name says of the window, the version's folder, and what it takes.
+
+    ``size_bytes`` with the newest of its restatements, of which there are ``restated``.
+    """
+
+    ending: str
+    folder: str
+    size_bytes: int
+    restated: int
 
 
 def newest_results(
@@ -24,8 +40,8 @@ def newest_results(
     until: datetime | None,
     most: int,
     before: tuple[str, str] | None = None,
-) -> list[tuple[str, str, int]]:
-    """Return the newest results below ``folders``: ending, folder and size in bytes.
+) -> list[Found]:
+    """Return the newest results below ``folders``.
 
     The newest are first, and of the same ending those whose folder comes later. S3 lists only
     forward: what lies back is looked through in spans that grow, until there are enough. So a page
@@ -43,16 +59,16 @@ def newest_results(
         Only what comes after this ending and folder, in the order of the list.
     """
     since, until = _utc(since), _utc(until)
-    found: list[tuple[str, str, int]] = []
+    found: list[Found] = []
     end = until
     with ThreadPoolExecutor(_CONNECTIONS) as threads:
         for start in _starts(until or datetime.now(UTC), since):
             looked = threads.map(lambda each: list(_within(objects, each, start, end)), folders)  # noqa: B023 - done before the next turn
             found += [
-                (ending, folder, size)
-                for folder, entries in zip(folders, looked, strict=True)
-                for ending, size in entries
-                if before is None or (ending, folder) < before
+                each
+                for entries in looked
+                for each in entries
+                if before is None or (each.ending, each.folder) < before
             ]
             if len(found) >= most:
                 break
@@ -76,14 +92,20 @@ def _starts(end: datetime, since: datetime | None) -> Iterator[datetime | None]:
 
 def _within(
     objects: S3Objects, folder: str, since: datetime | None, until: datetime | None
-) -> Iterator[tuple[str, int]]:
-    """Yield ending and size of each result whose window ends after the one, to the other."""
+) -> Iterator[Found]:
+    """Yield each result whose window ends after the one, to the other."""
     # "0" comes after "/" and ".", which follow a time; and after "." of the folder of references
     after = f"{folder}0" if since is None else f"{folder}{since:%Y%m%dT%H%M%SZ}0"
     last = "~" if until is None else f"{until:%Y%m%dT%H%M%SZ}"
+    newest = ("", 0, 0)
     for key, size in objects.keys(folder, after=after):
         ending = key.removeprefix(folder)
         if ending[: len(last)] > last:
             return
-        if ending.endswith(RESULT):
-            yield ending.removesuffix(RESULT), size
+        # the keys of a result stand together, that of the result itself last
+        if restated := _RESTATED.fullmatch(ending):
+            newest = (restated[1], int(restated[2]), size)
+        elif ending.endswith(RESULT):
+            ending = ending.removesuffix(RESULT)
+            number, more = newest[1:] if newest[0] == ending else (0, 0)
+            yield Found(ending, folder, size + more, number)

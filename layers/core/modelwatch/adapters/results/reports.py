@@ -6,7 +6,8 @@ remembers the schedule's newest analyses.
 
 Beside a result is what it was made of, each part by its digest, so that two runs of the same window
 do not mix: ``manifest-<digest>.json``, ``window-<digest>.profile`` and, of a rolling reference,
-``reference-<start>-<end>-<digest>.profile``. A reference of many windows is once in
+``reference-<start>-<end>-<digest>.profile``. Labels that come late restate its performance:
+``performance-000001.json`` and so on, each written once. A reference of many windows is once in
 ``analyses/M/V/.references/``.
 """
 
@@ -23,6 +24,7 @@ from modelwatch.adapters.aws.objects import S3Objects
 from modelwatch.adapters.captures.parquet import compress, decompress
 from modelwatch.adapters.results.listing import RESULT, newest_results
 from modelwatch.domain.keys import RESULTS, escape, unescape
+from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.verdict.evidence import (
     Evidence,
     ReadReference,
@@ -32,6 +34,7 @@ from modelwatch.domain.verdict.evidence import (
 )
 from modelwatch.domain.verdict.results import AnalysisResult, LastResult, ResultName
 from modelwatch.errors import EvidenceError, NotFoundError, ProfileFormatError, StoreError
+from modelwatch.ports.analysis import Listed
 
 REFERENCES = ".references"
 """Folder of the references of many windows, below a model version."""
@@ -48,6 +51,7 @@ _LONGEST_FOLDER = 900
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(AnalysisResult).decode
+_decode_performance = msgspec.json.Decoder(PerformanceResult).decode
 _decode_last = msgspec.json.Decoder(dict[str, LastResult]).decode
 
 
@@ -75,12 +79,25 @@ class S3ReportStore:
             write(f"{folder}/{name}", body, _HTML if name.endswith(".html") else _JSON)
         return write(f"{folder}{RESULT}", _encode(result), _JSON)
 
-    def result(self, name: str) -> AnalysisResult:
-        """Return a result; raises NotFoundError when there is none of that name."""
+    def result(self, name: str, restated: int = 0) -> AnalysisResult:
+        """Return a result, with a restatement of its performance if ``restated`` is not 0.
+
+        Raises NotFoundError when there is none of that name.
+        """
+        folder = _folder(name)
         try:
-            return _decode(self._objects.read(f"{_folder(name)}{RESULT}"))
+            found = _decode(self._objects.read(f"{folder}{RESULT}"))
         except NotFoundError:
             raise NotFoundError(f"there is no result '{name[:300]}'") from None
+        if not restated:
+            return found
+        performance = _decode_performance(self._objects.read(_restated_key(folder, restated)))
+        return msgspec.structs.replace(found, performance=performance)
+
+    def restate(self, name: str, performance: PerformanceResult, number: int) -> bool:
+        """Store a restated performance beside a result; False when there is one of that number."""
+        key = _restated_key(_folder(name), number)
+        return self._objects.write_once(key, _encode(performance), _JSON)
 
     def evidence(self, result: AnalysisResult) -> Evidence:
         """Return what a result was made of; raises EvidenceError when it is missing or damaged."""
@@ -126,24 +143,30 @@ class S3ReportStore:
         until: datetime | None,
         most: int,
         before: ResultName | None = None,
-    ) -> list[tuple[ResultName, int]]:
-        """Return the newest results of versions by name, with their sizes; they are not read."""
+    ) -> list[Listed]:
+        """Return the newest results of versions, newest first; they are not read."""
         folders = {version_prefix(*each): each for each in versions}
         place = None
         if before is not None:
             place = (before.ending, version_prefix(before.model_name, before.model_version))
         found = newest_results(self._objects, list(folders), since, until, most, place)
-        names = ((ResultName.parse(f"model.version.{end}"), at, size) for end, at, size in found)
+        names = ((ResultName.parse(f"model.version.{each.ending}"), each) for each in found)
         return [
-            (name._replace(model_name=folders[at][0], model_version=folders[at][1]), size)
-            for name, at, size in names
+            Listed(
+                name._replace(
+                    model_name=folders[each.folder][0], model_version=folders[each.folder][1]
+                ),
+                each.size_bytes,
+                each.restated,
+            )
+            for name, each in names
             if name is not None
         ]
 
     def results(self, limit: int) -> list[AnalysisResult]:
         """Return the newest results, newest first."""
         found = self.newest(self.versions(), None, None, limit)
-        return [self.result(str(name)) for name, _ in found]
+        return [self.result(str(each.name), each.restated) for each in found]
 
     def last(self, model_name: str, model_version: str) -> dict[str, LastResult]:
         """Return what is remembered of a version's newest analyses."""
@@ -230,6 +253,10 @@ def model_prefix(model_name: str) -> str:
 def version_prefix(model_name: str, model_version: str) -> str:
     """Return the start of the keys of all results of a version."""
     return f"{model_prefix(model_name)}{escape(model_version, RESULTS)}/"
+
+
+def _restated_key(folder: str, number: int) -> str:
+    return f"{folder}/performance-{number:06}.json"
 
 
 def _window_key(folder: str, digest: str) -> str:

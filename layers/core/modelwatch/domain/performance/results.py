@@ -121,6 +121,11 @@ class PerformanceResult(msgspec.Struct, frozen=True, kw_only=True):
         Hours whose newest captures or labels are not in the result, but in a later one.
     verdict
         What the labels say.
+    restated_at
+        When it was made again, by labels that came after the result it belongs to was written; None
+        where it is as it was written at first.
+    more_labelled
+        Predictions that are labelled since the result was written.
     """
 
     model_name: str
@@ -137,6 +142,8 @@ class PerformanceResult(msgspec.Struct, frozen=True, kw_only=True):
     hours: tuple[HourMaturity, ...] = ()
     pending_hours: int = 0
     outdated_hours: int = 0
+    restated_at: datetime | None = None
+    more_labelled: int = 0
 
 
 def evaluate_performance(

@@ -262,7 +262,9 @@ class AnalysisResult(WindowVerdict, frozen=True):
         Records that were stored more than once, and count once.
     performance
         How well the version predicted by the labels that came so far, in a window of its own; only
-        with the newest result for all rows of the main window, and with those of a backfill.
+        with the newest result for all rows of the main window, and with those of a backfill. Where
+        a result is read back, it is the newest restatement (`restated_at`): see
+        `modelwatch.services.restating`.
     late
         Whether a missed window was caught up.
     ad_hoc
