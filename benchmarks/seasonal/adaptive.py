@@ -3,12 +3,12 @@
     PYTHONPATH=. python -m benchmarks.seasonal.adaptive
 
 Daily scores of no real series: log-normal, each day near the one before, growing by a share a
-month. The adaptive layer is adaptive conformal inference (Gibbs and Candes, *Adaptive Conformal Inference
-Under Distribution Shift*, NeurIPS 2021): each window that is a week old moves the logarithm of a
-factor of the critical score, up after an alarm, down else, and never below today's. In the
-long run its alarms are at most the budget, plus 1 / (step x windows). Prints alarms a month from the
-28th day on, and how many steps of three times the score, on the 300th day, are found on the day and
-in a week.
+month. The adaptive layer is adaptive conformal inference (Gibbs and Candes, *Adaptive Conformal
+Inference Under Distribution Shift*, NeurIPS 2021): each window that is a week old moves the
+logarithm of a factor of the critical score, up after an alarm, down else, and never below today's.
+In the long run its alarms are at most the budget, plus 1 / (step x windows). Prints alarms a month
+from the 28th day on, and how many steps of three times the score, on the 300th day, are found on
+the day and in a week.
 """
 
 from __future__ import annotations
