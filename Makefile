@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-parts test-compose test-fast test-long scan zoo zoo-table test-grafana test-plugin bench-backfill bench-bridge bench-capture bench-client bench-compaction bench-analysis bench-monitors bench-detection bench-scale bench-seasonal bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
+.PHONY: help setup setup-grafana setup-pyfunc setup-spark demo up down status test test-parts test-stories test-compose test-fast test-long scan zoo zoo-table test-grafana test-plugin bench-backfill bench-bridge bench-capture bench-client bench-compaction bench-analysis bench-monitors bench-detection bench-scale bench-seasonal bench-serving setup-rivals bench-quality bench-performance-estimation docs reference coverage lint format env-example lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,16 +30,20 @@ down: setup ## drain the capture queue and stop what `up` started
 status: setup ## what runs, and where
 	@$(MODELWATCH) status
 
-test: setup-pyfunc zoo $(ENVS)/localstack/.stamp-test $(if $(shell command -v java),setup-spark) $(if $(shell command -v npm),setup-grafana) ## everything: lint, types, unit, functional, integration, e2e
+test: setup-pyfunc zoo $(ENVS)/localstack/.stamp-test $(if $(shell command -v npm),setup-grafana) ## lint, types, unit, functional, integration, e2e
 	@# the plugin's tests have a LocalStack of their own, and mostly wait
 	@$(MAKE) --no-print-directory -j 2 test-plugin test-parts
 
-# four workers share two cores: threads that wait for each other would only spin
-test-parts: export OMP_NUM_THREADS := 1
+# four workers, each with a stack of its own that its files share, share two cores: threads that wait
+# for each other would only spin. In the order of the folders, the long files come first and the
+# short ones of tests/unit fill the end.
+PYTEST_ON_STACKS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
+
 test-parts: lint
-	@# four workers, each with a stack of its own: most of the time is spent waiting. In the order of
-	@# the folders, the long files come first and the short ones of tests/unit fill the end.
-	@$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
+	@$(PYTEST_ON_STACKS) --ignore tests/stories
+
+test-stories: setup-pyfunc $(if $(shell command -v java),setup-spark) ## what takes minutes or breaks a stack: a newcomer's demo, a season, several models, kills
+	@$(PYTEST_ON_STACKS) tests/stories
 
 test-grafana: setup $(ENVS)/grafana/.stamp-drawing ## draw the dashboards of a finished demo with Grafana's libraries, and read them
 	@$(BIN)/python -m pytest -q -m drawing tests/grafana

@@ -23,6 +23,7 @@ from modelwatch.services.comparison_query import parse_query
 from modelwatch.services.contract import Alive, RunningAnalysis
 from modelwatch.services.deliveries import delivered, failed_items
 from modelwatch.services.fan_out import evaluate_messages
+from modelwatch.services.models_query import parse_models_query
 from modelwatch.services.results_query import parse_results_query
 
 app = Chalice(app_name="modelwatch-analyze")
@@ -78,10 +79,14 @@ def report(name: str) -> Response:
 
 @app.route("/models", methods=["GET"])
 def models() -> Response:
-    """List the model versions with their newest verdicts, the worst first."""
-    return handle_request(
-        app, wiring.metrics(), lambda: HttpResponse(wiring.result_reader().models())
-    )
+    """List the model versions with their newest verdicts, the worst first, a page at once."""
+
+    def run() -> HttpResponse:
+        found = wiring.result_reader().models(parse_models_query(query_of(app)))
+        known = current_request(app).headers.get("if-none-match", "")
+        return tagged(found.tag, known, lambda: found)
+
+    return handle_request(app, wiring.metrics(), run)
 
 
 @app.route("/models/{name}/results", methods=["GET"])

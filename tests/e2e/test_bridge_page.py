@@ -58,7 +58,7 @@ def test_the_three_answers_look_different(chromium: Browser, hour: BridgeStory) 
     with served(hour) as url:
         visit = Visit(chromium, url)
         chips = visit.page.locator("#models .status")
-        expect(chips).to_have_text(["no drift", "drift", "unknown"])
+        expect(chips).to_have_text(["drift", "unknown", "no drift"])  # the worst first
         looks = chips.evaluate_all(
             """chips => chips.map(chip => {
                 const style = getComputedStyle(chip);
@@ -68,7 +68,7 @@ def test_the_three_answers_look_different(chromium: Browser, hour: BridgeStory) 
         )
         for part in (0, 1, 4):  # colour, background, shape
             assert len({look[part] for look in looks}) == 3
-        unknown = looks[2]
+        unknown = looks[1]
         assert unknown[3] == "dashed"
         assert "gradient" in unknown[2]
         visit.end()
@@ -124,6 +124,28 @@ def test_the_score_of_a_feature_is_drawn_with_its_critical_line(
         visit.end()
 
 
+def test_each_model_has_a_page_of_its_own(chromium: Browser, hour: BridgeStory) -> None:
+    with served(hour) as url:
+        visit = Visit(chromium, url)
+        page = visit.page
+        rows = page.locator("#all tbody tr")
+        expect(rows).to_have_count(2)
+        expect(rows.first).to_contain_text("wine_quality_model")
+        expect(page.locator("#find")).to_be_hidden()
+        rows.nth(1).locator("a").click()
+        expect(page.locator("#models-title")).to_have_text("churn")
+        expect(page.locator("#models .card")).to_have_count(1)
+        expect(page.locator("#drift-of")).to_have_text("churn v12")
+        expect(page.locator("#all-panel")).to_be_hidden()
+        page.reload()
+        expect(page.locator("#models-title")).to_have_text("churn")
+        page.click("#back")
+        expect(page.locator("#models .card")).to_have_count(3)
+        page.goto(f"{url}/#model=none")
+        expect(page.locator("#beyond")).to_contain_text("No predictions and no analyses")
+        visit.end()
+
+
 def test_the_newest_report_opens(chromium: Browser, hour: BridgeStory) -> None:
     with served(hour) as url:
         visit = Visit(chromium, url)
@@ -163,8 +185,12 @@ def test_keys_are_enough(chromium: Browser, hour: BridgeStory) -> None:
         expect(page.locator(".heat tbody tr")).to_have_count(13)
         page.keyboard.press("Tab")
         expect(page.locator(".skip")).to_be_focused()
-        page.keyboard.press("Tab")
-        expect(page.locator("#models button").first).to_be_focused()
+        for link in range(2):
+            page.keyboard.press("Tab")
+            expect(page.locator("#all a").nth(link)).to_be_focused()
+        for card in range(3):
+            page.keyboard.press("Tab")
+            expect(page.locator("#models button").nth(card)).to_be_focused()
         page.keyboard.press("Enter")
         expect(page.locator("#drift-of")).to_have_text("churn v12")
         page.locator('.heat td[tabindex="0"]').focus()

@@ -171,6 +171,18 @@ def test_models_are_listed_with_their_newest_verdicts(reading):
     assert (window["window"], window["rows"]) == ("PT1H", 40)
 
 
+def test_models_come_in_pages_that_are_not_sent_again(reading):
+    first = reading.get("/models?limit=1&severity=ok&model_name=wine")
+    body = first.json_body
+    assert (len(body["models"]), body["total"], body["next_page"]) == (1, 1, "")
+    again = {"If-None-Match": first.headers["ETag"]}
+    assert reading.get("/models?limit=1&severity=ok", headers=again).status_code == 304
+    assert reading.get("/models?severity=drift").json_body["models"] == []
+    refused = reading.get("/models?severity=bad&limit=0")
+    assert refused.status_code == 400
+    assert [each["field"] for each in refused.json_body["errors"]] == ["severity", "limit"]
+
+
 def test_a_models_results_come_in_pages(reading):
     first = reading.get("/models/wine/results?version=1&limit=4").json_body
     assert [each["severity"] for each in first["results"]] == ["ok", "ok", "drift", "drift"]

@@ -56,6 +56,7 @@ BEYOND_SCHEMAS = re.compile(
     r"|(\[\d+\]\.)?probabilities"  # their sum is 1
     r"|window_end|until|window"
     r"|from|to|page"  # their order; the next page of another one
+    r"|model_version"  # it needs a model_name
     r"|"  # two variants that are the same one
 )
 """Fields of which a document cannot say all that is asked of them."""

@@ -19,7 +19,7 @@ from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.errors import StoreError
 from modelwatch.metric_names import CATALOG, STATUS_VALUES
 from modelwatch.ports.metrics import Sample
-from modelwatch.services.reading import Models, ModelState
+from modelwatch.services.model_states import ModelState
 from modelwatch_bridge.counting.collector import Page, TotalsCollector
 from modelwatch_bridge.counting.ledger import Ledger
 from modelwatch_bridge.history.history import History
@@ -52,7 +52,7 @@ class FakeResults:
             raise StoreError(self.problem)
         return self.found[:limit]
 
-    def models(self) -> Models:
+    def states(self) -> list[ModelState]:
         """Return the states of versions that have a report."""
         states = {
             (each.model_name, each.model_version): ModelState(
@@ -67,7 +67,7 @@ class FakeResults:
             for each in reversed(self.found)
             if each.has_report
         }
-        return Models(list(states.values()))
+        return list(states.values())
 
     def report_url(self, name: str, expires_seconds: int) -> str:
         del expires_seconds

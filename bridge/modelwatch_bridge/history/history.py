@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
-from modelwatch.metric_names import CATALOG, DRIFT_STATUS, Metric
+from modelwatch.metric_names import CATALOG, DRIFT_STATUS, MONITOR_INFO, VERSION_STATUS, Metric
 from modelwatch_bridge.counting.collector import LiveValues, TotalsCollector
 from modelwatch_bridge.counting.totals import Totals
 from modelwatch_bridge.history.analyses import ANALYSIS_METRICS, Analysis, NewestAnalyses, Version
@@ -59,6 +59,8 @@ _PLACES = {
 
 GAUGES = (
     DRIFT_STATUS,
+    VERSION_STATUS,
+    MONITOR_INFO,
     "model_version_info",
     "model_stale",
     "model_load_time_seconds",

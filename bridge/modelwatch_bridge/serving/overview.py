@@ -10,29 +10,39 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from modelwatch.metric_names import DRIFT_STATUS, STATUS_VALUES
+from modelwatch.metric_names import DRIFT_STATUS, MONITOR_INFO, STATUS_VALUES, VERSION_STATUS
 from modelwatch_bridge.history.analyses import Analysis, Version
 from modelwatch_bridge.history.history import SLOT_MS, View
 from modelwatch_bridge.history.hour import Hour
 
 STATUSES = {value: severity for severity, value in STATUS_VALUES.items()}
-_URGENT = {"drift": 2, "warning": 1}
+_URGENT = {"drift": 3, "warning": 2, "unknown": 1}
 MAX_VERSIONS = 24
-"""Most model versions on the page: those with drift first, then the busiest."""
+"""Most model versions with a card: the worst, and of these the busiest. The others are in the list
+of all models, and have their cards on their model's page."""
 
 Document = dict[str, Any]
 
 
-def overview(view: View) -> Document:
-    """Return everything but single features and reports."""
+def overview(view: View, model: str = "") -> Document:
+    """Return everything but single features and reports; with the cards of one ``model``, or all.
+
+    The worst versions come first, and of these the busiest.
+    """
     hour = Hour(view)
+    versions = _versions(view, hour)
+    chosen = [each for each in versions if model in ("", each["model"])]
     requests = "api_requests_total"
     return {
         "now_ms": view.now_ms,
         "slot_seconds": SLOT_MS // 1000,
         "first_slot_ms": hour.first_ms,
         "left_out": view.left_out,
-        "models": _models(view, hour),
+        "models": [
+            {**each, **_details(view, hour, (each["model"], each["version"]))}
+            for each in chosen[:MAX_VERSIONS]
+        ],
+        "all": _of_models(versions),
         "requests": {
             f"{first}xx": hour.series(
                 requests, [(status,) for (status,) in hour.keys(requests) if status[:1] == first]
@@ -94,56 +104,98 @@ def drift(view: View, version: Version) -> Document | None:
     }
 
 
-def _models(view: View, hour: Hour) -> list[Document]:
-    predictions = "model_predictions_total"
+def _versions(view: View, hour: Hour) -> list[Document]:
+    """Return what a list shows of each model version, the worst first."""
     statuses = view.values.get(DRIFT_STATUS, {})
-    variants: dict[Version, set[str]] = {}
-    for model, version, variant in hour.keys(predictions):
-        variants.setdefault((model, version), set()).add(variant)
+    owners = {
+        labels[0]: labels[1]
+        for labels, value in view.values.get(MONITOR_INFO, {}).items()
+        if value == 1 and labels[1]
+    }
+    predictions: dict[Version, float] = {}
+    for labels, count in hour.sums("model_predictions_total").items():
+        at = (labels[0], labels[1])
+        predictions[at] = predictions.get(at, 0.0) + count
     found = []
-    for model, version in {*((labels[0], labels[1]) for labels in statuses), *variants}:
-        at = (model, version)
-        of_version = [labels for labels in hour.keys(predictions) if labels[:2] == at]
-        traffic = hour.series(predictions, of_version)
+    for at in {*((labels[0], labels[1]) for labels in statuses), *predictions}:
         analyses = view.analyses.get(at, ())
         newest = analyses[-1] if analyses and at in statuses else None
         found.append(
             {
-                "model": model,
-                "version": version,
-                "variants": sorted(variants.get(at, ())),
-                "serves": view.values.get("model_version_info", {}).get(at) == 1.0,
-                "stale": view.values.get("model_stale", {}).get((model,)) == 1.0,
-                "load_seconds": view.values.get("model_load_time_seconds", {}).get((model,)),
-                **_verdict(newest),
-                "shares": [_finite(analysis.share) for analysis in analyses],
-                "traffic": traffic,
-                "predictions": sum(count or 0.0 for count in traffic),
-                "latency": hour.quantiles("model_prediction_latency_seconds", at),
-                "accuracy": _of_version(view, "model_accuracy", at),
-                "estimated_accuracy": _of_version(view, "model_estimated_accuracy", at),
-                "error": _of_version(view, "model_mean_absolute_error", at),
-                "estimated_error": _of_version(view, "model_estimated_mean_absolute_error", at),
-                "label_maturity": _of_version(view, "model_label_maturity_ratio", at),
+                "model": at[0],
+                "version": at[1],
+                "owner": owners.get(at[0], ""),
+                "predictions": predictions.get(at, 0.0),
+                **_verdict(newest, view.values.get(VERSION_STATUS, {}).get(at)),
             }
         )
+    found.sort(key=lambda each: (each["model"], _natural(each["version"])))
     found.sort(
-        key=lambda entry: (_URGENT.get(entry["status"], 0), entry["predictions"]), reverse=True
+        key=lambda each: (
+            _URGENT.get(each["status"], 0) if each["analyzed_ms"] is not None else 0,
+            each["predictions"],
+        ),
+        reverse=True,
     )
-    shown = found[:MAX_VERSIONS]
-    return sorted(shown, key=lambda entry: (entry["model"], _natural(entry["version"])))
+    return found
 
 
-def _verdict(newest: Analysis | None) -> Document:
-    """Return what the newest analysis said, in the fields of a model version."""
+def _of_models(versions: Sequence[Document]) -> list[Document]:
+    """Return each model by its worst version, the worst first."""
+    found: dict[str, Document] = {}
+    for each in versions:
+        of = found.setdefault(
+            each["model"],
+            {
+                "model": each["model"],
+                "owner": each["owner"],
+                "status": each["status"],
+                "analyzed_ms": each["analyzed_ms"],
+                "worst": each["version"],
+                "drifted": len(each["drifted"]),
+                "versions": 0,
+                "predictions": 0.0,
+            },
+        )
+        of["versions"] += 1
+        of["predictions"] += each["predictions"]
+    return list(found.values())
+
+
+def _details(view: View, hour: Hour, at: Version) -> Document:
+    """Return what a card shows beside the list."""
+    of_version = [labels for labels in hour.keys("model_predictions_total") if labels[:2] == at]
+    return {
+        "variants": sorted({labels[2] for labels in of_version}),
+        "serves": view.values.get("model_version_info", {}).get(at) == 1.0,
+        "stale": view.values.get("model_stale", {}).get((at[0],)) == 1.0,
+        "load_seconds": view.values.get("model_load_time_seconds", {}).get((at[0],)),
+        "shares": [_finite(analysis.share) for analysis in view.analyses.get(at, ())],
+        "traffic": hour.series("model_predictions_total", of_version),
+        "latency": hour.quantiles("model_prediction_latency_seconds", at),
+        "accuracy": _of_version(view, "model_accuracy", at),
+        "estimated_accuracy": _of_version(view, "model_estimated_accuracy", at),
+        "error": _of_version(view, "model_mean_absolute_error", at),
+        "estimated_error": _of_version(view, "model_estimated_mean_absolute_error", at),
+        "label_maturity": _of_version(view, "model_label_maturity_ratio", at),
+    }
+
+
+def _verdict(newest: Analysis | None, standing: float | None) -> Document:
+    """Return what the newest analysis said, in the fields of a model version.
+
+    ``status`` is of all windows, ``main`` of the one whose features are shown.
+    """
     if newest is None:
         return {
             "status": "unknown",
+            "main": "unknown",
             "analyzed_ms": None,
             "share": None,
             "drifted": [],
             "missing": [],
         }
+    main = STATUSES[newest.status]
     drifted = [name for at, name in enumerate(newest.features) if newest.drifted[at] == 1]
     missing = {
         name: newest.missing[at]
@@ -151,7 +203,8 @@ def _verdict(newest: Analysis | None) -> Document:
         if newest.missing[at] > 0  # NaN is not
     }
     return {
-        "status": STATUSES[newest.status],
+        "status": main if standing is None else STATUSES.get(int(standing), main),
+        "main": main,
         "analyzed_ms": newest.at_ms,
         "share": _finite(newest.share),
         "features": len(newest.features),

@@ -13,7 +13,7 @@ from modelwatch.errors import ModelwatchError, StoreError
 if TYPE_CHECKING:
     from modelwatch.domain.episodes.joining import Episode
     from modelwatch.domain.verdict.results import AnalysisResult
-    from modelwatch.services.reading import Models
+    from modelwatch.services.model_states import ModelState
 
 LOG = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _LINK_SECONDS = 60
 class Results(Protocol):
     """The analyses' results, and addresses of their reports."""
 
-    def models(self) -> Models:
+    def states(self) -> list[ModelState]:
         """Return every model version with its newest report."""
 
     def newest(self, limit: int) -> list[AnalysisResult]:
@@ -136,7 +136,7 @@ class Reports:
         results = store.newest(_SHOWN)
         reports = [
             (each.report_end, each.model_name, each.model_version, each.report)
-            for each in store.models().models
+            for each in store.states()
             if each.report_end is not None
         ]
         # one that someone asked for is in no model's state

@@ -100,10 +100,14 @@ class Site:
             return _report(self._reports, unquote(name))
         return NOT_FOUND
 
-    def _overview(self, _query: Mapping[str, str]) -> object:
+    def _overview(self, query: Mapping[str, str]) -> object:
         ready, report = self._health.report()
         bridge = {"ready": ready, "reason": report["reason"]}
-        return {"stage": self._stage, "bridge": bridge, **overview(self._history.view())}
+        return {
+            "stage": self._stage,
+            "bridge": bridge,
+            **overview(self._history.view(), query.get("model", "")),
+        }
 
     def _drift(self, query: Mapping[str, str]) -> object | None:
         return drift(self._history.view(), (query.get("model", ""), query.get("version", "")))

@@ -198,17 +198,18 @@ def import_captures(
         form = SourceFormat.TABLE
     if form is SourceFormat.TABLE:
         from modelwatch_cli.capture.tables.command import TableOptions, import_table
+        from modelwatch_cli.capture.tables.whole import GivenTable
 
-        options = TableOptions(
+        table = GivenTable(
             source=source,
             model_name=name,
             variant=variant,
             mapping=mapping,
             types=feature_types,
             dry_run=dry_run,
-            rejected=rejected,
             skip_invalid=skip_invalid or rejected is not None,
         )
+        options = TableOptions(table, rejected)
         import_table(settings, options, as_json)
         return
     if dry_run or rejected:

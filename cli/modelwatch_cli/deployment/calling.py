@@ -80,6 +80,16 @@ def predict_api(api: Api, model: str | None) -> Api:
     return replace(api, url=f"{api.url}/models/{quote(model, safe='')}") if model else api
 
 
+def predict_url(address: str, settings: Settings, model: str) -> str:
+    """Return the URL that predicts by a model, of the API of predict at ``address``.
+
+    Raises InvalidInputError when predict does not serve the model.
+    """
+    own = serving_settings(settings, model)
+    served = predict_api(Api(address), model if own.model_name != settings.model_name else None)
+    return f"{served.url}/predict"
+
+
 def open_client(settings: Settings, app: str) -> Client:
     """Return a client for the deployed API of ``app``, to be closed. Raises NotDeployedError."""
     api = find_apis(settings, [app])[app]

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from modelwatch.errors import ModelwatchError
+from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.console import console, count_of, error_console, print_json, print_table
 from modelwatch_cli.monitoring.reports import SEVERITY_COLOURS
-from modelwatch_cli.options import model_option, until_option, window_option
+from modelwatch_cli.options import (
+    model_option,
+    until_option,
+    version_option,
+    window_option,
+)
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_time
 
@@ -28,6 +33,9 @@ def register(app: typer.Typer) -> None:
 
 def analyze(
     model: Annotated[str | None, model_option("only this model; by default all")] = None,
+    version: Annotated[
+        str | None, version_option("only this version of --model; by default all")
+    ] = None,
     window: Annotated[
         str | None, window_option("length of the window; by default as the model is monitored")
     ] = None,
@@ -53,11 +61,14 @@ def analyze(
     """
     from modelwatch.domain.durations import parse_duration
 
+    if version and not model:
+        raise InvalidInputError("--version", "is of no model; give --model, too")
     length = parse_duration(window, "--window") if window else None
     with _analyzing() as say, _client() as client:
         found = client.analyze(
             on_wait=say,
             model_name=model,
+            model_version=version,
             window_seconds=int(length.total_seconds()) if length else None,
             window_end=option_time("--until", until) if until else None,
             min_rows=min_rows,

@@ -20,8 +20,9 @@ from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_since, option_time
 
 if TYPE_CHECKING:
+    from modelwatch import Client
     from modelwatch.domain.verdict.results import AnalysisResult
-    from modelwatch.services.reading import ModelState
+    from modelwatch.services.model_states import ModelState
 
 SEVERITY_COLOURS = {
     "ok": "green",
@@ -160,18 +161,36 @@ class ModelQuery(NamedTuple):
         start = option_since(self.since, end) if self.since else None
         try:
             with error_console.status("asking for models"), open_client(settings, "analyze") as api:
-                states = api.models()
+                pages = [
+                    *api.model_pages(
+                        self.model or "",
+                        version=self.version or "",
+                        since=start,
+                        until=end,
+                        limit=self.limit,
+                    )
+                ]
+                if self.model and not pages[0].total:
+                    return States([], problem=_not_analyzed(self.model, api))
         except ModelwatchError as error:
             return States([], problem=str(error))
-        found = [
-            each
-            for each in states
-            if self.model in (None, each.model_name)
-            and self.version in (None, each.model_version)
-            and (start is None or each.window_end > start)
-            and (end is None or each.window_end <= end)
-        ]
-        return States(found[: self.limit], max(0, len(found) - self.limit))
+        found = [each for page in pages for each in page.models]
+        return States(found, max(0, pages[0].total - len(found)))
+
+
+def _not_analyzed(model: str, api: Client) -> str:
+    """Say that no version of a model is to be shown, and which models there are."""
+    from modelwatch.domain.names import few_of
+    from modelwatch.settings.kinds import meant
+
+    page = next(api.model_pages())
+    names = sorted({each.model_name for each in page.models})
+    if model in names:
+        return f"no version of {model} fits --version, --since and --until"
+    if not names:
+        return "no model has been analyzed by the schedule yet"
+    known = f"the schedule analyzed {few_of(names)}{meant(model, names)}"
+    return f"no version of {model} has been analyzed by the schedule; {known}"
 
 
 def print_models(states: States) -> None:
@@ -191,11 +210,21 @@ def print_models(states: States) -> None:
             f"{each.window_end:{_MINUTES}}",
             ", ".join(f"{one.window} {one.severity}" for one in each.windows),
             ", ".join(f"{one.id} ({one.status})" for one in each.episodes),
+            each.owner,
             "" if each.severity == "ok" else each.windows[0].reason,
         ]
         for each in states.found
     ]
-    columns = ["model", "version", "verdict", "newest (UTC)", "windows", "open episodes", "why"]
+    columns = [
+        "model",
+        "version",
+        "verdict",
+        "newest (UTC)",
+        "windows",
+        "open episodes",
+        "owner",
+        "why",
+    ]
     print_table(columns, rows)
     if states.more:
         console.print(f"and {states.more} more: --limit")

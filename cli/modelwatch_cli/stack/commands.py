@@ -153,10 +153,15 @@ def logs(
         console.print(line, markup=False)
 
 
-def urls(as_json: Annotated[bool, _JSON] = False) -> None:
+def urls(
+    model: Annotated[
+        str | None, model_option("also where this model predicts; the newest report is its own")
+    ] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
     """Print the addresses: live page, APIs, MLflow, metrics, Prometheus, the newest report."""
     with error_console.status("asking"):
-        found = _addresses()
+        found = _addresses(model)
     if as_json:
         print_json(found)
     else:
@@ -270,9 +275,10 @@ def _log_lines(name: str, lines: int, follow: bool) -> Iterator[str]:
         raise StackError(f"CloudWatch Logs cannot be read: {error}") from error
 
 
-def _addresses() -> dict[str, str]:
-    """Return the addresses that exist."""
+def _addresses(model: str | None) -> dict[str, str]:
+    """Return the addresses that exist; raises InvalidInputError for a model that is not served."""
     from modelwatch.errors import StoreError
+    from modelwatch_cli.deployment.calling import predict_url
     from modelwatch_cli.deployment.endpoints import deployed_urls
     from modelwatch_cli.deployment.errors import NotDeployedError
     from modelwatch_cli.stack.checks import require_stack
@@ -284,10 +290,12 @@ def _addresses() -> dict[str, str]:
     report = None
     try:
         apis = deployed_urls(settings)
-        report = _newest_report(settings, apis.get("analyze"))
+        report = _newest_report(settings, apis.get("analyze"), model or "")
     except (NotDeployedError, StoreError) as error:
         error_console.print(str(error), markup=False)
     found = {f"{app} API": url for app, url in apis.items()}
+    if model and "predict" in apis:
+        found["predict URL"] = predict_url(apis["predict"], settings, model)
     if settings.model_registry:
         found["registry"] = settings.model_registry
     else:
@@ -301,7 +309,7 @@ def _addresses() -> dict[str, str]:
     return {**found, "newest report": report} if report else found
 
 
-def _newest_report(settings: Settings, analyze_url: str | None) -> str | None:
+def _newest_report(settings: Settings, analyze_url: str | None, model: str) -> str | None:
     """Return the address of the newest report; None if there is none, or no page for it."""
     from modelwatch.adapters.aws.clients import s3_client
     from modelwatch.adapters.results.reports import S3ReportStore
@@ -309,5 +317,7 @@ def _newest_report(settings: Settings, analyze_url: str | None) -> str | None:
     if analyze_url is None:
         return None
     store = S3ReportStore(s3_client(settings), settings.report_bucket)
-    names = [result.name for result in store.results(limit=20) if result.has_report]
+    newest = store.newest(store.versions(model), None, None, 20)
+    results = (store.result(str(each.name)) for each in newest)
+    names = [each.name for each in results if each.has_report]
     return f"{analyze_url}/reports/{names[0]}" if names else None

@@ -35,7 +35,7 @@ from modelwatch.services.announcing import Announcer
 from modelwatch.services.asking import Asking
 from modelwatch.services.comparison import Comparer
 from modelwatch.services.learning import Learning
-from modelwatch.services.monitors import MonitorReader, capture_policies
+from modelwatch.services.monitors import MonitorReader, capture_policies, known_owners
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.reading import ResultReader
 from modelwatch.services.references import References
@@ -129,7 +129,10 @@ def result_reader() -> ResultReader:
     """Return what reads results back."""
     settings = AnalyzeSettings()
     s3, bucket = s3_client(settings), settings.report_bucket
-    return ResultReader(S3ReportStore(s3, bucket), S3EpisodeStore(s3, bucket))
+    monitors = S3MonitorStore(s3, bucket)
+    return ResultReader(
+        S3ReportStore(s3, bucket), S3EpisodeStore(s3, bucket), lambda: known_owners(monitors)
+    )
 
 
 def model_name() -> str:

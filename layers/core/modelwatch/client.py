@@ -207,6 +207,7 @@ class Client(ModelLog, ResultCalls):
         self,
         *,
         model_name: str | None = None,
+        model_version: str | None = None,
         window_seconds: int | None = None,
         window_end: datetime | None = None,
         min_rows: int | None = None,
@@ -220,6 +221,8 @@ class Client(ModelLog, ResultCalls):
         ----------
         model_name
             Only this model; by default all.
+        model_version
+            Only this version of it; by default all.
         window_seconds, min_rows
             Length of the window, and fewest rows that allow a verdict; by default those of the
             model's monitor, else the settings'.
@@ -240,6 +243,7 @@ class Client(ModelLog, ResultCalls):
         """
         body = _given(
             model_name=model_name,
+            model_version=model_version,
             window_seconds=window_seconds,
             window_end=window_end,
             min_rows=min_rows,

@@ -71,6 +71,9 @@ _VARIANT = (*_MODEL, "variant")
 DRIFT_STATUS = "evidently_drift_status"
 """Gauge that analyze emits with every analysis: its value is one of `STATUS_VALUES`."""
 
+VERSION_STATUS = "evidently_version_status"
+"""Gauge that says how a version stands by all of its windows."""
+
 SEGMENT_STATUS = "evidently_segment_drift_status"
 """Gauge that says the same of the declared segments, in the main window."""
 
@@ -308,6 +311,13 @@ FUNCTION_METRICS: tuple[Metric, ...] = (
         "gauge",
         (*_MODEL, "variant", "window"),
         "As evidently_drift_status, of every window, for all rows (variant empty) and by variant.",
+    ),
+    Metric(
+        VERSION_STATUS,
+        "gauge",
+        _MODEL,
+        "As evidently_drift_status, the worst of all windows of the version; a window without any "
+        "row counts only where every one is such.",
     ),
     Metric(
         SEGMENT_STATUS,

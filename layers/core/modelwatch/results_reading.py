@@ -15,7 +15,8 @@ from modelwatch.errors import InvalidInputError
 from modelwatch.result_table import Results
 from modelwatch.sdk.values import time_of
 from modelwatch.services.contract import PATIENCE_SECONDS
-from modelwatch.services.reading import Models, ModelState, ResultPage
+from modelwatch.services.model_states import Models, ModelState
+from modelwatch.services.reading import ResultPage
 from modelwatch.services.results_query import MOST_RESULTS
 
 
@@ -75,9 +76,79 @@ class ResultCalls:
 
     _calls: Calls
 
-    def models(self) -> list[ModelState]:
-        """Return every model version with its newest verdicts, the worst first. Raises ApiError."""
-        return self._calls.call("analyze", "GET", "/models", _models, repeat=True).models
+    def models(
+        self,
+        model: str = "",
+        *,
+        version: str = "",
+        severity: str = "",
+        owner: str | None = None,
+        since: str | datetime | timedelta | None = None,
+        until: str | datetime | None = None,
+        limit: int | None = None,
+    ) -> list[ModelState]:
+        """Return model versions with their newest verdicts, the worst first.
+
+        Parameters
+        ----------
+        model, version
+            Only of this model, or this version; by default all.
+        severity
+            Only versions that stand so: drift, warning, unknown or ok.
+        owner
+            Only models whose monitor names this owner; empty: those without one.
+        since, until
+            Only versions whose newest window ends after the one and not after the other; as for
+            `results`.
+        limit
+            Only so many, the worst; by default all.
+
+        Raises
+        ------
+        ApiError
+            When the API refuses or does not respond.
+        InvalidInputError
+            When a time or the limit is none.
+        """
+        pages = self.model_pages(
+            model, version=version, severity=severity, owner=owner,
+            since=since, until=until, limit=limit,
+        )  # fmt: skip
+        return [each for page in pages for each in page.models]
+
+    def model_pages(
+        self,
+        model: str = "",
+        *,
+        version: str = "",
+        severity: str = "",
+        owner: str | None = None,
+        since: str | datetime | timedelta | None = None,
+        until: str | datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Models]:
+        """Yield the versions of `models` a page at once; each page knows how many there are."""
+        if limit is not None and limit < 1:
+            raise InvalidInputError("limit", "is not above 0")
+        start, end = since_and_until(since, until)
+        given = {
+            "model_name": model or None,
+            "version": version or None,
+            "severity": severity or None,
+            "owner": owner,
+            "from": start and start.isoformat(),
+            "to": end and end.isoformat(),
+        }
+        query = {name: value for name, value in given.items() if value is not None}
+        while limit is None or limit > 0:
+            query["limit"] = str(min(limit or MOST_RESULTS, MOST_RESULTS))
+            path = f"/models?{urlencode(query)}"
+            page = self._calls.call("analyze", "GET", path, _models, repeat=True)
+            yield page
+            if not page.next_page:
+                return
+            query["page"] = page.next_page
+            limit = None if limit is None else limit - len(page.models)
 
     def results(
         self,

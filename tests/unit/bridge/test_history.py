@@ -20,7 +20,7 @@ from modelwatch_bridge.history import history as limits
 from modelwatch_bridge.history.history import History
 from modelwatch_bridge.history.history_file import HistoryFile
 from modelwatch_bridge.history.hour import quantile
-from modelwatch_bridge.serving.overview import drift, overview
+from modelwatch_bridge.serving.overview import MAX_VERSIONS, drift, overview
 
 WINE = ("wine", "3")
 
@@ -67,6 +67,53 @@ def test_a_version_without_analysis_or_with_too_little_data_is_not_ok(story: Bri
     story.show()
     (model,) = overview(story.history.view())["models"]
     assert (model["status"], model["drifted"], model["share"]) == ("unknown", [], None)
+
+
+def test_a_version_shows_how_it_stands_by_all_of_its_windows(story: BridgeStory) -> None:
+    of = {"model_name": "wine", "model_version": "3"}
+    for main, standing, shown in (
+        ("unknown", 0, "ok"),
+        ("ok", 1, "drift"),
+        ("unknown", 2, "unknown"),
+    ):
+        story.analyze("wine", "3", main)
+        story.emit(Sample("evidently_version_status", standing, of))
+        story.show()
+        (model,) = overview(story.history.view())["models"]
+        assert (model["main"], model["status"]) == (main, shown)
+        story.clock.advance(60)
+
+
+def test_models_are_listed_worst_first_with_their_owners(story: BridgeStory) -> None:
+    for model, version, status in (
+        ("calm", "1", "ok"), ("calm", "2", "warning"), ("busy", "9", "ok"), ("bad", "1", "drift"),
+    ):  # fmt: skip
+        story.predict(9 if model == "busy" else 1, model, version)
+        story.analyze(model, version, status, {"ash": 0.1})
+    story.predict(1, "new", "1")
+    story.emit(Sample("model_monitor_info", 1, {"model_name": "bad", "owner": "before"}))
+    story.clock.advance(10)
+    story.emit(Sample("model_monitor_info", 1, {"model_name": "bad", "owner": "team"}))
+    story.show()
+    found = overview(story.history.view())
+    listed = [(each["model"], each["status"], each["versions"]) for each in found["all"]]
+    assert listed[:2] == [("bad", "drift", 1), ("calm", "warning", 2)]
+    assert {each[0] for each in listed[2:]} == {"busy", "new"}
+    assert [each["owner"] for each in found["all"]][:2] == ["team", ""]
+    own = overview(story.history.view(), "calm")
+    assert [each["version"] for each in own["models"]] == ["2", "1"]
+    assert own["all"] == found["all"]
+
+
+def test_models_without_a_card_are_in_the_list(story: BridgeStory) -> None:
+    for number in range(MAX_VERSIONS + 6):
+        story.predict(1, f"model {number}", "1")
+    story.clock.advance(10)
+    story.show()
+    found = overview(story.history.view())
+    assert (len(found["models"]), len(found["all"])) == (MAX_VERSIONS, MAX_VERSIONS + 6)
+    (last,) = overview(story.history.view(), found["all"][-1]["model"])["models"]
+    assert last["model"] == found["all"][-1]["model"]
 
 
 def test_features_over_time_worst_first_with_gaps_where_nothing_is_known(story):

@@ -18,7 +18,6 @@ from bridge_story import BridgeStory, served
 from modelwatch.domain.episodes.notes import Acknowledgement
 from modelwatch.domain.episodes.record import EpisodeRecord
 from modelwatch.domain.episodes.slots import FeatureStory, Observation, Slot
-from modelwatch.services.reading import Models
 from modelwatch_bridge.serving import site as site_module
 from modelwatch_bridge.serving.site import Site
 
@@ -167,9 +166,9 @@ def test_a_report_that_someone_asked_for_counts_if_it_is_the_newest(story: Bridg
     story.clock.advance(60)
     story.analyze("wine", "3", "drift", {"ash": 0.9})
     newest, scheduled = story.results.found[:2]
-    state = story.results.models().models[0]
+    state = story.results.states()[0]
     older = replace(state, report=scheduled.name, report_end=scheduled.window_end)
-    story.results.models = lambda: Models([older])  # type: ignore[method-assign]
+    story.results.states = lambda: [older]  # type: ignore[method-assign]
     with served(story) as url:
         link = httpx.get(f"{url}/reports/newest?model=wine&version=3")
         assert link.headers["Location"] == newest.name

@@ -12,7 +12,7 @@ from modelwatch.adapters.results.monitors import S3MonitorStore
 from modelwatch.domain.monitors import Monitor, MonitorSet
 from modelwatch.errors import InvalidInputError, ModelwatchError, MonitorError
 from modelwatch_cli.baselines.making import BaselineMaker, Source
-from modelwatch_cli.deployment.calling import Api, predict_api, serving_settings
+from modelwatch_cli.deployment.calling import Api, predict_api, predict_url, serving_settings
 from modelwatch_cli.monitors.held import held_monitors, named_baseline, require_not_named
 from modelwatch_cli.settings import Settings
 from wine_records import wine_record
@@ -98,8 +98,11 @@ def test_a_further_model_takes_the_place_of_the_default_one():
     found = serving_settings(settings, "churn model")
     assert (found.model_name, found.model_alias) == ("churn model", "champion")
     assert predict_api(Api("http://x"), "churn model").url == "http://x/models/churn%20model"
+    assert predict_url("http://x", settings, "wine") == "http://x/predict"
+    further = "http://x/models/churn%20model/predict"
+    assert predict_url("http://x", settings, "churn model") == further
     with pytest.raises(
         InvalidInputError,
         match=r"is not named by MODEL_NAME or MODELS \(they name wine, churn model\)",
     ):
-        serving_settings(settings, "churn")
+        predict_url("http://x", settings, "churn")

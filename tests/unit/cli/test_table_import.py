@@ -27,6 +27,7 @@ from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImpo
 from modelwatch_cli.capture.tables.mapping import UNITS, TableMapping, TimeUnit
 from modelwatch_cli.capture.tables.reading import Table, open_table
 from modelwatch_cli.capture.tables.sources import fetch, keys_of_table
+from modelwatch_cli.capture.tables.whole import GivenTable
 from modelwatch_cli.main import app
 from modelwatch_cli.settings import Settings
 
@@ -388,7 +389,7 @@ def test_a_time_that_no_calendar_has_is_named_and_bytes_are_refused(tmp_path: Pa
 def test_the_table_itself_is_no_file_for_rejected_rows(tmp_path: Path) -> None:
     path = write(tmp_path, "t.csv", CSV)
     mapping = TableMapping(version="3", prediction="said", timestamp="at")
-    options = TableOptions(str(path), "churn", "", mapping, dry_run=True, rejected=path)
+    options = TableOptions(GivenTable(str(path), "churn", "", mapping, dry_run=True), path)
     with pytest.raises(InvalidInputError, match="--rejected: is the table itself"):
         import_table(Settings({}), options, as_json=True)
     assert path.read_text() == CSV

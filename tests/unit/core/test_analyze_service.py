@@ -18,7 +18,12 @@ from modelwatch.services.analysis_requests import AnalysisRequest, parse_request
 from modelwatch.settings.analysis import AnalysisSettings
 
 HOUR = timedelta(hours=1)
-STATUSES = {"evidently_drift_status", "evidently_window_status", "evidently_segment_drift_status"}
+STATUSES = {
+    "evidently_drift_status",
+    "evidently_window_status",
+    "evidently_segment_drift_status",
+    "evidently_version_status",
+}
 
 
 @pytest.fixture
@@ -72,6 +77,25 @@ def test_too_few_rows_are_unknown_and_never_ok(stage):
 def test_the_serving_version_is_analyzed_even_without_traffic(stage):
     (result,) = stage.analyze().results
     assert (result.model_version, result.status, result.rows) == ("1", "unknown", 0)
+
+
+def test_after_a_night_without_traffic_a_version_stands_as_its_longer_window_says():
+    stage = AnalysisStage(
+        plans=(WindowPlan(timedelta(hours=1)), WindowPlan(timedelta(days=1), timedelta(hours=1)))
+    )
+    stage.store.write(records(30, 1.0))
+    stage.run_after(hours=0)
+    assert stage.metrics.value("evidently_version_status") == 0
+    stage.metrics.samples.clear()
+    stage.run_after(hours=1)
+    # the main window says what it knows
+    assert stage.metrics.value("evidently_drift_status") == 2
+    assert stage.metrics.value("evidently_window_status", window="P1D") == 0
+    assert "evidently_version_status" in stage.metrics.names()
+    assert stage.metrics.value("evidently_version_status") == 0
+    stage.run_after(hours=25)
+    said = [each for each in stage.metrics.samples if each.name == "evidently_version_status"]
+    assert said[-1].value == 2
 
 
 def test_a_version_without_reference_is_unknown(stage):
@@ -173,6 +197,42 @@ def test_a_model_that_is_asked_for_and_not_there_is_a_failure_without_a_metric(s
     assert (found.results, list(found.failures)) == ([], ["wien"])
     assert "no captures in the window" in found.failures["wien"]
     assert stage.metrics.value("evidently_analysis_total", model_name="wien") == 0
+
+
+def test_one_version_is_analyzed_where_it_is_asked_for(stage):
+    stage.training.tables["2"] = stage.training.tables["1"]
+    stage.store.write(records(30, 1.0))
+    stage.store.write(records(30, 3.0, version="2"))
+    found = stage.analyze(model_name="wine", model_version="2")
+    assert [(each.model_version, each.status) for each in found.results] == [("2", "drift")]
+    assert found.failures == {}
+
+
+def test_the_version_that_is_asked_for_is_never_one_too_many(stage):
+    for number in range(1, MOST_VERSIONS + 3):
+        stage.store.write(records(2, 1.0, version=str(number)))
+    for number in ("1", str(MOST_VERSIONS + 2)):
+        (result,) = stage.analyze(model_name="wine", model_version=number).results
+        assert (result.model_version, result.rows) == (number, 2)
+
+
+def test_what_is_not_there_is_said_with_what_there_is(stage):
+    stage.store.write(records(30, 1.0))
+    stage.store.write(records(30, 1.0, version="1.5-β"))
+    found = stage.analyze(model_name="wine", model_version="7").failures
+    assert found == {
+        "wine version 7": "no captures in the window, and it does not serve; there are versions 1, "
+        "1.5-β"
+    }
+    found = stage.analyze(model_name="wien").failures
+    assert found == {
+        "wien": "no captures in the window, and no version of it serves; there are the models wine"
+    }
+
+
+def test_a_version_of_no_model_is_refused():
+    with pytest.raises(InvalidInputError, match="model_version: is of no model"):
+        parse_request(b'{"model_version": "1"}')
 
 
 def test_a_metric_says_who_cares_for_a_model(stage):

@@ -117,6 +117,31 @@ def test_records_labels_and_analyses(api):
     assert listed == ("/api/reports?limit=200", None)
 
 
+def test_how_models_stand_is_read_a_page_at_once(api):
+    def state(version):
+        end = "2026-03-01T00:00:00Z"
+        named = {"model_name": "wine", "model_version": version}
+        return named | {"severity": "ok", "window_end": end, "windows": [], "owner": "team"}
+
+    first = {"models": [state("1"), state("2")], "total": 3, "next_page": "ok.wine.2.20260301T"}
+    last = {"models": [state("3")], "total": 3, "next_page": ""}
+    api.responses = [(200, first), (200, last), (200, first), (200, {"models": [state("1")]})]
+    found = api.client.models("wine", severity="ok", owner="")
+    assert [each.model_version for each in found] == ["1", "2", "3"]
+    assert len(api.client.models(limit=2)) == 2
+    # an API of an earlier version gives all at once
+    assert [each.model_version for each in api.client.models()] == ["1"]
+    query = "model_name=wine&severity=ok&owner=&limit=200"
+    assert [path for _, path, _, _ in api.requests] == [
+        f"/api/models?{query}",
+        f"/api/models?{query}&page=ok.wine.2.20260301T",
+        "/api/models?limit=2",
+        "/api/models?limit=200",
+    ]
+    with pytest.raises(InvalidInputError, match="limit"):
+        api.client.models(limit=0)
+
+
 def test_an_analysis_that_takes_longer_is_waited_for(api):
     running = {"name": "0" * 32, "status": "running"}
     done = {"results": [], "failures": {"wine": "why"}}

@@ -10,7 +10,9 @@ from modelwatch.adapters.results.episodes import S3EpisodeStore
 from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.verdict.results import AnalysisResult, LastResult, ResultName
 from modelwatch.errors import InvalidInputError, NotFoundError
-from modelwatch.services.reading import PAGE_BYTES, ResultReader, state_of
+from modelwatch.services.model_states import state_of
+from modelwatch.services.models_query import ModelsRequest, parse_models_query
+from modelwatch.services.reading import FRESH_SECONDS, PAGE_BYTES, ResultReader
 from modelwatch.services.results_query import ResultsRequest, parse_results_query
 
 END = datetime(2026, 3, 1, tzinfo=UTC)
@@ -154,8 +156,12 @@ def test_odd_names_are_found(reader, store, model, version):
 
 def test_what_was_never_analyzed_is_not_found(reader, store):
     store.save(result(END), {})
-    for model, version in (("other", None), ("wine", "7")):
-        with pytest.raises(NotFoundError):
+    for model, version, said in (
+        ("other", None, "there is no result of 'other'; there are results of wine"),
+        ("other", "1", "there is no result of 'other'; there are results of wine"),
+        ("wine", "7", "there is no result of 'wine' version '7'; there are versions 1"),
+    ):
+        with pytest.raises(NotFoundError, match=said):
             reader.list_page(model, ResultsRequest(version=version))
 
 
@@ -195,9 +201,96 @@ def test_models_stand_worst_first(reader, store):
         store.save(result(END, version), {})
         store.remember("wine", version, {"PT1H": last(END, severity)})
     store.save(result(END, model="asked only"), {})
-    found = reader.models().models
+    found = reader.models(ModelsRequest()).models
     assert [each.severity for each in found] == ["drift", "warning", "unknown", "ok"]
     assert [each.model_version for each in found] == ["3", "4", "2", "1"]
+
+
+def listed(reader, **query):
+    """Return the versions on each page."""
+    page = ""
+    while True:
+        asked = parse_models_query({**query, **({"page": page} if page else {})})
+        read = reader.models(asked)
+        yield [(each.model_name, each.model_version) for each in read.models]
+        page = read.next_page
+        if not page:
+            return
+
+
+@pytest.fixture
+def fleet(store, s3):
+    """Twenty versions of odd names, in all severities; and who cares for some of them."""
+    for number in range(20):
+        model = ("wine", "a.b c", "größe & (v2)", "50 % off")[number % 4]
+        severity = ("ok", "drift", "unknown", "warning", "ok")[number % 5]
+        end = END - HOUR * (number // 10)
+        store.save(result(end, f"1.{number}", model), {})
+        store.remember(model, f"1.{number}", {"PT1H": last(end, severity)})
+    now = [0.0]
+    owners = {"a.b c": "team a"}
+    reader = ResultReader(store, S3EpisodeStore(s3, "reports"), lambda: owners, lambda: now[0])
+    return reader, now
+
+
+@pytest.mark.parametrize("limit", ["1", "3", "7", "200"])
+def test_pages_hold_every_version_once_the_worst_first(fleet, limit):
+    reader, _ = fleet
+    (whole,) = listed(reader, limit="200")
+    assert len(set(whole)) == 20
+    assert [each for page in listed(reader, limit=limit) for each in page] == whole
+    assert reader.models(parse_models_query({"limit": limit})).total == 20
+    severities = [each.severity for each in reader.models(ModelsRequest(limit=200)).models]
+    assert severities == sorted(severities, key=["drift", "warning", "unknown", "ok"].index)
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ({"severity": "drift"}, 4),
+        ({"severity": "ok", "model_name": "größe & (v2)"}, 2),
+        ({"model_name": "a.b c", "version": "1.5"}, 1),
+        ({"owner": "team a"}, 5),
+        ({"owner": ""}, 15),
+        ({"from": "2026-02-28T23:00:00Z"}, 10),
+        ({"to": "2026-02-28T23:00:00Z"}, 10),
+        ({"model_name": "other"}, 0),
+    ],
+)
+def test_versions_are_chosen_by_what_is_asked(fleet, query, count):
+    reader, _ = fleet
+    found = [each for page in listed(reader, limit="3", **query) for each in page]
+    assert len(found) == len(set(found)) == count
+    assert reader.models(parse_models_query({"limit": "1", **query})).total == count
+
+
+def test_all_versions_are_read_once_in_a_while_and_one_models_at_each_request(fleet, s3):
+    reader, now = fleet
+    tag = reader.models(ModelsRequest()).tag
+    s3.calls.clear()
+    assert reader.models(ModelsRequest()).tag == tag
+    list(listed(reader, limit="3"))
+    assert s3.calls == []
+    reader.models(ModelsRequest(model_name="wine"))
+    assert len(s3.calls) == 1 + 1 + 5  # its versions, its episodes, and what each remembers
+    now[0] = FRESH_SECONDS
+    reader.models(ModelsRequest())
+    assert len(s3.calls) > 20
+
+
+@pytest.mark.parametrize("page", ["drift", "bad.wine.1.20260301T000000Z", "ok.wine", "."])
+def test_a_page_of_models_that_is_none_is_refused(reader, page):
+    with pytest.raises(InvalidInputError, match="no page of models"):
+        reader.models(ModelsRequest(page=page))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"severity": "bad"}, {"limit": "0"}, {"limit": "201"}, {"name": "wine"}, {"from": "x"}],
+)
+def test_a_query_for_models_that_is_none_is_refused(query):
+    with pytest.raises(InvalidInputError):
+        parse_models_query(query)
 
 
 def test_a_state_is_the_worst_of_the_windows_that_are_still_analyzed():
@@ -211,6 +304,24 @@ def test_a_state_is_the_worst_of_the_windows_that_are_still_analyzed():
     assert (state.severity, state.window_end) == ("warning", END)
     assert [each.window for each in state.windows] == ["P7D", "PT1H"]
     assert state_of("wine", "1", {}) is None
+
+
+def test_an_empty_window_leaves_the_verdict_to_those_that_have_rows():
+    night = msgspec.structs.replace(last(END, "unknown"), rows=0, reason="0 rows in the window")
+    for week in ("ok", "warning", "drift"):
+        state = state_of("wine", "1", {"PT1H": night, "P7D": last(END, week, "P7D")})
+        assert state.severity == week
+        assert [each.window for each in state.windows] == ["P7D", "PT1H"]
+    assert state_of("wine", "1", {"PT1H": night}).severity == "unknown"
+    weeks = {"PT1H": night, "P7D": msgspec.structs.replace(night, window_end=END)}
+    assert state_of("wine", "1", weeks).severity == "unknown"
+
+
+@pytest.mark.parametrize(("severity", "rows"), [("unknown", 3), (None, 0)])
+def test_rows_that_no_one_could_evaluate_are_unknown(severity, rows):
+    few = msgspec.structs.replace(last(END, "unknown"), severity=severity, rows=rows)
+    state = state_of("wine", "1", {"PT1H": few, "P7D": last(END, "ok", "P7D")})
+    assert state.severity == "unknown"
 
 
 def test_what_was_remembered_before_has_its_status():

@@ -1,6 +1,6 @@
 // Reads the bridge's data every few seconds and shows it; continues if the bridge does not respond.
 import { clock, count, LineChart, rate, seconds } from "./charts.js";
-import { Cards, capture, errors, functions, HeatMap, keyOf, newestReport, reports, tiles } from "./panels.js";
+import { allModels, Cards, capture, errors, functions, HeatMap, keyOf, newestReport, reports, tiles } from "./panels.js";
 
 const EVERY_MS = 3000, PATIENCE_MS = 8000, REPORTS_EVERY_MS = 15000;
 const SHORT_SECONDS = 900;
@@ -28,6 +28,9 @@ const cards = new Cards(at("models"), (key) => {
 });
 
 let data = null, results = null, reportsAskedMs = 0, analyzed = "";
+// which model's page it is; empty: that of all
+const modelOf = () => new URLSearchParams(location.hash.slice(1)).get("model") ?? "";
+const FEW_MODELS = 8;
 let selected = null, drawn = "", range = null, goneSince = null;
 
 async function ask(path) {
@@ -38,7 +41,10 @@ async function ask(path) {
 
 async function round() {
   try {
-    data = await ask("api/overview");
+    const model = modelOf();
+    const found = await ask(`api/overview${model ? `?${new URLSearchParams({ model })}` : ""}`);
+    if (model !== modelOf()) return void setTimeout(round, 0); // another page was chosen meanwhile
+    data = found;
     goneSince = null;
     const newest = JSON.stringify(data.models.map((model) => model.analyzed_ms));
     if (newest !== analyzed || Date.now() - reportsAskedMs > REPORTS_EVERY_MS) {
@@ -81,12 +87,28 @@ function render() {
   if (!data) return;
   const lines = linesOf(data);
   cards.show(data.models, selected, data.now_ms, results);
-  at("empty").hidden = data.models.length > 0;
+  const model = modelOf();
+  renderAll(model);
+  at("empty").hidden = data.all.length > 0;
   at("stage").textContent = data.stage;
   at("stage").hidden = false;
   at("tiles").replaceChildren(...tiles(data));
   const long = range ?? (lines.hasOld ? "long" : "short");
-  for (const which of ["short", "long"]) at(`range-${which}`).setAttribute("aria-pressed", String(which === long));
+  at("find").addEventListener("input", () => data && renderAll(modelOf()));
+// the address says which model's page it is
+document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); at("main").focus(); });
+addEventListener("hashchange", async () => {
+  selected = null;
+  const model = modelOf();
+  const found = await ask(`api/overview${model ? `?${new URLSearchParams({ model })}` : ""}`).catch(() => null);
+  if (!found || model !== modelOf()) return;
+  data = found;
+  choose();
+  render();
+  at("main").focus();
+  await askDrift();
+});
+for (const which of ["short", "long"]) at(`range-${which}`).setAttribute("aria-pressed", String(which === long));
   const slots = long === "short" ? Math.round(SHORT_SECONDS / data.slot_seconds) : data.requests["2xx"].length;
   const firstMs = data.first_slot_ms + (data.requests["2xx"].length - slots) * data.slot_seconds * 1000;
   for (const [id, [list, nothing]] of Object.entries(lines.charts))
@@ -95,12 +117,35 @@ function render() {
   at("capture").replaceChildren(...capture(data.capture));
   at("functions").replaceChildren(...functions(data.functions));
   newestReport(at("newest-report"), results, selected);
-  if (!at("reports").contains(document.activeElement)) at("reports").replaceChildren(...reports(results, data.now_ms));
+  if (!at("reports").contains(document.activeElement)) at("reports").replaceChildren(...reports(ofModel(results, model), data.now_ms));
   const lag = data.lag_seconds === null ? "" : `, the newest ${seconds(data.lag_seconds)} old when it was read`;
   const unusable = data.parse_errors ? `, ${count(data.parse_errors)} metric lines unusable` : "";
   const left = data.left_out ? `, ${count(data.left_out)} series too many for this page` : "";
   at("bridge-facts").textContent = `${count(data.events)} log events read${lag}${unusable}${left}`;
 }
+
+function renderAll(model) {
+  const one = data.all.find((entry) => entry.model === model);
+  at("all-panel").hidden = model !== "" || data.all.length < 2;
+  at("all-count").textContent = `${count(data.all.length)}, the worst first`;
+  at("find").hidden = data.all.length <= FEW_MODELS;
+  const words = at("find").value.toLowerCase();
+  const shown = data.all.filter((entry) => `${entry.model} ${entry.owner}`.toLowerCase().includes(words));
+  if (!at("all").contains(document.activeElement)) at("all").replaceChildren(...allModels(shown, data.now_ms));
+  at("back").hidden = model === "";
+  at("models-title").textContent = model ? `${model}${one?.owner ? `, owned by ${one.owner}` : ""}` : "Model versions";
+  const versions = (one ? [one] : data.all).reduce((sum, entry) => sum + entry.versions, 0);
+  const beyond = versions - data.models.length;
+  at("beyond").hidden = beyond <= 0 && !(model && !one);
+  at("beyond").textContent = model && !one ? "No predictions and no analyses of this model are known." : `and ${count(beyond)} more that stand better or have less traffic${model ? "" : ": choose a model in the list"}`;
+}
+
+const ofModel = (answer, model) => (!answer || !model ? answer : {
+  ...answer,
+  of: model,
+  results: answer.results.filter((result) => result.model === model),
+  episodes: answer.episodes.filter((episode) => episode.model === model),
+});
 
 function linesOf(data) {
   const perSecond = (values) => minuteMeans(values, Math.round(60 / data.slot_seconds)).map((value) => (value === null ? null : value / data.slot_seconds));

@@ -51,6 +51,7 @@ function cardParts(model, nowMs, results) {
     el("span", { className: "head" },
       el("span", { className: "name" }, name(model.model), " ", el("span", { className: "soft" }, "v", name(model.version))),
       status(model.status)),
+    model.owner ? el("span", { className: "soft" }, "owner ", name(model.owner)) : "",
     el("span", { className: "soft sub" }, ...roles.flatMap((role, at) => [at ? " · " : "", name(role)])),
     el("span", { className: "says", textContent: verdict(model, nowMs, results) }),
     el("span", { className: "facts" }, ...facts),
@@ -58,15 +59,31 @@ function cardParts(model, nowMs, results) {
   ];
 }
 
+// A row for each model: its worst version says how it stands.
+export function allModels(list, nowMs) {
+  if (!list.length) return [el("p", { className: "none", textContent: "No model fits." })];
+  const columns = [["model", true], ["", true], ["owner", true], ["newest verdict", true], ["versions"], ["predictions"]];
+  const rows = list.map((entry) => el("tr", {},
+    el("td", {}, el("a", { href: `#${new URLSearchParams({ model: entry.model })}` }, name(entry.model))),
+    el("td", { className: "text" }, status(entry.status)),
+    el("td", { className: "text", "data-label": "owner" }, name(entry.owner || "–")),
+    el("td", { className: "text", "data-label": "newest verdict", textContent: entry.analyzed_ms === null ? "not analyzed yet" : `v${entry.worst}, ${ago(nowMs - entry.analyzed_ms)}` }),
+    el("td", { "data-label": "versions", textContent: count(entry.versions) }),
+    el("td", { "data-label": "predictions", textContent: count(entry.predictions) })));
+  return [table(columns, rows, "stack")];
+}
+
 function verdict(model, nowMs, results) {
   if (model.analyzed_ms === null) return "not analyzed yet";
   const when = ago(nowMs - model.analyzed_ms);
-  if (model.status === "unknown") {
+  // how the version stands by all of its windows, where that is not what its main window says
+  const others = model.status === model.main ? "" : `; by all windows ${model.status === "ok" ? "no drift" : model.status}`;
+  if (model.main === "unknown") {
     const newest = results?.results?.find((result) => keyOf(result) === keyOf(model) && !result.ad_hoc);
-    return `no verdict${newest?.status === "unknown" ? `: ${newest.reason}` : ""}, ${when}`;
+    return `no verdict${newest?.status === "unknown" ? `: ${newest.reason}` : ""}, ${when}${others}`;
   }
   const drifted = model.drifted.length;
-  return `${drifted ? `${drifted} of ${model.features} features drifted` : `none of ${model.features} features drifted`}, ${when}`;
+  return `${drifted ? `${drifted} of ${model.features} features drifted` : `none of ${model.features} features drifted`}, ${when}${others}`;
 }
 
 export function tiles(data) {
@@ -123,7 +140,7 @@ export function functions(list) {
 export function reports(answer, nowMs) {
   if (!answer) return [];
   if (answer.problem) return [el("p", { className: "none", textContent: `The results cannot be listed: ${answer.problem}` })];
-  if (!answer.results.length) return [el("p", { className: "none", textContent: "No analysis has ended yet." })];
+  if (!answer.results.length) return [...answer.episodes.map((episode) => openEpisode(episode, nowMs)), el("p", { className: "none", textContent: answer.of ? `None of the newest results of all models is of ${answer.of}: modelwatch reports --model lists them.` : "No analysis has ended yet." })];
   const columns = [["window ended", true], ["", true], ["model version", true], ["result", true], ["rows"], ["", true]];
   const rows = answer.results.slice(0, REPORTS).map((result) => el("tr", {},
     el("td", { textContent: `${clock(result.window_end_ms, true)}, ${ago(nowMs - result.window_end_ms)}` }),

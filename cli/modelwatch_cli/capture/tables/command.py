@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 
-from modelwatch.adapters.aws.clients import s3_client
-from modelwatch.adapters.captures.labels import S3LabelStore
-from modelwatch.adapters.captures.records import S3RecordStore
-from modelwatch.adapters.registries import artifacts_of, registry_of
-from modelwatch.domain.schemas import LETTERS
-from modelwatch.domain.segments import read_segments
 from modelwatch.errors import InvalidInputError, ModelwatchError
-from modelwatch_cli.capture.cells import types_of
-from modelwatch_cli.capture.storing import Stored
-from modelwatch_cli.capture.tables.columns import Meaning, meaning_of
-from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImport
-from modelwatch_cli.capture.tables.mapping import TableMapping
-from modelwatch_cli.capture.tables.reading import Table, open_table
-from modelwatch_cli.capture.tables.sources import fetch
+from modelwatch_cli.capture.tables.importing import Rejected
+from modelwatch_cli.capture.tables.whole import (
+    KIND_NAMES,
+    GivenTable,
+    ImportedTable,
+    import_rows,
+)
 from modelwatch_cli.console import (
     console,
     count_of,
@@ -41,21 +33,18 @@ _SHOWN_PROBLEMS = 20
 _WIDEST = 60
 """Characters of a value that are shown."""
 
-_KIND_NAMES = {"d": "number", "l": "whole number", "s": "text", "b": "boolean"}
-
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
     """The options of the command for tables."""
 
-    source: str
-    model_name: str
-    variant: str
-    mapping: TableMapping
-    types: str = ""
-    dry_run: bool = False
+    given: GivenTable
     rejected: Path | None = None
-    skip_invalid: bool = False
+
+    @property
+    def source(self) -> str:
+        """The file, folder or prefix."""
+        return self.given.source
 
 
 def import_table(settings: Settings, options: TableOptions, as_json: bool) -> None:
@@ -71,65 +60,31 @@ def import_table(settings: Settings, options: TableOptions, as_json: bool) -> No
     StoreError
         When S3 cannot be read or written.
     """
-    for option, value, example in (
-        ("--model", options.model_name, "churn"),
-        ("--version", options.mapping.version, "3"),
-    ):
-        if not value:
-            raise InvalidInputError(option, f"is missing; give it, as in {option} {example}")
     if options.rejected and options.rejected.resolve() == Path(options.source).resolve():
         raise InvalidInputError("--rejected", "is the table itself; give another file")
-    given = types_of("--features", options.mapping.features, options.types)
-    zone = options.mapping.zone
-    with progress() as bar, TemporaryDirectory(prefix="modelwatch-import-") as folder:
-        fetching = bar.add_task("reading the source", total=None)
-        files = fetch(
-            options.source, settings, Path(folder), lambda read: bar.advance(fetching, read)
-        )
-        bar.remove_task(fetching)
-        total = sum(file.path.stat().st_size for file in files)
-        reading = bar.add_task("checking rows", total=total)
-        table = open_table(files, lambda read: bar.advance(reading, read))
-        mapping = _named(options.mapping.by_names(table.columns), table.columns)
-        meaning = meaning_of(table.columns, mapping)
-        types, origin = _schema_types(settings, options)
-        work = TableImport(
-            table,
-            meaning,
-            model_name=options.model_name,
-            model_version=mapping.version,
-            variant=options.variant,
-            types={**types, **given},
-            now_ms=time.time_ns() // 1_000_000,
-            unit=mapping.timestamp_unit,
-            zone=zone,
-        )
-        with closing(work):
-            checked = _check(work, options)
-            records, labels = Stored(), Stored()
-            refused = bool(checked.rejected) and not options.skip_invalid
-            changed: list[str] = []
-            if checked.rows and not refused and not options.dry_run:
-                storing = bar.add_task("storing rows", total=checked.rows)
-                client, bucket = s3_client(settings), settings.capture_bucket
-                segments = read_segments(settings.analysis_segments)
-                records, labels = work.store(
-                    S3RecordStore(client, bucket, segments),
-                    S3LabelStore(client, bucket),
-                    lambda rows: bar.advance(storing, rows),
-                    changed.append,
-                )
-    imported = not refused and not options.dry_run
-    found = _Found(options.source, mapping, meaning, table, checked, records, labels, imported)
+    with progress() as bar:
+
+        @contextmanager
+        def step(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.advance(task, done)
+            if total is None:
+                bar.remove_task(task)
+
+        with _noting(options) as note:
+            found = import_rows(settings, options.given, note, step)
+    if options.rejected and not found.checked.rejected:
+        options.rejected.unlink(missing_ok=True)
+    checked, refused, changed = found.checked, found.refused, found.changed
     if as_json:
         print_json(found.summary())
     else:
-        if options.dry_run:
-            _preview(found, origin)
+        if options.given.dry_run:
+            _preview(found)
         _say(found, options)
     if refused:
         rows = checked.rows + checked.repeated + checked.rejected
-        outcome = "nothing would be imported" if options.dry_run else "nothing was imported"
+        outcome = "nothing would be imported" if options.given.dry_run else "nothing was imported"
         raise ModelwatchError(
             f"{checked.rejected} of {count_of(rows, 'row')} cannot be used, so {outcome}; correct "
             "them, or "
@@ -138,21 +93,6 @@ def import_table(settings: Settings, options: TableOptions, as_json: bool) -> No
     if not checked.rows and not checked.rejected:
         raise ModelwatchError(f"{options.source} has no rows")
     _complain(options.source, changed)
-
-
-def _named(mapping: TableMapping, columns: Sequence[str]) -> TableMapping:
-    """Return ``mapping``; refuse one that does not say what a table must have."""
-    for option, value, example in (
-        ("--prediction", mapping.prediction, "predicted"),
-        ("--timestamp", mapping.timestamp, "scored_at"),
-    ):
-        if not value:
-            raise InvalidInputError(
-                option,
-                f"is missing, and no column is named {option[2:]}; give it, as in {option} "
-                f"{example}, or in the monitor's file; the columns are {', '.join(columns)}",
-            )
-    return mapping
 
 
 def _complain(source: str, changed: list[str]) -> None:
@@ -171,108 +111,52 @@ def _complain(source: str, changed: list[str]) -> None:
     )
 
 
-def _check(work: TableImport, options: TableOptions) -> Checked:
-    shown: list[Rejected] = []
+@contextmanager
+def _noting(options: TableOptions) -> Iterator[Callable[[Rejected], None]]:
+    """Give what takes rows that cannot be used: into the file of ``--rejected``, or on the screen.
 
-    def note(row: Rejected, file: IO[bytes] | None) -> None:
-        if file is not None:
-            file.write(msgspec.json.encode(row) + b"\n")
-        elif len(shown) < _SHOWN_PROBLEMS:
+    Raises ModelwatchError when the file cannot be written.
+    """
+    shown: list[Rejected] = []
+    count = 0
+
+    def show(row: Rejected) -> None:
+        nonlocal count
+        count += 1
+        if len(shown) < _SHOWN_PROBLEMS:
             shown.append(row)
 
-    if options.rejected is None:
-        checked = work.check(lambda row: note(row, None))
-    else:
-        try:
-            with options.rejected.open("wb") as file:
-                checked = work.check(lambda row: note(row, file))
-        except OSError as error:
-            raise ModelwatchError(f"cannot write {options.rejected}: {error}") from error
-        if not checked.rejected:
-            options.rejected.unlink()
+    if (path := options.rejected) is not None:
+        with ExitStack() as stack:
+            files: list[IO[bytes]] = []
+
+            def write(row: Rejected) -> None:
+                try:
+                    if not files:
+                        files.append(stack.enter_context(path.open("wb")))
+                    files[0].write(msgspec.json.encode(row) + b"\n")
+                except OSError as error:
+                    raise ModelwatchError(f"cannot write {path}: {error}") from error
+
+            yield write
+        return
+    yield show
     for row in shown:
         error_console.print(f"{_shown(row, options)}: {row.reason}", markup=False)
-    if checked.rejected > len(shown) > 0:
-        error_console.print(f"and {checked.rejected - len(shown)} more")
-    return checked
+    if count > len(shown) > 0:
+        error_console.print(f"and {count - len(shown)} more")
 
 
 def _shown(row: Rejected, options: TableOptions) -> str:
     return row.place if row.file else f"{options.source}: {row.place}"
 
 
-def _schema_types(settings: Settings, options: TableOptions) -> tuple[Mapping[str, str], str]:
-    """Return the types of the registered model's columns, and the source of types."""
-    registry = registry_of(settings)
-    try:
-        version = registry.version(options.model_name, options.mapping.version)
-        manifest = artifacts_of(settings).manifest(version)
-    except ModelwatchError as error:
-        return {}, f"from the values: the registry has no schema of this version ({error})"
-    if manifest is None:
-        return {}, "from the values: the registry has no schema of this version"
-    columns = manifest.schema.columns
-    return {column.name: LETTERS[column.type] for column in columns}, "from the model's schema"
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What an import found and did."""
-
-    source: str
-    mapping: TableMapping
-    meaning: Meaning
-    table: Table
-    checked: Checked
-    records: Stored
-    labels: Stored
-    imported: bool
-
-    def columns(self) -> list[tuple[str, str, str, str]]:
-        """Return of each column its name, what it is, its type, and what is to be known of it."""
-        words, checked = self.meaning.words(), self.checked
-        lacking = self.table.lacking(list(words))
-        rows = []
-        for name in self.table.columns:
-            letter = checked.letters.get("" if name == self.meaning.prediction else name, "")
-            notes = ["some values are of another type"] * (name in checked.mixed)
-            if name in lacking:
-                notes.append(f"{len(lacking[name])} of {len(self.table.files)} files lack it")
-            if name not in words:
-                notes.append("not imported")
-            kind = _KIND_NAMES.get(letter, "")
-            rows.append((name, words.get(name, "ignored"), kind, "; ".join(notes)))
-        return rows
-
-    def summary(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
-        checked = self.checked
-        return {
-            "source": self.source,
-            "files": len(self.table.files),
-            "imported": self.imported,
-            "rows": checked.rows,
-            "rejected": checked.rejected,
-            "repeated": checked.repeated,
-            "first": checked.first,
-            "last": checked.last,
-            "times_without_zone": checked.without_zone,
-            "columns": {name: what for name, what, _, _ in self.columns()},
-            "types": {name: letter for name, letter in checked.letters.items() if name},
-            "prediction_type": checked.letters.get("", ""),
-            "mixed_columns": checked.mixed,
-            "incomplete_columns": self.table.lacking(self.meaning.columns),
-            "records": asdict(self.records),
-            "labels": asdict(self.labels),
-        }
-
-
-def _preview(found: _Found, origin: str) -> None:
+def _preview(found: ImportedTable) -> None:
     table, checked = found.table, found.checked
     if table.is_text:
         words = " and ".join(DELIMITERS[mark] for mark in table.delimiter)
         console.print(f"Values are separated by {words}.")
-    error_console.print(f"Types {origin}.", markup=False)
+    error_console.print(f"Types {found.types_from}.", markup=False)
     print_table(["column", "is", "type", "note"], found.columns())
     if checked.examples:
         names = list(checked.examples[0])
@@ -283,13 +167,13 @@ def _preview(found: _Found, origin: str) -> None:
         )
 
 
-def _say(found: _Found, options: TableOptions) -> None:
+def _say(found: ImportedTable, options: TableOptions) -> None:
     checked = found.checked
     if checked.first and checked.last:
         console.print(
             f"{count_of(checked.rows, 'row')} from {checked.first.isoformat()} to "
             f"{checked.last.isoformat()}; "
-            f"prediction: {_KIND_NAMES[checked.letters['']]}"
+            f"prediction: {KIND_NAMES[checked.letters['']]}"
         )
     if checked.without_zone:
         zone = found.mapping.time_zone or "UTC"

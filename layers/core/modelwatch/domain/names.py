@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated
 
 import msgspec
@@ -187,3 +187,17 @@ def _is_text(name: str) -> bool:
 
 def _shown(name: str) -> str:
     return repr(name if len(name) <= 60 else name[:57] + "…")
+
+
+_MOST_NAMED = 10
+
+
+def few_of(names: Sequence[str]) -> str:
+    """Return what there is, for a message that what was asked for is not there.
+
+    >>> few_of(["a", "b"]), few_of([str(number) for number in range(12)])
+    ('a, b', '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more')
+    """
+    more = len(names) - _MOST_NAMED
+    shown = ", ".join(names[:_MOST_NAMED])
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -12,7 +12,9 @@ from modelwatch.services.analysis_requests import AnalysisRequest
 from modelwatch.services.analyze import Analysis, ReportPlace
 from modelwatch.services.comparison_query import ComparisonRequest
 from modelwatch.services.contract import Alive, RunningAnalysis
-from modelwatch.services.reading import Models, ResultPage
+from modelwatch.services.model_states import Models
+from modelwatch.services.models_query import ModelsRequest
+from modelwatch.services.reading import ResultPage
 from modelwatch.services.results_query import ResultsRequest
 
 _ANALYSIS = ("analyze", "compare", "models", "reports")
@@ -38,6 +40,7 @@ def document() -> dict[str, Any]:
             Comparison,
             ComparisonRequest,
             Models,
+            ModelsRequest,
             ReportPlace,
             ResultPage,
             ResultsRequest,
@@ -45,7 +48,11 @@ def document() -> dict[str, Any]:
         ),
         lambda path: "analysis" if path.split("/")[1] in _ANALYSIS else "service",
     )
-    for kind, *paths in ((ComparisonRequest, "/compare"), (ResultsRequest, "/reports", _RESULTS)):
+    for kind, *paths in (
+        (ComparisonRequest, "/compare"),
+        (ModelsRequest, "/models"),
+        (ResultsRequest, "/reports", _RESULTS),
+    ):
         query = described["components"]["schemas"].pop(kind.__name__)
         parameters = [
             {
@@ -120,8 +127,8 @@ def _paths() -> dict[str, Any]:
         "/reports": {"get": _paged("List the results of all models, newest first", "reports", 400)},
         "/reports/{name}": {"get": report},
         "/models": {
-            "get": operation(
-                "List the model versions, the worst verdicts first", "models", Models, (503,)
+            "get": _paged(
+                "List the model versions, the worst verdicts first", "models", 400, kind=Models
             )
         },
         _RESULTS: {"get": results},
@@ -134,8 +141,10 @@ def _paths() -> dict[str, Any]:
     }
 
 
-def _paged(summary: str, name: str, *problems: int) -> dict[str, Any]:
-    found = operation(summary, name, ResultPage, (*problems, 503))
+def _paged(
+    summary: str, name: str, *problems: int, kind: type[msgspec.Struct] = ResultPage
+) -> dict[str, Any]:
+    found = operation(summary, name, kind, (*problems, 503))
     tag = {"ETag": {"description": "What is in the page", "schema": {"type": "string"}}}
     found["responses"]["200"]["headers"] = tag
     found["responses"]["304"] = {

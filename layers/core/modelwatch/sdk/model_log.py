@@ -6,15 +6,17 @@ import asyncio
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime
+from os import PathLike
 from typing import Any, NamedTuple
 
 from modelwatch.calls import Calls
 from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.optional import optional_part
 from modelwatch.domain.records import time_faults
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.sdk.logged import LoggedLabel, LoggedPrediction, Model, label_json, record_json
 from modelwatch.sdk.sender import EXIT_SECONDS, Counts, Sender
-from modelwatch.sdk.tables import check_lengths, columns_of, taken, times_of
+from modelwatch.sdk.tables import TableCounts, check_lengths, columns_of, taken, times_of
 from modelwatch.sdk.values import event_id_of, plain_list, time_of
 
 _QUEUE_SIZE = 50_000
@@ -178,6 +180,85 @@ class ModelLog:
         else:
             self._predictions.put_all(rows, wait=wait)
         return [row.event_id for row in rows]
+
+    def log_table(
+        self,
+        source: str | PathLike[str],
+        *,
+        prediction: str = "",
+        timestamp: str = "",
+        label: str = "",
+        id: str = "",
+        probabilities: Sequence[str] = (),
+        features: Sequence[str] = (),
+        ignore: Sequence[str] = (),
+        timestamp_unit: str = "",
+        time_zone: str = "",
+        model_version: str = "",
+        variant: str = "",
+        skip_invalid: bool = False,
+        settings: Any = None,
+    ) -> TableCounts:
+        """Store a table of predictions, and its labels, as `modelwatch captures import` does.
+
+        It checks every row before it stores the first one, and writes to the bucket itself: it
+        needs the extra ``modelwatch[cli]`` and the rights to list, read and write there, and no
+        capture API. The same table again stores nothing again. Errors are raised, whatever
+        ``raises`` says.
+
+        Parameters
+        ----------
+        source
+            A file, a folder, or ``s3://bucket/prefix``: CSV, Parquet or JSON lines, also packed.
+        prediction, timestamp, label, id
+            Names of these columns; by default those of the same names, where there are any.
+        probabilities
+            Columns of the probabilities, in the order of the model's classes.
+        features, ignore
+            Columns of the features, by default all that nothing else names, and those that are left
+            out.
+        timestamp_unit
+            Of times that are numbers: ``s``, ``ms``, ``us`` or ``ns``.
+        time_zone
+            Of times without a zone, such as ``Europe/Berlin``; by default UTC.
+        model_version, variant
+            In the place of those of the client.
+        skip_invalid
+            Leave out rows that cannot be used; by default nothing is stored then.
+        settings
+            Where the bucket is; None: what the environment variables say, such as CAPTURE_BUCKET.
+
+        Raises
+        ------
+        InvalidInputError
+            When a column is missing or the source is no table.
+        ModelwatchError
+            When rows cannot be used, or differ from what is stored under their ids.
+        StoreError
+            When S3 cannot be read or written.
+        """
+        whole = optional_part("modelwatch_cli", "capture.tables.whole")
+        if whole is None:
+            raise ModelwatchError("log_table needs the command: pip install 'modelwatch[cli]'")
+        model = self._predicted_by(model_version, variant)
+        counts: TableCounts = whole.log_table(
+            str(source),
+            settings,
+            skip_invalid=skip_invalid,
+            model_name=model.name,
+            version=model.version,
+            variant=model.variant,
+            prediction=prediction,
+            timestamp=timestamp,
+            timestamp_unit=timestamp_unit,
+            time_zone=time_zone,
+            label=label,
+            id=id,
+            probabilities=tuple(probabilities),
+            features=tuple(features),
+            ignore=tuple(ignore),
+        )
+        return counts
 
     def label(self, id: object, value: object, *, predicted_at: object = None) -> None:
         """Log what a prediction should have been.

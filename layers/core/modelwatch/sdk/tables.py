@@ -4,11 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelwatch.domain.faults import repeated
 from modelwatch.errors import Fault, InvalidInputError
 from modelwatch.sdk.values import plain_list, time_of
+
+
+class TableCounts(NamedTuple):
+    """What `Client.log_table` found and stored.
+
+    Attributes
+    ----------
+    rows, rejected, repeated
+        Rows that can be used, rows that were left out, and rows that repeat one with the same id.
+    stored, known
+        Predictions that were stored now, and those that were there already.
+    labels
+        Labels that were stored now.
+    """
+
+    rows: int
+    rejected: int
+    repeated: int
+    stored: int
+    known: int
+    labels: int
 
 
 def columns_of(table: Any) -> dict[str, Any]:

@@ -32,6 +32,9 @@ class AnalysisRequest(msgspec.Struct, forbid_unknown_fields=True):
     ----------
     model_name
         Only this model; by default all.
+    model_version
+        Only this version of it; by default all that have captures in the window, and the one that
+        serves.
     window_seconds
         Length of the window.
     window_end
@@ -43,6 +46,7 @@ class AnalysisRequest(msgspec.Struct, forbid_unknown_fields=True):
     """
 
     model_name: Name | None = None
+    model_version: Name | None = None
     # whole numbers; to JSON Schema 60.0 is one, too, and msgspec's int refuses it
     window_seconds: Annotated[float, msgspec.Meta(ge=1, le=366 * 86_400, multiple_of=1)] | None = (
         None
@@ -70,7 +74,10 @@ def parse_request(body: bytes) -> AnalysisRequest:
     except UNREADABLE as error:
         raise refusal(body, AnalysisRequest, error, _further) from None
     refuse_repeated_names(body, request)
-    if request.window_end and (faults := list(_end_faults(request.window_end))):
+    faults = list(_end_faults(request.window_end)) if request.window_end else []
+    if request.model_version is not None and request.model_name is None:
+        faults.append(Fault("model_version", "is of no model; give model_name, too"))
+    if faults:
         raise InvalidInputError.of(faults)
     return request
 

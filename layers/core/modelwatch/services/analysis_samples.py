@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from modelwatch.domain.monitors import labels_text
-from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift
+from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift, LastResult
+from modelwatch.domain.verdict.standing import standing_of
 from modelwatch.metric_names import (
     DRIFT_STATUS,
     MONITOR_INFO,
     MONITOR_LABELS,
     SEGMENT_STATUS,
     STATUS_VALUES,
+    VERSION_STATUS,
 )
 from modelwatch.ports.metrics import Sample
 
@@ -57,6 +59,17 @@ def result_samples(result: AnalysisResult, *, main: bool, present: bool) -> list
     if result.status != "unknown":
         samples += _verdict(result, model)
     return samples
+
+
+def standing_samples(
+    model_name: str, model_version: str, last: Mapping[str, LastResult]
+) -> list[Sample]:
+    """Say how a version stands by all of its windows; see `standing_of`."""
+    standing = standing_of(last)
+    if standing is None:
+        return []
+    model = {"model_name": model_name, "model_version": model_version}
+    return [Sample(VERSION_STATUS, STATUS_VALUES[standing.severity], model)]
 
 
 def watched_segments(result: AnalysisResult) -> tuple[str, ...]:

@@ -17,13 +17,14 @@ from modelwatch.services.monitors import Monitors
 
 @dataclass(slots=True)
 class Watched:
-    """What a run analyzes: (model name, version, how it is monitored); what it leaves out; and by
-    model why its monitor cannot be read.
+    """What a run analyzes: (model name, version, how it is monitored); what it leaves out; by model
+    why its monitor cannot be read; and all of this stage's versions, by the model's name.
     """
 
     versions: list[tuple[str, str, Monitored]] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     refused: dict[str, MonitorError] = field(default_factory=dict)
+    known: dict[str, list[str]] = field(default_factory=dict)
 
 
 def watched_versions(
@@ -33,6 +34,7 @@ def watched_versions(
     end: datetime,
     length: Callable[[Monitored], timedelta],
     only: str | None = None,
+    only_version: str | None = None,
 ) -> Watched:
     """Return what to analyze of this stage's models.
 
@@ -58,7 +60,11 @@ def watched_versions(
             found[name, each].append((name, version))
     watched = Watched()
     for name in sorted({name for name, _ in found} | serving.keys()):
-        if not monitors.is_ours(name) or only not in (None, name):
+        if not monitors.is_ours(name):
+            continue
+        seen = {version for (at, _), each in found.items() if at == name for _, version in each}
+        watched.known[name] = sorted(seen | ({serving[name]} if name in serving else set()))
+        if only not in (None, name):
             continue
         try:
             monitored = monitors.of(name)
@@ -66,7 +72,11 @@ def watched_versions(
             watched.refused[name] = error
             continue
         serves = (name, serving[name]) if name in serving else None
-        versions, left_out = chosen_versions(found[name, length(monitored)], serves)
+        captured = found[name, length(monitored)]
+        if only_version is not None:
+            captured = [each for each in captured if each[1] == only_version]
+            serves = serves if serves and serves[1] == only_version else None
+        versions, left_out = chosen_versions(captured, serves)
         watched.versions += [(*version, monitored) for version in versions]
         watched.left_out += left_out
     return watched

@@ -13,6 +13,7 @@ import msgspec
 from modelwatch.domain.due import DueAnalysis
 from modelwatch.domain.durations import format_duration
 from modelwatch.domain.monitors import Monitor, Monitored
+from modelwatch.domain.names import few_of
 from modelwatch.domain.past.calibration import Calibration
 from modelwatch.domain.past.relations import relations_of
 from modelwatch.domain.performance.results import PerformanceResult
@@ -43,8 +44,9 @@ from modelwatch.services.analysis_samples import (
     monitor_samples,
     result_samples,
     segment_samples,
+    standing_samples,
 )
-from modelwatch.services.analysis_versions import watched_versions
+from modelwatch.services.analysis_versions import Watched, watched_versions
 from modelwatch.services.announcing import Announcer
 from modelwatch.services.episodes import episode_sentences, note_result
 from modelwatch.services.learning import Learning
@@ -148,11 +150,12 @@ class AnalyzeService:
             return each.rules.plans[0].length
 
         mark = mark or secrets.token_hex(4)
-        only = request.model_name
-        versions, left_out = self._versions(monitors, self._serving(), end, length, only)
+        only, version = request.model_name, request.model_version
+        watched, left_out = self._versions(monitors, self._serving(), end, length, only, version)
+        versions = watched.versions
         if only and not (versions or left_out):
             # no metric counts it: the name is the caller's
-            left_out[only] = "no captures in the window, and no version of it serves"
+            left_out[_title(only, version or "")] = _not_there(only, watched.known)
         tasks = [
             AnalysisTask(
                 name,
@@ -191,7 +194,8 @@ class AnalyzeService:
         due: list[DueAnalysis] = []
         end = now - monitors.defaults.rules.lag
         serving = self._serving()
-        versions, failures = self._versions(monitors, serving, end, _longest)
+        watched, failures = self._versions(monitors, serving, end, _longest)
+        versions = watched.versions
         for name, version, monitored in versions:
             try:
                 serves = serving.get(name) == version
@@ -373,15 +377,18 @@ class AnalyzeService:
         end: datetime,
         length: Callable[[Monitored], timedelta],
         only: str | None = None,
-    ) -> tuple[list[tuple[str, str, Monitored]], dict[str, str]]:
+        only_version: str | None = None,
+    ) -> tuple[Watched, dict[str, str]]:
         """Return what to analyze, and by model what is left out."""
-        watched = watched_versions(monitors, self._profiles, serving, end, length, only)
+        watched = watched_versions(
+            monitors, self._profiles, serving, end, length, only, only_version
+        )
         failures = {each.model_name: self._leave_out(each) for each in watched.left_out}
         failures |= {
             name: self._failed(name, "", why, monitors.said(name))
             for name, why in watched.refused.items()
         }
-        return watched.versions, failures
+        return watched, failures
 
     def _serving(self) -> dict[str, str]:
         """Return the version that serves by the model's name, as far as there is one and known."""
@@ -447,7 +454,9 @@ class AnalyzeService:
             samples = note_result(self._episodes, results[0])
             self._metrics.emit(samples if task.present else [])
         if task.present and not task.ad_hoc:
-            self._reports.remember(task.name, task.version, {**last, **newest})
+            windows = {**last, **newest}
+            self._reports.remember(task.name, task.version, windows)
+            self._metrics.emit(standing_samples(task.name, task.version, windows))
         return results
 
     def _evaluate(
@@ -580,3 +589,14 @@ def _key(window: str, variant: str) -> str:
 
 def _title(name: str, version: str) -> str:
     return f"{name} version {version}" if version else name
+
+
+def _not_there(model_name: str, known: Mapping[str, list[str]]) -> str:
+    """Say that a model or a version has nothing to analyze, and what there is to analyze."""
+    if versions := known.get(model_name):
+        return (
+            "no captures in the window, and it does not serve; there are versions "
+            f"{few_of(versions)}"
+        )
+    said = "no captures in the window, and no version of it serves"
+    return f"{said}; there are the models {few_of([*known])}" if known else said

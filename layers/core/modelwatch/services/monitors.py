@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 
 from modelwatch.domain.capture_policy import CapturePolicy
@@ -9,6 +10,8 @@ from modelwatch.domain.model_capture import CaptureRules
 from modelwatch.domain.monitors import Monitor, Monitored, MonitorSet
 from modelwatch.errors import ModelwatchError, MonitorError
 from modelwatch.ports.analysis import MonitorStore
+
+_LOG = logging.getLogger(__name__)
 
 type ReadMonitor = Callable[[Monitor | None], Monitored]
 """Reads a monitor; None stands for the deployment's own settings. Raises SettingError."""
@@ -68,6 +71,16 @@ class Monitors:
                 yield self.of(name)
             except MonitorError:
                 continue  # whoever asks for this model gets the error
+
+
+def known_owners(store: MonitorStore) -> dict[str, str]:
+    """Return the owners that monitors name, by model; none where they cannot be read."""
+    try:
+        monitors = store.current().monitors
+    except ModelwatchError as error:
+        _LOG.warning("who cares for models is not known: %s", error)
+        return {}
+    return {name: each.owner for name, each in monitors.items()}
 
 
 def capture_policies(

@@ -34,3 +34,15 @@ def read_query[T: msgspec.Struct](
     if faults:
         raise InvalidInputError.of(faults)
     return msgspec.convert(given, kind)
+
+
+def whole_number(query: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Return the parameters with a whole number in the place of its text, where it is one.
+
+    >>> whole_number({"limit": "10", "page": "7"}, "limit")
+    {'limit': 10, 'page': '7'}
+    """
+    given: dict[str, Any] = dict(query)
+    if (text := given.get(name, "")).isascii() and text.isdecimal() and len(text) < 10:
+        given[name] = int(text)
+    return given

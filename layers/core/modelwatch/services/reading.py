@@ -3,88 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 
 import msgspec
 
 from modelwatch import __version__
-from modelwatch.domain.durations import parse_duration
-from modelwatch.domain.episodes.joining import Episode, EpisodeStatus
-from modelwatch.domain.verdict.results import AnalysisResult, LastResult, ResultName, Severity
+from modelwatch.domain.names import few_of
+from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.errors import NotFoundError
 from modelwatch.ports.analysis import EpisodeStore, Listed, ReportStore
+from modelwatch.services.model_states import Models, ModelState, page_of, place, state_of
+from modelwatch.services.models_query import ModelsRequest
 from modelwatch.services.results_query import ResultsRequest
 
 PAGE_BYTES = 4 * 2**20
 """Larger pages end earlier: Lambda returns at most 6 MiB, in which a body is a JSON string."""
 
+FRESH_SECONDS = 15.0
+"""So long it is known how all models stand, without another look."""
+
 _CONNECTIONS = 16
-_WORST_FIRST: Mapping[Severity, int] = {"drift": 0, "warning": 1, "unknown": 2, "ok": 3}
-
-
-class WindowState(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest verdict on windows of one length, of all rows of a version.
-
-    Attributes
-    ----------
-    window
-        Length of the window, as an ISO 8601 duration.
-    name
-        The result's: see ``GET /models/{name}/results``.
-    """
-
-    window: str
-    window_end: datetime
-    severity: Severity
-    reason: str
-    rows: int
-    name: str
-
-
-class OpenEpisode(msgspec.Struct, frozen=True, kw_only=True):
-    """A drift that goes on: ``modelwatch episodes show`` has its story."""
-
-    id: str
-    status: EpisodeStatus
-    opened: datetime
-
-
-class ModelState(msgspec.Struct, frozen=True, kw_only=True):
-    """How a model version stands.
-
-    Attributes
-    ----------
-    severity
-        The worst of the newest verdicts of its windows: drift, warning, unknown, ok.
-    window_end
-        End of its newest window.
-    windows
-        The newest verdict of each length of window, the worst first. A length that is analyzed no
-        more is not among them.
-    episodes
-        Those that are open.
-    report, report_end
-        The name of the newest result of the schedule that has a report, and the end of its window;
-        empty and None without one.
-    """
-
-    model_name: str
-    model_version: str
-    severity: Severity
-    window_end: datetime
-    windows: tuple[WindowState, ...]
-    episodes: tuple[OpenEpisode, ...] = ()
-    report: str = ""
-    report_end: datetime | None = None
-
-
-class Models(msgspec.Struct, frozen=True):
-    """Model versions with their newest verdicts by the schedule, the worst first."""
-
-    models: list[ModelState]
 
 
 class ResultPage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -119,31 +61,64 @@ class ListedPage:
 
 
 class ResultReader:
-    """Reads results, and changes nothing."""
+    """Reads results, and changes nothing.
 
-    def __init__(self, reports: ReportStore, episodes: EpisodeStore) -> None:
+    Parameters
+    ----------
+    owners
+        Gives the owners that monitors name, by model.
+    clock
+        Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        reports: ReportStore,
+        episodes: EpisodeStore,
+        owners: Callable[[], Mapping[str, str]] = dict,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._reports = reports
         self._episodes = episodes
+        self._owners = owners
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: list[ModelState] | None = None
+        self._known_at = 0.0
 
-    def models(self) -> Models:
-        """Return every model version that the schedule analyzed, the worst first.
+    def models(self, asked: ModelsRequest) -> Models:
+        """Return a page of the model versions that the schedule analyzed, the worst first.
 
-        It costs two requests for each model, and one for each version.
+        To know the worst, it costs two requests for each model, and one for each version; all that
+        are listed for no one model are known for 15 seconds then.
         """
-        versions = self._reports.versions()
+        if asked.model_name is not None:
+            states = self.states(asked.model_name)
+        else:
+            states = self._all_states()
+        return page_of(states, asked)
+
+    def states(self, model_name: str = "") -> list[ModelState]:
+        """Return how all versions stand, of one model or of all, the worst first."""
+        versions = self._reports.versions(model_name)
         names = list(dict.fromkeys(name for name, _ in versions))
         with ThreadPoolExecutor(_CONNECTIONS) as threads:
             last = list(threads.map(lambda each: self._reports.last(*each), versions))
             records = dict(zip(names, threads.map(self._episodes.load, names), strict=True))
         opened = {name: record.open_episodes() for name, record in records.items()}
+        owners = self._owners()
         states = [
-            state_of(name, version, known, opened[name])
+            state_of(name, version, known, opened[name], owners.get(name, ""))
             for (name, version), known in zip(versions, last, strict=True)
         ]
-        found = [each for each in states if each is not None]
-        found.sort(key=lambda each: (each.model_name, each.model_version))
-        found.sort(key=lambda each: each.window_end, reverse=True)
-        return Models(sorted(found, key=lambda each: _WORST_FIRST[each.severity]))
+        return sorted((each for each in states if each is not None), key=place)
+
+    def _all_states(self) -> list[ModelState]:
+        with self._lock:
+            now = self._clock()
+            if self._known is None or not 0 <= now - self._known_at < FRESH_SECONDS:
+                self._known, self._known_at = self.states(), now
+            return self._known
 
     def list_page(self, model_name: str, asked: ResultsRequest) -> ListedPage:
         """Return what a page of a model's results holds, or of all models', and read none of it.
@@ -162,8 +137,7 @@ class ResultReader:
             if not asked.version or each[1] == asked.version
         ]
         if not versions and model_name:
-            version = f" version '{asked.version}'" if asked.version else ""
-            raise NotFoundError(f"there is no result of '{model_name}'{version}")
+            raise NotFoundError(self._not_there(model_name, asked.version))
         found = self._reports.newest(
             versions,
             asked.since,
@@ -180,6 +154,14 @@ class ResultReader:
             listed.append(each)
         next_page = str(listed[-1].name) if len(listed) < len(found) else ""
         return ListedPage(tuple(listed), next_page)
+
+    def _not_there(self, model_name: str, version: str | None) -> str:
+        said = f"there is no result of '{model_name}'"
+        versions = [each for _, each in self._reports.versions(model_name)]
+        if version and versions:
+            return f"{said} version '{version}'; there are versions {few_of(versions)}"
+        names = list(dict.fromkeys(name for name, _ in self._reports.versions()))
+        return f"{said}; there are results of {few_of(names)}" if names else said
 
     def newest(self, limit: int) -> list[AnalysisResult]:
         """Return the newest results of all models, newest first."""
@@ -198,54 +180,3 @@ class ResultReader:
         with ThreadPoolExecutor(_CONNECTIONS) as threads:
             results = list(threads.map(read, listed.listed))
         return ResultPage(results, listed.next_page)
-
-
-def state_of(
-    model_name: str,
-    model_version: str,
-    last: Mapping[str, LastResult],
-    opened: Sequence[Episode] = (),
-) -> ModelState | None:
-    """Return how a version stands by what is remembered of it; None when that is nothing.
-
-    A window counts while it ended no longer before the newest one than it is long: the settings
-    may have other windows now.
-    """
-    # a key with a blank is of a variant
-    known = {key: each for key, each in last.items() if " " not in key}
-    if not known:
-        return None
-    newest = max(each.window_end for each in known.values())
-    windows = [
-        WindowState(
-            window=key,
-            window_end=each.window_end,
-            severity=each.severity or each.status,
-            reason=each.reason,
-            rows=each.rows,
-            name=each.name,
-        )
-        for key, each in known.items()
-        if newest - each.window_end <= parse_duration(key)
-    ]
-    reported = [
-        ResultName(model_name, model_version, each.reported_at, key)
-        for key, each in known.items()
-        if each.reported_at is not None
-    ]
-    reported.sort(key=lambda name: name.window_end)
-    windows.sort(key=lambda each: (_WORST_FIRST[each.severity], parse_duration(each.window)))
-    return ModelState(
-        model_name=model_name,
-        model_version=model_version,
-        severity=windows[0].severity,
-        window_end=newest,
-        windows=tuple(windows),
-        episodes=tuple(
-            OpenEpisode(id=each.id, status=each.status, opened=each.opened)
-            for each in opened
-            if each.model_version == model_version
-        ),
-        report=str(reported[-1]) if reported else "",
-        report_end=reported[-1].window_end if reported else None,
-    )

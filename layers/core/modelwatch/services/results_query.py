@@ -12,12 +12,13 @@ from modelwatch.domain.names import Name
 from modelwatch.domain.records import time_faults
 from modelwatch.domain.verdict.results import ResultName
 from modelwatch.errors import Fault, InvalidInputError
-from modelwatch.services.queries import read_query
+from modelwatch.services.queries import read_query, whole_number
 
 MOST_RESULTS = 200
 """Of a page."""
 
-_Time = Annotated[datetime, msgspec.Meta(tz=True)]
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with a time zone."""
 
 
 class ResultsRequest(
@@ -41,8 +42,8 @@ class ResultsRequest(
     """
 
     version: Name | None = None
-    since: _Time | None = None
-    until: _Time | None = None
+    since: Time | None = None
+    until: Time | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_RESULTS)] = 50
     page: str = ""
 
@@ -75,13 +76,11 @@ def parse_results_query(query: Mapping[str, str]) -> ResultsRequest:
     >>> parse_results_query({"version": "3", "limit": "10"}).limit
     10
     """
-    given: dict[str, Any] = dict(query)
-    if (limit := given.get("limit", "")).isascii() and limit.isdecimal() and len(limit) < 10:
-        given["limit"] = int(limit)
-    return read_query(given, ResultsRequest, _faults)
+    return read_query(whole_number(query, "limit"), ResultsRequest, time_span_faults)
 
 
-def _faults(right: Mapping[str, Any]) -> Iterator[Fault]:
+def time_span_faults(right: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield what is wrong with the times ``from`` and ``to`` of a query."""
     times = {
         name: msgspec.convert(right[name], datetime) for name in ("from", "to") if name in right
     }

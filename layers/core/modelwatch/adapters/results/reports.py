@@ -14,6 +14,7 @@ do not mix: ``manifest-<digest>.json``, ``window-<digest>.profile`` and, of a ro
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +40,7 @@ from modelwatch.ports.analysis import Listed
 REFERENCES = ".references"
 """Folder of the references of many windows, below a model version."""
 
+_CONNECTIONS = 8
 _PREFIX = "analyses/"
 _LAST = "last.json"
 _JSON = "application/json"
@@ -129,12 +131,19 @@ class S3ReportStore:
 
     def versions(self, model_name: str = "") -> list[tuple[str, str]]:
         """Return (model name, version) of all that has results, of one model or all, sorted."""
-        models = [escape(model_name, RESULTS)] if model_name else self._objects.folders(_PREFIX)
-        return sorted(
-            (unescape(model), unescape(version))
-            for model in models
-            for version in self._objects.folders(f"{_PREFIX}{model}/")
-        )
+        if model_name:
+            models = [escape(model_name, RESULTS)]
+        else:
+            models = list(self._objects.folders(_PREFIX))
+        with ThreadPoolExecutor(_CONNECTIONS) as threads:
+            folders = threads.map(
+                lambda each: [*self._objects.folders(f"{_PREFIX}{each}/")], models
+            )
+            return sorted(
+                (unescape(model), unescape(version))
+                for model, versions in zip(models, folders, strict=True)
+                for version in versions
+            )
 
     def newest(
         self,

@@ -1,0 +1,123 @@
+"""`Client.log_table` on moto's S3: the same rows as the command stores, once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pandas as pd
+import pytest
+from moto import mock_aws
+
+import modelwatch
+from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch.sdk.tables import TableCounts
+from modelwatch_cli.capture.tables.command import TableOptions, import_table
+from modelwatch_cli.capture.tables.mapping import TableMapping
+from modelwatch_cli.capture.tables.whole import GivenTable
+from modelwatch_cli.settings import Settings
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+COLUMNS: dict[str, Any] = {"prediction": "said", "timestamp": "at", "id": "call", "label": "true"}
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    for name, value in {
+        "CAPTURE_BUCKET": "captures",
+        "MODEL_REGISTRY": (tmp_path / "models").as_uri(),
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    with mock_aws():
+        client = boto3.client("s3")
+        for bucket in ("captures", "warehouse"):
+            client.create_bucket(Bucket=bucket)
+        yield client
+
+
+@pytest.fixture
+def client() -> Iterator[modelwatch.Client]:
+    with modelwatch.Client(model_name="churn", model_version="3") as made:
+        yield made
+
+
+def frame(rows: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "at": [(NOON + timedelta(minutes=index)).isoformat() for index in range(rows)],
+            "call": [f"call {index}" for index in range(rows)],
+            "größe & farbe": ["rot", None] * (rows // 2),
+            "age": range(rows),
+            "said": [index % 3 == 0 for index in range(rows)],
+            "true": [True, None] * (rows // 2),
+        }
+    )
+
+
+def captured() -> modelwatch.Captures:
+    return modelwatch.captures("churn", since=NOON, until=NOON + timedelta(days=1))
+
+
+def test_a_folder_of_a_bucket_is_logged_once(s3: Any, client: modelwatch.Client) -> None:
+    whole = frame(80)
+    for day, part in (("01", whole[:40]), ("02", whole[40:])):
+        s3.put_object(
+            Bucket="warehouse", Key=f"scores/date={day}/part.parquet", Body=part.to_parquet()
+        )
+    counts = client.log_table("s3://warehouse/scores/", ignore=["date"], **COLUMNS)
+    assert counts == TableCounts(rows=80, rejected=0, repeated=0, stored=80, known=0, labels=40)
+    again = client.log_table("s3://warehouse/scores/", ignore=["date"], **COLUMNS)
+    assert (again.stored, again.known, again.labels) == (0, 80, 0)
+    found = captured().to_pandas()
+    assert found["feature_age"].tolist() == list(range(80))
+    assert found["feature_größe & farbe"].count() == 40
+    assert found["label_text"].count() == 40
+    assert set(found["model_version"]) == {"3"}
+
+
+@pytest.mark.usefixtures("s3")
+def test_it_is_the_import_of_the_command(
+    client: modelwatch.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "scores.csv"
+    frame(20).to_csv(path, index=False)
+    assert client.log_table(path, **COLUMNS).stored == 20
+    given = GivenTable(str(path), "churn", "", TableMapping(version="3", **COLUMNS))
+    import_table(Settings(), TableOptions(given), as_json=True)
+    said = json.loads(capsys.readouterr().out)
+    assert (said["records"]["stored"], said["records"]["known"]) == (0, 20)
+
+
+def test_what_cannot_be_used_is_named(s3: Any, client: modelwatch.Client, tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    table = frame(6)
+    table.loc[3, "at"] = "soon"
+    table.to_csv(path, index=False)
+    with pytest.raises(ModelwatchError, match=r"1 rows .*: row 5: at: found 'soon'.*skip_invalid"):
+        client.log_table(path, **COLUMNS)
+    assert "Contents" not in s3.list_objects_v2(Bucket="captures")
+    counts = client.log_table(path, skip_invalid=True, **COLUMNS)
+    assert (counts.rows, counts.rejected, counts.stored) == (5, 1, 5)
+    table.loc[0, "age"] = 99
+    table.to_csv(path, index=False)
+    with pytest.raises(ModelwatchError, match=r"1 rows .* differ from what is stored"):
+        client.log_table(path, skip_invalid=True, **COLUMNS)
+    with pytest.raises(
+        InvalidInputError, match=r"^prediction: there is no column 'score'"
+    ) as error:
+        client.log_table(path, prediction="score", timestamp="at")
+    assert "--" not in str(error.value)
+    with pytest.raises(InvalidInputError, match=r"gone\.csv"):
+        client.log_table(tmp_path / "gone.csv", **COLUMNS)
+    with modelwatch.Client() as nameless, pytest.raises(InvalidInputError, match="model: is miss"):
+        nameless.log_table(path, **COLUMNS)
