@@ -56,7 +56,7 @@ test-compose: setup ## compose.yaml brought up and used, in a sandbox (root; ins
 	@PYTHONPATH=tests/compose $(BIN)/python -m pytest -q -p no:cacheprovider tests/compose
 	@$(BIN)/python tests/compose/run.py
 
-scan: setup $(ENVS)/scan/.stamp ## checkov over the templates, secrets, software bills of materials
+scan: setup $(ENVS)/scan/.stamp ## checkov and cfn-guard over the templates, secrets, software bills of materials
 	@$(BIN)/python tests/security/scan.py
 
 zoo: setup $(ENVS)/zoo/.stamp ## XGBoost and CatBoost, for the zoo of models in tests/zoo
@@ -193,8 +193,9 @@ $(ENVS)/flights/.stamp: benchmarks/seasonal/requirements.txt | $(UV)
 	@rm -rf $(ENVS)/flights && $(UV) pip install -q --target $(ENVS)/flights --python 3.13 --no-deps --require-hashes -r $<
 	@touch $@
 
-$(ENVS)/scan/.stamp: tests/security/requirements.txt | $(UV)
+$(ENVS)/scan/.stamp: tests/security/requirements.txt tests/security/guard.txt | $(UV)
 	$(call environment,scan,tests/security/requirements.txt)
+	@$(UV) pip install -q --python $(ENVS)/scan/bin/python --no-deps --require-hashes -r tests/security/guard.txt
 	@touch $@
 
 $(ENVS)/docs/.stamp: docs/requirements.txt | $(UV)
@@ -232,6 +233,7 @@ lock: $(UV) ## resolve every requirements.in anew
 	@$(UV) $(LOCK) --upgrade tests/spark/requirements.in -o tests/spark/requirements.txt
 	@$(UV) $(LOCK) --upgrade --no-deps -c requirements.txt tests/zoo/requirements.in -o tests/zoo/requirements.txt
 	@$(UV) $(LOCK) --upgrade tests/security/requirements.in -o tests/security/requirements.txt
+	@$(UV) $(LOCK) --upgrade --no-deps tests/security/guard.in -o tests/security/guard.txt
 	@$(UV) $(LOCK) --upgrade benchmarks/requirements.in -o benchmarks/requirements.txt
 	@$(UV) $(LOCK) --upgrade --no-deps benchmarks/seasonal/requirements.in -o benchmarks/seasonal/requirements.txt
 	@$(UV) $(LOCK) --upgrade docs/requirements.in -o docs/requirements.txt

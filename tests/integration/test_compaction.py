@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import duckdb
 import httpx
 import numpy as np
 import pytest
+from botocore.exceptions import ClientError
 
 from modelwatch.adapters.captures.compaction import S3Compaction
 from modelwatch.adapters.captures.labels import S3LabelStore
@@ -26,7 +28,7 @@ from modelwatch.domain.windows import Window
 from modelwatch.errors import QueueError
 from modelwatch_cli.buckets import ensure_buckets
 from modelwatch_cli.capture.forgetting import Forgetting
-from modelwatch_cli.retention.rules import set_rules
+from modelwatch_cli.retention.rules import find_kept, set_retention, set_rules
 from modelwatch_cli.settings import Settings
 from running_stack import RunningStack
 from waiting import eventually
@@ -266,3 +268,18 @@ def traces(s3: Any, bucket: str, words: list[str]) -> list[str]:
                 said.append(decompress(data).decode("latin1"))
             found += [f"{key}: {word}" for word in words if word in "\n".join(said)]
     return found
+
+
+def test_s3_keeps_what_is_locked(captures: Captures) -> None:
+    bucket = f"locked-{uuid.uuid4().hex[:12]}"
+    captures.s3.create_bucket(Bucket=bucket)
+    captures.s3.put_object(Bucket=bucket, Key="before", Body=b"1")
+    own = {"REPORT_BUCKET": bucket, "REPORT_LOCK": "governance=1"}
+    settings = Settings(captures.stack.json("env") | own)
+    set_retention(settings, captures.s3)
+    written = captures.s3.put_object(Bucket=bucket, Key="analyses/x", Body=b"1", IfNoneMatch="*")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        captures.s3.delete_object(Bucket=bucket, Key="analyses/x", VersionId=written["VersionId"])
+    assert {each.lock for each in find_kept(captures.s3, settings) if each.bucket == bucket} == {
+        "governance=1"
+    }

@@ -1,9 +1,9 @@
-"""What `make scan` does: checkov over the templates and, for secrets, over the checkout; SBOMs.
+"""What `make scan` does: checkov and Guard over the templates, checkov over the checkout; SBOMs.
 
 The templates are those that `deploy` sends to AWS, with the values of their parameters. Checks that
-are left out are in checkov.yaml, and why is in docs/explanation/security.md. Software bills of
-materials (CycloneDX), one for each lock, are made in build/sbom. Ends with 1 when something is
-found.
+are left out are in checkov.yaml and control_tower.py, and why is in docs/explanation/security.md.
+Bills of materials (CycloneDX), one for each lock, are made in build/sbom. Ends with 1 when
+something is found, or no longer found that is left out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+import control_tower
 
 from modelwatch_cli.deployment.alarms import alarm_template
 from modelwatch_cli.deployment.deployer import configured
@@ -102,6 +104,7 @@ def main() -> int:
     found = [
         _run("the templates", [*checkov, "--framework", "cloudformation", "--directory", folder]),
         _run("secrets", [*checkov, "--framework", "secrets", "--directory", ROOT]),
+        _guard(folder),
     ]
     bills = BUILD / "sbom"
     bills.mkdir(exist_ok=True)
@@ -109,6 +112,18 @@ def main() -> int:
         bill = [PROGRAMS / "cyclonedx-py", "requirements", ROOT / lock, "--output-reproducible"]
         found.append(_run(f"SBOM of {lock}", [*bill, "-o", bills / f"{name}.cdx.json"]))
     return int(any(found))
+
+
+def _guard(folder: Path) -> bool:
+    print("==> the templates, by AWS Control Tower's rules", flush=True)
+    package = control_tower.unpack(PROGRAMS.parent, BUILD / "guard")
+    faults = list(control_tower.check(package, folder))
+    for fault in faults:
+        if fault.rule not in control_tower.LEFT_OUT:
+            print(f"{fault.template}: {fault.rule}")
+    for rule in sorted(control_tower.LEFT_OUT - {fault.rule for fault in faults}):
+        print(f"{rule} is left out, and no template breaks it")
+    return {fault.rule for fault in faults} != control_tower.LEFT_OUT
 
 
 def _run(title: str, command: list[str | Path]) -> bool:

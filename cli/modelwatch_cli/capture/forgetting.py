@@ -116,6 +116,10 @@ class Forgetting:
             if version := parse_version(match.hour.name):
                 done.reports += self._reports.erase(*version, match.times_ms)
             advance()
+        if self._reports.remains:
+            done.notes.append(
+                f"old versions of reports and results remain in the bucket: {self._reports.remains}"
+            )
         done.label_objects = self._erasure.erase_labels(events, found.label_hours)
         self._erasure.forget_performance([match.hour for match in found.matches])
         self._erase_letters(events, open_box, done)

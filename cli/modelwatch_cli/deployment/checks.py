@@ -18,6 +18,7 @@ from modelwatch_cli.deployment.plan import architecture, check_batches, check_li
 from modelwatch_cli.deployment.rollout import check_rollout
 from modelwatch_cli.deployment.served import ServedVersion, check_reach, check_verified
 from modelwatch_cli.deployment.transport import check_transport
+from modelwatch_cli.retention.locks import check_lock
 from modelwatch_cli.settings import Settings
 
 _NAMES = list(Settings.declared())
@@ -107,6 +108,7 @@ def check_settings(
         lambda: architecture(settings),
         lambda: check_batches(settings),
         lambda: check_limits(settings),
+        lambda: check_lock(settings),
         lambda: check_transport(settings),
         lambda: check_rollout(settings),
         lambda: model_requirements(settings, {}),

@@ -20,6 +20,7 @@ from modelwatch_cli.console import count_of
 from modelwatch_cli.deployment.alarms import PUBLISHERS
 from modelwatch_cli.deployment.plan import wants_alarms
 from modelwatch_cli.deployment.rights import denied_actions
+from modelwatch_cli.retention.locks import is_weaker, read_lock
 from modelwatch_cli.settings import Settings
 
 type Clients = Callable[[str], Any]
@@ -75,6 +76,8 @@ def look_ahead(settings: Settings, apps: Collection[str], clients: Clients) -> l
         },
         "quotas": lambda: _quotas(clients("lambda")),
     }
+    if settings.report_lock:
+        on_aws["REPORT_LOCK"] = lambda: [_lock(settings, clients("s3"))]
     if settings.kms_key_arn:
         on_aws["KMS_KEY_ARN"] = lambda: [_key(settings, clients("kms"))]
     if {"predict", "analyze"} & set(apps):
@@ -149,6 +152,24 @@ def _encryption(setting: str, name: str, s3: Any) -> Finding:
         return Finding(setting, "unknown", f"{name} is there; its encryption is not known: {error}")
     kinds = {rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] for rule in rules}
     return Finding(setting, "ok", f"{name} is there, encrypted ({', '.join(sorted(kinds))})")
+
+
+def _lock(settings: Settings, s3: Any) -> Finding:
+    bucket, wanted, subject = settings.report_bucket, settings.report_lock, "REPORT_LOCK"
+    try:
+        s3.head_bucket(Bucket=bucket)
+        found = read_lock(s3, bucket)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise
+        found = None
+    if found and wanted and is_weaker(wanted, found):
+        text = f"{bucket} has the lock {found}; {wanted} is weaker, and modelwatch loosens none"
+        return Finding(subject, "wrong", text)
+    if found is None and settings.aws_endpoint_url_s3:
+        text = f"{bucket} has no lock, and some S3s other than AWS's give one only to a new bucket"
+        return Finding(subject, "unknown", f"{text}: make it with Object Lock if deploy fails")
+    return Finding(subject, "ok", f"{bucket} will keep what is written from now on: {wanted}")
 
 
 def _key(settings: Settings, kms: Any) -> Finding:

@@ -81,6 +81,15 @@ _ROLLOUT_ACTIONS: dict[str, tuple[str, ...]] = {
 }
 
 
+_LOCK_ACTIONS: dict[str, tuple[str, ...]] = {
+    "arn:{P}:s3:::{REPORT_BUCKET}": (
+        "s3:PutBucketVersioning",
+        "s3:GetBucketObjectLockConfiguration",
+        "s3:PutBucketObjectLockConfiguration",
+    ),
+}
+
+
 def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], list[str]]:
     """Return the actions that the principal ``arn`` may not take, and those that are not certain.
 
@@ -92,7 +101,10 @@ def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], l
         "A": arn.split(":")[4],
         "S": settings.stage,
         **{name: settings.text(name) for name in ("CAPTURE_QUEUE_NAME", "PREDICT_ROLLOUT")},
-        **{name: settings.text(name) for name in ("CAPTURE_BUCKET", "PACKAGE_BUCKET")},
+        **{
+            name: settings.text(name)
+            for name in ("CAPTURE_BUCKET", "REPORT_BUCKET", "PACKAGE_BUCKET")
+        },
     }
     if arn.endswith(":root"):
         return [], []
@@ -104,6 +116,8 @@ def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], l
         asked += _FIREHOSE_ACTIONS.items()
     if settings.predict_rollout != AT_ONCE:
         asked += _ROLLOUT_ACTIONS.items()
+    if settings.report_lock:
+        asked += _LOCK_ACTIONS.items()
     for resource, actions in asked:
         found = iam.simulate_principal_policy(
             PolicySourceArn=source,

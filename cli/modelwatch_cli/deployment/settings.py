@@ -6,6 +6,7 @@ from modelwatch.settings.kinds import (
     email,
     kms_key,
     limits,
+    lock,
     network,
     owner,
     policy,
@@ -127,6 +128,10 @@ class DeploymentSettings(StageSettings):
     )
     report_retention_days = maybe(
         "days until S3 deletes results, reports and what they were made of; empty: never", whole(1)
+    )
+    report_lock = maybe(
+        "Object Lock of REPORT_BUCKET: compliance=365 or governance=365, in days; empty: as it is",
+        lock,
     )
     capture_batch_size = Setting(
         "1000", "most records that one capture run takes", whole(1, 10_000)

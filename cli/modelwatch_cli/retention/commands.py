@@ -20,8 +20,9 @@ def show_retention(
 ) -> None:
     """Show what the buckets hold, how long it is kept, and when the oldest of it is deleted.
 
-    CAPTURE_RETENTION_DAYS and REPORT_RETENTION_DAYS say how long; `modelwatch deploy` gives the
-    buckets these rules, also a bucket that was there before.
+    CAPTURE_RETENTION_DAYS and REPORT_RETENTION_DAYS say how long, REPORT_LOCK how long no one can
+    delete results; `modelwatch deploy` gives the buckets these rules, also a bucket that was there
+    before.
     """
     from modelwatch.adapters.aws.clients import s3_client
     from modelwatch_cli.retention.rules import find_kept, wanted_days
@@ -34,7 +35,7 @@ def show_retention(
         print_json({"kept": found})
         return
     print_table(
-        ("bucket", "below", "objects", "MB", "oldest", "kept for", "oldest goes after"),
+        ("bucket", "below", "objects", "MB", "oldest", "kept for", "oldest goes after", "lock"),
         [
             (
                 each.bucket,
@@ -44,12 +45,19 @@ def show_retention(
                 f"{each.oldest:%Y-%m-%d %H:%M}" if each.oldest else "",
                 "ever" if each.days is None else f"{each.days} days",
                 f"{each.next_deleted_at:%Y-%m-%d}" if each.next_deleted_at else "",
+                each.lock,
             )
             for each in found
         ],
     )
     wanted = wanted_days(settings)
-    other = [each for each in found if wanted[each.bucket].get(each.prefix) != each.days]
+    lock = str(settings.report_lock or "")
+    other = [
+        each
+        for each in found
+        if wanted[each.bucket].get(each.prefix) != each.days
+        or (lock and each.bucket == settings.report_bucket and each.lock != lock)
+    ]
     if other:
         places = ", ".join(f"{each.bucket}/{each.prefix}" for each in other)
         console.print(

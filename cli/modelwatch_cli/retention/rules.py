@@ -10,6 +10,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.errors import StoreError
+from modelwatch_cli.retention.locks import read_lock, set_lock
 from modelwatch_cli.settings import Settings
 
 _RULE = "modelwatch-"
@@ -31,6 +32,9 @@ class Kept(msgspec.Struct, frozen=True):
         The bucket's rule: S3 deletes an object so many days after it was written; None: never.
     next_deleted_at
         When S3 may delete the oldest one. S3 does so once a day, some hours later.
+    lock
+        The bucket's Object Lock, such as ``compliance=365``: for so many days no one can delete
+        what is written now; empty: none.
     """
 
     bucket: str
@@ -40,6 +44,7 @@ class Kept(msgspec.Struct, frozen=True):
     bytes: int = 0
     oldest: datetime | None = None
     next_deleted_at: datetime | None = None
+    lock: str = ""
 
 
 def wanted_days(settings: Settings) -> dict[str, dict[str, int | None]]:
@@ -54,17 +59,29 @@ def wanted_days(settings: Settings) -> dict[str, dict[str, int | None]]:
 
 
 def set_retention(settings: Settings, client: Any) -> None:
-    """Give the buckets the rules that the settings ask for; raises StoreError."""
+    """Give the buckets the rules and the lock that the settings ask for; raises StoreError."""
+    lock = set_lock(settings, client)
     for bucket, days in wanted_days(settings).items():
-        set_rules(client, bucket, days)
+        is_locked = lock is not None and bucket == settings.report_bucket
+        set_rules(client, bucket, days, has_versions=is_locked)
 
 
-def set_rules(client: Any, bucket: str, days: Mapping[str, int | None]) -> None:
+def set_rules(
+    client: Any, bucket: str, days: Mapping[str, int | None], *, has_versions: bool = False
+) -> None:
     """Have S3 delete what is below each prefix after so many days, old versions of it soon after.
 
     Rules of others do not change. With None everywhere, and no rule of ours, nothing is written.
 
-    Raises StoreError when S3 refuses the rules.
+    Parameters
+    ----------
+    has_versions
+        Whether old versions go also where objects stay for ever; S3 keeps those that are locked.
+
+    Raises
+    ------
+    StoreError
+        When S3 refuses the rules.
     """
     try:
         found = _rules(client, bucket)
@@ -81,6 +98,16 @@ def set_rules(client: Any, bucket: str, days: Mapping[str, int | None]) -> None:
             for prefix, each in days.items()
             if each is not None
         ]
+        if has_versions:
+            rules.append(
+                {
+                    "ID": f"{_RULE}old-versions",
+                    "Status": "Enabled",
+                    "Filter": {"Prefix": ""},
+                    "Expiration": {"ExpiredObjectDeleteMarker": True},
+                    "NoncurrentVersionExpiration": {"NoncurrentDays": _OLD_VERSIONS_DAYS},
+                }
+            )
         if rules == found:
             return
         if rules:
@@ -104,14 +131,20 @@ def find_kept(
     places.append((settings.capture_bucket, "erasures/"))
     places += [(settings.report_bucket, prefix) for prefix in _KEPT]
     try:
-        return [_kept(client, bucket, prefix, advance) for bucket, prefix in places]
+        locks = {bucket: read_lock(client, bucket) for bucket in dict.fromkeys(dict(places))}
+        return [
+            _kept(client, bucket, prefix, str(locks[bucket] or ""), advance)
+            for bucket, prefix in places
+        ]
     except (BotoCoreError, ClientError) as error:
         raise StoreError(f"the buckets cannot be read: {error}") from error
 
 
-def _kept(client: Any, bucket: str, prefix: str, advance: Callable[[int], object]) -> Kept:
+def _kept(
+    client: Any, bucket: str, prefix: str, lock: str, advance: Callable[[int], object]
+) -> Kept:
     days = _days(_rules(client, bucket), prefix)
-    found = Kept(bucket, prefix, days)
+    found = Kept(bucket, prefix, days, lock=lock)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     for page in pages:
         entries = page.get("Contents", ())

@@ -11,6 +11,7 @@ from functools import partial
 import msgspec
 import numpy as np
 import pytest
+from botocore.exceptions import ClientError
 
 from in_memory_s3 import FAILURES, Failure, InMemoryS3
 from in_memory_sqs import InMemorySqs
@@ -366,6 +367,29 @@ def again(world: World, objects: dict[str, bytes] | None = None) -> World:
     other.labels = S3LabelStore(other.s3, "bucket")
     other.reports = S3ReportStore(other.s3, "bucket")
     return other
+
+
+class LockedS3(InMemoryS3):
+    """Keeps what is deleted, and lets no one delete that: as a bucket with Object Lock."""
+
+    def get_bucket_versioning(self, **_: object) -> dict[str, object]:
+        return {"Status": "Enabled"}
+
+    def get_paginator(self, name: str) -> InMemoryS3:
+        if name == "list_object_versions":
+            refusal = {"Error": {"Code": "AccessDenied", "Message": "object protected by a lock"}}
+            raise ClientError(refusal, name)
+        return self
+
+
+def test_a_locked_bucket_stops_no_erasure_and_is_reported() -> None:
+    world = World()
+    locked = again(world)
+    locked.s3 = LockedS3(world.s3.objects)
+    notes = " ".join(locked.forget().notes)
+    assert "old versions of reports and results remain in the bucket" in notes
+    assert "object protected by a lock" in notes
+    assert locked.traces() == []
 
 
 def test_queues_that_do_not_respond_are_reported() -> None:

@@ -6,6 +6,7 @@ from in_memory import ConstantModel, InMemoryLoader, InMemoryMetrics, InMemoryRe
 from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.models.serving_plan_cache import StoredServingPlanCache
 from modelwatch.domain.models import ModelVersion
+from modelwatch.domain.names import MOST_CHARACTERS, check_model_name
 from modelwatch.domain.routing import Routing, ServingPlan
 from modelwatch.errors import StoreError
 from modelwatch.services.serving import LOOK_SECONDS, ModelPool
@@ -92,3 +93,20 @@ def test_a_look_is_one_request_without_a_body_and_predictions_need_no_more(s3, t
         pool.serving()
     assert len(s3.calls) <= 100 / (LOOK_SECONDS / 2)
     assert set(s3.calls) == {"get"}
+
+
+@pytest.mark.parametrize("reached", ["s3", "disk"])
+@pytest.mark.parametrize("letter", ["a", "ü", "😀"])
+def test_the_longest_name_has_a_plan_of_its_own(s3, tmp_path, reached, letter):
+    client = s3 if reached == "s3" else None
+    names = [letter * (MOST_CHARACTERS - 1) + end for end in "xy"]
+    for name in names:
+        check_model_name(name)
+        cache = StoredServingPlanCache(client, BUCKET, tmp_path, "m")
+        cache.remember(ServingPlan(name, Routing({"production": 1}), {}))
+        cache.expire(name)
+    for name in names:
+        other = StoredServingPlanCache(client, BUCKET, tmp_path, "m")
+        assert other.recall(name).model_name == name
+        assert other.is_expired(name)
+    assert all(len(key.encode()) <= 1024 for key in s3.objects)

@@ -47,6 +47,9 @@ class InMemoryLifecycle:
         self.rules[Bucket] = []
         self.writes += 1
 
+    def get_object_lock_configuration(self, **_: str) -> None:
+        raise error(404)
+
     def get_paginator(self, _name: str) -> InMemoryLifecycle:
         return self
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.numbers import LEAST_SAMPLE_RATE
@@ -239,6 +239,32 @@ def limits(at_least: int, at_most: int, *names: str) -> Kind[dict[str, int]]:
         return found
 
     return read
+
+
+LOCKS = ("governance", "compliance")
+"""S3's modes, the stricter last: who may bypass the first can delete, the second no one."""
+
+
+class Lock(NamedTuple):
+    """For how many days S3 keeps an object from being deleted, and in which mode."""
+
+    mode: str
+    days: int
+
+    def __str__(self) -> str:
+        return f"{self.mode}={self.days}"
+
+
+def lock(value: str) -> Lock:
+    """Take an Object Lock.
+
+    >>> lock("compliance=2555")
+    Lock(mode='compliance', days=2555)
+    """
+    found = limits(1, 36_500, *LOCKS)(value)
+    if len(found) != 1:
+        raise ValueError(f"'{value[:80]}' is not one of {' or '.join(LOCKS)}, with its days")
+    return Lock(*next(iter(found.items())))
 
 
 def network(value: str) -> str:

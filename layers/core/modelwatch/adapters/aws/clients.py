@@ -13,8 +13,12 @@ from modelwatch.adapters.aws.secrets import secret
 from modelwatch.settings.serving import RegistrySettings
 from modelwatch.settings.store import StoreSettings
 
-_VIRTUAL = Config(s3={"addressing_style": "virtual"})
-"""Addresses ``<bucket>.s3.<region>…``: links without it have AWS's global host, which redirects."""
+_ON_AWS = Config(
+    # addresses ``<bucket>.s3.<region>…``: links without it have AWS's global host, which redirects
+    s3={"addressing_style": "virtual"},
+    # a bucket with Object Lock takes no object without one
+    request_checksum_calculation="when_supported",
+)
 
 _STORE_CONFIG = Config(
     connect_timeout=3,
@@ -41,7 +45,7 @@ def s3_client(settings: StoreSettings, budget_ms: int | None = None) -> Any:
     config = _STORE_CONFIG if budget_ms is None else _STORE_CONFIG.merge(_hasty(budget_ms))
     on_aws = not (settings.aws_endpoint_url_s3 or settings.aws_endpoint_url)
     if on_aws:
-        config = config.merge(_VIRTUAL)
+        config = config.merge(_ON_AWS)
     key = secret(settings, "S3_ACCESS_KEY_ID") or None
     its_secret = secret(settings, "S3_SECRET_ACCESS_KEY") or None
     client = boto3.client(
@@ -69,7 +73,7 @@ def lent_s3_client(region: str, key: str, its_secret: str, token: str) -> Any:
         aws_access_key_id=key,
         aws_secret_access_key=its_secret,
         aws_session_token=token,
-        config=_STORE_CONFIG.merge(_VIRTUAL),
+        config=_STORE_CONFIG.merge(_ON_AWS),
     )
 
 

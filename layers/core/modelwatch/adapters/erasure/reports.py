@@ -17,7 +17,7 @@ from modelwatch.adapters.aws.objects import S3Store
 from modelwatch.adapters.results.reports import REFERENCES, model_prefix, version_prefix
 from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.verdict.results import AnalysisResult, ResultName
-from modelwatch.errors import InvalidInputError
+from modelwatch.errors import InvalidInputError, StoreError
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(AnalysisResult).decode
@@ -34,7 +34,15 @@ _ROUNDED = timedelta(minutes=1)
 
 
 class S3ReportErasure(S3Store):
-    """Erases from the reports in ``bucket``."""
+    """Erases from the reports in ``bucket``.
+
+    Attributes
+    ----------
+    remains
+        Why old versions of what was erased are still there; empty where none are.
+    """
+
+    remains = ""
 
     def erase(self, model_name: str, model_version: str, times_ms: Sequence[int]) -> int:
         """Delete the reports of windows with one of these times; return how many results changed.
@@ -57,7 +65,11 @@ class S3ReportErasure(S3Store):
             silent = msgspec.structs.replace(result, has_report=False, quality=None)
             self._objects.write(f"{folder}{_RESULT}", _encode(silent), "application/json")
         if changed and self._objects.keeps_versions():
-            self._objects.delete_old_versions(model_prefix(model_name), changed.__contains__)
+            try:
+                self._objects.delete_old_versions(model_prefix(model_name), changed.__contains__)
+            except StoreError as error:
+                # of a locked bucket no one deletes them before their time, and the rest goes on
+                self.remains = str(error)
         return sum(key.endswith(_RESULT) for key in changed)
 
     def _erase_references(

@@ -26,6 +26,11 @@ _LOG = logging.getLogger(__name__)
 PREFIX = "modelwatch-serving/"
 """Where plans are in the model bucket."""
 
+_LONGEST_KEY = 900
+"""S3 takes keys of 1,024 bytes, in which a letter of a name may be twelve."""
+_LONGEST_FILE = 180
+"""Most file systems take names of 255 bytes."""
+
 _encode = msgspec.json.Encoder(order="sorted").encode
 _decode = msgspec.json.Decoder(ServingPlan).decode
 
@@ -142,17 +147,33 @@ class StoredServingPlanCache:
         return payload
 
     def _file(self, model_name: str) -> Path:
-        return self._folder / f"{quote(model_name, safe='')}.{self._source}.json"
+        return self._folder / f"{_file_name(model_name)}.{self._source}.json"
 
     def _mark_file(self, model_name: str) -> Path:
-        return self._folder / f"{quote(model_name, safe='')}.{self._source}.reload"
+        return self._folder / f"{_file_name(model_name)}.{self._source}.reload"
 
     def _write(self, file: Path, payload: bytes) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(file, payload, 0o600)
 
     def _key(self, model_name: str) -> str:
-        return f"{PREFIX}{escape(model_name, PLANS)}.{self._source}.json"
+        return f"{PREFIX}{_key_name(model_name)}.{self._source}.json"
 
     def _mark_key(self, model_name: str) -> str:
-        return f"{PREFIX}{escape(model_name, PLANS)}.{self._source}.reload"
+        return f"{PREFIX}{_key_name(model_name)}.{self._source}.reload"
+
+
+def _key_name(model_name: str) -> str:
+    return _short(escape(model_name, PLANS), _LONGEST_KEY)
+
+
+def _file_name(model_name: str) -> str:
+    return _short(quote(model_name, safe=""), _LONGEST_FILE)
+
+
+def _short(name: str, most: int) -> str:
+    """Return ``name``, or one of ``most`` characters that stands for it alone."""
+    if len(name) <= most:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return f"{name[: most - len(digest) - 1]}~{digest}"
