@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean, pstdev
 
 from benchmarks.seasonal.pieces import NAMES, Piece, pieces
+from benchmarks.seasonal.relations import relation_figures
 from benchmarks.seasonal.rows import rows_figures
 from benchmarks.seasonal.series import HOUR, WEEK, Hour, Model, Series, merged
 
 from modelwatch.domain.constraints import Constraints
 from modelwatch.domain.past.calibration import calibrate
 from modelwatch.domain.past.history import Past
+from modelwatch.domain.past.relations import relations_of, strongest
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.verdict.columns import all_distributions, traces_of
 from modelwatch.domain.verdict.features import evaluate_features
@@ -46,6 +48,7 @@ def measure(
         )
         for week in known
     }
+    pairs = strongest(whole.sample)
     alarms: dict[tuple[str, str], list[tuple[int, bool, bool]]] = {}
     rivals: dict[str, list[bool]] = {}
     strengths: dict[tuple[str, str], list[float]] = {}
@@ -64,12 +67,13 @@ def measure(
             min_rows=series.fewest,
             policy=DriftPolicy(rule="important"),
         )
-        past = Past()
+        past = Past(pairs=pairs)
         scores: list[dict[str, float]] = []
         for piece in progress([each for each in some if each.is_known], f"past {name}"):
             profile = merged(list(piece.hours))
             traces = traces_of(without[piece.week], profile, rules.policy)
-            past = past.add(piece.window.start, length, profile.rows, traces)
+            related = relations_of(profile.sample, pairs)
+            past = past.add(piece.window.start, length, profile.rows, traces, relations=related)
             scores.append({key: float(trace[0]) for key, trace in traces.items()})
         limits = _nannyml(scores)
         for piece in progress([each for each in some if not each.is_known], f"watched {name}"):
@@ -77,7 +81,11 @@ def measure(
             for change in ("", *(series.changes if length != HOUR else ())):
                 profile = merged(list(piece.hours), change)
                 found_profiles = WindowProfiles(
-                    model_name=series.name, model_version="1", window=piece.window, profile=profile
+                    model_name=series.name,
+                    model_version="1",
+                    window=piece.window,
+                    profile=profile,
+                    relations=relations_of(profile.sample, pairs),
                 )
                 verdict = evaluate_window(found_profiles, reference, rules, calibration)
                 entry = (piece.week, bool(verdict.drifted_features), verdict.status == "drift")
@@ -89,6 +97,7 @@ def measure(
         **_summary(alarms, rivals),
         **_nannyml_power(alarms, strengths),
         **rows_figures(found, series, [each for each in series.lengths if each != WEEK]),
+        **relation_figures(found, series, series.lengths, whole),
     }
 
 

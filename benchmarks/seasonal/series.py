@@ -15,7 +15,15 @@ from sklearn.tree import DecisionTreeRegressor
 
 from modelwatch.adapters.captures.arrow_profiles import profile_column
 from modelwatch.domain.importance import Importance
-from modelwatch.domain.profiles import ColumnProfile, Profile, merge_profiles
+from modelwatch.domain.profiles import (
+    MOST_ROWS,
+    ColumnProfile,
+    Profile,
+    RowSample,
+    merge_profiles,
+)
+from modelwatch.domain.profiles.hashes import hash_numbers
+from modelwatch.domain.profiles.sample import sample_of, sampled_rows
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 WEEKS = 52
@@ -140,6 +148,7 @@ def hours(
             last_ms=ms + 3_599_000,
             features=_columns(part, series.columns),
             outputs=_outputs(model, part),
+            sample=_sample(part, series.numbers),
         )
         changed = {}
         for name, (columns, change) in series.changes.items() if week % 2 else ():
@@ -148,6 +157,7 @@ def hours(
                 profile,
                 features={**profile.features, **_columns(other, columns)},
                 outputs=_outputs(model, other),
+                sample=_sample(other, series.numbers),
             )
         yield Hour(moment, int(week), profile, changed)
 
@@ -163,6 +173,13 @@ def _outputs(model: Model | None, rows: pd.DataFrame) -> dict[str, ColumnProfile
 
 def _columns(rows: pd.DataFrame, names: tuple[str, ...]) -> dict[str, ColumnProfile]:
     return {name: _profile(rows[name].to_numpy()) for name in names}
+
+
+def _sample(rows: pd.DataFrame, names: tuple[str, ...]) -> RowSample:
+    hashes = hash_numbers(rows.index.to_numpy(np.float64))
+    places = sampled_rows(hashes, MOST_ROWS)
+    columns = ((name, rows[name].to_numpy(float)[places]) for name in names)
+    return sample_of(columns, hashes[places], len(rows))
 
 
 def _profile(values: np.ndarray) -> ColumnProfile:

@@ -180,6 +180,19 @@ def cold(
     }
 
 
+def cold_parts(
+    function: Function, environ: Mapping[str, str], runs: int, scratch: Path
+) -> dict[str, float]:
+    """Measure where the time of a cold start goes; the median of each part."""
+    found: list[dict[str, float]] = []
+    for _ in range(runs + 1):
+        own = {**function.environ(environ, scratch), "BENCH_STARTED": str(time.time())}
+        # after lines of metrics
+        *_, last = output([RUNTIME, PROGRAMS / "cold_parts.py"], own).splitlines()
+        found.append(json.loads(last))
+    return {f"cold: {part}, ms": p50_ms([each[part] for each in found[1:]]) for part in found[0]}
+
+
 def throughput(
     environ: Mapping[str, str],
     baseline: Mapping[str, str],
@@ -249,6 +262,7 @@ def main() -> None:
             }
             results = warm(function, environ, baseline, 1000 if quick else 10_000, scratch)
             results |= cold(function, environ, baseline, 2 if quick else 7, scratch)
+            results |= cold_parts(function, environ, 3 if quick else 9, scratch)
             results |= throughput(environ, baseline, model, 2 if quick else 8, scratch)
         results["unzipped_mb"] = function.megabytes
     wanted = {

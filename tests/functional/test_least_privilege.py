@@ -4,6 +4,7 @@ Each runs as it is, with the variables that a deployment gives it, on moto's S3 
 stand-in. `roles` evaluates every call to AWS.
 """
 
+import importlib
 import json
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 
 import modelwatch
 from apps import real_app
+from modelwatch.adapters.aws.snapshots import close_connections
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.monitors import Monitor, MonitorSet, encode_monitors
 from modelwatch.settings.serving import RegistrySettings
@@ -220,6 +222,12 @@ def test_the_functions_work_with_their_roles_and_may_do_nothing_else(account, tm
     with account.running("predict", tmp_path) as predict:
         body = json.dumps({"features": {"a": 1.0, "b": 0.5}}).encode()
         headers = {"Content-Type": "application/json"}
+        # as with SNAP_START: what the hooks do needs no further right
+        wiring = importlib.import_module("chalicelib.lambda_handler").wiring
+        wiring.prepare()
+        close_connections()
+        wiring.renew()
+        assert wiring.predict_service().health()["model_loaded"]
         for _ in range(2):
             response = predict.http.post("/predict", body=body, headers=headers)
             assert response.status_code == 200, response.body

@@ -67,9 +67,10 @@ class Analyze:
         return self.stack.run_planned("analyze", planned)
 
     def results(self, model: str = "") -> list[AnalysisResult]:
-        """Return all results of the model, oldest first."""
+        """Return all results of the model's hours, oldest first; days and weeks are beside them."""
         names = self.reports.names(model or self.model, START - HOUR, START + 24 * HOUR)
-        return [self.reports.result(name) for name in names]
+        found = [self.reports.result(name) for name in names]
+        return [each for each in found if each.window == "PT1H"]
 
     def break_captures(self, model: str) -> None:
         """Overwrite a model's captures with what no one can read."""

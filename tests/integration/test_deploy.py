@@ -5,7 +5,6 @@ import os
 import shutil
 import uuid
 from dataclasses import replace
-from typing import Any
 
 import httpx
 import pytest
@@ -93,11 +92,11 @@ class Deployment:
         results = undeploy(make_plan(settings), make_clients(settings), self.heard)
         return {result.name.split("-")[-1]: result.action for result in results}
 
-    def command(self, *words: str) -> Any:
-        """Run a command that prints JSON; return that."""
+    @property
+    def shell(self) -> RunningStack:
+        """Runs commands for this stage."""
         written = read_env_file(self.stack.home / "stack.env")
-        environ = {**self.stack.environ, **written, **self.own()}
-        return replace(self.stack, environ=environ).json(*words)
+        return replace(self.stack, environ={**self.stack.environ, **written, **self.own()})
 
     def get(self, app: str, path: str) -> httpx.Response:
         return httpx.get(api_urls(self.settings())[app] + path, timeout=60)
@@ -209,7 +208,7 @@ def test_one_app_can_be_deployed_alone(deployment):
 
 @pytest.mark.usefixtures("first")
 def test_a_failure_shows_its_reason_and_leaves_what_ran(deployment):
-    released = deployment.command("releases")
+    released = deployment.shell.json("releases")
     template = deployment.project.merge_template("analyze")
     right = template.read_text()
     # the setting itself would be refused before anything changes
@@ -219,7 +218,7 @@ def test_a_failure_shows_its_reason_and_leaves_what_ran(deployment):
         deployment.deploy("analyze")
     # on AWS CloudFormation brings it back; for LocalStack `deploy` makes it again
     assert deployment.get("analyze", "/health").status_code == 200
-    assert deployment.command("releases") == released
+    assert deployment.shell.json("releases") == released
     assert released["releases"][0]["live"] == ["analyze", "capture", "predict"]
     template.write_text(right)
     assert deployment.deploy("analyze")["analyze"] == "unchanged"
@@ -264,26 +263,30 @@ def test_lines_go_through_firehose_while_a_setting_says_so(deployment):
 def test_a_rollback_puts_back_what_ran_before(deployment):
     deployment.append("capture", ROUTE.replace("added", "newest"))
     assert deployment.deploy()["capture"] == "updated"
-    newest, before, *_ = deployment.command("releases")["releases"]
+    newest, before, *_ = deployment.shell.json("releases")["releases"]
     assert newest["live"] == ["analyze", "capture", "predict"]
     assert before["live"] == []
 
-    would = deployment.command("rollback", "--dry-run")
+    would = deployment.shell.json("rollback", "--dry-run")
     assert would["release"] == before["number"]
     assert deployment.get("capture", "/newest").status_code == 200
-    done = deployment.command("rollback")
+    done = deployment.shell.json("rollback")
     actions = {each["name"].split("-")[-1]: each["action"] for each in done["stacks"]}
     assert actions == {"predict": "unchanged", "capture": "updated", "analyze": "unchanged"}
     assert deployment.get("capture", "/newest").status_code in (403, 404)
     assert deployment.get("capture", "/health").status_code == 200
-    now, *_ = deployment.command("releases")["releases"]
+    now, *_ = deployment.shell.json("releases")["releases"]
     assert (now["puts_back"], now["live"]) == (before["number"], newest["live"])
-    again = deployment.command("rollback")
+    again = deployment.shell.json("rollback")
     assert {each["action"] for each in again["stacks"]} == {"unchanged"}
 
-    deployment.command("rollback", str(newest["number"]))
+    deployment.shell.json("rollback", str(newest["number"]))
     assert deployment.get("capture", "/newest").json() == {"newest": True}
     assert set(deployment.deploy().values()) == {"unchanged"}
+    title, live, *others = deployment.shell.text("releases").splitlines()
+    assert title.split()[0] == "release"
+    assert live.split()[-4:] == ["yes", "puts", "back", str(newest["number"])]
+    assert not [line for line in others if " yes " in line]
 
 
 @pytest.mark.usefixtures("first")

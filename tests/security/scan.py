@@ -28,8 +28,8 @@ from modelwatch_cli.deployment.parameters import (
     template_parameters,
 )
 from modelwatch_cli.deployment.plan import APPS, make_plan
-from modelwatch_cli.deployment.rollout import with_rollout
 from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
+from modelwatch_cli.deployment.versions import with_versions
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
@@ -72,7 +72,7 @@ def templates() -> Iterator[tuple[str, Template]]:
         template = configured(package_app(project, app, REGION).template, app, SETTINGS)
         limits |= dict.fromkeys(function_names(template, SETTINGS.stage), 60)
         template = with_code(template, "packages", "functions/key.zip")
-        yield app, with_rollout(template, {}, SETTINGS) if app == "predict" else template
+        yield app, with_versions(template, {}, SETTINGS) if app == "predict" else template
     for path in sorted(project.template("storage").parent.glob("*.yaml")):
         yield path.stem, with_kept_queues(with_key(load_template(path), SETTINGS.kms_key_arn))
     alarms = alarm_template(SETTINGS, limits, SETTINGS.capture_queue_name)

@@ -41,7 +41,12 @@ END = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def a_day(
-    features: pd.DataFrame, day: int, version: str, factor: float = 1.0, swing: float = 1.0
+    features: pd.DataFrame,
+    day: int,
+    version: str,
+    factor: float = 1.0,
+    swing: float = 1.0,
+    shuffled: str = "",
 ) -> list[Record]:
     """Return predictions of a day: alcohol and ash follow the season, and the weather."""
     rng = np.random.default_rng(day)
@@ -50,6 +55,8 @@ def a_day(
     for name in ("alcohol", "ash"):
         rows[name] += season * features[name].std()
     rows["magnesium"] *= factor
+    if shuffled:
+        rows[shuffled] = rng.permutation(rows[shuffled])
     start = END - (DAYS - day) * DAY
     # the three wines are as frequent as in the reference: what the model predicts does not drift
     predictions = rng.choice(3, ROWS, p=[59 / 178, 71 / 178, 48 / 178]).tolist()
@@ -106,7 +113,10 @@ def test_a_season_is_quiet_and_a_change_of_unit_is_found(by_day: RunningStack) -
     for day in range(DAYS):
         # on the last days magnesium comes in another unit
         is_changed = day >= DAYS - CHANGED
-        store.write(a_day(features, day, version, factor=1.8 if is_changed else 1.0))
+        # and on one day before, a join goes wrong
+        shuffled = "flavanoids" if day == DAYS - CHANGED - 3 else ""
+        factor = 1.8 if is_changed else 1.0
+        store.write(a_day(features, day, version, factor, shuffled=shuffled))
 
     # the version before it served on the day before the change, and sees no season
     store.write(a_day(features, DAYS - CHANGED - 1, previous, swing=0))
@@ -127,12 +137,16 @@ def test_a_season_is_quiet_and_a_change_of_unit_is_found(by_day: RunningStack) -
     seasonal = {each.feature for each in quiet.features if each.critical_from == "past windows"}
     assert {"alcohol", "ash"} <= seasonal
 
+    broken = verdict(before_it - 2 * DAY)
+    assert {"flavanoids", "total_phenols"} <= set(broken.drifted_features)
+    assert {each.name for found in broken.features for each in found.changes} == {"relation"}
+
     changed = verdict(before_it + DAY)
     assert changed.drifted_features == ("magnesium",)
     (magnesium,) = (each for each in changed.features if each.feature == "magnesium")
     assert magnesium.score >= magnesium.critical_score
     assert {each.name for each in magnesium.changes} >= {"shift", "spread"}
-    for result in (first, quiet, changed):
+    for result in (first, quiet, broken, changed):
         outcome = stack.run("replay", result.name)
         assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     shown = stack.run("analyze", "--window", "P2D", "--min-rows", "100").stdout

@@ -355,6 +355,9 @@ class InMemoryProfiles:
     def days(self, model_name: str, model_version: str) -> list[date]:
         return self.store.days(model_name, model_version)
 
+    def has_captures(self, model_name: str, model_version: str, window: Window) -> bool:
+        return bool(self.store.read(model_name, model_version, window).num_rows)
+
     def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
         if model_version in self.broken:
             raise RuntimeError("the profiles broke")

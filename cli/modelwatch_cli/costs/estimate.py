@@ -36,6 +36,7 @@ from modelwatch_cli.deployment.settings import FUNCTION_NAMES
 from modelwatch_cli.settings import Settings
 
 MONTH = timedelta(hours=730)
+_HOUR = timedelta(hours=1)
 _SECONDS = MONTH.total_seconds()
 _DAYS = MONTH / timedelta(days=1)
 
@@ -53,6 +54,9 @@ _ANALYSIS_SECONDS = 0.5
 
 _DUE_REQUESTS = 2.1
 """Of a message of what is due: sent by ten, received and deleted alone."""
+
+_HOUR_READS = 2
+"""Of the profile of an hour that is merged: the footer of its rows, and what is beside them."""
 
 _RESULT_BYTES = 50_000
 _RESULT_WRITES = 4
@@ -236,8 +240,14 @@ def _records_a_message(traffic: Traffic, settings: Settings) -> float:
 
 def _analyzing(traffic: Traffic, settings: Settings) -> list[Item]:
     runs, second = MONTH / settings.analysis_schedule, _lambda_second(settings)
-    verdicts = runs * traffic.models * len(settings.analysis_windows)
-    objects_an_hour = _objects(traffic, settings) / (MONTH / timedelta(hours=1))
+    schedule = settings.analysis_schedule
+    times = {
+        plan: MONTH / max(plan.step or schedule, schedule) for plan in settings.analysis_windows
+    }
+    verdicts = sum(times.values()) * traffic.models
+    # what is older than the newest hour is merged
+    hours = sum(count * max(plan.length // _HOUR - 1, 0) for plan, count in times.items())
+    objects_an_hour = _objects(traffic, settings) / (MONTH / _HOUR)
     # what is due of one model needs no queue
     messages = verdicts if traffic.models > 1 else 0.0
     stored = verdicts * _RESULT_BYTES / 1e9 * _months(settings.report_retention_days)
@@ -246,6 +256,7 @@ def _analyzing(traffic: Traffic, settings: Settings) -> list[Item]:
         Item("SQS: what is due of several models", messages * _DUE_REQUESTS, SQS_FIFO_REQUEST),
         Item("Lambda: the analysis", verdicts * _ANALYSIS_SECONDS * ANALYZE_GB, second),
         Item("S3: profiles of the newest hour", runs * objects_an_hour, S3_READ),
+        Item("S3: profiles of older hours", hours * traffic.models * _HOUR_READS, S3_READ),
         Item("S3: results and listings", verdicts * _RESULT_WRITES, S3_WRITE),
         Item("S3: results", stored, S3_STORAGE),
         Item("CloudWatch: metrics", float(_series(traffic, settings)), METRIC),

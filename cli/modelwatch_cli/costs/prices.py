@@ -48,7 +48,8 @@ S3_STORAGE = Price(0.023, "GB-months")
 LOG_INGESTION = Price(0.50, "GB")
 LOG_STORAGE = Price(0.03, "GB-months")
 FIREHOSE = Price(0.029, "GB")
-"""Of what is put directly, each record rounded up to `FIREHOSE_STEP_BYTES`."""
+"""Of what is put directly, each record rounded up to `FIREHOSE_STEP_BYTES`, as AWS's page of prices
+says. The figure itself was not looked up in 2026-11: compare it with that page."""
 METRIC = Price(0.30, "series")
 ALARM_METRIC = Price(0.10, "metrics")
 """That an alarm reads; of a query, each that it finds."""

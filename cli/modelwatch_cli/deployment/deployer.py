@@ -47,11 +47,11 @@ from modelwatch_cli.deployment.parameters import (
 from modelwatch_cli.deployment.plan import APPS, Plan, wants_firehose
 from modelwatch_cli.deployment.registry import with_registry
 from modelwatch_cli.deployment.revision import git_revision
-from modelwatch_cli.deployment.rollout import with_rollout
 from modelwatch_cli.deployment.secrets import with_secrets
 from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer, stack_digest
 from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
 from modelwatch_cli.deployment.transport import delete_transport, with_filters
+from modelwatch_cli.deployment.versions import with_versions
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
@@ -183,9 +183,11 @@ class Deployer:
             if stack in self.plan.apps:
                 needs += [f"app {stack}", *([] if self.plan.owns_buckets else ["buckets"])]
             steps[f"stack {stack}"] = Step(partial(self._deploy_stack, stack), needs)
-        if "metrics" not in self.plan.stacks and set(self.plan.apps) == set(APPS):
+        if set(self.plan.apps) == set(APPS):
             users = [f"stack {app}" for app in self.plan.apps]
-            steps["no stack metrics"] = Step(self._delete_transport, users)
+            for part in ("metrics", "alarms"):
+                if part not in self.plan.stacks:
+                    steps[f"no stack {part}"] = Step(partial(self._delete_unwanted, part), users)
         makers = [step for step in ("buckets", "stack storage") if step in steps]
         if makers:
             steps["retention"] = Step(self._set_retention, makers)
@@ -268,7 +270,7 @@ class Deployer:
             action = self._compare(part, name, template, provided)
         else:
             parameters = template_parameters(template, self.settings, provided)
-            template = self._rolled_out(part, template, parameters)
+            template = self._versioned(part, template, parameters)
             # a filter needs its log group
             has_groups = wants_firehose(self.settings) or not self._is_emulation
             if part in self.plan.apps and has_groups:
@@ -289,19 +291,23 @@ class Deployer:
         self.results.append(result)
         self.progress.done(result)
 
-    def _delete_transport(self) -> None:
-        """Delete the way through Firehose, which no function uses any more."""
+    def _delete_unwanted(self, part: str) -> None:
+        """Delete the way through Firehose, or the alarms: no setting asks for it any more."""
         started = time.monotonic()
-        name = self.plan.stack_name("metrics")
+        name = self.plan.stack_name(part)
         if self._stacks.read(name) is None:
             return
         if not self.dry_run:
-            gone = Change("remove", "the bucket of log lines, the stream", "the whole stack")
+            what = {"metrics": "the bucket of log lines, the stream", "alarms": "all alarms"}[part]
+            gone = Change("remove", what, "the whole stack")
             if not self._is_emulation and not self.confirm(name, [gone]):
                 raise StackError(name, ["its deletion was not confirmed"])
-            delete_transport(
-                self._stacks, self.clients.packages, name, is_protected=not self._is_emulation
-            )
+            is_protected = not self._is_emulation
+            if part == "metrics":
+                packages = self.clients.packages
+                delete_transport(self._stacks, packages, name, is_protected=is_protected)
+            else:
+                self._stacks.delete(name, is_protected=is_protected)
         result = StackResult(name, "deleted", time.monotonic() - started)
         self.results.append(result)
         self.progress.done(result)
@@ -318,8 +324,8 @@ class Deployer:
             sha256 = ""
         return self._app_stacks.put(app, template, parameters, Code(code, sha256, needs))
 
-    def _rolled_out(self, part: str, template: Template, parameters: Mapping[str, str]) -> Template:
-        return with_rollout(template, parameters, self.settings) if part == "predict" else template
+    def _versioned(self, part: str, template: Template, parameters: Mapping[str, str]) -> Template:
+        return with_versions(template, parameters, self.settings) if part == "predict" else template
 
     def _compare(
         self, part: str, name: str, template: Template, provided: Mapping[str, str]
@@ -336,7 +342,7 @@ class Deployer:
         if any(needed not in self._deployed for needed in gives):
             return "updated"  # what it takes from a stack that changes is not known yet
         parameters = template_parameters(template, self.settings, provided)
-        template = self._rolled_out(part, template, parameters)
+        template = self._versioned(part, template, parameters)
         if stack.digest != stack_digest(template, parameters):
             return "updated"
         self._deployed[part] = stack

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from modelwatch_cli.deployment.plan import wants_firehose
-from modelwatch_cli.deployment.rollout import AT_ONCE
+from modelwatch_cli.deployment.versions import AT_ONCE
 from modelwatch_cli.settings import Settings
 
 # what CloudFormation does in the deploying principal's name, by the resource that it concerns
@@ -59,12 +59,15 @@ _FIREHOSE_ACTIONS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-_ROLLOUT_ACTIONS: dict[str, tuple[str, ...]] = {
+_VERSION_ACTIONS: dict[str, tuple[str, ...]] = {
     "arn:{P}:lambda:{R}:{A}:function:modelwatch-{S}-predict": (
         "lambda:PublishVersion",
         "lambda:CreateAlias",
         "lambda:UpdateAlias",
     ),
+}
+
+_ROLLOUT_ACTIONS: dict[str, tuple[str, ...]] = {
     "arn:{P}:codedeploy:{R}:{A}:application:modelwatch-{S}-predict-Rollouts": (
         "codedeploy:CreateApplication",
     ),
@@ -114,6 +117,8 @@ def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], l
     asked = [*_ACTIONS.items()]
     if wants_firehose(settings):
         asked += _FIREHOSE_ACTIONS.items()
+    if settings.predict_rollout != AT_ONCE or settings.snap_start == "on":
+        asked += _VERSION_ACTIONS.items()
     if settings.predict_rollout != AT_ONCE:
         asked += _ROLLOUT_ACTIONS.items()
     if settings.report_lock:

@@ -25,9 +25,9 @@ from modelwatch_cli.deployment.packaging import functions
 from modelwatch_cli.deployment.parameters import secret_parameters, template_parameters
 from modelwatch_cli.deployment.plan import APPS, architecture, stack_name
 from modelwatch_cli.deployment.releases import Release, ReleasedApp
-from modelwatch_cli.deployment.rollout import at_once
 from modelwatch_cli.deployment.stacks import Stack, StackDeployer, stack_digest
 from modelwatch_cli.deployment.templates import Template
+from modelwatch_cli.deployment.versions import at_once
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 

@@ -91,6 +91,9 @@ class DeploymentSettings(StageSettings):
         "how requests move to a new predict, on AWS: at once, or by CodeDeploy",
         choice("at-once", *ROLLOUTS),
     )
+    snap_start = Setting(
+        "off", "on: Lambda starts predict, as a zip, from a snapshot; on AWS", choice("on", "off")
+    )
     capture_max_concurrency = Setting(
         "10", "most runs at once that take records from the queue, on AWS", whole(2, 1_000)
     )

@@ -7,5 +7,7 @@ environment and no network, for `chalice local`, for packaging and for the tests
 
 from app import app
 from chalicelib import wiring
+from modelwatch.adapters.aws.snapshots import on_snapshot
 
+on_snapshot(wiring.prepare, wiring.renew)
 handler = wiring.after_response().around(app)

@@ -58,6 +58,16 @@ def predict_service() -> PredictService:
     return _serving(settings.model_name, settings.model_alias)[1]
 
 
+def prepare() -> None:
+    """Load the default model before a snapshot; without one, at the first request."""
+    predict_service().health()
+
+
+def renew() -> None:
+    """Renew what a snapshot may hold that is old."""
+    predict_service().renew()
+
+
 @cache
 def served_models() -> ServedModels:
     """Return the services of all models."""

@@ -36,7 +36,8 @@ def test_requests_are_billed_by_their_number():
         ({"CAPTURE_SAMPLE_RATE": "0.1"}, {"CAPTURE_SAMPLE_RATE": "1"}),
         ({"CAPTURE_RETENTION_DAYS": "1"}, {"CAPTURE_RETENTION_DAYS": "30"}),
         ({"ANALYSIS_SCHEDULE": "rate(1 hour)"}, {"ANALYSIS_SCHEDULE": "rate(1 minute)"}),
-        ({"ANALYSIS_WINDOWS": "PT1H"}, {"ANALYSIS_WINDOWS": "PT1H,P7D"}),
+        ({"ANALYSIS_WINDOWS": "PT1H"}, {"ANALYSIS_WINDOWS": "PT1H,P1D/P1D"}),
+        ({"ANALYSIS_WINDOWS": "PT1H,P1D/P1D"}, {"ANALYSIS_WINDOWS": "PT1H,P1D"}),
         ({"LAMBDA_ARCHITECTURE": "arm64"}, {"LAMBDA_ARCHITECTURE": "x86_64"}),
         ({}, {"ALARM_EMAILS": "ops@acme.example"}),
         ({"METRICS_TRANSPORT": "logs"}, {"METRICS_TRANSPORT": "firehose"}),
@@ -51,6 +52,17 @@ def test_requests_are_billed_by_their_number():
 )
 def test_what_makes_it_dearer(less, more):
     assert usd(bill(**less)) < usd(bill(**more))
+
+
+NIGHTLY = "PT1H,P1D/P1D,P7D/P1D"
+
+
+def test_a_day_and_a_week_each_night_are_a_cent_a_month():
+    more, less = bill(models=1, ANALYSIS_WINDOWS=NIGHTLY), bill(models=1)
+    assert 0 < usd(more) - usd(less) < 0.01
+    # each night 23 hours beside the newest, and 167
+    reads = bill(models=2, ANALYSIS_WINDOWS=NIGHTLY)["S3: profiles of older hours"]
+    assert reads.count == pytest.approx(2 * 2 * (23 + 167) * 730 / 24)
 
 
 def test_only_all_metrics_grow_with_the_features():

@@ -23,7 +23,8 @@ def planned(stage, windows=6, features=None, **rules):
     settings = {"DRIFT_MODE": "classic", **rules}
     wanted = {"wine": Monitor(stage="local", settings=settings, features=features or {})}
     changes = monitor_changes({}, wanted)
-    planner = Planner(Settings({"ANALYSIS_MIN_ROWS": "20"}), stage.reports, wanted)
+    rules_of_all = {"ANALYSIS_MIN_ROWS": "20", "ANALYSIS_WINDOWS": "PT1H"}
+    planner = Planner(Settings(rules_of_all), stage.reports, wanted)
     names = planner.windows(changes, NOW - DAY, NOW + DAY)
     seen = []
     plan = planner.plan("wine", names["wine"], changes, lambda: seen.append(1))

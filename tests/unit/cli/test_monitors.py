@@ -202,7 +202,11 @@ def test_rules_of_capture_that_cannot_be_meant_are_said(tmp_path):
         ("[rules]\n\nanalysis_min_rows = 1", 3, "'1' is not a whole number of 2 or more"),
         ("[rules]\nanalysis_min_rows = '100'", 2, "is a number: write analysis_min_rows = 100"),
         ("[rules]\nanalysis_min_rows = true", 2, "is a number: write analysis_min_rows = 100"),
-        ("[rules]\nanalysis_windows = 60", 2, 'is a text: write analysis_windows = "PT1H"'),
+        (
+            "[rules]\nanalysis_windows = 60",
+            2,
+            'is a text: write analysis_windows = "PT1H"',
+        ),
         ("[rules]\nanalysis_stale = 'P1M'", 2, "has years or months"),
         ("[rules]\nanalysis_stale = ' '", 2, "is empty; leave the rule out"),
         ("[rules]\ndrift_share_threshold = nan", 2, "'nan' is not a share"),

@@ -15,6 +15,7 @@ from modelwatch.errors import InvalidInputError, NotFoundError, RegistryError
 from modelwatch.metric_names import CATALOG
 from modelwatch.services.analysis_bounds import MOST_VARIANTS, MOST_VERSIONS
 from modelwatch.services.analysis_requests import AnalysisRequest, parse_request
+from modelwatch.settings.analysis import AnalysisSettings
 
 HOUR = timedelta(hours=1)
 STATUSES = {
@@ -333,6 +334,61 @@ def test_several_windows_have_a_status_each():
     assert stage.metrics.value("evidently_window_status", window="PT1H") == 1
     assert stage.metrics.value("evidently_drifted_features_count") == 1
     assert {short.name, long.name} == set(stage.reports.saved)
+
+
+def by_length(**rules) -> AnalysisStage:
+    """Return a stage with hours, days and weeks, a minute after midnight."""
+    stage = AnalysisStage(
+        plans=AnalysisSettings({"ANALYSIS_WINDOWS": "PT1H,P1D/P1D,P7D/P1D"}).analysis_windows,
+        **rules,
+    )
+    stage.now = datetime(2026, 11, 23, 0, 1, tzinfo=UTC)
+    return stage
+
+
+def lengths(done) -> set[tuple[str, str]]:
+    return {(each.model_version, each.window) for each in done.results}
+
+
+def captured(stage: AnalysisStage, version: str, *hours_ago: float) -> None:
+    for hours in hours_ago:
+        age = (NOW - stage.now).total_seconds() + 3600 * hours
+        stage.store.write(records(30, 1.0, version=version, age_seconds=age))
+
+
+def test_a_day_and_a_week_are_evaluated_each_night_once_they_have_captures():
+    stage = by_length()
+    captured(stage, "1", 0)
+    # the day that has ended, and the week, have none yet
+    for _ in range(2):
+        assert lengths(stage.run_after(minutes=1)) == {("1", "PT1H")}
+    night = stage.run_after(days=1)
+    assert lengths(night) == {("1", "PT1H"), ("1", "P1D"), ("1", "P7D")}
+    assert {each.rows for each in night.results if each.window != "PT1H"} == {30}
+    assert lengths(stage.run_after(minutes=1)) == {("1", "PT1H")}
+    # no one asks any more: that is said of each length
+    (day,) = (each for each in stage.run_after(days=1).results if each.window == "P1D")
+    assert (day.status, day.rows) == ("unknown", 0)
+
+
+def test_a_version_that_no_longer_serves_has_results_as_long_as_it_has_captures():
+    stage = by_length()
+    captured(stage, "0", 26, 0.5)
+
+    def windows_of_it(**time: float) -> set[str]:
+        return {window for version, window in lengths(stage.run_after(**time)) if version == "0"}
+
+    assert windows_of_it(seconds=0) == {"PT1H", "P1D", "P7D"}
+    # in its newest hour there is nothing: that is no news of a version that is gone
+    assert windows_of_it(hours=2) == set()
+    assert windows_of_it(days=1) == {"P7D"}
+    assert windows_of_it(days=9) == set()
+
+
+def test_all_lengths_share_one_budget():
+    hours, default = AnalysisStage().rules, by_length().rules
+    month = hours.run_every * (1 / hours.level)
+    assert 1 / default.level == pytest.approx(1 / hours.level + 2 * (month / timedelta(days=1)))
 
 
 def test_variants_have_results_of_their_own(stage):

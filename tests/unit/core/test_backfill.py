@@ -108,7 +108,7 @@ def test_a_profile_beside_a_merged_object_is_made_again(end: str, what: str) -> 
         del bucket.s3.objects[key]
     else:
         slices = encode_slices(decode_slices(decompress(good[key])))
-        old = slices.replace(b"\x92\x02", b"\x92\x01", 1)
+        old = slices.replace(b"\x92\x03", b"\x92\x01", 1)
         bucket.s3.objects[key] = b"no" if what == "damaged" else compress(old)
     assert bucket.due() == [NOON]
     bucket.make()

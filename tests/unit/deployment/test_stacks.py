@@ -7,6 +7,7 @@ import pytest
 from in_memory_cloudformation import InMemoryCloudFormation, event
 from in_memory_s3 import InMemoryS3
 from modelwatch_cli.deployment.change_sets import Change, ChangeSets
+from modelwatch_cli.deployment.deployer import Deployer
 from modelwatch_cli.deployment.errors import StackError
 from modelwatch_cli.deployment.plan import make_plan
 from modelwatch_cli.deployment.removal import undeploy
@@ -250,6 +251,48 @@ def test_the_way_through_firehose_is_deleted_with_what_is_in_its_bucket(aws, dep
     assert delete_transport(deployer, s3, NAME, is_protected=True) == "deleted"
     assert (s3.objects, aws.protected) == ({}, {NAME: False})
     assert delete_transport(deployer, s3, NAME, is_protected=True) == "absent"
+
+
+def whole_deployment(aws, confirm, **variables):
+    """Return the steps of a deployment of all functions to AWS."""
+    settings = Settings({"AWS_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_S3": "", **variables})
+    return Deployer(
+        project=Project(),
+        settings=settings,
+        plan=make_plan(settings),
+        clients=SimpleNamespace(cloudformation=aws, packages=InMemoryS3()),
+        progress=SimpleNamespace(say=lambda *_: None, done=lambda _: None),
+        ensure_buckets=lambda _: None,
+        set_retention=lambda: None,
+        ensure_package_bucket=lambda _: None,
+        confirm=confirm,
+    )._steps()
+
+
+def test_alarms_that_no_setting_asks_for_go_once_the_functions_are_as_they_should_be(aws):
+    shown = []
+    alarms = f"modelwatch-{Settings({}).stage}-alarms"
+    aws.stacks[alarms] = {"StackStatus": "CREATE_COMPLETE"}
+
+    refusing = whole_deployment(aws, lambda *_: False)["no stack alarms"]
+    with pytest.raises(StackError, match="not confirmed"):
+        refusing.run()
+    assert alarms in aws.stacks
+
+    def confirm(stack, _changes):
+        shown.append(stack)
+        return True
+
+    step = whole_deployment(aws, confirm)["no stack alarms"]
+    # a rollout looks at them until predict is deployed without it
+    assert set(step.needs) == {"stack predict", "stack capture", "stack analyze"}
+    step.run()
+    assert alarms not in aws.stacks
+    assert aws.protected == {alarms: False}
+    step.run()  # a second time
+    assert shown == [alarms]
+    asked = whole_deployment(aws, lambda *_: True, ALARM_EMAILS="ops@acme.example")
+    assert "no stack alarms" not in asked
 
 
 def test_a_bucket_that_no_stack_made_is_left_alone(deployer):

@@ -96,6 +96,8 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
         The version that it is for; empty: for every version of the model.
     episode
         Id of the episode that it accepts as the new normal; empty otherwise.
+    pairs
+        The strongest relations between two of its features.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     profile_sha256: str = ""
     model_version: str = ""
     episode: str = ""
+    pairs: tuple[tuple[str, str], ...] = ()
     format: int = FORMAT
 
     def applies_to(self, version: str) -> bool:

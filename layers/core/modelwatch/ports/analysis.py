@@ -46,6 +46,10 @@ class ProfileStore(Protocol):
         """Return the days of UTC of which a version has captures, in order."""
         ...
 
+    def has_captures(self, model_name: str, model_version: str, window: Window) -> bool:
+        """Return whether a version may have captures in ``window``."""
+        ...
+
     def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
         """Return the profiles of a version's distinct records in ``window``, by variant.
 

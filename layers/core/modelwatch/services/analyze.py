@@ -121,7 +121,7 @@ class AnalyzeService:
 
         mark = mark or secrets.token_hex(4)
         only, version = request.model_name, request.model_version
-        watched, left_out = self._versions(monitors, end, length, only, version)
+        watched, left_out = self._versions(monitors, self._serving(), end, length, only, version)
         versions = watched.versions
         if only and not (versions or left_out):
             # no metric counts it: the name is the caller's
@@ -163,11 +163,13 @@ class AnalyzeService:
         monitors = self._monitors.current()
         due: list[DueAnalysis] = []
         end = now - monitors.defaults.rules.lag
-        watched, failures = self._versions(monitors, end, _longest)
+        serving = self._serving()
+        watched, failures = self._versions(monitors, serving, end, _longest)
         versions = watched.versions
         for name, version, monitored in versions:
             try:
-                due += self._due(name, version, monitored, now)
+                serves = serving.get(name) == version
+                due += self._due(name, version, monitored, now, serves)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
                 failures[version_title(name, version)] = self._failed(
                     name, version, error, monitored
@@ -213,11 +215,22 @@ class AnalyzeService:
         return failures
 
     def _due(
-        self, name: str, version: str, monitored: Monitored, now: datetime
+        self, name: str, version: str, monitored: Monitored, now: datetime, serves: bool
     ) -> Iterator[DueAnalysis]:
+        """Yield the lengths that are due.
+
+        Of the version that serves the main window always is, for it says that no one asks; each
+        other length from its first window with captures on. Of another version a length is due as
+        long as there are captures in its windows.
+        """
         last = self._reports.last(name, version)
-        for plan in monitored.rules.plans:
-            if _windows(plan, last, monitored, now).windows:
+        for index, plan in enumerate(monitored.rules.plans):
+            windows = _windows(plan, last, monitored, now).windows
+            if not windows:
+                continue
+            is_awaited = serves and (index == 0 or window_key(plan.name, "") in last)
+            whole = Window(windows[0].start, windows[-1].end)
+            if is_awaited or self._profiles.has_captures(name, version, whole):
                 yield DueAnalysis(name, version, plan.name, now)
 
     def _evaluate_due(
@@ -329,13 +342,13 @@ class AnalyzeService:
     def _versions(
         self,
         monitors: Monitors,
+        serving: Mapping[str, str],
         end: datetime,
         length: Callable[[Monitored], timedelta],
         only: str | None = None,
         only_version: str | None = None,
     ) -> tuple[Watched, dict[str, str]]:
         """Return what to analyze, and by model what is left out."""
-        serving = self._serving()
         watched = watched_versions(
             monitors, self._profiles, serving, end, length, only, only_version
         )

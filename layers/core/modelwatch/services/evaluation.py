@@ -11,6 +11,7 @@ import msgspec
 
 from modelwatch.domain.monitors import Monitored
 from modelwatch.domain.past.calibration import Calibration
+from modelwatch.domain.past.relations import relations_of
 from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.profiles import Profile, WindowProfile, merge_profiles
 from modelwatch.domain.verdict.evidence import CodeVersion
@@ -175,6 +176,7 @@ class Evaluator:
             profile=profile,
             objects=read.objects,
             segments=read.segments if main else None,
+            relations=relations_of(profile.sample, past.pairs) if past else {},
         )
         verdict = evaluate_window(found, reference, task.rules, past)
         is_asked = main and (task.present or task.past)

@@ -11,6 +11,7 @@ import numpy as np
 from modelwatch.domain.durations import parse_duration
 from modelwatch.domain.past.calibration import OUTPUT, Calibration, calibrate
 from modelwatch.domain.past.history import JOINS_AFTER, KEPT_DAYS, Past, PastDocument, past_windows
+from modelwatch.domain.past.relations import Pair, Relations, relations_of
 from modelwatch.domain.past.scores import DISTANCE
 from modelwatch.domain.past.traffic import NO_TOTALS, totals_of
 from modelwatch.domain.profiles import Profile, merge_profiles
@@ -33,8 +34,8 @@ _HOUR = timedelta(hours=1)
 _MOMENT = timedelta(milliseconds=1)
 _ROUNDING = 1e-9
 
-type _Learned = tuple[Window, int, dict[str, Floats], Floats]
-"""A window, its rows, its traces and its totals."""
+type _Learned = tuple[Window, int, dict[str, Floats], Floats, Relations]
+"""A window, its rows, its traces, its totals, and its watched relations."""
 
 
 class Learning:
@@ -135,8 +136,9 @@ class Learning:
             count = int(np.searchsorted(np.cumsum(shares), budget, side="right"))
             some, left = due[:count], due[count:]
             past = document.past()
-            for window, rows, traces, totals in self._learned(task, some, reference):
-                past = past.add(window.start, length, rows, traces, totals)
+            for learned in self._learned(task, some, reference, past.pairs):
+                window, rows, traces, totals, related = learned
+                past = past.add(window.start, length, rows, traces, totals, related)
             seen = (some if left else windows)[-1].end
             looked_at = sorted(day for day in captured if day <= seen.date())
             document = document.holding(past, seen, looked_at)
@@ -144,21 +146,30 @@ class Learning:
         return document.past().until(joined), len({window.start.date() for window in left})
 
     def _learned(
-        self, task: AnalysisTask, windows: Sequence[Window], reference: SampledReference
+        self,
+        task: AnalysisTask,
+        windows: Sequence[Window],
+        reference: SampledReference,
+        pairs: Sequence[Pair],
     ) -> Iterator[_Learned]:
         """Yield what is kept of each window that is part of the past, in their order."""
         of_training = [window for window in windows if _is_trained(window, reference)]
-        found = {each[0]: each for each in self._trained(task, of_training, reference)}
+        found = {each[0]: each for each in self._trained(task, of_training, reference, pairs)}
         known = all_distributions(reference.profile)
         for window in windows:
             if _is_trained(window, reference):
                 yield from (found[window],) if window in found else ()
             elif profile := self._profile(task, window, reference):
                 traces = traces_of(known, profile, task.monitored.rules.policy)
-                yield window, profile.rows, traces, totals_of(profile)
+                related = relations_of(profile.sample, pairs)
+                yield window, profile.rows, traces, totals_of(profile), related
 
     def _trained(
-        self, task: AnalysisTask, windows: Sequence[Window], reference: SampledReference
+        self,
+        task: AnalysisTask,
+        windows: Sequence[Window],
+        reference: SampledReference,
+        pairs: Sequence[Pair],
     ) -> Iterator[_Learned]:
         """Yield what is kept of windows of training rows, each compared with other weeks.
 
@@ -168,8 +179,8 @@ class Learning:
         rules = task.monitored.rules
         known: dict[str, Distribution] = {}
         known_of: Profile | None = None
-        pairs = reference.trained(windows) if reference.trained and windows else ()
-        for window, profile, others in pairs:
+        filled = reference.trained(windows) if reference.trained and windows else ()
+        for window, profile, others in filled:
             if profile.rows < rules.min_rows or others.rows < rules.min_reference_rows:
                 continue
             if others is not known_of:
@@ -178,7 +189,8 @@ class Learning:
             for name, trace in traces.items():
                 if name.startswith(OUTPUT):
                     trace[np.arange(len(trace)) != DISTANCE] = np.nan
-            yield window, profile.rows, traces, NO_TOTALS
+            related = relations_of(profile.sample, pairs)
+            yield window, profile.rows, traces, NO_TOTALS, related
 
     def _known(
         self,
@@ -193,14 +205,15 @@ class Learning:
         methods = task.monitored.rules.policy.methods
         if reference.past_from is not None:
             digest += f" from {reference.past_from.isoformat()}"
+        known = digest, methods, reference.pairs
         found = self._pasts.load(task.name, task.version, length)
-        if found is not None and (found.reference, found.methods) == (digest, methods):
+        if found is not None and (found.reference, found.methods, found.pairs) == known:
             late = {day for day in captured if day < found.seen.date()}.difference(found.captured)
             if not late:
                 return found
             _LOG.info("%s version %s: captures of %s came late", task.name, task.version, min(late))
         seen = datetime.combine(first, time(), UTC)
-        return PastDocument(reference=digest, methods=methods, seen=seen)
+        return PastDocument(reference=digest, methods=methods, pairs=reference.pairs, seen=seen)
 
     def _profile(
         self, task: AnalysisTask, window: Window, reference: SampledReference

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from modelwatch.domain.profiles import ColumnProfile, Profile, merge_profiles
+from modelwatch.domain.statistics.distances import METHODS
 from modelwatch.domain.statistics.distributions import Distribution
 from modelwatch.domain.verdict.onset import Hours, onset_of
-from modelwatch.domain.verdict.results import Onset, WindowVerdict
+from modelwatch.domain.verdict.results import FeatureDrift, Onset, WindowVerdict
 from modelwatch.domain.verdict.sides import Reference
 from modelwatch.domain.windows import Window
 from modelwatch.ports.analysis import ProfileStore
@@ -36,7 +37,8 @@ def find_onset(
     StoreError
         When captures cannot be read.
     """
-    drifted = [*verdict.drifted_features]
+    related = {each.feature for each in verdict.features if _is_relation(each)}
+    drifted = [name for name in verdict.drifted_features if name not in related]
     outputs = [each.feature for each in verdict.outputs if each.status == "drift"]
     sides = _columns(reference.profile), _columns(profile)
     columns = {
@@ -47,6 +49,15 @@ def find_onset(
     if not columns:
         return None
     return onset_of(columns, _hours(task, profiles), verdict.segments)
+
+
+def _is_relation(found: FeatureDrift) -> bool:
+    """Return whether a feature's relation to others broke, and nothing of it alone changed."""
+    if not found.changes or any(each.name != "relation" for each in found.changes):
+        return False
+    if found.score is None or found.critical_score is None:
+        return True
+    return not METHODS[found.method].reaches(found.score, found.critical_score)
 
 
 def _hours(task: AnalysisTask, profiles: ProfileStore) -> Hours:

@@ -146,6 +146,11 @@ class PredictService:
         """
         return Variants(variants=_variants(self._models.reload()))
 
+    def renew(self) -> None:
+        """Be as fresh as a new environment, after a snapshot: what serves, and since when."""
+        self._started = self._clock()
+        self._models.renew()
+
     def health(self) -> Health:
         """Return the state of the service; it loads the model if that has not happened yet."""
         problem = ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from modelwatch.domain.baselines import TRAINING, CapturedWindow, TrainingData
 from modelwatch.domain.constraints import Constraints, learn_constraints
 from modelwatch.domain.models import ModelVersion
+from modelwatch.domain.past.relations import strongest
 from modelwatch.domain.performance.losses import LossModel
 from modelwatch.domain.profiles import merge_profiles
 from modelwatch.domain.verdict.sides import Reference
@@ -135,6 +136,7 @@ class References:
                 rows=lambda limit: _some(self._training.reference(trained), limit),
                 trained=lambda windows: self._training.windows(trained, windows),
                 segments=self._training.segments(trained),
+                pairs=baseline.pairs,
             )
         if isinstance(origin, CapturedWindow):
             return SampledReference(
@@ -148,6 +150,7 @@ class References:
                 window=origin.window,
                 past_from=origin.start if baseline.episode else None,
                 segments=self._baselines.segments(baseline),
+                pairs=baseline.pairs,
             )
         return self._rolling(model_name, model_version, origin.before(window), title, constraints)
 
@@ -162,6 +165,7 @@ class References:
             rows=lambda limit: _some(self._training.reference(version), limit),
             trained=lambda windows: self._training.windows(version, windows),
             segments=self._training.segments(version),
+            pairs=strongest(profile.sample),
         )
 
     def _rolling(

@@ -67,6 +67,7 @@ def evidence_of(
             objects=found.objects,
             profile_sha256=sha256(window) if window else "",
             has_segments=found.segments is not None,
+            relations=tuple((pair, *known) for pair, known in found.relations.items()),
         ),
         reference=read,
         past=past,
@@ -107,6 +108,7 @@ def evaluate_again(
         profile=profile,
         objects=manifest.window.objects,
         segments=segments if manifest.window.has_segments else None,
+        relations={pair: (value, rows) for pair, value, rows in manifest.window.relations},
     )
     read = manifest.reference
     reference = decode_reference(evidence.reference, read) if read else None

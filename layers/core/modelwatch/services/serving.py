@@ -41,6 +41,9 @@ LOOK_SECONDS = 5.0
 PATIENCE_SECONDS = 1.0
 """Longest that the first request after a pause waits for a look."""
 
+RENEWAL_SECONDS = 5.0
+"""Longest that a renewal waits: Lambda allows the hooks after a restore 10 s."""
+
 RELOAD_PATIENCE_SECONDS = 20.0
 """Longest that a request waits for what a reload brings: less than a function's time."""
 
@@ -188,6 +191,18 @@ class ModelPool:
         # a store that is away makes one request wait, and not each
         if not self._gave_up:
             self._gave_up = not self._refreshed.wait(seconds)
+
+    def renew(self) -> None:
+        """Follow the registry after a snapshot, which may be days old, before any request.
+
+        A registry that does not respond soon costs no more than `RENEWAL_SECONDS`: what is loaded
+        serves, and says so, as after any other pause.
+        """
+        if self._serving is not None and self._refreshing.acquire(blocking=False):
+            self._refreshed.clear()
+            self._gave_up = False
+            self._start(self._refresh)
+            self._wait_for_refresh(RENEWAL_SECONDS)
 
     def release(self) -> None:
         """Keep no model in memory: the next request loads what serves then."""

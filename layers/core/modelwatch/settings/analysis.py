@@ -33,7 +33,10 @@ class MonitorSettings(Group):
     """How the windows of a model are evaluated; its monitor may override each."""
 
     analysis_windows = Setting(
-        "PT1H", "windows that are compared: PT1H,P7D or PT1H/PT5M in steps", windows
+        "PT1H",
+        "windows that are compared, by length and step: PT1H is the last hour, P7D/P1D the last "
+        "seven days, each day",
+        windows,
     )
     analysis_min_rows = Setting("100", "fewest rows that allow a verdict; below: unknown", whole(2))
     analysis_max_loss = Setting(

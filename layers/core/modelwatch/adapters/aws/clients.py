@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 
 from modelwatch.adapters.aws.secrets import secret
+from modelwatch.adapters.aws.snapshots import closed_for_snapshots
 from modelwatch.settings.serving import RegistrySettings
 from modelwatch.settings.store import StoreSettings
 
@@ -62,7 +63,7 @@ def s3_client(settings: StoreSettings, budget_ms: int | None = None) -> Any:
         if isinstance(settings, RegistrySettings) and settings.model_bucket_owner:
             owners[settings.model_bucket] = settings.model_bucket_owner
         expect_owner(client, settings.aws_account_id, owners)
-    return client
+    return closed_for_snapshots(client)
 
 
 def lent_s3_client(region: str, key: str, its_secret: str, token: str) -> Any:
@@ -108,14 +109,13 @@ def _hasty(budget_ms: int) -> Config:
 def sqs_client(settings: StoreSettings, budget_ms: int) -> Any:
     """Return an SQS client that gives up within ``budget_ms`` and does not try again."""
     budget_seconds = budget_ms / 1000
-    return boto3.client(
-        "sqs",
-        region_name=settings.aws_default_region,
-        config=Config(
-            connect_timeout=budget_seconds / 4,
-            read_timeout=budget_seconds * 3 / 4,
-            retries={"mode": "standard", "total_max_attempts": 1},
-        ),
+    config = Config(
+        connect_timeout=budget_seconds / 4,
+        read_timeout=budget_seconds * 3 / 4,
+        retries={"mode": "standard", "total_max_attempts": 1},
+    )
+    return closed_for_snapshots(
+        boto3.client("sqs", region_name=settings.aws_default_region, config=config)
     )
 
 

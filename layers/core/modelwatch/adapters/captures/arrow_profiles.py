@@ -9,21 +9,25 @@ from itertools import batched
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from modelwatch.adapters.captures.arrow_segments import segment_rows
 from modelwatch.adapters.captures.feature_columns import feature_names, parts_by_name
 from modelwatch.domain.profiles import (
     FAILURES,
     MINUTE_MS,
+    MOST_ROWS,
     ColumnProfile,
     Profile,
+    RowSample,
     Slice,
     merge_columns,
     number_column,
     number_columns,
     text_column,
 )
-from modelwatch.domain.profiles.hashes import Hashes, hash_event_ids
+from modelwatch.domain.profiles.hashes import Hashes, hash_event_ids, hash_numbers
+from modelwatch.domain.profiles.sample import rows_of_slice, sample_of, sampled_rows
 from modelwatch.domain.segments import NO_SEGMENTS, SegmentKey, Segments
 
 _AT_ONCE = 64
@@ -33,10 +37,19 @@ MOST_CLASSES = 100
 """So many probabilities are profiled, each class as a column of its own."""
 
 
-def profile_table(table: pa.Table) -> Profile:
+def profile_table(
+    table: pa.Table, sample_rows: int = MOST_ROWS, hashes: Hashes | None = None
+) -> Profile:
     """Profile a table in the columns of `modelwatch.adapters.captures.parquet`.
 
     Columns that it lacks are left out: training data has no ``captured_at``, say.
+
+    Parameters
+    ----------
+    sample_rows
+        Most rows of its sample; 0: there is none.
+    hashes
+        Of its rows, as `_hash_rows` gives them, where they are known.
     """
     names = set(table.column_names)
     times = table["captured_at"].cast(pa.int64()).to_numpy() if "captured_at" in names else ()
@@ -54,13 +67,41 @@ def profile_table(table: pa.Table) -> Profile:
         last_ms=int(np.max(times)) if len(times) else 0,
         features=dict(zip(features, profiles, strict=False)),
         outputs=dict(zip(outputs, profiles, strict=True)),
+        sample=_sampled(table, features, hashes, sample_rows) if sample_rows else None,
+    )
+
+
+def _sampled(
+    table: pa.Table,
+    features: Mapping[str, list[pa.ChunkedArray]],
+    hashes: Hashes | None,
+    rows: int,
+) -> RowSample:
+    """Return the sample of a table, of the features that hold numbers."""
+    hashes = _hash_rows(table) if hashes is None else hashes
+    places = sampled_rows(hashes, rows)
+
+    def numbers() -> Iterator[tuple[str, NDArray[np.float64]]]:
+        for name, parts in features.items():
+            some = [part for part in parts if _is_numeric(part.type)]
+            if some:
+                values = [part.cast(pa.float64(), safe=False).to_numpy()[places] for part in some]
+                # in each row one of them at most has a value
+                yield name, values[0] if len(values) == 1 else np.fmax.reduce(values)
+
+    return sample_of(numbers(), hashes[places], len(hashes))
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
     )
 
 
 def profile_segments(table: pa.Table, segments: Segments) -> Mapping[SegmentKey, Profile]:
     """Profile the rows of each segment that has any."""
     return {
-        key: profile_table(table.filter(pa.array(rows)))
+        key: profile_table(table.filter(pa.array(rows)), sample_rows=0)
         for key, rows in segment_rows(segments, table).items()
     }
 
@@ -71,6 +112,7 @@ def profile_slices(table: pa.Table, segments: Segments = NO_SEGMENTS) -> list[Sl
     variants = table["variant"].combine_chunks().dictionary_encode()
     codes = variants.indices.to_numpy(zero_copy_only=False)
     members = segment_rows(segments, table)
+    hashes = _hash_rows(table)
     slices = []
     # a code has 32 bits, and so has a minute until the year 9000
     pairs = np.unique(codes.astype(np.int64) << 32 | minutes).tolist()
@@ -78,11 +120,12 @@ def profile_slices(table: pa.Table, segments: Segments = NO_SEGMENTS) -> list[Sl
         within = (codes == code) & (minutes == minute)
         part = table if within.all() else table.filter(pa.array(within))
         variant = variants.dictionary[code].as_py()
-        slices.append(Slice(variant, minute * MINUTE_MS, profile_table(part)))
+        profile = profile_table(part, rows_of_slice(part.num_rows), hashes[within])
+        slices.append(Slice(variant, minute * MINUTE_MS, profile))
         for key, rows in members.items():
             mine = within & rows
             if mine.any():
-                profile = profile_table(table.filter(pa.array(mine)))
+                profile = profile_table(table.filter(pa.array(mine)), sample_rows=0)
                 slices.append(Slice(variant, minute * MINUTE_MS, profile, key))
     return slices
 
@@ -94,7 +137,7 @@ def profile_column(column: pa.ChunkedArray) -> ColumnProfile:
         return profile_column(column.cast(kind.value_type))
     if pa.types.is_null(kind):
         return ColumnProfile(rows=len(column), nulls=len(column))
-    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+    if _is_numeric(kind):
         values = column.cast(pa.float64(), safe=False).to_numpy()
         return number_column(values)
     texts = column.cast(pa.string())
@@ -139,6 +182,18 @@ def hash_events(table: pa.Table) -> Hashes:
     # all ids as one text: a million Python strings take a hundred megabytes
     together = pc.binary_join(pa.ListArray.from_arrays([0, len(column)], column), "")
     return hash_event_ids([together[0].as_py()])
+
+
+def _hash_rows(table: pa.Table) -> Hashes:
+    """Return the hash of each row's event; where rows have none, of their place and time."""
+    if "event_id" in table.column_names:
+        return hash_events(table)
+    places = hash_numbers(np.arange(table.num_rows, dtype=np.float64))
+    if "captured_at" not in table.column_names:
+        return places
+    times = table["captured_at"].cast(pa.int64()).to_numpy().astype(np.float64)
+    # the same places of two parts are different rows
+    return hash_numbers((places ^ hash_numbers(times)).astype(np.float64))
 
 
 def _outputs(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:

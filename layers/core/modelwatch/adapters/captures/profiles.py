@@ -74,6 +74,10 @@ class S3ProfileStore:
         """Return the days of UTC of which a version has captures, in order: one listing."""
         return self._records.days(model_name, model_version)
 
+    def has_captures(self, model_name: str, model_version: str, window: Window) -> bool:
+        """Return whether an object of a version overlaps ``window``: one listing."""
+        return next(self._records.objects(model_name, model_version, window), None) is not None
+
     def profiles(self, model_name: str, model_version: str, window: Window) -> WindowProfile:
         """Return the profiles of a version's distinct records in ``window``, by variant.
 

@@ -16,6 +16,7 @@ import urllib3
 from botocore.exceptions import BotoCoreError
 
 from modelwatch.adapters.aws.secrets import secret
+from modelwatch.adapters.aws.snapshots import closed_for_snapshots
 from modelwatch.adapters.registries.base import REMEDY
 from modelwatch.errors import NoModelError, RegistryError, SettingError, causes
 from modelwatch.settings.kinds import DATABRICKS, managed_region
@@ -123,7 +124,9 @@ class MlflowHttp:
     @cached_property
     def _pool(self) -> urllib3.PoolManager:
         found = self.certificates()
-        return urllib3.PoolManager(ssl_context=_trust(found) if found else None)
+        return closed_for_snapshots(
+            urllib3.PoolManager(ssl_context=_trust(found) if found else None)
+        )
 
     @cached_property
     def _sent(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +23,7 @@ from modelwatch.adapters.aws.objects import S3Store
 from modelwatch.domain.baselines import FORMAT, TRAINING, Baseline, check_name
 from modelwatch.domain.constraints import Constraints, decode_constraints, encode_constraints
 from modelwatch.domain.keys import escape
+from modelwatch.domain.past.relations import strongest
 from modelwatch.domain.profiles import Profile, Slice, decode_slices, encode_slices
 from modelwatch.domain.segments import EVERYTHING, SegmentKey
 from modelwatch.errors import InvalidInputError, NotFoundError, StoreError
@@ -64,11 +66,13 @@ class S3BaselineStore(S3Store):
         )
         if any(found == key for found, _ in self._objects.keys(key)):
             raise taken
-        slices = [Slice("", 0, profile)]
+        # relations are kept, and no sample of rows: an erasure does not reach baselines
+        slices = [Slice("", 0, replace(profile, sample=None))]
         slices += [Slice("", 0, each, key) for key, each in segments.items()]
         payload = encode_slices(slices)
         digest = hashlib.sha256(payload).hexdigest()
-        baseline = msgspec.structs.replace(baseline, profile_sha256=digest)
+        pairs = strongest(profile.sample)
+        baseline = msgspec.structs.replace(baseline, profile_sha256=digest, pairs=pairs)
         # the same key means the same content: another writer's object is right too
         self._objects.write_once(f"{_content(baseline)}profile", payload, "application/msgpack")
         # what a deletion that did not finish left must not hold

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 import msgspec
 import numpy as np
 
 from modelwatch.domain.past.history import FEWEST_WINDOWS, Past
+from modelwatch.domain.past.relations import (
+    THRESHOLD,
+    Pair,
+    RelationPast,
+    Relations,
+    chance_of,
+    explained,
+    large_breaks,
+)
 from modelwatch.domain.past.scores import DISTANCE, SCORES, Score, large, scores_of
 from modelwatch.domain.past.traffic import NAMES, jumps_of, large_jumps
+from modelwatch.domain.profiles import MOST_ROWS
 from modelwatch.domain.statistics.distributions import Floats
 from modelwatch.domain.windows import Window
 
@@ -20,6 +31,7 @@ OUTPUT = "\x00"
 _PLACES = {score.name: place for place, score in enumerate(SCORES)}
 _BESIDE = [place for place in range(len(SCORES)) if place != DISTANCE]
 _FEW_ROWS = 0.1
+_MEDIAN = math.pi / 2  # the variance of a median, by that of a mean
 
 type Known = tuple[float | None, ...]
 """Numbers; None where one is not known."""
@@ -60,6 +72,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         By feature, and by output with `OUTPUT` before its name.
     traffic
         Of the rows as a whole, by `traffic.NAMES`; None of a part of them.
+    relations
+        Of the relations that are watched.
     """
 
     windows: int
@@ -70,6 +84,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     columns: Mapping[str, ColumnPast] = {}
     trained_days: int = 0
     traffic: ColumnPast | None = None
+    relations: tuple[RelationPast, ...] = ()
 
     @property
     def learning(self) -> str:
@@ -143,6 +158,36 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
             if scores[place] > critical[place]
         ]
 
+    @property
+    def watches_relations(self) -> bool:
+        """Whether a relation has a past."""
+        return not self.learning and any(each.is_known for each in self.relations)
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The relations that are watched."""
+        return tuple(each.pair for each in self.relations)
+
+    def broken(self, relations: Relations, level: float) -> list[tuple[Pair, float, float, float]]:
+        """Return the relations that broke: rank correlation, that of before, critical change.
+
+        ``level`` is for all relations together.
+        """
+        known = [each for each in self.relations if each.is_known] if not self.learning else []
+        found = []
+        for each in known:
+            if each.pair in relations and each.before is not None and each.critical is not None:
+                value, rows = relations[each.pair]
+                far = each.critical + float(explained(np.array(each.before), np.array(rows)))
+                critical = max(THRESHOLD, far)
+                # of which windows of the past, or few rows, lost a half: that says nothing
+                is_steady = far <= abs(each.before) / 2
+                is_far = is_steady and abs(value - each.before) > critical
+                chance = chance_of(value, rows, each.before, each.rows)
+                if is_far and chance <= level / len(known):
+                    found.append((each.pair, value, each.before, critical))
+        return found
+
     def of_a_part(self) -> Calibration:
         """Return what it says of a part of the window's rows: how far distances go, no more.
 
@@ -153,7 +198,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
             name: ColumnPast((each.critical[DISTANCE], *rest), each.before)
             for name, each in self.columns.items()
         }
-        return msgspec.structs.replace(self, columns=columns, traffic=None)
+        return msgspec.structs.replace(self, columns=columns, traffic=None, relations=())
 
     def _caution(self, rows: int) -> float:
         """Return by how much the scores of so few rows may be larger, by chance alone."""
@@ -191,6 +236,21 @@ def calibrate(
             _known(large_jumps(past.jumps)), _known(past.totals_before(window.start, length))
         ),
         trained_days=past.days_within(trained) * days_each if trained else 0,
+        relations=_relations(past, window.start, length),
+    )
+
+
+def _relations(past: Past, start: datetime, length: timedelta) -> tuple[RelationPast, ...]:
+    before, windows = past.correlations_before(start, length)
+    rows = min(float(np.quantile(past.rows, _FEW_ROWS)), MOST_ROWS) / _MEDIAN
+    return tuple(
+        map(
+            RelationPast,
+            past.pairs,
+            _known(before),
+            (windows * rows).tolist(),
+            _known(large_breaks(past.breaks)),
+        )
     )
 
 

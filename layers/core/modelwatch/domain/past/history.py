@@ -10,6 +10,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from modelwatch.domain.past.relations import (
+    NO_RELATIONS,
+    Pair,
+    Relations,
+    as_arrays,
+    explained,
+    large_breaks,
+)
 from modelwatch.domain.past.scores import SCORES, TRACE, large, scores_of
 from modelwatch.domain.past.traffic import NO_TOTALS, TOTALS, jumps_of, large_jumps
 from modelwatch.domain.statistics.distributions import Floats
@@ -74,6 +82,11 @@ class Past:
         are older than `RECENT` are one of their day, with the largest scores and no traces.
     totals, jumps
         The same of all rows of a window, as `traffic.totals_of` and `traffic.jumps_of` give them.
+    pairs
+        The relations that are watched, of two columns each.
+    correlations, breaks
+        By window and pair the rank correlation, and by how much more than chance explains it
+        differs from before.
     """
 
     names: tuple[str, ...] = ()
@@ -83,6 +96,9 @@ class Past:
     scores: Floats = field(default_factory=lambda: np.empty((0, 0, len(SCORES))))
     totals: Floats = field(default_factory=lambda: np.empty((0, TOTALS)))
     jumps: Floats = field(default_factory=lambda: np.empty((0, TOTALS)))
+    pairs: tuple[Pair, ...] = ()
+    correlations: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    breaks: Floats = field(default_factory=lambda: np.empty((0, 0)))
 
     def until(self, moment: datetime) -> Past:
         """Return the windows that ended by then."""
@@ -114,6 +130,16 @@ class Past:
         near = self._near(start, length, 7 * _DAY)
         return _median(self.totals[near]) if near.any() else NO_TOTALS
 
+    def correlations_before(self, start: datetime, length: timedelta) -> tuple[Floats, Floats]:
+        """Return the medians of the rank correlations just before, chosen as those of traces.
+
+        With how many windows they are of; NaN and 0: there is none.
+        """
+        near = self.correlations[self._near(start, length, _DAY)]
+        if not len(near):
+            return np.full(len(self.pairs), np.nan), np.zeros(len(self.pairs))
+        return _median(near), np.isfinite(near).sum(axis=0).astype(float)
+
     def _near(self, start: datetime, length: timedelta, period: float) -> NDArray[np.bool_]:
         """Return which windows are just before, at the same time of so many seconds."""
         now = start.timestamp()
@@ -131,6 +157,7 @@ class Past:
         rows: int,
         traces: Mapping[str, Floats],
         totals: Floats = NO_TOTALS,
+        relations: Relations = NO_RELATIONS,
     ) -> Past:
         """Return the past with one more window, the newest; what is too old is left out."""
         names = self.names or tuple(traces)
@@ -141,6 +168,8 @@ class Past:
             names=names,
             traces=self.traces.reshape(len(self.ends), len(names), TRACE),
             scores=self.scores.reshape(len(self.ends), len(names), len(SCORES)),
+            correlations=self.correlations.reshape(len(self.ends), len(self.pairs)),
+            breaks=self.breaks.reshape(len(self.ends), len(self.pairs)),
         )
         joined = known.until(start - JOINS_AFTER)
         scores = scores_of(new, joined.just_before(start, length))
@@ -148,6 +177,10 @@ class Past:
             scores = np.where(scores > GROSS * large(joined.scores), np.nan, scores)
         jumps = jumps_of(totals, joined.totals_before(start, length))
         jumps = np.where(jumps > GROSS * large_jumps(joined.jumps), np.nan, jumps)
+        correlations, known_rows = as_arrays(relations, self.pairs)
+        before, _ = joined.correlations_before(start, length)
+        breaks = np.maximum(np.abs(correlations - before) - explained(before, known_rows), 0.0)
+        breaks = np.where(breaks > GROSS * large_breaks(joined.breaks), np.nan, breaks)
         newest = known._folded(start - RECENT, KEPT_DAYS // max(length.days, 1))
         return replace(
             newest,
@@ -157,6 +190,8 @@ class Past:
             scores=np.concatenate([newest.scores, scores[None]]),
             totals=np.concatenate([newest.totals, totals[None]]),
             jumps=np.concatenate([newest.jumps, jumps[None]]),
+            correlations=np.concatenate([newest.correlations, correlations[None]]),
+            breaks=np.concatenate([newest.breaks, breaks[None]]),
         )
 
     def _folded(self, moment: datetime, most: int) -> Past:
@@ -181,6 +216,7 @@ class Past:
             traces=traces[stands],
             scores=np.fmax.reduceat(known.scores, starts, axis=0),
             jumps=np.fmax.reduceat(known.jumps, starts, axis=0),
+            breaks=np.fmax.reduceat(known.breaks, starts, axis=0),
         )
 
     def _some(self, which: NDArray[np.bool_]) -> Past:
@@ -192,6 +228,8 @@ class Past:
             scores=self.scores[which],
             totals=self.totals[which],
             jumps=self.jumps[which],
+            correlations=self.correlations[which],
+            breaks=self.breaks[which],
         )
 
 
@@ -214,7 +252,7 @@ class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    reference, methods
+    reference, methods, pairs
         What scores depend on: with others the past is learned anew.
     seen
         Up to when windows were looked at.
@@ -233,6 +271,9 @@ class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
     scores: bytes = b""
     totals: bytes = b""
     jumps: bytes = b""
+    pairs: tuple[Pair, ...] = ()
+    correlations: bytes = b""
+    breaks: bytes = b""
     format: int = FORMAT
 
     def past(self) -> Past:
@@ -247,6 +288,10 @@ class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
         if len(totals) != len(ends):
             # learned before rows were counted
             totals = jumps = np.full((len(ends), TOTALS), np.nan)
+        correlations, breaks = (
+            np.frombuffer(each, "<f8").reshape(len(ends), len(self.pairs))
+            for each in (self.correlations, self.breaks)
+        )
         shape = (len(ends), len(self.names))
         return Past(
             names=self.names,
@@ -256,6 +301,9 @@ class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
             scores=scores.reshape(*shape, len(SCORES)),
             totals=totals,
             jumps=jumps,
+            pairs=self.pairs,
+            correlations=correlations,
+            breaks=breaks,
         )
 
     def holding(self, past: Past, seen: datetime, captured: Sequence[date]) -> PastDocument:
@@ -271,6 +319,8 @@ class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
             scores=past.scores.astype("<f4").tobytes(),
             totals=past.totals.astype("<f8").tobytes(),
             jumps=past.jumps.astype("<f8").tobytes(),
+            correlations=past.correlations.astype("<f8").tobytes(),
+            breaks=past.breaks.astype("<f8").tobytes(),
         )
 
 

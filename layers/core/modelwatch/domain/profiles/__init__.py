@@ -31,6 +31,7 @@ from modelwatch.domain.profiles.profile import (
     merge_slices,
 )
 from modelwatch.domain.profiles.quantiles import QuantileSketch
+from modelwatch.domain.profiles.sample import MOST_ROWS, RowSample
 from modelwatch.domain.profiles.together import number_columns
 
 __all__ = [
@@ -38,10 +39,12 @@ __all__ = [
     "FORMAT",
     "FREQUENT_TEXTS",
     "MINUTE_MS",
+    "MOST_ROWS",
     "ColumnKind",
     "ColumnProfile",
     "Profile",
     "QuantileSketch",
+    "RowSample",
     "Slice",
     "WindowProfile",
     "decode_profile",

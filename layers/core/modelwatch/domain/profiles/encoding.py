@@ -7,7 +7,7 @@ where all of them are decimals of few places, the differences of whole numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 from modelwatch.domain.profiles.columns import ColumnProfile
 from modelwatch.domain.profiles.profile import Profile, Slice
 from modelwatch.domain.profiles.quantiles import Floats, QuantileSketch
+from modelwatch.domain.profiles.sample import RowSample
 from modelwatch.domain.segments.keys import EVERYTHING, SegmentKey
 from modelwatch.errors import ProfileFormatError
 
-FORMAT = 2
-"""Version of what `encode_slices` writes; in the first, numbers were doubles alone."""
+FORMAT = 3
+"""Version of what `encode_slices` writes; in the first, numbers were doubles alone, and up to the
+second there were no samples."""
 
 _MOST_PLACES = 6
+_NO_NUMBER = 2**16 - 1
 _EXACT = 2.0**53
 
 
@@ -46,6 +49,13 @@ class _Column(msgspec.Struct, array_like=True):
     exponent: int = 0
 
 
+class _Sample(msgspec.Struct, array_like=True):
+    features: tuple[int, ...]
+    limit: int
+    hashes: bytes
+    values: bytes
+
+
 class _Profile(msgspec.Struct, array_like=True):
     rows: int
     estimated_rows: float
@@ -54,6 +64,7 @@ class _Profile(msgspec.Struct, array_like=True):
     features: dict[str, _Column]
     outputs: dict[str, _Column]
     lost: int = 0
+    sample: _Sample | None = None
 
 
 class _Slice(msgspec.Struct, array_like=True):
@@ -154,19 +165,72 @@ def _profile_out(profile: Profile) -> _Profile:
         {name: _column_out(column) for name, column in profile.features.items()},
         {name: _column_out(column) for name, column in profile.outputs.items()},
         profile.lost,
+        _sample_out(profile.sample, profile.features) if profile.sample else None,
     )
 
 
 def _profile_in(profile: _Profile, written: int) -> Profile:
+    features = {name: _column_in(column, written) for name, column in profile.features.items()}
     return Profile(
         rows=profile.rows,
         estimated_rows=profile.estimated_rows,
         lost=profile.lost,
         first_ms=profile.first_ms,
         last_ms=profile.last_ms,
-        features={name: _column_in(column, written) for name, column in profile.features.items()},
+        features=features,
         outputs={name: _column_in(column, written) for name, column in profile.outputs.items()},
+        sample=_sample_in(profile.sample, features) if profile.sample else None,
     )
+
+
+def _sample_out(sample: RowSample, features: Mapping[str, ColumnProfile]) -> _Sample:
+    """Write a sample: of each number its place in the column's sketch, a byte or two."""
+    names = list(features)
+    places = np.full((len(sample.names), len(sample)), _NO_NUMBER, "<u2")
+    for row, (name, values) in enumerate(zip(sample.names, sample.values.T, strict=True)):
+        held = _held(features[name])
+        known = np.flatnonzero(~np.isnan(values))
+        if len(held) and len(known):
+            order = np.argsort(held, kind="stable")
+            places[row, known] = order[_nearest(held[order], values[known])]
+    return _Sample(
+        tuple(map(names.index, sample.names)),
+        sample.limit,
+        sample.hashes.astype("<u4").tobytes(),
+        places.view(np.uint8).reshape(-1, 2).T.tobytes(),
+    )
+
+
+def _sample_in(sample: _Sample, features: Mapping[str, ColumnProfile]) -> RowSample:
+    names = list(features)
+    hashes = np.frombuffer(sample.hashes, "<u4").astype(np.uint32)
+    flat = np.frombuffer(sample.values, np.uint8).reshape(2, -1).T.tobytes()
+    places = np.frombuffer(flat, "<u2").reshape(len(sample.features), len(hashes))
+    values = np.full(places.shape[::-1], np.nan)
+    for row, (feature, column) in enumerate(zip(sample.features, places, strict=True)):
+        known = column != _NO_NUMBER
+        values[known, row] = _held(features[names[feature]])[column[known]]
+    return RowSample(
+        names=tuple(names[place] for place in sample.features),
+        hashes=hashes,
+        values=values,
+        limit=sample.limit,
+    )
+
+
+def _held(column: ColumnProfile) -> Floats:
+    """Return the values of a column's sketch, level by level."""
+    levels = column.sketch.levels
+    return np.concatenate(levels) if levels else np.empty(0)
+
+
+def _nearest(ordered: Floats, values: Floats) -> NDArray[np.intp]:
+    """Return the places of the nearest of some ascending numbers."""
+    above = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    below = np.maximum(above - 1, 0)
+    # halves: no difference of doubles is too large
+    far = [np.abs(ordered[each] / 2 - values / 2) for each in (below, above)]
+    return np.where(far[0] < far[1], below, above)
 
 
 def _column_out(column: ColumnProfile) -> _Column:

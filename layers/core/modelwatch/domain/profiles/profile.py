@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from modelwatch.domain.profiles.columns import ColumnProfile, merge_columns
 from modelwatch.domain.profiles.folding import folded
+from modelwatch.domain.profiles.sample import RowSample, merge_samples
 from modelwatch.domain.segments.keys import EVERYTHING, SegmentKey
 
 MINUTE_MS = 60_000
@@ -38,6 +39,8 @@ class Profile:
     outputs
         ``prediction`` (numbers), ``prediction_label`` (texts: of classes), ``probability_0`` and
         so on by class, ``latency_ms``, ``error``: of rows without a prediction, why.
+    sample
+        Some of the rows; None where they were not sampled.
     """
 
     rows: int = 0
@@ -47,6 +50,7 @@ class Profile:
     last_ms: int = 0
     features: Mapping[str, ColumnProfile] = field(default_factory=dict)
     outputs: Mapping[str, ColumnProfile] = field(default_factory=dict)
+    sample: RowSample | None = None
 
     @property
     def predictions(self) -> Mapping[str, ColumnProfile]:
@@ -115,6 +119,7 @@ def merge_profiles(profiles: Sequence[Profile]) -> Profile:
         last_ms=max(profile.last_ms for profile in profiles),
         features=_merge_named([profile.features for profile in profiles], rows),
         outputs=_merge_named([profile.outputs for profile in profiles], rows),
+        sample=merge_samples([profile.sample for profile in profiles]),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from modelwatch.domain.constraints import decode_constraints, encode_constraints
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.past.calibration import Calibration
+from modelwatch.domain.past.relations import Pair
 from modelwatch.domain.profiles import Profile, Slice, decode_slices, encode_slices
 from modelwatch.domain.segments import EVERYTHING, SegmentKey
 from modelwatch.domain.verdict.rules import AnalysisRules
@@ -48,6 +49,8 @@ class ReadWindow(msgspec.Struct, frozen=True, kw_only=True):
         Digest of their merged profiles; empty when there were too few rows to keep them.
     has_segments
         Whether its segments were asked for.
+    relations
+        The watched relations: their two columns, the rank correlation, and of how many rows it is.
     """
 
     start: datetime
@@ -56,6 +59,7 @@ class ReadWindow(msgspec.Struct, frozen=True, kw_only=True):
     objects: tuple[str, ...] = ()
     profile_sha256: str = ""
     has_segments: bool = False
+    relations: tuple[tuple[Pair, float, int], ...] = ()
 
 
 class ReadReference(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,8 +208,8 @@ def decode_reference(payload: bytes, read: ReadReference) -> Reference:
 
 
 def encode_window(profile: Profile, segments: Mapping[SegmentKey, Profile]) -> bytes:
-    """Write down the profile of all rows, and those of segments."""
-    slices = [Slice("", 0, profile)]
+    """Write down the profile of all rows, and those of segments; no sample of rows."""
+    slices = [Slice("", 0, replace(profile, sample=None))]
     return encode_slices([*slices, *(Slice("", 0, each, key) for key, each in segments.items())])
 
 

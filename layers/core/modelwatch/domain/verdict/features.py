@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from msgspec.structs import replace
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 from modelwatch.domain.importance import Importance, drift_headline, rank_drift
 from modelwatch.domain.past.calibration import OUTPUT, Calibration
 from modelwatch.domain.past.chance import chance_of_rate
+from modelwatch.domain.past.relations import Pair, Relations, words_of_break
 from modelwatch.domain.past.scores import trace_of
 from modelwatch.domain.past.words import words_of
 from modelwatch.domain.profiles import Profile
@@ -44,8 +46,12 @@ def evaluate_features(
     policy: DriftPolicy,
     level: float,
     past: Calibration | None = None,
+    relations: Relations = MappingProxyType({}),
 ) -> Verdict:
-    """Return the verdict on rows by their features, at a ``level`` (0 to 1) for all of them."""
+    """Return the verdict on rows by their features, at a ``level`` (0 to 1) for all of them.
+
+    Relations between two features, of those that the past knows, have such a level of their own.
+    """
     features = evaluate_columns(
         distributions(reference.features),
         distributions(window.features),
@@ -53,6 +59,8 @@ def evaluate_features(
         level,
         PastColumns(past, window.rows) if past else None,
     )
+    if past is not None and policy.mode == "calibrated":
+        features = _with_broken(features, past.broken(relations, level))
     if importance:
         shares = importance.shares
         features = [replace(each, importance=shares.get(each.feature)) for each in features]
@@ -220,6 +228,33 @@ def _unseen(column: Column, level: float) -> tuple[Change, ...]:
     words = words_of("unseen", *sides, trace, trace, found.critical)
     score, critical = found.share, found.critical
     return (Change(name="unseen", words=words, score=score, critical_score=critical),)
+
+
+def _with_broken(
+    features: list[FeatureDrift], broken: Sequence[tuple[Pair, float, float, float]]
+) -> list[FeatureDrift]:
+    """Return verdicts on features with the relations that broke: a change of either one."""
+    changes: dict[str, tuple[Change, ...]] = {}
+    for (one, other), correlation, before, critical in broken:
+        for name, with_what in ((one, other), (other, one)):
+            change = Change(
+                name="relation",
+                words=words_of_break(with_what, correlation, before),
+                score=abs(correlation - before),
+                critical_score=critical,
+            )
+            changes[name] = (*changes.get(name, ()), change)
+    return [
+        replace(
+            each,
+            status="drift",
+            changes=(said := (*each.changes, *changes[each.feature])),
+            reason="; ".join(map(str, said)),
+        )
+        if each.feature in changes and each.status != "unknown"
+        else each
+        for each in features
+    ]
 
 
 def _verdict(column: Column, level: float) -> FeatureDrift:

@@ -26,7 +26,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     name
-        Of the score: `modelwatch.domain.past.scores.SCORES`, or of `past.traffic.NAMES`.
+        Of the score: `modelwatch.domain.past.scores.SCORES`, ``relation`` (to another feature), or
+        of `past.traffic.NAMES`.
     words
         What changed, such as ``looks like x 1.8 + 32`` or ``stuck at 0.7``.
     score, critical_score

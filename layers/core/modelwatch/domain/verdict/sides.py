@@ -8,6 +8,7 @@ from datetime import datetime
 
 from modelwatch.domain.constraints import Constraints
 from modelwatch.domain.importance import Importance
+from modelwatch.domain.past.relations import Pair, Relations
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.segments import SegmentKey
 from modelwatch.domain.windows import Window
@@ -25,6 +26,8 @@ class WindowProfiles:
         Names of the stored objects that they come from.
     segments
         Profiles of the declared segments; None when no verdict on segments is wanted.
+    relations
+        Of the pairs of columns that are watched, from the profile's sample.
     """
 
     model_name: str
@@ -33,6 +36,7 @@ class WindowProfiles:
     profile: Profile
     objects: tuple[str, ...] = ()
     segments: Mapping[SegmentKey, Profile] | None = None
+    relations: Relations = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,8 @@ class Reference:
         there is no such time.
     segments
         What its rows of each segment look like.
+    pairs
+        Its strongest relations between two features.
     """
 
     title: str
@@ -67,3 +73,4 @@ class Reference:
     objects: tuple[str, ...] = ()
     past_from: datetime | None = None
     segments: Mapping[SegmentKey, Profile] = field(default_factory=dict)
+    pairs: tuple[Pair, ...] = ()

@@ -18,7 +18,8 @@ from modelwatch.domain.verdict.status import drifted_outputs
 
 _MONITORS = 3
 """Features, outputs and data quality each have an equal share of the budget of false alarms; so do
-the rows as a whole (how many, and whether values repeat), where the past says what is usual."""
+the rows as a whole (how many, and whether values repeat) and the relations between two features,
+where the past says what is usual."""
 
 _NAMED = 5
 """So many drifting segments or outputs are named in one line."""
@@ -48,10 +49,14 @@ def evaluate_window(
             policy=rules.policy,
         )
     past = past if rules.history_days else None
-    level /= _MONITORS + bool(past and past.watches_rows)
+    if past:
+        level /= _MONITORS + past.watches_rows + past.watches_relations
+    else:
+        level /= _MONITORS
     verdict = evaluate_features(
-        reference.profile, found.profile, reference.importance, rules.policy, level, past
-    )
+        reference.profile, found.profile, reference.importance, rules.policy, level, past,
+        found.relations,
+    )  # fmt: skip
     quality = check(
         reference.constraints, found.profile, level=level, min_rows=rules.min_reference_rows
     )

@@ -1,8 +1,10 @@
-"""PREDICT_ROLLOUT: a new predict takes a part of the requests first, and all of them if it is well.
+"""Versions of predict: PREDICT_ROLLOUT and SNAP_START.
 
-API Gateway calls the alias ``live`` of the function. Each change of the function is a version of
-its own, and CodeDeploy moves the alias to it. An alarm on predict moves it back, and CloudFormation
-brings the stack back to what it was. Without the setting nothing of this is there.
+With one of them, API Gateway calls the alias ``live`` of the function, and each change of the
+function is a version of its own. With a rollout CodeDeploy moves the alias: a new predict takes a
+part of the requests first, and all of them if it is well. An alarm on predict moves it back, and
+CloudFormation brings the stack back to what it was. SnapStart has Lambda keep a snapshot of each
+version. Without both settings nothing of this is there.
 """
 
 from __future__ import annotations
@@ -32,11 +34,24 @@ _NAME = "live"
 _NOT_OF_A_VERSION = {"Events", "EventInvokeConfig", "ReservedConcurrentExecutions", "Tags"}
 
 
-def check_rollout(settings: Settings) -> None:
-    """Refuse a rollout that nothing would stop.
+_SNAPSHOT_DISK_MB = 512
+"""The disk of a function that has snapshots: Lambda allows no more."""
 
-    Raises SettingError on another endpoint than AWS's, and without alarms.
+
+def check_versions(settings: Settings) -> None:
+    """Refuse a rollout that nothing would stop, and snapshots that have no room for two models.
+
+    Raises SettingError also on another endpoint than AWS's.
     """
+    if settings.snap_start == "on":
+        if settings.aws_endpoint_url:
+            raise SettingError("SNAP_START", "needs SnapStart, which only AWS has")
+        if settings.model_max_mb * 2 > _SNAPSHOT_DISK_MB:
+            raise SettingError(
+                "SNAP_START",
+                "leaves predict a disk of 512 MB, for a model and the one that takes its place: "
+                f"say MODEL_MAX_MB={_SNAPSHOT_DISK_MB // 2} or less, too",
+            )
     if settings.predict_rollout == AT_ONCE:
         return
     if settings.aws_endpoint_url:
@@ -47,7 +62,9 @@ def check_rollout(settings: Settings) -> None:
         )
 
 
-def with_rollout(template: Template, parameters: Mapping[str, str], settings: Settings) -> Template:
+def with_versions(
+    template: Template, parameters: Mapping[str, str], settings: Settings
+) -> Template:
     """Return predict's ``template`` whose alias moves to a new version as the setting says.
 
     Parameters
@@ -57,8 +74,12 @@ def with_rollout(template: Template, parameters: Mapping[str, str], settings: Se
     parameters
         Of the stack: a version is new if one of them is that the function gets.
     """
-    if settings.predict_rollout == AT_ONCE:
+    is_zip = "CodeUri" in template["Resources"][_FUNCTION]["Properties"]
+    snaps = settings.snap_start == "on" and is_zip
+    if settings.predict_rollout == AT_ONCE and not snaps:
         return template
+    if snaps:
+        template = _with_snapshots(template)
     resources = dict(template["Resources"])
     version = f"Version{_digest(template, parameters)}"
     api = resources["RestAPI"]
@@ -67,34 +88,32 @@ def with_rollout(template: Template, parameters: Mapping[str, str], settings: Se
     permission = resources["APIHandlerInvokePermission"]
     called = permission["Properties"] | {"FunctionName": {"Ref": _ALIAS}}
     resources["APIHandlerInvokePermission"] = permission | {"Properties": called}
-    resources |= {
-        version: {
-            "Type": "AWS::Lambda::Version",
-            "Properties": {"FunctionName": {"Ref": _FUNCTION}},
-        },
-        _ALIAS: {
-            "Type": "AWS::Lambda::Alias",
-            "UpdatePolicy": {
-                "CodeDeployLambdaAliasUpdate": {
-                    "ApplicationName": {"Ref": _ROLLOUTS},
-                    "DeploymentGroupName": {"Ref": _GROUP},
-                }
-            },
-            "Properties": {
-                "Name": _NAME,
-                "FunctionName": {"Ref": _FUNCTION},
-                "FunctionVersion": {"Fn::GetAtt": [version, "Version"]},
-            },
-        },
-        _ROLLOUTS: {
-            "Type": "AWS::CodeDeploy::Application",
-            "Properties": {"ComputePlatform": "Lambda"},
-        },
-        _GROUP: _group(template, settings),
-        _ROLE: _role(settings),
+    resources[version] = {
+        "Type": "AWS::Lambda::Version",
+        "Properties": {"FunctionName": {"Ref": _FUNCTION}},
     }
+    resources[_ALIAS] = {
+        "Type": "AWS::Lambda::Alias",
+        "Properties": {
+            "Name": _NAME,
+            "FunctionName": {"Ref": _FUNCTION},
+            "FunctionVersion": {"Fn::GetAtt": [version, "Version"]},
+        },
+    }
+    if settings.predict_rollout != AT_ONCE:
+        resources |= _rollout(template, resources[_ALIAS], settings)
     outputs = template["Outputs"] | {"APIHandlerArn": {"Value": {"Ref": _ALIAS}}}
     return template | {"Resources": resources, "Outputs": outputs}
+
+
+def _with_snapshots(template: Template) -> Template:
+    function = template["Resources"][_FUNCTION]
+    properties = function["Properties"] | {
+        "SnapStart": {"ApplyOn": "PublishedVersions"},
+        "EphemeralStorage": {"Size": _SNAPSHOT_DISK_MB},
+    }
+    resources = template["Resources"] | {_FUNCTION: function | {"Properties": properties}}
+    return template | {"Resources": resources}
 
 
 def at_once(template: Template) -> Template:
@@ -107,6 +126,20 @@ def at_once(template: Template) -> Template:
         return template
     moved = {name: value for name, value in alias.items() if name != "UpdatePolicy"}
     return template | {"Resources": template["Resources"] | {_ALIAS: moved}}
+
+
+def _rollout(template: Template, alias: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return the alias that CodeDeploy moves, and what of CodeDeploy does it."""
+    policy = {"ApplicationName": {"Ref": _ROLLOUTS}, "DeploymentGroupName": {"Ref": _GROUP}}
+    return {
+        _ALIAS: alias | {"UpdatePolicy": {"CodeDeployLambdaAliasUpdate": policy}},
+        _ROLLOUTS: {
+            "Type": "AWS::CodeDeploy::Application",
+            "Properties": {"ComputePlatform": "Lambda"},
+        },
+        _GROUP: _group(template, settings),
+        _ROLE: _role(settings),
+    }
 
 
 def _group(template: Template, settings: Settings) -> dict[str, Any]:

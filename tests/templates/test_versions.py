@@ -1,4 +1,4 @@
-"""PREDICT_ROLLOUT: versions, an alias that CodeDeploy moves to them, and alarms that stop it."""
+"""PREDICT_ROLLOUT and SNAP_START: versions, an alias that moves to them, alarms that stop it."""
 
 import json
 
@@ -11,8 +11,8 @@ from modelwatch_cli.deployment.deployer import configured
 from modelwatch_cli.deployment.packaging import as_image, package_app, with_code
 from modelwatch_cli.deployment.parameters import common_parameters, template_parameters
 from modelwatch_cli.deployment.plan import make_plan
-from modelwatch_cli.deployment.rollout import at_once, check_rollout, with_rollout
 from modelwatch_cli.deployment.settings import ROLLOUTS
+from modelwatch_cli.deployment.versions import at_once, check_versions, with_versions
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
@@ -50,7 +50,7 @@ def rendered(chalice, code="functions/key.zip", image="", given=None, **changed)
     template = configured(chalice, "predict", settings)
     template = as_image(template, image, "-image") if image else with_code(template, "b", code)
     provided = common_parameters(make_plan(settings), settings) | OUTPUTS | (given or {})
-    return with_rollout(template, template_parameters(template, settings, provided), settings)
+    return with_versions(template, template_parameters(template, settings, provided), settings)
 
 
 def version_of(template):
@@ -153,6 +153,38 @@ def test_codedeploy_may_move_this_alias_and_look_at_the_alarms_of_this_stage(cha
     assert trust["Principal"] == {"Service": "codedeploy.amazonaws.com"}
 
 
+@pytest.mark.parametrize("rollout", ["at-once", ROLLOUTS[0]])
+def test_snapshots_are_of_versions_that_the_alias_names(rollout, chalice):
+    template = rendered(chalice, SNAP_START="on", MODEL_MAX_MB="250", PREDICT_ROLLOUT=rollout)
+    # W2530 looks for SAM's own version, and ours is a resource
+    config = ManualArgs(regions=[REGION], ignore_checks=["W2530"])
+    found = lint(json.dumps(template), config=config)
+    assert [f"{each.rule.id} {each.message}" for each in found] == []
+    function = template["Resources"]["APIHandler"]["Properties"]
+    assert function["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    assert function["EphemeralStorage"] == {"Size": 512}, "Lambda allows no more"
+    assert version_of(template) != version_of(rendered(chalice))
+    assert "${Live}/invocations" in json.dumps(template["Resources"]["RestAPI"])
+    is_rollout = rollout != "at-once"
+    assert ("UpdatePolicy" in template["Resources"]["Live"]) is is_rollout
+    assert ("RolloutRole" in template["Resources"]) is is_rollout
+
+
+def test_an_image_has_no_snapshots(chalice):
+    template = rendered(chalice, image="r:a", SNAP_START="on", PREDICT_ROLLOUT="at-once")
+    assert "SnapStart" not in template["Resources"]["APIHandler"]["Properties"]
+    assert "Live" not in template["Resources"]
+
+
+def test_snapshots_without_room_for_two_models_are_refused():
+    check_versions(Settings(VARIABLES | {"SNAP_START": "on", "MODEL_MAX_MB": "256"}))
+    with pytest.raises(SettingError, match="MODEL_MAX_MB=256 or less"):
+        check_versions(Settings(VARIABLES | {"SNAP_START": "on", "MODEL_MAX_MB": "257"}))
+    local = {"SNAP_START": "on", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
+    with pytest.raises(SettingError, match="SNAP_START: needs SnapStart"):
+        check_versions(Settings(VARIABLES | local))
+
+
 def test_without_the_setting_nothing_of_it_is_there(chalice):
     template = rendered(chalice, PREDICT_ROLLOUT="at-once")
     kinds = " ".join(each["Type"] for each in template["Resources"].values())
@@ -168,14 +200,14 @@ def test_a_rollback_does_not_wait_and_no_alarm_stops_it(chalice):
 
 
 def test_a_rollout_that_nothing_would_stop_is_refused():
-    check_rollout(SETTINGS)
+    check_versions(SETTINGS)
     for changed, why in (
         ({"ALARM_EMAILS": ""}, "needs alarms"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}, "needs CodeDeploy"),
     ):
         with pytest.raises(SettingError, match=why):
-            check_rollout(Settings(VARIABLES | changed))
-        check_rollout(Settings(VARIABLES | changed | {"PREDICT_ROLLOUT": "at-once"}))
+            check_versions(Settings(VARIABLES | changed))
+        check_versions(Settings(VARIABLES | changed | {"PREDICT_ROLLOUT": "at-once"}))
 
 
 def test_capture_is_updated_before_predict():
