@@ -54,6 +54,7 @@ BEYOND_SCHEMAS = re.compile(
     r"(\[\d+\]\.)?(captured_at|labelled_at|predicted_at|types)"  # what has been; letters a feature
     r"|(\[\d+\]\.)?lost_before"  # to JSON Schema, 5.0 is a whole number
     r"|(\[\d+\]\.)?probabilities"  # their sum is 1
+    r"|(\[\d+\]\.)?(model_name|model_version|variant)"  # their length in a key of S3
     r"|window_end|until|window"
     r"|from|to|page"  # their order; the next page of another one
     r"|model_version"  # it needs a model_name

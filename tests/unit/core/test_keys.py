@@ -21,7 +21,9 @@ from modelwatch.domain.keys import (
     unescape,
     version_folder,
 )
+from modelwatch.domain.names import check_model_name, check_model_version
 from modelwatch.domain.verdict.results import ResultName
+from modelwatch.errors import InvalidInputError
 
 names = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/:="), min_size=1
@@ -29,6 +31,23 @@ names = st.text(
 hours = st.datetimes(datetime(1971, 1, 1), datetime(9998, 12, 31)).map(
     lambda time: time.replace(minute=0, second=0, microsecond=0, tzinfo=UTC)
 )
+
+
+@pytest.mark.parametrize(
+    ("letter", "most"), [("a", 250), (" ", 250), (".", 56), ("%", 56), ("ü", 46), ("😀", 23)]
+)
+def test_keys_of_the_longest_names_fit_s3(letter, most):
+    name, longer = letter * (most - 1) + "x", letter * (most + 1)
+    check_model_name(name)
+    check_model_version(name)
+    with pytest.raises(InvalidInputError, match="characters"):
+        check_model_name(longer)
+    ending = ResultName(name, name, datetime(2026, 1, 2, tzinfo=UTC), "PT168H", name, "12345678")
+    keys = [
+        capture_key(name, name, 1_800_000_000_000, 1_800_000_000_001, ["an id"]),
+        f"{version_prefix(name, name)}{ending.ending}/reference-{'0' * 50}.profile",
+    ]
+    assert max(len(key.encode()) for key in keys) <= 1_024
 
 
 @given(names)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
 
+from modelwatch.domain.keys import RESULTS, dotless, escape
 from modelwatch.errors import Fault, InvalidInputError
 
 MOST_CHARACTERS = 250
+
+MOST_IN_A_KEY = 280
+"""Characters that a name may take in a key of 1,024 bytes, which a result has three of."""
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 """What no name has: control characters, and what Unicode calls the end of a line or paragraph."""
@@ -98,6 +103,8 @@ neither '.' nor '..'
 
 def _check_name(name: str, field: str, what: str) -> None:
     if 0 < len(name) <= MOST_CHARACTERS and _model_name.match(name) and _is_text(name):
+        if faults := list(key_faults(name, field)):
+            raise InvalidInputError.of(faults)
         return
     raise InvalidInputError(
         field,
@@ -105,6 +112,28 @@ def _check_name(name: str, field: str, what: str) -> None:
         "them is a slash, a colon, an equals sign or a control character, and it is neither '.' "
         "nor '..'",
     )
+
+
+def key_faults(name: str, field: str) -> Iterator[Fault]:
+    """Yield a fault if a name of a model, version or variant is too long for the keys of S3.
+
+    >>> [str(each) for each in key_faults("имя" * 16, "model_name")]
+    ["model_name: 'имяимяимяимяимяимяимяимяимяимяимяимяимяимяимяимя' takes 288 characters in a \
+key of S3, where a letter beyond ASCII takes 6 to 12; expected at most 280"]
+    """
+    length = _length_in_a_key(name)
+    if length > MOST_IN_A_KEY:
+        yield Fault(
+            field,
+            f"{_shown(name)} takes {length} characters in a key of S3, where a letter beyond ASCII "
+            f"takes 6 to 12; expected at most {MOST_IN_A_KEY}",
+        )
+
+
+@lru_cache(1_000)
+def _length_in_a_key(name: str) -> int:
+    # as a variant has it, at the end of a result's key: no place takes more
+    return len(escape(dotless(name), RESULTS))
 
 
 def check_alias(name: str, field: str = "alias") -> None:
@@ -123,6 +152,9 @@ _ and -, neither latest nor like v1
             f"{_shown(name)} is not an alias: up to 255 letters, digits, _ and -, neither latest "
             "nor like v1",
         )
+    # it is the variant of what it serves
+    if faults := list(key_faults(name, field)):
+        raise InvalidInputError.of(faults)
 
 
 def stage_of(text: str, field: str = "stage") -> str:

@@ -11,7 +11,14 @@ from typing import Annotated, Any, NamedTuple, get_args
 import msgspec
 
 from modelwatch.domain.faults import MOST_FAULTS, UNREADABLE, Blame, beyond_types, refusal
-from modelwatch.domain.names import EventId, Name, Source, VariantName, feature_name_faults
+from modelwatch.domain.names import (
+    EventId,
+    Name,
+    Source,
+    VariantName,
+    feature_name_faults,
+    key_faults,
+)
 from modelwatch.domain.newer import without_unknown
 from modelwatch.domain.numbers import Number, SampleRate, probabilities_problem
 from modelwatch.errors import Fault, InvalidInputError
@@ -228,6 +235,8 @@ def _checked(record: Record, now_ms: int, is_ours: bool) -> Record:
 
 def _faults(record: Record, now_ms: int, is_ours: bool) -> Iterator[Fault]:
     """Yield what types alone cannot say of a record."""
+    for field in ("model_name", "model_version", "variant"):
+        yield from key_faults(getattr(record, field), field)
     if not is_ours:
         # on the queue, that name excuses a record from what follows
         if record.source == PREDICT_SOURCE:

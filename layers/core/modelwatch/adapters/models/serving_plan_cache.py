@@ -26,8 +26,6 @@ _LOG = logging.getLogger(__name__)
 PREFIX = "modelwatch-serving/"
 """Where plans are in the model bucket."""
 
-_LONGEST_KEY = 900
-"""S3 takes keys of 1,024 bytes, in which a letter of a name may be twelve."""
 _LONGEST_FILE = 180
 """Most file systems take names of 255 bytes."""
 
@@ -157,23 +155,16 @@ class StoredServingPlanCache:
         write_whole(file, payload, 0o600)
 
     def _key(self, model_name: str) -> str:
-        return f"{PREFIX}{_key_name(model_name)}.{self._source}.json"
+        return f"{PREFIX}{escape(model_name, PLANS)}.{self._source}.json"
 
     def _mark_key(self, model_name: str) -> str:
-        return f"{PREFIX}{_key_name(model_name)}.{self._source}.reload"
-
-
-def _key_name(model_name: str) -> str:
-    return _short(escape(model_name, PLANS), _LONGEST_KEY)
+        return f"{PREFIX}{escape(model_name, PLANS)}.{self._source}.reload"
 
 
 def _file_name(model_name: str) -> str:
-    return _short(quote(model_name, safe=""), _LONGEST_FILE)
-
-
-def _short(name: str, most: int) -> str:
-    """Return ``name``, or one of ``most`` characters that stands for it alone."""
-    if len(name) <= most:
+    """Return a name of a file that stands for this model alone."""
+    name = quote(model_name, safe="")
+    if len(name) <= _LONGEST_FILE:
         return name
-    digest = hashlib.sha256(name.encode()).hexdigest()
-    return f"{name[: most - len(digest) - 1]}~{digest}"
+    digest = hashlib.sha256(model_name.encode()).hexdigest()
+    return f"{name[: _LONGEST_FILE - len(digest) - 1]}~{digest}"
