@@ -31,15 +31,15 @@ status: setup ## what runs, and where
 	@$(MODELWATCH) status
 
 test: setup-pyfunc zoo $(ENVS)/localstack/.stamp-test $(if $(shell command -v npm),setup-grafana) ## lint, types, unit, functional, integration, e2e
-	@# the plugin's tests have a LocalStack of their own, and mostly wait
-	@$(MAKE) --no-print-directory -j 2 test-plugin test-parts
+	@# side by side: each leaves a core free for a while
+	@$(MAKE) --no-print-directory -j 3 lint test-plugin test-parts
 
 # four workers, each with a stack of its own that its files share, share two cores: threads that wait
 # for each other would only spin. In the order of the folders, the long files come first and the
 # short ones of tests/unit fill the end.
 PYTEST_ON_STACKS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
-test-parts: lint
+test-parts: setup
 	@$(PYTEST_ON_STACKS) --ignore tests/stories
 
 test-stories: setup-pyfunc $(if $(shell command -v java),setup-spark) ## what takes minutes or breaks a stack: a newcomer's demo, a season, several models, kills

@@ -1,4 +1,4 @@
-"""The way of one prediction, on the real stack; tests/stories goes on to schedule and drift."""
+"""The way of one prediction, on the real stack; stories go on to schedule and drift."""
 
 from __future__ import annotations
 

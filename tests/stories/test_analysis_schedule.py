@@ -1,6 +1,6 @@
 """The scheduled analysis on the real stack: runs that come twice at once, and runs that are missed.
 
-tests/stories sees EventBridge fire; here the function is invoked with such events.
+test_demo.py sees EventBridge fire; here the function is invoked with such events.
 """
 
 from __future__ import annotations
