@@ -16,13 +16,12 @@ from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import InvalidInputError, MonitorError, StoreError
 from modelwatch.services.capturing import LONGEST_UNREAD_SECONDS, ModelCapture
-from modelwatch.services.serving import LoadedModel
 from predict_app import service_with
 from wine_records import wine_record
 
 KEY = "a key of sixteen characters or more"
 SCHEMA = Schema((Column("email", "string"), Column("age", "long"), Column("hue", "double")))
-LOADED = LoadedModel(ModelVersion("wine", "1", "m"), ConstantModel(schema=SCHEMA), None, 0.0)
+VERSION = ModelVersion("wine", "1", "m")
 ROW = {"email": "ada@example.org", "age": 36, "hue": 0.5}
 
 
@@ -49,7 +48,7 @@ class Stage:
         return self.holds()
 
     def holds(self):
-        plan = self.capture.now().plan(LOADED)
+        plan = self.capture.now().plan(VERSION, SCHEMA)
         return None if plan is None else plan.features(ROW)
 
 

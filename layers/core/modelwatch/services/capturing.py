@@ -10,15 +10,13 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from modelwatch.domain.capture_policy import CapturePlan
 from modelwatch.domain.model_capture import CaptureRules
+from modelwatch.domain.models import ModelVersion
+from modelwatch.domain.schemas import Schema
 from modelwatch.errors import ModelwatchError, StoreError, public_text
 from modelwatch.ports.capture import CaptureMonitors
-
-if TYPE_CHECKING:
-    from modelwatch.services.serving import LoadedModel
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,13 +43,12 @@ class Capturing:
     read_at: float = float("-inf")
     plans: dict[tuple[str, str], CapturePlan] = field(default_factory=dict)
 
-    def plan(self, loaded: LoadedModel) -> CapturePlan | None:
+    def plan(self, version: ModelVersion, schema: Schema) -> CapturePlan | None:
         """Return the policy made ready for a version's rows; None: nothing may be captured."""
         if self.rules is None:
             return None
-        key = (loaded.version.name, loaded.version.version)
+        key = (version.name, version.version)
         if key not in self.plans:
-            schema = loaded.model.schema
             for problem in self.rules.policy.problems([schema]):
                 _LOG.warning("the capture policy does not fit %s version %s: %s", *key, problem)
             self.plans[key] = CapturePlan(self.rules.policy, schema)

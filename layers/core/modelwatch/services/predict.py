@@ -231,7 +231,7 @@ class PredictService:
         captured_at = to_milliseconds(self._clock())
         faults = faults_of(predictions)
         capturing = self._models.capture.now()
-        plan = capturing.plan(loaded)
+        plan = capturing.plan(loaded.version, loaded.model.schema)
         outcome = Outcome(
             loaded, rows, event_ids, predictions, captured_at, latency_ms, faults, plan
         )
@@ -275,7 +275,7 @@ class PredictService:
             return [], [self.error_sample(f"Shadow{type(error).__name__}")]
         captured_at = original.captured_at
         faults = faults_of(predictions)
-        plan = capturing.plan(shadow)
+        plan = capturing.plan(shadow.version, shadow.model.schema)
         outcome = Outcome(
             shadow, rows, event_ids, predictions, captured_at, latency_ms, faults, plan
         )

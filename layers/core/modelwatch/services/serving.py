@@ -338,7 +338,8 @@ class ModelPool:
             try:
                 model = self._loader.load(version)
                 loaded = LoadedModel(version, model, self._now(), time.perf_counter() - began)
-                self.capture.now().plan(loaded)  # what it cannot be made for cannot serve
+                # what it cannot be made for cannot serve
+                self.capture.now().plan(version, model.schema)
             except ModelwatchError:
                 raise
             # loading runs its author's code, and that may end in anything, SystemExit included
