@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import numpy as np
@@ -41,12 +42,17 @@ SINCE = {"since": NOON - 3 * HOUR, "until": NOON + 3 * HOUR}
 
 
 class Captured:
-    """A bucket with captures and labels, and what reads it back."""
+    """A bucket with captures and labels, and what reads it back.
+
+    It has a name of its own: another mock of this process may keep what earlier tests wrote.
+    """
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        self.store = S3RecordStore(client, "captures")
-        self.labels = S3LabelStore(client, "captures")
+        self.bucket = f"captures-{uuid4().hex}"
+        client.create_bucket(Bucket=self.bucket)
+        self.store = S3RecordStore(client, self.bucket)
+        self.labels = S3LabelStore(client, self.bucket)
 
     def write(self, *records: Record) -> list[Record]:
         groups: dict[tuple[str, datetime], list[Record]] = {}
@@ -63,12 +69,12 @@ class Captured:
         self.labels.write([Label(event_id=record.event_id.lower(), label=value, **fields)])
 
     def merge(self) -> None:
-        compaction = S3Compaction(self.client, "captures")
+        compaction = S3Compaction(self.client, self.bucket)
         for hour in compaction.hours():
             assert compaction.merge(hour, np.empty(0, np.uint64)) is not None
 
     def read(self, model: str = "wine", **given: Any) -> modelwatch.Captures:
-        settings = Settings({"CAPTURE_BUCKET": "captures"})
+        settings = Settings({"CAPTURE_BUCKET": self.bucket})
         return modelwatch.captures(model, **{**SINCE, "settings": settings, **given})
 
 
@@ -76,8 +82,6 @@ class Captured:
 def captured() -> Iterator[Captured]:
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket="captures")
-        client.create_bucket(Bucket="reports")
         yield Captured(client)
 
 
@@ -202,8 +206,8 @@ def test_an_empty_window_has_the_fixed_columns(captured: Captured) -> None:
 def test_what_cannot_be_read_is_said(captured: Captured) -> None:
     captured.write(record(0))
     cases: list[tuple[dict[str, Any], type[Exception], str]] = [
-        ({"model": "beer"}, NotFoundError, "nothing is captured of 'beer' in 'captures'"),
-        ({"version": "7"}, NotFoundError, "'wine' version '7' in 'captures'"),
+        ({"model": "beer"}, NotFoundError, "nothing is captured of 'beer' in 'captures-"),
+        ({"version": "7"}, NotFoundError, "'wine' version '7' in 'captures-"),
         ({"limit": 0}, InvalidInputError, "limit: is not above 0"),
         ({"since": "yesterday"}, InvalidInputError, "since"),
         ({"since": NOON.replace(tzinfo=None)}, InvalidInputError, "has no time zone"),
@@ -230,7 +234,7 @@ def analyzed(captured: Captured, day: int, column: list[float] | None, **given: 
     )
     evidence = evidence_of(name, found, side, RULES, CodeVersion("1"))
     result = wine_result(name=name, window_end=end, manifest=evidence.digest, **given)
-    S3ReportStore(captured.client, "reports").save(result, {}, evidence)
+    S3ReportStore(captured.client, captured.bucket).save(result, {}, evidence)
 
 
 def test_the_reference_is_that_of_the_newest_window_that_had_one(captured: Captured) -> None:
@@ -240,13 +244,13 @@ def test_the_reference_is_that_of_the_newest_window_that_had_one(captured: Captu
     analyzed(captured, 4, None)
 
     def read(model: str = "wine", version: str = "") -> Profile:
-        settings = Settings({"REPORT_BUCKET": "reports"})
+        settings = Settings({"REPORT_BUCKET": captured.bucket})
         return modelwatch.reference(model, version=version, settings=settings)
 
     column = read().features["größe"]
     assert (column.rows, column.nulls, column.minimum) == (3, 1, 4.0)
     assert read(version="7").features["größe"].maximum == 2.0
-    with pytest.raises(NotFoundError, match="of 'beer' in 'reports': there is no result"):
+    with pytest.raises(NotFoundError, match="of 'beer' in 'captures-.*': there is no result"):
         read("beer")
     analyzed(captured, 5, None, model_version="8")
     with pytest.raises(NotFoundError, match=r"'wine' version '8' .*: none of its newest results"):
