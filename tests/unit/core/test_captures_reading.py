@@ -250,7 +250,7 @@ def test_the_reference_is_that_of_the_newest_window_that_had_one(captured: Captu
     column = read().features["größe"]
     assert (column.rows, column.nulls, column.minimum) == (3, 1, 4.0)
     assert read(version="7").features["größe"].maximum == 2.0
-    with pytest.raises(NotFoundError, match="of 'beer' in 'captures-.*': there is no result"):
+    with pytest.raises(NotFoundError, match=r"of 'beer' in 'captures-.*': there is no result"):
         read("beer")
     analyzed(captured, 5, None, model_version="8")
     with pytest.raises(NotFoundError, match=r"'wine' version '8' .*: none of its newest results"):
