@@ -10,7 +10,7 @@ import msgspec
 
 from generator.tables import described, table
 from modelwatch.adapters.registries import folder_files
-from modelwatch.domain import baselines, importance, models, monitors
+from modelwatch.domain import baselines, importance, model_capture, models, monitors
 from modelwatch.domain.constraints import document as constraints
 from modelwatch.domain.episodes import events, record
 from modelwatch.domain.labels import Label
@@ -152,7 +152,7 @@ FORMATS = (
         "`monitors/000001.json` and so on in `REPORT_BUCKET`: the newest holds",
         "JSON",
         monitors.MonitorSet,
-        monitors.FORMAT,
+        model_capture.MONITORS_FORMAT,
     ),
     Format(
         "Performance of an hour",

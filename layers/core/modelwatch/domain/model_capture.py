@@ -20,6 +20,9 @@ from modelwatch.domain.records import Record
 from modelwatch.domain.sampling import is_sampled
 from modelwatch.errors import InvalidInputError, MonitorError, SettingError
 
+MONITORS_FORMAT = 1
+"""Version of how monitors are written down; another one is refused."""
+
 
 class MonitorCapture(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True

@@ -13,13 +13,10 @@ from datetime import datetime
 
 import msgspec
 
-from modelwatch.domain.model_capture import MonitorCapture
+from modelwatch.domain.model_capture import MONITORS_FORMAT, MonitorCapture
 from modelwatch.domain.performance.results import PerformancePolicy
 from modelwatch.domain.verdict.rules import AnalysisRules, FeatureRule
 from modelwatch.errors import MonitorError, StoreError
-
-FORMAT = 1
-"""Version of how monitors are written down; another one is refused."""
 
 MOST_MONITORS = 2_000
 """Monitors of a bucket."""
@@ -148,7 +145,7 @@ class MonitorSet(msgspec.Struct, frozen=True, kw_only=True):
     applied_at: datetime | None = None
     reason: str = ""
     monitors: dict[str, Monitor] = {}
-    format: int = FORMAT
+    format: int = MONITORS_FORMAT
 
     def of_stage(self, stage: str) -> dict[str, Monitor]:
         """Return those that a stage owns."""
@@ -231,6 +228,8 @@ def decode_monitors(payload: bytes) -> MonitorSet:
         found = _decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"the stored monitors are damaged: {error}") from error
-    if found.format != FORMAT:
-        raise StoreError(f"the monitors have format {found.format}; this code reads {FORMAT}")
+    if found.format != MONITORS_FORMAT:
+        raise StoreError(
+            f"the monitors have format {found.format}; this code reads {MONITORS_FORMAT}"
+        )
     return found

@@ -18,19 +18,12 @@ from modelwatch.domain.verdict.results import AnalysisResult, LastResult
 from modelwatch.domain.window_plans import DueWindows, WindowPlan
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, NoModelError, public_text
-from modelwatch.ports.analysis import (
-    AnalysisQueue,
-    ProfileStore,
-    ReportStore,
-)
+from modelwatch.ports.analysis import AnalysisQueue, ProfileStore, ReportStore
 from modelwatch.ports.metrics import MetricSink, Sample
 from modelwatch.ports.serving import ModelRegistry
 from modelwatch.services.analysis_bounds import LeftOut
 from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
-from modelwatch.services.analysis_samples import (
-    failure_sample,
-    monitor_samples,
-)
+from modelwatch.services.analysis_samples import failure_sample, monitor_samples
 from modelwatch.services.analysis_versions import Watched, watched_versions
 from modelwatch.services.announcing import Announcer
 from modelwatch.services.evaluation import Evaluator, version_title, window_key
@@ -171,9 +164,7 @@ class AnalyzeService:
                 serves = serving.get(name) == version
                 due += self._due(name, version, monitored, now, serves)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
-                failures[version_title(name, version)] = self._failed(
-                    name, version, error, monitored
-                )
+                failures |= self._failed(name, version, error, monitored)
         known = {name: monitored for name, _, monitored in versions}
         sent, results = 0, []
         if self._queue and len({each.model_name for each in due}) > 1:
@@ -208,8 +199,7 @@ class AnalyzeService:
             said = monitors.said(due.model_name)
             monitored = monitors.of(due.model_name)
         except Exception as error:  # noqa: BLE001 - counted with the model's name
-            title = version_title(due.model_name, due.model_version)
-            return {title: self._failed(due.model_name, due.model_version, error, said)}
+            return self._failed(due.model_name, due.model_version, error, said)
         self._evaluate_due(due, monitored, failures)
         self._announce(due.model_name, monitored, due.planned)
         return failures
@@ -246,9 +236,7 @@ class AnalyzeService:
                 last = self._reports.last(name, version)
                 due = _windows(plan, last, monitored, asked.planned)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
-                failures[version_title(name, version)] = self._failed(
-                    name, version, error, monitored
-                )
+                failures |= self._failed(name, version, error, monitored)
                 return results
             tasks = [
                 AnalysisTask(
@@ -323,21 +311,24 @@ class AnalyzeService:
                     title = f"variants of {version_title(task.name, task.version)}"
                     failures[title] = self._leave_out(done.left_out)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
-                failures[version_title(task.name, task.version)] = self._failed(
-                    task.name, task.version, error, task.monitored
-                )
+                failures |= self._failed(task.name, task.version, error, task.monitored)
         return Analysis(results, failures)
 
     def _failed(
         self, name: str, version: str, error: Exception, said: Monitor | Monitored | None
-    ) -> str:
-        """Count a failure, and say whose it is: a model may fail before it has any result."""
-        _LOG.error("analysis of %s failed", version_title(name, version), exc_info=error)
+    ) -> dict[str, str]:
+        """Count a failure, and say whose it is: a model may fail before it has any result.
+
+        Returns what failed and why, as in `Analysis`.
+        """
+        title = version_title(name, version)
+        _LOG.error("analysis of %s failed", title, exc_info=error)
         whose = monitor_samples(name, said.owner, said.labels) if said else []
         self._metrics.emit([failure_sample(name, version), *whose])
+        why = type(error).__name__
         if isinstance(error, ModelwatchError):
-            return f"{type(error).__name__}: {public_text(error)}"
-        return type(error).__name__
+            why = f"{why}: {public_text(error)}"
+        return {title: why}
 
     def _versions(
         self,
@@ -353,10 +344,8 @@ class AnalyzeService:
             monitors, self._profiles, serving, end, length, only, only_version
         )
         failures = {each.model_name: self._leave_out(each) for each in watched.left_out}
-        failures |= {
-            name: self._failed(name, "", why, monitors.said(name))
-            for name, why in watched.refused.items()
-        }
+        for name, why in watched.refused.items():
+            failures |= self._failed(name, "", why, monitors.said(name))
         return watched, failures
 
     def _serving(self) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -94,5 +94,4 @@ def parse_models_query(query: Mapping[str, str]) -> ModelsRequest:
     >>> parse_models_query({"severity": "drift", "limit": "10"}).severity
     'drift'
     """
-    given: dict[str, Any] = whole_number(query, "limit")
-    return read_query(given, ModelsRequest, time_span_faults)
+    return read_query(whole_number(query, "limit"), ModelsRequest, time_span_faults)

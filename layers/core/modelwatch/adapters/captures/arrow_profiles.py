@@ -106,13 +106,15 @@ def profile_segments(table: pa.Table, segments: Segments) -> Mapping[SegmentKey,
     }
 
 
-def profile_slices(table: pa.Table, segments: Segments = NO_SEGMENTS) -> list[Slice]:
+def profile_slices(
+    table: pa.Table, segments: Segments = NO_SEGMENTS, hashes: Hashes | None = None
+) -> list[Slice]:
     """Profile a table of captured rows, apart by variant and UTC minute: all, and by segment."""
     minutes = table["captured_at"].cast(pa.int64()).to_numpy() // MINUTE_MS
     variants = table["variant"].combine_chunks().dictionary_encode()
     codes = variants.indices.to_numpy(zero_copy_only=False)
     members = segment_rows(segments, table)
-    hashes = _hash_rows(table)
+    hashes = _hash_rows(table) if hashes is None else hashes
     slices = []
     # a code has 32 bits, and so has a minute until the year 9000
     pairs = np.unique(codes.astype(np.int64) << 32 | minutes).tolist()

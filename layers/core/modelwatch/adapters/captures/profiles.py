@@ -187,7 +187,8 @@ class S3ProfileStore:
             return _Footer(found, decode_slices(notes[PROFILE_NOTE]), ids)
         # written before objects had profiles
         table = self._records.rows(found.key)
-        return _Footer(found, profile_slices(table, self._segments), hash_events(table))
+        hashes = hash_events(table)
+        return _Footer(found, profile_slices(table, self._segments, hashes), hashes)
 
     def _repeats(self, footers: Sequence[_Footer]) -> dict[str, Hashes]:
         """Return by key the events of an object that an earlier one holds as well."""
@@ -218,8 +219,9 @@ class S3ProfileStore:
     def _slices(self, footer: _Footer, repeats: Hashes | None, window: Window) -> list[Slice]:
         if repeats is not None:
             table = self._records.rows(footer.found.key)
-            distinct = table.filter(~np.isin(hash_events(table), repeats))
-            return profile_slices(distinct, self._segments)
+            hashes = hash_events(table)
+            distinct = ~np.isin(hashes, repeats)
+            return profile_slices(table.filter(distinct), self._segments, hashes[distinct])
         if footer.ids is not None:
             return footer.slices
         hour = footer.found.hour

@@ -81,9 +81,10 @@ class S3RecordStore:
         key = capture_key(
             head.model_name, head.model_version, ordered[0][0], ordered[-1][0], event_ids
         )
+        hashes = hash_event_ids(event_ids)
         notes = {
-            PROFILE_NOTE: encode_slices(profile_slices(table, self._segments)),
-            IDS_NOTE: np.sort(hash_event_ids(event_ids)).astype("<u8").tobytes(),
+            PROFILE_NOTE: encode_slices(profile_slices(table, self._segments, hashes)),
+            IDS_NOTE: np.sort(hashes).astype("<u8").tobytes(),
         }
         self._objects.write_once(key, write_table(table, notes), PARQUET)
         return key

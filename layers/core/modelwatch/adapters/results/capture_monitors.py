@@ -10,20 +10,17 @@ from typing import Any
 import msgspec
 
 from modelwatch.adapters.aws.objects import S3Store
-from modelwatch.domain.model_capture import MonitorCapture
+from modelwatch.domain.model_capture import MONITORS_FORMAT, MonitorCapture
 from modelwatch.errors import MonitorError, NotFoundError
 
 PREFIX = "monitors/"
 """Where monitors are; see `modelwatch.adapters.results.monitors`."""
 
-FORMAT = 1
-"""Version of how monitors are written down; another one is refused."""
-
 
 class _Monitors(msgspec.Struct, frozen=True):
     # each alone: what one of them says that no one can read concerns no other
     monitors: dict[str, msgspec.Raw] = {}
-    format: int = FORMAT
+    format: int = MONITORS_FORMAT
 
 
 class _Monitor(msgspec.Struct, frozen=True):
@@ -96,6 +93,8 @@ class S3CaptureMonitors(S3Store):
 
 def _read(payload: bytes) -> dict[str, msgspec.Raw]:
     held = _decode_all(payload) if payload else _Monitors()
-    if held.format != FORMAT:
-        raise MonitorError(f"the monitors have format {held.format}; this code reads {FORMAT}")
+    if held.format != MONITORS_FORMAT:
+        raise MonitorError(
+            f"the monitors have format {held.format}; this code reads {MONITORS_FORMAT}"
+        )
     return held.monitors
