@@ -12,7 +12,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import control_tower
@@ -20,6 +20,7 @@ import control_tower
 from modelwatch_cli.deployment.alarms import alarm_template
 from modelwatch_cli.deployment.deployer import configured
 from modelwatch_cli.deployment.encryption import with_key
+from modelwatch_cli.deployment.limits import with_roles
 from modelwatch_cli.deployment.packaging import function_names, package_app, with_code
 from modelwatch_cli.deployment.parameters import (
     bucket_parameters,
@@ -64,19 +65,26 @@ LOCKS = {
 }
 
 
-def templates() -> Iterator[tuple[str, Template]]:
-    """Yield the templates of all stacks, by name."""
-    project = Project()
+def packages() -> dict[str, Template]:
+    """Return what Chalice makes of the apps, by name."""
+    return {app: package_app(Project(), app, REGION).template for app in APPS}
+
+
+def templates(
+    settings: Settings, packaged: Mapping[str, Template]
+) -> Iterator[tuple[str, Template]]:
+    """Yield the templates of all stacks as `deploy` sends them to AWS, by name."""
     limits: dict[str, int] = {}
     for app in APPS:
-        template = configured(package_app(project, app, REGION).template, app, SETTINGS)
-        limits |= dict.fromkeys(function_names(template, SETTINGS.stage), 60)
+        template = configured(packaged[app], app, settings)
+        limits |= dict.fromkeys(function_names(template, settings.stage), 60)
         template = with_code(template, "packages", "functions/key.zip")
-        yield app, with_versions(template, {}, SETTINGS) if app == "predict" else template
-    for path in sorted(project.template("storage").parent.glob("*.yaml")):
-        yield path.stem, with_kept_queues(with_key(load_template(path), SETTINGS.kms_key_arn))
-    alarms = alarm_template(SETTINGS, limits, SETTINGS.capture_queue_name)
-    yield "alarms", with_key(alarms, SETTINGS.kms_key_arn)
+        yield app, with_versions(template, {}, settings) if app == "predict" else template
+    for path in sorted(Project().template("storage").parent.glob("*.yaml")):
+        template = with_roles(load_template(path), settings)
+        yield path.stem, with_kept_queues(with_key(template, settings.kms_key_arn))
+    alarms = alarm_template(settings, limits, settings.capture_queue_name)
+    yield "alarms", with_key(alarms, settings.kms_key_arn)
 
 
 def with_values(template: Template) -> Template:
@@ -98,7 +106,7 @@ def main() -> int:
     folder = BUILD / "scan"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name, template in templates():
+    for name, template in templates(SETTINGS, packages()):
         (folder / f"{name}.json").write_text(json.dumps(with_values(template), indent=1))
     checkov = [PROGRAMS / "checkov", "--config-file", ROOT / "tests/security/checkov.yaml"]
     found = [
