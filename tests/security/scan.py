@@ -59,6 +59,7 @@ LOCKS = {
         name: f"layers/{name}/requirements.txt"
         for name in ("inference", "capture", "analysis", "pyfunc")
     },
+    "bridge": "templates/bridge/requirements.txt",
     "localstack": "localstack/requirements.txt",
     "lambda-runtime": "localstack/runtime/requirements.txt",
 }
@@ -75,6 +76,8 @@ def templates() -> Iterator[tuple[str, Template]]:
         yield app, with_versions(template, {}, SETTINGS) if app == "predict" else template
     for path in sorted(project.template("storage").parent.glob("*.yaml")):
         yield path.stem, with_kept_queues(with_key(load_template(path), SETTINGS.kms_key_arn))
+    # its parameters are no settings, except these
+    yield "bridge", load_template(project.template("storage").parents[1] / "bridge/bridge.yaml")
     alarms = alarm_template(SETTINGS, limits, SETTINGS.capture_queue_name)
     yield "alarms", with_key(alarms, SETTINGS.kms_key_arn)
 
