@@ -97,7 +97,8 @@ class PerformanceMonitor(Protocol):
         """Return how well a version predicted in ``window``, by the labels that came so far.
 
         ``variant``: of its predictions under that alias alone. ``reference``: rows that it was not
-        trained on, with probabilities and labels; ``losses``: what was learned of its errors, from the same rows. ``policy``:
-        what it takes for a result, in place of the deployment's.
+        trained on, with probabilities and labels; ``losses``: what was learned
+        of its errors, from the same rows. ``policy``: what it takes for a result, in place of the
+        deployment's.
         """
         ...
