@@ -134,8 +134,9 @@ def register_model(
     parameters, metrics
         They are stored with the version, or with its run.
     labels
-        Labels of the test rows, as the model predicts them. A classifier's calibration is learned from them, and of a
-        regression what its errors depend on: then performance is estimated without labels.
+        Labels of the test rows, as the model predicts them. A classifier's calibration is learned
+        from them, and of a regression what its errors depend on: then performance is estimated
+        without labels.
     timestamps
         When each training row was captured, as datetimes in the order of the rows; without a zone
         they are taken as UTC. Then windows of the training rows are a past: which days and hours
