@@ -52,7 +52,7 @@ def words_of(
         case "shift":
             return _move(reference, trace, before, critical)
         case "spread":
-            return f"spread x {rounded(range_ratio(trace, before), 2)}"
+            return f"spread x {rounded(float(range_ratio(trace, before)), 2)}"
         case "spike":
             _, value, share, known = rise(reference, window)
             if share >= _STUCK:
@@ -80,8 +80,8 @@ def _move(reference: Distribution, trace: Floats, before: Floats, critical: floa
     if left[factor, offset] <= critical:
         by = f" {'+' if offset > 0 else '-'} {abs(offset):.4g}" if offset else ""
         return f"looks like x {factor:.4g}{by}"
-    by = float((now - then).mean())
-    return f"values moved by {'+' if by >= 0 else ''}{rounded(by, 3)}"
+    move = float((now - then).mean())
+    return f"values moved by {'+' if move >= 0 else ''}{rounded(move, 3)}"
 
 
 def _percent(share: float) -> str:
