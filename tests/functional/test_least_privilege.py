@@ -167,8 +167,6 @@ def account(registered, monkeypatch):
     def respond(request: Request):
         return 200, found[urlsplit(request.path).path.removeprefix("/api/2.0/mlflow/")]
 
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "MODEL_REGISTRY"):
-        monkeypatch.delenv(name, raising=False)
     with mock_aws(), stand_in(respond) as address:
         yield Account(Path.from_uri(registered.source), address, monkeypatch)
 

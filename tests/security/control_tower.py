@@ -17,6 +17,9 @@ from typing import Any, NamedTuple
 _BUCKETS = {"metrics.Lines", "storage.Captures", "storage.Reports"}
 
 LEFT_OUT = {
+    "cloudwatch_log_group_retention_period_check": {"bridge.Log"},
+    "ecs_container_insights_enabled_check": {"bridge.OwnCluster"},
+    "efs_automatic_backups_enabled_check": {"bridge.State"},
     "lambda_function_public_access_prohibited_check": {
         f"{app}.APIHandlerInvokePermission" for app in ("analyze", "capture", "predict")
     },

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import control_tower
 
@@ -54,12 +55,16 @@ SETTINGS = Settings(
         "PREDICT_ROLLOUT": "Canary10Percent15Minutes",
     }
 )
+BRIDGE = {"LogRetentionDays": 30, "AssignPublicIp": "DISABLED", "KmsKeyArn": SETTINGS.kms_key_arn}
+"""Parameters of the bridge's template that are looked at; it is deployed by other means."""
+
 LOCKS = {
     "commands": "requirements.txt",
     **{
         name: f"layers/{name}/requirements.txt"
         for name in ("inference", "capture", "analysis", "pyfunc")
     },
+    "bridge": "templates/bridge/requirements.txt",
     "localstack": "localstack/requirements.txt",
     "lambda-runtime": "localstack/runtime/requirements.txt",
 }
@@ -83,8 +88,24 @@ def templates(
     for path in sorted(Project().template("storage").parent.glob("*.yaml")):
         template = with_roles(load_template(path), settings)
         yield path.stem, with_kept_queues(with_key(template, settings.kms_key_arn))
+    bridge = load_template(Project().template("storage").parents[1] / "bridge/bridge.yaml")
+    yield "bridge", bridge | {"Resources": _chosen(bridge["Resources"], BRIDGE)}
     alarms = alarm_template(settings, limits, settings.capture_queue_name)
     yield "alarms", with_key(alarms, settings.kms_key_arn)
+
+
+def _chosen(part: Any, values: Mapping[str, object]) -> Any:
+    """Return a part of a template with values of parameters, every condition fulfilled."""
+    match part:
+        case {"Ref": name} if name in values:
+            return values[name]
+        case {"Fn::If": [_, yes, _]}:
+            return _chosen(yes, values)
+        case dict():
+            return {key: _chosen(each, values) for key, each in part.items()}
+        case list():
+            return [_chosen(each, values) for each in part]
+    return part
 
 
 def with_values(template: Template) -> Template:

@@ -170,6 +170,15 @@ class StoreError(ModelwatchError):
     public = f"the object store cannot be used now; {_IN_THE_LOG}"
 
 
+class DamagedError(StoreError):
+    """A stored document cannot be read: it is damaged, or of another release."""
+
+    public = ""
+
+    def __init__(self, what: str, why: object) -> None:
+        super().__init__(f"{what} cannot be read: {why}")
+
+
 class ProfileFormatError(StoreError):
     """A stored profile is damaged, or of another version of the format."""
 

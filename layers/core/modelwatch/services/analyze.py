@@ -27,8 +27,9 @@ from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
 from modelwatch.services.analysis_samples import failure_sample, monitor_samples
 from modelwatch.services.analysis_versions import Watched, watched_versions
 from modelwatch.services.announcing import Announcer
-from modelwatch.services.evaluation import Evaluator, version_title, window_key
+from modelwatch.services.evaluation import Evaluator, version_title
 from modelwatch.services.monitors import MonitorReader, Monitors
+from modelwatch.services.remembering import last_results, window_key
 from modelwatch.services.restating import restate
 
 _LOG = logging.getLogger(__name__)
@@ -218,7 +219,7 @@ class AnalyzeService:
         other length from its first window with captures on. Of another version a length is due as
         long as there are captures in its windows.
         """
-        last = self._reports.last(name, version)
+        last = last_results(self._reports, name, version)
         for index, plan in enumerate(monitored.rules.plans):
             windows = _windows(plan, last, monitored, now).windows
             if not windows:
@@ -238,7 +239,7 @@ class AnalyzeService:
             if plan.name != asked.window:
                 continue
             try:
-                last = self._reports.last(name, version)
+                last = last_results(self._reports, name, version)
                 due = _windows(plan, last, monitored, asked.planned)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
                 failures |= self._failed(name, version, error, monitored)
