@@ -151,7 +151,10 @@ def test_models_that_are_due_wait_for_no_other_and_a_broken_one_is_a_dead_letter
     assert analyze.results(broken) == []
     found = sqs.receive_message(QueueUrl=letters, MaxNumberOfMessages=10)["Messages"]
     dead = [due for each in found if (due := decode_due(each["Body"])).model_name == broken]
-    assert dead == [DueAnalysis(broken, "1", "PT1H", planned)]
+    # the deployed rule goes on meanwhile: its run finds the week of them due
+    assert [due for due in dead if due.planned == planned] == [
+        DueAnalysis(broken, "1", "PT1H", planned)
+    ]
 
     # a message that comes twice
     again = DueAnalysis(names[1], "1", "PT1H", planned)
