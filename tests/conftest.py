@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
 
 from examples import ALWAYS_THE_SAME, examples
-from running_stack import RunningStack, describe_stack
+from running_stack import FOREIGN, RunningStack, describe_stack
+
+# No test may reach an account, a stack or a registry that the developer's shell names.
+for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+    del os.environ[name]
 
 # A shell that runs the tests in the background has Ctrl-C ignored, and children inherit that;
 # with a handler here, they start with it in force, as they do at a terminal.
@@ -20,6 +26,13 @@ settings.register_profile(
     "modelwatch", deadline=None, max_examples=examples(100), derandomize=ALWAYS_THE_SAME
 )
 settings.load_profile("modelwatch")
+
+
+@pytest.fixture(autouse=True)
+def same_environment() -> Iterator[None]:
+    """Undo what a test leaves in the environment: each command puts its files' variables there."""
+    with patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture(scope="session")

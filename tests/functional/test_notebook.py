@@ -58,7 +58,6 @@ def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
     client = boto3.client("s3")
     for bucket in ("captures", "reports"):
         client.create_bucket(Bucket=bucket)

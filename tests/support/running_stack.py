@@ -33,7 +33,10 @@ _PORTS = (
 )
 _PORTS_IN_A_ROW = len(_PORTS) + 7
 #: What a developer's shell or .env may say about another stack, or about AWS.
-_FOREIGN = ("AWS_", "MLFLOW_", "S3_", "BRIDGE_", "STACK_", "MODELWATCH_")
+FOREIGN = (
+    *("AWS_", "S3_", "MLFLOW_", "MODEL_REGISTRY", "DATABRICKS_"),
+    *("BRIDGE_", "STACK_", "MODELWATCH_"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class RunningStack:
     def whole_environ(self) -> dict[str, str]:
         """The complete environment of a subprocess that is to use this stack."""
         inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)
+            name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)
         }
         return {**inherited, **self.environ}
 

@@ -9,6 +9,7 @@ from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.domain.windows import Window
+from modelwatch.services.remembering import last_results
 from modelwatch_cli.checks.presence import Known
 from modelwatch_cli.monitoring.live_metrics import LiveMetrics
 from modelwatch_cli.settings import Settings
@@ -38,8 +39,9 @@ def ask_about_served(settings: Settings, live: LiveMetrics) -> Known:
 
 def _newest_result(reports: S3ReportStore, model: str, version: str) -> AnalysisResult | None:
     """Return the newest result of the main window: the one that knows of the performance."""
-    last = {key: each for key, each in reports.last(model, version).items() if " " not in key}
-    newest = sorted(last.values(), key=lambda each: each.window_end, reverse=True)
+    last = last_results(reports, model, version)
+    whole = [each for key, each in last.items() if " " not in key]
+    newest = sorted(whole, key=lambda each: each.window_end, reverse=True)
     results = [reports.result(each.name) for each in newest]
     if not results:  # the schedule has not run yet, and someone may have asked
         own = (model, version)

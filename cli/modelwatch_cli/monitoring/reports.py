@@ -193,6 +193,11 @@ def _not_analyzed(model: str, api: Client) -> str:
     return f"no version of {model} has been analyzed by the schedule; {known}"
 
 
+def _why(state: ModelState) -> str:
+    said = [state.windows[0].reason] if state.severity != "ok" else []
+    return "; ".join([*said, *([state.problem] if state.problem else [])])
+
+
 def print_models(states: States) -> None:
     """Print how models stand: a row for each version, and why where it is not ok."""
     if states.problem:
@@ -211,7 +216,7 @@ def print_models(states: States) -> None:
             ", ".join(f"{one.window} {one.severity}" for one in each.windows),
             ", ".join(f"{one.id} ({one.status})" for one in each.episodes),
             each.owner,
-            "" if each.severity == "ok" else each.windows[0].reason,
+            _why(each),
         ]
         for each in states.found
     ]

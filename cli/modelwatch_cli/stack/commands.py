@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelwatch.errors import ModelwatchError
+from modelwatch.errors import DamagedError, ModelwatchError
 from modelwatch_cli.console import console, error_console, print_json, print_table
 from modelwatch_cli.options import model_option, since_option, until_option, version_option
 from modelwatch_cli.settings import Settings
@@ -318,6 +318,11 @@ def _newest_report(settings: Settings, analyze_url: str | None, model: str) -> s
         return None
     store = S3ReportStore(s3_client(settings), settings.report_bucket)
     newest = store.newest(store.versions(model), None, None, 20)
-    results = (store.result(str(each.name)) for each in newest)
-    names = [each.name for each in results if each.has_report]
-    return f"{analyze_url}/reports/{names[0]}" if names else None
+    for each in newest:
+        try:
+            result = store.result(str(each.name))
+        except DamagedError:
+            continue  # one is as good as another here
+        if result.has_report:
+            return f"{analyze_url}/reports/{result.name}"
+    return None

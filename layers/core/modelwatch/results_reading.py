@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlencode
@@ -18,6 +19,8 @@ from modelwatch.services.contract import PATIENCE_SECONDS
 from modelwatch.services.model_states import Models, ModelState
 from modelwatch.services.reading import ResultPage
 from modelwatch.services.results_query import MOST_RESULTS
+
+_LOG = logging.getLogger(__name__)
 
 
 class Analysis(msgspec.Struct, frozen=True):
@@ -208,6 +211,8 @@ class ResultCalls:
             query["limit"] = str(min(limit or MOST_RESULTS, MOST_RESULTS))
             path = f"{base}?{urlencode(query)}"
             page = self._calls.call("analyze", "GET", path, _page, repeat=True)
+            for each in page.damaged:
+                _LOG.warning("%s", each)
             yield Results(page.results)
             if not page.next_page:
                 return

@@ -142,6 +142,8 @@ def test_a_baseline_of_another_format_is_not_guessed_at(store, s3):
     s3.objects[key] = s3.objects[key].replace(b'"format":1', b'"format":2')
     with pytest.raises(StoreError, match="has format 2; this code reads 1"):
         store.baseline(made.model_name, "spring")
+    store.create(baseline("summer"), PROFILE, Constraints(columns={}))
+    assert [each.name for each in store.baselines(made.model_name)] == ["summer"]
 
 
 def test_a_rolling_window_ends_where_the_analyzed_one_starts():

@@ -7,8 +7,6 @@ from modelwatch.settings.store import StoreSettings
 
 
 def link(monkeypatch, region: str, **given: str) -> str:
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-        monkeypatch.delenv(name, raising=False)
     for name, value in given.items():
         monkeypatch.setenv(name, value)  # boto3 reads it
     keys = {"S3_ACCESS_KEY_ID": "key", "S3_SECRET_ACCESS_KEY": "secret"}

@@ -13,6 +13,7 @@ from modelwatch.errors import InvalidInputError, NotFoundError
 from modelwatch.services.model_states import state_of
 from modelwatch.services.models_query import ModelsRequest, parse_models_query
 from modelwatch.services.reading import FRESH_SECONDS, PAGE_BYTES, ResultReader
+from modelwatch.services.remembering import last_results, remembered, window_key
 from modelwatch.services.results_query import ResultsRequest, parse_results_query
 
 END = datetime(2026, 3, 1, tzinfo=UTC)
@@ -276,6 +277,54 @@ def test_all_versions_are_read_once_in_a_while_and_one_models_at_each_request(fl
     now[0] = FRESH_SECONDS
     reader.models(ModelsRequest())
     assert len(s3.calls) > 20
+
+
+DAMAGED = (b"", b"not json", b"[1]", b'{"PT1H": {"status": "purple"}}', b'"\xff"')
+
+
+@pytest.mark.parametrize("payload", DAMAGED)
+def test_a_damaged_memory_is_made_again_from_the_results(reader, store, s3, payload):
+    worse = msgspec.structs.replace(result(END), status="drift", severity="drift", has_report=True)
+    saved = [
+        result(END - HOUR), worse, result(END, window="P1D"),
+        result(END, variant="champion"), result(END + HOUR, ad_hoc="1f"),
+    ]  # fmt: skip
+    known = {}
+    for each in saved:
+        store.save(each, {})
+        if not each.ad_hoc:
+            known[key] = remembered(each, known.get(key := window_key(each.window, each.variant)))
+    store.remember("wine", "1", known)
+    store.save(result(END, model="other"), {})
+    store.remember("other", "1", {"PT1H": last(END, "ok")})
+    right = reader.states()
+    assert [each.model_name for each in right] == ["wine", "other"]
+    s3.objects["analyses/wine/1/last.json"] = payload
+    assert reader.states() == right
+    assert last_results(store, "wine", "1") == known
+
+
+def test_damaged_episodes_are_named_and_the_other_models_are_whole(reader, store, s3):
+    for model in ("a", "b"):
+        store.save(result(END, model=model), {})
+        store.remember(model, "1", {"PT1H": last(END, "ok")})
+    s3.objects["episodes/a.json"] = b"{"
+    first, second = reader.states()
+    assert first.problem.startswith("the record of episodes cannot be read: ")
+    assert (first.severity, second.problem) == ("ok", "")
+
+
+@pytest.mark.parametrize("payload", DAMAGED)
+def test_a_damaged_result_is_named_and_the_others_are_read(reader, store, s3, payload):
+    for hour in range(4):
+        store.save(result(END - HOUR * hour), {})
+    (key,) = (key for key in s3.objects if "20260228T230000Z" in key)
+    s3.objects[key] = payload
+    first = reader.read_page(reader.list_page("wine", ResultsRequest(limit=3)))
+    assert [each.window_end for each in first.results] == [END, END - 2 * HOUR]
+    assert [each.partition(" cannot be read")[0] for each in first.damaged] == [key]
+    rest = reader.read_page(reader.list_page("wine", ResultsRequest(limit=3, page=first.next_page)))
+    assert ([each.window_end for each in rest.results], rest.damaged) == ([END - 3 * HOUR], [])
 
 
 @pytest.mark.parametrize("page", ["drift", "bad.wine.1.20260301T000000Z", "ok.wine", "."])

@@ -22,8 +22,7 @@ NAME = "MLFLOW_TRACKING_PASSWORD"
 
 
 @pytest.fixture(autouse=True)
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+def aws() -> Iterator[None]:
     with mock_aws():
         yield
 

@@ -35,9 +35,7 @@ def settings(**more: str) -> Settings:
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-        monkeypatch.delenv(name, raising=False)
+def s3() -> Iterator[Any]:
     with mock_aws():
         client = boto3.client("s3", region_name=REGION)
         for name in ("captures", "reports"):

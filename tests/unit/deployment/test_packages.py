@@ -20,9 +20,7 @@ OURS = "123456789012"
 
 
 @pytest.fixture(autouse=True)
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-        monkeypatch.delenv(name, raising=False)
+def aws() -> Iterator[None]:
     with mock_aws():
         boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="packages")
         yield

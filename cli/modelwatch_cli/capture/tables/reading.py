@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -145,7 +146,7 @@ def open_table(
         found = opener(file, advance)
         if not found.columns:
             raise InvalidInputError(file.name, "has no columns")
-        if twice := repeated(found.columns):
+        if twice := repeated(filter(None, found.columns)):
             names = ", ".join(twice)
             raise InvalidInputError(file.name, f"has more than one column with the name {names}")
         opened.append((file, found))
@@ -164,7 +165,7 @@ def _csv(file: TableFile, advance: Callable[[int], None]) -> _File:
         head = csv.reader(_Lines(file, lambda _: None), strict=True, delimiter=delimiter)
         header = tuple(name.strip() for name in next(head, []))
     except csv.Error as error:
-        raise InvalidInputError(file.name, f"line 1: {error}") from None
+        raise InvalidInputError(file.name, f"line 1: {_in_words(error)}") from None
 
     def rows(columns: Sequence[str]) -> Iterator[Row]:
         reader = csv.reader(_Lines(file, advance), strict=True, delimiter=delimiter)
@@ -176,7 +177,7 @@ def _csv(file: TableFile, advance: Callable[[int], None]) -> _File:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Row(reader.line_num, {}, f"is no line of a CSV file: {error}")
+                yield Row(reader.line_num, {}, f"is no line of a CSV file: {_in_words(error)}")
                 continue
             if not cells:
                 continue
@@ -187,6 +188,12 @@ def _csv(file: TableFile, advance: Callable[[int], None]) -> _File:
             yield Row(reader.line_num, {name: cells[place] for name, place in places})
 
     return _File(header, rows, delimiter)
+
+
+def _in_words(error: csv.Error) -> str:
+    if "new-line" in str(error):
+        return "lines end with a carriage return alone; save the file with line feeds"
+    return str(error)
 
 
 def _json_lines(file: TableFile, advance: Callable[[int], None]) -> _File:
@@ -240,7 +247,8 @@ def _parquet(file: TableFile, advance: Callable[[int], None]) -> _File:
     except (pa.ArrowInvalid, OSError) as error:
         raise InvalidInputError(file.name, f"is no Parquet file: {error}") from None
     columns = tuple(name for name in schema.names if not name.startswith("__index_level_"))
-    kinds = {name: schema.field(name).type for name in columns if schema.names.count(name) == 1}
+    times = Counter(columns)
+    kinds = {name: schema.field(name).type for name in columns if times[name] == 1}
     unusable = {
         name: str(kind)
         for name, kind in kinds.items()

@@ -330,7 +330,10 @@ class ReportStore(Protocol):
         ...
 
     def last(self, model_name: str, model_version: str) -> dict[str, LastResult]:
-        """Return what is remembered of a version's newest analyses, by `LastResult` key."""
+        """Return what is remembered of a version's newest analyses, by `LastResult` key.
+
+        Raises DamagedError when it cannot be read.
+        """
         ...
 
     def remember(

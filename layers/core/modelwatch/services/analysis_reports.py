@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
 from modelwatch.domain.optional import MODEL_MONITOR, optional_part
 from modelwatch.domain.profiles import Profile
-from modelwatch.domain.verdict.results import AnalysisResult, LastResult, WindowVerdict
+from modelwatch.domain.verdict.results import LastResult, WindowVerdict
 from modelwatch.ports.analysis import DriftReporter, ProfileStore
 from modelwatch.services.analysis_requests import AnalysisTask
-from modelwatch.services.analysis_samples import watched_segments
 from modelwatch.services.references import SampledReference
 
 
@@ -59,24 +56,3 @@ def worth_a_report(task: AnalysisTask, verdict: WindowVerdict, last: LastResult 
         or set(last.reported_features) != set(verdict.drifted_features)
         or task.window.end - last.reported_at >= task.rules.report_every
     )
-
-
-def remembered(result: AnalysisResult, last: LastResult | None) -> LastResult:
-    """Return what to remember of a result, given what was remembered before it."""
-    newest = LastResult(
-        name=result.name,
-        window_end=result.window_end,
-        status=result.status,
-        severity=result.severity,
-        reason=result.reason,
-        rows=result.rows,
-        segments=watched_segments(result),
-        onset=result.onset,
-    )
-    if result.has_report:
-        at, features = result.window_end, result.drifted_features
-    elif last is not None and last.reported_at is not None:
-        at, features = last.reported_at, last.reported_features
-    else:
-        return newest
-    return msgspec.structs.replace(newest, reported_at=at, reported_features=features)

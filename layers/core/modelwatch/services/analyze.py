@@ -14,10 +14,11 @@ from modelwatch.domain.due import DueAnalysis
 from modelwatch.domain.durations import format_duration
 from modelwatch.domain.monitors import Monitor, Monitored
 from modelwatch.domain.names import few_of
+from modelwatch.domain.records import time_faults
 from modelwatch.domain.verdict.results import AnalysisResult, LastResult
 from modelwatch.domain.window_plans import DueWindows, WindowPlan
 from modelwatch.domain.windows import Window
-from modelwatch.errors import ModelwatchError, NoModelError, public_text
+from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError, public_text
 from modelwatch.ports.analysis import AnalysisQueue, ProfileStore, ReportStore
 from modelwatch.ports.metrics import MetricSink, Sample
 from modelwatch.ports.serving import ModelRegistry
@@ -26,8 +27,9 @@ from modelwatch.services.analysis_requests import AnalysisRequest, AnalysisTask
 from modelwatch.services.analysis_samples import failure_sample, monitor_samples
 from modelwatch.services.analysis_versions import Watched, watched_versions
 from modelwatch.services.announcing import Announcer
-from modelwatch.services.evaluation import Evaluator, version_title, window_key
+from modelwatch.services.evaluation import Evaluator, version_title
 from modelwatch.services.monitors import MonitorReader, Monitors
+from modelwatch.services.remembering import last_results, window_key
 from modelwatch.services.restating import restate
 
 _LOG = logging.getLogger(__name__)
@@ -149,10 +151,13 @@ class AnalyzeService:
 
         Raises
         ------
+        InvalidInputError
+            When that is still to come.
         QueueError
             When the queue does not take what is due; the same run again sends the rest.
         """
         now = at or self._now()
+        self._refuse_future(now)
         monitors = self._monitors.current()
         due: list[DueAnalysis] = []
         end = now - monitors.defaults.rules.lag
@@ -193,6 +198,7 @@ class AnalyzeService:
         failures: dict[str, str] = {}
         said = None
         try:
+            self._refuse_future(due.planned)
             monitors = self._monitors.current()
             if not monitors.is_ours(due.model_name):
                 return {}
@@ -213,7 +219,7 @@ class AnalyzeService:
         other length from its first window with captures on. Of another version a length is due as
         long as there are captures in its windows.
         """
-        last = self._reports.last(name, version)
+        last = last_results(self._reports, name, version)
         for index, plan in enumerate(monitored.rules.plans):
             windows = _windows(plan, last, monitored, now).windows
             if not windows:
@@ -233,7 +239,7 @@ class AnalyzeService:
             if plan.name != asked.window:
                 continue
             try:
-                last = self._reports.last(name, version)
+                last = last_results(self._reports, name, version)
                 due = _windows(plan, last, monitored, asked.planned)
             except Exception as error:  # noqa: BLE001 - one bad model never stops the others
                 failures |= self._failed(name, version, error, monitored)
@@ -364,6 +370,14 @@ class AnalyzeService:
         _LOG.error("%s: %r", left_out.model_name, str(left_out))
         self._metrics.emit([failure_sample(left_out.model_name, left_out.version)])
         return str(left_out)
+
+    def _refuse_future(self, planned: datetime) -> None:
+        """Refuse a run for a time that is still to come, whoever made up its event.
+
+        Results of windows that are not over would stay, and the schedule would skip these.
+        """
+        if faults := list(time_faults("planned", planned, self._clock() * 1000)):
+            raise InvalidInputError.of(faults)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(int(self._clock()), UTC)

@@ -24,7 +24,7 @@ from modelwatch.ports.analysis import DriftReporter, EpisodeStore, ProfileStore,
 from modelwatch.ports.metrics import MetricSink
 from modelwatch.ports.performance import PerformanceMonitor
 from modelwatch.services.analysis_bounds import LeftOut, chosen_variants
-from modelwatch.services.analysis_reports import remembered, report_files, worth_a_report
+from modelwatch.services.analysis_reports import report_files, worth_a_report
 from modelwatch.services.analysis_requests import AnalysisTask
 from modelwatch.services.analysis_samples import (
     monitor_samples,
@@ -37,6 +37,7 @@ from modelwatch.services.learning import Learning
 from modelwatch.services.onsets import find_onset
 from modelwatch.services.performance import samples as performance_samples
 from modelwatch.services.references import References, SampledReference
+from modelwatch.services.remembering import last_results, remembered, window_key
 from modelwatch.services.replay import evidence_of
 
 _LOG = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ class Evaluator:
             reference = self._references.of(task.name, task.version, task.window, baseline)
         past = self._learning.calibration(task, reference)
         if last is None:
-            last = self._reports.last(task.name, task.version)
+            last = last_results(self._reports, task.name, task.version)
         newest: dict[str, LastResult] = {}
         # by any length of window; a key with a blank is of a variant
         is_alarm = any(each.status == "drift" for key, each in last.items() if " " not in key)
@@ -246,11 +247,6 @@ class Evaluator:
             task.window.end, seconds=task.rules.performance_window.total_seconds()
         )
         return self.performance_in(task.name, task.version, window, task.monitored)
-
-
-def window_key(window: str, variant: str) -> str:
-    """Return the name under which a version's newest result of a window and variant is kept."""
-    return f"{window} {variant}".strip()
 
 
 def version_title(name: str, version: str) -> str:

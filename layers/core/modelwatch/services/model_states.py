@@ -60,6 +60,8 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
         Those that are open.
     owner
         Who cares for the model, as its monitor says; may be empty.
+    problem
+        What cannot be read of the model's episodes, so that ``episodes`` says nothing; or empty.
     report, report_end
         The name of the newest result of the schedule that has a report, and the end of its window;
         empty and None without one.
@@ -74,6 +76,7 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
     report: str = ""
     report_end: datetime | None = None
     owner: str = ""
+    problem: str = ""
 
 
 class Models(msgspec.Struct, frozen=True):
@@ -103,6 +106,7 @@ def state_of(
     last: Mapping[str, LastResult],
     opened: Sequence[Episode] = (),
     owner: str = "",
+    problem: str = "",
 ) -> ModelState | None:
     """Return how a version stands by what is remembered of it; None when that is nothing."""
     standing = standing_of(last)
@@ -141,6 +145,7 @@ def state_of(
         report=str(reported[-1]) if reported else "",
         report_end=reported[-1].window_end if reported else None,
         owner=owner,
+        problem=problem,
     )
 
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import msgspec
 
 from modelwatch import __version__
+from modelwatch.domain.episodes.joining import Episode
 from modelwatch.domain.names import few_of
 from modelwatch.domain.verdict.results import AnalysisResult
-from modelwatch.errors import NotFoundError
+from modelwatch.errors import DamagedError, NotFoundError
 from modelwatch.ports.analysis import EpisodeStore, Listed, ReportStore
 from modelwatch.services.model_states import Models, ModelState, page_of, place, state_of
 from modelwatch.services.models_query import ModelsRequest
+from modelwatch.services.remembering import last_results
 from modelwatch.services.results_query import ResultsRequest
+
+_LOG = logging.getLogger(__name__)
 
 PAGE_BYTES = 4 * 2**20
 """Larger pages end earlier: Lambda returns at most 6 MiB, in which a body is a JSON string."""
@@ -36,10 +41,13 @@ class ResultPage(msgspec.Struct, frozen=True, omit_defaults=True):
     ----------
     next_page
         The ``page`` that goes on; left out where this is the last one.
+    damaged
+        Why results of the page are not in it: each reason names one that cannot be read.
     """
 
     results: list[AnalysisResult]
     next_page: str = ""
+    damaged: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +111,22 @@ class ResultReader:
         versions = self._reports.versions(model_name)
         names = list(dict.fromkeys(name for name, _ in versions))
         with ThreadPoolExecutor(_CONNECTIONS) as threads:
-            last = list(threads.map(lambda each: self._reports.last(*each), versions))
-            records = dict(zip(names, threads.map(self._episodes.load, names), strict=True))
-        opened = {name: record.open_episodes() for name, record in records.items()}
+            last = list(threads.map(lambda each: last_results(self._reports, *each), versions))
+            opened = dict(zip(names, threads.map(self._open_episodes, names), strict=True))
         owners = self._owners()
         states = [
-            state_of(name, version, known, opened[name], owners.get(name, ""))
+            state_of(name, version, known, opened[name][0], owners.get(name, ""), opened[name][1])
             for (name, version), known in zip(versions, last, strict=True)
         ]
         return sorted((each for each in states if each is not None), key=place)
+
+    def _open_episodes(self, model_name: str) -> tuple[Sequence[Episode], str]:
+        """Return a model's open episodes, and why they are not known."""
+        try:
+            return self._episodes.load(model_name).open_episodes(), ""
+        except DamagedError as error:
+            _LOG.error("the episodes of %s: %s", model_name, error)
+            return (), str(error)
 
     def _all_states(self) -> list[ModelState]:
         with self._lock:
@@ -174,9 +189,17 @@ class ResultReader:
     def read_page(self, listed: ListedPage) -> ResultPage:
         """Return a page, one request for each result, and one more for a restated performance."""
 
-        def read(each: Listed) -> AnalysisResult:
-            return self._reports.result(str(each.name), each.restated)
+        def read(each: Listed) -> AnalysisResult | DamagedError:
+            try:
+                return self._reports.result(str(each.name), each.restated)
+            except DamagedError as error:
+                _LOG.error("%s", error)
+                return error
 
         with ThreadPoolExecutor(_CONNECTIONS) as threads:
-            results = list(threads.map(read, listed.listed))
-        return ResultPage(results, listed.next_page)
+            found = list(threads.map(read, listed.listed))
+        return ResultPage(
+            [each for each in found if isinstance(each, AnalysisResult)],
+            listed.next_page,
+            [str(each) for each in found if isinstance(each, DamagedError)],
+        )

@@ -12,6 +12,7 @@ Nothing is ever overwritten: two concurrent writers cannot undo each other's wor
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -26,7 +27,9 @@ from modelwatch.domain.keys import escape
 from modelwatch.domain.past.relations import strongest
 from modelwatch.domain.profiles import Profile, Slice, decode_slices, encode_slices
 from modelwatch.domain.segments import EVERYTHING, SegmentKey
-from modelwatch.errors import InvalidInputError, NotFoundError, StoreError
+from modelwatch.errors import DamagedError, InvalidInputError, NotFoundError
+
+_LOG = logging.getLogger(__name__)
 
 _BASELINES = "baselines/"
 _IN_USE = ".in-use"
@@ -90,6 +93,8 @@ class S3BaselineStore(S3Store):
                 found.append(self.baseline(model_name, name))
             except NotFoundError:
                 continue  # half made, or half deleted
+            except DamagedError as error:
+                _LOG.error("%s; it is not among the baselines", error)
         return found
 
     def baseline(self, model_name: str, name: str) -> Baseline:
@@ -101,12 +106,10 @@ class S3BaselineStore(S3Store):
         try:
             baseline = _decode(payload)
         except msgspec.DecodeError as error:
-            raise StoreError(f"baseline '{name}' of {model_name}: {error}") from error
+            raise DamagedError(f"baseline '{name}' of {model_name}", error) from error
         if baseline.format != FORMAT:
-            raise StoreError(
-                f"baseline '{name}' of {model_name} has format {baseline.format}; "
-                f"this code reads {FORMAT}"
-            )
+            why = f"it has format {baseline.format}; this code reads {FORMAT}"
+            raise DamagedError(f"baseline '{name}' of {model_name}", why)
         return baseline
 
     def profile(self, baseline: Baseline) -> Profile:

@@ -34,7 +34,13 @@ from modelwatch.domain.verdict.evidence import (
     sha256,
 )
 from modelwatch.domain.verdict.results import AnalysisResult, LastResult, ResultName
-from modelwatch.errors import EvidenceError, NotFoundError, ProfileFormatError, StoreError
+from modelwatch.errors import (
+    DamagedError,
+    EvidenceError,
+    NotFoundError,
+    ProfileFormatError,
+    StoreError,
+)
 from modelwatch.ports.analysis import Listed
 
 REFERENCES = ".references"
@@ -52,9 +58,9 @@ _LONGEST_FOLDER = 900
 """S3 takes keys of 1,024 bytes; the rest is for the names of the files."""
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(AnalysisResult).decode
-_decode_performance = msgspec.json.Decoder(PerformanceResult).decode
-_decode_last = msgspec.json.Decoder(dict[str, LastResult]).decode
+_RESULT = msgspec.json.Decoder(AnalysisResult)
+_PERFORMANCE = msgspec.json.Decoder(PerformanceResult)
+_REMEMBERED = msgspec.json.Decoder(dict[str, LastResult])
 
 
 class S3ReportStore:
@@ -84,16 +90,16 @@ class S3ReportStore:
     def result(self, name: str, restated: int = 0) -> AnalysisResult:
         """Return a result, with a restatement of its performance if ``restated`` is not 0.
 
-        Raises NotFoundError when there is none of that name.
+        Raises NotFoundError when there is none of that name, DamagedError when it cannot be read.
         """
         folder = _folder(name)
         try:
-            found = _decode(self._objects.read(f"{folder}{RESULT}"))
+            found = self._document(_RESULT, f"{folder}{RESULT}")
         except NotFoundError:
             raise NotFoundError(f"there is no result '{name[:300]}'") from None
         if not restated:
             return found
-        performance = _decode_performance(self._objects.read(_restated_key(folder, restated)))
+        performance = self._document(_PERFORMANCE, _restated_key(folder, restated))
         return msgspec.structs.replace(found, performance=performance)
 
     def restate(self, name: str, performance: PerformanceResult, number: int) -> bool:
@@ -178,12 +184,15 @@ class S3ReportStore:
         return [self.result(str(each.name), each.restated) for each in found]
 
     def last(self, model_name: str, model_version: str) -> dict[str, LastResult]:
-        """Return what is remembered of a version's newest analyses."""
+        """Return what is remembered of a version's newest analyses.
+
+        Raises DamagedError when it cannot be read.
+        """
         try:
-            payload = self._objects.read(f"{version_prefix(model_name, model_version)}{_LAST}")
+            key = f"{version_prefix(model_name, model_version)}{_LAST}"
+            return self._document(_REMEMBERED, key)
         except NotFoundError:
             return {}
-        return _decode_last(payload)
 
     def remember(
         self, model_name: str, model_version: str, newest: Mapping[str, LastResult]
@@ -234,6 +243,13 @@ class S3ReportStore:
             if reference.is_shared:
                 self._read = {key: found}
         return found
+
+    def _document[T](self, decoder: msgspec.json.Decoder[T], key: str) -> T:
+        payload = self._objects.read(key)
+        try:
+            return decoder.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise DamagedError(key, error) from error
 
     def _part(self, what: str, key: str, digest: str, *, packed: bool = True) -> bytes:
         try:

@@ -10,7 +10,7 @@ from modelwatch.domain.episodes.joining import Episode, EpisodeStatus, Notes, is
 from modelwatch.domain.episodes.notes import Acceptance, Acknowledgement, Expectation
 from modelwatch.domain.episodes.series import Series
 from modelwatch.domain.episodes.slots import Observation
-from modelwatch.errors import InvalidInputError, NotFoundError, StoreError
+from modelwatch.errors import DamagedError, InvalidInputError, NotFoundError
 
 FORMAT = 1
 """Version of how a record is written down."""
@@ -174,15 +174,14 @@ class EpisodeRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decode_record(payload: bytes) -> EpisodeRecord:
-    """Read a record; raises StoreError when it is damaged, or of another format."""
+    """Read a record; raises DamagedError when it is damaged, or of another format."""
     try:
         record = _decode(payload)
     except msgspec.DecodeError as error:
-        raise StoreError(f"the record of episodes cannot be read: {error}") from error
+        raise DamagedError("the record of episodes", error) from error
     if record.format != FORMAT:
-        raise StoreError(
-            f"the record of episodes has format {record.format}; this code reads {FORMAT}"
-        )
+        why = f"it has format {record.format}; this code reads {FORMAT}"
+        raise DamagedError("the record of episodes", why)
     return record
 
 
