@@ -18,20 +18,15 @@ from typing import Any
 
 import control_tower
 
-from modelwatch_cli.deployment.alarms import alarm_template
-from modelwatch_cli.deployment.deployer import configured
-from modelwatch_cli.deployment.encryption import with_key
-from modelwatch_cli.deployment.packaging import function_names, package_app, with_code
+from modelwatch_cli.deployment.all_templates import all_templates
 from modelwatch_cli.deployment.parameters import (
     bucket_parameters,
     common_parameters,
     parameter_name,
     template_parameters,
 )
-from modelwatch_cli.deployment.plan import APPS, make_plan
-from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
-from modelwatch_cli.deployment.versions import with_versions
-from modelwatch_cli.project import Project
+from modelwatch_cli.deployment.plan import make_plan
+from modelwatch_cli.deployment.templates import Template, load_template
 from modelwatch_cli.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -71,19 +66,9 @@ LOCKS = {
 
 def templates() -> Iterator[tuple[str, Template]]:
     """Yield the templates of all stacks, by name."""
-    project = Project()
-    limits: dict[str, int] = {}
-    for app in APPS:
-        template = configured(package_app(project, app, REGION).template, app, SETTINGS)
-        limits |= dict.fromkeys(function_names(template, SETTINGS.stage), 60)
-        template = with_code(template, "packages", "functions/key.zip")
-        yield app, with_versions(template, {}, SETTINGS) if app == "predict" else template
-    for path in sorted(project.template("storage").parent.glob("*.yaml")):
-        yield path.stem, with_kept_queues(with_key(load_template(path), SETTINGS.kms_key_arn))
-    bridge = load_template(project.template("storage").parents[1] / "bridge/bridge.yaml")
+    yield from all_templates(SETTINGS)
+    bridge = load_template(ROOT / "templates" / "bridge" / "bridge.yaml")
     yield "bridge", bridge | {"Resources": _chosen(bridge["Resources"], BRIDGE)}
-    alarms = alarm_template(SETTINGS, limits, SETTINGS.capture_queue_name)
-    yield "alarms", with_key(alarms, SETTINGS.kms_key_arn)
 
 
 def _chosen(part: Any, values: Mapping[str, object]) -> Any:
