@@ -12,7 +12,7 @@ from typing import Any
 
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from modelwatch_cli.deployment.all_templates import all_templates
+from modelwatch_cli.deployment.all_templates import all_templates, packages
 from modelwatch_cli.settings import Settings
 
 MOST_CHARACTERS = 6144
@@ -115,7 +115,7 @@ _PARTS = {
 def actions() -> dict[str, set[str]]:
     """Return the actions of each service."""
     types: set[str] = set()
-    for _, template in all_templates(SETTINGS):
+    for _, template in all_templates(SETTINGS, packages(SETTINGS.aws_default_region)):
         types |= {each["Type"] for each in template["Resources"].values()}
     plain = {f"AWS::{name}" for each in types for name in _SERVERLESS.get(each, ())}
     found: dict[str, set[str]] = {}

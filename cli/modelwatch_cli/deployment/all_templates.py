@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from modelwatch_cli.deployment.alarms import alarm_template
 from modelwatch_cli.deployment.deployer import configured
 from modelwatch_cli.deployment.encryption import with_key
+from modelwatch_cli.deployment.limits import with_roles
 from modelwatch_cli.deployment.packaging import function_names, package_app, with_code
 from modelwatch_cli.deployment.plan import APPS
 from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
@@ -16,17 +17,23 @@ from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
 
-def all_templates(settings: Settings) -> Iterator[tuple[str, Template]]:
+def packages(region: str) -> dict[str, Template]:
+    """Return what Chalice makes of the apps, by name."""
+    return {app: package_app(Project(), app, region).template for app in APPS}
+
+
+def all_templates(
+    settings: Settings, packaged: Mapping[str, Template]
+) -> Iterator[tuple[str, Template]]:
     """Yield the template of each stack, by the part that it is of."""
-    project = Project()
     limits: dict[str, int] = {}
     for app in APPS:
-        template = package_app(project, app, settings.aws_default_region).template
-        template = configured(template, app, settings)
+        template = configured(packaged[app], app, settings)
         limits |= dict.fromkeys(function_names(template, settings.stage), 60)
         template = with_filters(with_code(template, "packages", "functions/key.zip"), settings)
         yield app, with_versions(template, {}, settings) if app == "predict" else template
-    for path in sorted(project.template("storage").parent.glob("*.yaml")):
-        yield path.stem, with_kept_queues(with_key(load_template(path), settings.kms_key_arn))
+    for path in sorted(Project().template("storage").parent.glob("*.yaml")):
+        template = with_roles(load_template(path), settings)
+        yield path.stem, with_kept_queues(with_key(template, settings.kms_key_arn))
     alarms = alarm_template(settings, limits, settings.capture_queue_name)
     yield "alarms", with_key(alarms, settings.kms_key_arn)

@@ -2,6 +2,9 @@
 
 Beside it is an object that a reload replaces. Environments look at its tag by a conditional GET,
 which has no body while nothing changed: a function needs no right on itself to reach the others.
+
+Both are in the bucket of reports. A plan says which digest of a version's manifest the registry
+has: whoever may write to the bucket of models must not say that, too.
 """
 
 from __future__ import annotations
@@ -17,14 +20,15 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.adapters.models.whole_files import write_whole
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.keys import PLANS, escape
 from modelwatch.domain.routing import ServingPlan
 from modelwatch.errors import StoreError
 
 _LOG = logging.getLogger(__name__)
 
-PREFIX = "modelwatch-serving/"
-"""Where plans are in the model bucket."""
+PREFIX = "serving/"
+"""Where plans are in the bucket."""
 
 _LONGEST_FILE = 180
 """Most file systems take names of 255 bytes."""
@@ -80,7 +84,7 @@ class StoredServingPlanCache:
         try:
             payload = payload or self._file(model_name).read_bytes()
             return _decode(payload)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *UNREADABLE) as error:
             _LOG.warning("there is no cached plan: %s", error)
             return None
 
