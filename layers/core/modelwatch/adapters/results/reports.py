@@ -24,6 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from modelwatch.adapters.aws.objects import S3Objects
 from modelwatch.adapters.captures.parquet import compress, decompress
 from modelwatch.adapters.results.listing import RESULT, newest_results
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.keys import RESULTS, escape, unescape
 from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.verdict.evidence import (
@@ -248,7 +249,7 @@ class S3ReportStore:
         payload = self._objects.read(key)
         try:
             return decoder.decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise DamagedError(key, error) from error
 
     def _part(self, what: str, key: str, digest: str, *, packed: bool = True) -> bytes:
