@@ -197,6 +197,12 @@ def _say(found: ImportedTable, options: TableOptions) -> None:
         console.print(
             f"{stored} records stored, {found.labels.stored} labels; {known} were stored already"
         )
+        if found.records.left_out:
+            rate = f"{found.rules.sample_rate:g}"
+            console.print(
+                f"{count_of(found.records.left_out, 'row')} left out: the monitor has "
+                f"sample_rate = {rate}"
+            )
         if known and not stored + found.labels.stored:
             console.print("The table was imported before: nothing is new.")
 
