@@ -28,6 +28,7 @@ from modelwatch_cli.deployment.parameters import (
     template_parameters,
 )
 from modelwatch_cli.deployment.plan import APPS, make_plan
+from modelwatch_cli.deployment.tables import tables_template
 from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
 from modelwatch_cli.deployment.versions import with_versions
 from modelwatch_cli.project import Project
@@ -50,6 +51,7 @@ SETTINGS = Settings(
         "FUNCTION_SUBNETS": "subnet-0a1b2c3d,subnet-4e5f6a7b",
         "FUNCTION_SECURITY_GROUPS": "sg-0a1b2c3d",
         "ALARM_EMAILS": "on-call@example.com",
+        "SQL_TABLES": "on",
         "PREDICT_ROLLOUT": "Canary10Percent15Minutes",
     }
 )
@@ -77,6 +79,7 @@ def templates() -> Iterator[tuple[str, Template]]:
         yield path.stem, with_kept_queues(with_key(load_template(path), SETTINGS.kms_key_arn))
     alarms = alarm_template(SETTINGS, limits, SETTINGS.capture_queue_name)
     yield "alarms", with_key(alarms, SETTINGS.kms_key_arn)
+    yield "sql", with_key(tables_template(SETTINGS), SETTINGS.kms_key_arn)
 
 
 def with_values(template: Template) -> Template:

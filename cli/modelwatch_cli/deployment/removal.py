@@ -58,7 +58,7 @@ def undeploy(
     doomed = {part: needs for part, needs in plan.stacks.items() if part not in kept}
     if set(plan.apps) == set(APPS):
         # also if the settings do not ask for them any more
-        doomed |= {"alarms": frozenset(APPS), "metrics": frozenset()}
+        doomed |= {"alarms": frozenset(APPS), "metrics": frozenset(), "sql": frozenset()}
     steps = {}
     for part in doomed:
         users = [user for user, needs in doomed.items() if part in needs]
