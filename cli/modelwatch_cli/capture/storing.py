@@ -40,6 +40,13 @@ class Stored:
     changed: int = 0
     left_out: int = 0
 
+    def add(self, other: Stored) -> None:
+        """Add the counts of another part of the source."""
+        self.stored += other.stored
+        self.known += other.known
+        self.changed += other.changed
+        self.left_out += other.left_out
+
 
 class RecordsOfHour:
     """The records of a model version and hour, as they are before an import."""

@@ -11,10 +11,12 @@ import tempfile
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import batched
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -41,7 +43,8 @@ from modelwatch_cli.capture.tables.seen_ids import SeenIds
 SOURCE = "import"
 """Source of records and labels of a table."""
 
-_RECORDS_AT_ONCE = 50_000
+_RECORDS_AT_ONCE = 20_000
+_HOURS_AT_ONCE = 4
 _ROWS_HELD = 100_000
 _ROWS_COUNTED = 5_000
 _encode = msgspec.json.Encoder().encode
@@ -98,6 +101,14 @@ class Checked:
 
 
 _EXAMPLES = 5
+
+
+class _StoredHour(NamedTuple):
+    """The counts of an hour, and the places of rows that differ from what is stored."""
+
+    records: Stored
+    labels: Stored
+    changed: list[str]
 
 
 class TableImport:
@@ -210,29 +221,52 @@ class TableImport:
             The counts of the records, and of the labels.
         """
         done, labels_done = Stored(), Stored()
-        for path in sorted(Path(self._folder.name).glob("*.jsonl")):
-            hour = datetime.fromtimestamp(int(path.stem), UTC)
-            stored = RecordsOfHour(records, self._model_name, self._model_version, hour)
-            stored_labels = LabelsOfHour(labels, hour)
-            repeats: Counter[str] = Counter()
-            with path.open("rb") as file:
-                for lines in batched(file, _RECORDS_AT_ONCE, strict=False):
-                    rows = list(map(_decode, lines))
-                    pairs = [(row, *self._record(row, repeats)) for row in rows]
-                    captured = [
-                        (row, kept, label)
-                        for row, record, label in pairs
-                        if (kept := self._rules.sampled(record)) is not None
-                    ]
-                    done.left_out += len(rows) - len(captured)
-                    differ = stored.add([record for _, record, _ in captured], done)
-                    found = [label for _, _, label in captured if label is not None]
-                    differ |= stored_labels.add(found, labels_done)
-                    for row, record, _ in captured:
-                        if record.event_id in differ:
-                            changed(row.place)
-                    advance(len(lines))
+        paths = sorted(Path(self._folder.name).glob("*.jsonl"))
+        # most of the time of an hour of few rows is that of its requests
+        with ThreadPoolExecutor(_HOURS_AT_ONCE) as threads:
+            try:
+                for found in threads.map(
+                    lambda path: self._store_hour(path, records, labels, advance), paths
+                ):
+                    done.add(found.records)
+                    labels_done.add(found.labels)
+                    for place in found.changed:
+                        changed(place)
+            except BaseException:
+                threads.shutdown(cancel_futures=True)
+                raise
         return done, labels_done
+
+    def _store_hour(
+        self,
+        path: Path,
+        records: S3RecordStore,
+        labels: LabelStore,
+        advance: Callable[[int], None],
+    ) -> _StoredHour:
+        hour = datetime.fromtimestamp(int(path.stem), UTC)
+        done = _StoredHour(Stored(), Stored(), [])
+        stored = RecordsOfHour(records, self._model_name, self._model_version, hour)
+        stored_labels = LabelsOfHour(labels, hour)
+        repeats: Counter[str] = Counter()
+        with path.open("rb") as file:
+            for lines in batched(file, _RECORDS_AT_ONCE, strict=False):
+                rows = list(map(_decode, lines))
+                pairs = [(row, *self._record(row, repeats)) for row in rows]
+                captured = [
+                    (row, kept, label)
+                    for row, record, label in pairs
+                    if (kept := self._rules.sampled(record)) is not None
+                ]
+                done.records.left_out += len(rows) - len(captured)
+                differ = stored.add([record for _, record, _ in captured], done.records)
+                found = [label for _, _, label in captured if label is not None]
+                differ |= stored_labels.add(found, done.labels)
+                done.changed.extend(
+                    row.place for row, record, _ in captured if record.event_id in differ
+                )
+                advance(len(lines))
+        return done
 
     def _count(self, kept: ValidRow, assumed: bool) -> None:
         at, checked = _time_of(kept), self.checked
