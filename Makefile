@@ -230,6 +230,7 @@ lock: $(UV) ## resolve every requirements.in anew
 	@$(UV) $(LOCK) --upgrade --extra local pyproject.toml requirements.in -o requirements.txt
 	@for layer in inference capture analysis pyfunc; do \
 	  $(UV) $(LOCK) --upgrade -c requirements.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
+	@$(UV) $(LOCK) --upgrade -c requirements.txt --extra bridge pyproject.toml -o templates/bridge/requirements.txt
 	@$(UV) $(LOCK) --upgrade tests/spark/requirements.in -o tests/spark/requirements.txt
 	@$(UV) $(LOCK) --upgrade --no-deps -c requirements.txt tests/zoo/requirements.in -o tests/zoo/requirements.txt
 	@$(UV) $(LOCK) --upgrade tests/security/requirements.in -o tests/security/requirements.txt

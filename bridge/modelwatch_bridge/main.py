@@ -20,6 +20,7 @@ from modelwatch.adapters.aws.account import account_of
 from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.errors import ModelwatchError
 from modelwatch.metric_names import CATALOG, Metric
+from modelwatch.settings.analysis import analysis_queue
 from modelwatch_bridge.counting.collector import Page, TotalsCollector
 from modelwatch_bridge.counting.ledger import Ledger
 from modelwatch_bridge.declared_metrics import declared_metrics
@@ -201,7 +202,8 @@ def _service(
         readers.append(
             ThrottleReader(source, metrics, ledger, now_ms, every_ms, late_ms, lookback_ms)
         )
-    watched = settings.bridge_queues or settings.capture_queue_name
+    default = f"{settings.capture_queue_name},{analysis_queue(settings.stage)}"
+    watched = settings.bridge_queues or default
     names = [] if watched == "-" else _names(watched)
     queues = SQSQueues(boto3.client("sqs", region_name=region, config=config), names)
     return BridgeService(

@@ -48,7 +48,9 @@ class BridgeSettings(LevelSettings, StageSettings, StoreSettings, QueueSettings,
         "0", "port for EMF lines over TCP, such as 25888; 0: none", whole(0, 65_535)
     )
     bridge_queues = Setting(
-        "", "queues to watch, by name; empty: the capture queue; - for none", text
+        "",
+        "queues to watch, by name; empty: those of captures and analyses; - for none",
+        text,
     )
     bridge_throttles_seconds = Setting(
         "0",

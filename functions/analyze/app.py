@@ -17,9 +17,9 @@ from modelwatch.http import (
     tagged,
 )
 from modelwatch.openapi.routes import add_docs
-from modelwatch.services.analysis_requests import parse_request
+from modelwatch.services.analysis_requests import AnalysisRequest, parse_request
 from modelwatch.services.analyze import ReportPlace
-from modelwatch.services.comparison_query import parse_query
+from modelwatch.services.comparison_query import ComparisonRequest, parse_query
 from modelwatch.services.contract import Alive, RunningAnalysis
 from modelwatch.services.deliveries import delivered, failed_items
 from modelwatch.services.fan_out import evaluate_messages
@@ -40,18 +40,19 @@ def health() -> Response:
 def analyze_now() -> Response:
     """Analyze the window up to now, or a past window."""
 
-    def run() -> HttpResponse:
-        found = wiring.asking().ask(parse_request(body_of(app)))
-        if isinstance(found, RunningAnalysis):
-            return HttpResponse(found, 202, headers={"Location": f"analyze/{found.name}"})
-        return HttpResponse(found)
+    return handle_request(app, wiring.metrics(), lambda: _ask(parse_request(body_of(app))))
 
-    return handle_request(app, wiring.metrics(), run)
+
+def _ask(request: AnalysisRequest | ComparisonRequest) -> HttpResponse:
+    found = wiring.asking().ask(request)
+    if isinstance(found, RunningAnalysis):
+        return HttpResponse(found, 202, headers={"Location": f"analyze/{found.name}"})
+    return HttpResponse(found)
 
 
 @app.route("/analyze/{name}", methods=["GET"])
 def asked_analysis(name: str) -> Response:
-    """Return the results of an analysis that took longer than its caller could wait."""
+    """Return what became of an analysis or comparison that took longer than its caller waited."""
 
     def run() -> HttpResponse:
         found = wiring.asking().find(name)
@@ -107,14 +108,7 @@ def _page(model_name: str = "") -> HttpResponse:
 def compare() -> Response:
     """Compare two variants or versions: ``?a=champion&b=challenger&window=PT1H``."""
 
-    def run() -> HttpResponse:
-        asked = parse_query(query_of(app))
-        window = asked.asked_window()
-        name = asked.model_name or wiring.model_name()
-        found = wiring.comparer().compare(name, asked.a, asked.b, window, asked.metric)
-        return HttpResponse(found)
-
-    return handle_request(app, wiring.metrics(), run)
+    return handle_request(app, wiring.metrics(), lambda: _ask(parse_query(query_of(app))))
 
 
 def _document() -> dict[str, Any]:

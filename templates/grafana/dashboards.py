@@ -1,4 +1,4 @@
-"""The Grafana dashboards, as code: writes `dashboards/*.json`.
+"""The Grafana dashboards, as code: writes `dashboards/*.json` and `cloudwatch/*.json`.
 
     python templates/grafana/dashboards.py
 
@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cloudwatch import for_cloudwatch
 from comparison_board import comparison
 from drift_board import data_drift
 from finish import finished
@@ -18,7 +19,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from pipeline_board import pipeline
 from serving_board import ml_monitoring
 
-FOLDER = Path(__file__).parent / "dashboards"
+FOLDER = Path(__file__).parent
 
 BOARDS = {
     "ml_monitoring": ml_monitoring,
@@ -29,13 +30,20 @@ BOARDS = {
 
 
 def rendered() -> dict[str, str]:
-    """Return the text of each file by its name."""
-    return {f"{name}.json": _text(make()) for name, make in BOARDS.items()}
+    """Return the text of each file by its path."""
+    made = {name: _built(make()) for name, make in BOARDS.items()}
+    return {
+        **{f"dashboards/{name}.json": _text(board) for name, board in made.items()},
+        **{f"cloudwatch/{name}.json": _text(for_cloudwatch(board)) for name, board in made.items()},
+    }
 
 
-def _text(board: Any) -> str:
-    built = json.loads(JSONEncoder().encode(board.build()))
-    return json.dumps(finished(built), sort_keys=True, indent=2) + "\n"
+def _built(board: Any) -> dict[str, Any]:
+    return finished(json.loads(JSONEncoder().encode(board.build())))
+
+
+def _text(board: dict[str, Any]) -> str:
+    return json.dumps(board, sort_keys=True, indent=2) + "\n"
 
 
 def main() -> None:

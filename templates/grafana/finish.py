@@ -18,14 +18,7 @@ def finished(board: dict[str, Any]) -> dict[str, Any]:
     Panels stand side by side in their order, in lines as wide as the grid; none hangs over its
     right edge. Their ids are their numbers in that order.
     """
-    x = y = height = 0
-    for number, panel in enumerate(board["panels"], start=1):
-        place = panel["gridPos"]
-        if x + place["w"] > COLUMNS:
-            x, y, height = 0, y + height, 0
-        place["x"], place["y"] = x, y
-        x, height = x + place["w"], max(height, place["h"])
-        panel["id"] = number
+    for panel in placed(board)["panels"]:
         defaults = panel.get("fieldConfig", {}).get("defaults", {})
         if "links" in defaults:
             links = defaults["links"]
@@ -34,6 +27,19 @@ def finished(board: dict[str, Any]) -> dict[str, Any]:
         _drop(variable, _UNKNOWN_OF_VARIABLES)
     for link in board["links"]:
         _drop(link, _UNKNOWN_OF_LINKS)
+    return board
+
+
+def placed(board: dict[str, Any]) -> dict[str, Any]:
+    """Return the board, whose panels got their places and numbers."""
+    x = y = height = 0
+    for number, panel in enumerate(board["panels"], start=1):
+        place = panel["gridPos"]
+        if x + place["w"] > COLUMNS:
+            x, y, height = 0, y + height, 0
+        place["x"], place["y"] = x, y
+        x, height = x + place["w"], max(height, place["h"])
+        panel["id"] = number
     return board
 
 

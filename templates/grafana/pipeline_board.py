@@ -19,8 +19,8 @@ def pipeline() -> Any:
 def _capture() -> list[Any]:
     records = "sum by (outcome) (rate(capture_records_total[$__rate_interval]))"
     labels = "sum by (outcome) (rate(capture_labels_total[$__rate_interval]))"
-    dead = 'sum(queue_messages{queue=~".*(dlq|dead).*",state="visible"})'
-    waiting = 'sum(queue_messages{queue!~".*(dlq|dead).*"})'
+    dead = 'sum(queue_messages{queue=~".*(dlq|dead).*",queue!~".*.fifo",state="visible"})'
+    waiting = 'sum(queue_messages{queue!~".*(dlq|dead).*|.*.fifo"})'
     lost = 'sum(increase(capture_records_total{outcome=~"lost|rejected"}[1h]))'
     return [
         dashboard.Row("Capture"),
@@ -44,7 +44,10 @@ def _capture() -> list[Any]:
             "Queues",
             "Messages in the capture queue and its dead-letter queue.",
             "short",
-            ("sum by (queue, state) (queue_messages)", "{{queue}} {{state}}"),
+            (
+                'sum by (queue, state) (queue_messages{queue!~".*.fifo"})',
+                "{{queue}} {{state}}",
+            ),
         ),
         lines(
             "Captured records",
@@ -65,7 +68,10 @@ def _capture() -> list[Any]:
             "Age of the oldest message of the dead-letter queue; SQS deletes it after 14 days. 0 "
             "while it is empty.",
             "s",
-            ("max(queue_oldest_message_seconds) or vector(0)", "oldest"),
+            (
+                'max(queue_oldest_message_seconds{queue!~".*.fifo"}) or vector(0)',
+                "oldest",
+            ),
             per_row=3,
         ),
         lines(
@@ -82,6 +88,8 @@ def _models() -> list[Any]:
     predictions = f"rate(model_predictions_total{{{VERSION}}}[$__rate_interval])"
     analyses = f"rate(evidently_analysis_total{{{VERSION}}}[$__rate_interval])"
     by_version = "sum by (model_name, model_version)"
+    due = 'sum(queue_messages{queue=~".*-analyses.fifo"})'
+    given_up = 'sum(queue_messages{queue=~".*-analyses-dead.fifo",state="visible"})'
     return [
         dashboard.Row("Model versions"),
         lines(
@@ -89,12 +97,23 @@ def _models() -> list[Any]:
             "Rows predicted per second: what goes in.",
             "short",
             (f"{by_version} ({predictions})", "{{model_name}} {{model_version}}"),
+            per_row=3,
         ),
         lines(
             "Analyses",
             "Analyses per minute: what comes out.",
             "short",
             (f"60 * {by_version} ({analyses})", "{{model_name}} {{model_version}}"),
+            per_row=3,
+        ),
+        lines(
+            "Queue of analyses",
+            "Messages of what is due of several models: waiting or in work, and given up after "
+            "three tries.",
+            "short",
+            (due, "due"),
+            (given_up, "given up"),
+            per_row=3,
         ),
     ]
 

@@ -1,6 +1,5 @@
 """The analyze app through Chalice's own client."""
 
-from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -8,7 +7,6 @@ from msgspec.structs import replace
 
 from analysis_stage import AnalysisStage, stage_with_a_drift
 from modelwatch.domain.verdict.results import ResultName
-from modelwatch.domain.windows import Window
 from modelwatch.errors import AskedRunError
 from modelwatch.services.contract import RunningAnalysis
 from modelwatch.services.reading import ResultReader
@@ -88,21 +86,24 @@ def test_a_report_is_a_redirect(app_client, reports):
         assert app_client.http.get(f"/reports/{name}").status_code == 404, name
 
 
-class _Comparer:
-    def compare(self, *asked):
-        self.asked = asked
-        return {"outcome": "unknown"}
+def test_two_variants_are_compared(app_client):
+    until = "2026-11-23T10:00:00Z"
+    response = app_client.http.get(f"/compare?a=1&b=2&window=P1D&until={until}&metric=f1")
+    found = response.json_body
+    assert (response.status_code, found["outcome"]) == (200, "unknown")
+    assert (found["model_name"], found["a"]["name"], found["b"]["name"]) == ("wine", "1", "2")
+    assert (found["window_start"], found["window_end"]) == ("2026-11-22T10:00:00Z", until)
+    same = app_client.http.get(f"/compare?a=1&b=1&until={until}")
+    assert (same.status_code, same.json_body["detail"]) == (
+        *(400, "'1' and '1' have predictions in common"),
+    )
 
 
-def test_two_variants_are_compared(client, stage):
-    comparer = _Comparer()
-    app_client = client("analyze", metrics=stage.metrics, comparer=comparer, model_name="wine")
-    path = "/compare?a=champion&b=2&window=P1D&until=2026-11-23T10:00:00Z&metric=f1"
-    response = app_client.http.get(path)
-    assert (response.status_code, response.json_body) == (200, {"outcome": "unknown"})
-    end = datetime(2026, 11, 23, 10, tzinfo=UTC)
-    window = Window(end - timedelta(days=1), end)
-    assert comparer.asked == ("wine", "champion", "2", window, "f1")
+def test_a_comparison_that_takes_longer_has_a_name(client, stage):
+    http = client("analyze", metrics=stage.metrics, asking=_Slow()).http
+    response = http.get("/compare?a=1&b=2&window=P30D")
+    name = response.json_body["name"]
+    assert (response.status_code, response.headers["Location"]) == (202, f"analyze/{name}")
 
 
 @pytest.mark.parametrize(
@@ -120,8 +121,7 @@ def test_two_variants_are_compared(client, stage):
         ("a=1&b=2&until=2100-01-01T00:00:00Z", "until"),
     ],
 )
-def test_a_wrong_comparison_is_refused(client, stage, query, field):
-    app_client = client("analyze", metrics=stage.metrics, comparer=_Comparer(), model_name="wine")
+def test_a_wrong_comparison_is_refused(app_client, query, field):
     response = app_client.http.get(f"/compare?{query}")
     assert response.status_code == 400
     assert response.json_body.get("field", "") == field

@@ -20,7 +20,6 @@ from modelwatch.adapters.access.tokens import Callers, Tokens
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.openapi import analyze, capture, predict
 from modelwatch.openapi.access import secured
-from modelwatch.services.comparison import Comparer
 from modelwatch.services.reading import ResultReader
 from modelwatch.settings.access import AccessSettings
 from predict_app import predict_app, service_with
@@ -118,20 +117,11 @@ def analyze_address():
     stage = AnalysisStage()
     stage.store.write(records(60, 1.0))
     stage.store.write(records(60, 2.0, version="2"))
-    comparer = Comparer(
-        registry=stage.registry,
-        profiles=stage.profiles,
-        references=stage.references,
-        performance=stage.performance,
-        monitored=lambda _: stage.monitored(None),
-    )
     parts = {
         "metrics": stage.metrics,
         "analyze_service": stage.service,
         "asking": stage.asking,
-        "comparer": comparer,
         "result_reader": ResultReader(stage.reports, stage.episodes),
-        "model_name": "wine",
         "door": DOOR,
     }
     with app_with("analyze", **parts) as app, served(app) as url:

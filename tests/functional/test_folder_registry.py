@@ -389,6 +389,47 @@ def test_the_times_of_training_rows_are_kept_with_them(tmp_path):
     assert list(references.windows(without.version, [window])) == []
 
 
+@pytest.mark.parametrize(
+    ("labels", "problem"),
+    [
+        (["yes", "no"], "labels no, yes; predictions 0, 1"),
+        (["yes"], "labels yes; predictions 0, 1"),
+        ([7, 8], "labels 7, 8; predictions 0, 1"),
+    ],
+)
+def test_labels_that_no_prediction_can_equal_are_refused(tmp_path, labels, problem):
+    fitted = DecisionTreeClassifier(random_state=0).fit(ROWS, GOOD)
+    given = (labels * len(ROWS))[: len(ROWS)]
+    rows = {"name": "wine", "train": ROWS, "test": ROWS, "settings": settings_of(tmp_path)}
+    expected = f"no label is a class that the model predicts: {problem}"
+    with pytest.raises(InvalidInputError, match=f"^labels: {expected}"):
+        register_model(fitted, labels=given, **rows)
+    assert not (tmp_path / "wine").exists()
+
+    register(tmp_path)
+    ROWS.assign(good=given).to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.raises(InvalidInputError, match=f"^--labels-column: {expected}"):
+        adopt(settings_of(tmp_path), "wine", None, tmp_path / "rows.csv", labels_column="good")
+
+
+@pytest.mark.parametrize("labels", [[0, 1], ["0", "1"], [0.0, 1.0], [False, True], [1, 2], [1]])
+def test_labels_that_a_prediction_can_equal_are_kept(tmp_path, labels):
+    fitted = DecisionTreeClassifier(random_state=0).fit(ROWS, GOOD)
+    given = (labels * len(ROWS))[: len(ROWS)]
+    rows = {"name": "wine", "train": ROWS, "test": ROWS, "settings": settings_of(tmp_path)}
+    done = register_model(fitted, labels=given, **rows)
+    assert artifacts_of(settings_of(tmp_path)).holdout(done.version)["label"].to_pylist() == given
+
+
+def test_a_metric_that_is_no_number_is_refused(tmp_path):
+    fitted = DecisionTreeClassifier(random_state=0).fit(ROWS, GOOD)
+    rows = {"name": "wine", "train": ROWS, "test": ROWS, "settings": settings_of(tmp_path)}
+    for value in ("high", None, [0.9]):
+        with pytest.raises(InvalidInputError, match=r"metrics: 'f1' is .*; expected a number"):
+            register_model(fitted, metrics={"f1": value}, **rows)
+    assert not (tmp_path / "wine").exists()
+
+
 def test_a_version_is_adopted_with_the_times_of_a_column(tmp_path):
     settings = settings_of(tmp_path)
     version = register(tmp_path)

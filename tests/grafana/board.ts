@@ -11,6 +11,7 @@ import type * as Stat from "@schema/composable/stat/panelcfg/x/StatPanelCfg_type
 import type * as States from "@schema/composable/statetimeline/panelcfg/x/StateTimelinePanelCfg_types.gen";
 import type * as Heat from "@schema/composable/statushistory/panelcfg/x/StatusHistoryPanelCfg_types.gen";
 import type * as Lines from "@schema/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen";
+import type { CloudWatchMetricsQuery } from "@schema/composable/cloudwatch/dataquery/x/CloudWatchDataQuery_types.gen";
 import type { DataLink } from "@grafana/data";
 
 /** A type as JSON spells it: enums are their values. */
@@ -50,6 +51,11 @@ type Query = {
   instant: boolean;
   range: boolean;
 };
+/** And one to CloudWatch. */
+type CloudQuery = Omit<Json<CloudWatchMetricsQuery>, "datasource"> & {
+  datasource: { type: "cloudwatch"; uid: "cloudwatch-datasource" };
+  statistic: string;
+};
 type Kind<Type extends string, Options, Custom> = Omit<
   Json<Panel>,
   "type" | "options" | "fieldConfig" | "targets" | "id" | "gridPos"
@@ -59,7 +65,7 @@ type Kind<Type extends string, Options, Custom> = Omit<
   type: Type;
   options: Partial<Json<Options>>;
   fieldConfig: { defaults: Field<Custom>; overrides: Override[] };
-  targets: Query[];
+  targets: Query[] | CloudQuery[];
 };
 type Nothing = Record<string, never>;
 

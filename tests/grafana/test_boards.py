@@ -15,7 +15,11 @@ import pytest
 
 HERE = Path(__file__).parent
 GRAFANA = HERE.parents[1] / "templates" / "grafana"
-TEXTS = {path.stem: path.read_text() for path in sorted(GRAFANA.glob("dashboards/*.json"))}
+TEXTS = {
+    path.relative_to(GRAFANA).with_suffix("").as_posix().replace("/", "-"): path.read_text()
+    for folder in ("dashboards", "cloudwatch")
+    for path in sorted(GRAFANA.glob(f"{folder}/*.json"))
+}
 BOARDS = {name: json.loads(text) for name, text in TEXTS.items()}
 ALL_PANELS = [
     pytest.param(panel, id=f"{name}: {panel['title']}")
@@ -58,13 +62,21 @@ def test_grafanas_types_refuse_what_is_misspelled(workshop: Path) -> None:
         "variable": ('"skipUrlSync": false', '"skipUrlSync": false, "auto": false'),
         "board": ('"graphTooltip": 0', '"graphToltip": 0'),
     }
-    good = TEXTS["data_drift"]
+    of_cloudwatch = {
+        "statistic": ('"statistic": "Maximum"', '"statistics": "Maximum"'),
+        "dimension": ('"dimensions": {', '"dimensions": {"a": 1, '),
+        "editor_mode": ('"metricEditorMode": 0', '"metricEditorMode": 2'),
+    }
+    good = TEXTS["dashboards-data_drift"]
     wrong = {name: good.replace(*mistake, 1) for name, mistake in mistakes.items()}
+    assert good not in wrong.values()
+    good = TEXTS["cloudwatch-data_drift"]
+    wrong |= {name: good.replace(*mistake, 1) for name, mistake in of_cloudwatch.items()}
     assert good not in wrong.values()
     complaints = _complaints(workshop, wrong)
     assert {
         line.partition(".ts(")[0] for line in complaints.splitlines() if "): error" in line
-    } == {*mistakes}
+    } == {*mistakes, *of_cloudwatch}
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +194,7 @@ def test_buckets_come_in_their_order() -> None:
         for board in BOARDS.values()
         for panel in board["panels"]
         for target in panel.get("targets", ())
-        if "by (le)" in target["expr"] and "histogram_quantile" not in target["expr"]
+        if "by (le)" in target.get("expr", "") and "histogram_quantile" not in target["expr"]
     ]
     assert len(by_bound) == 3
     assert {target["format"] for target in by_bound} == {"heatmap"}
@@ -200,7 +212,11 @@ def test_made_twice_they_are_the_same_bytes() -> None:
             text=True,
             check=True,
         )
-        assert json.loads(made.stdout) == {f"{name}.json": text for name, text in TEXTS.items()}
+        found = {
+            path.removesuffix(".json").replace("/", "-"): text
+            for path, text in json.loads(made.stdout).items()
+        }
+        assert found == TEXTS
 
 
 def test_the_lock_names_hashes_and_no_download_addresses() -> None:

@@ -16,6 +16,9 @@ from typing import NamedTuple
 
 LEFT_OUT = {
     "cloudwatch_alarm_action_check",
+    "cloudwatch_log_group_retention_period_check",
+    "ecs_container_insights_enabled_check",
+    "efs_automatic_backups_enabled_check",
     "lambda_function_public_access_prohibited_check",
     "s3_bucket_logging_enabled_check",
     "s3_bucket_object_lock_enabled_check",

@@ -12,8 +12,9 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import control_tower
 
@@ -55,12 +56,16 @@ SETTINGS = Settings(
         "PREDICT_ROLLOUT": "Canary10Percent15Minutes",
     }
 )
+BRIDGE = {"LogRetentionDays": 30, "AssignPublicIp": "DISABLED", "KmsKeyArn": SETTINGS.kms_key_arn}
+"""Parameters of the bridge's template that are looked at; it is deployed by other means."""
+
 LOCKS = {
     "commands": "requirements.txt",
     **{
         name: f"layers/{name}/requirements.txt"
         for name in ("inference", "capture", "analysis", "pyfunc")
     },
+    "bridge": "templates/bridge/requirements.txt",
     "localstack": "localstack/requirements.txt",
     "lambda-runtime": "localstack/runtime/requirements.txt",
 }
@@ -77,9 +82,25 @@ def templates() -> Iterator[tuple[str, Template]]:
         yield app, with_versions(template, {}, SETTINGS) if app == "predict" else template
     for path in sorted(project.template("storage").parent.glob("*.yaml")):
         yield path.stem, with_kept_queues(with_key(load_template(path), SETTINGS.kms_key_arn))
+    bridge = load_template(project.template("storage").parents[1] / "bridge/bridge.yaml")
+    yield "bridge", bridge | {"Resources": _chosen(bridge["Resources"], BRIDGE)}
     alarms = alarm_template(SETTINGS, limits, SETTINGS.capture_queue_name)
     yield "alarms", with_key(alarms, SETTINGS.kms_key_arn)
     yield "sql", with_key(tables_template(SETTINGS), SETTINGS.kms_key_arn)
+
+
+def _chosen(part: Any, values: Mapping[str, object]) -> Any:
+    """Return a part of a template with values of parameters, every condition fulfilled."""
+    match part:
+        case {"Ref": name} if name in values:
+            return values[name]
+        case {"Fn::If": [_, yes, _]}:
+            return _chosen(yes, values)
+        case dict():
+            return {key: _chosen(each, values) for key, each in part.items()}
+        case list():
+            return [_chosen(each, values) for each in part]
+    return part
 
 
 def with_values(template: Template) -> Template:

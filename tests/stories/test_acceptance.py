@@ -72,3 +72,6 @@ def test_an_interrupted_acceptance_erases_what_it_made(stack):
     assert "Everything was erased." in printed
     stage = re.search(r"stage (acc-\w+)", said[0])[1]
     assert left_of(stack, stage) == []
+    # as after a killed one; what is gone already is no fault
+    again = stack.run("acceptance", "--erase", stage)
+    assert again.returncode == 0, again.stderr

@@ -6,12 +6,14 @@ test_demo.py sees EventBridge fire; here the function is invoked with such event
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from modelwatch.adapters.captures.records import S3RecordStore
@@ -140,6 +142,9 @@ def test_models_that_are_due_wait_for_no_other_and_a_broken_one_is_a_dead_letter
         (result,) = analyze.results(name)
         assert (result.rows, result.late) == (20, False)
     assert analyze.results(broken) == []
+    page = f"http://127.0.0.1:{analyze.stack.environ['BRIDGE_PORT']}/metrics"
+    given_up = re.compile(rf'queue_messages{{queue="{queue}-dead.fifo",state="visible"}} [1-9]')
+    eventually(lambda: given_up.search(httpx.get(page).text))
     found = sqs.receive_message(QueueUrl=letters, MaxNumberOfMessages=10)["Messages"]
     dead = [due for each in found if (due := decode_due(each["Body"])).model_name == broken]
     assert dead == [DueAnalysis(broken, "1", "PT1H", planned)]

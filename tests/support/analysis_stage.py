@@ -24,6 +24,7 @@ from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.adapters.results.episodes import S3EpisodeStore
 from modelwatch.adapters.results.monitors import S3MonitorStore
 from modelwatch.adapters.results.past import S3PastStore
+from modelwatch.domain.comparison import Comparison
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.monitors import Monitor, Monitored, MonitorSet
@@ -37,6 +38,8 @@ from modelwatch.services.analysis_requests import AnalysisRequest
 from modelwatch.services.analyze import Analysis, AnalyzeService
 from modelwatch.services.announcing import Announcer
 from modelwatch.services.asking import Asking
+from modelwatch.services.comparison import Comparer
+from modelwatch.services.comparison_query import ComparisonRequest
 from modelwatch.services.evaluation import Evaluator
 from modelwatch.services.learning import Learning
 from modelwatch.services.monitors import MonitorReader
@@ -125,7 +128,18 @@ class AnalysisStage:
             announcer=Announcer(episodes, self.bus, self.metrics, "local"),
             clock=lambda: self.now.timestamp(),
         )
-        self.asking = Asking(S3AskedStore(self.s3, "reports"), self.service.analyze)
+        self.comparer = Comparer(
+            registry=self.registry,
+            profiles=self.profiles,
+            references=self.references,
+            performance=self.performance,
+            monitored=lambda _: self.monitored(None),
+        )
+        self.asking = Asking(S3AskedStore(self.s3, "reports"), self.service.analyze, self.compare)
+
+    def compare(self, request: ComparisonRequest, at: datetime) -> Comparison:
+        """Compare variants of the stage's model."""
+        return self.comparer.compare_asked("wine", request, at)
 
     def monitored(self, monitor: Monitor | None) -> Monitored:
         """Read a monitor, whose rules override the stage's."""

@@ -16,6 +16,7 @@ from modelwatch.errors import SettingError
 from modelwatch.metric_names import CATALOG
 from modelwatch.ports.metrics import Sample
 from modelwatch.services.deliveries import Message, retry_delays
+from modelwatch.settings.analysis import analysis_queue
 from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_bridge.lines.interpretation import interpret
 from modelwatch_cli.deployment.alarms import alarm_template
@@ -228,6 +229,13 @@ def test_every_right_on_s3_is_on_buckets_of_a_known_account(packaged):
             account = statement["Condition"]["StringEquals"]["aws:ResourceAccount"]
             assert account == (others if is_models else own), statement["Sid"]
     assert seen > 10
+
+
+def test_the_queue_of_analyses_has_the_name_that_bridge_and_alarms_know(packaged):
+    resources = packaged["analyze"]["Resources"]
+    for name, dead in (("AnalysisQueue", False), ("AnalysisDeadLetterQueue", True)):
+        made = resources[name]["Properties"]["QueueName"]["Fn::Sub"]
+        assert made.replace("${Stage}", "prod") == analysis_queue("prod", dead=dead)
 
 
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:mlflow-AbCdEf"

@@ -45,12 +45,15 @@ def test_the_files_are_current(tmp_path: Path) -> None:
     pytest.importorskip("grafana_foundation_sdk", reason="the dashboards' code is NOT tested")
     shutil.copytree(GRAFANA, tmp_path / "grafana")
     code = tmp_path / "grafana" / "dashboards.py"
-    for file in (tmp_path / "grafana" / "dashboards").glob("*.json"):
+    for file in (tmp_path / "grafana").glob("*/*.json"):
         file.unlink()
     subprocess.run([sys.executable, code], check=True)
 
-    made = {file.name: file.read_text() for file in (code.parent / "dashboards").glob("*.json")}
-    committed = {file.name: file.read_text() for file in GRAFANA.glob("dashboards/*.json")}
+    made, committed = (
+        {file.relative_to(folder): file.read_text() for file in folder.glob("*/*.json")}
+        for folder in (code.parent, GRAFANA)
+    )
+    assert len(made) == 8
     assert made == committed
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import math
 import threading
 from decimal import Decimal
 
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
@@ -292,6 +295,15 @@ def test_what_is_no_table_is_refused_with_what_is_one(rows):
 
 
 @pytest.mark.parametrize(
+    "rows",
+    [pa.Table.from_pandas(ROWS), csr_matrix(ROWS.to_numpy(float)), ROWS.to_dict("list")],
+    ids=["arrow", "sparse", "mapping"],
+)
+def test_tables_of_other_libraries_are_tables(rows):
+    assert table_of(rows, "train").to_numpy().tolist() == ROWS.to_numpy().tolist()
+
+
+@pytest.mark.parametrize(
     ("labels", "problem"),
     [
         ([1, "a"], "are of several types: int, str"),
@@ -330,6 +342,7 @@ class NoPrediction:
         (Asked(0, np.full((1, 2), 0.5)).fit(), "predict_proba gives float64 of shape"),
         (Asked(0, np.full((80, 2), "a")).fit(), "predict_proba gives <U1 of shape"),
         (Locked().fit(ROWS, GOOD), "it cannot be pickled"),
+        (Asked(math.nan, np.full((80, 2), 0.5)).fit(), "the prediction is NaN"),
     ],
     ids=[
         "several outputs",
@@ -340,6 +353,7 @@ class NoPrediction:
         "too few probabilities",
         "texts for probabilities",
         "not to be pickled",
+        "never a number",
     ],
 )
 def test_what_cannot_be_served_is_refused_with_the_reason(model, sentence, tmp_path):

@@ -14,6 +14,7 @@ import msgspec
 import pandas as pd
 from mlflow.models import infer_signature
 
+from modelwatch.adapters.captures.parquet import read_table
 from modelwatch.adapters.models.artifacts import check_files
 from modelwatch.adapters.models.onnx_model import OnnxModel
 from modelwatch.adapters.models.pyfunc_model import PyfuncModel, typed_frame
@@ -31,6 +32,7 @@ from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import InvalidInputError, ModelLoadError, ModelwatchError
 from modelwatch.ports.serving import Model
 from modelwatch.settings.serving import RegistrySettings
+from modelwatch_training.given_rows import check_labels
 from modelwatch_training.given_times import parsed, times_of
 from modelwatch_training.importance import measure_importance
 from modelwatch_training.onnx_export import NotExportableError, export_onnx
@@ -139,6 +141,8 @@ def adopt(
     data = predicted_data(
         version, schema, frame, predictions.values, predictions.probabilities, labels, times
     )
+    if labels is not None:
+        check_labels(read_table(data), "--labels-column")
     step("measuring how much it depends on each feature")
     importance, importance_problem = b"", ""
     try:

@@ -168,7 +168,8 @@ def _compare(model: Any, original: PyfuncModel, rows: pd.DataFrame) -> None:
     with foreign_errors_are_refusals():
         found = original.predict_frame(typed_frame(rows, original.schema))
     faults = [fault_of(value) for value in found.values]
-    problem = next((fault for fault in faults if fault.endswith("boolean")), "")
+    wrong_type = (fault for fault in faults if fault.endswith("boolean"))
+    problem = next(wrong_type, faults[0] if all(faults) else "")
     if problem:
         raise NotServableError(problem)
     if found.probabilities is not None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from mlflow.models import infer_signature
 
+from modelwatch.adapters.captures.outcomes import outcomes_of_reference
 from modelwatch.adapters.models.pyfunc_model import plain_values
 from modelwatch.domain.models import fault_of
 from modelwatch.domain.names import check_feature_names
 from modelwatch.domain.numbers import exact_whole
+from modelwatch.domain.performance.profile import PerformanceProfile
+from modelwatch.domain.performance.results import foreign_labels, task_of
 from modelwatch.domain.records import Value
 from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import InvalidInputError
 
-type Table = pd.DataFrame | np.ndarray[Any, Any]
+type Table = pd.DataFrame | np.ndarray[Any, Any] | pa.Table
 
 
 def table_of(rows: Table, title: str) -> pd.DataFrame:
@@ -28,6 +33,9 @@ def table_of(rows: Table, title: str) -> pd.DataFrame:
     twice.
     """
     try:
+        for convert in ("to_pandas", "toarray"):  # a table of Arrow or polars, a sparse matrix
+            if hasattr(rows, convert):
+                rows = getattr(rows, convert)()
         frame = pd.DataFrame(rows).reset_index(drop=True)
     except Exception as error:  # whatever pandas raises for what is no table
         raise InvalidInputError(
@@ -67,6 +75,30 @@ def labels_of(labels: Any, rows: int) -> list[Value]:
     if any(isinstance(value, int) and exact_whole(value) is None for value in plain):
         raise InvalidInputError("labels", "has a whole number that 64 bits do not hold")
     return plain
+
+
+def metrics_of(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return metrics as numbers; raises InvalidInputError when one is none."""
+    found = {}
+    for name, value in metrics.items():
+        try:
+            found[name] = float(value)
+        except (TypeError, ValueError, OverflowError):
+            problem = f"'{name!s:.60}' is {value!r:.60}; expected a number"
+            raise InvalidInputError("metrics", problem) from None
+    return found
+
+
+def check_labels(table: pa.Table, field: str) -> None:
+    """Refuse labels of which none is a class that the model predicts, such as ``yes`` for ``1``.
+
+    Raises InvalidInputError; ``table`` has the columns of a version's holdout.
+    """
+    rows = outcomes_of_reference(table)
+    profile = PerformanceProfile() if rows is None else PerformanceProfile.of(rows)
+    problem = foreign_labels(profile) if task_of(profile) == "classification" else ""
+    if problem:
+        raise InvalidInputError(field, problem)
 
 
 def held_to(schema: Schema, train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:

@@ -45,7 +45,14 @@ from modelwatch.domain.schemas import LETTERS, Schema
 from modelwatch.ports.serving import Model
 from modelwatch.settings.serving import RegistrySettings
 from modelwatch_training.candidate import Candidate, foreign_errors_are_refusals, make_candidate
-from modelwatch_training.given_rows import Table, columns_by_type, labels_of, table_of
+from modelwatch_training.given_rows import (
+    Table,
+    check_labels,
+    columns_by_type,
+    labels_of,
+    metrics_of,
+    table_of,
+)
 from modelwatch_training.given_times import times_of
 from modelwatch_training.losses import losses_of
 
@@ -127,8 +134,9 @@ def register_model(
     parameters, metrics
         They are stored with the version, or with its run.
     labels
-        Labels of the test rows. A classifier's calibration is learned from them, and of a
-        regression what its errors depend on: then performance is estimated without labels.
+        Labels of the test rows, as the model predicts them. A classifier's calibration is learned
+        from them, and of a regression what its errors depend on: then performance is estimated
+        without labels.
     timestamps
         When each training row was captured, as datetimes in the order of the rows; without a zone
         they are taken as UTC. Then windows of the training rows are a past: which days and hours
@@ -159,6 +167,7 @@ def register_model(
     registry = registry_of(settings)
     index = train.index if isinstance(train, pd.DataFrame) else None
     train, test = table_of(train, "train"), table_of(test, "test")
+    measured = metrics_of(metrics or {})
     known = None if labels is None else labels_of(labels, len(test))
     times = None if timestamps is None else times_of(timestamps, len(train), index)
     with tempfile.TemporaryDirectory(prefix="modelwatch-") as folder:
@@ -170,7 +179,10 @@ def register_model(
                 REFERENCE_PATH: reference_data(version, candidate.served, train, times=times),
                 HOLDOUT_PATH: reference_data(version, candidate.served, test, known),
             }
-    losses = losses_of(read_table(added[HOLDOUT_PATH]))
+    holdout = read_table(added[HOLDOUT_PATH])
+    if known is not None:
+        check_labels(holdout, "labels")
+    losses = losses_of(holdout)
     if isinstance(losses, LossModel):
         added[LOSSES_PATH] = encode_loss_model(losses)
     if candidate.importance:
@@ -189,7 +201,7 @@ def register_model(
         NewVersion(
             candidate.signed(),
             parameters or {},
-            {**(metrics or {}), **_onnx_metrics(candidate.onnx)},
+            {**measured, **_onnx_metrics(candidate.onnx)},
             {"onnx_problem": candidate.problem[:500]} if candidate.problem else {},
         ),
         complete,

@@ -6,7 +6,8 @@ new, inside that transaction. The totals in memory, which scrapes see, include a
 its commit, so a scrape never shows a number that a crash could undo.
 
 The file belongs to one process: SQLite's exclusive lock keeps a second bridge out, and ends with
-the process in any case.
+the process in any case. With that lock SQLite needs no memory that processes share, so the file may
+be on a network file system.
 """
 
 from __future__ import annotations

@@ -143,6 +143,7 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False, timeout=1)
     try:
         connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # as the ledger's
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(_SCHEMA)
     except sqlite3.Error:

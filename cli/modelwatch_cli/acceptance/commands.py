@@ -37,6 +37,12 @@ def acceptance(
         bool, typer.Option("--yes", help="on AWS: deploy and erase without a question")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
+    of_killed: Annotated[
+        str,
+        typer.Option(
+            "--erase", metavar="STAGE", help="erase the stage of one that was killed, and no more"
+        ),
+    ] = "",
 ) -> None:
     """Deploy a stage of its own, use it, measure it, erase it, and print a report to paste.
 
@@ -45,19 +51,38 @@ def acceptance(
     some cents. Exits with 1 when a step fails or something could not be erased.
     """
     from modelwatch_cli.acceptance.measuring import Run
-    from modelwatch_cli.acceptance.stage import erase, own_variables, variables
+    from modelwatch_cli.acceptance.stage import (
+        erase,
+        own_variables,
+        stages_left,
+        variables,
+        variables_of,
+    )
     from modelwatch_cli.checks.steps import take_steps
+    from modelwatch_cli.deployment.clients import client_maker
     from modelwatch_cli.deployment.commands import ConsoleProgress
 
     given = Settings()
     on_aws = not given.aws_endpoint_url
     where = f"AWS, {given.aws_default_region}" if on_aws else "LocalStack"
-    own = own_variables(given)
+    own = variables_of(of_killed, given) if of_killed else own_variables(given)
+    what = f"{'Erase' if of_killed else 'Deploy'} stage {own['STAGE']}"
     if on_aws and not yes:
         if not sys.stdin.isatty():
             raise InvalidInputError("--yes", "is needed where no one can be asked: this uses AWS")
-        account = given.aws_account_id
-        typer.confirm(f"Deploy stage {own['STAGE']} to {account}, {where}?", abort=True, err=True)
+        typer.confirm(f"{what}: {given.aws_account_id}, {where}?", abort=True, err=True)
+    if of_killed:
+        with variables(os.environ, own):
+            _say_left(left := erase(Settings(), ConsoleProgress(error_console)))
+        if left:
+            raise typer.Exit(1)
+        return
+    for stage in stages_left(client_maker(given)("cloudformation")):
+        error_console.print(
+            f"Stage {stage} is there: another acceptance runs, or was killed. Then erase it: "
+            f"`modelwatch acceptance --erase {stage}`",
+            markup=False,
+        )
     error_console.print(f"Acceptance of {__version__} on {where}: stage {own['STAGE']}")
     outcomes: list[Outcome] = []
     interrupted = False
@@ -76,9 +101,7 @@ def acceptance(
             interrupted = True
             error_console.print("Interrupted: what was made is erased now; please wait")
         finally:
-            left = erase(settings, ConsoleProgress(error_console))
-            for each in left:
-                error_console.print(f"Not erased: {each}", markup=False)
+            _say_left(left := erase(settings, ConsoleProgress(error_console)))
     report = _report(where, own, run, outcomes, left, on_aws, interrupted)
     if as_json:
         print_json(report)
@@ -88,6 +111,11 @@ def acceptance(
         raise ModelwatchError("the acceptance was interrupted")
     if not report["ok"]:
         raise typer.Exit(1)
+
+
+def _say_left(left: list[str]) -> None:
+    for each in left:
+        error_console.print(f"Not erased: {each}", markup=False)
 
 
 def _report(

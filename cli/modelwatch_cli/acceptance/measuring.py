@@ -42,6 +42,7 @@ from modelwatch_cli.waiting import wait_until
 REQUESTS = 200
 RATE = 10.0
 _LOG_PATIENCE_SECONDS = 60
+_OF_APIS = ("predict", "predict-image", "capture-api", "analyze-api")
 _PROBES = {
     "predict": ("POST", "/predict"),
     "capture": ("POST", "/capture"),
@@ -64,7 +65,6 @@ class Run:
         self._settings = settings
         self._apis: dict[str, Api] = {}
         self._began = datetime.now(UTC)
-        self._requests = 0
         self._predicted: list[Predicted] = []
         self.measures: list[Measure] = []
 
@@ -107,7 +107,6 @@ class Run:
         for app, api in self._apis.items():
             method, path = _PROBES[app]
             for headers in ({}, {"x-api-key": "x" * 30, "Authorization": "Bearer wrong"}):
-                self._requests += 1
                 try:
                     response = httpx.request(
                         method, f"{api.url}{path}", json={}, headers=headers, timeout=60
@@ -125,7 +124,6 @@ class Run:
         due = [index / rate for index in range(count)] if rate else None
         api = self._apis["predict"]
         summary = send_predictions(api.url, rows, due, auth=api.auth)
-        self._requests += count
         self._predicted += summary.predicted
         if summary.interrupted:
             raise KeyboardInterrupt
@@ -166,7 +164,6 @@ class Run:
                     model_name=self._settings.model_name, window_seconds=3600, min_rows=20
                 )
                 seconds.append(time.monotonic() - began)
-                self._requests += 1
                 if found.failures or not found.results:
                     raise StepError("; ".join(found.failures.values()) or "it found no captures")
         self._measure("analysis, with its cold starts", seconds[0], "s")
@@ -178,7 +175,6 @@ class Run:
         # a bridge reads the logs of another stage
         steps = [each for each in way.steps() if each.name != "metrics"]
         outcomes = take_steps(steps, lambda _: None, lambda _: None)
-        self._requests += 30
         wrong = [f"{each.step}: {each.found}" for each in outcomes if each.state != "ok"]
         if wrong:
             raise StepError("; ".join(wrong))
@@ -215,15 +211,18 @@ class Run:
                 f"init of {name}, median of {len(values)}", statistics.median(values), "ms"
             )
         is_arm = make_plan(self._settings).architecture == "arm64"
+        invoked = self._invoked(found)
+        # API Gateway bills no request that has no key, or a wrong one
+        requests = sum(count for name, count in invoked.items() if name in _OF_APIS)
         items = [
             Item("Lambda", gigabyte_seconds, LAMBDA_ARM_SECOND if is_arm else LAMBDA_SECOND),
-            Item("Lambda", sum(self._invoked(found).values()), LAMBDA_REQUEST),
-            Item("API Gateway", self._requests, API_REQUEST),
+            Item("Lambda", sum(invoked.values()), LAMBDA_REQUEST),
+            Item("API Gateway", requests, API_REQUEST),
         ]
         usd = sum(item.usd for item in items)
         self._measure("Lambda, billed", gigabyte_seconds, "GB-seconds")
         self.measures.append(Measure("cost by list prices: Lambda and API Gateway", usd, "USD"))
-        return f"{usd:.6f} USD for {self._requests} requests; S3, SQS and logs are not in it"
+        return f"{usd:.6f} USD for {requests} requests; S3, SQS and logs are not in it"
 
     @staticmethod
     def _invoked(found: Findings) -> dict[str, int]:

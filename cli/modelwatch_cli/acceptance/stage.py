@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.adapters.aws.objects import S3Objects
 from modelwatch.adapters.registries import registry_of
-from modelwatch.errors import ModelwatchError, NoModelError
+from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError
 from modelwatch.settings.access import OPEN
 from modelwatch_cli.deployment.clients import client_maker, make_clients
 from modelwatch_cli.deployment.deployer import Progress
@@ -20,6 +21,10 @@ from modelwatch_cli.deployment.plan import make_plan
 from modelwatch_cli.deployment.releases import ReleaseStore
 from modelwatch_cli.deployment.removal import undeploy
 from modelwatch_cli.settings import Settings
+
+_PREFIX = "acc-"
+_STAGE = re.compile(rf"{_PREFIX}[0-9a-f]{{6}}")
+_STACK = re.compile(rf"modelwatch-({_STAGE.pattern})-")
 
 _OF_A_STAGE = (
     "CAPTURE_BUCKET",
@@ -46,14 +51,36 @@ def own_variables(settings: Settings) -> dict[str, str]:
 
     Where no setting closes the APIs, keys do: an open API proves nothing.
     """
-    mark = secrets.token_hex(3)
+    return variables_of(f"{_PREFIX}{secrets.token_hex(3)}", settings)
+
+
+def variables_of(stage: str, settings: Settings) -> dict[str, str]:
+    """Return the variables of an acceptance's stage.
+
+    Raises InvalidInputError when no acceptance makes a stage of that name.
+    """
+    if not _STAGE.fullmatch(stage):
+        raise InvalidInputError("--erase", f"'{stage[:80]}' is no stage of an acceptance")
     closed = settings.api_auth not in ("", "none", OPEN)
     return {
-        "STAGE": f"acc-{mark}",
-        "MODEL_NAME": f"modelwatch_acceptance_{mark}",
+        "STAGE": stage,
+        "MODEL_NAME": f"modelwatch_acceptance_{stage.removeprefix(_PREFIX)}",
         "EVENT_BUS": "none",
         **({} if closed else {"API_AUTH": "api_key"}),
     }
+
+
+def stages_left(cloudformation: Any) -> list[str]:
+    """Return the stages of acceptances that have stacks: they run, or were killed."""
+    pages = cloudformation.get_paginator("describe_stacks").paginate()
+    names = [
+        _STACK.match(each["StackName"])
+        for page in pages
+        for each in page["Stacks"]
+        # LocalStack still lists it
+        if each["StackStatus"] != "DELETE_COMPLETE"
+    ]
+    return sorted({found[1] for found in names if found})
 
 
 @contextmanager

@@ -242,9 +242,9 @@ def import_captures(
     else:
         records, labels = summary.records, summary.labels
         console.print(
-            f"{summary.files} sagemaker files: {records.stored} of {records.found} records stored, "
-            f"{labels.stored} of {labels.found} labels; "
-            f"{records.known + labels.known} were stored already"
+            f"{count_of(summary.files, 'SageMaker file')}: stored {records.stored} of "
+            f"{count_of(records.found, 'record')} and {labels.stored} of "
+            f"{count_of(labels.found, 'label')}; stored before: {records.known + labels.known}"
         )
         if records.left_out:
             console.print(f"{count_of(records.left_out, 'record')} not in the monitor's sample")

@@ -78,8 +78,8 @@ def why_absent(selector: Selector, known: Known) -> str:
         return FAULTS[name]
     if name in STATUSES and any(label == "status" for label, _, _ in selector.matchers):
         return STATUSES[name]
-    if name == "queue_messages" and known.settings.bridge_queues == "-":
-        return "BRIDGE_QUEUES says that no queue is watched"
+    if name == "queue_messages" and known.settings.bridge_queues:
+        return "BRIDGE_QUEUES says which queues are watched"
     if name == "model_prediction_value":
         return "" if known.has_numbers() else "the predictions are no numbers"
     return _why_no_value(name, selector, known.result) if known.result else ""

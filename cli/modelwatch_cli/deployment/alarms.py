@@ -16,6 +16,7 @@ from typing import Any, Literal
 from modelwatch.adapters.aws.emf import CLOUDWATCH
 from modelwatch.domain.episodes.events import DETAIL_TYPE, SOURCE
 from modelwatch.metric_names import CATALOG, NAMESPACE
+from modelwatch.settings.analysis import analysis_queue
 from modelwatch_cli.deployment.plan import IMAGE_SUFFIX
 from modelwatch_cli.deployment.templates import Template
 from modelwatch_cli.settings import Settings
@@ -347,18 +348,18 @@ def _of_analysis(settings: Settings) -> Iterator[Alarm]:
         _above("AWS/Lambda", "Invocations", where, 1, seconds=min(seconds, _DAY), times=days)
         | {"ComparisonOperator": "LessThanThreshold", "TreatMissingData": "breaching"},
     )
-    queue = f"modelwatch-{stage}-analyses"
-    waiting = [{"Name": "QueueName", "Value": f"{queue}.fifo"}]
+    waiting = [{"Name": "QueueName", "Value": analysis_queue(stage)}]
     age = _above(
         "AWS/SQS", "ApproximateAgeOfOldestMessage", waiting, seconds, statistic="Maximum", times=2
     )
     says = "What is due waits in the queue for twice the time between two runs."
     yield Alarm("AnalysisMissing", "waiting", "analysis", says, "", age)
-    dead = [{"Name": "QueueName", "Value": f"{queue}-dead.fifo"}]
+    given_up = analysis_queue(stage, dead=True)
+    dead = [{"Name": "QueueName", "Value": given_up}]
     letters = "ApproximateNumberOfMessagesVisible"
     found = _above("AWS/SQS", letters, dead, 0, statistic="Maximum")
-    says = f"Analyses failed three times: {queue}-dead.fifo names the models."
-    yield Alarm("DeadLetterQueueNotEmpty", "analyses", "analysis", says, "", found)
+    says = f"Analyses failed three times: {given_up} names the models."
+    yield Alarm("AnalysisGivenUp", "", "analysis", says, "", found)
     total = "evidently_analysis_total"
     if every <= _QUERY_LIMIT / 2:
         period = max(_QUARTER, math.ceil(every.total_seconds() / 60) * 60)

@@ -55,14 +55,14 @@ def undeploy(
     kept = {"storage", "pipeline"} if on_aws else {"storage"}
     if with_data:
         kept = set()
-    doomed = {part: needs for part, needs in plan.stacks.items() if part not in kept}
+    # alarms and metrics are of all functions: they go with all, also if no setting asks for them
+    doomed = {part: needs for part, needs in plan.stacks.items() if part not in {*kept, "metrics"}}
     if set(plan.apps) == set(APPS):
-        # also if the settings do not ask for them any more
+        doomed = {part: needs | {"metrics"} for part, needs in doomed.items()}
         doomed |= {"alarms": frozenset(APPS), "metrics": frozenset(), "sql": frozenset()}
     steps = {}
     for part in doomed:
         users = [user for user, needs in doomed.items() if part in needs]
-        users = list(plan.apps) if part == "metrics" else users
         steps[part] = Step(partial(delete, part), users)
     try:
         run_steps(steps)

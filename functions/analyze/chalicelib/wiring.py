@@ -115,12 +115,13 @@ def deliveries() -> SqsDeliveries:
 
 @cache
 def asking() -> Asking:
-    """Return what runs analyses on request; without Lambda, the caller waits for its run."""
+    """Return what runs analyses and comparisons on request; without Lambda, the caller waits."""
     settings = AnalyzeSettings()
     function = settings.aws_lambda_function_name
     return Asking(
         S3AskedStore(s3_client(settings), settings.report_bucket),
         lambda request, at, mark: analyze_service().analyze(request, at, mark),
+        lambda request, at: comparer().compare_asked(settings.model_name, request, at),
         LambdaStarter(lambda_client(settings), function) if function else None,
     )
 
@@ -147,11 +148,6 @@ def result_reader() -> ResultReader:
     return ResultReader(
         S3ReportStore(s3, bucket), S3EpisodeStore(s3, bucket), lambda: known_owners(monitors)
     )
-
-
-def model_name() -> str:
-    """Return the name of the model that is watched."""
-    return AnalyzeSettings().model_name
 
 
 @dataclass(frozen=True)

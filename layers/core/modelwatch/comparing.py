@@ -40,6 +40,8 @@ def profile(table: pa.Table | pd.DataFrame) -> Profile:
     """
     import pyarrow as pa
 
+    if hasattr(table, "to_arrow"):  # polars
+        table = table.to_arrow()
     if not isinstance(table, pa.Table):
         table = _arrow(table)
     names = table.column_names
@@ -104,5 +106,5 @@ def _arrow(table: Any) -> pa.Table:
     names = [str(name) for name in table.columns]
     try:
         return pa.Table.from_pandas(table.set_axis(names, axis=1), preserve_index=False)
-    except (pa.ArrowException, ValueError) as error:
+    except (pa.ArrowException, ValueError, TypeError) as error:
         raise InvalidInputError("table", f"cannot be read: {error}") from None

@@ -530,14 +530,15 @@ BRIDGE_METRICS: tuple[Metric, ...] = (
         "queue_messages",
         "gauge",
         ("queue", "state"),
-        "Messages in the capture queue and its dead-letter queue: visible, in_flight, delayed.",
+        "Messages in the queues of captures and analyses, and their dead-letter queues: visible, "
+        "in_flight, delayed.",
         "Count",
     ),
     Metric(
         "queue_oldest_message_seconds",
         "gauge",
         ("queue",),
-        "Age of the oldest message of the dead-letter queue; SQS deletes it after 14 days.",
+        "Age of the oldest message of a dead-letter queue; SQS deletes it after 14 days.",
         "Seconds",
     ),
 )

@@ -179,6 +179,7 @@ def test_a_warning_outlives_a_restart_and_is_ok_to_an_earlier_version(
     again.observe({})
     (model,) = overview(again.view())["models"]
     assert (model["status"], model["drifted"]) == ("warning", ["ash"])
+    story.store.close()
     ((body,),) = sqlite3.connect(tmp_path / "state-history.sqlite").execute(
         "SELECT body FROM analysis"
     )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import pytest
+
 from modelwatch.metric_names import CATALOG
-from modelwatch_bridge.counting.ledger import Ledger
+from modelwatch_bridge.counting.ledger import Ledger, LedgerError
 from modelwatch_bridge.counting.retirement import retired_series
+from modelwatch_bridge.history.history import Slot
+from modelwatch_bridge.history.history_file import HistoryFile
 from modelwatch_bridge.lines.events import LogEvent
 
 Emf = Callable[..., str]
@@ -32,6 +38,22 @@ def test_several_lines_about_one_failed_request_count_once(ledger: Ledger, value
     put(ledger, 9000, f"RequestId: {REQUEST.replace('8', '9')} Error: Runtime exited")
 
     assert values(ledger, "faas_errors_total") == {(FUNCTION,): 2}
+
+
+def test_its_files_need_no_memory_that_processes_share(tmp_path, emf):
+    """Which a network file system, such as EFS, does not give."""
+    state = tmp_path / "bridge.sqlite"
+    ledger = Ledger(state)
+    history = HistoryFile(tmp_path / "history.sqlite")
+    put(ledger, 1000, emf("model_load_time_seconds", 2.0, model_name="m"))
+    history.add_slot(Slot(1000, {}, {}), 0)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"bridge.sqlite-wal", "history.sqlite-wal"} <= names
+    assert not [name for name in names if name.endswith("-shm")]
+    with pytest.raises(LedgerError, match="another bridge uses it"):
+        Ledger(state, connect=partial(sqlite3.connect, isolation_level=None, timeout=0))
+    ledger.close()
+    history.close()
 
 
 def test_a_gauge_keeps_its_newest_value_in_any_order(ledger, emf, values):

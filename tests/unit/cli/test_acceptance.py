@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
+from modelwatch.errors import InvalidInputError
 from modelwatch_cli.acceptance.commands import AWS_ONLY, markdown
 from modelwatch_cli.acceptance.measuring import Measure
-from modelwatch_cli.acceptance.stage import own_variables, variables
+from modelwatch_cli.acceptance.stage import own_variables, stages_left, variables, variables_of
 from modelwatch_cli.checks.steps import Outcome
 from modelwatch_cli.settings import Settings
 
@@ -68,6 +71,35 @@ def test_two_acceptances_do_not_meet() -> None:
     first, second = own_variables(Settings(AWS)), own_variables(Settings(AWS))
     assert first["STAGE"] != second["STAGE"]
     assert first["MODEL_NAME"] != second["MODEL_NAME"]
+
+
+@pytest.mark.parametrize("stage", ["prod", "acc-", "acc-1f2e3", "acc-1F2E3D", "acc-1f2e3d-2"])
+def test_no_other_stage_can_be_erased(stage: str) -> None:
+    with pytest.raises(InvalidInputError, match="is no stage of an acceptance"):
+        variables_of(stage, Settings(AWS))
+
+
+def test_a_stage_that_was_left_is_found_with_its_model() -> None:
+    client = boto3.client(
+        "cloudformation", region_name="eu-west-1", aws_access_key_id="k", aws_secret_access_key="s"
+    )
+    stacks = [
+        ("modelwatch-prod-predict", "CREATE_COMPLETE"),
+        ("modelwatch-acc-1f2e3d-predict", "CREATE_COMPLETE"),
+        ("modelwatch-acc-1f2e3d-storage", "UPDATE_COMPLETE"),
+        ("modelwatch-acc-ffffff-storage", "DELETE_COMPLETE"),
+        ("modelwatch-acc-1f2e3d4-storage", "CREATE_COMPLETE"),
+        ("modelwatch-accord-storage", "CREATE_COMPLETE"),
+    ]
+    now = datetime(2026, 11, 29, tzinfo=UTC)
+    described = [
+        {"StackName": name, "StackStatus": status, "CreationTime": now} for name, status in stacks
+    ]
+    with Stubber(client) as stubber:
+        stubber.add_response("describe_stacks", {"Stacks": described})
+        assert stages_left(client) == ["acc-1f2e3d"]
+    own = variables_of("acc-1f2e3d", Settings(AWS))
+    assert (own["STAGE"], own["MODEL_NAME"]) == ("acc-1f2e3d", "modelwatch_acceptance_1f2e3d")
 
 
 def report(**changed: object) -> dict[str, object]:

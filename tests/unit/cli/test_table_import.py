@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -29,7 +30,7 @@ from modelwatch_cli.capture.tables.command import TableOptions, import_table
 from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImport
 from modelwatch_cli.capture.tables.mapping import UNITS, TableMapping, TimeUnit
 from modelwatch_cli.capture.tables.reading import Table, open_table
-from modelwatch_cli.capture.tables.sources import fetch, keys_of_table
+from modelwatch_cli.capture.tables.sources import fetch, is_table, keys_of_table
 from modelwatch_cli.capture.tables.whole import GivenTable
 from modelwatch_cli.main import app
 from modelwatch_cli.settings import Settings
@@ -347,30 +348,74 @@ def at(second: int) -> str:
     return f"2026-01-11T17:00:{second:02d}Z"
 
 
-@pytest.mark.parametrize("header", ["at,said,", "at,said,a\x0bb", f"at,said,{'x' * 251}"])
+@pytest.mark.parametrize("header", ["at,said,a\x0bb", f"at,said,{'x' * 251}"])
 def test_a_column_that_no_record_can_have_is_refused_before_a_row_is_read(tmp_path, header):
     path = write(tmp_path, "t.csv", f"{header}\n{at(0)},1,2\n")
     with pytest.raises(InvalidInputError, match=r"--features: .* is no name of a feature"):
         do_import(InMemoryS3(), path)
 
 
-def test_whole_numbers_beyond_64_bits_are_texts_of_a_csv_file_and_refused_elsewhere(tmp_path):
+def test_the_index_of_a_data_frame_is_no_feature(tmp_path):
+    s3 = InMemoryS3()
+    do_import(s3, write(tmp_path, "t.csv", f",at,a,said\n0,{at(0)},2,1\n1,{at(1)},3,1\n"))
+    assert sorted(row["feature_a"] for row in stored(s3)) == [2, 3]
+    assert not any("feature_" in row for row in stored(s3))
+
+
+def test_lines_that_end_as_on_an_old_mac_are_named_so(tmp_path):
+    path = write(tmp_path, "t.csv", f"at,a,said\r{at(0)},2,1\r")
+    with pytest.raises(InvalidInputError, match="line 1: lines end with a carriage return alone"):
+        do_import(InMemoryS3(), path)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["t.xlsx"], True),
+        (["t.feather", "notes.txt"], True),
+        (["a.csv"], True),
+        (["a.jsonl", "b.parquet"], True),
+        (["a.jsonl"], False),
+        (["a.jsonl", "notes.txt"], False),
+        ([], False),
+    ],
+)
+def test_what_is_no_file_of_sagemaker_is_read_as_a_table(tmp_path, names, expected):
+    for name in names:
+        write(tmp_path, name, "x")
+    assert is_table(str(tmp_path), Settings({})) is expected
+    if len(names) == 1 and expected:
+        assert is_table(str(tmp_path / names[0]), Settings({}))
+
+
+def test_whole_numbers_that_no_record_holds_are_texts_and_no_predictions(tmp_path):
     whole = ["12345678901234567891", "9223372036854775808", "9223372036854775807", "7"]
     text = "at,n,said\n" + "".join(f"{at(n)},{each},1\n" for n, each in enumerate(whole))
-    s3 = InMemoryS3()
-    do_import(s3, write(tmp_path, "t.csv", text))
-    found = [row.get("string_n") or row["feature_n"] for row in stored(s3)]
-    # 2**63 is a double; the largest whole number is kept exactly beside it
-    assert found[0] == "12345678901234567891"
-    assert [row.get("long_n") for row in stored(s3)][2] == 2**63 - 1
-
     lines = "".join(
         f'{{"at": "{at(n)}", "n": {each}, "said": 1}}\n' for n, each in enumerate(whole)
     )
-    checked, rejected, records, _ = do_import(InMemoryS3(), write(tmp_path, "t.jsonl", lines))
-    assert (checked.rejected, records.stored) == (2, 2)
-    assert "n: '12345678901234567891' is larger than any whole number" in rejected[0].reason
-    assert rejected[0].values["n"] == "12345678901234567891"
+    decimals = pa.array([Decimal(each) for each in whole])
+    times = [datetime(2026, 1, 11, 17, 0, n, tzinfo=UTC) for n in range(4)]
+    pq.write_table(pa.table({"at": times, "n": decimals, "said": [1] * 4}), tmp_path / "t.parquet")
+    paths = [write(tmp_path, "t.csv", text), write(tmp_path, "t.jsonl", lines)]
+    for path in (*paths, tmp_path / "t.parquet"):
+        s3 = InMemoryS3()
+        checked, *_ = do_import(s3, path)
+        assert checked.rejected == 0
+        rows = stored(s3)
+        # 2**63 is a double; the largest whole number is kept exactly beside it
+        assert rows[0]["string_n"] == "12345678901234567891"
+        assert (rows[1].get("string_n"), rows[2]["long_n"]) == (None, 2**63 - 1)
+
+    swapped = lines.replace('"n"', '"m"').replace('"said"', '"n"').replace('"m"', '"said"')
+    for path in (
+        write(tmp_path, "p.csv", text.replace("n,said", "said,n")),
+        write(tmp_path, "p.jsonl", swapped),
+    ):
+        checked, rejected, records, _ = do_import(InMemoryS3(), path)
+        assert (checked.rejected, records.stored) == (1, 3)
+        reason = "said: '12345678901234567891' is no finite number of 64 bits"
+        assert rejected[0].reason == reason
 
 
 def test_an_infinite_prediction_is_refused_and_the_others_stay_numbers(tmp_path: Path) -> None:
@@ -379,7 +424,7 @@ def test_an_infinite_prediction_is_refused_and_the_others_stay_numbers(tmp_path:
         path = write(tmp_path, "t.csv", f"at,n,said\n{at(0)},1,0.5\n{at(1)},1,{said}\n")
         checked, rejected, *_ = do_import(s3, path)
         assert (checked.letters[""], [row["prediction"] for row in stored(s3)]) == ("d", [0.5])
-        assert rejected[0].reason == f"said: '{said}' is no finite number"
+        assert rejected[0].reason == f"said: '{said}' is no finite number of 64 bits"
         assert checked.last == checked.first, "a row that is refused is not counted"
 
 

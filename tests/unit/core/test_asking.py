@@ -10,9 +10,18 @@ import pytest
 
 from analysis_stage import AnalysisStage
 from modelwatch.adapters.results.asked import S3AskedStore
-from modelwatch.errors import AskedRunError, MonitorError, NotFoundError, StartError, http_status
+from modelwatch.domain.comparison import Comparison
+from modelwatch.errors import (
+    AskedRunError,
+    InvalidInputError,
+    MonitorError,
+    NotFoundError,
+    StartError,
+    http_status,
+)
 from modelwatch.services.analysis_requests import START_SECONDS, AnalysisRequest
 from modelwatch.services.asking import Asking
+from modelwatch.services.comparison_query import ComparisonRequest
 from modelwatch.services.contract import PATIENCE_SECONDS, RunningAnalysis
 
 
@@ -28,6 +37,7 @@ class Elsewhere:
         self.asking = Asking(
             self.store,
             analyze or stage.service.analyze,
+            stage.compare,
             self.started.append,
             clock=lambda: stage.now.timestamp(),
             sleep=self._sleep,
@@ -78,6 +88,21 @@ def test_what_takes_longer_has_a_name_and_goes_on(stage):
     found = there.asking.find(name)
     assert results(found)[0]["ad_hoc"]
     assert results(found) == results(there.asking.find(name))
+
+
+def test_a_comparison_goes_on_by_its_name_as_of_the_time_at_which_it_was_asked(stage):
+    there = Elsewhere(stage)
+    asked_at = stage.now
+    running = there.asking.ask(ComparisonRequest(a="1", b="2"))
+    there.pass_time(600)
+    there.asking.run(running.name)
+    found = msgspec.json.decode(there.asking.find(running.name), type=Comparison)
+    assert found.outcome == "unknown"
+    assert asked_at <= found.window_end < asked_at + timedelta(minutes=1)
+    same = there.asking.ask(ComparisonRequest(a="1", b="1"))
+    there.asking.run(same.name)
+    with pytest.raises(InvalidInputError, match="in common"):
+        there.asking.find(same.name)
 
 
 def test_a_run_that_is_delivered_twice_is_made_once(stage):
@@ -147,7 +172,7 @@ def test_names_differ_and_nothing_that_is_kept_can_be_replaced(stage):
 
 
 def test_without_another_place_the_caller_waits_for_the_run(stage):
-    asking = Asking(S3AskedStore(stage.s3, "reports"), stage.service.analyze)
+    asking = Asking(S3AskedStore(stage.s3, "reports"), stage.service.analyze, stage.compare)
     assert len(results(asking.ask(AnalysisRequest()))) == 1
 
 
@@ -155,6 +180,7 @@ def test_a_start_that_is_refused_is_an_error(stage):
     def refuse(_name: str) -> None:
         raise StartError("throttled")
 
-    asking = Asking(S3AskedStore(stage.s3, "reports"), stage.service.analyze, refuse)
+    store = S3AskedStore(stage.s3, "reports")
+    asking = Asking(store, stage.service.analyze, stage.compare, refuse)
     with pytest.raises(StartError):
         asking.ask(AnalysisRequest())

@@ -105,14 +105,14 @@ def test_what_cannot_be_used_is_named(s3: Any, client: modelwatch.Client, tmp_pa
     table = frame(6)
     table.loc[3, "at"] = "soon"
     table.to_csv(path, index=False)
-    with pytest.raises(ModelwatchError, match=r"1 rows .*: row 5: at: found 'soon'.*skip_invalid"):
+    with pytest.raises(ModelwatchError, match=r"1 row .*: row 5: at: found 'soon'.*skip_invalid"):
         client.log_table(path, **COLUMNS)
     assert "Contents" not in s3.list_objects_v2(Bucket="captures")
     counts = client.log_table(path, skip_invalid=True, **COLUMNS)
     assert (counts.rows, counts.rejected, counts.stored) == (5, 1, 5)
     table.loc[0, "age"] = 99
     table.to_csv(path, index=False)
-    with pytest.raises(ModelwatchError, match=r"1 rows .* differ from what is stored"):
+    with pytest.raises(ModelwatchError, match=r"1 row .* with other content than what"):
         client.log_table(path, skip_invalid=True, **COLUMNS)
     with pytest.raises(
         InvalidInputError, match=r"^prediction: there is no column 'score'"

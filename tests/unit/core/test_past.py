@@ -374,7 +374,15 @@ def test_what_changed_is_said_with_its_value():
     assert words("spike", Distribution.of_numbers(numbers)) == "5 % at 0, 0 % in the reference"
     numbers[:40] = np.nan
     assert words("missing", Distribution.of_numbers(numbers)) == "20 % missing, 0 % before"
-    narrow = Distribution.of_numbers(62 + (numbers[40:] - 62) * 0.3)
+    numbers[:] = np.nan
+    assert words("missing", Distribution.of_numbers(numbers)) == "100 % missing, 0 % before"
+    large = Distribution.of_numbers([1234567.0] * 200)
+    assert words("spike", large) == "stuck at 1234567"
+    assert words("shift", large) == "values moved by +1230000"
+    numbers = np.random.default_rng(6).normal(62, 10, 200)
+    wide = Distribution.of_numbers(62 + (numbers - 62) * 5000)
+    assert re.fullmatch(r"spread x \d{4}", words("spread", wide))
+    narrow = Distribution.of_numbers(62 + (numbers - 62) * 0.3)
     assert re.fullmatch(r"spread x 0\.3\d?", words("spread", narrow))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import modelwatch
@@ -61,11 +62,22 @@ def test_a_table_of_pandas_is_profiled_and_compared():
         ([1, 2], "expected a pandas or Arrow table"),
         (pd.DataFrame({"a": [1, "x"]}), "cannot be read"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "table"),
+        (pd.DataFrame({"a": pd.arrays.SparseArray([0, 1])}), "cannot be read: Sparse"),
     ],
 )
 def test_what_is_no_table_is_refused(table, said):
     with pytest.raises(InvalidInputError, match=said):
         modelwatch.profile(table)
+
+
+def test_a_table_that_gives_itself_to_arrow_is_one():
+    class Frame:  # as of polars
+        columns = ("a",)
+
+        def to_arrow(self) -> pa.Table:
+            return pa.table({"a": [1, 2, None]})
+
+    assert modelwatch.profile(Frame()).features["a"].nulls == 1
 
 
 @pytest.mark.parametrize("level", [0, -1, 2, float("nan")])

@@ -9,7 +9,7 @@ from in_memory_s3 import InMemoryS3
 from modelwatch_cli.deployment.change_sets import Change, ChangeSets
 from modelwatch_cli.deployment.deployer import Deployer
 from modelwatch_cli.deployment.errors import StackError
-from modelwatch_cli.deployment.plan import make_plan
+from modelwatch_cli.deployment.plan import APPS, make_plan
 from modelwatch_cli.deployment.removal import undeploy
 from modelwatch_cli.deployment.stacks import StackDeployer, stack_digest
 from modelwatch_cli.deployment.templates import load_template, with_kept_queues
@@ -238,6 +238,34 @@ def test_undeploy_on_aws_lifts_the_protection_and_leaves_what_holds_data(aws):
     undeploy(plan, clients, Progress(), on_aws=True)
     assert sorted(aws.stacks) == sorted(kept)
     assert aws.protected == {plan.stack_name("capture"): False}
+
+
+@pytest.mark.parametrize("transport", ["firehose", "logs"])
+@pytest.mark.parametrize("apps", [["capture"], []])
+def test_the_way_to_the_bridge_goes_after_all_functions_and_not_with_one(aws, apps, transport):
+    gone: list[str] = []
+
+    class Progress:
+        def say(self, *_):
+            pass
+
+        def done(self, result):
+            gone.append(result.name.rpartition("-")[2])
+
+    for name in ("predict", "capture", "analyze", "metrics"):
+        bucket = {"ParameterKey": "MetricsBucket", "ParameterValue": "metrics"}
+        made = {"StackStatus": "CREATE_COMPLETE", "Parameters": [bucket]}
+        aws.stacks[f"modelwatch-local-{name}"] = made
+    layers = SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: []))
+    clients = SimpleNamespace(cloudformation=aws, functions=layers, packages=InMemoryS3({}))
+    plan = make_plan(Settings({"METRICS_TRANSPORT": transport}), apps)
+    undeploy(plan, clients, Progress())
+    if apps:
+        assert "metrics" not in gone
+        assert "modelwatch-local-metrics" in aws.stacks
+    else:
+        assert "modelwatch-local-metrics" not in aws.stacks
+        assert max(map(gone.index, APPS)) < gone.index("metrics")
 
 
 def test_the_way_through_firehose_is_deleted_with_what_is_in_its_bucket(aws, deployer):

@@ -102,7 +102,8 @@ def meaning_of(columns: Sequence[str], mapping: TableMapping) -> Meaning:
             if name in used:
                 raise InvalidInputError(option, f"'{name}' is given by {used[name]} already")
             used[name] = option
-    rest = mapping.features or tuple(name for name in columns if name not in used)
+    # pandas writes its index as a first column without a name
+    rest = mapping.features or tuple(name for name in columns if name and name not in used)
     if not rest:
         raise InvalidInputError("--features", "there is no column left for the features")
     check_feature_names(rest, "--features")
@@ -185,16 +186,24 @@ def _is_kept(text: str) -> bool:
     return not text.strip().lstrip("+-").isdigit() or exact_double(int(text)) is not None
 
 
-def looks_infinite(text: str) -> bool:
-    """Return whether ``text`` is a number that no double holds.
+def is_beyond_numbers(cell: Cell) -> bool:
+    """Return whether ``cell`` is a number, or the text of one, that no record holds as a number.
 
     Examples
     --------
-    >>> [looks_infinite(text) for text in ("-inf", "1e999", "9" * 400, "infra", "12")]
-    [True, True, True, False, False]
+    >>> [is_beyond_numbers(cell) for cell in ("-inf", "1e999", "9" * 19, 2**64 + 1, math.inf)]
+    [True, True, True, True, True]
+    >>> [is_beyond_numbers(cell) for cell in ("infra", "12", 2**62, 1.5, True, None)]
+    [False, False, False, False, False, False]
     """
+    if isinstance(cell, int):
+        return not is_number(cell) and exact_double(cell) is None
+    if isinstance(cell, float):
+        return math.isinf(cell)
+    if not isinstance(cell, str):
+        return False
     try:
-        return math.isinf(float(text))
+        return math.isinf(float(cell)) or (_kind(cell) == "s" and is_beyond_numbers(int(cell)))
     except ValueError:
         return False
 

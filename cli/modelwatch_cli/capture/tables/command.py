@@ -106,8 +106,8 @@ def _complain(source: str, changed: list[str]) -> None:
     if len(changed) > _SHOWN_PROBLEMS:
         error_console.print(f"and {len(changed) - _SHOWN_PROBLEMS} more")
     raise ModelwatchError(
-        f"{len(changed)} rows differ from what is stored under their ids; what is stored stays as "
-        "it is, and the other rows are imported"
+        f"{count_of(len(changed), 'row')} with other content than what is stored under the id; "
+        "what is stored stays as it is, and the other rows are imported"
     )
 
 
@@ -177,7 +177,7 @@ def _say(found: ImportedTable, options: TableOptions) -> None:
         )
     if checked.without_zone:
         zone = found.mapping.time_zone or "UTC"
-        console.print(f"{checked.without_zone} times have no zone and count as {zone}")
+        console.print(f"{count_of(checked.without_zone, 'time')} without a zone, read in {zone}")
     if checked.mixed:
         console.print(
             f"columns with values of another type, kept as they came: {', '.join(checked.mixed)}",
@@ -186,7 +186,8 @@ def _say(found: ImportedTable, options: TableOptions) -> None:
     for name, files in found.table.lacking(found.meaning.columns).items():
         console.print(f"column {name} is not in {_listed(files)}: no value there", markup=False)
     if checked.repeated:
-        console.print(f"{checked.repeated} rows repeat a row with the same id; each counts once")
+        rows = count_of(checked.repeated, "row")
+        console.print(f"{rows} with the id of an earlier one; each id counts once")
     if checked.rejected and options.rejected:
         console.print(
             f"{count_of(checked.rejected, 'row')} cannot be used; they are in {options.rejected}",
@@ -195,7 +196,8 @@ def _say(found: ImportedTable, options: TableOptions) -> None:
     if found.imported:
         stored, known = found.records.stored, found.records.known + found.labels.known
         console.print(
-            f"{stored} records stored, {found.labels.stored} labels; {known} were stored already"
+            f"stored {count_of(stored, 'record')} and {count_of(found.labels.stored, 'label')}; "
+            f"stored before: {known}"
         )
         if found.records.left_out:
             rate = f"{found.rules.sample_rate:g}"

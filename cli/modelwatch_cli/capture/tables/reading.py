@@ -145,7 +145,7 @@ def open_table(
         found = opener(file, advance)
         if not found.columns:
             raise InvalidInputError(file.name, "has no columns")
-        if twice := repeated(found.columns):
+        if twice := repeated(filter(None, found.columns)):
             names = ", ".join(twice)
             raise InvalidInputError(file.name, f"has more than one column with the name {names}")
         opened.append((file, found))
@@ -164,7 +164,7 @@ def _csv(file: TableFile, advance: Callable[[int], None]) -> _File:
         head = csv.reader(_Lines(file, lambda _: None), strict=True, delimiter=delimiter)
         header = tuple(name.strip() for name in next(head, []))
     except csv.Error as error:
-        raise InvalidInputError(file.name, f"line 1: {error}") from None
+        raise InvalidInputError(file.name, f"line 1: {_in_words(error)}") from None
 
     def rows(columns: Sequence[str]) -> Iterator[Row]:
         reader = csv.reader(_Lines(file, advance), strict=True, delimiter=delimiter)
@@ -176,7 +176,7 @@ def _csv(file: TableFile, advance: Callable[[int], None]) -> _File:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Row(reader.line_num, {}, f"is no line of a CSV file: {error}")
+                yield Row(reader.line_num, {}, f"is no line of a CSV file: {_in_words(error)}")
                 continue
             if not cells:
                 continue
@@ -187,6 +187,12 @@ def _csv(file: TableFile, advance: Callable[[int], None]) -> _File:
             yield Row(reader.line_num, {name: cells[place] for name, place in places})
 
     return _File(header, rows, delimiter)
+
+
+def _in_words(error: csv.Error) -> str:
+    if "new-line" in str(error):
+        return "lines end with a carriage return alone; save the file with line feeds"
+    return str(error)
 
 
 def _json_lines(file: TableFile, advance: Callable[[int], None]) -> _File:

@@ -11,13 +11,13 @@ import msgspec
 
 from modelwatch.domain.event_ids import named_event_id
 from modelwatch.domain.labels import LONGEST_LABEL
-from modelwatch.domain.numbers import is_number, probabilities_problem
+from modelwatch.domain.numbers import exact_double, is_number, probabilities_problem
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.capture.tables.columns import (
     EPOCH,
     MISSING,
     Meaning,
-    looks_infinite,
+    is_beyond_numbers,
     refuse_decimal_comma,
     time_of,
     value_of,
@@ -97,11 +97,10 @@ class RowReader:
         return valid, assumed
 
     def _outcome(self, values: Mapping[str, Cell], name: str) -> Plain:
-        """Return a prediction or a label; refuse an infinite one, since it would become a class."""
+        """Return a prediction or a label; refuse a number that would become a text: a class."""
         cell = values.get(name)
-        infinite = isinstance(cell, float) and math.isinf(cell)
-        if infinite or (self.is_text and isinstance(cell, str) and looks_infinite(cell)):
-            raise InvalidInputError(name, f"'{cell!s:.60}' is no finite number")
+        if (self.is_text or not isinstance(cell, str)) and is_beyond_numbers(cell):
+            raise InvalidInputError(name, f"'{cell!s:.60}' is no finite number of 64 bits")
         return self._cell(values, name)
 
     def _features(self, values: Mapping[str, Cell]) -> list[Plain]:
@@ -110,7 +109,7 @@ class RowReader:
             return [self._cell(values, name) for name in names]
         # most cells are plain already: this is the longest part of an import
         return [
-            cell if type(cell) in _PLAIN else _plain(cell, name)  # type: ignore[misc]  # it is plain
+            cell if type(cell) in _PLAIN else _plain(cell)  # type: ignore[misc]  # it is plain
             for name, cell in zip(names, map(values.get, names), strict=True)
         ]
 
@@ -118,7 +117,7 @@ class RowReader:
         cell = values.get(name)
         if self.is_text and isinstance(cell, str) and self.types.get(name) != "s":
             refuse_decimal_comma(cell, name)
-        return _plain(cell, name)
+        return _plain(cell)
 
     def _is_missing(self, value: object) -> bool:
         """Return whether there is no value; only in a CSV file does a text such as NA mean that."""
@@ -144,7 +143,7 @@ class RowReader:
         if not self.meaning.event_id:
             return ""
         name = self.meaning.event_id
-        given = _plain(values.get(name), name)
+        given = _plain(values.get(name))
         if self._is_missing(given):
             raise InvalidInputError(name, "the id is missing")
         # in a data frame, whole numbers in a column with a missing value are doubles
@@ -167,11 +166,12 @@ class RowReader:
 _PLAIN = frozenset({str, bool, type(None)})
 
 
-def _plain(cell: Cell, name: str) -> Plain:
+def _plain(cell: Cell) -> Plain:
     if isinstance(cell, float):
         return cell if math.isfinite(cell) else None if math.isnan(cell) else str(cell)
-    if isinstance(cell, int) and not isinstance(cell, bool) and not is_number(cell):
-        raise InvalidInputError(name, f"'{cell!s:.40}' is larger than any whole number of 64 bits")
+    if type(cell) is int and not is_number(cell):
+        double = exact_double(cell)
+        return str(cell) if double is None else double
     if isinstance(cell, datetime):
         return cell.isoformat()
     return cell

@@ -50,14 +50,15 @@ def form_of(name: str) -> str | None:
 
 
 def is_table(source: str, settings: Settings) -> bool:
-    """Return whether a source has files that only a table has: SageMaker's end in ``.jsonl``.
+    """Return whether a source has what SageMaker's has not: its files end in ``.jsonl``.
 
     Without SageMaker's part of the program, everything is a table.
     """
     if not optional_part("modelwatch_cli.capture.sagemaker"):
         return True
     names = [PurePosixPath(name).name for name, _ in _listed(source, settings)]
-    return any(form_of(name) and not name.endswith(".jsonl") for name in names)
+    others = [name for name in names if not name.endswith(".jsonl")]
+    return any(map(form_of, others)) or (others == names != [])
 
 
 def fetch(

@@ -29,6 +29,7 @@ from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImpo
 from modelwatch_cli.capture.tables.mapping import TableMapping
 from modelwatch_cli.capture.tables.reading import Table, open_table
 from modelwatch_cli.capture.tables.sources import fetch
+from modelwatch_cli.console import count_of
 from modelwatch_cli.settings import Settings
 
 KIND_NAMES = {"d": "number", "l": "whole number", "s": "text", "b": "boolean"}
@@ -232,15 +233,17 @@ def log_table(
     if found.refused:
         rows = "; ".join(f"{row.place}: {row.reason}" for row in rejected)
         raise ModelwatchError(
-            f"{checked.rejected} rows of {source} cannot be used, so nothing was logged: {rows}; "
+            f"{count_of(checked.rejected, 'row')} of {source} cannot be used, so nothing was "
+            f"logged: {rows}; "
             "correct them, or leave them out with skip_invalid=True"
         )
     if not checked.rows and not checked.rejected:
         raise ModelwatchError(f"{source} has no rows")
     if found.changed:
         raise ModelwatchError(
-            f"{len(found.changed)} rows of {source} differ from what is stored under their ids, "
-            f"such as {found.changed[0]}; what is stored stays, and the other rows are logged"
+            f"{count_of(len(found.changed), 'row')} of {source} with other content than what is "
+            f"stored under the id, such as {found.changed[0]}; what is stored stays, and the other "
+            "rows are logged"
         )
     return TableCounts(
         rows=checked.rows,

@@ -104,19 +104,26 @@ def _paths() -> dict[str, Any]:
         body=json_body(reference(AnalysisRequest), defaults, required=False),
     )
     running = content("It takes longer than 20 s, and goes on", reference(RunningAnalysis))
-    asked["responses"]["202"] = running | {
+    running |= {
         "headers": {
             "Location": {"description": "Where its results will be", "schema": {"type": "string"}}
         }
     }
-    later = operation("Get an analysis that took longer", "asked", Analysis, (404, 409, 503))
+    asked["responses"]["202"] = running
+    compared = operation("Compare two variants or versions", "compare", Comparison, (400, 404, 503))
+    compared["responses"]["202"] = running
+    later = operation(
+        "Get an analysis or comparison that took longer", "asked", Analysis, (400, 404, 409, 503)
+    )
+    either = {"anyOf": [reference(Analysis), reference(Comparison)]}
+    later["responses"]["200"] |= content("What it found", either)
     later["responses"]["202"] = content("It still runs", reference(RunningAnalysis))
     later["parameters"] = [
         {
             "name": "name",
             "in": "path",
             "required": True,
-            "description": "What `POST /analyze` called it",
+            "description": "What `POST /analyze` or `GET /compare` called it",
             "schema": {"type": "string"},
             "example": "0f8b2c64d1e39a75c0f8b2c64d1e39a7",
         }
@@ -132,11 +139,7 @@ def _paths() -> dict[str, Any]:
             )
         },
         _RESULTS: {"get": results},
-        "/compare": {
-            "get": operation(
-                "Compare two variants or versions", "compare", Comparison, (400, 404, 503)
-            )
-        },
+        "/compare": {"get": compared},
         "/health": {"get": operation("Say that the function responds", "health", Alive)},
     }
 

@@ -89,14 +89,16 @@ class PerformanceMonitor(Protocol):
         model_version: str,
         window: Window,
         *,
+        variant: str | None = None,
         reference: pa.Table | None = None,
         losses: LossModel | None = None,
         policy: PerformancePolicy | None = None,
     ) -> PerformanceResult:
         """Return how well a version predicted in ``window``, by the labels that came so far.
 
-        ``reference``: rows that it was not trained on, with probabilities and labels; ``losses``:
-        what was learned of its errors, from the same rows. ``policy``:
-        what it takes for a result, in place of the deployment's.
+        ``variant``: of its predictions under that alias alone. ``reference``: rows that it was not
+        trained on, with probabilities and labels; ``losses``: what was learned
+        of its errors, from the same rows. ``policy``: what it takes for a result, in place of the
+        deployment's.
         """
         ...

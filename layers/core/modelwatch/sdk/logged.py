@@ -64,7 +64,7 @@ def record_json(logged: LoggedPrediction, lost_before: int, now_ms: int) -> byte
     for name, value in logged.features.items():
         text = name if type(name) is str else str(name)
         if text in features:
-            faults.append(Fault(f"features.{text}", "stands there twice; give it once"))
+            faults.append(Fault(f"features.{text}", "is there twice; give it once"))
         try:
             features[text] = feature_value(value, f"features.{text}")
         except InvalidInputError as error:

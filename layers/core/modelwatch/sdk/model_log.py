@@ -347,9 +347,13 @@ def _rows(
     if probabilities is not None:
         named = plain_list(probabilities, "probabilities")
         if named and all(isinstance(name, str) for name in named):
-            named = list(zip(*(taken(columns, n, "probabilities") for n in named), strict=True))
+            classes = [(name, taken(columns, name, "probabilities")) for name in named]
+            check_lengths(classes)
+            named = list(zip(*(values for _name, values in classes), strict=True))
         meanings["probabilities"] = named
     names = [str(name) for name in features] or list(columns)
+    if not names:
+        raise InvalidInputError("features", "there is no column of one; give one feature or more")
     values = [taken(dict(columns), name, "features") for name in names]
     count = check_lengths([*meanings.items(), *zip(names, values, strict=True)])
     if is_one_time:

@@ -66,7 +66,7 @@ def columns_of(table: Any) -> dict[str, Any]:
 def _refuse_repeated(names: Sequence[Any]) -> None:
     twice = repeated(map(str, names))
     if twice:
-        problem = "stands there twice; give it once"
+        problem = "is there twice; give it once"
         raise InvalidInputError.of([Fault(f"features.{name}", problem) for name in twice])
 
 

@@ -1,4 +1,4 @@
-"""Analyses that someone asks for: each has a name, and goes on when its caller no longer waits.
+"""Analyses and comparisons on request: each has a name, and goes on when no caller waits.
 
 API Gateway waits for 29 s at most, and a Lambda function is frozen once it has responded. So a run
 is an invocation of its own. The caller gets its response where the run is done soon, and otherwise
@@ -17,8 +17,10 @@ from typing import Protocol
 
 import msgspec
 
+from modelwatch.domain.comparison import Comparison
 from modelwatch.errors import (
     AskedRunError,
+    InvalidInputError,
     ModelwatchError,
     NotFoundError,
     http_status,
@@ -28,6 +30,7 @@ from modelwatch.errors import (
 from modelwatch.ports.analysis import AskedStore
 from modelwatch.services.analysis_requests import START_SECONDS, AnalysisRequest
 from modelwatch.services.analyze import Analysis
+from modelwatch.services.comparison_query import ComparisonRequest
 from modelwatch.services.contract import PATIENCE_SECONDS, RunningAnalysis
 
 _LOG = logging.getLogger(__name__)
@@ -42,9 +45,12 @@ _GRACE = timedelta(seconds=10)
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
 
 
-class _Asked(msgspec.Struct, frozen=True):
-    request: AnalysisRequest
+class _Asked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of both was asked for."""
+
     asked_at: datetime
+    request: AnalysisRequest | None = None
+    comparison: ComparisonRequest | None = None
 
 
 class _Started(msgspec.Struct, frozen=True):
@@ -52,7 +58,7 @@ class _Started(msgspec.Struct, frozen=True):
 
 
 class _Done(msgspec.Struct, frozen=True):
-    """How it ended: results as JSON, or the status and the sentence of an error."""
+    """How it ended: results or a comparison as JSON, or the status and the sentence of an error."""
 
     analysis: msgspec.Raw = msgspec.Raw()
     status: int = 200
@@ -69,13 +75,19 @@ class _Analyze(Protocol):
     def __call__(self, request: AnalysisRequest, at: datetime, mark: str) -> Analysis: ...
 
 
+class _Compare(Protocol):
+    def __call__(self, request: ComparisonRequest, at: datetime) -> Comparison: ...
+
+
 class Asking:
-    """Has analyses run, and knows what became of each.
+    """Has analyses and comparisons run, and knows what became of each.
 
     Parameters
     ----------
     analyze
         Makes the results: the time at which it was asked, and what marks their names.
+    compare
+        Compares, as of the time at which it was asked.
     start
         Has `run` called with a name, elsewhere; None: it is called here, and the caller waits.
     """
@@ -84,29 +96,38 @@ class Asking:
         self,
         store: AskedStore,
         analyze: _Analyze,
+        compare: _Compare,
         start: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store = store
         self._analyze = analyze
+        self._compare = compare
         self._start = start or self.run
         self._clock = clock
         self._sleep = sleep
 
-    def ask(self, request: AnalysisRequest) -> msgspec.Raw | RunningAnalysis:
-        """Have a window analyzed; return the `Analysis` as JSON, or its name where it takes longer.
+    def ask(self, request: AnalysisRequest | ComparisonRequest) -> msgspec.Raw | RunningAnalysis:
+        """Have a window analyzed, or two variants compared.
+
+        Return the `Analysis` or `Comparison` as JSON, or its name where it takes longer.
 
         Raises
         ------
-        AskedRunError
+        AskedRunError, InvalidInputError
             When the run failed.
         StoreError, StartError
             When it could not be asked for.
         """
         name = secrets.token_hex(16)
         # where the start fails, no one knows the name, and S3 deletes this in time
-        self._store.write(name, "request", _encode(_Asked(request, self._now())))
+        asked = (
+            _Asked(self._now(), comparison=request)
+            if isinstance(request, ComparisonRequest)
+            else _Asked(self._now(), request)
+        )
+        self._store.write(name, "request", _encode(asked))
         self._start(name)
         deadline = self._clock() + PATIENCE_SECONDS
         pause = _FIRST_PAUSE_SECONDS
@@ -126,11 +147,15 @@ class Asking:
             When there is none of that name.
         AskedRunError
             When the run failed, or ended without a word.
+        InvalidInputError
+            When it found that what was asked cannot be done.
         """
         if not _NAME.fullmatch(name):
             raise NotFoundError(f"there is no asked analysis '{name[:100]}'")
         if (found := self._read(name, "done")) is not None:
             done = _decode_done(found)
+            if done.status == 400:
+                raise InvalidInputError("", done.detail)
             if done.status != 200:
                 raise AskedRunError(done.status, done.detail)
             return done.analysis
@@ -167,8 +192,15 @@ class Asking:
             _LOG.warning("an analysis that was asked for is not run a second time")
             return
         try:
-            found = self._analyze(asked.request, asked.asked_at, name[:_MARK_DIGITS])
+            found: Analysis | Comparison
+            if asked.comparison is not None:
+                found = self._compare(asked.comparison, asked.asked_at)
+            else:
+                request = asked.request or AnalysisRequest()
+                found = self._analyze(request, asked.asked_at, name[:_MARK_DIGITS])
             done = _Done(msgspec.Raw(_encode(found)))
+        except InvalidInputError as error:
+            done = _Done(msgspec.Raw(b"null"), http_status(error), public_text(error))
         except ModelwatchError as error:
             _LOG.error("an analysis that was asked for failed: %s", error)
             done = _Done(msgspec.Raw(b"null"), http_status(error), public_text(error))

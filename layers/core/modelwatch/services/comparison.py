@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
@@ -29,8 +30,9 @@ from modelwatch.domain.verdict.results import FeatureDrift
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, NoModelError, NotFoundError
 from modelwatch.ports.analysis import ProfileStore
+from modelwatch.ports.performance import PerformanceMonitor
 from modelwatch.ports.serving import ModelRegistry
-from modelwatch.services.performance import PerformanceMonitor
+from modelwatch.services.comparison_query import ComparisonRequest
 from modelwatch.services.references import References
 
 LEVEL = 0.01
@@ -128,6 +130,14 @@ class Comparer:
             notes=tuple(self._moved(model_name, window, versions, [first.side, second.side])),
             **msgspec.structs.asdict(verdict or _by_labels(metrics, first, second, metric)),
         )
+
+    def compare_asked(
+        self, default_model: str, asked: ComparisonRequest, now: datetime
+    ) -> Comparison:
+        """Compare as a query asks: see `compare`."""
+        window = asked.asked_window(now)
+        model_name = asked.model_name or default_model
+        return self.compare(model_name, asked.a, asked.b, window, asked.metric)
 
     def _asked(self, model_name: str, name: str, versions: Sequence[str]) -> tuple[str, str]:
         """Return the version and the variant that are meant."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -42,11 +42,10 @@ class ComparisonRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     model_name: Name | None = None
     metric: Literal["", *DIRECTIONS] = ""  # type: ignore[valid-type]
 
-    def asked_window(self) -> Window:
+    def asked_window(self, now: datetime) -> Window:
         """Return the window."""
         length = parse_duration(self.window, "window")
-        end = self.until or datetime.now(UTC)
-        return Window.ending(end, seconds=length.total_seconds())
+        return Window.ending(self.until or now, seconds=length.total_seconds())
 
 
 def parse_query(query: Mapping[str, str]) -> ComparisonRequest:

@@ -196,7 +196,7 @@ class Alive(TypedDict):
 
 
 class RunningAnalysis(msgspec.Struct, frozen=True):
-    """Response of ``POST /analyze`` to an analysis that takes longer: what it is called.
+    """Response to an analysis, or a comparison, that takes longer: what it is called.
 
     ``GET /analyze/{name}`` has its results when it is done.
     """

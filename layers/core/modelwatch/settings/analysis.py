@@ -19,6 +19,15 @@ from modelwatch.settings.names import Named
 from modelwatch.settings.reading import Group, Setting
 
 
+def analysis_queue(stage: str, *, dead: bool = False) -> str:
+    """Return the name of the queue of what is due of several models, or of what was given up.
+
+    >>> analysis_queue("prod"), analysis_queue("prod", dead=True)
+    ('modelwatch-prod-analyses.fifo', 'modelwatch-prod-analyses-dead.fifo')
+    """
+    return f"modelwatch-{stage}-analyses{'-dead' if dead else ''}.fifo"
+
+
 class ResultSettings(Group):
     """Where results are."""
 

@@ -112,22 +112,8 @@ class S3OutcomeStore:
             yield from unmoved(lambda: self._unknown(day, versions))  # noqa: B023
 
     def reference(self, table: pa.Table) -> Outcomes | None:
-        """Return the rows of reference data; None where they have no predictions.
-
-        Labels, where it has any, are in a column ``label``: numbers, texts or booleans. Of
-        very many rows, `REFERENCE_ROWS` are taken, spread evenly over all.
-        """
-        if not {"prediction", "prediction_label"} <= set(table.column_names):
-            return None
-        if table.num_rows > REFERENCE_ROWS:
-            table = table.take(np.linspace(0, table.num_rows - 1, REFERENCE_ROWS).astype(int))
-        empty = [None] * table.num_rows
-        labels = table["label"].to_pylist() if "label" in table.column_names else empty
-        texts = [None if label is None else as_text(label) for label in labels]
-        numbers = [
-            np.nan if label is None or isinstance(label, str) else float(label) for label in labels
-        ]
-        return _outcomes(table, np.array(texts, object), np.array(numbers, np.float64))
+        """Return the rows of reference data; see `outcomes_of_reference`."""
+        return outcomes_of_reference(table)
 
     def _outcomes(
         self,
@@ -207,6 +193,25 @@ class S3OutcomeStore:
             ]
             return pa.schema([field for field in schema if field[0] in columns]).empty_table()
         return pa.concat_tables(tables)
+
+
+def outcomes_of_reference(table: pa.Table) -> Outcomes | None:
+    """Return the rows of reference data; None where they have no predictions.
+
+    Labels, where it has any, are in a column ``label``: numbers, texts or booleans. Of
+    very many rows, `REFERENCE_ROWS` are taken, spread evenly over all.
+    """
+    if not {"prediction", "prediction_label"} <= set(table.column_names):
+        return None
+    if table.num_rows > REFERENCE_ROWS:
+        table = table.take(np.linspace(0, table.num_rows - 1, REFERENCE_ROWS).astype(int))
+    empty = [None] * table.num_rows
+    labels = table["label"].to_pylist() if "label" in table.column_names else empty
+    texts = [None if label is None else as_text(label) for label in labels]
+    numbers = [
+        np.nan if label is None or isinstance(label, str) else float(label) for label in labels
+    ]
+    return _outcomes(table, np.array(texts, object), np.array(numbers, np.float64))
 
 
 def _distinct(table: pa.Table) -> pa.Table:

@@ -50,7 +50,8 @@ class OnnxModel:
         # one row at a time on a fraction of a core: a pool of threads only costs
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        # what fails raises an error that says the same
+        options.log_severity_level = 4
         self._session = onnxruntime.InferenceSession(
             payload, options, providers=["CPUExecutionProvider"]
         )

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from modelwatch.domain.binomial import upper_tail
+from modelwatch.domain.numbers import rounded
 from modelwatch.domain.past.scores import margin_of
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.statistics.distributions import Floats
@@ -71,5 +72,5 @@ def words_of_jump(name: str, totals: Floats, before: Floats) -> str:
     """Return what a jump says."""
     if name == "rows":
         times = totals[0] / max(before[0], 1.0)
-        return f"{times:.2g} times the rows of this time in the weeks before"
+        return f"{rounded(times, 2)} times the rows of this time in the weeks before"
     return f"{totals[1]:.0%} of the values repeat in every feature, {before[1]:.0%} before"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from modelwatch.domain.numbers import rounded
 from modelwatch.domain.past.scores import (
     MISSING,
     SHAPE,
@@ -51,12 +52,12 @@ def words_of(
         case "shift":
             return _move(reference, trace, before, critical)
         case "spread":
-            return f"spread x {range_ratio(trace, before):.2g}"
+            return f"spread x {rounded(float(range_ratio(trace, before)), 2)}"
         case "spike":
             _, value, share, known = rise(reference, window)
             if share >= _STUCK:
-                return f"stuck at {value:.6g}"
-            return f"{_percent(share)} at {value:.6g}, {_percent(known)} in the reference"
+                return f"stuck at {_value(value)}"
+            return f"{_percent(share)} at {_value(value)}, {_percent(known)} in the reference"
         case "unseen":
             unseen = [text for text in window.counts if text not in reference.counts]
             commonest = max(unseen, key=window.counts.__getitem__, default="")
@@ -79,8 +80,13 @@ def _move(reference: Distribution, trace: Floats, before: Floats, critical: floa
     if left[factor, offset] <= critical:
         by = f" {'+' if offset > 0 else '-'} {abs(offset):.4g}" if offset else ""
         return f"looks like x {factor:.4g}{by}"
-    return f"values moved by {float((now - then).mean()):+.3g}"
+    move = float((now - then).mean())
+    return f"values moved by {'+' if move >= 0 else ''}{rounded(move, 3)}"
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{rounded(100 * share, 2)} %"
+
+
+def _value(value: float) -> str:
+    return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.15g}"

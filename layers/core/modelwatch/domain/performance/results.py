@@ -173,7 +173,7 @@ def evaluate_performance(
     if not reason and task == "regression" and profile.residuals.n < policy.min_labels:
         reason = f"{profile.residuals.n} labels that are numbers; {policy.min_labels} are needed"
     if not reason and task == "classification":
-        reason = _foreign_labels(profile)
+        reason = foreign_labels(profile)
     if reason:
         return PerformanceVerdict(status="unknown", reason=reason, task=task, estimated=estimated)
     if task == "regression":
@@ -223,7 +223,7 @@ def task_of(profile: PerformanceProfile) -> Task:
     )
 
 
-def _foreign_labels(profile: PerformanceProfile) -> str:
+def foreign_labels(profile: PerformanceProfile) -> str:
     """Return why no label can be right: ``yes`` where the model says ``true``; empty otherwise."""
     predicted, actual = (
         sorted({pair[side] for pair in profile.confusion or ()}) for side in (0, 1)
