@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from modelwatch.adapters.aws.account import account_of
 from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.errors import ModelwatchError
 from modelwatch.metric_names import CATALOG, Metric
+from modelwatch.settings.account import ASKED
 from modelwatch.settings.analysis import analysis_queue
 from modelwatch_bridge.counting.collector import Page, TotalsCollector
 from modelwatch_bridge.counting.ledger import Ledger
@@ -56,11 +56,7 @@ def now_ms() -> int:
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
-    given = BridgeSettings()
-    # a default name on AWS has the account in it
-    known = given.aws_endpoint_url or given.text("AWS_ACCOUNT_ID")
-    account = {} if known else {"AWS_ACCOUNT_ID": account_of(given.aws_default_region)}
-    settings = BridgeSettings(os.environ | account)
+    settings = BridgeSettings(os.environ | ASKED)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     stop = threading.Event()

@@ -101,6 +101,11 @@ class Account:
                 yield client
             assert role.refused == []
 
+    def keys(self, bucket, prefix):
+        """Return the keys below ``prefix``."""
+        found = self.s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+        return [each["Key"] for each in found]
+
     def messages(self, queue):
         """Take what waits in a queue, as Lambda would hand it over."""
         taken = self.sqs.receive_message(
@@ -170,6 +175,7 @@ MUST_NOT = {
     "predict": [
         ("s3:GetObject", f"{CAPTURES}/captures/model_name=wine/x.parquet"),
         ("s3:PutObject", f"{MODELS}/{ARTIFACTS}/modelwatch/model.onnx"),
+        ("s3:PutObject", f"{MODELS}/serving/wine.json"),
         ("s3:GetObject", f"{MODELS}/elsewhere/MLmodel"),
         ("s3:GetObject", f"{REPORTS}/analyses/wine/1/result.json"),
         ("s3:PutObject", f"{REPORTS}/monitors/000002.json"),
@@ -192,6 +198,7 @@ MUST_NOT = {
         ("s3:DeleteObject", f"{REPORTS}/analyses/wine/1/result.json"),
         ("s3:PutObject", f"{REPORTS}/baselines/wine/x"),
         ("s3:PutObject", f"{REPORTS}/monitors/wine/x"),
+        ("s3:PutObject", f"{REPORTS}/serving/wine.json"),
         ("s3:DeleteObject", f"{REPORTS}/asked/x/done.json"),
         ("lambda:InvokeFunction", "modelwatch-prod-predict"),
         ("s3:PutObject", f"{MODELS}/{ARTIFACTS}/MLmodel"),
@@ -233,6 +240,12 @@ def test_the_functions_work_with_their_roles_and_may_do_nothing_else(account, tm
         assert predict.http.get("/health").json_body["model_loaded"]
         response = predict.http.post("/model/reload", body=b"{}", headers=headers)
         assert response.status_code == 200, response.body
+    # whoever may write models must not say which of them the registry vouches for
+    assert account.keys(MODELS, "serving/") == []
+    assert sorted(key.split(".")[-1] for key in account.keys(REPORTS, "serving/")) == [
+        "json",
+        "reload",
+    ]
 
     with account.running("capture", tmp_path) as capture:
         for start in (0, 25):
@@ -286,9 +299,7 @@ def test_the_functions_work_with_their_roles_and_may_do_nothing_else(account, tm
         assert result["name"] in json.dumps(listed)
         assert analyze.http.get("/models").status_code == 200
         (request,) = [
-            each["Key"]
-            for each in account.s3.list_objects_v2(Bucket=REPORTS, Prefix="asked/")["Contents"]
-            if each["Key"].endswith("/request.json")
+            key for key in account.keys(REPORTS, "asked/") if key.endswith("/request.json")
         ]
         again = analyze.http.get(f"/analyze/{request.split('/')[1]}")
         assert again.json_body["results"] == [result]

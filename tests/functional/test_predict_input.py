@@ -276,3 +276,29 @@ def test_nothing_gives_a_500(app, body, route, form):
     problem = json.loads(response["body"])
     if response["statusCode"] == 400:
         assert {"type", "title", "status", "detail", "field", "errors"} == set(problem)
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("/predict", {"features": {"\ud800": 1}}),
+        ("/predict/batch", {"features": {"\ud800": 1}}),
+        ("/predict/batch", {"rows": [ROW | {"\ud800": 1}]}),
+        ("/predict/batch", {"rows": [LIST], "feature_names": ["\udfff"]}),
+        ("/predict", {"features": LIST, "\ud800": {"\ud800": "\ud800"}}),
+        ("/predict", {"features": LIST, "routing_key": "\ud800"}),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_named_in_a_response_that_can_be_sent(post, route, body):
+    # as every name that is wrong: json.dumps writes it as its escape
+    response = post(body, route)
+    assert response.status_code == 400
+    assert response.json_body["errors"]
+    response.body.decode()
+
+
+def test_a_text_that_no_body_had_is_refused(app):
+    context = {"resourcePath": "/predict", "httpMethod": "POST"}
+    event = {"requestContext": context, "headers": {}, "pathParameters": None, "body": "\ud800"}
+    event |= {"multiValueQueryStringParameters": None, "stageVariables": None}
+    assert app(event | {"isBase64Encoded": False}, None)["statusCode"] == 400

@@ -128,7 +128,10 @@ def test_a_topic_is_made_or_given():
     found = made()
     assert found["Subscription"]["Email0"]["Endpoint"] == "ops@acme.example"
     (policy,) = found["TopicPolicy"].values()
-    for statement in policy["PolicyDocument"]["Statement"]:
+    refused, *allowed = policy["PolicyDocument"]["Statement"]
+    assert (refused["Effect"], refused["Principal"]) == ("Deny", "*")
+    assert refused["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    for statement in allowed:
         assert statement["Condition"] == {
             "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
         }

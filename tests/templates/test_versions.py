@@ -151,6 +151,8 @@ def test_codedeploy_may_move_this_alias_and_look_at_the_alarms_of_this_stage(cha
     assert role["Path"] == "/apps/"
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "codedeploy.amazonaws.com"}
+    own = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    assert trust["Condition"] == {"StringEquals": own}, "or any account's CodeDeploy may"
 
 
 @pytest.mark.parametrize("rollout", ["at-once", ROLLOUTS[0]])

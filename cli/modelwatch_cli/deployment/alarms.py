@@ -440,16 +440,26 @@ def _topic(stage: str) -> dict[str, Any]:
                     "Version": "2012-10-17",
                     "Statement": [
                         {
-                            "Sid": f"Publish{service.partition('.')[0].capitalize()}",
-                            "Effect": "Allow",
-                            "Principal": {"Service": service},
+                            "Sid": "OnlyThroughTls",
+                            "Effect": "Deny",
+                            "Principal": "*",
                             "Action": "sns:Publish",
                             "Resource": topic,
-                            "Condition": {
-                                "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
-                            },
-                        }
-                        for service in PUBLISHERS
+                            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                        },
+                        *(
+                            {
+                                "Sid": f"Publish{service.partition('.')[0].capitalize()}",
+                                "Effect": "Allow",
+                                "Principal": {"Service": service},
+                                "Action": "sns:Publish",
+                                "Resource": topic,
+                                "Condition": {
+                                    "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+                                },
+                            }
+                            for service in PUBLISHERS
+                        ),
                     ],
                 },
             },

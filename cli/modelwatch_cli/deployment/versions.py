@@ -194,6 +194,8 @@ def _role(settings: Settings) -> dict[str, Any]:
         "Effect": "Allow",
         "Principal": {"Service": "codedeploy.amazonaws.com"},
         "Action": "sts:AssumeRole",
+        # not for what another account has CodeDeploy do
+        "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
     }
     return {
         "Type": "AWS::IAM::Role",

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from modelwatch.errors import SettingError
+from modelwatch.settings.account import ASKED
 from modelwatch_cli.project import base_folder
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.errors import StackDownError
@@ -124,15 +125,10 @@ class EnvironmentLoader:
     ----------
     environ
         The environment to complete; what it holds at first is the strongest layer.
-    account_of
-        Returns the account of AWS in a region, whose number is in names there.
     """
 
-    def __init__(
-        self, environ: dict[str, str] | os._Environ[str], account_of: Callable[[str], str]
-    ) -> None:
+    def __init__(self, environ: dict[str, str] | os._Environ[str]) -> None:
         self._environ = environ
-        self._account_of = account_of
         self._inherited = dict(environ)
         self._env_file: Path | None = None
 
@@ -154,10 +150,7 @@ class EnvironmentLoader:
         for name in BELONGS_TO:
             if name not in whole:
                 self._environ.pop(name, None)
-        self._environ.update(whole)
-        settings = Settings(self._environ)
-        if not settings.aws_endpoint_url and not settings.text("AWS_ACCOUNT_ID"):
-            self._environ["AWS_ACCOUNT_ID"] = self._account_of(settings.aws_default_region)
+        self._environ.update(whole | ASKED)
 
     def from_file(self) -> dict[str, str]:
         """Return the variables of the file in use, with their effective values.
@@ -191,12 +184,5 @@ class EnvironmentLoader:
         return [*layers, known]
 
 
-def _account_of(region: str) -> str:
-    # boto3 takes a while to import, and most commands are for the stack
-    from modelwatch.adapters.aws.account import account_of
-
-    return account_of(region)
-
-
-LOADER = EnvironmentLoader(os.environ, _account_of)
+LOADER = EnvironmentLoader(os.environ)
 """The process's own; `modelwatch` loads it before each command."""

@@ -88,7 +88,7 @@ def _serving(
         loader=parts.loader,
         plan_cache=StoredServingPlanCache(
             None if parts.registry.is_local else parts.s3,
-            settings.model_bucket,
+            settings.report_bucket,
             Path(settings.model_cache) / "plans",
             source=f"{settings.stage} {parts.address} {alias} {settings.model_stage}",
         ),

@@ -39,6 +39,11 @@ class WrongSettingsError(ModelwatchError):
         super().__init__("\n".join(str(error) for error in errors))
 
 
+def writable(text: str) -> str:
+    """Return ``text`` with half of a surrogate pair as an escape: no response can hold it."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 class Fault(NamedTuple):
     """One thing that is wrong with an input.
 
@@ -74,10 +79,12 @@ class InvalidInputError(ModelwatchError):
     """
 
     def __init__(self, field: str, problem: str, others: Sequence[Fault] = ()) -> None:
-        self.field = field
-        self.problem = problem
-        self.faults = (Fault(field, problem), *others)
-        places = ", ".join(dict.fromkeys(fault.field for fault in others[:5] if fault.field))
+        self.faults = tuple(
+            Fault(writable(each.field), writable(each.problem))
+            for each in (Fault(field, problem), *others)
+        )
+        self.field, self.problem = self.faults[0]
+        places = ", ".join(dict.fromkeys(each.field for each in self.faults[1:6] if each.field))
         plural = "" if len(others) == 1 else "s"
         more = f" (and {len(others)} more error{plural}" if others else ""
         more += (f", at {places}" if places else "") + (")" if more else "")
@@ -250,7 +257,7 @@ def public_text(error: ModelwatchError) -> str:
     >>> public_text(StoreError("cannot read a: User arn:aws:iam::123456789012:user/x is not ..."))
     "the object store cannot be used now; the function's log says why"
     """
-    return error.public or str(error)
+    return error.public or writable(str(error))
 
 
 def http_status(error: ModelwatchError) -> int:

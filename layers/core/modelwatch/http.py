@@ -35,6 +35,9 @@ _encode = msgspec.json.Encoder().encode
 MAX_BODY_BYTES = 5 * 2**20
 """Largest body that is taken. Lambda takes events of 6 MiB, in which a body is a JSON string."""
 
+_CLOSED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Of every response that says nothing else: what is for one caller is kept for no other."""
+
 _TITLES = {
     400: "The request is not valid",
     401: "The request does not show who calls",
@@ -195,7 +198,7 @@ def _respond(
     return Response(
         body=_encode(result.body).decode() if is_json else result.body,
         status_code=result.status,
-        headers={"Content-Type": result.media_type, **(result.headers or {})},
+        headers={"Content-Type": result.media_type, **_CLOSED, **(result.headers or {})},
     )
 
 
@@ -236,10 +239,12 @@ def _check_body(request: Request) -> None:
         raise UnsupportedMediaTypeError(
             f"the body is said to be '{given}'; send it as 'Content-Type: application/json'"
         )
-    if len(request.raw_body) > MAX_BODY_BYTES:
-        raise PayloadTooLargeError(
-            f"the body has {len(request.raw_body)} bytes; at most {MAX_BODY_BYTES} are taken"
-        )
+    try:
+        size = len(request.raw_body)
+    except UnicodeEncodeError:  # an event whose text no body had: whoever invokes it made it up
+        raise InvalidInputError("", "the text is not UTF-8") from None
+    if size > MAX_BODY_BYTES:
+        raise PayloadTooLargeError(f"the body has {size} bytes; at most {MAX_BODY_BYTES} are taken")
 
 
 def problem(error: Exception, samples: Sequence[Sample] = ()) -> HttpResponse:

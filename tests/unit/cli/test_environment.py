@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from moto import mock_aws
 
 from modelwatch.errors import SettingError
+from modelwatch_bridge.settings import BridgeSettings
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.environment import EnvironmentLoader, merge, read_env_file, write_env_file
 from modelwatch_cli.stack.errors import StackDownError
@@ -87,14 +89,9 @@ def test_another_s3_comes_with_its_own_keys() -> None:
     assert merged == {**STACK, **other, "S3_SECRET_ACCESS_KEY": "s"}
 
 
-def account_of(region: str) -> str:
-    assert region == "us-east-1"
-    return "123456789012"
-
-
 def test_the_file_of_the_stack_is_read_anew(tmp_path: Path) -> None:
     environ = {"MODELWATCH_HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": "AKIA", "STAGE": "mine"}
-    loader = EnvironmentLoader(environ, account_of)
+    loader = EnvironmentLoader(environ)
     loader.load()
     # never up: a closed port here, and no AWS account
     assert environ["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
@@ -112,7 +109,7 @@ def test_another_file_takes_the_place_of_both(tmp_path: Path) -> None:
     aws = tmp_path / "aws.env"
     aws.write_text("STAGE=prod\n")
     environ = {"MODELWATCH_HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": "AKIA"}
-    loader = EnvironmentLoader(environ, account_of)
+    loader = EnvironmentLoader(environ)
     loader.load(aws)
     assert environ["AWS_ACCESS_KEY_ID"] == "AKIA"
     assert Settings(environ).aws_endpoint_url == ""
@@ -122,20 +119,45 @@ def test_another_file_takes_the_place_of_both(tmp_path: Path) -> None:
 def test_an_empty_endpoint_is_no_endpoint_to_boto3(tmp_path: Path) -> None:
     write_env_file(tmp_path / "stack.env", STACK)
     environ = {"MODELWATCH_HOME": str(tmp_path), "AWS_ENDPOINT_URL": "", "STAGE": "prod"}
-    EnvironmentLoader(environ, account_of).load()
+    EnvironmentLoader(environ).load()
     assert "AWS_ENDPOINT_URL" not in environ
     assert "AWS_ENDPOINT_URL_S3" not in environ
-    # there, a bucket's name is its own in all of AWS
-    name = "modelwatch-prod-captures-123456789012-us-east-1"
-    assert Settings(environ).capture_bucket == name
 
 
-def test_an_account_that_is_not_known_is_no_name(tmp_path: Path) -> None:
-    environ = {"MODELWATCH_HOME": str(tmp_path), "AWS_ENDPOINT_URL": ""}
-    EnvironmentLoader(environ, lambda _: "AWS does not say it").load()
-    with pytest.raises(SettingError, match=r"REPORT_BUCKET: is not said, .* AWS does not say it"):
-        _ = Settings(environ).report_bucket
-    assert [error.name for error in Settings(environ).wrong()] == ["AWS_ACCOUNT_ID"]
+@pytest.fixture
+def on_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Return a loaded environment of AWS, whose STS does not answer."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "a-key")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
+    environ = {"MODELWATCH_HOME": str(tmp_path), "AWS_ENDPOINT_URL": "", "STAGE": "prod"}
+    EnvironmentLoader(environ).load()
+    return environ
+
+
+def test_the_account_is_asked_for_when_a_name_on_aws_needs_it(
+    on_aws: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # neither loading nor these need it
+    settings = Settings(on_aws | {"REPORT_BUCKET": "ours"})
+    assert (settings.report_bucket, settings.capture_queue_name) == (
+        "ours",
+        "modelwatch-prod-captures",
+    )
+    monkeypatch.delenv("AWS_ENDPOINT_URL_STS")
+    with mock_aws():
+        name = "modelwatch-prod-captures-123456789012-us-east-1"
+        assert settings.capture_bucket == name
+    # and not twice
+    assert settings.capture_bucket == name
+    assert BridgeSettings(on_aws).metrics_bucket.endswith("-metrics-123456789012-us-east-1")
+
+
+def test_an_account_that_is_not_known_is_no_name(on_aws: dict[str, str]) -> None:
+    settings = Settings(on_aws | {"AWS_DEFAULT_REGION": "eu-north-1"})
+    with pytest.raises(SettingError, match="AWS_ACCOUNT_ID: is not said, and AWS does not say"):
+        _ = settings.report_bucket
+    assert [error.name for error in settings.wrong()] == ["AWS_ACCOUNT_ID"]
 
 
 def test_a_stage_that_makes_a_name_too_long_is_said() -> None:

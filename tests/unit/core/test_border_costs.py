@@ -9,6 +9,7 @@ import pytest
 
 from modelwatch.domain.faults import refuse_repeated_names
 from modelwatch.domain.labels import decode_labels
+from modelwatch.domain.packing import unpack
 from modelwatch.domain.records import decode_records
 from modelwatch.errors import InvalidInputError
 from modelwatch.services.bodies import read_batch, read_request
@@ -22,6 +23,15 @@ RECORD = {
     "features": {"alcohol": 13.5},
     "prediction": 2,
 }
+
+
+PACKED = {"packed": 1, "at": [NOW_MS], "predictions": [2], "latencies": [1.0]}
+
+
+def packed(head_names: list[str], values: list[object]) -> str:
+    head = {"model_name": "wine", "model_version": "1", "names": head_names, "source": "predict"}
+    message = PACKED | {"head": head, "ids": [RECORD["event_id"]], "columns": [values]}
+    return json.dumps(message, separators=(",", ":"))
 
 
 def names(count: int, start: str = "a") -> dict[str, int]:
@@ -46,6 +56,9 @@ BODIES: dict[str, Callable[[int], object]] = {
     "request with names twice": lambda n: twice(n),
     "request of names with a quote": lambda n: {"features": names(n, 'a"')},
     "rows of wrong values": lambda n: {"rows": [[[]]] * n},
+    "packed names twice": lambda n: packed([*names(n // 2), *names(n // 2)], [1]),
+    "packed names that are wrong": lambda n: packed(list(names(n, "a\n")), [1]),
+    "packed values that are wrong": lambda n: packed(["a"], [[] for _ in range(n)]),
     "rows of names with a quote": lambda n: {"rows": [{'a"': 1}] * n},
 }
 
@@ -78,6 +91,8 @@ def read_labels(body: bytes) -> None:
 def reader(what: str) -> Callable[[bytes], object]:
     if what.startswith("request"):
         return read_request
+    if what.startswith("packed"):
+        return lambda body: unpack(body.decode(), NOW_MS)
     if what.startswith("rows"):
         return read_batch
     return read_labels if "label" in what else read_records

@@ -572,6 +572,31 @@ def test_a_packed_message_that_names_a_feature_twice_is_put_aside_whole(stage):
     assert stage.dead_letters.taken == [("m", body, "head.names: has 'a' more than once")]
 
 
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("names", ["a\nb"]),
+        ("names", [" "]),
+        ("names", ["a" * 251]),
+        ("model_name", "имя" * 16),
+        ("model_version", ".."),
+        ("variant", "../champion"),
+        ("variant", "b\nc"),
+        ("source", "pre\ndict"),
+    ],
+)
+def test_a_packed_message_has_the_names_of_every_other_message(stage, field, name):
+    # who may send to the queue may say that it is predict: what it names is looked at as well
+    good = record(features={"a": 1.0}, types="d", source="predict", event_id=new_event_id(NOW_MS))
+    body = json.loads(packed(good).body)
+    body["head"][field] = name
+    sent = [Message("bad", json.dumps(body, separators=(",", ":"))), packed(good)]
+    assert stage.service.store_messages(sent) == []
+    assert stage.stored() == [good.event_id]
+    ((_, _, why),) = stage.dead_letters.taken
+    assert why.startswith("head.") or "is not" in why
+
+
 def test_what_a_monitor_lets_be_captured_of_other_applications_is_queued(stage):
     service = stage.monitored(wine=MonitorCapture(fields={"alcohol": "drop"}))
     ids = [new_event_id(NOW_MS + number) for number in range(2)]

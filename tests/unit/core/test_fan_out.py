@@ -17,7 +17,7 @@ from modelwatch.adapters.aws.queues import SqsAnalysisQueue
 from modelwatch.domain.due import DueAnalysis, decode_due, encode_due
 from modelwatch.domain.monitors import Monitor
 from modelwatch.domain.window_plans import WindowPlan
-from modelwatch.errors import QueueError, StoreError
+from modelwatch.errors import InvalidInputError, QueueError, StoreError
 from modelwatch.services.deliveries import Message
 from modelwatch.services.fan_out import LEASE_SECONDS, evaluate_messages
 
@@ -131,6 +131,20 @@ def test_without_a_queue_a_run_evaluates_all_models() -> None:
         for stage in (one, other)
     ]
     assert alike[0] == alike[1]
+
+
+def test_a_run_for_a_time_to_come_makes_no_result_that_the_schedule_would_keep(
+    stage: Stage,
+) -> None:
+    # as an event that someone made up says
+    later = stage.now + timedelta(days=30)
+    with pytest.raises(InvalidInputError, match=r"planned: .* is in the future"):
+        stage.service.analyze_due(later)
+    assert not stage.queue.take(encode_due(DueAnalysis("wine", "1", "PT1H", later)).decode())
+    assert stage.reports.saved == {}
+    # a clock that is a little ahead is none
+    stage.service.analyze_due(stage.now + timedelta(minutes=1))
+    assert stage.queue.bodies
 
 
 def test_a_message_that_comes_twice_gives_one_result_and_one_event(stage: Stage) -> None:

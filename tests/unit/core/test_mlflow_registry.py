@@ -46,6 +46,38 @@ def mlflow():
     return Mlflow()
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        ["wine"],
+        {"aliases": None},
+        {"aliases": ["production"]},
+        {"aliases": [{"alias": "production"}]},
+        {"aliases": [{"alias": ["production"], "version": "1"}]},
+        {"aliases": [{"alias": "production", "version": "1"}], "tags": [{"key": "x"}]},
+        {"aliases": [{"alias": "production", "version": "../2"}]},
+        {"aliases": [{"alias": "production", "version": "1\n2"}]},
+    ],
+)
+def test_a_registry_that_responds_otherwise_is_said_as_one(model):
+    def respond(_request):
+        return 200, {"registered_model": model}
+
+    with stand_in(respond) as uri:
+        registry = registry_of(Settings({"MLFLOW_TRACKING_URI": uri}))
+        for ask in (registry.plan, registry.resolve):
+            with pytest.raises(RegistryError):
+                ask("wine", "production")
+
+
+def test_a_list_of_models_without_end_ends():
+    def respond(_request):
+        return 200, {"registered_models": [], "next_page_token": "again"}
+
+    with stand_in(respond) as uri, pytest.raises(RegistryError, match="more than 1000 pages"):
+        registry_of(Settings({"MLFLOW_TRACKING_URI": uri})).names()
+
+
 @pytest.fixture
 def registry_with(mlflow):
     with stand_in(mlflow.respond) as uri:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -246,7 +247,8 @@ def _parquet(file: TableFile, advance: Callable[[int], None]) -> _File:
     except (pa.ArrowInvalid, OSError) as error:
         raise InvalidInputError(file.name, f"is no Parquet file: {error}") from None
     columns = tuple(name for name in schema.names if not name.startswith("__index_level_"))
-    kinds = {name: schema.field(name).type for name in columns if schema.names.count(name) == 1}
+    times = Counter(columns)
+    kinds = {name: schema.field(name).type for name in columns if times[name] == 1}
     unusable = {
         name: str(kind)
         for name, kind in kinds.items()

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from modelwatch.domain.names import Name
+from modelwatch.domain.names import Name, Source, VariantName
 from modelwatch.domain.numbers import SampleRate
 from modelwatch.domain.records import ROW_FIELDS, Record, Types, Value
 
@@ -33,8 +33,8 @@ class Head(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True, kw_
     model_name: Name
     model_version: Name
     names: tuple[str, ...]
-    variant: str = ""
-    source: str = "external"
+    variant: VariantName = ""
+    source: Source = "external"
     types: Types = ""
     sample_rate: SampleRate = 1.0
 

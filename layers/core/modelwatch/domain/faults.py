@@ -36,7 +36,7 @@ class Blame(NamedTuple):
 
     def fault(self) -> Fault:
         """Return the same with the path written out."""
-        return Fault(_writable(field_of(self.path)), _writable(self.problem))
+        return Fault(field_of(self.path), self.problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +222,6 @@ def blames(value: Any, kind: Any, path: Path = ()) -> Iterator[Blame]:
         yield blame
     if not deeper:
         yield Blame(path, _in_words(value, kind, problem))
-
-
-def _writable(text: str) -> str:
-    """Return ``text`` with half of a surrogate pair as an escape: no response can hold it."""
-    return text.encode(errors="backslashreplace").decode()
 
 
 def repeated(names: Iterable[str]) -> list[str]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import islice
 from operator import attrgetter
 from types import GenericAlias
 from typing import Annotated, Any, Literal
@@ -21,7 +22,8 @@ from msgspec import NODEFAULT
 
 from modelwatch.domain.blocks import Block, Head, blocks_of
 from modelwatch.domain.event_ids import are_event_ids
-from modelwatch.domain.faults import UNREADABLE, invalid_json
+from modelwatch.domain.faults import MOST_FAULTS, UNREADABLE, invalid_json, repeated
+from modelwatch.domain.names import feature_name_faults, key_faults
 from modelwatch.domain.newer import without_unknown
 from modelwatch.domain.numbers import Whole
 from modelwatch.domain.records import (
@@ -35,7 +37,7 @@ from modelwatch.domain.records import (
     decode_record,
     encode_record,
 )
-from modelwatch.errors import InvalidInputError
+from modelwatch.errors import Fault, InvalidInputError
 
 _BEGINS = '{"packed":'
 _MOST_HEADS = 1000
@@ -167,13 +169,20 @@ def _head_of(data: bytes) -> Head:
         if head.types and len(head.types) != len(head.names):
             problem = f"has {len(head.types)} letters for {len(head.names)} features"
             raise InvalidInputError("head.types", problem)
-        if len(set(head.names)) != len(head.names):
-            twice = next(name for name in head.names if head.names.count(name) > 1)
-            raise InvalidInputError("head.names", f"has {twice!r} more than once")
+        if faults := list(islice(_name_faults(head), MOST_FAULTS)):
+            raise InvalidInputError.of(faults).within("head")
         if len(_heads) >= _MOST_HEADS:
             _heads.clear()
         _heads[data] = head
     return head
+
+
+def _name_faults(head: Head) -> Iterator[Fault]:
+    """Yield what is wrong with the names of a head: they become folders, columns and metrics."""
+    for field in ("model_name", "model_version", "variant"):
+        yield from key_faults(getattr(head, field), field)
+    yield from feature_name_faults(head.names, "names")
+    yield from (Fault("names", f"has {name!r} more than once") for name in repeated(head.names))
 
 
 def _packed_columns(block: Block) -> tuple[list[list[Value] | None], bytes]:

@@ -14,10 +14,11 @@ from modelwatch.domain.due import DueAnalysis
 from modelwatch.domain.durations import format_duration
 from modelwatch.domain.monitors import Monitor, Monitored
 from modelwatch.domain.names import few_of
+from modelwatch.domain.records import time_faults
 from modelwatch.domain.verdict.results import AnalysisResult, LastResult
 from modelwatch.domain.window_plans import DueWindows, WindowPlan
 from modelwatch.domain.windows import Window
-from modelwatch.errors import ModelwatchError, NoModelError, public_text
+from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError, public_text
 from modelwatch.ports.analysis import AnalysisQueue, ProfileStore, ReportStore
 from modelwatch.ports.metrics import MetricSink, Sample
 from modelwatch.ports.serving import ModelRegistry
@@ -150,10 +151,13 @@ class AnalyzeService:
 
         Raises
         ------
+        InvalidInputError
+            When that is still to come.
         QueueError
             When the queue does not take what is due; the same run again sends the rest.
         """
         now = at or self._now()
+        self._refuse_future(now)
         monitors = self._monitors.current()
         due: list[DueAnalysis] = []
         end = now - monitors.defaults.rules.lag
@@ -194,6 +198,7 @@ class AnalyzeService:
         failures: dict[str, str] = {}
         said = None
         try:
+            self._refuse_future(due.planned)
             monitors = self._monitors.current()
             if not monitors.is_ours(due.model_name):
                 return {}
@@ -365,6 +370,14 @@ class AnalyzeService:
         _LOG.error("%s: %r", left_out.model_name, str(left_out))
         self._metrics.emit([failure_sample(left_out.model_name, left_out.version)])
         return str(left_out)
+
+    def _refuse_future(self, planned: datetime) -> None:
+        """Refuse a run for a time that is still to come, whoever made up its event.
+
+        Results of windows that are not over would stay, and the schedule would skip these.
+        """
+        if faults := list(time_faults("planned", planned, self._clock() * 1000)):
+            raise InvalidInputError.of(faults)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(int(self._clock()), UTC)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from modelwatch.errors import SettingError
 from modelwatch.settings.reading import Setting
+from modelwatch.settings.store import LOCAL_STAGE, StoreSettings
 
-LOCAL_STAGE = "local"
 _OF_ALL_AWS = "-{ACCOUNT}-{REGION}"
 _MOST_CHARACTERS = 63
 
@@ -27,20 +27,17 @@ class Named(Setting[str]):
     def default_in(self, environ: Mapping[str, str]) -> str:
         """Return the name beside the other variables.
 
-        Raises SettingError when the account has to be in it and is not known, or it is too long.
+        Raises SettingError when it needs the account and AWS does not say that, or it is too long.
         """
         name = self.default
         stage = environ.get("STAGE", "").strip() or LOCAL_STAGE
         if name.endswith(_OF_ALL_AWS):
-            account = environ.get("AWS_ACCOUNT_ID", "").strip()
-            if environ.get("AWS_ENDPOINT_URL", "").strip() or not account:
+            on_aws = not environ.get("AWS_ENDPOINT_URL", "").strip()
+            account = StoreSettings(environ).aws_account_id if on_aws else ""
+            if not account:
                 name = name.removesuffix(_OF_ALL_AWS)
                 if stage == LOCAL_STAGE:
                     name = name.replace("-{STAGE}", "")
-            elif not account.isdecimal():
-                raise SettingError(
-                    self.name, f"is not said, and its default has the account in it: {account}"
-                )
             region = environ.get("AWS_DEFAULT_REGION", "").strip() or "us-east-1"
             name = name.replace("{ACCOUNT}", account).replace("{REGION}", region)
         whole = name.replace("{STAGE}", stage)

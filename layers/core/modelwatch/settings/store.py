@@ -1,15 +1,17 @@
 """Where AWS is, and the S3 of models, captures and reports."""
 
+from modelwatch.settings.account import Account
 from modelwatch.settings.kinds import HTTP, account, choice, region, stage, text, url
-from modelwatch.settings.names import LOCAL_STAGE
 from modelwatch.settings.reading import Group, Setting
+
+LOCAL_STAGE = "local"
 
 
 class StoreSettings(Group):
     """Where AWS and S3 are. boto3 reads the AWS_* variables itself."""
 
     aws_default_region = Setting("us-east-1", "region of all resources", region, is_given=True)
-    aws_account_id = Setting(
+    aws_account_id = Account(
         "", "account of AWS that is meant; empty: that of the credentials", account, is_given=True
     )
     aws_endpoint_url = Setting(

@@ -2,6 +2,9 @@
 
 Beside it is an object that a reload replaces. Environments look at its tag by a conditional GET,
 which has no body while nothing changed: a function needs no right on itself to reach the others.
+
+Both are in the bucket of reports. A plan says which digest of a version's manifest the registry
+has: whoever may write to the bucket of models must not say that, too.
 """
 
 from __future__ import annotations
@@ -23,8 +26,8 @@ from modelwatch.errors import StoreError
 
 _LOG = logging.getLogger(__name__)
 
-PREFIX = "modelwatch-serving/"
-"""Where plans are in the model bucket."""
+PREFIX = "serving/"
+"""Where plans are in the bucket."""
 
 _LONGEST_FILE = 180
 """Most file systems take names of 255 bytes."""

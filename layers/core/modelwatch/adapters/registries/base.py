@@ -12,9 +12,14 @@ import msgspec
 
 from modelwatch.adapters.models.artifacts import Artifacts
 from modelwatch.domain.models import ModelVersion
-from modelwatch.domain.names import check_alias, check_model_name, stage_of
+from modelwatch.domain.names import (
+    check_alias,
+    check_model_name,
+    check_model_version,
+    stage_of,
+)
 from modelwatch.domain.routing import RegisteredModel, Routing, ServingPlan
-from modelwatch.errors import NoModelError
+from modelwatch.errors import InvalidInputError, NoModelError, RegistryError
 from modelwatch.settings.serving import RegistrySettings
 
 MANIFEST_TAG = "modelwatch.manifest_sha256"
@@ -213,6 +218,11 @@ class Registry(ABC):
         return self._behind(alias, name, model.aliases[alias])
 
     def _behind(self, alias: str, name: str, version: str) -> ModelVersion:
+        try:
+            # it is part of keys: no record of a version that has no such name could be stored
+            check_model_version(version)
+        except InvalidInputError as error:
+            raise RegistryError(f"{name}: {error}") from None
         return msgspec.structs.replace(self.version(name, version), alias=alias)
 
     def _in_stage(self, model: RegisteredModel) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -37,6 +38,23 @@ _LOG = logging.getLogger(__name__)
 
 _MOST_STEPS = 10
 """From a version to its artifacts, by way of other versions, models and runs."""
+
+_MOST_PAGES = 1_000
+"""Of a list of models: a server could go on for ever."""
+
+
+def _understood[**P, T](read: Callable[P, T]) -> Callable[P, T]:
+    """Have ``read`` raise a RegistryError where a response has another form than MLflow's."""
+
+    @functools.wraps(read)
+    def reading(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return read(*args, **kwargs)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            problem = f"the model registry's response is not understood: {error!r:.200}"
+            raise RegistryError(problem) from error
+
+    return reading
 
 
 class MlflowRegistry(Registry):
@@ -77,11 +95,12 @@ class MlflowRegistry(Registry):
             cache=cache,
         )
 
+    @_understood
     def names(self) -> list[str]:
         """Return the names of all models; see `Registry.names`."""
         names: list[str] = []
         token = ""
-        while True:
+        for _ in range(_MOST_PAGES):
             page = {"page_token": token} if token else {}
             found = self._call(
                 "GET", "registered-models/search", max_results=str(self.page_size), **page
@@ -90,7 +109,9 @@ class MlflowRegistry(Registry):
             token = found.get("next_page_token", "")
             if not token:
                 return sorted(names)
+        raise RegistryError(f"the model registry lists models on more than {_MOST_PAGES} pages")
 
+    @_understood
     def model(self, name: str) -> RegisteredModel:
         """Return a model; see `Registry.model`."""
         found = self._call("GET", "registered-models/get", name=name).get("registered_model") or {}
@@ -105,6 +126,7 @@ class MlflowRegistry(Registry):
             },
         )
 
+    @_understood
     def version(self, name: str, version: str) -> ModelVersion:
         """Return a version; see `Registry.version`."""
         if (name, version) not in self._versions:
@@ -167,6 +189,7 @@ class MlflowRegistry(Registry):
         found = self._call("GET", f"logged-models/{quote(model_id, safe='')}")
         return dict((found.get("model") or {})["info"])
 
+    @_understood
     def metrics(self, version: ModelVersion) -> dict[str, float]:
         """Return what the run of ``version`` measured; see `Registry.metrics`."""
         run = self._call("GET", "runs/get", run_id=version.run_id).get("run") or {}
