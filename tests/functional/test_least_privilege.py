@@ -210,7 +210,7 @@ MUST_NOT = {
 UNUSED = {
     "predict": {"WriteLogs", "ListModels"},
     "capture": {"WriteLogs", "TakeRecords"},
-    "analyze": {"WriteLogs", "ListModels", "InvokeItself", "TakeWhatIsDue"},
+    "analyze": {"WriteLogs", "ListModels", "InvokeItself"},
 }
 """What this test does not come to: Lambda writes the logs and takes messages from the queue, with a
 function's role. Without the right to list, S3 says of a file
