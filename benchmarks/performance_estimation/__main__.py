@@ -6,8 +6,8 @@ Each repetition learns three classifiers anew, draws reference rows that they ha
 labels, and a window for every size of a shift, without. The error of an estimate is its distance
 from what labels of the window's rows would show on average, which is known. Beside ours: NannyML's
 CBPE on the same draws, the performance on the reference (who looks no more), and the window's own
-labels, if they were there. Of regressions the same is said of their errors, with how often the
-interval holds what labels show; see `regression`. Seeded. Prints tables, and JSON as the last line.
+labels, if they were there; and how often our interval holds what labels show. The same of the
+errors of regressions; see `regression`. Seeded. Prints tables, and JSON as the last line.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from benchmarks.performance_estimation.task import classifiers, draw, true_perfo
 from rich.console import Console
 from rich.table import Table
 
+from modelwatch.domain.performance.estimates import Estimate
+
 SHIFTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 TRAINING_ROWS, REFERENCE_ROWS, WINDOW_ROWS = 1500, 5000, 2000
 TITLES = {"accuracy": "accuracy", "roc_auc": "ROC AUC"}
 OURS, UNCALIBRATED, NANNYML = "ours", "ours, uncalibrated", "NannyML"
 BEFORE, LABELS = "as on reference", "with labels"
+WIDTH, HELD = "interval's width", "labels within"
 ESTIMATORS = (OURS, UNCALIBRATED, NANNYML, BEFORE, LABELS)
 """In the order of the tables' columns."""
 
@@ -64,6 +67,10 @@ def main() -> None:
     )
 
 
+def _values(estimate: dict[str, Estimate]) -> estimators.Performance:
+    return {name: each.value for name, each in estimate.items()}
+
+
 Case = tuple[str, float]
 """Name of the classifier, and size of the shift."""
 
@@ -73,9 +80,13 @@ Performances = dict[Case, list[estimators.Performance]]
 def _estimated(
     repetitions: int, seed: int, *, beside: bool
 ) -> tuple[Performances, dict[str, Performances]]:
-    """Return what is true of each case, one by repetition, and what each estimator says."""
+    """Return what is true of each case, one by repetition, and what each estimator says.
+
+    Beside the estimators: whether our interval held what labels show, and how wide it was.
+    """
     measured: Performances = defaultdict(list)
     found: dict[str, Performances] = defaultdict(lambda: defaultdict(list))
+    held, widths = found[HELD], found[WIDTH]
     cases = []
     for repetition in range(repetitions):
         generator = np.random.default_rng([seed, repetition])
@@ -90,10 +101,16 @@ def _estimated(
             for shift, window in windows.items():
                 case = name, shift
                 measured[case].append(true_performance(scores[shift], window.chances))
-                found[OURS][case].append(estimators.ours(scores[shift], known))
-                found[UNCALIBRATED][case].append(estimators.ours(scores[shift]))
+                estimate = estimators.ours(scores[shift], known)
+                labels = estimators.by_labels(scores[shift], window.labels)
+                found[OURS][case].append(_values(estimate))
+                found[UNCALIBRATED][case].append(_values(estimators.ours(scores[shift])))
                 found[BEFORE][case].append(before)
-                found[LABELS][case].append(estimators.by_labels(scores[shift], window.labels))
+                found[LABELS][case].append(labels)
+                held[case].append(
+                    {name: each.low <= labels[name] <= each.high for name, each in estimate.items()}
+                )
+                widths[case].append({name: each.high - each.low for name, each in estimate.items()})
     if beside:
         theirs = estimators.nannyml([case[1:] for case in cases])
         for (name, *_), performances in zip(cases, theirs, strict=True):
@@ -119,6 +136,10 @@ def _rows(
                 "shift": case[1],
                 "true": round(float(truth.mean()), 4),
                 **{name: round(float(np.abs(each).mean()), 4) for name, each in errors.items()},
+                **{
+                    name: round(float(np.mean([each[metric] for each in estimates[name][case]])), 4)
+                    for name in (WIDTH, HELD)
+                },
             }
         )
     return rows
@@ -126,7 +147,7 @@ def _rows(
 
 def _means(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Return the mean error over all shifts, by classifier and estimator."""
-    names = list(rows[0])[3:]
+    names = [name for name in ESTIMATORS if name in rows[0]]
     return {
         kind: {
             name: round(float(np.mean([row[name] for row in rows if row["classifier"] == kind])), 4)

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from modelwatch.domain.performance.calibration import estimate_performance, learn_calibration
+from modelwatch.domain.performance.estimates import Estimate
 from modelwatch.domain.performance.profile import PerformanceProfile, merge_performance
 from modelwatch.domain.performance.rows import outcomes
 
@@ -39,11 +40,15 @@ def profile_of(scores: np.ndarray, labels: np.ndarray | None = None) -> Performa
     )
 
 
-def ours(scores: np.ndarray, reference: tuple[np.ndarray, np.ndarray] | None = None) -> Performance:
+def ours(
+    scores: np.ndarray, reference: tuple[np.ndarray, np.ndarray] | None = None
+) -> dict[str, Estimate]:
     """Return our estimate, with the calibration that ``reference`` (scores, labels) teaches."""
     curves = {} if reference is None else learn_calibration(profile_of(*reference))
     found = estimate_performance(profile_of(scores), curves, MIN_ROWS)
-    return {name: found.metrics[name] for name in METRICS}
+    assert found.accuracy
+    assert found.roc_auc
+    return {"accuracy": found.accuracy, "roc_auc": found.roc_auc}
 
 
 def by_labels(scores: np.ndarray, labels: np.ndarray) -> Performance:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +12,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from bridge_story import BridgeStory, served
+from modelwatch.domain.episodes.notes import Acknowledgement
+from modelwatch.domain.episodes.record import EpisodeRecord
+from modelwatch.domain.episodes.slots import FeatureStory, Observation, Slot
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
@@ -98,6 +102,11 @@ def test_everything_is_there(chromium: Browser, hour: BridgeStory) -> None:
         expect(page.locator("#errors")).to_contain_text("ModelUnavailableError 2")
         expect(page.locator("#functions tbody tr")).to_have_count(3)
         expect(page.locator("#reports")).to_contain_text("12 rows in the window")
+        expect(page.locator("#reports td[data-label=length]").first).to_have_text("1h")
+        expect(page.locator("#past")).to_have_text(
+            "Windows of 1h: Critical scores are from past windows of 40 days "
+            "(30 of the training rows, 10 of captures)."
+        )
         page.get_by_role("button", name="Missing values").click()
         assert page.locator(".heat td.lack").count() > 100
         page.get_by_role("button", name=re.compile("churn")).click()
@@ -122,6 +131,30 @@ def test_the_score_of_a_feature_is_drawn_with_its_critical_line(
         row.locator("td[aria-label]").last.click()
         expect(page.locator("#score-of")).to_have_text(row.locator("th").inner_text())
         visit.end()
+
+
+def test_an_open_episode_is_a_line_above_the_results(chromium: Browser, tmp_path: Path) -> None:
+    story = BridgeStory(tmp_path)
+    story.predict(3, "wine", "3")
+    story.clock.advance(10)
+    story.show()
+    opened = datetime.fromtimestamp(story.clock() / 1000, UTC) - timedelta(hours=5)
+    feature = FeatureStory(first=opened, worst=opened, strength=2.0)
+    slot = Slot(drift=opened, last=opened, features={"<b>ash": feature}, drifted=1)
+    record = EpisodeRecord(model_name="wine").add(Observation("3", "PT1H", opened, slot))
+    note = Acknowledgement(
+        episode=record.episodes()[0].id, who="ada", note="<i>ours</i>", at=datetime.now(UTC)
+    )
+    story.episodes = record.acknowledge(note).episodes()
+    with served(story) as url:
+        visit = Visit(chromium, url)
+        line = visit.page.locator("#reports .episode")
+        expect(line).to_contain_text(f"Episode {story.episodes[0].id} of wine v3 is open since ")
+        expect(line).to_contain_text("5 h ago: <b>ash; acknowledged; ada: <i>ours</i>")
+        expect(line.locator(".status")).to_have_text("drift")
+        assert line.locator("b, i").count() == 0
+        visit.end()
+    story.close()
 
 
 def test_each_model_has_a_page_of_its_own(chromium: Browser, hour: BridgeStory) -> None:

@@ -195,6 +195,9 @@ class BridgeStory:
                 status=known,  # type: ignore[arg-type]
                 drifted_features=tuple(drifted),
                 reason=reason,
+                window="PT1H",
+                past_days=40,
+                trained_days=30,
                 rows=450 if scores else 12,
                 reference_rows=142,
                 has_report=status == "drift",

@@ -201,6 +201,8 @@ def _entries(results: Sequence[AnalysisResult]) -> list[dict[str, object]]:
             "status": result.severity,
             "reason": "; ".join((result.reason, *result.notes)),
             "rows": result.rows,
+            "window": result.window,
+            "past": result.calibrated_by,
             "window_end_ms": int(result.window_end.timestamp() * 1000),
             "has_report": result.has_report,
             "ad_hoc": result.ad_hoc,

@@ -203,14 +203,13 @@ def print_result(result: PerformanceResult) -> None:
     if estimated.mae is not None:
         basis = "learned from the errors of the labelled reference"
     console.print(f"expected of {estimated.rows} predictions without labels: {metrics} ({basis})")
-    for name, estimate in (("mae", estimated.mae), ("rmse", estimated.rmse)):
+    for name in ("accuracy", "roc_auc", "mae", "rmse"):
+        estimate: Estimate | None = getattr(estimated, name)
         if estimate is not None:
-            threshold = estimated.thresholds[name]
+            threshold = estimated.thresholds.get(name)
             alarm = ": all of it is above" if name in estimated.alarms else ""
-            console.print(
-                f"  {name} between {estimate.low:.4g} and {estimate.high:.4g}, "
-                f"threshold {threshold:.4g}{alarm}"
-            )
+            limit = "" if threshold is None else f", threshold {threshold:.4g}{alarm}"
+            console.print(f"  {name} between {estimate.low:.4g} and {estimate.high:.4g}{limit}")
 
 
 def _cells(estimate: Estimate) -> list[float]:

@@ -205,7 +205,7 @@ def test_rules_of_capture_that_cannot_be_meant_are_said(tmp_path):
         (
             "[rules]\nanalysis_windows = 60",
             2,
-            'is a text: write analysis_windows = "PT1H"',
+            'is a text: write analysis_windows = "PT1H,P1D/P1D,P7D/P1D"',
         ),
         ("[rules]\nanalysis_stale = 'P1M'", 2, "has years or months"),
         ("[rules]\nanalysis_stale = ' '", 2, "is empty; leave the rule out"),

@@ -336,12 +336,9 @@ def test_several_windows_have_a_status_each():
     assert {short.name, long.name} == set(stage.reports.saved)
 
 
-def by_length(**rules) -> AnalysisStage:
-    """Return a stage with hours, days and weeks, a minute after midnight."""
-    stage = AnalysisStage(
-        plans=AnalysisSettings({"ANALYSIS_WINDOWS": "PT1H,P1D/P1D,P7D/P1D"}).analysis_windows,
-        **rules,
-    )
+def by_default(**rules) -> AnalysisStage:
+    """Return a stage with the windows of the settings, a minute after midnight."""
+    stage = AnalysisStage(plans=AnalysisSettings({}).analysis_windows, **rules)
     stage.now = datetime(2026, 11, 23, 0, 1, tzinfo=UTC)
     return stage
 
@@ -357,7 +354,7 @@ def captured(stage: AnalysisStage, version: str, *hours_ago: float) -> None:
 
 
 def test_a_day_and_a_week_are_evaluated_each_night_once_they_have_captures():
-    stage = by_length()
+    stage = by_default()
     captured(stage, "1", 0)
     # the day that has ended, and the week, have none yet
     for _ in range(2):
@@ -372,7 +369,7 @@ def test_a_day_and_a_week_are_evaluated_each_night_once_they_have_captures():
 
 
 def test_a_version_that_no_longer_serves_has_results_as_long_as_it_has_captures():
-    stage = by_length()
+    stage = by_default()
     captured(stage, "0", 26, 0.5)
 
     def windows_of_it(**time: float) -> set[str]:
@@ -386,7 +383,7 @@ def test_a_version_that_no_longer_serves_has_results_as_long_as_it_has_captures(
 
 
 def test_all_lengths_share_one_budget():
-    hours, default = AnalysisStage().rules, by_length().rules
+    hours, default = AnalysisStage().rules, by_default().rules
     month = hours.run_every * (1 / hours.level)
     assert 1 / default.level == pytest.approx(1 / hours.level + 2 * (month / timedelta(days=1)))
 

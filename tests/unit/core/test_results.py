@@ -58,6 +58,30 @@ def measured(accuracy):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("estimated", "words"),
+    [
+        ({"accuracy": Estimate(0.8, 0.75, 0.85, "wilson")}, "accuracy 80.0% (75.0% to 85.0%)"),
+        ({"mae": Estimate(708.8, 672.6, 745.1, "losses")}, "mean error 708.8 (672.6 to 745.1)"),
+    ],
+)
+def test_a_drift_says_what_it_does_to_the_estimated_performance(estimated, words):
+    verdict = PerformanceVerdict(
+        status="unknown", estimated=EstimatedPerformance(status="ok", **estimated)
+    )
+    performance = msgspec.structs.replace(measured(0.9), verdict=verdict)
+    drifted = result(
+        1,
+        status="drift",
+        features=(feature("a", 0.3, "drift"),),
+        outputs=(feature("prediction", 0.25, "drift"),),
+        performance=performance,
+    )
+    moved = "the prediction drifted (prediction 0.25, critical 0.2)"
+    assert drifted.notes == (f"{moved}; estimated {words}",)
+    assert msgspec.structs.replace(drifted, status="ok", outputs=(), features=()).notes == ()
+
+
 class Pages:
     """Serves results two a page, and keeps what was asked."""
 

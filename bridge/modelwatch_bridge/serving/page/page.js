@@ -1,6 +1,6 @@
 // Reads the bridge's data every few seconds and shows it; continues if the bridge does not respond.
 import { clock, count, LineChart, rate, seconds } from "./charts.js";
-import { allModels, Cards, capture, errors, functions, HeatMap, keyOf, newestReport, reports, tiles } from "./panels.js";
+import { allModels, Cards, capture, errors, functions, HeatMap, keyOf, newestReport, pasts, reports, tiles } from "./panels.js";
 
 const EVERY_MS = 3000, PATIENCE_MS = 8000, REPORTS_EVERY_MS = 15000;
 const SHORT_SECONDS = 900;
@@ -114,6 +114,7 @@ function render() {
   at("capture").replaceChildren(...capture(data.capture));
   at("functions").replaceChildren(...functions(data.functions));
   newestReport(at("newest-report"), results, selected);
+  pasts(at("past"), results, selected);
   if (!at("reports").contains(document.activeElement)) at("reports").replaceChildren(...reports(results, data.now_ms));
   const lag = data.lag_seconds === null ? "" : `, the newest ${seconds(data.lag_seconds)} old when it was read`;
   const unusable = data.parse_errors ? `, ${count(data.parse_errors)} metric lines unusable` : "";

@@ -141,12 +141,13 @@ export function reports(answer, nowMs) {
   if (!answer) return [];
   if (answer.problem) return [el("p", { className: "none", textContent: `The results cannot be listed: ${answer.problem}` })];
   if (!answer.results.length) return [...answer.episodes.map((episode) => openEpisode(episode, nowMs)), el("p", { className: "none", textContent: answer.of ? `No analysis of ${answer.of} has ended yet.` : "No analysis has ended yet." })];
-  const columns = [["window ended", true], ["", true], ["model version", true], ["result", true], ["rows"], ["", true]];
+  const columns = [["window ended", true], ["", true], ["model version", true], ["result", true], ["length"], ["rows"], ["", true]];
   const rows = answer.results.slice(0, REPORTS).map((result) => el("tr", {},
     el("td", { textContent: `${clock(result.window_end_ms, true)}, ${ago(nowMs - result.window_end_ms)}` }),
     el("td", { className: "text" }, status(result.status)),
     el("td", { className: "text pair" }, name(result.model), " v", name(result.version)),
     el("td", { className: "text full", textContent: result.ad_hoc ? `on request: ${result.reason}` : result.reason }),
+    el("td", { "data-label": "length", textContent: lengthOf(result) }),
     el("td", { "data-label": "rows", textContent: count(result.rows) }),
     el("td", { className: "text" }, result.has_report
       ? el("a", { href: reportOf(result), target: "_blank", rel: "noopener" }, "open report", el("span", { className: "hidden-text", textContent: ` of ${clock(result.window_end_ms, true)}` }))
@@ -166,6 +167,18 @@ export function newestReport(link, answer, selected) {
   link.hidden = !found;
   if (found) link.href = reportOf(found);
 }
+
+// Where the critical scores of a version come from: each length of window has a past of its own.
+export function pasts(place, answer, selected) {
+  const known = new Map();
+  for (const result of answer?.results ?? [])
+    if (keyOf(result) === selected && !result.ad_hoc && result.window && !known.has(result.window)) known.set(result.window, result);
+  place.hidden = !known.size;
+  place.textContent = [...known.values()].map((result) => `Windows of ${lengthOf(result)}: ${result.past}.`).join(" ");
+}
+
+// such as "7d" of P7D, "1h" of PT1H
+const lengthOf = (result) => result.window.slice(1).replace("T", " ").trim().toLowerCase();
 
 const reportOf = (result) => `reports/${encodeURIComponent(result.name)}`;
 

@@ -42,7 +42,7 @@ class MonitorSettings(Group):
     """How the windows of a model are evaluated; its monitor may override each."""
 
     analysis_windows = Setting(
-        "PT1H",
+        "PT1H,P1D/P1D,P7D/P1D",
         "windows that are compared, by length and step: PT1H is the last hour, P7D/P1D the last "
         "seven days, each day",
         windows,

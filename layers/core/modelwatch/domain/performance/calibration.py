@@ -17,6 +17,7 @@ Nurminen, W. Kuberski, Confidence-based Estimators for Predictive Performance in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -26,10 +27,10 @@ import numpy as np
 import numpy.typing as npt
 
 from modelwatch.domain.performance.classification import confusion_matrix, macro_auc, macro_metrics
-from modelwatch.domain.performance.estimates import Estimate, wilson
+from modelwatch.domain.performance.estimates import Estimate, widened, wilson
 from modelwatch.domain.performance.profile import PerformanceProfile
 from modelwatch.domain.performance.rows import Floats, sorted_classes
-from modelwatch.domain.performance.scores import Histogram, merge_histograms
+from modelwatch.domain.performance.scores import Histogram, merge_histograms, roc_auc_slopes
 
 MIN_CALIBRATION_ROWS = 100
 """With fewer labelled rows nothing is learned about the calibration."""
@@ -48,8 +49,8 @@ class EstimatedPerformance(msgspec.Struct, frozen=True, kw_only=True):
         ``reference``: learned from labels of the reference; ``none``: probabilities taken as they
         are.
     accuracy, roc_auc
-        With the interval that so many rows leave, if the calibration is right; see
-        `expected_roc_auc`.
+        With the interval that so many rows here and in the reference leave, if a probability means
+        the same in both; see `estimate_performance` and `expected_roc_auc`.
     mae, rmse
         Of a regression, with an interval for what labels would show; see `expected_metrics`.
     metrics
@@ -78,15 +79,47 @@ class EstimatedPerformance(msgspec.Struct, frozen=True, kw_only=True):
 class Calibration:
     """A rising curve from a model's probability of a class to the share that is of the class.
 
-    It is linear between its points and flat beyond them; shape (p,) each.
+    It is linear between its points and flat beyond them; shape (p,) each. ``rows``: so many rows of
+    the reference each point has.
     """
 
     probabilities: Floats
     shares: Floats
+    rows: Floats
 
     def __call__(self, probabilities: npt.ArrayLike) -> Floats:
         """Return the calibrated probabilities."""
         return np.interp(np.asarray(probabilities, np.float64), self.probabilities, self.shares)
+
+    def error_of(self, probabilities: npt.ArrayLike, slopes: npt.ArrayLike) -> float:
+        """Return the standard error that the curve gives a number which follows from it.
+
+        Points of one share are a block: its share is that of its rows, which are binomial draws.
+        Half a row more of either kind: a block that saw no error is not certain.
+
+        Parameters
+        ----------
+        probabilities, slopes
+            Where the curve is read, and how fast the number grows with what is read; shape (b,).
+
+        Examples
+        --------
+        >>> curve = Calibration(np.array([0.2, 0.8]), np.array([0.1, 0.9]), np.array([24.0, 99.0]))
+        >>> round(curve.error_of([0.1, 0.2], [0.5, 0.5]), 3)
+        0.065
+        """
+        places = np.interp(
+            np.asarray(probabilities, np.float64), self.probabilities, np.arange(len(self.shares))
+        )
+        below = places.astype(np.int64)
+        above = np.minimum(below + 1, len(self.shares) - 1)
+        part, slope = places - below, np.asarray(slopes, np.float64)
+        shares, block = np.unique(self.shares, return_inverse=True)
+        pulls = np.bincount(block[below], slope * (1 - part), len(shares))
+        pulls += np.bincount(block[above], slope * part, len(shares))
+        rows = np.bincount(block, self.rows, len(shares))
+        smoothed = (shares * rows + 0.5) / (rows + 1)
+        return float(np.sqrt((pulls**2 * smoothed * (1 - smoothed) / rows).sum()))
 
 
 def learn_calibration(profile: PerformanceProfile) -> dict[str, Calibration]:
@@ -102,7 +135,7 @@ def learn_calibration(profile: PerformanceProfile) -> dict[str, Calibration]:
         of_class, others, total = histogram.sums
         rows = of_class + others
         if rows.sum() >= MIN_CALIBRATION_ROWS:
-            curves[name] = Calibration(total / rows, isotonic(of_class / rows, rows))
+            curves[name] = Calibration(total / rows, isotonic(of_class / rows, rows), rows)
     return curves
 
 
@@ -140,7 +173,8 @@ def estimate_performance(
 
     The expected counts of a predicted class are scaled to the number of its rows, since curves
     that are learned class by class need not sum to 1. The interval is Wilson's, which is no
-    narrower than that of rows with different chances.
+    narrower than that of rows with different chances, widened by the error of the curves: the
+    reference has only so many rows, and few of them where a window drifts to.
 
     Parameters
     ----------
@@ -156,16 +190,22 @@ def estimate_performance(
         return EstimatedPerformance(status="unknown", reason=problem)
     expected: dict[tuple[str, str], float] = {}
     rows: dict[str, float] = {}
+    variance = 0.0
     for (predicted, name), histogram in profile.expected.items():
-        counts, shares = _shares(histogram, calibrations.get(name))
+        curve = calibrations.get(name)
+        counts, means, shares = _shares(histogram, curve)
         expected[predicted, name] = float(counts @ shares)
         rows[predicted] = float(counts.sum())
+        if curve is not None and predicted == name:
+            variance += curve.error_of(means, counts) ** 2
     names, matrix = confusion_matrix(expected)
     totals = matrix.sum(axis=1)
     wanted = np.array([rows.get(name, 0.0) for name in names])
     matrix = matrix * np.where(totals > 0, wanted / np.where(totals > 0, totals, 1.0), 0.0)[:, None]
     count = float(matrix.sum())
-    accuracy = wilson(min(float(np.trace(matrix)) / count, 1.0), count)
+    accuracy = widened(
+        wilson(min(float(np.trace(matrix)) / count, 1.0), count), math.sqrt(variance) / count
+    )
     metrics = {"accuracy": accuracy.value, **macro_metrics(matrix)}
     area = expected_roc_auc(profile, calibrations)
     if area is not None:
@@ -206,7 +246,8 @@ def expected_roc_auc(
     class with its calibrated share and against it with the rest. The share of pairs in the
     right order follows from the sums by bin; rows of one bin count as tied, so that the area
     is a little too small: by 0.0003 where probabilities spread over 40 bins, by 0.002 over 14. The
-    interval is DeLong's for as many rows of each class as are expected.
+    interval is DeLong's for as many rows of each class as are expected, widened by the error of the
+    curves.
 
     Returns
     -------
@@ -218,19 +259,27 @@ def expected_roc_auc(
     NannyML's documentation of CBPE (ROC AUC from the expected confusion matrix at every threshold),
     and Kivimäki et al., arXiv:2505.05295.
     """
-    scores = {}
+    scores, errors = {}, {}
     for name in {name for _, name in profile.expected}:
         merged = merge_histograms(
             [each for (_, of), each in profile.expected.items() if of == name]
         )
-        counts, shares = _shares(merged, calibrations.get(name))
+        curve = calibrations.get(name)
+        counts, means, shares = _shares(merged, curve)
         sums = np.stack([counts * shares, counts * (1 - shares)])
         scores[name] = Histogram(merged.level, merged.bins, sums)
-    return macro_auc(scores)
+        slopes = counts * roc_auc_slopes(*sums)
+        errors[name] = 0.0 if curve is None else curve.error_of(means, slopes)
+    area = macro_auc(scores)
+    if area is None:
+        return None
+    # of two classes it is the area of one; of more, errors count as if they all went one way
+    known = [errors[name] for name in sorted_classes(set(errors))]
+    return widened(area, known[1] if len(known) == 2 else sum(known) / len(known))
 
 
-def _shares(histogram: Histogram, calibration: Calibration | None) -> tuple[Floats, Floats]:
-    """Return the rows of each bin, and the share of them that is of the class."""
+def _shares(histogram: Histogram, calibration: Calibration | None) -> tuple[Floats, Floats, Floats]:
+    """Return by bin the rows, their mean probability, and the share of them of the class."""
     counts, totals = histogram.sums
     means = np.clip(totals / counts, 0.0, 1.0)
-    return counts, means if calibration is None else calibration(means)
+    return counts, means, means if calibration is None else calibration(means)

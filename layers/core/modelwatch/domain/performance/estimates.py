@@ -73,6 +73,23 @@ def around(
     return Estimate(value, max(lowest, value - half), min(highest, value + half), method)
 
 
+def widened(estimate: Estimate, error: float, confidence: float = CONFIDENCE) -> Estimate:
+    """Return a share with a further standard error, of what it was made with, in its interval.
+
+    Examples
+    --------
+    >>> wide = widened(wilson(0.9, 100), 0.04)
+    >>> round(wide.low, 4), round(wide.high, 4)
+    (0.7919, 0.9903)
+    """
+    further = z_of(confidence) * error
+    return msgspec.structs.replace(
+        estimate,
+        low=max(0.0, estimate.value - math.hypot(estimate.value - estimate.low, further)),
+        high=min(1.0, estimate.value + math.hypot(estimate.high - estimate.value, further)),
+    )
+
+
 def mean_of(rows: float, total: float, squares: float, lowest: float = 0.0) -> Estimate:
     """Return a mean with the interval of the central limit theorem, from sums.
 

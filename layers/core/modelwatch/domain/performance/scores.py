@@ -146,6 +146,25 @@ def roc_auc(positives: npt.ArrayLike, negatives: npt.ArrayLike) -> RocAuc | None
     return RocAuc(area, float(np.sqrt(spread)), float(of_class @ others / m / n / 2))
 
 
+def roc_auc_slopes(positives: npt.ArrayLike, negatives: npt.ArrayLike) -> Floats:
+    """Return how fast the area grows when a row of a bin becomes one of the class; shape (b,).
+
+    Examples
+    --------
+    >>> roc_auc_slopes([1, 1], [1, 1]).round(3).tolist()
+    [-0.25, 0.25]
+    """
+    of_class = np.asarray(positives, np.float64)
+    others = np.asarray(negatives, np.float64)
+    m, n = float(of_class.sum()), float(others.sum())
+    if m <= 0 or n <= 0:
+        return np.zeros(len(of_class))
+    ahead = (np.cumsum(others) - others / 2) / n
+    behind = 1 - (np.cumsum(of_class) - of_class / 2) / m
+    area = float(of_class @ ahead / m)
+    return np.asarray((ahead - area) / m - (behind - area) / n)
+
+
 def _joined(bins: Bins, levels: int) -> Bins:
     # the bins between the two open ones are counted from 1
     return ((bins - 1) >> levels) + 1

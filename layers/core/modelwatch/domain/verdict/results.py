@@ -308,11 +308,12 @@ def notes_on(
 ) -> tuple[str, ...]:
     """Return sentences on a drift: since when it lasts, and what it does."""
     effect = verdict.effect
-    accuracy = performance.verdict.estimated.accuracy if performance else None
-    if effect and accuracy is not None:
-        effect += (
-            f"; estimated accuracy {accuracy.value:.1%} ({accuracy.low:.1%} to {accuracy.high:.1%})"
-        )
+    estimated = performance.verdict.estimated if performance else None
+    if effect and estimated:
+        if one := estimated.accuracy:
+            effect += f"; estimated accuracy {one.value:.1%} ({one.low:.1%} to {one.high:.1%})"
+        if one := estimated.mae:
+            effect += f"; estimated mean error {one.value:.4g} ({one.low:.4g} to {one.high:.4g})"
     return tuple(each for each in (onset.sentence if onset else "", effect) if each)
 
 
