@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import control_tower
+import scan
 import yaml
 
 HERE = Path(__file__).parent
@@ -48,3 +49,26 @@ def test_another_resource_may_not_break_what_one_may():
     assert further("pipeline", "sqs_dlq_check", "CaptureQueue") == {"pipeline.CaptureQueue"}
     # a fault that names no resource is no one's exception
     assert further("pipeline", "sqs_dlq_check") == {"pipeline.?"}
+
+
+def test_every_threat_has_a_control_and_tests_that_are_there():
+    begin = PAGE.index("| threat | control | test |")
+    threats = PAGE[begin:].partition("\n\n")[0].splitlines()[2:]
+    missing = []
+    for row in threats:
+        links = re.findall(r"`([\w/]+\.py)::(test_\w+)`", row)
+        assert links, row
+        assert len(links) == row.count("::"), row
+        for path, name in links:
+            file = HERE.parent / path
+            if not file.exists() or f"def {name}(" not in file.read_text():
+                missing.append(f"{path}::{name}")
+    assert missing == []
+
+
+def test_every_package_of_a_lock_has_its_hash():
+    for lock in scan.LOCKS.values():
+        text = (HERE.parents[1] / lock).read_text()
+        packages = re.findall(r"^[\w.\[\]-]+==.*\n.*", text, re.MULTILINE)
+        assert packages, lock
+        assert [each for each in packages if "--hash=sha256:" not in each] == [], lock

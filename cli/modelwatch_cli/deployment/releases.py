@@ -14,6 +14,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from modelwatch.adapters.aws.objects import S3Store
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.errors import InvalidInputError, NotFoundError, StoreError
 from modelwatch_cli.deployment.digests import digest
 from modelwatch_cli.deployment.parameters import secret_parameters
@@ -116,7 +117,7 @@ class ReleaseStore(S3Store):
             raise InvalidInputError(
                 "release", f"there is no release {number}: `modelwatch releases` lists them"
             ) from None
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise StoreError(f"release {number} cannot be read: {error}") from error
         if found.format != FORMAT:
             raise StoreError(

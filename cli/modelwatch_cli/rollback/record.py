@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from modelwatch.adapters.aws.objects import S3Store
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.keys import escape
 from modelwatch.errors import NotFoundError, StoreError
 
@@ -61,7 +62,7 @@ class RollbackStore(S3Store):
             return RollbackRecord(model_name=model_name), ""
         try:
             record = _decode(payload)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise StoreError(f"{_key(model_name)} cannot be read: {error}") from error
         if record.format != FORMAT:
             raise StoreError(

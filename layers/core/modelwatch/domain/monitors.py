@@ -13,6 +13,7 @@ from datetime import datetime
 
 import msgspec
 
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.model_capture import MONITORS_FORMAT, MonitorCapture
 from modelwatch.domain.performance.results import PerformancePolicy
 from modelwatch.domain.verdict.rules import AnalysisRules, FeatureRule
@@ -226,7 +227,7 @@ def decode_monitors(payload: bytes) -> MonitorSet:
     """
     try:
         found = _decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise StoreError(f"the stored monitors are damaged: {error}") from error
     if found.format != MONITORS_FORMAT:
         raise StoreError(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.models import ModelVersion
 from modelwatch.errors import RegistryError
 
@@ -103,5 +104,5 @@ def read_routing(name: str, text: str) -> Routing:
     """Return the routing of the model ``name`` as its registry keeps it; raises RegistryError."""
     try:
         return _decode(text)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise RegistryError(f"tag {ROUTING_TAG} of {name}: {error}") from error

@@ -15,6 +15,7 @@ from typing import Any, Self
 import msgspec
 import urllib3
 
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.errors import CallerError, IssuerError
 from modelwatch.settings.access import AccessSettings
 
@@ -118,7 +119,7 @@ class Tokens:
             raise CallerError("send a token: Authorization: Bearer TOKEN")
         try:
             signed, signature, header, claims = _parts(token.strip())
-        except (ValueError, msgspec.DecodeError):
+        except (ValueError, *UNREADABLE):
             raise CallerError("the token cannot be read") from None
         # what it says is looked at before its signature: no key is read for a token of another
         self._check(claims)
@@ -146,7 +147,7 @@ class Tokens:
             try:
                 self._keys = self._read()
                 self._read_at = now
-            except (urllib3.exceptions.HTTPError, msgspec.DecodeError, IssuerError) as error:
+            except (urllib3.exceptions.HTTPError, *UNREADABLE, IssuerError) as error:
                 _LOG.error("the keys of %s cannot be read: %s", self._issuer, error)
         if now - self._read_at > _KEPT_SECONDS:
             raise IssuerError(f"the keys of {self._issuer} cannot be read")

@@ -309,7 +309,7 @@ def decompress(data: bytes) -> bytes:
     size = int.from_bytes(data[:8], "little")
     try:
         unpacked: bytes = _CODEC.decompress(data[8:], size, asbytes=True)
-    except (OSError, ValueError, MemoryError) as error:
+    except (OSError, ValueError, MemoryError, OverflowError) as error:
         raise ProfileFormatError(f"damaged: {error}") from error
     return unpacked
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from modelwatch.adapters.models.whole_files import write_whole
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.models import (
     HOLDOUT_PATH,
@@ -91,7 +92,7 @@ class Artifacts(ABC):
             return None
         try:
             return _decode_manifest(payload)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise ModelLoadError(f"{MANIFEST_PATH} of {version.title}: {error}") from error
 
     def read(self, version: ModelVersion, path: str, sha256: str = "") -> bytes | None:
@@ -180,7 +181,7 @@ class Artifacts(ABC):
             return None
         try:
             return _decode_importance(payload)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise StoreError(f"{IMPORTANCE_PATH} of {version.title}: {error}") from error
 
     def losses(self, version: ModelVersion) -> LossModel | None:

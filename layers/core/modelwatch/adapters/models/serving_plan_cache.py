@@ -20,6 +20,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.adapters.models.whole_files import write_whole
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.keys import PLANS, escape
 from modelwatch.domain.routing import ServingPlan
 from modelwatch.errors import StoreError
@@ -83,7 +84,7 @@ class StoredServingPlanCache:
         try:
             payload = payload or self._file(model_name).read_bytes()
             return _decode(payload)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *UNREADABLE) as error:
             _LOG.warning("there is no cached plan: %s", error)
             return None
 

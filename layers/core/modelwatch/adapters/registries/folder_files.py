@@ -11,6 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from modelwatch.adapters.models.whole_files import write_whole
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.routing import Routing
 from modelwatch.errors import RegistryError
 
@@ -64,7 +65,7 @@ def read_file[T: (ModelFile, VersionFile)](file: Path, decoder: msgspec.json.Dec
         payload = file.read_bytes()
     try:
         found = decoder.decode(payload)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise RegistryError(f"{file} of the model registry is damaged: {error}") from error
     if found.format != FORMAT:
         raise RegistryError(

@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError
 from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.aws.snapshots import closed_for_snapshots
 from modelwatch.adapters.registries.base import REMEDY
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.errors import NoModelError, RegistryError, SettingError, causes
 from modelwatch.settings.kinds import DATABRICKS, managed_region
 from modelwatch.settings.serving import RegistrySettings
@@ -191,7 +192,7 @@ class MlflowHttp:
         response = self._request("GET", url, timeout=_ARTIFACTS, retries=self._once_more())
         try:
             listing = _decode_listing(response.data)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             listing = None
         if response.status != 200 or listing is None:
             raise RegistryError(f"MLflow returned {response.status} for the list of artifacts")

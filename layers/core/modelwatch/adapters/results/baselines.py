@@ -23,6 +23,7 @@ import msgspec
 from modelwatch.adapters.aws.objects import S3Store
 from modelwatch.domain.baselines import FORMAT, TRAINING, Baseline, check_name
 from modelwatch.domain.constraints import Constraints, decode_constraints, encode_constraints
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.keys import escape
 from modelwatch.domain.past.relations import strongest
 from modelwatch.domain.profiles import Profile, Slice, decode_slices, encode_slices
@@ -105,7 +106,7 @@ class S3BaselineStore(S3Store):
             raise NotFoundError(f"{model_name} has no baseline '{name}'") from None
         try:
             baseline = _decode(payload)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise DamagedError(f"baseline '{name}' of {model_name}", error) from error
         if baseline.format != FORMAT:
             why = f"it has format {baseline.format}; this code reads {FORMAT}"

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from modelwatch.adapters.aws.objects import S3Store
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.model_capture import MONITORS_FORMAT, MonitorCapture
 from modelwatch.errors import MonitorError, NotFoundError
 
@@ -72,7 +73,7 @@ class S3CaptureMonitors(S3Store):
                     self._monitors = _read(self._known)
                 own = self._monitors.get(model_name)
                 return None if own is None else _decode_one(own).capture
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 raise MonitorError(f"its monitor cannot be read: {error}") from error
 
     def _look(self) -> None:

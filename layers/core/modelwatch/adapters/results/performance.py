@@ -18,6 +18,7 @@ from itertools import groupby
 import msgspec
 
 from modelwatch.adapters.aws.objects import S3Store
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.keys import parse_hour, version_folder
 from modelwatch.domain.performance.encoding import (
     HourPerformance,
@@ -112,7 +113,7 @@ class S3PerformanceStore(S3Store):
             return decode(self._objects.read(key))
         except NotFoundError:
             return {}
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             _LOG.warning("%s is computed again: %s", key, error)
             return {}
 

@@ -28,6 +28,7 @@ from modelwatch.adapters.aws.objects import S3Objects
 from modelwatch.adapters.captures.parquet import compress, decompress
 from modelwatch.adapters.results.listing import RESULT, newest_results
 from modelwatch.adapters.results.rows import PARQUET, rows_key, rows_object
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.keys import RESULTS, escape, unescape
 from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.verdict.evidence import (
@@ -265,7 +266,7 @@ class S3ReportStore:
         payload = self._objects.read(key)
         try:
             return decoder.decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise DamagedError(key, error) from error
 
     def _part(self, what: str, key: str, digest: str, *, packed: bool = True) -> bytes:

@@ -10,6 +10,7 @@ from modelwatch.domain.episodes.joining import Episode, EpisodeStatus, Notes, is
 from modelwatch.domain.episodes.notes import Acceptance, Acknowledgement, Expectation
 from modelwatch.domain.episodes.series import Series
 from modelwatch.domain.episodes.slots import Observation
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.errors import DamagedError, InvalidInputError, NotFoundError
 
 FORMAT = 1
@@ -177,7 +178,7 @@ def decode_record(payload: bytes) -> EpisodeRecord:
     """Read a record; raises DamagedError when it is damaged, or of another format."""
     try:
         record = _decode(payload)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise DamagedError("the record of episodes", error) from error
     if record.format != FORMAT:
         why = f"it has format {record.format}; this code reads {FORMAT}"

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.past.relations import (
     NO_RELATIONS,
     Pair,
@@ -333,7 +334,7 @@ def decode_past(payload: bytes) -> PastDocument:
     try:
         document = _decode(payload)
         document.past()
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise ProfileFormatError(f"the past is damaged: {error}") from error
     if document.format != FORMAT:
         raise ProfileFormatError(f"the past has format {document.format}; this code reads {FORMAT}")

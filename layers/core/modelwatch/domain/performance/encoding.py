@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 import numpy as np
 
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.performance.expected import ExpectedLosses
 from modelwatch.domain.performance.profile import PerformanceProfile
 from modelwatch.domain.performance.residuals import Residuals
@@ -121,7 +122,7 @@ def decode_hour(payload: bytes) -> HourPerformance:
                 f"the performance profile has format {packed.format}; this code reads {FORMAT}"
             )
         variants = {name: _unpacked(profile) for name, profile in packed.variants.items()}
-    except (zlib.error, msgspec.DecodeError, ValueError) as error:
+    except (zlib.error, *UNREADABLE, ValueError) as error:
         raise ProfileFormatError(f"no performance profile: {error}") from error
     return HourPerformance(
         variants,

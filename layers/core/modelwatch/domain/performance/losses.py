@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.labels import as_text
 from modelwatch.domain.records import Value
 from modelwatch.errors import ProfileFormatError
@@ -202,7 +203,7 @@ def decode_loss_model(payload: bytes) -> LossModel:
     """
     try:
         model = _decoder.decode(zlib.decompress(payload))
-    except (zlib.error, msgspec.DecodeError, ValueError) as error:
+    except (zlib.error, *UNREADABLE, ValueError) as error:
         raise ProfileFormatError(f"no loss model: {error}") from error
     if model.format != FORMAT:
         raise ProfileFormatError(f"format {model.format} of loss models")

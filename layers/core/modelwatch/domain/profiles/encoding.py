@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.profiles.columns import ColumnProfile
 from modelwatch.domain.profiles.profile import Profile, Slice
 from modelwatch.domain.profiles.quantiles import Floats, QuantileSketch
@@ -110,7 +111,7 @@ def head_of(data: bytes) -> Head:
     """Return what slices say of themselves; raises ProfileFormatError as `decode_slices` does."""
     try:
         return _head_decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ProfileFormatError(str(error)) from error
 
 
@@ -132,7 +133,7 @@ def decode_slices(data: bytes) -> list[Slice]:
             )
             for each in document.slices
         ]
-    except (msgspec.DecodeError, ValueError, IndexError, TypeError) as error:
+    except (*UNREADABLE, ValueError, IndexError, TypeError) as error:
         raise ProfileFormatError(str(error)) from error
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 import msgspec
 
 from modelwatch.domain.constraints import decode_constraints, encode_constraints
+from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.past.calibration import Calibration
 from modelwatch.domain.past.relations import Pair
@@ -169,7 +170,7 @@ def decode_manifest(payload: bytes) -> Manifest:
     """
     try:
         manifest = _decode_manifest(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise EvidenceError(f"the manifest is damaged: {error}") from error
     _check_format("manifest", manifest.format)
     return manifest
@@ -203,7 +204,7 @@ def decode_reference(payload: bytes, read: ReadReference) -> Reference:
             objects=read.objects,
             segments=segments,
         )
-    except (msgspec.DecodeError, ProfileFormatError, InvalidInputError) as error:
+    except (*UNREADABLE, ProfileFormatError, InvalidInputError) as error:
         raise EvidenceError(f"the reference is damaged: {error}") from error
 
 
