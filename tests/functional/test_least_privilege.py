@@ -293,8 +293,8 @@ def test_the_functions_work_with_their_roles_and_may_do_nothing_else(account, tm
         assert result["status"] == "drift"
         found = analyze.lambda_.invoke("analyze", planned | {"time": now.isoformat()}).payload
         assert (found["results"], found["failures"]) == ({}, {})
-        # in the first hour of a day, the windows of days have captures, too
-        assert found["sent"] in (2, 6)
+        # an hour of each model; in the first hour of a day, days that have captures, too
+        assert found["sent"] >= 2
         due = account.messages(account.due)
         assert analyze.lambda_.invoke("evaluate", due).payload == {"batchItemFailures": []}
         listed = analyze.http.get("/reports").json_body
