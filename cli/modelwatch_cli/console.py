@@ -18,13 +18,45 @@ _UNLIMITED_COLUMNS = 10_000
 _LINE_SECONDS = 10
 """Off a terminal, long work says so often how far it is."""
 
+_STEERING = {
+    code: f"\\u{code:04x}"  # as JSON has them, which stays JSON
+    for code in (
+        *range(9),
+        *range(11, 32),
+        *range(127, 160),
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+    )
+}
+"""Control characters but tabs and line breaks, and those that turn the direction of writing."""
+
+
+def shown(text: str) -> str:
+    r"""Return ``text`` so that it does not steer a terminal, whoever made it up.
+
+    >>> print(shown("wine\x1b[2J"))
+    wine\u001b[2J
+    """
+    return text.translate(_STEERING)
+
+
+class _Console(Console):
+    """What names of models, errors of servers and lines of files are printed on."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does, with texts as `shown` has them."""
+        super().print(
+            *(shown(each) if isinstance(each, str) else each for each in objects), **options
+        )
+
+
 # off a terminal no line is cut
-console = Console(
+console = _Console(
     highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _UNLIMITED_COLUMNS
 )
 """Standard output: the results."""
 
-error_console = Console(stderr=True, highlight=False, soft_wrap=True)
+error_console = _Console(stderr=True, highlight=False, soft_wrap=True)
 """Standard error: errors, and progress of commands that print JSON."""
 
 
@@ -45,7 +77,7 @@ def print_json(value: Any) -> None:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
     """Print ``rows`` under ``columns``; a column of numbers is right-aligned."""
     cells = [list(row) for row in rows]
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=shown(title) or None, title_justify="left", box=None, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = cells and all(isinstance(row[index], int | float) for row in cells)
         # a truncated address is useless
@@ -119,4 +151,4 @@ def steps(out: Console) -> Iterator[Callable[[str], None]]:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
-    return "" if value is None else str(value)
+    return "" if value is None else shown(str(value))

@@ -20,7 +20,7 @@ import modelwatch
 import modelwatch_bridge
 import modelwatch_cli
 import modelwatch_training
-from generator import stored
+from generator import policy, stored
 from generator.tables import described, shown, table
 from modelwatch.errors import ModelwatchError, http_status
 from modelwatch.metric_names import BRIDGE_METRICS, FUNCTION_METRICS, RUNTIME_METRICS
@@ -237,6 +237,11 @@ def formats() -> str:
     return _joined([_page("Stored formats", stored.INTRODUCTION), *stored.sections()])
 
 
+def deploy_policy() -> str:
+    """Return what a principal that deploys needs."""
+    return _joined([_page("Rights to deploy", policy.page_text())])
+
+
 def _joined(parts: Iterable[str]) -> str:
     text = "\n\n".join(part.strip("\n") for part in parts)
     return re.sub(r"[ \t]+$", "", text, flags=re.M) + "\n"
@@ -249,6 +254,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics,
     "errors.md": errors,
     "formats.md": formats,
+    "deploy-policy.md": deploy_policy,
     f"schemas/{SCHEMA_FILE}": schema_text,
     **{f"schemas/{each.file}": partial(stored.schema_text, each) for each in stored.FORMATS},
 }

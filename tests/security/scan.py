@@ -18,22 +18,15 @@ from typing import Any
 
 import control_tower
 
-from modelwatch_cli.deployment.alarms import alarm_template
-from modelwatch_cli.deployment.deployer import configured
-from modelwatch_cli.deployment.encryption import with_key
-from modelwatch_cli.deployment.limits import with_roles
-from modelwatch_cli.deployment.packaging import function_names, package_app, with_code
+from modelwatch_cli.deployment.all_templates import all_templates, packages
 from modelwatch_cli.deployment.parameters import (
     bucket_parameters,
     common_parameters,
     parameter_name,
     template_parameters,
 )
-from modelwatch_cli.deployment.plan import APPS, make_plan
-from modelwatch_cli.deployment.tables import tables_template
-from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
-from modelwatch_cli.deployment.versions import with_versions
-from modelwatch_cli.project import Project
+from modelwatch_cli.deployment.plan import make_plan
+from modelwatch_cli.deployment.templates import Template, load_template
 from modelwatch_cli.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -72,29 +65,13 @@ LOCKS = {
 }
 
 
-def packages() -> dict[str, Template]:
-    """Return what Chalice makes of the apps, by name."""
-    return {app: package_app(Project(), app, REGION).template for app in APPS}
-
-
 def templates(
     settings: Settings, packaged: Mapping[str, Template]
 ) -> Iterator[tuple[str, Template]]:
-    """Yield the templates of all stacks as `deploy` sends them to AWS, by name."""
-    limits: dict[str, int] = {}
-    for app in APPS:
-        template = configured(packaged[app], app, settings)
-        limits |= dict.fromkeys(function_names(template, settings.stage), 60)
-        template = with_code(template, "packages", "functions/key.zip")
-        yield app, with_versions(template, {}, settings) if app == "predict" else template
-    for path in sorted(Project().template("storage").parent.glob("*.yaml")):
-        template = with_roles(load_template(path), settings)
-        yield path.stem, with_kept_queues(with_key(template, settings.kms_key_arn))
-    bridge = load_template(Project().template("storage").parents[1] / "bridge/bridge.yaml")
+    """Yield the templates of all stacks as `deploy` sends them to AWS, and the bridge's."""
+    yield from all_templates(settings, packaged)
+    bridge = load_template(ROOT / "templates" / "bridge" / "bridge.yaml")
     yield "bridge", bridge | {"Resources": _chosen(bridge["Resources"], BRIDGE)}
-    alarms = alarm_template(settings, limits, settings.capture_queue_name)
-    yield "alarms", with_key(alarms, settings.kms_key_arn)
-    yield "sql", with_key(tables_template(settings), settings.kms_key_arn)
 
 
 def _chosen(part: Any, values: Mapping[str, object]) -> Any:
@@ -130,7 +107,7 @@ def main() -> int:
     folder = BUILD / "scan"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name, template in templates(SETTINGS, packages()):
+    for name, template in templates(SETTINGS, packages(REGION)):
         (folder / f"{name}.json").write_text(json.dumps(with_values(template), indent=1))
     checkov = [PROGRAMS / "checkov", "--config-file", ROOT / "tests/security/checkov.yaml"]
     found = [

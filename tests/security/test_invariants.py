@@ -10,6 +10,7 @@ import pytest
 import scan
 
 from modelwatch_cli.deployment.access import check_access
+from modelwatch_cli.deployment.all_templates import packages
 from modelwatch_cli.settings import Settings
 
 SECRETS = {
@@ -174,7 +175,7 @@ FAULTS = {
 
 @pytest.fixture(scope="module")
 def packaged():
-    return scan.packages()
+    return packages(scan.REGION)
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
