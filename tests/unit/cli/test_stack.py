@@ -165,7 +165,7 @@ def test_a_command_that_fails_as_the_stack_is_down_says_what_starts_it(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setattr("sys.argv", ["modelwatch", *command])
     monkeypatch.setattr("signal.signal", lambda *_: None)
-    monkeypatch.setattr("modelwatch_cli.main.LOADER", EnvironmentLoader(os.environ, str))
+    monkeypatch.setattr("modelwatch_cli.main.LOADER", EnvironmentLoader(os.environ))
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 1
