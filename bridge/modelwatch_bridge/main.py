@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,7 +107,9 @@ def serve(settings: BridgeSettings, stop: threading.Event) -> None:
 
 def _server(settings: BridgeSettings, page: Page, history: History, health: Health) -> BridgeServer:
     address = settings.bridge_host, settings.bridge_port
-    reports = Reports(lambda: _results(settings), now_ms, lambda: _open_episodes(settings))
+    reports = Reports(
+        lambda: _results(settings), now_ms, lambda model: _open_episodes(settings, model)
+    )
     site = Site(history, health, reports, settings.stage)
     guard = Guard.of(settings.bridge_host, settings.bridge_token, settings.bridge_names)
     try:
@@ -128,11 +130,11 @@ def _results(settings: BridgeSettings) -> Results:
     return ResultReader(S3ReportStore(s3, bucket), S3EpisodeStore(s3, bucket))
 
 
-def _open_episodes(settings: BridgeSettings) -> list[Episode]:
+def _open_episodes(settings: BridgeSettings, model: str) -> Sequence[Episode]:
     from modelwatch.adapters.results.episodes import S3EpisodeStore
 
     store = S3EpisodeStore(s3_client(settings), settings.report_bucket)
-    return [each for model in store.models() for each in store.load(model).open_episodes()]
+    return store.load(model).open_episodes()
 
 
 def _listener(settings: BridgeSettings, ledger: Ledger) -> EmfListener | None:

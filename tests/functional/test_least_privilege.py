@@ -68,6 +68,8 @@ class Account:
                 "LAMBDA_ARCHITECTURE": "x86_64",
                 "COMPACTION_LAG_SECONDS": "60",
                 "ANALYSIS_MIN_ROWS": "20",
+                # soon after midnight a day would be due as well
+                "ANALYSIS_WINDOWS": "PT1H",
             }
         )
         outputs = {
@@ -210,7 +212,7 @@ MUST_NOT = {
 UNUSED = {
     "predict": {"WriteLogs", "ListModels"},
     "capture": {"WriteLogs", "TakeRecords"},
-    "analyze": {"WriteLogs", "ListModels", "InvokeItself", "TakeWhatIsDue"},
+    "analyze": {"WriteLogs", "ListModels", "InvokeItself"},
 }
 """What this test does not come to: Lambda writes the logs and takes messages from the queue, with a
 function's role. Without the right to list, S3 says of a file
@@ -292,7 +294,9 @@ def test_the_functions_work_with_their_roles_and_may_do_nothing_else(account, tm
         (result,) = response.json_body["results"]
         assert result["status"] == "drift"
         found = analyze.lambda_.invoke("analyze", planned | {"time": now.isoformat()}).payload
-        assert (found["results"], found["failures"], found["sent"]) == ({}, {}, 2)
+        assert (found["results"], found["failures"]) == ({}, {})
+        # an hour of each model; in the first hour of a day, days that have captures, too
+        assert found["sent"] >= 2
         due = account.messages(account.due)
         assert analyze.lambda_.invoke("evaluate", due).payload == {"batchItemFailures": []}
         listed = analyze.http.get("/reports").json_body

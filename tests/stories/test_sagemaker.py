@@ -128,11 +128,11 @@ def test_captures_go_out_and_come_in_as_they_were(moved, tmp_path, encoding):
     other = f"imported-from-{encoding}"
     importing = ("--model", other, *(("--feature-names", names) if folder else ()))
     done = moved.json("captures", "import", place, *importing)
-    assert done["records"] == {"found": 200, "stored": 200, "known": 0}
+    assert done["records"] == {"found": 200, "stored": 200, "known": 0, "left_out": 0}
     assert moved.table(other).equals(before)
     objects = moved.objects()
     done = moved.json("captures", "import", place, *importing)
-    assert done["records"] == {"found": 200, "stored": 0, "known": 200}
+    assert done["records"] == {"found": 200, "stored": 0, "known": 200, "left_out": 0}
     assert moved.objects() == objects
 
 
@@ -195,7 +195,7 @@ def test_what_an_endpoint_captured_is_imported_with_its_ground_truth(moved, tmp_
     assert moved.records.read("endpoint", "1", WINDOW).num_rows == 0
 
     done = moved.json("captures", "import", str(tmp_path), *model, *names, "--skip-invalid")
-    assert done["records"] == {"found": 3, "stored": 3, "known": 0}
+    assert done["records"] == {"found": 3, "stored": 3, "known": 0, "left_out": 0}
     assert (done["labels"]["stored"], done["invalid"]) == (3, 2)
     table = moved.records.read("endpoint", "1", WINDOW)
     assert table["feature_alcohol"].to_pylist() == [13.5, 12.0, 11.5]

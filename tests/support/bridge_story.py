@@ -19,7 +19,7 @@ from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.errors import StoreError
 from modelwatch.metric_names import CATALOG, STATUS_VALUES
 from modelwatch.ports.metrics import Sample
-from modelwatch.services.model_states import ModelState
+from modelwatch.services.model_states import ModelState, OpenEpisode
 from modelwatch_bridge.counting.collector import Page, TotalsCollector
 from modelwatch_bridge.counting.ledger import Ledger
 from modelwatch_bridge.history.history import History
@@ -45,14 +45,17 @@ class FakeResults:
     def __init__(self, folder: Path) -> None:
         self.found: list[AnalysisResult] = []
         self.problem = ""
+        self.episodes: list[Episode] = []
+        self.asked: list[str] = []
         self._folder = folder
 
-    def newest(self, limit: int) -> list[AnalysisResult]:
+    def newest(self, limit: int, model_name: str = "") -> list[AnalysisResult]:
+        self.asked.append(model_name)
         if self.problem:
             raise StoreError(self.problem)
-        return self.found[:limit]
+        return [each for each in self.found if model_name in ("", each.model_name)][:limit]
 
-    def states(self) -> list[ModelState]:
+    def states(self, model_name: str = "") -> list[ModelState]:
         """Return the states of versions that have a report."""
         states = {
             (each.model_name, each.model_version): ModelState(
@@ -63,9 +66,14 @@ class FakeResults:
                 windows=(),
                 report=each.name,
                 report_end=each.window_end,
+                episodes=tuple(
+                    OpenEpisode(id=one.id, status=one.status, opened=one.opened)
+                    for one in self.episodes
+                    if one.model_name == each.model_name
+                ),
             )
             for each in reversed(self.found)
-            if each.has_report
+            if each.has_report and model_name in ("", each.model_name)
         }
         return list(states.values())
 
@@ -94,13 +102,15 @@ class BridgeStory:
         self.history = History(self.ledger.totals, collector, CATALOG, self.clock, self.store)
         self.health = Health(self.clock, stale_ms=60_000)
         self.results = FakeResults(folder)
-        self.episodes: list[Episode] = []
-        reports = Reports(lambda: self.results, self.clock, lambda: self.episodes)
+        reports = Reports(lambda: self.results, self.clock, self._episodes)
         self.site = Site(self.history, self.health, reports, "local")
         self.depths: dict[tuple[str, ...], float] = {}
         self._events = 0
         self._random = random.Random(7)
         self._scores = dict.fromkeys(FEATURES, 0.06)
+
+    def _episodes(self, model: str) -> list[Episode]:
+        return [each for each in self.results.episodes if each.model_name == model]
 
     def close(self) -> None:
         self.ledger.close()

@@ -6,6 +6,7 @@ import logging
 import threading
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from modelwatch.errors import ModelwatchError, StoreError
@@ -19,17 +20,24 @@ LOG = logging.getLogger(__name__)
 
 _SHOWN = 12
 _FRESH_MS = 15_000
+_UNCHANGED_MS = 60_000
+"""So long what was read holds where no analysis has ended since: people may have asked for one, or
+acknowledged an episode."""
+
+_MOST_PAGES = 32
+"""So many models' pages are remembered at once."""
+
 _LINK_SECONDS = 60
 
 
 class Results(Protocol):
     """The analyses' results, and addresses of their reports."""
 
-    def states(self) -> list[ModelState]:
-        """Return every model version with its newest report."""
+    def states(self, model_name: str = "") -> list[ModelState]:
+        """Return the versions of a model, or of all, with newest report and open episodes."""
 
-    def newest(self, limit: int) -> list[AnalysisResult]:
-        """Return the newest results of all models, newest first."""
+    def newest(self, limit: int, model_name: str = "") -> list[AnalysisResult]:
+        """Return the newest results of a model, or of all, newest first."""
 
     def report_url(self, name: str, expires_seconds: int) -> str:
         """Return an address that opens a report for a while."""
@@ -44,6 +52,23 @@ class Newest(TypedDict):
     episodes: list[dict[str, object]]
 
 
+@dataclass(slots=True)
+class _Look:
+    """What was read for a page, when, and which analysis was the newest then."""
+
+    asked_ms: int
+    analyzed_ms: int
+    results: list[dict[str, object]] = field(default_factory=list)
+    reported: dict[tuple[str, str], str] = field(default_factory=dict)
+    episodes: list[dict[str, object]] = field(default_factory=list)
+    problem: str = ""
+
+    def holds(self, now_ms: int, analyzed_ms: int) -> bool:
+        """Return whether nothing has to be read again."""
+        is_same = not self.problem and analyzed_ms == self.analyzed_ms
+        return 0 <= now_ms - self.asked_ms < (_UNCHANGED_MS if is_same else _FRESH_MS)
+
+
 class Reports:
     """Returns results and reports for the page; reads the store only on request.
 
@@ -52,57 +77,48 @@ class Reports:
     open_results
         Opens the store, once: a bridge whose page no one opens does not need it.
     episodes
-        Returns the episodes of drift that are open.
+        Returns the episodes of drift of a model that are open.
     """
 
     def __init__(
         self,
         open_results: Callable[[], Results],
         clock: Callable[[], int],
-        episodes: Callable[[], Iterable[Episode]],
+        episodes: Callable[[str], Iterable[Episode]],
     ) -> None:
         self._open_results = open_results
         self._opened: Results | None = None
         self._clock = clock
         self._episodes = episodes
-        self._open: list[dict[str, object]] = []
         self._lock = threading.Lock()
-        self._asked_ms: int | None = None
-        self._found: list[dict[str, object]] = []
-        self._reported: dict[tuple[str, str], str] = {}
-        self._problem = ""
+        self._looks: dict[str, _Look] = {}
 
-    def newest(self) -> Newest:
-        """Return the newest results as the page wants them, at most 15 seconds old."""
+    def newest(self, model: str = "", analyzed_ms: int = 0) -> Newest:
+        """Return the newest results of a model, or of all, as the page wants them.
+
+        Parameters
+        ----------
+        analyzed_ms
+            When the newest analysis ended that is known: until another one does, what was read
+            holds for a minute, and else for 15 seconds.
+        """
         with self._lock:
-            now_ms = self._clock()
-            if self._asked_ms is None or not 0 <= now_ms - self._asked_ms < _FRESH_MS:
-                self._asked_ms = now_ms
-                try:
-                    self._look()
-                    self._problem = ""
-                except ModelwatchError as error:
-                    self._problem = str(error)
-                except Exception as error:
-                    # a result of another release, say: the rest of the page goes on
-                    LOG.exception("the results cannot be listed")
-                    self._problem = f"{type(error).__name__}: {error}"
+            look = self._look(model, analyzed_ms)
             reports = [
                 {"model": model, "version": version, "name": name}
-                for (model, version), name in self._reported.items()
+                for (model, version), name in look.reported.items()
             ]
             return {
-                "results": self._found,
+                "results": look.results,
                 "reports": reports,
-                "problem": self._problem,
-                "episodes": self._open,
+                "problem": look.problem,
+                "episodes": look.episodes,
             }
 
     def newest_name(self, model: str, version: str) -> str | None:
         """Return the name of a version's newest report; None when none is known."""
-        self.newest()
         with self._lock:
-            return self._reported.get((model, version))
+            return self._look(model, 0).reported.get((model, version))
 
     def html(self, name: str) -> bytes:
         """Return a report.
@@ -131,12 +147,37 @@ class Reports:
             self._opened = self._open_results()
         return self._opened
 
-    def _look(self) -> None:
+    def _look(self, model: str, analyzed_ms: int) -> _Look:
+        known = self._looks.get(model)
+        now_ms = self._clock()
+        if known is not None and known.holds(now_ms, analyzed_ms):
+            return known
+        look = _Look(now_ms, analyzed_ms)
+        if known is not None:
+            look.results, look.reported, look.episodes = (
+                known.results, known.reported, known.episodes,
+            )  # fmt: skip
+        try:
+            self._read(model, look)
+        except ModelwatchError as error:
+            look.problem = str(error)
+        except Exception as error:
+            # the rest of the page goes on
+            LOG.exception("the results cannot be listed")
+            look.problem = f"{type(error).__name__}: {error}"
+        self._looks.pop(model, None)
+        self._looks[model] = look
+        if len(self._looks) > _MOST_PAGES:
+            del self._looks[next(iter(self._looks))]
+        return look
+
+    def _read(self, model: str, look: _Look) -> None:
         store = self._store()
-        results = store.newest(_SHOWN)
+        results = store.newest(_SHOWN, model)
+        states = store.states(model)
         reports = [
             (each.report_end, each.model_name, each.model_version, each.report)
-            for each in store.states()
+            for each in states
             if each.report_end is not None
         ]
         # one that someone asked for is in no model's state
@@ -145,9 +186,10 @@ class Reports:
             for each in results
             if each.has_report
         ]
-        self._reported = {(model, version): name for _, model, version, name in sorted(reports)}
-        self._found = _entries(results)
-        self._open = [_episode(each) for each in self._episodes()]
+        open_models = dict.fromkeys(each.model_name for each in states if each.episodes)
+        look.episodes = [_episode(each) for name in open_models for each in self._episodes(name)]
+        look.reported = {(name, version): report for _, name, version, report in sorted(reports)}
+        look.results = _entries(results)
 
 
 def _entries(results: Sequence[AnalysisResult]) -> list[dict[str, object]]:

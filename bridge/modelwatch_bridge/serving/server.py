@@ -101,7 +101,8 @@ class BridgeServer(ThreadingHTTPServer):
             ready, report = self._health.report()
             status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
             return HttpResponse(status, json.dumps(report).encode() + b"\n", JSON)
-        return self._site.respond(url.path, dict(parse_qsl(url.query)))
+        known = headers.get("If-None-Match", "")
+        return self._site.respond(url.path, dict(parse_qsl(url.query)), known)
 
 
 class _Handler(BaseHTTPRequestHandler):

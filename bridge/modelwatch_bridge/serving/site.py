@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from functools import cache
 from http import HTTPStatus
@@ -80,8 +81,11 @@ class Site:
             "reports": self._newest_reports,
         }
 
-    def respond(self, path: str, query: Mapping[str, str]) -> HttpResponse:
-        """Return the response to a GET of one of the page's paths."""
+    def respond(self, path: str, query: Mapping[str, str], known: str = "") -> HttpResponse:
+        """Return the response to a GET of one of the page's paths.
+
+        ``known``: the tag of the response that the caller has, as in ``If-None-Match``.
+        """
         folder, _, name = path.removeprefix("/").partition("/")
         if path == "/":
             return _file("index.html")
@@ -91,9 +95,7 @@ class Site:
             document = self._api[name](query)
             if document is None:
                 return NOT_FOUND
-            return HttpResponse(
-                HTTPStatus.OK, _encode(document), JSON, {"Cache-Control": "no-store"}
-            )
+            return _tagged(_encode(document), known)
         if folder == "reports" and name and self._reports is not None:
             if name == "newest":
                 return _redirect(self._reports, query)
@@ -112,10 +114,22 @@ class Site:
     def _drift(self, query: Mapping[str, str]) -> object | None:
         return drift(self._history.view(), (query.get("model", ""), query.get("version", "")))
 
-    def _newest_reports(self, _query: Mapping[str, str]) -> object:
+    def _newest_reports(self, query: Mapping[str, str]) -> object:
         if self._reports is None:
             return {"results": [], "reports": [], "problem": "", "episodes": []}
-        return self._reports.newest()
+        model = query.get("model", "")
+        analyses = self._history.view().analyses
+        ended = (each[-1].at_ms for at, each in analyses.items() if each and model in ("", at[0]))
+        return self._reports.newest(model, max(ended, default=0))
+
+
+def _tagged(body: bytes, known: str) -> HttpResponse:
+    """Return a document that a browser may keep, and has to ask for each time."""
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"Cache-Control": "private, no-cache", "ETag": tag}
+    if known == tag:
+        return HttpResponse(HTTPStatus.NOT_MODIFIED, b"", JSON, headers)
+    return HttpResponse(HTTPStatus.OK, body, JSON, headers)
 
 
 @cache

@@ -12,6 +12,7 @@ from modelwatch.domain.optional import optional_part
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.capture.compaction import compact_captures
 from modelwatch_cli.capture.imports import import_captures
+from modelwatch_cli.capture.statements import captures_table
 from modelwatch_cli.console import error_console, print_json, print_table, progress
 from modelwatch_cli.options import model_option, since_option, until_option, version_option
 from modelwatch_cli.settings import Settings
@@ -41,12 +42,14 @@ class PayloadEncoding(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     captures = typer.Typer(
-        help="Captured records: merge, import and export them.", no_args_is_help=True
+        help="Captured records: merge, import, export, have as a table.",
+        no_args_is_help=True,
     )
     captures.command("compact")(compact_captures)
     if optional_part(SAGEMAKER):
         captures.command("export")(export_captures)
     captures.command("import")(import_captures)
+    captures.command("table")(captures_table)
     app.add_typer(captures, name="captures")
 
 

@@ -18,6 +18,7 @@ from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_window
 
 if TYPE_CHECKING:
+    from modelwatch.domain.model_capture import MonitorCapture
     from modelwatch_cli.capture.sagemaker.summary import ImportSummary
     from modelwatch_cli.capture.tables.mapping import TableMapping
 
@@ -171,7 +172,8 @@ def import_captures(
     A table has one row per prediction; the [table] of the monitor's file, or options, say which
     column is what. SageMaker's files end in .jsonl, in folders as SageMaker makes them. All rows
     are checked first: if one cannot be used, nothing is imported, without --rejected or
-    --skip-invalid. Stored records do not change, so an import can be run again.
+    --skip-invalid. What the model's monitor says of capture holds for them. Stored records do not
+    change, so an import can be run again.
     """
     from modelwatch_cli.capture.tables.mapping import TableMapping
     from modelwatch_cli.capture.tables.sources import is_table
@@ -191,7 +193,7 @@ def import_captures(
         ignore=_names(ignore),
     )
     settings = Settings()
-    name, written = _monitor(monitor, name, settings.stage)
+    name, written, said = _monitor(monitor, name, settings.stage)
     mapping = given.over(written)
     version = _name("--version", mapping.version)
     if not form and (mapping.prediction or is_table(source, settings)):
@@ -206,6 +208,7 @@ def import_captures(
             variant=variant,
             mapping=mapping,
             types=feature_types,
+            monitor=said,
             dry_run=dry_run,
             skip_invalid=skip_invalid or rejected is not None,
         )
@@ -243,6 +246,8 @@ def import_captures(
             f"{count_of(records.found, 'record')} and {labels.stored} of "
             f"{count_of(labels.found, 'label')}; stored before: {records.known + labels.known}"
         )
+        if records.left_out:
+            console.print(f"{count_of(records.left_out, 'record')} not in the monitor's sample")
     _complain(summary)
 
 
@@ -269,8 +274,10 @@ def _complain(summary: ImportSummary) -> None:
         raise ModelwatchError(f"{summary.source} holds no records and no labels")
 
 
-def _monitor(file: Path | None, model_name: str, stage: str) -> tuple[str, TableMapping]:
-    """Return the model's name and the ``[table]`` of its monitor's file, if there is one.
+def _monitor(
+    file: Path | None, model_name: str, stage: str
+) -> tuple[str, TableMapping, tuple[str, MonitorCapture] | None]:
+    """Return the model's name, and ``[table]`` and ``[capture]`` of its monitor's file, if it is.
 
     Raises InvalidInputError when the file is of another model, MonitorError when it cannot be read.
     """
@@ -280,13 +287,14 @@ def _monitor(file: Path | None, model_name: str, stage: str) -> tuple[str, Table
     if file is None:
         file = Path("monitors", f"{model_name}.toml")
         if not model_name or not file.is_file():
-            return model_name, TableMapping()
-    name, _, faults = read_monitor(file, stage)
+            return model_name, TableMapping(), None
+    name, found, faults = read_monitor(file, stage)
     if faults:
         raise MonitorError("\n".join(map(str, faults)))
     if model_name and name != model_name:
         raise InvalidInputError("--monitor", f"{file} is the monitor of {name}")
-    return name, table_of(file)
+    said = (str(file), found.capture) if found and found.capture else None
+    return name, table_of(file), said
 
 
 def _name(option: str, text: str) -> str:

@@ -31,12 +31,21 @@ _OF_THE_WAY = ("latency_ms", "source", "sample_rate", "lost_before")
 class Stored:
     """How many were stored now, and how many were known: from before, or from the same source.
 
-    ``changed`` are those of the known that differ from what is stored.
+    ``changed`` are those of the known that differ from what is stored; ``left_out`` those that the
+    model's monitor does not let be captured.
     """
 
     stored: int = 0
     known: int = 0
     changed: int = 0
+    left_out: int = 0
+
+    def add(self, other: Stored) -> None:
+        """Add the counts of another part of the source."""
+        self.stored += other.stored
+        self.known += other.known
+        self.changed += other.changed
+        self.left_out += other.left_out
 
 
 class RecordsOfHour:

@@ -59,8 +59,8 @@ _HOUR_READS = 2
 """Of the profile of an hour that is merged: the footer of its rows, and what is beside them."""
 
 _RESULT_BYTES = 50_000
-_RESULT_WRITES = 4
-"""Of a result with its evidence; and a listing."""
+_RESULT_WRITES = 5
+"""Of a result with its evidence and rows; and a listing."""
 
 _LAMBDA_LINES = 350
 """Bytes of the lines that Lambda itself writes about an invocation."""

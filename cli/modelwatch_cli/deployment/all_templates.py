@@ -9,7 +9,7 @@ from modelwatch_cli.deployment.deployer import configured
 from modelwatch_cli.deployment.encryption import with_key
 from modelwatch_cli.deployment.limits import with_roles
 from modelwatch_cli.deployment.packaging import function_names, package_app, with_code
-from modelwatch_cli.deployment.plan import APPS
+from modelwatch_cli.deployment.plan import APPS, wants_tables
 from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
 from modelwatch_cli.deployment.transport import with_filters
 from modelwatch_cli.deployment.versions import with_versions
@@ -37,3 +37,7 @@ def all_templates(
         yield path.stem, with_kept_queues(with_key(template, settings.kms_key_arn))
     alarms = alarm_template(settings, limits, settings.capture_queue_name)
     yield "alarms", with_key(alarms, settings.kms_key_arn)
+    if wants_tables(settings):
+        from modelwatch_cli.deployment.tables import tables_template
+
+        yield "sql", with_key(tables_template(settings), settings.kms_key_arn)

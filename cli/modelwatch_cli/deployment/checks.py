@@ -14,7 +14,12 @@ from modelwatch_cli.deployment.access import check_access
 from modelwatch_cli.deployment.declared import check_capture, check_segments
 from modelwatch_cli.deployment.environments import model_requirements
 from modelwatch_cli.deployment.neighbours import Stages, check_model_bucket, wrong_names
-from modelwatch_cli.deployment.plan import architecture, check_batches, check_limits
+from modelwatch_cli.deployment.plan import (
+    architecture,
+    check_batches,
+    check_limits,
+    check_tables,
+)
 from modelwatch_cli.deployment.served import ServedVersion, check_reach, check_verified
 from modelwatch_cli.deployment.transport import check_transport
 from modelwatch_cli.deployment.versions import check_versions
@@ -110,6 +115,7 @@ def check_settings(
         lambda: check_limits(settings),
         lambda: check_lock(settings),
         lambda: check_transport(settings),
+        lambda: check_tables(settings),
         lambda: check_versions(settings),
         lambda: model_requirements(settings, {}),
         lambda: check_capture(settings, lambda text: say("capture", text), schemas),

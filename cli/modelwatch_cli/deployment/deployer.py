@@ -55,6 +55,13 @@ from modelwatch_cli.deployment.versions import with_versions
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
+_OPTIONAL = {
+    "metrics": "the bucket of log lines, the stream",
+    "alarms": "all alarms",
+    "sql": "the tables, not what is in them",
+}
+"""Stacks that a setting asks for, and what goes with them."""
+
 
 def tags_of(settings: Settings, version: str = __version__) -> dict[str, str]:
     """Return the tags of all that is deployed."""
@@ -185,7 +192,7 @@ class Deployer:
             steps[f"stack {stack}"] = Step(partial(self._deploy_stack, stack), needs)
         if set(self.plan.apps) == set(APPS):
             users = [f"stack {app}" for app in self.plan.apps]
-            for part in ("metrics", "alarms"):
+            for part in _OPTIONAL:
                 if part not in self.plan.stacks:
                     steps[f"no stack {part}"] = Step(partial(self._delete_unwanted, part), users)
         makers = [step for step in ("buckets", "stack storage") if step in steps]
@@ -292,14 +299,13 @@ class Deployer:
         self.progress.done(result)
 
     def _delete_unwanted(self, part: str) -> None:
-        """Delete the way through Firehose, or the alarms: no setting asks for it any more."""
+        """Delete a stack that no setting asks for any more."""
         started = time.monotonic()
         name = self.plan.stack_name(part)
         if self._stacks.read(name) is None:
             return
         if not self.dry_run:
-            what = {"metrics": "the bucket of log lines, the stream", "alarms": "all alarms"}[part]
-            gone = Change("remove", what, "the whole stack")
+            gone = Change("remove", _OPTIONAL[part], "the whole stack")
             if not self._is_emulation and not self.confirm(name, [gone]):
                 raise StackError(name, ["its deletion was not confirmed"])
             is_protected = not self._is_emulation
@@ -372,6 +378,10 @@ class Deployer:
             return self._templates[part]
         if part == "alarms":
             return self._alarms()
+        if part == "sql":
+            from modelwatch_cli.deployment.tables import tables_template
+
+            return with_key(tables_template(self.settings), self.settings.kms_key_arn)
         template = load_template(self.project.template(part))
         template = with_roles(template, self.settings)
         template = with_key(template, self.settings.kms_key_arn)

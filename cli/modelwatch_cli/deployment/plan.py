@@ -129,6 +129,8 @@ def make_plan(settings: Settings, apps: Iterable[str] = (), predict_package: str
     if wants_alarms(settings) and set(plans) == set(APPS):
         # their numbers are those of the functions, which are there first
         stacks["alarms"] = frozenset(APPS)
+    if wants_tables(settings) and set(plans) == set(APPS):
+        stacks["sql"] = frozenset({"storage"} & stacks.keys())
     return Plan(stage_of(settings), architecture(settings), plans, layers, stacks, owns_buckets)
 
 
@@ -146,6 +148,19 @@ def _app_plan(app: str, predict_package: str) -> AppPlan:
 def wants_alarms(settings: Settings) -> bool:
     """Return whether anyone hears alarms."""
     return bool(settings.alarm_topic_arn or settings.alarm_emails)
+
+
+def wants_tables(settings: Settings) -> bool:
+    """Return whether captures and results are tables of Athena."""
+    return settings.sql_tables == "on"
+
+
+def check_tables(settings: Settings) -> None:
+    """Raise SettingError if there is no Athena where the tables would be."""
+    if wants_tables(settings) and (settings.aws_endpoint_url or settings.aws_endpoint_url_s3):
+        raise SettingError(
+            "SQL_TABLES", "on is for AWS; DuckDB reads the same files here, without a deployment"
+        )
 
 
 def wants_firehose(settings: Settings) -> bool:

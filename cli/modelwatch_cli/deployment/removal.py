@@ -59,7 +59,7 @@ def undeploy(
     doomed = {part: needs for part, needs in plan.stacks.items() if part not in {*kept, "metrics"}}
     if set(plan.apps) == set(APPS):
         doomed = {part: needs | {"metrics"} for part, needs in doomed.items()}
-        doomed |= {"alarms": frozenset(APPS), "metrics": frozenset()}
+        doomed |= {"alarms": frozenset(APPS), "metrics": frozenset(), "sql": frozenset()}
     steps = {}
     for part in doomed:
         users = [user for user, needs in doomed.items() if part in needs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from modelwatch_cli.deployment.plan import wants_firehose
+from modelwatch_cli.deployment.plan import wants_firehose, wants_tables
 from modelwatch_cli.deployment.versions import AT_ONCE
 from modelwatch_cli.settings import Settings
 
@@ -93,6 +93,15 @@ _LOCK_ACTIONS: dict[str, tuple[str, ...]] = {
 }
 
 
+_TABLE_ACTIONS: dict[str, tuple[str, ...]] = {
+    "arn:{P}:glue:{R}:{A}:catalog": ("glue:CreateDatabase", "glue:CreateTable", "glue:UpdateTable"),
+    "arn:{P}:athena:{R}:{A}:workgroup/modelwatch-{S}": (
+        "athena:CreateWorkGroup",
+        "athena:UpdateWorkGroup",
+    ),
+}
+
+
 def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], list[str]]:
     """Return the actions that the principal ``arn`` may not take, and those that are not certain.
 
@@ -121,6 +130,8 @@ def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], l
         asked += _VERSION_ACTIONS.items()
     if settings.predict_rollout != AT_ONCE:
         asked += _ROLLOUT_ACTIONS.items()
+    if wants_tables(settings):
+        asked += _TABLE_ACTIONS.items()
     if settings.report_lock:
         asked += _LOCK_ACTIONS.items()
     for resource, actions in asked:

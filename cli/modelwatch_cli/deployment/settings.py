@@ -125,6 +125,11 @@ class DeploymentSettings(StageSettings):
         "addresses that get CloudWatch's alarms, with commas; empty, and no topic: no alarms",
         several(email),
     )
+    sql_tables = Setting(
+        "off",
+        "on: Athena has tables of captures, labels and results, in a stack of their own; on AWS",
+        choice("on", "off"),
+    )
     compaction_schedule = Setting("rate(1 hour)", "EventBridge expression of the merging", schedule)
     capture_retention_days = maybe(
         "days until S3 deletes captures and labels; empty: never", whole(1)

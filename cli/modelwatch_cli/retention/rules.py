@@ -15,7 +15,7 @@ from modelwatch_cli.settings import Settings
 
 _RULE = "modelwatch-"
 _CAPTURED = ("captures/", "profiles/", "labels/", "performance/")
-_ANALYZED = ("analyses/", "asked/")
+_ANALYZED = ("analyses/", "results/", "asked/")
 _KEPT = ("baselines/", "episodes/", "rollbacks/", "serving/")
 _OLD_VERSIONS_DAYS = 7
 _UPLOADS_DAYS = 7

@@ -103,7 +103,7 @@ def test_open_episodes_are_listed_with_what_people_said(story: BridgeStory) -> N
     note = Acknowledgement(
         episode=record.episodes()[0].id, who="ada", note="<i>ours</i>", at=datetime.now(UTC)
     )
-    story.episodes = record.acknowledge(note).episodes()
+    story.results.episodes = record.acknowledge(note).episodes()
     with served(story) as url:
         (episode,) = httpx.get(f"{url}/api/reports").json()["episodes"]
     assert (episode["id"], episode["status"]) == ("3-20260302T130000Z", "acknowledged")
@@ -168,7 +168,41 @@ def test_a_report_that_someone_asked_for_counts_if_it_is_the_newest(story: Bridg
     newest, scheduled = story.results.found[:2]
     state = story.results.states()[0]
     older = replace(state, report=scheduled.name, report_end=scheduled.window_end)
-    story.results.states = lambda: [older]  # type: ignore[method-assign]
+    story.results.states = lambda _model: [older]  # type: ignore[method-assign]
     with served(story) as url:
         link = httpx.get(f"{url}/reports/newest?model=wine&version=3")
         assert link.headers["Location"] == newest.name
+
+
+def test_a_models_page_has_that_models_own_results(story: BridgeStory) -> None:
+    for number in range(20):
+        story.clock.advance(60)
+        story.analyze("beer", str(number), "ok", {"ash": 0.1})
+    with served(story) as url:
+        everything = httpx.get(f"{url}/api/reports").json()["results"]
+        assert {each["model"] for each in everything} == {"beer"}
+        own = httpx.get(f"{url}/api/reports", params={"model": "wine"}).json()
+        assert [each["model"] for each in own["results"]] == ["wine"]
+        assert [each["model"] for each in own["reports"]] == ["wine"]
+        none = httpx.get(f"{url}/api/reports", params={"model": "gin"}).json()
+        assert (none["results"], none["problem"]) == ([], "")
+
+
+def test_what_has_not_changed_is_neither_read_nor_sent_again(story: BridgeStory) -> None:
+    with served(story) as url:
+        first = httpx.get(f"{url}/api/reports")
+        assert first.headers["Cache-Control"] == "private, no-cache"
+        tag = {"If-None-Match": first.headers["ETag"]}
+        story.results.asked.clear()
+        story.clock.advance(30)
+        again = httpx.get(f"{url}/api/reports", headers=tag)
+        assert (again.status_code, again.content) == (304, b"")
+        assert story.results.asked == []
+        story.analyze("wine", "3", "ok", {"ash": 0.1})
+        story.show()
+        changed = httpx.get(f"{url}/api/reports", headers=tag)
+        assert (changed.status_code, len(changed.json()["results"])) == (200, 2)
+        assert story.results.asked == [""]
+        story.clock.advance(60)
+        assert httpx.get(f"{url}/api/reports").json() == changed.json()
+        assert story.results.asked == ["", ""]

@@ -16,6 +16,7 @@ from modelwatch.adapters.captures.parquet import write_table
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.labels import Label, decode_label, encode_label
+from modelwatch.domain.model_capture import CaptureRules
 from modelwatch.domain.performance.profile import PerformanceProfile
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Value
@@ -105,7 +106,10 @@ def import_sagemaker(bucket: Bucket, folder: Path, cells: list[str]) -> None:
     assert checked.problems == []
     labels = read_ground_truth(source, checked, reading, NOW_MS)
     window = Window(HOUR, HOUR + timedelta(hours=1))
-    assert store_labels(bucket.labels, bucket.records, labels, window, NOW_MS).stored == len(cells)
+    done = store_labels(
+        bucket.labels, bucket.records, labels, window, NOW_MS, lambda _: CaptureRules()
+    )
+    assert done.stored == len(cells)
 
 
 @pytest.mark.parametrize(("label", "correct"), [(1.0, 0), ("1.0", 1), (1, 0)])

@@ -11,6 +11,7 @@ import pytest
 from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.captures.labels import S3LabelStore
 from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.domain.model_capture import CaptureRules
 from modelwatch.domain.windows import Window
 from modelwatch_cli.capture.places import Folder, S3Prefix
 from modelwatch_cli.capture.sagemaker.ground_truth import StoredLabels, store_labels
@@ -50,12 +51,15 @@ class Bucket:
         self.records = S3RecordStore(self.client, "captures")
         self.labels = S3LabelStore(self.client, "captures")
 
-    def bring_in(self, folder: Path) -> StoredLabels:
+    def bring_in(self, folder: Path, rate: float = 1.0) -> StoredLabels:
+        def rules_of(_model_name: str) -> CaptureRules:
+            return CaptureRules(sample_rate=rate)
+
         source = Folder(folder)
         checked = check(source, list(source.keys(".jsonl")), READING, NOW_MS, lambda: None)
-        store_records(self.records, source, checked, READING, NOW_MS, lambda: None)
+        store_records(self.records, source, checked, READING, NOW_MS, lambda: None, rules_of)
         labels = read_ground_truth(source, checked, READING, NOW_MS)
-        return store_labels(self.labels, self.records, labels, WINDOW, NOW_MS)
+        return store_labels(self.labels, self.records, labels, WINDOW, NOW_MS, rules_of)
 
     def stored(self) -> list[tuple[object, ...]]:
         names = self.labels.objects(HOUR.date())[HOUR]
@@ -123,3 +127,15 @@ def test_a_prefix_is_read_and_written_like_a_folder():
     assert list(prefix.keys(".jsonl")) == ["a/b.jsonl", "c.jsonl"]
     assert (prefix.read("a/b.jsonl"), client.objects["some/prefix/c.jsonl"]) == (b"1", b"2")
     assert "other/x.jsonl" in S3Prefix(client, "bucket", "").keys(".jsonl")
+
+
+def test_labels_of_predictions_that_the_monitor_leaves_out_are_no_problem(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    names = [f"call {number}" for number in range(40)]
+    lines = [captured(name) for name in names]
+    folder_of(tmp_path, "captures/AllTraffic/2026/01/11/17/a.jsonl", *lines)
+    folder_of(tmp_path, "labels/2026/01/11/17/b.jsonl", *[line_of(name, "1") for name in names])
+    done = bucket.bring_in(tmp_path, 0.5)
+    assert 0 < done.stored < 40
+    assert (done.unmatched, done.left_out) == (0, 40 - done.stored)

@@ -17,7 +17,9 @@ from in_memory import copy_of
 from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.captures.parquet import records_table
 from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.domain.capture_policy import read_policy
 from modelwatch.domain.event_ids import derived_event_id
+from modelwatch.domain.model_capture import CaptureRules
 from modelwatch.domain.records import Record
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, ModelwatchError
@@ -33,6 +35,7 @@ from wine_records import wine_record
 HOUR = datetime(2026, 1, 11, 17, tzinfo=UTC)
 WINDOW = Window(HOUR, HOUR + timedelta(hours=1))
 NOW_MS = LAST_MS
+EVERYTHING = CaptureRules()
 EVENT_ID = "018bcfe5-6800-7000-8000-000000000001"
 
 
@@ -62,12 +65,14 @@ def export(store: S3RecordStore, folder: Path, *, csv: bool = False, **options: 
     )
 
 
-def bring_in(store: S3RecordStore, folder: Path, reading: Reading) -> Stored:
+def bring_in(
+    store: S3RecordStore, folder: Path, reading: Reading, rules: CaptureRules = EVERYTHING
+) -> Stored:
     """Import a folder that has no bad line."""
     source = Folder(folder)
     checked = check(source, list(source.keys(".jsonl")), reading, NOW_MS, nothing)
     assert checked.problems == []
-    return store_records(store, source, checked, reading, NOW_MS, nothing)
+    return store_records(store, source, checked, reading, NOW_MS, nothing, lambda _: rules)
 
 
 def table_of(store: S3RecordStore, version: str) -> pa.Table:
@@ -203,7 +208,8 @@ def test_a_bad_line_is_reported_with_its_place_and_the_good_ones_stay(tmp_path):
     ]
     assert (checked.records, checked.problem_count) == (1, 2)
     store = new_store()
-    assert store_records(store, source, checked, reading, NOW_MS, nothing).stored == 1
+    done = store_records(store, source, checked, reading, NOW_MS, nothing, lambda _: EVERYTHING)
+    assert done.stored == 1
 
 
 def test_own_lines_bring_their_model_and_version(tmp_path):
@@ -240,3 +246,16 @@ def test_places_are_folders_and_buckets(tmp_path):
         place("s3://", Settings({}))
     with pytest.raises(InvalidInputError, match="is no file or folder"):
         list(place(str(tmp_path / "none"), Settings({})).keys(".jsonl"))
+
+
+def test_what_the_monitor_keeps_back_is_not_stored(tmp_path: Path) -> None:
+    first, store = new_store(), new_store()
+    first.write([record(number, colour=f"colour {number}", age=31) for number in range(40)])
+    export(first, tmp_path)
+    policy = read_policy('{"colour": "drop", "age": {"bucket": 10}}')
+    done = bring_in(store, tmp_path, Reading(), CaptureRules(policy, 0.5))
+    found = table_of(store, "1")
+    assert 0 < done.stored == found.num_rows == 40 - done.left_out < 40
+    assert set(found["feature_age"].to_pylist()) == {30}
+    assert set(found["sample_rate"].to_pylist()) == {0.5}
+    assert not [name for name in found.column_names if "colour" in name]

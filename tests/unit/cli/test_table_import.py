@@ -19,6 +19,9 @@ from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.aws.objects import S3Objects
 from modelwatch.adapters.captures.labels import S3LabelStore
 from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.domain.capture_policy import read_policy
+from modelwatch.domain.model_capture import CaptureRules
+from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.capture.storing import Stored
@@ -33,6 +36,7 @@ from modelwatch_cli.main import app
 from modelwatch_cli.settings import Settings
 
 HOUR = datetime(2026, 1, 11, 17, tzinfo=UTC)
+EVERYTHING = CaptureRules()
 NOW_MS = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp() * 1000)
 
 
@@ -41,7 +45,11 @@ def opened(path: Path) -> Table:
 
 
 def do_import(
-    s3: InMemoryS3, path: Path, types: dict[str, str] | None = None, **columns: Any
+    s3: InMemoryS3,
+    path: Path,
+    types: dict[str, str] | None = None,
+    rules: CaptureRules = EVERYTHING,
+    **columns: Any,
 ) -> tuple[Checked, list[Rejected], Stored, Stored]:
     if "event_id" in columns:
         columns["id"] = columns.pop("event_id")
@@ -56,6 +64,7 @@ def do_import(
         variant="",
         types=types or {},
         now_ms=NOW_MS,
+        rules=rules,
         unit=mapping.timestamp_unit,
         zone=mapping.zone,
     )
@@ -109,6 +118,48 @@ def test_an_import_again_stores_nothing_again(tmp_path: Path) -> None:
     _, _, records, labels = do_import(s3, path, label="truth", event_id="id")
     assert (records.stored, records.known, labels.stored, labels.known) == (0, 3, 0, 2)
     assert s3.objects == before
+
+
+KEY = "a key of sixteen characters or more"
+
+
+def test_what_the_monitor_keeps_back_is_not_stored(tmp_path: Path) -> None:
+    s3 = InMemoryS3()
+    policy = read_policy('{"age": {"bucket": 10}, "city": "hash", "note": "drop"}', KEY)
+    rows = "2026-01-11T17:00:01Z,31,Ulm,secret,yes\n2026-01-11T17:00:02Z,,,,no\n"
+    text = f"at,age,city,note,said\n{rows}"
+    _, _, records, _ = do_import(s3, write(tmp_path, "t.csv", text), rules=CaptureRules(policy))
+    assert (records.stored, records.left_out) == (2, 0)
+    first, second = stored(s3)
+    assert (first["feature_age"], second["feature_age"]) == (30, None)
+    assert first["feature_city"] == policy.change("city", "hash")("Ulm")
+    assert "feature_note" not in first
+    assert not any(word in body for body in s3.objects.values() for word in (b"Ulm", b"secret"))
+    # the id without an id of its own is that of the row as it is stored, and tells no more
+    other = InMemoryS3()
+    guess = text.replace("secret", "guess").replace("31", "39")
+    do_import(other, write(tmp_path, "o.csv", guess), rules=CaptureRules(policy))
+    assert [row["event_id"] for row in stored(other)] == [first["event_id"], second["event_id"]]
+
+
+def test_the_monitors_sample_is_that_of_ids_and_has_the_labels_of_its_rows(tmp_path: Path) -> None:
+    s3 = InMemoryS3()
+    rows = "".join(f"{n},2026-01-11T17:00:00Z,{n},yes,yes\n" for n in range(200))
+    path = write(tmp_path, "t.csv", f"id,at,age,said,truth\n{rows}")
+    rules = CaptureRules(sample_rate=0.25)
+    _, _, records, labels = do_import(s3, path, rules=rules, label="truth", event_id="id")
+    found = stored(s3)
+    assert 0 < len(found) == records.stored == labels.stored == 200 - records.left_out < 200
+    assert all(is_sampled(row["event_id"], 0.25) for row in found)
+    assert {row["sample_rate"] for row in found} == {0.25}
+
+
+def test_a_monitor_that_lets_nothing_of_a_row_be_captured_leaves_its_count(tmp_path: Path) -> None:
+    s3 = InMemoryS3()
+    policy = read_policy('{"*": "drop", "prediction": "drop"}')
+    do_import(s3, write(tmp_path, "t.csv", CSV), rules=CaptureRules(policy), event_id="id")
+    assert [row["prediction_label"] for row in stored(s3)] == [None] * 3
+    assert not any(name.startswith("feature_") for row in stored(s3) for name in row)
 
 
 def test_without_ids_equal_rows_are_different_predictions_and_stay_so(tmp_path: Path) -> None:
@@ -670,7 +721,7 @@ def test_changed_rows_are_named_and_what_is_stored_stays(tmp_path: Path) -> None
     table = opened(write(tmp_path, "t.csv", changed))
     work = TableImport(
         table, meaning_of(table.columns, mapping), model_name="churn", model_version="3",
-        variant="", types={}, now_ms=NOW_MS,
+        variant="", types={}, now_ms=NOW_MS, rules=EVERYTHING,
     )  # fmt: skip
     places: list[str] = []
     with closing(work):

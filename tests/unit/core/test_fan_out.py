@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -18,7 +19,7 @@ from modelwatch.domain.monitors import Monitor
 from modelwatch.domain.window_plans import WindowPlan
 from modelwatch.errors import InvalidInputError, QueueError, StoreError
 from modelwatch.services.deliveries import Message
-from modelwatch.services.fan_out import evaluate_messages
+from modelwatch.services.fan_out import LEASE_SECONDS, evaluate_messages
 
 MODELS = ("ash", "elm", "wine")
 HOUR = timedelta(hours=1)
@@ -237,12 +238,36 @@ def test_a_model_that_fails_delays_no_other_and_its_message_is_dead(stage: Stage
     failed = stage.metrics.value("evidently_analysis_total", model_name="ash", status="error")
     assert failed == 3, "one a delivery"
     assert stage.counted() == {"ash": 3, "elm": 1, "wine": 1}
-    assert list(stage.queue.released.values()) == [60], "the last of 15, 30 and 60 seconds"
+    waits = stage.queue.released[f"receipt of {stage.queue.dead[0]}"]
+    assert waits == 60, "the last of 15, 30 and 60 seconds"
     # the next run makes up for it
     del stage.profiles.profiles  # type: ignore[method-assign]
     stage.capture(1)
     stage.run_after(hours=1)
     assert {decode_due(each).model_name for each in stage.queue.bodies} == {*MODELS}
+
+
+def test_a_message_is_held_for_as_long_as_someone_works_at_it() -> None:
+    extended = threading.Semaphore(0)
+    delays: list[dict[str, int]] = []
+
+    class Held:
+        def release(self, delays_seconds: Mapping[str, int]) -> None:
+            delays.append(dict(delays_seconds))
+            extended.release()
+
+    def evaluate(_due: DueAnalysis) -> dict[str, str]:
+        # three times beside the work, as long as that takes
+        assert all(extended.acquire(timeout=30) for _ in range(4))
+        raise Killed
+
+    body = encode_due(DueAnalysis("wine", "1", "PT1H", datetime(2026, 3, 1, tzinfo=UTC))).decode()
+    threads = threading.active_count()
+    with pytest.raises(Killed):
+        evaluate_messages([Message("m", body, "receipt")], evaluate, Held(), 0.001)
+    assert threading.active_count() == threads
+    assert len(delays) >= 4
+    assert all(each == {"receipt": LEASE_SECONDS} for each in delays), "and so it comes again"
 
 
 def test_windows_that_were_missed_are_counted_once(stage: Stage) -> None:

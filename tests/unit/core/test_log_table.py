@@ -14,7 +14,10 @@ import pytest
 from moto import mock_aws
 
 import modelwatch
-from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch.adapters.results.monitors import S3MonitorStore
+from modelwatch.domain.model_capture import MonitorCapture
+from modelwatch.domain.monitors import Monitor, MonitorSet
+from modelwatch.errors import InvalidInputError, ModelwatchError, MonitorError, StoreError
 from modelwatch.sdk.tables import TableCounts
 from modelwatch_cli.capture.tables.command import TableOptions, import_table
 from modelwatch_cli.capture.tables.mapping import TableMapping
@@ -29,6 +32,7 @@ COLUMNS: dict[str, Any] = {"prediction": "said", "timestamp": "at", "id": "call"
 def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     for name, value in {
         "CAPTURE_BUCKET": "captures",
+        "REPORT_BUCKET": "reports",
         "MODEL_REGISTRY": (tmp_path / "models").as_uri(),
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "test",
@@ -38,7 +42,7 @@ def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     monkeypatch.chdir(tmp_path)
     with mock_aws():
         client = boto3.client("s3")
-        for bucket in ("captures", "warehouse"):
+        for bucket in ("captures", "reports", "warehouse"):
             client.create_bucket(Bucket=bucket)
         yield client
 
@@ -119,3 +123,37 @@ def test_what_cannot_be_used_is_named(s3: Any, client: modelwatch.Client, tmp_pa
         client.log_table(tmp_path / "gone.csv", **COLUMNS)
     with modelwatch.Client() as nameless, pytest.raises(InvalidInputError, match="model: is miss"):
         nameless.log_table(path, **COLUMNS)
+
+
+def test_what_the_monitor_says_of_capture_holds(
+    s3: Any, client: modelwatch.Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "scores.csv"
+    frame(20).to_csv(path, index=False)
+    own = MonitorCapture(fields={"größe & farbe": "drop", "age": {"bucket": 10}})
+    file = tmp_path / "monitors" / "churn.toml"
+    table = TableMapping(version="3", **COLUMNS)
+    given = GivenTable(str(path), "churn", "", table, monitor=(str(file), own))
+    with pytest.raises(MonitorError, match=r"does not hold yet.*monitors apply .*churn\.toml"):
+        import_table(Settings(), TableOptions(given), as_json=True)
+    monitors = MonitorSet(number=1, monitors={"churn": Monitor(stage="local", capture=own)})
+    S3MonitorStore(s3, "reports").append(monitors)
+    assert client.log_table(path, **COLUMNS).stored == 20
+    import_table(Settings(), TableOptions(given), as_json=True)
+    found = captured().to_pandas()
+    assert set(found["feature_age"]) == {0, 10}
+    assert not [name for name in found if "farbe" in name]
+    s3.put_object(Bucket="reports", Key="monitors/000002.json", Body=b"{")
+    with pytest.raises(MonitorError, match="the monitor of churn"):
+        client.log_table(path, **COLUMNS)
+
+
+def test_where_no_one_can_say_what_holds_nothing_is_stored(
+    s3: Any, client: modelwatch.Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "scores.csv"
+    frame(20).to_csv(path, index=False)
+    s3.delete_bucket(Bucket="reports")
+    with pytest.raises(StoreError):
+        client.log_table(path, **COLUMNS)
+    assert "Contents" not in s3.list_objects_v2(Bucket="captures")

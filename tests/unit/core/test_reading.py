@@ -318,7 +318,7 @@ def test_damaged_episodes_are_named_and_the_other_models_are_whole(reader, store
 def test_a_damaged_result_is_named_and_the_others_are_read(reader, store, s3, payload):
     for hour in range(4):
         store.save(result(END - HOUR * hour), {})
-    (key,) = (key for key in s3.objects if "20260228T230000Z" in key)
+    (key,) = (key for key in s3.objects if "20260228T230000Z.PT1H/" in key)
     s3.objects[key] = payload
     first = reader.read_page(reader.list_page("wine", ResultsRequest(limit=3)))
     assert [each.window_end for each in first.results] == [END, END - 2 * HOUR]

@@ -119,7 +119,7 @@ def test_each_bucket_gets_the_days_of_what_it_holds(report_bucket: str) -> None:
     set_retention(settings, s3)
     captured = dict.fromkeys(("captures/", "profiles/", "labels/", "performance/"), 30)
     both = days(s3, "captures") | days(s3, report_bucket)
-    assert both == captured | {"analyses/": 400, "asked/": 400}
+    assert both == captured | {"analyses/": 400, "results/": 400, "asked/": 400}
     set_retention(Settings({"CAPTURE_BUCKET": "captures", "REPORT_BUCKET": report_bucket}), s3)
     assert not any(s3.rules.values())
 

@@ -30,11 +30,12 @@ const cards = new Cards(at("models"), (key) => {
 let data = null, results = null, reportsAskedMs = 0, analyzed = "";
 // which model's page it is; empty: that of all
 const modelOf = () => new URLSearchParams(location.hash.slice(1)).get("model") ?? "";
+const of = (model) => (model ? `?${new URLSearchParams({ model })}` : "");
 const FEW_MODELS = 8;
 let selected = null, drawn = "", range = null, goneSince = null;
 
 async function ask(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store" });
+  const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-cache" });
   if (!response.ok) throw new Error(`${response.status}`);
   return response.json();
 }
@@ -42,15 +43,14 @@ async function ask(path) {
 async function round() {
   try {
     const model = modelOf();
-    const found = await ask(`api/overview${model ? `?${new URLSearchParams({ model })}` : ""}`);
+    const found = await ask(`api/overview${of(model)}`);
     if (model !== modelOf()) return void setTimeout(round, 0); // another page was chosen meanwhile
     data = found;
     goneSince = null;
     const newest = JSON.stringify(data.models.map((model) => model.analyzed_ms));
     if (newest !== analyzed || Date.now() - reportsAskedMs > REPORTS_EVERY_MS) {
       analyzed = newest;
-      reportsAskedMs = Date.now();
-      ask("api/reports").then((answer) => { results = answer; render(); }, () => {});
+      askReports();
     }
     choose();
     render();
@@ -60,6 +60,17 @@ async function round() {
   }
   connection();
   setTimeout(round, EVERY_MS);
+}
+
+// the results of the model whose page it is; where nothing is new, the bridge says so and sends nothing
+function askReports() {
+  reportsAskedMs = Date.now();
+  const model = modelOf();
+  ask(`api/reports${of(model)}`).then((answer) => {
+    if (model !== modelOf()) return;
+    results = { ...answer, of: model };
+    render();
+  }, () => {});
 }
 
 function choose() {
@@ -94,21 +105,7 @@ function render() {
   at("stage").hidden = false;
   at("tiles").replaceChildren(...tiles(data));
   const long = range ?? (lines.hasOld ? "long" : "short");
-  at("find").addEventListener("input", () => data && renderAll(modelOf()));
-// the address says which model's page it is
-document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); at("main").focus(); });
-addEventListener("hashchange", async () => {
-  selected = null;
-  const model = modelOf();
-  const found = await ask(`api/overview${model ? `?${new URLSearchParams({ model })}` : ""}`).catch(() => null);
-  if (!found || model !== modelOf()) return;
-  data = found;
-  choose();
-  render();
-  at("main").focus();
-  await askDrift();
-});
-for (const which of ["short", "long"]) at(`range-${which}`).setAttribute("aria-pressed", String(which === long));
+  for (const which of ["short", "long"]) at(`range-${which}`).setAttribute("aria-pressed", String(which === long));
   const slots = long === "short" ? Math.round(SHORT_SECONDS / data.slot_seconds) : data.requests["2xx"].length;
   const firstMs = data.first_slot_ms + (data.requests["2xx"].length - slots) * data.slot_seconds * 1000;
   for (const [id, [list, nothing]] of Object.entries(lines.charts))
@@ -118,7 +115,7 @@ for (const which of ["short", "long"]) at(`range-${which}`).setAttribute("aria-p
   at("functions").replaceChildren(...functions(data.functions));
   newestReport(at("newest-report"), results, selected);
   pasts(at("past"), results, selected);
-  if (!at("reports").contains(document.activeElement)) at("reports").replaceChildren(...reports(ofModel(results, model), data.now_ms));
+  if (!at("reports").contains(document.activeElement)) at("reports").replaceChildren(...reports(results, data.now_ms));
   const lag = data.lag_seconds === null ? "" : `, the newest ${seconds(data.lag_seconds)} old when it was read`;
   const unusable = data.parse_errors ? `, ${count(data.parse_errors)} metric lines unusable` : "";
   const left = data.left_out ? `, ${count(data.left_out)} series too many for this page` : "";
@@ -140,13 +137,6 @@ function renderAll(model) {
   at("beyond").hidden = beyond <= 0 && !(model && !one);
   at("beyond").textContent = model && !one ? "No predictions and no analyses of this model are known." : `and ${count(beyond)} more that stand better or have less traffic${model ? "" : ": choose a model in the list"}`;
 }
-
-const ofModel = (answer, model) => (!answer || !model ? answer : {
-  ...answer,
-  of: model,
-  results: answer.results.filter((result) => result.model === model),
-  episodes: answer.episodes.filter((episode) => episode.model === model),
-});
 
 function linesOf(data) {
   const perSecond = (values) => minuteMeans(values, Math.round(60 / data.slot_seconds)).map((value) => (value === null ? null : value / data.slot_seconds));
@@ -188,6 +178,22 @@ function connection() {
   if (goneSince === null) at("updated").textContent = `updated ${clock(Date.now(), true)}`;
 }
 
+at("find").addEventListener("input", () => data && renderAll(modelOf()));
+// the address says which model's page it is
+document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); at("main").focus(); });
+addEventListener("hashchange", async () => {
+  selected = null;
+  results = null;
+  const model = modelOf();
+  askReports();
+  const found = await ask(`api/overview${of(model)}`).catch(() => null);
+  if (!found || model !== modelOf()) return;
+  data = found;
+  choose();
+  render();
+  at("main").focus();
+  await askDrift();
+});
 for (const which of ["short", "long"]) at(`range-${which}`).addEventListener("click", () => { range = which; render(); });
 for (const which of ["score", "missing"]) at(`show-${which}`).addEventListener("click", () => {
   heat.shows = which;

@@ -140,7 +140,7 @@ export function functions(list) {
 export function reports(answer, nowMs) {
   if (!answer) return [];
   if (answer.problem) return [el("p", { className: "none", textContent: `The results cannot be listed: ${answer.problem}` })];
-  if (!answer.results.length) return [...answer.episodes.map((episode) => openEpisode(episode, nowMs)), el("p", { className: "none", textContent: answer.of ? `None of the newest results of all models is of ${answer.of}: modelwatch reports --model lists them.` : "No analysis has ended yet." })];
+  if (!answer.results.length) return [...answer.episodes.map((episode) => openEpisode(episode, nowMs)), el("p", { className: "none", textContent: answer.of ? `No analysis of ${answer.of} has ended yet.` : "No analysis has ended yet." })];
   const columns = [["window ended", true], ["", true], ["model version", true], ["result", true], ["length"], ["rows"], ["", true]];
   const rows = answer.results.slice(0, REPORTS).map((result) => el("tr", {},
     el("td", { textContent: `${clock(result.window_end_ms, true)}, ${ago(nowMs - result.window_end_ms)}` }),

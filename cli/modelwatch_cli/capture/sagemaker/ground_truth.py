@@ -15,9 +15,11 @@ from datetime import datetime
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import event_time_ms
 from modelwatch.domain.labels import Label, check_label
+from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError
 from modelwatch.ports.capture import LabelStore
+from modelwatch_cli.capture.rules import RulesOf
 from modelwatch_cli.capture.sagemaker.hours import captured_hours
 from modelwatch_cli.capture.sagemaker.lines import GroundTruth
 from modelwatch_cli.capture.storing import LabelsOfHour, Stored
@@ -44,6 +46,7 @@ def store_labels(
     ground_truth: Iterable[TimedGroundTruth],
     window: Window,
     now_ms: int,
+    rules_of: RulesOf,
 ) -> StoredLabels:
     """Store ``ground_truth`` as labels; stored labels do not change.
 
@@ -65,6 +68,9 @@ def store_labels(
     for hour, each in found:
         predicted_at = times.get(each.model_name, {}).get(each.event_id)
         if predicted_at is None and event_time_ms(each.event_id) is None:
+            if not is_sampled(each.event_id, rules_of(each.model_name).sample_rate):
+                done.left_out += 1
+                continue
             done.unmatched += 1
             done.problems.append(f"event {each.event_id} was not captured in the window")
             continue

@@ -20,6 +20,7 @@ from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.records import Record
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.capture.places import Place
+from modelwatch_cli.capture.rules import RulesOf
 from modelwatch_cli.capture.sagemaker.lines import GroundTruth, decode_line, letters
 from modelwatch_cli.capture.sagemaker.payloads import Reading
 from modelwatch_cli.capture.storing import RecordsOfHour, Stored
@@ -116,6 +117,7 @@ def store_records(
     reading: Reading,
     now_ms: int,
     file_done: Callable[[], None],
+    rules_of: RulesOf,
 ) -> Stored:
     """Store the records of a checked source; stored records do not change.
 
@@ -126,7 +128,12 @@ def store_records(
     reading = replace(reading, types=checked.types)
     held: dict[str, Record] = {}
     for file, content in _contents(source, checked.files):
-        for record in _found(file, content, reading, now_ms, Record):
+        for given in _found(file, content, reading, now_ms, Record):
+            rules = rules_of(given.model_name)
+            record = rules.sampled(rules.without_fields(given))
+            if record is None:
+                done.left_out += 1
+                continue
             done.known += record.event_id in held
             held.setdefault(record.event_id, record)
         if len(held) >= _RECORDS_AT_ONCE:

@@ -14,6 +14,7 @@ from modelwatch.domain.segments import read_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.capture.places import place
+from modelwatch_cli.capture.rules import import_rules
 from modelwatch_cli.capture.sagemaker import ground_truth, importing
 from modelwatch_cli.capture.sagemaker.payloads import Reading
 from modelwatch_cli.console import error_console, progress
@@ -25,11 +26,12 @@ _AHEAD = timedelta(minutes=5)
 
 
 class RecordCounts(msgspec.Struct):
-    """The counts of a source's records: stored now, or known before."""
+    """The counts of a source's records: stored now, known before, left out by the monitor."""
 
     found: int
     stored: int = 0
     known: int = 0
+    left_out: int = 0
 
 
 class LabelCounts(RecordCounts):
@@ -80,6 +82,7 @@ def import_source(
     if not files:
         raise ModelwatchError(f"{source} has no file that ends in {importing.SUFFIX}")
     client, bucket = s3_client(settings), settings.capture_bucket
+    rules_of = import_rules(settings, client)
     store = S3RecordStore(client, bucket, read_segments(settings.analysis_segments))
     with progress() as bar:
         task = bar.add_task("checking files", total=len(files))
@@ -96,18 +99,20 @@ def import_source(
         if checked.records and summary.imported:
             task = bar.add_task("importing files", total=len(files))
             stored = importing.store_records(
-                store, where, checked, reading, now_ms, lambda: bar.advance(task)
+                store, where, checked, reading, now_ms, lambda: bar.advance(task), rules_of
             )
-            summary.records = RecordCounts(checked.records, stored.stored, stored.known)
+            summary.records = RecordCounts(
+                checked.records, stored.stored, stored.known, stored.left_out
+            )
     if checked.labels and summary.imported:
         labels = list(importing.read_ground_truth(where, checked, reading, now_ms))
         searched = window or _searched(checked.first, [hour for hour, _ in labels if hour])
         with error_console.status("importing labels"):
             done = ground_truth.store_labels(
-                S3LabelStore(client, bucket), store, labels, searched, now_ms
+                S3LabelStore(client, bucket), store, labels, searched, now_ms, rules_of
             )
         summary.labels = LabelCounts(
-            checked.labels, done.stored, done.known, done.unmatched, done.refused
+            checked.labels, done.stored, done.known, done.left_out, done.unmatched, done.refused
         )
         summary.problems += done.problems
     return summary

@@ -199,6 +199,12 @@ def _say(found: ImportedTable, options: TableOptions) -> None:
             f"stored {count_of(stored, 'record')} and {count_of(found.labels.stored, 'label')}; "
             f"stored before: {known}"
         )
+        if found.records.left_out:
+            rate = f"{found.rules.sample_rate:g}"
+            console.print(
+                f"{count_of(found.records.left_out, 'row')} left out: the monitor has "
+                f"sample_rate = {rate}"
+            )
         if known and not stored + found.labels.stored:
             console.print("The table was imported before: nothing is new.")
 

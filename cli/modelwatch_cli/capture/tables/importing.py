@@ -11,16 +11,19 @@ import tempfile
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import batched
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.labels import Label
+from modelwatch.domain.model_capture import CaptureRules
 from modelwatch.domain.records import FUTURE_TOLERANCE_MS, Record, Value
 from modelwatch.errors import InvalidInputError
 from modelwatch.ports.capture import LabelStore
@@ -40,7 +43,8 @@ from modelwatch_cli.capture.tables.seen_ids import SeenIds
 SOURCE = "import"
 """Source of records and labels of a table."""
 
-_RECORDS_AT_ONCE = 50_000
+_RECORDS_AT_ONCE = 20_000
+_HOURS_AT_ONCE = 4
 _ROWS_HELD = 100_000
 _ROWS_COUNTED = 5_000
 _encode = msgspec.json.Encoder().encode
@@ -99,6 +103,14 @@ class Checked:
 _EXAMPLES = 5
 
 
+class _StoredHour(NamedTuple):
+    """The counts of an hour, and the places of rows that differ from what is stored."""
+
+    records: Stored
+    labels: Stored
+    changed: list[str]
+
+
 class TableImport:
     """Reads a table and stores it; `close` deletes its temporary folder.
 
@@ -109,6 +121,8 @@ class TableImport:
         otherwise it follows from the values of the whole column.
     now_ms
         The present, in milliseconds since 1970: rows from the future are rejected.
+    rules
+        What is captured of the model.
     unit, zone
         Of times that are numbers, and of those without a zone.
     """
@@ -123,6 +137,7 @@ class TableImport:
         variant: str,
         types: Mapping[str, str],
         now_ms: int,
+        rules: CaptureRules,
         unit: TimeUnit = "",
         zone: tzinfo = UTC,
     ) -> None:
@@ -131,6 +146,7 @@ class TableImport:
         self._model_name, self._model_version = model_name, model_version
         self._variant = variant
         self._types = types
+        self._rules = rules
         latest_ms = now_ms + FUTURE_TOLERANCE_MS
         self._reader = RowReader(meaning, table.is_text, types, model_name, latest_ms, unit, zone)
         self._folder = tempfile.TemporaryDirectory(prefix="modelwatch-import-")
@@ -205,23 +221,52 @@ class TableImport:
             The counts of the records, and of the labels.
         """
         done, labels_done = Stored(), Stored()
-        for path in sorted(Path(self._folder.name).glob("*.jsonl")):
-            hour = datetime.fromtimestamp(int(path.stem), UTC)
-            stored = RecordsOfHour(records, self._model_name, self._model_version, hour)
-            stored_labels = LabelsOfHour(labels, hour)
-            repeats: Counter[str] = Counter()
-            with path.open("rb") as file:
-                for lines in batched(file, _RECORDS_AT_ONCE, strict=False):
-                    rows = list(map(_decode, lines))
-                    pairs = [self._record(row, repeats) for row in rows]
-                    differ = stored.add([record for record, _ in pairs], done)
-                    found = [label for _, label in pairs if label is not None]
-                    differ |= stored_labels.add(found, labels_done)
-                    for row, (record, _) in zip(rows, pairs, strict=True):
-                        if record.event_id in differ:
-                            changed(row.place)
-                    advance(len(lines))
+        paths = sorted(Path(self._folder.name).glob("*.jsonl"))
+        # most of the time of an hour of few rows is that of its requests
+        with ThreadPoolExecutor(_HOURS_AT_ONCE) as threads:
+            try:
+                for found in threads.map(
+                    lambda path: self._store_hour(path, records, labels, advance), paths
+                ):
+                    done.add(found.records)
+                    labels_done.add(found.labels)
+                    for place in found.changed:
+                        changed(place)
+            except BaseException:
+                threads.shutdown(cancel_futures=True)
+                raise
         return done, labels_done
+
+    def _store_hour(
+        self,
+        path: Path,
+        records: S3RecordStore,
+        labels: LabelStore,
+        advance: Callable[[int], None],
+    ) -> _StoredHour:
+        hour = datetime.fromtimestamp(int(path.stem), UTC)
+        done = _StoredHour(Stored(), Stored(), [])
+        stored = RecordsOfHour(records, self._model_name, self._model_version, hour)
+        stored_labels = LabelsOfHour(labels, hour)
+        repeats: Counter[str] = Counter()
+        with path.open("rb") as file:
+            for lines in batched(file, _RECORDS_AT_ONCE, strict=False):
+                rows = list(map(_decode, lines))
+                pairs = [(row, *self._record(row, repeats)) for row in rows]
+                captured = [
+                    (row, kept, label)
+                    for row, record, label in pairs
+                    if (kept := self._rules.sampled(record)) is not None
+                ]
+                done.records.left_out += len(rows) - len(captured)
+                differ = stored.add([record for _, record, _ in captured], done.records)
+                found = [label for _, _, label in captured if label is not None]
+                differ |= stored_labels.add(found, done.labels)
+                done.changed.extend(
+                    row.place for row, record, _ in captured if record.event_id in differ
+                )
+                advance(len(lines))
+        return done
 
     def _count(self, kept: ValidRow, assumed: bool) -> None:
         at, checked = _time_of(kept), self.checked
@@ -264,9 +309,8 @@ class TableImport:
         }
         at = _time_of(kept)
         prediction = value_of(kept.prediction, letters[""], is_text)
-        event_id = kept.event_id or self._id_of_content(kept.time_ms, features, prediction, repeats)
         record = Record(
-            event_id=event_id,
+            event_id=kept.event_id,
             captured_at=at,
             model_name=self._model_name,
             model_version=self._model_version,
@@ -277,12 +321,16 @@ class TableImport:
             probabilities=kept.probabilities,
             source=SOURCE,
         )
+        record = self._rules.without_fields(record)
+        if not kept.event_id:
+            # of what is stored: an id must not tell what the rules keep back
+            record.event_id = self._id_of_content(kept.time_ms, record, repeats)
         if kept.label is None:
             return record, None
         # the prediction's type determines how a label is read
         value = value_of(kept.label, letters[""], is_text)
         label = Label(
-            event_id=event_id,
+            event_id=record.event_id,
             label=kept.label if value is None else value,
             labelled_at=at,
             predicted_at=at,
@@ -290,13 +338,7 @@ class TableImport:
         )
         return record, label
 
-    def _id_of_content(
-        self,
-        time_ms: int,
-        features: Mapping[str, Value],
-        prediction: Value,
-        repeats: Counter[str],
-    ) -> str:
+    def _id_of_content(self, time_ms: int, record: Record, repeats: Counter[str]) -> str:
         """Return an id that follows from what is stored of a row; equal rows are numbered.
 
         So the format of the file and the order of its columns are no part of it, nor is whether
@@ -306,8 +348,8 @@ class TableImport:
             [
                 self._model_version,
                 time_ms,
-                {name: _text_of(features[name]) for name in sorted(features)},
-                _text_of(prediction),
+                {name: _text_of(record.features[name]) for name in sorted(record.features)},
+                _text_of(record.prediction),
             ]
         )
         first = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._model_name}/{content.decode()}"))

@@ -15,11 +15,14 @@ from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.adapters.captures.labels import S3LabelStore
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.adapters.registries import artifacts_of, registry_of
+from modelwatch.domain.capture_policy import PREDICTION, PROBABILITIES
+from modelwatch.domain.model_capture import CaptureRules, MonitorCapture
 from modelwatch.domain.schemas import LETTERS
 from modelwatch.domain.segments import read_segments
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.sdk.tables import TableCounts
 from modelwatch_cli.capture.cells import types_of
+from modelwatch_cli.capture.rules import import_rules, require_applied, rule_in_words
 from modelwatch_cli.capture.storing import Stored
 from modelwatch_cli.capture.tables.columns import Meaning, meaning_of
 from modelwatch_cli.capture.tables.importing import Checked, Rejected, TableImport
@@ -48,6 +51,7 @@ class GivenTable:
     """A table that is to be imported, and what is said of it.
 
     ``types``: of the features that ``mapping`` names, a letter each as in `Record.types`.
+    ``monitor``: the monitor's file, and what it says of capture.
     ``skip_invalid``: rows that cannot be used are left out. ``dry_run``: nothing is stored.
     """
 
@@ -56,6 +60,7 @@ class GivenTable:
     variant: str
     mapping: TableMapping
     types: str = ""
+    monitor: tuple[str, MonitorCapture] | None = None
     dry_run: bool = False
     skip_invalid: bool = False
 
@@ -79,6 +84,7 @@ class ImportedTable:
     refused: bool
     changed: list[str]
     types_from: str
+    rules: CaptureRules
 
     def columns(self) -> list[tuple[str, str, str, str]]:
         """Return of each column its name, what it is, its type, and what is to be known of it."""
@@ -92,9 +98,21 @@ class ImportedTable:
                 notes.append(f"{len(lacking[name])} of {len(self.table.files)} files lack it")
             if name not in words:
                 notes.append("not imported")
+            elif rule := self._rule(name):
+                notes.append(rule)
             kind = KIND_NAMES.get(letter, "")
             rows.append((name, words.get(name, "ignored"), kind, "; ".join(notes)))
         return rows
+
+    def _rule(self, column: str) -> str:
+        """Return in words what the monitor lets be captured of a column; empty: all of it."""
+        policy = self.rules.policy
+        if column in self.meaning.features:
+            return rule_in_words(policy.of_feature(column))
+        if column == self.meaning.prediction:
+            return rule_in_words(policy.of_output(PREDICTION))
+        is_kept = policy.of_output(PROBABILITIES) == "keep"
+        return "" if is_kept or column not in self.meaning.probabilities else "not captured"
 
     def summary(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -133,6 +151,8 @@ def import_rows(
     ------
     InvalidInputError
         When an option is missing or wrong.
+    MonitorError
+        When what the monitor says of capture cannot be followed, or is not applied yet.
     StoreError
         When S3 cannot be read or written.
     """
@@ -144,6 +164,7 @@ def import_rows(
             raise InvalidInputError(option, f"is missing; give it, as in {option} {example}")
     by_hand = types_of("--features", given.mapping.features, given.types)
     zone = given.mapping.zone
+    client, bucket = s3_client(settings), settings.capture_bucket
     with TemporaryDirectory(prefix="modelwatch-import-") as folder:
         with step("reading the source", None) as advance:
             files = fetch(given.source, settings, Path(folder), advance)
@@ -152,6 +173,9 @@ def import_rows(
             table = open_table(files, advance)
             mapping = _named(given.mapping.by_names(table.columns), table.columns)
             meaning = meaning_of(table.columns, mapping)
+            if given.monitor is not None:
+                require_applied(settings, client, given.model_name, *given.monitor)
+            rules = import_rules(settings, client)(given.model_name)
             types, origin = _schema_types(settings, given)
             work = TableImport(
                 table,
@@ -161,6 +185,7 @@ def import_rows(
                 variant=given.variant,
                 types={**types, **by_hand},
                 now_ms=time.time_ns() // 1_000_000,
+                rules=rules,
                 unit=mapping.timestamp_unit,
                 zone=zone,
             )
@@ -172,7 +197,6 @@ def import_rows(
                 changed: list[str] = []
                 if checked.rows and imported:
                     with step("storing rows", checked.rows) as stored:
-                        client, bucket = s3_client(settings), settings.capture_bucket
                         segments = read_segments(settings.analysis_segments)
                         records, labels = work.store(
                             S3RecordStore(client, bucket, segments),
@@ -182,7 +206,7 @@ def import_rows(
                         )
     return ImportedTable(
         given.source, mapping, meaning, table, checked, records, labels, imported, refused,
-        changed, origin,
+        changed, origin, rules,
     )  # fmt: skip
 
 
@@ -228,6 +252,7 @@ def log_table(
         stored=found.records.stored,
         known=found.records.known,
         labels=found.labels.stored,
+        left_out=found.records.left_out,
     )
 
 

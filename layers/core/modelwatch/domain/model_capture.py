@@ -89,36 +89,49 @@ class CaptureRules:
     def of_another(self, record: Record) -> Record | None:
         """Return what is captured of a record that another application sent; None: nothing.
 
-        A record that its sender sampled already is among them. Probabilities in buckets would be
-        none any more: they are left out.
-
         Raises
         ------
         InvalidInputError
             When nothing would be left that makes it a record: a feature, or the prediction.
         """
-        if not self.policy.rules and self.sample_rate == 1:
-            return record
-        if record.sample_rate == 1 and not is_sampled(record.event_id, self.sample_rate):
-            return None
-        rate = record.sample_rate if record.sample_rate < 1 else self.sample_rate
-        if not self.policy.rules:
-            return msgspec.structs.replace(record, sample_rate=rate)
-        features, types = _features(self.policy, record)
-        prediction = record.prediction
-        if change := self.policy.change(PREDICTION, self.policy.of_output(PREDICTION)):
-            prediction = change(prediction)
-        if prediction is None or not features:
-            field = "features" if prediction is not None else PREDICTION
+        kept = self.sampled(record)
+        if kept is None or not self.policy.rules:
+            return kept
+        found = self.without_fields(kept)
+        if found.prediction is None or not found.features:
+            field = "features" if found.prediction is not None else PREDICTION
             raise InvalidInputError(
                 field,
                 f"the monitor of {record.model_name} lets none of it be captured, and a record of "
                 "another application has some",
             )
+        return found
+
+    def sampled(self, record: Record) -> Record | None:
+        """Return a record with the share that it stands for; None: it is not in the sample.
+
+        What its sender sampled already is.
+        """
+        if self.sample_rate == 1 or record.sample_rate < 1:
+            return record
+        if not is_sampled(record.event_id, self.sample_rate):
+            return None
+        return msgspec.structs.replace(record, sample_rate=self.sample_rate)
+
+    def without_fields(self, record: Record) -> Record:
+        """Return what the policy lets be captured of a record: as by predict, it may be nothing.
+
+        Probabilities in buckets would be none any more: they are left out.
+        """
+        if not self.policy.rules:
+            return record
+        features, types = _features(self.policy, record)
+        prediction = record.prediction
+        if change := self.policy.change(PREDICTION, self.policy.of_output(PREDICTION)):
+            prediction = change(prediction)
         keeps = self.policy.of_output(PROBABILITIES) == "keep"
         return msgspec.structs.replace(
             record,
-            sample_rate=rate,
             features=features,
             types=types,
             prediction=prediction,

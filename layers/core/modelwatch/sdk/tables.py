@@ -22,6 +22,8 @@ class TableCounts(NamedTuple):
         Predictions that were stored now, and those that were there already.
     labels
         Labels that were stored now.
+    left_out
+        Predictions that are not in the sample that the model's monitor asks for.
     """
 
     rows: int
@@ -30,6 +32,7 @@ class TableCounts(NamedTuple):
     stored: int
     known: int
     labels: int
+    left_out: int = 0
 
 
 def columns_of(table: Any) -> dict[str, Any]:

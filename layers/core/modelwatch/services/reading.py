@@ -178,9 +178,12 @@ class ResultReader:
         names = list(dict.fromkeys(name for name, _ in self._reports.versions()))
         return f"{said}; there are results of {few_of(names)}" if names else said
 
-    def newest(self, limit: int) -> list[AnalysisResult]:
-        """Return the newest results of all models, newest first."""
-        return self.read_page(self.list_page("", ResultsRequest(limit=limit))).results
+    def newest(self, limit: int, model_name: str = "") -> list[AnalysisResult]:
+        """Return the newest results of a model, or of all, newest first; none without any."""
+        try:
+            return self.read_page(self.list_page(model_name, ResultsRequest(limit=limit))).results
+        except NotFoundError:
+            return []
 
     def report_url(self, name: str, expires_seconds: int = 3600) -> str:
         """Return a URL that opens a report for a while; raises NotFoundError without one."""

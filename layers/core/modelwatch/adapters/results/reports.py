@@ -9,6 +9,9 @@ do not mix: ``manifest-<digest>.json``, ``window-<digest>.profile`` and, of a ro
 ``reference-<start>-<end>-<digest>.profile``. Labels that come late restate its performance:
 ``performance-000001.json`` and so on, each written once. A reference of many windows is once in
 ``analyses/M/V/.references/``.
+
+The rows of a result are also a table, for programs that read tables: see
+`modelwatch.adapters.results.rows`.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from modelwatch.adapters.aws.objects import S3Objects
 from modelwatch.adapters.captures.parquet import compress, decompress
 from modelwatch.adapters.results.listing import RESULT, newest_results
+from modelwatch.adapters.results.rows import PARQUET, rows_key, rows_object
 from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.keys import RESULTS, escape, unescape
 from modelwatch.domain.performance.results import PerformanceResult
@@ -79,14 +83,19 @@ class S3ReportStore:
         files: Mapping[str, bytes],
         evidence: Evidence | None = None,
     ) -> bool:
-        """Store the result last: one that says it has a report or a manifest has it."""
+        """Store the result after what it says it has: a report, a manifest. Its rows come last.
+
+        Where it is there already, its rows are those of the one that is.
+        """
         folder = _folder(result.name)
         if evidence is not None:
             self._keep(folder, evidence)
         write = self._objects.write_once
         for name, body in files.items():
             write(f"{folder}/{name}", body, _HTML if name.endswith(".html") else _JSON)
-        return write(f"{folder}{RESULT}", _encode(result), _JSON)
+        is_new = write(f"{folder}{RESULT}", _encode(result), _JSON)
+        self._save_rows(result if is_new else self.result(result.name))
+        return is_new
 
     def result(self, name: str, restated: int = 0) -> AnalysisResult:
         """Return a result, with a restatement of its performance if ``restated`` is not 0.
@@ -106,7 +115,9 @@ class S3ReportStore:
     def restate(self, name: str, performance: PerformanceResult, number: int) -> bool:
         """Store a restated performance beside a result; False when there is one of that number."""
         key = _restated_key(_folder(name), number)
-        return self._objects.write_once(key, _encode(performance), _JSON)
+        is_new = self._objects.write_once(key, _encode(performance), _JSON)
+        self._save_rows(self.result(name, number), number)
+        return is_new
 
     def evidence(self, result: AnalysisResult) -> Evidence:
         """Return what a result was made of; raises EvidenceError when it is missing or damaged."""
@@ -219,6 +230,12 @@ class S3ReportStore:
             ExpiresIn=expires_seconds,
         )
         return url
+
+    def _save_rows(self, result: AnalysisResult, restated: int = 0) -> None:
+        name = ResultName.parse(result.name)
+        assert name is not None
+        rows = rows_object(result, only_window=restated > 0)
+        self._objects.write_once(rows_key(name, restated), rows, PARQUET)
 
     def _keep(self, folder: str, evidence: Evidence) -> None:
         """Store what a result is made of; the same again changes nothing."""
