@@ -46,6 +46,32 @@ def made(**variables: str) -> dict[str, dict[str, Any]]:
     return by_type
 
 
+def test_the_dashboard_shows_each_alarm_in_a_place_of_its_own():
+    found = made()
+    (board,) = found["Dashboard"].values()
+    values = {"Partition": "aws", "Region": "eu-west-1", "AccountId": "123456789012"}
+    body = board["DashboardBody"]["Fn::Sub"]
+    for name, value in values.items():
+        body = body.replace(f"${{AWS::{name}}}", value)
+    assert "${" not in body
+    widgets = json.loads(body)["widgets"]
+    wanted = sorted(f"arn:aws:cloudwatch:eu-west-1:123456789012:alarm:{n}" for n in found["Alarm"])
+    states = [each["properties"] for each in widgets if each["type"] == "alarm"]
+    assert [each["title"] for each in states] == list(GROUPS)
+    assert sorted(arn for each in states for arn in each["alarms"]) == wanted
+    graphs = [each["properties"] for each in widgets if each["type"] == "metric"]
+    assert sorted(arn for each in graphs for arn in each["annotations"]["alarms"]) == wanted
+    assert {each["region"] for each in graphs} == {"eu-west-1"}
+    cells = [
+        (x, y)
+        for each in widgets
+        for x in range(each["x"], each["x"] + each["width"])
+        for y in range(each["y"], each["y"] + each["height"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+
+
 @pytest.mark.parametrize("shown", ["none", "core", "all"])
 def test_every_alarm_is_a_twin_with_a_runbook_and_acts_through_one_composite(shown):
     found = made(METRICS_TO_CLOUDWATCH=shown)

@@ -14,6 +14,7 @@ from modelwatch_cli.costs.prices import (
     API_REQUEST,
     CHUNK_BYTES,
     COMPOSITE_ALARM,
+    DASHBOARD,
     FIREHOSE,
     FIREHOSE_STEP_BYTES,
     LAMBDA_ARM_SECOND,
@@ -161,6 +162,7 @@ def _watching(traffic: Traffic, settings: Settings) -> list[Item]:
     return [
         Item("CloudWatch: alarms", float(read), ALARM_METRIC),
         Item("CloudWatch: composite alarms", float(len(GROUPS)), COMPOSITE_ALARM),
+        Item("CloudWatch: dashboard", 1.0, DASHBOARD),
     ]
 
 

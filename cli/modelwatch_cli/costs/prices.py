@@ -54,6 +54,8 @@ METRIC = Price(0.30, "series")
 ALARM_METRIC = Price(0.10, "metrics")
 """That an alarm reads; of a query, each that it finds."""
 COMPOSITE_ALARM = Price(0.50, "alarms")
+DASHBOARD = Price(3.00, "dashboards")
+"""Of CloudWatch; the first three of an account are free."""
 
 
 @dataclass(frozen=True, slots=True)

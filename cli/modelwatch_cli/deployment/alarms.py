@@ -17,6 +17,7 @@ from modelwatch.adapters.aws.emf import CLOUDWATCH
 from modelwatch.domain.episodes.events import DETAIL_TYPE, SOURCE
 from modelwatch.metric_names import CATALOG, NAMESPACE
 from modelwatch.settings.analysis import analysis_queue
+from modelwatch_cli.deployment.alarm_board import alarm_board
 from modelwatch_cli.deployment.plan import IMAGE_SUFFIX
 from modelwatch_cli.deployment.templates import Template
 from modelwatch_cli.settings import Settings
@@ -156,10 +157,10 @@ def alarm_template(settings: Settings, functions: dict[str, int], queue: str) ->
             "Type": "AWS::SNS::Subscription",
             "Properties": {"TopicArn": topic, "Protocol": "email", "Endpoint": address},
         }
-    names: dict[Group, list[str]] = {}
+    names: dict[str, list[str]] = {group: [] for group in GROUPS}
     for each in alarms(settings, functions, queue):
         title = name_of(each, settings.stage)
-        names.setdefault(each.group, []).append(title)
+        names[each.group].append(title)
         resources[_logical(f"{each.twin}-{each.subject}")] = {
             "Type": "AWS::CloudWatch::Alarm",
             "Properties": {
@@ -186,6 +187,7 @@ def alarm_template(settings: Settings, functions: dict[str, int], queue: str) ->
                 "OKActions": [topic],
             },
         }
+    resources["Dashboard"] = alarm_board(settings.stage, names)
     if settings.event_bus != "none":
         resources["OnDrift"] = _on_drift(settings, topic)
     return {
