@@ -68,6 +68,8 @@ class Account:
                 "LAMBDA_ARCHITECTURE": "x86_64",
                 "COMPACTION_LAG_SECONDS": "60",
                 "ANALYSIS_MIN_ROWS": "20",
+                # soon after midnight a day would be due as well
+                "ANALYSIS_WINDOWS": "PT1H",
             }
         )
         outputs = {
