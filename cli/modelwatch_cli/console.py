@@ -14,6 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from modelwatch.domain.numbers import rounded
+
 _UNLIMITED_COLUMNS = 10_000
 _LINE_SECONDS = 10
 """Off a terminal, long work says so often how far it is."""
@@ -150,5 +152,5 @@ def steps(out: Console) -> Iterator[Callable[[str], None]]:
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return rounded(value, 4)
     return "" if value is None else shown(str(value))

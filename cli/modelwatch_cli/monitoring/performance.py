@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from modelwatch.domain.numbers import rounded
 from modelwatch.errors import InvalidInputError, NoModelError, NotFoundError
 from modelwatch_cli.console import console, counting, error_console, print_json, print_table
 from modelwatch_cli.options import model_option, until_option, version_option, window_option
@@ -195,7 +196,7 @@ def print_result(result: PerformanceResult) -> None:
     if estimated.status == "unknown":
         console.print(f"nothing can be estimated without labels: {estimated.reason}", markup=False)
         return
-    metrics = ", ".join(f"{name} {value:.4g}" for name, value in estimated.metrics.items())
+    metrics = ", ".join(f"{name} {rounded(value, 4)}" for name, value in estimated.metrics.items())
     basis = {
         "reference": "calibrated with the labelled reference",
         "none": "not calibrated: there is no labelled reference",
@@ -208,8 +209,9 @@ def print_result(result: PerformanceResult) -> None:
         if estimate is not None:
             threshold = estimated.thresholds.get(name)
             alarm = ": all of it is above" if name in estimated.alarms else ""
-            limit = "" if threshold is None else f", threshold {threshold:.4g}{alarm}"
-            console.print(f"  {name} between {estimate.low:.4g} and {estimate.high:.4g}{limit}")
+            limit = "" if threshold is None else f", threshold {rounded(threshold, 4)}{alarm}"
+            low, high = rounded(estimate.low, 4), rounded(estimate.high, 4)
+            console.print(f"  {name} between {low} and {high}{limit}")
 
 
 def _cells(estimate: Estimate) -> list[float]:

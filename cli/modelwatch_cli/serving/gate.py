@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from modelwatch.adapters.registries import Registry
+from modelwatch.domain.numbers import rounded
 from modelwatch.errors import InvalidInputError, ModelwatchError
 
 
@@ -72,13 +73,13 @@ def hold_to(
         The largest loss of each metric against ``before``.
     """
     problems = [
-        f"{name} is {metrics[name]:.4g}, less than {limit:g}"
+        f"{name} is {rounded(metrics[name], 4)}, less than {limit:g}"
         for name, limit in least.items()
         if name in metrics and not metrics[name] >= limit
     ]
     problems += [
-        f"{name} is {metrics[name]:.4g}, more than {limit:g} below the {before[name]:.4g} of the "
-        "version that serves"
+        f"{name} is {rounded(metrics[name], 4)}, more than {limit:g} below the "
+        f"{rounded(before[name], 4)} of the version that serves"
         for name, limit in (drops.items() if before is not None else ())
         if before is not None
         and name in metrics

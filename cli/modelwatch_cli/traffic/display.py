@@ -9,6 +9,7 @@ from math import isnan
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from modelwatch.domain.numbers import rounded
 from modelwatch_cli.console import console, error_console, print_table
 from modelwatch_cli.traffic.load import LATE_SECONDS, LoadSummary
 from modelwatch_cli.traffic.schedule import Schedule
@@ -99,7 +100,7 @@ def print_summary(summary: LoadSummary, asked_rate: float | None = None) -> None
         quantiles = summary.quantiles()
         print_table(
             [f"prediction {name}" for name in quantiles],
-            [[f"{value:.4g}" for value in quantiles.values()]],
+            [[rounded(value, 4) for value in quantiles.values()]],
         )
     if summary.late:
         why = (

@@ -378,7 +378,7 @@ def test_what_changed_is_said_with_its_value():
     assert words("missing", Distribution.of_numbers(numbers)) == "100 % missing, 0 % before"
     large = Distribution.of_numbers([1234567.0] * 200)
     assert words("spike", large) == "stuck at 1234567"
-    assert words("shift", large) == "values moved by +1230000"
+    assert re.fullmatch(r"values moved by \+12345\d\d", words("shift", large))
     numbers = np.random.default_rng(6).normal(62, 10, 200)
     wide = Distribution.of_numbers(62 + (numbers - 62) * 5000)
     assert re.fullmatch(r"spread x \d{4}", words("spread", wide))

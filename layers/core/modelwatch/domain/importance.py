@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from modelwatch.domain.numbers import rounded
+
 FORMAT = 1
 
 _IMPORTANT_PART = 0.9
@@ -79,7 +81,7 @@ class RankedDrift(NamedTuple):
     importance: float | None
 
     def __str__(self) -> str:
-        far = f"{self.feature} ({self.strength:.3g} times its threshold"
+        far = f"{self.feature} ({rounded(self.strength, 3)} times its threshold"
         if self.importance is None:
             return f"{far})"
         return f"{far}, {self.importance:.0%} of the model's importance)"

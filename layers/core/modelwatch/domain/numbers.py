@@ -27,13 +27,16 @@ SampleRate = Annotated[float, msgspec.Meta(ge=LEAST_SAMPLE_RATE, le=1)]
 """Share of the predictions that is captured."""
 
 
-def rounded(value: float, digits: int) -> str:
-    """Return ``value`` to so many digits, as people write it: `g` alone makes 1e+02 of 100.
+def rounded(value: float, digits: int, sign: str = "") -> str:
+    """Return ``value`` to so many digits, and to all of its whole part: `g` makes 1e+02 of 100.
 
-    >>> [rounded(each, 2) for each in (99.6, 0.333, 1234, -1.5e6, 2.5e20)]
-    ['100', '0.33', '1200', '-1500000', '2.5e+20']
+    >>> [rounded(each, 2) for each in (99.6, 0.333, 1234.5, -1.5e6, 2.5e20)]
+    ['100', '0.33', '1234', '-1500000', '2.5e+20']
+    >>> rounded(3, 2, "+")
+    '+3'
     """
-    return f"{float(f'{value:.{digits}g}'):.15g}"
+    text = f"{value:{sign}.{digits}g}"
+    return f"{value:{sign}.0f}" if "e+" in text and abs(value) < 1e15 else text
 
 
 def is_number(value: object) -> bool:

@@ -22,6 +22,7 @@ from modelwatch.domain.comparison import (
     outcome_of,
 )
 from modelwatch.domain.monitors import Monitored
+from modelwatch.domain.numbers import rounded
 from modelwatch.domain.performance.results import PerformancePolicy, PerformanceResult
 from modelwatch.domain.profiles import Profile, merge_profiles
 from modelwatch.domain.verdict.columns import distributions
@@ -240,10 +241,9 @@ def _by_labels(
         return ComparisonVerdict(outcome="unknown", sentence=f"there is no {metric} of both")
     both = metrics[metric]
     outcome, far, more = outcome_of(metric, both), both.difference, None
-    sentence = (
-        f"{metric} {both.a.value:.4g} of {a.name}, {both.b.value:.4g} of {b.name}: "
-        f"{far.value:+.4g} ({far.low:+.4g} to {far.high:+.4g})"
-    )
+    value_a, value_b = rounded(both.a.value, 4), rounded(both.b.value, 4)
+    by, low, high = (rounded(each, 4, "+") for each in (far.value, far.low, far.high))
+    sentence = f"{metric} {value_a} of {a.name}, {value_b} of {b.name}: {by} ({low} to {high})"
     if outcome == "no difference shown":
         sentence = f"no difference is shown yet: {sentence}"
         more = labels_needed(far, a.labelled + b.labelled)

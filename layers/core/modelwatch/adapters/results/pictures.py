@@ -6,6 +6,7 @@ from html import escape
 
 import numpy as np
 
+from modelwatch.domain.numbers import rounded
 from modelwatch.domain.statistics.distributions import Distribution, cumulative
 
 _BARS = 24
@@ -28,7 +29,7 @@ def picture(name: str, reference: Distribution, window: Distribution) -> str:
         edges = np.linspace(ends[:, 0].min(), ends[:, 1].max(), _BARS + 1)
         inner = edges[1:-1]
         shares = [np.diff([0.0, *(cumulative(side, inner) / side.size), 1.0]) for side in sides]
-        labels = {0: f"{edges[0]:.4g}", _BARS - 1: f"{edges[-1]:.4g}"}
+        labels = {0: rounded(edges[0], 4), _BARS - 1: rounded(edges[-1], 4)}
     else:
         most = {
             text: max(side.counts.get(text, 0) / side.size for side in sides)

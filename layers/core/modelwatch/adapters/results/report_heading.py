@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from modelwatch.adapters.results.pictures import picture
+from modelwatch.domain.numbers import rounded
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.statistics.distributions import Distribution
 from modelwatch.domain.verdict.features import drift_strength
@@ -82,7 +83,7 @@ def _pictures(verdict: WindowVerdict, reference: Profile, window: Profile) -> st
 
 def _cells(feature: FeatureDrift) -> tuple[str, ...]:
     numbers = (feature.score, feature.critical_score, feature.p_value)
-    score, critical, p_value = ("" if each is None else f"{each:.3g}" for each in numbers)
+    score, critical, p_value = ("" if each is None else rounded(each, 3) for each in numbers)
     origin = feature.critical_from if critical else ""
     return (
         feature.feature, "" if feature.importance is None else f"{feature.importance:.0%}",

@@ -56,8 +56,8 @@ def words_of(
         case "spike":
             _, value, share, known = rise(reference, window)
             if share >= _STUCK:
-                return f"stuck at {_value(value)}"
-            return f"{_percent(share)} at {_value(value)}, {_percent(known)} in the reference"
+                return f"stuck at {rounded(value, 6)}"
+            return f"{_percent(share)} at {rounded(value, 6)}, {_percent(known)} in the reference"
         case "unseen":
             unseen = [text for text in window.counts if text not in reference.counts]
             commonest = max(unseen, key=window.counts.__getitem__, default="")
@@ -78,15 +78,10 @@ def _move(reference: Distribution, trace: Floats, before: Floats, critical: floa
     factor, offset = min(left, key=left.__getitem__)
     # the windows before were that far from each other
     if left[factor, offset] <= critical:
-        by = f" {'+' if offset > 0 else '-'} {abs(offset):.4g}" if offset else ""
-        return f"looks like x {factor:.4g}{by}"
-    move = float((now - then).mean())
-    return f"values moved by {'+' if move >= 0 else ''}{rounded(move, 3)}"
+        by = f" {'+' if offset > 0 else '-'} {rounded(abs(offset), 4)}" if offset else ""
+        return f"looks like x {rounded(factor, 4)}{by}"
+    return f"values moved by {rounded(float((now - then).mean()), 3, '+')}"
 
 
 def _percent(share: float) -> str:
     return f"{rounded(100 * share, 2)} %"
-
-
-def _value(value: float) -> str:
-    return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.15g}"

@@ -10,6 +10,7 @@ import msgspec
 
 from modelwatch.domain.constraints import Quality
 from modelwatch.domain.keys import dotless, unescape
+from modelwatch.domain.numbers import rounded
 from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.verdict.rules import DriftPolicy, FeatureKind
 
@@ -40,7 +41,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     critical_score: float
 
     def __str__(self) -> str:
-        return f"{self.words} ({self.name} {self.score:.3g}, critical {self.critical_score:.3g})"
+        score, critical = rounded(self.score, 3), rounded(self.critical_score, 3)
+        return f"{self.words} ({self.name} {score}, critical {critical})"
 
 
 class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,7 +185,8 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
             worst = max(scored, key=lambda each: (each.status == "drift", each.score))
             moved = "drifted" if worst.status == "drift" else "did not drift"
             critical = worst.threshold if worst.critical_score is None else worst.critical_score
-            far = f"{worst.feature} {worst.score:.3g}, critical {critical:.3g}"
+            score = rounded(worst.score or 0.0, 3)
+            far = f"{worst.feature} {score}, critical {rounded(critical, 3)}"
             parts.append(f"the prediction {moved} ({far})")
         return "; ".join(parts)
 
@@ -313,7 +316,8 @@ def notes_on(
         if one := estimated.accuracy:
             effect += f"; estimated accuracy {one.value:.1%} ({one.low:.1%} to {one.high:.1%})"
         if one := estimated.mae:
-            effect += f"; estimated mean error {one.value:.4g} ({one.low:.4g} to {one.high:.4g})"
+            value, low, high = (rounded(each, 4) for each in (one.value, one.low, one.high))
+            effect += f"; estimated mean error {value} ({low} to {high})"
     return tuple(each for each in (onset.sentence if onset else "", effect) if each)
 
 
