@@ -136,6 +136,7 @@ def test_the_score_of_a_feature_is_drawn_with_its_critical_line(
 def test_an_open_episode_is_a_line_above_the_results(chromium: Browser, tmp_path: Path) -> None:
     story = BridgeStory(tmp_path)
     story.predict(3, "wine", "3")
+    story.analyze("wine", "3", "drift", {"ash": 0.8})
     story.clock.advance(10)
     story.show()
     opened = datetime.fromtimestamp(story.clock() / 1000, UTC) - timedelta(hours=5)
@@ -145,11 +146,13 @@ def test_an_open_episode_is_a_line_above_the_results(chromium: Browser, tmp_path
     note = Acknowledgement(
         episode=record.episodes()[0].id, who="ada", note="<i>ours</i>", at=datetime.now(UTC)
     )
-    story.episodes = record.acknowledge(note).episodes()
+    story.results.episodes = record.acknowledge(note).episodes()
     with served(story) as url:
         visit = Visit(chromium, url)
         line = visit.page.locator("#reports .episode")
-        expect(line).to_contain_text(f"Episode {story.episodes[0].id} of wine v3 is open since ")
+        expect(line).to_contain_text(
+            f"Episode {story.results.episodes[0].id} of wine v3 is open since "
+        )
         expect(line).to_contain_text("5 h ago: <b>ash; acknowledged; ada: <i>ours</i>")
         expect(line.locator(".status")).to_have_text("drift")
         assert line.locator("b, i").count() == 0

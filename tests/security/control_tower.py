@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_BUCKETS = {"metrics.Lines", "storage.Captures", "storage.Reports"}
+_BUCKETS = {"metrics.Lines", "storage.Captures", "storage.Reports", "sql.Output"}
 
 LEFT_OUT = {
     "cloudwatch_log_group_retention_period_check": {"bridge.Log"},
