@@ -32,6 +32,7 @@ SETTINGS = Settings(
         "ALARM_EMAILS": "on-call@example.com",
         "PREDICT_ROLLOUT": "Canary10Percent15Minutes",
         "METRICS_TRANSPORT": "firehose",
+        "SQL_TABLES": "on",
     }
 )
 """With everything that a stack has by a setting."""
@@ -44,15 +45,24 @@ _SERVERLESS = {
 
 _RESOURCES: dict[str, tuple[str, ...]] = {
     "apigateway": ("arn:aws:apigateway:*::/*",),
+    "athena": ("arn:aws:athena:*:*:workgroup/modelwatch-*",),
     "cloudformation": (
         "arn:aws:cloudformation:*:*:stack/modelwatch-*",
         "arn:aws:cloudformation:*:aws:transform/Serverless-2016-10-31",
     ),
-    "cloudwatch": ("arn:aws:cloudwatch:*:*:alarm:modelwatch-*",),
+    "cloudwatch": (
+        "arn:aws:cloudwatch:*:*:alarm:modelwatch-*",
+        "arn:aws:cloudwatch::*:dashboard/modelwatch-*",
+    ),
     "codedeploy": ("arn:aws:codedeploy:*:*:*",),
     "events": ("arn:aws:events:*:*:rule/modelwatch-*",),
     "firehose": ("arn:aws:firehose:*:*:deliverystream/modelwatch-*",),
-    "iam": ("arn:aws:iam::*:role/*modelwatch-*",),
+    "glue": (
+        "arn:aws:glue:*:*:catalog",
+        "arn:aws:glue:*:*:database/modelwatch_*",
+        "arn:aws:glue:*:*:table/modelwatch_*/*",
+    ),
+    "iam": ("arn:aws:iam::*:role/*modelwatch-*", "arn:aws:iam::*:policy/*modelwatch-*"),
     "lambda": (
         "arn:aws:lambda:*:*:function:modelwatch-*",
         "arn:aws:lambda:*:*:layer:modelwatch-*",
@@ -65,7 +75,7 @@ _RESOURCES: dict[str, tuple[str, ...]] = {
 }
 """Where a service's actions are needed; of other services everywhere: on a key, on networks."""
 
-_LEFT_OUT = ("s3tables", "s3files", "elasticfilesystem")
+_LEFT_OUT = ("s3tables", "s3files", "elasticfilesystem", "lakeformation")
 """Services of which no template uses anything."""
 
 _OWN = {
@@ -108,7 +118,7 @@ _WITHOUT_RESOURCE = {
 _PARTS = {
     "functions": ("apigateway", "cloudformation", "codedeploy", "ec2", "ecr", "events", "iam",
                   "lambda", "logs"),
-    "data": ("cloudwatch", "firehose", "kms", "s3", "sns", "sqs", "tag"),
+    "data": ("athena", "cloudwatch", "firehose", "glue", "kms", "s3", "sns", "sqs", "tag"),
 }  # fmt: skip
 
 
@@ -165,7 +175,8 @@ needs these two policies, with every setting that a stack can have. They are mad
 templates: CloudFormation acts in the principal's name, and AWS publishes what the handlers of each
 type of resource need. **Nothing of it was tried on AWS**; `modelwatch deploy --check` simulates a
 part of it. Names are those of the defaults: a bucket or queue of your own needs its ARN added.
-What no setting of yours asks for (`codedeploy`, `firehose`, `ecr`, `ec2`, `sns`, `kms`) can go."""
+What no setting of yours asks for (`codedeploy`, `firehose`, `ecr`, `ec2`, `sns`, `kms`, `athena`,
+`glue`) can go."""
 
 
 def page_text() -> str:

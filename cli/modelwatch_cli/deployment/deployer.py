@@ -80,6 +80,7 @@ def stack_deployer(
         recreates=is_emulation,
         change_sets=None if is_emulation else ChangeSets(clients.cloudformation, confirm),
         tags={} if is_emulation else tags_of(settings, version),
+        role=settings.cloudformation_role or "",
     )
 
 

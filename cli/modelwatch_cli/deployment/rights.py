@@ -9,7 +9,8 @@ from modelwatch_cli.deployment.plan import wants_firehose, wants_tables
 from modelwatch_cli.deployment.versions import AT_ONCE
 from modelwatch_cli.settings import Settings
 
-# what CloudFormation does in the deploying principal's name, by the resource that it concerns
+# what CloudFormation does in the deploying principal's name, or in that of CLOUDFORMATION_ROLE,
+# by the resource that it concerns
 _ACTIONS: dict[str, tuple[str, ...]] = {
     "arn:{P}:cloudformation:{R}:{A}:stack/modelwatch-{S}-predict/*": (
         "cloudformation:CreateChangeSet",
@@ -101,9 +102,14 @@ _TABLE_ACTIONS: dict[str, tuple[str, ...]] = {
     ),
 }
 
+_BY_COMMAND = ("arn:{P}:cloudformation:", "arn:{P}:s3:::{PACKAGE_BUCKET}")
+"""Beginnings of resources with which CloudFormation's role has nothing to do."""
+
 
 def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], list[str]]:
     """Return the actions that the principal ``arn`` may not take, and those that are not certain.
+
+    With CLOUDFORMATION_ROLE most of them are that role's, and the principal has to pass it.
 
     Raises botocore's errors when IAM does not say it.
     """
@@ -134,9 +140,13 @@ def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], l
         asked += _TABLE_ACTIONS.items()
     if settings.report_lock:
         asked += _LOCK_ACTIONS.items()
+    role = settings.cloudformation_role
+    if role:
+        asked.append((role, ("iam:PassRole",)))
     for resource, actions in asked:
+        is_role_s = role and resource != role and not resource.startswith(_BY_COMMAND)
         found = iam.simulate_principal_policy(
-            PolicySourceArn=source,
+            PolicySourceArn=role if is_role_s else source,
             ActionNames=list(actions),
             ResourceArns=[resource.format(**names)],
         )
@@ -145,7 +155,8 @@ def denied_actions(settings: Settings, arn: str, iam: Any) -> tuple[list[str], l
                 continue
             # what a condition asks for is known only when the request is made
             is_unsure = bool(result.get("MissingContextValues"))
-            (unsure if is_unsure else denied).append(result["EvalActionName"])
+            name = result["EvalActionName"] + (f" (as {role})" if is_role_s else "")
+            (unsure if is_unsure else denied).append(name)
     return denied, unsure
 
 

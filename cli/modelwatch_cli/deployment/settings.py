@@ -11,6 +11,7 @@ from modelwatch.settings.kinds import (
     owner,
     policy,
     principal,
+    role,
     role_path,
     schedule,
     security_group,
@@ -118,6 +119,11 @@ class DeploymentSettings(StageSettings):
     )
     tracing = Setting("off", "on: X-Ray traces the functions", choice("on", "off"))
     role_path = Setting("/", "path of the functions' roles, such as /apps/", role_path)
+    cloudformation_role = maybe(
+        "role in which CloudFormation makes the stacks: its ARN; empty: with the rights of who "
+        "deploys",
+        role,
+    )
     role_boundary = maybe("permissions boundary of these roles: a policy's ARN", policy)
     owner = maybe("the tag `owner` of all that is deployed: a person or a team", owner)
     alarm_topic_arn = maybe("SNS topic of this region that gets CloudWatch's alarms", topic)

@@ -124,6 +124,9 @@ class StackDeployer:
         Through which stacks change; without them, at once.
     tags
         Of the stacks; CloudFormation gives them to what they make. A new value alone changes none.
+    role
+        ARN of the role in which CloudFormation acts, and goes on to act on the stack; empty: with
+        the caller's rights.
     """
 
     def __init__(
@@ -134,7 +137,9 @@ class StackDeployer:
         recreates: bool = False,
         change_sets: ChangeSets | None = None,
         tags: Mapping[str, str] | None = None,
+        role: str = "",
     ) -> None:
+        self._role = {"RoleARN": role} if role else {}
         self._tags = [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
         self._recreates = recreates
         self._change_sets = change_sets
@@ -259,6 +264,7 @@ class StackDeployer:
                 {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
             ],
             **({"Tags": self._tags} if self._tags else {}),
+            **self._role,
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             **where,
         }

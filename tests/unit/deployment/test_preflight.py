@@ -190,6 +190,19 @@ def test_an_emulation_is_asked_for_its_account_alone(account: Account) -> None:
     assert account.find("analyze", AWS_ENDPOINT_URL="http://x:1").keys() == {"account"}
 
 
+def test_with_a_role_of_cloudformation_the_rights_on_what_it_makes_are_its_own() -> None:
+    role, deployer = (f"arn:aws:iam::{ACCOUNT}:{name}" for name in ("role/makes", "user/ci"))
+    iam = Simulation(frozenset({"sqs:CreateQueue", "cloudformation:CreateChangeSet"}))
+    denied, _ = denied_actions(Settings(GIVEN | {"CLOUDFORMATION_ROLE": role}), deployer, iam)
+    assert denied == ["cloudformation:CreateChangeSet", f"sqs:CreateQueue (as {role})"]
+    own = [each for each in iam.asked if each["PolicySourceArn"] == deployer]
+    services = {action.partition(":")[0] for each in own for action in each["ActionNames"]}
+    assert services == {"cloudformation", "s3", "iam"}
+    passed = [each for each in own if each["ActionNames"] == ["iam:PassRole"]]
+    assert [each["ResourceArns"] for each in passed] == [[role]]
+    assert {each["PolicySourceArn"] for each in iam.asked} == {deployer, role}
+
+
 def test_rights_are_those_of_the_role_behind_a_session() -> None:
     iam = Simulation(frozenset({"iam:PassRole"}), ("aws:RequestTag/team",))
     arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/session"

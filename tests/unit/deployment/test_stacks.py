@@ -181,6 +181,20 @@ def test_on_aws_changes_are_shown_confirmed_made_and_protected(aws):
     assert shown == [(NAME, changes)] * 2
 
 
+def test_a_role_of_cloudformation_makes_and_changes_each_stack(aws):
+    role = "arn:aws:iam::123456789012:role/makes"
+    change_sets = ChangeSets(aws, lambda *_: True, lambda _: None)
+    for given in (None, change_sets):
+        aws.stacks.clear()
+        deployer = StackDeployer(aws, lambda _: "", lambda _: None, change_sets=given, role=role)
+        deployer.deploy(NAME, TEMPLATE, {"Stage": "a"})
+        deployer.deploy(NAME, TEMPLATE, {"Stage": "b"})
+    assert [request["RoleARN"] for _, request in aws.requests] == [role] * 4
+    without = StackDeployer(aws, lambda _: "", lambda _: None)
+    without.deploy(NAME, TEMPLATE, {"Stage": "c"})
+    assert "RoleARN" not in aws.requests[-1][1]
+
+
 def test_what_is_not_confirmed_changes_nothing_and_leaves_nothing(aws):
     def refuse(_stack, _changes):
         return False

@@ -367,6 +367,7 @@ topic = matching(
 policy = matching(
     r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+", "the ARN of a policy of IAM"
 )
+role = matching(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of a role of IAM")
 role_path = matching(r"/([\w+=,.@-]+/)*", "a path of roles, such as /apps/")
 owner = matching(r"[\w .:/=+@-]{1,256}", "a tag's value: up to 256 letters, digits and _.:/=+-@")
 event_bus = matching(
