@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import boto3
 import pytest
+from botocore.stub import Stubber
 from moto import mock_aws
 from typer.testing import CliRunner
 
@@ -226,6 +227,17 @@ def test_nothing_deployed_and_nothing_used_are_said():
         use(datetime.now(UTC) - timedelta(minutes=1), datetime.now(UTC) + timedelta(days=9))
     with pytest.raises(InvalidInputError, match="is for a deployment on AWS"):
         use(AWS_ENDPOINT_URL="http://127.0.0.1:4566")
+
+
+def test_a_right_that_is_missing_is_named():
+    deploy("predict", 1024, "arm64")
+    make = client_maker(Settings(ENVIRON))
+    refusing = make("cloudwatch")
+    clients = {"cloudwatch": refusing, "lambda": make("lambda")}
+    with Stubber(refusing) as stub:
+        stub.add_client_error("get_metric_data", "AccessDenied")
+        with pytest.raises(MeasuringError, match="GetMetricData"):
+            measure(Settings(ENVIRON), SINCE, UNTIL, clients.__getitem__)
 
 
 @pytest.fixture
