@@ -7,7 +7,7 @@ from dataclasses import dataclass
 PRICES_OF = "2026-11"
 REGION = "us-east-1"
 
-_POLL_MESSAGES = 10
+POLL_MESSAGES = 10
 """SQS hands over ten messages a request, and deletes as many."""
 
 CHUNK_BYTES = 64 * 1024
@@ -101,7 +101,7 @@ def capture_items(
     merge_requests_per_object
         S3 requests by which an object of a batch is merged.
     """
-    polls = rows * messages / _POLL_MESSAGES
+    polls = rows * messages / POLL_MESSAGES
     receives = max(polls, rows * message_bytes / CHUNK_BYTES)
     return [
         Item("SQS: predict sends", rows * billed_sends, SQS_REQUEST),
