@@ -30,6 +30,7 @@ SETTINGS = Settings(
         "FUNCTION_SUBNETS": "subnet-0a1b2c3d,subnet-4e5f6a7b",
         "FUNCTION_SECURITY_GROUPS": "sg-0a1b2c3d",
         "ALARM_EMAILS": "on-call@example.com",
+        "ALARM_SLACK": "T0123ABCD/C0123ABCD",
         "PREDICT_ROLLOUT": "Canary10Percent15Minutes",
         "METRICS_TRANSPORT": "firehose",
         "SQL_TABLES": "on",
@@ -62,7 +63,11 @@ _RESOURCES: dict[str, tuple[str, ...]] = {
         "arn:aws:glue:*:*:database/modelwatch_*",
         "arn:aws:glue:*:*:table/modelwatch_*/*",
     ),
-    "iam": ("arn:aws:iam::*:role/*modelwatch-*", "arn:aws:iam::*:policy/*modelwatch-*"),
+    "iam": (
+        "arn:aws:iam::*:role/*modelwatch-*",
+        "arn:aws:iam::*:policy/*modelwatch-*",
+        "arn:aws:iam::*:role/aws-service-role/management.chatbot.amazonaws.com/*",
+    ),
     "lambda": (
         "arn:aws:lambda:*:*:function:modelwatch-*",
         "arn:aws:lambda:*:*:layer:modelwatch-*",
@@ -118,7 +123,8 @@ _WITHOUT_RESOURCE = {
 _PARTS = {
     "functions": ("apigateway", "cloudformation", "codedeploy", "ec2", "ecr", "events", "iam",
                   "lambda", "logs"),
-    "data": ("athena", "cloudwatch", "firehose", "glue", "kms", "s3", "sns", "sqs", "tag"),
+    "data": ("athena", "chatbot", "cloudwatch", "firehose", "glue", "kms", "s3", "sns", "sqs",
+             "tag"),
 }  # fmt: skip
 
 
@@ -176,7 +182,7 @@ templates: CloudFormation acts in the principal's name, and AWS publishes what t
 type of resource need. **Nothing of it was tried on AWS**; `modelwatch deploy --check` simulates a
 part of it. Names are those of the defaults: a bucket or queue of your own needs its ARN added.
 What no setting of yours asks for (`codedeploy`, `firehose`, `ecr`, `ec2`, `sns`, `kms`, `athena`,
-`glue`) can go."""
+`glue`, `chatbot`) can go."""
 
 
 def page_text() -> str:

@@ -46,6 +46,7 @@ SETTINGS = Settings(
         "FUNCTION_SUBNETS": "subnet-0a1b2c3d,subnet-4e5f6a7b",
         "FUNCTION_SECURITY_GROUPS": "sg-0a1b2c3d",
         "ALARM_EMAILS": "on-call@example.com",
+        "ALARM_SLACK": "T0123ABCD/C0123ABCD",
         "SQL_TABLES": "on",
         "PREDICT_ROLLOUT": "Canary10Percent15Minutes",
     }

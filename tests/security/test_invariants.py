@@ -34,7 +34,11 @@ PRIVATE = {"API_VPC_ENDPOINTS": "vpce-0123456789abcdef0", "API_ALLOWED_CIDRS": "
 NETWORK = {"FUNCTION_SUBNETS": "subnet-0a1b2c3d", "FUNCTION_SECURITY_GROUPS": "sg-0a1b2c3d"}
 ROLES = {"ROLE_PATH": "/apps/", "ROLE_BOUNDARY": "arn:aws:iam::123456789012:policy/boundary"}
 NO_ROLES = dict.fromkeys(ROLES, "")
-ALARMED = {"ALARM_EMAILS": "on-call@example.com", "PREDICT_ROLLOUT": "Canary10Percent15Minutes"}
+ALARMED = {
+    "ALARM_EMAILS": "on-call@example.com",
+    "ALARM_SLACK": "T0123ABCD/C0123ABCD",
+    "PREDICT_ROLLOUT": "Canary10Percent15Minutes",
+}
 FIREHOSE = {"METRICS_TRANSPORT": "firehose", "METRICS_TO_CLOUDWATCH": "all", "TRACING": "on"}
 SNAPSHOT = {"SNAP_START": "on", "MODEL_MAX_MB": "250"}
 DEPLOYMENTS = {

@@ -9,8 +9,8 @@ import yaml
 from cfnlint.api import ManualArgs, lint
 
 from modelwatch.metric_names import CATALOG, CORE
+from modelwatch_cli.deployment.alarm_listeners import BY_EVENT
 from modelwatch_cli.deployment.alarms import (
-    BY_EVENT,
     GROUPS,
     WITHOUT,
     alarm_template,
@@ -166,10 +166,35 @@ def test_a_topic_is_made_or_given():
     assert given["CompositeAlarm"]["modelwatch-prod-capture"]["AlarmActions"] == [TOPIC]
 
 
+def test_a_channel_of_slack_hears_and_may_do_nothing():
+    assert "SlackChannelConfiguration" not in made()
+    found = made(ALARM_EMAILS="", ALARM_SLACK="T0123ABCD/C0456EFGH")
+    (channel,) = found["SlackChannelConfiguration"].values()
+    assert (channel["SlackWorkspaceId"], channel["SlackChannelId"]) == ("T0123ABCD", "C0456EFGH")
+    assert channel["SnsTopicArns"] == [{"Ref": "Topic"}]
+    assert [each["Fn::Sub"].rpartition("/")[2] for each in channel["GuardrailPolicies"]] == [
+        "CloudWatchReadOnlyAccess"
+    ]
+    assert found["Role"]["SlackRole"]["Policies"] == []
+    given = made(ALARM_TOPIC_ARN=TOPIC, ALARM_SLACK="T0123ABCD/C0456EFGH")
+    assert given["SlackChannelConfiguration"]["Slack"]["SnsTopicArns"] == [TOPIC]
+
+
 def test_a_drift_is_heard_as_an_event_of_this_stage():
     (rule,) = made(METRICS_TO_CLOUDWATCH="none")["Rule"].values()
     assert rule["EventPattern"]["detail"]["stage"] == ["prod"]
-    assert "docs/runbooks/DriftEpisodeOpen.md" in json.dumps(rule["Targets"])
+    # as EventBridge fills it in: with quotation marks where the name stands alone
+    (target,) = rule["Targets"]
+    text = target["InputTransformer"]["InputTemplate"]
+    for name, value in (("summary", '"it \\"drifts\\""'), ("episode", '"wine-3"')):
+        text = text.replace(f"<{name}>", value)
+    said = json.loads(text.replace("<status>", "drift").replace("<owner>", "team-a"))
+    assert (said["version"], said["source"]) == ("1.0", "custom")
+    assert said["content"]["title"] == 'it "drifts"'
+    assert said["metadata"]["threadId"] == "wine-3"
+    assert said["content"]["description"] == (
+        "status drift, owner team-a; runbook: docs/runbooks/DriftEpisodeOpen.md"
+    )
     assert "Rule" not in made(EVENT_BUS="none")
 
 
@@ -177,3 +202,5 @@ def test_alarms_are_deployed_with_all_functions_if_someone_hears_them():
     assert make_plan(settings()).stacks["alarms"] == frozenset(APPS)
     assert "alarms" not in make_plan(settings(), ["predict"]).stacks
     assert "alarms" not in make_plan(settings(ALARM_EMAILS="")).stacks
+    heard = settings(ALARM_EMAILS="", ALARM_SLACK="T0123ABCD/C0456EFGH")
+    assert "alarms" in make_plan(heard).stacks

@@ -14,10 +14,10 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from modelwatch.adapters.aws.emf import CLOUDWATCH
-from modelwatch.domain.episodes.events import DETAIL_TYPE, SOURCE
 from modelwatch.metric_names import CATALOG, NAMESPACE
 from modelwatch.settings.analysis import analysis_queue
 from modelwatch_cli.deployment.alarm_board import alarm_board
+from modelwatch_cli.deployment.alarm_listeners import listeners, runbook
 from modelwatch_cli.deployment.plan import IMAGE_SUFFIX
 from modelwatch_cli.deployment.templates import Template
 from modelwatch_cli.settings import Settings
@@ -32,9 +32,6 @@ _DAY = 86_400
 _QUARTER = 900
 
 _NEAR_TIMEOUT = 0.9
-
-BY_EVENT = ("DriftEpisodeOpen",)
-"""Alerts that the topic hears of as verdict events, whatever CloudWatch shows."""
 
 WITHOUT = {
     "DataDriftDetected": "DriftEpisodeOpen says it once, by the verdict event",
@@ -96,10 +93,6 @@ class Alarm:
         return 1 if read is None else sum("MetricStat" in each for each in read)
 
 
-PUBLISHERS = ("cloudwatch.amazonaws.com", "events.amazonaws.com")
-"""Who sends to the topic of alarms."""
-
-
 def alarms(settings: Settings, functions: dict[str, int], queue: str) -> list[Alarm]:
     """Return the alarms whose metrics CloudWatch shows.
 
@@ -148,15 +141,7 @@ def name_of(alarm: Alarm, stage: str) -> str:
 
 def alarm_template(settings: Settings, functions: dict[str, int], queue: str) -> Template:
     """Return the template of the stack of alarms."""
-    topic: Any = settings.alarm_topic_arn or {"Ref": "Topic"}
-    resources: dict[str, Any] = {}
-    if not settings.alarm_topic_arn:
-        resources |= _topic(settings.stage)
-    for number, address in enumerate(settings.alarm_emails or ()):
-        resources[f"Email{number}"] = {
-            "Type": "AWS::SNS::Subscription",
-            "Properties": {"TopicArn": topic, "Protocol": "email", "Endpoint": address},
-        }
+    topic, resources = listeners(settings)
     names: dict[str, list[str]] = {group: [] for group in GROUPS}
     for each in alarms(settings, functions, queue):
         title = name_of(each, settings.stage)
@@ -165,7 +150,7 @@ def alarm_template(settings: Settings, functions: dict[str, int], queue: str) ->
             "Type": "AWS::CloudWatch::Alarm",
             "Properties": {
                 "AlarmName": title,
-                "AlarmDescription": f"{each.says} {_runbook(each.twin)}",
+                "AlarmDescription": f"{each.says} {runbook(each.twin)}",
                 "TreatMissingData": "notBreaching",
                 **each.properties,
             },
@@ -188,8 +173,6 @@ def alarm_template(settings: Settings, functions: dict[str, int], queue: str) ->
             },
         }
     resources["Dashboard"] = alarm_board(settings.stage, names)
-    if settings.event_bus != "none":
-        resources["OnDrift"] = _on_drift(settings, topic)
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "modelwatch: alarms",
@@ -426,85 +409,8 @@ def _query(
     }
 
 
-def _topic(stage: str) -> dict[str, Any]:
-    """Return the topic, which CloudWatch and EventBridge of this account may publish to."""
-    topic = {"Ref": "Topic"}
-    return {
-        "Topic": {
-            "Type": "AWS::SNS::Topic",
-            "Properties": {"TopicName": f"modelwatch-{stage}-alarms"},
-        },
-        "TopicAccessPolicy": {
-            "Type": "AWS::SNS::TopicPolicy",
-            "Properties": {
-                "Topics": [topic],
-                "PolicyDocument": {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Sid": "OnlyThroughTls",
-                            "Effect": "Deny",
-                            "Principal": "*",
-                            "Action": "sns:Publish",
-                            "Resource": topic,
-                            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                        },
-                        *(
-                            {
-                                "Sid": f"Publish{service.partition('.')[0].capitalize()}",
-                                "Effect": "Allow",
-                                "Principal": {"Service": service},
-                                "Action": "sns:Publish",
-                                "Resource": topic,
-                                "Condition": {
-                                    "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
-                                },
-                            }
-                            for service in PUBLISHERS
-                        ),
-                    ],
-                },
-            },
-        },
-    }
-
-
-def _on_drift(settings: Settings, topic: Any) -> dict[str, Any]:
-    runbook = _runbook(BY_EVENT[0])
-    return {
-        "Type": "AWS::Events::Rule",
-        "Properties": {
-            "Description": "modelwatch: drift episodes, to the topic of alarms",
-            "EventBusName": settings.event_bus,
-            "EventPattern": {
-                "source": [SOURCE],
-                "detail-type": [DETAIL_TYPE],
-                "detail": {"stage": [settings.stage], "change": ["opened", "closed"]},
-            },
-            "Targets": [
-                {
-                    "Id": "topic",
-                    "Arn": topic,
-                    "InputTransformer": {
-                        "InputPathsMap": {
-                            name: f"$.detail.{name}"
-                            for name in ("summary", "episode", "status", "owner")
-                        },
-                        "InputTemplate": '{"alarm": <summary>, "episode": <episode>, '
-                        f'"status": <status>, "owner": <owner>, "runbook": "{runbook}"}}',
-                    },
-                }
-            ],
-        },
-    }
-
-
 def _namespace(stage: str) -> str:
     return f"{NAMESPACE}-{stage}"
-
-
-def _runbook(alert: str) -> str:
-    return f"docs/runbooks/{alert}.md"
 
 
 def _logical(name: str) -> str:

@@ -147,7 +147,7 @@ def _app_plan(app: str, predict_package: str) -> AppPlan:
 
 def wants_alarms(settings: Settings) -> bool:
     """Return whether anyone hears alarms."""
-    return bool(settings.alarm_topic_arn or settings.alarm_emails)
+    return bool(settings.alarm_topic_arn or settings.alarm_emails or settings.alarm_slack)
 
 
 def wants_tables(settings: Settings) -> bool:

@@ -16,6 +16,7 @@ from modelwatch.settings.kinds import (
     schedule,
     security_group,
     several,
+    slack,
     stage,
     subnet,
     text,
@@ -130,6 +131,9 @@ class DeploymentSettings(StageSettings):
     alarm_emails = maybe(
         "addresses that get CloudWatch's alarms, with commas; empty, and no topic: no alarms",
         several(email),
+    )
+    alarm_slack = maybe(
+        "workspace and channel of Slack that get them, too, such as T0123ABCD/C0123ABCD", slack
     )
     sql_tables = Setting(
         "off",

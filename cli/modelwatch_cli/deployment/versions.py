@@ -58,7 +58,8 @@ def check_versions(settings: Settings) -> None:
         raise SettingError("PREDICT_ROLLOUT", "needs CodeDeploy, which only AWS has")
     if not wants_alarms(settings):
         raise SettingError(
-            "PREDICT_ROLLOUT", "needs alarms, which stop it: ALARM_EMAILS or ALARM_TOPIC_ARN"
+            "PREDICT_ROLLOUT",
+            "needs alarms, which stop it: ALARM_EMAILS, ALARM_SLACK or ALARM_TOPIC_ARN",
         )
 
 

@@ -364,6 +364,10 @@ email = matching(r"[^@\s,]{1,64}@[^@\s,]{1,255}", "an e-mail address, such as op
 topic = matching(
     r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}", "the ARN of an SNS topic"
 )
+slack = matching(
+    r"T[0-9A-Z]{5,30}/[CG][0-9A-Z]{5,30}",
+    "the ids of a workspace and a channel of Slack, such as T0123ABCD/C0123ABCD",
+)
 policy = matching(
     r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+", "the ARN of a policy of IAM"
 )
