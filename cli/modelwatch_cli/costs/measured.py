@@ -207,29 +207,37 @@ def _parts(settings: Settings, functions: list[_Function]) -> Iterator[_Part]:
         yield _Part(seconds, second, {_of_function(function, "Duration"): gigabytes / 1000})
         yield _Part(lines, LOG_INGESTION, {_Metric("AWS/Logs", "IncomingBytes", group): 1e-9})
 
-    def of_queue(what: str, metrics: dict[str, float]) -> _Part:
-        return _Part(
-            what, price, {_Metric("AWS/SQS", each, where): metrics[each] for each in metrics}
-        )
-
-    where, price = (("QueueName", settings.capture_queue_name),), SQS_REQUEST
-    sent, ten = {"NumberOfMessagesSent": 1, "SentMessageSize": 1 / CHUNK_BYTES}, 1 / POLL_MESSAGES
-    yield of_queue("SQS: predict sends", sent)
+    ten, sent = 1 / POLL_MESSAGES, {"NumberOfMessagesSent": 1, "SentMessageSize": 1 / CHUNK_BYTES}
     # how many came in a request has no metric
-    yield of_queue("SQS: the consumer receives, by ten", {"NumberOfMessagesReceived": ten})
-    yield of_queue("SQS: it deletes, by ten", {"NumberOfMessagesDeleted": ten})
-    yield of_queue("SQS: nothing to receive", {"NumberOfEmptyReceives": 1})
-    where, price = (("QueueName", analysis_queue(settings.stage)),), SQS_FIFO_REQUEST
-    yield of_queue("SQS: what is due of several models", {"NumberOfMessagesSent": ten})
-    yield of_queue("SQS: what is due of several models", {"NumberOfMessagesReceived": 1})
-    yield of_queue("SQS: what is due of several models", {"NumberOfMessagesDeleted": 1})
-    yield of_queue("SQS: nothing is due", {"NumberOfEmptyReceives": 1})
+    yield from _of_queue(
+        settings.capture_queue_name,
+        SQS_REQUEST,
+        ("SQS: predict sends", sent),
+        ("SQS: the consumer receives, by ten", {"NumberOfMessagesReceived": ten}),
+        ("SQS: it deletes, by ten", {"NumberOfMessagesDeleted": ten}),
+        ("SQS: nothing to receive", {"NumberOfEmptyReceives": 1}),
+    )
+    yield from _of_queue(
+        analysis_queue(settings.stage),
+        SQS_FIFO_REQUEST,
+        ("SQS: what is due of several models", {"NumberOfMessagesSent": ten}),
+        ("SQS: what is due of several models", {"NumberOfMessagesReceived": 1}),
+        ("SQS: what is due of several models", {"NumberOfMessagesDeleted": 1}),
+        ("SQS: nothing is due", {"NumberOfEmptyReceives": 1}),
+    )
     if wants_firehose(settings):
         where = (("DeliveryStreamName", f"modelwatch-{settings.stage}-metrics"),)
         taken = _Metric("AWS/Firehose", "IncomingBytes", where)
         records = _Metric("AWS/Firehose", "IncomingRecords", where)
         billed = {taken: 1e-9, records: FIREHOSE_STEP_BYTES / 1e9}
         yield _Part("Firehose: log lines", FIREHOSE, billed)
+
+
+def _of_queue(queue: str, price: Price, *lines: tuple[str, dict[str, float]]) -> Iterator[_Part]:
+    where = (("QueueName", queue),)
+    for what, factors in lines:
+        metrics = {_Metric("AWS/SQS", name, where): factors[name] for name in factors}
+        yield _Part(what, price, metrics)
 
 
 def _buckets(settings: Settings) -> dict[_Metric, str]:
