@@ -16,10 +16,10 @@ from typing import Any, Literal
 from modelwatch.adapters.aws.emf import CLOUDWATCH
 from modelwatch.metric_names import CATALOG, NAMESPACE
 from modelwatch.settings.analysis import analysis_queue
-from modelwatch_cli.deployment.alarm_board import alarm_board
-from modelwatch_cli.deployment.alarm_listeners import listeners, runbook
-from modelwatch_cli.deployment.plan import IMAGE_SUFFIX
-from modelwatch_cli.deployment.templates import Template
+from modelwatch_cli.deployment.additions.alarm_board import alarm_board
+from modelwatch_cli.deployment.additions.alarm_listeners import listeners, runbook
+from modelwatch_cli.deployment.cloudformation.plan import IMAGE_SUFFIX
+from modelwatch_cli.deployment.cloudformation.templates import Template
 from modelwatch_cli.settings import Settings
 
 Group = Literal["serving", "capture", "analysis"]
