@@ -9,11 +9,11 @@ import yaml
 from cfnlint.api import ManualArgs, lint
 
 from modelwatch.metric_names import CATALOG, CORE
-from modelwatch_cli.deployment.additions.alarm_listeners import BY_EVENT
-from modelwatch_cli.deployment.additions.alarms import (
+from modelwatch_cli.deployment.additions.alarms.listeners import BY_EVENT
+from modelwatch_cli.deployment.additions.alarms.stack import alarm_template
+from modelwatch_cli.deployment.additions.alarms.twins import (
     GROUPS,
     WITHOUT,
-    alarm_template,
     alarms,
     left_out,
 )

@@ -19,7 +19,7 @@ from modelwatch.services.deliveries import Message, retry_delays
 from modelwatch.settings.analysis import analysis_queue
 from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_bridge.lines.interpretation import interpret
-from modelwatch_cli.deployment.additions.alarms import alarm_template
+from modelwatch_cli.deployment.additions.alarms.stack import alarm_template
 from modelwatch_cli.deployment.additions.encryption import with_key
 from modelwatch_cli.deployment.additions.events import with_events
 from modelwatch_cli.deployment.additions.limits import with_limits

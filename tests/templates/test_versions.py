@@ -6,7 +6,7 @@ import pytest
 from cfnlint.api import ManualArgs, lint
 
 from modelwatch.errors import SettingError
-from modelwatch_cli.deployment.additions.alarms import alarm_template
+from modelwatch_cli.deployment.additions.alarms.stack import alarm_template
 from modelwatch_cli.deployment.additions.versions import at_once, check_versions, with_versions
 from modelwatch_cli.deployment.building.packaging import as_image, package_app, with_code
 from modelwatch_cli.deployment.cloudformation.parameters import (

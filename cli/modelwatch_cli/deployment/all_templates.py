@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from modelwatch_cli.deployment.additions.alarms import alarm_template
+from modelwatch_cli.deployment.additions.alarms.stack import alarm_template
 from modelwatch_cli.deployment.additions.encryption import with_key
 from modelwatch_cli.deployment.additions.limits import with_roles
 from modelwatch_cli.deployment.additions.transport import with_filters

@@ -13,7 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from modelwatch import __version__
 from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_cli.deployment.additions.access import with_access
-from modelwatch_cli.deployment.additions.alarms import alarm_template, left_out
+from modelwatch_cli.deployment.additions.alarms.stack import alarm_template
+from modelwatch_cli.deployment.additions.alarms.twins import left_out
 from modelwatch_cli.deployment.additions.encryption import keep_logs, with_key
 from modelwatch_cli.deployment.additions.events import with_events
 from modelwatch_cli.deployment.additions.limits import with_limits, with_roles

@@ -17,7 +17,7 @@ from modelwatch.adapters.registries import registry_of
 from modelwatch.errors import ModelwatchError, SettingError
 from modelwatch.settings.kinds import DATABRICKS, managed_region
 from modelwatch_cli.console import count_of
-from modelwatch_cli.deployment.additions.alarm_listeners import PUBLISHERS
+from modelwatch_cli.deployment.additions.alarms.listeners import PUBLISHERS
 from modelwatch_cli.deployment.cloudformation.plan import wants_alarms
 from modelwatch_cli.deployment.rights import denied_actions
 from modelwatch_cli.retention.locks import is_weaker, read_lock

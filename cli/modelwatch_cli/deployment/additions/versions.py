@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelwatch.errors import SettingError
-from modelwatch_cli.deployment.additions.alarms import alarm_names
+from modelwatch_cli.deployment.additions.alarms.twins import alarm_names
 from modelwatch_cli.deployment.additions.limits import shared_by_roles
 from modelwatch_cli.deployment.building.packaging import functions
 from modelwatch_cli.deployment.cloudformation.plan import wants_alarms
