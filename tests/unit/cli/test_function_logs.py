@@ -44,9 +44,8 @@ class Logs:
 
 
 def lines_of(logs: Logs, count: int, name: str = "teller") -> list[str]:
-    return [
-        line[21:] for line in read_function_log(logs, Settings(stage="local"), name, count, False)
-    ]
+    settings = Settings({"STAGE": "local"})
+    return [line[21:] for line in read_function_log(logs, settings, name, count, False)]
 
 
 def test_the_last_lines_are_found_without_reading_years():
