@@ -278,9 +278,9 @@ def _log_lines(name: str, lines: int, follow: bool) -> Iterator[str]:
 def _addresses(model: str | None) -> dict[str, str]:
     """Return the addresses that exist; raises InvalidInputError for a model that is not served."""
     from modelwatch.errors import StoreError
-    from modelwatch_cli.deployment.calling import predict_url
-    from modelwatch_cli.deployment.endpoints import deployed_urls
-    from modelwatch_cli.deployment.errors import NotDeployedError
+    from modelwatch_cli.deployment.cloudformation.calling import predict_url
+    from modelwatch_cli.deployment.cloudformation.endpoints import deployed_urls
+    from modelwatch_cli.deployment.cloudformation.errors import NotDeployedError
     from modelwatch_cli.stack.checks import require_stack
     from modelwatch_cli.stack.supervisor import Supervisor
 
