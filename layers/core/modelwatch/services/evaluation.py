@@ -150,12 +150,13 @@ class Evaluator:
     ) -> PerformanceResult | None:
         """Return the performance of a version by the labels of a window; None: see the log."""
         try:
+            reference, losses = self._references.held_out(name, version)
             return self._performance.evaluate(
                 name,
                 version,
                 window,
-                reference=self._references.holdout(name, version),
-                losses=self._references.losses(name, version),
+                reference=reference,
+                losses=losses,
                 policy=monitored.performance,
             )
         except Exception:  # noqa: BLE001 - said in the log
