@@ -148,7 +148,10 @@ def logs(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="go on with new lines")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="how many lines")] = 100,
 ) -> None:
-    """Print the log of a part, or what a function wrote to CloudWatch Logs."""
+    """Print the log of a part, or what a function wrote to CloudWatch Logs.
+
+    Metrics of functions are printed in words.
+    """
     for line in _log_lines(name, lines, follow):
         console.print(line, markup=False)
 
