@@ -211,7 +211,7 @@ def _rule_problems(name: str, value: Any) -> Iterator[tuple[str, str]]:
         yield field, f"is a {'number' if is_number else 'text'}: write {name} = {right}, say"
         return
     try:
-        if not str(value).strip():
+        if setting.default and not str(value).strip():
             raise ValueError("is empty; leave the rule out to have the deployment's")
         setting.kind(_written(value))
     except InvalidInputError as error:

@@ -264,6 +264,7 @@ SALE = "[[expected]]\nfrom = 2026-03-01\nreason = 'sale'\n"
         ),
         ("[rules]\nanalysis_stale = 'P1M'", 2, "has years or months"),
         ("[rules]\nanalysis_stale = ' '", 2, "is empty; leave the rule out"),
+        ("[rules]\nanalysis_segments = 'a >'", 2, "rules.analysis_segments: "),
         ("[rules]\ndrift_share_threshold = nan", 2, "'nan' is not a share"),
         ("[rules]\nanalysis_schedule = 'rate(1 minute)'", 2, "is no rule of a monitor"),
         ("baseline = 'a b'", 1, "baseline: "),

@@ -9,13 +9,14 @@ or ``name: expression``, or an expression that is its own name::
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modelwatch.domain.numbers import WHOLE_LIMIT
 from modelwatch.domain.segments.columns import Bools, Column
 from modelwatch.domain.segments.expressions import Expression
 from modelwatch.domain.segments.keys import (
@@ -37,6 +38,8 @@ __all__ = [
     "NamedSegment",
     "SegmentKey",
     "Segments",
+    "SegmentsOf",
+    "no_segments",
     "parse_segments",
     "read_segments",
 ]
@@ -207,6 +210,15 @@ def read_segments(text: str) -> Segments:
         raise SettingError(SEGMENTS_SETTING, error.problem) from None
 
 
+SegmentsOf = Callable[[str], Segments]
+"""Gives the segments that are declared for a model, by its name."""
+
+
+def no_segments(_model_name: str) -> Segments:
+    """Return none: a `SegmentsOf`."""
+    return NO_SEGMENTS
+
+
 def _split(text: str, field: str) -> list[str]:
     parts = [found[0] for found in _PART.finditer(text) if found[0].strip()]
     rest = _PART.sub("", text).replace(";", "").strip()
@@ -217,7 +229,9 @@ def _split(text: str, field: str) -> list[str]:
 
 def _text(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:g}"
+        # every digit: 1000001 and 1000002 are two shops
+        whole = value.is_integer() and abs(value) < WHOLE_LIMIT
+        return str(int(value)) if whole else repr(float(value))
     text = str(value).lower() if isinstance(value, bool | np.bool_) else str(value)
     return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
 
