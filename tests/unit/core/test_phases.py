@@ -109,7 +109,7 @@ def past_of(traffic: Traffic, length: timedelta, count: int, seed: int = 1) -> P
 
 def calibration(past: Past, start: datetime, length: timedelta, **asked) -> Calibration:
     known = past.until(start - JOINS_AFTER)
-    return calibrate(known, Window(start, start + length), METHODS_OF, 28, **asked)
+    return calibrate(known, Window(start, start + length), METHODS_OF, 14, **asked)
 
 
 def drifted(traffic: Traffic, length: timedelta, known: Calibration, rows: Rows) -> dict[str, str]:
@@ -149,7 +149,7 @@ def test_traffic_without_a_phase_keeps_the_usual_one():
 
 
 def test_an_hour_at_noon_that_looks_like_night_is_seen():
-    past, noon = past_of(nights, HOUR, 37 * 24), MONDAY + 37 * DAY + 12 * HOUR
+    past, noon = past_of(nights, HOUR, 23 * 24), MONDAY + 23 * DAY + 12 * HOUR
     known = calibration(past, noon, HOUR)
     rng = np.random.default_rng(2)
     assert known.phase == "day"
@@ -170,22 +170,22 @@ def test_an_hour_at_noon_that_looks_like_night_is_seen():
     ],
 )  # fmt: skip
 def test_a_phase_that_is_asked_for_is_the_one_where_windows_are_shorter(length, asked, expected):
-    count = {HOUR: 37 * 24, DAY: 98, WEEK: 30}[length]
+    count = {HOUR: 23 * 24, DAY: 98, WEEK: 30}[length]
     past = past_of(nights if length == HOUR else shop, length, count)
     assert calibration(past, MONDAY + count * length, length, phase=asked).phase == expected
 
 
 def test_a_phase_of_few_windows_is_not_known_yet():
-    # the first windows with another at the same time of the week end two weeks after the first one
-    for days, expected in ((28 + 7 + 5, "none"), (28 + 7 + 6, "week")):
+    # the first window with two before it at the same time of the week is the 22nd
+    for days, expected in ((21 + 19 + 7, "none"), (21 + 20 + 7, "week")):
         found = calibration(past_of(shop, DAY, 98), MONDAY + days * DAY, DAY, phase="week")
         assert (found.learning, found.phase) == ("", expected)
 
 
 def test_what_is_not_learned_has_the_usual_phase():
-    past, noon = past_of(nights, HOUR, 37 * 24), MONDAY + 30 * DAY + 12 * HOUR
+    past, noon = past_of(nights, HOUR, 23 * 24), MONDAY + 16 * DAY + 12 * HOUR
     found = calibration(past, noon, HOUR)
-    assert (found.learning, found.phase) == ("24 of 28 days", "day")
+    assert (found.learning, found.phase) == ("10 of 14 days", "day")
     assert found == calibration(
         replace(past, phased=np.empty((len(past.ends), 1, 0, 6))), noon, HOUR
     )
@@ -200,7 +200,7 @@ def before_phases(past: Past) -> Past:
 
 @pytest.mark.parametrize("length", [HOUR, DAY, WEEK])
 def test_what_was_learned_before_there_were_phases_is_read_and_learns_them(length):
-    traffic, count = (nights, 28 * 24) if length == HOUR else (shop, 50)
+    traffic, count = (nights, 23 * 24) if length == HOUR else (shop, 50)
     old = before_phases(past_of(traffic, length, count))
     end = MONDAY + (count + 30) * length + JOINS_AFTER
     known = calibration(old, end, length)

@@ -8,14 +8,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.domain.past.history import FEWEST_WINDOWS, RECENT, Past
+from modelwatch.domain.past.history import FEWEST_WINDOWS, Past
 from modelwatch.domain.past.phases import AskedPhase, Phase, phases_of
 from modelwatch.domain.past.scores import BESIDE, REFERRED, SCORES, large, scores_of
 from modelwatch.domain.statistics.distributions import Floats
 from modelwatch.domain.windows import Window
 
 CLEARLY = math.log(0.8)
-"""Critical scores are clearly smaller when they are smaller by a fifth."""
+"""Scores are clearly smaller when they are smaller by a fifth."""
 
 _FLOORS = np.array([score.threshold for score in BESIDE])
 _IS_REFERRED = np.isin(np.arange(len(SCORES)), REFERRED)
@@ -29,13 +29,6 @@ class Chosen(NamedTuple):
     before: Floats
 
 
-class _Option(NamedTuple):
-    """``gains``: by column the mean logarithm of critical scores, by those of no phase."""
-
-    chosen: Chosen
-    gains: Floats
-
-
 def usual(past: Past, window: Window) -> Chosen:
     """Return the usual phase of the window's length, by which no score has a smaller one."""
     length = window.end - window.start
@@ -44,9 +37,9 @@ def usual(past: Past, window: Window) -> Chosen:
 
 
 def choose(past: Past, window: Window, asked: AskedPhase = "auto") -> Chosen:
-    """Return the phase by which columns have clearly smaller critical scores, or the usual one.
+    """Return the phase that columns follow: its past scores are clearly smaller; or the usual one.
 
-    Columns without are as by the usual phase, whose windows just before are more.
+    Columns that do not are as by the usual phase, whose windows just before are more.
 
     Parameters
     ----------
@@ -55,69 +48,60 @@ def choose(past: Past, window: Window, asked: AskedPhase = "auto") -> Chosen:
     asked
         A phase that is asked for is that of all columns, once so many windows have scores by it.
     """
-    known = usual(past, window)
-    options = _options(past, window, known)
-    if asked != "auto":
-        wanted: Phase = asked if asked in phases_of(window.end - window.start) else "none"
-        return options[wanted].chosen if wanted in options else known
-    first = options.pop(known.phase, None)
-    if first is None:
-        return known
-    best, most = first.chosen, 0.0
-    for option in options.values():
-        gains = option.gains - first.gains
-        has = gains <= CLEARLY
-        if (gain := float(gains[has].sum())) < most:
-            phase, *sides = option.chosen
-            pairs = zip(sides, first.chosen[1:], strict=True)
-            best, most = Chosen(phase, *(np.where(has[:, None], *each) for each in pairs)), gain
-    return best
-
-
-def _options(past: Past, window: Window, known: Chosen) -> dict[Phase, _Option]:
-    """Return what each phase says that is known."""
-    length = window.end - window.start
-    phases, counts = phases_of(length), np.isfinite(past.phased).sum(axis=0)
+    known, phases = usual(past, window), phases_of(window.end - window.start)
     if past.phased.shape[2] != len(phases):
-        return {}  # of before there were phases
-    beside = large(past.phased, BESIDE)
-    typical = _typical(past, known.critical, beside, counts)
+        return known  # of before there were phases
+    means = _means(past.phased)
+    if asked != "auto":
+        wanted: Phase = asked if asked in phases else "none"
+        return _by_phase(past, window, known, means, wanted) or known
+    first = _by_phase(past, window, known, means, known.phase) or known
     matters = np.isfinite(known.critical) & (known.critical > _FLOORS)
-    options: dict[Phase, _Option] = {}
-    for place, phase in enumerate(phases):
-        before = past.just_before(window.start, length, phase) if place else known.before
-        if counts[:, place].max(initial=0) < FEWEST_WINDOWS or np.isnan(before).all():
-            continue
-        critical, logs = known.critical, np.zeros_like(known.critical)
-        if place:
-            critical = np.where(_IS_REFERRED, critical, beside[:, place])
-            is_both = np.isfinite(beside[:, [0, place]]).all(axis=1) & ~_IS_REFERRED
-            logs[is_both] = np.log(beside[:, place][is_both] / beside[:, 0][is_both])
-        if phase != "none":
-            here, without = typical[:, place], typical[:, phases.index("none")]
-            # distances that go with the season are nearer just before, by whatever phase
-            has = _IS_REFERRED & (np.maximum(here, here - without) <= CLEARLY)
-            now = scores_of(before, before) + beside[:, place]
-            critical = np.where(has, np.fmin(critical, now), critical)
-            logs = np.where(has, here, logs)
-        gains = logs.sum(axis=1) / np.maximum(matters.sum(axis=1), 1)
-        options[phase] = _Option(Chosen(phase, critical, before), gains)
-    return options
+    gains = np.where(matters[:, None], means - means[:, :1], 0.0).sum(axis=2)
+    gains /= np.maximum(matters.sum(axis=1), 1)[:, None]
+    follows = gains <= CLEARLY
+    most = int(np.argmin(np.where(follows, gains, 0.0).sum(axis=0)))
+    other = _by_phase(past, window, known, means, phases[most])
+    if not follows[:, most].any() or other is None:
+        return first
+    which = follows[:, [most]]
+    critical = np.where(which, other.critical, first.critical)
+    return Chosen(other.phase, critical, np.where(which, other.before, first.before))
 
 
-def _typical(past: Past, critical: Floats, beside: Floats, counts: NDArray[np.int64]) -> Floats:
-    """Return by phase the mean logarithm of recent windows' critical scores, by those of none.
+def _by_phase(
+    past: Past, window: Window, known: Chosen, means: Floats, phase: Phase
+) -> Chosen | None:
+    """Return what a phase says of all columns; None where it is not known."""
+    length = window.end - window.start
+    phases = phases_of(length)
+    place = phases.index(phase)
+    scores = past.phased[:, :, place]
+    is_usual = phase == known.phase
+    before = known.before if is_usual else past.just_before(window.start, length, phase)
+    fewest = np.isfinite(scores).sum(axis=0).max(initial=0)
+    if fewest < FEWEST_WINDOWS or np.isnan(before).all():
+        return None
+    if phase == "none" and is_usual:
+        return known
+    beside = large(scores, BESIDE)
+    critical = np.where(_IS_REFERRED | is_usual, known.critical, beside)
+    if phase != "none":
+        # distances that go with the season alone are as near to all windows just before
+        gains = means[:, place] - means[:, phases.index("none")]
+        rises = _IS_REFERRED & (gains <= CLEARLY)
+        now = scores_of(before, before) + beside
+        critical = np.where(rises, np.fmin(critical, now), critical)
+    return Chosen(phase, critical, before)
 
-    Of scores beside the reference; 0 of others, and where fewer than `FEWEST_WINDOWS` have one.
+
+def _means(scores: NDArray[np.floating]) -> Floats:
+    """Return the logarithms of mean scores by column and phase, all of the same windows.
+
+    0 where fewer than `FEWEST_WINDOWS` have a score by all phases.
     """
-    recent = past.ends > past.ends[-1] - RECENT.total_seconds()
-    floors = _FLOORS[REFERRED]
-    largest = critical[:, None, REFERRED]
-    most = np.where(np.isfinite(largest), np.maximum(largest, floors), 1.0)
-    before = past.scores[recent][:, :, None, REFERRED] - past.phased[recent][..., REFERRED]
-    by_phase = np.minimum(before + beside[..., REFERRED], largest)
-    is_known = np.isfinite(by_phase)
-    logs = np.log(np.where(is_known, np.maximum(by_phase, floors) / most, 1.0))
-    mean = np.zeros_like(beside)
-    mean[..., REFERRED] = logs.sum(axis=0) / np.maximum(is_known.sum(axis=0), 1)
-    return np.where(counts >= FEWEST_WINDOWS, mean, 0.0)
+    is_known = np.isfinite(scores).all(axis=2, keepdims=True)
+    count = is_known.sum(axis=0)
+    sums = np.where(is_known, np.abs(scores), 0.0).sum(axis=0)
+    means = np.log(np.maximum(sums / np.maximum(count, 1), _FLOORS / 100))
+    return np.where(count >= FEWEST_WINDOWS, means, 0.0)

@@ -48,6 +48,9 @@ _DAY = 86_400.0
 _HOUR = timedelta(hours=1)
 
 
+type _Single = NDArray[np.float32]
+
+
 def past_windows(length: timedelta, since: datetime, until: datetime) -> tuple[Window, ...]:
     """Return the windows of the past that ended after ``since``, and not after ``until``.
 
@@ -100,7 +103,9 @@ class Past:
     scores: Floats = field(default_factory=lambda: np.empty((0, 0, len(SCORES))))
     totals: Floats = field(default_factory=lambda: np.empty((0, TOTALS)))
     jumps: Floats = field(default_factory=lambda: np.empty((0, TOTALS)))
-    phased: Floats = field(default_factory=lambda: np.empty((0, 0, 0, len(BESIDE))))
+    phased: _Single = field(
+        default_factory=lambda: np.empty((0, 0, 0, len(BESIDE)), dtype=np.float32)
+    )
     pairs: tuple[Pair, ...] = ()
     correlations: Floats = field(default_factory=lambda: np.empty((0, 0)))
     breaks: Floats = field(default_factory=lambda: np.empty((0, 0)))
@@ -124,10 +129,15 @@ class Past:
         """Return the medians of the traces of the windows just before ``start``, by column.
 
         Of a phase those at the same time of day or week, an hour more or less; of the usual one of
-        the length when None is given.
+        the length when None is given. NaN where there is none, or only one of the phase ``week``.
         """
-        near = self._near(start, length, PERIODS[phase or phases_of(length)[0]])
-        if not near.any():
+        phase = phase or phases_of(length)[0]
+        near, fewest = self._near(start, length, PERIODS[phase]), 1
+        if phase == "week":
+            # of last week only the hour before has joined: of a Monday's first hour it is Sunday's
+            near &= self.ends <= (start - JOINS_AFTER - _HOUR).timestamp()
+            fewest = 2
+        if near.sum() < fewest:
             return np.full((len(self.names), TRACE), np.nan)
         return _median(self.traces[near])
 
@@ -198,17 +208,17 @@ class Past:
             rows=np.append(newest.rows, rows),
             traces=np.concatenate([newest.traces, new[None]]),
             scores=np.concatenate([newest.scores, scores[None]]),
-            phased=np.concatenate([newest.phased, phased[None]]),
+            phased=np.concatenate([newest.phased, phased[None].astype(np.float32)]),
             totals=np.concatenate([newest.totals, totals[None]]),
             jumps=np.concatenate([newest.jumps, jumps[None]]),
             correlations=np.concatenate([newest.correlations, correlations[None]]),
             breaks=np.concatenate([newest.breaks, breaks[None]]),
         )
 
-    def _by_phase(self, names: int, phases: int) -> Floats:
+    def _by_phase(self, names: int, phases: int) -> _Single:
         """Return the scores by phase; NaN where windows were learned before there were phases."""
         shape = (len(self.ends), names, phases, len(BESIDE))
-        return self.phased if self.phased.shape == shape else np.full(shape, np.nan)
+        return self.phased if self.phased.shape == shape else np.full(shape, np.nan, np.float32)
 
     def _folded(self, moment: datetime, most: int) -> Past:
         """Return the past with one window for each of the ``most`` newest days before ``moment``.
@@ -312,7 +322,7 @@ class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
             for each in (self.correlations, self.breaks)
         )
         shape = (len(ends), len(self.names))
-        phased = np.frombuffer(self.phased, "<f4").astype(np.float64)
+        phased = np.frombuffer(self.phased, "<f4")
         # none in what was learned before there were phases
         phases = phased.size // max(len(ends) * len(self.names) * len(BESIDE), 1)
         return Past(

@@ -174,7 +174,7 @@ def margin_of(count: NDArray[np.int64]) -> Floats:
     return np.asarray(LEAST_MARGIN + MARGIN_OF_ONE / np.sqrt(count))
 
 
-def large(past: Floats, scores: Sequence[Score] = SCORES) -> Floats:
+def large(past: NDArray[np.floating], scores: Sequence[Score] = SCORES) -> Floats:
     """Return what is larger than past scores go.
 
     Parameters
