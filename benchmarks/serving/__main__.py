@@ -30,9 +30,9 @@ from benchmarks.serving.stack import download_model, free_port, running_stack
 from rich.console import Console
 from rich.table import Table
 
-from modelwatch_cli.deployment.layers import build_layer
-from modelwatch_cli.deployment.packaging import package_app
-from modelwatch_cli.deployment.plan import own_architecture
+from modelwatch_cli.deployment.building.layers import build_layer
+from modelwatch_cli.deployment.building.packaging import package_app
+from modelwatch_cli.deployment.cloudformation.plan import own_architecture
 from modelwatch_cli.project import Project
 
 ROOT = Path(__file__).parents[2]

@@ -68,7 +68,7 @@ def demo() -> None:
 
 def _reload(settings: Settings) -> None:
     """Have every environment load the promoted version, so that it alone serves."""
-    from modelwatch_cli.deployment.calling import open_client
+    from modelwatch_cli.deployment.cloudformation.calling import open_client
 
     with (
         console.status("loading the new version in every environment"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import modelwatch
-from modelwatch_cli.deployment.digests import digest, tree_digest
+from modelwatch_cli.digests import digest, tree_digest
 from modelwatch_cli.settings import Settings
 
 _PACKAGED = Path(__file__).parent / "packaged"

@@ -17,7 +17,7 @@ from modelwatch.ports.metrics import Sample
 from modelwatch_bridge.lines.events import LogEvent
 from modelwatch_bridge.main import now_ms, serve
 from modelwatch_bridge.settings import BridgeSettings
-from modelwatch_cli.deployment.templates import load_template
+from modelwatch_cli.deployment.cloudformation.templates import load_template
 from roles import ACCOUNT, REGION, Role, Stack, acting_as
 from waiting import eventually
 from wine_records import wine_result

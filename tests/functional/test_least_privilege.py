@@ -25,9 +25,12 @@ from modelwatch.adapters.aws.snapshots import close_connections
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.monitors import Monitor, MonitorSet, encode_monitors
 from modelwatch.settings.serving import RegistrySettings
-from modelwatch_cli.deployment.packaging import package_app
-from modelwatch_cli.deployment.parameters import common_parameters, template_parameters
-from modelwatch_cli.deployment.plan import APPS, make_plan
+from modelwatch_cli.deployment.building.packaging import package_app
+from modelwatch_cli.deployment.cloudformation.parameters import (
+    common_parameters,
+    template_parameters,
+)
+from modelwatch_cli.deployment.cloudformation.plan import APPS, make_plan
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 from roles import ACCOUNT, REGION, Role, Stack, acting_as

@@ -19,14 +19,14 @@ from typing import Any
 import control_tower
 
 from modelwatch_cli.deployment.all_templates import all_templates, packages
-from modelwatch_cli.deployment.parameters import (
+from modelwatch_cli.deployment.cloudformation.parameters import (
     bucket_parameters,
     common_parameters,
     parameter_name,
     template_parameters,
 )
-from modelwatch_cli.deployment.plan import make_plan
-from modelwatch_cli.deployment.templates import Template, load_template
+from modelwatch_cli.deployment.cloudformation.plan import make_plan
+from modelwatch_cli.deployment.cloudformation.templates import Template, load_template
 from modelwatch_cli.settings import Settings
 
 ROOT = Path(__file__).parents[2]

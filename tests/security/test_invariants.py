@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import scan
 
-from modelwatch_cli.deployment.access import check_access
+from modelwatch_cli.deployment.additions.access import check_access
 from modelwatch_cli.deployment.all_templates import packages
 from modelwatch_cli.settings import Settings
 

@@ -227,7 +227,7 @@ import json, sys
 from functools import partial
 import numpy as np
 from pyspark.sql import SparkSession
-from modelwatch.adapters.captures.hour_profiles import compaction_of, make_with_spark
+from modelwatch.adapters.captures.hour_profiles import make_with_spark, worker_compaction
 
 (
     SparkSession.builder.master("local[4]")
@@ -239,8 +239,8 @@ from modelwatch.adapters.captures.hour_profiles import compaction_of, make_with_
 made = {}
 for workers in map(int, sys.argv[2].split(",")):
     values = {"CAPTURE_BUCKET": f"{sys.argv[1]}-{workers}"}
-    hours = compaction_of(values).hours()
-    open_compaction = partial(compaction_of, values)
+    hours = worker_compaction(values).hours()
+    open_compaction = partial(worker_compaction, values)
     found = make_with_spark(hours, np.empty(0, np.uint64), None, open_compaction, workers)
     made[workers] = [(each.rows, each.problem) for each in found]
 print(json.dumps(made))

@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from modelwatch_cli.buckets import ensure_buckets
-from modelwatch_cli.deployment.clients import make_clients
+from modelwatch_cli.deployment.cloudformation.clients import make_clients
+from modelwatch_cli.deployment.cloudformation.endpoints import api_urls
+from modelwatch_cli.deployment.cloudformation.errors import NotDeployedError, StackError
+from modelwatch_cli.deployment.cloudformation.plan import APPS, make_plan
 from modelwatch_cli.deployment.deployer import Deployer
-from modelwatch_cli.deployment.endpoints import api_urls
-from modelwatch_cli.deployment.errors import NotDeployedError, StackError
-from modelwatch_cli.deployment.plan import APPS, make_plan
 from modelwatch_cli.deployment.removal import undeploy
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings

@@ -25,7 +25,7 @@ from modelwatch.domain.verdict.results import ResultName
 from modelwatch.domain.windows import Window
 from modelwatch.sdk.exchange import Capture
 from modelwatch.sdk.middleware import CaptureASGI
-from modelwatch_cli.deployment.calling import open_client
+from modelwatch_cli.deployment.cloudformation.calling import open_client
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.reference import reference_features
 from running_stack import RunningStack

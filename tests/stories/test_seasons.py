@@ -23,7 +23,7 @@ from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record
-from modelwatch_cli.deployment.calling import open_client
+from modelwatch_cli.deployment.cloudformation.calling import open_client
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.reference import reference_features
 from running_stack import RunningStack

@@ -104,7 +104,7 @@ def test_logs_of_a_part(stack: RunningStack) -> None:
 def test_logs_of_a_function_that_never_ran_is_a_sentence(stack: RunningStack) -> None:
     outcome = stack.run("logs", "nosuch")
     assert outcome.returncode == 1
-    assert outcome.stderr.startswith("Error: there is no log of a function nosuch")
+    assert outcome.stderr.startswith("Error: no function nosuch has written anything")
 
 
 def test_logs_of_a_function_and_follow(stack: RunningStack) -> None:

@@ -7,11 +7,11 @@ from cfnlint.api import ManualArgs, lint
 
 from modelwatch.errors import SettingError
 from modelwatch.settings.access import CONTROL_PATHS, OPEN
-from modelwatch_cli.deployment.access import check_access, with_access
-from modelwatch_cli.deployment.apis import routes
+from modelwatch_cli.deployment.additions.access import check_access, with_access
+from modelwatch_cli.deployment.building.packaging import package_app, with_code
+from modelwatch_cli.deployment.cloudformation.apis import routes
+from modelwatch_cli.deployment.cloudformation.plan import APPS
 from modelwatch_cli.deployment.deployer import configured
-from modelwatch_cli.deployment.packaging import package_app, with_code
-from modelwatch_cli.deployment.plan import APPS
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 

@@ -9,15 +9,15 @@ import yaml
 from cfnlint.api import ManualArgs, lint
 
 from modelwatch.metric_names import CATALOG, CORE
-from modelwatch_cli.deployment.alarm_listeners import BY_EVENT
-from modelwatch_cli.deployment.alarms import (
+from modelwatch_cli.deployment.additions.alarms.listeners import BY_EVENT
+from modelwatch_cli.deployment.additions.alarms.stack import alarm_template
+from modelwatch_cli.deployment.additions.alarms.twins import (
     GROUPS,
     WITHOUT,
-    alarm_template,
     alarms,
     left_out,
 )
-from modelwatch_cli.deployment.plan import APPS, make_plan
+from modelwatch_cli.deployment.cloudformation.plan import APPS, make_plan
 from modelwatch_cli.deployment.settings import FUNCTION_NAMES
 from modelwatch_cli.settings import Settings
 

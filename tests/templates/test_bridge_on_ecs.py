@@ -9,7 +9,7 @@ from cfnlint.api import ManualArgs, lint
 
 from modelwatch_bridge.settings import BridgeSettings
 from modelwatch_bridge.sources.deliveries import PREFIX
-from modelwatch_cli.deployment.templates import load_template
+from modelwatch_cli.deployment.cloudformation.templates import load_template
 
 ROOT = Path(__file__).parents[2]
 PATH = ROOT / "templates" / "bridge" / "bridge.yaml"

@@ -19,29 +19,29 @@ from modelwatch.services.deliveries import Message, retry_delays
 from modelwatch.settings.analysis import analysis_queue
 from modelwatch.settings.functions import FUNCTIONS
 from modelwatch_bridge.lines.interpretation import interpret
-from modelwatch_cli.deployment.alarms import alarm_template
-from modelwatch_cli.deployment.deployer import tags_of
-from modelwatch_cli.deployment.encryption import with_key
-from modelwatch_cli.deployment.events import with_events
-from modelwatch_cli.deployment.limits import with_limits
-from modelwatch_cli.deployment.packaging import (
+from modelwatch_cli.deployment.additions.alarms.stack import alarm_template
+from modelwatch_cli.deployment.additions.encryption import with_key
+from modelwatch_cli.deployment.additions.events import with_events
+from modelwatch_cli.deployment.additions.limits import with_limits
+from modelwatch_cli.deployment.additions.registry import with_registry
+from modelwatch_cli.deployment.additions.secrets import with_secrets
+from modelwatch_cli.deployment.additions.transport import PATTERN, with_filters
+from modelwatch_cli.deployment.building.packaging import (
     as_image,
     function_names,
     functions,
     package_app,
     with_code,
 )
-from modelwatch_cli.deployment.parameters import (
+from modelwatch_cli.deployment.cloudformation.parameters import (
     bucket_parameters,
     common_parameters,
     layer_parameters,
     template_parameters,
 )
-from modelwatch_cli.deployment.plan import APPS, LAYERS, check_limits, make_plan
-from modelwatch_cli.deployment.registry import with_registry
-from modelwatch_cli.deployment.secrets import with_secrets
-from modelwatch_cli.deployment.templates import load_template
-from modelwatch_cli.deployment.transport import PATTERN, with_filters
+from modelwatch_cli.deployment.cloudformation.plan import APPS, LAYERS, check_limits, make_plan
+from modelwatch_cli.deployment.cloudformation.templates import load_template
+from modelwatch_cli.deployment.deployer import tags_of
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 

@@ -12,7 +12,7 @@ from modelwatch.adapters.aws.events import EventBridgeBus
 from modelwatch.domain.episodes.events import VerdictEvent, due_events
 from modelwatch.domain.episodes.record import EpisodeRecord
 from modelwatch.domain.episodes.slots import FeatureStory, Observation, Slot
-from modelwatch_cli.deployment.templates import load_template
+from modelwatch_cli.deployment.cloudformation.templates import load_template
 from modelwatch_cli.rollback.commands import read_event
 from wine_records import wine_record
 

@@ -21,9 +21,8 @@ from modelwatch.domain.keys import unescape
 from modelwatch.domain.labels import Label
 from modelwatch.domain.verdict.results import AnalysisResult, ResultName
 from modelwatch.errors import SettingError
-from modelwatch_cli.deployment.encryption import with_key
-from modelwatch_cli.deployment.plan import check_tables, make_plan
-from modelwatch_cli.deployment.tables import (
+from modelwatch_cli.deployment.additions.encryption import with_key
+from modelwatch_cli.deployment.additions.tables import (
     FIRST_DAY,
     TABLES,
     athena_type,
@@ -31,6 +30,7 @@ from modelwatch_cli.deployment.tables import (
     tables_template,
     version_table,
 )
+from modelwatch_cli.deployment.cloudformation.plan import check_tables, make_plan
 from modelwatch_cli.settings import Settings
 from wine_records import wine_record
 

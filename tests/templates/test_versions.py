@@ -6,13 +6,16 @@ import pytest
 from cfnlint.api import ManualArgs, lint
 
 from modelwatch.errors import SettingError
-from modelwatch_cli.deployment.alarms import alarm_template
+from modelwatch_cli.deployment.additions.alarms.stack import alarm_template
+from modelwatch_cli.deployment.additions.versions import at_once, check_versions, with_versions
+from modelwatch_cli.deployment.building.packaging import as_image, package_app, with_code
+from modelwatch_cli.deployment.cloudformation.parameters import (
+    common_parameters,
+    template_parameters,
+)
+from modelwatch_cli.deployment.cloudformation.plan import make_plan
 from modelwatch_cli.deployment.deployer import configured
-from modelwatch_cli.deployment.packaging import as_image, package_app, with_code
-from modelwatch_cli.deployment.parameters import common_parameters, template_parameters
-from modelwatch_cli.deployment.plan import make_plan
 from modelwatch_cli.deployment.settings import ROLLOUTS
-from modelwatch_cli.deployment.versions import at_once, check_versions, with_versions
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 

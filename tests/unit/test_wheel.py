@@ -13,8 +13,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from installed import build_wheel
-from modelwatch_cli.deployment.environments import base_environment
-from modelwatch_cli.deployment.plan import APPS, LAYERS
+from modelwatch_cli.deployment.building.environments import base_environment
+from modelwatch_cli.deployment.cloudformation.plan import APPS, LAYERS
 from modelwatch_cli.project import Project
 
 ROOT = Path(__file__).parents[2]

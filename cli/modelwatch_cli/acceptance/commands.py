@@ -59,7 +59,7 @@ def acceptance(
         variables_of,
     )
     from modelwatch_cli.checks.steps import take_steps
-    from modelwatch_cli.deployment.clients import client_maker
+    from modelwatch_cli.deployment.cloudformation.clients import client_maker
     from modelwatch_cli.deployment.commands import ConsoleProgress
 
     given = Settings()

@@ -27,9 +27,9 @@ from modelwatch_cli.costs.prices import (
     LAMBDA_SECOND,
     Item,
 )
-from modelwatch_cli.deployment.calling import Api, find_apis, open_client
-from modelwatch_cli.deployment.clients import client_maker
-from modelwatch_cli.deployment.plan import make_plan
+from modelwatch_cli.deployment.cloudformation.calling import Api, find_apis, open_client
+from modelwatch_cli.deployment.cloudformation.clients import client_maker
+from modelwatch_cli.deployment.cloudformation.plan import make_plan
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.function_logs import log_events
 from modelwatch_cli.traffic.captured import require_captured, wait_for_captures

@@ -15,9 +15,9 @@ from modelwatch.adapters.aws.objects import S3Objects
 from modelwatch.adapters.registries import registry_of
 from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError
 from modelwatch.settings.access import OPEN
-from modelwatch_cli.deployment.clients import client_maker, make_clients
+from modelwatch_cli.deployment.cloudformation.clients import client_maker, make_clients
+from modelwatch_cli.deployment.cloudformation.plan import make_plan
 from modelwatch_cli.deployment.deployer import Progress
-from modelwatch_cli.deployment.plan import make_plan
 from modelwatch_cli.deployment.releases import ReleaseStore
 from modelwatch_cli.deployment.removal import undeploy
 from modelwatch_cli.settings import Settings

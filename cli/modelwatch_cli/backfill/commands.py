@@ -62,6 +62,7 @@ def backfill(
     schedule's names: what has a result is left alone. You can stop it at any point and run it
     again: it goes on with what is not done.
     """
+    from modelwatch.domain.segments import SEGMENTS_SETTING
     from modelwatch.services.backfill import backfill as evaluate
     from modelwatch.services.backfill import past_windows
     from modelwatch_cli.backfill.hours import find_hours, make_profiles
@@ -75,6 +76,7 @@ def backfill(
     monitors.require_ours(name)
     monitored = monitors.of(name)
     end = min(end, datetime.now(UTC) - monitored.rules.lag)
+    settings = settings.changed({SEGMENTS_SETTING: monitored.rules.segments})
     longest = max(plan.length for plan in monitored.rules.plans)
     made: list[MadeHour] = []
     with progress() as bar:

@@ -17,6 +17,7 @@ from modelwatch.adapters.captures.hour_profiles import (
     made_by,
     make_hour,
     make_with_spark,
+    worker_compaction,
 )
 from modelwatch.adapters.captures.layout import model_prefix
 from modelwatch.adapters.erasure.erased import S3Erasures
@@ -56,9 +57,11 @@ def find_hours(
 ) -> Hours:
     """Return the hours that begin from ``since`` to before ``until``, and which have no profiles.
 
+    The segments of ``settings`` are those of the model.
+
     Raises StoreError when S3 cannot be read.
     """
-    compaction = compaction_of({})
+    compaction = compaction_of(settings)
     mark = _mark(settings, again) or ""
     now = datetime.now(UTC)
     found = [
@@ -97,9 +100,9 @@ def make_profiles(
     if engine == "spark":
         given = {name: settings.text(name) for name in WORKER_SETTINGS}
         values = {name: value for name, value in given.items() if value}
-        yield from make_with_spark(hours, erased, mark, partial(compaction_of, values), workers)
+        yield from make_with_spark(hours, erased, mark, partial(worker_compaction, values), workers)
         return
-    compaction = compaction_of({})
+    compaction = compaction_of(settings)
     for hour in hours:
         yield make_hour(compaction, hour, erased, mark)
 

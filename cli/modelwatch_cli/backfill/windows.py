@@ -23,11 +23,10 @@ from modelwatch.adapters.results.performance import S3PerformanceStore
 from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.capture_policy import read_policy
 from modelwatch.domain.model_capture import CaptureRules
-from modelwatch.domain.segments import read_segments
 from modelwatch.ports.metrics import Sample
 from modelwatch.services.evaluation import Evaluator
 from modelwatch.services.learning import Learning
-from modelwatch.services.monitors import MonitorReader, capture_policies
+from modelwatch.services.monitors import MonitorReader, capture_policies, declared_segments
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.references import References
 from modelwatch_cli.monitoring.replay import this_code
@@ -52,19 +51,19 @@ class _NoMetrics:
 def past_analysis(settings: Settings) -> PastAnalysis:
     """Return what evaluates windows of the past as the analyze function would have."""
     s3, captures, results = s3_client(settings), settings.capture_bucket, settings.report_bucket
-    segments = read_segments(settings.analysis_segments)
     policy = read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY"))
-    profiles = S3ProfileStore(s3, captures, segments)
     reports = S3ReportStore(s3, results)
     monitors = MonitorReader(
         S3MonitorStore(s3, results), settings.stage, partial(monitored, settings)
     )
+    segments_of = declared_segments(monitors.latest)
+    profiles = S3ProfileStore(s3, captures, segments_of)
     policies = capture_policies(CaptureRules(policy), monitors.latest)
     evaluator = Evaluator(
         profiles=profiles,
         references=References(
             registry=registry_of(settings),
-            training=TrainingReferences(artifacts_of(settings, s3), policies, segments),
+            training=TrainingReferences(artifacts_of(settings, s3), policies, segments_of),
             profiles=profiles,
             baselines=S3BaselineStore(s3, results),
         ),

@@ -23,12 +23,12 @@ from modelwatch.domain.baselines import (
 from modelwatch.domain.constraints import learn_constraints
 from modelwatch.domain.durations import format_duration, parse_duration
 from modelwatch.domain.profiles import Profile, merge_profiles
-from modelwatch.domain.segments import SegmentKey, read_segments
+from modelwatch.domain.segments import SegmentKey
 from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError
 from modelwatch.settings.serving import aliases_of_served
 from modelwatch_cli.console import count_of
-from modelwatch_cli.monitors.held import held_monitors
+from modelwatch_cli.monitors.held import held_monitors, held_segments
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_window
 
@@ -68,8 +68,8 @@ class BaselineMaker:
         self._model_name = model_name
         self._registry = registry_of(settings)
         self._artifacts = artifacts_of(settings, client)
-        segments = read_segments(settings.analysis_segments)
-        self._captures = S3ProfileStore(client, settings.capture_bucket, segments)
+        segments_of = held_segments(settings, client)
+        self._captures = S3ProfileStore(client, settings.capture_bucket, segments_of)
         self._store = S3BaselineStore(client, settings.report_bucket)
 
     def make(

@@ -30,14 +30,14 @@ def compact_captures(
     from modelwatch.adapters.aws.clients import s3_client
     from modelwatch.adapters.captures.compaction import S3Compaction
     from modelwatch.adapters.erasure.erased import S3Erasures
-    from modelwatch.domain.segments import read_segments
     from modelwatch.services.compaction import CompactionService
+    from modelwatch_cli.monitors.held import held_segments
 
     settings = Settings()
     s3 = s3_client(settings)
     bucket = settings.capture_bucket
     service = CompactionService(
-        captures=S3Compaction(s3, bucket, read_segments(settings.analysis_segments)),
+        captures=S3Compaction(s3, bucket, held_segments(settings, s3)),
         erasures=S3Erasures(s3, bucket),
         lag_seconds=settings.compaction_lag_seconds,
     )

@@ -42,9 +42,9 @@ def forget(
     """
     from modelwatch.adapters.aws.clients import s3_client
     from modelwatch.adapters.erasure.rows import Events
-    from modelwatch.domain.segments import read_segments
     from modelwatch_cli.capture.dlq import open_box
     from modelwatch_cli.capture.forgetting import Forgetting, read_ids
+    from modelwatch_cli.monitors.held import held_segments
 
     ids = read_ids("\n".join(event_ids or ()))
     if file is not None:
@@ -62,12 +62,13 @@ def forget(
             task = bar.add_task(name, total=total)
             return lambda: bar.advance(task)
 
+        client = s3_client(settings)
         forgetting = Forgetting(
-            s3_client(settings),
+            client,
             settings.capture_bucket,
             settings.report_bucket,
             begin,
-            read_segments(settings.analysis_segments),
+            held_segments(settings, client),
         )
         found = forgetting.find(events, everywhere=everywhere)
         bar.stop()

@@ -20,7 +20,7 @@ from modelwatch.adapters.erasure.rows import Events, Match, S3Erasure
 from modelwatch.domain.event_ids import derived_event_id, is_event_id
 from modelwatch.domain.keys import parse_version
 from modelwatch.domain.profiles.hashes import hash_event_ids
-from modelwatch.domain.segments import NO_SEGMENTS, Segments
+from modelwatch.domain.segments import SegmentsOf, no_segments
 from modelwatch.errors import ModelwatchError, StoreError
 from modelwatch_cli.capture.dead_letters import DeadLetterBox
 
@@ -75,9 +75,9 @@ class Forgetting:
         capture_bucket: str,
         report_bucket: str,
         on_progress: Progress,
-        segments: Segments = NO_SEGMENTS,
+        segments_of: SegmentsOf = no_segments,
     ) -> None:
-        self._erasure = S3Erasure(s3, capture_bucket, segments)
+        self._erasure = S3Erasure(s3, capture_bucket, segments_of)
         self._erasures = S3Erasures(s3, capture_bucket)
         self._reports = S3ReportErasure(s3, report_bucket)
         self._on_progress = on_progress

@@ -55,7 +55,7 @@ def import_labels(
     --skip-invalid. An interrupted import can be run again: a label that comes twice counts once.
     """
     from modelwatch_cli.capture.label_files import Problem, read_labels
-    from modelwatch_cli.deployment.calling import open_client
+    from modelwatch_cli.deployment.cloudformation.calling import open_client
 
     now_ms = time.time_ns() // 1_000_000
     good = 0

@@ -30,7 +30,7 @@ def captures_table(
     from modelwatch.adapters.captures.feature_columns import unified_schema
     from modelwatch.adapters.captures.layout import CaptureObject, version_prefix
     from modelwatch.adapters.captures.records import S3RecordStore
-    from modelwatch_cli.deployment.tables import create_statement, version_table
+    from modelwatch_cli.deployment.additions.tables import create_statement, version_table
 
     settings = Settings()
     client, bucket = s3_client(settings), settings.capture_bucket

@@ -55,7 +55,7 @@ def check(
         return
     from modelwatch_cli.checks.steps import take_steps
     from modelwatch_cli.checks.whole_way import WholeWay
-    from modelwatch_cli.deployment.calling import serving_settings
+    from modelwatch_cli.deployment.cloudformation.calling import serving_settings
 
     settings = serving_settings(Settings(), model_name)
     began = time.monotonic()

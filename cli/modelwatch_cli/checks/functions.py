@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch_cli.checks.steps import StepError
-from modelwatch_cli.deployment.clients import Clients, make_clients
-from modelwatch_cli.deployment.plan import stack_name, stage_of
+from modelwatch_cli.deployment.cloudformation.clients import Clients, make_clients
+from modelwatch_cli.deployment.cloudformation.plan import stack_name, stage_of
 from modelwatch_cli.settings import Settings
 
 _GONE = "`modelwatch undeploy`, then `modelwatch deploy`; records in the queue are lost"

@@ -15,9 +15,14 @@ from modelwatch.errors import ModelwatchError
 from modelwatch_cli.checks.functions import check_functions
 from modelwatch_cli.checks.steps import Step, StepError
 from modelwatch_cli.console import count_of
-from modelwatch_cli.deployment.calling import Api, find_apis, open_client, predict_api
-from modelwatch_cli.deployment.endpoints import deployed_urls
-from modelwatch_cli.deployment.plan import APPS
+from modelwatch_cli.deployment.cloudformation.calling import (
+    Api,
+    find_apis,
+    open_client,
+    predict_api,
+)
+from modelwatch_cli.deployment.cloudformation.endpoints import deployed_urls
+from modelwatch_cli.deployment.cloudformation.plan import APPS
 from modelwatch_cli.monitoring.live_metrics import LiveMetrics, read_bridge
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.checks import require_stack

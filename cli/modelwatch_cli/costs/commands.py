@@ -53,7 +53,7 @@ def show_cost(
             raise InvalidInputError("--until", "needs --since")
     else:
         from modelwatch_cli.costs.measured import measure
-        from modelwatch_cli.deployment.clients import client_maker
+        from modelwatch_cli.deployment.cloudformation.clients import client_maker
         from modelwatch_cli.times import past_span
 
         for option in ("rps", "predict_ms"):

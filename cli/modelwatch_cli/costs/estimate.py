@@ -31,8 +31,8 @@ from modelwatch_cli.costs.prices import (
     Price,
     capture_items,
 )
-from modelwatch_cli.deployment.alarms import GROUPS, alarms
-from modelwatch_cli.deployment.plan import wants_alarms, wants_firehose
+from modelwatch_cli.deployment.additions.alarms.twins import GROUPS, alarms
+from modelwatch_cli.deployment.cloudformation.plan import wants_alarms, wants_firehose
 from modelwatch_cli.deployment.settings import FUNCTION_NAMES
 from modelwatch_cli.settings import Settings
 

@@ -32,8 +32,8 @@ from modelwatch_cli.costs.prices import (
     Item,
     Price,
 )
-from modelwatch_cli.deployment.errors import NotDeployedError
-from modelwatch_cli.deployment.plan import APPS, IMAGE_SUFFIX, wants_firehose
+from modelwatch_cli.deployment.cloudformation.errors import NotDeployedError
+from modelwatch_cli.deployment.cloudformation.plan import APPS, IMAGE_SUFFIX, wants_firehose
 from modelwatch_cli.deployment.settings import FUNCTION_NAMES
 from modelwatch_cli.settings import Settings
 

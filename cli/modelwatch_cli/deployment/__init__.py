@@ -1,16 +1,18 @@
 """`modelwatch deploy`: from sources to running functions, in the same way everywhere.
 
-The plan is separate from its execution:
+The plan is separate from its execution. Three rooms, each of which knows only those above it:
 
-1. :mod:`.plan` makes the plan from the settings: what to build, and which stack needs which.
-   :mod:`.parameters` makes a stack's parameters from settings and outputs. Both are pure.
-2. :mod:`.layers`, :mod:`.packaging` and :mod:`.images` build. Each has a cache by the digest of its
-   sources: what did not change is not built or published again.
-3. :mod:`.packages` uploads to the S3 where CloudFormation looks.
-4. :mod:`.stacks` creates or updates one stack, or says why it cannot.
-5. :mod:`.deployer` runs a plan, and independent stacks at the same time. :mod:`.removal` deletes
-   the stacks.
-6. :mod:`.endpoints` returns the URLs; :mod:`.commands` has the commands.
+1. :mod:`.cloudformation` has the plan (which stacks, which needs which), reads templates, makes a
+   stack's parameters from settings and outputs, and creates or updates one stack, or says why not.
+2. :mod:`.building` makes layers, packages and images, and uploads them.
+3. :mod:`.additions` has what settings add to the templates: alarms, keys, tables, who may call.
+
+And here is what uses them:
+
+- :mod:`.commands` and :mod:`.release_commands` are the commands.
+- :mod:`.checks` and :mod:`.preflight` look for errors before anything is made.
+- :mod:`.deployer` runs a plan, and independent stacks at the same time. :mod:`.rollback` brings a
+  release back, and :mod:`.removal` deletes the stacks.
 
 Nothing here asks whether it deploys to this machine or to AWS. The endpoint is a setting, and so is
 the image repository; the code that reads them handles the differences.

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from modelwatch_cli.deployment.alarms import alarm_template
+from modelwatch_cli.deployment.additions.alarms.stack import alarm_template
+from modelwatch_cli.deployment.additions.encryption import with_key
+from modelwatch_cli.deployment.additions.limits import with_roles
+from modelwatch_cli.deployment.additions.transport import with_filters
+from modelwatch_cli.deployment.additions.versions import with_versions
+from modelwatch_cli.deployment.building.packaging import function_names, package_app, with_code
+from modelwatch_cli.deployment.cloudformation.plan import APPS, wants_tables
+from modelwatch_cli.deployment.cloudformation.templates import (
+    Template,
+    load_template,
+    with_kept_queues,
+)
 from modelwatch_cli.deployment.deployer import configured
-from modelwatch_cli.deployment.encryption import with_key
-from modelwatch_cli.deployment.limits import with_roles
-from modelwatch_cli.deployment.packaging import function_names, package_app, with_code
-from modelwatch_cli.deployment.plan import APPS, wants_tables
-from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
-from modelwatch_cli.deployment.transport import with_filters
-from modelwatch_cli.deployment.versions import with_versions
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
@@ -38,6 +42,6 @@ def all_templates(
     alarms = alarm_template(settings, limits, settings.capture_queue_name)
     yield "alarms", with_key(alarms, settings.kms_key_arn)
     if wants_tables(settings):
-        from modelwatch_cli.deployment.tables import tables_template
+        from modelwatch_cli.deployment.additions.tables import tables_template
 
         yield "sql", with_key(tables_template(settings), settings.kms_key_arn)

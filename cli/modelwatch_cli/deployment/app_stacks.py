@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from modelwatch_cli.deployment.apis import clear_stage, ensure_api
-from modelwatch_cli.deployment.clients import Clients
-from modelwatch_cli.deployment.endpoints import api_url
-from modelwatch_cli.deployment.errors import StackError
+from modelwatch_cli.deployment.cloudformation.apis import clear_stage, ensure_api
+from modelwatch_cli.deployment.cloudformation.clients import Clients
+from modelwatch_cli.deployment.cloudformation.endpoints import api_url
+from modelwatch_cli.deployment.cloudformation.errors import StackError
+from modelwatch_cli.deployment.cloudformation.plan import APPS, stack_name
+from modelwatch_cli.deployment.cloudformation.stacks import Action, Stack, StackDeployer
+from modelwatch_cli.deployment.cloudformation.templates import Template
 from modelwatch_cli.deployment.leftovers import delete_leftovers
-from modelwatch_cli.deployment.plan import APPS, stack_name
 from modelwatch_cli.deployment.releases import (
     ReleasedApp,
     ReleaseStore,
     without_secrets,
 )
-from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer
-from modelwatch_cli.deployment.templates import Template
 from modelwatch_cli.settings import Settings
 
 

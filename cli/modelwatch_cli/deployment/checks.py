@@ -10,19 +10,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import ModelwatchError, SettingError, WrongSettingsError
-from modelwatch_cli.deployment.access import check_access
-from modelwatch_cli.deployment.declared import check_capture, check_segments
-from modelwatch_cli.deployment.environments import model_requirements
-from modelwatch_cli.deployment.neighbours import Stages, check_model_bucket, wrong_names
-from modelwatch_cli.deployment.plan import (
+from modelwatch_cli.deployment.additions.access import check_access
+from modelwatch_cli.deployment.additions.transport import check_transport
+from modelwatch_cli.deployment.additions.versions import check_versions
+from modelwatch_cli.deployment.building.environments import model_requirements
+from modelwatch_cli.deployment.cloudformation.plan import (
     architecture,
     check_batches,
     check_limits,
     check_tables,
 )
+from modelwatch_cli.deployment.declared import check_capture, check_segments
+from modelwatch_cli.deployment.neighbours import Stages, check_model_bucket, wrong_names
 from modelwatch_cli.deployment.served import ServedVersion, check_reach, check_verified
-from modelwatch_cli.deployment.transport import check_transport
-from modelwatch_cli.deployment.versions import check_versions
 from modelwatch_cli.retention.locks import check_lock
 from modelwatch_cli.settings import Settings
 

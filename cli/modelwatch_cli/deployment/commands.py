@@ -18,7 +18,7 @@ from modelwatch_cli.console import error_console, print_json, print_table
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:
-    from modelwatch_cli.deployment.change_sets import Change
+    from modelwatch_cli.deployment.cloudformation.change_sets import Change
     from modelwatch_cli.deployment.deployer import StackResult
 
 
@@ -96,13 +96,13 @@ def deploy(
     # Chalice and boto3 take a while to import, and `modelwatch --help` needs neither.
     from modelwatch.adapters.aws.clients import s3_client
     from modelwatch_cli import buckets
+    from modelwatch_cli.deployment.building.environments import model_requirements
     from modelwatch_cli.deployment.checks import check_settings
-    from modelwatch_cli.deployment.clients import client_maker, make_clients
+    from modelwatch_cli.deployment.cloudformation.clients import client_maker, make_clients
+    from modelwatch_cli.deployment.cloudformation.endpoints import deployed_urls
+    from modelwatch_cli.deployment.cloudformation.plan import chosen_apps, make_plan
     from modelwatch_cli.deployment.deployer import Deployer
-    from modelwatch_cli.deployment.endpoints import deployed_urls
-    from modelwatch_cli.deployment.environments import model_requirements
     from modelwatch_cli.deployment.neighbours import stages
-    from modelwatch_cli.deployment.plan import chosen_apps, make_plan
     from modelwatch_cli.deployment.preflight import SETTINGS, Finding, PreflightError, look_ahead
     from modelwatch_cli.deployment.served import (
         ServedVersion,
@@ -201,8 +201,8 @@ def undeploy(
 
     Records that wait in the queue are deleted with it. On AWS the queue stays, with its stack.
     """
-    from modelwatch_cli.deployment.clients import make_clients
-    from modelwatch_cli.deployment.plan import make_plan
+    from modelwatch_cli.deployment.cloudformation.clients import make_clients
+    from modelwatch_cli.deployment.cloudformation.plan import make_plan
     from modelwatch_cli.deployment.removal import undeploy as delete_stacks
 
     console = error_console if as_json else standard_console

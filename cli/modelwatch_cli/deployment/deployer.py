@@ -12,46 +12,56 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch import __version__
 from modelwatch.settings.functions import FUNCTIONS
-from modelwatch_cli.deployment.access import with_access
-from modelwatch_cli.deployment.alarms import alarm_template, left_out
+from modelwatch_cli.deployment.additions.access import with_access
+from modelwatch_cli.deployment.additions.alarms.stack import alarm_template
+from modelwatch_cli.deployment.additions.alarms.twins import left_out
+from modelwatch_cli.deployment.additions.encryption import keep_logs, with_key
+from modelwatch_cli.deployment.additions.events import with_events
+from modelwatch_cli.deployment.additions.limits import with_limits, with_roles
+from modelwatch_cli.deployment.additions.registry import with_registry
+from modelwatch_cli.deployment.additions.secrets import with_secrets
+from modelwatch_cli.deployment.additions.transport import delete_transport, with_filters
+from modelwatch_cli.deployment.additions.versions import with_versions
 from modelwatch_cli.deployment.app_stacks import AppStacks, Code
-from modelwatch_cli.deployment.change_sets import Change, ChangeSets, Confirm
-from modelwatch_cli.deployment.clients import Clients
-from modelwatch_cli.deployment.encryption import keep_logs, with_key
-from modelwatch_cli.deployment.environments import (
+from modelwatch_cli.deployment.building.environments import (
     Environment,
     base_environment,
     environment_with,
     missing_from,
 )
-from modelwatch_cli.deployment.errors import DeploymentError, StackError
-from modelwatch_cli.deployment.events import with_events
-from modelwatch_cli.deployment.graph import Step, run_steps
-from modelwatch_cli.deployment.images import build_image, image_repository
-from modelwatch_cli.deployment.layers import Artifact, build_layer, check_size
-from modelwatch_cli.deployment.limits import with_limits, with_roles
-from modelwatch_cli.deployment.packages import PackageStore, sha256_of
-from modelwatch_cli.deployment.packaging import (
+from modelwatch_cli.deployment.building.images import build_image, image_repository
+from modelwatch_cli.deployment.building.layers import Artifact, build_layer, check_size
+from modelwatch_cli.deployment.building.packages import PackageStore, sha256_of
+from modelwatch_cli.deployment.building.packaging import (
     as_image,
     function_names,
     functions,
     package_app,
     with_code,
 )
-from modelwatch_cli.deployment.parameters import (
+from modelwatch_cli.deployment.building.revision import git_revision
+from modelwatch_cli.deployment.cloudformation.change_sets import Change, ChangeSets, Confirm
+from modelwatch_cli.deployment.cloudformation.clients import Clients
+from modelwatch_cli.deployment.cloudformation.errors import DeploymentError, StackError
+from modelwatch_cli.deployment.cloudformation.graph import Step, run_steps
+from modelwatch_cli.deployment.cloudformation.parameters import (
     bucket_parameters,
     common_parameters,
     layer_parameters,
     template_parameters,
 )
-from modelwatch_cli.deployment.plan import APPS, Plan, wants_firehose
-from modelwatch_cli.deployment.registry import with_registry
-from modelwatch_cli.deployment.revision import git_revision
-from modelwatch_cli.deployment.secrets import with_secrets
-from modelwatch_cli.deployment.stacks import Action, Stack, StackDeployer, stack_digest
-from modelwatch_cli.deployment.templates import Template, load_template, with_kept_queues
-from modelwatch_cli.deployment.transport import delete_transport, with_filters
-from modelwatch_cli.deployment.versions import with_versions
+from modelwatch_cli.deployment.cloudformation.plan import APPS, Plan, wants_firehose
+from modelwatch_cli.deployment.cloudformation.stacks import (
+    Action,
+    Stack,
+    StackDeployer,
+    stack_digest,
+)
+from modelwatch_cli.deployment.cloudformation.templates import (
+    Template,
+    load_template,
+    with_kept_queues,
+)
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 
@@ -380,7 +390,7 @@ class Deployer:
         if part == "alarms":
             return self._alarms()
         if part == "sql":
-            from modelwatch_cli.deployment.tables import tables_template
+            from modelwatch_cli.deployment.additions.tables import tables_template
 
             return with_key(tables_template(self.settings), self.settings.kms_key_arn)
         template = load_template(self.project.template(part))

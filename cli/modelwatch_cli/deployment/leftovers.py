@@ -15,11 +15,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from modelwatch_cli.deployment.clients import Clients
-from modelwatch_cli.deployment.errors import DeploymentError
-from modelwatch_cli.deployment.packaging import function_names
-from modelwatch_cli.deployment.plan import IMAGE_SUFFIX
-from modelwatch_cli.deployment.templates import Template
+from modelwatch_cli.deployment.building.packaging import function_names
+from modelwatch_cli.deployment.cloudformation.clients import Clients
+from modelwatch_cli.deployment.cloudformation.errors import DeploymentError
+from modelwatch_cli.deployment.cloudformation.plan import IMAGE_SUFFIX
+from modelwatch_cli.deployment.cloudformation.templates import Template
 
 _PATIENCE_SECONDS = 30
 

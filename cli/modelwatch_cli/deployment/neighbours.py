@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from modelwatch.errors import SettingError
-from modelwatch_cli.deployment.parameters import parameter_name
+from modelwatch_cli.deployment.cloudformation.parameters import parameter_name
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from modelwatch.adapters.registries import registry_of
 from modelwatch.errors import ModelwatchError, SettingError
 from modelwatch.settings.kinds import DATABRICKS, managed_region
 from modelwatch_cli.console import count_of
-from modelwatch_cli.deployment.alarm_listeners import PUBLISHERS
-from modelwatch_cli.deployment.plan import wants_alarms
+from modelwatch_cli.deployment.additions.alarms.listeners import PUBLISHERS
+from modelwatch_cli.deployment.cloudformation.plan import wants_alarms
 from modelwatch_cli.deployment.rights import denied_actions
 from modelwatch_cli.retention.locks import is_weaker, read_lock
 from modelwatch_cli.settings import Settings

@@ -39,8 +39,8 @@ def releases(
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from modelwatch_cli.deployment.clients import make_clients
-    from modelwatch_cli.deployment.errors import DeploymentError
+    from modelwatch_cli.deployment.cloudformation.clients import make_clients
+    from modelwatch_cli.deployment.cloudformation.errors import DeploymentError
     from modelwatch_cli.deployment.releases import ReleaseStore, live_apps
     from modelwatch_cli.deployment.rollback import deployed_digests
 
@@ -105,12 +105,12 @@ def rollback(
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from modelwatch_cli.deployment.clients import client_maker, make_clients
+    from modelwatch_cli.deployment.building.packages import PackageStore
+    from modelwatch_cli.deployment.cloudformation.clients import client_maker, make_clients
+    from modelwatch_cli.deployment.cloudformation.endpoints import deployed_urls
+    from modelwatch_cli.deployment.cloudformation.errors import DeploymentError
     from modelwatch_cli.deployment.commands import Asking, ConsoleProgress
     from modelwatch_cli.deployment.deployer import stack_deployer
-    from modelwatch_cli.deployment.endpoints import deployed_urls
-    from modelwatch_cli.deployment.errors import DeploymentError
-    from modelwatch_cli.deployment.packages import PackageStore
     from modelwatch_cli.deployment.releases import ReleaseStore, before_live
     from modelwatch_cli.deployment.rollback import Rollback, deployed_digests
     from modelwatch_cli.project import Project

@@ -16,9 +16,9 @@ from botocore.exceptions import ClientError
 from modelwatch.adapters.aws.objects import S3Store
 from modelwatch.domain.faults import UNREADABLE
 from modelwatch.errors import InvalidInputError, NotFoundError, StoreError
-from modelwatch_cli.deployment.digests import digest
-from modelwatch_cli.deployment.parameters import secret_parameters
-from modelwatch_cli.deployment.templates import Template
+from modelwatch_cli.deployment.cloudformation.parameters import secret_parameters
+from modelwatch_cli.deployment.cloudformation.templates import Template
+from modelwatch_cli.digests import digest
 
 FORMAT = 1
 """Version of how releases are written down."""

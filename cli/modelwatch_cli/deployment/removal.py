@@ -7,13 +7,13 @@ from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from modelwatch_cli.deployment.clients import Clients
+from modelwatch_cli.deployment.additions.transport import delete_transport
+from modelwatch_cli.deployment.cloudformation.clients import Clients
+from modelwatch_cli.deployment.cloudformation.errors import DeploymentError
+from modelwatch_cli.deployment.cloudformation.graph import Step, run_steps
+from modelwatch_cli.deployment.cloudformation.plan import APPS, Plan
+from modelwatch_cli.deployment.cloudformation.stacks import StackDeployer
 from modelwatch_cli.deployment.deployer import Progress, StackResult
-from modelwatch_cli.deployment.errors import DeploymentError
-from modelwatch_cli.deployment.graph import Step, run_steps
-from modelwatch_cli.deployment.plan import APPS, Plan
-from modelwatch_cli.deployment.stacks import StackDeployer
-from modelwatch_cli.deployment.transport import delete_transport
 
 
 def undeploy(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from modelwatch_cli.deployment.plan import wants_firehose, wants_tables
-from modelwatch_cli.deployment.versions import AT_ONCE
+from modelwatch_cli.deployment.additions.versions import AT_ONCE
+from modelwatch_cli.deployment.cloudformation.plan import wants_firehose, wants_tables
 from modelwatch_cli.settings import Settings
 
 # what CloudFormation does in the deploying principal's name, or in that of CLOUDFORMATION_ROLE,

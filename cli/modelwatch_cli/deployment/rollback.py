@@ -15,19 +15,22 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.console import count_of
+from modelwatch_cli.deployment.additions.versions import at_once
 from modelwatch_cli.deployment.app_stacks import AppStacks, Code
-from modelwatch_cli.deployment.clients import Clients
+from modelwatch_cli.deployment.building.images import image_repository
+from modelwatch_cli.deployment.building.packages import PackageStore
+from modelwatch_cli.deployment.building.packaging import functions
+from modelwatch_cli.deployment.cloudformation.clients import Clients
+from modelwatch_cli.deployment.cloudformation.errors import BuildError, DeploymentError
+from modelwatch_cli.deployment.cloudformation.parameters import (
+    secret_parameters,
+    template_parameters,
+)
+from modelwatch_cli.deployment.cloudformation.plan import APPS, architecture, stack_name
+from modelwatch_cli.deployment.cloudformation.stacks import Stack, StackDeployer, stack_digest
+from modelwatch_cli.deployment.cloudformation.templates import Template
 from modelwatch_cli.deployment.deployer import Progress, StackResult
-from modelwatch_cli.deployment.errors import BuildError, DeploymentError
-from modelwatch_cli.deployment.images import image_repository
-from modelwatch_cli.deployment.packages import PackageStore
-from modelwatch_cli.deployment.packaging import functions
-from modelwatch_cli.deployment.parameters import secret_parameters, template_parameters
-from modelwatch_cli.deployment.plan import APPS, architecture, stack_name
 from modelwatch_cli.deployment.releases import Release, ReleasedApp
-from modelwatch_cli.deployment.stacks import Stack, StackDeployer, stack_digest
-from modelwatch_cli.deployment.templates import Template
-from modelwatch_cli.deployment.versions import at_once
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 

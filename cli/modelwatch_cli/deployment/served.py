@@ -17,9 +17,9 @@ from modelwatch.domain.schemas import Schema, schema_from_signature
 from modelwatch.errors import ModelLoadError, NoModelError, SettingError
 from modelwatch.settings.kinds import meant
 from modelwatch.settings.serving import aliases_of_served, verified_alone
-from modelwatch_cli.deployment.errors import DeploymentError
-from modelwatch_cli.deployment.plan import stack_name, stage_of
-from modelwatch_cli.deployment.stacks import StackDeployer
+from modelwatch_cli.deployment.cloudformation.errors import DeploymentError
+from modelwatch_cli.deployment.cloudformation.plan import stack_name, stage_of
+from modelwatch_cli.deployment.cloudformation.stacks import StackDeployer
 from modelwatch_cli.settings import Settings
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ def list_episodes(
     store, model = episode_store(model_name)
     record, now = store.load(model), _now()
     found = record.open_episodes() if only_open else record.episodes()
-    expected = [each for each in record.notes.expected if each.ends > now]
+    expected = [each for each in record.notes.changes if each.ends > now]
     if as_json:
         print_json({"model_name": model, "episodes": found[:limit], "expected": expected})
         return
@@ -207,7 +207,7 @@ def _print_expected(expected: list[Expectation], now: datetime) -> None:
         ["expected change", "status", "from (UTC)", "until (UTC)", "features", "reason", "by"],
         [
             [
-                each.id,
+                each.id or "",
                 each.status(now),
                 f"{each.start:{_MINUTES}}",
                 f"{each.end:{_MINUTES}}",

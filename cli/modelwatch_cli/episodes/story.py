@@ -107,7 +107,7 @@ def _features(episode: Episode, results: dict[str, AnalysisResult]) -> Iterator[
 
 def _address(settings: Settings) -> str:
     """Return where reports are; empty, so that only names are shown, where nothing is deployed."""
-    from modelwatch_cli.deployment.endpoints import api_urls
+    from modelwatch_cli.deployment.cloudformation.endpoints import api_urls
 
     try:
         return f"{api_urls(settings, ['analyze'])['analyze']}/reports/"

@@ -179,6 +179,6 @@ def _require_no_failures(found: Analysis) -> None:
 
 
 def _client() -> Client:
-    from modelwatch_cli.deployment.calling import open_client
+    from modelwatch_cli.deployment.cloudformation.calling import open_client
 
     return open_client(Settings(), "analyze")

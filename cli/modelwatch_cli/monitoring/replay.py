@@ -56,7 +56,7 @@ def report_store(settings: Settings) -> S3ReportStore:
 def this_code(settings: Settings) -> CodeVersion:
     """Return the version of the code that runs this command."""
     from modelwatch.domain.verdict.evidence import CodeVersion
-    from modelwatch_cli.deployment.revision import git_revision
+    from modelwatch_cli.deployment.building.revision import git_revision
     from modelwatch_cli.project import Project
 
     revision = settings.code_revision or git_revision(Project())

@@ -62,8 +62,8 @@ def reports(
 
     Then come the open episodes of the models.
     """
-    from modelwatch_cli.deployment.calling import open_client
-    from modelwatch_cli.deployment.endpoints import api_urls
+    from modelwatch_cli.deployment.cloudformation.calling import open_client
+    from modelwatch_cli.deployment.cloudformation.endpoints import api_urls
 
     if everything and limit:
         raise InvalidInputError("--all", "contradicts --limit")
@@ -155,7 +155,7 @@ class ModelQuery(NamedTuple):
 
     def read(self, settings: Settings) -> States:
         """Return how they stand, the worst first."""
-        from modelwatch_cli.deployment.calling import open_client
+        from modelwatch_cli.deployment.cloudformation.calling import open_client
 
         end = option_time("--until", self.until) if self.until else None
         start = option_since(self.since, end) if self.since else None

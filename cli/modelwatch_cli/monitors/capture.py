@@ -17,8 +17,8 @@ from modelwatch.domain.monitors import Monitor, MonitorChange
 from modelwatch.domain.names import feature_name_faults
 from modelwatch.domain.schemas import Schema
 from modelwatch.errors import MonitorError, SettingError
-from modelwatch.settings.kinds import meant, sample_rate
-from modelwatch_cli.monitors.features import MOST_FEATURES
+from modelwatch.settings.kinds import sample_rate
+from modelwatch_cli.monitors.features import MOST_FEATURES, no_part
 from modelwatch_cli.settings import Settings
 
 _RATE = "share of the predictions that is captured; by default CAPTURE_SAMPLE_RATE"
@@ -85,8 +85,7 @@ def capture_faults(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the place of each thing that is wrong with the table, and what it is."""
     for part in given:
         if part not in PARTS:
-            problem = f"is no part of it; there are {', '.join(PARTS)}"
-            yield f"capture.{part[:60]}", f"{problem}{meant(part, [*PARTS])}"
+            yield f"capture.{part[:60]}", no_part(part, PARTS)
     rate = given.get("sample_rate", 1)
     if isinstance(rate, bool) or not isinstance(rate, int | float):
         yield "capture.sample_rate", "is a number: write sample_rate = 0.1, say"

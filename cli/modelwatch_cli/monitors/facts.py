@@ -12,6 +12,7 @@ from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.domain.monitors import MonitorChange
 from modelwatch.domain.profiles import merge_profiles
 from modelwatch.domain.schemas import Schema
+from modelwatch.domain.segments import SEGMENTS_SETTING, read_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError, NoModelError
 from modelwatch.settings.kinds import meant
@@ -46,7 +47,7 @@ def not_found(settings: Settings, models: Iterable[str]) -> Iterator[str]:
 def without_feature(
     changes: Sequence[MonitorChange], features: Callable[[str], Collection[str]]
 ) -> Iterator[str]:
-    """Yield a sentence for each feature that gets a rule and that its model does not have.
+    """Yield a sentence for each feature that a rule is about and that its model does not have.
 
     Parameters
     ----------
@@ -64,18 +65,29 @@ def without_feature(
     ["wine has no feature 'Ash': its rule changes nothing; is ash meant?"]
     >>> list(without_feature(changes, lambda model: []))
     []
+    >>> segments = MonitorChange(model_name="wine", field="rules.analysis_segments", before=None,
+    ...                          after="hue > 1; color")
+    >>> list(without_feature([segments], lambda model: ["hue", "colour"]))
+    ["wine has no feature 'color': its rule changes nothing; is colour meant?"]
     """
     ruled: dict[str, dict[str, None]] = {}
     for each in changes:
-        if each.field.startswith("features.") and each.after is not None:
-            name = each.field.removeprefix("features.").rpartition(".")[0]
-            ruled.setdefault(each.model_name, {})[name] = None
+        if each.after is not None:
+            ruled.setdefault(each.model_name, {}).update(dict.fromkeys(_features_in(each)))
     for model, names in ruled.items():
         known = list(features(model))
         for name in names if known else ():
             if name not in known:
                 problem = f"{model} has no feature '{name}': its rule changes nothing"
                 yield f"{problem}{meant(name, known)}"
+
+
+def _features_in(change: MonitorChange) -> list[str]:
+    """Return which features a new rule is about."""
+    if change.field == f"rules.{SEGMENTS_SETTING.lower()}":
+        return sorted(read_segments(change.after or "").columns)
+    part, _, rest = change.field.partition(".")
+    return [rest.rpartition(".")[0]] if part in ("features", "constraints") else []
 
 
 def features_of(settings: Settings, model_name: str) -> list[str]:

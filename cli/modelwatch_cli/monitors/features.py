@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from modelwatch.domain.names import feature_name_faults
@@ -24,6 +24,10 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
         "description": "its own method, with a threshold; by default that of its kind",
     },
     "ignore": {"type": "boolean", "description": "its drift is not looked at"},
+    "important": {
+        "type": "boolean",
+        "description": "its drift alone is one of the model; by default its importance says so",
+    },
 }
 
 SCHEMA: Mapping[str, Any] = {
@@ -52,15 +56,20 @@ def feature_problems(features: Sequence[tuple[str, Any]]) -> Iterator[tuple[str,
         for part, given in rule.items():
             yield from _part_problems(f"{place}.{part[:60]}", part, given)
         if rule.get("ignore") is True and len(rule) > 1:
-            yield place, "is ignored: it needs no method and no threshold"
+            yield place, "is ignored: nothing else holds for it"
         if "method" in rule and "threshold" not in rule:
             yield f"{place}.method", "needs a threshold: the one of its kind is for another method"
 
 
+def no_part(part: str, known: Collection[str]) -> str:
+    """Return what is said of a part that a table does not have."""
+    return f"is no part of it; there are {', '.join(known)}{meant(part, [*known])}"
+
+
 def _part_problems(field: str, part: str, given: Any) -> Iterator[tuple[str, str]]:
     if part not in PARTS:
-        yield field, f"is no part of it; there are {', '.join(PARTS)}{meant(part, [*PARTS])}"
-    elif part == "ignore" and not isinstance(given, bool):
+        yield field, no_part(part, PARTS)
+    elif part in ("ignore", "important") and not isinstance(given, bool):
         yield field, "is true or false"
     elif part == "method" and (not isinstance(given, str) or given not in METHODS):
         known = [*METHODS]

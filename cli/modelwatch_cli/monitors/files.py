@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from modelwatch.errors import InvalidInputError, MonitorError
 from modelwatch.settings.kinds import json_schema, meant
 from modelwatch_cli.capture.tables.mapping import TableMapping, mapping_problems
 from modelwatch_cli.monitors.capture import capture_faults, read_capture
+from modelwatch_cli.monitors.constraints import constraint_problems
+from modelwatch_cli.monitors.expected import expected_problems, read_expected
 from modelwatch_cli.monitors.features import feature_problems
 from modelwatch_cli.monitors.schema import (
     LABEL_PATTERN,
@@ -98,7 +100,7 @@ def read_monitor(file: Path, stage: str) -> tuple[str, Monitor | None, list[File
         return "", None, [_fault(file, 0, "", "is not a monitor: it is too large to be read")]
     lines = lines_of(text)
     faults = [
-        _fault(file, lines.get(field, lines.get(field.split(".")[0], 0)), field, problem)
+        _fault(file, _line(lines, field), field, problem)
         for field, problem in _problems(parsed, file.stem)
     ]
     name = parsed.get("model", file.stem)
@@ -118,6 +120,8 @@ def read_monitor(file: Path, stage: str) -> tuple[str, Monitor | None, list[File
             for feature, rule in sorted(_table(parsed, "features"))
         },
         capture=read_capture(dict(_table(parsed, "capture"))),
+        planned=read_expected(parsed.get("expected", [])),
+        constraints=dict(sorted(_table(parsed, "constraints"))),
     )
     return name, monitor, []
 
@@ -147,7 +151,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _problems(parsed: dict[str, Any], default_name: str) -> Iterator[tuple[str, str]]:
-    known = [*TEXTS, "labels", "rules", "features", "capture", "table"]
+    known = [*TEXTS, "labels", "rules", "features", "constraints", "expected", "capture", "table"]
     for name, value in parsed.items():
         if name in RULES:
             yield name, "stands above the tables; write it below [rules]"
@@ -155,7 +159,7 @@ def _problems(parsed: dict[str, Any], default_name: str) -> Iterator[tuple[str, 
             yield name, f"is no part of a monitor; there are {', '.join(known)}{meant(name, known)}"
         elif name in TEXTS:
             yield from _text_problems(name, value)
-        elif not isinstance(value, dict):
+        elif name != "expected" and not isinstance(value, dict):
             yield name, f"is a table: write [{name}]"
     try:
         check_model_name(str(parsed.get("model", default_name)), "model")
@@ -182,6 +186,8 @@ def _problems(parsed: dict[str, Any], default_name: str) -> Iterator[tuple[str, 
     for name, value in _table(parsed, "rules"):
         yield from _rule_problems(name, value)
     yield from feature_problems(_table(parsed, "features"))
+    yield from constraint_problems(_table(parsed, "constraints"))
+    yield from expected_problems(parsed.get("expected", []))
     yield from capture_faults(dict(_table(parsed, "capture")))
 
 
@@ -205,7 +211,7 @@ def _rule_problems(name: str, value: Any) -> Iterator[tuple[str, str]]:
         yield field, f"is a {'number' if is_number else 'text'}: write {name} = {right}, say"
         return
     try:
-        if not str(value).strip():
+        if setting.default and not str(value).strip():
             raise ValueError("is empty; leave the rule out to have the deployment's")
         setting.kind(_written(value))
     except InvalidInputError as error:
@@ -217,6 +223,13 @@ def _rule_problems(name: str, value: Any) -> Iterator[tuple[str, str]]:
 def _table(parsed: dict[str, Any], name: str) -> list[tuple[str, Any]]:
     found = parsed.get(name, {})
     return list(found.items()) if isinstance(found, dict) else []
+
+
+def _line(lines: Mapping[str, int], field: str) -> int:
+    """Return the line of a field, or of the nearest table around it; 0 where there is none."""
+    while field and field not in lines:
+        field = field.rpartition(".")[0]
+    return lines.get(field, 0)
 
 
 def _written(value: str | float) -> str:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from modelwatch.adapters.results.analysis_settings import monitored
 from modelwatch.adapters.results.monitors import S3MonitorStore
 from modelwatch.errors import MonitorError
-from modelwatch.services.monitors import MonitorReader, Monitors
+from modelwatch.services.monitors import MonitorReader, Monitors, declared_segments
 
 if TYPE_CHECKING:
+    from modelwatch.domain.segments import SegmentsOf
     from modelwatch_cli.settings import Settings
 
 
@@ -18,6 +19,12 @@ def held_monitors(settings: Settings, client: Any) -> Monitors:
     """Return the monitors that hold; raises StoreError when S3 does not respond."""
     store = S3MonitorStore(client, settings.report_bucket)
     return MonitorReader(store, settings.stage, partial(monitored, settings)).current()
+
+
+def held_segments(settings: Settings, client: Any) -> SegmentsOf:
+    """Return what gives the segments of a model; raises as `held_monitors` does."""
+    held = held_monitors(settings, client)
+    return declared_segments(lambda: held)
 
 
 def named_baseline(settings: Settings, client: Any, model_name: str) -> str:

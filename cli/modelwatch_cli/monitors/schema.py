@@ -7,6 +7,7 @@ those of the setting (`modelwatch.settings.analysis.MonitorSettings`), and stand
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from modelwatch.settings import Setting
 from modelwatch.settings.analysis import MonitorSettings
 from modelwatch.settings.kinds import json_schema
 from modelwatch_cli.capture.tables.mapping import TableMapping
-from modelwatch_cli.monitors import capture
+from modelwatch_cli.monitors import capture, constraints, expected
 from modelwatch_cli.monitors.features import PARTS, SCHEMA
 
 SCHEMA_FILE = "monitor.schema.json"
@@ -43,7 +44,10 @@ RULES: Mapping[str, Setting[Any]] = {
 _TABLE = msgspec.json.schema(TableMapping)["$defs"]["TableMapping"]
 
 
-_EXAMPLES = {"one": {"threshold": "0.2", "method": '"ks"'}, "another": {"ignore": "true"}}
+_EXAMPLES = {
+    "one": {"threshold": "0.2", "method": '"ks"', "important": "true"},
+    "another": {"ignore": "true"},
+}
 
 
 def schema() -> dict[str, Any]:
@@ -74,6 +78,8 @@ def schema() -> dict[str, Any]:
                 "properties": rules,
             },
             "features": SCHEMA,
+            "constraints": constraints.SCHEMA,
+            "expected": expected.SCHEMA,
             "capture": capture.SCHEMA,
             "table": {
                 "type": "object",
@@ -82,6 +88,7 @@ def schema() -> dict[str, Any]:
                 "properties": _TABLE["properties"],
             },
         },
+        "$defs": constraints.DEFINITIONS,
     }
 
 
@@ -120,6 +127,8 @@ def _lines(model_name: str, facts: list[str], defaults: Mapping[str, str]) -> It
     yield '# prediction = "predicted"'
     yield ""
     yield from capture.COMMENTS
+    yield from expected.COMMENTS
+    yield from constraints.COMMENTS
     for feature, parts in _EXAMPLES.items():
         yield f"# [features.{feature}]"
         for name, example in parts.items():
@@ -154,12 +163,19 @@ def lines_of(text: str) -> dict[str, int]:
     {'model': 1, 'rules': 2, 'rules.drift_mode': 3}
     >>> lines_of("[features.'od280/od315']\\nignore = true")
     {'features.od280/od315': 1, 'features.od280/od315.ignore': 2}
+    >>> lines_of("[[expected]]\\n[[expected]]\\nuntil = 2026-03-01")
+    {'expected': 1, 'expected.1': 1, 'expected.2': 2, 'expected.2.until': 3}
     """
     lines: dict[str, int] = {}
     table = ""
+    heads: Counter[str] = Counter()
     for number, line in enumerate(text.splitlines(), 1):
-        if head := re.match(r"\s*\[{1,2}\s*([^\[\]]+?)\s*\]", line):
-            title = re.sub(r"[\"']", "", head[1])
+        if head := re.match(r"\s*(\[{1,2})\s*([^\[\]]+?)\s*\]", line):
+            title = re.sub(r"[\"']", "", head[2])
+            if head[1] == "[[":  # one of several
+                lines.setdefault(title, number)
+                heads[title] += 1
+                title = f"{title}.{heads[title]}"
             table = f"{title}."
             lines.setdefault(title, number)
         elif key := re.match(r"\s*(?:\"([^\"]+)\"|'([^']+)'|([\w.-]+))\s*=", line):

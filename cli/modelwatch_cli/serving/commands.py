@@ -238,7 +238,7 @@ def refuse_unknown_aliases(model: RegisteredModel, routing: Routing) -> None:
 def _settings_of(model: str | None) -> Settings:
     if model is None:
         return Settings()
-    from modelwatch_cli.deployment.calling import serving_settings
+    from modelwatch_cli.deployment.cloudformation.calling import serving_settings
 
     return serving_settings(Settings(), model)
 
@@ -263,7 +263,7 @@ def _in_force(
         out.print(f"Takes effect within {seconds} s of requests; --now applies it at once.")
         return
     from modelwatch import ApiError, Client
-    from modelwatch_cli.deployment.calling import find_apis, predict_api
+    from modelwatch_cli.deployment.cloudformation.calling import find_apis, predict_api
 
     api = predict_api(find_apis(settings, ["predict"])["predict"], model)
     try:

@@ -148,7 +148,10 @@ def logs(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="go on with new lines")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="how many lines")] = 100,
 ) -> None:
-    """Print the log of a part, or what a function wrote to CloudWatch Logs."""
+    """Print the log of a part, or what a function wrote to CloudWatch Logs.
+
+    Metrics of functions are printed in words.
+    """
     for line in _log_lines(name, lines, follow):
         console.print(line, markup=False)
 
@@ -278,9 +281,9 @@ def _log_lines(name: str, lines: int, follow: bool) -> Iterator[str]:
 def _addresses(model: str | None) -> dict[str, str]:
     """Return the addresses that exist; raises InvalidInputError for a model that is not served."""
     from modelwatch.errors import StoreError
-    from modelwatch_cli.deployment.calling import predict_url
-    from modelwatch_cli.deployment.endpoints import deployed_urls
-    from modelwatch_cli.deployment.errors import NotDeployedError
+    from modelwatch_cli.deployment.cloudformation.calling import predict_url
+    from modelwatch_cli.deployment.cloudformation.endpoints import deployed_urls
+    from modelwatch_cli.deployment.cloudformation.errors import NotDeployedError
     from modelwatch_cli.stack.checks import require_stack
     from modelwatch_cli.stack.supervisor import Supervisor
 

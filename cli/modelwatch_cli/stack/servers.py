@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modelwatch_bridge.settings import BridgeSettings
-from modelwatch_cli.deployment.environments import base_environment
+from modelwatch_cli.deployment.building.environments import base_environment
 from modelwatch_cli.project import Project, base_folder
 from modelwatch_cli.stack.credentials import ensure_credentials
 from modelwatch_cli.stack.errors import StackError

@@ -147,7 +147,7 @@ def simulate(
     counts from that time. Ctrl-C ends with the summary. Exits with 1 if a request got no
     prediction, a label was not accepted, or the verdict is not the expected one.
     """
-    from modelwatch_cli.deployment.calling import serving_settings
+    from modelwatch_cli.deployment.cloudformation.calling import serving_settings
     from modelwatch_cli.traffic import running
     from modelwatch_cli.traffic.display import summary_dict
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from modelwatch.domain.verdict.results import AnalysisResult
-    from modelwatch_cli.deployment.calling import Api
+    from modelwatch_cli.deployment.cloudformation.calling import Api
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def find_target(
         One of those that the API serves by name; by default its default model. ``settings`` are
         those of this model.
     """
-    from modelwatch_cli.deployment.calling import find_apis, foreign_api, predict_api
+    from modelwatch_cli.deployment.cloudformation.calling import find_apis, foreign_api, predict_api
     from modelwatch_cli.traffic.reference import file_features, reference_features
 
     key = api_key or settings.predict_api_key
@@ -164,7 +164,7 @@ def post_labels(
 
     Raises ModelwatchError when the capture API is not deployed, or does not accept the labels.
     """
-    from modelwatch_cli.deployment.calling import open_client
+    from modelwatch_cli.deployment.cloudformation.calling import open_client
 
     predictions = [each.prediction for each in summary.predicted]
     labels = simulate_labels(predictions, accuracy, any_seed() if seed is None else seed)

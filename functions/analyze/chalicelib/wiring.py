@@ -26,7 +26,6 @@ from modelwatch.adapters.results.performance import S3PerformanceStore
 from modelwatch.adapters.results.reports import S3ReportStore
 from modelwatch.domain.capture_policy import read_policy
 from modelwatch.domain.model_capture import CaptureRules
-from modelwatch.domain.segments import read_segments
 from modelwatch.domain.verdict.evidence import CodeVersion
 from modelwatch.ports.metrics import MetricSink
 from modelwatch.ports.serving import ModelRegistry
@@ -36,7 +35,12 @@ from modelwatch.services.asking import Asking
 from modelwatch.services.comparison import Comparer
 from modelwatch.services.evaluation import Evaluator
 from modelwatch.services.learning import Learning
-from modelwatch.services.monitors import MonitorReader, capture_policies, known_owners
+from modelwatch.services.monitors import (
+    MonitorReader,
+    capture_policies,
+    declared_segments,
+    known_owners,
+)
 from modelwatch.services.performance import PerformanceMonitor
 from modelwatch.services.reading import ResultReader
 from modelwatch.services.references import References
@@ -164,10 +168,8 @@ class _Parts:
 @cache
 def _parts() -> _Parts:
     settings = AnalyzeSettings()
-    segments = read_segments(settings.analysis_segments)
     s3 = s3_client(settings)
     registry = registry_of(settings)
-    profiles = S3ProfileStore(s3, settings.capture_bucket, segments)
     policy = read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY"))
     artifacts = artifacts_of(settings, s3)
     monitors = MonitorReader(
@@ -175,13 +177,15 @@ def _parts() -> _Parts:
         settings.stage,
         partial(monitored, settings),
     )
+    segments_of = declared_segments(monitors.latest)
+    profiles = S3ProfileStore(s3, settings.capture_bucket, segments_of)
     policies = capture_policies(CaptureRules(policy), monitors.latest)
     return _Parts(
         registry=registry,
         profiles=profiles,
         references=References(
             registry=registry,
-            training=TrainingReferences(artifacts, policies, segments),
+            training=TrainingReferences(artifacts, policies, segments_of),
             profiles=profiles,
             baselines=S3BaselineStore(s3, settings.report_bucket),
         ),

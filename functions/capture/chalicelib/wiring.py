@@ -19,10 +19,9 @@ from modelwatch.adapters.captures.label_compaction import S3LabelCompaction
 from modelwatch.adapters.captures.labels import S3LabelStore
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.adapters.erasure.erased import S3Erasures
-from modelwatch.adapters.results.capture_monitors import S3CaptureMonitors
+from modelwatch.adapters.results.capture_monitors import S3CaptureMonitors, captured_segments
 from modelwatch.domain.capture_policy import read_policy
 from modelwatch.domain.model_capture import CaptureRules
-from modelwatch.domain.segments import read_segments
 from modelwatch.ports.compaction import CaptureHours
 from modelwatch.ports.metrics import MetricSink
 from modelwatch.services.capture import CaptureService
@@ -36,7 +35,7 @@ _STORE_BUDGET_MS = 26_000
 """Longest that an object may take: the service begins none after 25 s of the function's 60."""
 
 _MONITORS_SECONDS = 15.0
-"""How long the monitors that were read hold for what applications send."""
+"""How long the monitors that were read hold."""
 
 _COMPACTION_BUDGET_SECONDS = 600
 """A run of 900 s begins no hour of captures after these."""
@@ -66,8 +65,10 @@ def capture_service() -> CaptureService:
     queue_url = settings.capture_queue_url
     s3 = s3_client(settings, _STORE_BUDGET_MS)
     bucket = settings.capture_bucket
+    monitors = S3CaptureMonitors(s3, settings.report_bucket, _MONITORS_SECONDS)
+    segments_of = captured_segments(monitors, settings.analysis_segments)
     return CaptureService(
-        store=S3RecordStore(s3, bucket, read_segments(settings.analysis_segments)),
+        store=S3RecordStore(s3, bucket, segments_of),
         labels=S3LabelStore(s3, bucket),
         queue=SqsRecordQueue(sqs, queue_url=queue_url, queue_name=queue_name),
         label_queue=SqsLabelQueue(sqs, queue_url=queue_url, queue_name=queue_name),
@@ -77,7 +78,7 @@ def capture_service() -> CaptureService:
             queue_name=f"{queue_name}-dead",
         ),
         deliveries=SqsDeliveries(sqs, queue_url=queue_url, queue_name=queue_name),
-        monitors=S3CaptureMonitors(s3, settings.report_bucket, _MONITORS_SECONDS),
+        monitors=monitors,
         unmonitored=CaptureRules(read_policy("", secret(settings, "CAPTURE_HASH_KEY"))),
         metrics=metrics(),
     )
@@ -86,8 +87,10 @@ def capture_service() -> CaptureService:
 @cache
 def compaction_service() -> CompactionService:
     """Return the service that merges objects."""
-    segments = read_segments(CaptureSettings().analysis_segments)
-    hours = partial(S3Compaction, segments=segments)
+    settings = CaptureSettings()
+    monitors = S3CaptureMonitors(s3_client(settings), settings.report_bucket, _MONITORS_SECONDS)
+    segments_of = captured_segments(monitors, settings.analysis_segments)
+    hours = partial(S3Compaction, segments_of=segments_of)
     return _compaction_of(hours, _COMPACTION_BUDGET_SECONDS)
 
 

@@ -78,7 +78,7 @@ class Client(ModelLog, ResultCalls):
         auth: httpx.Auth | None = None,
         pause: Callable[[float], None] = time.sleep,
         model_name: str = "",
-        model_version: str = "",
+        model_version: str | int = "",
         variant: str = "",
         raises: bool = False,
     ) -> None:

@@ -7,8 +7,8 @@ import pytest
 from botocore.credentials import Credentials
 
 from modelwatch.api_auth import ApiAuth
-from modelwatch_cli.deployment.calling import foreign_api
-from modelwatch_cli.deployment.errors import NotDeployedError
+from modelwatch_cli.deployment.cloudformation.calling import foreign_api
+from modelwatch_cli.deployment.cloudformation.errors import NotDeployedError
 from modelwatch_cli.settings import Settings
 from signatures import SECRET, expected_signature
 

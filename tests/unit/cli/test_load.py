@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from modelwatch_cli.deployment.calling import ApiAuth
+from modelwatch_cli.deployment.cloudformation.calling import ApiAuth
 from modelwatch_cli.traffic.load import (
     NO_PREDICTION,
     NO_RESPONSE,

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from modelwatch.errors import InvalidInputError
 from modelwatch_cli.costs.estimate import Traffic, month
 from modelwatch_cli.costs.measured import MeasuringError, measure
-from modelwatch_cli.deployment.clients import client_maker
-from modelwatch_cli.deployment.errors import NotDeployedError
+from modelwatch_cli.deployment.cloudformation.clients import client_maker
+from modelwatch_cli.deployment.cloudformation.errors import NotDeployedError
 from modelwatch_cli.main import app
 from modelwatch_cli.settings import Settings
 

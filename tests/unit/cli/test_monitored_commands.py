@@ -12,7 +12,12 @@ from modelwatch.adapters.results.monitors import S3MonitorStore
 from modelwatch.domain.monitors import Monitor, MonitorSet
 from modelwatch.errors import InvalidInputError, ModelwatchError, MonitorError
 from modelwatch_cli.baselines.making import BaselineMaker, Source
-from modelwatch_cli.deployment.calling import Api, predict_api, predict_url, serving_settings
+from modelwatch_cli.deployment.cloudformation.calling import (
+    Api,
+    predict_api,
+    predict_url,
+    serving_settings,
+)
 from modelwatch_cli.monitors.held import held_monitors, named_baseline, require_not_named
 from modelwatch_cli.settings import Settings
 from wine_records import wine_record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.results.analysis_settings import monitored
 from modelwatch.adapters.results.baselines import S3BaselineStore
 from modelwatch.adapters.results.monitors import S3MonitorStore
+from modelwatch.domain.episodes.notes import PlannedChange
 from modelwatch.domain.model_capture import MonitorCapture
 from modelwatch.domain.monitors import (
     Monitor,
@@ -115,6 +117,56 @@ ignore = true
     }
 
 
+JUDGED = """
+[[expected]]
+from = 2026-12-20T00:00:00+01:00
+until = "2026-12-27"
+reason = "winter sale"
+features = ["price"]
+
+[[expected]]
+from = 2026-03-01
+until = 2026-03-02T12:00:00
+reason = "a test"
+
+[features.price]
+important = true
+
+[constraints."od280/od315"]
+missing = { allowed_share = 0 }
+whole = false
+"""
+
+
+def test_a_file_says_what_is_expected_what_matters_and_what_is_asked_of_columns(tmp_path):
+    (monitor,) = read_monitors([write(tmp_path, wine=JUDGED)], "local").monitors.values()
+    assert monitor.planned == (
+        PlannedChange(
+            start=datetime(2026, 3, 1, tzinfo=UTC),
+            end=datetime(2026, 3, 2, 12, tzinfo=UTC),
+            reason="a test",
+        ),
+        PlannedChange(
+            start=datetime(2026, 12, 19, 23, tzinfo=UTC),
+            end=datetime(2026, 12, 27, tzinfo=UTC),
+            reason="winter sale",
+            features=("price",),
+        ),
+    )
+    assert monitor.fields() == {
+        "constraints.od280/od315.missing": '{"allowed_share":0}',
+        "constraints.od280/od315.whole": "false",
+        "expected.2026-03-01 00:00": "until 2026-03-02 12:00 UTC, all features: a test",
+        "expected.2026-12-19 23:00": "until 2026-12-27 00:00 UTC, price: winter sale",
+        "features.price.important": "true",
+    }
+    held = decode_monitors(encode_monitors(MonitorSet(monitors={"w": monitor}))).monitors["w"]
+    assert held == monitor
+    found = monitored(Settings({}), held)
+    assert found.rules.policy.important(["age"]) == {"age", "price"}
+    assert (found.planned, found.constraints) == (monitor.planned, monitor.constraints)
+
+
 CAPTURE = """
 [capture]
 sample_rate = 0.5
@@ -160,6 +212,9 @@ def test_rules_of_capture_that_cannot_be_meant_are_said(tmp_path):
     assert problems(Schema((Column("email", "string"),)), **key) == [
         "wine: capture.fields: 'od280/od315' is no feature of the model; its features are email"
     ]
+
+
+SALE = "[[expected]]\nfrom = 2026-03-01\nreason = 'sale'\n"
 
 
 @pytest.mark.parametrize(
@@ -209,6 +264,7 @@ def test_rules_of_capture_that_cannot_be_meant_are_said(tmp_path):
         ),
         ("[rules]\nanalysis_stale = 'P1M'", 2, "has years or months"),
         ("[rules]\nanalysis_stale = ' '", 2, "is empty; leave the rule out"),
+        ("[rules]\nanalysis_segments = 'a >'", 2, "rules.analysis_segments: "),
         ("[rules]\ndrift_share_threshold = nan", 2, "'nan' is not a share"),
         ("[rules]\nanalysis_schedule = 'rate(1 minute)'", 2, "is no rule of a monitor"),
         ("baseline = 'a b'", 1, "baseline: "),
@@ -218,9 +274,34 @@ def test_rules_of_capture_that_cannot_be_meant_are_said(tmp_path):
         ("[features.a]\nthreshold = -1", 2, "'-1' is not a number of 0 or more"),
         ("[features.a]\nthreshold = true", 2, "'True' is not a number of 0 or more"),
         ("[features.a]\nthreshold = 1" + "0" * 400, 2, "is not a number of 0 or more"),
-        ("[features.a]\nthreshhold = 1", 2, "there are threshold, method, ignore; is threshold"),
+        ("[features.a]\nthreshhold = 1", 2, "there are threshold, method, ignore, important; is"),
+        ("[features.a]\nimportant = 1", 2, "is true or false"),
         ("[features.a]\nignore = 'yes'", 2, "is true or false"),
-        ("[features.a]\nignore = true\nthreshold = 1", 1, "needs no method and no threshold"),
+        ("[features.a]\nignore = true\nthreshold = 1", 1, "is ignored: nothing else holds for it"),
+        ("[constraints]\na = 1", 2, "constraints.a: is a table: write [constraints.a]"),
+        ("[constraints.a]\nwhole = true", 2, "constraints.a.whole: Expected"),
+        ("[constraints.a]\n\nwole = false", 1, "unknown field 'wole'; its fields are kind"),
+        ("[constraints.a]\nmissing = { allowed_share = 2 }", 2, "allowed_share: Expected 'float'"),
+        ("[constraints.a]\nmissing = { allowed_share = nan }", 1, "a number that is not finite"),
+        ("[constraints.a]\nmissing = 2026-03-01", 2, "constraints.a.missing: Expected"),
+        (
+            "[constraints.a]\nrange = { minimum = 2, maximum = 1, allowed_share = 0 }",
+            2,
+            "constraints.a.range: the minimum 2 is above the maximum 1",
+        ),
+        ("expected = 'sale'", 1, "expected: is a list of tables: write [[expected]]"),
+        ("[[expected]]\nfrom = 2026-03-01\nreason = 'x'", 1, "expected.1: needs until"),
+        (f"{SALE}until = 2026-03-01", 4, "expected.1.until: is not after from"),
+        (f"{SALE}until = 2026-12-01", 4, "expected.1.until: is more than 92 days after from"),
+        (f"{SALE}until = 'soon'", 4, "expected.1.until: is not a time in ISO 8601"),
+        (f"{SALE}until = 7", 4, "expected.1.until: is a day or a time: write until = 2026-12-01"),
+        (f"{SALE}until = 2026-03-02\nfeatures = 'a'", 5, 'features = ["price"]'),
+        (f"{SALE}until = 2026-03-02\nreasn = ''", 5, "expected.1.reasn: is no part of it"),
+        (
+            f"{SALE}until = 2026-03-02\n{SALE}until = 2026-03-02\nfeatures = ['', 'a']",
+            9,
+            "expected.2.features:",
+        ),
         ("[features]\na = 1", 2, 'is a table: write [features."a"]'),
         ("[features.' ']\nignore = true", 1, "is no name of a feature"),
         ("[table]\nlable = 'a'", 2, "table.lable: is no part of a table; there are version"),
@@ -255,7 +336,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
 
 @given(
     st.dictionaries(
-        st.sampled_from(["model", "owner", "baseline", "labels", "rules", "x"]),
+        st.sampled_from(["model", "owner", "baseline", "labels", "rules", "expected", "x"]),
         st.text(max_size=9) | st.integers() | st.floats() | st.booleans(),
     )
 )

@@ -54,8 +54,8 @@ class Bucket:
     def __init__(self, segments: Segments = NO_SEGMENTS, s3: InMemoryS3 | None = None) -> None:
         self.s3 = s3 or InMemoryS3()
         self.records = S3RecordStore(self.s3, "captures")
-        self.profiles = S3ProfileStore(self.s3, "captures", segments)
-        self.compaction = S3Compaction(self.s3, "captures", segments)
+        self.profiles = S3ProfileStore(self.s3, "captures", lambda _: segments)
+        self.compaction = S3Compaction(self.s3, "captures", lambda _: segments)
 
     def due(self, mark: str = "") -> list[datetime]:
         hours = self.compaction.hours()

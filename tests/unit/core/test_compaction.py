@@ -47,9 +47,9 @@ class Bucket:
 
     def __init__(self, segments: Segments = NO_SEGMENTS) -> None:
         self.s3 = InMemoryS3()
-        self.records = S3RecordStore(self.s3, "captures", segments)
-        self.profiles = S3ProfileStore(self.s3, "captures", segments)
-        self.compaction = S3Compaction(self.s3, "captures", segments)
+        self.records = S3RecordStore(self.s3, "captures", lambda _: segments)
+        self.profiles = S3ProfileStore(self.s3, "captures", lambda _: segments)
+        self.compaction = S3Compaction(self.s3, "captures", lambda _: segments)
         self.rows: dict[str, Record] = {}
         self.read: set[object] = set()
 

@@ -54,9 +54,9 @@ def after(days: int, **rules) -> AnalysisStage:
     return stage
 
 
-def trained_on(*days: int, rows: int, timed: bool = False):
+def trained_on(*days: int, rows: int, timed: bool = False, factor: float = 1.0):
     """Return training rows of these days; not ``timed``, no one gave their times."""
-    some = [record for day in days for record in a_day(day, rows=rows)]
+    some = [record for day in days for record in a_day(day, rows=rows, factor=factor)]
     if not timed:
         some = [msgspec.structs.replace(each, captured_at=FIRST) for each in some]
     return records_table(some)
@@ -99,11 +99,20 @@ def test_what_a_distance_does_not_show_is_named():
     result = learned(stage, 50)
     (alcohol,) = (each for each in result.features if each.feature == "alcohol")
     assert alcohol.status == "drift"
-    assert {each.name for each in alcohol.changes} == {"spread", "spike"}
-    words = [each.words for each in alcohol.changes]
-    assert re.fullmatch(r"spread x 0\.00\d+", words[0])
-    assert words[1] == "stuck at 14.9"
+    # of a value that is stuck there is no spread to tell
+    assert [each.words for each in alcohol.changes] == ["stuck at 14.9"]
     assert "stuck at 14.9 (spike 1, critical 0.0" in alcohol.reason
+
+
+def test_a_new_category_is_said_once_and_one_that_replaces_all_is_stuck():
+    stage = after(50)
+    some, every = a_day(50), a_day(51)
+    for each in (*some[::3], *every):
+        each.features["colour"] = "blue"
+    stage.store.write(some + every)
+    for day, words in ((50, "33 % unseen.* 'blue'"), (51, "stuck at 'blue'; 100 % unseen.*")):
+        (colour,) = (each for each in learned(stage, day).features if each.feature == "colour")
+        assert re.fullmatch(words, "; ".join(each.words for each in colour.changes))
 
 
 def replace_feature(record: Record, value: float) -> Record:
@@ -183,6 +192,19 @@ def test_what_captures_no_longer_say_stays_learned():
         if group[0].captured_at < FIRST + 30 * DAY:
             del stage.store.groups[key]
     assert of_day(stage, 49).past_days == 42
+
+
+def test_a_past_of_small_numbers_is_learned_anew_once():
+    stage = after(20)
+    stage.training.tables["1"] = trained_on(0, rows=200, factor=1e-6)
+    assert learned(stage, 19).past_days == 12
+    document = stage.pasts.load("wine", "1", DAY)
+    assert document.reference.endswith(" small")
+    # as an earlier release knew it
+    earlier = msgspec.structs.replace(document, reference=document.reference.removesuffix(" small"))
+    stage.pasts.save("wine", "1", DAY, earlier)
+    assert of_day(stage, 19).past_days == HOURS_AT_ONCE // 24
+    assert learned(stage, 19).past_days == 12
 
 
 def test_another_reference_is_another_past():

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import io
 import json
+import re
+import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -17,6 +22,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
 
+from modelwatch.errors import InvalidInputError
 from modelwatch.sdk.exchange import Capture
 from modelwatch.sdk.functions import logs_calls
 from modelwatch.sdk.middleware import CaptureASGI, CaptureWSGI
@@ -161,6 +167,18 @@ def test_what_is_served_is_the_same(both, kind, body, prediction, reason):
             Capture("/", "rows", "ps", id="ids"), {"rows": [{"a": 1}, {"a": 2}], "ids": ["x", "y"]},
             {"ps": [1, 2]}, [({"a": 1}, 1, "x"), ({"a": 2}, 2, "y")], "",
         ),
+        (
+            Capture("/", "rows", "out.p", id="rows.key"),
+            {"rows": [{"a": 1, "key": "x"}, {"a": 2, "key": "y"}]}, {"out": [{"p": 1}, {"p": 2}]},
+            [({"a": 1}, 1, "x"), ({"a": 2}, 2, "y")], "",
+        ),
+        (
+            Capture("/", prediction="", id="key"), [{"a": 1, "key": 7}], [2.5],
+            [({"a": 1}, 2.5, 7)], "",
+        ),
+        (Capture("/", "rows", "out.p", id="rows.key"), {"rows": []}, {"out": []}, [], ""),
+        (Capture("/", "rows", "out.p"), {"rows": [{"a": 1}]}, {"out": [{"q": 1}]}, [],
+         "response: has no out.p"),
         (Capture("/", "rows", "ps"), {"rows": [{"a": 1}]}, {"ps": [1, 2]}, [],
          "prediction: is no list of 1 values, as the features are"),
         (Capture("/", feature_names=("a",)), [[1, 2]], {"prediction": [1]}, [],
@@ -171,21 +189,165 @@ def test_what_is_served_is_the_same(both, kind, body, prediction, reason):
 )  # fmt: skip
 def test_the_mapping_of_a_route(capture, asked, answered, logged, reason):
     log = Log()
+    exchange(log, capture, json.dumps(asked).encode(), json.dumps(answered).encode())
+    assert (log.logged, log.reasons) == (logged, [reason] if reason else [])
+
+
+def exchange(
+    log: Log,
+    capture: Capture,
+    asked: bytes,
+    answered: bytes,
+    *,
+    packing: str = "",
+    scope: dict[str, Any] | None = None,
+    fails: bool = False,
+) -> None:
+    """Serve a request of an ASGI application that answers the same to each."""
+    headers = [(b"Content-Encoding", packing.encode())] if packing else []
 
     async def app(_scope: Any, receive: Any, send: Any) -> None:
         await receive()
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": json.dumps(answered).encode()})
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answered})
+        if fails:
+            raise RuntimeError("of a task after the response")
 
     async def receive() -> Any:
-        return {"type": "http.request", "body": json.dumps(asked).encode()}
+        return {"type": "http.request", "body": asked}
 
     async def send(_: Any) -> None:
         pass
 
-    scope = {"type": "http", "method": "POST", "path": "/"}
-    asyncio.run(CaptureASGI(app, client=log, capture=capture)(scope, receive, send))
-    assert (log.logged, log.reasons) == (logged, [reason] if reason else [])
+    given = {"type": "http", "method": "POST", "path": "/", "headers": headers, **(scope or {})}
+    asyncio.run(CaptureASGI(app, client=log, capture=capture)(given, receive, send))
+
+
+ROW, PRICE = b'{"a": 1}', b'{"prediction": 2.5}'
+
+
+def test_a_task_that_fails_after_the_response_costs_no_prediction():
+    log = Log()
+    with pytest.raises(RuntimeError, match="after the response"):
+        exchange(log, Capture("/"), ROW, PRICE, fails=True)
+    assert log.logged == [({"a": 1}, 2.5, None)]
+
+
+@pytest.mark.parametrize(
+    ("packing", "pack", "reason"),
+    [
+        ("gzip", gzip.compress, ""),
+        ("deflate", zlib.compress, ""),
+        ("br", bytes, "request: is packed as br; expected gzip, deflate or nothing"),
+        ("gzip", bytes, "request: is no JSON"),
+        ("gzip", lambda body: gzip.compress(body + b" " * 5000),
+         "request: is larger than 2,000 bytes"),
+    ],
+)  # fmt: skip
+def test_packed_bodies_are_unpacked(packing, pack, reason):
+    log = Log()
+    exchange(log, Capture("/", most_bytes=2000), pack(ROW), pack(PRICE), packing=packing)
+    assert (log.logged, log.reasons) == (
+        ([], [reason]) if reason else ([({"a": 1}, 2.5, None)], [])
+    )
+
+
+@pytest.mark.parametrize("path", ["/price", "/v1/price"])
+def test_a_route_is_known_by_its_path_with_and_without_its_root(path):
+    log = Log()
+    root = {"path": "/v1/price", "root_path": "/v1"}
+    exchange(log, Capture(path, method="post"), ROW, PRICE, scope=root)
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        environ["wsgi.input"].read()
+        start_response("200 OK", [("content-encoding", "gzip")])
+        return [gzip.compress(PRICE)]
+
+    environ = {"REQUEST_METHOD": "POST", "SCRIPT_NAME": "/v1", "PATH_INFO": "/price",
+               "wsgi.input": io.BytesIO(ROW)}  # fmt: skip
+    result: Any = CaptureWSGI(app, client=log, capture=Capture(path))(environ, lambda *_: None)
+    list(result)
+    result.close()
+    assert log.logged == [({"a": 1}, 2.5, None)] * 2
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"path": "price"}, "path: 'price' does not begin with /"),
+        ({"path": "/models/{name}"}, "path: '/models/{name}' has a parameter; give each path as"),
+        ({"path": "/", "feature_names": "area"}, "feature_names: is a text; expected a tuple"),
+    ],
+)
+def test_a_mapping_that_no_request_matches_is_refused(more, said):
+    with pytest.raises(InvalidInputError, match=re.escape(said)):
+        Capture(**more)
+
+
+@dataclass
+class Flat:
+    area: float
+    rooms: int = 1
+
+
+def test_what_is_logged_is_what_the_function_was_given():
+    log = Log()
+
+    @logs_calls(log)
+    def changing(row: dict[str, float]) -> float:
+        row["a"] = 99
+        return 1.0
+
+    @logs_calls(log)
+    def adding(frame: pd.DataFrame) -> pd.Series:
+        frame["b"] = frame["a"] * 2
+        return frame["b"]
+
+    @logs_calls(log)
+    def named(area: float, **more: float) -> float:
+        return area * len(more)
+
+    @logs_calls(log)
+    def held(flat: Flat) -> float:
+        flat.rooms = 9
+        return flat.area
+
+    class Model:
+        @classmethod
+        @logs_calls(log)
+        def predict(cls, a: int) -> int:
+            return a
+
+    changing({"a": 1})
+    adding(pd.DataFrame({"a": [1, 2]}))
+    named(2.0, rooms=3)
+    held(Flat(4.0))
+    held(pd.Series({"area": 5.0, "rooms": 2}))  # type: ignore[arg-type]
+    Model.predict(6)
+    features = [logged[0] for logged in log.logged]
+    assert features == [
+        {"a": 1}, ["a"], {"area": 2.0, "rooms": 3}, {"area": 4.0, "rooms": 1},
+        {"area": 5.0, "rooms": 2}, {"a": 6},
+    ]  # fmt: skip
+    assert list(log.logged[1][1]) == [2, 4]
+    assert log.reasons == []
+
+
+def test_a_function_that_cannot_be_logged_says_so():
+    log = Log()
+
+    @logs_calls(log, id="offer")
+    def price(area: float) -> float:
+        return area
+
+    assert price(1.0) == 1.0
+    assert log.reasons == ["id: there is no argument or feature 'offer'"]
+
+    def prices() -> Iterator[float]:
+        yield 1.0
+
+    with pytest.raises(InvalidInputError, match="prices: is a generator"):
+        logs_calls(log)(prices)
 
 
 def test_a_decorated_function_stays_what_it_was():

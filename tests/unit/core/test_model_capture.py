@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from functools import partial
+
 import pytest
 
 from in_memory import ConstantModel, InMemoryMetrics, InMemoryQueue
 from in_memory_s3 import InMemoryS3
-from modelwatch.adapters.results.capture_monitors import S3CaptureMonitors
+from modelwatch.adapters.captures.profiles import S3ProfileStore
+from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.adapters.results.analysis_settings import monitored
+from modelwatch.adapters.results.capture_monitors import S3CaptureMonitors, captured_segments
 from modelwatch.adapters.results.monitors import S3MonitorStore
 from modelwatch.domain.capture_policy import read_policy
 from modelwatch.domain.model_capture import CaptureRules, MonitorCapture
@@ -14,8 +20,12 @@ from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.monitors import Monitor, MonitorSet, decode_monitors, encode_monitors
 from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.schemas import Column, Schema
+from modelwatch.domain.segments import SEGMENTS_SETTING, read_segments
+from modelwatch.domain.windows import Window
 from modelwatch.errors import InvalidInputError, MonitorError, StoreError
 from modelwatch.services.capturing import LONGEST_UNREAD_SECONDS, ModelCapture
+from modelwatch.services.monitors import MonitorReader, declared_segments
+from modelwatch.settings.analysis import AnalysisSettings
 from predict_app import service_with
 from wine_records import wine_record
 
@@ -248,3 +258,43 @@ def test_records_of_other_applications_are_sampled_once():
 def test_a_hash_without_a_key_is_no_rule():
     with pytest.raises(MonitorError, match=r"CAPTURE_HASH_KEY: is not set, and its \[capture\]"):
         CaptureRules().overridden(MonitorCapture(fields={"email": "hash"}))
+
+
+def segmented(s3, number, segments):
+    own = Monitor(stage="local", settings={} if segments is None else {SEGMENTS_SETTING: segments})
+    S3MonitorStore(s3, "reports").append(MonitorSet(number=number, monitors={"wine": own}))
+
+
+def test_a_monitors_segments_are_profiled_and_read_in_place_of_the_deployments():
+    s3 = InMemoryS3()
+    segments_of = captured_segments(S3CaptureMonitors(s3, "reports"), "colour")
+    reader = MonitorReader(
+        S3MonitorStore(s3, "reports"), "local", partial(monitored, AnalysisSettings({}))
+    )
+
+    def read(model, minute):
+        at = wine_record().captured_at.replace(minute=minute)
+        features = {"alcohol": 14.0, "colour": "red"}
+        S3RecordStore(s3, "captures", segments_of).write(
+            [wine_record(model_name=model, captured_at=at, features=features)]
+        )
+        profiles = S3ProfileStore(s3, "captures", declared_segments(reader.current))
+        window = Window.ending(at + timedelta(minutes=1), seconds=60)
+        (version,) = {found for name, found in profiles.versions(window) if name == model}
+        return {each.name for each in profiles.profiles(model, version, window).segments}
+
+    segmented(s3, 1, "strong: alcohol > 13; `colour`")
+    assert read("wine", 1) == {"strong", "colour=red"}
+    assert segments_of("beer") == read_segments("colour")
+    segmented(s3, 2, "")
+    assert read("wine", 2) == set()
+    segmented(s3, 3, None)
+    assert segments_of("wine") == read_segments("colour")
+
+
+def test_segments_of_a_monitor_that_cannot_be_read_lose_no_capture(caplog):
+    s3 = InMemoryS3()
+    segments_of = captured_segments(S3CaptureMonitors(s3, "reports"), "colour")
+    segmented(s3, 1, "alcohol >>> 13")  # of a newer release
+    assert segments_of("wine") == read_segments("colour")
+    assert "wine has the segments of the deployment" in caplog.text

@@ -267,7 +267,7 @@ def test_predictions_stand_beside_a_table(url, queue):
         ({"a": [1, 2]}, [1], {}, "a: has 2 values where predictions has 1"),
         ({"a": [1, 2]}, "y", {}, "predictions: there is no column 'y'; the columns are a"),
         ({"a": [1, 2]}, [1, 2], {"ids": [1]}, "ids: has 1 values where predictions has 2"),
-        ({"a": [1, 2]}, [1, 2], {"at": ["x", "y"]}, "at: 'x' is no time"),
+        ({"a": [1, 2]}, [1, 2], {"at": math.nan}, "at: 'nan' is no time"),
         ({"a": [1, 2]}, [1, 2], {"features": ["b"]}, "features: there is no column 'b'"),
         (pd.DataFrame(index=[0]), [1], {}, "features: there is no column of one"),
         ({"y": [1]}, "y", {}, "features: there is no column of one"),
@@ -287,6 +287,39 @@ def test_a_table_that_is_none_is_counted_whole(url, table, predictions, more, sa
     assert said in reason
     with client_of(url, raises=True) as client, pytest.raises(InvalidInputError):
         client.log_batch(table, predictions, **more)
+
+
+def test_a_time_or_id_that_is_none_costs_no_other_row(url, queue):
+    times = [1_772_355_600, pd.NaT, 1_772_355_600]
+    with client_of(url) as client:
+        found = client.log_batch({"a": [1, 2, 3]}, [1, 2, 3], at=times, ids=["x", "y", (1, 2)])
+        client.flush(30)
+        reasons = list(client.log_counts().predictions.refused)
+    assert found == [named_event_id("x", "price"), "", ""]
+    assert [reason[:20] for reason in reasons] == ["at: 'NaT' is no time", "id: is a tuple; expe"]
+    assert [record.features for record in queue.records] == [{"a": 1}]
+    with client_of(url, raises=True) as client, pytest.raises(InvalidInputError, match="NaT"):
+        client.log_batch({"a": [1, 2, 3]}, [1, 2, 3], at=times)
+
+
+def test_rows_without_an_id_are_not_one_prediction(url, queue):
+    missing = [None, math.nan, "", " ", pd.NA, np.float64("nan")]
+    with client_of(url, raises=True) as client:
+        found = [client.log({"a": 1}, 1, id=each) for each in missing]
+        found += client.log_batch({"a": [1] * 6}, [1] * 6, ids=missing)
+        with pytest.raises(InvalidInputError, match="id: is missing; give what log returned"):
+            client.label("", 1)
+    assert len({record.event_id for record in queue.records}) == len(found) == 12
+
+
+def test_a_client_for_what_is_no_model_is_refused_at_once(url):
+    with Client(capture=url, model_name="price", model_version=7) as client:
+        client.log({"a": 1}, 1, model_version=8, latency_ms=np.float32(1.5))
+        client.log({"a": 1}, 1, model_version=None)
+    assert client.log_counts().predictions.sent == 2
+    for name, version in (("a/b", "7"), ("price", "1=2")):
+        with pytest.raises(InvalidInputError, match=r"is no (name|version) of a model"):
+            Client(capture=url, model_name=name, model_version=version)
 
 
 def test_a_bad_row_of_a_table_costs_no_other(url, queue):

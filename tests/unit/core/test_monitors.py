@@ -13,12 +13,14 @@ from modelwatch.adapters.results.analysis_settings import monitored
 from modelwatch.adapters.results.monitors import S3MonitorStore
 from modelwatch.domain.baselines import Baseline, TrainingData
 from modelwatch.domain.constraints import learn_constraints
+from modelwatch.domain.episodes.notes import PlannedChange
 from modelwatch.domain.monitors import Monitor, MonitorSet, decode_monitors, encode_monitors
 from modelwatch.errors import MonitorError, SettingError, StoreError
 from modelwatch.services.replay import replay
 from modelwatch.settings.analysis import AnalysisSettings, MonitorSettings
 from wine_records import wine_record
 
+HOUR = timedelta(hours=1)
 STORED = Path(__file__).parents[2] / "support" / "monitors" / "format-1.json"
 
 
@@ -135,6 +137,33 @@ def test_a_monitor_names_its_reference(stage):
     stage.apply(wine=Monitor(stage="local", baseline="spring"))
     (result,) = stage.run_after(seconds=0).results
     assert result.reference == "baseline spring: training data of version 1"
+
+
+def test_a_monitor_says_what_is_expected(stage):
+    stage.store.write(records(100, 5.0))
+    stage.run_after(seconds=0)
+    assert stage.episodes.load("wine").episodes()[0].status == "open"
+    sale = PlannedChange(start=NOW - HOUR, end=NOW + HOUR, reason="sale", features=("alcohol",))
+    stage.apply(wine=Monitor(stage="local", planned=(sale,)))
+    stage.run_after(minutes=1)
+    (episode,) = stage.episodes.load("wine").episodes()
+    assert episode.status == "expected"
+    assert [(each.who, each.reason) for each in episode.expected] == [("monitor", "sale")]
+    stage.apply(wine=Monitor(stage="local"))
+    stage.run_after(minutes=1)
+    record = stage.episodes.load("wine")
+    assert (record.episodes()[0].status, record.notes.planned) == ("open", ())
+
+
+def test_a_monitor_asks_something_of_columns(stage):
+    stage.store.write(records(100, 1.0))
+    assert not stage.run_after(seconds=0).results[0].quality.violations
+    wide = {"minimum": 5.0, "maximum": 6.0, "allowed_share": 0.0}
+    stage.apply(wine=Monitor(stage="local", constraints={"alcohol": {"range": wide}}))
+    (result,) = stage.run_after(minutes=1).results
+    assert [each.feature for each in result.quality.violations] == ["alcohol"]
+    evidence = stage.reports.evidence(result)
+    assert replay(stage.reports, result.name, evidence.manifest.code).same
 
 
 def test_a_change_holds_from_the_next_run_and_old_results_replay(stage):

@@ -29,12 +29,13 @@ from modelwatch.domain.past.scores import (
     SCORES,
     TRACE,
     large,
+    rise,
     scores_of,
     trace_of,
     unit_of,
 )
-from modelwatch.domain.past.words import words_of
-from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.past.words import deciles_of, words_of
+from modelwatch.domain.statistics.distributions import NUMBERS, Distribution
 from modelwatch.domain.statistics.transport import wasserstein
 from modelwatch.domain.verdict.features import PastColumns, evaluate_columns
 from modelwatch.domain.verdict.rules import DriftPolicy
@@ -352,8 +353,8 @@ def words(name, window, before=None, critical=0.3):
     ("change", "expected"),
     [
         (lambda x: x * 1.8 + 32, "looks like x 1.8 + 32"),
-        (lambda x: (x - 32) / 1.8, "looks like x 0.5556 - 17.78"),
-        (lambda x: x + 273.15, "looks like x 1 + 273.1"),
+        (lambda x: (x - 32) / 1.8, "looks like x 0.5556 - 17.778"),
+        (lambda x: x + 273.15, "looks like + 273.15"),
         (lambda x: x * 1000, "looks like x 1000"),
         (lambda x: x * 0.453592, "looks like x 0.4536"),
         (lambda x: -x, "looks like x -1"),
@@ -392,6 +393,49 @@ def test_of_unseen_categories_the_commonest_is_named():
     trace = trace_of(reference, window, None)
     said = words_of("unseen", reference, window, trace, trace, 0.01)
     assert said == "30 % unseen categories, such as 'ZZ'"
+    # of a reference that did not count all of its categories, the rest may be among them
+    many = Distribution.of_counts({"UA": 60, "AA": 20}, rest=20)
+    trace = trace_of(many, window, None)
+    said = words_of("unseen", many, window, trace, trace, 0.01)
+    assert said == "at least 10 % unseen categories, such as 'ZZ'"
+
+
+def test_a_category_that_comes_more_often_is_said():
+    users = {f"u{place}": 1 + place for place in range(40)}
+    reference = Distribution.of_counts(users, rest=180)
+    for counts, expected, share in (
+        ({"u7": 96, "u8": 4}, "stuck at 'u7'", 0.952),
+        ({**users, "u0": 540}, "40 % at 'u0', 0.1 % in the reference", 0.397),
+        ({"u9": 60, NUMBERS: 40}, "60 % at 'u9', 1 % in the reference", 0.59),
+        ({"u9": 5, NUMBERS: 95}, "stuck at numbers", 0.949),
+    ):
+        window = Distribution.of_counts(counts)
+        trace = trace_of(reference, window, None)
+        assert words_of("spike", reference, window, trace, trace, 0.03) == expected
+        assert score("spike", trace) == pytest.approx(share, abs=1e-3)
+    # it has not counted this one, which may be as frequent as its rarest
+    window = Distribution.of_counts({"u99": 60, "u1": 40})
+    assert rise(reference, window) == ("u99", 0.6, 0.001)
+
+
+def test_a_few_past_windows_do_not_say_how_high_spikes_go():
+    past = np.full((40, 1, len(SCORES)), 0.1)
+    past[:21, :, NAMES.index("spike")] = np.nan
+    assert np.isinf(large(past)[0]).tolist() == [name == "spike" for name in NAMES]
+    past[20] = 0.1
+    assert np.isfinite(large(past)).all()
+
+
+def test_values_of_another_column_are_named_where_they_explain_the_move():
+    numbers = np.random.default_rng(6).normal(62, 10, 300)
+    now = Distribution.of_numbers(3 * numbers - 20)
+    reference = Distribution.of_numbers(numbers[::2])
+    sides = trace_of(reference, now, None), trace_of(reference, reference, None)
+    others = {"wind": 2 * deciles_of(reference, sides[1]), "gust": deciles_of(reference, sides[0])}
+    assert words_of("shift", reference, now, *sides, 0.3, others) == "looks like the values of gust"
+    del others["gust"]
+    said = words_of("shift", reference, now, *sides, 0.3, others)
+    assert said.startswith("values moved by +10")
 
 
 # --- chance ---------------------------------------------------------------------------------------

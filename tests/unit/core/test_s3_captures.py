@@ -209,8 +209,8 @@ def test_slices_merge_to_the_profile_of_the_table() -> None:
 def watched(declared: str) -> Captures:
     captures = Captures()
     segments = parse_segments(declared)
-    captures.records = S3RecordStore(captures.s3, "captures", segments)
-    captures.profiles = S3ProfileStore(captures.s3, "captures", segments)
+    captures.records = S3RecordStore(captures.s3, "captures", lambda _: segments)
+    captures.profiles = S3ProfileStore(captures.s3, "captures", lambda _: segments)
     return captures
 
 

@@ -12,6 +12,7 @@ from modelwatch.domain.capture_policy import CapturePlan, read_policy
 from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.records import Record
 from modelwatch.domain.schemas import Column, Schema
+from modelwatch.domain.segments import parse_segments
 from wine_records import numbered_id, wine_record
 
 KEY = "a key of this test, long enough"
@@ -98,3 +99,23 @@ def test_what_lies_beside_its_column_is_under_the_policy_too():
     assert reference["feature_email"].to_pylist() == [hashed]
     features = {name for name in reference.column_names if name.endswith(("_email", "_age"))}
     assert features == {"feature_email"}
+
+
+def test_segments_of_training_rows_follow_what_is_declared_for_the_model():
+    rows = [record(n, features={"age": n, "email": "a"}, prediction=1) for n in range(4)]
+    declared = ["age > 1"]
+    references = TrainingReferences(
+        Artifacts(records_table(rows)),
+        lambda _: read_policy("", ""),
+        lambda _: parse_segments(declared[-1]),
+    )
+    assert {key.name: each.rows for key, each in references.segments(VERSION).items()} == {
+        "age > 1": 2
+    }
+    declared.append("email; old: age > 2")
+    assert {key.name: each.rows for key, each in references.segments(VERSION).items()} == {
+        "email=a": 4,
+        "old": 1,
+    }
+    declared.append("")
+    assert references.segments(VERSION) == {}

@@ -47,6 +47,16 @@ def test_a_shift_is_drift_and_as_far_as_needed():
     assert drifted.reason == ""
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1e-3, 1e12])
+def test_the_size_of_numbers_makes_no_difference(scale):
+    generator = np.random.default_rng(2)
+    before, now = generator.normal(5, size=142), generator.normal(6.2, size=50)
+    found, known = (evaluate(numbers(each * before), numbers(each * now)) for each in (scale, 1.0))
+    assert found.status == known.status == "drift"
+    assert (found.score, found.p_value) == pytest.approx((known.score, known.p_value))
+    assert found.critical_score == pytest.approx(known.critical_score)
+
+
 def test_a_rule_of_one_feature_holds_for_it_alone():
     generator = np.random.default_rng(4)
     before = {name: numbers(generator.normal(size=500)) for name in ("a", "b", "c", "offer")}

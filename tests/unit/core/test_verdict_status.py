@@ -9,7 +9,7 @@ from analysis_stage import AnalysisStage, records
 from modelwatch.adapters.captures.parquet import records_table
 from modelwatch.domain.importance import Importance
 from modelwatch.domain.verdict.results import AnalysisResult, FeatureDrift, WindowVerdict
-from modelwatch.domain.verdict.rules import DriftPolicy
+from modelwatch.domain.verdict.rules import DriftPolicy, FeatureRule
 from modelwatch.domain.verdict.status import drifted_outputs, features_status
 from modelwatch.metric_names import STATUS_VALUES
 
@@ -80,6 +80,23 @@ def test_the_reason_says_what_the_rule_asks_for():
     assert status("bc", "important", None)[2] == (
         "2 of 8 features drifted, of unknown importance; drift from a share of 0.5"
     )
+
+
+def test_a_monitor_says_which_features_are_important():
+    def said(drifted, importance, **features):
+        rules = {name: FeatureRule(important=given) for name, given in features.items()}
+        drifts = [feature(name, "drift" if name in drifted else "ok") for name in NAMES]
+        policy = DriftPolicy(rule="important", features=rules)
+        return features_status(drifts, importance, policy)[0]
+
+    assert said("c", KNOWN) == "ok"
+    assert said("c", KNOWN, c=True) == "drift"
+    assert said("a", KNOWN) == "drift"
+    assert said("a", KNOWN, a=False) == "ok"
+    assert said("b", KNOWN, a=False) == "drift"
+    # a model that no registry knows has no importance
+    assert said("c", None, c=True) == "drift"
+    assert said("d", None, c=True) == "ok"
 
 
 def test_where_no_important_feature_can_be_compared_nothing_is_ok():

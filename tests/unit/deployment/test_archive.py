@@ -10,14 +10,14 @@ from threading import Barrier
 
 import pytest
 
-from modelwatch_cli.deployment.archive import (
+from modelwatch_cli.deployment.building.archive import (
     build_once,
     compile_bytecode,
     put_in_place,
     unzipped_bytes,
     write_zip,
 )
-from modelwatch_cli.deployment.digests import digest, tree_digest
+from modelwatch_cli.digests import digest, tree_digest
 
 
 def write(root, **files):

@@ -8,7 +8,7 @@ from modelwatch.domain.models import Manifest, ModelVersion, OnnxArtifact, Verif
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.errors import NoModelError, RegistryError, SettingError, WrongSettingsError
 from modelwatch_cli.deployment.checks import check_settings
-from modelwatch_cli.deployment.plan import APPS
+from modelwatch_cli.deployment.cloudformation.plan import APPS
 from modelwatch_cli.deployment.served import ServedVersion, choose_package
 from modelwatch_cli.settings import Settings
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelwatch_cli.deployment.encryption import keep_logs
+from modelwatch_cli.deployment.additions.encryption import keep_logs
 from modelwatch_cli.settings import Settings
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"

@@ -3,13 +3,13 @@
 import pytest
 
 from modelwatch.errors import SettingError
-from modelwatch_cli.deployment.environments import (
+from modelwatch_cli.deployment.building.environments import (
     base_environment,
     environment_with,
     missing_from,
     model_requirements,
 )
-from modelwatch_cli.deployment.errors import BuildError
+from modelwatch_cli.deployment.cloudformation.errors import BuildError
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from modelwatch.errors import ModelwatchError
-from modelwatch_cli.deployment.graph import Step, StepsFailedError, run_steps
+from modelwatch_cli.deployment.cloudformation.graph import Step, StepsFailedError, run_steps
 
 
 def test_a_step_runs_after_those_that_it_needs():

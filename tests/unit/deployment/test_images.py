@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from modelwatch_cli.deployment.environments import base_environment
-from modelwatch_cli.deployment.errors import BuildError
-from modelwatch_cli.deployment.images import (
+from modelwatch_cli.deployment.building.environments import base_environment
+from modelwatch_cli.deployment.building.images import (
     FolderRepository,
     Image,
     RegistryRepository,
@@ -16,6 +15,7 @@ from modelwatch_cli.deployment.images import (
     inspect_command,
     publish_commands,
 )
+from modelwatch_cli.deployment.cloudformation.errors import BuildError
 from modelwatch_cli.project import Project
 
 REGISTRY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/modelwatch"

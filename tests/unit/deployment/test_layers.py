@@ -10,10 +10,15 @@ import onnx
 import onnx.helper as oh
 import pytest
 
-from modelwatch_cli.deployment.errors import BuildError
-from modelwatch_cli.deployment.layers import UNZIPPED_BYTES_LIMIT, build_layer, check_size, install
-from modelwatch_cli.deployment.plan import own_architecture
-from modelwatch_cli.deployment.trimming import is_trimmed
+from modelwatch_cli.deployment.building.layers import (
+    UNZIPPED_BYTES_LIMIT,
+    build_layer,
+    check_size,
+    install,
+)
+from modelwatch_cli.deployment.building.trimming import is_trimmed
+from modelwatch_cli.deployment.cloudformation.errors import BuildError
+from modelwatch_cli.deployment.cloudformation.plan import own_architecture
 from modelwatch_cli.project import Project
 
 ROOT = Project().root

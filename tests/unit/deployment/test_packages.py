@@ -11,8 +11,8 @@ from moto import mock_aws
 
 from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.settings import Settings
-from modelwatch_cli.deployment.clients import make_clients
-from modelwatch_cli.deployment.packages import PackageStore
+from modelwatch_cli.deployment.building.packages import PackageStore
+from modelwatch_cli.deployment.cloudformation.clients import make_clients
 from modelwatch_cli.settings import Settings as AllSettings
 
 KEY = "functions/predict-1.zip"

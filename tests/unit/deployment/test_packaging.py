@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from modelwatch_cli.deployment.apis import ensure_api
-from modelwatch_cli.deployment.environments import base_environment
-from modelwatch_cli.deployment.errors import BuildError
-from modelwatch_cli.deployment.images import build_image
-from modelwatch_cli.deployment.packaging import (
+from modelwatch_cli.deployment.building.environments import base_environment
+from modelwatch_cli.deployment.building.images import build_image
+from modelwatch_cli.deployment.building.packaging import (
     as_image,
     function_names,
     functions,
     package_app,
     with_code,
 )
+from modelwatch_cli.deployment.cloudformation.apis import ensure_api
+from modelwatch_cli.deployment.cloudformation.errors import BuildError
 from modelwatch_cli.project import Project
 
 ROOT = Project().root

@@ -2,12 +2,12 @@
 
 import pytest
 
-from modelwatch_cli.deployment.parameters import (
+from modelwatch_cli.deployment.cloudformation.parameters import (
     bucket_parameters,
     common_parameters,
     template_parameters,
 )
-from modelwatch_cli.deployment.plan import make_plan
+from modelwatch_cli.deployment.cloudformation.plan import make_plan
 from modelwatch_cli.settings import Settings
 
 NOTHING: frozenset[str] = frozenset()

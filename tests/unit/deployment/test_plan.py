@@ -3,7 +3,7 @@
 import pytest
 
 from modelwatch.errors import InvalidInputError
-from modelwatch_cli.deployment.plan import make_plan, own_architecture
+from modelwatch_cli.deployment.cloudformation.plan import make_plan, own_architecture
 from modelwatch_cli.settings import Settings
 
 ELSEWHERE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566", "AWS_ENDPOINT_URL_S3": "http://s3:8333"}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from modelwatch_cli.deployment.environments import Environment, base_environment
-from modelwatch_cli.deployment.errors import BuildError
+from modelwatch_cli.deployment.building.environments import Environment, base_environment
+from modelwatch_cli.deployment.cloudformation.errors import BuildError
 from modelwatch_cli.project import Project
 
 CHECKOUT = Project()

@@ -12,7 +12,8 @@ from in_memory_cloudformation import InMemoryCloudFormation, event
 from in_memory_s3 import InMemoryS3
 from modelwatch.errors import InvalidInputError, StoreError
 from modelwatch_cli.deployment.app_stacks import Code
-from modelwatch_cli.deployment.errors import StackError
+from modelwatch_cli.deployment.cloudformation.errors import StackError
+from modelwatch_cli.deployment.cloudformation.stacks import StackDeployer
 from modelwatch_cli.deployment.releases import (
     Release,
     ReleasedApp,
@@ -21,7 +22,6 @@ from modelwatch_cli.deployment.releases import (
     live_apps,
 )
 from modelwatch_cli.deployment.rollback import Rollback, RollbackError
-from modelwatch_cli.deployment.stacks import StackDeployer
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from modelwatch_cli.deployment.revision import git_revision
+from modelwatch_cli.deployment.building.revision import git_revision
 from modelwatch_cli.project import Project
 
 

@@ -6,14 +6,14 @@ import pytest
 
 from in_memory_cloudformation import InMemoryCloudFormation, event
 from in_memory_s3 import InMemoryS3
-from modelwatch_cli.deployment.change_sets import Change, ChangeSets
+from modelwatch_cli.deployment.additions.transport import delete_transport
+from modelwatch_cli.deployment.cloudformation.change_sets import Change, ChangeSets
+from modelwatch_cli.deployment.cloudformation.errors import StackError
+from modelwatch_cli.deployment.cloudformation.plan import APPS, make_plan
+from modelwatch_cli.deployment.cloudformation.stacks import StackDeployer, stack_digest
+from modelwatch_cli.deployment.cloudformation.templates import load_template, with_kept_queues
 from modelwatch_cli.deployment.deployer import Deployer
-from modelwatch_cli.deployment.errors import StackError
-from modelwatch_cli.deployment.plan import APPS, make_plan
 from modelwatch_cli.deployment.removal import undeploy
-from modelwatch_cli.deployment.stacks import StackDeployer, stack_digest
-from modelwatch_cli.deployment.templates import load_template, with_kept_queues
-from modelwatch_cli.deployment.transport import delete_transport
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 

@@ -10,7 +10,6 @@ import msgspec
 from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.adapters.captures.labels import S3LabelStore
 from modelwatch.adapters.captures.records import S3RecordStore
-from modelwatch.domain.segments import read_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ModelwatchError
 from modelwatch_cli.capture.places import place
@@ -18,6 +17,7 @@ from modelwatch_cli.capture.rules import import_rules
 from modelwatch_cli.capture.sagemaker import ground_truth, importing
 from modelwatch_cli.capture.sagemaker.payloads import Reading
 from modelwatch_cli.console import error_console, progress
+from modelwatch_cli.monitors.held import held_segments
 from modelwatch_cli.settings import Settings
 
 _WEEK = timedelta(days=7)
@@ -83,7 +83,7 @@ def import_source(
         raise ModelwatchError(f"{source} has no file that ends in {importing.SUFFIX}")
     client, bucket = s3_client(settings), settings.capture_bucket
     rules_of = import_rules(settings, client)
-    store = S3RecordStore(client, bucket, read_segments(settings.analysis_segments))
+    store = S3RecordStore(client, bucket, held_segments(settings, client))
     with progress() as bar:
         task = bar.add_task("checking files", total=len(files))
         checked = importing.check(where, files, reading, now_ms, lambda: bar.advance(task))

@@ -18,7 +18,6 @@ from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.domain.capture_policy import PREDICTION, PROBABILITIES
 from modelwatch.domain.model_capture import CaptureRules, MonitorCapture
 from modelwatch.domain.schemas import LETTERS
-from modelwatch.domain.segments import read_segments
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.sdk.tables import TableCounts
 from modelwatch_cli.capture.cells import types_of
@@ -30,6 +29,7 @@ from modelwatch_cli.capture.tables.mapping import TableMapping
 from modelwatch_cli.capture.tables.reading import Table, open_table
 from modelwatch_cli.capture.tables.sources import fetch
 from modelwatch_cli.console import count_of
+from modelwatch_cli.monitors.held import held_segments
 from modelwatch_cli.settings import Settings
 
 KIND_NAMES = {"d": "number", "l": "whole number", "s": "text", "b": "boolean"}
@@ -197,9 +197,9 @@ def import_rows(
                 changed: list[str] = []
                 if checked.rows and imported:
                     with step("storing rows", checked.rows) as stored:
-                        segments = read_segments(settings.analysis_segments)
+                        segments_of = held_segments(settings, client)
                         records, labels = work.store(
-                            S3RecordStore(client, bucket, segments),
+                            S3RecordStore(client, bucket, segments_of),
                             S3LabelStore(client, bucket),
                             stored,
                             changed.append,

@@ -13,6 +13,8 @@ from datetime import datetime
 
 import msgspec
 
+from modelwatch.domain.constraints.document import ColumnRules
+from modelwatch.domain.episodes.notes import PlannedChange
 from modelwatch.domain.faults import UNREADABLE
 from modelwatch.domain.model_capture import MONITORS_FORMAT, MonitorCapture
 from modelwatch.domain.performance.results import PerformancePolicy
@@ -54,6 +56,10 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         What holds for single features, by name.
     capture
         What it says of capture; None: nothing.
+    planned
+        Changes that are expected: drift that they explain does not alert.
+    constraints
+        What is asked of columns, in place of what the reference says.
     settings
         What it overrides: the settings of `modelwatch.settings.analysis.MonitorSettings` by name,
         as they would be written in the environment.
@@ -66,6 +72,8 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     settings: dict[str, str] = {}
     features: dict[str, FeatureRule] = {}
     capture: MonitorCapture | None = None
+    planned: tuple[PlannedChange, ...] = ()
+    constraints: dict[str, ColumnRules] = {}
 
     @property
     def digest(self) -> str:
@@ -83,7 +91,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         {'owner': 'a', 'rules.drift_mode': 'classic'}
         """
         own = {
-            f"features.{name}.{part}": str(value).lower() if part == "ignore" else str(value)
+            f"features.{name}.{part}": str(value).lower() if isinstance(value, bool) else str(value)
             for name, rule in sorted(self.features.items())
             for part, value in msgspec.to_builtins(rule).items()
         }
@@ -94,6 +102,16 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             **{f"rules.{name.lower()}": value for name, value in sorted(self.settings.items())},
             **own,
             **(self.capture.said() if self.capture else {}),
+            **{
+                f"constraints.{name}.{rule}": msgspec.json.encode(value).decode()
+                for name, rules in sorted(self.constraints.items())
+                for rule, value in sorted(rules.items())
+            },
+            **{
+                f"expected.{each.start:%Y-%m-%d %H:%M}": f"until {each.end:%Y-%m-%d %H:%M} UTC, "
+                f"{', '.join(each.features) or 'all features'}: {each.reason}"
+                for each in self.planned
+            },
         }
         return {name: value for name, value in parts.items() if value}
 
@@ -112,8 +130,8 @@ class Monitored:
         The reference that its monitor names; empty: the one in use.
     monitor
         Digest of its monitor; empty: it has none.
-    capture
-        What its monitor says of capture.
+    capture, planned, constraints
+        What its monitor says of capture, of changes that are expected, and of columns.
     owner, labels
         Who cares for it and what else is to be known of it, as far as its monitor says it.
     """
@@ -123,6 +141,8 @@ class Monitored:
     baseline: str = ""
     monitor: str = ""
     capture: MonitorCapture | None = None
+    planned: tuple[PlannedChange, ...] = ()
+    constraints: Mapping[str, ColumnRules] = field(default_factory=dict)
     owner: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 

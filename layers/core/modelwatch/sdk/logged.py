@@ -84,7 +84,7 @@ def record_json(logged: LoggedPrediction, lost_before: int, now_ms: int) -> byte
     if logged.probabilities is not None:
         body["probabilities"] = probabilities_of(logged.probabilities)
     if logged.latency_ms:
-        body["latency_ms"] = logged.latency_ms
+        body["latency_ms"] = feature_value(logged.latency_ms, "latency_ms")
     if lost_before:
         body["lost_before"] = min(lost_before, MOST_LOST)
     found = _json(body)
@@ -96,7 +96,7 @@ def label_json(logged: LoggedLabel, now_ms: int) -> bytes:
     """Return a label as JSON; raises InvalidInputError with what the capture API would refuse."""
     body = {
         "event_id": logged.event_id,
-        "label": prediction_value(logged.label),
+        "label": prediction_value(logged.label, "label"),
         "labelled_at": _time(logged.labelled_at_ms),
     }
     if logged.predicted_at is not None:

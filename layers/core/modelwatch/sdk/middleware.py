@@ -27,7 +27,17 @@ class _Middleware[App]:
         self._app = app
         self._log = client
         routes = [capture] if isinstance(capture, Capture) else capture
-        self._routes = {(each.method, each.path): each for each in routes}
+        self._routes = {(each.method.upper(), each.path): each for each in routes}
+
+    def _route(self, method: str, path: str, root: str) -> Capture | None:
+        """Return the mapping of a request; ``root`` is what the application does not see of path.
+
+        Behind a proxy or in a mount, people know a route by either.
+        """
+        found = self._routes.get((method, path))
+        if found is None and root and path.startswith(root):
+            found = self._routes.get((method, path[len(root) :]))
+        return found
 
 
 class CaptureASGI(_Middleware[_Asgi]):
@@ -53,11 +63,12 @@ class CaptureASGI(_Middleware[_Asgi]):
         """Serve a request."""
         route = None
         if scope["type"] == "http":
-            route = self._routes.get((scope["method"], scope["path"]))
+            route = self._route(scope["method"], scope["path"], scope.get("root_path", ""))
         if route is None:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(self._log, route)
+        exchange.request.packing = _packing(_texts(scope.get("headers", ())))
 
         async def received() -> _Message:
             message = await receive()
@@ -68,9 +79,13 @@ class CaptureASGI(_Middleware[_Asgi]):
         async def sent(message: _Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = str(message["status"])
+                exchange.response.packing = _packing(_texts(message.get("headers", ())))
             elif message["type"] == "http.response.body":
                 exchange.response.add(message.get("body", b""))
             await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                # not later: tasks after the response take their time, or fail
+                exchange.end()
 
         await self._app(scope, received, sent)
         exchange.end()
@@ -99,16 +114,21 @@ class CaptureWSGI(_Middleware[_Wsgi]):
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Serve a request."""
-        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        route = self._routes.get((environ.get("REQUEST_METHOD", ""), path))
+        root = environ.get("SCRIPT_NAME", "")
+        path = root + environ.get("PATH_INFO", "")
+        route = self._route(environ.get("REQUEST_METHOD", ""), path, root)
         if route is None:
             return self._app(environ, start_response)
         exchange = _Exchange(self._log, route)
+        exchange.request.packing = environ.get("HTTP_CONTENT_ENCODING", "").lower()
         environ["wsgi.input"] = _Input(environ["wsgi.input"], exchange.request)
 
-        def started(status: str, *more: Any, **named: Any) -> Callable[[bytes], object]:
+        def started(
+            status: str, headers: list[tuple[str, str]], *more: Any, **named: Any
+        ) -> Callable[[bytes], object]:
             exchange.status = status
-            write = start_response(status, *more, **named)
+            exchange.response.packing = _packing(headers)
+            write = start_response(status, headers, *more, **named)
 
             def written(chunk: bytes) -> object:
                 exchange.response.add(chunk)
@@ -119,6 +139,16 @@ class CaptureWSGI(_Middleware[_Wsgi]):
         result = self._app(environ, started)
         kind = _SizedResult if isinstance(result, list | tuple) else _Result
         return kind(result, exchange)
+
+
+def _texts(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
+    return ((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+
+
+def _packing(headers: Iterable[tuple[str, str]]) -> str:
+    """Return the Content-Encoding that headers say; empty where they say none."""
+    said = (value for name, value in headers if name.lower() == "content-encoding")
+    return next(said, "").strip().lower()
 
 
 class _Exchange:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from datetime import datetime
 from os import PathLike
 from typing import Any, NamedTuple
 
 from modelwatch.calls import Calls
 from modelwatch.domain.event_ids import new_event_id
+from modelwatch.domain.names import check_model_name, check_model_version
 from modelwatch.domain.optional import optional_part
-from modelwatch.domain.records import time_faults
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch.sdk.logged import LoggedLabel, LoggedPrediction, Model, label_json, record_json
 from modelwatch.sdk.sender import EXIT_SECONDS, Counts, Sender
-from modelwatch.sdk.tables import TableCounts, check_lengths, columns_of, taken, times_of
-from modelwatch.sdk.values import event_id_of, plain_list, time_of
+from modelwatch.sdk.tables import TableCounts, rows_of
+from modelwatch.sdk.values import event_id_of, milliseconds_of, values_by_name
 
 _QUEUE_SIZE = 50_000
 _FLUSH_SECONDS = 1.0
@@ -39,9 +38,19 @@ class ModelLog:
     """
 
     def __init__(
-        self, calls: Calls, *, model_name: str, model_version: str, variant: str, raises: bool
+        self,
+        calls: Calls,
+        *,
+        model_name: str,
+        model_version: str | int,
+        variant: str,
+        raises: bool,
     ) -> None:
-        self._model = Model(model_name, model_version, variant)
+        if model_name:
+            check_model_name(model_name, "model_name")
+        if version := _text(model_version):
+            check_model_version(version, "model_version")
+        self._model = Model(model_name, version, variant)
         self._raises = raises
 
         def post(path: str) -> Callable[[bytes], None]:
@@ -73,7 +82,7 @@ class ModelLog:
         at: object = None,
         probabilities: object = None,
         latency_ms: float = 0.0,
-        model_version: str = "",
+        model_version: str | int = "",
         variant: str = "",
     ) -> str:
         """Log a prediction; return its event id, by which a label finds it.
@@ -86,7 +95,8 @@ class ModelLog:
         prediction
             One number, string or boolean, alone or in a list or array of one.
         id
-            Your own id: a UUID, or any text or number, from which one is made.
+            Your own id: a UUID, or any text or number, from which one is made. None, NaN and an
+            empty text are no id.
         at
             When it was made: a datetime with a zone, or seconds since 1970; by default now.
         probabilities
@@ -105,10 +115,10 @@ class ModelLog:
         """
         model = self._predicted_by(model_version, variant)
         try:
-            at_ms = _now_ms() if at is None else _milliseconds(at)
+            at_ms = _now_ms() if at is None else milliseconds_of(at)
             logged = LoggedPrediction(
                 model,
-                new_event_id(at_ms) if id is None else event_id_of(id, model.name),
+                (id is not None and event_id_of(id, model.name)) or new_event_id(at_ms),
                 at_ms,
                 _copied(features),
                 _settled(prediction),
@@ -134,7 +144,7 @@ class ModelLog:
         at: Any = None,
         probabilities: Any = None,
         features: Sequence[str] = (),
-        model_version: str = "",
+        model_version: str | int = "",
         variant: str = "",
         wait: bool = False,
     ) -> list[str]:
@@ -165,21 +175,29 @@ class ModelLog:
         """
         model = self._predicted_by(model_version, variant)
         try:
-            rows = _rows(model, table, predictions, ids, at, probabilities, features)
+            rows = rows_of(model, table, predictions, ids, at, probabilities, features)
             if self._raises:
                 for row in rows:
+                    if isinstance(row, InvalidInputError):
+                        raise row
                     record_json(row, 0, _now_ms())
         except Exception as error:
             self._predictions.refuse(model, error, _length(table))
             if self._raises:
                 raise
             return []
+        good = []
+        for row in rows:
+            if isinstance(row, InvalidInputError):
+                self._predictions.refuse(model, row)
+            else:
+                good.append(row)
         if self._raises and not wait:
-            for row in rows:
-                self._put(self._predictions, row)
+            for each in good:
+                self._put(self._predictions, each)
         else:
-            self._predictions.put_all(rows, wait=wait)
-        return [row.event_id for row in rows]
+            self._predictions.put_all(good, wait=wait)
+        return ["" if isinstance(row, InvalidInputError) else row.event_id for row in rows]
 
     def log_table(
         self,
@@ -194,7 +212,7 @@ class ModelLog:
         ignore: Sequence[str] = (),
         timestamp_unit: str = "",
         time_zone: str = "",
-        model_version: str = "",
+        model_version: str | int = "",
         variant: str = "",
         skip_invalid: bool = False,
         settings: Any = None,
@@ -281,9 +299,10 @@ class ModelLog:
             With ``raises=True``, when the queue is full.
         """
         try:
-            logged = LoggedLabel(
-                event_id_of(id, self._model.name), _settled(value), predicted_at, _now_ms()
-            )
+            event_id = event_id_of(id, self._model.name)
+            if not event_id:
+                raise InvalidInputError("id", "is missing; give what log returned, or your own")
+            logged = LoggedLabel(event_id, _settled(value), predicted_at, _now_ms())
             if self._raises:
                 label_json(logged, _now_ms())
         except Exception as error:
@@ -316,11 +335,11 @@ class ModelLog:
         self._predictions.close(EXIT_SECONDS)
         self._labels.close(max(0.0, until - time.monotonic()))
 
-    def _predicted_by(self, version: str, variant: str) -> Model:
-        if not version and not variant:
+    def _predicted_by(self, version: str | int, variant: str) -> Model:
+        if version == "" and not variant:
             return self._model
         return Model(
-            self._model.name, version or self._model.version, variant or self._model.variant
+            self._model.name, _text(version) or self._model.version, variant or self._model.variant
         )
 
     def _put[T](self, sender: Sender[T], element: T) -> None:
@@ -328,63 +347,14 @@ class ModelLog:
             raise ModelwatchError("the queue of the client is full, or the client is closed")
 
 
-def _rows(
-    model: Model,
-    table: Any,
-    predictions: Any,
-    ids: Any,
-    at: Any,
-    probabilities: Any,
-    features: Sequence[str],
-) -> list[LoggedPrediction]:
-    columns = columns_of(table)
-    meanings = {"predictions": taken(columns, predictions, "predictions")}
-    if ids is not None:
-        meanings["ids"] = taken(columns, ids, "ids")
-    is_one_time = at is None or isinstance(at, datetime | int | float)
-    if not is_one_time:
-        meanings["at"] = times_of(columns, at, "at")
-    if probabilities is not None:
-        named = plain_list(probabilities, "probabilities")
-        if named and all(isinstance(name, str) for name in named):
-            classes = [(name, taken(columns, name, "probabilities")) for name in named]
-            check_lengths(classes)
-            named = list(zip(*(values for _name, values in classes), strict=True))
-        meanings["probabilities"] = named
-    names = [str(name) for name in features] or list(columns)
-    if not names:
-        raise InvalidInputError("features", "there is no column of one; give one feature or more")
-    values = [taken(dict(columns), name, "features") for name in names]
-    count = check_lengths([*meanings.items(), *zip(names, values, strict=True)])
-    if is_one_time:
-        moments = [_now_ms() if at is None else _milliseconds(at)] * count
-    else:
-        moments = [_milliseconds(each) for each in meanings["at"]]
-    nothing = [None] * count
-    return [
-        LoggedPrediction(
-            model,
-            new_event_id(at_ms) if own_id is None else event_id_of(own_id, model.name),
-            at_ms,
-            dict(zip(names, row, strict=True)),
-            prediction,
-            row_probabilities,
-            0.0,
-        )
-        for at_ms, own_id, row, prediction, row_probabilities in zip(
-            moments,
-            meanings.get("ids", nothing),
-            zip(*values, strict=True),
-            meanings["predictions"],
-            meanings.get("probabilities", nothing),
-            strict=True,
-        )
-    ]
+def _text(version: str | int | None) -> str:
+    return "" if version is None else str(version)
 
 
 def _copied(features: Any) -> dict[Any, object]:
     try:
-        return dict(features)
+        found = values_by_name(features)
+        return dict(features) if found is None else found
     except (TypeError, ValueError):
         name = type(features).__name__
         raise InvalidInputError("features", f"is a {name}; expected values by name") from None
@@ -405,13 +375,6 @@ def _length(table: Any) -> int:
         return len(table)
     except (TypeError, ValueError):
         return 1
-
-
-def _milliseconds(at: object) -> int:
-    found = time_of(at, "at")
-    if faults := list(time_faults("at", found)):
-        raise InvalidInputError.of(faults)
-    return round(found.timestamp() * 1000)
 
 
 def _now_ms() -> int:

@@ -9,6 +9,7 @@ from mlflow.pyfunc import load_model
 from mlflow.pyfunc.model import PythonModel
 
 from modelwatch.client import Client
+from modelwatch.sdk.tables import as_it_is
 
 
 class CapturedModel(PythonModel):
@@ -43,6 +44,7 @@ class CapturedModel(PythonModel):
     # MLflow reads type hints as a schema
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
         """Return what the model predicts."""
+        given = as_it_is(model_input)
         said = self._model.predict(model_input, params=params)
-        self._client.log_batch(model_input, said)
+        self._client.log_batch(given, said)
         return said

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.faults import repeated
 from modelwatch.errors import Fault, InvalidInputError
-from modelwatch.sdk.values import plain_list, time_of
+from modelwatch.sdk.logged import LoggedPrediction, Model
+from modelwatch.sdk.values import event_id_of, milliseconds_of, plain_list
 
 
 class TableCounts(NamedTuple):
@@ -63,6 +66,83 @@ def columns_of(table: Any) -> dict[str, Any]:
     return dict(zip(map(str, names), columns, strict=True))
 
 
+def rows_of(
+    model: Model,
+    table: Any,
+    predictions: Any,
+    ids: Any,
+    at: Any,
+    probabilities: Any,
+    features: Sequence[str],
+) -> list[LoggedPrediction | InvalidInputError]:
+    """Return the predictions of a table as `Client.log_batch` takes it, in the order of its rows.
+
+    A row whose time or id is none is what is wrong with it.
+
+    Raises InvalidInputError when it is no such table.
+    """
+    columns = columns_of(table)
+    meanings = {"predictions": taken(columns, predictions, "predictions")}
+    if ids is not None:
+        meanings["ids"] = taken(columns, ids, "ids")
+    is_one_time = at is None or isinstance(at, datetime | int | float)
+    if not is_one_time:
+        meanings["at"] = times_of(columns, at, "at")
+    if probabilities is not None:
+        named = plain_list(probabilities, "probabilities")
+        if named and all(isinstance(name, str) for name in named):
+            classes = [(name, taken(columns, name, "probabilities")) for name in named]
+            check_lengths(classes)
+            named = list(zip(*(values for _name, values in classes), strict=True))
+        meanings["probabilities"] = named
+    names = [str(name) for name in features] or list(columns)
+    if not names:
+        raise InvalidInputError("features", "there is no column of one; give one feature or more")
+    values = [taken(dict(columns), name, "features") for name in names]
+    count = check_lengths([*meanings.items(), *zip(names, values, strict=True)])
+    if is_one_time:
+        now = time.time_ns() // 1_000_000 if at is None else milliseconds_of(at)
+        meanings["at"] = [now] * count
+    nothing = [None] * count
+    found: list[LoggedPrediction | InvalidInputError] = []
+    for moment, own_id, row, prediction, row_probabilities in zip(
+        meanings["at"],
+        meanings.get("ids", nothing),
+        zip(*values, strict=True),
+        meanings["predictions"],
+        meanings.get("probabilities", nothing),
+        strict=True,
+    ):
+        try:
+            at_ms = moment if is_one_time else milliseconds_of(moment)
+            event_id = (own_id is not None and event_id_of(own_id, model.name)) or ""
+        except InvalidInputError as error:
+            found.append(error)
+            continue
+        logged = LoggedPrediction(
+            model,
+            event_id or new_event_id(at_ms),
+            at_ms,
+            dict(zip(names, row, strict=True)),
+            prediction,
+            row_probabilities,
+            0.0,
+        )
+        found.append(logged)
+    return found
+
+
+def as_it_is(table: Any) -> Any:
+    """Return a table as it is now: what predicts may change the one that it was given.
+
+    What is no table comes back as it came: `Client.log_batch` says what is wrong with it.
+    """
+    try:
+        return {name: plain_list(column, name) for name, column in columns_of(table).items()}
+    except Exception:  # noqa: BLE001 - who asks for predictions gets them in any case
+        return table
+
+
 def _refuse_repeated(names: Sequence[Any]) -> None:
     twice = repeated(map(str, names))
     if twice:
@@ -84,10 +164,10 @@ def taken(columns: dict[str, Any], given: Any, field: str) -> list[Any]:
     return plain_list(_named(columns, given, field), field)
 
 
-def times_of(columns: dict[str, Any], given: Any, field: str) -> list[datetime]:
-    """Return times in UTC as `taken` does; a column of times without a zone is in UTC.
+def times_of(columns: dict[str, Any], given: Any, field: str) -> list[Any]:
+    """Return times as `taken` does; those of a column of times without a zone are in UTC.
 
-    Raises InvalidInputError when one is no time.
+    Raises InvalidInputError when no column has the name.
     """
     column = _named(columns, given, field) if isinstance(given, str) else given
     kind = str(getattr(column, "dtype", getattr(column, "type", "")))
@@ -98,7 +178,7 @@ def times_of(columns: dict[str, Any], given: Any, field: str) -> list[datetime]:
     return [
         value.replace(tzinfo=UTC)
         if is_typed and isinstance(value, datetime) and value == value and value.tzinfo is None
-        else time_of(value, field)
+        else value
         for value in values
     ]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
@@ -12,7 +13,7 @@ from typing import Any
 
 from modelwatch.domain.event_ids import named_event_id
 from modelwatch.domain.numbers import is_number
-from modelwatch.domain.records import Value
+from modelwatch.domain.records import Value, time_faults
 from modelwatch.errors import InvalidInputError
 
 
@@ -87,7 +88,22 @@ def _only(plain: object, value: object) -> object:
     return None if type(plain) is type(value) else plain
 
 
-def prediction_value(value: object) -> Value:
+def values_by_name(held: Any) -> dict[Any, Any] | None:
+    """Return the values that a mapping, a Series, a dataclass or a model of pydantic holds.
+
+    None when ``held`` is none of these.
+    """
+    if isinstance(held, Mapping):
+        return dict(held)
+    if hasattr(held, "items") and hasattr(held, "index"):
+        return dict(held.items())
+    if is_dataclass(held) and not isinstance(held, type):
+        return {each.name: getattr(held, each.name) for each in fields(held)}
+    # one of pydantic is a sequence of names and values
+    return dict(held) if hasattr(type(held), "model_fields") else None
+
+
+def prediction_value(value: object, field: str = "prediction") -> Value:
     """Return the one prediction in ``value``: itself, or the only element of a list or array.
 
     Raises InvalidInputError when there is none, several, or one that is no finite number.
@@ -102,15 +118,15 @@ def prediction_value(value: object) -> Value:
     modelwatch.errors.InvalidInputError: prediction: inf is no finite number of 64 bits
     """
     while _holds_several(value):
-        found = plain_list(value, "prediction")
+        found = plain_list(value, field)
         if len(found) != 1:
-            raise InvalidInputError("prediction", f"has {len(found)} values; expected one")
+            raise InvalidInputError(field, f"has {len(found)} values; expected one")
         value = found[0]
-    plain = feature_value(value, "prediction")
+    plain = feature_value(value, field)
     if isinstance(plain, str) and not isinstance(value, str | Enum | date | time | uuid.UUID):
-        raise InvalidInputError("prediction", f"{plain:.40} is no finite number of 64 bits")
+        raise InvalidInputError(field, f"{plain:.40} is no finite number of 64 bits")
     if plain is None and value is not None:
-        raise InvalidInputError("prediction", "NaN is no finite number of 64 bits")
+        raise InvalidInputError(field, "NaN is no finite number of 64 bits")
     return plain
 
 
@@ -153,9 +169,19 @@ def plain_list(value: Any, field: str) -> list[Any]:
 def event_id_of(given: object, model_name: str) -> str:
     """Return the event id for an id of the caller's, as an import of a table makes it.
 
+    Empty when it is missing: None, NaN or blank. Those would all be the same id.
+
+    Raises InvalidInputError when it is of a kind that is no id, such as a list.
+
+    Examples
+    --------
     >>> event_id_of(17, "churn") == event_id_of(17.0, "churn") == event_id_of("17", "churn")
     True
+    >>> event_id_of(float("nan"), "churn"), event_id_of(" ", "churn")
+    ('', '')
     """
+    if feature_value(given, "id") is None or not str(given).strip():
+        return ""
     is_whole = isinstance(given, float) and given.is_integer()
     return named_event_id(str(int(given) if is_whole else given), model_name)  # type: ignore[call-overload]
 
@@ -199,3 +225,11 @@ as datetime.now(UTC)
         problem = f"{found.isoformat()} has no time zone; give one, such as datetime.now(UTC)"
         raise InvalidInputError(field, problem)
     return found.astimezone(UTC)
+
+
+def milliseconds_of(at: object) -> int:
+    """Return the time ``at`` in milliseconds since 1970; raises InvalidInputError as `time_of`."""
+    found = time_of(at, "at")
+    if faults := list(time_faults("at", found)):
+        raise InvalidInputError.of(faults)
+    return round(found.timestamp() * 1000)

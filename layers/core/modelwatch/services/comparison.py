@@ -167,13 +167,14 @@ class Comparer:
         chosen = [each for key, each in found.items() if variant in ("", key)]
         profile = merge_profiles(chosen)
         latency = profile.outputs.get(_LATENCY)
+        reference, losses = self._references.held_out(model_name, version)
         performance = self._performance.evaluate(
             model_name,
             version,
             window,
             variant=variant or None,
-            reference=self._references.holdout(model_name, version),
-            losses=self._references.losses(model_name, version),
+            reference=reference,
+            losses=losses,
             policy=policy,
         )
         side = Side(

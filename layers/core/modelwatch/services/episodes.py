@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from modelwatch.domain.episodes.joining import Episode
+from modelwatch.domain.episodes.notes import PlannedChange
 from modelwatch.domain.episodes.slots import Observation, Slot, observe
 from modelwatch.domain.verdict.results import AnalysisResult, WindowVerdict
 from modelwatch.metric_names import EPISODE_OPENED, EPISODE_STATUS, EPISODE_STATUS_VALUES
@@ -17,13 +18,17 @@ _SHOWN_CLOSED = timedelta(days=1)
 """So long metrics say of another version that its episode is over: they need to hear it once."""
 
 
-def note_result(store: EpisodeStore, result: AnalysisResult) -> list[Sample]:
+def note_result(
+    store: EpisodeStore, result: AnalysisResult, planned: Sequence[PlannedChange] = ()
+) -> list[Sample]:
     """Add a result of the schedule to its model's record; return the metrics of its episodes.
 
-    Raises StoreError when the record cannot be read or written.
+    ``planned`` is what the model's monitor expects. Raises StoreError when the record cannot be
+    read or written.
     """
     seen = observe(result)
-    record = store.update(result.model_name, lambda record: record.add(seen))
+    changes = tuple(each.expectation() for each in planned)
+    record = store.update(result.model_name, lambda record: record.add(seen).planning(changes))
     newest: dict[str, Episode] = {}
     for episode in record.episodes():  # the open ones first, the newest first
         newest.setdefault(episode.model_version, episode)

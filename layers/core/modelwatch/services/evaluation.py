@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import msgspec
 
+from modelwatch.domain.constraints.document import overridden
 from modelwatch.domain.monitors import Monitored
 from modelwatch.domain.past.calibration import Calibration
 from modelwatch.domain.past.relations import relations_of
@@ -118,6 +120,8 @@ class Evaluator:
         if max(each.rows for each in profiles.values()) >= task.rules.min_rows:
             baseline = task.monitored.baseline
             reference = self._references.of(task.name, task.version, task.window, baseline)
+            if reference is not None and (own := task.monitored.constraints):
+                reference = replace(reference, constraints=overridden(reference.constraints, own))
         past = self._learning.calibration(task, reference)
         if last is None:
             last = last_results(self._reports, task.name, task.version)
@@ -133,7 +137,7 @@ class Evaluator:
             newest[key] = remembered(result, last.get(key))
             results.append(result)
         if not task.ad_hoc:
-            samples = note_result(self._episodes, results[0])
+            samples = note_result(self._episodes, results[0], task.monitored.planned)
             self._metrics.emit(samples if task.present else [])
         if task.present and not task.ad_hoc:
             windows = {**last, **newest}
@@ -146,12 +150,13 @@ class Evaluator:
     ) -> PerformanceResult | None:
         """Return the performance of a version by the labels of a window; None: see the log."""
         try:
+            reference, losses = self._references.held_out(name, version)
             return self._performance.evaluate(
                 name,
                 version,
                 window,
-                reference=self._references.holdout(name, version),
-                losses=self._references.losses(name, version),
+                reference=reference,
+                losses=losses,
                 policy=monitored.performance,
             )
         except Exception:  # noqa: BLE001 - said in the log

@@ -14,8 +14,9 @@ from modelwatch.domain.past.history import JOINS_AFTER, KEPT_DAYS, Past, PastDoc
 from modelwatch.domain.past.relations import Pair, Relations, relations_of
 from modelwatch.domain.past.scores import DISTANCE
 from modelwatch.domain.past.traffic import NO_TOTALS, totals_of
-from modelwatch.domain.profiles import Profile, merge_profiles
+from modelwatch.domain.profiles import ColumnProfile, Profile, merge_profiles
 from modelwatch.domain.statistics.distributions import Distribution, Floats
+from modelwatch.domain.statistics.transport import SMALLEST_DEVIATION
 from modelwatch.domain.verdict.columns import all_distributions, traces_of
 from modelwatch.domain.verdict.evidence import encode_window, sha256
 from modelwatch.domain.windows import Window
@@ -203,6 +204,9 @@ class Learning:
         """Return what was learned; nothing when it was against another reference, or not of all."""
         digest = sha256(encode_window(reference.profile, {}))
         methods = task.monitored.rules.policy.methods
+        if any(0 < (each.deviation or 0.0) < SMALLEST_DEVIATION for each in _columns(reference)):
+            # what was learned of small numbers by earlier releases is in other units
+            digest += " small"
         if reference.past_from is not None:
             digest += f" from {reference.past_from.isoformat()}"
         known = digest, methods, reference.pairs
@@ -226,6 +230,11 @@ class Learning:
         read = self._profiles.profiles(task.name, task.version, window)
         profile = merge_profiles(list(read.variants.values()))
         return profile if profile.rows >= task.monitored.rules.min_rows else None
+
+
+def _columns(reference: SampledReference) -> Iterator[ColumnProfile]:
+    yield from reference.profile.features.values()
+    yield from reference.profile.predictions.values()
 
 
 def _touches(window: Window, days: Set[date]) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from functools import cache
 
 from modelwatch.domain.capture_policy import CapturePolicy
 from modelwatch.domain.model_capture import CaptureRules
 from modelwatch.domain.monitors import Monitor, Monitored, MonitorSet
+from modelwatch.domain.segments import SegmentsOf, read_segments
 from modelwatch.errors import ModelwatchError, MonitorError
 from modelwatch.ports.analysis import MonitorStore
 
@@ -96,6 +98,12 @@ def capture_policies(
         Gives the monitors that hold.
     """
     return lambda name: defaults.overridden(monitors().of(name).capture).policy
+
+
+def declared_segments(monitors: Callable[[], Monitors]) -> SegmentsOf:
+    """Return what gives the segments of a model; ``monitors`` gives the monitors that hold."""
+    parse = cache(read_segments)
+    return lambda name: parse(monitors().of(name).rules.segments)
 
 
 class MonitorReader:

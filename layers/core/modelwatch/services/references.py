@@ -97,19 +97,18 @@ class References:
             return found
         return replace(found, importance=self._training.importance(version))
 
-    def holdout(self, model_name: str, model_version: str) -> pa.Table | None:
-        """Return rows that a version was not trained on, or None when there are none."""
-        try:
-            return self._training.holdout(self._registry.version(model_name, model_version))
-        except NoModelError:
-            return None
+    def held_out(
+        self, model_name: str, model_version: str
+    ) -> tuple[pa.Table | None, LossModel | None]:
+        """Return rows that a version was not trained on, and what its errors depend on.
 
-    def losses(self, model_name: str, model_version: str) -> LossModel | None:
-        """Return what the errors of a version depend on, or None when it was not learned."""
+        None each: there are none, and it was not learned.
+        """
         try:
-            return self._training.losses(self._registry.version(model_name, model_version))
+            version = self._registry.version(model_name, model_version)
         except NoModelError:
-            return None
+            return None, None
+        return self._training.holdout(version), self._training.losses(version)
 
     def _of(
         self,

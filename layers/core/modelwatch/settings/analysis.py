@@ -1,6 +1,6 @@
 """How windows are compared, and what comes of it."""
 
-from modelwatch.settings.capture import PolicySettings, StoredSettings
+from modelwatch.settings.capture import PolicySettings, SegmentSettings, StoredSettings
 from modelwatch.settings.kinds import (
     HTTP,
     bucket,
@@ -38,7 +38,7 @@ class ResultSettings(Group):
     )
 
 
-class MonitorSettings(Group):
+class MonitorSettings(SegmentSettings):
     """How the windows of a model are evaluated; its monitor may override each."""
 
     analysis_windows = Setting(

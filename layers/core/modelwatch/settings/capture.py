@@ -48,16 +48,21 @@ class SendingSettings(QueueSettings, PolicySettings):
     )
 
 
-class StoredSettings(Group):
-    """Where captures are, and which of their segments are profiled."""
+class SegmentSettings(Group):
+    """Which parts of the traffic are profiled and evaluated; a model's monitor may override it."""
 
-    capture_bucket = Named(
-        "modelwatch-{STAGE}-captures-{ACCOUNT}-{REGION}", "bucket of captured predictions", bucket
-    )
     analysis_segments = Setting(
         "",
         "parts of the traffic that are watched apart, such as colour; strong: alcohol > 13",
         segments,
+    )
+
+
+class StoredSettings(SegmentSettings):
+    """Where captures are."""
+
+    capture_bucket = Named(
+        "modelwatch-{STAGE}-captures-{ACCOUNT}-{REGION}", "bucket of captured predictions", bucket
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import batched
+from itertools import batched, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +36,8 @@ _AT_ONCE = 64
 MOST_CLASSES = 100
 """So many probabilities are profiled, each class as a column of its own."""
 
+_LISTS, _LATENCY = "probabilities", "latency_ms"
+
 
 def profile_table(
     table: pa.Table, sample_rows: int = MOST_ROWS, hashes: Hashes | None = None
@@ -51,34 +53,64 @@ def profile_table(
     hashes
         Of its rows, as `_hash_rows` gives them, where they are known.
     """
+    return _profile_spans(table, [(0, table.num_rows)], lambda _: sample_rows, hashes)[0]
+
+
+def _profile_spans(
+    table: pa.Table,
+    spans: Sequence[tuple[int, int]],
+    sample_rows: Callable[[int], int],
+    hashes: Hashes | None,
+) -> list[Profile]:
+    """Profile spans of rows, each as a table of its own: (first, behind the last).
+
+    ``sample_rows`` says how many rows of so many are sampled. A minute may have one row: what is
+    done once for all spans would else take most of the time.
+    """
     names = set(table.column_names)
     times = table["captured_at"].cast(pa.int64()).to_numpy() if "captured_at" in names else ()
     rates = table["sample_rate"].to_numpy() if "sample_rate" in names else np.empty(0)
     rates = np.where(np.isnan(rates), 1.0, rates)
+    lost = pc.fill_null(table["lost_before"], 0).to_numpy() if "lost_before" in names else ()
     features = parts_by_name(table, feature_names(table.column_names))
-    outputs = {name: [column] for name, column in _outputs(table)}
+    outputs = list(_outputs(table))
+    if hashes is None and any(sample_rows(end - start) for start, end in spans):
+        hashes = _hash_rows(table)
+    spanned = [
+        (
+            {
+                name: [part.slice(start, end - start) for part in parts]
+                for name, parts in features.items()
+            },
+            {name: [column] for name, column in _outputs_of(outputs, start, end - start)},
+        )
+        for start, end in spans
+    ]
     # all columns of doubles at once, whatever they are of
-    profiles = iter(_profiled([*features.values(), *outputs.values()]))
-    return Profile(
-        rows=table.num_rows,
-        estimated_rows=float(np.sum(1 / rates)) if len(rates) else float(table.num_rows),
-        lost=pc.sum(table["lost_before"]).as_py() or 0 if "lost_before" in names else 0,
-        first_ms=int(np.min(times)) if len(times) else 0,
-        last_ms=int(np.max(times)) if len(times) else 0,
-        features=dict(zip(features, profiles, strict=False)),
-        outputs=dict(zip(outputs, profiles, strict=True)),
-        sample=_sampled(table, features, hashes, sample_rows) if sample_rows else None,
+    profiles = iter(
+        _profiled([each for parts, found in spanned for each in (*parts.values(), *found.values())])
     )
+    return [
+        Profile(
+            rows=end - start,
+            estimated_rows=float(np.sum(1 / rates[start:end]))
+            if len(rates)
+            else float(end - start),
+            lost=int(np.sum(lost[start:end])),
+            first_ms=int(np.min(times[start:end])) if len(times) else 0,
+            last_ms=int(np.max(times[start:end])) if len(times) else 0,
+            features=dict(zip(parts, profiles, strict=False)),
+            outputs=dict(zip(found, profiles, strict=False)),
+            sample=_sampled(parts, hashes[start:end], rows)
+            if hashes is not None and (rows := sample_rows(end - start))
+            else None,
+        )
+        for (start, end), (parts, found) in zip(spans, spanned, strict=True)
+    ]
 
 
-def _sampled(
-    table: pa.Table,
-    features: Mapping[str, list[pa.ChunkedArray]],
-    hashes: Hashes | None,
-    rows: int,
-) -> RowSample:
+def _sampled(features: Mapping[str, list[pa.ChunkedArray]], hashes: Hashes, rows: int) -> RowSample:
     """Return the sample of a table, of the features that hold numbers."""
-    hashes = _hash_rows(table) if hashes is None else hashes
     places = sampled_rows(hashes, rows)
 
     def numbers() -> Iterator[tuple[str, NDArray[np.float64]]]:
@@ -115,19 +147,25 @@ def profile_slices(
     codes = variants.indices.to_numpy(zero_copy_only=False)
     members = segment_rows(segments, table)
     hashes = _hash_rows(table) if hashes is None else hashes
-    slices = []
     # a code has 32 bits, and so has a minute until the year 9000
-    pairs = np.unique(codes.astype(np.int64) << 32 | minutes).tolist()
-    for code, minute in [divmod(pair, 1 << 32) for pair in pairs]:
-        within = (codes == code) & (minutes == minute)
-        part = table if within.all() else table.filter(pa.array(within))
+    pairs = codes.astype(np.int64) << 32 | minutes
+    if (pairs[1:] < pairs[:-1]).any():
+        order = np.argsort(pairs, kind="stable")
+        table, pairs, hashes = table.take(order), pairs[order], hashes[order]
+        members = {key: rows[order] for key, rows in members.items()}
+    found, firsts = np.unique(pairs, return_index=True)
+    spans = list(pairwise([*firsts.tolist(), len(pairs)]))
+    profiles = _profile_spans(table, spans, rows_of_slice, hashes)
+    slices = []
+    for pair, (start, end), profile in zip(found.tolist(), spans, profiles, strict=True):
+        code, minute = divmod(pair, 1 << 32)
         variant = variants.dictionary[code].as_py()
-        profile = profile_table(part, rows_of_slice(part.num_rows), hashes[within])
         slices.append(Slice(variant, minute * MINUTE_MS, profile))
         for key, rows in members.items():
-            mine = within & rows
+            mine = rows[start:end]
             if mine.any():
-                profile = profile_table(table.filter(pa.array(mine)), sample_rows=0)
+                part = table.slice(start, end - start).filter(pa.array(mine))
+                profile = profile_table(part, sample_rows=0)
                 slices.append(Slice(variant, minute * MINUTE_MS, profile, key))
     return slices
 
@@ -152,15 +190,15 @@ def profile_column(column: pa.ChunkedArray) -> ColumnProfile:
 
 def _profiled(columns: Sequence[list[pa.ChunkedArray]]) -> list[ColumnProfile]:
     """Profile features and outputs, each in its parts; those of nothing but doubles together."""
-    alike = [
-        place
-        for place, (first, *others) in enumerate(columns)
-        if not others and first.type == pa.float64() and not first.null_count and len(first)
-    ]
+    alike: dict[int, list[int]] = {}
+    for place, (first, *others) in enumerate(columns):
+        if not others and first.type == pa.float64() and not first.null_count and len(first):
+            alike.setdefault(len(first), []).append(place)
     found: dict[int, ColumnProfile] = {}
-    for places in batched(alike, _AT_ONCE, strict=False):
-        matrix = np.stack([columns[place][0].to_numpy() for place in places])
-        found |= zip(places, number_columns(matrix), strict=True)
+    for of_length in alike.values():
+        for places in batched(of_length, _AT_ONCE, strict=False):
+            matrix = np.stack([columns[place][0].to_numpy() for place in places])
+            found |= zip(places, number_columns(matrix), strict=True)
     return [
         found[place] if place in found else _one_by_one(parts)
         for place, parts in enumerate(columns)
@@ -199,20 +237,30 @@ def _hash_rows(table: pa.Table) -> Hashes:
 
 
 def _outputs(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    """Yield the columns of outputs; some rows may have nothing of one: see `_outputs_of`."""
     names = set(table.column_names)
-    numbers = table["prediction"] if "prediction" in names else None
-    if numbers is not None and numbers.null_count < len(numbers):
-        yield "prediction", numbers
+    if "prediction" in names:
+        yield "prediction", table["prediction"]
     if "prediction_label" in names:
-        classes = _classes(table)
-        if classes.null_count < len(classes):
-            yield "prediction_label", classes
+        yield "prediction_label", _classes(table)
     if "probabilities" in names:
-        yield from _probabilities(table["probabilities"].combine_chunks())
+        yield _LISTS, table["probabilities"]
     if "latency_ms" in names:
-        yield "latency_ms", table["latency_ms"]
-    if "error" in names and table["error"].null_count < table.num_rows:
+        yield _LATENCY, table["latency_ms"]
+    if "error" in names:
         yield FAILURES, table["error"]
+
+
+def _outputs_of(
+    outputs: Iterable[tuple[str, pa.ChunkedArray]], start: int, rows: int
+) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    """Yield the outputs that a span of rows has."""
+    for name, whole in outputs:
+        column = whole.slice(start, rows)
+        if name == _LISTS:
+            yield from _probabilities(column.combine_chunks())
+        elif name == _LATENCY or column.null_count < rows:
+            yield name, column
 
 
 def _classes(table: pa.Table) -> pa.ChunkedArray:

@@ -56,7 +56,7 @@ from modelwatch.adapters.captures.records import CONNECTIONS, PARQUET
 from modelwatch.domain.compaction import CaptureHour, MergedHour
 from modelwatch.domain.profiles import FORMAT, Slice, decode_slices, encode_slices, head_of
 from modelwatch.domain.profiles.hashes import Hashes
-from modelwatch.domain.segments import NO_SEGMENTS, Segments
+from modelwatch.domain.segments import SegmentsOf, no_segments
 from modelwatch.errors import NotFoundError, ProfileFormatError, StoreError
 
 _PROFILE_TYPE = "application/octet-stream"
@@ -79,19 +79,20 @@ class S3Compaction:
 
     Parameters
     ----------
-    segments
-        Parts of the traffic that are profiled apart where profiles are computed again.
+    segments_of
+        Gives the parts of a model's traffic that are profiled apart where profiles are computed
+        again.
     """
 
     def __init__(
         self,
         client: Any,
         bucket: str,
-        segments: Segments = NO_SEGMENTS,
+        segments_of: SegmentsOf = no_segments,
         group_rows: int = ROW_GROUP_ROWS,
     ) -> None:
         self._objects = S3Objects(client, bucket)
-        self._segments = segments
+        self._segments_of = segments_of
         self._group_rows = group_rows
 
     def hours(
@@ -242,13 +243,14 @@ class S3Compaction:
         ``again``: make all of them.
         """
         profiles = MergedProfiles()
+        segments = self._segments_of(inputs[0].found.model_name)
         for index, each in enumerate(inputs):
             slices = self._slices(each) if rows.is_whole(index) and not again else None
             if slices is not None:
                 profiles.add(slices)
             else:
                 for table in rows.of_file(index):
-                    profiles.add(profile_slices(table, self._segments))
+                    profiles.add(profile_slices(table, segments))
         return profiles
 
     def _slices(self, each: _Input) -> list[Slice] | None:

@@ -127,9 +127,16 @@ def _make_hours(
             yield pa.RecordBatch.from_pydict({"made": [_encode(made).decode()]})
 
 
-def compaction_of(values: Mapping[str, str]) -> S3Compaction:
+def worker_compaction(values: Mapping[str, str]) -> S3Compaction:
     """Return the captures of a bucket, as a worker opens them with these settings' variables."""
     os.environ.update(values)  # boto3 reads some of them itself
-    settings = Settings()
+    return compaction_of(Settings())
+
+
+def compaction_of(settings: Settings) -> S3Compaction:
+    """Return the captures of a bucket; ``ANALYSIS_SEGMENTS`` are those of the model that is meant.
+
+    Raises SettingError when they cannot be read.
+    """
     segments = read_segments(settings.analysis_segments)
-    return S3Compaction(s3_client(settings), settings.capture_bucket, segments)
+    return S3Compaction(s3_client(settings), settings.capture_bucket, lambda _: segments)

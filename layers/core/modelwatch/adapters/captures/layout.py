@@ -21,7 +21,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from modelwatch.domain.keys import hour_place, model_folder, parse_hour, version_folder
+from modelwatch.domain.keys import (
+    hour_place,
+    model_folder,
+    parse_hour,
+    parse_version,
+    version_folder,
+)
 from modelwatch.domain.profiles.hashes import Hashes
 from modelwatch.domain.windows import Window
 
@@ -79,6 +85,12 @@ class CaptureObject:
     def name(self) -> str:
         """Last part of the key: what `MERGED_NOTE` lists."""
         return f"{self.stem}.parquet"
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model that made the predictions; empty where the key has none."""
+        found = parse_version(self.key)
+        return found[0] if found else ""
 
     def overlaps(self, window: Window) -> bool:
         """Return whether rows of it may be within ``window``."""

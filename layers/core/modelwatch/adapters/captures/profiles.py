@@ -37,7 +37,7 @@ from modelwatch.domain.profiles import (
     merge_segments,
 )
 from modelwatch.domain.profiles.hashes import Hashes
-from modelwatch.domain.segments import EVERYTHING, NO_SEGMENTS, SegmentKey, Segments
+from modelwatch.domain.segments import EVERYTHING, NO_SEGMENTS, SegmentKey, SegmentsOf, no_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import NotFoundError
 
@@ -57,13 +57,13 @@ class S3ProfileStore:
 
     Parameters
     ----------
-    segments
-        The segments that are looked for; what was declared before is left alone.
+    segments_of
+        Gives the segments of a model that are looked for; what was declared before is left alone.
     """
 
-    def __init__(self, client: Any, bucket: str, segments: Segments = NO_SEGMENTS) -> None:
+    def __init__(self, client: Any, bucket: str, segments_of: SegmentsOf = no_segments) -> None:
         self._objects = S3Objects(client, bucket)
-        self._segments = segments
+        self._segments_of = segments_of
         self._records = S3RecordStore(client, bucket)
 
     def versions(self, window: Window) -> list[tuple[str, str]]:
@@ -115,13 +115,14 @@ class S3ProfileStore:
         repeats = self._repeats(footers)
         variants: defaultdict[str, list[Profile]] = defaultdict(list)
         segments: list[tuple[SegmentKey, Profile]] = []
+        declared = self._segments_of(footers[0].found.model_name) if footers else NO_SEGMENTS
         for footer in footers:
             for piece in self._slices(footer, repeats.get(footer.found.key), window):
                 if not window.start_ms <= piece.minute_ms < window.end_ms:
                     continue
                 if piece.segment == EVERYTHING:
                     variants[piece.variant].append(piece.profile)
-                elif self._segments.declares(piece.segment):
+                elif declared.declares(piece.segment):
                     segments.append((piece.segment, piece.profile))
         return WindowProfile(
             {variant: merge_profiles(found) for variant, found in sorted(variants.items())},
@@ -188,7 +189,9 @@ class S3ProfileStore:
         # written before objects had profiles
         table = self._records.rows(found.key)
         hashes = hash_events(table)
-        return _Footer(found, profile_slices(table, self._segments, hashes), hashes)
+        return _Footer(
+            found, profile_slices(table, self._segments_of(found.model_name), hashes), hashes
+        )
 
     def _repeats(self, footers: Sequence[_Footer]) -> dict[str, Hashes]:
         """Return by key the events of an object that an earlier one holds as well."""
@@ -217,11 +220,12 @@ class S3ProfileStore:
         return repeats
 
     def _slices(self, footer: _Footer, repeats: Hashes | None, window: Window) -> list[Slice]:
+        segments = self._segments_of(footer.found.model_name)
         if repeats is not None:
             table = self._records.rows(footer.found.key)
             hashes = hash_events(table)
             distinct = ~np.isin(hashes, repeats)
-            return profile_slices(table.filter(distinct), self._segments, hashes[distinct])
+            return profile_slices(table.filter(distinct), segments, hashes[distinct])
         if footer.ids is not None:
             return footer.slices
         hour = footer.found.hour
@@ -231,7 +235,7 @@ class S3ProfileStore:
             return decode_slices(decompress(self._objects.read(key)))
         except NotFoundError:
             # the files beside them may be gone; the rows exist as long as they count
-            return profile_slices(self._records.rows(footer.found.key), self._segments)
+            return profile_slices(self._records.rows(footer.found.key), segments)
 
     def _sample_of(self, footer: _Footer) -> pa.Table:
         try:

@@ -36,7 +36,7 @@ from modelwatch.domain.keys import unescape
 from modelwatch.domain.profiles import encode_slices
 from modelwatch.domain.profiles.hashes import Hashes, hash_event_ids
 from modelwatch.domain.records import Record
-from modelwatch.domain.segments import NO_SEGMENTS, Segments
+from modelwatch.domain.segments import SegmentsOf, no_segments
 from modelwatch.domain.windows import Window
 from modelwatch.errors import NotFoundError
 
@@ -54,13 +54,13 @@ class S3RecordStore:
 
     Parameters
     ----------
-    segments
-        Parts of the traffic that are profiled apart when records are written.
+    segments_of
+        Gives the parts of a model's traffic that are profiled apart when records are written.
     """
 
-    def __init__(self, client: Any, bucket: str, segments: Segments = NO_SEGMENTS) -> None:
+    def __init__(self, client: Any, bucket: str, segments_of: SegmentsOf = no_segments) -> None:
         self._objects = S3Objects(client, bucket)
-        self._segments = segments
+        self._segments_of = segments_of
 
     def write(self, records: Sequence[Record] | Sequence[Block]) -> str:
         """Store records of one model version and hour, with their profile; return the key."""
@@ -82,8 +82,9 @@ class S3RecordStore:
             head.model_name, head.model_version, ordered[0][0], ordered[-1][0], event_ids
         )
         hashes = hash_event_ids(event_ids)
+        segments = self._segments_of(head.model_name)
         notes = {
-            PROFILE_NOTE: encode_slices(profile_slices(table, self._segments, hashes)),
+            PROFILE_NOTE: encode_slices(profile_slices(table, segments, hashes)),
             IDS_NOTE: np.sort(hashes).astype("<u8").tobytes(),
         }
         self._objects.write_once(key, write_table(table, notes), PARQUET)

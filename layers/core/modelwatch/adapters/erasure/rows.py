@@ -31,7 +31,7 @@ from modelwatch.domain.compaction import CaptureHour
 from modelwatch.domain.event_ids import derived_event_id, event_time_ms
 from modelwatch.domain.keys import hour_place
 from modelwatch.domain.profiles.hashes import Hashes, hash_event_ids
-from modelwatch.domain.segments import NO_SEGMENTS, Segments
+from modelwatch.domain.segments import SegmentsOf, no_segments
 from modelwatch.errors import NotFoundError, StoreError
 
 _TRIES = 5
@@ -89,10 +89,10 @@ class Match:
 class S3Erasure:
     """Erases events from ``bucket``."""
 
-    def __init__(self, client: Any, bucket: str, segments: Segments = NO_SEGMENTS) -> None:
+    def __init__(self, client: Any, bucket: str, segments_of: SegmentsOf = no_segments) -> None:
         self._client = client
         self._objects = S3Objects(client, bucket)
-        self._compaction = S3Compaction(client, bucket, segments)
+        self._compaction = S3Compaction(client, bucket, segments_of)
         self._performance = S3PerformanceStore(client, bucket)
 
     def hours(self, among: Collection[datetime] | None) -> list[CaptureHour]:

@@ -29,7 +29,7 @@ from modelwatch.domain.models import ModelVersion
 from modelwatch.domain.performance.losses import LossModel
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.records import Value
-from modelwatch.domain.segments import NO_SEGMENTS, SegmentKey, Segments
+from modelwatch.domain.segments import NO_SEGMENTS, SegmentKey, Segments, SegmentsOf, no_segments
 from modelwatch.domain.windows import Window
 
 
@@ -40,19 +40,21 @@ class TrainingReferences:
     ----------
     policy_of
         Gives the policy with which a model is captured, by its name.
+    segments_of
+        Gives the segments that are declared for a model.
     """
 
     def __init__(
         self,
         artifacts: Artifacts,
         policy_of: Callable[[str], CapturePolicy],
-        segments: Segments = NO_SEGMENTS,
+        segments_of: SegmentsOf = no_segments,
     ) -> None:
         self._artifacts = artifacts
         self._policy_of = policy_of
         self._policies: dict[str, CapturePolicy] = {}
-        self._declared = segments
-        self._segments: dict[tuple[str, str], Mapping[SegmentKey, Profile]] = {}
+        self._segments_of = segments_of
+        self._segments: dict[tuple[str, str], tuple[Segments, Mapping[SegmentKey, Profile]]] = {}
         self._profiles: dict[tuple[str, str], Profile] = {}
         self._holdouts: dict[tuple[str, str], pa.Table | None] = {}
         self._importance: dict[tuple[str, str], Importance | None] = {}
@@ -86,13 +88,15 @@ class TrainingReferences:
         return iter(()) if table is None else trained_windows(table, windows)
 
     def segments(self, version: ModelVersion) -> Mapping[SegmentKey, Profile]:
-        """Return the profiles of its segments, made once as well."""
+        """Return the profiles of its segments, made once as well; again for other segments."""
         self._policy(version)
-        key = (version.name, version.version)
-        if key not in self._segments:
-            table = self.reference(version) if self._declared.parts else None
-            self._segments[key] = {} if table is None else profile_segments(table, self._declared)
-        return self._segments[key]
+        key, declared = (version.name, version.version), self._segments_of(version.name)
+        made, profiles = self._segments.get(key, (NO_SEGMENTS, {}))
+        if made != declared:
+            table = self.reference(version)
+            profiles = {} if table is None else profile_segments(table, declared)
+            self._segments[key] = declared, profiles
+        return profiles
 
     def holdout(self, version: ModelVersion) -> pa.Table | None:
         """Return rows that the version was not trained on; under one policy they never change."""

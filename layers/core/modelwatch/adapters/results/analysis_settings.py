@@ -85,6 +85,8 @@ def monitored(settings: AnalysisSettings, monitor: Monitor | None = None) -> Mon
         owner=monitor.owner,
         labels=monitor.labels,
         capture=monitor.capture,
+        planned=monitor.planned,
+        constraints=monitor.constraints,
     )
 
 

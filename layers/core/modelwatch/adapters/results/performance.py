@@ -12,8 +12,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime
-from itertools import groupby
+from datetime import date, datetime, timedelta
+from itertools import groupby, takewhile
 
 import msgspec
 
@@ -31,6 +31,7 @@ from modelwatch.errors import NotFoundError, ProfileFormatError
 PERFORMANCE = "performance/"
 
 _CONNECTIONS = 8
+_DAY = timedelta(days=1)
 _LOG = logging.getLogger(__name__)
 _decode_packed = msgspec.msgpack.Decoder(dict[datetime, bytes]).decode
 _decode_labelled = msgspec.json.Decoder(dict[datetime, LabelledHour]).decode
@@ -45,12 +46,18 @@ class S3PerformanceStore(S3Store):
         """Return what is kept of a version's hours; what cannot be read counts as missing."""
         folder = version_folder(model_name, model_version)
         wanted = set(hours)
-        old = self._old_hours(folder, wanted)
+        keys = self._keys(folder, wanted)
+        old = {
+            hour: key
+            for key in keys
+            if key.endswith(".profile") and (hour := parse_hour(key)) in wanted
+        }
 
         def load_day(day: date) -> dict[datetime, HourPerformance]:
             theirs = {hour: key for hour, key in old.items() if hour.date() == day}
             packed = {hour: self._objects.read(key) for hour, key in theirs.items()}
-            packed |= self._day(folder, day)
+            if _day_key(folder, day) in keys:
+                packed |= self._day(folder, day)
             return _decoded({hour: packed[hour] for hour in wanted & packed.keys()}, folder)
 
         return self._by_day(load_day, wanted)
@@ -121,15 +128,14 @@ class S3PerformanceStore(S3Store):
         payload = msgspec.msgpack.encode(packed)
         self._objects.write(_day_key(folder, day), payload, "application/octet-stream")
 
-    def _old_hours(self, folder: str, wanted: set[datetime]) -> dict[datetime, str]:
-        if not wanted:
-            return {}
-        days = min(wanted).date(), max(wanted).date()
-        return {
-            hour: key
-            for key, _ in self._objects.keys_of_days(f"{PERFORMANCE}{folder}", *days)
-            if key.endswith(".profile") and (hour := parse_hour(key)) in wanted
-        }
+    def _keys(self, folder: str, hours: set[datetime]) -> set[str]:
+        """Return the keys of what is kept of the days of these hours: one listing."""
+        if not hours:
+            return set()
+        days = f"{PERFORMANCE}{folder}date="
+        first, last = min(hours).date(), max(hours).date()
+        keys = (key for key, _ in self._objects.keys(days, after=f"{days}{first}"))
+        return set(takewhile(lambda key: key < f"{days}{last + _DAY}", keys))
 
 
 def _decoded(packed: Mapping[datetime, bytes], folder: str) -> dict[datetime, HourPerformance]:

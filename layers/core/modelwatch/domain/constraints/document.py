@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -106,6 +106,10 @@ class ColumnConstraints(
     varying: VaryingRule | None = None
 
 
+type ColumnRules = Mapping[str, Any]
+"""Rules of a column by name, as a `ColumnConstraints` has them; False: not this one."""
+
+
 class ExtraRule(Rule, frozen=True, kw_only=True):
     """Rows have no other columns than those of the document; about all rows, by column."""
 
@@ -146,6 +150,41 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     failed_predictions: FailedRule | None = NO_FAILURES
     reference_rows: Annotated[int, msgspec.Meta(ge=0)] = 0
 
+
+def overridden(constraints: Constraints, own: Mapping[str, ColumnRules]) -> Constraints:
+    """Return constraints in which a model's own rules are in place of those of its columns.
+
+    Raises
+    ------
+    InvalidInputError
+        When a rule is none, or cannot be met.
+
+    Examples
+    --------
+    >>> learned = ColumnConstraints(varying=VaryingRule(largest_share=0.5))
+    >>> own = {"a": {"missing": {"allowed_share": 0}, "varying": False}}
+    >>> found = overridden(Constraints(columns={"a": learned}), own).columns["a"]
+    >>> found.missing, found.varying
+    (MissingRule(allowed_share=0.0, reference=None), None)
+    """
+    columns = dict(constraints.columns)
+    for name, rules in own.items():
+        learned = msgspec.to_builtins(columns.get(name, ColumnConstraints()))
+        for rule, other in _CONTRADICTING:
+            if rules.get(rule):
+                learned.pop(other, None)
+        known = ColumnConstraints.__struct_fields__
+        asked = {
+            rule: value
+            for rule, value in {**learned, **rules}.items()
+            if value is not False or rule not in known
+        }
+        columns[name] = _decoded(msgspec.json.encode(asked), _column_decoder, name)
+        _check_column(columns[name], name)
+    return msgspec.structs.replace(constraints, columns=columns)
+
+
+_CONTRADICTING = (("constant", "varying"), ("varying", "constant"))
 
 _document_decoder = msgspec.json.Decoder(_Document)
 _column_decoder = msgspec.json.Decoder(ColumnConstraints)

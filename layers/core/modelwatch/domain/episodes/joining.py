@@ -78,11 +78,23 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Notes(msgspec.Struct, frozen=True, kw_only=True):
-    """What people said of a model's episodes, in the order of time."""
+    """What people said of a model's episodes, in the order of time.
+
+    Attributes
+    ----------
+    planned
+        What the model's monitor declares: as of the newest analysis.
+    """
 
     acknowledged: tuple[Acknowledgement, ...] = ()
     expected: tuple[Expectation, ...] = ()
     accepted: tuple[Acceptance, ...] = ()
+    planned: tuple[Expectation, ...] = ()
+
+    @property
+    def changes(self) -> tuple[Expectation, ...]:
+        """All that is expected."""
+        return (*self.planned, *self.expected)
 
 
 def join_spans(
@@ -122,7 +134,7 @@ def _episode(model_name: str, version: str, group: _Group, notes: Notes) -> Epis
     loud = [(span, length) for span, length in group.spans if span.closed is None]
     opened, closed = spans[0].first, group.closed
     newest = loud or [max(group.spans, key=lambda found: found[0].last)]
-    expected = _explained(notes.expected, newest)
+    expected = _explained(notes.changes, newest)
     noted = tuple(
         each for each in notes.acknowledged if is_about(each.episode, version, opened, closed)
     )
@@ -204,7 +216,7 @@ def _explained(
     found = [explaining(expected, span, length) for span, length in spans]
     if not all(found):
         return ()
-    return tuple({each.id: each for some in found for each in some}.values())
+    return tuple(dict.fromkeys(each for some in found for each in some))
 
 
 def _ended(span: Span, length: str, series: Series, now: datetime) -> Span:

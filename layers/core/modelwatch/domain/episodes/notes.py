@@ -18,6 +18,9 @@ MOST_NOTE_CHARACTERS = 500
 MOST_EXPECTED_FEATURES = 50
 LONGEST_EXPECTATION = timedelta(days=92)
 
+MONITOR = "monitor"
+"""Stands for who declares a change, where the model's monitor does."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -60,7 +63,7 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     Attributes
     ----------
     id
-        A number of the model's own.
+        A number of the model's own; 0: the model's monitor declares it.
     features
         Which features it is about (``prediction`` for the output); empty: all.
     start, end
@@ -91,6 +94,27 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         if now >= self.end:
             return "over"
         return "active" if now >= self.start else "planned"
+
+
+class PlannedChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A change that a model's monitor declares; fields as those of an `Expectation`."""
+
+    start: datetime
+    end: datetime
+    reason: str
+    features: tuple[str, ...] = ()
+
+    def expectation(self) -> Expectation:
+        """Return it as what explains drift."""
+        return Expectation(
+            id=0,
+            features=self.features,
+            start=self.start,
+            end=self.end,
+            reason=self.reason,
+            who=MONITOR,
+            at=self.start,
+        )
 
 
 def explaining(expected: Iterable[Expectation], span: Span, length: str) -> tuple[Expectation, ...]:
@@ -141,17 +165,26 @@ def check_text(text: str, field: str, most: int = MOST_NOTE_CHARACTERS) -> str:
 
 def check_expectation(expected: Expectation) -> Expectation:
     """Return an expectation that can be kept; raises InvalidInputError where it cannot."""
-    if expected.end <= expected.start:
-        raise InvalidInputError("--until", "is not after --from")
-    if expected.end - expected.start > LONGEST_EXPECTATION:
-        raise InvalidInputError(
-            "--until",
-            f"is more than {LONGEST_EXPECTATION.days} days after --from: a change that lasts is a "
-            "new normal, see `modelwatch baseline accept`",
-        )
+    check_change(expected, ("--since", "--until", "--feature"))
     if expected.end <= expected.at:
         raise InvalidInputError("--until", "is in the past")
-    if len(expected.features) > MOST_EXPECTED_FEATURES:
-        raise InvalidInputError("--feature", f"at most {MOST_EXPECTED_FEATURES} can be named")
-    check_feature_names(expected.features, "--feature")
     return expected
+
+
+def check_change(expected: Expectation | PlannedChange, names: tuple[str, str, str]) -> None:
+    """Check times and features; raises InvalidInputError.
+
+    ``names`` are what start, end and features are called where they were given.
+    """
+    start, end, features = names
+    if expected.end <= expected.start:
+        raise InvalidInputError(end, f"is not after {start}")
+    if expected.end - expected.start > LONGEST_EXPECTATION:
+        raise InvalidInputError(
+            end,
+            f"is more than {LONGEST_EXPECTATION.days} days after {start}: a change that lasts is a "
+            "new normal, see `modelwatch baseline accept`",
+        )
+    if len(expected.features) > MOST_EXPECTED_FEATURES:
+        raise InvalidInputError(features, f"at most {MOST_EXPECTED_FEATURES} can be named")
+    check_feature_names(expected.features, features)

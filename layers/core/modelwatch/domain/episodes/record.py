@@ -132,6 +132,10 @@ class EpisodeRecord(msgspec.Struct, frozen=True, kw_only=True):
         kept.append(msgspec.structs.replace(expected, id=number))
         return self._noting(expected=tuple(kept))
 
+    def planning(self, planned: tuple[Expectation, ...]) -> EpisodeRecord:
+        """Return the record with what the model's monitor declares, in place of what it did."""
+        return self if planned == self.notes.planned else self._noting(planned=planned)
+
     def withdraw(self, number: int, who: str, at: datetime) -> EpisodeRecord:
         """Return the record with an expectation that ends now; raises as `acknowledge` does."""
         found = next((each for each in self.notes.expected if each.id == number), None)

@@ -26,8 +26,8 @@ def chance_of_rate(
         return float(upper_tail(rows - window.size, rows, max(before[MISSING], 0.0)))
     if name == "unseen":
         return chance_of_unseen(reference, window)
-    _, _, share, known = rise(reference, window)
-    counts = round(share * window.size), round(known * reference.size)
+    risen = rise(reference, window)
+    counts = round(risen.share * window.size), round(risen.known * reference.size)
     # it is the most frequent of so many values
     return window.distinct * float(fisher_tail(counts[0], window.size, counts[1], reference.size))
 

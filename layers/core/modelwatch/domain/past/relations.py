@@ -13,8 +13,7 @@ from types import MappingProxyType
 import msgspec
 import numpy as np
 
-from modelwatch.domain.past.scores import margin_of
-from modelwatch.domain.past.traffic import FEWEST
+from modelwatch.domain.past.scores import FEWEST, margin_of
 from modelwatch.domain.profiles import RowSample
 from modelwatch.domain.statistics.distributions import Floats
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.domain.statistics.distributions import Distribution, Floats
-from modelwatch.domain.statistics.transport import SMALLEST_DEVIATION, core_deviation
+from modelwatch.domain.statistics.transport import core_deviation, smallest_deviation
 
 DECILES = tuple(share / 10 for share in range(1, 10))
 
@@ -28,10 +29,14 @@ LEAST_MARGIN, MARGIN_OF_ONE = 1.15, 0.8
 margin a further score would be larger with a probability of 1 / (n + 1): too likely for many
 columns with many scores."""
 
+FEWEST = 20
+"""So many past windows have to have a score that not all of them have."""
+
 DEVIATIONS = 5.0
 """Of the logarithms of rates: a past window in which all was missing must not hide the next."""
 
 _FREQUENT = 3
+_STUCK = 0.9
 _NO_SPREAD = 0.01
 _LEAST_RATE = 0.001
 
@@ -48,10 +53,11 @@ def trace_of(reference: Distribution, window: Distribution, distance: float | No
     trace[MISSING] = window.missing_ratio
     if distance is not None:
         trace[DISTANCE] = distance
+    if reference.kind == window.kind != "empty":
+        trace[SPIKE] = rise(reference, window).score
     if reference.kind == window.kind == "categorical":
         trace[UNSEEN] = unseen_share(reference, window)
     if reference.kind == window.kind == "numerical":
-        trace[SPIKE] = rise(reference, window)[0]
         middle = float(reference.quantiles([0.5])[0])
         trace[SHAPE] = (window.quantiles(DECILES) - middle) / unit_of(reference)
     return trace
@@ -65,22 +71,49 @@ def unseen_share(reference: Distribution, window: Distribution) -> float:
 
 def unit_of(reference: Distribution) -> float:
     """Return the unit of a trace's deciles: the deviation of the numbers but a few far ones."""
-    return max(core_deviation(reference), SMALLEST_DEVIATION)
+    return max(core_deviation(reference), smallest_deviation(reference))
 
 
-def rise(reference: Distribution, window: Distribution) -> tuple[float, float, float, float]:
-    """Return by how much one of the window's most frequent numbers has a higher share.
+class Rise(NamedTuple):
+    """A value that comes more often: its share in the window, and in the reference at most."""
 
-    With that number, its share, and its share of the reference.
-    """
+    value: float | str
+    share: float
+    known: float
+
+    @property
+    def score(self) -> float:
+        """By how much more."""
+        return self.share - self.known
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether hardly another value is left."""
+        return self.share >= _STUCK
+
+
+def rise(reference: Distribution, window: Distribution) -> Rise:
+    """Return which of the window's most frequent values came more often, the most of them."""
+    if window.kind == "categorical":
+        # a category that was not counted came no more often than one that was
+        uncounted = min([reference.rest, *reference.counts.values()])
+        frequent = heapq.nlargest(_FREQUENT, window.counts.items(), key=lambda each: each[::-1])
+        texts = [
+            Rise(
+                text,
+                count / window.size,
+                reference.counts.get(text, uncounted) / reference.size,
+            )
+            for text, count in frequent
+        ]
+        return max(texts, key=lambda each: each.score, default=Rise("", 0.0, 0.0))
     places = np.argsort(-window.weights, kind="stable")[:_FREQUENT]
     values, shares = window.values[places], window.weights[places] / window.size
     found = np.minimum(np.searchsorted(reference.values, values), len(reference.values) - 1)
     same = reference.values[found] == values
     known = np.where(same, reference.weights[found] / reference.size, 0.0)
     most = int(np.argmax(shares - known))
-    share, before = float(shares[most]), float(known[most])
-    return share - before, float(values[most]), share, before
+    return Rise(float(values[most]), float(shares[most]), float(known[most]))
 
 
 Read = Callable[[Floats, Floats], Floats]
@@ -148,6 +181,8 @@ SCORES = (
 """All of them; a new one is one line. ``distance`` is that of the policy, with its threshold."""
 
 
+RATES = tuple(score.name for score in SCORES if score.tail == "rate")
+
 REFERRED = [place for place, score in enumerate(SCORES) if not score.is_beside]
 """The places of what is compared with the reference. By phase, their rise above the windows just
 before is."""
@@ -195,4 +230,6 @@ def large(past: NDArray[np.floating], scores: Sequence[Score] = SCORES) -> Float
     rare = np.exp(mean + DEVIATIONS * deviation)
     critical[..., rates] = np.minimum(critical[..., rates], rare)
     thresholds = np.array([score.threshold for score in scores])
-    return np.where(windows > 0, np.maximum(critical, thresholds), np.inf)
+    # pasts of earlier releases have no spikes of texts: a few windows do not say how high they go
+    needed = np.array([FEWEST if score.name == "spike" else 1 for score in scores])
+    return np.where(windows >= needed, np.maximum(critical, thresholds), np.inf)

@@ -8,7 +8,7 @@ import numpy as np
 
 from modelwatch.domain.binomial import upper_tail
 from modelwatch.domain.numbers import rounded
-from modelwatch.domain.past.scores import margin_of
+from modelwatch.domain.past.scores import FEWEST, margin_of
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.statistics.distributions import Floats
 
@@ -22,9 +22,6 @@ NAMES = ("rows", "repeats")
 
 THRESHOLDS = (math.log(1.5), 0.2)
 """The practical ones: half as many rows again, or a fifth more repeated values."""
-
-FEWEST = 20
-"""So many past windows have to have a score."""
 
 
 def totals_of(profile: Profile) -> Floats:

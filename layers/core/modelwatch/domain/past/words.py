@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 
 from modelwatch.domain.numbers import rounded
@@ -14,7 +17,7 @@ from modelwatch.domain.past.scores import (
     rise,
     unit_of,
 )
-from modelwatch.domain.statistics.distributions import Distribution, Floats
+from modelwatch.domain.statistics.distributions import NUMBERS, Distribution, Floats
 
 _FACTORS = (10, 24, 60, 100, 1000, 3600, 2.54, 0.3048, 1.609344, 0.45359237)
 CONVERSIONS: tuple[tuple[float, float], ...] = (
@@ -23,10 +26,12 @@ CONVERSIONS: tuple[tuple[float, float], ...] = (
 )  # fmt: skip
 """Changes of unit that people make: factor and offset."""
 
-_STUCK = 0.9
-"""A value is stuck when so large a share of the values is the same one."""
+_MOST_LEFT = 0.1
+"""Another column's values explain a move when so much of it is left at most."""
 
 _LONGEST = 40
+
+NOTHING: Mapping[str, Floats] = MappingProxyType({})
 
 
 def words_of(
@@ -36,6 +41,7 @@ def words_of(
     trace: Floats,
     before: Floats,
     critical: float,
+    usual: Mapping[str, Floats] = NOTHING,
 ) -> str:
     """Return what a score beyond its critical one says of a column.
 
@@ -47,40 +53,71 @@ def words_of(
         Of the window, and of the windows just before.
     critical
         The critical score.
+    usual
+        The deciles of other columns in the windows just before, as values.
     """
     match name:
         case "shift":
-            return _move(reference, trace, before, critical)
+            return _move(reference, trace, before, critical, usual)
         case "spread":
             return f"spread x {rounded(float(range_ratio(trace, before)), 2)}"
         case "spike":
-            _, value, share, known = rise(reference, window)
-            if share >= _STUCK:
-                return f"stuck at {rounded(value, 6)}"
-            return f"{_percent(share)} at {rounded(value, 6)}, {_percent(known)} in the reference"
+            risen = rise(reference, window)
+            if risen.is_stuck:
+                return f"stuck at {_named(risen.value)}"
+            share, known = _percent(risen.share), _percent(risen.known)
+            return f"{share} at {_named(risen.value)}, {known} in the reference"
         case "unseen":
             unseen = [text for text in window.counts if text not in reference.counts]
             commonest = max(unseen, key=window.counts.__getitem__, default="")
-            example = f", such as '{commonest[:_LONGEST]}'" if unseen else ""
-            return f"{_percent(trace[UNSEEN])} unseen categories{example}"
+            example = f", such as {_named(commonest)}" if unseen else ""
+            # those that the reference did not count may be among its rest
+            least = "at least " if reference.rest else ""
+            return f"{least}{_percent(trace[UNSEEN])} unseen categories{example}"
         case _:
             return f"{_percent(trace[MISSING])} missing, {_percent(before[MISSING])} before"
 
 
-def _move(reference: Distribution, trace: Floats, before: Floats, critical: float) -> str:
-    """Return by how much the values moved, or the change of unit without which they did not."""
-    middle, unit = float(reference.quantiles([0.5])[0]), unit_of(reference)
-    now, then = (middle + unit * each[SHAPE] for each in (trace, before))
+def deciles_of(reference: Distribution, trace: Floats) -> Floats:
+    """Return the deciles of a trace as values."""
+    middle = float(reference.quantiles([0.5])[0])
+    return np.asarray(middle + unit_of(reference) * trace[SHAPE])
+
+
+def _move(
+    reference: Distribution,
+    trace: Floats,
+    before: Floats,
+    critical: float,
+    usual: Mapping[str, Floats],
+) -> str:
+    """Return by how much the values moved, or which column's values or what unit they have now."""
+    unit = unit_of(reference)
+    now, then = (deciles_of(reference, each) for each in (trace, before))
     left = {
         (factor, offset): far_apart(np.sort((now - offset) / factor), then) / unit
         for factor, offset in CONVERSIONS
     }
     factor, offset = min(left, key=left.__getitem__)
+    if usual:
+        far = far_apart(np.stack(list(usual.values())), now) / unit
+        nearest = int(np.argmin(far))
+        enough = max(critical, _MOST_LEFT * far_apart(trace[SHAPE], before[SHAPE]))
+        if far[nearest] <= min(enough, left[factor, offset]):
+            return f"looks like the values of {list(usual)[nearest]}"
     # the windows before were that far from each other
     if left[factor, offset] <= critical:
-        by = f" {'+' if offset > 0 else '-'} {rounded(abs(offset), 4)}" if offset else ""
-        return f"looks like x {rounded(factor, 4)}{by}"
+        times = f" x {rounded(factor, 4)}" if factor != 1 or not offset else ""
+        by = f" {'+' if offset > 0 else '-'} {rounded(abs(offset), 5)}" if offset else ""
+        return f"looks like{times}{by}"
     return f"values moved by {rounded(float((now - then).mean()), 3, '+')}"
+
+
+def _named(value: float | str) -> str:
+    """Return a value as people read it."""
+    if isinstance(value, float):
+        return rounded(value, 6)
+    return "numbers" if value == NUMBERS else f"'{value[:_LONGEST]}'"
 
 
 def _percent(share: float) -> str:

@@ -9,7 +9,7 @@ or ``name: expression``, or an expression that is its own name::
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,8 @@ __all__ = [
     "NamedSegment",
     "SegmentKey",
     "Segments",
+    "SegmentsOf",
+    "no_segments",
     "parse_segments",
     "read_segments",
 ]
@@ -205,6 +207,15 @@ def read_segments(text: str) -> Segments:
         return parse_segments(text)
     except InvalidInputError as error:
         raise SettingError(SEGMENTS_SETTING, error.problem) from None
+
+
+SegmentsOf = Callable[[str], Segments]
+"""Gives the segments that are declared for a model, by its name."""
+
+
+def no_segments(_model_name: str) -> Segments:
+    """Return none: a `SegmentsOf`."""
+    return NO_SEGMENTS
 
 
 def _split(text: str, field: str) -> list[str]:

@@ -32,7 +32,11 @@ from modelwatch.domain.statistics.special import normal_isf
 from modelwatch.domain.statistics.splits import SPLITS, Splits, splits_of
 
 SMALLEST_DEVIATION = 0.001
-"""Evidently divides a Wasserstein distance by no less."""
+"""Evidently divides a Wasserstein distance by no less; here a column of numbers below 1 by no less
+than so large a part of its largest one: a change of rates, or of a billionth, is one, too."""
+
+NO_SIZE = 1e-15
+"""Numbers below are what rounding leaves of 0."""
 
 FEW_DECIDE = 3.0
 """A few values make the deviation when without them the deviation is this many times smaller."""
@@ -60,7 +64,8 @@ _TIE = 1e-4
 def wasserstein(reference: Distribution, window: Distribution) -> float:
     """Return the first Wasserstein distance in standard deviations of the reference.
 
-    The area between the two cumulative distribution functions; by a deviation of 0.001 at least.
+    The area between the two cumulative distribution functions; by a deviation of
+    `smallest_deviation` at least.
     Where a few far values make the reference's deviation, it is no smaller than the distance in
     deviations of the other values, with far ones at `FARTHEST` of these.
 
@@ -70,9 +75,10 @@ def wasserstein(reference: Distribution, window: Distribution) -> float:
     >>> wasserstein(numbers([0.0, 2.0]), numbers([1.0, 3.0]))
     1.0
     """
-    norm = max(reference.deviation, SMALLEST_DEVIATION)
+    least = smallest_deviation(reference)
+    norm = max(reference.deviation, least)
     score = _area(reference, window, norm)
-    core = max(core_deviation(reference), SMALLEST_DEVIATION)
+    core = max(core_deviation(reference), least)
     if norm < FEW_DECIDE * core:
         return score
     middle = float(reference.quantiles([0.5])[0])
@@ -84,6 +90,18 @@ def _area(reference: Distribution, window: Distribution, norm: float) -> float:
     gaps, differences = cdf_differences(reference, window)
     with np.errstate(over="ignore"):
         return float(np.sum(gaps / norm * np.abs(differences)))
+
+
+def smallest_deviation(reference: Distribution) -> float:
+    """Return what the deviation of a reference counts as at least: it may have none.
+
+    Examples
+    --------
+    >>> [smallest_deviation(Distribution.of_numbers([each])) for each in (-40, 0.5, 0)]
+    [0.001, 0.0005, 0.001]
+    """
+    largest = max(abs(reference.minimum), abs(reference.maximum))
+    return SMALLEST_DEVIATION * min(1.0, largest) if largest > NO_SIZE else SMALLEST_DEVIATION
 
 
 def core_deviation(distribution: Distribution) -> float:
@@ -181,7 +199,7 @@ def _column(
     smaller = min(reference.size, window.size)
     raw, normal = _tail(values, weights, smaller), _tail(scores, weights, smaller)
     raw_gaps, score_gaps = np.diff(values) / raw[0], np.diff(scores) / normal[0]
-    norm = max(reference.deviation / scale, SMALLEST_DEVIATION / scale)
+    norm = max(reference.deviation, smallest_deviation(reference)) / scale
     return _Column(
         position,
         (float(differences @ raw_gaps), float(differences @ score_gaps)),

@@ -22,11 +22,11 @@ from modelwatch.domain.importance import Importance, drift_headline, rank_drift
 from modelwatch.domain.past.calibration import OUTPUT, Calibration
 from modelwatch.domain.past.chance import chance_of_rate
 from modelwatch.domain.past.relations import Pair, Relations, words_of_break
-from modelwatch.domain.past.scores import trace_of
-from modelwatch.domain.past.words import words_of
+from modelwatch.domain.past.scores import RATES, rise, trace_of
+from modelwatch.domain.past.words import NOTHING, deciles_of, words_of
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.statistics.distances import METHODS
-from modelwatch.domain.statistics.distributions import Distribution
+from modelwatch.domain.statistics.distributions import Distribution, Floats
 from modelwatch.domain.verdict.columns import (
     NO_COLUMN,
     Column,
@@ -174,6 +174,7 @@ class PastColumns:
 
         Where chance alone explains a distribution (p above ``level``), it explains its deciles.
         """
+        usual: Mapping[str, Floats] = NOTHING
         for column in columns:
             name, method = f"{self.prefix}{column.name}", column.method
             is_known = policy.methods == self.calibration.methods
@@ -193,11 +194,44 @@ class PastColumns:
                     else column.is_by_chance(level)
                 )
                 if not is_chance:
-                    words = words_of(found.name, *sides, trace, before, critical)
+                    others = NOTHING
+                    if found.name == "shift":
+                        usual = usual or self._usual(columns)
+                        others = {each: usual[each] for each in usual if each != column.name}
+                    words = words_of(found.name, *sides, trace, before, critical, others)
                     changes.append(
                         Change(name=found.name, words=words, score=score, critical_score=critical)
                     )
-            column.changes = tuple(changes)
+            if changes:
+                column.changes = in_order(changes, column)
+
+    def _usual(self, columns: Sequence[Column]) -> Mapping[str, Floats]:
+        """Return the deciles of the columns of numbers in the windows just before, as values."""
+        known = self.calibration.columns
+        found = {
+            column.name: deciles_of(
+                column.reference, np.array(known[f"{self.prefix}{column.name}"].before, np.float64)
+            )
+            for column in columns
+            if column.reference.kind == "numerical" and f"{self.prefix}{column.name}" in known
+        }
+        return {name: deciles for name, deciles in found.items() if np.isfinite(deciles).all()}
+
+
+def in_order(changes: Sequence[Change], column: Column) -> tuple[Change, ...]:
+    """Return the changes of a column without those that others explain, rates first.
+
+    A missing or a default value moves the rest; of a stuck value there is no move and no spread,
+    and a new category is one of the unseen.
+    """
+    risen = rise(column.reference, column.window)
+    names = {each.name for each in changes}
+    if "spike" in names and risen.is_stuck:
+        names -= {"shift", "spread"}
+    elif "unseen" in names and risen.value not in column.reference.counts:
+        names -= {"spike"}
+    left = [each for each in changes if each.name in names]
+    return tuple(sorted(left, key=lambda each: each.name not in RATES))
 
 
 def benjamini_hochberg(p_values: Sequence[float], level: float) -> float:

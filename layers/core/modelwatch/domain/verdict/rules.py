@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
@@ -39,11 +40,15 @@ class FeatureRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         Its own method, which needs a threshold of its own; empty: that of its kind.
     ignore
         Whether its drift is not looked at.
+    important
+        Whether its drift alone is one of the version, by the rule ``important``; None: its
+        importance says so.
     """
 
     threshold: float | None = None
     method: str = ""
     ignore: bool = False
+    important: bool | None = None
 
 
 class DriftPolicy(msgspec.Struct, frozen=True):
@@ -88,6 +93,12 @@ class DriftPolicy(msgspec.Struct, frozen=True):
     def ignores(self, feature: str) -> bool:
         """Return whether the drift of a feature is not looked at."""
         return self._rule(feature).ignore
+
+    def important(self, known: Collection[str]) -> frozenset[str]:
+        """Return the important features, where ``known`` are so by their importance."""
+        said = {name: rule.important for name, rule in self.features.items()}
+        others = {name for name in known if said.get(name) is None}
+        return frozenset(others | {name for name, given in said.items() if given})
 
     def _rule(self, feature: str) -> FeatureRule:
         return self.features.get(feature, _OF_KIND)

@@ -6,8 +6,9 @@
     any         any feature, or what the model predicts, drifted
 
 So each rule has the drifts of the one above it. Important are the fewest features that make nine
-tenths of the importance that the version was registered with. Where that is not known, no single
-feature is enough for ``important``: knowing less makes no louder alarm. What the model predicts are
+tenths of the importance that the version was registered with, but for those of which the model's
+monitor says otherwise. Where no feature is known to be important, no single one is enough for
+``important``: knowing less makes no louder alarm. What the model predicts are
 its outputs: predictions, and the probabilities that its performance is estimated from. A drift that
 makes no drift of the version is a warning (`Verdict.severity`).
 
@@ -53,7 +54,7 @@ def features_status(
     by_share = f"drift from a share of {policy.share_threshold:g}"
     if policy.rule == "share":
         return status, share, f"{reason}; {by_share}"
-    important = importance.important if importance else frozenset()
+    important = policy.important(importance.important if importance else ())
     if not important:
         return status, share, f"{reason}, of unknown importance; {by_share}"
     seen = important.intersection(each.feature for each in known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import os
 import subprocess
 import sys
@@ -11,8 +12,19 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from modelwatch_cli.digests import digest
+
 # The earliest time that a zip can hold: an archive must not depend on when it was made.
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
+
+
+def builder_digest(*modules: str) -> str:
+    """Return the digest of the code that builds, and of the bytecode that this Python makes.
+
+    Another trimming rule or bytecode format makes another archive of the same sources.
+    """
+    sources = [Path(__file__).with_name(f"{module}.py").read_bytes() for module in modules]
+    return digest(importlib.util.MAGIC_NUMBER, *sources)
 
 
 def compile_bytecode(directory: Path, mounted_at: str) -> None:

@@ -15,17 +15,18 @@ from types import MappingProxyType
 from typing import Any
 
 from modelwatch.settings.functions import FUNCTIONS
-from modelwatch_cli.deployment.archive import (
+from modelwatch_cli.deployment.building.archive import (
     build_once,
+    builder_digest,
     compile_bytecode,
     unzipped_bytes,
     write_zip,
 )
-from modelwatch_cli.deployment.digests import builder_digest, digest, tree_digest
-from modelwatch_cli.deployment.errors import BuildError
-from modelwatch_cli.deployment.layers import Artifact
-from modelwatch_cli.deployment.parameters import with_settings
-from modelwatch_cli.deployment.templates import Template, load_template
+from modelwatch_cli.deployment.building.layers import Artifact
+from modelwatch_cli.deployment.cloudformation.errors import BuildError
+from modelwatch_cli.deployment.cloudformation.parameters import with_settings
+from modelwatch_cli.deployment.cloudformation.templates import Template, load_template
+from modelwatch_cli.digests import digest, tree_digest
 from modelwatch_cli.project import Project
 
 _MOUNT = "/var/task"

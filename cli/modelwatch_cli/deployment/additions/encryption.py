@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from modelwatch_cli.deployment.templates import Template
+from modelwatch_cli.deployment.cloudformation.templates import Template
 
 _REUSE_SECONDS = 3600
 """SQS asks KMS once in that time, not once a message."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,12 +37,3 @@ def tree_digest(root: Path) -> str:
     for path in source_files(root):
         parts += [path.relative_to(root).as_posix(), path.read_bytes()]
     return digest(*parts)
-
-
-def builder_digest(*modules: str) -> str:
-    """Return the digest of the code that builds, and of the bytecode that this Python makes.
-
-    Another trimming rule or bytecode format makes another archive of the same sources.
-    """
-    sources = [Path(__file__).with_name(f"{module}.py").read_bytes() for module in modules]
-    return digest(importlib.util.MAGIC_NUMBER, *sources)

@@ -11,9 +11,9 @@ from typing import Any
 
 from modelwatch.errors import SettingError
 from modelwatch.settings.access import CONTROL_PATHS, OPEN, Auth
-from modelwatch_cli.deployment.apis import METHODS, routes
-from modelwatch_cli.deployment.calling import KEY_OUTPUT
-from modelwatch_cli.deployment.templates import Template
+from modelwatch_cli.deployment.cloudformation.apis import METHODS, routes
+from modelwatch_cli.deployment.cloudformation.calling import KEY_OUTPUT
+from modelwatch_cli.deployment.cloudformation.templates import Template
 from modelwatch_cli.settings import Settings
 
 _SCHEMES: Mapping[str, Mapping[str, str]] = {

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from modelwatch_cli.deployment.templates import Template
+from modelwatch_cli.deployment.cloudformation.templates import Template
 
 METHODS = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})
 

@@ -16,7 +16,7 @@ from modelwatch.adapters.captures.layout import CAPTURES, version_prefix
 from modelwatch.adapters.captures.parquet import FIXED_SCHEMA
 from modelwatch.adapters.results.rows import OF_THE_KEY, RESULT_ROWS
 from modelwatch.adapters.results.rows import SCHEMA as RESULTS_SCHEMA
-from modelwatch_cli.deployment.templates import Template
+from modelwatch_cli.deployment.cloudformation.templates import Template
 from modelwatch_cli.settings import Settings
 
 SCAN_LIMIT_BYTES = 100 * 2**30

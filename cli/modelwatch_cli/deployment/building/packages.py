@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from modelwatch_cli.deployment.digests import digest
-from modelwatch_cli.deployment.errors import PackageStoreError
+from modelwatch_cli.deployment.cloudformation.errors import PackageStoreError
+from modelwatch_cli.digests import digest
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -1,8 +1,7 @@
-"""CloudWatch alarms of a deployment: the twins of Prometheus' alerts, and a stack of their own.
+"""CloudWatch alarms of a deployment: the twins of Prometheus' alerts.
 
 One list says which alert has which alarms, or why it has none; a test holds it to the rules of
-`templates/prometheus`. Alarms of a part of the pipeline act through one composite alarm: one fault
-is one message. Of a drift the topic hears by the verdict event itself.
+`templates/prometheus`.
 """
 
 from __future__ import annotations
@@ -16,10 +15,7 @@ from typing import Any, Literal
 from modelwatch.adapters.aws.emf import CLOUDWATCH
 from modelwatch.metric_names import CATALOG, NAMESPACE
 from modelwatch.settings.analysis import analysis_queue
-from modelwatch_cli.deployment.alarm_board import alarm_board
-from modelwatch_cli.deployment.alarm_listeners import listeners, runbook
-from modelwatch_cli.deployment.plan import IMAGE_SUFFIX
-from modelwatch_cli.deployment.templates import Template
+from modelwatch_cli.deployment.cloudformation.plan import IMAGE_SUFFIX
 from modelwatch_cli.settings import Settings
 
 Group = Literal["serving", "capture", "analysis"]
@@ -137,48 +133,6 @@ def name_of(alarm: Alarm, stage: str) -> str:
     """Return the name of an alarm."""
     title = f"modelwatch-{stage}-{alarm.twin}"
     return f"{title}-{alarm.subject}" if alarm.subject else title
-
-
-def alarm_template(settings: Settings, functions: dict[str, int], queue: str) -> Template:
-    """Return the template of the stack of alarms."""
-    topic, resources = listeners(settings)
-    names: dict[str, list[str]] = {group: [] for group in GROUPS}
-    for each in alarms(settings, functions, queue):
-        title = name_of(each, settings.stage)
-        names[each.group].append(title)
-        resources[_logical(f"{each.twin}-{each.subject}")] = {
-            "Type": "AWS::CloudWatch::Alarm",
-            "Properties": {
-                "AlarmName": title,
-                "AlarmDescription": f"{each.says} {runbook(each.twin)}",
-                "TreatMissingData": "notBreaching",
-                **each.properties,
-            },
-        }
-    for group, titles in names.items():
-        resources[_logical(f"any-{group}")] = {
-            "Type": "AWS::CloudWatch::CompositeAlarm",
-            "DependsOn": sorted(
-                name
-                for name, resource in resources.items()
-                if resource["Properties"].get("AlarmName") in titles
-            ),
-            "Properties": {
-                "AlarmName": f"modelwatch-{settings.stage}-{group}",
-                "AlarmDescription": f"Something is wrong with {group}: its alarms say what, "
-                "and link their runbooks.",
-                "AlarmRule": " OR ".join(f'ALARM("{title}")' for title in titles),
-                "AlarmActions": [topic],
-                "OKActions": [topic],
-            },
-        }
-    resources["Dashboard"] = alarm_board(settings.stage, names)
-    return {
-        "AWSTemplateFormatVersion": "2010-09-09",
-        "Description": "modelwatch: alarms",
-        "Resources": resources,
-        "Outputs": {"AlarmTopic": {"Value": topic}},
-    }
 
 
 def _of_function(stage: str, name: str, limit_seconds: int) -> Iterator[Alarm]:
@@ -411,7 +365,3 @@ def _query(
 
 def _namespace(stage: str) -> str:
     return f"{NAMESPACE}-{stage}"
-
-
-def _logical(name: str) -> str:
-    return "".join(word[:1].upper() + word[1:] for word in name.split("-"))

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from modelwatch_cli.deployment.clients import make_clients
-from modelwatch_cli.deployment.errors import NotDeployedError
-from modelwatch_cli.deployment.plan import APPS, stack_name, stage_of
-from modelwatch_cli.deployment.stacks import Stack, StackDeployer
+from modelwatch_cli.deployment.cloudformation.clients import make_clients
+from modelwatch_cli.deployment.cloudformation.errors import NotDeployedError
+from modelwatch_cli.deployment.cloudformation.plan import APPS, stack_name, stage_of
+from modelwatch_cli.deployment.cloudformation.stacks import Stack, StackDeployer
 from modelwatch_cli.settings import Settings
 
 API_STAGE = "api"

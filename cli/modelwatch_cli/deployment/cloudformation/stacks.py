@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
-from modelwatch_cli.deployment.change_sets import ChangeSets
-from modelwatch_cli.deployment.digests import digest
-from modelwatch_cli.deployment.errors import StackError
-from modelwatch_cli.deployment.parameters import secret_parameters
-from modelwatch_cli.deployment.templates import Template
+from modelwatch_cli.deployment.cloudformation.change_sets import ChangeSets
+from modelwatch_cli.deployment.cloudformation.errors import StackError
+from modelwatch_cli.deployment.cloudformation.parameters import secret_parameters
+from modelwatch_cli.deployment.cloudformation.templates import Template
+from modelwatch_cli.digests import digest
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

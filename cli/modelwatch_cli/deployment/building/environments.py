@@ -21,9 +21,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from modelwatch.errors import SettingError
-from modelwatch_cli.deployment.digests import digest
-from modelwatch_cli.deployment.errors import BuildError
-from modelwatch_cli.deployment.layers import PLATFORMS
+from modelwatch_cli.deployment.building.layers import PLATFORMS
+from modelwatch_cli.deployment.cloudformation.errors import BuildError
+from modelwatch_cli.digests import digest
 from modelwatch_cli.project import Project
 from modelwatch_cli.settings import Settings
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from modelwatch.domain.episodes.events import DETAIL_TYPE, SOURCE
-from modelwatch_cli.deployment.limits import shared_by_roles
+from modelwatch_cli.deployment.additions.limits import shared_by_roles
 from modelwatch_cli.settings import Settings
 
 BY_EVENT = ("DriftEpisodeOpen",)

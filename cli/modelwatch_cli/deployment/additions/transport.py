@@ -11,11 +11,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from modelwatch.errors import SettingError
-from modelwatch_cli.deployment.errors import StackError
-from modelwatch_cli.deployment.packaging import functions
-from modelwatch_cli.deployment.plan import wants_firehose
-from modelwatch_cli.deployment.stacks import Action, StackDeployer
-from modelwatch_cli.deployment.templates import Template
+from modelwatch_cli.deployment.building.packaging import functions
+from modelwatch_cli.deployment.cloudformation.errors import StackError
+from modelwatch_cli.deployment.cloudformation.plan import wants_firehose
+from modelwatch_cli.deployment.cloudformation.stacks import Action, StackDeployer
+from modelwatch_cli.deployment.cloudformation.templates import Template
 from modelwatch_cli.settings import Settings
 
 _PARAMETERS = ("MetricsStreamArn", "MetricsSendingRoleArn")

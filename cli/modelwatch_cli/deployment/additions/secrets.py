@@ -6,7 +6,7 @@ from typing import Any
 
 from modelwatch.adapters.aws.secrets import reference_of
 from modelwatch.settings import Group
-from modelwatch_cli.deployment.templates import Template, with_policy
+from modelwatch_cli.deployment.cloudformation.templates import Template, with_policy
 from modelwatch_cli.settings import Settings
 
 _READ = {"secretsmanager": "secretsmanager:GetSecretValue", "ssm": "ssm:GetParameter"}

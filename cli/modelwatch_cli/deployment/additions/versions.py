@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelwatch.errors import SettingError
-from modelwatch_cli.deployment.alarms import alarm_names
-from modelwatch_cli.deployment.limits import shared_by_roles
-from modelwatch_cli.deployment.packaging import functions
-from modelwatch_cli.deployment.plan import wants_alarms
-from modelwatch_cli.deployment.stacks import stack_digest
-from modelwatch_cli.deployment.templates import Template
+from modelwatch_cli.deployment.additions.alarms.twins import alarm_names
+from modelwatch_cli.deployment.additions.limits import shared_by_roles
+from modelwatch_cli.deployment.building.packaging import functions
+from modelwatch_cli.deployment.cloudformation.plan import wants_alarms
+from modelwatch_cli.deployment.cloudformation.stacks import stack_digest
+from modelwatch_cli.deployment.cloudformation.templates import Template
 from modelwatch_cli.settings import Settings
 
 AT_ONCE = "at-once"

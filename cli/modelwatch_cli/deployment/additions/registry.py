@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelwatch.settings import Group
 from modelwatch.settings.kinds import managed_region
-from modelwatch_cli.deployment.templates import Template, with_policy
+from modelwatch_cli.deployment.cloudformation.templates import Template, with_policy
 from modelwatch_cli.settings import Settings
 
 _READ = (

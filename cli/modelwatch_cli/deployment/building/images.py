@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from modelwatch_cli.deployment.archive import build_once, compile_bytecode, put_in_place
-from modelwatch_cli.deployment.digests import builder_digest, digest, tree_digest
-from modelwatch_cli.deployment.environments import Environment
-from modelwatch_cli.deployment.errors import BuildError
-from modelwatch_cli.deployment.layers import copy_sources
-from modelwatch_cli.deployment.packaging import Package
+from modelwatch_cli.deployment.building.archive import (
+    build_once,
+    builder_digest,
+    compile_bytecode,
+    put_in_place,
+)
+from modelwatch_cli.deployment.building.environments import Environment
+from modelwatch_cli.deployment.building.layers import copy_sources
+from modelwatch_cli.deployment.building.packaging import Package
+from modelwatch_cli.deployment.cloudformation.errors import BuildError
+from modelwatch_cli.digests import digest, tree_digest
 from modelwatch_cli.project import Project
 
 _MOUNT = "/var/task"

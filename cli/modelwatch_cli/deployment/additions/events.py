@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelwatch.domain.episodes.events import DETAIL_TYPE, SOURCE
 from modelwatch.settings import Group
-from modelwatch_cli.deployment.templates import Template, with_policy
+from modelwatch_cli.deployment.cloudformation.templates import Template, with_policy
 from modelwatch_cli.settings import Settings
 
 _BUS = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBus}"

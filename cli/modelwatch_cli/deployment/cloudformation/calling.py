@@ -21,11 +21,11 @@ from modelwatch.client import Client
 from modelwatch.errors import InvalidInputError
 from modelwatch.settings.kinds import meant
 from modelwatch.settings.serving import aliases_of_served
-from modelwatch_cli.deployment.clients import make_clients
-from modelwatch_cli.deployment.endpoints import api_url, deployed_stacks, require
-from modelwatch_cli.deployment.errors import NotDeployedError
-from modelwatch_cli.deployment.plan import APPS
-from modelwatch_cli.deployment.stacks import Stack
+from modelwatch_cli.deployment.cloudformation.clients import make_clients
+from modelwatch_cli.deployment.cloudformation.endpoints import api_url, deployed_stacks, require
+from modelwatch_cli.deployment.cloudformation.errors import NotDeployedError
+from modelwatch_cli.deployment.cloudformation.plan import APPS
+from modelwatch_cli.deployment.cloudformation.stacks import Stack
 from modelwatch_cli.settings import Settings
 
 KEY_OUTPUT = "ApiKeyId"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
-from modelwatch_cli.deployment.errors import StackError
+from modelwatch_cli.deployment.cloudformation.errors import StackError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

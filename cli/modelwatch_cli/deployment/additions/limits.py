@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelwatch.services.analysis_requests import START_SECONDS
-from modelwatch_cli.deployment.packaging import functions
-from modelwatch_cli.deployment.plan import most_at_once
-from modelwatch_cli.deployment.templates import Template, with_policy
+from modelwatch_cli.deployment.building.packaging import functions
+from modelwatch_cli.deployment.cloudformation.plan import most_at_once
+from modelwatch_cli.deployment.cloudformation.templates import Template, with_policy
 from modelwatch_cli.settings import Settings
 
 _ASYNCHRONOUS = ("capture-compact", "analyze", "analyze-api")

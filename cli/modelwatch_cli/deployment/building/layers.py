@@ -10,15 +10,20 @@ from pathlib import Path
 
 import uv
 
-from modelwatch_cli.deployment.archive import (
+from modelwatch_cli.deployment.building.archive import (
     build_once,
+    builder_digest,
     compile_bytecode,
     unzipped_bytes,
     write_zip,
 )
-from modelwatch_cli.deployment.digests import builder_digest, digest, source_files, tree_digest
-from modelwatch_cli.deployment.errors import BuildError
-from modelwatch_cli.deployment.trimming import trim
+from modelwatch_cli.deployment.building.trimming import trim
+from modelwatch_cli.deployment.cloudformation.errors import BuildError
+from modelwatch_cli.digests import (
+    digest,
+    source_files,
+    tree_digest,
+)
 from modelwatch_cli.project import Project
 
 # What Lambda allows a function and its layers to take together when unpacked.

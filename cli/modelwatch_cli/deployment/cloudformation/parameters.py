@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelwatch.settings import Group
-from modelwatch_cli.deployment.digests import digest
-from modelwatch_cli.deployment.plan import Plan
-from modelwatch_cli.deployment.templates import Template
+from modelwatch_cli.deployment.cloudformation.plan import Plan
+from modelwatch_cli.deployment.cloudformation.templates import Template
+from modelwatch_cli.digests import digest
 from modelwatch_cli.settings import Settings
 
 CONSUMER_TIMEOUT_SECONDS = 60

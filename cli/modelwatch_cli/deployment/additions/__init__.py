@@ -1,0 +1,1 @@
+"""What settings add to the templates: rights to call, alarms, keys, limits, tables, versions."""

@@ -1,0 +1,1 @@
+"""The stack of CloudWatch alarms: which there are, who hears of them, and a dashboard."""
