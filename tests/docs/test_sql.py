@@ -180,3 +180,22 @@ def test_versions_of_different_types_are_read_together(database):
         "from captures group by all order by all"
     ).fetchall()
     assert found == [("1", "DOUBLE", 2.0), ("2", "DOUBLE", 2.5)]
+
+
+def test_every_name_that_a_record_may_have_is_read_back(tmp_path):
+    names = ["50 %", "100%25", "a+b c", "größe", "it's \"q\"", "a&b?c#d*", "[x]{y}|^`", "..x",
+             " v ", "back\\slash", "a,b;c", "日本", "null", "1", "<b>"]  # fmt: skip
+    s3 = InMemoryS3()
+    for name in names:
+        changed = {"model_name": name, "model_version": name}
+        rows = [msgspec.structs.replace(each, **changed) for each in captured("1", 0)]
+        S3RecordStore(s3, "captures").write(rows)
+    for key, data in s3.objects.items():
+        path = tmp_path / key
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
+    found = duckdb.sql(
+        f"select distinct model_name, model_version from read_parquet('{tmp_path}/**/*.parquet', "
+        "hive_partitioning = true, hive_types_autocast = false)"
+    ).fetchall()
+    assert sorted(found) == sorted(zip(names, names, strict=True))

@@ -312,11 +312,17 @@ def test_what_is_not_there_is_no_model(opened: Open, name: str) -> None:
     for version in ("2", "0", "../1", "2026-06", "v1", "latest", ""):
         with pytest.raises(NoModelError):
             registry.version(name, version)
+    # and its model, where no registry has such a name
+    with pytest.raises(NoModelError):
+        registry.version("..wine", "1")
     with pytest.raises(NoModelError):
         registry.route(f"{name} 2", Routing({"production": 1}))
 
 
-@pytest.mark.parametrize("wrong", ["", "a/b", "a=b", "a:b", "tab\there", "end\n", "n" * 251])
+@pytest.mark.parametrize(
+    "wrong",
+    ["", "a/b", "a=b", "a:b", "tab\there", "end\n", "n" * 251, "__HIVE_DEFAULT_PARTITION__"],
+)
 def test_a_name_that_no_record_can_have_is_refused(opened: Open, wrong: str) -> None:
     with pytest.raises(InvalidInputError, match="is no name of a model"):
         publish(opened(), wrong)

@@ -40,7 +40,7 @@ def captures_table(
     if not found:
         raise NotFoundError(f"there are no captures of {model_name} version {model_version}")
     store = S3RecordStore(client, bucket)
-    schema = unified_schema([store.rows(each.key).schema.remove_metadata() for each in found])
+    schema = unified_schema([store.schema(each.key).remove_metadata() for each in found])
     statement = create_statement(version_table(model_name, model_version, schema), settings)
     if as_json:
         print_json({"statement": statement})

@@ -15,6 +15,7 @@ from modelwatch.adapters.captures.arrow_profiles import profile_table
 from modelwatch.adapters.captures.parquet import (
     FIXED_SCHEMA,
     read_notes,
+    read_schema,
     read_table,
     records_table,
     write_table,
@@ -146,7 +147,7 @@ def test_failed_predictions_are_profiled_and_make_no_classes_of_numbers():
 
 
 @pytest.mark.parametrize("size", [10, 1_000_000])
-def test_notes_are_read_without_the_rows(tmp_path, size):
+def test_notes_and_columns_are_read_without_the_rows(tmp_path, size):
     note = np.random.default_rng(1).bytes(size)
     table = records_table([record(number, a=number / 7) for number in range(50_000)])
     file = write_table(table, {"modelwatch.note": note})
@@ -160,6 +161,7 @@ def test_notes_are_read_without_the_rows(tmp_path, size):
 
     assert read_notes(file) == read_notes(path) == read_notes(read_end)
     assert read_notes(read_end) == {"modelwatch.note": note}
+    assert read_schema(file) == read_schema(read_end) == table.schema
     assert max(asked) < size + 140_000 < len(file)
 
 

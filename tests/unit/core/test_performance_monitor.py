@@ -16,6 +16,7 @@ from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.adapters.results.performance import S3PerformanceStore
 from modelwatch.domain.event_ids import derived_event_id, new_event_id
 from modelwatch.domain.labels import Label, newest
+from modelwatch.domain.numbers import rounded
 from modelwatch.domain.performance.results import PerformancePolicy
 from modelwatch.domain.records import Record
 from modelwatch.domain.sampling import is_sampled
@@ -398,6 +399,7 @@ def test_predicted_numbers_are_measured(stage):
     assert found["rmse"] == pytest.approx(sk.root_mean_squared_error(truth, predicted))
     assert found["r2"] == pytest.approx(sk.r2_score(truth, predicted))
     assert result.verdict.constant_metrics["rmse"] == pytest.approx(np.std(truth))
+    assert result.verdict.constant == rounded(float(np.mean(truth)), 6)
     names = {sample.name for sample in samples(result)}
     assert {"model_mean_absolute_error", "model_root_mean_squared_error", "model_r2_score"} <= names
 

@@ -157,6 +157,18 @@ def test_the_rare_values_of_a_column_are_one_segment():
     assert found[f"c={OTHER}"].sum() == 100 - MOST_SEGMENTS
 
 
+def test_each_number_is_a_segment_with_all_its_digits():
+    values = np.array([1000001, 1000002, 1000002, 0.1, 1 / 3, 1e300])
+    found = named(parse_segments("c").rows({"c": values}, 6))
+    assert {name: int(rows.sum()) for name, rows in found.items()} == {
+        "c=1000001": 1,
+        "c=1000002": 2,
+        "c=0.1": 1,
+        "c=0.3333333333333333": 1,
+        "c=1e+300": 1,
+    }
+
+
 def test_values_that_read_the_same_are_one_segment():
     values = np.array(["a" * 200 + end for end in "xyx"] + ["b"], dtype=object)
     found = named(parse_segments("c").rows({"c": values}, 4))

@@ -21,7 +21,7 @@ _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 """What no name has: control characters, and what Unicode calls the end of a line or paragraph."""
 
 # Python's `$` also stands before a line break at the end; a regex of JSON Schema has no `\Z`
-NAME_PATTERN = rf"^(?!\.{{1,2}}$)[^/:={_CONTROL}]+$(?!\n)"
+NAME_PATTERN = rf"^(?!(\.{{1,2}}|__HIVE_DEFAULT_PARTITION__)$)[^/:={_CONTROL}]+$(?!\n)"
 EVENT_ID_PATTERN = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$(?!\n)"
 
 FEATURE_PATTERN = rf"^[^{_CONTROL}]*[^ {_CONTROL}][^{_CONTROL}]*$(?!\n)"
@@ -36,7 +36,8 @@ STAGES = ("Staging", "Production", "Archived")
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_CHARACTERS, pattern=NAME_PATTERN)]
 """A model's or version's name: it is a folder on S3 and part of `model_name=…`.
 
-Some S3s take no key with a folder ``.`` or ``..``.
+Some S3s take no key with a folder ``.`` or ``..``, and readers of Hive's folders take
+``__HIVE_DEFAULT_PARTITION__`` for no name.
 """
 
 VARIANT_PATTERN = rf"^[^/:={_CONTROL}]*$(?!\n)"
@@ -53,7 +54,7 @@ EventId = Annotated[str, msgspec.Meta(pattern=EVENT_ID_PATTERN)]
 
 EXPECTED = {
     NAME_PATTERN: "a name without '/', ':', '=', tabs, line breaks and other control characters "
-    "that is neither '.' nor '..'",
+    "that is none of '.', '..' and '__HIVE_DEFAULT_PARTITION__'",
     VARIANT_PATTERN: "a name without '/', ':', '=', tabs, line breaks and other control characters",
     SOURCE_PATTERN: "a text without tabs, line breaks and other control characters",
     EVENT_ID_PATTERN: "a UUID, such as 018bcfe5-6800-7000-8000-000000000000",
@@ -71,8 +72,8 @@ _MOST_KNOWN = 100_000
 def check_model_name(name: str, field: str = "name") -> None:
     """Refuse what is no name of a model.
 
-    Raises InvalidInputError when it is empty, too long, '.' or '..', or has a slash, colon, equals
-    sign or control character.
+    Raises InvalidInputError when it is empty, too long, '.', '..' or Hive's word for no name, or
+    has a slash, colon, equals sign or control character.
 
     Examples
     --------
@@ -82,7 +83,7 @@ def check_model_name(name: str, field: str = "name") -> None:
         ...
     modelwatch.errors.InvalidInputError: name: 'a=b' is no name of a model: it has 1 to 250 \
 characters, none of them is a slash, a colon, an equals sign or a control character, and it is \
-neither '.' nor '..'
+none of '.', '..' and '__HIVE_DEFAULT_PARTITION__'
     """
     _check_name(name, field, "name of a model")
 
@@ -96,7 +97,7 @@ def check_model_version(name: str, field: str = "version") -> None:
         ...
     modelwatch.errors.InvalidInputError: version: '1/2' is no version of a model: it has 1 to 250 \
 characters, none of them is a slash, a colon, an equals sign or a control character, and it is \
-neither '.' nor '..'
+none of '.', '..' and '__HIVE_DEFAULT_PARTITION__'
     """
     _check_name(name, field, "version of a model")
 
@@ -109,8 +110,8 @@ def _check_name(name: str, field: str, what: str) -> None:
     raise InvalidInputError(
         field,
         f"{_shown(name)} is no {what}: it has 1 to {MOST_CHARACTERS} characters, none of "
-        "them is a slash, a colon, an equals sign or a control character, and it is neither '.' "
-        "nor '..'",
+        "them is a slash, a colon, an equals sign or a control character, and it is none of '.', "
+        "'..' and '__HIVE_DEFAULT_PARTITION__'",
     )
 
 

@@ -250,9 +250,7 @@ def read_notes(file: bytes | Path | Callable[[int], bytes]) -> dict[str, bytes]:
         it is called as seldom as goes, and never for the rows.
     """
     read_end = _reader_of_end(file)
-    end = read_end(_END_GUESS_BYTES)
-    if (size := _footer_bytes(end)) > len(end):
-        end = _longer_end(read_end, size)
+    end = _with_footer(read_end)
     metadata = pq.read_metadata(io.BytesIO(end)).metadata or {}
     notes = {
         name.decode(): decompress(base64.b64decode(value))
@@ -268,6 +266,18 @@ def read_notes(file: bytes | Path | Callable[[int], bytes]) -> dict[str, bytes]:
         notes[name] = decompress(end[start : start + length])
         start += length
     return notes
+
+
+def read_schema(file: bytes | Path | Callable[[int], bytes]) -> pa.Schema:
+    """Return the columns of a Parquet file; see `read_notes`."""
+    end = _with_footer(_reader_of_end(file))
+    return pq.read_schema(io.BytesIO(end))
+
+
+def _with_footer(read_end: Callable[[int], bytes]) -> bytes:
+    end = read_end(_END_GUESS_BYTES)
+    size = _footer_bytes(end)
+    return end if size <= len(end) else _longer_end(read_end, size)
 
 
 def _reader_of_end(file: bytes | Path | Callable[[int], bytes]) -> Callable[[int], bytes]:

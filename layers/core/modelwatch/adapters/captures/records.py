@@ -28,6 +28,7 @@ from modelwatch.adapters.captures.parquet import (
     FIXED_SCHEMA,
     blocks_table,
     read_notes,
+    read_schema,
     read_table,
     write_table,
 )
@@ -143,6 +144,10 @@ class S3RecordStore:
     def rows(self, key: str) -> pa.Table:
         """Return the rows of one object; raises NotFoundError when it is gone."""
         return read_table(self._objects.read(key))
+
+    def schema(self, key: str) -> pa.Schema:
+        """Return the columns of one object, whose rows are not read."""
+        return read_schema(lambda size: self._objects.read_end(key, size))
 
     def events(self, key: str) -> Hashes | None:
         """Return the sorted hashes of an object's event ids; None if only its rows have them."""

@@ -157,14 +157,19 @@ class MlflowHttp:
             return found
         message = str(found.get("message", ""))[:300]
         code = found.get("error_code")
-        # an alias that is not there is INVALID_PARAMETER_VALUE to MLflow, and so is a version that
-        # no registry of its kind can have: an application may call its versions as it likes
+        # an alias that is not there is INVALID_PARAMETER_VALUE to MLflow, and so is a name or a
+        # version that it cannot have: an application may call both as it likes
         # Unity Catalog says of which kind it is: CATALOG_DOES_NOT_EXIST
         if str(code).endswith("_DOES_NOT_EXIST") or (
             code == "INVALID_PARAMETER_VALUE"
             and any(
                 each in message.lower()
-                for each in ("alias", "must be an integer", "required parameter 'version'")
+                for each in (
+                    "alias",
+                    "must be an integer",
+                    "required parameter 'version'",
+                    "names may be treated as files",
+                )
             )
         ):
             raise NoModelError(f"{message} {REMEDY}")

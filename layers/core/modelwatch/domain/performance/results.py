@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from modelwatch.domain.numbers import rounded
 from modelwatch.domain.performance.calibration import (
     Calibration,
     EstimatedPerformance,
@@ -179,7 +180,7 @@ def evaluate_performance(
     if task == "regression":
         metrics, missing = regression_metrics(profile.residuals)
         mean, constant_metrics = mean_predictor(profile.residuals)
-        constant = f"{mean:g}"
+        constant = rounded(mean, 6)
         classes: tuple[ClassPerformance, ...] = ()
     else:
         metrics, missing = classification_metrics(profile)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modelwatch.domain.numbers import WHOLE_LIMIT
 from modelwatch.domain.segments.columns import Bools, Column
 from modelwatch.domain.segments.expressions import Expression
 from modelwatch.domain.segments.keys import (
@@ -228,7 +229,9 @@ def _split(text: str, field: str) -> list[str]:
 
 def _text(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:g}"
+        # every digit: 1000001 and 1000002 are two shops
+        whole = value.is_integer() and abs(value) < WHOLE_LIMIT
+        return str(int(value)) if whole else repr(float(value))
     text = str(value).lower() if isinstance(value, bool | np.bool_) else str(value)
     return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
 
