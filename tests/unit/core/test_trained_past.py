@@ -22,7 +22,7 @@ from modelwatch.services.replay import replay
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
-TRAINED = 35
+TRAINED = 42
 """So many days the model was trained on."""
 
 
@@ -79,7 +79,7 @@ def test_a_weekly_season_is_quiet_on_the_first_day_if_training_rows_have_times()
     assert (alcohol.critical_from, alcohol.score > alcohol.threshold) == ("past windows", True)
     assert known.phase == "week"
     assert known.calibrated_by == (
-        "Critical scores are from past windows of 35 days (35 of the training rows, 0 of "
+        "Critical scores are from past windows of 42 days (42 of the training rows, 0 of "
         "captures); columns that have a week are beside the same time of the week"
     )
     assert replay(stage.reports, known.name, stage.code).same
@@ -110,7 +110,7 @@ def test_captures_join_the_training_rows_when_they_are_a_week_old():
     result = serve(stage, *range(TRAINED, TRAINED + 11))
     assert (result.past_days, result.trained_days) == (TRAINED + 3, TRAINED)
     assert result.calibrated_by.startswith(
-        "Critical scores are from past windows of 38 days (35 of the training rows, 3 of captures)"
+        "Critical scores are from past windows of 45 days (42 of the training rows, 3 of captures)"
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from modelwatch.domain.past.history import FEWEST_WINDOWS, Past
 from modelwatch.domain.past.phases import AskedPhase, Phase, phases_of
-from modelwatch.domain.past.scores import BESIDE, REFERRED, SCORES, large, scores_of
+from modelwatch.domain.past.scores import BESIDE, LEAST_MARGIN, REFERRED, SCORES, large, scores_of
 from modelwatch.domain.statistics.distributions import Floats
 from modelwatch.domain.windows import Window
 
@@ -90,7 +90,7 @@ def _by_phase(
         # distances that go with the season alone are as near to all windows just before
         gains = means[:, place] - means[:, phases.index("none")]
         rises = _IS_REFERRED & (gains <= CLEARLY)
-        now = scores_of(before, before) + beside
+        now = LEAST_MARGIN * scores_of(before, before) + beside
         critical = np.where(rises, np.fmin(critical, now), critical)
     return Chosen(phase, critical, before)
 
