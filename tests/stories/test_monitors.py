@@ -118,6 +118,7 @@ def test_three_models_each_by_its_own_monitor(
     assert verdicts == [quiet, quiet, {**quiet, PRICE: "drift"}]
     _what_a_monitor_names_is_kept(stack)
     _plan_says_what_then_happens(stack, settings, tmp_path)
+    _capture_follows_a_monitor(stack, settings, tmp_path, urls["capture API"])
 
 
 def _serve(urls: dict[str, str], settings: Settings) -> None:
@@ -218,6 +219,29 @@ def _plan_says_what_then_happens(stack: RunningStack, settings: Settings, folder
     assert verdict().status == "ok"  # nothing was deployed
     stack.text("monitors", "rollback")
     assert verdict().status == "drift"
+
+
+def _capture_follows_a_monitor(
+    stack: RunningStack, settings: Settings, folder: Path, capture: str
+) -> None:
+    with (folder / f"{SCORES}.toml").open("a") as file:
+        file.write('analysis_segments = "kind"\n[constraints.income]\nmissing = false\n')
+        file.write("range = { minimum = 0, maximum = 1, allowed_share = 0 }\n")
+    stack.text("monitors", "apply", str(folder))
+
+    def judged() -> tuple[list[str], list[str]]:
+        with modelwatch.Client(
+            capture=capture, model_name=SCORES, model_version="n", raises=True
+        ) as log:
+            log.log_batch(scores(DAYS + 1), "score")
+        with open_client(settings, "analyze") as client:
+            found = client.analyze(model_name=SCORES, window_seconds=86_400)
+        (result,) = found.results
+        segments = [each.name for each in result.segments]
+        return segments, [each.check for each in result.quality.violations]
+
+    # what was read holds for 15 seconds
+    eventually(lambda: judged() == (["kind=a", "kind=b"], ["range"]))
 
 
 def _run_schedule(stack: RunningStack, end: datetime) -> dict[str, str]:

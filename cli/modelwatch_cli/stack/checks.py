@@ -50,11 +50,18 @@ def require_stack(settings: Settings) -> None:
 def name_silent_servers(error: Exception, settings: Settings) -> None:
     """Return if ``error`` has another cause than a server that does not respond.
 
-    Raises StackDownError, which names the servers of ``settings`` that do not, and ends with what
-    ``error`` says.
+    An API that fails may have such a cause, too. Raises StackDownError, which names the servers of
+    ``settings`` that do not respond, and ends with what ``error`` says.
     """
-    if any(isinstance(each, _UNREACHED) for each in causes(error)):
+    if any(_is_of_a_server(each) for each in causes(error)):
         try:
             require_stack(settings)
         except StackDownError as down:
             raise StackDownError(f"{down}\n{error}") from error
+
+
+def _is_of_a_server(error: BaseException) -> bool:
+    # commands that call no API start without it
+    from modelwatch.calls import ApiError
+
+    return isinstance(error, _UNREACHED) or (isinstance(error, ApiError) and error.status >= 500)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from modelwatch.calls import ApiError
 from modelwatch.errors import NotFoundError, SettingError
 from modelwatch_cli.main import main
 from modelwatch_cli.project import base_folder
@@ -178,11 +179,23 @@ def test_a_command_that_fails_as_the_stack_is_down_says_what_starts_it(
 def test_an_error_with_another_cause_stays_as_it_is():
     down = Settings({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
     name_silent_servers(NotFoundError("there is no such file"), down)
+    name_silent_servers(ApiError("http://api", 404, "there is no such result"), down)
     # AWS is meant, and another server refused
     name_silent_servers(ConnectionRefusedError(), Settings({"MODEL_REGISTRY": "file:///models"}))
     elsewhere = Settings({"AWS_ENDPOINT_URL": "http://127.0.0.2:9", "MODEL_REGISTRY": "file:///m"})
     with pytest.raises(StackDownError, match="is the address right"):
         name_silent_servers(ConnectionRefusedError(), elsewhere)
+
+
+def test_an_api_that_fails_as_a_part_is_down_says_what_starts_it():
+    down = Settings({"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "MODEL_REGISTRY": "file:///m"})
+    error = ApiError("http://api", 503, "the object store cannot be used now")
+    with pytest.raises(StackDownError) as raised:
+        name_silent_servers(error, down)
+    first, second = str(raised.value).splitlines()
+    assert first.startswith("no response from S3 at http://127.0.0.1:9 ")
+    assert first.endswith("`modelwatch up` starts it")
+    assert second == str(error)
 
 
 def test_a_wrong_port_is_refused_also_while_a_part_runs_on_another(tmp_path):

@@ -381,6 +381,23 @@ def test_what_only_the_api_refuses_costs_no_other(names_them):
     assert sent[-1]["lost_before"] == 2
 
 
+def test_what_is_too_large_is_one_reason():
+    def refuse(body: list[Any]) -> Any:
+        if len(body) == 1 and body[0]["features"]["a"] == 1:
+            return None
+        size = 1_000_000 + body[0]["features"]["a"]
+        said = f"record {body[0]['event_id']} has {size} bytes; at most 999998 are taken"
+        return 413, {"detail": said}
+
+    with api(refuse) as (url, accepted), client_of(url) as client:
+        for number in (1, 2, 3):
+            client.log({"a": number}, number)
+        assert client.flush(60)
+        reasons = client.log_counts().predictions.refused
+    assert reasons == {"the API says 413: record … has … bytes; at most 999998 are taken": 2}
+    assert len(accepted) == 1
+
+
 def sender_with(post, **more: Any) -> Sender[int]:
     return Sender(
         "things",

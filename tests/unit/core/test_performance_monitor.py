@@ -158,10 +158,9 @@ def test_what_was_summed_up_is_not_read_again_until_its_labels_change(stage):
     assert stage.reads() == 2
     stage.label(records[:1], [1 - truth[0]], days=2)
     corrected = monitor.evaluate("wine", "1", WINDOW)
-    # of one hour: captures, two objects of labels, the same again for unknown ids, and with them
-    # the captures of the next hour, where a prediction of this one may be; each day is read once
-    # more before it is written
-    assert stage.reads() == 2 + 7 + 2
+    # of one hour: captures, two objects of labels, and for unknown ids the captures of the next
+    # hour, where a prediction of this one may be; each day is read once more before it is written
+    assert stage.reads() == 2 + 4 + 2
     assert values(corrected) == pytest.approx(expected(records, [1 - truth[0], *truth[1:]]))
 
 
@@ -514,6 +513,8 @@ def test_a_window_costs_a_few_requests_a_day_however_many_hours_it_has(stage):
     made = Counter(stage.s3.calls)
     assert made["list"] <= 10 * (days + 1)
     assert made["put"] <= 2 * (days + 1)
+    # captures and labels of each hour once, though labels of nothing captured are counted as well
+    assert made["get"] <= 2 * days * 24 + 6 * (days + 1)
     stage.s3.calls.clear()
     assert monitor.evaluate("wine", "1", window) == first
     assert len(stage.s3.calls) <= 6 * (days + 1)

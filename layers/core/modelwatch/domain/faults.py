@@ -81,6 +81,8 @@ def invalid_json(error: Exception) -> InvalidInputError:
     --------
     >>> invalid_json(ValueError("Expected `str`, got `int` - at `$.features.alcohol`")).field
     'features.alcohol'
+    >>> invalid_json(ValueError("Invalid RFC3339 encoded datetime - at `$.from`")).problem
+    'is no time; expected one such as 2026-03-01T09:00:00Z'
     """
     if isinstance(error, UnicodeDecodeError):
         return InvalidInputError("", f"the text is not UTF-8: {error.reason}")
@@ -90,6 +92,8 @@ def invalid_json(error: Exception) -> InvalidInputError:
     field = path.rstrip("`").removeprefix("$").removeprefix(".")
     if problem.endswith("with a timezone component"):
         problem = "has no time zone; end it with 'Z' for UTC"
+    if problem == "Invalid RFC3339 encoded datetime":
+        problem = "is no time; expected one such as 2026-03-01T09:00:00Z"
     for pattern, expected in EXPECTED.items():
         if problem.endswith(f"matching regex {pattern!r}"):
             problem = f"is not {expected}"

@@ -34,6 +34,7 @@ _REFUSED = (400, 413, 422)
 """Statuses that say that what was sent is wrong. Any other may be the address, a key, an outage."""
 
 _INDEX = re.compile(r"\[(\d+)\]")
+_OWN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b\d{5,}\b(?= bytes;)")
 _MOST_REASONS = 100
 _OTHER_REASONS = "other reasons"
 
@@ -299,7 +300,9 @@ class Sender[T]:
                 rest = place[found.end() :].removeprefix(".")
                 named.setdefault(int(found[1]), f"{rest}: {problem}" if rest else problem)
         if len(parcels) == 1 and not named:
-            named[0] = f"the API says {error.status}: {error.detail}"
+            # each id and size alone would be a reason of its own
+            detail = re.sub(_OWN, "…", error.detail)
+            named[0] = f"the API says {error.status}: {detail}"
         if not named:
             half = len(parcels) // 2
             self._send(state, parcels[:half])

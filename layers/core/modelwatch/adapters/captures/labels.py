@@ -14,11 +14,12 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modelwatch.adapters.aws.objects import S3Store
+from modelwatch.adapters.aws.objects import S3Objects, S3Store
 from modelwatch.adapters.captures.parquet import read_table, write_table
 from modelwatch.domain.keys import hour_place, parse_hour
 from modelwatch.domain.labels import Label
@@ -46,7 +47,14 @@ _CONNECTIONS = 8
 
 
 class S3LabelStore(S3Store):
-    """Labels in ``bucket``; see `LabelWriter` and `LabelStore` of `modelwatch.ports.capture`."""
+    """Labels in ``bucket``; see `LabelWriter` and `LabelStore` of `modelwatch.ports.capture`.
+
+    ``objects`` read them in place of the store's own.
+    """
+
+    def __init__(self, client: Any, bucket: str, objects: S3Objects | None = None) -> None:
+        super().__init__(client, bucket)
+        self._objects = objects or self._objects
 
     def write(self, labels: Sequence[Label]) -> str:
         """Store labels of one hour; return the object's key."""

@@ -31,19 +31,45 @@ from modelwatch.domain.windows import Window
 REFERENCE_ROWS = 50_000
 """Enough to learn a curve from, and quick to evaluate."""
 
+_KEPT_BYTES = 16 * 2**20
+"""Objects that are kept until labels are counted: those of a month of few predictions."""
+
 _COLUMNS = ["event_id", "variant", "prediction", "prediction_label", "probabilities"]
 _HOUR = timedelta(hours=1)
 _EDGE = timedelta(minutes=5)
 """How far the time in an id may be from ``captured_at`` for `unknown` to find the prediction."""
 
 
+class _KeptObjects(S3Objects):
+    """Reads an object once, as long as few bytes were read; what is behind a key never changes."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        super().__init__(client, bucket)
+        self._kept: dict[str, bytes] = {}
+        self._bytes = 0
+
+    def read(self, key: str) -> bytes:
+        if key in self._kept:
+            return self._kept[key]
+        payload = super().read(key)
+        if self._bytes + len(payload) <= _KEPT_BYTES:
+            self._kept[key] = payload
+            self._bytes += len(payload)
+        return payload
+
+    def clear(self) -> None:
+        """Keep nothing: later reads see what was deleted meanwhile."""
+        self._kept, self._bytes = {}, 0
+
+
 class S3OutcomeStore:
     """Captures and labels in ``bucket``; see `modelwatch.ports.performance.OutcomeStore`."""
 
     def __init__(self, client: Any, bucket: str) -> None:
-        self._objects = S3Objects(client, bucket)
+        # an hour that is summed up has its labels counted after it
+        self._objects = _KeptObjects(client, bucket)
         self._records = S3RecordStore(client, bucket)
-        self._labels = S3LabelStore(client, bucket)
+        self._labels = S3LabelStore(client, bucket, self._objects)
 
     def captured(
         self, model_name: str, model_version: str, window: Window
@@ -106,10 +132,13 @@ class S3OutcomeStore:
         """
         wanted = sorted(hours)
         versions = self._records.versions() if wanted else []
-        for _, found in groupby(wanted, key=datetime.date):
-            day = list(found)
-            # done before the next turn
-            yield from unmoved(lambda: self._unknown(day, versions))  # noqa: B023
+        try:
+            for _, found in groupby(wanted, key=datetime.date):
+                day = list(found)
+                # done before the next turn
+                yield from unmoved(lambda: self._unknown(day, versions))  # noqa: B023
+        finally:
+            self._objects.clear()
 
     def reference(self, table: pa.Table) -> Outcomes | None:
         """Return the rows of reference data; see `outcomes_of_reference`."""
