@@ -105,7 +105,7 @@ def parse_changes(given: list[str]) -> dict[str, str]:
         if name not in VERDICT_SETTINGS:
             raise InvalidInputError(
                 "--set",
-                f"{name[:80]} does not influence the verdict on a window; "
+                f"{name[:80]} does not influence the verdict when it is made again; "
                 f"these settings do: {', '.join(VERDICT_SETTINGS)}",
             )
         if name in changes:

@@ -231,6 +231,12 @@ def test_without_a_monitor_a_deployments_settings_hold():
     assert replace(same, monitor="") == found
 
 
+def test_a_monitor_may_have_its_own_phase():
+    assert monitored(AnalysisSettings({})).rules.phase == "auto"
+    own = Monitor(stage="local", settings={"ANALYSIS_PHASE": "week"})
+    assert monitored(AnalysisSettings({"ANALYSIS_PHASE": "none"}), own).rules.phase == "week"
+
+
 def test_a_wrong_rule_names_its_setting():
     wrong = Monitor(stage="local", settings={"ANALYSIS_STALE": "P1M"})
     with pytest.raises(SettingError, match="ANALYSIS_STALE"):

@@ -40,6 +40,7 @@ WRONG = [
     ("CAPTURE_RETENTION_DAYS", "0", "'0' is not a whole number of 1 or more"),
     ("CAPTURE_BATCH_SIZE", "10001", "is not a whole number from 1 to 10000"),
     ("CAPTURE_BATCH_WINDOW_SECONDS", "301", "is not a whole number from 0 to 300"),
+    ("ANALYSIS_PHASE", "weekly", "is not one of auto, none, day, week; is week meant?"),
     ("ANALYSIS_STALE", "P1M", "has years or months"),
     ("ANALYSIS_SCHEDULE", "rate(1 minut)", "'rate(1 minut)' is neither rate(5 minutes) nor cron("),
     ("ANALYSIS_SCHEDULE", "rate(1 minutes)", "is wrong; write rate(1 minute)"),

@@ -1,5 +1,6 @@
 """Training rows with times: a past that is known before anything was captured."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -21,7 +22,7 @@ from modelwatch.services.replay import replay
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
-TRAINED = 35
+TRAINED = 42
 """So many days the model was trained on."""
 
 
@@ -76,15 +77,31 @@ def test_a_weekly_season_is_quiet_on_the_first_day_if_training_rows_have_times()
     assert (known.past_days, known.trained_days) == (TRAINED, TRAINED)
     alcohol = known.features[0]
     assert (alcohol.critical_from, alcohol.score > alcohol.threshold) == ("past windows", True)
+    assert known.phase == "week"
     assert known.calibrated_by == (
-        "Critical scores are from past windows of 35 days (35 of the training rows, 0 of captures)"
+        "Critical scores are from past windows of 42 days (42 of the training rows, 0 of "
+        "captures); columns that have a week are beside the same time of the week"
     )
     assert replay(stage.reports, known.name, stage.code).same
 
 
+def test_another_phase_is_asked_for_without_learning_the_past_anew():
+    stage = stage_of(with_times=True)
+    assert serve(stage, TRAINED).phase == "week"
+    learned = stage.pasts.load("wine", "1", DAY)
+    stage.rules = replace(stage.rules, phase="none")
+    stage.make_service()
+    changed = serve(stage, TRAINED + 1)
+    assert (changed.phase, changed.past_days) == ("none", TRAINED)
+    assert changed.calibrated_by.endswith("captures), beside all windows just before")
+    kept = stage.pasts.load("wine", "1", DAY)
+    assert (kept.ends, kept.scores, kept.phased) == (learned.ends, learned.scores, learned.phased)
+    assert replay(stage.reports, changed.name, stage.code).same
+
+
 def test_a_change_is_found_on_the_first_day():
     (alcohol, *_) = serve(stage_of(with_times=True), TRAINED, factor=1.8).features
-    assert (alcohol.status, alcohol.critical_from) == ("drift", "past windows")
+    assert alcohol.status == "drift"
     assert alcohol.score >= alcohol.critical_score
 
 
@@ -92,7 +109,9 @@ def test_captures_join_the_training_rows_when_they_are_a_week_old():
     stage = stage_of(with_times=True)
     result = serve(stage, *range(TRAINED, TRAINED + 11))
     assert (result.past_days, result.trained_days) == (TRAINED + 3, TRAINED)
-    assert result.calibrated_by.endswith("38 days (35 of the training rows, 3 of captures)")
+    assert result.calibrated_by.startswith(
+        "Critical scores are from past windows of 45 days (42 of the training rows, 3 of captures)"
+    )
 
 
 def test_captures_of_the_days_of_the_training_rows_are_no_second_past():

@@ -104,7 +104,7 @@ class Learning:
         if left_days:
             # until all of it is learned, it may be the wrong season
             needed_days = max(needed_days, (past.days + left_days) * max(length.days, 1))
-        return calibrate(past, task.window, rules.policy.methods, needed_days, trained)
+        return calibrate(past, task.window, rules.policy.methods, needed_days, trained, rules.phase)
 
     def _past(
         self,

@@ -57,6 +57,12 @@ class MonitorSettings(SegmentSettings):
         "days with captures until the past counts in full; 0: it is not used",
         whole(0, 365),
     )
+    analysis_phase = Setting(
+        "auto",
+        "past windows that a window is compared with: at the same time of day, of the week, or "
+        "none: all; auto: by what the past says",
+        choice("auto", "none", "day", "week"),
+    )
     drift_mode = Setting(
         "calibrated",
         "calibrated: beyond chance too; classic: thresholds alone",

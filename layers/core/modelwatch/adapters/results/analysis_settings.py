@@ -9,6 +9,7 @@ from typing import cast
 from msgspec import structs
 
 from modelwatch.domain.monitors import Monitor, Monitored
+from modelwatch.domain.past.phases import AskedPhase
 from modelwatch.domain.performance.results import PerformancePolicy
 from modelwatch.domain.segments import SEGMENTS_SETTING
 from modelwatch.domain.verdict.rules import AnalysisRules, DriftMode, DriftPolicy, VerdictRule
@@ -32,7 +33,8 @@ VERDICT_SETTINGS = (
     "DRIFT_SHARE_THRESHOLD",
     SEGMENTS_SETTING,
 )
-"""The settings that have a part in the verdict on a window."""
+"""The settings that have a part in the verdict on a window, when it is evaluated again: then the
+past, and so its phase, is what it was."""
 
 
 def analysis_rules(settings: AnalysisSettings) -> AnalysisRules:
@@ -56,6 +58,7 @@ def analysis_rules(settings: AnalysisSettings) -> AnalysisRules:
         report_every=settings.report_every,
         sample_rows=settings.report_rows,
         history_days=settings.analysis_history_days,
+        phase=cast(AskedPhase, settings.analysis_phase),
         segments=settings.text(SEGMENTS_SETTING),
     )
 

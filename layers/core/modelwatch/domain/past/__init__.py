@@ -8,6 +8,10 @@ So a score counts as large when it is larger than the scores of real windows of 
 
     history.py      the rows of past windows, oldest first: a document of bounded size
 
+    phases.py       all windows just before, those at the same time of day, or of the week
+
+    choice.py       which phase columns follow, and their critical scores by it
+
     words.py        what a score beyond its critical one says: "looks like x 1.8 + 32"
 
     chance.py       how likely a rate is by chance: of few rows

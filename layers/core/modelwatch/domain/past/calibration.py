@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 import msgspec
 import numpy as np
 
+from modelwatch.domain.past.choice import choose, usual
 from modelwatch.domain.past.history import FEWEST_WINDOWS, Past
+from modelwatch.domain.past.phases import AskedPhase, SaidPhase
 from modelwatch.domain.past.relations import (
     THRESHOLD,
     Pair,
@@ -19,7 +21,7 @@ from modelwatch.domain.past.relations import (
     explained,
     large_breaks,
 )
-from modelwatch.domain.past.scores import DISTANCE, SCORES, Score, large, scores_of
+from modelwatch.domain.past.scores import DISTANCE, SCORES, Score, scores_of
 from modelwatch.domain.past.traffic import NAMES, jumps_of, large_jumps
 from modelwatch.domain.profiles import MOST_ROWS
 from modelwatch.domain.statistics.distributions import Floats
@@ -74,6 +76,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         Of the rows as a whole, by `traffic.NAMES`; None of a part of them.
     relations
         Of the relations that are watched.
+    phase
+        Which windows just before it is compared with; empty in results of before 2.7.
     """
 
     windows: int
@@ -85,6 +89,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     trained_days: int = 0
     traffic: ColumnPast | None = None
     relations: tuple[RelationPast, ...] = ()
+    phase: SaidPhase = ""
 
     @property
     def learning(self) -> str:
@@ -211,33 +216,35 @@ def calibrate(
     methods: tuple[str, str],
     needed_days: int,
     trained: Window | None = None,
+    phase: AskedPhase = "auto",
 ) -> Calibration:
     """Return what the windows of ``past`` say of ``window``; nothing when there are none.
 
-    ``trained`` is when its windows are of training rows.
+    ``trained`` is when its windows are of training rows; ``phase`` is the one that is asked for.
     """
     if not len(past.ends):
         return Calibration(windows=0, days=0, needed_days=needed_days, methods=methods)
-    critical = large(past.scores)
     length = window.end - window.start
-    before = past.just_before(window.start, length)
     days_each = max(length.days, 1)
-    return Calibration(
+    known = Calibration(
         windows=len(past.ends),
         days=past.days * days_each,
         needed_days=needed_days,
         rows=float(np.quantile(past.rows, _FEW_ROWS)),
         methods=methods,
-        columns={
-            name: ColumnPast(_known(critical[place]), _known(before[place]))
-            for place, name in enumerate(past.names)
-        },
         traffic=ColumnPast(
             _known(large_jumps(past.jumps)), _known(past.totals_before(window.start, length))
         ),
         trained_days=past.days_within(trained) * days_each if trained else 0,
         relations=_relations(past, window.start, length),
     )
+    # of what is not learned, a phase must not say more
+    chosen = usual(past, window) if known.learning else choose(past, window, phase)
+    columns = {
+        name: ColumnPast(_known(chosen.critical[place]), _known(chosen.before[place]))
+        for place, name in enumerate(past.names)
+    }
+    return msgspec.structs.replace(known, phase=chosen.phase, columns=columns)
 
 
 def _relations(past: Past, start: datetime, length: timedelta) -> tuple[RelationPast, ...]:

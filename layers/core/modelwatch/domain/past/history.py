@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.domain.faults import UNREADABLE
+from modelwatch.domain.past.phases import PERIODS, Phase, phases_of
 from modelwatch.domain.past.relations import (
     NO_RELATIONS,
     Pair,
@@ -19,7 +20,7 @@ from modelwatch.domain.past.relations import (
     explained,
     large_breaks,
 )
-from modelwatch.domain.past.scores import SCORES, TRACE, large, scores_of
+from modelwatch.domain.past.scores import BESIDE, SCORES, TRACE, large, scores_of
 from modelwatch.domain.past.traffic import NO_TOTALS, TOTALS, jumps_of, large_jumps
 from modelwatch.domain.statistics.distributions import Floats
 from modelwatch.domain.window_plans import MINUTE, WindowPlan
@@ -45,6 +46,9 @@ GROSS = 2.0
 
 _DAY = 86_400.0
 _HOUR = timedelta(hours=1)
+
+
+type _Single = NDArray[np.float32]
 
 
 def past_windows(length: timedelta, since: datetime, until: datetime) -> tuple[Window, ...]:
@@ -81,6 +85,8 @@ class Past:
     traces, scores
         By window and column, as `scores.trace_of` and `scores.scores_of` give them. Windows that
         are older than `RECENT` are one of their day, with the largest scores and no traces.
+    phased
+        By window, column and phase of `phases_of`, the scores of `scores.BESIDE`.
     totals, jumps
         The same of all rows of a window, as `traffic.totals_of` and `traffic.jumps_of` give them.
     pairs
@@ -97,6 +103,9 @@ class Past:
     scores: Floats = field(default_factory=lambda: np.empty((0, 0, len(SCORES))))
     totals: Floats = field(default_factory=lambda: np.empty((0, TOTALS)))
     jumps: Floats = field(default_factory=lambda: np.empty((0, TOTALS)))
+    phased: _Single = field(
+        default_factory=lambda: np.empty((0, 0, 0, len(BESIDE)), dtype=np.float32)
+    )
     pairs: tuple[Pair, ...] = ()
     correlations: Floats = field(default_factory=lambda: np.empty((0, 0)))
     breaks: Floats = field(default_factory=lambda: np.empty((0, 0)))
@@ -116,13 +125,19 @@ class Past:
         first, last = (moment.timestamp() // _DAY for moment in (window.start, window.end))
         return int(np.count_nonzero((days >= first) & (days <= last)))
 
-    def just_before(self, start: datetime, length: timedelta) -> Floats:
+    def just_before(self, start: datetime, length: timedelta, phase: Phase | None = None) -> Floats:
         """Return the medians of the traces of the windows just before ``start``, by column.
 
-        Of windows shorter than a day those at the same time of day, an hour more or less.
+        Of a phase those at the same time of day or week, an hour more or less; of the usual one of
+        the length when None is given. NaN where there is none, or only one of the phase ``week``.
         """
-        near = self._near(start, length, _DAY)
-        if not near.any():
+        phase = phase or phases_of(length)[0]
+        near, fewest = self._near(start, length, PERIODS[phase]), 1
+        if phase == "week":
+            # of last week only the hour before has joined: of a Monday's first hour it is Sunday's
+            near &= self.ends <= (start - JOINS_AFTER - _HOUR).timestamp()
+            fewest = 2
+        if near.sum() < fewest:
             return np.full((len(self.names), TRACE), np.nan)
         return _median(self.traces[near])
 
@@ -161,7 +176,7 @@ class Past:
         relations: Relations = NO_RELATIONS,
     ) -> Past:
         """Return the past with one more window, the newest; what is too old is left out."""
-        names = self.names or tuple(traces)
+        names, phases = self.names or tuple(traces), phases_of(length)
         nothing = np.full(TRACE, np.nan)
         new = np.array([traces.get(name, nothing) for name in names]).reshape(len(names), TRACE)
         known = replace(
@@ -169,13 +184,17 @@ class Past:
             names=names,
             traces=self.traces.reshape(len(self.ends), len(names), TRACE),
             scores=self.scores.reshape(len(self.ends), len(names), len(SCORES)),
+            phased=self._by_phase(len(names), len(phases)),
             correlations=self.correlations.reshape(len(self.ends), len(self.pairs)),
             breaks=self.breaks.reshape(len(self.ends), len(self.pairs)),
         )
         joined = known.until(start - JOINS_AFTER)
-        scores = scores_of(new, joined.just_before(start, length))
+        befores = [joined.just_before(start, length, phase) for phase in phases]
+        scores = scores_of(new, befores[0])
+        phased = np.stack([scores_of(new, each, BESIDE) for each in befores], axis=1)
         if len(joined.ends) >= FEWEST_WINDOWS:
             scores = np.where(scores > GROSS * large(joined.scores), np.nan, scores)
+            phased = np.where(phased > GROSS * large(joined.phased, BESIDE), np.nan, phased)
         jumps = jumps_of(totals, joined.totals_before(start, length))
         jumps = np.where(jumps > GROSS * large_jumps(joined.jumps), np.nan, jumps)
         correlations, known_rows = as_arrays(relations, self.pairs)
@@ -189,11 +208,17 @@ class Past:
             rows=np.append(newest.rows, rows),
             traces=np.concatenate([newest.traces, new[None]]),
             scores=np.concatenate([newest.scores, scores[None]]),
+            phased=np.concatenate([newest.phased, phased[None].astype(np.float32)]),
             totals=np.concatenate([newest.totals, totals[None]]),
             jumps=np.concatenate([newest.jumps, jumps[None]]),
             correlations=np.concatenate([newest.correlations, correlations[None]]),
             breaks=np.concatenate([newest.breaks, breaks[None]]),
         )
+
+    def _by_phase(self, names: int, phases: int) -> _Single:
+        """Return the scores by phase; NaN where windows were learned before there were phases."""
+        shape = (len(self.ends), names, phases, len(BESIDE))
+        return self.phased if self.phased.shape == shape else np.full(shape, np.nan, np.float32)
 
     def _folded(self, moment: datetime, most: int) -> Past:
         """Return the past with one window for each of the ``most`` newest days before ``moment``.
@@ -216,6 +241,7 @@ class Past:
             rows=np.minimum.reduceat(known.rows, starts),
             traces=traces[stands],
             scores=np.fmax.reduceat(known.scores, starts, axis=0),
+            phased=np.fmax.reduceat(known.phased, starts, axis=0),
             jumps=np.fmax.reduceat(known.jumps, starts, axis=0),
             breaks=np.fmax.reduceat(known.breaks, starts, axis=0),
         )
@@ -227,6 +253,7 @@ class Past:
             rows=self.rows[which],
             traces=self.traces[which],
             scores=self.scores[which],
+            phased=self.phased[which],
             totals=self.totals[which],
             jumps=self.jumps[which],
             correlations=self.correlations[which],
@@ -272,6 +299,7 @@ class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
     scores: bytes = b""
     totals: bytes = b""
     jumps: bytes = b""
+    phased: bytes = b""
     pairs: tuple[Pair, ...] = ()
     correlations: bytes = b""
     breaks: bytes = b""
@@ -294,12 +322,16 @@ class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
             for each in (self.correlations, self.breaks)
         )
         shape = (len(ends), len(self.names))
+        phased = np.frombuffer(self.phased, "<f4")
+        # none in what was learned before there were phases
+        phases = phased.size // max(len(ends) * len(self.names) * len(BESIDE), 1)
         return Past(
             names=self.names,
             ends=ends,
             rows=rows,
             traces=traces.reshape(*shape, TRACE),
             scores=scores.reshape(*shape, len(SCORES)),
+            phased=phased.reshape(*shape, phases, len(BESIDE)),
             totals=totals,
             jumps=jumps,
             pairs=self.pairs,
@@ -318,6 +350,7 @@ class PastDocument(msgspec.Struct, frozen=True, kw_only=True):
             rows=past.rows.astype("<f8").tobytes(),
             traces=past.traces.astype("<f4").tobytes(),
             scores=past.scores.astype("<f4").tobytes(),
+            phased=past.phased.astype("<f4").tobytes(),
             totals=past.totals.astype("<f8").tobytes(),
             jumps=past.jumps.astype("<f8").tobytes(),
             correlations=past.correlations.astype("<f8").tobytes(),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -135,12 +135,19 @@ class Score:
         shares that are 0 most of the time: or mean + 5 deviations of their logarithms, if less.
     read
         Takes the score from a trace.
+    is_beside
+        Whether it is beside the windows just before; else it is beside the reference.
     """
 
     name: str
     threshold: float
     tail: Literal["largest", "rate"]
     read: Read
+    is_beside: bool = False
+
+
+def _rise_of(read: Read) -> Read:
+    return lambda now, before: read(now, before) - read(before, before)
 
 
 def far_apart(one: Floats, other: Floats) -> Floats:
@@ -157,16 +164,18 @@ def range_ratio(now: Floats, before: Floats) -> Floats:
 SCORES = (
     Score("distance", 0.0, "largest", lambda now, _: now[..., DISTANCE]),
     Score(
-        "shift", 0.1, "largest", lambda now, before: far_apart(now[..., SHAPE], before[..., SHAPE])
+        "shift", 0.1, "largest",
+        lambda now, before: far_apart(now[..., SHAPE], before[..., SHAPE]), is_beside=True,
     ),
     Score(
-        "spread", 0.2, "largest", lambda now, before: np.abs(np.log(range_ratio(now, before)))
+        "spread", 0.2, "largest",
+        lambda now, before: np.abs(np.log(range_ratio(now, before))), is_beside=True,
     ),
     Score("spike", 0.03, "rate", lambda now, _: now[..., SPIKE]),
     Score("unseen", LEAST_UNSEEN, "rate", lambda now, _: now[..., UNSEEN]),
     Score(
         "missing", 0.02, "rate",
-        lambda now, before: now[..., MISSING] - before[..., MISSING],
+        lambda now, before: now[..., MISSING] - before[..., MISSING], is_beside=True,
     ),
 )  # fmt: skip
 """All of them; a new one is one line. ``distance`` is that of the policy, with its threshold."""
@@ -174,10 +183,25 @@ SCORES = (
 
 RATES = tuple(score.name for score in SCORES if score.tail == "rate")
 
+REFERRED = [place for place, score in enumerate(SCORES) if not score.is_beside]
+"""The places of what is compared with the reference. By phase, their rise above the windows just
+before is."""
 
-def scores_of(traces: Floats, before: Floats) -> Floats:
-    """Return the scores of traces, by `SCORES` in the last axis; NaN where one has none."""
-    return np.stack([score.read(traces, before) for score in SCORES], axis=-1)
+LEAST_RISE = 0.05
+"""The practical threshold of the rise of a distance: a column that was never far may be so far."""
+
+BESIDE = tuple(
+    score
+    if score.is_beside
+    else replace(score, threshold=score.threshold or LEAST_RISE, read=_rise_of(score.read))
+    for score in SCORES
+)
+"""The same scores, all of them beside the windows just before, and so of a phase."""
+
+
+def scores_of(traces: Floats, before: Floats, scores: Sequence[Score] = SCORES) -> Floats:
+    """Return the scores of traces, in the last axis; NaN where one has none."""
+    return np.stack([score.read(traces, before) for score in scores], axis=-1)
 
 
 def margin_of(count: NDArray[np.int64]) -> Floats:
@@ -185,24 +209,27 @@ def margin_of(count: NDArray[np.int64]) -> Floats:
     return np.asarray(LEAST_MARGIN + MARGIN_OF_ONE / np.sqrt(count))
 
 
-def large(past: Floats) -> Floats:
-    """Return what is larger than past scores go: by `SCORES` in the last axis.
+def large(past: NDArray[np.floating], scores: Sequence[Score] = SCORES) -> Floats:
+    """Return what is larger than past scores go.
 
     Parameters
     ----------
     past
-        Windows in the first axis, at least one; NaN is no score. Without any it is inf.
+        Windows in the first axis, at least one, scores in the last; NaN is no score. Without any
+        it is inf.
     """
     known = np.isfinite(past)
     windows = known.sum(axis=0)
     count = np.maximum(windows, 1)
-    largest = np.where(known, past, -np.inf).max(axis=0) * margin_of(count)
-    logs = np.where(known, np.log(np.maximum(np.where(known, past, 0.0), _LEAST_RATE)), 0.0)
-    mean = logs.sum(axis=0) / count
-    deviation = np.sqrt((np.where(known, logs - mean, 0.0) ** 2).sum(axis=0) / count)
-    is_rate = np.array([score.tail == "rate" for score in SCORES])
-    rare = np.where(is_rate, np.exp(mean + DEVIATIONS * deviation), np.inf)
-    thresholds = np.array([score.threshold for score in SCORES])
+    critical = np.where(known, past, -np.inf).max(axis=0) * margin_of(count)
+    rates = [place for place, score in enumerate(scores) if score.tail == "rate"]
+    is_rate, some = known[..., rates], count[..., rates]
+    logs = np.log(np.where(is_rate, np.maximum(past[..., rates], _LEAST_RATE), 1.0))
+    mean = logs.sum(axis=0) / some
+    deviation = np.sqrt((np.where(is_rate, logs - mean, 0.0) ** 2).sum(axis=0) / some)
+    rare = np.exp(mean + DEVIATIONS * deviation)
+    critical[..., rates] = np.minimum(critical[..., rates], rare)
+    thresholds = np.array([score.threshold for score in scores])
     # pasts of earlier releases have no spikes of texts: a few windows do not say how high they go
-    needed = np.array([FEWEST if score.name == "spike" else 1 for score in SCORES])
-    return np.where(windows >= needed, np.maximum(np.minimum(largest, rare), thresholds), np.inf)
+    needed = np.array([FEWEST if score.name == "spike" else 1 for score in scores])
+    return np.where(windows >= needed, np.maximum(critical, thresholds), np.inf)

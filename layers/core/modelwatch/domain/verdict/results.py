@@ -11,6 +11,7 @@ import msgspec
 from modelwatch.domain.constraints import Quality
 from modelwatch.domain.keys import dotless, unescape
 from modelwatch.domain.numbers import rounded
+from modelwatch.domain.past.phases import WORDS, SaidPhase
 from modelwatch.domain.performance.results import PerformanceResult
 from modelwatch.domain.verdict.rules import DriftPolicy, FeatureKind
 
@@ -148,6 +149,9 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
         How many days of the past the critical scores come from.
     trained_days
         Of them, how many are days of the training rows; the others are of captures.
+    phase
+        Which windows just before it was compared with: ``none`` (all), those at the same time of
+        ``day``, or of the ``week``; empty where no past was asked, and in results of before 2.7.
     traffic
         What is unusual of the rows as a whole beside the same time of the weeks before: ``rows``,
         how many there are, and ``repeats``, how many values are there already. It is a warning.
@@ -164,6 +168,7 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
     past_days: int = 0
     learning: str = ""
     trained_days: int = 0
+    phase: SaidPhase = ""
     traffic: tuple[Change, ...] = ()
 
     def _has_drift(self) -> bool:
@@ -201,7 +206,10 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
                 f"learning: {self.learning}{self._origins}"
             )
         if self.past_days:
-            return f"Critical scores are from past windows of {self.past_days} days{self._origins}"
+            return (
+                f"Critical scores are from past windows of {self.past_days} days{self._origins}"
+                f"{WORDS[self.phase]}"
+            )
         return "Critical scores are those of independent draws"
 
     @property

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from modelwatch.domain.past.phases import AskedPhase
 from modelwatch.domain.window_plans import WindowPlan
 
 FeatureKind = Literal["numerical", "categorical"]
@@ -160,6 +161,8 @@ class AnalysisRules:
         Rows of each side in a report.
     history_days
         So many days of the past make its critical scores; 0: the past is not asked.
+    phase
+        Which windows just before a window is compared with; ``auto``: by what the past says.
     segments
         The declared segments, as `modelwatch.domain.segments.parse_segments` reads them.
     """
@@ -177,6 +180,7 @@ class AnalysisRules:
     sample_rows: int = 2000
     segments: str = ""
     history_days: int = 28
+    phase: AskedPhase = "auto"
 
     @property
     def min_reference_rows(self) -> int:

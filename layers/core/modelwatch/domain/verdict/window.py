@@ -92,6 +92,7 @@ def evaluate_window(
         past_days=past.days if past else 0,
         learning=past.learning if past else "",
         trained_days=past.trained_days if past else 0,
+        phase=past.phase if past else "",
     )
 
 
