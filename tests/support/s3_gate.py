@@ -9,8 +9,9 @@ import threading
 import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import unquote
+
+from running_stack import processes_with
 
 REFUSAL = b"<Error><Code>SlowDown</Code><Message>not now</Message></Error>"
 
@@ -79,14 +80,7 @@ class S3Gate:
 
     def kill(self, function: str) -> int:
         """Kill the processes of a function that goes this way; return how many there were."""
-        marks = {f"AWS_LAMBDA_FUNCTION_NAME={function}", f"AWS_ENDPOINT_URL_S3={self.url}"}
-        killed = 0
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                environ = (folder / "environ").read_text(errors="replace").split("\0")
-            except OSError:
-                continue
-            if marks <= set(environ):
-                os.kill(int(folder.name), signal.SIGKILL)
-                killed += 1
-        return killed
+        found = processes_with(AWS_LAMBDA_FUNCTION_NAME=function, AWS_ENDPOINT_URL_S3=self.url)
+        for process in found:
+            os.kill(process, signal.SIGKILL)
+        return len(found)
