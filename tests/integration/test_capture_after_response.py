@@ -19,6 +19,7 @@ import pytest
 
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.windows import Window
+from running_stack import processes_with
 from waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
@@ -125,16 +126,9 @@ class Predict:
 
     def process_ids(self) -> list[int]:
         """Return the function's processes on this stack, not on another one."""
-        marks = {f"AWS_LAMBDA_FUNCTION_NAME={FUNCTION}", f"MLFLOW_TRACKING_URI={self.tracking_uri}"}
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                environ = (folder / "environ").read_text(errors="replace").split("\0")
-            except OSError:
-                continue
-            if marks <= set(environ):
-                found.append(int(folder.name))
-        return found
+        return processes_with(
+            AWS_LAMBDA_FUNCTION_NAME=FUNCTION, MLFLOW_TRACKING_URI=self.tracking_uri
+        )
 
 
 @pytest.fixture(scope="module")

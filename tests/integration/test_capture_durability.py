@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -28,6 +22,7 @@ from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.records import Record, encode_record
 from modelwatch.domain.windows import Window
+from s3_gate import S3Gate
 from waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
@@ -37,70 +32,6 @@ QUEUE = "modelwatch-local-captures"
 BUCKET = "modelwatch-captures"
 MODEL = "durable_forest"
 WINE = [14.23, 1.71, 2.43, 15.6, 127.0, 2.8, 3.06, 0.28, 2.29, 5.64, 1.04, 3.92, 1065.0]
-REFUSAL = b"<Error><Code>SlowDown</Code><Message>not now</Message></Error>"
-
-
-class S3Gate:
-    """The consumer's way to the real S3, which lets through what `mode` says.
-
-    ``open`` is nothing special; ``refuse`` hands on no write; ``lie`` hands writes on and says that
-    they failed; ``hold`` hands them on, sets `held`, and does not respond until `mode` changes.
-    """
-
-    def __init__(self, s3_url: str) -> None:
-        self.mode = "open"
-        self.held = threading.Semaphore(0)
-        self.writes: list[tuple[float, str, str]] = []
-        gate, address = self, s3_url.removeprefix("http://")
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_PUT(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                mode = gate.mode if self.command == "PUT" else "open"
-                if self.command == "PUT":
-                    gate.writes.append((time.monotonic(), mode, unquote(self.path)))
-                status, headers, response = 503, [("Content-Type", "application/xml")], REFUSAL
-                if mode != "refuse":
-                    status, headers, response = self.forward(body)
-                if mode == "lie":
-                    status, headers, response = 503, [("Content-Type", "application/xml")], REFUSAL
-                if mode == "hold":
-                    gate.held.release()
-                    while gate.mode == "hold":
-                        time.sleep(0.05)
-                self.send_response(status)
-                for name, value in headers:
-                    if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                        self.send_header(name, value)
-                self.send_header("Content-Length", str(len(response)))
-                self.end_headers()
-                with suppress(ConnectionError):  # whoever asked may be dead
-                    self.wfile.write(response)
-
-            do_GET = do_HEAD = do_POST = do_DELETE = do_PUT  # noqa: N815 - as http.server calls them
-
-            def forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-                connection = http.client.HTTPConnection(address, timeout=30)
-                # the signature covers the host that the caller named
-                connection.putrequest(
-                    self.command, self.path, skip_host=True, skip_accept_encoding=True
-                )
-                for name, value in self.headers.items():
-                    if name.lower() not in ("expect", "connection"):
-                        connection.putheader(name, value)
-                connection.endheaders(body)
-                response = connection.getresponse()
-                return response.status, response.getheaders(), response.read()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
 class Capture:
@@ -158,17 +89,7 @@ class Capture:
 
     def kill_consumer(self) -> int:
         """Kill the consumer's processes of this stack; return how many there were."""
-        marks = {f"AWS_LAMBDA_FUNCTION_NAME={CONSUMER}", f"AWS_ENDPOINT_URL_S3={self.gate.url}"}
-        killed = 0
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                environ = (folder / "environ").read_text(errors="replace").split("\0")
-            except OSError:
-                continue
-            if marks <= set(environ):
-                os.kill(int(folder.name), signal.SIGKILL)
-                killed += 1
-        return killed
+        return self.gate.kill(CONSUMER)
 
     def metric(self, series: str) -> float | None:
         """Return what the bridge says of a series."""

@@ -25,6 +25,7 @@ from modelwatch.domain.records import Record
 from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch_cli.settings import Settings
 from running_stack import RunningStack
+from s3_gate import S3Gate
 from waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(400)]
@@ -168,3 +169,37 @@ def test_models_that_are_due_wait_for_no_other_and_a_broken_one_is_a_dead_letter
     sqs.send_message(QueueUrl=url, MessageBody=encode_due(again).decode(), **ids)
     eventually(lambda: not analyze.stack.waiting(f"{queue}.fifo"))
     assert analyze.results(names[1]) == before
+
+
+def test_what_a_killed_worker_had_is_done_by_another_one_and_once(
+    analyze: Analyze, request: pytest.FixtureRequest
+) -> None:
+    names = [f"{analyze.model}-{number}" for number in range(2)]
+    for name in names:
+        analyze.capture(hours=1, model=name)
+    gate = S3Gate(analyze.stack.json("env")["AWS_ENDPOINT_URL_S3"])
+    functions, worker = analyze.stack.client("lambda"), "modelwatch-local-analyze-window"
+    found = functions.get_function_configuration(FunctionName=worker)
+    deployed = found["Environment"]["Variables"]
+
+    def configure(**variables: str) -> None:
+        environment = {"Variables": {**deployed, **variables}}
+        functions.update_function_configuration(FunctionName=worker, Environment=environment)
+        functions.get_waiter("function_updated_v2").wait(FunctionName=worker)
+
+    request.addfinalizer(configure)
+    configure(AWS_ENDPOINT_URL_S3=gate.url)
+    gate.mode = "hold"
+    planned = START + timedelta(minutes=20)
+    with ThreadPoolExecutor(1) as threads:
+        run = threads.submit(analyze.run, planned)
+        # its first write of the result is on S3, and it has yet to hear of it
+        assert gate.held.acquire(timeout=120)
+        assert gate.kill(worker) >= 1
+        gate.mode = "open"
+        assert run.result()["failures"] == {}
+    # its messages come again after the two minutes of their lease, not after those of the queue
+    eventually(lambda: all(map(analyze.results, names)), 240)
+    for name in names:
+        (result,) = analyze.results(name)
+        assert (result.rows, result.late) == (20, False)

@@ -188,6 +188,20 @@ def processes_of(home: Path) -> dict[int, str]:
     return found
 
 
+def processes_with(**variables: str) -> list[int]:
+    """Return the processes whose environment has these variables."""
+    marks = {f"{name}={value}" for name, value in variables.items()}
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environ = (entry / "environ").read_text(errors="replace").split("\0")
+        except OSError:
+            continue
+        if marks <= set(environ):
+            found.append(int(entry.name))
+    return found
+
+
 def runs(pid: int) -> bool:
     """Whether a process is there; one that ended and that no one has waited for is not."""
     try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.metric_names import CATALOG, SEGMENT_STATUS
-from modelwatch.services.performance import ESTIMATED_GAUGES, GAUGES
+from modelwatch.services.performance_samples import ESTIMATED_GAUGES, GAUGES
 from modelwatch_cli.checks.promql import Selector
 from modelwatch_cli.settings import Settings
 

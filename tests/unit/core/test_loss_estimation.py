@@ -27,7 +27,8 @@ from modelwatch.domain.performance.rows import outcomes
 from modelwatch.domain.windows import Window
 from modelwatch.errors import ProfileFormatError
 from modelwatch.metric_names import CATALOG
-from modelwatch.services.performance import PerformanceMonitor, samples
+from modelwatch.services.performance import PerformanceMonitor
+from modelwatch.services.performance_samples import performance_samples
 from modelwatch_training.losses import learn_losses, losses_of
 from wine_records import wine_record
 
@@ -232,7 +233,7 @@ def test_captures_are_looked_at_in_bounded_samples_whatever_the_objects(model):
     sums = one.monitor._profiles.load("wine", "1", [START])[START].variants["production"].losses
     assert (sums.rows, sums.sampled) == (2500, 1000)
     result = one.monitor.evaluate("wine", "1", WINDOW, losses=model)
-    emitted = samples(result)
+    emitted = performance_samples(result)
     assert {each.name for each in emitted} >= {
         "model_estimated_mean_absolute_error",
         "model_estimated_root_mean_squared_error",

@@ -22,7 +22,8 @@ from modelwatch.domain.records import Record
 from modelwatch.domain.sampling import is_sampled
 from modelwatch.domain.windows import Window
 from modelwatch.metric_names import CATALOG
-from modelwatch.services.performance import PerformanceMonitor, samples
+from modelwatch.services.performance import PerformanceMonitor
+from modelwatch.services.performance_samples import performance_samples
 from wine_records import wine_record
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
@@ -301,7 +302,7 @@ def test_variants_are_kept_apart_and_together(stage):
     canary = monitor.evaluate("wine", "1", WINDOW, variant="canary")
     assert values(canary) == pytest.approx(expected(other, others))
     assert monitor.evaluate("wine", "1", WINDOW, variant="unused").verdict.status == "unknown"
-    assert samples(canary) == []
+    assert performance_samples(canary) == []
 
 
 def test_labels_of_what_sampling_left_out_are_not_unknown(stage):
@@ -329,7 +330,7 @@ def test_too_few_labels_and_immature_ones_are_unknown(stage, labelled, reason):
     assert (result.verdict.status == "ok") == (labelled == 45)
     # what the probabilities lead to expect needs no label
     assert result.verdict.estimated.status == "ok"
-    names = {sample.name for sample in samples(result)}
+    names = {sample.name for sample in performance_samples(result)}
     assert ("model_accuracy" in names) == (labelled == 45)
     assert {"model_label_maturity_ratio", "model_estimated_accuracy"} <= names
 
@@ -399,7 +400,7 @@ def test_predicted_numbers_are_measured(stage):
     assert found["r2"] == pytest.approx(sk.r2_score(truth, predicted))
     assert result.verdict.constant_metrics["rmse"] == pytest.approx(np.std(truth))
     assert result.verdict.constant == rounded(float(np.mean(truth)), 6)
-    names = {sample.name for sample in samples(result)}
+    names = {sample.name for sample in performance_samples(result)}
     assert {"model_mean_absolute_error", "model_root_mean_squared_error", "model_r2_score"} <= names
 
 
@@ -425,7 +426,7 @@ def test_a_labelled_reference_calibrates_what_is_expected(stage):
 def test_every_sample_is_in_the_catalog_with_its_labels(stage):
     records = stage.predict()
     stage.label(records, stage.truth(records))
-    found = samples(stage.monitor().evaluate("wine", "1", WINDOW))
+    found = performance_samples(stage.monitor().evaluate("wine", "1", WINDOW))
     assert {sample.name for sample in found} >= {
         "model_performance_status",
         "model_unknown_labels",

@@ -37,7 +37,7 @@ from modelwatch.services.analysis_samples import (
 from modelwatch.services.episodes import episode_sentences, note_result
 from modelwatch.services.learning import Learning
 from modelwatch.services.onsets import find_onset
-from modelwatch.services.performance import samples as performance_samples
+from modelwatch.services.performance_samples import performance_samples
 from modelwatch.services.references import References, SampledReference
 from modelwatch.services.remembering import last_results, remembered, window_key
 from modelwatch.services.replay import evidence_of

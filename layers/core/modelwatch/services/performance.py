@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from modelwatch.domain.performance.calibration import EstimatedPerformance, learn_calibration
+from modelwatch.domain.performance.calibration import learn_calibration
 from modelwatch.domain.performance.encoding import HourPerformance, LabelledHour
-from modelwatch.domain.performance.estimates import Estimate
 from modelwatch.domain.performance.expected import ExpectedLosses
 from modelwatch.domain.performance.losses import LossModel
 from modelwatch.domain.performance.profile import PerformanceProfile, merge_performance
@@ -25,8 +24,6 @@ from modelwatch.domain.performance.results import (
 )
 from modelwatch.domain.performance.rows import CapturedHour, HourOutcomes, Outcomes, whole_order
 from modelwatch.domain.windows import Window
-from modelwatch.metric_names import STATUS_VALUES
-from modelwatch.ports.metrics import Sample
 from modelwatch.ports.performance import OutcomeStore, PerformanceStore
 
 if TYPE_CHECKING:
@@ -38,27 +35,6 @@ _HOUR = timedelta(hours=1)
 
 _BYTES_AT_ONCE = 16 * 2**20
 """Hours of a day are read together up to this size: their memory adds up."""
-
-GAUGES = {
-    "accuracy": "model_accuracy",
-    "f1": "model_f1_score",
-    "precision": "model_precision",
-    "recall": "model_recall",
-    "roc_auc": "model_roc_auc",
-    "log_loss": "model_log_loss",
-    "mae": "model_mean_absolute_error",
-    "rmse": "model_root_mean_squared_error",
-    "r2": "model_r2_score",
-}
-"""The gauge of each metric."""
-
-ESTIMATED_GAUGES = {
-    "accuracy": "model_estimated_accuracy",
-    "roc_auc": "model_estimated_roc_auc",
-    "mae": "model_estimated_mean_absolute_error",
-    "rmse": "model_estimated_root_mean_squared_error",
-}
-"""The gauge of each metric that is estimated without labels."""
 
 
 @dataclass(slots=True)
@@ -344,51 +320,6 @@ def whole_hours(window: Window) -> Window:
     """
     hours = list(window.hours())
     return Window(hours[0], hours[-1] + _HOUR)
-
-
-def samples(result: PerformanceResult) -> list[Sample]:
-    """Return the metrics of a result; only those that it has a value for.
-
-    A result of one variant alone has none: it would overwrite the version's.
-    """
-    if result.variant:
-        return []
-    model = {"model_name": result.model_name, "model_version": result.model_version}
-    verdict = result.verdict
-    found = [
-        Sample("model_performance_status", STATUS_VALUES[verdict.status], model),
-        Sample("model_unknown_labels", result.unknown_labels, model),
-    ]
-    if result.maturity is not None:
-        found.append(Sample("model_label_maturity_ratio", result.maturity, model))
-    for name, estimate in verdict.metrics.items():
-        if name in GAUGES:
-            found.append(Sample(GAUGES[name], estimate.value, model))
-        bounds = {"low": estimate.low, "high": estimate.high}
-        if name in verdict.constant_metrics:
-            bounds["constant"] = verdict.constant_metrics[name]
-        found += [
-            Sample("model_performance_bound", value, {**model, "metric": name, "bound": bound})
-            for bound, value in bounds.items()
-        ]
-    return found + _estimated_samples(verdict.estimated, model)
-
-
-def _estimated_samples(estimated: EstimatedPerformance, model: Mapping[str, str]) -> list[Sample]:
-    found = []
-    for name, gauge in ESTIMATED_GAUGES.items():
-        estimate: Estimate | None = getattr(estimated, name)
-        if estimate is None:
-            continue
-        found.append(Sample(gauge, estimate.value, model))
-        bounds = {"low": estimate.low, "high": estimate.high}
-        if name in estimated.thresholds:
-            bounds["threshold"] = estimated.thresholds[name]
-        found += [
-            Sample("model_estimated_bound", value, {**model, "metric": name, "bound": bound})
-            for bound, value in bounds.items()
-        ]
-    return found
 
 
 def _merged(kept: HourPerformance, variant: str | None) -> PerformanceProfile:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -106,7 +107,9 @@ class S3Objects:
     def keys_of_days(self, prefix: str, first: date, last: date) -> Iterator[tuple[str, int]]:
         """Yield key and size of what is in ``date=…/`` folders of a range of days: one listing."""
         end = f"{prefix}date={last + timedelta(days=1)}"
-        for key, size in self.keys(f"{prefix}date=", after=f"{prefix}date={first}/"):
+        # else a page would be full of later days, at each look at a day of a long past
+        days = commonprefix([f"date={first}/", f"date={last}/"])  # noqa: RUF071 - characters
+        for key, size in self.keys(f"{prefix}{days}", after=f"{prefix}date={first}/"):
             if key >= end:
                 return
             yield key, size
