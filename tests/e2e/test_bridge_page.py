@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -303,3 +304,28 @@ def test_it_begins_with_what_to_do(chromium: Browser, tmp_path: Path) -> None:
         expect(visit.page.locator("#latency .none")).to_be_visible()
         visit.end()
     story.close()
+
+
+def test_models_of_a_backfill_are_listed_by_their_results(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    (tmp_path / "before").mkdir()
+    before, story = BridgeStory(tmp_path / "before"), BridgeStory(tmp_path)
+    for model in ("wine", "beer"):
+        before.analyze(model, "3", "drift", {"ash": 0.8})
+    story.results = before.results
+    story.clock.advance(600)
+    story.show()
+    with served(story) as url:
+        httpx.get(f"{url}/api/reports")  # as the page does, whose list has them three seconds later
+        visit = Visit(chromium, url)
+        rows = visit.page.locator("#all tbody tr")
+        expect(rows).to_have_count(2)
+        expect(rows.first).to_contain_text("v3, of the window that ended 10 min ago")
+        card = visit.page.locator("#models .card").first
+        expect(card.locator(".says")).to_have_text("of the window that ended 10 min ago")
+        expect(card.locator(".status")).to_have_text("drift")
+        expect(visit.page.locator("#drift-panel")).to_be_hidden()
+        visit.end()
+    story.close()
+    before.close()

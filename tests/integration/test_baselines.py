@@ -98,6 +98,7 @@ def test_a_baseline_of_captures(stack: RunningStack, version: str) -> None:
         "week",
     ]
     table = stack.run("baseline", "list").stdout
+    assert table.startswith("Baselines of ")
     assert "the P7D before the window" in table
     problem = refusal(stack, "baseline", "create", "old", "--until", "2020-01-02")
     assert "has 0 rows; a baseline needs 100" in problem

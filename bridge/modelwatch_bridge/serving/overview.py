@@ -7,13 +7,16 @@ did not run. Nothing here is escaped: names are unchanged, and the page sets the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from modelwatch.metric_names import DRIFT_STATUS, MONITOR_INFO, STATUS_VALUES, VERSION_STATUS
 from modelwatch_bridge.history.analyses import Analysis, Version
 from modelwatch_bridge.history.history import SLOT_MS, View
 from modelwatch_bridge.history.hour import Hour
+
+if TYPE_CHECKING:
+    from modelwatch.services.model_states import ModelState
 
 STATUSES = {value: severity for severity, value in STATUS_VALUES.items()}
 _URGENT = {"drift": 3, "warning": 2, "unknown": 1}
@@ -24,13 +27,18 @@ of all models, and have their cards on their model's page."""
 Document = dict[str, Any]
 
 
-def overview(view: View, model: str = "") -> Document:
+def overview(view: View, model: str = "", stored: Iterable[ModelState] = ()) -> Document:
     """Return everything but single features and reports; with the cards of one ``model``, or all.
 
     The worst versions come first, and of these the busiest.
+
+    Parameters
+    ----------
+    stored
+        How versions stand by their stored results: those of which no analysis was reported here.
     """
     hour = Hour(view)
-    versions = _versions(view, hour)
+    versions = _versions(view, hour, stored)
     chosen = [each for each in versions if model in ("", each["model"])]
     requests = "api_requests_total"
     return {
@@ -104,7 +112,7 @@ def drift(view: View, version: Version) -> Document | None:
     }
 
 
-def _versions(view: View, hour: Hour) -> list[Document]:
+def _versions(view: View, hour: Hour, stored: Iterable[ModelState]) -> list[Document]:
     """Return what a list shows of each model version, the worst first."""
     statuses = view.values.get(DRIFT_STATUS, {})
     owners = {
@@ -116,8 +124,9 @@ def _versions(view: View, hour: Hour) -> list[Document]:
     for labels, count in hour.sums("model_predictions_total").items():
         at = (labels[0], labels[1])
         predictions[at] = predictions.get(at, 0.0) + count
+    states = {(each.model_name, each.model_version): each for each in stored}
     found = []
-    for at in {*((labels[0], labels[1]) for labels in statuses), *predictions}:
+    for at in {*((labels[0], labels[1]) for labels in statuses), *predictions, *states}:
         analyses = view.analyses.get(at, ())
         newest = analyses[-1] if analyses and at in statuses else None
         found.append(
@@ -126,13 +135,13 @@ def _versions(view: View, hour: Hour) -> list[Document]:
                 "version": at[1],
                 "owner": owners.get(at[0], ""),
                 "predictions": predictions.get(at, 0.0),
-                **_verdict(newest, view.values.get(VERSION_STATUS, {}).get(at)),
+                **_verdict(newest, view.values.get(VERSION_STATUS, {}).get(at), states.get(at)),
             }
         )
     found.sort(key=lambda each: (each["model"], _natural(each["version"])))
     found.sort(
         key=lambda each: (
-            _URGENT.get(each["status"], 0) if each["analyzed_ms"] is not None else 0,
+            _URGENT.get(each["status"], 0) if each["analyzed_ms"] or each["stored_ms"] else 0,
             each["predictions"],
         ),
         reverse=True,
@@ -151,6 +160,7 @@ def _of_models(versions: Sequence[Document]) -> list[Document]:
                 "owner": each["owner"],
                 "status": each["status"],
                 "analyzed_ms": each["analyzed_ms"],
+                "stored_ms": each["stored_ms"],
                 "worst": each["version"],
                 "drifted": len(each["drifted"]),
                 "versions": 0,
@@ -181,16 +191,20 @@ def _details(view: View, hour: Hour, at: Version) -> Document:
     }
 
 
-def _verdict(newest: Analysis | None, standing: float | None) -> Document:
+def _verdict(
+    newest: Analysis | None, standing: float | None, stored: ModelState | None
+) -> Document:
     """Return what the newest analysis said, in the fields of a model version.
 
-    ``status`` is of all windows, ``main`` of the one whose features are shown.
+    ``status`` is of all windows, ``main`` of the one whose features are shown. ``stored_ms`` is the
+    end of the newest window with a stored result, if the status is by such results.
     """
     if newest is None:
         return {
-            "status": "unknown",
+            "status": "unknown" if stored is None else stored.severity,
             "main": "unknown",
             "analyzed_ms": None,
+            "stored_ms": None if stored is None else int(stored.window_end.timestamp() * 1000),
             "share": None,
             "drifted": [],
             "missing": [],
@@ -206,6 +220,7 @@ def _verdict(newest: Analysis | None, standing: float | None) -> Document:
         "status": main if standing is None else STATUSES.get(int(standing), main),
         "main": main,
         "analyzed_ms": newest.at_ms,
+        "stored_ms": None,
         "share": _finite(newest.share),
         "features": len(newest.features),
         "drifted": drifted,

@@ -61,6 +61,7 @@ class _Look:
     results: list[dict[str, object]] = field(default_factory=list)
     reported: dict[tuple[str, str], str] = field(default_factory=dict)
     episodes: list[dict[str, object]] = field(default_factory=list)
+    states: Sequence[ModelState] = ()
     problem: str = ""
 
     def holds(self, now_ms: int, analyzed_ms: int) -> bool:
@@ -115,6 +116,14 @@ class Reports:
                 "episodes": look.episodes,
             }
 
+    def states(self, model: str = "") -> list[ModelState]:
+        """Return how versions stood when results were read for a model's page, or that of all.
+
+        Reads nothing, and waits for no one who does.
+        """
+        looks = [self._looks.get(each) for each in dict.fromkeys(("", model))]
+        return [state for look in looks if look is not None for state in look.states]
+
     def newest_name(self, model: str, version: str) -> str | None:
         """Return the name of a version's newest report; None when none is known."""
         with self._lock:
@@ -154,8 +163,8 @@ class Reports:
             return known
         look = _Look(now_ms, analyzed_ms)
         if known is not None:
-            look.results, look.reported, look.episodes = (
-                known.results, known.reported, known.episodes,
+            look.results, look.reported, look.episodes, look.states = (
+                known.results, known.reported, known.episodes, known.states,
             )  # fmt: skip
         try:
             self._read(model, look)
@@ -174,7 +183,7 @@ class Reports:
     def _read(self, model: str, look: _Look) -> None:
         store = self._store()
         results = store.newest(_SHOWN, model)
-        states = store.states(model)
+        states = look.states = store.states(model)
         reports = [
             (each.report_end, each.model_name, each.model_version, each.report)
             for each in states

@@ -105,10 +105,12 @@ class Site:
     def _overview(self, query: Mapping[str, str]) -> object:
         ready, report = self._health.report()
         bridge = {"ready": ready, "reason": report["reason"]}
+        model = query.get("model", "")
+        stored = () if self._reports is None else self._reports.states(model)
         return {
             "stage": self._stage,
             "bridge": bridge,
-            **overview(self._history.view(), query.get("model", "")),
+            **overview(self._history.view(), model, stored),
         }
 
     def _drift(self, query: Mapping[str, str]) -> object | None:

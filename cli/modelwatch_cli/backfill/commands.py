@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -87,10 +88,11 @@ def backfill(
         bar.remove_task(looking)
         if not dry_run:
             task = bar.add_task("profiles of hours", total=len(hours.due))
-            for each in make_profiles(settings, hours.due, again, engine.value):
-                made.append(each)
-                bar.advance(task)
-                _tell(len(made), len(hours.due), "hours")
+            with closing(make_profiles(settings, hours.due, again, engine.value)) as making:
+                for each in making:
+                    made.append(each)
+                    bar.advance(task)
+                    _tell(len(made), len(hours.due), "hours")
         windows = past_windows(analysis.reports, monitored, hours.captured, start, end)
         done = None
         if not dry_run:

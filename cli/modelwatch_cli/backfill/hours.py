@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +15,7 @@ from modelwatch.adapters.captures.hour_profiles import (
     MadeHour,
     compaction_of,
     made_by,
-    make_hour,
+    make_here,
     make_with_spark,
     worker_compaction,
 )
@@ -89,8 +89,10 @@ def find_hours(
 
 def make_profiles(
     settings: Settings, hours: Sequence[CaptureHour], again: bool, engine: str, workers: int = 0
-) -> Iterator[MadeHour]:
+) -> Generator[MadeHour]:
     """Yield what became of each hour, made by ``engine``: local or spark.
+
+    Close this after the last that you need; see `make_here`.
 
     Raises ModelwatchError when Spark is not there, or fails.
     """
@@ -102,9 +104,7 @@ def make_profiles(
         values = {name: value for name, value in given.items() if value}
         yield from make_with_spark(hours, erased, mark, partial(worker_compaction, values), workers)
         return
-    compaction = compaction_of(settings)
-    for hour in hours:
-        yield make_hour(compaction, hour, erased, mark)
+    yield from make_here(compaction_of(settings), hours, erased, mark)
 
 
 def _mark(settings: Settings, again: bool) -> str | None:

@@ -134,7 +134,8 @@ def list_baselines(
         ]
         for each in found
     ]
-    print_table(["name", "in use", "origin", "for version", "rows", "made at (UTC)"], rows)
+    heads = ["name", "in use", "origin", "for version", "rows", "made at (UTC)"]
+    print_table(heads, rows, title=f"Baselines of {model}")
 
 
 def show(

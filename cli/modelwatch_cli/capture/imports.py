@@ -46,8 +46,8 @@ def import_captures(
     source: Annotated[
         str,
         typer.Argument(
-            help="a file, a folder or s3://bucket/prefix: a table in CSV, Parquet or JSON lines, "
-            "or SageMaker's files"
+            help="a file, a folder or s3://bucket/prefix: a table in CSV, TSV, Parquet or JSON "
+            "lines, or SageMaker's files"
         ),
     ],
     form: Annotated[

@@ -168,7 +168,13 @@ class ReleaseStore(S3Store):
         )
         if newest and newest.digests == release.digests:
             return 0
-        self._append(self._prefix, msgspec.json.encode(release), number)
+        self._append(
+            self._prefix,
+            msgspec.json.encode(release),
+            number,
+            "the releases of this stage",
+            "modelwatch releases",
+        )
         return release.number
 
     def delete_all(self) -> None:

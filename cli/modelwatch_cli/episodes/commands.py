@@ -68,6 +68,7 @@ def list_episodes(
                 ]
                 for each in found[:limit]
             ],
+            title=f"Episodes of {model}",
         )
         if len(found) > limit:
             console.print(f"and {len(found) - limit} older ones: --limit")

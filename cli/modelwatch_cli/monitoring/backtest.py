@@ -82,7 +82,7 @@ def backtest(
             }
         )
         return
-    _print(found)
+    _print(model, found)
 
 
 def parse_changes(given: list[str]) -> dict[str, str]:
@@ -114,10 +114,11 @@ def parse_changes(given: list[str]) -> dict[str, str]:
     return changes
 
 
-def _print(found: list[Series]) -> None:
+def _print(model: str, found: list[Series]) -> None:
     heads = ["version", "variant", "window", "windows"]
     heads += [f"{side} {each}" for side in ("given", "other") for each in _SEVERITIES]
-    print_table([*heads, "given alarms", "other alarms"], [_counts(each) for each in found])
+    heads += ["given alarms", "other alarms"]
+    print_table(heads, [_counts(each) for each in found], title=f"Windows of {model}")
     alarms = [
         (
             each.model_version,

@@ -116,6 +116,25 @@ def test_models_without_a_card_are_in_the_list(story: BridgeStory) -> None:
     assert last["model"] == found["all"][-1]["model"]
 
 
+def test_models_whose_analyses_were_not_seen_are_listed_by_their_stored_results(story, tmp_path):
+    (tmp_path / "before").mkdir()
+    before = BridgeStory(tmp_path / "before")
+    before.analyze("old", "3", "drift", {"ash": 0.8})
+    before.analyze("busy", "1", "drift", {"ash": 0.8})
+    before.analyze("seen", "1", "drift", {"ash": 0.8})
+    before.close()
+    story.clock.advance(60)
+    story.predict(1, "busy", "1")
+    story.analyze("seen", "1", "ok", {"ash": 0.1})
+    story.show()
+    found = overview(story.history.view(), stored=before.results.states())["all"]
+    ended = story.clock() - 60_000
+    assert [(each["model"], each["status"], each["stored_ms"]) for each in found] == [
+        ("busy", "drift", ended), ("old", "drift", ended), ("seen", "ok", None),
+    ]  # fmt: skip
+    assert [each["analyzed_ms"] is None for each in found] == [True, True, False]
+
+
 def test_features_over_time_worst_first_with_gaps_where_nothing_is_known(story):
     for status, scores in (
         ("ok", {"ash": 0.1, "hue": 0.05}),

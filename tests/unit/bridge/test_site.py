@@ -110,6 +110,22 @@ def test_open_episodes_are_listed_with_what_people_said(story: BridgeStory) -> N
     assert (episode["features"], episode["notes"]) == (["<b>"], ["ada: <i>ours</i>"])
 
 
+def test_what_was_read_for_results_completes_the_list_of_models(story: BridgeStory) -> None:
+    result = replace(story.results.found[0], model_name="old", name="old.3.20261101T000000Z")
+    story.results.found.append(result)
+    with served(story) as url:
+        (known,) = httpx.get(f"{url}/api/overview").json()["all"]
+        asked = len(story.results.asked)
+        httpx.get(f"{url}/api/reports")
+        found = httpx.get(f"{url}/api/overview").json()["all"]
+        own = httpx.get(f"{url}/api/overview?model=old").json()["models"]
+        assert len(story.results.asked) == asked + 1
+    assert (known["model"], [each["model"] for each in found]) == ("wine", ["old", "wine"])
+    assert [(each["model"], each["status"], each["analyzed_ms"]) for each in own] == [
+        ("old", "drift", None)
+    ]
+
+
 def test_a_dashboard_finds_the_newest_report_of_a_version(story: BridgeStory) -> None:
     with served(story) as url:
         newest = httpx.get(f"{url}/reports/newest?model=wine&version=3", follow_redirects=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -685,8 +686,19 @@ def test_every_flat_type_of_arrow_is_a_feature(tmp_path: Path) -> None:
     values = {name: first[f"feature_{name}"] for name in columns if name not in ("at", "said")}
     assert values == {
         "nullable": 1, "decimal": None, "category": "a", "codes": 7, "day": "2026-01-11",
-        "span": "0:00:01", "empty": None, "half": 1.5, "large": 2**63 - 1, "text": "x" * 100_000,
+        "span": 1.0, "empty": None, "half": 1.5, "large": 2**63 - 1, "text": "x" * 100_000,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_tsv_file_has_tabs_whatever_else_its_header_has(tmp_path: Path, packed: bool) -> None:
+    path = write(tmp_path, "t.tsv", f"at\tarea, in m², net\tsaid\n{at(0)}\t7\tyes\n")
+    if packed:
+        path = tmp_path / "t.tsv.gz"
+        path.write_bytes(gzip.compress((tmp_path / "t.tsv").read_bytes()))
+    s3 = InMemoryS3()
+    do_import(s3, path)
+    assert [row["feature_area, in m², net"] for row in stored(s3)] == [7]
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from threading import Barrier, Lock
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from analysis_stage import AnalysisStage
 from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.captures.compaction import S3Compaction
-from modelwatch.adapters.captures.hour_profiles import made_by, make_hour
+from modelwatch.adapters.captures.hour_profiles import made_by, make_here, make_hour
 from modelwatch.adapters.captures.parquet import (
     compress,
     decompress,
@@ -20,6 +22,7 @@ from modelwatch.adapters.captures.parquet import (
 )
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.captures.records import S3RecordStore
+from modelwatch.domain.compaction import MergedHour
 from modelwatch.domain.profiles import decode_slices, encode_slices, head_of
 from modelwatch.domain.records import Record
 from modelwatch.domain.segments import NO_SEGMENTS, Segments, parse_segments
@@ -138,6 +141,42 @@ def test_new_segments_are_made_from_the_rows_and_an_interruption_goes_on() -> No
     assert len(bucket.due(made_by("alcohol > 13"))) == 3
     bucket.make(made_by(text + " "))
     assert bucket.profiles.profiles("wine", "1", window).variants[""].rows == 90
+
+
+class HoursAtOnce(S3Compaction):
+    """Goes on when four hours are begun; counts how many there are at most."""
+
+    def __init__(self, s3: InMemoryS3) -> None:
+        super().__init__(s3, "captures")
+        self.four, self.lock = Barrier(4), Lock()
+        self.begun = self.most = 0
+
+    def merge(self, *given: Any) -> MergedHour | None:
+        with self.lock:
+            self.begun += 1
+            self.most = max(self.most, self.begun)
+        self.four.wait(timeout=30)  # broken where fewer are made at once
+        try:
+            return super().merge(*given)
+        finally:
+            with self.lock:
+                self.begun -= 1
+
+
+def test_hours_that_are_made_at_once_are_in_order_and_as_one_by_one() -> None:
+    alone, s3 = Bucket(), InMemoryS3()
+    for hour in range(12):
+        alone.records.write(of_hour(hour)[:10])
+        alone.records.write(of_hour(hour)[10:])
+    s3.objects.update(alone.s3.objects)
+    alone.make()
+    together = HoursAtOnce(s3)
+    hours = together.hours()
+    made = list(make_here(together, hours, NOTHING, None))
+    assert [each.name for each in made] == [each.name for each in hours]
+    assert {(each.rows, each.problem) for each in made} == {(30, "")}
+    assert s3.objects == alone.s3.objects
+    assert together.most == 4
 
 
 def test_an_hour_that_fails_says_why_and_stays_due() -> None:

@@ -21,7 +21,7 @@ from modelwatch.errors import InvalidInputError, ModelwatchError, MonitorError, 
 from modelwatch.sdk.tables import TableCounts
 from modelwatch_cli.capture.tables.command import TableOptions, import_table
 from modelwatch_cli.capture.tables.mapping import TableMapping
-from modelwatch_cli.capture.tables.whole import GivenTable
+from modelwatch_cli.capture.tables.whole import GivenTable, import_rows
 from modelwatch_cli.settings import Settings
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -94,9 +94,11 @@ def test_it_is_the_import_of_the_command(
     path = tmp_path / "scores.csv"
     frame(20).to_csv(path, index=False)
     assert client.log_table(path, **COLUMNS).stored == 20
+    (tmp_path / "models").mkdir()
     given = GivenTable(str(path), "churn", "", TableMapping(version="3", **COLUMNS))
     import_table(Settings(), TableOptions(given), as_json=True)
     said = json.loads(capsys.readouterr().out)
+    assert "right for a model served elsewhere" in import_rows(Settings(), given, print).types_from
     assert (said["records"]["stored"], said["records"]["known"]) == (0, 20)
 
 

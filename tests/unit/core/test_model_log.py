@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
@@ -116,6 +116,9 @@ KEPT = [
     (pa.scalar(3), 3), (pa.scalar(None), None),
     (Decimal("1.50"), 1.5), (Decimal(3), 3), (Decimal("NaN"), None), (Decimal("sNaN"), None),
     (Decimal("Infinity"), "Infinity"), (Decimal(2**70), str(2**70)),
+    (timedelta(minutes=2), 120.0), (pd.Timedelta("1.5s"), 1.5), (pd.NaT - pd.NaT, None),
+    (np.timedelta64(90, "m"), 5400.0), (np.timedelta64(1_500_000_000, "ns"), 1.5),
+    (np.timedelta64("NaT", "s"), None), (pa.scalar(timedelta(seconds=3)), 3.0),
     (date(2026, 3, 1), "2026-03-01"),
     (datetime(2026, 3, 1, tzinfo=UTC), "2026-03-01T00:00:00+00:00"),
     (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"), (Colour.RED, "red"),
@@ -136,6 +139,7 @@ REFUSED = [
     ({"a": np.array([1])}, 1, "features.a: is a ndarray; expected a number, string, boolean or"),
     ({"a": 1j}, 1, "features.a: is a complex; expected a number, string, boolean or None"),
     ({"a": Fraction(1, 3)}, 1, "features.a: is a Fraction; expected a number, string, boolean"),
+    ({"a": np.timedelta64(2, "M")}, 1, "features.a: '2 months' has no length in seconds"),
     ({"a": b"x"}, 1, "features.a: is a bytes; expected a number, string, boolean or None"),
     ({"a": "\ud800"}, 1, "holds half of a surrogate pair, which is no text"),
     ({"a": 1, "\ud800": 1}, 1, "holds half of a surrogate pair, which is no text"),

@@ -196,7 +196,7 @@ def test_a_run_reads_the_monitors_once_and_a_later_one_costs_one_request(stage):
 def test_of_two_writers_one_is_told_to_read_again(stage):
     store = S3MonitorStore(stage.s3, "reports")
     store.append(MonitorSet(number=1, monitors={"wine": Monitor(stage="a")}))
-    with pytest.raises(StoreError, match="someone else has just changed this"):
+    with pytest.raises(StoreError, match=r"changed the monitors, .*`modelwatch monitors history`"):
         store.append(MonitorSet(number=1, monitors={"wine": Monitor(stage="b")}))
     assert store.current().monitors["wine"].stage == "a"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import msgspec
@@ -13,10 +14,12 @@ import pytest
 from in_memory_s3 import InMemoryS3
 from modelwatch.adapters.aws.objects import S3Objects
 from modelwatch.adapters.captures.arrow_profiles import profile_slices, profile_table
+from modelwatch.adapters.captures.compaction import S3Compaction
 from modelwatch.adapters.captures.parquet import records_table, write_table
 from modelwatch.adapters.captures.profiles import S3ProfileStore
 from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.profiles import WindowProfile, decode_slices, encode_slices, merge_profiles
+from modelwatch.domain.profiles.encoding import encode_profile
 from modelwatch.domain.profiles.hashes import hash_event_ids
 from modelwatch.domain.records import Record
 from modelwatch.domain.segments import MOST_SEGMENTS, OTHER, parse_segments
@@ -160,6 +163,30 @@ def test_a_listing_of_days_has_all_of_them_and_of_one_day_no_other(first: int, l
     assert [key for key, _ in found] == keys[2 * first : 2 * last + 2]
     if first == last:
         assert len(s3.listed) == 2
+
+
+def test_profiles_beside_merged_objects_are_read_at_once(captures: Captures) -> None:
+    for hour in (1, 2):
+        for half in (0, 1800):
+            captures.records.write([record(3600 * hour + half + second) for second in range(9)])
+    before = captures.read().variants
+    compaction = S3Compaction(captures.s3, "captures")
+    for each in compaction.hours():
+        compaction.merge(each, np.empty(0, np.uint64))
+    both = Barrier(2)
+
+    class Meeting(InMemoryS3):
+        def get_object(self, **options: Any) -> dict[str, Any]:
+            if options["Key"].endswith(".hour"):
+                both.wait(timeout=30)  # broken where one is read after the other
+            return super().get_object(**options)
+
+    found = S3ProfileStore(Meeting(captures.s3.objects), "captures").profiles("wine", "3", DAY)
+    encoded = [
+        {name: encode_profile(each) for name, each in variants.items()}
+        for variants in (before, found.variants)
+    ]
+    assert encoded[0] == encoded[1]
 
 
 def test_profiles_of_objects_without_them_come_from_their_rows(captures: Captures) -> None:

@@ -76,7 +76,7 @@ function askReports() {
 function choose() {
   const keys = data.models.map(keyOf);
   if (selected !== null && keys.includes(selected)) return;
-  const worst = ["drift", "warning"].map((status) => data.models.find((model) => model.status === status)).find(Boolean) ?? data.models.find((model) => model.analyzed_ms !== null) ?? data.models[0];
+  const worst = ["drift", "warning"].map((status) => data.models.find((model) => model.status === status && model.analyzed_ms !== null)).find(Boolean) ?? data.models.find((model) => model.analyzed_ms !== null) ?? data.models[0];
   selected = worst ? keyOf(worst) : null;
 }
 

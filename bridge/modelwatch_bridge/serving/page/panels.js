@@ -67,14 +67,17 @@ export function allModels(list, nowMs) {
     el("td", {}, el("a", { href: `#${new URLSearchParams({ model: entry.model })}` }, name(entry.model))),
     el("td", { className: "text" }, status(entry.status)),
     el("td", { className: "text", "data-label": "owner" }, name(entry.owner || "–")),
-    el("td", { className: "text", "data-label": "newest verdict", textContent: entry.analyzed_ms === null ? "not analyzed yet" : `v${entry.worst}, ${ago(nowMs - entry.analyzed_ms)}` }),
+    el("td", { className: "text", "data-label": "newest verdict", textContent: entry.analyzed_ms === null ? unreported(entry, nowMs) : `v${entry.worst}, ${ago(nowMs - entry.analyzed_ms)}` }),
     el("td", { "data-label": "versions", textContent: count(entry.versions) }),
     el("td", { "data-label": "predictions", textContent: count(entry.predictions) })));
   return [table(columns, rows, "stack")];
 }
 
+// of a version whose analyses this bridge has not seen: its results may be older, or of a backfill
+const unreported = (entry, nowMs) => (entry.stored_ms === null ? "not analyzed yet" : `${entry.worst ? `v${entry.worst}, ` : ""}of the window that ended ${ago(nowMs - entry.stored_ms)}`);
+
 function verdict(model, nowMs, results) {
-  if (model.analyzed_ms === null) return "not analyzed yet";
+  if (model.analyzed_ms === null) return unreported(model, nowMs);
   const when = ago(nowMs - model.analyzed_ms);
   // how the version stands by all of its windows, where that is not what its main window says
   const others = model.status === model.main ? "" : `; by all windows ${model.status === "ok" ? "no drift" : model.status}`;

@@ -6,7 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import PurePosixPath
 from types import MappingProxyType
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
 Cell = float | int | str | bool | datetime | None
-"""A value as in the file. Every value of a CSV file is a text."""
+"""A value as in the file. Every value of a CSV or TSV file is a text."""
 
 _BATCH_ROWS = 10_000
 _PIECE_BYTES = 1 << 20
@@ -137,7 +137,7 @@ def open_table(
         Called at times with the bytes that were read.
     """
     form = files[0].form
-    opener = {"csv": _csv, "parquet": _parquet, "jsonl": _json_lines}[form]
+    opener = {"csv": _csv, "tsv": _csv, "parquet": _parquet, "jsonl": _json_lines}[form]
     opened = []
     for file in files:
         # a program that writes folders leaves files without a byte in them
@@ -156,12 +156,14 @@ def open_table(
         name for file, found in opened for name in (*found.columns, *file.partitions)
     )
     marks = {found.delimiter for _, found in opened}
-    return Table(tuple(columns), form == "csv", tuple(opened), "".join(sorted(marks)))
+    return Table(tuple(columns), opener is _csv, tuple(opened), "".join(sorted(marks)))
 
 
 def _csv(file: TableFile, advance: Callable[[int], None]) -> _File:
     try:
-        delimiter = delimiter_of(next(iter(_Lines(file, lambda _: None)), ""))
+        # tabs are what the name of such a file says, whatever else its header has
+        first = next(iter(_Lines(file, lambda _: None)), "")
+        delimiter = "\t" if file.form == "tsv" else delimiter_of(first)
         head = csv.reader(_Lines(file, lambda _: None), strict=True, delimiter=delimiter)
         header = tuple(name.strip() for name in next(head, []))
     except csv.Error as error:
@@ -304,6 +306,8 @@ def _plain(value: Any) -> Cell:
         return value
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     return value.isoformat() if isinstance(value, date) else str(value)
 
 

@@ -13,7 +13,13 @@ from modelwatch.domain.optional import optional_part
 from modelwatch.errors import InvalidInputError, ModelwatchError
 from modelwatch_cli.settings import Settings
 
-FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
 """Format by the ending of a file's name."""
 
 COMPRESSED = (".gz", ".bz2", ".zst")
@@ -40,8 +46,8 @@ class TableFile(NamedTuple):
 def form_of(name: str) -> str | None:
     """Return the format of a file by its name; None for what is no table.
 
-    >>> [form_of(name) for name in ("a.CSV", "a.csv.gz", "a.parquet", "a.parquet.gz", "a.txt")]
-    ['csv', 'csv', 'parquet', None, None]
+    >>> [form_of(name) for name in ("a.CSV", "a.tsv.gz", "a.parquet", "a.parquet.gz", "a.txt")]
+    ['csv', 'tsv', 'parquet', None, None]
     """
     path = PurePosixPath(name.lower())
     packed = path.suffix in COMPRESSED

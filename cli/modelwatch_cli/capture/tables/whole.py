@@ -18,7 +18,7 @@ from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.domain.capture_policy import PREDICTION, PROBABILITIES
 from modelwatch.domain.model_capture import CaptureRules, MonitorCapture
 from modelwatch.domain.schemas import LETTERS
-from modelwatch.errors import InvalidInputError, ModelwatchError
+from modelwatch.errors import InvalidInputError, ModelwatchError, NoModelError
 from modelwatch.sdk.tables import TableCounts
 from modelwatch_cli.capture.cells import types_of
 from modelwatch_cli.capture.rules import import_rules, require_applied, rule_in_words
@@ -282,8 +282,13 @@ def _schema_types(settings: Settings, given: GivenTable) -> tuple[Mapping[str, s
     try:
         version = registry.version(given.model_name, given.mapping.version)
         manifest = artifacts_of(settings).manifest(version)
+    except NoModelError:
+        return {}, (
+            "from the values: the registry does not know this version, which is right for a model "
+            "served elsewhere; to give the types: --features and --feature-types"
+        )
     except ModelwatchError as error:
-        return {}, f"from the values: the registry has no schema of this version ({error})"
+        return {}, f"from the values: the schema of this version cannot be read ({error})"
     if manifest is None:
         return {}, "from the values: the registry has no schema of this version"
     columns = manifest.schema.columns

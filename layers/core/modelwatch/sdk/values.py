@@ -6,7 +6,7 @@ import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -21,7 +21,8 @@ def feature_value(value: object, field: str) -> Value:
     """Return what a record holds for ``value``.
 
     NaN, NaT and NA are missing. What no number holds exactly (an infinity, a whole number beyond 64
-    bits) is a text, as in an import of a table; so are times and UUIDs.
+    bits) is a text, as in an import of a table; so are times and UUIDs. A length of time is its
+    seconds.
 
     Raises InvalidInputError when it is of another kind, such as a list; ``field`` is the field.
 
@@ -30,8 +31,10 @@ def feature_value(value: object, field: str) -> Value:
     >>> from decimal import Decimal
     >>> [feature_value(each, "f") for each in (True, 3, 2**64, float("nan"), -math.inf)]
     [True, 3, '18446744073709551616', None, '-inf']
-    >>> feature_value(Decimal("1.50"), "f"), feature_value(date(2026, 3, 1), "f")
-    (1.5, '2026-03-01')
+    >>> feature_value(Decimal("1.50"), "f"), feature_value(timedelta(minutes=2), "f")
+    (1.5, 120.0)
+    >>> feature_value(date(2026, 3, 1), "f")
+    '2026-03-01'
     >>> feature_value([1], "f")
     Traceback (most recent call last):
         ...
@@ -66,10 +69,19 @@ def _other_value(value: object, field: str) -> Value:
         return None if value != value else value.isoformat()
     if isinstance(value, uuid.UUID):
         return str(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     name = type(value).__name__
     if name == "NAType":
         return None
-    if name.startswith("datetime64") or name.startswith("timedelta64"):
+    if name == "timedelta64":
+        try:
+            # one of months or years has no seconds
+            return feature_value(float(value / type(value)(1, "s")), field)  # type: ignore[operator, call-arg]
+        except TypeError:
+            problem = f"'{value!s:.40}' has no length in seconds"
+            raise InvalidInputError(field, problem) from None
+    if name.startswith("datetime64"):
         text = str(value)
         return None if text == "NaT" else text
     if name == "longdouble":
@@ -157,6 +169,9 @@ def plain_list(value: Any, field: str) -> list[Any]:
 
     Raises InvalidInputError when ``value`` is none of these.
     """
+    if getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M") and value.ndim == 1:
+        # numpy's own lists make bare numbers of some units
+        return list(value)
     for method in ("tolist", "to_pylist", "to_list"):
         if hasattr(value, method):
             found = getattr(value, method)()

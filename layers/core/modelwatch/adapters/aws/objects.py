@@ -172,14 +172,26 @@ class S3Store:
     def __init__(self, client: Any, bucket: str) -> None:
         self._objects = S3Objects(client, bucket)
 
-    def _append(self, prefix: str, payload: bytes, number: int) -> None:
+    def _append(
+        self, prefix: str, payload: bytes, number: int, changed: str, shown_by: str
+    ) -> None:
         """Write the version after ``number``, once: two writers cannot undo each other's work.
 
         Raises StoreError when someone else wrote it meanwhile.
+
+        Parameters
+        ----------
+        changed
+            What it is a version of, in words.
+        shown_by
+            The command that shows how it is now.
         """
         key = _numbered(prefix, number + 1)
         if not self._objects.write_once(key, payload, "application/json"):
-            raise StoreError("someone else has just changed this; read it again, then retry")
+            raise StoreError(
+                f"someone else has just changed {changed}, so nothing was written: "
+                f"see `{shown_by}`, then repeat the command"
+            )
 
     def _newest(self, prefix: str) -> int:
         """Return the number of the newest version below ``prefix``; 0 when there is none."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import batched
 
@@ -24,6 +25,9 @@ from modelwatch.domain.profiles.hashes import Hashes
 from modelwatch.domain.segments import read_segments
 from modelwatch.errors import ModelwatchError, StoreError
 from modelwatch.settings import Settings
+
+_HOURS_AT_ONCE = 4
+"""Most of an hour's time is that of its requests; few, as the rows of each are in memory."""
 
 _HOURS_OF_A_WORKER = 32
 """So many hours a worker has between two reports of progress."""
@@ -71,6 +75,18 @@ def make_hour(
     if merged is None:
         return MadeHour(name=hour.name, problem="another run works on it")
     return MadeHour(name=hour.name, rows=merged.rows)
+
+
+def make_here(
+    compaction: S3Compaction, hours: Sequence[CaptureHour], erased: Hashes, remade_by: str | None
+) -> Iterator[MadeHour]:
+    """Yield what became of each hour, made by threads of this process.
+
+    Who closes this before the end waits for the hours that are begun, and no other begins.
+    """
+    make = partial(make_hour, compaction, erased=erased, remade_by=remade_by)
+    with ThreadPoolExecutor(_HOURS_AT_ONCE) as threads:
+        yield from threads.map(make, hours)
 
 
 def make_with_spark(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -116,10 +117,16 @@ class S3ProfileStore:
         variants: defaultdict[str, list[Profile]] = defaultdict(list)
         segments: list[tuple[SegmentKey, Profile]] = []
         declared = self._segments_of(footers[0].found.model_name) if footers else NO_SEGMENTS
-        for footer in footers:
-            for piece in self._slices(footer, repeats.get(footer.found.key), window):
-                if not window.start_ms <= piece.minute_ms < window.end_ms:
-                    continue
+
+        def within(footer: _Footer) -> list[Slice]:
+            return [
+                each
+                for each in self._slices(footer, repeats.get(footer.found.key), window)
+                if window.start_ms <= each.minute_ms < window.end_ms
+            ]
+
+        with ThreadPoolExecutor(CONNECTIONS) as threads:
+            for piece in chain.from_iterable(threads.map(within, footers)):
                 if piece.segment == EVERYTHING:
                     variants[piece.variant].append(piece.profile)
                 elif declared.declares(piece.segment):

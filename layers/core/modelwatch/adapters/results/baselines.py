@@ -133,7 +133,14 @@ class S3BaselineStore(S3Store):
     def replace_constraints(self, baseline: Baseline, constraints: Constraints) -> None:
         """Replace the constraints in use."""
         prefix = f"{_content(baseline)}constraints-"
-        self._append(prefix, encode_constraints(constraints), self._newest(prefix))
+        name, model = baseline.name, baseline.model_name
+        self._append(
+            prefix,
+            encode_constraints(constraints),
+            self._newest(prefix),
+            f"the constraints of baseline '{name}' of {model}",
+            f"modelwatch baseline constraints {name} --model {model}",
+        )
 
     def delete(self, model_name: str, name: str) -> None:
         """Delete a baseline that is not in use."""
@@ -186,7 +193,13 @@ class S3BaselineStore(S3Store):
         for each in {after.name, *after.versions.values()} - {TRAINING}:
             self.baseline(model_name, each)
         if after != before:
-            self._append(_in_use(model_name), msgspec.json.encode(after), number)
+            self._append(
+                _in_use(model_name),
+                msgspec.json.encode(after),
+                number,
+                f"which baseline {model_name} uses",
+                f"modelwatch baseline list --model {model_name}",
+            )
 
     def _slices(self, baseline: Baseline) -> list[Slice]:
         key = f"{_content(baseline)}profile"

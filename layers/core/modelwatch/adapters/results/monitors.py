@@ -67,4 +67,6 @@ class S3MonitorStore(S3Store):
                 f"the monitors of this bucket have {len(payload):,} bytes; "
                 f"at most {LARGEST_BYTES:,} are allowed"
             )
-        self._append(PREFIX, payload, monitors.number - 1)
+        self._append(
+            PREFIX, payload, monitors.number - 1, "the monitors", "modelwatch monitors history"
+        )
