@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from modelwatch.domain.performance.calibration import EstimatedPerformance
 from modelwatch.domain.performance.estimates import Estimate
@@ -53,10 +53,7 @@ def performance_samples(result: PerformanceResult) -> list[Sample]:
         bounds = {"low": estimate.low, "high": estimate.high}
         if name in verdict.constant_metrics:
             bounds["constant"] = verdict.constant_metrics[name]
-        found += [
-            Sample("model_performance_bound", value, {**model, "metric": name, "bound": bound})
-            for bound, value in bounds.items()
-        ]
+        found += _bound_samples("model_performance_bound", name, bounds, model)
     return found + _estimated_samples(verdict.estimated, model)
 
 
@@ -70,8 +67,12 @@ def _estimated_samples(estimated: EstimatedPerformance, model: Mapping[str, str]
         bounds = {"low": estimate.low, "high": estimate.high}
         if name in estimated.thresholds:
             bounds["threshold"] = estimated.thresholds[name]
-        found += [
-            Sample("model_estimated_bound", value, {**model, "metric": name, "bound": bound})
-            for bound, value in bounds.items()
-        ]
+        found += _bound_samples("model_estimated_bound", name, bounds, model)
     return found
+
+
+def _bound_samples(
+    gauge: str, metric: str, bounds: Mapping[str, float], model: Mapping[str, str]
+) -> Iterator[Sample]:
+    for bound, value in bounds.items():
+        yield Sample(gauge, value, {**model, "metric": metric, "bound": bound})

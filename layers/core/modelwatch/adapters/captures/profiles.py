@@ -38,7 +38,14 @@ from modelwatch.domain.profiles import (
     merge_segments,
 )
 from modelwatch.domain.profiles.hashes import Hashes
-from modelwatch.domain.segments import EVERYTHING, NO_SEGMENTS, SegmentKey, SegmentsOf, no_segments
+from modelwatch.domain.segments import (
+    EVERYTHING,
+    NO_SEGMENTS,
+    SegmentKey,
+    Segments,
+    SegmentsOf,
+    no_segments,
+)
 from modelwatch.domain.windows import Window
 from modelwatch.errors import NotFoundError
 
@@ -121,7 +128,7 @@ class S3ProfileStore:
         def within(footer: _Footer) -> list[Slice]:
             return [
                 each
-                for each in self._slices(footer, repeats.get(footer.found.key), window)
+                for each in self._slices(footer, repeats.get(footer.found.key), window, declared)
                 if window.start_ms <= each.minute_ms < window.end_ms
             ]
 
@@ -226,8 +233,9 @@ class S3ProfileStore:
                 taken = np.union1d(taken, suspects)
         return repeats
 
-    def _slices(self, footer: _Footer, repeats: Hashes | None, window: Window) -> list[Slice]:
-        segments = self._segments_of(footer.found.model_name)
+    def _slices(
+        self, footer: _Footer, repeats: Hashes | None, window: Window, segments: Segments
+    ) -> list[Slice]:
         if repeats is not None:
             table = self._records.rows(footer.found.key)
             hashes = hash_events(table)

@@ -77,7 +77,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     relations
         Of the relations that are watched.
     phase
-        Which windows just before it is compared with; empty in results of before 2.7.
+        Which windows just before it is compared with; empty where there is none, and in
+        results of earlier releases.
     """
 
     windows: int

@@ -151,7 +151,8 @@ class WindowVerdict(Verdict, frozen=True, kw_only=True):
         Of them, how many are days of the training rows; the others are of captures.
     phase
         Which windows just before it was compared with: ``none`` (all), those at the same time of
-        ``day``, or of the ``week``; empty where no past was asked, and in results of before 2.7.
+        ``day``, or of the ``week``; empty where no past was asked, and in results of earlier
+        releases.
     traffic
         What is unusual of the rows as a whole beside the same time of the weeks before: ``rows``,
         how many there are, and ``repeats``, how many values are there already. It is a warning.
