@@ -1,6 +1,7 @@
 """The OpenAPI documents of the three apps, and the page that shows them."""
 
 import contextlib
+import hashlib
 import json
 
 import msgspec
@@ -13,6 +14,7 @@ from capture_stage import capture_service
 from in_memory import SCHEMA, ConstantModel, InMemoryMetrics
 from modelwatch.http import Problem
 from modelwatch.openapi import analyze, capture, predict
+from modelwatch.openapi.page import FOLDER
 from modelwatch.services import contract
 from predict_app import one_model, predict_app, service_with
 
@@ -124,6 +126,20 @@ def test_responses_have_the_described_fields_and_no_other(http, method, path, ki
     response = getattr(http, method)(path, headers=JSON)
     found = msgspec.convert(response.json_body, kind, strict=False)
     assert set(found) == set(response.json_body)
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        (
+            "swagger-ui-bundle.js",
+            "e6a898692f2d768e807c3ba4626068a69a2c5dd960dd6c76f3e4d3a3de180af2",
+        ),
+        ("swagger-ui.css", "5ed08757e53da3e026d6cbecc61fe5d43585c9560b302d534ad56692519a273d"),
+    ],
+)
+def test_swagger_ui_is_as_its_package_has_it(name, digest):
+    assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest
 
 
 def test_the_page_and_its_assets_are_served(app):
