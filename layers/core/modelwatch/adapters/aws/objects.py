@@ -105,11 +105,11 @@ class S3Objects:
                 yield entry["Key"], entry["Size"]
 
     def keys_of_days(self, prefix: str, first: date, last: date) -> Iterator[tuple[str, int]]:
-        """Yield key and size of what begins with ``date=…`` of a range of days: one listing."""
+        """Yield key and size of what is in ``date=…/`` folders of a range of days: one listing."""
         end = f"{prefix}date={last + timedelta(days=1)}"
         # else a page would be full of later days, at each look at a day of a long past
-        days = commonprefix([f"date={first}", f"date={last}"])  # noqa: RUF071 - characters
-        for key, size in self.keys(f"{prefix}{days}", after=f"{prefix}date={first}"):
+        days = commonprefix([f"date={first}/", f"date={last}/"])  # noqa: RUF071 - characters
+        for key, size in self.keys(f"{prefix}{days}", after=f"{prefix}date={first}/"):
             if key >= end:
                 return
             yield key, size

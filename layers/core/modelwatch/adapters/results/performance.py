@@ -12,8 +12,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime
-from itertools import groupby
+from datetime import date, datetime, timedelta
+from itertools import groupby, takewhile
 
 import msgspec
 
@@ -31,6 +31,7 @@ from modelwatch.errors import NotFoundError, ProfileFormatError
 PERFORMANCE = "performance/"
 
 _CONNECTIONS = 8
+_DAY = timedelta(days=1)
 _LOG = logging.getLogger(__name__)
 _decode_packed = msgspec.msgpack.Decoder(dict[datetime, bytes]).decode
 _decode_labelled = msgspec.json.Decoder(dict[datetime, LabelledHour]).decode
@@ -131,8 +132,10 @@ class S3PerformanceStore(S3Store):
         """Return the keys of what is kept of the days of these hours: one listing."""
         if not hours:
             return set()
-        days = min(hours).date(), max(hours).date()
-        return {key for key, _ in self._objects.keys_of_days(f"{PERFORMANCE}{folder}", *days)}
+        days = f"{PERFORMANCE}{folder}date="
+        first, last = min(hours).date(), max(hours).date()
+        keys = (key for key, _ in self._objects.keys(days, after=f"{days}{first}"))
+        return set(takewhile(lambda key: key < f"{days}{last + _DAY}", keys))
 
 
 def _decoded(packed: Mapping[datetime, bytes], folder: str) -> dict[datetime, HourPerformance]:
