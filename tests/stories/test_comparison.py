@@ -184,7 +184,6 @@ def test_another_configuration_is_tried_on_the_past(trial):
     found = trial.json("backtest", *options, *strict)
     (series,) = found["series"]
     evaluated = [each for each in series["windows"] if each["other"]["status"] != "unknown"]
-    assert len(evaluated) >= 2
     assert {each["other"]["status"] for each in evaluated} == {"drift"}
     lax = ("--set", "DRIFT_NUMERICAL_THRESHOLD=99", "--set", "DRIFT_SHARE_THRESHOLD=1")
     lax += ("--set", "ANALYSIS_VERDICT_RULE=share")  # the prediction is a category

@@ -112,6 +112,8 @@ class WholeWay:
         self._began = datetime.now(UTC)
         api = self._predict_api()
         summary = send_predictions(api.url, rows, None, auth=api.auth)
+        if summary.interrupted:
+            raise KeyboardInterrupt
         self._predicted = summary.predicted
         if len(self._predicted) < REQUESTS:
             raise StepError(

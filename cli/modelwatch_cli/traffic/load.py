@@ -80,7 +80,7 @@ class LoadSummary:
     first_problem
         The first response without a prediction.
     interrupted
-        Whether it was interrupted.
+        Whether it was interrupted, if only while the last responses were waited for.
     """
 
     statuses: Counter[str] = field(default_factory=Counter)
@@ -165,9 +165,13 @@ def send_predictions(
     """
 
     async def run() -> LoadSummary:
-        async with _client(url, auth) as post:
-            with _stopping() as stop:
-                return await send(post, rows, due, most=most, keep=keep, on_tick=on_tick, stop=stop)
+        with _stopping() as stop:
+            async with _client(url, auth) as post:
+                sent = send(post, rows, due, most=most, keep=keep, on_tick=on_tick, stop=stop)
+                summary = await sent
+        # last: an interrupt counts until here, also when all was sent
+        summary.interrupted = stop.is_set()
+        return summary
 
     return asyncio.run(run())
 
@@ -235,7 +239,6 @@ async def send(
     ticker = asyncio.create_task(tick())
     try:
         await start_all(under_way)
-        summary.interrupted = stop.is_set()
         await asyncio.gather(*under_way)
     finally:
         ticker.cancel()
