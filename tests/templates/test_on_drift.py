@@ -50,6 +50,7 @@ def opened() -> VerdictEvent:
         ({"change": "closed", "status": "closed"}, {"ticket"}),
         ({"stage": "test"}, set()),
         ({"format": 2}, set()),
+        ({"owner": ""}, {"retrain", "rollback", "ticket"}),
     ],
 )
 def test_a_rule_matches_the_events_of_its_stage_that_it_acts_on(changes, rules):
@@ -62,9 +63,28 @@ def test_a_rule_matches_the_events_of_its_stage_that_it_acts_on(changes, rules):
             for each in load_template(path)["Resources"].values()
             if each["Type"] == "AWS::Events::Rule"
         )
-        pattern = json.dumps(rule["EventPattern"]).replace('{"Ref": "Stage"}', '"prod"')
-        if EventPattern.load(pattern).matches_event(client.event):
+        if _matches(rule["EventPattern"], client.event):
             matching.add(path.stem)
     assert matching == rules
     if "rollback" in rules:
         assert read_event(json.dumps(client.event)) == event
+
+
+@pytest.mark.parametrize(("owner", "matches"), [("", True), ("ann", True), ("bob", False)])
+def test_a_stack_of_tickets_can_be_of_one_owner(owner, matches):
+    client = Client()
+    EventBridgeBus(client, "default").send(opened())
+    rule = load_template(FOLDER / "ticket.yaml")["Resources"]["OnChange"]["Properties"]
+    assert _matches(rule["EventPattern"], client.event, owner) is matches
+
+
+def _matches(pattern: dict[str, Any], event: dict[str, Any], owner: str = "") -> bool:
+    """Return whether a rule of stage prod matches an event."""
+    detail = pattern["detail"] | {"stage": ["prod"]}
+    if "owner" in detail:
+        (choice,) = detail["owner"]
+        condition, of_all, one = choice["Fn::If"]
+        assert condition == "OfAll"
+        assert one == {"Ref": "Owner"}
+        detail["owner"] = [owner or of_all]
+    return bool(EventPattern.load(json.dumps(pattern | {"detail": detail})).matches_event(event))

@@ -219,3 +219,40 @@ def test_a_method_is_one_object_in_one_place(monkeypatch):
     (found,) = evaluate_columns(*sides, policy, level=0.01)
     assert (found.method, found.status, found.score) == ("moved", "drift", 3.0)
     assert (found.p_value, found.critical_score) == (0.001, 2.0)
+
+
+def many_categories(draw, rows, seed):
+    texts, counts = np.unique(draw(np.random.default_rng(seed), rows), return_counts=True)
+    named = {f"c{text}": int(count) for text, count in zip(texts, counts, strict=True)}
+    return Distribution.of_column(text_column(named, nulls=0))
+
+
+@pytest.mark.parametrize("sizes", [(8400, 1050), (300, 150), (40_000, 3000)])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng, rows: rng.integers(0, 900, rows),
+        lambda rng, rows: rng.integers(0, 3000, rows),
+        lambda rng, rows: rng.zipf(1.3, rows) % 100_000,
+    ],
+    ids=["900 alike", "3000 alike", "many rare"],
+)
+def test_many_categories_alone_are_no_news(draw, sizes):
+    """Neither their order nor which of them are counted may depend on one side's luck."""
+    pairs = [
+        (many_categories(draw, sizes[0], seed), many_categories(draw, sizes[1], seed + 100))
+        for seed in range(20)
+    ]
+    p_values = np.array([each.p_value for each in METHODS["jensenshannon"].chances(pairs)])
+    assert p_values.min() > 1e-4
+    assert (p_values < 0.05).mean() <= 0.15
+
+
+def test_many_categories_of_which_some_come_more_often_are_news():
+    reference = many_categories(lambda rng, rows: rng.integers(0, 900, rows), 8400, 1)
+    window = many_categories(
+        lambda rng, rows: np.minimum(rng.integers(0, 900, rows), rng.integers(0, 900, rows)),
+        3000, 2,
+    )  # fmt: skip
+    (chance,) = METHODS["jensenshannon"].chances([(reference, window)])
+    assert chance.p_value < 1e-4

@@ -29,6 +29,8 @@ RARE = 1.0
 CELL_ERROR = 0.25
 """Shares of cells count as different from this share of the sketches' error on (as by `CLIP`)."""
 
+_SEED = 1
+
 
 @dataclass(frozen=True, slots=True)
 class CellChance:
@@ -68,13 +70,18 @@ def _chance(
     reference: Distribution, window: Distribution, score_of: Callable[[float], float] | None
 ) -> Chance:
     cells = cells_of(reference, window)
+    if reference.rest or window.rest:
+        cells = _with_rest(cells, reference, window)
     sizes = (float(cells.reference.sum()), float(cells.window.sum()))
     error = CELL_ERROR * 2 * math.hypot(reference.error, window.error)
     smaller = min(sizes) / sum(sizes)
     expected = smaller * (cells.reference + cells.window)
     rare = expected < RARE
     if reference.kind == "categorical":
-        order = np.argsort(-expected, kind="stable")
+        # categories come by their rows in the reference: in this order, groups of equally frequent
+        # ones would be of those that it has by luck, and of those that the window has
+        mixed = np.random.default_rng(_SEED).permutation(len(expected))
+        order = mixed[np.argsort(-expected[mixed], kind="stable")]
         cells, expected = Cells(cells.reference[order], cells.window[order]), expected[order]
         rare = rare[order]
     old, new = _grouped(cells.reference[~rare], cells.window[~rare], expected[~rare])
@@ -87,6 +94,26 @@ def _chance(
     if score_of is None:
         return PValue(p_value)
     return CellChance(p_value, max(len(old) - 1, 1), effective, score_of)
+
+
+def _with_rest(cells: Cells, reference: Distribution, window: Distribution) -> Cells:
+    """Join categories to the uncounted rows, the last cell, that may be counted by luck alone.
+
+    Of many rare categories a side counts those that came more often than the others there, and
+    they come less often elsewhere. So those stay apart that, by their rows of both sides, both
+    sides count but for three deviations of chance.
+    """
+    both = cells.reference + cells.window
+    part = window.size / (reference.size + window.size)
+    chance = 3 * np.sqrt(both * part * (1 - part))
+    stay = both * (1 - part) - chance > reference.error * reference.size
+    if window.rest:
+        stay &= both * part - chance > window.error * window.size
+    stay[-1] = False
+    old, new = (
+        np.append(side[stay], side[~stay].sum()) for side in (cells.reference, cells.window)
+    )
+    return Cells(old, new)
 
 
 def _grouped(old: Floats, new: Floats, expected: Floats) -> tuple[Floats, Floats]:
