@@ -11,7 +11,8 @@ import msgspec
 from modelwatch.domain.constraints.document import ColumnConstraints, Constraints, overridden
 from modelwatch.domain.names import feature_name_faults
 from modelwatch.errors import InvalidInputError
-from modelwatch_cli.monitors.features import MOST_FEATURES
+from modelwatch_cli.monitors.features import MOST_FEATURES, unquoted
+from modelwatch_cli.monitors.writing import head
 
 DEFINITIONS: Mapping[str, Any] = msgspec.json.schema(ColumnConstraints)["$defs"]
 """The rules of a column, for the schema's ``$defs``."""
@@ -49,7 +50,10 @@ def constraint_problems(columns: Sequence[tuple[str, Any]]) -> Iterator[tuple[st
         place = f"constraints.{name[:60]}"
         yield from ((place, fault.problem) for fault in feature_name_faults([name]))
         if not isinstance(rules, dict):
-            yield place, f"is a table: write [{place}]"
+            yield place, f"is a table: write {head('constraints', name)}"
+            continue
+        if dotted := unquoted("constraints", name, rules, ColumnConstraints.__struct_fields__):
+            yield dotted
             continue
         if not _is_finite(rules):
             yield place, "has a number that is not finite"

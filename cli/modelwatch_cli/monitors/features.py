@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from modelwatch.domain.names import feature_name_faults
 from modelwatch.domain.statistics.distances import METHODS
 from modelwatch.settings.kinds import meant
+from modelwatch_cli.monitors.writing import head
 
 MOST_FEATURES = 1_000
 
@@ -51,7 +51,10 @@ def feature_problems(features: Sequence[tuple[str, Any]]) -> Iterator[tuple[str,
         place = f"features.{name[:60]}"
         yield from ((place, fault.problem) for fault in feature_name_faults([name]))
         if not isinstance(rule, dict):
-            yield place, f"is a table: write [features.{json.dumps(name[:60])}]"
+            yield place, f"is a table: write {head('features', name)}"
+            continue
+        if dotted := unquoted("features", name, rule, PARTS):
+            yield dotted
             continue
         for part, given in rule.items():
             yield from _part_problems(f"{place}.{part[:60]}", part, given)
@@ -59,6 +62,24 @@ def feature_problems(features: Sequence[tuple[str, Any]]) -> Iterator[tuple[str,
             yield place, "is ignored: nothing else holds for it"
         if "method" in rule and "threshold" not in rule:
             yield f"{place}.method", "needs a threshold: the one of its kind is for another method"
+
+
+def unquoted(
+    table: str, name: str, rule: Mapping[str, Any], known: Collection[str]
+) -> tuple[str, str] | None:
+    """Return place and problem of a name with dots that stands without quotation marks.
+
+    TOML reads a table in a table then.
+    """
+    whole = name
+    while part := next((each for each in rule if isinstance(rule[each], dict)), ""):
+        if part in known:
+            break
+        whole, rule = f"{whole}.{part}", rule[part]
+    if whole == name or not any(each in known for each in rule):
+        return None
+    problem = f"a name with dots needs quotation marks: write {head(table, whole)}"
+    return f"{table}.{whole[:60]}", problem
 
 
 def no_part(part: str, known: Collection[str]) -> str:

@@ -27,10 +27,12 @@ from modelwatch_cli.monitors.schema import (
     MOST_LABELS,
     RULES,
     TEXTS,
-    lines_of,
 )
+from modelwatch_cli.monitors.writing import lines_of
 
 LARGEST_FILE_BYTES = 64_000
+
+_QUOTE = "; texts and names with other characters than A-Z, a-z, 0-9, _ and - need quotation marks"
 
 
 class FileFault(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +97,8 @@ def read_monitor(file: Path, stage: str) -> tuple[str, Monitor | None, list[File
     except tomllib.TOMLDecodeError as error:
         place = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
         line = int(place[1]) if place else 0
-        return "", None, [_fault(file, line, "", f"is not TOML: {error}")]
+        hint = _QUOTE if str(error).startswith(("Expected", "Invalid")) else ""
+        return "", None, [_fault(file, line, "", f"is not TOML: {error}{hint}")]
     except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
         return "", None, [_fault(file, 0, "", "is not a monitor: it is too large to be read")]
     lines = lines_of(text)

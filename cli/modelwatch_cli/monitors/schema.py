@@ -6,8 +6,6 @@ those of the setting (`modelwatch.settings.analysis.MonitorSettings`), and stand
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +17,7 @@ from modelwatch.settings.kinds import json_schema
 from modelwatch_cli.capture.tables.mapping import TableMapping
 from modelwatch_cli.monitors import capture, constraints, expected
 from modelwatch_cli.monitors.features import PARTS, SCHEMA
+from modelwatch_cli.monitors.writing import quoted
 
 SCHEMA_FILE = "monitor.schema.json"
 
@@ -142,42 +141,6 @@ def _lines(model_name: str, facts: list[str], defaults: Mapping[str, str]) -> It
         yield f"# {name} = {quoted(written) if is_text else written}"
 
 
-def quoted(text: str) -> str:
-    """Return a text as TOML writes it.
-
-    >>> print(quoted('a "b"'))
-    "a \\"b\\""
-    """
-    return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
-
-
 def _value(setting: Setting[Any]) -> Any:
     kind = json_schema(setting.kind)["type"]
     return {"integer": int, "number": float}.get(kind, str)(setting.default)
-
-
-def lines_of(text: str) -> dict[str, int]:
-    """Return the line of each key, such as ``rules.drift_mode``, and of each table.
-
-    >>> lines_of("model = 'a'\\n[rules]\\ndrift_mode = 'classic'")
-    {'model': 1, 'rules': 2, 'rules.drift_mode': 3}
-    >>> lines_of("[features.'od280/od315']\\nignore = true")
-    {'features.od280/od315': 1, 'features.od280/od315.ignore': 2}
-    >>> lines_of("[[expected]]\\n[[expected]]\\nuntil = 2026-03-01")
-    {'expected': 1, 'expected.1': 1, 'expected.2': 2, 'expected.2.until': 3}
-    """
-    lines: dict[str, int] = {}
-    table = ""
-    heads: Counter[str] = Counter()
-    for number, line in enumerate(text.splitlines(), 1):
-        if head := re.match(r"\s*(\[{1,2})\s*([^\[\]]+?)\s*\]", line):
-            title = re.sub(r"[\"']", "", head[2])
-            if head[1] == "[[":  # one of several
-                lines.setdefault(title, number)
-                heads[title] += 1
-                title = f"{title}.{heads[title]}"
-            table = f"{title}."
-            lines.setdefault(title, number)
-        elif key := re.match(r"\s*(?:\"([^\"]+)\"|'([^']+)'|([\w.-]+))\s*=", line):
-            lines.setdefault(f"{table}{key[1] or key[2] or key[3]}", number)
-    return lines

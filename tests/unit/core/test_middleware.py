@@ -36,6 +36,7 @@ class Log(ModelLog):
     def __init__(self) -> None:
         self.logged: list[tuple[Any, Any, Any]] = []
         self.reasons: list[str] = []
+        self.flushed = 0
 
     def log(self, features: Any, prediction: Any, *, id: Any = None, **_: Any) -> str:
         self.logged.append((features, prediction, id))
@@ -47,6 +48,10 @@ class Log(ModelLog):
 
     def refuse(self, error: Exception) -> None:
         self.reasons.append(str(error))
+
+    def flush(self, seconds: float = 5.0) -> bool:
+        self.flushed += 1
+        return seconds > 0
 
 
 def said(kind: str, body: bytes) -> tuple[Any, int, str]:
@@ -252,10 +257,17 @@ def test_packed_bodies_are_unpacked(packing, pack, reason):
     )
 
 
-@pytest.mark.parametrize("path", ["/price", "/v1/price"])
+def test_what_is_logged_is_sent_before_an_asgi_server_ends():
+    log = Log()
+    with asgi_served(CaptureASGI(starlette_app(), client=log, capture=Capture("/plain"))):
+        assert not log.flushed
+    assert log.flushed == 1
+
+
+@pytest.mark.parametrize("path", ["/prix/été", "/v1/prix/été"])
 def test_a_route_is_known_by_its_path_with_and_without_its_root(path):
     log = Log()
-    root = {"path": "/v1/price", "root_path": "/v1"}
+    root = {"path": "/v1/prix/été", "root_path": "/v1"}
     exchange(log, Capture(path, method="post"), ROW, PRICE, scope=root)
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -263,7 +275,8 @@ def test_a_route_is_known_by_its_path_with_and_without_its_root(path):
         start_response("200 OK", [("content-encoding", "gzip")])
         return [gzip.compress(PRICE)]
 
-    environ = {"REQUEST_METHOD": "POST", "SCRIPT_NAME": "/v1", "PATH_INFO": "/price",
+    environ = {"REQUEST_METHOD": "POST", "SCRIPT_NAME": "/v1",
+               "PATH_INFO": "/prix/été".encode().decode("latin-1"),
                "wsgi.input": io.BytesIO(ROW)}  # fmt: skip
     result: Any = CaptureWSGI(app, client=log, capture=Capture(path))(environ, lambda *_: None)
     list(result)

@@ -61,6 +61,9 @@ class CaptureASGI(_Middleware[_Asgi]):
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         """Serve a request."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, self._flushing(send))
+            return
         route = None
         if scope["type"] == "http":
             route = self._route(scope["method"], scope["path"], scope.get("root_path", ""))
@@ -90,6 +93,19 @@ class CaptureASGI(_Middleware[_Asgi]):
         await self._app(scope, received, sent)
         exchange.end()
 
+    def _flushing(self, send: _Send) -> _Send:
+        """Send what is logged before the server ends: uvicorn's processes may end by a signal.
+
+        Such an end runs nothing of what a program does at its exit.
+        """
+
+        async def sent(message: _Message) -> None:
+            if message["type"].startswith("lifespan.shutdown."):
+                await self._log.aflush()
+            await send(message)
+
+        return sent
+
 
 class CaptureWSGI(_Middleware[_Wsgi]):
     """Middleware for Flask and any other WSGI application.
@@ -114,8 +130,8 @@ class CaptureWSGI(_Middleware[_Wsgi]):
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Serve a request."""
-        root = environ.get("SCRIPT_NAME", "")
-        path = root + environ.get("PATH_INFO", "")
+        root = _unicode(environ.get("SCRIPT_NAME", ""))
+        path = root + _unicode(environ.get("PATH_INFO", ""))
         route = self._route(environ.get("REQUEST_METHOD", ""), path, root)
         if route is None:
             return self._app(environ, start_response)
@@ -139,6 +155,11 @@ class CaptureWSGI(_Middleware[_Wsgi]):
         result = self._app(environ, started)
         kind = _SizedResult if isinstance(result, list | tuple) else _Result
         return kind(result, exchange)
+
+
+def _unicode(path: str) -> str:
+    """Return a path as people write it: WSGI has a character for each of its bytes."""
+    return path.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _texts(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:

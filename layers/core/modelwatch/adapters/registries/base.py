@@ -28,7 +28,13 @@ MANIFEST_TAG = "modelwatch.manifest_sha256"
 ONNX_TAG = "onnx"
 """Tag of a version that says whether it has an ONNX form: ``verified`` or ``none``."""
 
-REMEDY = "(register one with `modelwatch train`)"
+REMEDY = "(register your model with `register_model`, or the example with `modelwatch train`)"
+
+
+def no_alias(name: str, alias: str) -> NoModelError:
+    """Return the error that a model has no version with an alias."""
+    remedy = f"`modelwatch promote VERSION --alias {alias}` gives it to one"
+    return NoModelError(f"{name} has no version with alias '{alias}' ({remedy})")
 
 
 class SavedModel(Protocol):
@@ -200,7 +206,7 @@ class Registry(ABC):
         elif model.routing is not None:
             routing = model.routing
         if not any(each in versions for each in routing.weights):
-            raise NoModelError(f"{name} has no version with alias '{alias}' {REMEDY}")
+            raise no_alias(name, alias)
         known = {
             each: self._behind(each, name, versions[each])
             for each in routing.aliases
@@ -214,7 +220,7 @@ class Registry(ABC):
         if self._stage and alias == self._stage_alias:
             return self._behind(alias, name, self._in_stage(model))
         if alias not in model.aliases:
-            raise NoModelError(f"{name} has no version with alias '{alias}' {REMEDY}")
+            raise no_alias(name, alias)
         return self._behind(alias, name, model.aliases[alias])
 
     def _behind(self, alias: str, name: str, version: str) -> ModelVersion:
