@@ -32,6 +32,7 @@ _MOST_LEFT = 0.1
 _LEAST_RANGE = 0.01
 """In deviations of the reference: what is narrower is one value."""
 
+_MOST_ROWS = 0.5
 _LONGEST = 40
 
 NOTHING: Mapping[str, Floats] = MappingProxyType({})
@@ -66,7 +67,8 @@ def words_of(
             return f"spread x {rounded(float(range_ratio(trace, before)), 2)}"
         case "spike":
             risen = rise(reference, window)
-            if risen.is_stuck:
+            # what most rows of the reference have is not stuck when a few more have it
+            if risen.is_stuck and risen.known < _MOST_ROWS:
                 return f"stuck at {_named(risen.value)}"
             share, known = _percent(risen.share), _percent(risen.known)
             return f"{share} at {_named(risen.value)}, {known} in the reference"
