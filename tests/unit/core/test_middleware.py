@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import io
 import json
+import math
 import re
 import zlib
 from collections.abc import Iterator
@@ -236,6 +237,17 @@ def test_a_task_that_fails_after_the_response_costs_no_prediction():
     with pytest.raises(RuntimeError, match="after the response"):
         exchange(log, Capture("/"), ROW, PRICE, fails=True)
     assert log.logged == [({"a": 1}, 2.5, None)]
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"a": NaN}', '\ufeff{"a": NaN}'.encode(), '{"a": NaN}'.encode("utf-16")]
+)
+def test_json_that_python_reads_is_read(body):
+    log = Log()
+    exchange(log, Capture("/"), body, PRICE)
+    ((features, prediction, _),) = log.logged
+    assert math.isnan(features["a"])
+    assert (prediction, log.reasons) == (2.5, [])
 
 
 @pytest.mark.parametrize(

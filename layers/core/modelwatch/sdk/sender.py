@@ -112,7 +112,7 @@ class Sender[T]:
         self,
         what: str,
         encode: Callable[[T, int], bytes],
-        post: Callable[[bytes], None],
+        post: Callable[[bytes], object],
         key: Callable[[T], Hashable] = lambda _: None,
         *,
         most: int,
