@@ -29,6 +29,9 @@ CONVERSIONS: tuple[tuple[float, float], ...] = (
 _MOST_LEFT = 0.1
 """Another column's values explain a move when so much of it is left at most."""
 
+_LEAST_RANGE = 0.01
+"""In deviations of the reference: what is narrower is one value."""
+
 _LONGEST = 40
 
 NOTHING: Mapping[str, Floats] = MappingProxyType({})
@@ -94,11 +97,14 @@ def _move(
     """Return by how much the values moved, or which column's values or what unit they have now."""
     unit = unit_of(reference)
     now, then = (deciles_of(reference, each) for each in (trace, before))
-    left = {
-        (factor, offset): far_apart(np.sort((now - offset) / factor), then) / unit
-        for factor, offset in CONVERSIONS
-    }
+    left = {}
+    for factor, offset in CONVERSIONS:
+        was = np.sort((now - offset) / factor)
+        # what makes all values nearly 0 is near to those that were nearly 0, and explains nothing
+        is_as_wide = _as_wide(was, then, unit)
+        left[factor, offset] = far_apart(was, then) / unit if is_as_wide else np.inf
     factor, offset = min(left, key=left.__getitem__)
+    usual = {name: each for name, each in usual.items() if _as_wide(each, now, unit)}
     if usual:
         far = far_apart(np.stack(list(usual.values())), now) / unit
         nearest = int(np.argmin(far))
@@ -111,6 +117,12 @@ def _move(
         by = f" {'+' if offset > 0 else '-'} {rounded(abs(offset), 5)}" if offset else ""
         return f"looks like{times}{by}"
     return f"values moved by {rounded(float((now - then).mean()), 3, '+')}"
+
+
+def _as_wide(one: Floats, other: Floats, unit: float) -> bool:
+    """Return whether one range from the first to the last decile is at most twice the other."""
+    wide = [float(each[-1] - each[0]) + _LEAST_RANGE * unit for each in (one, other)]
+    return max(wide) <= 2 * min(wide)
 
 
 def _named(value: float | str) -> str:
