@@ -13,7 +13,6 @@ from modelwatch.domain.durations import parse_duration
 from modelwatch.errors import InvalidInputError
 from modelwatch.sdk.values import time_of
 from modelwatch.services.contract import PATIENCE_SECONDS
-from modelwatch.services.results_query import MOST_RESULTS
 
 if TYPE_CHECKING:
     from modelwatch.result_forms import Analysis
@@ -108,6 +107,7 @@ class ResultCalls:
     ) -> Iterator[Models]:
         """Yield the versions of `models` a page at once; each page knows how many there are."""
         from modelwatch.result_forms import models
+        from modelwatch.services.results_query import MOST_RESULTS
 
         if limit is not None and limit < 1:
             raise InvalidInputError("limit", "is not above 0")
@@ -179,6 +179,7 @@ class ResultCalls:
         """Yield the results of `results` a page at once, as they are read."""
         from modelwatch import result_forms
         from modelwatch.result_table import Results
+        from modelwatch.services.results_query import MOST_RESULTS
 
         if limit is not None and limit < 1:
             raise InvalidInputError("limit", "is not above 0")

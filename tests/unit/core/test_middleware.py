@@ -309,6 +309,12 @@ def test_a_mapping_that_no_request_matches_is_refused(more, said):
         Capture(**more)
 
 
+def test_two_mappings_of_one_route_are_refused():
+    two = [Capture("/price"), Capture("/price", prediction="range.high", method="post")]
+    with pytest.raises(InvalidInputError, match="capture: POST /price has two"):
+        CaptureASGI(starlette_app(), client=Log(), capture=two)
+
+
 @dataclass
 class Flat:
     area: float

@@ -453,6 +453,19 @@ def test_a_full_queue_drops_the_newest_and_the_next_reports_it():
     assert sender.counts() == sender_module.Counts(sent=5, waiting=0, lost=3, refused={})
 
 
+def test_what_follows_an_interrupted_flush_waits_for_others_again():
+    lists: list[Any] = []
+    sender = sender_with(lambda body: lists.append(json.loads(body)), flush_seconds=1000)
+    no_time: Any = "soon"
+    assert sender.put(0)
+    with pytest.raises(TypeError):  # in the place where an interrupt ends it
+        sender.flush(no_time)
+    assert not sender._state.is_hurried
+    assert sender.put(1)
+    sender.close(60)
+    assert lists == [[[0, 0], [1, 0]]]
+
+
 def test_a_program_of_many_rows_waits_for_room():
     sent: list[Any] = []
     sender = sender_with(lambda body: sent.extend(json.loads(body)))
