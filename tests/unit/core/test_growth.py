@@ -1,5 +1,6 @@
 """Columns that time alone makes other: ids, counters, times, and dates as texts."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -10,9 +11,11 @@ from modelwatch.domain.constraints import learn_constraints
 from modelwatch.domain.past.calibration import calibrate
 from modelwatch.domain.past.growth import growth_of
 from modelwatch.domain.past.history import JOINS_AFTER, Past
-from modelwatch.domain.past.scores import SHAPE, TRACE
+from modelwatch.domain.past.scores import SHAPE, TRACE, unit_of
+from modelwatch.domain.past.words import words_of
 from modelwatch.domain.profiles import Profile, merge_profiles, number_column, text_column
 from modelwatch.domain.segments import parse_segments
+from modelwatch.domain.statistics.distributions import Distribution
 from modelwatch.domain.verdict.columns import all_distributions, traces_of
 from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.verdict.sides import Reference, WindowProfiles
@@ -35,6 +38,9 @@ KINDS = {
     "constant": lambda _, __: np.full(ROWS, 7.0),
     "constant, once another": lambda day, _: np.full(ROWS, 7.0 + (day >= 70)),
     "week": lambda day, rng: rng.normal(day % 7, 0.1, ROWS),
+    "day of the week": lambda day, _: np.full(ROWS, float(day % 7)),
+    "weekend": lambda day, _: np.full(ROWS, "yes" if day % 7 > 4 else "no"),
+    "colour": lambda _, rng: rng.choice(["red", "white"], ROWS),
     "weather": lambda day, rng: rng.normal(np.random.default_rng(day).normal(0, 3), 1, ROWS),
 }
 
@@ -46,8 +52,14 @@ def profile_of(day, rng, draws=KINDS):
         estimated_rows=ROWS,
         first_ms=ms,
         last_ms=ms + 86_399_000,
-        features={name: number_column(np.asarray(draw(day, rng))) for name, draw in draws.items()},
+        features={name: column_of(np.asarray(draw(day, rng))) for name, draw in draws.items()},
     )
+
+
+def column_of(values):
+    if values.dtype.kind != "U":
+        return number_column(values)
+    return text_column(Counter(values.tolist()), nulls=0)
 
 
 class World:
@@ -136,6 +148,46 @@ def test_bounds_to_the_other_side_and_those_that_someone_asks_for_hold(world):
     constraints = msgspec.structs.replace(learned, columns=learned.columns | {"id": column})
     broken = world.verdict(constraints).quality.violations
     assert ("id", "range") in {(each.feature, each.check) for each in broken}
+
+
+def test_what_has_one_value_in_each_window_breaks_no_rule_by_that(world):
+    assert set(world.calibration().single) >= {"day of the week", "weekend"}
+    assert set(world.calibration().single).isdisjoint({"constant", "as ever", "id", "step"})
+    verdict = world.verdict()
+    broken = {each.feature for each in verdict.quality.violations}
+    assert broken.isdisjoint({"day of the week", "weekend", "colour"})
+
+
+def test_what_had_several_values_and_has_one_breaks_a_rule(world):
+    verdict = world.verdict(
+        **{
+            "as ever": lambda _, __: np.full(ROWS, 1.0),
+            "colour": lambda _, __: np.full(ROWS, "red"),
+        }
+    )
+    broken = {(each.feature, each.check) for each in verdict.quality.violations}
+    assert broken >= {
+        ("as ever", "varying"), ("colour", "varying"), ("colour", "vanished_categories")
+    }  # fmt: skip
+
+
+def test_a_window_of_unknown_texts_breaks_a_rule_where_each_window_has_one_text(world):
+    verdict = world.verdict(weekend=lambda _, __: np.full(ROWS, "maybe"))
+    broken = {(each.feature, each.check) for each in verdict.quality.violations}
+    assert ("weekend", "unseen_categories") in broken
+
+
+def test_a_conversion_has_to_explain_how_wide_the_values_are():
+    """In kelvin 0 °F is not far from nothing: a factor of 3600 makes all values nothing."""
+    reference = Distribution.of_numbers(np.linspace(-30, 30, 200))
+    then, now = np.linspace(0, 0.8, 9), 32 + 1.8 * (np.linspace(0, 0.8, 9) + 2.9)
+    traces = []
+    for deciles in (then, now):
+        traces.append(np.zeros(TRACE))
+        traces[-1][SHAPE] = deciles / unit_of(reference)
+    assert words_of("shift", reference, reference, traces[1], traces[0], 0.2) == (
+        "looks like x 1.8 + 32"
+    )
 
 
 def test_segments_know_it_too(world):

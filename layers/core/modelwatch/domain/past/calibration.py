@@ -79,6 +79,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         Of the relations that are watched.
     growth
         Columns that only grow, or only fall: how far they are from the reference says nothing.
+    single
+        Columns that had one value in each window, and not always the same one.
     phase
         Which windows just before it is compared with; empty where there is none, and in
         results of earlier releases.
@@ -95,6 +97,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     relations: tuple[RelationPast, ...] = ()
     phase: SaidPhase = ""
     growth: Mapping[str, Growth] = {}
+    single: tuple[str, ...] = ()
 
     @property
     def learning(self) -> str:
@@ -250,6 +253,7 @@ def calibrate(
         trained_days=past.days_within(trained) * days_each if trained else 0,
         relations=_relations(past, window.start, length),
         growth=past.growth(),
+        single=past.single(),
     )
     # of what is not learned, a phase must not say more
     chosen = usual(past, window) if known.learning else choose(past, window, phase)

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from modelwatch.domain.past.scores import SHAPE
+from modelwatch.domain.past.scores import SHAPE, SPIKE
 from modelwatch.domain.statistics.distributions import Floats
 
 Growth = Literal["grows", "falls"]
@@ -22,6 +22,9 @@ WORDS = "only {}, as ids, counters and times do: compared with the windows just 
 
 FEWEST_STEPS = 4
 """So often at least the median has to rise: five windows are in order by luck in 1 of 120."""
+
+FEWEST_SINGLE = 8
+"""So many windows show whether each has one value, and not always the same one."""
 
 _LEAST_SPAN = timedelta(days=3).total_seconds()
 _IN_ORDER = 0.9
@@ -57,6 +60,28 @@ def growth_of(ends: Floats, traces: Floats) -> Growth | None:
     if deciles[-1, 4] > deciles[0, 4]:
         return "grows" if _only_grows(deciles) else None
     return "falls" if _only_grows(-deciles[:, ::-1]) else None
+
+
+def is_single(traces: Floats) -> bool:
+    """Return whether a column had one value in each past window, and not always the same one.
+
+    A day of the week in windows of a day. Of texts it is not known which one, but how much more
+    often than in the reference: what comes again is a value that was alone again.
+
+    Examples
+    --------
+    >>> week, same = np.zeros((14, 4 + 9)), np.zeros((14, 4 + 9))
+    >>> week[:, SHAPE] = (np.arange(14) % 7)[:, None]
+    >>> is_single(week), is_single(same)
+    (True, False)
+    """
+    is_number = np.isfinite(traces[:, SHAPE]).all(axis=1)
+    if np.count_nonzero(is_number) >= FEWEST_SINGLE:
+        deciles = traces[is_number, SHAPE]
+        return bool((deciles[:, 0] == deciles[:, 8]).all() and np.ptp(deciles[:, 4]) > 0)
+    known = traces[np.isfinite(traces[:, SPIKE]), SPIKE]
+    different = len(np.unique(known.astype(np.float32).round(5)))
+    return len(known) >= FEWEST_SINGLE and 2 <= different <= len(known) / 2
 
 
 def _only_grows(deciles: Floats) -> bool:

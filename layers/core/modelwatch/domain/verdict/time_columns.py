@@ -10,6 +10,8 @@ from msgspec.structs import replace
 
 from modelwatch.domain.constraints import Constraints
 from modelwatch.domain.constraints.document import ColumnConstraints
+from modelwatch.domain.constraints.learning import constant_of
+from modelwatch.domain.past.calibration import Calibration
 from modelwatch.domain.past.growth import Growth
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.statistics.distributions import Distribution
@@ -43,17 +45,28 @@ def are_dates(reference: Distribution, window: Distribution) -> bool:
 
 
 def without_time(
-    constraints: Constraints, window: Profile, growth: Mapping[str, Growth]
+    constraints: Constraints, window: Profile, past: Calibration | None
 ) -> Constraints:
     """Return constraints without those that time breaks.
 
-    The bound of a number that only grows (or falls) to that side, and which dates there are. What
-    a monitor or a person asks for, without a reference, stays.
+    The bound of a number that only grows (or falls) to that side, which dates there are, and that
+    there are several values where past windows had one. What a monitor or a person asks for,
+    without a reference, stays.
     """
+    growth, single = (past.growth, past.single) if past else ({}, ())
     columns = {
         name: _without_time(rules, window, name, growth)
         for name, rules in constraints.columns.items()
     }
+    for name in columns.keys() & set(single):
+        categories, actual = columns[name].categories, window.features.get(name)
+        if actual is None or constant_of(actual) is None:
+            continue
+        if categories and categories.reference:
+            # all but this window's value have vanished, as in each window
+            known = dict.fromkeys(categories.known, 0.0)
+            categories = replace(categories, known=known)
+        columns[name] = replace(columns[name], varying=None, categories=categories)
     return replace(constraints, columns=columns)
 
 

@@ -59,7 +59,7 @@ def evaluate_window(
         found.relations,
     )  # fmt: skip
     quality = check(
-        without_time(reference.constraints, found.profile, past.growth if past else {}),
+        without_time(reference.constraints, found.profile, past),
         found.profile,
         level=level,
         min_rows=rules.min_reference_rows,
