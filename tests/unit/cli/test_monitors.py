@@ -24,6 +24,7 @@ from modelwatch.domain.monitors import (
     encode_monitors,
     monitor_changes,
 )
+from modelwatch.domain.names import MOST_CHARACTERS
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.domain.verdict.rules import FeatureRule
 from modelwatch.errors import ModelwatchError, MonitorError
@@ -366,9 +367,10 @@ def test_any_file_is_a_monitor_or_named_faults(tmp_path_factory, values):
 
 def test_the_file_that_init_writes_changes_nothing_and_each_rule_in_it_is_right(tmp_path):
     defaults = {each.name: each.default for each in RULES.values()}
-    text = new_file("wine", ["Registry: production is version 3"], defaults)
-    (monitor,) = read_monitors([write(tmp_path, wine=text)], "local").monitors.values()
-    assert monitor == Monitor(stage="local")
+    for name in ("x" * MOST_CHARACTERS, "wine"):
+        text = new_file(name, ["Registry: production is version 3"], defaults)
+        found = read_monitors([write(tmp_path, wine=text)], "local")
+        assert (found.monitors, found.faults) == ({name: Monitor(stage="local")}, [])
     bare = "\n".join(
         line.removeprefix("# ") if " = " in line or line.startswith("# [") else line
         for line in text.splitlines()
