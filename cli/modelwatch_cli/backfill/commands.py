@@ -63,16 +63,18 @@ def backfill(
     schedule's names: what has a result is left alone. You can stop it at any point and run it
     again: it goes on with what is not done.
     """
+    from modelwatch.adapters.aws.clients import s3_client
     from modelwatch.domain.segments import SEGMENTS_SETTING
     from modelwatch.services.backfill import backfill as evaluate
     from modelwatch.services.backfill import past_windows
     from modelwatch_cli.backfill.hours import find_hours, make_profiles
+    from modelwatch_cli.backfill.read_once import ReadOnce
     from modelwatch_cli.backfill.windows import past_analysis
 
     settings = Settings()
     name = model or settings.model_name
     start, end = past_span(since, until)
-    analysis = past_analysis(settings)
+    analysis = past_analysis(settings, ReadOnce(s3_client(settings)))
     monitors = analysis.monitors.current()
     monitors.require_ours(name)
     monitored = monitors.of(name)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from modelwatch.adapters.aws.clients import s3_client
 from modelwatch.adapters.aws.secrets import secret
 from modelwatch.adapters.captures.outcomes import S3OutcomeStore
 from modelwatch.adapters.captures.profiles import S3ProfileStore
@@ -48,9 +47,12 @@ class _NoMetrics:
         """Drop them."""
 
 
-def past_analysis(settings: Settings) -> PastAnalysis:
-    """Return what evaluates windows of the past as the analyze function would have."""
-    s3, captures, results = s3_client(settings), settings.capture_bucket, settings.report_bucket
+def past_analysis(settings: Settings, s3: Any) -> PastAnalysis:
+    """Return what evaluates windows of the past as the analyze function would have.
+
+    ``s3``: a client, such as one that reads once.
+    """
+    captures, results = settings.capture_bucket, settings.report_bucket
     policy = read_policy(settings.capture_policy, secret(settings, "CAPTURE_HASH_KEY"))
     reports = S3ReportStore(s3, results)
     monitors = MonitorReader(

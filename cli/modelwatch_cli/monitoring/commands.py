@@ -22,8 +22,9 @@ from modelwatch_cli.settings import Settings
 from modelwatch_cli.times import option_time
 
 if TYPE_CHECKING:
-    from modelwatch.client import Analysis, Client
+    from modelwatch.client import Client
     from modelwatch.domain.verdict.results import AnalysisResult
+    from modelwatch.result_forms import Analysis
 
 
 def register(app: typer.Typer) -> None:

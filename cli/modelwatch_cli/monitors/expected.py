@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from modelwatch.domain.episodes.notes import (
@@ -22,6 +22,11 @@ MOST_CHANGES = 50
 _PARTS: Mapping[str, Mapping[str, Any]] = {
     "from": {"type": "string", "description": "its start: a day, or a time; without a zone in UTC"},
     "until": {"type": "string", "description": "its end, 92 days after the start at most"},
+    "days": {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "single days in UTC, such as holidays, in place of from and until",
+    },
     "reason": {"type": "string", "maxLength": MOST_NOTE_CHARACTERS},
     "features": {
         "type": "array",
@@ -39,7 +44,8 @@ SCHEMA: Mapping[str, Any] = {
     "items": {
         "type": "object",
         "additionalProperties": False,
-        "required": list(_NEEDED),
+        "required": ["reason"],
+        "anyOf": [{"required": ["from", "until"]}, {"required": ["days"]}],
         "properties": _PARTS,
     },
 }
@@ -50,6 +56,9 @@ COMMENTS = (
     "# until = 2026-12-27",
     '# reason = "winter sale"',
     '# features = ["price"]  # by default all',
+    "# [[expected]]",
+    "# days = [2026-12-25, 2027-01-01]  # single days",
+    '# reason = "holidays"',
     "",
 )
 """How `init` shows it."""
@@ -57,7 +66,8 @@ COMMENTS = (
 
 def read_expected(given: Sequence[Mapping[str, Any]]) -> tuple[PlannedChange, ...]:
     """Return the changes of a file without faults, by their start."""
-    return tuple(sorted(map(_change, given), key=lambda each: (each.start, each.end)))
+    changes = [change for each in given for change in _changes(each)]
+    return tuple(sorted(changes, key=lambda each: (each.start, each.end)))
 
 
 def expected_problems(given: Any) -> Iterator[tuple[str, str]]:
@@ -65,19 +75,47 @@ def expected_problems(given: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
         yield "expected", "is a list of tables: write [[expected]]"
         return
-    if len(given) > MOST_CHANGES:
-        yield "expected", f"has {len(given)} changes; at most {MOST_CHANGES} are allowed"
+    days = [each["days"] for each in given if isinstance(each.get("days"), list)]
+    count = len(given) - len(days) + sum(map(len, days))
+    if count > MOST_CHANGES:
+        yield "expected", f"has {count} changes; at most {MOST_CHANGES} are allowed"
     for number, each in enumerate(given, 1):
         place = f"expected.{number}"
         for part in each.keys() - _PARTS.keys():
             yield f"{place}.{part[:60]}", no_part(part, _PARTS)
-        if missing := [part for part in _NEEDED if part not in each]:
+        needed = ("reason",) if "days" in each else _NEEDED
+        if missing := [part for part in needed if part not in each]:
             yield place, f"needs {', '.join(missing)}"
             continue
+        if "days" in each and each.keys() & {"from", "until"}:
+            yield f"{place}.days", "stand in place of from and until: write one of both"
+            continue
         try:
-            check_change(_change(each), ("from", "until", "features"))
+            for change in _changes(each):
+                check_change(change, ("from", "until", "features"))
         except InvalidInputError as error:
             yield f"{place}.{error.field}", error.problem
+
+
+def _changes(given: Mapping[str, Any]) -> Sequence[PlannedChange]:
+    """Return one of them, or one for each of its days; raises InvalidInputError."""
+    if "days" not in given:
+        return [_change(given)]
+    days, rest = given["days"], {part: each for part, each in given.items() if part != "days"}
+    if not isinstance(days, list) or not days:
+        raise InvalidInputError("days", "is a list of days: write days = [2026-12-25, 2027-01-01]")
+    return [
+        _change({**rest, "from": day, "until": day + timedelta(days=1)}) for day in map(_day, days)
+    ]
+
+
+def _day(given: Any) -> date:
+    if type(given) is date:
+        return given
+    try:
+        return date.fromisoformat(given)
+    except (TypeError, ValueError):
+        raise InvalidInputError("days", f"{given} is no day: write 2026-12-25, say") from None
 
 
 def _change(given: Mapping[str, Any]) -> PlannedChange:

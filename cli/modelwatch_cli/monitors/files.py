@@ -12,7 +12,7 @@ import msgspec
 
 from modelwatch.domain.baselines import TRAINING, check_name
 from modelwatch.domain.monitors import LONGEST_LABELS, MOST_MONITORS, Monitor, labels_text
-from modelwatch.domain.names import check_model_name
+from modelwatch.domain.names import MOST_CHARACTERS, check_model_name
 from modelwatch.domain.verdict.rules import FeatureRule
 from modelwatch.errors import InvalidInputError, MonitorError
 from modelwatch.settings.kinds import json_schema, meant
@@ -161,7 +161,8 @@ def _problems(parsed: dict[str, Any], default_name: str) -> Iterator[tuple[str, 
         elif name not in known:
             yield name, f"is no part of a monitor; there are {', '.join(known)}{meant(name, known)}"
         elif name in TEXTS:
-            yield from _text_problems(name, value)
+            longest = MOST_CHARACTERS if name == "model" else LONGEST_TEXT
+            yield from _text_problems(name, value, longest)
         elif name != "expected" and not isinstance(value, dict):
             yield name, f"is a table: write [{name}]"
     try:
@@ -194,11 +195,13 @@ def _problems(parsed: dict[str, Any], default_name: str) -> Iterator[tuple[str, 
     yield from capture_faults(dict(_table(parsed, "capture")))
 
 
-def _text_problems(field: str, value: Any) -> Iterator[tuple[str, str]]:
+def _text_problems(
+    field: str, value: Any, longest: int = LONGEST_TEXT
+) -> Iterator[tuple[str, str]]:
     if not isinstance(value, str):
         yield field, f'is a text: write {field.rpartition(".")[2]} = "..."'
-    elif len(value) > LONGEST_TEXT or not value.isprintable():
-        yield field, f"is one line of at most {LONGEST_TEXT} characters"
+    elif len(value) > longest or not value.isprintable():
+        yield field, f"is one line of at most {longest} characters"
 
 
 def _rule_problems(name: str, value: Any) -> Iterator[tuple[str, str]]:

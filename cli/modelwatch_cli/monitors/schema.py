@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from modelwatch.domain.names import MOST_CHARACTERS
 from modelwatch.settings import Setting
 from modelwatch.settings.analysis import MonitorSettings
 from modelwatch.settings.kinds import json_schema
@@ -22,7 +23,7 @@ from modelwatch_cli.monitors.writing import quoted
 SCHEMA_FILE = "monitor.schema.json"
 
 LONGEST_TEXT = 200
-"""Characters of an owner, or of a label's value."""
+"""Characters of an owner, or of a label's value; a model's name may be longer."""
 
 MOST_LABELS = 20
 LABEL_PATTERN = r"[a-z][a-z0-9_]{0,39}"
@@ -63,6 +64,7 @@ def schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             **{name: {**text, "description": meaning} for name, meaning in TEXTS.items()},
+            "model": {**text, "maxLength": MOST_CHARACTERS, "description": TEXTS["model"]},
             "labels": {
                 "type": "object",
                 "description": "what else is to be known of the model: its alerts carry them",

@@ -62,6 +62,11 @@ class Calls:
         What each request shows of who sends it.
     pause
         Waits for a number of seconds before another try.
+
+    Raises
+    ------
+    InvalidInputError
+        When an address does not begin with http:// or https://.
     """
 
     def __init__(
@@ -70,7 +75,7 @@ class Calls:
         auth: httpx.Auth | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._urls = urls
+        self._urls = {app: _address(app, url) for app, url in urls.items()}
         self._auth = auth
         self._pause = pause
         self._http = self._opened()
@@ -118,7 +123,7 @@ class Calls:
         """
         if not self._urls[app]:
             raise ApiError(path, 0, f"the client was made without the address of {app}")
-        url = self._urls[app].rstrip("/") + path
+        url = self._urls[app] + path
         try:
             content = body if body is None or isinstance(body, bytes) else _encode(body)
         except (TypeError, ValueError) as error:
@@ -144,6 +149,14 @@ class Calls:
 
     def _opened(self) -> httpx.Client:
         return httpx.Client(headers={"Content-Type": "application/json"}, auth=self._auth)
+
+
+def _address(app: str, url: str) -> str:
+    found = url.strip().rstrip("/")
+    if found and not found.lower().startswith(("http://", "https://")):
+        problem = f"'{found:.80}' is no address of an API: it begins with http:// or https://"
+        raise InvalidInputError(app, problem)
+    return found
 
 
 def _read[T](url: str, response: httpx.Response, decode: Callable[[bytes], T]) -> T:

@@ -6,15 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import msgspec
 
 from modelwatch.calls import Calls
 from modelwatch.domain.event_ids import new_event_id
-from modelwatch.result_table import Results
-from modelwatch.results_reading import Analysis as Analysis
 from modelwatch.results_reading import ResultCalls, ask
 from modelwatch.sdk.model_log import ModelLog
 from modelwatch.services.contract import (
@@ -25,6 +23,10 @@ from modelwatch.services.contract import (
     Row,
     Variants,
 )
+
+if TYPE_CHECKING:
+    from modelwatch.result_forms import Analysis
+    from modelwatch.result_table import Results
 
 _RELOAD_SECONDS = 120.0
 ANALYSIS_SECONDS = 1_800.0
@@ -60,6 +62,11 @@ class Client(ModelLog, ResultCalls):
         Of what `log` logs.
     raises
         Whether `log`, `log_batch` and `label` raise what they otherwise only count.
+
+    Raises
+    ------
+    InvalidInputError
+        When an address, the name or the version cannot be one.
 
     Examples
     --------

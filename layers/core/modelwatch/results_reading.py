@@ -5,43 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
-
-import msgspec
 
 from modelwatch.calls import ApiError, Calls
 from modelwatch.domain.durations import parse_duration
-from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch.errors import InvalidInputError
-from modelwatch.result_table import Results
 from modelwatch.sdk.values import time_of
 from modelwatch.services.contract import PATIENCE_SECONDS
-from modelwatch.services.model_states import Models, ModelState
-from modelwatch.services.reading import ResultPage
-from modelwatch.services.results_query import MOST_RESULTS
+
+if TYPE_CHECKING:
+    from modelwatch.result_forms import Analysis
+    from modelwatch.result_table import Results
+    from modelwatch.services.model_states import Models, ModelState
 
 _LOG = logging.getLogger(__name__)
-
-
-class Analysis(msgspec.Struct, frozen=True):
-    """What an analysis found: results, and by model version why it has none."""
-
-    results: list[AnalysisResult]
-    failures: dict[str, str] = {}
-
-
-_analysis = msgspec.json.Decoder(Analysis).decode
-_models = msgspec.json.Decoder(Models).decode
-_page = msgspec.json.Decoder(ResultPage).decode
-
-
-class _Name(msgspec.Struct):
-    """What is only in the response to an analysis that still runs."""
-
-    name: str = ""
-
-
-_name = msgspec.json.Decoder(_Name).decode
 
 
 def ask(
@@ -54,7 +32,9 @@ def ask(
 
     Raises ApiError when it failed or could not be asked for, or is not done in time.
     """
-    found = calls.call("analyze", "POST", "/analyze", _asked, body)
+    from modelwatch.result_forms import analysis_or_name
+
+    found = calls.call("analyze", "POST", "/analyze", analysis_or_name, body)
     waited, pause = PATIENCE_SECONDS, 1.0
     while isinstance(found, str):
         path = f"/analyze/{found}"
@@ -65,13 +45,8 @@ def ask(
         waited += pause
         on_wait(waited)
         pause = min(pause * 1.5, 10.0)
-        found = calls.call("analyze", "GET", path, _asked, repeat=True)
+        found = calls.call("analyze", "GET", path, analysis_or_name, repeat=True)
     return found
-
-
-def _asked(content: bytes) -> Analysis | str:
-    """Return an analysis, or its name where it still runs."""
-    return _name(content).name or _analysis(content)
 
 
 class ResultCalls:
@@ -131,6 +106,9 @@ class ResultCalls:
         limit: int | None = None,
     ) -> Iterator[Models]:
         """Yield the versions of `models` a page at once; each page knows how many there are."""
+        from modelwatch.result_forms import models
+        from modelwatch.services.results_query import MOST_RESULTS
+
         if limit is not None and limit < 1:
             raise InvalidInputError("limit", "is not above 0")
         start, end = since_and_until(since, until)
@@ -146,7 +124,7 @@ class ResultCalls:
         while limit is None or limit > 0:
             query["limit"] = str(min(limit or MOST_RESULTS, MOST_RESULTS))
             path = f"/models?{urlencode(query)}"
-            page = self._calls.call("analyze", "GET", path, _models, repeat=True)
+            page = self._calls.call("analyze", "GET", path, models, repeat=True)
             yield page
             if not page.next_page:
                 return
@@ -184,6 +162,8 @@ class ResultCalls:
         InvalidInputError
             When a time or the limit is none.
         """
+        from modelwatch.result_table import Results
+
         pages = self.result_pages(model, version=version, since=since, until=until, limit=limit)
         return Results(result for page in pages for result in page)
 
@@ -197,6 +177,10 @@ class ResultCalls:
         limit: int | None = None,
     ) -> Iterator[Results]:
         """Yield the results of `results` a page at once, as they are read."""
+        from modelwatch import result_forms
+        from modelwatch.result_table import Results
+        from modelwatch.services.results_query import MOST_RESULTS
+
         if limit is not None and limit < 1:
             raise InvalidInputError("limit", "is not above 0")
         start, end = since_and_until(since, until)
@@ -210,7 +194,7 @@ class ResultCalls:
         while limit is None or limit > 0:
             query["limit"] = str(min(limit or MOST_RESULTS, MOST_RESULTS))
             path = f"{base}?{urlencode(query)}"
-            page = self._calls.call("analyze", "GET", path, _page, repeat=True)
+            page = self._calls.call("analyze", "GET", path, result_forms.page, repeat=True)
             for each in page.damaged:
                 _LOG.warning("%s", each)
             yield Results(page.results)

@@ -24,6 +24,7 @@ from modelwatch.domain.monitors import (
     encode_monitors,
     monitor_changes,
 )
+from modelwatch.domain.names import MOST_CHARACTERS
 from modelwatch.domain.schemas import Column, Schema
 from modelwatch.domain.verdict.rules import FeatureRule
 from modelwatch.errors import ModelwatchError, MonitorError
@@ -295,6 +296,10 @@ SALE = "[[expected]]\nfrom = 2026-03-01\nreason = 'sale'\n"
         ),
         ("expected = 'sale'", 1, "expected: is a list of tables: write [[expected]]"),
         ("[[expected]]\nfrom = 2026-03-01\nreason = 'x'", 1, "expected.1: needs until"),
+        ("[[expected]]\ndays = [2026-03-01]", 1, "expected.1: needs reason"),
+        ("[[expected]]\ndays = []\nreason = 'x'", 2, "expected.1.days: is a list of days: write"),
+        ("[[expected]]\ndays = ['soon']\nreason = 'x'", 2, "expected.1.days: soon is no day"),
+        (f"{SALE}days = [2026-03-01]", 4, "expected.1.days: stand in place of from and until"),
         (f"{SALE}until = 2026-03-01", 4, "expected.1.until: is not after from"),
         (f"{SALE}until = 2026-12-01", 4, "expected.1.until: is more than 92 days after from"),
         (f"{SALE}until = 'soon'", 4, "expected.1.until: is not a time in ISO 8601"),
@@ -362,9 +367,10 @@ def test_any_file_is_a_monitor_or_named_faults(tmp_path_factory, values):
 
 def test_the_file_that_init_writes_changes_nothing_and_each_rule_in_it_is_right(tmp_path):
     defaults = {each.name: each.default for each in RULES.values()}
-    text = new_file("wine", ["Registry: production is version 3"], defaults)
-    (monitor,) = read_monitors([write(tmp_path, wine=text)], "local").monitors.values()
-    assert monitor == Monitor(stage="local")
+    for name in ("x" * MOST_CHARACTERS, "wine"):
+        text = new_file(name, ["Registry: production is version 3"], defaults)
+        found = read_monitors([write(tmp_path, wine=text)], "local")
+        assert (found.monitors, found.faults) == ({name: Monitor(stage="local")}, [])
     bare = "\n".join(
         line.removeprefix("# ") if " = " in line or line.startswith("# [") else line
         for line in text.splitlines()
@@ -446,3 +452,23 @@ def test_validate_says_how_many_and_exits_with_1_for_a_fault(tmp_path):
     done = CliRunner().invoke(app, ["monitors", "validate", str(tmp_path / "none")])
     assert isinstance(done.exception, ModelwatchError)
     assert "`modelwatch monitors init` makes a monitor" in str(done.exception)
+
+
+def test_the_holidays_of_a_year_are_one_table(tmp_path):
+    file = tmp_path / "shop.toml"
+    file.write_text(
+        "[[expected]]\ndays = [2027-01-01, 2026-12-25]\nreason = 'holidays'\nfeatures = ['price']"
+    )
+    _, monitor, faults = read_monitor(file, "local")
+    assert faults == []
+    assert [
+        (f"{each.start:%Y-%m-%d %H:%M}", f"{each.end:%Y-%m-%d %H:%M}", each.features)
+        for each in monitor.planned
+    ] == [
+        ("2026-12-25 00:00", "2026-12-26 00:00", ("price",)),
+        ("2027-01-01 00:00", "2027-01-02 00:00", ("price",)),
+    ]
+    many = ", ".join(f"2026-{month:02}-{day:02}" for month in range(1, 4) for day in range(1, 19))
+    file.write_text(f"[[expected]]\ndays = [{many}]\nreason = 'x'")
+    *_, (fault,) = read_monitor(file, "local")
+    assert "has 54 changes; at most 50 are allowed" in str(fault)

@@ -133,6 +133,8 @@ def test_apps_import_no_adapter():
         ("modelwatch.services.performance", HEAVY),
         ("modelwatch.http", HEAVY),
         ("modelwatch.adapters.models.loader", HEAVY - {"boto3"}),
+        # a program that logs its predictions waits for it
+        ("modelwatch.client", HEAVY | {"numpy"}),
         # each command waits for all of it
         ("modelwatch_cli.main", HEAVY | {"numpy", "http"}),
     ],

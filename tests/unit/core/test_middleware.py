@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import io
 import json
+import math
 import re
 import zlib
 from collections.abc import Iterator
@@ -239,6 +240,17 @@ def test_a_task_that_fails_after_the_response_costs_no_prediction():
 
 
 @pytest.mark.parametrize(
+    "body", [b'{"a": NaN}', '\ufeff{"a": NaN}'.encode(), '{"a": NaN}'.encode("utf-16")]
+)
+def test_json_that_python_reads_is_read(body):
+    log = Log()
+    exchange(log, Capture("/"), body, PRICE)
+    ((features, prediction, _),) = log.logged
+    assert math.isnan(features["a"])
+    assert (prediction, log.reasons) == (2.5, [])
+
+
+@pytest.mark.parametrize(
     ("packing", "pack", "reason"),
     [
         ("gzip", gzip.compress, ""),
@@ -295,6 +307,12 @@ def test_a_route_is_known_by_its_path_with_and_without_its_root(path):
 def test_a_mapping_that_no_request_matches_is_refused(more, said):
     with pytest.raises(InvalidInputError, match=re.escape(said)):
         Capture(**more)
+
+
+def test_two_mappings_of_one_route_are_refused():
+    two = [Capture("/price"), Capture("/price", prediction="range.high", method="post")]
+    with pytest.raises(InvalidInputError, match="capture: POST /price has two"):
+        CaptureASGI(starlette_app(), client=Log(), capture=two)
 
 
 @dataclass

@@ -80,7 +80,7 @@ def api(refuse: Callable[[Any], Any]) -> Iterator[tuple[str, list[Any]]]:
         if refusal is not None:
             return refusal
         accepted.append(body)
-        return 202, {}
+        return 202, {"accepted": len(body), "event_ids": []}
 
     with stand_in(respond) as address:
         yield address, accepted
@@ -110,6 +110,7 @@ KEPT = [
     (math.nan, None), (math.inf, "inf"), (-math.inf, "-inf"),
     (np.bool_(True), True), (np.int8(-3), -3), (np.uint64(2**64 - 1), str(2**64 - 1)),
     (np.float32(0.5), 0.5), (np.float16(0.5), 0.5), (np.longdouble(0.5), 0.5),
+    (np.ma.masked, None),
     (np.float64("nan"), None), (np.str_("a"), "a"), (np.array(2), 2),
     (np.datetime64("2026-03-01T10:00"), "2026-03-01T10:00"), (np.datetime64("NaT", "s"), None),
     (pd.NA, None), (pd.NaT, None), (pd.Timestamp("2026-03-01"), "2026-03-01T00:00:00"),
@@ -153,6 +154,8 @@ REFUSED = [
     ({"a": 1}, math.nan, "prediction: NaN is no finite number"),
     ({"a": 1}, np.float32("inf"), "prediction: inf is no finite number"),
     ({"a": 1}, 2**64, "prediction: 18446744073709551616 is no finite number of 64 bits"),
+    ({"a": 10**5000}, 1, "features.a: is a number of more than 4,300 digits"),
+    ({"a": Decimal("1e999999")}, 1, "features.a: is a number of more than 4,300 digits"),
     ({"a": 1}, [1, 2], "prediction: has 2 values; expected one"),
     ({"a": 1}, [], "prediction: has 0 values; expected one"),
     ({"a": 1}, {"y": 1}, "prediction: is a dict; expected a list or an array"),
@@ -324,6 +327,22 @@ def test_a_client_for_what_is_no_model_is_refused_at_once(url):
     for name, version in (("a/b", "7"), ("price", "1=2")):
         with pytest.raises(InvalidInputError, match=r"is no (name|version) of a model"):
             Client(capture=url, model_name=name, model_version=version)
+    with pytest.raises(InvalidInputError, match=r"capture: '127.0.0.1:80' is no address"):
+        Client(capture="127.0.0.1:80/\n")
+
+
+def test_a_page_of_another_server_is_no_receipt(caplog):
+    pages: list[Any] = ["a page"]
+
+    def respond(request: Request) -> tuple[int, Any]:
+        body = json.loads(request.body)
+        return 200, pages.pop() if pages else {"accepted": len(body), "event_ids": []}
+
+    with stand_in(respond) as address, client_of(address) as client:
+        client.log({"a": 1}, 1)
+        assert client.flush(30)
+        assert client.log_counts().predictions.sent == 1
+    assert "the response is not in modelwatch's form" in caplog.text
 
 
 def test_a_bad_row_of_a_table_costs_no_other(url, queue):
@@ -432,6 +451,19 @@ def test_a_full_queue_drops_the_newest_and_the_next_reports_it():
     assert not sender.put(7)
     assert sent == [[0, 0], [1, 2], [2, 0], [3, 0], [6, 0]]
     assert sender.counts() == sender_module.Counts(sent=5, waiting=0, lost=3, refused={})
+
+
+def test_what_follows_an_interrupted_flush_waits_for_others_again():
+    lists: list[Any] = []
+    sender = sender_with(lambda body: lists.append(json.loads(body)), flush_seconds=1000)
+    no_time: Any = "soon"
+    assert sender.put(0)
+    with pytest.raises(TypeError):  # in the place where an interrupt ends it
+        sender.flush(no_time)
+    assert not sender._state.is_hurried
+    assert sender.put(1)
+    sender.close(60)
+    assert lists == [[[0, 0], [1, 0]]]
 
 
 def test_a_program_of_many_rows_waits_for_room():

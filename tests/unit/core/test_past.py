@@ -413,6 +413,12 @@ def test_a_category_that_comes_more_often_is_said():
         trace = trace_of(reference, window, None)
         assert words_of("spike", reference, window, trace, trace, 0.03) == expected
         assert score("spike", trace) == pytest.approx(share, abs=1e-3)
+    # most have it already
+    weather = Distribution.of_counts({"clear": 65, "rain": 35})
+    window = Distribution.of_counts({"clear": 95, "rain": 5})
+    trace = trace_of(weather, window, None)
+    said = words_of("spike", weather, window, trace, trace, 0.03)
+    assert said == "95 % at 'clear', 65 % in the reference"
     # it has not counted this one, which may be as frequent as its rarest
     window = Distribution.of_counts({"u99": 60, "u1": 40})
     assert rise(reference, window) == ("u99", 0.6, 0.001)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -94,8 +95,8 @@ class Body:
             plain = b"" if self.size > self.most else self._unpacked(which)
             if max(self.size, len(plain)) > self.most:
                 raise InvalidInputError(which, f"is larger than {self.most:,} bytes")
-            return _decode(plain)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, zlib.error):
+            return _read(plain)
+        except (ValueError, RecursionError, zlib.error):
             raise InvalidInputError(which, "is no JSON") from None
 
     def _unpacked(self, which: str) -> bytes:
@@ -107,6 +108,14 @@ class Body:
             problem = f"is packed as {self.packing:.40}; expected gzip, deflate or nothing"
             raise InvalidInputError(which, problem)
         return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(packed, self.most + 1)
+
+
+def _read(body: bytes) -> Any:
+    """Return what applications in Python read: also NaN for a missing value, and UTF-16."""
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return json.loads(body)
 
 
 def log_exchange(

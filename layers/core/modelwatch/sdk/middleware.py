@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
+from modelwatch.errors import InvalidInputError
 from modelwatch.sdk.exchange import Body, Capture, log_exchange
 from modelwatch.sdk.model_log import ModelLog
 
@@ -27,7 +28,11 @@ class _Middleware[App]:
         self._app = app
         self._log = client
         routes = [capture] if isinstance(capture, Capture) else capture
-        self._routes = {(each.method.upper(), each.path): each for each in routes}
+        self._routes: dict[tuple[str, str], Capture] = {}
+        for each in routes:
+            if self._routes.setdefault((each.method.upper(), each.path), each) is not each:
+                problem = f"{each.method.upper()} {each.path} has two; expected one"
+                raise InvalidInputError("capture", problem)
 
     def _route(self, method: str, path: str, root: str) -> Capture | None:
         """Return the mapping of a request; ``root`` is what the application does not see of path.

@@ -8,6 +8,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from os import PathLike
 from typing import Any, NamedTuple
 
+import msgspec
+
 from modelwatch.calls import Calls
 from modelwatch.domain.event_ids import new_event_id
 from modelwatch.domain.names import check_model_name, check_model_version
@@ -17,9 +19,13 @@ from modelwatch.sdk.logged import LoggedLabel, LoggedPrediction, Model, label_js
 from modelwatch.sdk.sender import EXIT_SECONDS, Counts, Sender
 from modelwatch.sdk.tables import TableCounts, rows_of
 from modelwatch.sdk.values import event_id_of, milliseconds_of, values_by_name
+from modelwatch.services.contract import AcceptedMany
 
 _QUEUE_SIZE = 50_000
 _FLUSH_SECONDS = 1.0
+
+# a page of another server at a wrong address is no receipt
+_accepted = msgspec.json.Decoder(AcceptedMany).decode
 
 
 class LogCounts(NamedTuple):
@@ -53,9 +59,9 @@ class ModelLog:
         self._model = Model(model_name, version, variant)
         self._raises = raises
 
-        def post(path: str) -> Callable[[bytes], None]:
+        def post(path: str) -> Callable[[bytes], object]:
             # the queue repeats what fails, with pauses that let a program end
-            return lambda body: calls.call("capture", "POST", path, _nothing, body, tries=1)
+            return lambda body: calls.call("capture", "POST", path, _accepted, body, tries=1)
 
         self._predictions: Sender[LoggedPrediction] = Sender(
             "predictions",
@@ -383,7 +389,3 @@ def _now_ms() -> int:
 
 def _model_of(logged: LoggedPrediction) -> Hashable:
     return logged.model
-
-
-def _nothing(_: bytes) -> None:
-    return None

@@ -112,7 +112,7 @@ class Sender[T]:
         self,
         what: str,
         encode: Callable[[T, int], bytes],
-        post: Callable[[bytes], None],
+        post: Callable[[bytes], object],
         key: Callable[[T], Hashable] = lambda _: None,
         *,
         most: int,
@@ -179,9 +179,11 @@ class Sender[T]:
             goal = state.accepted
             state.is_hurried = True
             state.changed.notify_all()
-            done = state.changed.wait_for(lambda: state.taken >= goal, seconds)
-            state.is_hurried = False
-            return done
+            try:
+                return state.changed.wait_for(lambda: state.taken >= goal, seconds)
+            finally:
+                # also where a user interrupts a notebook
+                state.is_hurried = False
 
     def close(self, seconds: float) -> None:
         """Send what waits, for so many ``seconds`` at most; what is left is lost. Idempotent."""

@@ -16,13 +16,18 @@ from modelwatch.domain.numbers import is_number
 from modelwatch.domain.records import Value, time_faults
 from modelwatch.errors import InvalidInputError
 
+_MOST_DIGITS = 4300
+"""Python writes no longer whole number as a text: that would take too long."""
+
+_TOO_LONG = f"is a number of more than {_MOST_DIGITS:,} digits"
+
 
 def feature_value(value: object, field: str) -> Value:
     """Return what a record holds for ``value``.
 
-    NaN, NaT and NA are missing. What no number holds exactly (an infinity, a whole number beyond 64
-    bits) is a text, as in an import of a table; so are times and UUIDs. A length of time is its
-    seconds.
+    NaN, NaT, NA and what numpy masks are missing. What no number holds exactly (an infinity, a
+    whole number beyond 64 bits) is a text, as in an import of a table; so are times and UUIDs. A
+    length of time is its seconds.
 
     Raises InvalidInputError when it is of another kind, such as a list; ``field`` is the field.
 
@@ -46,7 +51,7 @@ def feature_value(value: object, field: str) -> Value:
             return value  # type: ignore[return-value]
         return None if value != value else str(value)
     if kind is int:
-        return value if is_number(value) else str(value)  # type: ignore[return-value]
+        return value if is_number(value) else _long_text(value, field)  # type: ignore[arg-type, return-value]
     if value is None or kind is bool or kind is str:
         return value  # type: ignore[return-value]
     return _other_value(value, field)
@@ -62,6 +67,8 @@ def _other_value(value: object, field: str) -> Value:
     if isinstance(value, Decimal):
         if not value.is_finite():
             return None if value.is_nan() else str(value)
+        if value.adjusted() >= _MOST_DIGITS:
+            raise InvalidInputError(field, _TOO_LONG)
         whole = value == value.to_integral_value()
         return feature_value(int(value) if whole else float(value), field)
     if isinstance(value, date | time):
@@ -72,7 +79,7 @@ def _other_value(value: object, field: str) -> Value:
     if isinstance(value, timedelta):
         return value.total_seconds()
     name = type(value).__name__
-    if name == "NAType":
+    if name in ("NAType", "MaskedConstant"):
         return None
     if name == "timedelta64":
         try:
@@ -93,6 +100,13 @@ def _other_value(value: object, field: str) -> Value:
     raise InvalidInputError(
         field, f"is a {name}; expected a number, string, boolean or None"
     ) from None
+
+
+def _long_text(number: int, field: str) -> str:
+    try:
+        return str(number)
+    except ValueError:
+        raise InvalidInputError(field, _TOO_LONG) from None
 
 
 def _only(plain: object, value: object) -> object:

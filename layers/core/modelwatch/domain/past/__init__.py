@@ -12,6 +12,8 @@ So a score counts as large when it is larger than the scores of real windows of 
 
     choice.py       which phase columns follow, and their critical scores by it
 
+    growth.py       columns that only grow: how far they are from the reference is no news
+
     words.py        what a score beyond its critical one says: "looks like x 1.8 + 32"
 
     chance.py       how likely a rate is by chance: of few rows

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from modelwatch.domain.past.choice import choose, usual
+from modelwatch.domain.past.growth import Growth
 from modelwatch.domain.past.history import FEWEST_WINDOWS, Past
 from modelwatch.domain.past.phases import AskedPhase, SaidPhase
 from modelwatch.domain.past.relations import (
@@ -76,6 +77,10 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         Of the rows as a whole, by `traffic.NAMES`; None of a part of them.
     relations
         Of the relations that are watched.
+    growth
+        Columns that only grow, or only fall: how far they are from the reference says nothing.
+    single
+        Columns that had one value in each window, and not always the same one.
     phase
         Which windows just before it is compared with; empty where there is none, and in
         results of earlier releases.
@@ -91,6 +96,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     traffic: ColumnPast | None = None
     relations: tuple[RelationPast, ...] = ()
     phase: SaidPhase = ""
+    growth: Mapping[str, Growth] = {}
+    single: tuple[str, ...] = ()
 
     @property
     def learning(self) -> str:
@@ -194,6 +201,13 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
                     found.append((each.pair, value, each.before, critical))
         return found
 
+    def of_a_segment(self) -> Calibration:
+        """Return what it says of a declared segment: which columns only grow, no more."""
+        return Calibration(
+            windows=0, days=0, needed_days=self.needed_days, methods=self.methods,
+            growth=self.growth,
+        )  # fmt: skip
+
     def of_a_part(self) -> Calibration:
         """Return what it says of a part of the window's rows: how far distances go, no more.
 
@@ -238,6 +252,8 @@ def calibrate(
         ),
         trained_days=past.days_within(trained) * days_each if trained else 0,
         relations=_relations(past, window.start, length),
+        growth=past.growth(),
+        single=past.single(),
     )
     # of what is not learned, a phase must not say more
     chosen = usual(past, window) if known.learning else choose(past, window, phase)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.domain.faults import UNREADABLE
+from modelwatch.domain.past.growth import Growth, growth_of, is_single
 from modelwatch.domain.past.phases import PERIODS, Phase, phases_of
 from modelwatch.domain.past.relations import (
     NO_RELATIONS,
@@ -109,6 +110,24 @@ class Past:
     pairs: tuple[Pair, ...] = ()
     correlations: Floats = field(default_factory=lambda: np.empty((0, 0)))
     breaks: Floats = field(default_factory=lambda: np.empty((0, 0)))
+
+    def growth(self) -> dict[str, Growth]:
+        """Return which columns only grew, or only fell, in the newest four weeks or 8 windows."""
+        newest = self._newest()
+        found = {
+            name: growth_of(self.ends[newest], self.traces[newest, place])
+            for place, name in enumerate(self.names)
+        }
+        return {name: way for name, way in found.items() if way}
+
+    def single(self) -> tuple[str, ...]:
+        """Return which columns had one value in each of these windows, and not always the same."""
+        newest = self.traces[self._newest()]
+        return tuple(name for at, name in enumerate(self.names) if is_single(newest[:, at]))
+
+    def _newest(self) -> slice:
+        first = int(np.searchsorted(self.ends, self.ends[-1] - RECENT.total_seconds()))
+        return slice(max(0, min(first, len(self.ends) - 8)), None)
 
     def until(self, moment: datetime) -> Past:
         """Return the windows that ended by then."""

@@ -29,6 +29,10 @@ CONVERSIONS: tuple[tuple[float, float], ...] = (
 _MOST_LEFT = 0.1
 """Another column's values explain a move when so much of it is left at most."""
 
+_LEAST_RANGE = 0.01
+"""In deviations of the reference: what is narrower is one value."""
+
+_MOST_ROWS = 0.5
 _LONGEST = 40
 
 NOTHING: Mapping[str, Floats] = MappingProxyType({})
@@ -63,7 +67,8 @@ def words_of(
             return f"spread x {rounded(float(range_ratio(trace, before)), 2)}"
         case "spike":
             risen = rise(reference, window)
-            if risen.is_stuck:
+            # what most rows of the reference have is not stuck when a few more have it
+            if risen.is_stuck and risen.known < _MOST_ROWS:
                 return f"stuck at {_named(risen.value)}"
             share, known = _percent(risen.share), _percent(risen.known)
             return f"{share} at {_named(risen.value)}, {known} in the reference"
@@ -94,11 +99,14 @@ def _move(
     """Return by how much the values moved, or which column's values or what unit they have now."""
     unit = unit_of(reference)
     now, then = (deciles_of(reference, each) for each in (trace, before))
-    left = {
-        (factor, offset): far_apart(np.sort((now - offset) / factor), then) / unit
-        for factor, offset in CONVERSIONS
-    }
+    left = {}
+    for factor, offset in CONVERSIONS:
+        was = np.sort((now - offset) / factor)
+        # what makes all values nearly 0 is near to those that were nearly 0, and explains nothing
+        is_as_wide = _as_wide(was, then, unit)
+        left[factor, offset] = far_apart(was, then) / unit if is_as_wide else np.inf
     factor, offset = min(left, key=left.__getitem__)
+    usual = {name: each for name, each in usual.items() if _as_wide(each, now, unit)}
     if usual:
         far = far_apart(np.stack(list(usual.values())), now) / unit
         nearest = int(np.argmin(far))
@@ -111,6 +119,12 @@ def _move(
         by = f" {'+' if offset > 0 else '-'} {rounded(abs(offset), 5)}" if offset else ""
         return f"looks like{times}{by}"
     return f"values moved by {rounded(float((now - then).mean()), 3, '+')}"
+
+
+def _as_wide(one: Floats, other: Floats, unit: float) -> bool:
+    """Return whether one range from the first to the last decile is at most twice the other."""
+    wide = [float(each[-1] - each[0]) + _LEAST_RANGE * unit for each in (one, other)]
+    return max(wide) <= 2 * min(wide)
 
 
 def _named(value: float | str) -> str:

@@ -4,6 +4,8 @@ r"""The verdict on a window of one model version. Read the modules in this order
 
     sides.py        profile of the window        profile of the reference
                                \                        /
+    time_columns.py             dates as texts?                no verdict
+                                    |
     columns.py                  distance of each column        how far?       (domain/statistics)
                                     |
     features.py                 p-value                        more than chance?

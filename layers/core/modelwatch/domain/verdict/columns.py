@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from modelwatch.domain.past.calibration import OUTPUT
 from modelwatch.domain.past.chance import chance_of_unseen
+from modelwatch.domain.past.growth import Growth
 from modelwatch.domain.past.scores import LEAST_UNSEEN, trace_of, unseen_share
 from modelwatch.domain.profiles import ColumnProfile, Profile
 from modelwatch.domain.statistics.distances import METHODS, Method
@@ -16,6 +17,7 @@ from modelwatch.domain.statistics.distributions import Distribution, Floats
 from modelwatch.domain.statistics.significance import Chance
 from modelwatch.domain.verdict.results import Change
 from modelwatch.domain.verdict.rules import DriftPolicy, FeatureKind
+from modelwatch.domain.verdict.time_columns import DATES, are_dates
 
 NO_COLUMN = Distribution(kind="empty", missing_ratio=1.0)
 
@@ -42,6 +44,7 @@ class Column:
     score: float | None = None
     chance: Chance | None = None
     past_score: float | None = None
+    growth: Growth | None = None
     unseen: UnseenCategories | None = None
     changes: tuple[Change, ...] = ()
 
@@ -117,7 +120,7 @@ def _problem(reference: Distribution, window: Distribution, min_values: int) -> 
     for title, side in sides:
         if side.size < min_values:
             return f"{side.size} values in {title}; {min_values} are needed"
-    return ""
+    return DATES if are_dates(reference, window) else ""
 
 
 def distributions(columns: Mapping[str, ColumnProfile]) -> dict[str, Distribution]:

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from modelwatch.domain.importance import Importance, drift_headline, rank_drift
 from modelwatch.domain.past.calibration import OUTPUT, Calibration
 from modelwatch.domain.past.chance import chance_of_rate
+from modelwatch.domain.past.growth import WORDS
 from modelwatch.domain.past.relations import Pair, Relations, words_of_break
 from modelwatch.domain.past.scores import RATES, rise, trace_of
 from modelwatch.domain.past.words import NOTHING, deciles_of, words_of
@@ -177,6 +178,7 @@ class PastColumns:
         usual: Mapping[str, Floats] = NOTHING
         for column in columns:
             name, method = f"{self.prefix}{column.name}", column.method
+            column.growth = self.calibration.growth.get(name)
             is_known = policy.methods == self.calibration.methods
             # the past has the distances of the kind's method alone
             is_known &= method.name == policy.method(column.kind)
@@ -299,12 +301,14 @@ def _verdict(column: Column, level: float) -> FeatureDrift:
     if column.score is not None:
         by_chance = column.is_by_chance(level)
         as_before = column.past_score is not None and column.score < column.past_score
-        is_drift = column.is_far and not by_chance and not as_before
+        is_drift = column.is_far and not (by_chance or as_before or column.growth)
         status = "drift" if is_drift or column.changes else "ok"
         if column.is_far and chance is not None and by_chance:
             reason = f"far enough, but chance alone does that: p = {chance.p_value:.2g}"
         elif column.is_far and as_before:
             reason = "far enough, but windows of the past are as far"
+        if column.growth:
+            reason = WORDS.format(column.growth)
         if column.changes:
             reason = "; ".join(map(str, column.changes))
         if chance is not None:

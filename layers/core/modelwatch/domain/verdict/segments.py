@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from modelwatch.domain.past.calibration import Calibration
 from modelwatch.domain.profiles import Profile
 from modelwatch.domain.segments import SegmentKey, parse_segments
 from modelwatch.domain.verdict.features import evaluate_features
@@ -30,6 +31,7 @@ def evaluate_segments(
     reference: Reference | None,
     rules: AnalysisRules,
     problem: str,
+    past: Calibration | None = None,
 ) -> tuple[tuple[SegmentResult, ...], float]:
     """Return the verdicts on all declared segments, and the level that is left for all rows.
 
@@ -39,6 +41,8 @@ def evaluate_segments(
         What the window has of each segment; None when no verdict on them is wanted.
     problem
         Why there can be no verdict on the window at all; empty when there can.
+    past
+        What windows of the past say of all rows.
     """
     if profiles is None or not rules.segments:
         return (), rules.level
@@ -52,6 +56,7 @@ def evaluate_segments(
     }
     comparable = sum(not each for each in problems.values())
     level = rules.level * (1 - ALL_ROWS_SHARE) / max(comparable, 1)
+    of_segments = past.of_a_segment() if past else None
     results = []
     for key in keys:
         now, before = profiles.get(key, _NO_ROWS), known.get(key, _NO_ROWS)
@@ -59,7 +64,9 @@ def evaluate_segments(
             status="unknown", reason=problems[key], rows=now.rows, reference_rows=before.rows
         )
         if not problems[key] and reference is not None:
-            verdict = evaluate_features(before, now, reference.importance, rules.policy, level)
+            verdict = evaluate_features(
+                before, now, reference.importance, rules.policy, level, of_segments
+            )
         said = msgspec.structs.asdict(verdict)
         results.append(SegmentResult(name=key.name, column=key.column, **said))
     return tuple(results), rules.level * (ALL_ROWS_SHARE if comparable else 1.0)

@@ -15,6 +15,7 @@ from modelwatch.domain.verdict.rules import AnalysisRules
 from modelwatch.domain.verdict.segments import evaluate_segments
 from modelwatch.domain.verdict.sides import Reference, WindowProfiles
 from modelwatch.domain.verdict.status import drifted_outputs
+from modelwatch.domain.verdict.time_columns import without_time
 
 _MONITORS = 3
 """Features, outputs and data quality each have an equal share of the budget of false alarms; so do
@@ -37,7 +38,8 @@ def evaluate_window(
     asked.
     """
     problem = why_unknown(found, reference, rules)
-    segments, level = evaluate_segments(found.segments, reference, rules, problem)
+    past = past if rules.history_days else None
+    segments, level = evaluate_segments(found.segments, reference, rules, problem, past)
     if problem or reference is None:
         return WindowVerdict(
             status="unknown",
@@ -48,7 +50,6 @@ def evaluate_window(
             segments=segments,
             policy=rules.policy,
         )
-    past = past if rules.history_days else None
     if past:
         level /= _MONITORS + past.watches_rows + past.watches_relations
     else:
@@ -58,7 +59,10 @@ def evaluate_window(
         found.relations,
     )  # fmt: skip
     quality = check(
-        reference.constraints, found.profile, level=level, min_rows=rules.min_reference_rows
+        without_time(reference.constraints, found.profile, past),
+        found.profile,
+        level=level,
+        min_rows=rules.min_reference_rows,
     )
     outputs = evaluate_outputs(reference.profile, found.profile, rules.policy, level, past)
     traffic = _traffic(found.profile, past, level)
