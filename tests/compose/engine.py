@@ -42,7 +42,7 @@ class Engine:
                 stdout=log, stderr=log,
             )  # fmt: skip
 
-    def wait(self, patience_seconds: float = 60.0) -> str:
+    def wait(self, patience_seconds: float = 300.0) -> str:
         """Return the daemon's version once it responds.
 
         Raises

@@ -20,7 +20,7 @@ CHECKED = 20
 """How many predictions `modelwatch check` sends."""
 
 _MODELWATCH = Path(sys.executable).parent / "modelwatch"
-_PATIENCE_SECONDS = 60.0
+_PATIENCE_SECONDS = 300.0
 
 
 class StoryError(Exception):
@@ -90,7 +90,6 @@ class Story:
         with step("analyze, once the queue is drained"):
             result = self._analyze()
             _expect("verdict on normal traffic", result["status"], "ok")
-            _expect("analyzed rows", result["rows"], self._sent)
         with step("the report opens from the host"):
             self._open_report(result["name"])
         with step("Prometheus has every prediction, and no target is down"):
@@ -113,7 +112,7 @@ class Story:
             _expect("version behind the alias", _served_version(), version)
             self._simulate(stack.modelwatch, 50)
         with step("the captures are still there"):
-            _expect("analyzed rows", self._analyze()["rows"], self._sent)
+            self._analyze()
         with step("the reports are still there"):
             listed = json.loads(stack.modelwatch("reports", "--json"))["results"]
             if result not in [each["name"] for each in listed]:
@@ -127,21 +126,31 @@ class Story:
 
     def _simulate(self, modelwatch: Callable[..., str], requests: int) -> None:
         # slow enough for cold functions on a busy machine: load is not what is tested here
-        options = ("--requests", str(requests), "--rate", "5", "--json")
+        options = ("--requests", str(requests), "--rate", "5", "--seed", str(self._sent), "--json")
         summary = json.loads(modelwatch("simulate", *options))
         _expect("responses", summary["statuses"], {"200": requests})
         self._sent += requests
 
     def _analyze(self) -> dict[str, Any]:
-        """Return the result for the last hour."""
+        """Return the result for the last hour, once it has all predictions.
+
+        The last seconds are in no window yet, and a fast machine is here within them.
+        """
         self._stack.modelwatch("drain")
         options = ("--window", "PT1H", "--with-report", "--json")
-        (result,) = json.loads(self._stack.modelwatch("analyze", *options))["results"]
-        return dict(result)
+        found: dict[str, Any] = {}
+
+        def is_whole() -> bool:
+            (result,) = json.loads(self._stack.modelwatch("analyze", *options))["results"]
+            found.update(result)
+            return bool(found["rows"] == self._sent)
+
+        _wait_until(is_whole)
+        return found
 
     def _open_report(self, result: str) -> None:
         api = json.loads(self._on_host("urls", "--json"))["analyze API"]
-        report = httpx.get(f"{api}/reports/{result}", follow_redirects=True, timeout=30)
+        report = httpx.get(f"{api}/reports/{result}", follow_redirects=True, timeout=60)
         _expect(f"status of {report.url.copy_with(query=None)}", report.status_code, 200)
         if "<html" not in report.text:
             raise StoryError(f"the report {result} is no page: {report.text[:200]}")
@@ -151,13 +160,16 @@ def _served_version() -> str:
     """Return version and run behind the alias that is served, as MLflow has them."""
     parameters = {"name": MODEL, "alias": "production"}
     url = f"{MLFLOW}/api/2.0/mlflow/registered-models/alias"
-    version = httpx.get(url, params=parameters).raise_for_status().json()["model_version"]
+    version = (
+        httpx.get(url, params=parameters, timeout=60).raise_for_status().json()["model_version"]
+    )
     return f"{version['version']} of run {version['run_id']}"
 
 
 def _ask_prometheus(query: str) -> float | None:
     """Return the single value of ``query``; None when there is none."""
-    response = httpx.get(f"{PROMETHEUS}/api/v1/query", params={"query": query}).raise_for_status()
+    url = f"{PROMETHEUS}/api/v1/query"
+    response = httpx.get(url, params={"query": query}, timeout=60).raise_for_status()
     found = response.json()["data"]["result"]
     return float(found[0]["value"][1]) if found else None
 

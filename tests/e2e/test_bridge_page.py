@@ -17,7 +17,7 @@ from modelwatch.domain.episodes.notes import Acknowledgement
 from modelwatch.domain.episodes.record import EpisodeRecord
 from modelwatch.domain.episodes.slots import FeatureStory, Observation, Slot
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.servers
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">\"';</script><script>alert(1)</script>"
 LONG = "a_model_whose_name_is_as_long_as_a_label_may_be_" * 2 + "and_then_some_more_of_it"
@@ -279,18 +279,20 @@ def test_it_says_when_the_bridge_is_gone_and_recovers(chromium: Browser, tmp_pat
         visit = Visit(chromium, url)
         status = visit.page.locator("#connection")
         expect(status).to_have_text("Live")
-    expect(status).to_contain_text("not reachable since", timeout=15_000)
+    expect(status).to_contain_text("not reachable since")
     expect(visit.page.locator("#models")).to_contain_text("wine")  # what was known stays
     story.predict(3, "wine", "4")
     story.clock.advance(10)
     story.show()
     with served(story, int(url.rpartition(":")[2])):
-        expect(status).to_have_text("Live", timeout=15_000)
+        expect(status).to_have_text("Live")
         expect(visit.page.locator("#models button")).to_have_count(2)
         story.clock.advance(120)
         expect(status).to_contain_text("The logs are not read: no source was read for 120 s")
         assert visit.problems
-        assert all("ERR_CONNECTION_REFUSED" in problem for problem in visit.problems)
+        # a request may have been under way
+        gone = re.compile("ERR_(CONNECTION_(REFUSED|RESET|CLOSED)|EMPTY_RESPONSE)")
+        assert [problem for problem in visit.problems if not gone.search(problem)] == []
     visit.page.context.close()
     story.close()
 
@@ -317,7 +319,8 @@ def test_models_of_a_backfill_are_listed_by_their_results(
     story.clock.advance(600)
     story.show()
     with served(story) as url:
-        httpx.get(f"{url}/api/reports")  # as the page does, whose list has them three seconds later
+        # as the page does, whose list has them three seconds later
+        httpx.get(f"{url}/api/reports", timeout=60)
         visit = Visit(chromium, url)
         rows = visit.page.locator("#all tbody tr")
         expect(rows).to_have_count(2)

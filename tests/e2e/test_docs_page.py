@@ -15,7 +15,7 @@ from apps import served
 from in_memory import ConstantModel
 from predict_app import predict_app, service_with
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.servers
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,7 @@ def stage_address(address: str) -> Iterator[str]:
                 f"{address}{path}" if known else f"{address}/no-such-stage",
                 content=body,
                 headers={"Content-Type": self.headers.get("Content-Type", "application/json")},
+                timeout=60,
             )
             self.send_response(response.status_code)
             self.send_header("Content-Type", response.headers["Content-Type"])

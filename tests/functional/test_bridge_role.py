@@ -1,9 +1,7 @@
 """The bridge does its whole work with the role of its template, and may do nothing else."""
 
 import threading
-from contextlib import closing
 from pathlib import Path
-from socket import create_server
 
 import boto3
 import httpx
@@ -19,6 +17,7 @@ from modelwatch_bridge.main import now_ms, serve
 from modelwatch_bridge.settings import BridgeSettings
 from modelwatch_cli.deployment.cloudformation.templates import load_template
 from roles import ACCOUNT, REGION, Role, Stack, acting_as
+from running_stack import free_ports
 from waiting import eventually
 from wine_records import wine_result
 
@@ -76,8 +75,7 @@ def _stage(monkeypatch):
 
 @pytest.mark.usefixtures("_stage")
 def test_the_bridge_works_with_its_role_and_may_do_nothing_else(role, tmp_path):
-    with closing(create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = free_ports()
     settings = BridgeSettings(
         {
             "STAGE": "prod",
@@ -94,7 +92,7 @@ def test_the_bridge_works_with_its_role_and_may_do_nothing_else(role, tmp_path):
 
     def page() -> str:
         try:
-            return httpx.get(f"{address}/metrics").text
+            return httpx.get(f"{address}/metrics", timeout=60).text
         except httpx.TransportError:
             return ""
 
@@ -103,10 +101,10 @@ def test_the_bridge_works_with_its_role_and_may_do_nothing_else(role, tmp_path):
         running.start()
         try:
             eventually(lambda: 'capture_records_total{outcome="stored"} 3.0' in page())
-            oldest = "queue_oldest_message_seconds{queue="
-            eventually(lambda: f'{oldest}"{ANALYSES}-dead.fifo"}}' in page())
-            assert f'{oldest}"{QUEUE}-dead"}}' in page()
-            shown = httpx.get(f"{address}/api/reports").json()
+            for queue in (f"{ANALYSES}-dead.fifo", f"{QUEUE}-dead"):
+                oldest = f'queue_oldest_message_seconds{{queue="{queue}"}}'
+                eventually(lambda oldest=oldest: oldest in page())
+            shown = httpx.get(f"{address}/api/reports", timeout=60).json()
         finally:
             stop.set()
             running.join()

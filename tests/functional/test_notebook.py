@@ -126,7 +126,7 @@ def test_the_notebook_reads_and_draws_a_deployment(
             task = AnalysisTask("wine", version, window, "PT1H", rules, present=False, past=True)
             assert len(evaluator().evaluate(task).results) == 1
         monkeypatch.setenv("ANALYZE_URL", url)
-        NotebookClient(notebook, timeout=200, kernel_name="python3").execute()
+        NotebookClient(notebook, timeout=900, kernel_name="python3").execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     assert {output.output_type for output in outputs} == {"stream", "execute_result"}
     said = "".join(output.get("text", "") for output in outputs)

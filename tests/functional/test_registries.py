@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import socket
 import subprocess
 import sys
 import uuid
@@ -31,8 +30,9 @@ from modelwatch.errors import (
 )
 from modelwatch_cli.settings import Settings
 from modelwatch_cli.stack.servers import MLFLOW_SERVER
+from running_stack import free_ports
 from stand_in import Request, stand_in
-from waiting import eventually
+from waiting import PATIENCE_SECONDS, eventually
 
 Open = Callable[..., Registry]
 
@@ -60,9 +60,7 @@ class Saved:
 @pytest.fixture(scope="module")
 def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_ports()
     command = [
         *(sys.executable, "-P", str(MLFLOW_SERVER), f"sqlite:///{folder}/mlflow.sqlite"),
         *("mlflow-artifacts:/", "127.0.0.1", str(port)),
@@ -83,16 +81,16 @@ def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     def is_up() -> bool:
         assert server.poll() is None, (folder / "log").read_text()
         try:
-            return httpx.get(f"{uri}/health").is_success
+            return httpx.get(f"{uri}/health", timeout=60).is_success
         except httpx.TransportError:
             return False
 
     try:
-        eventually(is_up, 120)
+        eventually(is_up)
         yield uri
     finally:
         os.killpg(server.pid, 15)
-        server.wait(30)
+        server.wait(PATIENCE_SECONDS)
 
 
 @pytest.fixture(params=["folder", pytest.param("mlflow", marks=pytest.mark.servers)])

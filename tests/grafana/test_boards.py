@@ -48,7 +48,6 @@ def test_grafanas_types_take_them(workshop: Path) -> None:
     assert _complaints(workshop, TEXTS) == ""
 
 
-@pytest.mark.timeout(120)
 def test_grafanas_types_refuse_what_is_misspelled(workshop: Path) -> None:
     mistakes = {
         "option": ('"colorMode": "value"', '"colorMode": "valu"'),

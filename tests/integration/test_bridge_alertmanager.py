@@ -6,10 +6,8 @@ import json
 import os
 import queue
 import shutil
-import socket
 import subprocess
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,16 +16,12 @@ from typing import Any
 
 import pytest
 
+from running_stack import free_ports
+from waiting import PATIENCE_SECONDS, eventually
+
 pytestmark = pytest.mark.servers
 
 CONFIGURATION = Path(__file__).parents[2] / "templates" / "prometheus" / "alertmanager.yml"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture
@@ -68,7 +62,7 @@ def alertmanager(
     assert "http://127.0.0.1:9099/alerts" in text
     text = text.replace("http://127.0.0.1:9099/alerts", deliveries[0])
     (tmp_path / "alertmanager.yml").write_text(text.replace("group_wait: 30s", "group_wait: 1s"))
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{free_ports()}"
     with (tmp_path / "alertmanager.log").open("wb") as log:
         process = subprocess.Popen(
             [
@@ -82,22 +76,19 @@ def alertmanager(
             stderr=log,
         )
     try:
-        wait_until_ready(f"http://{address}/-/ready")
+        eventually(lambda: is_ready(f"http://{address}/-/ready"))
         yield f"http://{address}"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_SECONDS)
 
 
-def wait_until_ready(url: str) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail(f"{url} did not respond")
+def is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=60):
+            return True
+    except OSError:
+        return False
 
 
 def post(address: str, *alerts: dict[str, Any]) -> None:
@@ -106,7 +97,7 @@ def post(address: str, *alerts: dict[str, Any]) -> None:
         json.dumps(alerts).encode(),
         {"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10):
+    with urllib.request.urlopen(request, timeout=60):
         pass
 
 
@@ -119,7 +110,7 @@ def drift(name: str, severity: str) -> dict[str, Any]:
 def test_an_alert_reaches_the_web_hook(alertmanager, deliveries):
     post(alertmanager, drift("DataDriftDetected", "warning"))
 
-    delivery = deliveries[1].get(timeout=90)
+    delivery = deliveries[1].get(timeout=PATIENCE_SECONDS)
 
     assert delivery["status"] == "firing"
     assert delivery["commonLabels"]["alertname"] == "DataDriftDetected"
@@ -129,6 +120,7 @@ def test_an_alert_reaches_the_web_hook(alertmanager, deliveries):
 def test_the_worse_alert_hides_the_lesser_one(alertmanager, deliveries):
     post(alertmanager, drift("HighDriftScore", "critical"), drift("DataDriftDetected", "warning"))
 
-    assert deliveries[1].get(timeout=90)["commonLabels"]["alertname"] == "HighDriftScore"
+    delivery = deliveries[1].get(timeout=PATIENCE_SECONDS)
+    assert delivery["commonLabels"]["alertname"] == "HighDriftScore"
     with pytest.raises(queue.Empty):
         deliveries[1].get(timeout=3)

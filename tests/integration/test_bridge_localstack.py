@@ -8,7 +8,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +25,9 @@ import boto3
 import pytest
 from botocore.config import Config
 from prometheus_client.parser import text_string_to_metric_families
+
+from running_stack import free_ports
+from waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.servers
 
@@ -47,29 +49,22 @@ class LocalStack(Protocol):
         """Return a boto3 client of it."""
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def get(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with urllib.request.urlopen(url, timeout=60) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         with suppress(OSError):
             if condition():
                 return
         time.sleep(0.1)
-    pytest.fail(f"{what}: not within {seconds} s")
+    pytest.fail(f"{what}: not within {PATIENCE_SECONDS} s")
 
 
 def emf(**metrics_and_labels: Any) -> str:
@@ -109,7 +104,7 @@ class Bridge:
     """The bridge as a process."""
 
     def __init__(self, folder: Path, endpoint_url: str, prefix: str, **more: str) -> None:
-        self.port = free_port()
+        self.port = free_ports()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / "bridge.log"
         self._environment = {
@@ -251,7 +246,7 @@ def test_logs_that_vanish_and_come_back_count_once(bridge, localstack, prefix):
 
 
 def test_it_starts_before_the_logs_api_and_says_so(tmp_path, localstack, prefix):
-    bridge = Bridge(tmp_path, f"http://127.0.0.1:{free_port()}", f"/aws/lambda/{prefix}")
+    bridge = Bridge(tmp_path, f"http://127.0.0.1:{free_ports()}", f"/aws/lambda/{prefix}")
     try:
         wait_for(lambda: "logs API" in get(f"{bridge.url}/health")[1], "a reason in /health")
         assert get(f"{bridge.url}/health")[0] == 503
@@ -269,7 +264,7 @@ def test_two_bridges_do_not_share_a_state_file(bridge, tmp_path, localstack, pre
     wait_for(bridge.is_ready, "ready")
     second = Bridge(tmp_path, localstack.endpoint_url, prefix)
     try:
-        assert second._process.wait(20) == 1
+        assert second._process.wait(PATIENCE_SECONDS) == 1
         assert "another bridge uses it" in (tmp_path / "bridge.log").read_text()
     finally:
         second.close()
@@ -290,7 +285,7 @@ def prometheus(tmp_path: Path, bridge: Bridge) -> Iterator[str]:
         file.write_text(text)
     targets = [{"targets": [f"127.0.0.1:{bridge.port}"], "labels": {"stage": "local"}}]
     (folder / "targets" / "bridge.json").write_text(json.dumps(targets))
-    port = free_port()
+    port = free_ports()
     log = (tmp_path / "prometheus.log").open("wb")
     process = subprocess.Popen(
         [
@@ -308,7 +303,7 @@ def prometheus(tmp_path: Path, bridge: Bridge) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_SECONDS)
         log.close()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,9 +16,10 @@ from modelwatch.adapters.registries import artifacts_of, registry_of
 from modelwatch.domain.models import ModelVersion
 from modelwatch.errors import RegistryError, StoreError
 from modelwatch.settings import Settings
-from modelwatch_cli.waiting import wait_until
+from running_stack import free_ports
+from waiting import PATIENCE_SECONDS, eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.servers
 
 ADMIN = ("admin", "open sesame 1234")
 
@@ -33,8 +33,7 @@ def uri(tmp_path: Path) -> Iterator[str]:
         f"admin_username = {ADMIN[0]}\nadmin_password = {ADMIN[1]}\n"
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
     )
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_ports()
     environ = {
         "PATH": "/usr/bin:/bin",
         "MLFLOW_AUTH_CONFIG_PATH": str(login),
@@ -48,17 +47,17 @@ def uri(tmp_path: Path) -> Iterator[str]:
         server = subprocess.Popen(command, env=environ, stdout=log, stderr=log, cwd=tmp_path)
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: responds(address) or server.poll() is not None, 120, 0.5)
+        eventually(lambda: responds(address) or server.poll() is not None)
         assert server.poll() is None, (tmp_path / "log").read_text()
         yield address
     finally:
         server.terminate()
-        server.wait(60)
+        server.wait(PATIENCE_SECONDS)
 
 
 def responds(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/health", timeout=5).status_code == 200
+        return httpx.get(f"{address}/health", timeout=60).status_code == 200
     except httpx.TransportError:
         return False
 

@@ -20,9 +20,10 @@ from modelwatch.adapters.captures.records import S3RecordStore
 from modelwatch.domain.event_ids import derived_event_id
 from modelwatch.domain.routing import Routing
 from modelwatch.domain.windows import Window
+from running_stack import runs
 from waiting import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.servers
 
 MODEL = "serving_forest"
 WINE = [14.23, 1.71, 2.43, 15.6, 127.0, 2.8, 3.06, 0.28, 2.29, 5.64, 1.04, 3.92, 1065.0]
@@ -83,16 +84,7 @@ class Serving:
         parts = json.loads(self.stack.run("status", "--json").stdout)["parts"]
         pid = next(each["pid"] for each in parts if each["name"] == part)
         os.kill(pid, signal.SIGTERM)
-        eventually(lambda: not alive(pid))
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] != "Z"
+        eventually(lambda: not runs(pid))
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +107,7 @@ def test_without_a_model_it_says_so_and_serves_the_first_one_without_a_deploymen
     health = serving.get("/health")
     assert health.status_code == 503
     assert health.json()["model_loaded"] is False
-    assert "modelwatch train" in health.json()["problem"]
+    assert "`modelwatch promote VERSION" in health.json()["problem"]
     assert serving.predict().status_code == 503
     assert serving.get("/openapi.json").status_code == 200
     serving.stack.text("train")

@@ -7,14 +7,14 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from typing import Any
 
 import pytest
 
 from running_stack import RunningStack
+from waiting import PATIENCE_SECONDS
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.servers
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def deployed(stack: RunningStack) -> RunningStack:
 
 
 def found(stack: RunningStack, *command: str) -> Any:
-    outcome = stack.run(*command, "--json", timeout=600)
+    outcome = stack.run(*command, "--json")
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     return json.loads(outcome.stdout)
 
@@ -66,7 +66,7 @@ def test_a_scenario_sees_what_it_says(deployed: RunningStack, number: str, seen:
 
 def test_an_expectation_that_fails_is_named_and_fails_the_command(deployed: RunningStack) -> None:
     # two rows allow no verdict
-    outcome = deployed.run("scenarios", "normal-day", "-n", "2", timeout=600)
+    outcome = deployed.run("scenarios", "normal-day", "-n", "2")
     assert outcome.returncode == 1
     said = " ".join(outcome.stderr.split())
     assert "not as expected: 1 normal_day: " in said
@@ -74,8 +74,8 @@ def test_an_expectation_that_fails_is_named_and_fails_the_command(deployed: Runn
 
 
 def test_a_verdict_that_is_not_expected_fails_simulate(deployed: RunningStack) -> None:
-    command = ("simulate", "-n", "120", "--rps", "20", "-s", "severe_drift", "--analyze")
-    outcome = deployed.run(*command, "--expect", "ok", "--json", timeout=600)
+    command = ("simulate", "-n", "120", "--rps", "20", "--seed", "3", "-s", "severe_drift")
+    outcome = deployed.run(*command, "--analyze", "--expect", "ok", "--json")
     assert outcome.returncode == 1
     assert "the verdict should be 'ok', and is 'drift'" in " ".join(outcome.stderr.split())
     summary = json.loads(outcome.stdout)
@@ -105,19 +105,18 @@ def test_ctrl_c_ends_for_ever_with_the_summary(deployed: RunningStack) -> None:
     assert running.stderr is not None
     # the first line of progress: it is sending
     assert b"responses" in running.stderr.readline()
-    time.sleep(1)
     running.send_signal(signal.SIGINT)
-    out, error = running.communicate(timeout=60)
+    out, error = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 0, error
     summary = json.loads(out)
     assert summary["interrupted"]
-    assert summary["statuses"]["200"] == summary["requests"] > 20
+    assert summary["statuses"]["200"] == summary["requests"] > 0
 
 
 def test_the_stress_finds_the_highest_rate_that_holds(deployed: RunningStack) -> None:
     # so low that a slow machine holds the first step, and ends
     options = ("--slo-ms", "2000", "--step-seconds", "3", "--rate", "2")
-    outcome = deployed.run("scenarios", "6", *options, "--json", timeout=600)
+    outcome = deployed.run("scenarios", "6", *options, "--json")
     (report,) = json.loads(outcome.stdout)
     assert report["steps"][0]["held"], outcome.stderr
     held = [step["asked"] for step in report["steps"] if step["held"]]

@@ -11,8 +11,9 @@ import pytest
 from modelwatch.adapters.registries import registry_of
 from modelwatch_cli.settings import Settings
 from running_stack import RunningStack
+from waiting import PATIENCE_SECONDS
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.servers
 
 
 def left_of(stack: RunningStack, stage: str) -> list[str]:
@@ -34,7 +35,7 @@ def left_of(stack: RunningStack, stage: str) -> list[str]:
 
 
 def test_an_acceptance_measures_its_own_stage_and_erases_it(stack):
-    done = stack.run("acceptance", "--json", timeout=540)
+    done = stack.run("acceptance", "--json")
     assert done.stdout, done.stderr
     report = json.loads(done.stdout)
     assert (done.returncode, report["ok"], report["left"]) == (0, True, []), done.stderr
@@ -66,9 +67,10 @@ def test_an_interrupted_acceptance_erases_what_it_made(stack):
             if line.strip().startswith("deploy: ok"):
                 process.send_signal(signal.SIGINT)
                 break
-        printed, rest = process.communicate(timeout=300)
-    assert process.returncode == 1, (said, rest)
-    assert "the acceptance was interrupted" in rest
+        printed, rest = process.communicate(timeout=PATIENCE_SECONDS)
+    whole = "".join(said) + rest
+    assert process.returncode == 1, whole
+    assert "the acceptance was interrupted" in rest, whole
     assert "Everything was erased." in printed
     stage = re.search(r"stage (acc-\w+)", said[0])[1]
     assert left_of(stack, stage) == []

@@ -26,9 +26,9 @@ from modelwatch.domain.verdict.results import AnalysisResult
 from modelwatch_cli.settings import Settings
 from running_stack import RunningStack
 from s3_gate import S3Gate
-from waiting import eventually
+from waiting import PATIENCE_SECONDS, eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.servers
 
 HOUR = timedelta(hours=1)
 START = datetime.now(UTC).replace(minute=30, second=0, microsecond=0) - timedelta(days=2)
@@ -154,13 +154,17 @@ def test_models_that_are_due_wait_for_no_other_and_a_broken_one_is_a_dead_letter
     assert analyze.results(broken) == []
     page = f"http://127.0.0.1:{analyze.stack.environ['BRIDGE_PORT']}/metrics"
     given_up = re.compile(rf'queue_messages{{queue="{queue}-dead.fifo",state="visible"}} [1-9]')
-    eventually(lambda: given_up.search(httpx.get(page).text))
-    found = sqs.receive_message(QueueUrl=letters, MaxNumberOfMessages=10)["Messages"]
-    dead = [due for each in found if (due := decode_due(each["Body"])).model_name == broken]
-    # the deployed rule goes on meanwhile: its run finds the week of them due
-    assert [due for due in dead if due.planned == planned] == [
-        DueAnalysis(broken, "1", "PT1H", planned)
-    ]
+    eventually(lambda: given_up.search(httpx.get(page, timeout=60).text))
+    dead: list[DueAnalysis] = []
+
+    def is_dead() -> bool:
+        found = sqs.receive_message(QueueUrl=letters, MaxNumberOfMessages=10)
+        dead.extend(decode_due(each["Body"]) for each in found.get("Messages", ()))
+        # the deployed rule goes on meanwhile: its run finds the week of them due
+        return DueAnalysis(broken, "1", "PT1H", planned) in dead
+
+    eventually(is_dead)
+    assert {due.model_name for due in dead if due.planned == planned} == {broken}
 
     # a message that comes twice
     again = DueAnalysis(names[1], "1", "PT1H", planned)
@@ -194,12 +198,12 @@ def test_what_a_killed_worker_had_is_done_by_another_one_and_once(
     with ThreadPoolExecutor(1) as threads:
         run = threads.submit(analyze.run, planned)
         # its first write of the result is on S3, and it has yet to hear of it
-        assert gate.held.acquire(timeout=120)
+        assert gate.held.acquire(timeout=PATIENCE_SECONDS)
         assert gate.kill(worker) >= 1
         gate.mode = "open"
         assert run.result()["failures"] == {}
     # its messages come again after the two minutes of their lease, not after those of the queue
-    eventually(lambda: all(map(analyze.results, names)), 240)
+    eventually(lambda: all(map(analyze.results, names)))
     for name in names:
         (result,) = analyze.results(name)
         assert (result.rows, result.late) == (20, False)

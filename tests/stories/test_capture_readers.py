@@ -29,7 +29,7 @@ from modelwatch.domain.records import Record
 from modelwatch_cli.buckets import ensure_buckets
 from running_stack import RunningStack
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.servers
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "captures-for-readers"
@@ -273,7 +273,6 @@ def run_spark(script: str, arguments: list[str], folder: Path, environ: dict[str
             "PYTHONPATH": str(packages),
             "PYSPARK_PYTHON": sys.executable,
         },
-        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

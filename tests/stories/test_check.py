@@ -15,7 +15,7 @@ import pytest
 from running_stack import RunningStack
 from waiting import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.servers
 
 STEPS = ["deployed", "functions", "health", "predict", "capture", "analysis", "report", "metrics"]
 
@@ -76,7 +76,7 @@ def test_every_metric_and_query_is_right_after_traffic_and_an_analysis(stack):
         print(wrong(outcome))  # noqa: T201 - pytest shows it when the test fails
         return outcome if code == 0 else None
 
-    outcome = eventually(right, 120)
+    outcome = eventually(right)
     assert outcome["ok"]
     by_place: dict[str, list[str]] = {}
     for finding in outcome["findings"]:

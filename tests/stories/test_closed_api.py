@@ -10,7 +10,7 @@ import pytest
 from issuer import AUDIENCE, Key
 from stand_in import Request, stand_in
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.servers
 
 STAGE = "closed"
 MODEL = "closed_forest"
@@ -133,4 +133,5 @@ def test_a_deployment_closes_and_opens_the_apis_that_are_there(closed):
     assert httpx.get(url, timeout=60).status_code == 200
     assert json.loads(closed.run("deploy", "capture", "--json"))["urls"] == closed.urls
     assert httpx.get(url, timeout=60).status_code == 403
-    assert httpx.get(url, headers={"x-api-key": closed.key("capture")}).status_code == 200
+    right = {"x-api-key": closed.key("capture")}
+    assert httpx.get(url, headers=right, timeout=60).status_code == 200

@@ -26,7 +26,7 @@ from modelwatch.services.performance import PerformanceMonitor
 from modelwatch_cli.settings import Settings
 from waiting import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.servers
 
 MODEL = "labels_model"
 WINE = [14.23, 1.71, 2.43, 15.6, 127.0, 2.8, 3.06, 0.28, 2.29, 5.64, 1.04, 3.92, 1065.0]
@@ -82,9 +82,11 @@ class Labelling:
 
 @pytest.fixture(scope="module")
 def labelling(stack: Any) -> Labelling:
-    trained = stack.run("train")
-    assert trained.returncode == 0, trained.stderr
-    return Labelling(stack)
+    version = stack.json("train")["registration"]["version"]["version"]
+    labelling = Labelling(stack)
+    # no environment goes on with the version before, which other tests may have labelled
+    stack.json("promote", version, "--now")
+    return labelling
 
 
 def test_a_days_labels_come_late_and_twice_and_corrected(labelling, tmp_path):
@@ -150,14 +152,14 @@ def test_a_days_labels_come_late_and_twice_and_corrected(labelling, tmp_path):
     assert (result.labels, result.unknown_labels) == (ROWS + 11, 11)
     assert (result.labelled, result.maturity) == (ROWS, 1.0)
     assert [(each.records, each.labelled) for each in result.hours] == [(100, 100)] * HOURS
-    # few objects, though every label came in a list or a request of its own
+    # far fewer objects than labels
     stored = [
         name
         for day in {labelling.window.start.date(), labelling.window.end.date()}
         for names in labelling.labels.objects(day).values()
         for name in names
     ]
-    assert len(stored) <= 5 * HOURS
+    assert len(stored) < ROWS / 10
 
     # labels that trickle in are merged, and say the same
     for record, label in zip(records[:MIN_OBJECTS], truth, strict=False):

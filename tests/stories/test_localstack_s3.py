@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
 
 from running_stack import RunningStack
+from waiting import eventually
 
 pytestmark = pytest.mark.servers
 
@@ -43,15 +44,17 @@ def test_predictions_are_captured_and_analyzed(stack: RunningStack) -> None:
     }
     assert made == set(BUCKETS.values())
 
-    outcome = stack.run("simulate", "-n", str(REQUESTS), "--scenario", "moderate_drift")
+    outcome = stack.run(
+        "simulate", "-n", str(REQUESTS), "--scenario", "moderate_drift", "--seed", "1"
+    )
     assert outcome.returncode == 0, outcome.stderr
-    deadline = time.monotonic() + 90
-    rows = 0
-    while rows < REQUESTS:
-        assert time.monotonic() < deadline, f"{rows} of {REQUESTS} predictions were captured"
+
+    def analyzed() -> Any:
         (result,) = stack.json("analyze")["results"]
-        rows = result["rows"]
-    assert (rows, result["status"]) == (REQUESTS, "drift")
+        return result if result["rows"] == REQUESTS else None
+
+    result = eventually(analyzed)
+    assert result["status"] == "drift"
     page = httpx.get(
         f"{urls['analyze']}/reports/{result['name']}", follow_redirects=True, timeout=60
     )

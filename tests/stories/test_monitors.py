@@ -32,7 +32,7 @@ from running_stack import RunningStack
 from waiting import eventually
 from web import asgi_served
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.servers
 
 DAY = timedelta(days=1)
 END = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -128,9 +128,10 @@ def _serve(urls: dict[str, str], settings: Settings) -> None:
         assert client.model_info()["model_name"] == CLASSIFIER
         assert client.predict(rows[0]).model_name == CLASSIFIER
         assert len(client.predict_batch(rows[:5]).predictions) == 5
-    unknown = httpx.post(f"{urls['predict API']}/models/{SCORES}/predict", json={"features": []})
+    address = f"{urls['predict API']}/models/{SCORES}/predict"
+    unknown = httpx.post(address, json={"features": []}, timeout=60)
     assert unknown.status_code == 404
-    served = httpx.get(f"{urls['predict API']}/models").json()["models"]
+    served = httpx.get(f"{urls['predict API']}/models", timeout=60).json()["models"]
     assert [each["model_name"] for each in served] == ["wine_quality_model", CLASSIFIER]
     app = FastAPI()
     client = modelwatch.Client(capture=urls["capture API"], model_name=PRICE, model_version="7")
@@ -143,7 +144,9 @@ def _serve(urls: dict[str, str], settings: Settings) -> None:
     with client, asgi_served(app) as url:
         for area in (50.0, 60.0):
             body = {"area": area, "rooms": 2}
-            assert httpx.post(f"{url}/price", json=body).json() == {"prediction": 2000 * area}
+            said = httpx.post(f"{url}/price", json=body, timeout=60).json()
+            assert said == {"prediction": 2000 * area}
+        assert client.flush(60)
     assert client.log_counts().predictions.sent == 2
 
 

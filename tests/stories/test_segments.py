@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -14,8 +13,9 @@ from modelwatch_cli.settings import Settings
 from modelwatch_cli.traffic.reference import reference_features
 from modelwatch_cli.traffic.scenarios import Segment, segment_of
 from running_stack import RunningStack
+from waiting import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.servers
 
 REQUESTS = 1000
 STATUS = "evidently_segment_drift_status"
@@ -95,26 +95,26 @@ def test_a_drift_in_one_segment_alone_is_found_and_named(watching: RunningStack)
 
 def analyzed(stack: RunningStack) -> dict[str, Any]:
     """Analyze until all rows are seen."""
-    deadline = time.monotonic() + 120
-    while True:
+
+    def whole() -> Any:
         found = stack.json("analyze")
-        assert found["failures"] == {}
+        failed = [each for each in found["failures"] if each.startswith("wine_quality_model")]
+        assert not failed, found["failures"]
         ours = [each for each in found["results"] if each["model_name"] == "wine_quality_model"]
         newest = max(ours, key=lambda each: int(each["model_version"]))
-        if newest["rows"] >= REQUESTS:
-            return dict(newest)
-        assert time.monotonic() < deadline, f"only {newest['rows']} rows"
-        time.sleep(3)
+        return newest if newest["rows"] >= REQUESTS else None
+
+    return dict(eventually(whole))
 
 
 def expect_status(stack: RunningStack, segment: str, status: int) -> None:
     """Wait for the bridge to tell of a segment."""
     url = f"http://127.0.0.1:{stack.environ['BRIDGE_PORT']}/metrics"
-    deadline = time.monotonic() + 60
-    while True:
-        lines = httpx.get(url).text.splitlines()
+
+    def told() -> bool:
+        lines = httpx.get(url, timeout=60).text.splitlines()
         mine = [line for line in lines if line.startswith(STATUS) and f'"{segment}"' in line]
-        if any(float(line.rpartition(" ")[2]) == status for line in mine):
-            return
-        assert time.monotonic() < deadline, mine
-        time.sleep(1)
+        print(mine)  # noqa: T201 - pytest shows it when the test fails
+        return any(float(line.rpartition(" ")[2]) == status for line in mine)
+
+    eventually(told)

@@ -20,7 +20,8 @@ import httpx
 import pytest
 
 from modelwatch_cli.stack.local_aws import LocalSession
-from running_stack import RunningStack, listening_addresses, processes_of
+from running_stack import RunningStack, listening_addresses, processes_left, processes_of
+from waiting import PATIENCE_SECONDS, eventually
 
 pytestmark = pytest.mark.servers
 
@@ -29,6 +30,10 @@ def _parts(stack: RunningStack) -> dict[str, dict[str, Any]]:
     outcome = stack.run("status", "--json")
     assert outcome.returncode in (0, 3), outcome.stderr
     return {part["name"]: part for part in json.loads(outcome.stdout)["parts"]}
+
+
+def _states(parts: dict[str, dict[str, Any]]) -> set[str]:
+    return {part["state"] for part in parts.values()}
 
 
 def _variables(stack: RunningStack) -> dict[str, str]:
@@ -52,11 +57,11 @@ def test_everything_listens_on_loopback_and_nowhere_else(stack: RunningStack) ->
 
 
 def test_status_tells_state_and_exit_code(stack: RunningStack) -> None:
-    outcome = stack.run("status")
-    assert outcome.returncode == 0
+    # a part that is busy is silent for a moment
+    outcome = eventually(lambda: it if (it := stack.run("status")).returncode == 0 else None)
     assert "LocalStack" in outcome.stdout
-    assert {part["state"] for part in _parts(stack).values()} == {"up"}
-    assert all(part["memory_bytes"] > 10_000_000 for part in _parts(stack).values())
+    parts = eventually(lambda: it if _states(it := _parts(stack)) == {"up"} else None)
+    assert all(part["memory_bytes"] > 10_000_000 for part in parts.values())
 
 
 def test_secrets_are_the_users_alone(stack: RunningStack) -> None:
@@ -67,7 +72,7 @@ def test_secrets_are_the_users_alone(stack: RunningStack) -> None:
 
 def test_s3_asks_for_its_credentials(stack: RunningStack) -> None:
     variables = _variables(stack)
-    assert httpx.get(variables["AWS_ENDPOINT_URL_S3"]).status_code == 403
+    assert httpx.get(variables["AWS_ENDPOINT_URL_S3"], timeout=60).status_code == 403
     stranger = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "else"}
     client = LocalSession({**variables, **stranger}).client("s3")
     with pytest.raises(client.exceptions.ClientError, match="InvalidAccessKeyId"):
@@ -90,9 +95,9 @@ def test_env_is_what_a_shell_can_eval(stack: RunningStack) -> None:
 
 def test_mlflow_refuses_a_foreign_host_name(stack: RunningStack) -> None:
     url = f"{_variables(stack)['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/experiments/search"
-    body = {"max_results": 1}
-    assert httpx.post(url, json=body).status_code == 200
-    assert httpx.post(url, json=body, headers={"Host": "evil.example"}).status_code == 403
+    body, foreign = {"max_results": 1}, {"Host": "evil.example"}
+    assert httpx.post(url, json=body, timeout=60).status_code == 200
+    assert httpx.post(url, json=body, headers=foreign, timeout=60).status_code == 403
 
 
 def test_logs_of_a_part(stack: RunningStack) -> None:
@@ -133,7 +138,7 @@ def test_logs_of_a_function_and_follow(stack: RunningStack) -> None:
         write("the third")
         assert "the third" in following.stdout.readline()
         following.send_signal(signal.SIGINT)
-        assert following.wait(10) == 130
+        assert following.wait(PATIENCE_SECONDS) == 130
 
 
 def test_a_killed_part_is_reported_and_restarted(stack: RunningStack) -> None:
@@ -168,7 +173,7 @@ def test_a_taken_port_is_named_with_its_setting_and_holder(new_stack):
     assert outcome.returncode == 1
     assert f"port {port} is taken by process {os.getpid()}" in outcome.stderr
     assert "set BRIDGE_PORT to another" in outcome.stderr
-    assert processes_of(stack.home) == {}
+    assert processes_left(stack.home) == {}
 
 
 def test_a_part_that_crashes_while_starting_is_reported_and_all_is_stopped(new_stack):
@@ -179,7 +184,7 @@ def test_a_part_that_crashes_while_starting_is_reported_and_all_is_stopped(new_s
     assert outcome.returncode == 1
     assert "Error: MLflow ended with exit code" in outcome.stderr
     assert "file is not a database" in outcome.stderr
-    assert processes_of(stack.home) == {}
+    assert processes_left(stack.home) == {}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -188,7 +193,7 @@ def test_an_interrupted_up_leaves_nothing_behind_and_can_be_repeated(new_stack, 
     with subprocess.Popen(
         [*stack.command, "up"], env=stack.whole_environ, stderr=subprocess.PIPE
     ) as up:
-        deadline = time.monotonic() + 90  # beside three other stacks
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while len(list((stack.home / "run").glob("*.json"))) < 4:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -201,8 +206,8 @@ def test_an_interrupted_up_leaves_nothing_behind_and_can_be_repeated(new_stack, 
             time.sleep(0.01)
         time.sleep(0.2)
         up.send_signal(number)
-        assert up.wait(30) == 130
-    assert processes_of(stack.home) == {}
+        assert up.wait(PATIENCE_SECONDS) == 130
+    assert processes_left(stack.home) == {}
     assert stack.run("up").returncode == 0
     assert stack.run("down", "--force").returncode == 0
 
@@ -231,13 +236,13 @@ def test_data_survive_down_and_up_and_not_a_reset(new_stack: Callable[..., Runni
         client.put_object(Bucket=bucket, Key=key, Body=body)
     tracking = _variables(stack)["MLFLOW_TRACKING_URI"]
     created = httpx.post(
-        f"{tracking}/api/2.0/mlflow/experiments/create", json={"name": "kept"}, timeout=30
+        f"{tracking}/api/2.0/mlflow/experiments/create", json={"name": "kept"}, timeout=60
     ).json()
 
     outcome = stack.run("down")
     assert outcome.returncode == 0, outcome.stderr
-    assert processes_of(stack.home) == {}
-    assert {part["state"] for part in _parts(stack).values()} == {"down"}
+    assert processes_left(stack.home) == {}
+    assert _states(_parts(stack)) == {"down"}
 
     outcome = stack.run("up")
     assert outcome.returncode == 0, outcome.stderr
@@ -247,7 +252,7 @@ def test_data_survive_down_and_up_and_not_a_reset(new_stack: Callable[..., Runni
     found = httpx.get(
         f"{tracking}/api/2.0/mlflow/experiments/get-by-name",
         params={"experiment_name": "kept"},
-        timeout=30,
+        timeout=60,
     ).json()
     assert found["experiment"]["experiment_id"] == created["experiment_id"]
     assert found["experiment"]["artifact_location"].startswith("s3://modelwatch-models/mlflow")
@@ -258,7 +263,7 @@ def test_data_survive_down_and_up_and_not_a_reset(new_stack: Callable[..., Runni
     (stack.home / "my-notes.txt").write_text("not modelwatch's to delete")
     assert stack.run("reset", "--yes").returncode == 0
     assert [path.name for path in stack.home.iterdir()] == ["my-notes.txt"]
-    assert processes_of(stack.home) == {}
+    assert processes_left(stack.home) == {}
 
 
 def test_down_waits_for_the_capture_queue(new_stack: Callable[..., RunningStack]) -> None:
@@ -283,11 +288,11 @@ def test_down_waits_for_the_capture_queue(new_stack: Callable[..., RunningStack]
         with pytest.raises(subprocess.TimeoutExpired):
             down.wait(2)
         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        assert down.wait(30) == 0
+        assert down.wait(PATIENCE_SECONDS) == 0
         assert down.stderr is not None
         assert "capture queue" in (said := down.stderr.read())
         assert "empty" in said
-    assert processes_of(stack.home) == {}
+    assert processes_left(stack.home) == {}
 
 
 def test_the_buckets_of_the_compose_stack_are_made_by_the_same_hands(stack: RunningStack) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from running_stack import RunningStack
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.servers
 
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "monitor-your-model.md"
 BLOCK = re.compile(r"^```(python title=\"(?P<file>[\w.]+)\"|bash)\n(?P<text>.*?)^```$", re.M | re.S)
@@ -36,7 +36,6 @@ def outcomes(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> l
         env={**stack.whole_environ, **own, "PATH": path, "COLUMNS": "200"},
         capture_output=True,
         text=True,
-        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -7,10 +7,13 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 _QUIET = ("background-networking", "component-update", "sync")
 """What a browser does by itself: so a page that asks no other server is seen as such."""
+
+# a slow and busy machine draws, too
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,10 @@ import ipaddress
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from botocore.config import Config
 
 from modelwatch_cli.stack.environment import read_env_file
 from modelwatch_cli.stack.local_aws import LocalSession
+from modelwatch_cli.stack.ports import is_free
 from waiting import eventually
 
 #: LocalStack, MLflow, the bridge (twice), Prometheus, and eight in a row for SeaweedFS.
@@ -32,6 +34,9 @@ _PORTS = (
     "S3_PORT",
 )
 _PORTS_IN_A_ROW = len(_PORTS) + 7
+_given: set[int] = set()
+#: Of the longest command on a slow and busy machine; pytest waits longer, and so its output shows.
+_COMMAND_SECONDS = 900
 #: What a developer's shell or .env may say about another stack, or about AWS.
 FOREIGN = (
     *("AWS_", "S3_", "MLFLOW_", "MODEL_REGISTRY", "DATABRICKS_"),
@@ -106,7 +111,7 @@ class RunningStack:
             "resources": [],
             "detail": {},
         }
-        config = Config(read_timeout=200, retries={"max_attempts": 1})
+        config = Config(read_timeout=_COMMAND_SECONDS, retries={"max_attempts": 1})
         stage = self.environ.get("STAGE", "local")
         response = self.client("lambda", config=config).invoke(
             FunctionName=f"modelwatch-{stage}-{function}", Payload=json.dumps(event).encode()
@@ -114,7 +119,7 @@ class RunningStack:
         payload: dict[str, Any] = json.loads(response["Payload"].read())
         assert "FunctionError" not in response, payload
         if payload.get("sent"):
-            eventually(lambda: not self.waiting(f"modelwatch-{stage}-analyses.fifo"), 180)
+            eventually(lambda: not self.waiting(f"modelwatch-{stage}-analyses.fifo"))
         return payload
 
     def waiting(self, queue: str) -> int:
@@ -125,7 +130,7 @@ class RunningStack:
         found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)["Attributes"]
         return sum(map(int, found.values()))
 
-    def run(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `modelwatch` with ``arguments`` and return what came of it."""
         return subprocess.run(
             [*self.command, *arguments],
@@ -133,41 +138,40 @@ class RunningStack:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=_COMMAND_SECONDS,
             check=False,
         )
 
-    def text(self, *arguments: str, timeout: float = 600) -> str:
+    def text(self, *arguments: str) -> str:
         """Return what a command prints that succeeds."""
-        done = self.run(*arguments, timeout=timeout)
+        done = self.run(*arguments)
         assert done.returncode == 0, done.stderr or done.stdout[:3000]
         return done.stdout
 
-    def json(self, *arguments: str, timeout: float = 600) -> Any:
+    def json(self, *arguments: str) -> Any:
         """Return what a command says with `--json`."""
-        return json.loads(self.text(*arguments, "--json", timeout=timeout))
+        return json.loads(self.text(*arguments, "--json"))
 
 
-def _ports_in_a_row(count: int) -> int:
-    """Return the first of ``count`` free ports, below those that the system hands out."""
-    for _ in range(100):
-        first = random.randrange(20000, 32000)
-        sockets = [socket.socket() for _ in range(count)]
-        try:
-            for offset, probe in enumerate(sockets):
-                probe.bind(("127.0.0.1", first + offset))
-        except OSError:
-            continue
-        finally:
-            for probe in sockets:
-                probe.close()
-        return first
+def free_ports(count: int = 1) -> int:
+    """Return the first of ``count`` free ports in a row.
+
+    They are below those that the system hands out, and are given to no one else: a worker of pytest
+    has ports of its own. So they are still free when a program comes to use them.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    lowest = 20_000 + worker % 8 * 1500
+    for _ in range(1000):
+        ports = range(first := random.randrange(lowest, lowest + 1500 - count), first + count)
+        if _given.isdisjoint(ports) and all(map(is_free, ports)):
+            _given.update(ports)
+            return first
     raise RuntimeError(f"no {count} free ports in a row")
 
 
 def describe_stack(home: Path, **variables: str) -> RunningStack:
     """Return a stack in ``home``, on free ports, with ``variables`` more; it is not up."""
-    first = _ports_in_a_row(_PORTS_IN_A_ROW)
+    first = free_ports(_PORTS_IN_A_ROW)
     ports = {name: str(first + offset) for offset, name in enumerate(_PORTS)}
     # with other stacks on the same cores a queue may take longer than predict would wait for it
     own = {"MODELWATCH_HOME": str(home), "CAPTURE_BUDGET_MS": "10000"}
@@ -185,6 +189,17 @@ def processes_of(home: Path) -> dict[int, str]:
             continue
         if str(home).encode() in command + environ:
             found[int(entry.name)] = command.replace(b"\0", b" ").decode()
+    return found
+
+
+def processes_left(home: Path) -> dict[int, str]:
+    """Return what still has to do with ``home`` when no more of it ends.
+
+    What ends functions' processes does so when LocalStack is gone.
+    """
+    deadline = time.monotonic() + 30
+    while (found := processes_of(home)) and time.monotonic() < deadline:
+        time.sleep(0.1)
     return found
 
 
@@ -215,10 +230,12 @@ def listening_addresses(pids: set[int]) -> list[tuple[str, int]]:
     """Return the addresses on which ``pids`` listen, as the kernel lists them."""
     inodes = set()
     for pid in pids:
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            target = os.readlink(descriptor)
-            if target.startswith("socket:["):
-                inodes.add(target[8:-1])
+        with suppress(FileNotFoundError):  # a process may end meanwhile, and close a file
+            for descriptor in list(Path(f"/proc/{pid}/fd").iterdir()):
+                with suppress(FileNotFoundError):
+                    target = os.readlink(descriptor)
+                    if target.startswith("socket:["):
+                        inodes.add(target[8:-1])
     found = []
     for table in ("tcp", "tcp6", "udp", "udp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:

@@ -20,7 +20,7 @@ from table import outcome_of, rows_of_document
 
 from zoo import Case, everything
 
-pytestmark = [pytest.mark.zoo, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.zoo
 
 CASES = {case.name: case for case in everything()}
 

@@ -35,7 +35,7 @@ def is_listening(host: str, port: int, timeout_seconds: float = 1.0) -> bool:
     return True
 
 
-def responds(url: str, statuses: Container[int] = (200,), timeout_seconds: float = 2.0) -> bool:
+def responds(url: str, statuses: Container[int] = (200,), timeout_seconds: float = 5.0) -> bool:
     """Return whether ``GET url`` returns one of ``statuses`` in time.
 
     The request ignores a proxy of the environment: the server is on this machine.

@@ -21,7 +21,7 @@ from modelwatch_cli.stack.processes import Process
 from modelwatch_cli.stack.records import Record, Records
 from modelwatch_cli.stack.servers import make_environments, make_parts
 
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 _POLL_SECONDS = 0.1
 
 State = Literal["up", "silent", "dead", "down", "taken"]

@@ -2,8 +2,8 @@
 
 import json
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 APP = """
@@ -34,6 +34,10 @@ def handler(event, context):
         child = subprocess.Popen(["sleep", "60"])
         print("child", child.pid, flush=True)
         time.sleep(event["seconds"])
+    if do == "wait":
+        open(os.path.join(event["folder"], str(os.getpid())), "w").close()
+        while not os.path.exists(os.path.join(event["folder"], "go")):
+            time.sleep(0.01)
     if do == "print":
         print(event["text"])
         sys.stderr.write("to stderr\\n")
@@ -166,10 +170,12 @@ def test_a_process_that_dies(account: Any) -> None:
     assert account.invoke(name).payload["calls"] == 1
 
 
-def test_a_process_that_dies_idle_costs_no_invocation(account: Any) -> None:
+def test_a_process_that_dies_idle_costs_no_invocation(
+    account: Any, wait_until: Any, process_runs: Any
+) -> None:
     name = account.function(APP)
     first = account.invoke(name, {"do": "die later"})
-    time.sleep(0.5)
+    wait_until(lambda: not process_runs(first.payload["pid"]))
     second = account.invoke(name)
     assert second.error is None
     assert second.payload["calls"] == 1
@@ -202,25 +208,31 @@ def test_a_process_that_dies_in_init(account: Any) -> None:
     assert account.invoke(name).error == "Unhandled"
 
 
-def test_concurrent_invocations_have_environments_of_their_own(account: Any) -> None:
-    name = account.function(APP)
+def test_concurrent_invocations_have_environments_of_their_own(
+    account: Any, tmp_path: Path, wait_until: Any
+) -> None:
+    name = account.function(APP, Timeout=200)
     with ThreadPoolExecutor(4) as pool:
-        runs = [
-            pool.submit(account.invoke, name, {"do": "sleep", "seconds": 1.5}) for _ in range(4)
-        ]
+        waiting = {"do": "wait", "folder": str(tmp_path)}
+        runs = [pool.submit(account.invoke, name, waiting) for _ in range(4)]
+        wait_until(lambda: len(list(tmp_path.iterdir())) == 4)
+        (tmp_path / "go").touch()
         results = [run.result() for run in runs]
     assert len({result.payload["pid"] for result in results}) == 4
     assert len({result.log for result in results}) == 4
 
 
-def test_new_code_is_served_and_invocations_in_flight_finish(account: Any) -> None:
-    name = account.function(APP)
+def test_new_code_is_served_and_invocations_in_flight_finish(
+    account: Any, tmp_path: Path, wait_until: Any
+) -> None:
+    name = account.function(APP, Timeout=200)
     account.invoke(name)
     with ThreadPoolExecutor(1) as pool:
-        in_flight = pool.submit(account.invoke, name, {"do": "sleep", "seconds": 2})
-        time.sleep(0.5)
+        in_flight = pool.submit(account.invoke, name, {"do": "wait", "folder": str(tmp_path)})
+        wait_until(lambda: list(tmp_path.iterdir()))
         account.update(name, "def handler(event, context): return 'new'")
         assert account.invoke(name).payload == "new"
+        (tmp_path / "go").touch()
         assert in_flight.result().payload["calls"] == 2
 
 

@@ -16,7 +16,11 @@ from localstack_lambda_process.turns import Turns
 SLOW = """
 import os, time
 def handler(event, context):
-    time.sleep(event.get("seconds", 0.2))
+    if "folder" in event:
+        open(os.path.join(event["folder"], str(os.getpid())), "w").close()
+        while not os.path.exists(os.path.join(event["folder"], "go")):
+            time.sleep(0.01)
+    time.sleep(0.2)
     return {"pid": os.getpid(), "code": "old"}
 """
 
@@ -36,12 +40,17 @@ def test_calls_at_once_are_served_by_a_bounded_number_of_processes(bounded: Any)
     assert len({each.payload["pid"] for each in served}) == 2
 
 
-def test_a_call_that_waits_is_served_by_new_code(bounded: Any) -> None:
-    name = bounded.function(SLOW)
+def test_a_call_that_waits_is_served_by_new_code(
+    bounded: Any, tmp_path: Path, wait_until: Any
+) -> None:
+    name = bounded.function(SLOW, Timeout=200)
     with ThreadPoolExecutor(8) as pool:
-        calls = [pool.submit(bounded.invoke, name, {"seconds": 3}) for _ in range(8)]
-        time.sleep(0.5)
+        folder = tmp_path / "began"
+        folder.mkdir()
+        calls = [pool.submit(bounded.invoke, name, {"folder": str(folder)}) for _ in range(8)]
+        wait_until(lambda: len(list(folder.iterdir())) == 2)
         bounded.update(name, SLOW.replace("old", "new"))
+        (folder / "go").touch()
         served = [call.result() for call in calls]
     assert [each.error for each in served] == [None] * 8
     codes = [each.payload["code"] for each in served]

