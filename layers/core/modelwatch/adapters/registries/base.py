@@ -33,7 +33,9 @@ REMEDY = "(register your model with `register_model`, or the example with `model
 
 def no_alias(name: str, alias: str) -> NoModelError:
     """Return the error that a model has no version with an alias."""
-    remedy = f"`modelwatch promote VERSION --alias {alias}` gives it to one"
+    remedy = (
+        f"`modelwatch promote VERSION --alias {alias}` gives it to one, `register_model` makes one"
+    )
     return NoModelError(f"{name} has no version with alias '{alias}' ({remedy})")
 
 
