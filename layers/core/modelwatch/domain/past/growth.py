@@ -50,7 +50,7 @@ def growth_of(ends: Floats, traces: Floats) -> Growth | None:
     --------
     >>> days, deciles = np.arange(6) * 86_400.0, np.zeros((6, 4 + 9))
     >>> deciles[:, SHAPE] = np.arange(9) / 9 + np.arange(6)[:, None]
-    >>> growth_of(days, deciles), growth_of(days, -deciles[:, ::-1])
+    >>> growth_of(days, deciles), growth_of(days, deciles[::-1])
     ('grows', 'falls')
     >>> growth_of(days[:4], deciles[:4])  # too few
     """
