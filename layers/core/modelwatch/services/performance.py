@@ -314,7 +314,8 @@ def whole_hours(window: Window) -> Window:
 
     Examples
     --------
-    >>> window = whole_hours(Window.ending(datetime(2026, 1, 1, 12, 30, tzinfo=UTC), seconds=60))
+    >>> half_past = datetime.fromisoformat("2026-01-01T12:30Z")
+    >>> window = whole_hours(Window.ending(half_past, seconds=60))
     >>> window.start.hour, window.end.hour
     (12, 13)
     """
