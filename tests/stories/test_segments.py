@@ -108,13 +108,13 @@ def analyzed(stack: RunningStack) -> dict[str, Any]:
 
 
 def expect_status(stack: RunningStack, segment: str, status: int) -> None:
-    """Wait for the bridge to tell of a segment."""
+    """Wait for the bridge to show the status of a segment."""
     url = f"http://127.0.0.1:{stack.environ['BRIDGE_PORT']}/metrics"
 
-    def told() -> bool:
+    def is_shown() -> bool:
         lines = httpx.get(url, timeout=60).text.splitlines()
         mine = [line for line in lines if line.startswith(STATUS) and f'"{segment}"' in line]
         print(mine)  # noqa: T201 - pytest shows it when the test fails
         return any(float(line.rpartition(" ")[2]) == status for line in mine)
 
-    eventually(told)
+    eventually(is_shown)

@@ -66,9 +66,10 @@ class ReadOnce:
         part = _Part(Bucket, Key, "")
         with self._lock:
             was_read = part in self._objects
-        self._forget(Bucket, Key)
-        done = self._client.put_object(Bucket=Bucket, Key=Key, Body=Body, **options)
-        self._forget(Bucket, Key)
+        try:
+            done = self._client.put_object(Bucket=Bucket, Key=Key, Body=Body, **options)
+        finally:
+            self._forget(Bucket, Key)
         if was_read and isinstance(Body, bytes):
             with self._lock:
                 self._keep(part, (Body, done["ETag"]))

@@ -1,8 +1,8 @@
 """Columns that only grow, or only fall: an id, a counter, a time. Their values say when they came.
 
 Of such a column every window is far from the reference, for ever, and says nothing by that. So
-its distance counts for nothing; beside the windows just before it is compared as any other: a
-counter grows there by as much as ever.
+its distance counts for nothing; with the windows just before it is compared as any other: from
+them a counter grows by as much as ever.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def growth_of(ends: Floats, traces: Floats) -> Growth | None:
     """Return whether a column only grew in past windows, or only fell.
 
     Each window lies above the one before; or the windows overlap, but they are in order, the last
-    one is above the first one, and they are narrow beside the reference: what makes the reference
-    wide is time. A sensor that drifts is as wide as the reference is, and does neither.
+    one is above the first one, and they are at most half as wide as the reference: what makes the
+    reference wide is time. A sensor that drifts is as wide as the reference is, and does neither.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.domain.faults import UNREADABLE
-from modelwatch.domain.past.growth import Growth, growth_of, is_single
+from modelwatch.domain.past.growth import FEWEST_SINGLE, Growth, growth_of, is_single
 from modelwatch.domain.past.phases import PERIODS, Phase, phases_of
 from modelwatch.domain.past.relations import (
     NO_RELATIONS,
@@ -127,7 +127,7 @@ class Past:
 
     def _newest(self) -> slice:
         first = int(np.searchsorted(self.ends, self.ends[-1] - RECENT.total_seconds()))
-        return slice(max(0, min(first, len(self.ends) - 8)), None)
+        return slice(max(0, min(first, len(self.ends) - FEWEST_SINGLE)), None)
 
     def until(self, moment: datetime) -> Past:
         """Return the windows that ended by then."""
